@@ -1,0 +1,232 @@
+//! The aux blob behind the pixels: a caps string and meta records (SPEC §3).
+//!
+//! [`AuxRef`] reads without allocating, [`AuxTemplate`] writes without allocating; [`parse_aux`] and [`build_aux`] are
+//! for everybody who has time.
+
+use crate::structure::MAX_TEXT;
+use crate::time::TimeRecords;
+
+/// Meta records that are read from one blob at most (SPEC §7).
+pub const MAX_METAS: usize = 64;
+
+/// Bytes of a blob that a private copy holds at most: room for caps and 64 records of the longest text that is read.
+pub const MAX_COPY: usize = 2 * MAX_METAS * MAX_TEXT;
+
+/// Bytes of a length or count inside the blob.
+const WORD: usize = 4;
+
+/// The content of an aux blob.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ParsedAux {
+    /// The caps as GStreamer writes them, unchecked; `None` if the blob has none or they are no text.
+    pub caps: Option<String>,
+    /// The meta records as they came; [`metas`](crate::metas) decodes them.
+    pub metas: Vec<Vec<u8>>,
+}
+
+/// Reads a blob that anybody may have written; what is cut off gives what came before.
+pub fn parse_aux(blob: &[u8]) -> ParsedAux {
+    let aux = AuxRef::new(blob);
+    ParsedAux { caps: aux.caps().map(str::to_owned), metas: aux.records().map(<[u8]>::to_vec).collect() }
+}
+
+/// Writes a blob of `caps` and of those `metas` that fit.
+///
+/// The caps are always written, each meta if the blob then still has at most `limit` bytes; without a limit all are.
+pub fn build_aux(caps: Option<&str>, metas: &[impl AsRef<[u8]>], limit: Option<usize>) -> Vec<u8> {
+    let caps = caps.unwrap_or_default().as_bytes();
+    let limit = limit.unwrap_or(usize::MAX);
+    let mut size = 2 * WORD + caps.len();
+    let mut fitting = Vec::with_capacity(metas.len());
+    for meta in metas.iter().map(AsRef::as_ref) {
+        if size + WORD + meta.len() <= limit {
+            size += WORD + meta.len();
+            fitting.push(meta);
+        }
+    }
+    let mut blob = Vec::with_capacity(size);
+    push_block(&mut blob, caps);
+    blob.extend(word(fitting.len()));
+    for meta in fitting {
+        push_block(&mut blob, meta);
+    }
+    blob
+}
+
+/// A blob read in place: borrows it, allocates nothing, never looks beyond it.
+///
+/// A received blob lies in memory that its publisher can still write. Where a text is checked first and used later, both
+/// have to happen on a [`copied`](Self::copied) blob.
+#[derive(Debug, Clone, Copy)]
+pub struct AuxRef<'a> {
+    caps: &'a [u8],
+    metas: &'a [u8],
+    count: usize,
+}
+
+impl<'a> AuxRef<'a> {
+    /// Finds the parts of a blob; those that are cut off count as absent.
+    pub fn new(blob: &'a [u8]) -> Self {
+        let Some((caps, rest)) = split_block(blob) else {
+            return Self { caps: &[], metas: &[], count: 0 };
+        };
+        let (count, metas) = split_word(rest).unwrap_or_default();
+        Self { caps, metas, count: count.min(MAX_METAS) }
+    }
+
+    /// Reads a private copy of a blob, which stays in `copy`; once that has its size nothing is allocated.
+    pub fn copied(blob: &[u8], copy: &'a mut Vec<u8>) -> Self {
+        let blob = &blob[..blob.len().min(MAX_COPY)];
+        copy.clear();
+        // Without the padding, which is most of it.
+        copy.extend_from_slice(&blob[..blob.len() - AuxRef::new(blob).padding()]);
+        Self::new(copy)
+    }
+
+    /// Bytes behind the last record.
+    fn padding(&self) -> usize {
+        let mut records = self.records();
+        records.by_ref().for_each(drop);
+        records.rest.len()
+    }
+
+    /// Whether the caps string has these bytes; cheaper than [`caps`](Self::caps), which looks for what is no string.
+    pub fn has_caps(&self, caps: &[u8]) -> bool {
+        self.caps == caps
+    }
+
+    /// The caps string, not yet checked; `None` if there is none or it is not UTF-8 without NUL.
+    ///
+    /// Equal strings are equal caps: a receiver parses them only when they change.
+    pub fn caps(&self) -> Option<&'a str> {
+        let caps = std::str::from_utf8(self.caps).ok()?;
+        (!caps.is_empty() && !caps.contains('\0')).then_some(caps)
+    }
+
+    /// The bytes of [`caps`](Self::caps).
+    pub fn caps_bytes(&self) -> Option<&'a [u8]> {
+        self.caps().map(str::as_bytes)
+    }
+
+    /// The meta records, at most 64, up to the first that is cut off.
+    pub fn records(&self) -> Records<'a> {
+        Records { rest: self.metas, left: self.count }
+    }
+}
+
+/// Iterator over the meta records of a blob.
+#[derive(Debug, Clone)]
+pub struct Records<'a> {
+    rest: &'a [u8],
+    left: usize,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.left = self.left.checked_sub(1)?;
+        let Some((record, rest)) = split_block(self.rest) else {
+            self.left = 0;
+            return None;
+        };
+        self.rest = rest;
+        Some(record)
+    }
+}
+
+/// The blob of a stream whose caps stay the same: written once, patched for each frame.
+///
+/// Holds the caps and one publisher's time records (SPEC §5).
+#[derive(Debug, Clone)]
+pub struct AuxTemplate {
+    caps: Vec<u8>,
+    times: TimeRecords,
+}
+
+impl AuxTemplate {
+    /// A template of `caps`, which may be empty, and of the time records of the publisher of that id.
+    pub fn new(caps: &str, publisher_id: u64) -> Self {
+        let mut block = Vec::with_capacity(WORD + caps.len());
+        push_block(&mut block, caps.as_bytes());
+        Self { caps: block, times: TimeRecords::new(publisher_id) }
+    }
+
+    /// Bytes that [`write_into`](Self::write_into) needs for a frame without other records.
+    #[expect(clippy::len_without_is_empty, reason = "a blob is never empty: it has two counts")]
+    pub fn len(&self) -> usize {
+        self.len_with(&[] as &[&[u8]])
+    }
+
+    /// Bytes that [`write_into`](Self::write_into) needs for a frame with those other records.
+    pub fn len_with(&self, records: &[impl AsRef<[u8]>]) -> usize {
+        let times = self.times.blank().iter().map(Vec::len);
+        let others = records.iter().map(|record| record.as_ref().len());
+        self.caps.len() + WORD + times.chain(others).map(|len| WORD + len).sum::<usize>()
+    }
+
+    /// Writes the blob of one frame and returns its length; the rest of `target` is left as it was.
+    ///
+    /// `due` and `capture` are nanoseconds of CLOCK_MONOTONIC, `sequence` is the publisher's count of frames; a moment
+    /// that is `None` has no record. Records that do not fit are left out. If `target` does not even hold the caps,
+    /// nothing is written and the length is 0. Allocates nothing.
+    pub fn write_into(
+        &self,
+        target: &mut [u8],
+        due: impl Into<Option<u64>>,
+        capture: impl Into<Option<u64>>,
+        sequence: impl Into<Option<u64>>,
+        records: &[impl AsRef<[u8]>],
+    ) -> usize {
+        let mut end = self.caps.len() + WORD;
+        if target.len() < end {
+            return 0;
+        }
+        target[..self.caps.len()].copy_from_slice(&self.caps);
+        let mut count = 0;
+        let mut push = |target: &mut [u8], record: &[u8]| {
+            let start = end + WORD;
+            let place = target.get_mut(end..).filter(|rest| WORD + record.len() <= rest.len())?;
+            place[..WORD].copy_from_slice(&word(record.len()));
+            place[WORD..WORD + record.len()].copy_from_slice(record);
+            end = start + record.len();
+            count += 1;
+            Some(start)
+        };
+        for (record, moment) in self.times.blank().iter().zip([due.into(), capture.into(), sequence.into()]) {
+            if let Some(moment) = moment
+                && let Some(start) = push(target, record)
+            {
+                let at = start + TimeRecords::TIMESTAMP_AT;
+                target[at..at + 8].copy_from_slice(&moment.to_le_bytes());
+            }
+        }
+        for record in records {
+            push(target, record.as_ref());
+        }
+        target[self.caps.len()..self.caps.len() + WORD].copy_from_slice(&word(count));
+        end
+    }
+}
+
+/// The length or count as it stands in a blob.
+///
+/// Nothing that is written here comes near 4 GiB; the blob's own size is a `u32` of the header.
+fn word(value: usize) -> [u8; WORD] {
+    u32::try_from(value).expect("an aux blob stays below 4 GiB").to_le_bytes()
+}
+
+fn push_block(blob: &mut Vec<u8>, block: &[u8]) {
+    blob.extend(word(block.len()));
+    blob.extend(block);
+}
+
+fn split_word(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (word, rest) = bytes.split_first_chunk::<WORD>()?;
+    Some((usize::try_from(u32::from_le_bytes(*word)).ok()?, rest))
+}
+
+fn split_block(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = split_word(bytes)?;
+    rest.split_at_checked(len)
+}

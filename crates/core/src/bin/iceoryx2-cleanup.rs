@@ -1,0 +1,34 @@
+//! `iceoryx2-cleanup [ROOT [PREFIX]]`: removes what crashed participants of an iceoryx2 domain left behind.
+//!
+//! A program of its own because a clean-up must not run where a second copy of iceoryx2 lives; publishers start it by themselves.
+
+use std::process::ExitCode;
+
+use gst_plugin_iceoryx2_video::Domain;
+use gst_plugin_iceoryx2_video::cleanup::clean;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let domain = match arguments.as_slice() {
+        [] => Domain::from_env(),
+        [root] => Domain::at(root, "iox2_"),
+        [root, prefix] => Domain::at(root, prefix),
+        _ => {
+            eprintln!("usage: iceoryx2-cleanup [ROOT [PREFIX]]");
+            return ExitCode::from(2);
+        }
+    };
+    match domain.and_then(|domain| clean(&domain)) {
+        Ok(report) => {
+            println!(
+                "removed {} dead nodes ({} could not be) and {} files that belonged to nobody",
+                report.nodes, report.failed_nodes, report.files
+            );
+            ExitCode::from(u8::from(report.failed_nodes > 0))
+        }
+        Err(error) => {
+            eprintln!("iceoryx2-cleanup: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

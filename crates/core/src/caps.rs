@@ -1,0 +1,114 @@
+//! Caps as text: `video/x-raw(features), format=(string)BGR, …` (SPEC §7 rule 8).
+
+use crate::fault::Fault;
+use crate::header::VideoFrameHeader;
+use crate::structure::{Fields, Head, TextError, are_features, collect_fields, features, get, open, write_fields};
+use crate::value::{Value, ValueError};
+
+/// Caps of one structure.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Caps {
+    /// The media type, such as `video/x-raw`.
+    pub media: String,
+    /// The caps features, such as `memory:DMABuf`.
+    pub features: Vec<String>,
+    /// The fields in their order, each name once.
+    pub fields: Vec<(String, Value)>,
+}
+
+impl Caps {
+    /// Reads caps of one structure.
+    ///
+    /// # Errors
+    /// If the text is longer than 16 KiB, nests deeper than 8 levels, holds a sample or is not one structure: nothing, `ANY`, several.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        let (head, fields) = open_caps(text)?;
+        let features = head.features.map_or_else(Vec::new, |(text, _)| features(text).map(str::to_owned).collect());
+        Ok(Self { media: head.name.to_owned(), features, fields: collect_fields(fields)? })
+    }
+
+    /// The value of a field.
+    pub fn get(&self, field: &str) -> Option<&Value> {
+        get(&self.fields, field)
+    }
+}
+
+/// Checks that text is caps of one structure; allocates only to read a structure in quotes.
+pub(crate) fn check(text: &str) -> Result<(), TextError> {
+    open_caps(text)?.1.try_for_each(|field| field.map(drop))
+}
+
+fn open_caps(text: &str) -> Result<(Head<'_>, Fields<'_>), TextError> {
+    let (head, fields) = open(text)?;
+    if matches!(head.name, "ANY" | "EMPTY" | "NONE") {
+        return Err(TextError::Unexpected { at: 0, expected: "a media type" });
+    }
+    if let Some((text, at)) = head.features
+        && !are_features(text)
+    {
+        return Err(TextError::Unexpected { at, expected: "caps features" });
+    }
+    Ok((head, fields))
+}
+
+/// Checks caps against the header they came with (SPEC §7 rule 8).
+///
+/// # Errors
+/// If the caps are longer or deeper than is read, are not raw video in system memory, or disagree with the header.
+pub fn check_caps(caps: impl AsRef<[u8]>, header: &VideoFrameHeader) -> Result<(), Fault> {
+    let bytes = caps.as_ref();
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| TextError::Unexpected { at: error.valid_up_to(), expected: "UTF-8" })?;
+    let caps = Caps::parse(text)?;
+    let foreign =
+        |feature: &str| feature == "ANY" || feature.starts_with("memory:") && feature != "memory:SystemMemory";
+    if caps.media != "video/x-raw" || caps.features.iter().any(|feature| foreign(feature)) {
+        let features = if caps.features.is_empty() { String::new() } else { format!("({})", caps.features.join(", ")) };
+        return Err(Fault::CapsMedia { found: caps.media + &features });
+    }
+    let name = header.format_name().ok_or(Fault::FormatName)?;
+    let integer = |value: u32| i32::try_from(value).map_or_else(|_| Value::Int64(value.into()), Value::Int);
+    let expected =
+        [("format", Value::Str(name.to_owned())), ("width", integer(header.width)), ("height", integer(header.height))];
+    for (field, expected) in expected {
+        let found = caps.get(field);
+        if found != Some(&expected) {
+            let show = |value: &Value| value.to_text().unwrap_or_default();
+            let caps = found.map_or_else(|| "nothing".to_owned(), show);
+            return Err(Fault::CapsDisagree { field, caps, header: show(&expected) });
+        }
+    }
+    Ok(())
+}
+
+/// Caps text of raw video, in the form of `gst_caps_to_string()`.
+pub fn video_caps(format: &str, width: u32, height: u32, framerate: Option<(i32, i32)>) -> String {
+    video_caps_with(format, width, height, framerate, &[]).unwrap_or_else(|_| {
+        // Only a framerate that is no fraction cannot be written.
+        format!("video/x-raw, format=(string){format}, width=(int){width}, height=(int){height}")
+    })
+}
+
+/// Caps text of raw video with more fields, such as `colorimetry`.
+///
+/// # Errors
+/// If a field cannot be written so that it is read as the same.
+pub fn video_caps_with(
+    format: &str,
+    width: u32,
+    height: u32,
+    framerate: Option<(i32, i32)>,
+    fields: &[(String, Value)],
+) -> Result<String, ValueError> {
+    let size = |value: u32| Value::Int(i32::try_from(value).unwrap_or(i32::MAX));
+    let mut all = vec![
+        ("format".to_owned(), Value::Str(format.to_owned())),
+        ("width".to_owned(), size(width)),
+        ("height".to_owned(), size(height)),
+    ];
+    all.extend(framerate.map(|(n, d)| ("framerate".to_owned(), Value::Fraction(n, d))));
+    all.extend_from_slice(fields);
+    let mut text = "video/x-raw".to_owned();
+    write_fields(&mut text, &all)?;
+    Ok(text)
+}

@@ -1,0 +1,138 @@
+//! Where iceoryx2 keeps its files: the one place that decides it for every port of a process.
+
+use std::path::PathBuf;
+
+use iceoryx2::prelude::*;
+
+use crate::error::{Error, Result};
+
+/// Environment variable that moves elements and SDK to another domain: `ROOT` or `ROOT:PREFIX`.
+pub const DOMAIN_VARIABLE: &str = "IOX2_VIDEO_DOMAIN";
+
+/// Longest usable root path in bytes: sockets below it must fit the 108 bytes of `sockaddr_un`.
+const MAX_ROOT: usize = 65;
+
+/// An iceoryx2 domain: root path, name prefix and the settings that every node of ours needs.
+#[derive(Clone, Debug)]
+pub struct Domain {
+    config: Config,
+}
+
+impl Domain {
+    /// The domain of this process: `IOX2_VIDEO_DOMAIN`, else the user's, else the machine's iceoryx2 configuration, else its defaults.
+    ///
+    /// `config/iceoryx2.toml` in the working directory is not read: a video service must not depend on where a program was started.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] when the variable or a configuration file cannot be used.
+    pub fn from_env() -> Result<Self> {
+        let mut config = Self::configured()?;
+        if let Some(value) = std::env::var_os(DOMAIN_VARIABLE) {
+            let value = value.into_string().map_err(|_| Error::Domain(format!("{DOMAIN_VARIABLE} is not UTF-8")))?;
+            let (root, prefix) = match value.rsplit_once(':') {
+                Some((root, prefix)) => (root, Some(prefix)),
+                None => (value.as_str(), None),
+            };
+            Self::set_place(&mut config, root, prefix)?;
+        }
+        Ok(Self::with_config(config))
+    }
+
+    /// A domain at an explicit place.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] when `root` or `prefix` is not usable as such.
+    pub fn at(root: &str, prefix: &str) -> Result<Self> {
+        let mut config = Self::configured()?;
+        Self::set_place(&mut config, root, Some(prefix))?;
+        Ok(Self::with_config(config))
+    }
+
+    /// The iceoryx2 configuration for nodes of this domain.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Root path of the domain.
+    pub fn root(&self) -> PathBuf {
+        PathBuf::from(self.config.global.root_path().to_string())
+    }
+
+    /// Prefix of every file of the domain.
+    pub fn prefix(&self) -> String {
+        self.config.global.prefix.to_string()
+    }
+
+    /// Folder of the services' descriptions.
+    pub fn service_dir(&self) -> PathBuf {
+        PathBuf::from(self.config.global.service_dir().to_string())
+    }
+
+    /// Folder of the nodes' files.
+    pub fn node_dir(&self) -> PathBuf {
+        PathBuf::from(self.config.global.node_dir().to_string())
+    }
+
+    fn configured() -> Result<Config> {
+        let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config/iceoryx2/iceoryx2.toml"));
+        for path in home.into_iter().chain([PathBuf::from("/etc/iceoryx2/iceoryx2.toml")]) {
+            if !path.is_file() {
+                continue;
+            }
+            let name = FilePath::new(path.as_os_str().as_encoded_bytes())
+                .map_err(|e| Error::Domain(format!("{}: {e:?}", path.display())))?;
+            return Config::from_file(&name).map_err(|e| Error::Domain(format!("{}: {e:?}", path.display())));
+        }
+        Ok(Config::default())
+    }
+
+    fn set_place(config: &mut Config, root: &str, prefix: Option<&str>) -> Result<()> {
+        if !root.starts_with('/') {
+            return Err(Error::Domain(format!("the root path {root:?} is not absolute")));
+        }
+        if root.len() > MAX_ROOT {
+            return Err(Error::Domain(format!(
+                "the root path {root:?} has {} bytes, at most {MAX_ROOT} are usable (socket names below it are limited to 108)",
+                root.len()
+            )));
+        }
+        let path = Path::new(root.as_bytes()).map_err(|e| Error::Domain(format!("the root path {root:?}: {e:?}")))?;
+        config.global.set_root_path(&path);
+        if let Some(prefix) = prefix {
+            config.global.prefix =
+                FileName::new(prefix.as_bytes()).map_err(|e| Error::Domain(format!("the prefix {prefix:?}: {e:?}")))?;
+        }
+        Ok(())
+    }
+
+    fn with_config(mut config: Config) -> Self {
+        // POSIX file locks belong to the process, so in a process with a second copy of iceoryx2 (the plugin and the Python
+        // SDK) one copy would take the other's nodes for dead and remove them. Clean-up happens in a process of its own.
+        config.global.node.cleanup_dead_nodes_on_creation = false;
+        config.global.node.cleanup_dead_nodes_on_destruction = false;
+        config.global.service.cleanup_dead_nodes_on_open = false;
+        Self { config }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_or_too_long_root_is_refused_in_words() {
+        let relative = Domain::at("tmp/x", "x_").unwrap_err().to_string();
+        assert!(relative.contains("not absolute"), "{relative}");
+        let long = Domain::at(&format!("/tmp/{}", "x".repeat(80)), "x_").unwrap_err().to_string();
+        assert!(long.contains("85 bytes, at most 65"), "{long}");
+    }
+
+    #[test]
+    fn nodes_of_a_domain_never_clean_up_after_others() {
+        let domain = Domain::at("/tmp/somewhere", "x_").unwrap();
+        let global = &domain.config().global;
+        assert!(!global.node.cleanup_dead_nodes_on_creation && !global.node.cleanup_dead_nodes_on_destruction);
+        assert!(!global.service.cleanup_dead_nodes_on_open);
+        assert_eq!(domain.service_dir(), PathBuf::from("/tmp/somewhere/services"));
+    }
+}

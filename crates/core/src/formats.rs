@@ -1,0 +1,275 @@
+//! GStreamer's raw video formats: how many bytes a row of a plane takes, how many rows it has (SPEC §4).
+//!
+//! The same table exists as `formats.json` for the Python package; a test compares the two row by row.
+
+use crate::fault::Fault;
+use crate::header::{MAX_DIMENSION, MAX_PLANES};
+
+mod table;
+
+pub use table::FORMATS;
+
+/// How the pixels of a format lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Several planes of rows of whole samples.
+    Planes,
+    /// One plane of rows of whole samples.
+    Packed,
+    /// Rows in which groups of pixels are packed into bytes.
+    Opaque,
+    /// Tiles, or a palette: no row arithmetic of ours.
+    Tiled,
+}
+
+/// What one sample of a format is, as it lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sample {
+    /// A byte.
+    U8,
+    /// 16 bits, little-endian.
+    U16Le,
+    /// 16 bits, big-endian.
+    U16Be,
+    /// 32 bits, little-endian.
+    U32Le,
+    /// 32 bits, big-endian.
+    U32Be,
+    /// Half-precision float, little-endian.
+    F16Le,
+    /// Half-precision float, big-endian.
+    F16Be,
+    /// Single-precision float, little-endian.
+    F32Le,
+    /// Single-precision float, big-endian.
+    F32Be,
+}
+
+impl Sample {
+    /// Bytes of one sample.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::U16Le | Self::U16Be | Self::F16Le | Self::F16Be => 2,
+            Self::U32Le | Self::U32Be | Self::F32Le | Self::F32Be => 4,
+        }
+    }
+
+    /// The name that numpy gives to the type, such as `<u2`.
+    pub const fn dtype(self) -> &'static str {
+        match self {
+            Self::U8 => "u1",
+            Self::U16Le => "<u2",
+            Self::U16Be => ">u2",
+            Self::U32Le => "<u4",
+            Self::U32Be => ">u4",
+            Self::F16Le => "<f2",
+            Self::F16Be => ">f2",
+            Self::F32Le => "<f4",
+            Self::F32Be => ">f4",
+        }
+    }
+}
+
+/// One plane of a format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plane {
+    /// log2 of the horizontal subsampling.
+    pub w_shift: u8,
+    /// log2 of the vertical subsampling.
+    pub h_shift: u8,
+    /// Samples of one group; without groups, of one (subsampled) pixel.
+    pub channels: u8,
+    /// (Subsampled) pixels of one group: 1 except in opaque formats.
+    pub group: u8,
+}
+
+/// One raw video format.
+#[derive(Debug, PartialEq, Eq)]
+pub struct VideoFormat {
+    /// GStreamer's name, such as `NV12`.
+    pub name: &'static str,
+    /// How its pixels lie in memory.
+    pub kind: Kind,
+    /// What one sample is; bytes for opaque and tiled formats.
+    pub sample: Sample,
+    /// A row holds the width rounded up to a multiple of this many pixels: 2 where two share their chroma.
+    pub align: u8,
+    /// Its planes; of tiled formats only their number means something.
+    pub planes: &'static [Plane],
+}
+
+/// Where the planes of one picture lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Layout {
+    /// Bytes from one row to the next, for each plane; 0 beyond the last.
+    pub strides: [u32; MAX_PLANES],
+    /// Byte offset of each plane; 0 beyond the last.
+    pub offsets: [u32; MAX_PLANES],
+    /// Bytes of all planes together.
+    pub size: usize,
+}
+
+impl VideoFormat {
+    /// The format of that name, or `None` if the table has none.
+    pub fn get(name: &str) -> Option<&'static Self> {
+        FORMATS.iter().find(|format| format.name == name)
+    }
+
+    /// Number of planes.
+    pub const fn n_planes(&self) -> usize {
+        self.planes.len()
+    }
+
+    /// Bytes of one row of `plane` without padding; 0 for tiled formats and planes that do not exist.
+    pub fn row_bytes(&self, plane: usize, width: u32) -> usize {
+        self.planes.get(plane).map_or(0, |plane| {
+            let pixels = scale_up(width, plane.w_shift).next_multiple_of(usize::from(self.align));
+            pixels.div_ceil(usize::from(plane.group)) * usize::from(plane.channels) * self.sample.bytes()
+        })
+    }
+
+    /// Rows of `plane`; 0 for planes that do not exist.
+    pub fn rows(&self, plane: usize, height: u32) -> usize {
+        self.planes.get(plane).map_or(0, |plane| scale_up(height, plane.h_shift))
+    }
+
+    /// Planes back to back, rows as tight as they go, or with a first stride of `stride0` bytes.
+    ///
+    /// The other planes' strides follow the first in the proportion in which GStreamer has them.
+    ///
+    /// # Errors
+    /// If the format is tiled, the size out of range, the stride too small or the picture too large for the header.
+    pub fn tight_layout(&self, width: u32, height: u32, stride0: Option<u32>) -> Result<Layout, Fault> {
+        if self.kind == Kind::Tiled {
+            return Err(Fault::Tiled { format: self.name });
+        }
+        for (field, value) in [("width", width), ("height", height)] {
+            if !(1..=MAX_DIMENSION).contains(&value) {
+                return Err(Fault::Size { field, value });
+            }
+        }
+        if let Some(stride) = stride0
+            && (stride as usize) < self.row_bytes(0, width)
+        {
+            return Err(Fault::Stride { plane: 0, stride, row_bytes: self.row_bytes(0, width) });
+        }
+        let mut layout = Layout::default();
+        let mut size = 0;
+        for plane in 0..self.n_planes() {
+            let stride =
+                stride0.map_or(self.row_bytes(plane, width) as u64, |stride0| self.follow_stride(plane, stride0));
+            let field = |value| u32::try_from(value).map_err(|_| Fault::TooLarge { plane, bytes: value });
+            layout.strides[plane] = field(stride)?;
+            layout.offsets[plane] = field(size)?;
+            // At most 2^32 · 2^15 for each of four planes: far from 2^64.
+            size += stride * self.rows(plane, height) as u64;
+        }
+        layout.size = usize::try_from(size).map_err(|_| Fault::TooLarge { plane: 0, bytes: size })?;
+        Ok(layout)
+    }
+
+    /// Stride of `plane` that goes with a first stride of `stride0`: as many samples as correspond to it.
+    ///
+    /// Source: `gst_video_format_info_extrapolate_stride()`, which scales the stride once for each component.
+    fn follow_stride(&self, plane: usize, stride0: u32) -> u64 {
+        let Plane { w_shift, channels, .. } = self.planes[plane];
+        if plane == 0 || self.kind == Kind::Opaque {
+            return stride0.into();
+        }
+        let bytes = self.sample.bytes() as u64;
+        u64::from(stride0).div_ceil(bytes).div_ceil(1 << w_shift) * u64::from(channels) * bytes
+    }
+}
+
+/// `pixels` of the full picture in a plane that has one for every `2^shift`, rounded up.
+fn scale_up(pixels: u32, shift: u8) -> usize {
+    (pixels as usize).div_ceil(1 << shift)
+}
+
+/// Names of all formats of the table.
+pub fn supported_formats() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().map(|format| format.name)
+}
+
+/// Bytes of one pixel of a format whose picture is one array of bytes, such as 3 for `BGR`; `None` for all others.
+pub fn format_channels(name: &str) -> Option<usize> {
+    let format = VideoFormat::get(name)?;
+    let interleaved = format.kind == Kind::Packed && format.sample == Sample::U8;
+    interleaved.then(|| usize::from(format.planes[0].channels))
+}
+
+/// Rows of each plane of a picture `height` pixels high; `None` for formats that are unknown or tiled.
+pub fn plane_heights(name: &str, height: u32) -> Option<Vec<usize>> {
+    let format = VideoFormat::get(name).filter(|format| format.kind != Kind::Tiled)?;
+    Some((0..format.n_planes()).map(|plane| format.rows(plane, height)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::FORMAT_LEN;
+
+    fn layout(name: &str, width: u32, height: u32, stride0: Option<u32>) -> Layout {
+        VideoFormat::get(name).unwrap().tight_layout(width, height, stride0).unwrap()
+    }
+
+    #[test]
+    fn every_name_is_there_once_and_fits_the_header() {
+        let mut names: Vec<_> = supported_formats().collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+        assert!(names.iter().all(|name| name.is_ascii() && name.len() < FORMAT_LEN), "{names:?}");
+    }
+
+    #[test]
+    fn only_packed_formats_have_one_plane_of_whole_samples() {
+        for format in FORMATS {
+            assert!((1..=MAX_PLANES).contains(&format.n_planes()), "{}", format.name);
+            let groups = format.planes.iter().any(|plane| plane.group > 1);
+            assert_eq!(groups, format.kind == Kind::Opaque, "{}", format.name);
+            match format.kind {
+                Kind::Packed => assert_eq!(format.n_planes(), 1, "{}", format.name),
+                Kind::Planes => assert!(format.n_planes() > 1, "{}", format.name),
+                Kind::Opaque | Kind::Tiled => {}
+            }
+        }
+    }
+
+    #[test]
+    fn an_odd_picture_rounds_its_chroma_up() {
+        let nv12 = layout("NV12", 333, 177, None);
+        assert_eq!((nv12.strides, nv12.offsets), ([333, 334, 0, 0], [0, 333 * 177, 0, 0]));
+        assert_eq!(nv12.size, 333 * 177 + 334 * 89);
+        let i420 = layout("I420", 333, 177, None);
+        assert_eq!((i420.strides, i420.offsets[2]), ([333, 167, 167, 0], 333 * 177 + 167 * 89));
+    }
+
+    #[test]
+    fn the_other_strides_follow_the_first() {
+        assert_eq!(layout("I420", 640, 480, Some(704)).strides, [704, 352, 352, 0]);
+        assert_eq!(layout("AV12", 640, 480, Some(704)).strides, [704, 704, 704, 0]);
+        assert_eq!(layout("NV24", 640, 480, Some(704)).strides, [704, 1408, 0, 0]);
+        assert_eq!(layout("NV12_10LE32", 640, 480, Some(896)).strides, [896, 896, 0, 0]);
+    }
+
+    #[test]
+    fn a_layout_that_the_header_cannot_hold_is_refused() {
+        let refused = |name, width, height, stride0| {
+            VideoFormat::get(name).unwrap().tight_layout(width, height, stride0).unwrap_err()
+        };
+        assert!(matches!(refused("BGR", 0, 4, None), Fault::Size { field: "width", value: 0 }));
+        assert!(matches!(refused("BGR", 4, MAX_DIMENSION + 1, None), Fault::Size { field: "height", .. }));
+        assert_eq!(refused("BGR", 640, 480, Some(1919)), Fault::Stride { plane: 0, stride: 1919, row_bytes: 1920 });
+        assert!(matches!(refused("GBR", 4, 32768, Some(u32::MAX)), Fault::TooLarge { plane: 1, .. }));
+        assert_eq!(refused("RGB8P", 4, 4, None), Fault::Tiled { format: "RGB8P" });
+    }
+
+    #[test]
+    fn only_interleaved_bytes_have_channels() {
+        assert_eq!(["BGR", "RGBA", "YUY2", "GRAY8"].map(format_channels), [Some(3), Some(4), Some(2), Some(1)]);
+        assert_eq!(["NV12", "GRAY16_LE", "RGB16", "v210", "nope"].map(format_channels), [None; 5]);
+        assert_eq!(plane_heights("I420", 177), Some(vec![177, 89, 89]));
+        assert_eq!(plane_heights("NV12_64Z32", 177), None);
+    }
+}

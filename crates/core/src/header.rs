@@ -1,0 +1,219 @@
+//! The user header that travels with every frame, and the constants of the wire contract (SPEC §1, §2).
+
+use iceoryx2::prelude::ZeroCopySend;
+
+#[cfg(not(target_endian = "little"))]
+compile_error!("the header is shared as it lies in memory and the contract is little-endian (SPEC §2)");
+
+/// Service name of a publisher or subscriber that names none.
+pub const DEFAULT_SERVICE: &str = "video/default/frame/v2";
+/// Bytes that the zero-copy path reserves for the aux blob.
+pub const DEFAULT_AUX_BYTES: usize = 4096;
+/// Size of [`VideoFrameHeader`] in bytes.
+pub const HEADER_SIZE: usize = 104;
+/// Alignment of [`VideoFrameHeader`] in bytes.
+pub const HEADER_ALIGN: usize = 8;
+/// Name under which iceoryx2 identifies the header type.
+pub const HEADER_TYPE_NAME: &str = "VideoFrameHeader";
+/// Length of the header's format field, its NUL included.
+pub const FORMAT_LEN: usize = 16;
+/// Planes that a header can describe.
+pub const MAX_PLANES: usize = 4;
+/// Largest width and height in pixels.
+pub const MAX_DIMENSION: u32 = 32768;
+/// "None" in the header's `pts`, `dts`, `duration` and `offset`.
+pub const NONE: u64 = u64::MAX;
+/// Flag bit of the sample that ends the stream (SPEC §6).
+pub const HEADER_FLAG_EOS: u64 = 1 << 32;
+/// The GstBufferFlags that describe the picture and may cross a process border (SPEC §2).
+///
+/// Source: `gstbuffer.h` (bits 6 to 13) and `video-frame.h` (bits 20 to 25) of GStreamer.
+pub const FLAGS_MASK: u64 = 0x03f0_3fc0;
+
+/// Documented subscriber buffer of our services, in samples.
+pub const VIDEO_BUFFER_SIZE: u32 = 10;
+/// Documented number of samples that a subscriber of our services may hold at once.
+pub const VIDEO_BORROWED_MAX: u32 = 10;
+/// Documented history of our services, in samples; 0 stands for the newest frame (SPEC §1).
+pub const VIDEO_HISTORY_SIZE: u32 = 0;
+/// Whether a full subscriber buffer loses its oldest sample rather than blocking the publisher.
+pub const VIDEO_SAFE_OVERFLOW: bool = true;
+
+/// What a receiver has to know about one frame: times, geometry, format (SPEC §2).
+///
+/// It lies in shared memory that its publisher may still be writing: copy it (it is `Copy`) before looking at it, and
+/// look at nothing of it before [`validate_geometry`](crate::validate::validate_geometry) agreed.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ZeroCopySend)]
+#[type_name("VideoFrameHeader")]
+pub struct VideoFrameHeader {
+    /// Presentation timestamp of the publisher's buffer in nanoseconds; [`NONE`] if it has none.
+    pub pts: u64,
+    /// Decoding timestamp in nanoseconds; [`NONE`] if it has none.
+    pub dts: u64,
+    /// Duration in nanoseconds; [`NONE`] if unknown.
+    pub duration: u64,
+    /// Frame counter of the publisher's buffer; [`NONE`] if it does not count.
+    pub offset: u64,
+    /// GstBufferFlags in the low 32 bits, [`HEADER_FLAG_EOS`] above.
+    pub flags: u64,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Number of planes, 1 to 4.
+    pub n_planes: u32,
+    /// Bytes of the aux blob at the end of the payload; 0 if there is none.
+    pub aux_size: u32,
+    /// Bytes from one row to the next, for each plane.
+    pub stride: [u32; MAX_PLANES],
+    /// Byte offset of each plane in the payload.
+    pub plane_offsets: [u32; MAX_PLANES],
+    /// GStreamer's name of the format in ASCII, NUL-padded.
+    pub format: [u8; FORMAT_LEN],
+}
+
+const _: () = {
+    use std::mem::{align_of, offset_of, size_of};
+    assert!(size_of::<VideoFrameHeader>() == HEADER_SIZE);
+    assert!(align_of::<VideoFrameHeader>() == HEADER_ALIGN);
+    assert!(offset_of!(VideoFrameHeader, pts) == 0);
+    assert!(offset_of!(VideoFrameHeader, dts) == 8);
+    assert!(offset_of!(VideoFrameHeader, duration) == 16);
+    assert!(offset_of!(VideoFrameHeader, offset) == 24);
+    assert!(offset_of!(VideoFrameHeader, flags) == 32);
+    assert!(offset_of!(VideoFrameHeader, width) == 40);
+    assert!(offset_of!(VideoFrameHeader, height) == 44);
+    assert!(offset_of!(VideoFrameHeader, n_planes) == 48);
+    assert!(offset_of!(VideoFrameHeader, aux_size) == 52);
+    assert!(offset_of!(VideoFrameHeader, stride) == 56);
+    assert!(offset_of!(VideoFrameHeader, plane_offsets) == 72);
+    assert!(offset_of!(VideoFrameHeader, format) == 88);
+};
+
+/// A format name that the header's field cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("format name {name:?} does not fit the header: it takes {} ASCII bytes without NUL, this has {len}", FORMAT_LEN - 1)]
+pub struct FormatNameError {
+    name: String,
+    len: usize,
+}
+
+impl VideoFrameHeader {
+    /// The header of the sample that ends a stream (SPEC §6): no picture, no times.
+    pub fn eos() -> Self {
+        Self { pts: NONE, dts: NONE, duration: NONE, offset: NONE, flags: HEADER_FLAG_EOS, ..Self::default() }
+    }
+
+    /// Whether this sample ends the stream.
+    pub fn is_eos(&self) -> bool {
+        self.flags & HEADER_FLAG_EOS != 0
+    }
+
+    /// The format's name, or `None` if the field is not NUL-terminated ASCII.
+    pub fn format_name(&self) -> Option<&str> {
+        let end = self.format.iter().position(|&byte| byte == 0)?;
+        let name = std::str::from_utf8(&self.format[..end]).ok()?;
+        name.is_ascii().then_some(name)
+    }
+
+    /// Writes the format's name, NUL-padded.
+    ///
+    /// # Errors
+    /// If the name is longer than 15 bytes, is not ASCII or contains a NUL; the header is left as it was.
+    pub fn set_format(&mut self, name: &str) -> Result<(), FormatNameError> {
+        if name.len() >= FORMAT_LEN || !name.is_ascii() || name.contains('\0') {
+            return Err(FormatNameError { name: name.to_owned(), len: name.len() });
+        }
+        self.format = [0; FORMAT_LEN];
+        self.format[..name.len()].copy_from_slice(name.as_bytes());
+        Ok(())
+    }
+
+    /// Bytes of the pixel region in a payload of `payload_len` bytes, or `None` if the aux blob would be larger than
+    /// the payload.
+    pub fn pixel_size(&self, payload_len: usize) -> Option<usize> {
+        payload_len.checked_sub(usize::try_from(self.aux_size).ok()?)
+    }
+
+    /// Whether two frames are laid out alike: nothing differs but what differs from frame to frame.
+    pub fn same_layout(&self, other: &Self) -> bool {
+        self.layout() == other.layout()
+    }
+
+    /// All that decides where pixels and aux blob lie.
+    fn layout(&self) -> impl PartialEq {
+        let picture = (self.width, self.height, self.n_planes, self.stride, self.plane_offsets, self.format);
+        (self.is_eos(), self.aux_size, picture)
+    }
+
+    /// The header as it lies in shared memory.
+    pub fn to_bytes(&self) -> [u8; HEADER_SIZE] {
+        let mut bytes = [0; HEADER_SIZE];
+        let longs = [self.pts, self.dts, self.duration, self.offset, self.flags].map(u64::to_le_bytes);
+        let words = [self.width, self.height, self.n_planes, self.aux_size].into_iter();
+        let words = words.chain(self.stride).chain(self.plane_offsets).map(u32::to_le_bytes);
+        let fields = longs.into_iter().flatten().chain(words.flatten()).chain(self.format);
+        for (byte, field) in bytes.iter_mut().zip(fields) {
+            *byte = field;
+        }
+        bytes
+    }
+
+    /// The header that lies in `bytes`; any content gives one, sound or not.
+    pub fn from_bytes(bytes: &[u8; HEADER_SIZE]) -> Self {
+        let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        Self {
+            pts: long(0),
+            dts: long(8),
+            duration: long(16),
+            offset: long(24),
+            flags: long(32),
+            width: word(40),
+            height: word(44),
+            n_planes: word(48),
+            aux_size: word(52),
+            stride: std::array::from_fn(|plane| word(56 + 4 * plane)),
+            plane_offsets: std::array::from_fn(|plane| word(72 + 4 * plane)),
+            format: std::array::from_fn(|i| bytes[88 + i]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_a_header_are_its_memory() {
+        let mut header = VideoFrameHeader { pts: 1, dts: 2, duration: 3, offset: 4, flags: 5, ..Default::default() };
+        (header.width, header.height, header.n_planes, header.aux_size) = (6, 7, 8, 9);
+        (header.stride, header.plane_offsets) = ([10, 11, 12, 13], [14, 15, 16, 17]);
+        header.set_format("P010_10LE").unwrap();
+        // SAFETY: the struct is `repr(C)`, 104 bytes long and without padding (the offsets above leave no gap).
+        let memory: [u8; HEADER_SIZE] = unsafe { std::mem::transmute(header) };
+        assert_eq!(header.to_bytes(), memory);
+        assert_eq!(VideoFrameHeader::from_bytes(&memory), header);
+    }
+
+    #[test]
+    fn iceoryx2_knows_the_header_by_its_contract_name() {
+        // SAFETY: the function only returns a constant; it is unsafe to implement, not to call.
+        assert_eq!(unsafe { VideoFrameHeader::type_name() }, HEADER_TYPE_NAME);
+    }
+
+    #[test]
+    fn a_format_name_that_does_not_fit_leaves_the_header_alone() {
+        let mut header = VideoFrameHeader::default();
+        header.set_format("NV12").unwrap();
+        for name in ["ABCDEFGHIJKLMNOP", "BGR\0", "ÄÖ"] {
+            assert!(header.set_format(name).is_err(), "{name:?}");
+        }
+        assert_eq!(header.format_name(), Some("NV12"));
+        header.set_format("ABCDEFGHIJKLMNO").unwrap();
+        assert_eq!(header.format_name(), Some("ABCDEFGHIJKLMNO"));
+        header.format[FORMAT_LEN - 1] = b'P';
+        assert_eq!(header.format_name(), None);
+    }
+}

@@ -1,0 +1,53 @@
+//! Raw video frames between processes by reference: the wire contract and an SDK that needs no GStreamer.
+//!
+//! `SPEC.md` is the contract. The modules, from the bottom up: [`header`], [`formats`], the text of [`structure`]s and
+//! their [`value`]s, [`caps`], [`metas`], [`time`], the aux blob of all these ([`auxblob`]), and [`validate`], which judges
+//! what came from elsewhere.
+
+pub mod auxblob;
+pub mod caps;
+pub mod cleanup;
+pub mod config;
+pub mod description;
+mod domain;
+mod error;
+pub mod fault;
+mod fork;
+pub mod formats;
+pub mod header;
+mod liveness;
+pub mod metas;
+mod publisher;
+mod remains;
+mod service;
+pub mod structure;
+mod subscriber;
+pub mod time;
+pub mod validate;
+pub mod value;
+#[cfg(feature = "ndarray")]
+pub mod view;
+mod wait;
+
+pub use auxblob::{AuxRef, AuxTemplate, ParsedAux, build_aux, parse_aux};
+pub use caps::{Caps, check_caps, video_caps, video_caps_with};
+pub use config::{FrameParams, PropValue, Qos, SinkConfig};
+pub use domain::{DOMAIN_VARIABLE, Domain};
+pub use error::{Error, Result};
+pub use fault::Fault;
+pub use formats::{VideoFormat, format_channels, plane_heights, supported_formats};
+pub use header::*;
+pub use metas::{
+    CustomMeta, Meta, MetaRef, ReferenceTimestamp, decode_meta, encode_record, encode_reference_timestamp, record_name,
+};
+pub use publisher::{
+    DEFAULT_MAX_LOANS, DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, FIRST_FRAMES, Loan, PublisherBuilder, Turn,
+    VideoFramePublisher, Waiting,
+};
+pub use service::{IOX2_VERSION, Iox2Node, check_service_name, create_node, create_node_in};
+pub use structure::Structure;
+pub use subscriber::{Received, Requirements, SubscriberBuilder, SubscriberStats, VideoFrame, VideoFrameSubscriber};
+pub use time::{FrameTimes, TimeRecords, boot_id, monotonic_ns, read_times};
+pub use validate::{validate_aux_size, validate_geometry};
+pub use value::Value;
+pub use wait::Interrupt;

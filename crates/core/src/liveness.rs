@@ -1,0 +1,194 @@
+//! Whether the process that made a node still lives.
+//!
+//! Its id has a process id in it, which says nothing across pid namespaces: in another container the same number is somebody else, or
+//! nobody. What says it everywhere is the lock that a living process holds on its node's monitor, so that is asked where there is
+//! one to be asked.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use iceoryx2::prelude::Config;
+
+/// Whether the process that made a node has ended. Safe in a process that has nodes, of several copies of iceoryx2, too.
+pub(crate) fn is_gone(node: u128, config: &Config) -> bool {
+    let file = format!("{}{node}.node_monitor", config.global.prefix);
+    let monitor = PathBuf::from(config.global.node_dir().to_string()).join(file);
+    is_unlocked(node, &monitor).unwrap_or_else(|| pid_of(node).is_some_and(no_such_process))
+}
+
+/// Whether a node's monitor is there and nobody holds its lock; `None` if that cannot be told.
+#[cfg(target_os = "linux")]
+fn is_unlocked(node: u128, monitor: &Path) -> Option<bool> {
+    use std::collections::BTreeMap;
+    use std::fs::{File, OpenOptions};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::sync::{Mutex, PoisonError};
+
+    /// Nodes of this process. Closing any descriptor of a monitor would drop its lock, so each stays open as long as its file is there.
+    static OWN: Mutex<BTreeMap<u128, File>> = Mutex::new(BTreeMap::new());
+
+    let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+    own.retain(|_, monitor| monitor.metadata().is_ok_and(|meta| meta.nlink() > 0));
+    if own.contains_key(&node) {
+        return Some(false);
+    }
+    if fs::metadata(monitor).ok()?.permissions().mode() & 0o400 == 0 {
+        // It is being made, maybe by another thread of this process, whose lock would be dropped.
+        return None;
+    }
+    let file = OpenOptions::new().write(true).open(monitor).ok()?;
+    // SAFETY: flock is a plain C struct for which all-zero is a value: a lock of the whole file.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    // A lock of an open file is in the way of everybody's lock, this process's included. Asked once: between two questions the
+    // process that holds the lock can end.
+    // SAFETY: the descriptor is open, and the struct lives through the call.
+    let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
+    let is_locked = (asked == 0).then_some(lock.l_type != libc::F_UNLCK as libc::c_short)?;
+    if is_locked && u32::try_from(lock.l_pid) == Ok(std::process::id()) {
+        own.insert(node, file);
+    }
+    Some(!is_locked)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_unlocked(_: u128, _: &Path) -> Option<bool> {
+    // Without open file locks, asking about a node of this process would end it.
+    None
+}
+
+/// Whether a process has ended, as far as this pid namespace can tell. One that its parent has not waited for counts as ended.
+fn no_such_process(pid: i32) -> bool {
+    // SAFETY: signal 0 only asks whether the process exists.
+    if unsafe { libc::kill(pid, 0) } == -1 {
+        return std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
+    }
+    // Linux; the state follows the name, which is in parentheses and may contain some.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
+}
+
+/// Process id in the id of a node or port: its third 32-bit word.
+pub(crate) fn pid_of(id: u128) -> Option<i32> {
+    i32::try_from((id >> 64) as u32).ok().filter(|&pid| pid > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::domain::Domain;
+    use crate::service::create_node_in;
+
+    struct Place(Domain);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            Self(Domain::at(&format!("/tmp/l{}{name}", std::process::id()), &format!("l{name}_")).unwrap())
+        }
+
+        fn monitor(&self, node: u128) -> PathBuf {
+            self.0.node_dir().join(format!("{}{node}.node_monitor", self.0.prefix()))
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(self.0.root());
+        }
+    }
+
+    /// A node id with a pid in it.
+    fn id(pid: u32) -> u128 {
+        u128::from(pid) << 64 | 7
+    }
+
+    fn ended() -> Child {
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        child
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_node_of_this_process_lives_and_asking_does_not_end_it() {
+        let place = Place::new("own");
+        let node = create_node_in(&place.0).unwrap();
+        let number = node.id().value();
+        for _ in 0..3 {
+            assert!(!is_gone(number, place.0.config()));
+        }
+        // Another process still finds the lock: `python3` because no standard tool asks for one.
+        let ask = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB)";
+        let asked = Command::new("python3").args(["-c", ask]).arg(place.monitor(number)).stderr(Stdio::null()).status();
+        if let Ok(status) = asked {
+            assert!(!status.success(), "the lock of a living node was dropped");
+        }
+        // Nothing stays open of a node that is closed.
+        let open = || fs::read_dir("/proc/self/fd").unwrap().flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+        let of_it = || open().filter(|file| file.to_string_lossy().contains(&number.to_string())).count();
+        assert!(of_it() > 0);
+        drop(node);
+        is_gone(0, place.0.config());
+        assert_eq!(of_it(), 0);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_monitor_without_a_lock_belongs_to_nobody_whatever_its_process_id() {
+        let place = Place::new("dead");
+        fs::create_dir_all(place.0.node_dir()).unwrap();
+        let node = id(std::process::id());
+        fs::write(place.monitor(node), "").unwrap();
+        assert!(is_gone(node, place.0.config()));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_lock_of_a_process_that_cannot_be_seen_is_a_sign_of_life() {
+        let place = Place::new("far");
+        fs::create_dir_all(place.0.node_dir()).unwrap();
+        // A process id that is nobody's here, as that of another container.
+        let node = id(ended().id());
+        fs::write(place.monitor(node), "").unwrap();
+        let hold = "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX); sys.stdin.read()";
+        let holder = Command::new("python3").args(["-c", hold]).arg(place.monitor(node)).stdin(Stdio::piped()).spawn();
+        let Ok(mut holder) = holder else {
+            // No Python, no second process that locks.
+            return;
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while is_gone(node, place.0.config()) {
+            assert!(Instant::now() < deadline);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        assert!(is_gone(node, place.0.config()));
+    }
+
+    #[test]
+    fn without_a_monitor_the_process_id_has_to_do() {
+        let place = Place::new("none");
+        assert!(is_gone(id(ended().id()), place.0.config()));
+        assert!(!is_gone(id(std::process::id()), place.0.config()));
+        assert!(!is_gone(0, place.0.config()));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_that_nobody_waited_for_has_ended() {
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = child.id() as i32;
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !no_such_process(pid) {
+            assert!(Instant::now() < deadline);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.wait().unwrap();
+        assert!(no_such_process(pid) && !no_such_process(std::process::id() as i32));
+    }
+}

@@ -1,0 +1,208 @@
+//! A publisher's memory: a fixed number of equal chunks, replaced when a frame is larger or subscribers hold them all.
+//!
+//! iceoryx2's own growing segments are no way. With fewer chunks than its worst case it panics once twice as many are in use
+//! (0.10.0: `SegmentState` has a counter for each chunk of the first segment, the second one has more chunks), and its worst
+//! case is 1 GB for 1080p. What a replaced publisher sent is still delivered, and before anything that its successor sends.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use iceoryx2::port::publisher::{Publisher, PublisherCreateError};
+use iceoryx2::port::update_connections::UpdateConnections;
+use iceoryx2::port::{LoanError, SendError};
+use iceoryx2::prelude::*;
+
+use super::loan::Loan;
+use super::memory::check_shared_memory;
+use super::room::Room;
+use super::{FIRST_FRAMES, port_error};
+use crate::error::{Error, Result};
+use crate::fork::OfThisProcess;
+use crate::header::VideoFrameHeader;
+use crate::service::{Iox, VideoService};
+
+/// Sizes that creep up get new memory only now and then: each time for a sixteenth more.
+const GROWTH_STEPS: usize = 16;
+const PAGE: usize = 4096;
+
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+pub(super) struct Frames {
+    video: Arc<OfThisProcess<VideoService>>,
+    service: String,
+    max_loans: usize,
+    /// Chunks at most: as many as was asked for, or so many that they cannot run out, because every subscriber holds all it may.
+    most: usize,
+    room: Option<Arc<OfThisProcess<Room>>>,
+    pool: RwLock<Pool>,
+}
+
+struct Pool {
+    /// `None` where a replacement failed half-way.
+    port: Option<OfThisProcess<Publisher<Iox, [u8], VideoFrameHeader>>>,
+    bytes: usize,
+    chunks: usize,
+    /// Unlike that of any other pool in this process: loans of an earlier one, or of another publisher, have to be copied.
+    number: u64,
+}
+
+impl Frames {
+    /// Becomes the publisher of the service, with memory for frames of so many bytes.
+    pub fn new(
+        video: Arc<OfThisProcess<VideoService>>,
+        service: &str,
+        max_loans: usize,
+        max_frames: Option<usize>,
+        bytes: usize,
+        room: Option<Room>,
+    ) -> Result<Self> {
+        let config = video.static_config();
+        let held = config.subscriber_max_buffer_size() + config.subscriber_max_borrowed_samples();
+        let worst = config.max_subscribers() * held + config.history_size() + max_loans;
+        // A loan for each that upstream may have, the history, and one on its way.
+        let least = max_loans + 2;
+        let most = max_frames.map_or(worst, |frames| worst.min(frames.max(least)));
+        let chunks = most.min(FIRST_FRAMES.max(least));
+        let frames = Self {
+            video,
+            service: service.to_owned(),
+            max_loans,
+            most,
+            room: room.map(|room| Arc::new(OfThisProcess::new(room))),
+            pool: RwLock::new(Pool { port: None, bytes, chunks, number: 0 }),
+        };
+        frames.replace(&mut frames.pool.write().unwrap_or_else(PoisonError::into_inner), bytes, chunks)?;
+        Ok(frames)
+    }
+
+    /// Memory for one frame, from larger or more memory if need be.
+    pub fn loan(&self, len: usize) -> Result<Loan> {
+        loop {
+            let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner);
+            let failure = match &pool.port {
+                Some(port) if len <= pool.bytes => match port.loan_slice_uninit(len) {
+                    Ok(sample) => return Ok(Loan::new(sample, pool.number)),
+                    Err(failure) => failure,
+                },
+                _ => LoanError::ExceedsMaxLoanSize,
+            };
+            let number = pool.number;
+            drop(pool);
+            let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+            if pool.number != number {
+                continue;
+            }
+            let (bytes, chunks) = (pool.bytes, pool.chunks);
+            match failure {
+                LoanError::ExceedsMaxLoanSize => self.replace(&mut pool, with_spare(len).max(bytes), chunks)?,
+                LoanError::OutOfMemory if chunks < self.most => {
+                    let more = (2 * chunks).min(self.most);
+                    self.replace(&mut pool, bytes, more).map_err(|error| self.no_frame(chunks, error))?;
+                }
+                LoanError::OutOfMemory => {
+                    return Err(Error::OutOfFrames { service: self.service.clone(), chunks });
+                }
+                LoanError::ExceedsMaxLoans => {
+                    return Err(Error::LoanLimit { service: self.service.clone(), limit: self.max_loans });
+                }
+                other => return Err(port_error(&self.service, "loan a frame", other)),
+            }
+        }
+    }
+
+    /// Sends a loan, or a copy of it if its pool was replaced since; returns how many subscribers got it.
+    pub fn send(&self, mut loan: Loan, header: &VideoFrameHeader) -> Result<usize> {
+        loop {
+            // Held while sending: a publisher that goes meanwhile would take the frame with it.
+            let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner);
+            if loan.pool == pool.number {
+                *loan.sample.user_header_mut() = *header;
+                let receivers = loan.sample.into_inner().send().map_err(|e| match e {
+                    SendError::LoanError(_) => {
+                        Error::OutOfFrames { service: self.service.clone(), chunks: pool.chunks }
+                    }
+                    other => port_error(&self.service, "send a frame", other),
+                })?;
+                if let Some(room) = &self.room {
+                    room.meet(&self.video);
+                }
+                return Ok(receivers);
+            }
+            drop(pool);
+            let mut copy = self.loan(loan.len())?;
+            copy.copy_from_slice(&loan);
+            loan = copy;
+        }
+    }
+
+    /// Connects subscribers that joined, which hands them the history.
+    pub fn update_connections(&self) {
+        if let Some(port) = &self.pool.read().unwrap_or_else(PoisonError::into_inner).port {
+            let _ = port.update_connections();
+        }
+    }
+
+    fn replace(&self, pool: &mut Pool, bytes: usize, chunks: usize) -> Result<()> {
+        check_shared_memory(&self.service, bytes, chunks)?;
+        // The service may admit one publisher only, so the old one goes first. Subscribers of ours bear with that for a moment.
+        pool.port = None;
+        pool.number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        pool.port = Some(OfThisProcess::new(self.create(bytes, chunks)?));
+        (pool.bytes, pool.chunks) = (bytes, chunks);
+        if let Some(room) = &self.room {
+            room.begin(&self.video);
+        }
+        Ok(())
+    }
+
+    fn create(&self, bytes: usize, chunks: usize) -> Result<Publisher<Iox, [u8], VideoFrameHeader>> {
+        let mut builder = self
+            .video
+            .publisher_builder()
+            .initial_max_slice_len(bytes)
+            .allocation_strategy(AllocationStrategy::Static)
+            .max_loaned_samples(self.max_loans)
+            .override_sample_preallocation(move |_| chunks)
+            .backpressure_strategy(BackpressureStrategy::DiscardData);
+        if let Some(room) = self.room.clone() {
+            let video = self.video.clone();
+            builder = builder
+                .backpressure_strategy(BackpressureStrategy::RetryUntilDelivered)
+                .set_backpressure_handler(move |full| room.wait(full, &video));
+        }
+        builder.create().map_err(|e| match e {
+            PublisherCreateError::ExceedsMaxSupportedPublishers => Error::TooManyPorts {
+                service: self.service.clone(),
+                ports: "publishers",
+                limit: self.video.static_config().max_publishers(),
+                advice: "stop the other one, choose another service name, or raise max-publishers on both",
+            },
+            other => port_error(&self.service, "create a publisher", other),
+        })
+    }
+
+    /// Too little shared memory for more chunks costs this frame; the chunks that there are go on.
+    fn no_frame(&self, chunks: usize, error: Error) -> Error {
+        match error {
+            Error::SharedMemory { .. } => Error::OutOfFrames { service: self.service.clone(), chunks },
+            other => other,
+        }
+    }
+}
+
+fn with_spare(len: usize) -> usize {
+    len.next_multiple_of((len.next_power_of_two() / GROWTH_STEPS).max(PAGE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_frame_gets_a_little_more_than_it_needs() {
+        assert_eq!(with_spare(1), 4096);
+        assert_eq!(with_spare(4097), 8192);
+        let full_hd = 1920 * 1080 * 3;
+        assert!((full_hd..full_hd + full_hd / 8).contains(&with_spare(full_hd)));
+    }
+}

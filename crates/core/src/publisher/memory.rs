@@ -1,0 +1,62 @@
+//! How much shared memory a publisher may need, and whether there is that much.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::header::HEADER_SIZE;
+
+/// iceoryx2's own header in front of each frame, in bytes, with room for alignment.
+const CHUNK_OVERHEAD: usize = 64 + HEADER_SIZE + 64;
+
+/// Compares the worst case with what is free, because writing beyond that is an uncatchable SIGBUS.
+pub(super) fn check_shared_memory(service: &str, bytes: usize, chunks: usize) -> Result<()> {
+    let chunk = bytes + CHUNK_OVERHEAD;
+    let needed = chunk as u64 * chunks as u64;
+    let Some(available) = available() else { return Ok(()) };
+    let promised = promised(Path::new("/dev/shm"));
+    if needed > available.saturating_sub(promised) {
+        return Err(Error::SharedMemory { service: service.to_owned(), needed, chunks, chunk, available, promised });
+    }
+    Ok(())
+}
+
+/// Bytes that are free; `None` where there is no limit (a tmpfs with size=0), and without a /dev/shm (macOS).
+pub(crate) fn available() -> Option<u64> {
+    // SAFETY: statvfs is a plain C struct for which all-zero is a value; the path is NUL-terminated.
+    let (status, stat) = unsafe {
+        let mut stat: libc::statvfs = std::mem::zeroed();
+        (libc::statvfs(c"/dev/shm".as_ptr(), &raw mut stat), stat)
+    };
+    (status == 0 && stat.f_blocks > 0).then_some(stat.f_bavail * stat.f_frsize)
+}
+
+/// Bytes that files in a folder may yet take: they have their size from the start, and memory as it is written.
+fn promised(folder: &Path) -> u64 {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    // Source: stat(2): blocks are of 512 bytes.
+    files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len().saturating_sub(meta.blocks() * 512)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_laid_out_and_not_written_is_promised() {
+        let folder = std::env::temp_dir().join(format!("promised{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        assert_eq!(promised(&folder), 0);
+        let file = File::create(folder.join("segment")).unwrap();
+        file.set_len(1 << 30).unwrap();
+        assert_eq!(promised(&folder), 1 << 30);
+        file.write_all_at(&[1; 1 << 20], 1 << 22).unwrap();
+        file.sync_all().unwrap();
+        assert_eq!(promised(&folder), (1 << 30) - (1 << 20));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

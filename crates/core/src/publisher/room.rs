@@ -1,0 +1,128 @@
+//! Waiting for full subscribers, for a publisher that loses nothing.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use iceoryx2::port::listener::Listener;
+use iceoryx2::port::{BackpressureAction, BackpressureInfo};
+use iceoryx2::prelude::*;
+
+use super::settings::Waiting;
+use crate::liveness;
+use crate::service::{EVENT_TAKEN, Iox, VideoService, event_found};
+use crate::wait::Interrupt;
+
+/// How long to wait for word from a reader before looking: readers that are not ours say nothing.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How long a publisher waits for readers that say nothing to find it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Waits until a full subscriber has taken a frame, and until those that were there before the publisher have found it.
+///
+/// iceoryx2 drops what a full buffer has no room for until its subscriber has looked, and what is in the buffer when the publisher
+/// goes before that.
+pub(super) struct Room {
+    /// Readers of ours announce what they take, and publishers that they find (SPEC §1).
+    listener: Listener<Iox>,
+    config: Config,
+    interrupt: Interrupt,
+    waiting: Box<dyn Waiting>,
+    /// Ports of readers that have yet to find the publisher.
+    strangers: Mutex<Vec<u128>>,
+}
+
+impl Room {
+    pub fn new(listener: Listener<Iox>, config: Config, interrupt: Interrupt, waiting: Box<dyn Waiting>) -> Self {
+        Self { listener, config, interrupt, waiting, strangers: Mutex::default() }
+    }
+
+    /// Takes note of who is there, now that the publisher has another port: those who come later find it by themselves.
+    pub fn begin(&self, video: &VideoService) {
+        // What is announced up to now is about an earlier port.
+        self.listen();
+        let mut strangers = self.strangers();
+        strangers.clear();
+        video.dynamic_config().list_subscribers(|subscriber| {
+            strangers.push(subscriber.subscriber_id.value());
+            CallbackProgression::Continue
+        });
+    }
+
+    /// Waits until everybody has found the publisher, of which a first frame has been sent.
+    pub fn meet(&self, video: &VideoService) {
+        let mut quiet_since = Instant::now();
+        while !self.strangers().is_empty() {
+            if self.listen() > 0 {
+                quiet_since = Instant::now();
+            }
+            self.strangers().retain(|&port| !self.is_gone(port, video));
+            if self.strangers().is_empty() {
+                return;
+            }
+            if quiet_since.elapsed() > PATIENCE || self.interrupt.is_set() && !self.waiting.go_on() {
+                self.strangers().clear();
+                return;
+            }
+            self.wait_for_word();
+        }
+    }
+
+    /// What to do about a subscriber whose buffer is full; called again until the frame is delivered or discarded.
+    pub fn wait(&self, full: &BackpressureInfo, video: &VideoService) -> BackpressureAction {
+        if self.is_gone(full.receiver_port_id, video) {
+            return BackpressureAction::DiscardData;
+        }
+        if self.interrupt.is_set() && !self.waiting.go_on() {
+            return BackpressureAction::DiscardData;
+        }
+        self.wait_for_word();
+        self.listen();
+        BackpressureAction::Retry
+    }
+
+    /// Whether the process of a subscriber has ended, or the subscriber was removed after it.
+    fn is_gone(&self, port: u128, video: &VideoService) -> bool {
+        let mut node = None;
+        video.dynamic_config().list_subscribers(|subscriber| {
+            if subscriber.subscriber_id.value() != port {
+                return CallbackProgression::Continue;
+            }
+            node = Some(subscriber.node_id.value());
+            CallbackProgression::Stop
+        });
+        node.is_none_or(|node| liveness::is_gone(node, &self.config))
+    }
+
+    fn wait_for_word(&self) {
+        // SAFETY: the number is used while the listener, which owns the descriptor, lives.
+        let descriptor = unsafe { self.listener.file_descriptor().native_handle() };
+        self.waiting.wait(&mut || self.interrupt.wait_readable(descriptor, LOOK_INTERVAL));
+    }
+
+    /// Empties the listener; answers how much was said.
+    fn listen(&self) -> u64 {
+        let mut said = 0;
+        let mut more = true;
+        while std::mem::take(&mut more) {
+            let _ = self.listener.try_wait(|word| {
+                more = true;
+                let id = word.id.as_value();
+                if id >= EVENT_TAKEN {
+                    said += word.count;
+                }
+                let mut strangers = self.strangers();
+                for _ in 0..word.count {
+                    if let Some(place) = strangers.iter().position(|&port| event_found(port) == id) {
+                        strangers.swap_remove(place);
+                    }
+                }
+            });
+        }
+        said
+    }
+
+    fn strangers(&self) -> MutexGuard<'_, Vec<u128>> {
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,167 @@
+//! Text of a GstStructure, read with bounds: `name, field=(type)value, …;` (SPEC §7).
+//!
+//! GStreamer reads such text with a recursive parser that trusts it; what passes here can be given to it.
+
+use std::collections::HashMap;
+
+use crate::value::{Value, ValueError};
+
+mod nested;
+mod reader;
+
+pub(crate) use reader::{Field, Fields, Head, check, open};
+
+/// Bytes of caps or structure text that are read at most.
+pub const MAX_TEXT: usize = 16 * 1024;
+/// Levels to which brackets may nest, the parentheses of a type included. Quotes are a level where GStreamer parses what is in
+/// them, as in `(structure)"…"`, and the brackets there count on.
+pub const MAX_NESTING: usize = 8;
+
+/// Why text is no structure, or no caps.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TextError {
+    /// The text is longer than anything that is read.
+    #[error("the text has {len} bytes, at most {MAX_TEXT} are read")]
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// Brackets nest deeper than anything that is read.
+    #[error("brackets nest deeper than {MAX_NESTING} levels at byte {at}")]
+    TooDeep {
+        /// Where the first level too many opens, or starts the value that holds it in quotes.
+        at: usize,
+    },
+    /// A value of a type whose text GStreamer takes apart in a way that cannot be followed.
+    #[error("field {field:?}: {kind} values are not accepted")]
+    NotAccepted {
+        /// The field.
+        field: String,
+        /// `sample` or `segment`.
+        kind: &'static str,
+    },
+    /// Something else is expected.
+    #[error("expected {expected} at byte {at}")]
+    Unexpected {
+        /// Where, or where the value starts in which it is.
+        at: usize,
+        /// What would be right there.
+        expected: &'static str,
+    },
+}
+
+impl TextError {
+    /// The same about the value that starts there, for what was found in it.
+    fn inside(self, at: usize) -> Self {
+        match self {
+            Self::TooDeep { .. } => Self::TooDeep { at },
+            Self::Unexpected { expected, .. } => Self::Unexpected { at, expected },
+            other => other,
+        }
+    }
+}
+
+/// A name with fields in their order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Structure {
+    /// Its name.
+    pub name: String,
+    /// Its fields, each name once.
+    pub fields: Vec<(String, Value)>,
+}
+
+impl Structure {
+    /// Reads the text of a structure.
+    ///
+    /// # Errors
+    /// If the text is longer than 16 KiB, nests deeper than 8 levels, holds a sample or is no structure, or if that is so for
+    /// what GStreamer would parse in a value. Any other value of a type that [`Value`] does not know stays raw text.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        let (head, fields) = open(text)?;
+        if let Some((_, at)) = head.features {
+            return Err(TextError::Unexpected { at, expected: "a comma or the end" });
+        }
+        Ok(Self { name: head.name.to_owned(), fields: collect_fields(fields)? })
+    }
+
+    /// The value of a field.
+    pub fn get(&self, field: &str) -> Option<&Value> {
+        get(&self.fields, field)
+    }
+
+    /// The structure as text, in the form in which GStreamer writes it.
+    ///
+    /// # Errors
+    /// If a name or a value cannot be written so that it is read as the same.
+    pub fn to_text(&self) -> Result<String, ValueError> {
+        if !is_name(&self.name) || !is_portable(&self.name) {
+            return Err(ValueError::StructureName(self.name.clone()));
+        }
+        let mut text = self.name.clone();
+        write_fields(&mut text, &self.fields)?;
+        text.push(';');
+        if text.len() > MAX_TEXT { Err(ValueError::TooLong(text.len())) } else { Ok(text) }
+    }
+}
+
+/// The value of a field.
+pub(crate) fn get<'a>(fields: &'a [(String, Value)], field: &str) -> Option<&'a Value> {
+    fields.iter().find_map(|(name, value)| (name == field).then_some(value))
+}
+
+/// Decodes all fields; of two of one name the last counts, in the place of the first.
+pub(crate) fn collect_fields(fields: Fields) -> Result<Vec<(String, Value)>, TextError> {
+    let mut collected = Vec::new();
+    let mut places = HashMap::new();
+    for field in fields {
+        let field = field?;
+        let value = Value::read(&field);
+        let place = *places.entry(field.name).or_insert(collected.len());
+        if place < collected.len() {
+            collected[place] = (field.name.to_owned(), value);
+        } else {
+            collected.push((field.name.to_owned(), value));
+        }
+    }
+    Ok(collected)
+}
+
+/// Appends `, name=(type)value` for each field.
+pub(crate) fn write_fields(text: &mut String, fields: &[(String, Value)]) -> Result<(), ValueError> {
+    for (name, value) in fields {
+        if name.is_empty() || !is_portable(name) {
+            return Err(ValueError::FieldName(name.clone()));
+        }
+        text.push_str(", ");
+        text.push_str(name);
+        text.push('=');
+        value.write(text)?;
+    }
+    Ok(())
+}
+
+/// Whether a byte may stand for itself in names and values without quotes.
+pub(crate) const fn is_bare(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+' | b'/' | b':' | b'.' | b'*')
+}
+
+/// Whether every GStreamer reads the text without quotes: 1.22 does not read the asterisk.
+pub(crate) fn is_portable(text: &str) -> bool {
+    text.bytes().all(|byte| byte != b'*' && is_bare(byte))
+}
+
+/// The names of caps features between their parentheses.
+pub(crate) fn features(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim_ascii)
+}
+
+/// Whether all of them are names.
+pub(crate) fn are_features(text: &str) -> bool {
+    features(text).all(|feature| !feature.is_empty() && feature.bytes().all(is_bare))
+}
+
+/// Whether text can name a structure.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_bare)
+}

@@ -1,0 +1,185 @@
+//! A subscriber's hold on the video service, taken when there is one and let go when its last publisher has gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use iceoryx2::port::notifier::Notifier;
+use iceoryx2::port::subscriber::{Subscriber, SubscriberCreateError};
+use iceoryx2::prelude::*;
+use iceoryx2::sample::Sample;
+
+use super::{Requirements, transport};
+use crate::cleanup;
+use crate::description::is_described;
+use crate::error::{Error, Result};
+use crate::fork::OfThisProcess;
+use crate::header::VideoFrameHeader;
+use crate::service::{EVENT_TAKEN, EventService, Iox, Iox2Node, VideoService, event_found, open_video_service};
+
+/// How long a reader may take between two frames before each is announced by itself.
+const QUICK: Duration = Duration::from_millis(1);
+/// How often an abandoned port is emptied, so that a lossless publisher does not wait for it for long.
+const EMPTYING_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The native port. When it goes, its publisher takes back all its chunks and writes the next frames there, those of frames that
+/// are still held included; so each frame holds it, too.
+pub(super) type Port = OfThisProcess<Subscriber<Iox, [u8], VideoFrameHeader>>;
+
+/// An open video service.
+#[derive(Debug)]
+pub(super) struct Link {
+    // Declaration order is drop order: the port before its service.
+    pub subscriber: Arc<Port>,
+    /// Only where a publisher may be waiting for this reader.
+    word: Option<Word>,
+    held: Arc<AtomicUsize>,
+    pub service: OfThisProcess<VideoService>,
+}
+
+/// A frame that is held, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Hold(Arc<AtomicUsize>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// What a reader tells a publisher of ours that loses nothing; nobody needs to listen.
+#[derive(Debug)]
+struct Word {
+    notifier: OfThisProcess<Notifier<Iox>>,
+    found: EventId,
+    /// The publisher that was found last.
+    publisher: Option<u128>,
+    /// Frames that were taken and not announced, and when the last one was taken.
+    unsaid: usize,
+    taken: Instant,
+    /// So many are announced at once where they are taken quickly: half of what waits for a reader at most.
+    together: usize,
+}
+
+impl Word {
+    fn say(&mut self) {
+        self.unsaid = 0;
+        let _ = self.notifier.notify_with_custom_event_id(EventId::new(EVENT_TAKEN));
+    }
+}
+
+impl Link {
+    /// Opens the service and a port on it, if a publisher is there.
+    pub fn open(
+        node: &Iox2Node,
+        name: &ServiceName,
+        events: &EventService,
+        requirements: &Requirements,
+    ) -> Result<Option<Self>> {
+        if !is_described(node.config(), name) {
+            return Ok(None);
+        }
+        let service = match open_video_service(node, name) {
+            Ok(Some(service)) => service,
+            // Its creator stopped or died between two steps. Whoever publishes next sees to that.
+            Ok(None) | Err(Error::Broken { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if service.dynamic_config().number_of_publishers() == 0 {
+            return Ok(None);
+        }
+        requirements.check(name, &service)?;
+        let create = || {
+            let mut builder = service.subscriber_builder();
+            if let Some(frames) = requirements.max_buffers.or(requirements.buffer_size) {
+                let offered = service.static_config().subscriber_max_buffer_size();
+                builder = builder.buffer_size(offered.min(frames as usize));
+            }
+            builder.create()
+        };
+        let is_full = |e: &_| matches!(e, SubscriberCreateError::ExceedsMaxSupportedSubscribers);
+        let subscriber = cleanup::with_room(node.config(), create, is_full).map_err(|e| match e {
+            SubscriberCreateError::ExceedsMaxSupportedSubscribers => Error::TooManyPorts {
+                service: name.to_string(),
+                ports: "subscribers",
+                limit: service.static_config().max_subscribers(),
+                advice: "close one of them, or raise max-subscribers at the publisher",
+            },
+            other => transport(name, "create a subscriber", other),
+        })?;
+        // Not needed: a publisher that hears nothing goes on after a while.
+        let notifier = || events.notifier_builder().create().ok();
+        let word = (!service.static_config().has_safe_overflow()).then(notifier).flatten().map(|notifier| Word {
+            notifier: OfThisProcess::new(notifier),
+            found: EventId::new(event_found(subscriber.id().value())),
+            publisher: None,
+            unsaid: 0,
+            taken: Instant::now(),
+            together: subscriber.buffer_size() / 2,
+        });
+        let subscriber = Arc::new(OfThisProcess::new(subscriber));
+        Ok(Some(Self { subscriber, word, held: Arc::default(), service: OfThisProcess::new(service) }))
+    }
+
+    /// Counts one more frame that is held.
+    pub fn hold(&self) -> Hold {
+        self.held.fetch_add(1, Ordering::Relaxed);
+        Hold(self.held.clone())
+    }
+
+    /// Frames that are held.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Frames that may be held.
+    pub fn limit(&self) -> usize {
+        self.service.static_config().subscriber_max_borrowed_samples()
+    }
+
+    /// Whether a frame waits that cannot be held.
+    ///
+    /// iceoryx2 counts for each port of a publisher. Where one was replaced, it would pass over frames of the first to those of the second.
+    pub fn is_full(&self) -> bool {
+        self.held() >= self.limit() && self.subscriber.has_samples().unwrap_or(true)
+    }
+
+    /// Tells that a frame was taken; of frames that are taken quickly, now and then.
+    pub fn taken(&mut self, sample: &Sample<Iox, [u8], VideoFrameHeader>) {
+        let Some(word) = &mut self.word else { return };
+        let (publisher, now) = (sample.origin().value(), Instant::now());
+        let is_new = word.publisher.replace(publisher) != Some(publisher);
+        if is_new {
+            let _ = word.notifier.notify_with_custom_event_id(word.found);
+        }
+        let is_slow = now - std::mem::replace(&mut word.taken, now) > QUICK;
+        word.unsaid += 1;
+        if is_new || is_slow || word.unsaid >= word.together {
+            word.say();
+        }
+    }
+
+    /// Tells what was taken, now that no more is.
+    pub fn emptied(&mut self) {
+        if let Some(word) = self.word.as_mut().filter(|word| word.unsaid > 0) {
+            word.say();
+        }
+    }
+
+    /// Lets go; the frames that are still held keep the port. One without overflow is emptied meanwhile.
+    pub fn leave_to_its_frames(self) {
+        if self.service.static_config().has_safe_overflow() {
+            return;
+        }
+        let port = Arc::downgrade(&self.subscriber);
+        drop(self);
+        thread::spawn(move || {
+            while let Some(port) = port.upgrade() {
+                while let Ok(Some(_)) = port.receive() {}
+                drop(port);
+                thread::sleep(EMPTYING_INTERVAL);
+            }
+        });
+    }
+}

@@ -1,0 +1,441 @@
+//! Receiving frames: a subscriber that may start before its publisher, and frames that keep their shared memory.
+
+mod frame;
+mod link;
+mod settings;
+mod state;
+
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use iceoryx2::port::ReceiveError;
+use iceoryx2::port::listener::{Listener, ListenerCreateError};
+use iceoryx2::prelude::*;
+use iceoryx2::sample::Sample;
+
+use self::frame::Payload;
+pub use self::frame::VideoFrame;
+use self::link::Link;
+pub use self::settings::{Requirements, SubscriberBuilder};
+use self::state::State;
+use crate::auxblob::AuxRef;
+use crate::cleanup;
+use crate::config::Qos;
+use crate::error::{Error, Result};
+use crate::fork::OfThisProcess;
+use crate::header::VideoFrameHeader;
+use crate::service::{EventService, Iox, Iox2Node, create_node_for, open_event_service, service_name};
+use crate::time::{FrameTimes, read_times};
+use crate::wait::Interrupt;
+
+/// Longest sleep without a look: a notification can get lost when two publishers notify while the listener is drained.
+const SAFETY_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long a service without a publisher is kept open: a publisher that needs more memory goes and comes back at once.
+const GRACE: Duration = Duration::from_millis(50);
+/// Shortest time between two looks for a publisher that is not there, for callers that poll.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How a wait for a frame ended.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly always a frame, which is moved on at once; a box would be an allocation each"
+)]
+pub enum Received {
+    /// With a frame, or with the end of the stream.
+    Frame(VideoFrame),
+    /// The last publisher has gone; told once each time, after its last frame.
+    Disconnected,
+    /// By [`Interrupt::set`].
+    Interrupted,
+    /// Without anything.
+    TimedOut,
+}
+
+/// What a subscriber has seen so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubscriberStats {
+    /// Frames handed out, the end of a stream not counted.
+    pub received: u64,
+    /// Frames that the publisher counted and this subscriber did not get; `None` if the publisher does not count.
+    pub dropped: Option<u64>,
+    /// Frames that broke the wire contract and were not handed out.
+    pub invalid: u64,
+    /// Frames of the present service that are held right now.
+    pub held: usize,
+    /// Frames that may be held at once; 0 while there is no publisher.
+    pub limit: usize,
+}
+
+/// Receives the frames of one service, whoever publishes them and whenever they start.
+///
+/// It demands nothing of the service and never creates it: until a publisher is there it waits. `Send` and `Sync`; frames come in
+/// order to whichever thread asks.
+#[derive(Debug)]
+pub struct VideoFrameSubscriber {
+    // Declaration order is drop order: ports before their services, the node last.
+    state: Mutex<State>,
+    listener: OfThisProcess<Listener<Iox>>,
+    interrupt: Interrupt,
+    events: OfThisProcess<EventService>,
+    name: ServiceName,
+    service: String,
+    requirements: Requirements,
+    busy_wait: Duration,
+    node: OfThisProcess<Iox2Node>,
+}
+
+impl VideoFrameSubscriber {
+    /// Subscribes to a service, whether or not it exists yet.
+    ///
+    /// # Errors
+    /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Permission`], [`Error::TooManyPorts`], [`Error::TypeMismatch`],
+    /// [`Error::VersionMismatch`].
+    pub fn new(service: &str) -> Result<Self> {
+        Self::builder(service).build()
+    }
+
+    /// Settings beyond the defaults.
+    pub fn builder(service: &str) -> SubscriberBuilder {
+        let (service, requirements) = (service.to_owned(), Requirements::default());
+        SubscriberBuilder { service, requirements, busy_wait: Duration::ZERO, node: None }
+    }
+
+    /// Subscribes with a node of the caller's.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_node(service: &str, node: Iox2Node) -> Result<Self> {
+        Self::builder(service).node(node).build()
+    }
+
+    fn build(SubscriberBuilder { service, requirements, busy_wait, node }: SubscriberBuilder) -> Result<Self> {
+        let service = service.as_str();
+        let name = service_name(service)?;
+        let node = node.map_or_else(|| create_node_for(service), Ok)?;
+        let events = open_event_service(&node, &name)?;
+        let listener = cleanup::with_room(
+            node.config(),
+            || events.listener_builder().create(),
+            |e| matches!(e, ListenerCreateError::ExceedsMaxSupportedListeners),
+        )
+        .map_err(|e| match e {
+            ListenerCreateError::ExceedsMaxSupportedListeners => Error::TooManyPorts {
+                service: service.to_owned(),
+                ports: "listeners",
+                limit: events.static_config().max_listeners(),
+                advice: "close a subscriber first",
+            },
+            other => transport(service, "create a listener", other),
+        })?;
+        let interrupt = Interrupt::new().map_err(|source| Error::Io { what: "create a wake-up descriptor", source })?;
+        let subscriber = Self {
+            state: Mutex::default(),
+            listener: OfThisProcess::new(listener),
+            interrupt,
+            events: OfThisProcess::new(events),
+            name,
+            service: service.to_owned(),
+            requirements,
+            busy_wait,
+            node: OfThisProcess::new(node),
+        };
+        subscriber.connect(&mut subscriber.lock())?;
+        Ok(subscriber)
+    }
+
+    /// Name of the service.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// Ends waits of this subscriber, from any thread.
+    pub fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
+    }
+
+    /// The QoS adopted from the publisher, or `None` while there is none.
+    pub fn qos(&self) -> Option<Qos> {
+        let state = self.lock();
+        let config = state.link.as_ref()?.service.static_config();
+        Some(Qos {
+            buffer_size: config.subscriber_max_buffer_size() as u32,
+            borrowed_max: config.subscriber_max_borrowed_samples() as u32,
+            history_size: config.history_size() as u32,
+            safe_overflow: config.has_safe_overflow(),
+        })
+    }
+
+    /// Whether a publisher is there.
+    pub fn is_connected(&self) -> bool {
+        self.lock().link.is_some()
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> SubscriberStats {
+        let state = self.lock();
+        SubscriberStats {
+            received: state.received,
+            dropped: state.dropped,
+            invalid: state.invalid,
+            held: state.link.as_ref().map_or(0, Link::held),
+            limit: state.link.as_ref().map_or(0, Link::limit),
+        }
+    }
+
+    /// A sentence about a kind of invalid frame seen for the first time since the last call, for a log.
+    pub fn take_news(&self) -> Option<String> {
+        self.lock().news.take()
+    }
+
+    /// The next frame, or `None` if nothing waits.
+    ///
+    /// # Errors
+    /// [`Error::BorrowLimit`] while as many frames are held as the service admits; it goes away with the next frame dropped.
+    /// What opening the service can give, when a publisher appears.
+    pub fn receive(&self) -> Result<Option<VideoFrame>> {
+        let mut state = self.lock();
+        self.receive_from(&mut state)
+    }
+
+    /// The next frame, waiting up to `block_ms` milliseconds for it, or for ever with `None`.
+    ///
+    /// Returns `None` when the time is over or the [`interrupt`](Self::interrupt) is set.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_blocking(&self, block_ms: Option<u64>) -> Result<Option<VideoFrame>> {
+        self.receive_timeout(block_ms.map(Duration::from_millis))
+    }
+
+    /// As [`receive_blocking`](Self::receive_blocking), with a [`Duration`].
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_timeout(&self, timeout: Option<Duration>) -> Result<Option<VideoFrame>> {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            match self.wait(left)? {
+                Received::Frame(frame) => return Ok(Some(frame)),
+                Received::Interrupted | Received::TimedOut => return Ok(None),
+                Received::Disconnected => {}
+            }
+        }
+    }
+
+    /// As [`receive_timeout`](Self::receive_timeout), and tells why there is no frame.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn wait(&self, timeout: Option<Duration>) -> Result<Received> {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let (mut drained, mut spun) = (false, self.busy_wait.is_zero());
+        loop {
+            let longest = {
+                let mut state = self.lock();
+                if let Some(frame) = self.receive_from(&mut state)? {
+                    return Ok(Received::Frame(frame));
+                }
+                if std::mem::take(&mut state.left_alone) {
+                    return Ok(Received::Disconnected);
+                }
+                if !std::mem::replace(&mut spun, true) {
+                    drop(state);
+                    self.spin(deadline);
+                    continue;
+                }
+                // Only now that nothing is left: until then publishers need no system call to notify. What is announced from now
+                // on ends the sleep.
+                if !std::mem::replace(&mut drained, true) && self.drain()? {
+                    // Something was announced meanwhile: look again before sleeping.
+                    state.looked = None;
+                    continue;
+                }
+                if state.alone.is_some() { GRACE } else { SAFETY_TIMEOUT }
+            };
+            if self.interrupt.is_set() {
+                return Ok(Received::Interrupted);
+            }
+            let left = deadline.map_or(longest, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Ok(Received::TimedOut);
+            }
+            let start = Instant::now();
+            // SAFETY: the number is used while the listener, which owns the descriptor, lives.
+            let descriptor = unsafe { self.listener.file_descriptor().native_handle() };
+            self.interrupt.wait_readable(descriptor, left.min(longest));
+            drained = false;
+            self.lock().looked = None;
+            if start.elapsed() >= SAFETY_TIMEOUT {
+                self.bury_the_dead();
+            }
+        }
+    }
+
+    /// Looks for a frame without sleeping; ends when there is one, or something else to do.
+    fn spin(&self, deadline: Option<Instant>) {
+        let end = Instant::now() + self.busy_wait;
+        let end = deadline.map_or(end, |deadline| end.min(deadline));
+        while Instant::now() < end && !self.interrupt.is_set() {
+            let state = self.lock();
+            // Without a publisher there is nothing to be quick for.
+            if state.link.as_ref().is_none_or(|link| link.subscriber.has_samples().unwrap_or(true)) {
+                return;
+            }
+            drop(state);
+            std::hint::spin_loop();
+        }
+    }
+
+    /// After a silence: has a publisher's process gone without a word? Its ports stay in the service until they are cleaned up.
+    fn bury_the_dead(&self) {
+        let needed = {
+            let mut state = self.lock();
+            let Some(link) = &state.link else { return };
+            let mut nodes = Vec::new();
+            link.service.dynamic_config().list_publishers(|publisher| {
+                nodes.push(publisher.node_id.value());
+                CallbackProgression::Continue
+            });
+            state.undertaker.is_needed(nodes.into_iter(), self.node.config())
+        };
+        if needed {
+            cleanup::run_helper(self.node.config());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Empties the listener; true if anything had been announced.
+    ///
+    /// Until it says empty: one `try_wait` per wake-up can lose the next one (iceoryx2 0.10.0).
+    fn drain(&self) -> Result<bool> {
+        let mut any = false;
+        loop {
+            let mut more = false;
+            self.listener.try_wait(|_| more = true).map_err(|e| transport(&self.service, "read notifications", e))?;
+            if !more {
+                return Ok(any);
+            }
+            any = true;
+        }
+    }
+
+    fn receive_from(&self, state: &mut State) -> Result<Option<VideoFrame>> {
+        self.node.check(&self.service)?;
+        if !self.connect(state)? {
+            return Ok(None);
+        }
+        while let Some(link) = &mut state.link {
+            if link.is_full() {
+                link.emptied();
+                return Err(Error::BorrowLimit { service: self.service.clone(), limit: link.limit() });
+            }
+            match link.subscriber.receive() {
+                Ok(Some(sample)) => {
+                    state.alone = None;
+                    link.taken(&sample);
+                    if let Some(frame) = self.accept(state, sample) {
+                        return Ok(Some(frame));
+                    }
+                }
+                Ok(None) => {
+                    link.emptied();
+                    if link.service.dynamic_config().number_of_publishers() > 0 {
+                        state.alone = None;
+                        return Ok(None);
+                    }
+                    let alone = *state.alone.get_or_insert_with(Instant::now);
+                    if alone.elapsed() < GRACE || state.told == Some(alone) && link.held() > 0 {
+                        return Ok(None);
+                    }
+                    // What it sent between the two looks is still to be had.
+                    if let Ok(Some(sample)) = link.subscriber.receive() {
+                        link.taken(&sample);
+                        if let Some(frame) = self.accept(state, sample) {
+                            return Ok(Some(frame));
+                        }
+                        continue;
+                    }
+                    state.left_alone = state.told != Some(alone);
+                    state.told = Some(alone);
+                    if link.held() > 0 {
+                        // Their memory keeps the port and thereby the service: letting go would gain nothing.
+                        return Ok(None);
+                    }
+                    // A subscriber that stays would pin the QoS for the next publisher.
+                    state.link = None;
+                    state.alone = None;
+                    state.looked = Some(Instant::now());
+                }
+                Err(ReceiveError::ExceedsMaxBorrows) => {
+                    return Err(Error::BorrowLimit { service: self.service.clone(), limit: link.limit() });
+                }
+                Err(ReceiveError::ConnectionFailure(e)) => return Err(transport(&self.service, "receive", e)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens the service if a publisher is there; true if it is open.
+    fn connect(&self, state: &mut State) -> Result<bool> {
+        if state.link.is_some() {
+            return Ok(true);
+        }
+        if state.looked.is_some_and(|at| at.elapsed() < LOOK_INTERVAL) {
+            return Ok(false);
+        }
+        state.looked = Some(Instant::now());
+        state.link = Link::open(&self.node, &self.name, &self.events, &self.requirements)?;
+        Ok(state.link.is_some())
+    }
+
+    /// Turns a sample into a frame if it keeps the contract.
+    fn accept(&self, state: &mut State, sample: Sample<Iox, [u8], VideoFrameHeader>) -> Option<VideoFrame> {
+        let payload = Payload::new(sample);
+        let mut header = payload.header();
+        if let Err(fault) = state.accepted.check(&header, payload.bytes()) {
+            state.invalid += 1;
+            let rule = fault.rule();
+            let count = state.faults.entry(rule).or_default();
+            *count += 1;
+            if *count == 1 {
+                state.news = Some(format!(
+                    "service {:?}: frame dropped, {fault} (rule {rule:?}; further ones are counted only)",
+                    self.service
+                ));
+            }
+            return None;
+        }
+        header.flags &= crate::header::FLAGS_MASK | crate::header::HEADER_FLAG_EOS;
+        let mut times = FrameTimes::default();
+        let mut discontinuity = false;
+        if !header.is_eos() {
+            state.received += 1;
+            times = read_times(AuxRef::new(payload.tail(header.aux_size)).records());
+            discontinuity = state.follow(&times);
+        }
+        let link = state.link.as_ref()?;
+        let (_port, _hold) = (link.subscriber.clone(), link.hold());
+        Some(VideoFrame { header, times, discontinuity, payload, _port, _hold })
+    }
+}
+
+impl Drop for VideoFrameSubscriber {
+    fn drop(&mut self) {
+        let link = self.lock().link.take();
+        if let Some(link) = link
+            && self.node.is_at_home()
+            && link.held() > 0
+        {
+            link.leave_to_its_frames();
+        }
+    }
+}
+
+fn transport(service: &str, operation: &'static str, cause: impl std::fmt::Debug) -> Error {
+    Error::Transport { service: service.to_owned(), operation, cause: format!("{cause:?}") }
+}

@@ -1,0 +1,100 @@
+//! What a subscriber knows between two frames: where it is connected, what it counted, and what it has already checked.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::link::Link;
+use crate::auxblob::AuxRef;
+use crate::caps::check_caps;
+use crate::cleanup::Undertaker;
+use crate::header::VideoFrameHeader;
+use crate::time::FrameTimes;
+use crate::validate::{Fault, validate_aux_size, validate_geometry};
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub link: Option<Link>,
+    pub looked: Option<Instant>,
+    pub undertaker: Undertaker,
+    /// Since when no publisher is there.
+    pub alone: Option<Instant>,
+    /// The last publisher has gone for good, and nobody was told yet.
+    pub left_alone: bool,
+    /// Of which loneliness it was told.
+    pub told: Option<Instant>,
+    pub accepted: Accepted,
+    sequence: Option<(u64, u64)>,
+    pub received: u64,
+    pub dropped: Option<u64>,
+    pub invalid: u64,
+    pub faults: BTreeMap<&'static str, u64>,
+    pub news: Option<String>,
+}
+
+/// The geometry and the caps that passed last, so that a stream of equal frames is checked once.
+#[derive(Debug, Default)]
+pub(super) struct Accepted {
+    header: VideoFrameHeader,
+    /// Its length; `None` before the first frame.
+    payload: Option<usize>,
+    caps: Vec<u8>,
+}
+
+impl State {
+    /// Compares the publisher's count with the last one; true if something is missing in between.
+    pub fn follow(&mut self, times: &FrameTimes) -> bool {
+        let (Some(publisher), Some(sequence)) = (times.publisher, times.sequence) else {
+            return false;
+        };
+        let missing = match self.sequence {
+            // The newest frame again, as history after a reconnection, is no gap.
+            Some((last, count)) if last == publisher => Some(sequence.saturating_sub(count).saturating_sub(1)),
+            Some(_) => None,
+            None => Some(0),
+        };
+        self.sequence = Some((publisher, sequence));
+        let dropped = self.dropped.get_or_insert(0);
+        *dropped += missing.unwrap_or(0);
+        missing != Some(0)
+    }
+}
+
+impl Accepted {
+    /// Validates a frame, unless the last one was laid out alike.
+    pub fn check(&mut self, header: &VideoFrameHeader, payload: &[u8]) -> std::result::Result<(), Fault> {
+        let known = self.payload == Some(payload.len()) && self.header.same_layout(header);
+        if known && self.caps.is_empty() && header.aux_size == 0 {
+            return Ok(());
+        }
+        if !known {
+            let pixels = validate_aux_size(header, payload.len())?;
+            validate_geometry(header, pixels)?;
+        }
+        if header.is_eos() {
+            return Ok(());
+        }
+        let aux = AuxRef::new(&payload[payload.len() - header.aux_size as usize..]);
+        if known && aux.has_caps(&self.caps) {
+            return Ok(());
+        }
+        let caps = aux.caps_bytes().unwrap_or_default();
+        if !caps.is_empty() {
+            check_caps(caps, header)?;
+        }
+        self.caps.clear();
+        self.caps.extend_from_slice(caps);
+        self.header = *header;
+        self.payload = Some(payload.len());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_frame_is_checked_even_if_all_of_it_is_zero() {
+        assert!(Accepted::default().check(&VideoFrameHeader::default(), &[]).is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! Planes as arrays of bytes, for those who compute with `ndarray` (feature `ndarray`).
+
+use ndarray::{ArrayView3, ShapeBuilder};
+
+use crate::fault::Fault;
+use crate::formats::{Kind, Sample, VideoFormat};
+use crate::header::VideoFrameHeader;
+use crate::validate::validate_geometry;
+
+/// Why a frame is no array.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ViewError {
+    /// Header and pixels do not fit together.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The format has no such array.
+    #[error("{format} has {has}, an array needs {needs}")]
+    Format {
+        /// The format's name.
+        format: &'static str,
+        /// What it has.
+        has: String,
+        /// What an array needs.
+        needs: &'static str,
+    },
+    /// The frame is the end of the stream.
+    #[error("the frame is the end of the stream and has no pixels")]
+    EndOfStream,
+}
+
+/// The picture as (rows, pixels, channels) bytes, borrowed; its rows are as far apart as the stride says.
+///
+/// For formats of one plane of interleaved bytes, such as `BGR`, `RGBA`, `GRAY8` and `YUY2`.
+///
+/// # Errors
+/// If the format is another, or header and pixels do not fit together.
+pub fn packed_view<'a>(header: &VideoFrameHeader, pixels: &'a [u8]) -> Result<ArrayView3<'a, u8>, ViewError> {
+    let format = checked_format(header, pixels)?;
+    if format.kind != Kind::Packed {
+        let has = format!("{} planes, kind {:?}", format.n_planes(), format.kind);
+        return Err(ViewError::Format { format: format.name, has, needs: "one plane of whole samples" });
+    }
+    plane_view(header, pixels, 0)
+}
+
+/// One plane as (rows, pixels, channels) bytes, borrowed; pixels are those of the plane, subsampled or not.
+///
+/// For formats of bytes, such as the packed ones, `NV12` and `I420`.
+///
+/// # Errors
+/// If the format has no such plane or not bytes, or header and pixels do not fit together.
+pub fn plane_view<'a>(
+    header: &VideoFrameHeader,
+    pixels: &'a [u8],
+    plane: usize,
+) -> Result<ArrayView3<'a, u8>, ViewError> {
+    let format = checked_format(header, pixels)?;
+    let no_array = |has, needs| ViewError::Format { format: format.name, has, needs };
+    if !matches!(format.kind, Kind::Packed | Kind::Planes) || format.sample != Sample::U8 {
+        return Err(no_array(
+            format!("kind {:?}, samples {:?}", format.kind, format.sample),
+            "whole samples of a byte",
+        ));
+    }
+    let Some(shape) = format.planes.get(plane) else {
+        return Err(no_array(format!("{} planes", format.n_planes()), "a plane that exists"));
+    };
+    let channels = usize::from(shape.channels);
+    let rows = format.rows(plane, header.height);
+    let columns = (header.width as usize).div_ceil(1 << shape.w_shift);
+    let stride = header.stride[plane] as usize;
+    let offset = header.plane_offsets[plane] as usize;
+    // What was validated ends within the pixels; the last row has no padding to rely on.
+    let end = offset + stride * (rows - 1) + format.row_bytes(plane, header.width);
+    let layout = (rows, columns, channels).strides((stride, channels, 1));
+    ArrayView3::from_shape(layout, &pixels[offset..end])
+        .map_err(|error| no_array(format!("stride {stride} ({error})"), "rows that do not overlap"))
+}
+
+fn checked_format(header: &VideoFrameHeader, pixels: &[u8]) -> Result<&'static VideoFormat, ViewError> {
+    if header.is_eos() {
+        return Err(ViewError::EndOfStream);
+    }
+    validate_geometry(header, pixels.len())?;
+    let name = header.format_name().ok_or(Fault::FormatName)?;
+    Ok(VideoFormat::get(name).ok_or_else(|| Fault::Format { name: name.to_owned() })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::FrameParams;
+
+    fn frame(format: &str, width: u32, height: u32, stride0: u32) -> (VideoFrameHeader, Vec<u8>) {
+        let params = FrameParams { width, height, format, stride0: Some(stride0), ..Default::default() };
+        let (header, size) = params.header().unwrap();
+        (header, (0..size).map(|at| (at % 251) as u8).collect())
+    }
+
+    #[test]
+    fn a_padded_picture_is_seen_without_its_padding() {
+        let (header, pixels) = frame("BGR", 333, 177, 1024);
+        let view = packed_view(&header, &pixels).unwrap();
+        assert_eq!(view.shape(), [177, 333, 3]);
+        for (row, column, channel) in [(0, 0, 0), (0, 332, 2), (1, 0, 0), (176, 332, 2)] {
+            assert_eq!(view[[row, column, channel]], pixels[row * 1024 + column * 3 + channel]);
+        }
+        assert_eq!(view.as_ptr(), pixels.as_ptr());
+    }
+
+    #[test]
+    fn the_last_row_needs_no_padding() {
+        let (header, pixels) = frame("GRAY8", 30, 20, 32);
+        assert_eq!(packed_view(&header, &pixels[..32 * 19 + 30]).unwrap().shape(), [20, 30, 1]);
+        assert!(matches!(packed_view(&header, &pixels[..32 * 19 + 29]), Err(ViewError::Fault(Fault::Bounds { .. }))));
+    }
+
+    #[test]
+    fn planes_are_subsampled() {
+        let (header, pixels) = frame("NV12", 333, 177, 336);
+        assert_eq!(plane_view(&header, &pixels, 0).unwrap().shape(), [177, 333, 1]);
+        let chroma = plane_view(&header, &pixels, 1).unwrap();
+        assert_eq!(chroma.shape(), [89, 167, 2]);
+        assert_eq!(chroma[[88, 166, 1]], pixels[header.plane_offsets[1] as usize + 88 * 336 + 333]);
+    }
+
+    #[test]
+    fn a_format_without_such_an_array_says_what_it_has() {
+        let (header, pixels) = frame("NV12", 32, 32, 32);
+        let error = packed_view(&header, &pixels).unwrap_err().to_string();
+        assert!(error.contains("NV12 has 2 planes"), "{error}");
+        assert!(plane_view(&header, &pixels, 2).is_err());
+        let (header, pixels) = frame("GRAY16_LE", 32, 32, 64);
+        assert!(packed_view(&header, &pixels).is_err());
+        assert_eq!(packed_view(&VideoFrameHeader::eos(), &[0]), Err(ViewError::EndOfStream));
+    }
+}

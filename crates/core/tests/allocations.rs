@@ -1,0 +1,121 @@
+//! The hot path allocates nothing, and no input makes a parser allocate more than in proportion to its size.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use gst_plugin_iceoryx2_video as video;
+use video::auxblob::MAX_COPY;
+use video::structure::MAX_TEXT;
+use video::{AuxRef, AuxTemplate, Caps, MetaRef, decode_meta, parse_aux};
+
+thread_local! {
+    /// Bytes that this thread asked for.
+    static ASKED: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator as it came; counting touches no memory of the allocator's.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ASKED.set(ASKED.get() + layout.size());
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, and `ptr` came from the system's allocator.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Bytes that a call asks the allocator for.
+fn asked_by<T>(call: impl FnOnce() -> T) -> usize {
+    let before = ASKED.get();
+    let result = call();
+    let asked = ASKED.get() - before;
+    drop(result);
+    asked
+}
+
+fn blob() -> Vec<u8> {
+    let template = AuxTemplate::new("video/x-raw, format=(string)BGR, width=(int)640, height=(int)480", 7);
+    let custom =
+        r#"FrameInfo, count=(int)7, who=(string)"J\303\274rgen\ \(left\)", sub=(structure)[s, a=(int)[ 1, 2 ];];"#;
+    let custom = video::encode_record("FrameInfo", 0, format!("{custom}\0").as_bytes());
+    let mut blob = vec![0; 4096];
+    assert!(template.write_into(&mut blob, 1, 2, 3, &[custom]) > 0);
+    blob
+}
+
+#[test]
+fn reading_a_frame_of_ours_allocates_nothing() {
+    let blob = blob();
+    let mut copy = Vec::with_capacity(blob.len());
+    let layout = video::FrameParams { width: 640, height: 480, ..Default::default() }.header().unwrap();
+    // The first call reads the boot id.
+    video::read_times(AuxRef::new(&blob).records());
+    let asked = asked_by(|| {
+        let (header, pixels) = &layout;
+        assert!(video::validate_geometry(header, *pixels).is_ok());
+        assert!(header.same_layout(header));
+        let aux = AuxRef::copied(&blob, &mut copy);
+        assert!(aux.caps().is_some());
+        let times = video::read_times(aux.records());
+        assert_eq!((times.due, times.capture, times.sequence), (Some(1), Some(2), Some(3)));
+        assert_eq!(aux.records().filter_map(MetaRef::read).count(), 4);
+    });
+    assert_eq!(asked, 0);
+}
+
+#[test]
+fn writing_a_blob_allocates_nothing() {
+    let template = AuxTemplate::new("video/x-raw, format=(string)BGR, width=(int)640, height=(int)480", 7);
+    let record = video::encode_record("FrameInfo", 0, b"FrameInfo;\0");
+    let mut target = vec![0; 4096];
+    let asked = asked_by(|| template.write_into(&mut target, 1, 2, 3, std::slice::from_ref(&record)));
+    assert_eq!(asked, 0);
+}
+
+#[test]
+fn lengths_that_are_not_there_are_not_allocated() {
+    let large = u32::MAX.to_le_bytes();
+    let blobs = [large.to_vec(), [[0; 4], large].concat(), [[0; 4], large, large].concat()];
+    for blob in blobs {
+        let asked = asked_by(|| parse_aux(&blob));
+        assert!(asked < 1024, "{asked} bytes for {blob:?}");
+    }
+    let mut copy = Vec::new();
+    let asked = asked_by(|| AuxRef::copied(&vec![0; 2 * MAX_COPY], &mut copy).caps().is_some());
+    assert!(asked <= 3 * MAX_COPY, "{asked} bytes copied");
+    let record = [large, large].concat();
+    let asked = asked_by(|| decode_meta(&record));
+    assert!(asked < 1024, "{asked} bytes");
+}
+
+#[test]
+fn text_costs_memory_in_proportion() {
+    let fill = |head: &str, piece: &str, tail: &str| {
+        let times = (MAX_TEXT - head.len() - tail.len()) / piece.len();
+        format!("{head}{}{tail}", piece.repeat(times))
+    };
+    let texts = [
+        fill("video/x-raw", ",a=1", ""),
+        fill("video/x-raw,a={", "1,", "1}"),
+        fill("video/x-raw,a=\"", "\\0011", "\""),
+        fill("video/x-raw,a=(structure)[", "x", "]"),
+        fill("video/x-raw", ",a=(caps)\"x\"", ""),
+        fill("video/x-raw,a=(structure)\"x", ",a=(structure)\\\"x\\\"", "\""),
+        fill("video/x-raw,a=(string)\"", "[", "\""),
+    ];
+    for text in texts {
+        assert!(Caps::parse(&text).is_ok(), "{}", &text[..40]);
+        let asked = asked_by(|| Caps::parse(&text));
+        assert!(asked < 64 * MAX_TEXT, "{asked} bytes for {}…", &text[..40]);
+    }
+    let too_long = fill("video/x-raw", ",a=1", "") + ",b=2,c=3,d=4,e=5";
+    assert_eq!(asked_by(|| Caps::parse(&too_long)), 0);
+}

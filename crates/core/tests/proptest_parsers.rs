@@ -1,0 +1,320 @@
+//! Whatever bytes arrive, every parser comes to an answer, and what is written is read as the same.
+
+mod cases;
+
+use cases::cases;
+use gst_plugin_iceoryx2_video as video;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use video::auxblob::MAX_METAS;
+use video::structure::MAX_NESTING;
+use video::{
+    AuxRef, AuxTemplate, Caps, CustomMeta, Meta, MetaRef, ReferenceTimestamp, Structure, TimeRecords, Value,
+    VideoFrameHeader, build_aux, check_caps, decode_meta, parse_aux, read_times,
+};
+
+/// Text made of the pieces that structures are made of, mostly in the wrong order.
+fn scrambled_text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("video/x-raw".to_owned()),
+        Just("format=(string)BGR".to_owned()),
+        Just("a=(int){ 1, 2 }".to_owned()),
+        Just("\"x\\,\\303\\251\"".to_owned()),
+        "[ ,;=\"\\\\()\\[\\]{}<>0-9a-z/.+*\\-]{1,3}",
+        "\\((int|gint64|double|string|fraction|boolean|uint|memory:DMABuf)\\)",
+        Just("(structure)\"y, b=(caps)\\\"z\\\"\"".to_owned()),
+        Just("(structure)[y, b=(string)".to_owned()),
+        ".",
+    ];
+    vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+/// A structure with up to six fields, some of which are damaged.
+fn damaged_structure() -> impl Strategy<Value = String> {
+    (fields(), any::<prop::sample::Index>(), scrambled_text()).prop_map(|(fields, at, noise)| {
+        let mut text = Structure { name: "FrameInfo".to_owned(), fields }.to_text().unwrap();
+        let places: Vec<usize> = text.char_indices().map(|(place, _)| place).collect();
+        text.insert_str(*at.get(&places), &noise);
+        text
+    })
+}
+
+/// Ways to put a structure into a value.
+#[derive(Debug, Clone, Copy)]
+enum Wrapping {
+    Brackets,
+    /// In quotes, where only what must be escaped is.
+    Sparing,
+    /// In quotes, as GStreamer does it.
+    Backslashes,
+    /// In quotes, where every byte but letters and digits is in octal.
+    Octal,
+}
+
+impl Wrapping {
+    fn wrap(self, text: &str) -> String {
+        let escape = |byte: u8| match (self, byte) {
+            (_, b'a'..=b'z' | b'0'..=b'9') => char::from(byte).to_string(),
+            (Self::Sparing, b'"' | b'\\') | (Self::Backslashes, _) => format!("\\{}", char::from(byte)),
+            (Self::Sparing, _) => char::from(byte).to_string(),
+            (_, byte) => format!("\\{byte:03o}"),
+        };
+        match self {
+            Self::Brackets => format!("[{text}]"),
+            _ => format!("\"{}\"", text.bytes().map(escape).collect::<String>()),
+        }
+    }
+}
+
+/// Structures in structures around a value, each in some lists, and the levels that they and the value make.
+fn nested(innermost: &'static str, levels: usize) -> impl Strategy<Value = (String, usize)> {
+    let wrapping = prop_oneof![
+        Just(Wrapping::Brackets),
+        Just(Wrapping::Sparing),
+        Just(Wrapping::Backslashes),
+        Just(Wrapping::Octal),
+    ];
+    let kind = prop_oneof![Just("structure"), Just("GstStructure"), Just("caps"), Just(" GstCaps "), Just("caps/list")];
+    // What is closed before the next structure, and no deeper.
+    let before = prop_oneof![Just(""), Just(", c=<1>"), Just(", d=\"}})(\""), Just(", e=(caps)y")];
+    vec((wrapping, kind, before, 0usize..4), 1..4).prop_map(move |layers| {
+        layers.into_iter().fold((innermost.to_owned(), levels), |(value, levels), (wrapping, kind, before, lists)| {
+            let structure = wrapping.wrap(&format!("x{before}, a={value}"));
+            let (open, close) = ("{ ".repeat(lists), " }".repeat(lists));
+            (format!("({kind}){open}{structure}{close}"), levels + lists + 1)
+        })
+    })
+}
+
+fn plain_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        any::<bool>().prop_map(Value::Bool),
+        any::<i32>().prop_map(Value::Int),
+        any::<i64>().prop_map(Value::Int64),
+        any::<f64>().prop_map(Value::Double),
+        "[^\0]{0,12}".prop_map(Value::Str),
+        (-1000..1000, 1..1000).prop_map(|(n, d)| reduced(n, d)),
+    ]
+}
+
+/// A fraction in lowest terms: that is how it comes back.
+fn reduced(numerator: i32, denominator: i32) -> Value {
+    let divisor = (1..=denominator).rev().find(|d| numerator % d == 0 && denominator % d == 0).unwrap();
+    Value::Fraction(numerator / divisor, denominator / divisor)
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let items = prop_oneof![
+        vec(any::<i32>().prop_map(Value::Int), 0..5),
+        vec("[^\0]{0,12}".prop_map(Value::Str), 1..5),
+        vec(any::<f64>().prop_map(Value::Double), 1..5),
+        vec((-50..50, 1..50).prop_map(|(n, d)| reduced(n, d)), 1..5),
+    ];
+    prop_oneof![
+        4 => plain_value(),
+        1 => items.clone().prop_map(Value::List),
+        1 => items.prop_map(Value::Array),
+        1 => Just(Value::Raw("(GstCaps)[video/x-raw, width=(int)[ 1, 2 ]]".to_owned())),
+    ]
+}
+
+fn fields() -> impl Strategy<Value = Vec<(String, Value)>> {
+    // Names that differ: of two of one name the last would count.
+    vec(("[A-Za-z0-9_./:+-]{0,8}", value()), 0..6).prop_map(|fields| {
+        let named = fields.into_iter().enumerate();
+        named.map(|(index, (name, value))| (format!("{name}.{index}"), value)).collect()
+    })
+}
+
+fn record() -> impl Strategy<Value = Vec<u8>> {
+    let custom = fields().prop_map(|fields| CustomMeta { name: "FrameInfo".to_owned(), fields }.encode().unwrap());
+    let times = any::<[Option<u32>; 3]>().prop_map(|moments| {
+        let [due, capture, sequence] = moments.map(|moment| moment.map(u64::from));
+        TimeRecords::new(7).records(due, capture, sequence).pop().unwrap_or_default()
+    });
+    prop_oneof![vec(any::<u8>(), 0..60), custom, times]
+}
+
+/// A record of which some bytes were changed, most often one of its sizes.
+fn damaged_record() -> impl Strategy<Value = Vec<u8>> {
+    let damage = vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
+    let sizes = prop::option::of((0usize..8, any::<u8>()));
+    (record(), damage, sizes).prop_map(|(mut record, damage, sizes)| {
+        for (at, byte) in damage {
+            if !record.is_empty() {
+                let at = at.index(record.len());
+                record[at] = byte;
+            }
+        }
+        if let Some((at, byte)) = sizes
+            && at < record.len()
+        {
+            record[at] = byte;
+        }
+        record
+    })
+}
+
+proptest! {
+    #![proptest_config(cases(256))]
+
+    #[test]
+    fn any_blob_gives_parts_of_itself(blob in vec(any::<u8>(), 0..300)) {
+        let inside = |part: &[u8]| blob.as_ptr_range().contains(&part.as_ptr()) || part.is_empty();
+        let aux = AuxRef::new(&blob);
+        prop_assert!(aux.caps_bytes().is_none_or(inside));
+        prop_assert!(aux.records().all(inside));
+        let parsed = parse_aux(&blob);
+        prop_assert!(parsed.metas.len() <= MAX_METAS);
+        let parts: usize = parsed.metas.iter().map(Vec::len).sum::<usize>() + parsed.caps.map_or(0, |caps| caps.len());
+        prop_assert!(parts <= blob.len());
+    }
+
+    #[test]
+    fn a_blob_with_small_numbers_gives_parts_of_itself(
+        words in vec(prop_oneof![0u32..40, any::<u32>()], 0..60),
+        tail in vec(any::<u8>(), 0..4),
+    ) {
+        let blob = [words.iter().flat_map(|word| word.to_le_bytes()).collect(), tail].concat();
+        let parsed = parse_aux(&blob);
+        let parts: usize = parsed.metas.iter().map(|meta| 4 + meta.len()).sum();
+        prop_assert!(parts + parsed.caps.map_or(0, |caps| caps.len()) <= blob.len());
+    }
+
+    #[test]
+    fn what_build_aux_writes_parse_aux_reads(caps in "[^\0]{1,40}", metas in vec(vec(any::<u8>(), 0..40), 0..MAX_METAS)) {
+        let blob = build_aux(Some(&caps), &metas, None);
+        let parsed = parse_aux(&blob);
+        prop_assert_eq!(parsed.caps, Some(caps));
+        prop_assert_eq!(parsed.metas, metas);
+    }
+
+    #[test]
+    fn a_limited_blob_holds_what_fits(metas in vec(vec(any::<u8>(), 0..40), 0..20), limit in 0usize..400) {
+        let blob = build_aux(Some("video/x-raw"), &metas, Some(limit));
+        let least = build_aux(Some("video/x-raw"), &[] as &[&[u8]], None).len();
+        prop_assert!(blob.len() <= limit.max(least));
+        let written = parse_aux(&blob).metas;
+        let mut left = metas.iter();
+        prop_assert!(written.iter().all(|meta| left.any(|given| given == meta)), "other records, or in another order");
+    }
+
+    #[test]
+    fn a_template_writes_what_build_aux_writes(
+        caps in "[^\0]{0,40}",
+        moments in any::<[u32; 3]>(),
+        known in any::<[bool; 3]>(),
+        extra in vec(vec(any::<u8>(), 0..40), 0..5),
+        room in 0usize..900,
+    ) {
+        let [due, capture, sequence] =
+            std::array::from_fn(|i| known[i].then_some(u64::from(moments[i])));
+        let mut records = TimeRecords::new(11).records(due, capture, sequence);
+        records.extend(extra.iter().cloned());
+        let expected = build_aux(Some(&caps).filter(|caps| !caps.is_empty()).map(String::as_str), &records, Some(room));
+        let template = AuxTemplate::new(&caps, 11);
+        let mut target = vec![0xa5; room];
+        let written = template.write_into(&mut target, due, capture, sequence, &extra);
+        if expected.len() <= room {
+            prop_assert_eq!(&target[..written], &expected[..]);
+        } else {
+            prop_assert_eq!(written, 0);
+        }
+        prop_assert!(target[written..].iter().all(|&byte| byte == 0xa5), "the rest was touched");
+        if known == [true; 3] {
+            let full = build_aux(Some(&caps), &records, None);
+            prop_assert_eq!(template.len_with(&extra), full.len());
+        }
+    }
+
+    #[test]
+    fn any_text_is_caps_or_not(text in prop_oneof![scrambled_text(), damaged_structure(), ".{0,40}"]) {
+        let _ = Caps::parse(&text);
+        let _ = check_caps(&text, &VideoFrameHeader::default());
+        if let Ok(structure) = Structure::parse(&text) {
+            // What could be read can be written, and is read as the same. Names with an asterisk are read only.
+            let portable = |name: &str| !name.contains('*');
+            prop_assume!(portable(&structure.name) && structure.fields.iter().all(|(name, _)| portable(name)));
+            let written = structure.to_text().unwrap();
+            let again = Structure::parse(&written).unwrap();
+            prop_assert_eq!(format!("{again:?}"), format!("{structure:?}"), "{} {}", text, written);
+        }
+    }
+
+    #[test]
+    fn levels_count_on_into_the_structures_in_a_value((value, levels) in nested("{ 1 }", 1)) {
+        let sound = levels <= MAX_NESTING;
+        let text = format!("FrameInfo, a={value}, b=(int)2");
+        prop_assert_eq!(Structure::parse(&text).is_ok(), sound, "{} levels: {}", levels, text);
+        let record = video::encode_record("FrameInfo", 0, format!("{text}\0").as_bytes());
+        // What is let through as text to be parsed is what could be read.
+        let passes = matches!(MetaRef::read(&record), Some(MetaRef::Custom { .. }));
+        prop_assert_eq!(passes, sound, "{}", text);
+        prop_assert_eq!(Value::Raw(value).to_text().is_ok(), sound, "written what cannot be read");
+    }
+
+    #[test]
+    fn a_sample_is_refused_wherever_it_is(
+        (value, levels) in prop_oneof![
+            nested("( sample )00:None:None:None", 1),
+            nested("(GstSample){ }", 1),
+            nested("(sample/list){ }", 1),
+            nested("(list/sample){ }", 1),
+            nested("[ 1, (sample)00 ]", 2),
+        ],
+    ) {
+        prop_assume!(levels <= MAX_NESTING);
+        let error = Structure::parse(&format!("x, b={value}")).unwrap_err();
+        prop_assert_eq!(error.to_string(), "field \"a\": sample values are not accepted", "{}", value);
+    }
+
+    #[test]
+    fn any_record_is_a_meta_or_bytes(record in damaged_record()) {
+        match decode_meta(&record) {
+            Meta::Other(bytes) => prop_assert_eq!(&bytes, &record),
+            Meta::Custom(_) => {
+                let borrowed = matches!(MetaRef::read(&record), Some(MetaRef::Custom { .. }));
+                prop_assert!(borrowed);
+            }
+            Meta::ReferenceTimestamp(_) => {
+                let borrowed = matches!(MetaRef::read(&record), Some(MetaRef::ReferenceTimestamp { .. }));
+                prop_assert!(borrowed);
+            }
+        }
+        read_times([record.as_slice()]);
+    }
+
+    #[test]
+    fn custom_metas_come_back(name in "[A-Za-z][A-Za-z0-9_]{2,63}", fields in fields()) {
+        let meta = CustomMeta { name, fields };
+        let decoded = decode_meta(&meta.encode().unwrap());
+        prop_assert_eq!(format!("{decoded:?}"), format!("{:?}", Meta::Custom(meta)));
+    }
+
+    #[test]
+    fn reference_timestamps_come_back(
+        clock in "timestamp/x-[a-z]{1,8}",
+        timestamp in 0..u64::MAX,
+        duration in prop::option::of(0..u64::MAX),
+        info in prop::option::of(fields()),
+    ) {
+        let info = info.map(|fields| Structure { name: "info".to_owned(), fields }.to_text().unwrap());
+        let meta = ReferenceTimestamp { reference: clock, timestamp, duration, info };
+        prop_assert_eq!(decode_meta(&meta.encode().unwrap()), Meta::ReferenceTimestamp(meta));
+    }
+
+    #[test]
+    fn times_come_back(id in any::<u64>(), moments in any::<[Option<u64>; 3]>()) {
+        let [due, capture, sequence] = moments.map(|moment| moment.filter(|&at| at != u64::MAX));
+        let records = TimeRecords::new(id).records(due, capture, sequence);
+        let times = read_times(records.iter().map(Vec::as_slice));
+        prop_assert_eq!((times.due, times.capture, times.sequence), (due, capture, sequence));
+        prop_assert_eq!(times.publisher, sequence.map(|_| id));
+    }
+
+    #[test]
+    fn headers_come_back(bytes in vec(any::<u8>(), video::HEADER_SIZE)) {
+        let bytes: [u8; video::HEADER_SIZE] = bytes.try_into().unwrap();
+        prop_assert_eq!(VideoFrameHeader::from_bytes(&bytes).to_bytes(), bytes);
+    }
+}

@@ -1,0 +1,592 @@
+//! Publisher and subscriber over real shared memory, in a domain of their own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use gst_plugin_iceoryx2_video::{
+    Domain, Error, FrameParams, Interrupt, Iox2Node, PublisherBuilder, Requirements, VideoFrame, VideoFrameHeader,
+    VideoFramePublisher, VideoFrameSubscriber, create_node_in,
+};
+
+const BLOCK_MS: Option<u64> = Some(5000);
+
+/// A domain of one test; its folder goes with it.
+struct Place(Domain, String);
+
+impl Place {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let root = format!("/tmp/iox2t{}_{number}", std::process::id());
+        let domain = Domain::at(&root, &format!("t{}_{number}_", std::process::id())).unwrap();
+        Self(domain, root)
+    }
+
+    fn node(&self) -> Iox2Node {
+        create_node_in(&self.0).unwrap()
+    }
+
+    fn publisher(&self, service: &str) -> PublisherBuilder {
+        VideoFramePublisher::builder(service).node(self.node())
+    }
+
+    fn subscriber(&self, service: &str) -> VideoFrameSubscriber {
+        VideoFrameSubscriber::with_node(service, self.node()).unwrap()
+    }
+
+    fn shared_memory(&self) -> Vec<String> {
+        let prefix = self.0.prefix();
+        let names =
+            std::fs::read_dir("/dev/shm").unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(&prefix) && !name.ends_with(".global_mgmt")).collect()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let left = self.shared_memory();
+        let prefix = self.0.prefix();
+        for entry in std::fs::read_dir("/dev/shm").unwrap().flatten() {
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix)) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        let _ = std::fs::remove_dir_all(&self.1);
+        if !std::thread::panicking() {
+            assert!(left.is_empty(), "shared memory left behind: {left:?}");
+        }
+    }
+}
+
+fn params(width: u32, height: u32) -> FrameParams<'static> {
+    FrameParams { width, height, ..FrameParams::default() }
+}
+
+/// Rows that differ from each other and from their neighbours' colours.
+fn picture(width: u32, height: u32, number: u8) -> Vec<u8> {
+    (0..width * height * 3).map(|i| (i % 251) as u8 ^ number).collect()
+}
+
+fn next(subscriber: &VideoFrameSubscriber) -> VideoFrame {
+    subscriber.receive_blocking(BLOCK_MS).unwrap().expect("a frame within five seconds")
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within five seconds: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_frame_arrives_byte_for_byte_with_caps_time_and_count() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").max_bytes(33 * 17 * 3).build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    let before = gst_plugin_iceoryx2_video::monotonic_ns();
+    for number in 0..3 {
+        publisher
+            .publish_frame(&picture(33, 17, number), &FrameParams { pts: 7, offset: 9, ..params(33, 17) })
+            .unwrap();
+    }
+    for number in 0..3 {
+        let frame = next(&subscriber);
+        assert_eq!(frame.pixels(), picture(33, 17, number));
+        let header = frame.header();
+        assert_eq!((header.width, header.height, header.stride[0], header.pts, header.offset), (33, 17, 99, 7, 9));
+        let caps = frame.parse_aux().caps.unwrap();
+        assert!(caps.starts_with("video/x-raw, format=(string)BGR, width=(int)33, height=(int)17"), "{caps}");
+        let times = frame.times();
+        assert!(times.capture.unwrap() >= before && times.due.unwrap() >= times.capture.unwrap());
+        assert_eq!((times.publisher, times.sequence), (Some(publisher.publisher_id()), Some(number.into())));
+    }
+    assert_eq!((subscriber.stats().received, subscriber.stats().dropped, subscriber.stats().held), (3, Some(0), 0));
+}
+
+#[test]
+fn a_frame_outlives_its_subscriber_and_its_publisher() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    publisher.publish_frame(&picture(64, 48, 1), &params(64, 48)).unwrap();
+    let frame = next(&subscriber);
+    drop((subscriber, publisher));
+    let other = place.publisher("video/a").build().unwrap();
+    for number in 2..30 {
+        other.publish_frame(&picture(64, 48, number), &params(64, 48)).unwrap();
+    }
+    assert_eq!(frame.pixels(), picture(64, 48, 1));
+}
+
+/// iceoryx2 gives a publisher back all that a subscriber's port held when the port goes.
+#[test]
+fn a_frame_that_outlives_its_subscriber_does_not_change() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    publisher.publish_frame(&picture(64, 48, 1), &params(64, 48)).unwrap();
+    let frame = next(&subscriber);
+    drop(subscriber);
+    for number in 2..60 {
+        publisher.publish_frame(&picture(64, 48, number), &params(64, 48)).unwrap();
+    }
+    assert_eq!(frame.pixels(), picture(64, 48, 1));
+    drop(frame);
+    wait_until("the port goes with the frame", || publisher.num_subscribers() == 0);
+}
+
+#[test]
+fn a_lossless_publisher_does_not_wait_for_a_subscriber_of_which_only_a_frame_is_left() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").lossless(Interrupt::new().unwrap()).build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    publisher.publish_frame(&picture(8, 8, 1), &params(8, 8)).unwrap();
+    let frame = next(&subscriber);
+    drop(subscriber);
+    for number in 2..60 {
+        publisher.publish_frame(&picture(8, 8, number), &params(8, 8)).unwrap();
+    }
+    assert_eq!(frame.pixels(), picture(8, 8, 1));
+    drop((frame, publisher));
+    wait_until("the port goes with the frame", || place.shared_memory().is_empty());
+}
+
+#[test]
+fn a_subscriber_waits_for_its_publisher_and_survives_its_restart_with_other_settings() {
+    let place = Place::new();
+    let subscriber = place.subscriber("video/a");
+    assert!(subscriber.receive().unwrap().is_none() && subscriber.qos().is_none());
+    for (buffer, width) in [(3, 64), (5, 128), (4, 32)] {
+        let publisher = place.publisher("video/a").buffer_size(buffer).build().unwrap();
+        publisher.publish_frame(&picture(width, 16, 1), &params(width, 16)).unwrap();
+        let frame = next(&subscriber);
+        assert_eq!(frame.pixels(), picture(width, 16, 1));
+        assert_eq!(subscriber.qos().unwrap().buffer_size, buffer);
+        drop((frame, publisher));
+        wait_until("the subscriber lets the old service go", || {
+            assert!(subscriber.receive().unwrap().is_none());
+            !subscriber.is_connected()
+        });
+    }
+}
+
+#[test]
+fn growing_and_shrinking_frames_just_work() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").max_bytes(100).build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    let mut held = Vec::new();
+    for (number, width) in [8, 640, 64, 1920, 1, 700].into_iter().enumerate() {
+        let pixels = picture(width, 30, number as u8);
+        publisher.publish_frame(&pixels, &params(width, 30)).unwrap();
+        let frame = next(&subscriber);
+        assert_eq!(frame.pixels(), pixels);
+        held.push((frame, pixels));
+    }
+    for (frame, pixels) in &held {
+        assert_eq!(frame.pixels(), pixels);
+    }
+}
+
+/// iceoryx2 0.10.0 panics when a growing pool that was made smaller than its worst case has twice its chunks in use.
+#[test]
+fn subscribers_that_hold_all_they_may_stop_neither_the_publisher_nor_each_other() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").build().unwrap();
+    let subscribers: Vec<_> = (0..8).map(|_| place.subscriber("video/a")).collect();
+    let mut held: Vec<Vec<VideoFrame>> = (0..7).map(|_| Vec::new()).collect();
+    for number in 0..40 {
+        let pixels = picture(64, 64, number);
+        publisher.publish_frame(&pixels, &params(64, 64)).unwrap();
+        // The last one is quick; each of the others begins at another time and stops with its hands and its buffer full.
+        assert_eq!(next(&subscribers[7]).pixels(), pixels);
+        for (index, held) in held.iter_mut().enumerate() {
+            if number as usize >= 3 * index && held.len() < 10 {
+                held.push(next(&subscribers[index]));
+            }
+        }
+    }
+    assert_eq!(subscribers[7].stats().dropped, Some(0));
+    assert!(held.iter().all(|held| held.len() == 10));
+}
+
+#[test]
+fn a_loan_of_before_the_memory_grew_can_still_be_sent() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").max_bytes(30).build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    let (header, size) = params(2, 5).header().unwrap();
+    let mut early = publisher.loan(size).unwrap();
+    early.copy_from_slice(&picture(2, 5, 9));
+    publisher.publish_frame(&picture(200, 100, 1), &params(200, 100)).unwrap();
+    publisher.turn().send(early, &header).unwrap();
+    assert_eq!(next(&subscriber).pixels(), picture(200, 100, 1));
+    assert_eq!(next(&subscriber).pixels(), picture(2, 5, 9));
+}
+
+/// An element upstream may render into a loan, and the sink be restarted before it gets there.
+#[test]
+fn a_loan_of_a_publisher_that_has_gone_can_be_sent_by_its_successor() {
+    let place = Place::new();
+    let (header, size) = params(2, 5).header().unwrap();
+    let first = place.publisher("video/a").max_bytes(30).build().unwrap();
+    let mut loan = first.loan(size).unwrap();
+    loan.copy_from_slice(&picture(2, 5, 9));
+    drop(first);
+    let second = place.publisher("video/a").max_bytes(30).build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    second.turn().send(loan, &header).unwrap();
+    assert_eq!(next(&subscriber).pixels(), picture(2, 5, 9));
+}
+
+#[test]
+fn memory_is_reserved_for_what_is_plausible_at_once() {
+    let place = Place::new();
+    let bytes = 1920 * 1080 * 3;
+    let publisher = place.publisher("video/a").max_bytes(bytes).build().unwrap();
+    let reserved: u64 =
+        place.shared_memory().iter().map(|name| std::fs::metadata(format!("/dev/shm/{name}")).unwrap().len()).sum();
+    assert!((bytes as u64 * 20..256_000_000).contains(&reserved), "{reserved} bytes reserved");
+    drop(publisher);
+}
+
+#[test]
+fn the_oldest_frames_give_way_and_are_counted() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").buffer_size(2).build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    for number in 0..2 {
+        publisher.publish_frame(&picture(8, 8, number), &params(8, 8)).unwrap();
+        next(&subscriber);
+    }
+    for number in 2..9 {
+        publisher.publish_frame(&picture(8, 8, number), &params(8, 8)).unwrap();
+    }
+    let frame = next(&subscriber);
+    assert!(frame.is_discontinuity() && frame.pixels() == picture(8, 8, 7));
+    assert!(!next(&subscriber).is_discontinuity());
+    assert_eq!(subscriber.stats().dropped, Some(5));
+}
+
+#[test]
+fn the_end_reaches_those_who_are_there_and_those_who_come_later() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").build().unwrap();
+    let early = place.subscriber("video/a");
+    publisher.publish_frame(&picture(8, 8, 0), &params(8, 8)).unwrap();
+    publisher.end_of_stream().unwrap();
+    assert!(!next(&early).is_eos());
+    let end = next(&early);
+    assert!(end.is_eos() && end.pixels().is_empty() && end.aux().is_empty());
+    let late = place.subscriber("video/a");
+    assert!(next(&late).is_eos());
+    assert_eq!(late.stats().received, 0);
+}
+
+#[test]
+fn a_second_publisher_and_a_ninth_subscriber_get_a_sentence() {
+    let place = Place::new();
+    let _publisher = place.publisher("video/a").build().unwrap();
+    let second = place.publisher("video/a").build().unwrap_err().to_string();
+    assert!(second.contains("\"video/a\" already has its 1 publishers"), "{second}");
+    let _eight: Vec<_> = (0..8).map(|_| place.subscriber("video/a")).collect();
+    let ninth = VideoFrameSubscriber::with_node("video/a", place.node()).unwrap_err();
+    assert!(matches!(ninth, Error::TooManyPorts { ports: "subscribers", limit: 8, .. }), "{ninth}");
+}
+
+#[test]
+fn an_explicit_setting_that_cannot_be_met_shows_both_values() {
+    let place = Place::new();
+    let _publisher = place.publisher("video/a").buffer_size(4).max_publishers(2).build().unwrap();
+    let error = place.publisher("video/a").buffer_size(6).build().unwrap_err().to_string();
+    assert!(error.contains("buffer-size 4") && error.contains("6 was asked for"), "{error}");
+    let requirements = Requirements { borrowed_max: Some(99), ..Requirements::default() };
+    let error =
+        VideoFrameSubscriber::builder("video/a").node(place.node()).requirements(requirements).build().unwrap_err();
+    assert!(matches!(error, Error::Qos { setting: "borrowed-max", wanted: 99, exists: 10, .. }), "{error}");
+    // What nobody asked for is adopted.
+    place.publisher("video/a").build().unwrap();
+}
+
+#[test]
+fn the_borrow_limit_is_an_error_that_passes() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").borrowed_max(2).build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    for number in 0..4 {
+        publisher.publish_frame(&picture(8, 8, number), &params(8, 8)).unwrap();
+    }
+    let first = next(&subscriber);
+    let _second = next(&subscriber);
+    let error = subscriber.receive().unwrap_err();
+    assert!(matches!(error, Error::BorrowLimit { limit: 2, .. }), "{error}");
+    drop(first);
+    assert_eq!(next(&subscriber).pixels(), picture(8, 8, 2));
+}
+
+#[test]
+fn loans_come_back_when_dropped_and_their_limit_is_told() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").max_loans(2).max_bytes(64).build().unwrap();
+    for _ in 0..3 {
+        let _loans = [publisher.loan(64).unwrap(), publisher.loan(64).unwrap()];
+        let error = publisher.loan(64).unwrap_err();
+        assert!(matches!(error, Error::LoanLimit { limit: 2, .. }), "{error}");
+    }
+}
+
+#[test]
+fn pixels_that_contradict_their_parameters_are_refused() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").build().unwrap();
+    let error = publisher.publish_frame(&[0; 100], &params(8, 8)).unwrap_err().to_string();
+    assert!(error.contains("video/a") && error.contains("192") && error.contains("100"), "{error}");
+    let unknown = FrameParams { format: "BRG", ..params(8, 8) };
+    let error = publisher.publish_frame(&[0; 192], &unknown).unwrap_err().to_string();
+    assert!(error.contains("BRG"), "{error}");
+}
+
+#[test]
+fn a_hostile_frame_is_counted_and_the_next_one_arrives() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    let sound = || {
+        let mut header = VideoFrameHeader { width: 8, height: 8, n_planes: 1, ..VideoFrameHeader::default() };
+        header.stride[0] = 24;
+        header.set_format("BGR").unwrap();
+        header
+    };
+    type Spoil = fn(&mut VideoFrameHeader);
+    let faults: [(&str, Spoil); 6] = [
+        ("aux-size", |header| header.aux_size = 193),
+        ("format", |header| header.format = [b'B'; 16]),
+        ("size", |header| header.width = 0),
+        ("planes", |header| header.n_planes = 2),
+        ("stride", |header| header.stride[0] = 23),
+        ("bounds", |header| header.plane_offsets[0] = u32::MAX),
+    ];
+    for (count, (rule, spoil)) in faults.into_iter().enumerate() {
+        let mut header = sound();
+        spoil(&mut header);
+        publisher.turn().send(publisher.loan(192).unwrap(), &header).unwrap();
+        publisher.turn().send(publisher.loan(192).unwrap(), &sound()).unwrap();
+        assert_eq!(next(&subscriber).pixels().len(), 192);
+        assert_eq!(subscriber.stats().invalid, count as u64 + 1);
+        let news = subscriber.take_news().unwrap();
+        assert!(news.contains(&format!("{rule:?}")) && news.contains("video/a"), "{news}");
+    }
+}
+
+/// iceoryx2 counts what is held for each port of a publisher, and passes over one of which as much is held as may be.
+#[test]
+fn frames_stay_in_order_when_memory_grows_while_as_many_are_held_as_may_be() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").max_bytes(1).build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    let mut held = Vec::new();
+    for number in 0..10 {
+        publisher.publish_frame(&picture(8, 8, number), &params(8, 8)).unwrap();
+        held.push(next(&subscriber));
+    }
+    publisher.publish_frame(&picture(8, 8, 10), &params(8, 8)).unwrap();
+    publisher.publish_frame(&picture(99, 99, 11), &params(99, 99)).unwrap();
+    assert!(matches!(subscriber.receive(), Err(Error::BorrowLimit { limit: 10, .. })));
+    held.pop();
+    let tenth = next(&subscriber);
+    assert_eq!(tenth.pixels(), picture(8, 8, 10));
+    assert!(matches!(subscriber.receive(), Err(Error::BorrowLimit { limit: 10, .. })));
+    drop(tenth);
+    assert_eq!(next(&subscriber).pixels(), picture(99, 99, 11));
+    assert_eq!(subscriber.stats().dropped, Some(0));
+}
+
+#[test]
+fn an_interrupt_ends_the_wait_of_another_thread() {
+    let place = Place::new();
+    let subscriber = Arc::new(place.subscriber("video/a"));
+    let waiting = subscriber.clone();
+    let thread = std::thread::spawn(move || waiting.receive_blocking(None).map(|frame| frame.is_none()));
+    subscriber.interrupt().set();
+    assert!(thread.join().unwrap().unwrap());
+}
+
+#[test]
+fn a_busy_wait_ends_with_a_frame_with_its_time_and_with_an_interrupt() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").build().unwrap();
+    let builder = VideoFrameSubscriber::builder("video/a").node(place.node());
+    let subscriber = builder.busy_wait(Duration::from_secs(3600)).build().unwrap();
+    let start = Instant::now();
+    assert!(subscriber.receive_blocking(Some(30)).unwrap().is_none());
+    assert!(start.elapsed() >= Duration::from_millis(30));
+    let subscriber = Arc::new(subscriber);
+    let waiting = subscriber.clone();
+    let thread = std::thread::spawn(move || {
+        let frame = waiting.receive_blocking(None).unwrap().expect("a frame");
+        assert_eq!(frame.pixels(), picture(8, 8, 1));
+        waiting.receive_blocking(None).unwrap().is_none()
+    });
+    std::thread::sleep(Duration::from_millis(20));
+    publisher.publish_frame(&picture(8, 8, 1), &params(8, 8)).unwrap();
+    wait_until("the frame is taken", || subscriber.stats().received == 1);
+    subscriber.interrupt().set();
+    assert!(thread.join().unwrap());
+}
+
+#[test]
+fn a_lossless_publisher_waits_and_can_be_interrupted() {
+    let place = Place::new();
+    let interrupt = Interrupt::new().unwrap();
+    let publisher = place.publisher("video/a").buffer_size(2).lossless(interrupt.clone()).build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    let sender = std::thread::spawn(move || {
+        for number in 0..50 {
+            publisher.publish_frame(&picture(8, 8, number), &params(8, 8)).unwrap();
+        }
+        publisher
+    });
+    for number in 0..50 {
+        assert_eq!(next(&subscriber).pixels(), picture(8, 8, number));
+    }
+    let publisher = sender.join().unwrap();
+    let blocked = std::thread::spawn(move || {
+        for number in 0..9 {
+            publisher.publish_frame(&picture(8, 8, number), &params(8, 8)).unwrap();
+        }
+        publisher
+    });
+    interrupt.set();
+    blocked.join().unwrap();
+}
+
+/// A subscriber that has not found the larger memory yet gets no more than its buffer holds, and nothing once that is replaced, too.
+#[test]
+fn a_lossless_publisher_that_grows_loses_nothing() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").max_bytes(1).lossless(Interrupt::new().unwrap()).build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    let width = |number: u32| 1 + 40 * (number / 13);
+    let sender = std::thread::spawn(move || {
+        for number in 0..130 {
+            publisher.publish_frame(&picture(width(number), 30, number as u8), &params(width(number), 30)).unwrap();
+        }
+        publisher
+    });
+    for number in 0..130 {
+        if number % 10 == 0 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(next(&subscriber).pixels(), picture(width(number), 30, number as u8), "frame {number}");
+    }
+    sender.join().unwrap();
+}
+
+/// iceoryx2 drops what a full buffer has no room for until the subscriber has looked, which it does when it receives.
+#[test]
+fn a_lossless_publisher_loses_nothing_to_a_subscriber_that_was_there_first_and_looks_late() {
+    looks_late(|_| {});
+}
+
+/// Who joins gets the newest frame once more, and says that it was taken.
+#[test]
+fn a_lossless_publisher_waits_for_a_late_subscriber_while_another_joins_and_leaves() {
+    looks_late(|place| {
+        let other = place.subscriber("video/a");
+        assert_eq!(next(&other).pixels(), picture(8, 8, 0));
+    });
+}
+
+fn looks_late(meanwhile: impl Fn(&Place)) {
+    let place = Place::new();
+    let lossless = || place.publisher("video/a").lossless(Interrupt::new().unwrap()).build().unwrap();
+    let first = lossless();
+    let subscriber = place.subscriber("video/a");
+    first.publish_frame(&picture(8, 8, 0), &params(8, 8)).unwrap();
+    // Held, so that the subscriber stays in the service when the publisher goes.
+    let held = next(&subscriber);
+    drop(first);
+    let second = lossless();
+    let sender = std::thread::spawn(move || {
+        for number in 0..50 {
+            second.publish_frame(&picture(8, 8, number), &params(8, 8)).unwrap();
+        }
+        second
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    meanwhile(&place);
+    std::thread::sleep(Duration::from_millis(600));
+    for number in 0..50 {
+        assert_eq!(next(&subscriber).pixels(), picture(8, 8, number));
+    }
+    drop((held, sender.join().unwrap()));
+}
+
+#[test]
+fn the_number_of_subscribers_is_told_between_frames() {
+    let place = Place::new();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let told = seen.clone();
+    let publisher =
+        place.publisher("video/a").on_subscribers(move |count| told.store(count, Ordering::SeqCst)).build().unwrap();
+    let subscribers = [place.subscriber("video/a"), place.subscriber("video/a")];
+    wait_until("two subscribers", || seen.load(Ordering::SeqCst) == 2);
+    drop(subscribers);
+    wait_until("none", || seen.load(Ordering::SeqCst) == 0);
+    drop(publisher);
+}
+
+#[test]
+fn a_service_of_another_type_is_named_with_what_it_carries() {
+    let place = Place::new();
+    let node = place.node();
+    let name = "video/a".try_into().unwrap();
+    let _other = node.service_builder(&name).publish_subscribe::<u64>().create().unwrap();
+    for error in [
+        place.publisher("video/a").build().unwrap_err().to_string(),
+        VideoFrameSubscriber::with_node("video/a", place.node()).unwrap_err().to_string(),
+    ] {
+        assert!(error.contains("video/a") && error.contains("u64 of 8 bytes"), "{error}");
+    }
+}
+
+#[test]
+fn a_frame_beyond_shared_memory_is_refused_with_both_numbers() {
+    let place = Place::new();
+    let error = place.publisher("video/a").max_bytes(1 << 40).build().unwrap_err();
+    let Error::SharedMemory { needed, available, .. } = &error else { panic!("{error}") };
+    let text = error.to_string();
+    assert!(
+        needed > available && text.contains(&needed.to_string()) && text.contains(&available.to_string()),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_forked_child_is_refused_in_words_and_destroys_nothing() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    publisher.publish_frame(&picture(8, 8, 0), &params(8, 8)).unwrap();
+    let frame = next(&subscriber);
+    // SAFETY: the child only calls what is under test and then `_exit`, which runs nothing of the parent's.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let refused = matches!(subscriber.receive(), Err(Error::Forked { .. }))
+            && matches!(publisher.loan(1), Err(Error::Forked { .. }))
+            && Error::Forked { service: "video/a".into() }.to_string().contains("\"video/a\" was opened before");
+        drop((frame, subscriber, publisher));
+        // SAFETY: ends the child without destructors of the test harness.
+        unsafe { libc::_exit(i32::from(!refused)) };
+    }
+    let mut status = -1;
+    // SAFETY: waits for the child made above.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
+    assert_eq!(frame.pixels(), picture(8, 8, 0));
+    publisher.publish_frame(&picture(8, 8, 1), &params(8, 8)).unwrap();
+    assert_eq!(next(&subscriber).pixels(), picture(8, 8, 1));
+    assert_eq!(place.subscriber("video/a").receive_blocking(BLOCK_MS).unwrap().unwrap().pixels(), picture(8, 8, 1));
+}

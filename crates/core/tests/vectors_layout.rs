@@ -1,0 +1,194 @@
+//! The header, the format table and the validator against the golden data that the Python package is tested with.
+
+mod notation;
+
+use gst_plugin_iceoryx2_video as video;
+use notation::{array, cases, load, number, read, string, unhex};
+use serde_json::Value as Json;
+use video::{Fault, VideoFormat, VideoFrameHeader, formats::Kind, validate_geometry};
+
+const LAYOUT: &str = "python/gst_iceoryx2/video/layout.json";
+const FORMATS: &str = "python/gst_iceoryx2/video/formats.json";
+
+fn header(fields: &Json) -> VideoFrameHeader {
+    let four = |json: &Json| std::array::from_fn(|plane| number(&json[plane]));
+    let time = |name: &str| {
+        if fields[name].is_null() { video::NONE } else { number(&fields[name]) }
+    };
+    VideoFrameHeader {
+        pts: time("pts"),
+        dts: time("dts"),
+        duration: time("duration"),
+        offset: time("offset"),
+        flags: number(&fields["flags"]),
+        width: number(&fields["width"]),
+        height: number(&fields["height"]),
+        n_planes: number(&fields["n_planes"]),
+        aux_size: number(&fields["aux_size"]),
+        stride: four(&fields["stride"]),
+        plane_offsets: four(&fields["plane_offsets"]),
+        format: unhex(string(&fields["format_hex"])).try_into().unwrap(),
+    }
+}
+
+#[test]
+fn headers_decode_and_encode() {
+    let file = load("header");
+    for (name, case) in cases(&file, "headers") {
+        let bytes: [u8; video::HEADER_SIZE] = unhex(string(&case["hex"])).try_into().unwrap();
+        let expected = header(&case["fields"]);
+        assert_eq!(VideoFrameHeader::from_bytes(&bytes), expected, "{name}");
+        assert_eq!(expected.to_bytes(), bytes, "{name}");
+        assert_eq!(expected.format_name(), case["format_name"].as_str(), "{name}");
+    }
+    let eos = array(&file["headers"]).iter().find(|case| case["name"] == "end of stream").unwrap();
+    assert_eq!(VideoFrameHeader::eos(), header(&eos["fields"]));
+}
+
+#[test]
+fn only_flags_of_the_picture_cross() {
+    let file = load("header");
+    for (name, case) in cases(&file, "flags") {
+        let flags: u64 = number(&case["flags"]);
+        assert_eq!(flags & video::FLAGS_MASK, number::<u64>(&case["masked"]), "{name}");
+    }
+}
+
+#[test]
+fn constants_and_offsets_are_those_of_the_layout() {
+    let layout = read(LAYOUT);
+    let constants = [
+        ("DEFAULT_AUX_BYTES", video::DEFAULT_AUX_BYTES as u64),
+        ("FORMAT_LEN", video::FORMAT_LEN as u64),
+        ("HEADER_ALIGN", video::HEADER_ALIGN as u64),
+        ("HEADER_FLAG_EOS", video::HEADER_FLAG_EOS),
+        ("HEADER_SIZE", video::HEADER_SIZE as u64),
+        ("MAX_PLANES", video::MAX_PLANES as u64),
+        ("NONE_U64", video::NONE),
+        ("VIDEO_BUFFER_SIZE", video::VIDEO_BUFFER_SIZE.into()),
+        ("VIDEO_BORROWED_MAX", video::VIDEO_BORROWED_MAX.into()),
+        ("VIDEO_HISTORY_SIZE", video::VIDEO_HISTORY_SIZE.into()),
+    ];
+    for (name, value) in constants {
+        assert_eq!(number::<u64>(&layout["constants"][name]), value, "{name}");
+    }
+    assert_eq!(layout["constants"]["DEFAULT_SERVICE"], video::DEFAULT_SERVICE);
+    assert_eq!(layout["constants"]["HEADER_TYPE_NAME"], video::HEADER_TYPE_NAME);
+    assert_eq!(layout["constants"]["VIDEO_SAFE_OVERFLOW"], video::VIDEO_SAFE_OVERFLOW);
+    let others = ["DEFAULT_SERVICE", "HEADER_TYPE_NAME", "VIDEO_SAFE_OVERFLOW"].len();
+    assert_eq!(layout["constants"].as_object().unwrap().len(), constants.len() + others, "a constant is not compared");
+    let limits = [
+        ("max_dimension", video::MAX_DIMENSION as usize),
+        ("max_caps_bytes", video::structure::MAX_TEXT),
+        ("max_structure_bytes", video::structure::MAX_TEXT),
+        ("max_nesting", video::structure::MAX_NESTING),
+        ("max_metas", video::auxblob::MAX_METAS),
+        ("max_custom_metas", video::metas::MAX_CUSTOM_METAS),
+    ];
+    for (name, value) in limits {
+        assert_eq!(number::<usize>(&layout["limits"][name]), value, "{name}");
+    }
+    assert_eq!(number::<u64>(&layout["flags"]["mask"]), video::FLAGS_MASK);
+
+    // Each field's bytes, found by setting nothing but them, stand where the layout says.
+    for field in array(&layout["header"]["fields"]) {
+        let name = string(&field["name"]);
+        let (offset, size): (usize, usize) = (number(&field["offset"]), number(&field["size"]));
+        let mut bytes = [0; video::HEADER_SIZE];
+        bytes[offset..offset + size].fill(0xff);
+        let header = VideoFrameHeader::from_bytes(&bytes);
+        let full = match name {
+            "pts" => header.pts == u64::MAX,
+            "dts" => header.dts == u64::MAX,
+            "duration" => header.duration == u64::MAX,
+            "offset" => header.offset == u64::MAX,
+            "flags" => header.flags == u64::MAX,
+            "width" => header.width == u32::MAX,
+            "height" => header.height == u32::MAX,
+            "n_planes" => header.n_planes == u32::MAX,
+            "aux_size" => header.aux_size == u32::MAX,
+            "stride" => header.stride == [u32::MAX; 4],
+            "plane_offsets" => header.plane_offsets == [u32::MAX; 4],
+            "format" => header.format == [0xff; 16],
+            other => panic!("field {other}"),
+        };
+        assert!(full, "{name}");
+    }
+}
+
+#[test]
+fn the_format_table_is_that_of_the_python_package() {
+    let file = read(FORMATS);
+    let rows = array(&file["formats"]);
+    assert_eq!(rows.len(), video::formats::FORMATS.len());
+    for row in rows {
+        let name = string(&row["name"]);
+        let format = VideoFormat::get(name).unwrap_or_else(|| panic!("{name} is missing"));
+        let kind = match string(&row["kind"]) {
+            "planes" => Kind::Planes,
+            "packed" => Kind::Packed,
+            "opaque" => Kind::Opaque,
+            "tiled" => Kind::Tiled,
+            other => panic!("kind {other}"),
+        };
+        assert_eq!(format.kind, kind, "{name}");
+        assert_eq!(format.n_planes(), number::<usize>(&row["n_planes"]), "{name}");
+        assert_eq!(format.align, number::<u8>(&row["align"]), "{name}");
+        if kind == Kind::Tiled {
+            continue;
+        }
+        assert_eq!(format.sample.dtype(), string(&row["dtype"]), "{name}");
+        let planes: Vec<[u8; 3]> = format
+            .planes
+            .iter()
+            .map(|plane| match kind {
+                Kind::Opaque => [plane.group, plane.channels, plane.h_shift],
+                _ => [plane.w_shift, plane.h_shift, plane.channels],
+            })
+            .collect();
+        let expected: Vec<[u8; 3]> =
+            array(&row["planes"]).iter().map(|plane| std::array::from_fn(|i| number(&plane[i]))).collect();
+        assert_eq!(planes, expected, "{name}");
+    }
+}
+
+#[test]
+fn geometry_is_computed_alike() {
+    let file = load("geometry");
+    for (name, case) in cases(&file, "tight").chain(cases(&file, "padded")) {
+        let name = format!("{name} {case}");
+        let format = VideoFormat::get(string(&case["format"])).unwrap();
+        let (width, height) = (number(&case["width"]), number(&case["height"]));
+        let stride0 = (!case["stride0"].is_null()).then(|| number(&case["stride0"]));
+        for plane in 0..format.n_planes() {
+            assert_eq!(format.row_bytes(plane, width), number::<usize>(&case["row_bytes"][plane]), "{name}");
+            assert_eq!(format.rows(plane, height), number::<usize>(&case["rows"][plane]), "{name}");
+        }
+        let layout = format.tight_layout(width, height, stride0);
+        let expected = &case["layout"];
+        assert_eq!(layout.is_ok(), !expected.is_null(), "{name}: {layout:?}");
+        let Ok(layout) = layout else { continue };
+        let planes = format.n_planes();
+        let numbers = |json: &Json| array(json).iter().map(number).collect::<Vec<u32>>();
+        assert_eq!(layout.strides[..planes], numbers(&expected["strides"]), "{name}");
+        assert_eq!(layout.offsets[..planes], numbers(&expected["offsets"]), "{name}");
+        assert_eq!(layout.size, number::<usize>(&expected["size"]), "{name}");
+        assert!(layout.strides[planes..].iter().chain(&layout.offsets[planes..]).all(|&entry| entry == 0), "{name}");
+    }
+    for tiled in array(&file["tiled"]) {
+        let format = VideoFormat::get(string(&tiled[0])).unwrap();
+        assert_eq!(format.n_planes(), number::<usize>(&tiled[1]), "{tiled}");
+        assert!(matches!(format.tight_layout(64, 64, None), Err(Fault::Tiled { .. })), "{tiled}");
+    }
+}
+
+#[test]
+fn the_validator_names_the_first_rule_that_fails() {
+    let file = load("validate");
+    for (name, case) in cases(&file, "cases") {
+        let header = header(&case["header"]);
+        let payload: usize = number(&case["payload_size"]);
+        let judged = video::validate_aux_size(&header, payload).and_then(|pixels| validate_geometry(&header, pixels));
+        assert_eq!(judged.as_ref().err().map(Fault::rule), case["rule"].as_str(), "{name}: {judged:?}");
+    }
+}
