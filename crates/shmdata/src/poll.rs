@@ -1,0 +1,46 @@
+//! Waiting for sockets, and sending without waiting.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// Ends a wait from outside: a descriptor that becomes readable, and whether it did so on purpose.
+#[derive(Clone, Copy)]
+pub struct Wakeup<'a> {
+    /// Readable when the wait has to end; -1 for none.
+    pub descriptor: RawFd,
+    /// Whether it has to end.
+    pub is_set: &'a dyn Fn() -> bool,
+}
+
+impl Wakeup<'_> {
+    /// Never ends a wait.
+    pub const NEVER: Wakeup<'static> = Wakeup { descriptor: -1, is_set: &|| false };
+}
+
+/// Waits until one of the descriptors has something to read or has hung up, or the time is over; tells which.
+///
+/// A signal ends the wait early, like the time.
+pub(crate) fn readable(descriptors: &[RawFd], timeout: Duration) -> io::Result<Vec<bool>> {
+    let poll = |&fd: &RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut set: Vec<_> = descriptors.iter().map(poll).collect();
+    let milliseconds = timeout.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32;
+    // SAFETY: `set` holds that many initialised entries and lives across the call.
+    if unsafe { libc::poll(set.as_mut_ptr(), set.len() as libc::nfds_t, milliseconds) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+        return Ok(vec![false; descriptors.len()]);
+    }
+    Ok(set.iter().map(|entry| entry.revents != 0).collect())
+}
+
+/// Sends a message in one piece; false if it does not go through at once, which never happens to a reader that reads.
+pub(crate) fn send(stream: &UnixStream, message: &[u8]) -> bool {
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    // SAFETY: pointer and length are those of `message`.
+    let sent = unsafe { libc::send(stream.as_raw_fd(), message.as_ptr().cast(), message.len(), flags) };
+    sent == message.len() as isize
+}

@@ -1,0 +1,212 @@
+//! A writer and followers over real SysV objects.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gst_plugin_iceoryx2_shmdata::{Delivery, Error, Event, Follower, Frame, Wakeup, Writer, WriterOptions};
+
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
+
+/// A path of one test; nothing of it may be left in the kernel.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("shm{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Self(std::env::temp_dir().join(name))
+    }
+
+    fn writer(&self) -> Writer {
+        self.patient_writer(Duration::from_secs(1))
+    }
+
+    fn patient_writer(&self, patience: Duration) -> Writer {
+        let options = WriterOptions { patience, ..WriterOptions::default() };
+        Writer::new(&self.0, "video/x-raw, format=(string)RGBA", options).unwrap()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        assert!(thread::panicking() || !self.0.exists(), "the socket was left behind");
+    }
+}
+
+fn write(writer: &mut Writer, frame: &[u8]) -> usize {
+    match writer.write(frame, Wakeup::NEVER).unwrap() {
+        Delivery::Sent(readers) => readers,
+        Delivery::Interrupted => panic!("nobody interrupts"),
+    }
+}
+
+fn connect(follower: &mut Follower) -> String {
+    match follower.next(PATIENCE, Wakeup::NEVER).unwrap() {
+        Event::Connected(type_text) => type_text,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn frame(follower: &mut Follower) -> Frame {
+    match follower.next(PATIENCE, Wakeup::NEVER).unwrap() {
+        Event::Frame(frame) => frame,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn wait_for_clients(writer: &Writer, count: usize) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while writer.clients() != count {
+        assert!(Instant::now() < deadline, "{} clients instead of {count}", writer.clients());
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn every_frame_arrives_once_and_in_order() {
+    let place = Place::new();
+    let mut writer = place.writer();
+    let path = place.0.clone();
+    let reader = thread::spawn(move || {
+        let mut follower = Follower::new(path);
+        assert_eq!(connect(&mut follower), "video/x-raw, format=(string)RGBA");
+        (0..200u8).all(|number| frame(&mut follower).bytes() == vec![number; 5000])
+    });
+    wait_for_clients(&writer, 1);
+    for number in 0..200 {
+        assert_eq!(write(&mut writer, &[number; 5000]), 1);
+    }
+    assert!(reader.join().unwrap());
+    assert_eq!(writer.evictions(), 0);
+}
+
+#[test]
+fn growing_frames_arrive_whole() {
+    let place = Place::new();
+    let mut writer = place.writer();
+    let path = place.0.clone();
+    let sizes = [10usize, 10, 4097, 100, 70_000, 70_000, 1];
+    let reader = thread::spawn(move || {
+        let mut follower = Follower::new(path);
+        connect(&mut follower);
+        sizes.map(|_| frame(&mut follower).bytes().to_vec())
+    });
+    wait_for_clients(&writer, 1);
+    for (number, size) in sizes.into_iter().enumerate() {
+        write(&mut writer, &vec![number as u8; size]);
+    }
+    for (number, (bytes, size)) in reader.join().unwrap().into_iter().zip(sizes).enumerate() {
+        assert_eq!(bytes, vec![number as u8; size]);
+    }
+}
+
+#[test]
+fn a_frame_that_is_held_keeps_its_bytes_and_its_address_while_the_stream_goes_on() {
+    let place = Place::new();
+    let mut writer = place.writer();
+    let mut follower = Follower::new(&place.0);
+    connect(&mut follower);
+    wait_for_clients(&writer, 1);
+    let mut held = Vec::new();
+    for number in 0..10u8 {
+        assert_eq!(write(&mut writer, &[number; 10_000]), 1);
+        let frame = frame(&mut follower);
+        let address = frame.bytes().as_ptr();
+        assert!(!frame.is_copied());
+        held.push((frame, address));
+        follower.let_go();
+    }
+    for (number, (frame, address)) in held.iter().enumerate() {
+        assert!(frame.is_copied(), "{number} {frame:?}");
+        assert_eq!(frame.bytes().as_ptr(), *address, "{number}");
+        assert_eq!(frame.bytes(), vec![number as u8; 10_000]);
+    }
+    assert_eq!(writer.evictions(), 0);
+    drop(writer);
+    assert_eq!(held[9].0.bytes()[9_999], 9);
+}
+
+#[test]
+fn a_reader_that_holds_its_frame_for_ever_does_not_stop_the_writer() {
+    let place = Place::new();
+    let mut writer = place.patient_writer(Duration::from_millis(100));
+    let mut follower = Follower::new(&place.0);
+    connect(&mut follower);
+    wait_for_clients(&writer, 1);
+    write(&mut writer, &[1; 100]);
+    let held = frame(&mut follower);
+    write(&mut writer, &[2; 100]);
+    assert_eq!((held.bytes(), writer.evictions()), (&[1; 100][..], 1));
+    drop(held);
+    // It is told that it was left behind, and comes back.
+    assert!(matches!(follower.next(PATIENCE, Wakeup::NEVER).unwrap(), Event::Disconnected));
+    connect(&mut follower);
+    wait_for_clients(&writer, 1);
+    write(&mut writer, &[3; 100]);
+    assert_eq!(frame(&mut follower).bytes(), [3; 100]);
+}
+
+#[test]
+fn a_follower_starts_first_and_survives_its_writer() {
+    let place = Place::new();
+    let mut follower = Follower::new(&place.0);
+    assert!(matches!(follower.next(Some(Duration::ZERO), Wakeup::NEVER).unwrap(), Event::TimedOut));
+    for round in 0..3u8 {
+        let mut writer = place.writer();
+        connect(&mut follower);
+        wait_for_clients(&writer, 1);
+        write(&mut writer, &[round; 64]);
+        assert_eq!(frame(&mut follower).bytes(), [round; 64]);
+        drop(writer);
+        assert!(matches!(follower.next(PATIENCE, Wakeup::NEVER).unwrap(), Event::Disconnected));
+    }
+}
+
+#[test]
+fn the_last_frame_is_read_although_the_writer_leaves() {
+    for _ in 0..20 {
+        let place = Place::new();
+        let mut writer = place.writer();
+        let path = place.0.clone();
+        let reader = thread::spawn(move || {
+            let mut follower = Follower::new(path);
+            connect(&mut follower);
+            frame(&mut follower).bytes().to_vec()
+        });
+        wait_for_clients(&writer, 1);
+        write(&mut writer, &[7; 100]);
+        drop(writer);
+        assert_eq!(reader.join().unwrap(), [7; 100]);
+    }
+}
+
+#[test]
+fn a_live_writer_is_not_disturbed_by_a_second_one() {
+    let place = Place::new();
+    let mut writer = place.writer();
+    let mut follower = Follower::new(&place.0);
+    connect(&mut follower);
+    wait_for_clients(&writer, 1);
+    let second = Writer::new(&place.0, "x", WriterOptions::default());
+    assert!(matches!(second, Err(Error::WriterIsAlive { .. })));
+    wait_for_clients(&writer, 1);
+    assert_eq!(write(&mut writer, &[1; 10]), 1);
+    assert_eq!(frame(&mut follower).bytes(), [1; 10]);
+}
+
+#[test]
+fn paths_that_cannot_be_used_are_refused_in_words() {
+    let refused = |path: &std::path::Path| Writer::new(path, "x", WriterOptions::default()).err().unwrap().to_string();
+    let long = std::env::temp_dir().join("x".repeat(200));
+    assert!(refused(&long).contains("a socket's has at most 107"));
+    assert!(refused(&std::env::temp_dir()).contains("is a folder, not a socket"));
+    let file = std::env::temp_dir().join(format!("shmfile{}", std::process::id()));
+    std::fs::write(&file, "precious").unwrap();
+    assert!(refused(&file).contains("is a file, not a socket"));
+    let error = Follower::new(&file).next(Some(Duration::ZERO), Wakeup::NEVER).unwrap_err();
+    assert!(error.to_string().contains("is a file, not a socket"));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+    std::fs::remove_file(file).unwrap();
+}
