@@ -1,0 +1,55 @@
+//! What is written into the pixels of each frame: its phase, time and number first, its number once more at the very end.
+
+use gst_plugin_iceoryx2_video::monotonic_ns;
+
+/// Which part of a run a frame belongs to; the first byte of its pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Sent until everybody is there.
+    WarmUp = 0,
+    Counted = 1,
+    /// Sent until everybody has noticed.
+    End = 2,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    pub phase: Phase,
+    /// When the frame was handed over, in nanoseconds of CLOCK_MONOTONIC.
+    pub sent: u64,
+    /// From 0 among the counted frames; of an end, how many of them there were.
+    pub number: u64,
+}
+
+impl Stamp {
+    const SIZE: usize = 24;
+    const TAIL: usize = 8;
+
+    pub fn now(phase: Phase, number: u64) -> Self {
+        Self { phase, sent: monotonic_ns(), number }
+    }
+
+    /// `pixels` are those of the whole frame.
+    pub fn write(self, pixels: &mut [u8]) {
+        pixels[..8].copy_from_slice(&(self.phase as u64).to_le_bytes());
+        pixels[8..16].copy_from_slice(&self.sent.to_le_bytes());
+        pixels[16..Self::SIZE].copy_from_slice(&self.number.to_le_bytes());
+        let tail = pixels.len() - Self::TAIL;
+        pixels[tail..].copy_from_slice(&self.number.to_le_bytes());
+    }
+
+    /// What the beginning says, and whether the end says the same; a frame of which another one overwrote a part is torn.
+    pub fn read(pixels: &[u8]) -> Option<(Self, bool)> {
+        let (head, _) = pixels.split_first_chunk::<{ Self::SIZE }>()?;
+        let (_, tail) = pixels.split_last_chunk::<{ Self::TAIL }>()?;
+        let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|index| head[at + index]));
+        let phase = match word(0) {
+            0 => Phase::WarmUp,
+            1 => Phase::Counted,
+            2 => Phase::End,
+            _ => return None,
+        };
+        let number = word(16);
+        Some((Self { phase, sent: word(8), number }, number == u64::from_le_bytes(*tail)))
+    }
+}

@@ -1,0 +1,23 @@
+//! Publishes a test picture for two seconds, from a pipeline in a program that has the elements linked in.
+
+use std::time::Duration;
+
+use gst::prelude::*;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    gst::init()?;
+    gst_iceoryx2::plugin_register_static()?;
+    let pipeline = gst::parse::launch(
+        "videotestsrc ! videoconvert ! video/x-raw,format=BGR,width=640,height=640 \
+         ! iceoryx2sink service=video/cam0/frame/v2",
+    )?;
+    pipeline.set_state(gst::State::Playing)?;
+
+    std::thread::sleep(Duration::from_secs(2));
+    // Subscribers learn that the stream has ended, and with this message we know that they do.
+    pipeline.send_event(gst::event::Eos::new());
+    let bus = pipeline.bus().ok_or("a pipeline has a bus")?;
+    bus.timed_pop_filtered(gst::ClockTime::from_seconds(5), &[gst::MessageType::Eos, gst::MessageType::Error]);
+    pipeline.set_state(gst::State::Null)?;
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Device provider: video services as devices, for `gst-device-monitor-1.0` and every program that asks GstDeviceMonitor.
+
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_plugin_iceoryx2_video::{Domain, Interrupt, description::video_services};
+
+use crate::{CAT, caps};
+
+/// How often the services are looked for while somebody watches: reading a folder of small files.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    let kind = ServiceProvider::static_type();
+    gst::DeviceProvider::register(Some(plugin), "iceoryx2deviceprovider", gst::Rank::PRIMARY, kind)
+}
+
+glib::wrapper! {
+    /// Lists the video services of the process's iceoryx2 domain.
+    pub struct ServiceProvider(ObjectSubclass<imp::ServiceProvider>) @extends gst::DeviceProvider, gst::Object;
+}
+
+glib::wrapper! {
+    /// A video service that an `iceoryx2src` can receive from.
+    pub struct ServiceDevice(ObjectSubclass<imp::ServiceDevice>) @extends gst::Device, gst::Object;
+}
+
+impl ServiceDevice {
+    fn new(service: &str) -> Self {
+        let properties = gst::Structure::builder("iceoryx2-properties").field("iceoryx2.service", service).build();
+        glib::Object::builder()
+            .property("display-name", service)
+            .property("device-class", "Source/Video")
+            .property("caps", &*caps::SYSTEM_MEMORY)
+            .property("properties", properties)
+            .build()
+    }
+}
+
+mod imp {
+    use super::*;
+
+    #[derive(Debug, Default)]
+    pub struct ServiceProvider(Mutex<Option<Watch>>);
+
+    #[derive(Debug)]
+    struct Watch {
+        stop: Interrupt,
+        thread: JoinHandle<()>,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for ServiceProvider {
+        const NAME: &'static str = "GstIceoryx2DeviceProvider";
+        type Type = super::ServiceProvider;
+        type ParentType = gst::DeviceProvider;
+    }
+
+    impl ObjectImpl for ServiceProvider {}
+    impl GstObjectImpl for ServiceProvider {}
+
+    impl DeviceProviderImpl for ServiceProvider {
+        fn metadata() -> Option<&'static gst::subclass::DeviceProviderMetadata> {
+            static METADATA: LazyLock<gst::subclass::DeviceProviderMetadata> = LazyLock::new(|| {
+                gst::subclass::DeviceProviderMetadata::new(
+                    "iceoryx2 video services",
+                    "Source/Video",
+                    "Lists the video services that other processes publish over iceoryx2",
+                    env!("CARGO_PKG_AUTHORS"),
+                )
+            });
+            Some(&METADATA)
+        }
+
+        fn probe(&self) -> Vec<gst::Device> {
+            services().iter().map(|service| super::ServiceDevice::new(service).upcast()).collect()
+        }
+
+        fn start(&self) -> Result<(), gst::LoggableError> {
+            let failed = |error: std::io::Error| gst::loggable_error!(CAT, "services cannot be watched: {error}");
+            let stop = Interrupt::new().map_err(failed)?;
+            let (stopped, provider) = (stop.clone(), self.obj().downgrade());
+            // The first look is taken here: whoever asks for the devices right after the start is told of them.
+            let mut known = BTreeMap::new();
+            follow(&self.obj(), &mut known);
+            let watch = move || {
+                while !stopped.wait(INTERVAL) {
+                    let Some(provider) = provider.upgrade() else { return };
+                    follow(&provider, &mut known);
+                }
+            };
+            let thread = thread::Builder::new().name("iox2-devices".into()).spawn(watch).map_err(failed)?;
+            *self.0.lock().unwrap() = Some(Watch { stop, thread });
+            Ok(())
+        }
+
+        fn stop(&self) {
+            if let Some(watch) = self.0.lock().unwrap().take() {
+                watch.stop.set();
+                let _ = watch.thread.join();
+            }
+        }
+    }
+
+    /// Tells of services that came or went since the last look.
+    fn follow(provider: &super::ServiceProvider, known: &mut BTreeMap<String, gst::Device>) {
+        let now = services();
+        known.retain(|service, device| {
+            let stays = now.contains(service);
+            if !stays {
+                provider.device_remove(device);
+            }
+            stays
+        });
+        for service in now {
+            known.entry(service).or_insert_with_key(|service| {
+                let device = super::ServiceDevice::new(service).upcast::<gst::Device>();
+                provider.device_add(&device);
+                device
+            });
+        }
+    }
+
+    fn services() -> Vec<String> {
+        match Domain::from_env() {
+            Ok(domain) => video_services(&domain).into_iter().map(|service| service.name).collect(),
+            Err(error) => {
+                gst::warning!(CAT, "{error}");
+                Vec::new()
+            }
+        }
+    }
+
+    #[derive(Debug, Default)]
+    pub struct ServiceDevice;
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for ServiceDevice {
+        const NAME: &'static str = "GstIceoryx2Device";
+        type Type = super::ServiceDevice;
+        type ParentType = gst::Device;
+    }
+
+    impl ObjectImpl for ServiceDevice {}
+    impl GstObjectImpl for ServiceDevice {}
+
+    impl DeviceImpl for ServiceDevice {
+        fn create_element(&self, name: Option<&str>) -> Result<gst::Element, gst::LoggableError> {
+            let mut builder = gst::ElementFactory::make("iceoryx2src").property("service", self.obj().display_name());
+            if let Some(name) = name {
+                builder = builder.name(name);
+            }
+            Ok(builder.build()?)
+        }
+
+        fn reconfigure_element(&self, element: &gst::Element) -> Result<(), gst::LoggableError> {
+            if element.factory().is_none_or(|factory| factory.name() != "iceoryx2src") {
+                return Err(gst::loggable_error!(CAT, "{} is no iceoryx2src", element.name()));
+            }
+            element.set_property("service", self.obj().display_name());
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! GStreamer elements that share raw video between processes by reference, over Eclipse iceoryx2.
+//!
+//! `iceoryx2sink` publishes each frame from its buffer in shared memory, `iceoryx2src` hands the same memory to another pipeline.
+//! As a plugin the library is found through `GST_PLUGIN_PATH`; a Rust program calls [`plugin_register_static`].
+
+mod caps;
+mod clock;
+mod devices;
+mod errors;
+mod layout;
+mod metas;
+mod pool;
+#[cfg(target_os = "linux")]
+mod sh4lt;
+mod sink;
+mod source;
+mod trust;
+
+use gst::glib;
+use std::sync::LazyLock;
+
+pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("iceoryx2", gst::DebugColorFlags::empty(), Some("Video by reference over iceoryx2"))
+});
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    locate_helper(plugin);
+    sink::register(plugin)?;
+    source::register(plugin)?;
+    devices::register(plugin)?;
+    #[cfg(target_os = "linux")]
+    sh4lt::register(plugin)?;
+    Ok(())
+}
+
+/// The clean-up helper lies beside the plugin's file.
+fn locate_helper(plugin: &gst::Plugin) {
+    use gst_plugin_iceoryx2_video::cleanup;
+    if let Some(folder) = plugin.filename().as_deref().and_then(|file| file.parent()) {
+        cleanup::set_helper_path(folder.join(cleanup::HELPER));
+    }
+}
+
+gst::plugin_define!(
+    iceoryx2,
+    "Raw video between processes by reference, over Eclipse iceoryx2",
+    plugin_init,
+    env!("CARGO_PKG_VERSION"),
+    "MIT/X11",
+    "gst-plugin-iceoryx2",
+    "gst-plugin-iceoryx2",
+    "https://crates.io/crates/gst-plugin-iceoryx2"
+);

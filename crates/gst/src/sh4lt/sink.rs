@@ -1,0 +1,338 @@
+//! Implementation of `sh4ltsink`.
+
+use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::prelude::*;
+use gst_plugin_iceoryx2_shmdata::{ClientEvent, Delivery, Wakeup, Writer, WriterOptions, check_path, prepare_folder};
+use gst_plugin_iceoryx2_video::Interrupt;
+use gst_video::prelude::*;
+
+use super::{Address, INTEROPERABILITY, Traffic, caps_property, message};
+use crate::CAT;
+
+/// Largest initial size that can be set: more than any frame, less than a slip of the finger reserves.
+const MAX_INITIAL_SIZE: u64 = 1 << 28;
+
+#[derive(Debug, Default)]
+pub struct Sh4ltSink {
+    settings: Mutex<Settings>,
+    state: Mutex<Option<State>>,
+    caps: Mutex<Option<String>>,
+    interrupt: Mutex<Option<Interrupt>>,
+    traffic: Traffic,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    address: Address,
+    extra_caps_properties: Option<String>,
+    initial_size: u64,
+    reader_timeout: gst::ClockTime,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            address: Address::default(),
+            extra_caps_properties: None,
+            initial_size: 1,
+            reader_timeout: gst::ClockTime::SECOND,
+        }
+    }
+}
+
+struct State {
+    writer: Writer,
+    /// Set for raw video, whose rows travel as GStreamer lays them out by default.
+    info: Option<gst_video::VideoInfo>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("path", &self.writer.path()).finish_non_exhaustive()
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for Sh4ltSink {
+    const NAME: &'static str = "GstIceoryx2Sh4ltSink";
+    type Type = super::Sh4ltSink;
+    type ParentType = gst_base::BaseSink;
+}
+
+impl ObjectImpl for Sh4ltSink {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let mut all = Address::properties();
+            all.extend(Traffic::properties());
+            all.extend([
+                caps_property("The type text that readers get, as caps"),
+                glib::ParamSpecString::builder("extra-caps-properties")
+                    .nick("Extra caps properties")
+                    .blurb("Comma-separated key=value pairs that are added to the published caps")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecULong::builder("initial-size")
+                    .nick("Initial size")
+                    .blurb("Bytes of the first segment; it grows with the frames. Reads the current size while running")
+                    .minimum(1)
+                    .maximum(MAX_INITIAL_SIZE as _)
+                    .default_value(1)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt64::builder("reader-timeout")
+                    .nick("Reader timeout")
+                    .blurb("Nanoseconds that readers may take for one frame before the stream goes on without them")
+                    .default_value(gst::ClockTime::SECOND.nseconds())
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("num-clients")
+                    .nick("Clients")
+                    .blurb("Readers connected right now")
+                    .read_only()
+                    .build(),
+                glib::ParamSpecUInt64::builder("evictions")
+                    .nick("Evictions")
+                    .blurb("How often the stream went on without readers that took longer than reader-timeout")
+                    .read_only()
+                    .build(),
+            ]);
+            all
+        });
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let mut settings = self.settings.lock().unwrap();
+        if settings.address.set(pspec.name(), value) {
+            return;
+        }
+        match pspec.name() {
+            "extra-caps-properties" => settings.extra_caps_properties = value.get().expect("type checked by GObject"),
+            "initial-size" => {
+                settings.initial_size = value.get::<glib::ULong>().expect("type checked by GObject").0;
+            }
+            "reader-timeout" => settings.reader_timeout = value.get().expect("type checked by GObject"),
+            other => unreachable!("no such property: {other}"),
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let settings = self.settings.lock().unwrap().clone();
+        let state = || self.state.lock().unwrap();
+        if let Some(value) = settings.address.get(pspec.name()).or_else(|| self.traffic.take(pspec.name())) {
+            return value;
+        }
+        match pspec.name() {
+            "caps" => self.caps.lock().unwrap().to_value(),
+            "extra-caps-properties" => settings.extra_caps_properties.to_value(),
+            "initial-size" => {
+                let current = state().as_ref().map(|state| state.writer.segment_size() as u64);
+                glib::ULong(current.unwrap_or(settings.initial_size)).to_value()
+            }
+            "reader-timeout" => settings.reader_timeout.to_value(),
+            "num-clients" => state().as_ref().map_or(0, |state| state.writer.clients() as u32).to_value(),
+            "evictions" => state().as_ref().map_or(0, |state| state.writer.evictions()).to_value(),
+            other => unreachable!("no such property: {other}"),
+        }
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+            ["client-connected", "client-disconnected"]
+                .map(|name| glib::subclass::Signal::builder(name).param_types([i32::static_type()]).build())
+                .into()
+        });
+        &SIGNALS
+    }
+}
+
+impl GstObjectImpl for Sh4ltSink {}
+
+impl ElementImpl for Sh4ltSink {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            let description = format!("Shares media with other programs through shared memory; {INTEROPERABILITY}");
+            gst::subclass::ElementMetadata::new("Sh4lt sink", "Sink", &description, env!("CARGO_PKG_AUTHORS"))
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let any = gst::Caps::new_any();
+            vec![
+                gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, &any)
+                    .expect("caps of the sink pad"),
+            ]
+        });
+        &TEMPLATES
+    }
+}
+
+impl BaseSinkImpl for Sh4ltSink {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let address = self.settings.lock().unwrap().address.clone();
+        let path = address.path()?;
+        gst::info!(CAT, imp = self, "{}: {INTEROPERABILITY}", path.display());
+        check_path(&path).map_err(|error| message(&error))?;
+        if address.socket_path.is_none() {
+            prepare_folder(&path).map_err(|error| message(&error))?;
+        }
+        let interrupt =
+            Interrupt::new().map_err(|e| gst::error_msg!(gst::ResourceError::Failed, ["no descriptor: {e}"]))?;
+        *self.interrupt.lock().unwrap() = Some(interrupt);
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let state = self.state.lock().unwrap().take();
+        drop(state);
+        *self.interrupt.lock().unwrap() = None;
+        *self.caps.lock().unwrap() = None;
+        Ok(())
+    }
+
+    fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let settings = self.settings.lock().unwrap().clone();
+        let published = self.with_extra(caps, settings.extra_caps_properties.as_deref());
+        let text = published.to_string();
+        let path = settings.address.path().map_err(|_| gst::loggable_error!(CAT, "no path"))?;
+        // A writer has one type text: new caps are a new writer, and its readers come back to it.
+        drop(self.state.lock().unwrap().take());
+        let weak = self.obj().downgrade();
+        let options = WriterOptions {
+            initial_size: settings.initial_size as usize,
+            patience: Duration::from_nanos(settings.reader_timeout.nseconds()),
+            on_client: Some(Box::new(move |event| {
+                if let Some(sink) = weak.upgrade() {
+                    match event {
+                        ClientEvent::Connected(id) => sink.emit_by_name::<()>("client-connected", &[&id]),
+                        ClientEvent::Disconnected(id) => sink.emit_by_name::<()>("client-disconnected", &[&id]),
+                    }
+                    sink.notify("num-clients");
+                }
+            })),
+            ..WriterOptions::default()
+        };
+        match Writer::new(&path, &text, options) {
+            Ok(writer) => {
+                let info = gst_video::VideoInfo::from_caps(caps).ok();
+                *self.state.lock().unwrap() = Some(State { writer, info });
+            }
+            Err(error) => {
+                self.post_error_message(message(&error));
+                return Err(gst::loggable_error!(CAT, "{error}"));
+            }
+        }
+        *self.caps.lock().unwrap() = Some(text);
+        self.obj().notify("caps");
+        Ok(())
+    }
+
+    fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
+        // Other strides are welcome: rows are set right on the one copy that there is.
+        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        Ok(())
+    }
+
+    fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let interrupt = self.interrupt.lock().unwrap().clone().ok_or(gst::FlowError::Flushing)?;
+        loop {
+            let delivery = {
+                let mut state = self.state.lock().unwrap();
+                let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+                let wakeup = Wakeup { descriptor: -1, is_set: &|| interrupt.is_set() };
+                self.write(state, buffer, wakeup)?
+            };
+            match delivery {
+                Delivery::Sent(_) => return Ok(gst::FlowSuccess::Ok),
+                // Nothing was written: after a pause the frame's turn comes again.
+                Delivery::Interrupted => self.obj().wait_preroll()?,
+            };
+        }
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(interrupt) = &*self.interrupt.lock().unwrap() {
+            interrupt.set();
+        }
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(interrupt) = &*self.interrupt.lock().unwrap() {
+            interrupt.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Sh4ltSink {
+    fn with_extra(&self, caps: &gst::Caps, extra: Option<&str>) -> gst::Caps {
+        let Some(extra) = extra.map(str::trim).filter(|extra| !extra.is_empty()) else {
+            return caps.clone();
+        };
+        let merged = format!("{caps}, {extra}").parse::<gst::Caps>();
+        merged.unwrap_or_else(|_| {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Format,
+                ["extra-caps-properties {extra:?} are no caps fields (key=value, key=value): published without them"]
+            );
+            caps.clone()
+        })
+    }
+
+    fn write(&self, state: &mut State, buffer: &gst::Buffer, wakeup: Wakeup<'_>) -> Result<Delivery, gst::FlowError> {
+        let failed = |error: &gst_plugin_iceoryx2_shmdata::Error| {
+            self.post_error_message(message(error));
+            gst::FlowError::Error
+        };
+        let strided = state.info.as_ref().filter(|info| {
+            let meta = buffer.meta::<gst_video::VideoMeta>();
+            meta.is_some_and(|meta| meta.stride() != info.stride() || meta.offset() != info.offset())
+        });
+        let delivery = match strided {
+            None => {
+                let size = state.info.as_ref().map_or(buffer.size(), |info| buffer.size().min(info.size()));
+                let fill = |target: &mut [u8]| {
+                    let _ = buffer.copy_to_slice(0, target);
+                };
+                state.writer.write_with(size, wakeup, fill)
+            }
+            Some(info) => {
+                let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|error| {
+                    gst::element_imp_error!(self, gst::StreamError::Format, ["a frame cannot be read: {error}"]);
+                    gst::FlowError::Error
+                })?;
+                state.writer.write_with(info.size(), wakeup, |target| rearrange(&frame, info, target))
+            }
+        };
+        let delivery = delivery.map_err(|error| failed(&error))?;
+        if matches!(delivery, Delivery::Sent(_)) {
+            self.traffic.add(buffer.size());
+        }
+        Ok(delivery)
+    }
+}
+
+/// Copies rows of any stride into GStreamer's default layout, which is what travels.
+fn rearrange(frame: &gst_video::VideoFrameRef<&gst::BufferRef>, info: &gst_video::VideoInfo, target: &mut [u8]) {
+    for plane in 0..info.n_planes() {
+        let index = plane as usize;
+        let (from, to) = (frame.plane_stride()[index] as usize, info.stride()[index] as usize);
+        let Ok(source) = frame.plane_data(plane) else { continue };
+        let end = info.offset().get(index + 1).copied().unwrap_or(info.size()).min(target.len());
+        let rows = target[info.offset()[index]..end].chunks_mut(to).zip(source.chunks(from));
+        for (target, source) in rows {
+            let bytes = target.len().min(source.len());
+            target[..bytes].copy_from_slice(&source[..bytes]);
+        }
+    }
+}

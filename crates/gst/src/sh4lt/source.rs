@@ -1,0 +1,286 @@
+//! Implementation of `sh4ltsrc`.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::base_src::CreateSuccess;
+use gst_base::subclass::prelude::*;
+use gst_plugin_iceoryx2_shmdata::{Event, Follower, Frame, Wakeup};
+use gst_plugin_iceoryx2_video::Interrupt;
+
+use super::{Address, INTEROPERABILITY, Traffic, caps_property, message};
+use crate::{CAT, trust};
+
+/// After so many frames in a row that downstream kept beyond the protocol's one, frames are copied outright …
+const RETAINED_IN_A_ROW: u32 = 3;
+/// … so many times, before sharing is tried again.
+const COPIES_IN_A_ROW: u32 = 300;
+
+#[derive(Debug, Default)]
+pub struct Sh4ltSrc {
+    settings: Mutex<Settings>,
+    reader: Mutex<Option<Reader>>,
+    caps: Mutex<Option<String>>,
+    connected: AtomicBool,
+    interrupt: Mutex<Option<Interrupt>>,
+    traffic: Traffic,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Settings {
+    address: Address,
+    copy_buffers: bool,
+}
+
+/// What the streaming thread works with.
+#[derive(Debug)]
+struct Reader {
+    follower: Follower,
+    /// Caps to announce before the next frame.
+    caps: Option<gst::Caps>,
+    /// Bytes of a frame, where the caps tell.
+    size: Option<usize>,
+    retained: u32,
+    copies_left: u32,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for Sh4ltSrc {
+    const NAME: &'static str = "GstIceoryx2Sh4ltSrc";
+    type Type = super::Sh4ltSrc;
+    type ParentType = gst_base::PushSrc;
+}
+
+impl ObjectImpl for Sh4ltSrc {
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        obj.set_live(true);
+        obj.set_format(gst::Format::Time);
+        // There are no timestamps on the wire.
+        obj.set_do_timestamp(true);
+    }
+
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let mut all = Address::properties();
+            all.extend(Traffic::properties());
+            all.extend([
+                caps_property("The writer's type text"),
+                glib::ParamSpecBoolean::builder("copy-buffers")
+                    .nick("Copy buffers")
+                    .blurb("Copy each frame at once and let the writer go on, rather than sharing its memory with downstream")
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecBoolean::builder("connected").nick("Connected").blurb("Whether a writer is there").read_only().build(),
+            ]);
+            all
+        });
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let mut settings = self.settings.lock().unwrap();
+        if !settings.address.set(pspec.name(), value) {
+            settings.copy_buffers = value.get().expect("type checked by GObject");
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let settings = self.settings.lock().unwrap().clone();
+        if let Some(value) = settings.address.get(pspec.name()).or_else(|| self.traffic.take(pspec.name())) {
+            return value;
+        }
+        match pspec.name() {
+            "caps" => self.caps.lock().unwrap().to_value(),
+            "copy-buffers" => settings.copy_buffers.to_value(),
+            "connected" => self.connected.load(Ordering::Relaxed).to_value(),
+            other => unreachable!("no such property: {other}"),
+        }
+    }
+}
+
+impl GstObjectImpl for Sh4ltSrc {}
+
+impl ElementImpl for Sh4ltSrc {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            let description = format!("Receives media from other programs through shared memory; {INTEROPERABILITY}");
+            gst::subclass::ElementMetadata::new("Sh4lt source", "Source", &description, env!("CARGO_PKG_AUTHORS"))
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let any = gst::Caps::new_any();
+            vec![
+                gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, &any)
+                    .expect("caps of the source pad"),
+            ]
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        let result = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PlayingToPaused {
+            self.leave_the_writer();
+        }
+        Ok(result)
+    }
+}
+
+impl BaseSrcImpl for Sh4ltSrc {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let path = self.settings.lock().unwrap().address.path()?;
+        gst::info!(CAT, imp = self, "{}: {INTEROPERABILITY}", path.display());
+        let interrupt =
+            Interrupt::new().map_err(|e| gst::error_msg!(gst::ResourceError::Failed, ["no descriptor: {e}"]))?;
+        *self.interrupt.lock().unwrap() = Some(interrupt);
+        *self.reader.lock().unwrap() = Some(Reader::new(&path));
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let reader = self.reader.lock().unwrap().take();
+        drop(reader);
+        *self.interrupt.lock().unwrap() = None;
+        *self.caps.lock().unwrap() = None;
+        self.set_connected(false);
+        Ok(())
+    }
+
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(interrupt) = &*self.interrupt.lock().unwrap() {
+            interrupt.set();
+        }
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(interrupt) = &*self.interrupt.lock().unwrap() {
+            interrupt.clear();
+        }
+        Ok(())
+    }
+
+    fn negotiate(&self) -> Result<(), gst::LoggableError> {
+        // The writer's type text brings the caps.
+        Ok(())
+    }
+
+    fn query(&self, query: &mut gst::QueryRef) -> bool {
+        if let gst::QueryViewMut::Latency(latency) = query.view_mut() {
+            latency.set(true, gst::ClockTime::ZERO, gst::ClockTime::NONE);
+            return true;
+        }
+        BaseSrcImplExt::parent_query(self, query)
+    }
+}
+
+impl PushSrcImpl for Sh4ltSrc {
+    fn create(&self, _buffer: Option<&mut gst::BufferRef>) -> Result<CreateSuccess, gst::FlowError> {
+        let interrupt = self.interrupt.lock().unwrap().clone().ok_or(gst::FlowError::Flushing)?;
+        let mut reader = self.reader.lock().unwrap();
+        let reader = reader.as_mut().ok_or(gst::FlowError::Flushing)?;
+        if reader.follower.is_held() {
+            reader.retained += 1;
+            if reader.retained >= RETAINED_IN_A_ROW {
+                gst::debug!(CAT, imp = self, "downstream keeps frames: copying the next {COPIES_IN_A_ROW}");
+                (reader.retained, reader.copies_left) = (0, COPIES_IN_A_ROW);
+            }
+        }
+        loop {
+            let wakeup = Wakeup { descriptor: interrupt.descriptor(), is_set: &|| interrupt.is_set() };
+            let event = reader.follower.next(None, wakeup).map_err(|error| {
+                self.post_error_message(message(&error));
+                gst::FlowError::Error
+            })?;
+            match event {
+                Event::Connected(type_text) => self.connected(reader, type_text),
+                Event::Disconnected => {
+                    gst::info!(CAT, imp = self, "the writer of {} has gone", reader.follower.path().display());
+                    self.set_connected(false);
+                }
+                Event::Interrupted => return Err(gst::FlowError::Flushing),
+                Event::TimedOut => {}
+                Event::Frame(frame) => {
+                    if let Some(buffer) = self.buffer(reader, frame)? {
+                        return Ok(CreateSuccess::NewBuffer(buffer));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Sh4ltSrc {
+    /// A reader that does not read holds the writer up, and with it every other reader: a paused one goes, and comes back.
+    fn leave_the_writer(&self) {
+        // The base class does not end the wait for a frame on the way to PAUSED. What ends with it, the task, begins again in PLAYING.
+        let interrupt = self.interrupt.lock().unwrap().clone();
+        interrupt.iter().for_each(Interrupt::set);
+        if let Some(reader) = &mut *self.reader.lock().unwrap() {
+            reader.follower.disconnect();
+        }
+        interrupt.iter().for_each(Interrupt::clear);
+        self.set_connected(false);
+    }
+
+    fn connected(&self, reader: &mut Reader, type_text: String) {
+        reader.caps = trust::caps(&type_text);
+        if reader.caps.is_none() {
+            gst::warning!(CAT, imp = self, "the type text {type_text:?} is no caps: buffers go on without");
+        }
+        let info = reader.caps.as_ref().and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
+        reader.size = info.map(|info| info.size());
+        *self.caps.lock().unwrap() = Some(type_text);
+        self.obj().notify("caps");
+        self.set_connected(true);
+    }
+
+    fn set_connected(&self, connected: bool) {
+        if self.connected.swap(connected, Ordering::Relaxed) != connected {
+            self.obj().notify("connected");
+        }
+    }
+
+    /// A buffer around a frame; `None` if the frame is not what its caps say.
+    fn buffer(&self, reader: &mut Reader, frame: Frame) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        let bytes = frame.bytes().len();
+        if let Some(size) = reader.size.filter(|&size| bytes < size) {
+            gst::warning!(CAT, imp = self, "frame of {bytes} bytes dropped: its caps ask for {size}");
+            return Ok(None);
+        }
+        if let Some(caps) = reader.caps.take()
+            && self.obj().set_caps(&caps).is_err()
+        {
+            gst::element_imp_error!(self, gst::StreamError::Format, ["downstream does not accept {caps}"]);
+            return Err(gst::FlowError::NotNegotiated);
+        }
+        self.traffic.add(bytes);
+        let copy = self.settings.lock().unwrap().copy_buffers || reader.copies_left > 0;
+        reader.copies_left = reader.copies_left.saturating_sub(1);
+        let memory =
+            if copy { gst::Memory::from_mut_slice(frame.bytes().to_vec()) } else { gst::Memory::from_slice(frame) };
+        let mut buffer = gst::Buffer::new();
+        buffer.get_mut().expect("a new buffer").append_memory(memory);
+        Ok(Some(buffer))
+    }
+}
+
+impl Reader {
+    fn new(path: &Path) -> Self {
+        Self { follower: Follower::new(path), caps: None, size: None, retained: 0, copies_left: 0 }
+    }
+}

@@ -1,0 +1,478 @@
+//! Implementation of `iceoryx2sink`.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::prelude::*;
+use gst_plugin_iceoryx2_video::{
+    AuxTemplate, Error, FLAGS_MASK, Interrupt, Loan, NONE, VideoFrameHeader, VideoFramePublisher, Waiting,
+    monotonic_ns, validate_geometry,
+};
+use gst_video::prelude::*;
+
+use super::preroll;
+use super::settings::{PROPERTIES, Settings};
+use crate::pool::{Budget, LoanMemory, LoanPool};
+use crate::{CAT, caps, clock, errors, layout, metas};
+
+/// Loans beyond those of upstream's pool, for frames that have to be copied.
+const COPY_LOANS: usize = 2;
+/// A wait that only an interrupt ends.
+const FOREVER: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Default)]
+pub struct Iceoryx2Sink {
+    settings: Mutex<Settings>,
+    stream: Mutex<Option<Stream>>,
+    // What other threads need while the stream is locked by a frame on its way.
+    publisher: Mutex<Option<Arc<VideoFramePublisher>>>,
+    interrupt: Mutex<Option<Interrupt>>,
+    subscribers: AtomicU32,
+    counters: Counters,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    zero_copy: AtomicU64,
+    copied: AtomicU64,
+    dropped: AtomicU64,
+    dropped_memory: AtomicU64,
+}
+
+/// What the streaming thread works with between two caps.
+#[derive(Debug)]
+struct Stream {
+    publisher: Arc<VideoFramePublisher>,
+    budget: Arc<Budget>,
+    info: gst_video::VideoInfo,
+    /// Header of a frame in the default layout.
+    header: VideoFrameHeader,
+    /// Caps and times as they go into each frame; `None` with `aux-bytes=0`.
+    aux: Option<AuxTemplate>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for Iceoryx2Sink {
+    const NAME: &'static str = "GstIceoryx2Sink";
+    type Type = super::Iceoryx2Sink;
+    type ParentType = gst_base::BaseSink;
+}
+
+impl ObjectImpl for Iceoryx2Sink {
+    fn constructed(&self) {
+        self.parent_constructed();
+        // The last buffer would pin a loan, and a buffer that somebody else holds has to be copied.
+        self.obj().set_enable_last_sample(false);
+    }
+
+    fn properties() -> &'static [glib::ParamSpec] {
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        self.settings.lock().unwrap().set(pspec.name(), value);
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        match pspec.name() {
+            "num-clients" => self.subscribers.load(Ordering::SeqCst).to_value(),
+            "frames-sent" => (count(&counters.zero_copy) + count(&counters.copied)).to_value(),
+            "frames-zero-copy" => count(&counters.zero_copy).to_value(),
+            "frames-copied" => count(&counters.copied).to_value(),
+            "frames-dropped-memory" => count(&counters.dropped_memory).to_value(),
+            "frames-dropped" => count(&counters.dropped).to_value(),
+            name => self.settings.lock().unwrap().get(name),
+        }
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+            ["client-connected", "client-disconnected"]
+                .map(|name| glib::subclass::Signal::builder(name).param_types([u32::static_type()]).build())
+                .into()
+        });
+        &SIGNALS
+    }
+}
+
+impl GstObjectImpl for Iceoryx2Sink {}
+
+impl ElementImpl for Iceoryx2Sink {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "iceoryx2 video sink",
+                "Sink/Video",
+                "Publishes raw video frames to other processes by reference, over iceoryx2 shared memory",
+                env!("CARGO_PKG_AUTHORS"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            vec![
+                gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, &caps::ANY_MEMORY)
+                    .expect("caps of the sink pad"),
+            ]
+        });
+        &TEMPLATES
+    }
+}
+
+impl BaseSinkImpl for Iceoryx2Sink {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let service = self.settings.lock().unwrap().service.clone();
+        gst_plugin_iceoryx2_video::check_service_name(&service).map_err(|error| errors::message(&error))?;
+        let interrupt =
+            Interrupt::new().map_err(|e| gst::error_msg!(gst::ResourceError::Failed, ["no descriptor: {e}"]))?;
+        *self.interrupt.lock().unwrap() = Some(interrupt);
+        let Counters { zero_copy, copied, dropped, dropped_memory } = &self.counters;
+        for counter in [zero_copy, copied, dropped, dropped_memory] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let stream = self.stream.lock().unwrap().take();
+        let publisher = self.publisher.lock().unwrap().take();
+        *self.interrupt.lock().unwrap() = None;
+        // Loans that upstream still holds keep the memory; the port is closed here, without a lock held.
+        drop((stream, publisher));
+        self.tell_subscribers(0);
+        Ok(())
+    }
+
+    fn caps(&self, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
+        let caps = &*caps::SYSTEM_MEMORY;
+        Some(
+            filter
+                .map_or_else(|| caps.clone(), |filter| filter.intersect_with_mode(caps, gst::CapsIntersectMode::First)),
+        )
+    }
+
+    fn query(&self, query: &mut gst::QueryRef) -> bool {
+        if let gst::QueryViewMut::AcceptCaps(accept) = query.view_mut() {
+            // Anything raw, so that `set_caps` can tell why it refuses memory it cannot read.
+            let accepted = accept.caps().is_subset(&caps::ANY_MEMORY);
+            accept.set_result(accepted);
+            return true;
+        }
+        BaseSinkImplExt::parent_query(self, query)
+    }
+
+    fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let features = caps.features(0);
+        if features.is_some_and(|features| !features.is_equal(&gst::CAPS_FEATURES_MEMORY_SYSTEM_MEMORY)) {
+            let text = format!(
+                "frames in {} cannot be shared by reference: copy them to system memory first, with the download element of \
+                 their plugin (gldownload, vapostproc, cudadownload, nvvidconv …)",
+                features.map(ToString::to_string).unwrap_or_default()
+            );
+            gst::element_imp_error!(self, gst::StreamError::Format, ["{text}"]);
+            return Err(gst::loggable_error!(CAT, "{text}"));
+        }
+        let info = gst_video::VideoInfo::from_caps(caps)?;
+        let header = layout::header(&info, info.offset(), info.stride())
+            .ok_or_else(|| gst::loggable_error!(CAT, "{caps} has no layout in the wire format"))?;
+        let mut stream = self.stream.lock().unwrap();
+        let (publisher, budget) = match stream.take() {
+            Some(stream) => (stream.publisher, stream.budget),
+            None => match self.open(info.size()) {
+                Ok(publisher) => (publisher, Budget::new(self.settings.lock().unwrap().max_loans as usize)),
+                Err(error) => {
+                    self.post_error_message(errors::message(&error));
+                    return Err(gst::loggable_error!(CAT, "{error}"));
+                }
+            },
+        };
+        let aux = (publisher.aux_bytes() > 0).then(|| metas::template(caps, publisher.publisher_id()));
+        gst::debug!(CAT, imp = self, "publishing {caps} on {:?}", publisher.service());
+        *stream = Some(Stream { publisher, budget, info, header, aux });
+        Ok(())
+    }
+
+    fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
+        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        let (Some(caps), need_pool) = query.get_owned() else {
+            return Ok(());
+        };
+        let stream = self.stream.lock().unwrap();
+        let Some(stream) = stream.as_ref() else {
+            return Ok(());
+        };
+        let size = gst_video::VideoInfo::from_caps(&caps)?.size() as u32;
+        if !need_pool {
+            query.add_allocation_pool(None::<&gst::BufferPool>, size, 0, 0);
+            return Ok(());
+        }
+        let pool = LoanPool::new(&stream.publisher, stream.budget.clone());
+        let mut config = pool.config();
+        config.set_params(Some(&caps), size, 0, 0);
+        config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META);
+        pool.set_config(config)?;
+        query.add_allocation_pool(Some(&pool), size, 0, 0);
+        Ok(())
+    }
+
+    fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let _in_call = preroll::InCall::begin();
+        self.wait_for_connection()?;
+        let mut stream = self.stream.lock().unwrap();
+        let stream = stream.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        if buffer.n_memory() == 0 {
+            gst::debug!(CAT, imp = self, "a buffer without memory carries no frame");
+            return Ok(gst::FlowSuccess::Ok);
+        }
+        match self.publish(stream, buffer) {
+            Ok(counter) => {
+                counter.fetch_add(1, Ordering::Relaxed);
+                Ok(gst::FlowSuccess::Ok)
+            }
+            Err(
+                error @ (Error::OutOfFrames { .. }
+                | Error::LoanLimit { .. }
+                | Error::Geometry { .. }
+                | Error::Format(_)),
+            ) => {
+                // Costs this frame, not the stream.
+                if matches!(error, Error::OutOfFrames { .. } | Error::LoanLimit { .. }) {
+                    self.counters.dropped_memory.fetch_add(1, Ordering::Relaxed);
+                }
+                if self.counters.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
+                    gst::warning!(CAT, imp = self, "frame dropped: {error} (further ones are counted only)");
+                }
+                Ok(gst::FlowSuccess::Ok)
+            }
+            Err(error) => {
+                self.post_error_message(errors::message(&error));
+                Err(gst::FlowError::Error)
+            }
+        }
+    }
+
+    fn event(&self, event: gst::Event) -> bool {
+        if matches!(event.view(), gst::EventView::Eos(_)) {
+            let _in_call = preroll::InCall::begin();
+            let publisher = self.publisher.lock().unwrap().clone();
+            // Before the parent announces the end: whoever then stops the pipeline must not cut it off.
+            if let Some(Err(error)) = publisher.map(|publisher| publisher.end_of_stream()) {
+                gst::warning!(CAT, imp = self, "end of stream not sent: {error}");
+            }
+        }
+        self.parent_event(event)
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        self.wake();
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        // Only now BaseSink has noted what it unlocked for. The streaming thread clears the interrupt itself, before it looks.
+        self.wake();
+        Ok(())
+    }
+}
+
+/// How a lossless `send` waits for a full subscriber: see [`preroll`].
+struct Waits(glib::WeakRef<super::Iceoryx2Sink>);
+
+impl Waiting for Waits {
+    fn wait(&self, wait: &mut dyn FnMut()) {
+        match self.0.upgrade() {
+            Some(sink) => preroll::wait(sink.upcast_ref(), wait),
+            None => wait(),
+        }
+    }
+
+    fn go_on(&self) -> bool {
+        let Some(sink) = self.0.upgrade() else { return false };
+        if !preroll::is_held() {
+            // Another thread than the streaming one, which alone acts on interrupts.
+            return false;
+        }
+        if let Some(interrupt) = &*sink.imp().interrupt.lock().unwrap() {
+            interrupt.clear();
+        }
+        preroll::resume(sink.upcast_ref()).is_ok()
+    }
+}
+
+impl Iceoryx2Sink {
+    /// Lets the streaming thread look at what has changed, where it waits.
+    fn wake(&self) {
+        if let Some(interrupt) = &*self.interrupt.lock().unwrap() {
+            interrupt.set();
+        }
+    }
+
+    /// Becomes the service's publisher, with memory for frames of `size` bytes.
+    fn open(&self, size: usize) -> Result<Arc<VideoFramePublisher>, Error> {
+        let settings = self.settings.lock().unwrap().clone();
+        let weak = self.downgrade();
+        let mut builder = VideoFramePublisher::builder(&settings.service)
+            .max_bytes(size.max(settings.max_bytes as usize))
+            .aux_bytes(settings.aux_bytes as usize)
+            .max_loans(settings.max_loans as usize + COPY_LOANS)
+            .max_frames(settings.max_frames as usize)
+            .on_subscribers(move |count| {
+                if let Some(imp) = weak.upgrade() {
+                    imp.tell_subscribers(count as u32);
+                }
+            });
+        if settings.lossless {
+            let interrupt = self.interrupt.lock().unwrap().clone().expect("made by start");
+            builder = builder.lossless(interrupt).waiting(Waits(self.obj().downgrade()));
+        } else if let Some(on) = settings.safe_overflow {
+            builder = builder.safe_overflow(on);
+        }
+        if let Some(frames) = settings.buffer_size {
+            builder = builder.buffer_size(frames);
+        }
+        if let Some(frames) = settings.borrowed_max {
+            builder = builder.borrowed_max(frames);
+        }
+        if let Some(frames) = settings.history_size {
+            builder = builder.history_size(frames);
+        }
+        if let Some(count) = settings.max_subscribers {
+            builder = builder.max_subscribers(count as usize);
+        }
+        if let Some(count) = settings.max_publishers {
+            builder = builder.max_publishers(count as usize);
+        }
+        let publisher = Arc::new(builder.build()?);
+        *self.publisher.lock().unwrap() = Some(publisher.clone());
+        Ok(publisher)
+    }
+
+    /// Keeps `num-clients` and tells who listens; called without a lock held.
+    fn tell_subscribers(&self, now: u32) {
+        let before = self.subscribers.swap(now, Ordering::SeqCst);
+        if now == before {
+            return;
+        }
+        self.wake();
+        let obj = self.obj();
+        obj.emit_by_name::<()>(if now > before { "client-connected" } else { "client-disconnected" }, &[&now]);
+        obj.notify("num-clients");
+    }
+
+    /// With `wait-for-connection`, waits for a subscriber.
+    fn wait_for_connection(&self) -> Result<(), gst::FlowError> {
+        if !self.settings.lock().unwrap().wait_for_connection {
+            return Ok(());
+        }
+        let Some(interrupt) = self.interrupt.lock().unwrap().clone() else {
+            return Err(gst::FlowError::Flushing);
+        };
+        while self.subscribers.load(Ordering::SeqCst) == 0 {
+            preroll::wait(self.obj().upcast_ref(), || {
+                interrupt.wait(FOREVER);
+            });
+            // Before the look at what it was for, or the next one is lost.
+            interrupt.clear();
+            preroll::resume(self.obj().upcast_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Publishes one buffer, by reference where possible; returns the counter it belongs to.
+    fn publish(&self, stream: &mut Stream, buffer: &gst::Buffer) -> Result<&AtomicU64, Error> {
+        let failure = |reason: &str| Error::Format(format!("frame for {:?}: {reason}", stream.publisher.service()));
+        let mut header = match buffer.meta::<gst_video::VideoMeta>() {
+            Some(meta) if meta.width() != stream.info.width() || meta.height() != stream.info.height() => {
+                return Err(failure("its GstVideoMeta contradicts its caps"));
+            }
+            Some(meta) => layout::header(&stream.info, meta.offset(), meta.stride())
+                .ok_or_else(|| failure("its strides or offsets have no place in the wire format"))?,
+            None => stream.header,
+        };
+        validate_geometry(&header, buffer.size())
+            .map_err(|reason| Error::Geometry { service: stream.publisher.service().into(), reason })?;
+        let none = |time: Option<gst::ClockTime>| time.map_or(NONE, gst::ClockTime::nseconds);
+        header.pts = none(buffer.pts());
+        header.dts = none(buffer.dts());
+        header.duration = none(buffer.duration());
+        header.offset = buffer.offset();
+        header.flags = u64::from(buffer.flags().bits() | buffer.video_flags().bits()) & FLAGS_MASK;
+
+        let now = monotonic_ns();
+        let extra = if stream.aux.is_some() { metas::serialise(buffer) } else { metas::Records::default() };
+        let due = self.due(buffer).unwrap_or(now);
+        let capture = extra.capture.unwrap_or(now);
+
+        match Self::take_loan(buffer, &header) {
+            Some((mut loan, pixels)) => {
+                let turn = stream.publisher.turn();
+                let tail = &mut loan[pixels..];
+                if let Some(aux) = &stream.aux
+                    && aux.write_into(tail, due, capture, turn.sequence(), &extra.records) > 0
+                {
+                    header.aux_size = tail.len() as u32;
+                }
+                turn.send(loan, &header)?;
+                Ok(&self.counters.zero_copy)
+            }
+            None => {
+                let pixels = buffer.size();
+                let aux = stream.aux.as_ref().map_or(0, |aux| aux.len_with(&extra.records));
+                let mut loan = stream.publisher.loan(pixels + aux)?;
+                if buffer.copy_to_slice(0, &mut loan[..pixels]).is_err() {
+                    return Err(failure("its memory cannot be read"));
+                }
+                let turn = stream.publisher.turn();
+                if let Some(template) = &stream.aux {
+                    template.write_into(&mut loan[pixels..], due, capture, turn.sequence(), &extra.records);
+                    header.aux_size = aux as u32;
+                }
+                turn.send(loan, &header)?;
+                Ok(&self.counters.copied)
+            }
+        }
+    }
+
+    /// When the buffer is to be shown, on CLOCK_MONOTONIC; `None` without a clock or a timestamp.
+    fn due(&self, buffer: &gst::Buffer) -> Option<u64> {
+        let obj = self.obj();
+        let segment = obj.segment().downcast::<gst::ClockTime>().ok()?;
+        let running_time = segment.to_running_time_full(buffer.pts().or(buffer.dts())?)?;
+        let latency = obj.latency();
+        Some(clock::to_monotonic(running_time, obj.base_time()?, latency, &obj.clock()?))
+    }
+
+    /// Takes the loan out of a buffer that upstream rendered into, if nobody else can still see or change it.
+    fn take_loan(buffer: &gst::Buffer, header: &VideoFrameHeader) -> Option<(Loan, usize)> {
+        if buffer.n_memory() != 1 || !buffer.is_writable() || !buffer.is_all_memory_writable() {
+            return None;
+        }
+        let memory = buffer.peek_memory(0);
+        let ours = memory.allocator().is_some_and(|allocator| allocator == gst::rust_allocator());
+        if !ours || memory.offset() != 0 || memory.size() != memory.maxsize() {
+            return None;
+        }
+        debug_assert!(header.aux_size == 0);
+        // SAFETY: the buffer is writable, so this reference, lent by the base class for the call, is its only one; the base class
+        // does nothing with it afterwards but drop it.
+        let buffer = unsafe { gst::BufferRef::from_mut_ptr(buffer.as_mut_ptr()) };
+        let memory = buffer.memory(0)?;
+        buffer.remove_all_memory();
+        match memory.try_into_inner::<LoanMemory>() {
+            Ok(loan) => Some(loan.into_loan()),
+            Err((memory, _)) => {
+                buffer.append_memory(memory);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,494 @@
+//! Implementation of `iceoryx2src`.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::base_src::CreateSuccess;
+use gst_base::subclass::prelude::*;
+use gst_plugin_iceoryx2_video::{AuxRef, Error, NONE, Received, VideoFrame, VideoFrameHeader, VideoFrameSubscriber};
+use gst_video::prelude::*;
+
+use super::settings::{LeakyType, OnDisconnect, PROPERTIES, Settings, TimestampMode};
+use crate::{CAT, caps, clock, errors, layout, metas};
+
+/// Frames kept in reserve below the borrow limit: from there on frames are copied out, so that receiving never stops.
+const BORROW_RESERVE: usize = 1;
+
+#[derive(Debug, Default)]
+pub struct Iceoryx2Src {
+    settings: Mutex<Settings>,
+    subscriber: Mutex<Option<Arc<VideoFrameSubscriber>>>,
+    stream: Mutex<Stream>,
+    /// Caps of the last frame.
+    caps: Mutex<Option<gst::Caps>>,
+    pending: Mutex<Pending>,
+    skip_backlog: AtomicBool,
+    received: AtomicU64,
+    copied: AtomicU64,
+    skipped: AtomicU64,
+    /// Frames that keep the wire contract and cannot be expressed here.
+    refused: AtomicU64,
+}
+
+/// What the streaming thread works with between two caps.
+#[derive(Debug, Default)]
+struct Stream {
+    current: Option<Current>,
+    metas: metas::Reader,
+    /// Private copy of a frame's aux blob: the publisher can still write to the original.
+    aux: Vec<u8>,
+    discontinuity: bool,
+}
+
+/// A frame that was received and comes next: it was looked at for its caps, or is the end behind the newest frame.
+#[derive(Debug, Default)]
+struct Pending {
+    frame: Option<VideoFrame>,
+    /// From the first frame on only the streaming thread receives, or frames would change places.
+    streaming: bool,
+}
+
+impl Pending {
+    fn take(&mut self) -> Option<VideoFrame> {
+        self.streaming = true;
+        self.frame.take()
+    }
+}
+
+#[derive(Debug)]
+struct Current {
+    header: VideoFrameHeader,
+    caps_text: String,
+    info: gst_video::VideoInfo,
+    offsets: Vec<usize>,
+    strides: Vec<i32>,
+    /// Bytes that the pixels must have: of tiled formats only GStreamer knows where they lie.
+    least: usize,
+    /// Downstream does not know GstVideoMeta and the layout is not the one it expects.
+    relayout: bool,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for Iceoryx2Src {
+    const NAME: &'static str = "GstIceoryx2Src";
+    type Type = super::Iceoryx2Src;
+    type ParentType = gst_base::PushSrc;
+}
+
+impl ObjectImpl for Iceoryx2Src {
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        obj.set_live(true);
+        obj.set_format(gst::Format::Time);
+    }
+
+    fn properties() -> &'static [glib::ParamSpec] {
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        self.settings.lock().unwrap().set(pspec.name(), value);
+        if pspec.name() == "processing-deadline" {
+            let _ = self.obj().post_message(gst::message::Latency::builder().src(&*self.obj()).build());
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let stats =
+            || self.subscriber.lock().unwrap().as_ref().map(|subscriber| subscriber.stats()).unwrap_or_default();
+        match pspec.name() {
+            "frames-received" => self.received.load(Ordering::Relaxed).to_value(),
+            "frames-skipped" => self.skipped.load(Ordering::Relaxed).to_value(),
+            "frames-copied" => self.copied.load(Ordering::Relaxed).to_value(),
+            "frames-dropped" => stats().dropped.unwrap_or_default().to_value(),
+            "frames-invalid" => (stats().invalid + self.refused.load(Ordering::Relaxed)).to_value(),
+            name => self.settings.lock().unwrap().get(name),
+        }
+    }
+}
+
+impl GstObjectImpl for Iceoryx2Src {}
+
+impl ElementImpl for Iceoryx2Src {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "iceoryx2 video source",
+                "Source/Video",
+                "Receives raw video frames from other processes by reference, over iceoryx2 shared memory",
+                env!("CARGO_PKG_AUTHORS"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            vec![
+                gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, &caps::SYSTEM_MEMORY)
+                    .expect("caps of the source pad"),
+            ]
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::PausedToPlaying {
+            // What waited while the pipeline was paused is old: a live source begins with what is now.
+            self.skip_backlog.store(true, Ordering::SeqCst);
+        }
+        self.parent_change_state(transition)
+    }
+}
+
+impl BaseSrcImpl for Iceoryx2Src {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = self.settings.lock().unwrap().clone();
+        let subscriber = VideoFrameSubscriber::builder(&settings.service)
+            .requirements(settings.requirements())
+            .busy_wait(settings.busy_wait.into())
+            .build()
+            .map_err(|error| errors::message(&error))?;
+        self.received.store(0, Ordering::Relaxed);
+        self.copied.store(0, Ordering::Relaxed);
+        self.skipped.store(0, Ordering::Relaxed);
+        self.refused.store(0, Ordering::Relaxed);
+        *self.stream.lock().unwrap() = Stream { discontinuity: true, ..Stream::default() };
+        *self.subscriber.lock().unwrap() = Some(Arc::new(subscriber));
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        // Frames that downstream still holds keep their memory.
+        let subscriber = self.subscriber.lock().unwrap().take();
+        drop(subscriber);
+        *self.pending.lock().unwrap() = Pending::default();
+        *self.caps.lock().unwrap() = None;
+        *self.stream.lock().unwrap() = Stream::default();
+        Ok(())
+    }
+
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(subscriber) = &*self.subscriber.lock().unwrap() {
+            subscriber.interrupt().set();
+        }
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(subscriber) = &*self.subscriber.lock().unwrap() {
+            subscriber.interrupt().clear();
+        }
+        Ok(())
+    }
+
+    fn caps(&self, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
+        let caps = self.peek_caps().unwrap_or_else(|| caps::SYSTEM_MEMORY.clone());
+        Some(
+            filter.map_or_else(
+                || caps.clone(),
+                |filter| filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+            ),
+        )
+    }
+
+    fn negotiate(&self) -> Result<(), gst::LoggableError> {
+        // The first frame brings its caps.
+        Ok(())
+    }
+
+    fn query(&self, query: &mut gst::QueryRef) -> bool {
+        if let gst::QueryViewMut::Latency(latency) = query.view_mut() {
+            latency.set(true, self.settings.lock().unwrap().processing_deadline, gst::ClockTime::NONE);
+            return true;
+        }
+        BaseSrcImplExt::parent_query(self, query)
+    }
+}
+
+impl PushSrcImpl for Iceoryx2Src {
+    fn create(&self, _buffer: Option<&mut gst::BufferRef>) -> Result<CreateSuccess, gst::FlowError> {
+        let subscriber = self.subscriber.lock().unwrap().clone().ok_or(gst::FlowError::Flushing)?;
+        loop {
+            let frame = self.next_frame(&subscriber)?;
+            if frame.is_eos() {
+                gst::debug!(CAT, imp = self, "end of stream from {:?}", subscriber.service());
+                return Err(gst::FlowError::Eos);
+            }
+            if let Some(buffer) = self.buffer(&subscriber, frame)? {
+                self.received.fetch_add(1, Ordering::Relaxed);
+                return Ok(CreateSuccess::NewBuffer(buffer));
+            }
+        }
+    }
+}
+
+impl Current {
+    /// A buffer of that memory, with its layout told.
+    fn wrap(&self, memory: gst::Memory) -> Result<gst::Buffer, gst::FlowError> {
+        let mut buffer = gst::Buffer::new();
+        let contents = buffer.get_mut().expect("a new buffer");
+        contents.append_memory(memory);
+        gst_video::VideoMeta::add_full(
+            contents,
+            gst_video::VideoFrameFlags::empty(),
+            self.info.format(),
+            self.info.width(),
+            self.info.height(),
+            &self.offsets,
+            &self.strides,
+        )
+        .map_err(|error| {
+            gst::error!(CAT, "GstVideoMeta: {error}");
+            gst::FlowError::Error
+        })?;
+        Ok(buffer)
+    }
+}
+
+impl Iceoryx2Src {
+    /// Caps of the frames that a publisher sends, where that can be told before the stream begins.
+    fn peek_caps(&self) -> Option<gst::Caps> {
+        if let Some(caps) = &*self.caps.lock().unwrap() {
+            return Some(caps.clone());
+        }
+        let subscriber = self.subscriber.lock().unwrap().clone()?;
+        let mut pending = self.pending.lock().unwrap();
+        if pending.frame.is_none() && !pending.streaming {
+            pending.frame = subscriber.receive().ok()?;
+        }
+        let frame = pending.frame.as_ref().filter(|frame| !frame.is_eos())?;
+        caps::of_frame(frame.header(), AuxRef::new(frame.aux()).caps().unwrap_or_default()).ok()
+    }
+
+    /// The frame to hand on next, the newest where older ones are not wanted; flushing if the wait was ended from outside.
+    fn next_frame(&self, subscriber: &VideoFrameSubscriber) -> Result<VideoFrame, gst::FlowError> {
+        let mut frame = self.pending.lock().unwrap().take();
+        let newest_only = self.settings.lock().unwrap().leaky_type == LeakyType::Downstream;
+        if self.skip_backlog.swap(false, Ordering::SeqCst) || newest_only {
+            frame = self.newest(subscriber, frame).map_err(|error| self.fail(&error))?;
+        }
+        match frame {
+            Some(frame) => Ok(frame),
+            None => self.wait_for_frame(subscriber),
+        }
+    }
+
+    /// The newest of this frame and those that wait now; the older ones are skipped. An end of the stream behind it is kept back.
+    fn newest(
+        &self,
+        subscriber: &VideoFrameSubscriber,
+        frame: Option<VideoFrame>,
+    ) -> Result<Option<VideoFrame>, Error> {
+        let mut newest = frame;
+        let mut skipped = 0;
+        while !newest.as_ref().is_some_and(VideoFrame::is_eos) {
+            match subscriber.receive() {
+                Ok(Some(end)) if end.is_eos() && newest.is_some() => {
+                    self.pending.lock().unwrap().frame = Some(end);
+                    break;
+                }
+                Ok(Some(newer)) => skipped += u64::from(newest.replace(newer).is_some()),
+                Ok(None) => break,
+                // Told only while another frame waits.
+                Err(Error::BorrowLimit { .. }) if newest.take().is_some() => skipped += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        self.skipped.fetch_add(skipped, Ordering::Relaxed);
+        self.stream.lock().unwrap().discontinuity |= skipped > 0;
+        Ok(newest)
+    }
+
+    fn wait_for_frame(&self, subscriber: &VideoFrameSubscriber) -> Result<VideoFrame, gst::FlowError> {
+        loop {
+            let received = subscriber.wait(None).map_err(|error| self.fail(&error))?;
+            if let Some(news) = subscriber.take_news() {
+                gst::warning!(CAT, imp = self, "{news}");
+            }
+            match received {
+                Received::Frame(frame) => return Ok(frame),
+                Received::Interrupted => return Err(gst::FlowError::Flushing),
+                Received::TimedOut => {}
+                Received::Disconnected => {
+                    gst::info!(CAT, imp = self, "the publisher of {:?} has gone", subscriber.service());
+                    let on_disconnect = self.settings.lock().unwrap().on_disconnect;
+                    match on_disconnect {
+                        OnDisconnect::Wait => {}
+                        OnDisconnect::Eos => return Err(gst::FlowError::Eos),
+                        OnDisconnect::Error => {
+                            gst::element_imp_error!(
+                                self,
+                                gst::ResourceError::NotFound,
+                                [
+                                    "the publisher of {:?} has gone without ending the stream (on-disconnect=wait would wait for the next)",
+                                    subscriber.service()
+                                ]
+                            );
+                            return Err(gst::FlowError::Error);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn fail(&self, error: &Error) -> gst::FlowError {
+        self.post_error_message(errors::message(error));
+        gst::FlowError::Error
+    }
+
+    /// A buffer around a frame; `None` if the frame cannot be expressed here, which is counted.
+    fn buffer(
+        &self,
+        subscriber: &VideoFrameSubscriber,
+        frame: VideoFrame,
+    ) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        let mut stream = self.stream.lock().unwrap();
+        let stream = &mut *stream;
+        let header = *frame.header();
+        let due = frame.times().due;
+        let times = *frame.times();
+        let mut copy = std::mem::take(&mut stream.aux);
+        let aux = AuxRef::copied(frame.aux(), &mut copy);
+        let pixel_bytes = frame.pixels().len();
+        let is_known = |current: &Current| {
+            let has_caps = |text: &str| aux.has_caps(text.as_bytes()) || aux.caps().unwrap_or_default() == text;
+            current.header.same_layout(&header) && pixel_bytes >= current.least && has_caps(&current.caps_text)
+        };
+        if !stream.current.as_ref().is_some_and(is_known) {
+            match self.adopt(&header, aux.caps().unwrap_or_default(), pixel_bytes)? {
+                Ok(current) => stream.current = Some(current),
+                Err(reason) => {
+                    if self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+                        gst::warning!(CAT, imp = self, "frame dropped: {reason} (further ones are counted only)");
+                    }
+                    return Ok(None);
+                }
+            }
+        }
+        let current = stream.current.as_ref().expect("set above");
+        let discontinuity = std::mem::take(&mut stream.discontinuity) || frame.is_discontinuity();
+
+        let stats = subscriber.stats();
+        let own_limit = self.settings.lock().unwrap().borrowed_max.map_or(usize::MAX, |frames| frames as usize);
+        let near_limit = stats.limit > 0 && stats.held + BORROW_RESERVE > stats.limit.min(own_limit);
+        if near_limit || current.relayout {
+            self.copied.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut buffer = if current.relayout {
+            layout::copy_to_default(frame.pixels(), &header, &current.info).ok_or(gst::FlowError::Error)?
+        } else if near_limit {
+            // Downstream holds nearly all that may be held; the loan goes back at once.
+            current.wrap(gst::Memory::from_mut_slice(frame.pixels().to_vec()))?
+        } else {
+            current.wrap(gst::Memory::from_slice(Pixels(frame)))?
+        };
+        let contents = buffer.get_mut().expect("a new buffer");
+        stream.metas.attach(contents, &aux, &times);
+        self.stamp(contents, &header, due, discontinuity);
+        stream.aux = copy;
+        Ok(Some(buffer))
+    }
+
+    /// Takes over a new layout or new caps; or says why a frame cannot be expressed here.
+    fn adopt(
+        &self,
+        header: &VideoFrameHeader,
+        text: &str,
+        pixel_bytes: usize,
+    ) -> Result<Result<Current, String>, gst::FlowError> {
+        let caps = match caps::of_frame(header, text) {
+            Ok(caps) => caps,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let Ok(info) = gst_video::VideoInfo::from_caps(&caps) else {
+            return Ok(Err(format!("{caps} are no raw video")));
+        };
+        let Some((offsets, strides)) = layout::planes(header) else {
+            return Ok(Err("a stride is larger than GStreamer's type".into()));
+        };
+        let least = if layout::is_tiled(header) { info.size() } else { 0 };
+        if least > 0 && !layout::is_default(header, &info) || pixel_bytes < least {
+            return Ok(Err(format!(
+                "{pixel_bytes} bytes of {} are not laid out as GStreamer does, in {} bytes",
+                info.name(),
+                info.size()
+            )));
+        }
+        let obj = self.obj();
+        if obj.src_pad().current_caps().as_ref() != Some(&caps) {
+            gst::debug!(CAT, imp = self, "caps {caps}");
+            let pad = obj.src_pad();
+            // The event alone is no answer: GStreamer 1.22 reports success where the peer refuses it.
+            let is_refused = pad.is_linked() && !pad.peer_query_accept_caps(&caps);
+            if is_refused || obj.set_caps(&caps).is_err() {
+                gst::element_imp_error!(
+                    self,
+                    gst::StreamError::Format,
+                    ["downstream does not accept {caps}: put a videoconvert behind iceoryx2src"]
+                );
+                return Err(gst::FlowError::NotNegotiated);
+            }
+        }
+        *self.caps.lock().unwrap() = Some(caps.clone());
+        let relayout = !layout::is_default(header, &info) && !self.downstream_takes_video_meta(&caps);
+        Ok(Ok(Current { header: *header, caps_text: text.to_owned(), info, offsets, strides, least, relayout }))
+    }
+
+    fn downstream_takes_video_meta(&self, caps: &gst::Caps) -> bool {
+        let mut query = gst::query::Allocation::new(Some(caps), false);
+        self.obj().src_pad().peer_query(&mut query) && query.find_allocation_meta::<gst_video::VideoMeta>().is_some()
+    }
+
+    /// Sets times and flags; the publisher's moment becomes this pipeline's running time.
+    fn stamp(&self, buffer: &mut gst::BufferRef, header: &VideoFrameHeader, due: Option<u64>, discontinuity: bool) {
+        let obj = self.obj();
+        let mode = self.settings.lock().unwrap().timestamp_mode;
+        let pts = match (mode, obj.clock().zip(obj.base_time())) {
+            (TimestampMode::Original, _) => clock_time(header.pts),
+            (_, None) => None,
+            (mode, Some((clock, base_time))) => {
+                let due = due.filter(|_| mode == TimestampMode::Converted);
+                let moment = due.unwrap_or_else(gst_plugin_iceoryx2_video::monotonic_ns);
+                Some(clock::to_running_time(moment, base_time, &clock))
+            }
+        };
+        buffer.set_pts(pts);
+        if header.dts != NONE && header.pts != NONE {
+            // Decoding order keeps its distance from presentation.
+            let lead = i128::from(header.pts) - i128::from(header.dts);
+            let dts = pts.and_then(|pts| u64::try_from((i128::from(pts.nseconds()) - lead).max(0)).ok());
+            buffer.set_dts(dts.and_then(clock_time));
+        }
+        buffer.set_duration(clock_time(header.duration));
+        buffer.set_offset(header.offset);
+        let mut flags = gst::BufferFlags::from_bits_truncate(header.flags as u32);
+        flags.set(gst::BufferFlags::DISCONT, discontinuity);
+        buffer.set_flags(flags);
+        buffer.set_video_flags(gst_video::VideoBufferFlags::from_bits_truncate(header.flags as u32));
+    }
+}
+
+/// A time of the header in GStreamer's type.
+fn clock_time(nanoseconds: u64) -> Option<gst::ClockTime> {
+    (nanoseconds != NONE).then(|| gst::ClockTime::from_nseconds(nanoseconds))
+}
+
+/// The pixels of a frame as a GstMemory wants them; the frame goes with the memory.
+struct Pixels(VideoFrame);
+
+impl AsRef<[u8]> for Pixels {
+    fn as_ref(&self) -> &[u8] {
+        self.0.pixels()
+    }
+}

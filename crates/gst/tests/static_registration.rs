@@ -1,0 +1,87 @@
+//! A Rust program registers the elements in its own process and uses them, as the README shows.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use gst_plugin_iceoryx2_video::{DOMAIN_VARIABLE, PropValue, SinkConfig};
+
+/// A domain of this test's own; its files go with it.
+struct Place {
+    root: PathBuf,
+    prefix: String,
+}
+
+impl Place {
+    fn enter() -> Self {
+        let prefix = format!("r{}_", std::process::id());
+        let root = PathBuf::from(format!("/tmp/{prefix}"));
+        // SAFETY: the only test of this program, and no thread of it has started yet.
+        unsafe { std::env::set_var(DOMAIN_VARIABLE, format!("{}:{prefix}", root.display())) };
+        Self { root, prefix }
+    }
+
+    fn shared_memory(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir("/dev/shm").into_iter().flatten().flatten().map(|entry| entry.path());
+        let is_ours =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&self.prefix));
+        files.filter(is_ours).collect()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for path in self.shared_memory() {
+            let _ = std::fs::remove_file(path);
+        }
+        let _ = std::fs::remove_dir_all(&self.root);
+    }
+}
+
+#[test]
+fn a_program_registers_the_elements_and_frames_flow() -> Result<(), Box<dyn std::error::Error>> {
+    let place = Place::enter();
+    gst::init()?;
+    assert!(gst::ElementFactory::find("iceoryx2sink").is_none(), "another build of the plugin is installed");
+    gst_iceoryx2::plugin_register_static()?;
+    // Any number of times.
+    gst_iceoryx2::plugin_register_static()?;
+
+    let config = SinkConfig::new("video/cam0/frame/v2");
+    let sink = gst::ElementFactory::make("iceoryx2sink").build()?;
+    for (name, value) in config.gst_properties() {
+        match value {
+            PropValue::Str(s) => sink.set_property(name, s),
+            PropValue::Uint(u) => sink.set_property(name, u),
+            PropValue::Bool(b) => sink.set_property(name, b),
+        }
+    }
+    assert_eq!(sink.property::<String>("service"), "video/cam0/frame/v2");
+
+    let publisher = gst::Pipeline::new();
+    let source = gst::ElementFactory::make("videotestsrc").property("is-live", true).build()?;
+    publisher.add_many([&source, &sink])?;
+    source.link_filtered(&sink, &"video/x-raw,format=BGR,width=64,height=64,framerate=100/1".parse()?)?;
+    let subscriber = gst::parse::launch("iceoryx2src name=src service=video/cam0/frame/v2 ! videoconvert ! fakesink")?;
+    let subscriber = subscriber.downcast::<gst::Pipeline>().expect("more than one element");
+    let received = || subscriber.by_name("src").expect("named above").property::<u64>("frames-received");
+
+    subscriber.set_state(gst::State::Playing)?;
+    publisher.set_state(gst::State::Playing)?;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while received() < 20 || sink.property::<u32>("num-clients") != 1 {
+        assert!(Instant::now() < deadline, "{} frames within ten seconds", received());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(sink.property::<u64>("frames-zero-copy") > 0);
+    for pipeline in [&publisher, &subscriber] {
+        pipeline.set_state(gst::State::Null)?;
+        let bus = pipeline.bus().expect("every pipeline has one");
+        assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+    }
+    drop((publisher, subscriber, sink, source));
+    let left: Vec<_> =
+        place.shared_memory().into_iter().filter(|path| !path.to_string_lossy().ends_with(".global_mgmt")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    Ok(())
+}
