@@ -1,0 +1,209 @@
+"""Hatch build hook: compiles the GStreamer plugin and puts it into the package.
+
+The plugin is an ordinary shared library that GStreamer opens, not a Python extension module, so a wheel that carries it
+is ``py3-none-<platform>``: one for every Python. Where Rust or GStreamer's headers are missing the package still
+builds, as an ``any`` wheel with the SDK alone, and carries the reason as a text that ``setup_gstreamer()`` repeats.
+
+``IOX2_VIDEO_NATIVE`` decides: ``auto`` (default) does as above, ``require`` makes a missing tool an error, ``skip``
+leaves the plugin out. A plugin that does not compile is always an error.
+
+``python hatch_build.py`` builds in place, into the source tree that an editable install points to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+ROOT = Path(__file__).resolve().parent
+PLUGIN_FOLDER = "gst_iceoryx2/plugins"
+REASON_FILE = "NOT_BUILT.txt"
+LIBRARY_SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
+MIN_GSTREAMER = "1.22"
+PKG_CONFIG_MODULES = ("gstreamer-1.0", "gstreamer-base-1.0", "gstreamer-video-1.0")
+
+# Cargo target -> name in the package. GStreamer derives a plugin's name from the file: libgst<name>.
+PRODUCTS = {
+    "gst_iceoryx2": f"libgsticeoryx2{LIBRARY_SUFFIX}",
+    "iceoryx2-cleanup": "iceoryx2-cleanup",
+}
+
+
+class NativeBuildError(RuntimeError):
+    """The plugin was to be built and could not be."""
+
+
+class Native(NamedTuple):
+    """Outcome of the native build: the built files by their name in the package, or the reason why there are none."""
+
+    files: dict[str, Path]
+    reason: str | None
+
+
+def build_native(root: Path) -> Native:
+    """Compile the plugin as ``IOX2_VIDEO_NATIVE`` asks.
+
+    Raises:
+        NativeBuildError: the build failed, or was required and a tool is missing.
+    """
+    mode = os.environ.get("IOX2_VIDEO_NATIVE", "auto")
+    if mode not in ("auto", "require", "skip"):
+        raise NativeBuildError(f"IOX2_VIDEO_NATIVE={mode!r}: must be auto, require or skip")
+    if mode == "skip":
+        return Native({}, "it was left out on request (IOX2_VIDEO_NATIVE=skip)")
+    cargo = _find_cargo()
+    missing = _missing_tools(root, cargo)
+    if missing:
+        reason = "this machine lacks " + "; ".join(missing)
+        if mode == "require":
+            raise NativeBuildError(f"the GStreamer plugin is required (IOX2_VIDEO_NATIVE=require), but {reason}")
+        return Native({}, reason)
+    assert cargo is not None
+    return Native(_cargo_build(root, cargo), None)
+
+
+def _find_cargo() -> str | None:
+    """Path of cargo; rustup's folder is looked at too, because it is on PATH only in a login shell."""
+    return shutil.which("cargo") or shutil.which("cargo", path=Path("~/.cargo/bin").expanduser())
+
+
+def _missing_tools(root: Path, cargo: str | None) -> list[str]:
+    """What is needed to compile the plugin and is not there, as parts of a sentence."""
+    missing = []
+    wanted = _rust_version_wanted(root)
+    found = _cargo_version(cargo)
+    if found is None or _as_numbers(found) < _as_numbers(wanted):
+        missing.append(f"Rust {wanted} or newer (cargo: {found or 'not found'})")
+    if shutil.which("cc") is None:
+        missing.append("a C compiler to link with (cc)")
+    query = [f"{module} >= {MIN_GSTREAMER}" for module in PKG_CONFIG_MODULES]
+    if shutil.which("pkg-config") is None:
+        missing.append("pkg-config, which finds the headers of GStreamer")
+    elif subprocess.run(["pkg-config", "--exists", *query], check=False).returncode != 0:
+        missing.append(f"the headers of GStreamer {MIN_GSTREAMER} or newer ({', '.join(PKG_CONFIG_MODULES)})")
+    return missing
+
+
+def _rust_version_wanted(root: Path) -> str:
+    match = re.search(r'^rust-version = "([^"]+)"', (root / "Cargo.toml").read_text(), re.MULTILINE)
+    assert match is not None, "Cargo.toml states no rust-version"
+    return match[1]
+
+
+def _cargo_version(cargo: str | None) -> str | None:
+    if cargo is None:
+        return None
+    # rustup's cargo without a toolchain exits with an error: as good as no cargo.
+    answer = subprocess.run([cargo, "--version"], capture_output=True, text=True, check=False)
+    match = re.match(r"cargo (\d+\.\d+)", answer.stdout)
+    return match[1] if answer.returncode == 0 and match else None
+
+
+def _as_numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
+
+
+def _cargo_build(root: Path, cargo: str) -> dict[str, Path]:
+    """Run cargo and take the places of the products from its own messages (CARGO_TARGET_DIR may have moved them)."""
+    command = [cargo, "build", "--release", "--message-format=json-render-diagnostics"]
+    command += ["-p", "gst-plugin-iceoryx2", "-p", "gst-plugin-iceoryx2-video"]
+    print("gst-plugin-iceoryx2: " + " ".join(command), file=sys.stderr, flush=True)
+    # Next to that cargo lies its own rustc; another one on PATH may be the old one that was passed over.
+    environment = os.environ | {"PATH": os.pathsep.join([str(Path(cargo).parent), os.environ.get("PATH", "")])}
+    done = subprocess.run(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise NativeBuildError(
+            f"cargo could not build the GStreamer plugin (exit code {done.returncode}; its messages are above). "
+            "IOX2_VIDEO_NATIVE=skip installs the Python SDK without it."
+        )
+    files: dict[str, Path] = {}
+    for line in done.stdout.splitlines():
+        message = json.loads(line)
+        product = PRODUCTS.get(message["target"]["name"]) if message["reason"] == "compiler-artifact" else None
+        if product is not None:
+            wanted = [name for name in message["filenames"] if name.endswith(LIBRARY_SUFFIX)]
+            files[product] = Path(message["executable"] or wanted[0])
+    absent = set(PRODUCTS.values()) - files.keys()
+    if absent:
+        raise NativeBuildError(f"cargo built everything but {', '.join(sorted(absent))}")
+    return files
+
+
+def place(native: Native, folder: Path) -> None:
+    """Make the source tree's plugin folder hold exactly the outcome, for an editable install."""
+    folder.mkdir(exist_ok=True)
+    reason_file = folder / REASON_FILE
+    if native.reason is not None:
+        for name in PRODUCTS.values():
+            (folder / name).unlink(missing_ok=True)
+        reason_file.write_text(native.reason + "\n")
+        return
+    reason_file.unlink(missing_ok=True)
+    for name, built in native.files.items():
+        # Renamed into place: a process that has the old file mapped keeps it.
+        fresh = folder / f".{name}.new"
+        shutil.copy2(built, fresh)
+        fresh.replace(folder / name)
+
+
+def platform_tag(binaries: Iterable[Path]) -> str:
+    """Wheel platform tag: the newest glibc symbol that any of the binaries asks for decides the manylinux level."""
+    if sys.platform.startswith("linux"):
+        symbols = [match for file in binaries for match in re.findall(rb"GLIBC_(\d+)\.(\d+)", file.read_bytes())]
+        if symbols:
+            major, minor = max((int(major), int(minor)) for major, minor in symbols)
+            return f"manylinux_{major}_{minor}_{os.uname().machine}"
+    return re.sub(r"[-.]", "_", sysconfig.get_platform())
+
+
+class NativeBuildHook(BuildHookInterface[Any]):
+    """Adds the native files to a wheel, or puts them into the source tree for an editable install."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build before hatchling collects the files (called by hatchling)."""
+        root = Path(self.root)
+        native = build_native(root)
+        if native.reason is not None:
+            self.app.display_warning(_without_plugin(native.reason))
+        if version == "editable":
+            place(native, root / "python" / PLUGIN_FOLDER)
+            return
+        if native.reason is not None:
+            note = Path(self.directory) / REASON_FILE
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(native.reason + "\n")
+            build_data["force_include"][str(note)] = f"{PLUGIN_FOLDER}/{REASON_FILE}"
+            return
+        for name, built in native.files.items():
+            build_data["force_include"][str(built)] = f"{PLUGIN_FOLDER}/{name}"
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{platform_tag(native.files.values())}"
+
+
+def _without_plugin(reason: str) -> str:
+    return f"WITHOUT THE GSTREAMER PLUGIN: {reason}. The Python SDK works; iceoryx2sink and iceoryx2src do not exist."
+
+
+def main() -> None:
+    """Build in place."""
+    try:
+        native = build_native(ROOT)
+    except NativeBuildError as error:
+        sys.exit(f"hatch_build.py: {error}")
+    place(native, ROOT / "python" / PLUGIN_FOLDER)
+    if native.reason is not None:
+        print(_without_plugin(native.reason), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

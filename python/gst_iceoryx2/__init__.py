@@ -1,0 +1,40 @@
+"""Live raw video between processes by reference, over Eclipse iceoryx2 shared memory.
+
+`gst_iceoryx2.video` publishes and subscribes to frames from plain Python, without GStreamer. This module is the way to
+the GStreamer elements: `setup_gstreamer()` registers ``iceoryx2sink`` and ``iceoryx2src`` in the running program, and
+`plugin_path()` is the folder that GST_PLUGIN_PATH wants. Importing either loads neither GStreamer nor the plugin.
+"""
+
+from __future__ import annotations
+
+from gst_iceoryx2._plugin import (
+    ELEMENT_NAME,
+    ELEMENT_NAMES,
+    PLUGIN_NAME,
+    SINK_ELEMENT_NAME,
+    SRC_ELEMENT_NAME,
+    plugin_path,
+    setup_gstreamer,
+)
+
+__all__ = [
+    "ELEMENT_NAME",
+    "ELEMENT_NAMES",
+    "PLUGIN_NAME",
+    "SINK_ELEMENT_NAME",
+    "SRC_ELEMENT_NAME",
+    "__version__",
+    "plugin_path",
+    "setup_gstreamer",
+]
+
+__version__: str
+
+
+def __getattr__(name: str) -> str:
+    # importlib.metadata costs more than everything else in this package's import, so it waits until somebody asks.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("gst-plugin-iceoryx2")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

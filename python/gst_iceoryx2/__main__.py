@@ -1,0 +1,6 @@
+"""`python -m gst_iceoryx2` is the command line, for an environment whose scripts are not on PATH."""
+
+from gst_iceoryx2.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="iox2-video")

@@ -1,0 +1,57 @@
+"""PyAV, if it is installed: the only module that imports it, and the names that FFmpeg has for GStreamer's formats."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ._errors import MissingExtraError
+
+try:
+    import av as av
+    from av.video.reformatter import VideoReformatter as VideoReformatter
+except ImportError as exc:
+    raise MissingExtraError(
+        f"video files and cameras need PyAV, which cannot be imported ({exc}): "
+        "pip install 'gst-plugin-iceoryx2[record]'"
+    ) from exc
+
+PIXEL_FORMATS: Final = {
+    "I420": "yuv420p",
+    "Y41B": "yuv411p",
+    "Y42B": "yuv422p",
+    "Y444": "yuv444p",
+    "YUV9": "yuv410p",
+    "A420": "yuva420p",
+    "I420_10LE": "yuv420p10le",
+    "I422_10LE": "yuv422p10le",
+    "Y444_10LE": "yuv444p10le",
+    "I420_12LE": "yuv420p12le",
+    "I422_12LE": "yuv422p12le",
+    "Y444_12LE": "yuv444p12le",
+    "NV12": "nv12",
+    "NV21": "nv21",
+    "NV16": "nv16",
+    "NV24": "nv24",
+    "P010_10LE": "p010le",
+    "P016_LE": "p016le",
+    "YUY2": "yuyv422",
+    "UYVY": "uyvy422",
+    "YVYU": "yvyu422",
+    "GRAY8": "gray",
+    "GRAY16_LE": "gray16le",
+    "RGB": "rgb24",
+    "BGR": "bgr24",
+    "RGBA": "rgba",
+    "BGRA": "bgra",
+    "ARGB": "argb",
+    "ABGR": "abgr",
+    "RGBx": "rgb0",
+    "BGRx": "bgr0",
+    "xRGB": "0rgb",
+    "xBGR": "0bgr",
+    "GBR": "gbrp",
+    "GBR_10LE": "gbrp10le",
+    "RGBA64_LE": "rgba64le",
+    "BGRA64_LE": "bgra64le",
+}
+"""GStreamer's name of a format to FFmpeg's, for those that lie in memory alike, plane for plane."""

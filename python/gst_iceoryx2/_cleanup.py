@@ -1,0 +1,101 @@
+"""The helper program that removes what crashed participants left: ``python -m gst_iceoryx2._cleanup [ROOT PREFIX]``.
+
+A program of its own, because looking after dead nodes is harmful in a process where a second copy of iceoryx2 may live
+(see `_stale`). Without arguments it serves the domain of its environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from ._domain import Domain, current_domain
+from ._errors import Iox2VideoError
+from ._remains import Look
+from ._stale import remove_unfinished_services, remove_unsized_segments
+
+# How long another process is waited for that cleans the same domain.
+_TURN_PATIENCE: Final = 10.0
+
+
+def main(arguments: list[str]) -> int:
+    """Clean one domain.
+
+    Args:
+        arguments: Root path and prefix, or nothing.
+
+    Returns:
+        Exit code: 0 when it ran, whatever there was to do; 2 for wrong arguments, 1 if the domain cannot be used.
+    """
+    if len(arguments) not in (0, 2):
+        sys.stderr.write("usage: python -m gst_iceoryx2._cleanup [ROOT PREFIX]\n")
+        return 2
+    try:
+        domain = Domain(*arguments) if arguments else current_domain()
+        with _turn(domain):
+            _clean(domain)
+    except Iox2VideoError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 1
+    return 0
+
+
+def _clean(domain: Domain) -> None:
+    before = Look(domain)
+    # Before any node is made: to root, a segment without a size is a trap that no node gets out of.
+    if before.sees_everybody:
+        before.unsized_segments().remove()
+        before.unfinished_tags().remove()
+    else:
+        remove_unsized_segments(domain)
+    failed = _remove_dead_nodes(domain)
+    after = Look(domain)
+    if before.sees_everybody and after.sees_everybody:
+        # What was nobody's before already: iceoryx2 has had its turn. Who died meanwhile needs his tags for the next
+        # clean-up, and so does a node that could not be removed.
+        litter = after.litter().both(before.litter())
+        (litter.without_nodes() if failed else litter).remove()
+    else:
+        remove_unfinished_services(domain)
+
+
+def _remove_dead_nodes(domain: Domain) -> int:
+    if not domain.nodes.is_dir():
+        return 0
+    from ._iceoryx2 import clean_dead_nodes
+
+    return clean_dead_nodes(domain)
+
+
+@contextlib.contextmanager
+def _turn(domain: Domain) -> Iterator[None]:
+    """Be the only one of its kind that cleans the domain, by a lock on its folder; without a folder it is clean."""
+    try:
+        folder = os.open(domain.root, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        yield
+        return
+    deadline = time.monotonic() + _TURN_PATIENCE
+    try:
+        while True:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                # Without its turn in time a clean-up does less harm than none.
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.002)
+            else:
+                break
+        yield
+    finally:
+        os.close(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

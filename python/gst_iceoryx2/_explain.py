@@ -1,0 +1,112 @@
+"""What an error of iceoryx2 means, in words; what is on disk tells more than the error does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from ._domain import Domain, Pattern, read_service
+from ._errors import (
+    DomainError,
+    Iox2VideoError,
+    ServiceBrokenError,
+    ServiceMismatchError,
+    ServicePermissionError,
+    TooManyPortsError,
+    TransportError,
+    VersionMismatchError,
+)
+
+RELEASE: Final = "0.10.0"
+"""iceoryx2 compares its own version for equality, patch level included (SPEC.md section 1)."""
+
+HANGS: Final = "HangsInCreation"
+HALF_MADE: Final = (HANGS, "ServiceInCorruptedState")
+"""Errors that a crash while a service was made leaves behind."""
+
+FULL: Final[Mapping[str, tuple[str, Pattern, str, str]]] = {
+    "ExceedsMaxSupportedPublishers": (
+        "publisher",
+        "PublishSubscribe",
+        "max_publishers",
+        "close the other one, publish under another name, or create the service with a larger max_publishers",
+    ),
+    "ExceedsMaxSupportedSubscribers": (
+        "subscriber",
+        "PublishSubscribe",
+        "max_subscribers",
+        "close one, or create the service with a larger max_subscribers",
+    ),
+    "ExceedsMaxSupportedListeners": ("listener", "Event", "max_listeners", "close one"),
+    "ExceedsMaxSupportedNotifiers": ("notifier", "Event", "max_notifiers", "close one"),
+    "ExceedsMaxNumberOfNodes": ("participant", "PublishSubscribe", "max_nodes", "close one"),
+}
+"""Errors that say there is no more room: for what, which setting limits it in which service, and what to do."""
+
+# A socket is called <root>/<prefix><a number of up to 34 digits>.event. Source: unix(7) for 107.
+_MAX_PLACE: Final = 66
+
+
+def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoError:
+    """Say in words what an error of iceoryx2 means.
+
+    Args:
+        exc: The binding's error; its text is the name of a Rust enum variant.
+        domain: Where it happened.
+        name: On which service.
+        doing: What failed, an infinitive with its object: "create a publisher".
+    """
+    problem = str(exc)
+    patterns: tuple[Pattern, ...] = ("PublishSubscribe", "Event")
+    records = {pattern: read_service(domain.service_file(name, pattern)) for pattern in patterns}
+    for record in records.values():
+        if record is not None and record.version != RELEASE:
+            return VersionMismatchError(
+                f"cannot {doing} {name!r}: it was made by iceoryx2 {record.version}, this process has {RELEASE}. All "
+                "participants of a service must run the same release: stop the others or update them, or use another "
+                "service name"
+            )
+    there = records["PublishSubscribe"]
+    if "IncompatibleTypes" in problem and there is not None:
+        return ServiceMismatchError(
+            f"cannot {doing} {name!r}: it carries {there.type_of('payload')} with the header "
+            f"{there.type_of('user_header')}; video frames are slices of u8 (1 bytes) with the header VideoFrameHeader "
+            "(104 bytes, alignment 8). Choose another service name, or stop the program that uses this one"
+        )
+    for word, (port, pattern, setting, advice) in FULL.items():
+        if word in problem:
+            record = records[pattern]
+            limit = "all" if record is None else record.values.get(f"messaging_pattern.{pattern}.{setting}", "all")
+            has = f"{limit} {port}{'' if limit == 1 else 's'}"
+            return TooManyPortsError(f"the service {name!r} has {has} already and admits no more: {advice}")
+    if "InsufficientPermissions" in problem:
+        return refused(f"{doing} {name!r}", domain.services)
+    if any(word in problem for word in (*HALF_MADE, "SystemInFlux", "FailedToDeserialize")):
+        return ServiceBrokenError(
+            f"cannot {doing} {name!r}: it is half made ({problem}). Either its maker runs in a container that has "
+            "another /dev/shm: containers have to share it. Or it crashed, and clean-up did not help yet: it leaves "
+            "alone what is younger than 5 s or in use. Try again; if it stays so, stop everything that uses the "
+            f"service, then remove {domain.service_file(name, 'PublishSubscribe')} and "
+            f"{domain.service_file(name, 'Event')}"
+        )
+    if "ResourceCreationFailed" in problem and len(domain.root) + len(domain.prefix) > _MAX_PLACE:
+        return DomainError(
+            f"cannot {doing} {name!r}: root path and prefix of the iceoryx2 domain, {domain.root!r} and "
+            f"{domain.prefix!r}, have {len(domain.root) + len(domain.prefix)} bytes together, and the names of sockets "
+            f"made of them are limited to 107: use at most {_MAX_PLACE}"
+        )
+    return TransportError(f"cannot {doing} {name!r}: iceoryx2 says {type(exc).__name__}: {problem}")
+
+
+def refused(what: str, folder: Path) -> ServicePermissionError:
+    """The error for what the operating system does not permit; `what` is an infinitive with its object."""
+    try:
+        owner = f"{folder} belongs to the user with id {folder.stat().st_uid}, this process runs as {os.geteuid()}"
+    except OSError:
+        owner = f"this process runs as the user with id {os.geteuid()}"
+    return ServicePermissionError(
+        f"not permitted to {what}: {owner}. All participants must run as one user, or in another domain "
+        "(IOX2_VIDEO_DOMAIN=/path/of/yours)"
+    )

@@ -1,0 +1,400 @@
+"""The one module that imports iceoryx2: nodes, services and ports, and its errors in words.
+
+Everything here is made with the automatic clean-up of dead nodes switched off, because a second copy of iceoryx2 (the
+GStreamer plugin) may live in this process: see `_stale`, which does that work elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import iceoryx2 as iox2  # type: ignore[import-untyped]
+
+from . import _native
+from ._domain import Domain, current_domain
+from ._errors import DomainError, OutOfSharedMemoryError, VersionMismatchError
+from ._explain import FULL, HALF_MADE, HANGS, RELEASE, explain, refused
+from ._remains import SHARED_MEMORY
+from ._service_name import check_service_name
+from ._stale import clean_up_if_stale, run_helper, stale_nodes
+
+EVENT_TAKEN: Final = 1
+"""Event by which a reader tells that it has taken a frame (SPEC.md section 1)."""
+
+# Bytes of shared memory that must be free for a participant to start: several times of what nodes, services and
+# connections take, because iceoryx2's writes into a full file system would be an uncatchable SIGBUS.
+_HOUSEKEEPING: Final = 256 << 10
+# How long a reader may take between two frames before each is announced by itself, seconds.
+_QUICK: Final = 0.001
+# One node a port: subscribers, publishers, and whoever only looks.
+_MAX_NODES: Final = 32
+# How long an opening is retried while others create or remove the service.
+_PATIENCE: Final = 2.0
+# The same where one of them stopped or died half-way.
+_HANGING_PATIENCE: Final = 5.0
+# How long a process that was killed may take to end.
+_LAST_BREATH: Final = 0.3
+# How long creating and removing takes at most where nobody has died over it.
+_USUAL_FLUX: Final = 0.1
+
+_FLUX: Final = ("SystemInFlux", "IsMarkedForDestruction", "AlreadyExists", "IsBeingCreatedByAnotherInstance")
+LoanError: Final[type[Exception]] = iox2.LoanError
+ReceiveError: Final[type[Exception]] = iox2.ReceiveError
+SendError: Final[type[Exception]] = iox2.SendError
+ConnectionFailure: Final[type[Exception]] = iox2.ConnectionFailure
+# The binding's errors share no base class.
+_ERRORS: Final[tuple[type[Exception], ...]] = tuple(
+    kind for kind in vars(iox2).values() if isinstance(kind, type) and issubclass(kind, Exception)
+)
+
+_T = TypeVar("_T")
+
+# Errors only: at lower levels the names of its loggers are dumps of whole objects, without end.
+iox2.set_log_level_from_env_or(iox2.LogLevel.Error)
+
+
+def _check_release() -> None:
+    for info in Path(iox2.__file__).parents[1].glob("iceoryx2-*.dist-info"):
+        found = info.name.removeprefix("iceoryx2-").removesuffix(".dist-info")
+        if found != RELEASE:
+            raise VersionMismatchError(
+                f"the installed Python package iceoryx2 is release {found}, this package works with {RELEASE} only "
+                f"(iceoryx2 refuses peers of another release): pip install iceoryx2=={RELEASE}"
+            )
+
+
+_check_release()
+
+
+def create_node(domain: Domain | None = None) -> _native.Node:
+    """Make a participant of a domain, for `iox2_node=` or for iceoryx2's own interface.
+
+    Args:
+        domain: None for the domain of this process.
+
+    Returns:
+        An `iceoryx2.Node` that leaves signals and other participants alone. Do not wait on it.
+
+    Raises:
+        DomainError: The domain cannot be used.
+        ServicePermissionError: Its folder belongs to another user.
+        OutOfSharedMemoryError: There is hardly any shared memory left.
+    """
+    place = current_domain() if domain is None else domain
+    clean_up_if_stale(place)
+    return _make_node(place)
+
+
+def _make_node(place: Domain) -> _native.Node:
+    _check_housekeeping(place)
+    try:
+        return cast(
+            _native.Node,
+            iox2.NodeBuilder.new()
+            .config(_configuration(place))
+            .signal_handling_mode(iox2.SignalHandlingMode.Disabled)
+            .create(iox2.ServiceType.Ipc),
+        )
+    except _ERRORS as exc:
+        folder = next((path for path in (place.nodes, Path(place.root)) if path.exists()), None)
+        if folder is not None and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise refused(f"take part in the iceoryx2 domain {place.root}", folder) from exc
+        raise DomainError(
+            f"no iceoryx2 node can be made in {place.root} with the prefix {place.prefix!r} ({exc}): "
+            "the folder must be on a local disk where sockets can be made, with space left"
+        ) from exc
+
+
+def _check_housekeeping(place: Domain) -> None:
+    try:
+        status = os.statvfs(SHARED_MEMORY)
+    except OSError:
+        # Where shared memory is no file system (macOS) it cannot be full either.
+        return
+    free = status.f_bavail * status.f_frsize
+    # A tmpfs without a limit has no blocks.
+    if status.f_blocks and free < _HOUSEKEEPING:
+        raise OutOfSharedMemoryError(
+            f"no iceoryx2 node can be made in {place.root}: it needs {_HOUSEKEEPING} bytes of shared memory beside "
+            f"frames, {SHARED_MEMORY} has {free} free: enlarge it (docker run --shm-size=…, mount -o remount,size=… "
+            "/dev/shm), or remove what fills it"
+        )
+
+
+def _configuration(domain: Domain) -> Any:
+    try:
+        file = domain.config_file
+        config = iox2.config.default() if file is None else iox2.config.from_file(iox2.FilePath.new(file))
+        config.global_cfg.root_path = iox2.Path.new(domain.root)
+        config.global_cfg.prefix = iox2.FileName.new(domain.prefix)
+    except _ERRORS as exc:
+        where = domain.config_file or f"{domain.root}:{domain.prefix}"
+        raise DomainError(f"iceoryx2 cannot use the configuration {where}: {exc}") from exc
+    config.global_cfg.node.cleanup_dead_nodes_on_creation = False
+    config.global_cfg.node.cleanup_dead_nodes_on_destruction = False
+    config.global_cfg.service.cleanup_dead_nodes_on_open = False
+    return config
+
+
+def domain_of(node: _native.Node) -> Domain:
+    """The domain in which a node takes part."""
+    place = node.config.global_cfg
+    root = place.root_path.to_string()
+    folders = (os.path.relpath(path.to_string(), root) for path in (place.service_dir, place.node_dir))
+    return Domain(root, place.prefix.to_string(), None, *folders)
+
+
+def clean_dead_nodes(domain: Domain) -> int:
+    """Remove what dead nodes of a domain left. For the helper process alone: see `_stale`.
+
+    Returns:
+        How many could not be removed.
+
+    Raises:
+        DomainError: The domain cannot be used.
+        ServicePermissionError: Its folder belongs to another user.
+    """
+    # A dead node whose details are gone is looked for where the configuration of the process says, and counted as
+    # removed where it is not there (iceoryx2 0.10.0): so the process gets this domain's.
+    with tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8") as file:
+        file.write(f"[global]\nroot-path = {json.dumps(domain.root)}\nprefix = {json.dumps(domain.prefix)}\n")
+        file.write(f"service.directory = {json.dumps(domain.service_dir)}\n")
+        file.write(f"node.directory = {json.dumps(domain.node_dir)}\n")
+        file.flush()
+        iox2.config.setup_global_config_from_file(iox2.FilePath.new(file.name))
+    # Another process may be at it, one that is not ours.
+    state = cast(Any, _make_node(domain)).blocking_cleanup_dead_nodes(iox2.Duration.from_secs(1))
+    return cast(int, state.failed_cleanups)
+
+
+def open_pub_sub(node: _native.Node, name: str, header: type[ctypes.Structure]) -> _native.PubSubService | None:
+    """Open a publish/subscribe service of `u8` slices as it is; None if there is none.
+
+    Raises:
+        ServiceError: It is there and cannot be opened; the subclass and the message say why.
+    """
+    builder = _pub_sub_builder(node, name, header)
+
+    def attempt() -> _native.PubSubService | None:
+        try:
+            return cast(_native.PubSubService, builder.open())
+        except iox2.PublishSubscribeOpenError as exc:
+            if str(exc) == "DoesNotExist":
+                return None
+            raise
+
+    # Who opens only is a subscriber, which looks again later.
+    return _patiently(attempt, node, name, "open the video service", hanging=0.0)
+
+
+def create_pub_sub(
+    node: _native.Node,
+    name: str,
+    header: type[ctypes.Structure],
+    *,
+    buffer_size: int,
+    borrowed_max: int,
+    history_size: int,
+    safe_overflow: bool,
+    max_subscribers: int,
+    max_publishers: int,
+) -> _native.PubSubService:
+    """Open a publish/subscribe service of `u8` slices as it is, or create it like this.
+
+    Raises:
+        ServiceError: Neither works; the subclass and the message say why.
+    """
+    # Zero aborts the process inside iceoryx2.
+    if min(buffer_size, borrowed_max, max_subscribers, max_publishers) < 1:
+        raise ValueError("buffer_size, borrowed_max, max_subscribers and max_publishers are at least 1")
+    plain = _pub_sub_builder(node, name, header)
+    builder = (
+        plain.subscriber_max_buffer_size(buffer_size)
+        .subscriber_max_borrowed_samples(borrowed_max)
+        .history_size(history_size)
+        .enable_safe_overflow(safe_overflow)
+        .max_subscribers(max_subscribers)
+        .max_publishers(max_publishers)
+        .max_nodes(_MAX_NODES)
+    )
+
+    def attempt() -> _native.PubSubService:
+        try:
+            return cast(_native.PubSubService, plain.open())
+        except iox2.PublishSubscribeOpenError as exc:
+            if str(exc) != "DoesNotExist":
+                raise
+        return cast(_native.PubSubService, builder.create())
+
+    return _patiently(attempt, node, name, "open or create the video service")
+
+
+def _pub_sub_builder(node: _native.Node, name: str, header: type[ctypes.Structure]) -> Any:
+    builder = node.service_builder(iox2.ServiceName.new(check_service_name(name)))
+    return builder.publish_subscribe(iox2.Slice[ctypes.c_uint8]).user_header(header)
+
+
+def open_event(node: _native.Node, name: str) -> _native.EventService:
+    """Open or create the event service of a name, demanding nothing.
+
+    Raises:
+        ServiceError: It cannot be had; the subclass and the message say why.
+    """
+    builder = node.service_builder(iox2.ServiceName.new(check_service_name(name))).event()
+    attempt: Callable[[], _native.EventService] = builder.open_or_create
+    return _patiently(attempt, node, name, "open the event service")
+
+
+def create_notifier(node: _native.Node, name: str) -> _native.Notifier:
+    """Make a notifier on the event service of a name; `notify()` wakes every subscriber of that name.
+
+    Raises:
+        ServiceError: It cannot be had; the subclass and the message say why.
+    """
+    builder = open_event(node, name).notifier_builder()
+    attempt: Callable[[], _native.Notifier] = builder.create
+    return _patiently(attempt, node, name, "create a notifier")
+
+
+def taken_signal(node: _native.Node, name: str, port: _native.Subscriber) -> Callable[[_native.Sample | None], None]:
+    """Make the call that tells a publisher that loses nothing what this port has taken (SPEC.md section 1).
+
+    Args:
+        node: The node that `port` belongs to.
+        name: Name of the service.
+        port: Who takes.
+
+    Returns:
+        To be called with each sample, and with None when no more is taken. Of frames that are taken quickly it tells
+        now and then: each time is a system call.
+
+    Raises:
+        ServiceError: The event service cannot be had.
+    """
+    notifier, taken = create_notifier(node, name), iox2.EventId.new(EVENT_TAKEN)
+    found = iox2.EventId.new(event_found(port.id.value))
+    together = max(1, port.buffer_size // 2)
+    publisher: object = None
+    unsaid, last = 0, 0.0
+
+    def tell(sample: _native.Sample | None) -> None:
+        nonlocal publisher, unsaid, last
+        is_new = is_slow = False
+        if sample is not None:
+            before, publisher = publisher, sample.header.publisher_id
+            is_new = publisher != before
+            before_last, last = last, time.monotonic()
+            is_slow = last - before_last > _QUICK
+            unsaid += 1
+        elif not unsaid:
+            return
+        if is_new or is_slow or sample is None or unsaid >= together:
+            unsaid = 0
+            # Hints like any notification: a publisher that misses them looks by itself.
+            with contextlib.suppress(iox2.NotifierNotifyError):
+                if is_new:
+                    notifier.notify_with_custom_event_id(found)
+                notifier.notify_with_custom_event_id(taken)
+
+    return tell
+
+
+def event_found(port: int) -> int:
+    """Event by which the reader at a port tells that it has found another publisher (SPEC.md section 1)."""
+    return 2 + port % 254
+
+
+def create_listener(node: _native.Node, name: str) -> _native.Listener:
+    """Make a listener on the event service of a name; `try_wait()` until it returns nothing, then drain the frames.
+
+    Raises:
+        ServiceError: It cannot be had; the subclass and the message say why.
+    """
+    builder = open_event(node, name).listener_builder()
+    attempt: Callable[[], _native.Listener] = builder.create
+    return _patiently(attempt, node, name, "create a listener")
+
+
+def create_subscriber(node: _native.Node, service: _native.PubSubService, name: str) -> _native.Subscriber:
+    """Make a subscriber with the buffer that the service provides.
+
+    Raises:
+        TooManyPortsError: The service has as many as it admits.
+    """
+    attempt: Callable[[], _native.Subscriber] = service.subscriber_builder().create
+    return _patiently(attempt, node, name, "create a subscriber")
+
+
+def create_publisher(
+    node: _native.Node, service: _native.PubSubService, name: str, *, slice_len: int, chunks: int, loans: int
+) -> _native.Publisher:
+    """Make a publisher with a fixed pool of memory.
+
+    A pool that grows (PowerOfTwo, BestFit) must not be made smaller than iceoryx2's own worst case: when it is
+    exhausted, iceoryx2 0.10.0 adds a segment with more chunks than it has counters for, and aborts the process (index
+    out of bounds in port/details/segment_state.rs). A fixed pool answers OutOfMemory instead.
+
+    Args:
+        node: The node that opened `service`.
+        service: The service.
+        name: Its name.
+        slice_len: Bytes of the largest frame, aux blob included.
+        chunks: Frames that can exist at once.
+        loans: Frames that can be in the making at once.
+
+    Raises:
+        TooManyPortsError: The service has as many as it admits.
+    """
+    attempt: Callable[[], _native.Publisher] = (
+        service.publisher_builder()
+        .initial_max_slice_len(slice_len)
+        .allocation_strategy(iox2.AllocationStrategy.Static)
+        .override_sample_preallocation(chunks)
+        .max_loaned_samples(loans)
+        # RetryUntilDelivered would spin inside send() with the GIL held.
+        .backpressure_strategy(iox2.BackpressureStrategy.DiscardData)
+        .create
+    )
+    return _patiently(attempt, node, name, "create a publisher")
+
+
+def _patiently(
+    attempt: Callable[[], _T], node: _native.Node, name: str, doing: str, *, hanging: float = _HANGING_PATIENCE
+) -> _T:
+    """Try until the others are done creating and removing, and again after cleaning up behind a crash."""
+    start = time.monotonic()
+    cleaned = False
+    while True:
+        try:
+            return attempt()
+        except _ERRORS as exc:
+            domain, problem, spent = domain_of(node), str(exc), time.monotonic() - start
+            error = explain(exc, domain, name, doing)
+            if isinstance(error, VersionMismatchError):
+                raise error from exc
+            if any(word in problem for word in _FLUX) and spent < _PATIENCE:
+                if not cleaned and spent > _USUAL_FLUX:
+                    # Somebody died over it.
+                    cleaned = run_helper(domain)
+                time.sleep(0.005)
+                continue
+            crashed = any(word in problem for word in HALF_MADE)
+            full = any(word in problem for word in FULL)
+            # Somebody who is only stopped may go on; each attempt takes iceoryx2 a second. A killed one takes a moment.
+            again = spent < (hanging if HANGS in problem else _LAST_BREATH if full else 0.0)
+            if (crashed or full) and (again or not cleaned):
+                # At first even where nobody looks dead: another helper may be at it, and this one waits for its turn.
+                if not cleaned or crashed or stale_nodes(domain):
+                    cleaned = run_helper(domain) or cleaned
+                if cleaned or again:
+                    time.sleep(0.005)
+                    continue
+            raise error from exc

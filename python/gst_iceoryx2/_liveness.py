@@ -1,0 +1,99 @@
+"""Whether the process that made a node still lives.
+
+A node's id has a process id in it, which says nothing across pid namespaces: in another container the same number is
+somebody else, or nobody. What says it everywhere is the lock that a living process holds on its node's monitor.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import stat
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+# struct flock: type, whence, start, length, pid. Source: fcntl(2), on 64-bit Linux.
+_FLOCK: Final = struct.Struct("hhqqi4x")
+_QUESTION: Final = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+
+_own: dict[int, int] = {}
+"""Nodes of this process, and a descriptor of each one's monitor. Closing any of a file would drop the process's lock on
+it, so they stay open as long as the file is there."""
+_own_lock = threading.Lock()
+
+
+def is_gone(node: int, monitor: Path) -> bool:
+    """Whether the process that made a node has ended; safe in a process that has nodes, of several copies of iceoryx2.
+
+    Args:
+        node: Id of the node.
+        monitor: File that its process has locked; need not be there.
+    """
+    unlocked = _is_unlocked(node, monitor)
+    return _has_no_process(node) if unlocked is None else unlocked
+
+
+def _is_unlocked(node: int, monitor: Path) -> bool | None:
+    """Whether the file is there and nobody has locked it; None if that cannot be told."""
+    if sys.platform != "linux" or struct.calcsize("P") != 8:
+        # Without locks of open files, asking about a node of this process would end it.
+        return None
+    with _own_lock:
+        for ended in [number for number, file in _own.items() if os.fstat(file).st_nlink == 0]:
+            os.close(_own.pop(ended))
+        if node in _own:
+            return False
+        try:
+            if not monitor.stat().st_mode & stat.S_IRUSR:
+                # It is being made, maybe by another thread of this process, whose lock would be dropped.
+                return None
+            file = os.open(monitor, os.O_WRONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        # A lock of an open file is in the way of everybody's lock, this process's included. Asked once: between two
+        # questions the process that holds the lock can end.
+        kind, _, _, _, holder = _FLOCK.unpack(fcntl.fcntl(file, fcntl.F_OFD_GETLK, _QUESTION))
+        is_locked = bool(kind != fcntl.F_UNLCK)
+        if is_locked and holder == os.getpid():
+            _own[node] = file
+        else:
+            os.close(file)
+        return not is_locked
+
+
+def _has_no_process(node: int) -> bool:
+    """Whether the process of a node has ended, as far as this pid namespace can tell."""
+    # Seconds, nanoseconds, pid and counter, 32 bits each. Source: iceoryx2-bb/posix/src/unique_system_id.rs.
+    pid, created = node >> 64 & 0xFFFFFFFF, node & 0xFFFFFFFF
+    if not 0 < pid < 1 << 31:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    started = start_time(pid)
+    # A container's main process has the same pid at each start: the number lives, its node's process does not.
+    return started is not None and started > created + 1
+
+
+def start_time(pid: int) -> float | None:
+    """When a process started, in seconds of CLOCK_MONOTONIC; inf if it has ended and nobody has waited for it yet.
+
+    None where /proc does not tell.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        if fields[0] in (b"Z", b"X"):
+            return math.inf
+        ticks = int(fields[19])
+        suspended = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    except (OSError, IndexError, ValueError, AttributeError):
+        return None
+    return ticks / os.sysconf("SC_CLK_TCK") - suspended

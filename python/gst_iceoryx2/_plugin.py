@@ -1,0 +1,229 @@
+"""The compiled plugin: where it is, what keeps it from working, and its registration with the host's GStreamer.
+
+The only module that imports `gi`, and only inside functions: the SDK must import where there is no GStreamer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+PLUGIN_NAME = "iceoryx2"
+SINK_ELEMENT_NAME = "iceoryx2sink"
+SRC_ELEMENT_NAME = "iceoryx2src"
+ELEMENT_NAMES = (SINK_ELEMENT_NAME, SRC_ELEMENT_NAME)
+ELEMENT_NAME = SINK_ELEMENT_NAME
+
+MIN_GSTREAMER = (1, 22)
+
+_FOLDER = Path(__file__).parent / "plugins"
+_ON_MAC = sys.platform == "darwin"
+_LIBRARY_NAME = "libgsticeoryx2.dylib" if _ON_MAC else "libgsticeoryx2.so"
+_LIBGSTREAMER = "libgstreamer-1.0.0.dylib" if _ON_MAC else "libgstreamer-1.0.so.0"
+# Written by hatch_build.py when it leaves the plugin out.
+_REASON_FILE = "NOT_BUILT.txt"
+
+if _ON_MAC:
+    _GET_BUILD_TOOLS = "brew install rust pkg-config gstreamer"
+    _GET_BINDINGS = "brew install pygobject3 gstreamer"
+else:
+    _GET_BUILD_TOOLS = (
+        "apt install gcc pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev, "
+        "and Rust from https://rustup.rs (on Debian also: apt install rustc-web cargo-web)"
+    )
+    _GET_BINDINGS = (
+        "apt install python3-gi gir1.2-gstreamer-1.0, and a Python that sees them: /usr/bin/python3, "
+        "or a virtual environment made with /usr/bin/python3 -m venv --system-site-packages"
+    )
+
+
+def plugin_path() -> Path:
+    """Folder that holds the compiled plugin, for GST_PLUGIN_PATH.
+
+    Raises:
+        RuntimeError: this installation has no plugin; the message says why and how to get it.
+    """
+    return plugin_library().parent
+
+
+def plugin_library() -> Path:
+    """File of the compiled plugin.
+
+    Raises:
+        RuntimeError: this installation has no plugin; the message says why and how to get it.
+    """
+    library = _FOLDER / _LIBRARY_NAME
+    if library.is_file():
+        return library
+    try:
+        reason = (_FOLDER / _REASON_FILE).read_text().strip()
+    except FileNotFoundError:
+        reason = "its build has not run"
+    raise RuntimeError(
+        f"this installation of gst-plugin-iceoryx2 has no GStreamer plugin ({library}): {reason}. "
+        f"What it needs: {_GET_BUILD_TOOLS}. Then install again from the source tree: `make develop`, "
+        "or `pip install --force-reinstall --no-deps .`. The Python SDK (gst_iceoryx2.video) works without it."
+    )
+
+
+def setup_gstreamer(*, verify: bool = True) -> None:
+    """Register ``iceoryx2sink`` and ``iceoryx2src`` with the GStreamer of this process.
+
+    Initialises GStreamer if that has not happened. Call it before or after ``Gst.init()``, any number of times.
+
+    Args:
+        verify: also make one element of each kind, so that a plugin which loads and then does not work is found here.
+
+    Raises:
+        RuntimeError: the plugin is missing, Python has no GStreamer bindings, GStreamer is too old, the plugin does
+            not load, an element does not register, or elements of these names come from another file.
+    """
+    library = plugin_library()
+    gst = _initialised_gst()
+    origins = {name: _origin(gst, name) for name in ELEMENT_NAMES}
+    for name, origin in origins.items():
+        if origin is not None and not _same_file(origin, library):
+            raise RuntimeError(
+                f"the element {name} is already provided by {origin}, while this package brings {library}. "
+                "Two builds of one plugin cannot live in one process: remove the other file, or take its folder out of "
+                f"GST_PLUGIN_PATH (now: {os.environ.get('GST_PLUGIN_PATH', '')!r})."
+            )
+    if None in origins.values():
+        _load(gst, library)
+    if verify:
+        for name in ELEMENT_NAMES:
+            _verify(gst, name, library)
+
+
+def _initialised_gst() -> Any:
+    try:
+        import gi
+
+        gi.require_version("Gst", "1.0")
+        from gi.repository import Gst
+    except (ImportError, ValueError) as exc:
+        raise RuntimeError(
+            f"{sys.executable} cannot import GStreamer's Python bindings ({exc}). How to get them: {_GET_BINDINGS}."
+        ) from exc
+    if not Gst.is_initialized():
+        Gst.init(None)
+    if tuple(Gst.version())[:2] < MIN_GSTREAMER:
+        wanted = ".".join(map(str, MIN_GSTREAMER))
+        raise RuntimeError(f"gst-plugin-iceoryx2 needs GStreamer {wanted} or newer; this is {Gst.version_string()}.")
+    return Gst
+
+
+def _origin(gst: Any, element: str) -> str | None:
+    """File of the plugin that provides an element now; None if nothing does."""
+    factory = gst.ElementFactory.find(element)
+    if factory is None:
+        return None
+    plugin = factory.get_plugin()
+    # A program in Rust may have linked the plugin in: then there is no file, and it is ours.
+    return None if plugin is None else plugin.get_filename() or str(_FOLDER / _LIBRARY_NAME)
+
+
+def _same_file(origin: str, library: Path) -> bool:
+    try:
+        return os.path.samefile(origin, library)
+    except FileNotFoundError:
+        return False
+
+
+def _load(gst: Any, library: Path) -> None:
+    from gi.repository import GLib
+
+    try:
+        gst.Plugin.load_file(str(library))
+    except GLib.Error as exc:
+        raise RuntimeError(
+            f"{gst.version_string()} cannot load {library}: {exc.message}. "
+            "If a symbol is undefined, the plugin was built against a newer GStreamer: build it again on this machine."
+        ) from exc
+
+
+def _verify(gst: Any, element: str, library: Path) -> None:
+    if gst.ElementFactory.find(element) is None:
+        raise RuntimeError(f"{library} was loaded, but registered no element {element}: it belongs to another release.")
+    if gst.ElementFactory.make(element, None) is None:
+        raise RuntimeError(f"{library} registered {element}, but GStreamer cannot make one; GST_DEBUG=*:3 shows why.")
+
+
+def gstreamer_version() -> str | None:
+    """Version of the host's GStreamer library, found without its Python bindings; None where there is none."""
+    try:
+        library = ctypes.CDLL(_LIBGSTREAMER)
+    except OSError:
+        return None
+    parts = [ctypes.c_uint() for _ in range(4)]
+    library.gst_version(*(ctypes.byref(part) for part in parts))
+    return ".".join(str(part.value) for part in parts[:3])
+
+
+class _DlInfo(ctypes.Structure):
+    """Source: dladdr(3)."""
+
+    _fields_ = (
+        ("dli_fname", ctypes.c_char_p),
+        ("dli_fbase", ctypes.c_void_p),
+        ("dli_sname", ctypes.c_char_p),
+        ("dli_saddr", ctypes.c_void_p),
+    )
+
+
+def library_folders() -> list[Path]:
+    """Folders in which the host's GStreamer looks for plugins, as far as they exist; empty without GStreamer.
+
+    Source: gst_update_registry() in gst/gstregistry.c, and gst-running of GStreamer's documentation.
+    """
+    try:
+        library = ctypes.CDLL(_LIBGSTREAMER)
+    except OSError:
+        return []
+    environ = os.environ
+
+    def listed(name: str) -> list[str] | None:
+        text = environ.get(f"{name}_1_0", environ.get(name))
+        return None if text is None else [part for part in text.split(os.pathsep) if part]
+
+    folders = listed("GST_PLUGIN_PATH") or []
+    system = listed("GST_PLUGIN_SYSTEM_PATH")
+    if system is None:
+        data = environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+        system = [f"{data}/gstreamer-1.0/plugins"]
+        info = _DlInfo()
+        if ctypes.CDLL(None).dladdr(library.gst_version, ctypes.byref(info)) and info.dli_fname:
+            system.append(os.path.join(os.path.dirname(os.path.realpath(os.fsdecode(info.dli_fname))), "gstreamer-1.0"))
+    return [Path(path) for path in dict.fromkeys([*folders, *system]) if os.path.isdir(path)]
+
+
+class _PluginDesc(ctypes.Structure):
+    """Start of GstPluginDesc, up to the version (Source: gst/gstplugin.h)."""
+
+    _fields_ = (
+        ("major_version", ctypes.c_int),
+        ("minor_version", ctypes.c_int),
+        ("name", ctypes.c_char_p),
+        ("description", ctypes.c_char_p),
+        ("plugin_init", ctypes.c_void_p),
+        ("version", ctypes.c_char_p),
+    )
+
+
+def plugin_version() -> str:
+    """Version that the compiled plugin states of itself, read without initialising GStreamer.
+
+    Raises:
+        RuntimeError: there is no plugin, or it cannot be opened (GStreamer is missing or too old).
+    """
+    path = plugin_library()
+    try:
+        describe = ctypes.CDLL(str(path)).gst_plugin_iceoryx2_get_desc
+    except (OSError, AttributeError) as exc:
+        raise RuntimeError(f"the GStreamer plugin cannot be opened: {exc}") from exc
+    describe.restype = ctypes.POINTER(_PluginDesc)
+    version: bytes = describe().contents.version
+    return version.decode()

@@ -1,0 +1,122 @@
+"""Eclipse Zenoh, if it is installed: the only module that imports it, and how our sessions are set up.
+
+As it comes, Zenoh listens on every network interface and looks for peers by multicast. Ours stay on the loopback
+interface, where they find each other by themselves, unless endpoints are given: then exactly those are used and nobody
+is looked for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from ._errors import MissingExtraError
+
+try:
+    import zenoh
+except ImportError as exc:
+    raise MissingExtraError(
+        f"zenoh:KEY needs Eclipse Zenoh, which cannot be imported ({exc}): pip install 'gst-plugin-iceoryx2[bridge]'"
+    ) from exc
+
+ZenohError: Final = zenoh.ZError
+
+# Larger messages are refused before there is memory for them; a picture of 8192x4320 in RGBA has 142 MB.
+_MESSAGE_MAX: Final = 256 << 20
+
+
+def reason(exc: BaseException) -> str:
+    """What Zenoh says is wrong, without the lines of its source code that it found it in."""
+    text = re.sub(r" at \S+\.rs:\d+\.?", "", str(exc).splitlines()[0])
+    within = re.search(r'Message \{ msg: "(.*?)", location', text)
+    return within[1] if within else text
+
+
+def check_key(key: str) -> str:
+    """Return the key; ValueError with what is wrong with it if it names none, or more than one."""
+    try:
+        zenoh.KeyExpr(key)
+    except ZenohError as exc:
+        raise ValueError(f"{key!r} is no key: {reason(exc)}") from exc
+    if "*" in key or "$" in key:
+        raise ValueError(f"{key!r} is a pattern: name one key")
+    return key
+
+
+def open_session(listen: Sequence[str], connect: Sequence[str]) -> zenoh.Session:
+    """Open a session.
+
+    Args:
+        listen: Endpoints to listen on, "tcp/0.0.0.0:7447"; none of both kinds means the loopback interface.
+        connect: Endpoints to connect to, "tcp/192.168.1.5:7447"; tried again and again until they are there.
+
+    Raises:
+        ValueError: An endpoint is none.
+        ZenohError: An endpoint cannot be used.
+    """
+    config = zenoh.Config()
+    is_local = not listen and not connect
+    settings: dict[str, Any] = {
+        "mode": "peer",
+        "listen/endpoints": ["tcp/127.0.0.1:0"] if is_local else list(listen),
+        "connect/endpoints": list(connect),
+        "connect/exit_on_failure": False,
+        # In the background and for ever; 0 would be a single attempt.
+        "connect/timeout_ms": -1,
+        "connect/retry": {"period_init_ms": 250, "period_max_ms": 2000, "period_increase_factor": 2},
+        "scouting/multicast/enabled": is_local,
+        "scouting/gossip/enabled": False,
+        "transport/link/rx/max_message_size": _MESSAGE_MAX,
+        "transport/shared_memory/enabled": False,
+    }
+    if is_local:
+        settings["scouting/multicast/interface"] = "lo"
+    for key, value in settings.items():
+        try:
+            config.insert_json5(key, json.dumps(value))
+        except ZenohError as exc:
+            raise ValueError(f"no endpoint of Zenoh: {reason(exc)}") from exc
+    return zenoh.open(config)
+
+
+class Sender:
+    """Sends to one key: what the network cannot take is dropped, not queued."""
+
+    def __init__(self, session: zenoh.Session, key: str, encoding: str) -> None:
+        # The stubs of some releases lack types here and there.
+        self._frames: Any = session.declare_publisher(
+            key, encoding=encoding, congestion_control=zenoh.CongestionControl.DROP, priority=zenoh.Priority.REAL_TIME
+        )
+        self._session = session
+        self._key = key
+
+    @property
+    def has_receivers(self) -> bool:
+        """Whether anybody subscribes to the key."""
+        return bool(self._frames.matching_status.matching)
+
+    def send(self, payload: Any, attachment: bytes) -> None:
+        """Send a frame."""
+        # Zenoh takes no other buffers than bytes, and copies those once more.
+        self._frames.put(bytes(payload), attachment=attachment)
+
+    def send_surely(self, attachment: bytes) -> None:
+        """Send a message without payload that is not to be dropped; may wait a moment."""
+        self._session.put(self._key, b"", attachment=attachment, congestion_control=zenoh.CongestionControl.BLOCK)
+
+    def close(self) -> None:
+        """Stop sending."""
+        self._frames.undeclare()
+
+
+class Receiver:
+    """Hears what is sent to one key, in a thread of Zenoh's."""
+
+    def __init__(self, session: zenoh.Session, key: str, heard: Callable[[zenoh.Sample], None]) -> None:
+        self._subscriber: Any = session.declare_subscriber(key, heard)
+
+    def close(self) -> None:
+        """Stop hearing."""
+        self._subscriber.undeclare()

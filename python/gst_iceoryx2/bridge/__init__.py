@@ -1,0 +1,38 @@
+"""Streams from here to there: services, Sh4lt paths, and Zenoh keys, which reach other machines.
+
+    from gst_iceoryx2.bridge import Bridge
+
+    Bridge("cam0", "zenoh:site/cam0", connect=["tcp/192.168.1.5:7447"]).run()
+
+Keys need eclipse-zenoh (`pip install 'gst-plugin-iceoryx2[bridge]'`). docs/bridge.md describes the messages.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .endpoint import Endpoint, check_pair
+from .errors import BridgeError, CircleError, EndpointError, NetworkError
+
+if TYPE_CHECKING:
+    from .bridge import Bridge, Bridged
+
+__all__ = [
+    "Bridge",
+    "BridgeError",
+    "Bridged",
+    "CircleError",
+    "Endpoint",
+    "EndpointError",
+    "NetworkError",
+    "check_pair",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # numpy and iceoryx2 are not needed to judge the names of ends.
+    if name in ("Bridge", "Bridged"):
+        from . import bridge
+
+        return getattr(bridge, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

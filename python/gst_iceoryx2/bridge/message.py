@@ -1,0 +1,246 @@
+"""The messages of a key, as docs/bridge.md describes them: made here, and judged here when somebody else made them."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, Literal, TypeAlias, cast
+
+import numpy as np
+
+from .. import jpeg
+from .._errors import FormatError
+from ..video._layout import FrameLayout, caps_fields
+from ..video.auxblob import build_aux, parse_aux
+from ..video.caps import parse_caps, video_caps
+from ..video.colour import to_rgb
+from ..video.formats import get_format
+from ..video.header import BUFFER_FLAGS_MASK, HEADER_SIZE, NONE_U64, VideoFrameHeader
+from ..video.loan import Meta
+from ..video.metas import ReferenceTimestamp, decode_meta, encode_meta
+from ..video.timing import monotonic_ns, read_times
+from ..video.validate import check_caps, geometry_of, validate_geometry
+from .parcel import HOPS_MAX, TRAIL_META, Parcel, Trail, split_trail
+
+Codec: TypeAlias = Literal["jpeg", "raw"]
+
+MAGIC: Final = b"IOX2VID\x01"
+"""Begins every attachment; the last byte is the version of the layout."""
+
+RAW, JPEG, END = 1, 2, 3
+
+_HEAD: Final = struct.Struct("<8sBBHIq")
+_HOP: Final = 8
+_JPEG_BEGINS: Final = b"\xff\xd8\xff"
+_PIXELS_MAX: Final = 1 << 26
+_ATTACHMENT_MAX: Final = 1 << 16
+# The header of a JPEG message tells of the pixels as they were: here it only must not contradict itself.
+_PIXELS_ENOUGH: Final = (1 << 63) - 1
+_OUR_CLOCKS: Final = ("timestamp/x-monotonic, boot-id=", "timestamp/x-iceoryx2-sequence, ")
+# Where the name of a record ends at the latest.
+_TRAIL_NAME: Final = TRAIL_META.encode() + b"\0"
+_NAME_END: Final = 8 + len(_TRAIL_NAME)
+_NOBODY: Final = "0" * 16
+_UNIX: Final = "timestamp/x-unix"
+# Caps that speak of the samples as they were, and not as they are after JPEG.
+_OF_SAMPLES: Final = ("format", "width", "height", "colorimetry", "chroma-site", "interlace-mode", "field-order")
+
+
+class Unsound(Exception):
+    """A message that is none of ours, or damaged.
+
+    Attributes:
+        kind: What is wrong, in words of our own: one of few.
+    """
+
+    def __init__(self, kind: str, details: str = "") -> None:
+        super().__init__(f"{kind}{': ' if details else ''}{details}")
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What goes to a key.
+
+    Attributes:
+        payload: Pixels as they lie in memory, a JPEG picture, or nothing.
+        attachment: Everything else.
+    """
+
+    payload: bytes | memoryview
+    attachment: bytes
+
+
+def pack(parcel: Parcel, codec: Codec, quality: int, trail: Trail) -> Message:
+    """Make the message of a parcel.
+
+    Args:
+        parcel: The parcel; borrowed pixels are read until this returns, and until a raw message was sent.
+        codec: "raw" for the very pixels.
+        quality: Of JPEG, 1 to 100.
+        trail: Bridges crossed, this one included.
+
+    Raises:
+        FormatError: JPEG cannot hold such a picture.
+        UnsupportedViewError: The same, because of its format.
+    """
+    if parcel.is_end:
+        return Message(b"", _attachment(END, b"", b"", trail))
+    header, aux, pixels = _described(parcel)
+    if codec == "raw":
+        return Message(pixels, _attachment(RAW, header, aux, trail))
+    if parcel.frame is not None:
+        picture = jpeg.encode(parcel.frame, quality)
+    else:
+        colorimetry = parse_caps(parcel.caps).fields.get("colorimetry") if parcel.caps else None
+        text = colorimetry if isinstance(colorimetry, str) else None
+        rgb = to_rgb(parcel.planes, get_format(parcel.format), parcel.width, parcel.height, text)
+        picture = jpeg.encode_rgb(rgb, quality)
+    return Message(picture, _attachment(JPEG, header, aux, trail))
+
+
+def _attachment(kind: int, header: bytes, aux: bytes, trail: Trail) -> bytes:
+    # What the wall clock says beside the clock of the times, for machines that do not share the latter.
+    to_unix = time.time_ns() - monotonic_ns()
+    hops = b"".join(bytes.fromhex(hop) for hop in trail)
+    return _HEAD.pack(MAGIC, kind, len(trail), 0, len(aux), to_unix) + hops + header + aux
+
+
+def _described(parcel: Parcel) -> tuple[bytes, bytes, memoryview]:
+    """Header, aux blob and pixels, as SPEC.md sections 2 and 3 have them."""
+    frame = parcel.frame
+    if frame is not None:
+        # Records as they are: what cannot be decoded here may be understood elsewhere.
+        records = [record for record in frame.parse_aux().metas if _TRAIL_NAME not in record[:_NAME_END]]
+        aux = build_aux(frame.caps, records)
+        header = frame.header
+        header.aux_size = len(aux)
+        return bytes(header), aux, frame.pixels
+    layout = _layout(parcel.format, parcel.width, parcel.height, parcel.caps)
+    metas = [meta if isinstance(meta, bytes) else encode_meta(meta) for meta in parcel.metas]
+    aux = layout.aux.blob(None, parcel.captured_at, 0, metas)
+    pts, dts, duration, offset = (
+        NONE_U64 if number is None else number for number in (parcel.pts, parcel.dts, parcel.duration, parcel.offset)
+    )
+    header_bytes = layout.header(pts, dts, duration, offset, parcel.flags, len(aux))
+    pixels = np.empty(layout.size, np.uint8)
+    for recipe, plane in zip(layout.planes, parcel.planes, strict=True):
+        recipe.of(pixels)[...] = plane
+    return header_bytes, aux, pixels.data
+
+
+@lru_cache(maxsize=16)
+def _layout(format: str, width: int, height: int, caps: str | None) -> FrameLayout:
+    return FrameLayout(format, width, height, None, caps_fields(caps, None), _NOBODY)
+
+
+def unpack(payload: bytes, attachment: bytes | None) -> Parcel:
+    """Judge a message that anybody may have sent, and take it apart.
+
+    Args:
+        payload: Its payload.
+        attachment: Its attachment; None = it has none: then it may be a JPEG picture of some other program.
+
+    Returns:
+        What it carries; planes are read-only and private.
+
+    Raises:
+        Unsound: It is damaged, or none of ours.
+    """
+    if attachment is None:
+        if not payload.startswith(_JPEG_BEGINS):
+            raise Unsound("neither a JPEG picture nor an attachment of ours", f"{len(payload)} bytes")
+        return _with_picture(Parcel(), payload)
+    kind, trail, to_unix, rest = _opened(attachment)
+    if kind == END:
+        return Parcel(is_end=True, trail=trail)
+    header = VideoFrameHeader.from_buffer_copy(rest[:HEADER_SIZE])
+    fault = validate_geometry(header, len(payload) if kind == RAW else _PIXELS_ENOUGH)
+    if header.is_eos or fault is not None:
+        raise Unsound("a header that is not sound", str(fault or "it is the end of a stream"))
+    geometry = geometry_of(header)
+    if not geometry.planes:
+        raise Unsound("a format without rows", geometry.format.name)
+    aux = parse_aux(rest[HEADER_SIZE:])
+    if aux.caps is not None:
+        fault = check_caps(aux.caps, header)
+        if fault is not None:
+            raise Unsound("caps that are not sound", str(fault))
+    captured, metas = _times_and_metas(aux.metas, to_unix)
+    parcel = Parcel(
+        geometry.format.name,
+        geometry.width,
+        geometry.height,
+        caps=aux.caps,
+        pts=_number(header.pts),
+        dts=_number(header.dts),
+        duration=_number(header.duration),
+        offset=_number(header.offset),
+        flags=header.flags & BUFFER_FLAGS_MASK,
+        captured_at=captured,
+        metas=metas,
+        trail=trail,
+    )
+    if kind == JPEG:
+        return _with_picture(parcel, payload)
+    parcel.planes = geometry.views(payload)
+    return parcel
+
+
+def _number(number: int) -> int | None:
+    return None if number == NONE_U64 else number
+
+
+def _opened(attachment: bytes) -> tuple[int, Trail, int, bytes]:
+    """Kind, trail, what leads to the wall clock, and what follows, of an attachment."""
+    if len(attachment) > _ATTACHMENT_MAX:
+        raise Unsound("an attachment that is too long", f"{len(attachment)} bytes")
+    if len(attachment) < _HEAD.size or not attachment.startswith(MAGIC[:-1]):
+        raise Unsound("an attachment of something else", f"{len(attachment)} bytes")
+    magic, kind, hops, _, aux_size, to_unix = _HEAD.unpack_from(attachment)
+    if magic != MAGIC:
+        raise Unsound("a message of another version of this bridge", f"{magic[-1]}, this one speaks {MAGIC[-1]}")
+    if kind not in (RAW, JPEG, END) or hops > HOPS_MAX:
+        raise Unsound("an attachment that is not sound", f"kind {kind}, {hops} bridges crossed")
+    begin = _HEAD.size + hops * _HOP
+    size = begin + (0 if kind == END else HEADER_SIZE + aux_size)
+    if len(attachment) != size:
+        raise Unsound("an attachment of the wrong length", f"{len(attachment)} bytes instead of {size}")
+    trail = tuple(attachment[at : at + _HOP].hex() for at in range(_HEAD.size, begin, _HOP))
+    return kind, trail, to_unix, attachment[begin:]
+
+
+def _with_picture(parcel: Parcel, payload: bytes) -> Parcel:
+    """The parcel with a JPEG picture's pixels, and caps that fit them."""
+    try:
+        picture = jpeg.decode(payload, "BGR", _PIXELS_MAX)
+    except FormatError as exc:
+        raise Unsound("a damaged JPEG picture", str(exc)) from exc
+    fields = parse_caps(parcel.caps).fields if parcel.caps else {}
+    kept = {name.replace("-", "_"): value for name, value in fields.items() if name not in _OF_SAMPLES}
+    parcel.format, parcel.planes = "BGR", (picture,)
+    parcel.height, parcel.width = picture.shape[:2]
+    try:
+        parcel.caps = video_caps("BGR", parcel.width, parcel.height, **cast(Any, kept))
+    except (TypeError, ValueError):
+        parcel.caps = None
+    return parcel
+
+
+def _times_and_metas(records: Sequence[bytes], to_unix: int) -> tuple[int | None, list[Meta]]:
+    """The moment of capture on this machine's clock, and all metas that are not about our clocks."""
+    captured = read_times(records).capture
+    metas: list[Meta] = []
+    for record in records:
+        meta = decode_meta(record)
+        if not isinstance(meta, ReferenceTimestamp) or not meta.reference.startswith(_OUR_CLOCKS):
+            metas.append(meta)
+        elif captured is None and "kind=(string)capture" in meta.reference:
+            # The clock of another machine, or another boot: of all clocks only the wall's is known on both.
+            unix = meta.timestamp + to_unix
+            if 0 <= unix < NONE_U64:
+                metas.append(ReferenceTimestamp(_UNIX, unix))
+    return captured, split_trail(metas)[0]

@@ -1,0 +1,119 @@
+"""The command line `iox2-video`: one module per command, imported when that command runs.
+
+A command parses, calls the SDK and prints; what it does can be called from Python. Its module is named like it (``-``
+becomes ``_``) and holds the click command ``command``; a line in `_COMMANDS` makes it appear. Those lines are kept here
+so that ``--help`` imports no command: iceoryx2 alone takes 0.1 s.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from gst_iceoryx2._errors import Iox2VideoError
+from gst_iceoryx2.cli._outcome import (
+    INTERRUPTED,
+    OK,
+    ending_in_order,
+    failed_over,
+    forget_stdout,
+    outcome_of,
+    ready_streams,
+)
+
+_COMMANDS = {
+    "list": "List the video streams of this domain, and Sh4lt paths.",
+    "info": "Show one stream in full: caps, QoS, strides, metas, processes, memory.",
+    "top": "Show live how streams do: rate, jitter, gaps, latency.",
+    "view": "Show streams live in the browser, or save one picture.",
+    "record": "Record streams into a video file.",
+    "publish": "Publish a test pattern, a camera, a video file or a picture as a stream.",
+    "bridge": "Pass a stream on between services, Sh4lt paths and Zenoh keys.",
+    "doctor": "Look for what keeps streams from working, each with what to do.",
+    "completion": "Print what makes TAB complete commands, options and streams in a shell.",
+    "plugin-path": "Print the folder of the GStreamer plugin, for GST_PLUGIN_PATH.",
+}
+
+
+class _LazyCommands(click.Group):
+    """A group that imports a command's module when the command is asked for."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line, whatever its outputs are."""
+        ready_streams()
+        return super().main(*args, **kwargs)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the arguments, which may print help or versions."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except BrokenPipeError:
+            forget_stdout()
+            raise click.exceptions.Exit(OK) from None
+        except OSError as exc:
+            raise failed_over(exc) from exc
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; of one that does not exist, tell which one was probably meant."""
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_COMMANDS)}"
+            ctx.fail(f'no such command "{args[0]}": {hint}')
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what the SDK raises becomes one line on stderr and an exit code."""
+        try:
+            with ending_in_order():
+                return super().invoke(ctx)
+        except Iox2VideoError as exc:
+            raise outcome_of(exc) from exc
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            forget_stdout()
+            raise click.exceptions.Exit(OK) from None
+        except OSError as exc:
+            raise failed_over(exc) from exc
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from gst_iceoryx2.cli._version import version_lines
+
+    for line in version_lines():
+        click.echo(line)
+    ctx.exit()
+
+
+@click.group(name="iox2-video", cls=_LazyCommands)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the versions of the package, iceoryx2, the plugin and GStreamer.",
+)
+def main() -> None:
+    """Live raw video between processes by reference, over Eclipse iceoryx2."""

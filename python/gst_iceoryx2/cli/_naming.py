@@ -1,0 +1,42 @@
+"""Names of streams on the command line: short ones are expanded, TAB completes those that exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from gst_iceoryx2._errors import Iox2VideoError
+from gst_iceoryx2._service_name import check_service_name
+from gst_iceoryx2.discovery.names import SCHEMES, full_name, names, short_name
+
+if TYPE_CHECKING:
+    _TextType = click.ParamType[str]
+else:
+    # Not generic at run time in older releases of click.
+    _TextType = click.ParamType
+
+
+class StreamName(_TextType):
+    """A stream by its short or full name; the command gets the full one."""
+
+    name = "stream"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Expand a short name; refuse what cannot be a name."""
+        full = full_name(value)
+        # The rest names other things, which have rules of their own.
+        return full if full.startswith(SCHEMES) else check_service_name(full)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Names that begin like this: short ones, or full ones where somebody types these."""
+        try:
+            existing = names()
+        except Iox2VideoError:
+            return []
+        known = sorted({short_name(name) for name in existing} | set(existing if "/" in incomplete else ()))
+        return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+
+
+STREAM = StreamName()

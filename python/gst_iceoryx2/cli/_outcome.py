@@ -1,0 +1,112 @@
+"""How a command ends: exit codes, one-line errors, and the end of its help."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final, NoReturn
+
+import click
+
+from gst_iceoryx2._errors import (
+    FrameTimeoutError,
+    InvalidServiceNameError,
+    Iox2VideoError,
+    MissingExtraError,
+    ServiceNotFoundError,
+)
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+NOTHING: Final = 3
+INTERRUPTED: Final = 130
+
+
+class Failed(click.ClickException):
+    """It did not work: `Error: …` on stderr, exit code 1."""
+
+    exit_code = FAILED
+
+
+class Misused(click.ClickException):
+    """What was asked for makes no sense, or needs an extra that is not installed: exit code 2."""
+
+    exit_code = USAGE
+
+
+class Nothing(click.ClickException):
+    """No such service, or nothing came in time: exit code 3."""
+
+    exit_code = NOTHING
+
+
+def outcome_of(exc: Iox2VideoError) -> click.ClickException:
+    """How a command ends over an error of the SDK."""
+    text = " ".join(str(exc).split())
+    if isinstance(exc, MissingExtraError | InvalidServiceNameError):
+        return Misused(text)
+    if isinstance(exc, ServiceNotFoundError | FrameTimeoutError):
+        return Nothing(text)
+    return Failed(text)
+
+
+def failed_over(exc: OSError) -> Failed:
+    """How a command ends over what the operating system refuses: a full disk, a missing permission."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        what = f"{exc.filename}: " if exc.filename is not None else ""
+        return Failed(f"{what}{exc.strerror or exc}")
+    # Whoever flushes at the end of the program must not fail again.
+    forget_stdout()
+    return Failed(f"cannot write the output: {exc.strerror or exc}")
+
+
+@contextlib.contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP (the terminal was closed) end a command like an exit, so that it leaves its services."""
+
+    def leave(number: int, _: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def forget_stdout() -> None:
+    """After the reader of stdout has gone: let nothing complain of it when the interpreter ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def ready_streams() -> None:
+    """Make sure that printing cannot fail over what the streams are.
+
+    An output may be closed (`>&-`): Python has no such stream then, and what is opened next, be it shared memory, would
+    get its number. And its encoding may lack a character, or the name of a file be none.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "replace")
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help, for `epilog=`: commands that can be typed as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,90 @@
+"""Output that suits where it goes: colours on a terminal only, tables, and redrawing in place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+
+import click
+
+from gst_iceoryx2.cli._words import printable
+
+_HIDE_CURSOR = "\x1b[?25l"
+_SHOW_CURSOR = "\x1b[?25h"
+_CLEAR_REST = "\x1b[J"
+_CLEAR_SCREEN = "\x1b[H\x1b[2J"
+_CLEAR_LINE = "\x1b[K"
+_GAP = "  "
+
+
+def is_terminal() -> bool:
+    """Whether stdout is a terminal that can be redrawn."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def wants_colour() -> bool:
+    """Whether stdout gets colours: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    return is_terminal() and not os.environ.get("NO_COLOR")
+
+
+def styled(text: str, **style: bool | str) -> str:
+    """Text in a style of `click.style`, where stdout gets colours."""
+    return click.style(text, **style) if wants_colour() else text  # type: ignore[arg-type]
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> list[str]:
+    """Lines of a table.
+
+    Args:
+        heads: A word a column.
+        rows: Cells; what other programs wrote there cannot steer the terminal.
+        right: Columns of numbers, by their heads.
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max([len(head), *(len(row[n]) for row in cells)]) for n, head in enumerate(heads)]
+
+    def line(row: Sequence[str]) -> str:
+        return _GAP.join(
+            cell.rjust(width) if head in right else cell.ljust(width)
+            for cell, width, head in zip(row, widths, heads, strict=True)
+        ).rstrip()
+
+    return [line(heads), *map(line, cells)]
+
+
+class Painter:
+    """Draws lines over those that it drew before; the terminal's cursor is hidden meanwhile."""
+
+    def __init__(self) -> None:
+        self._drawn = 0
+        self._size: os.terminal_size | None = None
+
+    def __enter__(self) -> Painter:
+        sys.stdout.write(_HIDE_CURSOR)
+        return self
+
+    def draw(self, lines: Sequence[str]) -> None:
+        """Draw, as much as the terminal has room for; the first line is the heading."""
+        size = columns, rows = shutil.get_terminal_size()
+        shown = [line if len(line) <= columns else line[: columns - 1] + "…" for line in lines]
+        if len(shown) >= rows:
+            shown = [*shown[: rows - 2], f"… and {len(shown) - rows + 2} more"]
+        up = f"\x1b[{self._drawn}A\r" if self._drawn else ""
+        if self._size not in (size, None):
+            # A terminal of another size has wrapped or scrolled what was drawn, each kind in its own way.
+            up = _CLEAR_SCREEN
+        self._size = size
+        body = "".join(f"{styled(line, bold=True) if n == 0 else line}{_CLEAR_LINE}\n" for n, line in enumerate(shown))
+        sys.stdout.write(up + body + _CLEAR_REST)
+        sys.stdout.flush()
+        self._drawn = len(shown)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A terminal writes "^C" where the cursor is.
+        sys.stdout.write(_SHOW_CURSOR + ("\n" if kind is KeyboardInterrupt else ""))
+        sys.stdout.flush()

@@ -1,0 +1,22 @@
+"""What `iox2-video --version` says: four parts that have to fit each other."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from gst_iceoryx2._plugin import gstreamer_version, plugin_version
+
+
+def version_lines() -> list[str]:
+    """One line each for the package, iceoryx2, the compiled plugin and the host's GStreamer."""
+    try:
+        plugin = plugin_version()
+    except RuntimeError:
+        plugin = "none (`iox2-video plugin-path` and setup_gstreamer() say why)"
+    parts = {
+        "gst-plugin-iceoryx2": version("gst-plugin-iceoryx2"),
+        "iceoryx2": version("iceoryx2"),
+        "plugin": plugin,
+        "GStreamer": gstreamer_version() or "not found",
+    }
+    return [f"{name} {value}" for name, value in parts.items()]

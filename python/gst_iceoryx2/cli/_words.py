@@ -1,0 +1,76 @@
+"""Values as people read them: times, bytes, sizes, rates; "-" for what is not known."""
+
+from __future__ import annotations
+
+UNKNOWN = "-"
+
+
+def age(seconds: float | None) -> str:
+    """A span of time: "8 ms", "2.4 s", "12 min"; negative ones are clocks that disagree."""
+    if seconds is None:
+        return UNKNOWN
+    size = abs(seconds)
+    for unit, factor, limit in (("ms", 1000.0, 1.0), ("s", 1.0, 120.0), ("min", 1 / 60, 7200.0), ("h", 1 / 3600, 1e99)):
+        if size < limit:
+            number = seconds * factor
+            return f"{number:.1f} {unit}" if unit == "s" and size < 10 else f"{number:.0f} {unit}"
+    return UNKNOWN
+
+
+def amount(count: int | None) -> str:
+    """Bytes: "512 B", "149 MB"; powers of a thousand."""
+    if count is None:
+        return UNKNOWN
+    number, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 1000:
+            break
+        number, unit = number / 1000, larger
+    return f"{count} B" if unit == "B" else f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
+
+
+def size(width: int | None, height: int | None) -> str:
+    """A picture's size: "640x480"."""
+    return UNKNOWN if width is None or height is None else f"{width}x{height}"
+
+
+def rate(fps: float | None) -> str:
+    """Frames a second: "29.97"; whole ones without decimals would look exact."""
+    return UNKNOWN if fps is None else f"{fps:.1f}" if fps < 1000 else f"{fps:.0f}"
+
+
+def share(count: int | None, limit: int | None) -> str:
+    """How many of how many: "2/8"."""
+    if count is None:
+        return UNKNOWN
+    return str(count) if limit is None else f"{count}/{limit}"
+
+
+def text(value: object) -> str:
+    """Anything else."""
+    return UNKNOWN if value is None else str(value)
+
+
+def printable(value: str) -> str:
+    """Text of somebody else without what would steer a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
+
+
+def milliseconds(seconds: float | None) -> str:
+    """A short span in milliseconds, with as many digits as tell something: "0.42 ms", "17 ms"."""
+    if seconds is None:
+        return UNKNOWN
+    number = seconds * 1000
+    return f"{number:.2f} ms" if abs(number) < 1 else f"{number:.1f} ms" if abs(number) < 10 else f"{number:.0f} ms"
+
+
+def megabytes(count: float | None) -> str:
+    """Bytes as megabytes, without the unit."""
+    return UNKNOWN if count is None else f"{count / 1e6:.1f}"
+
+
+def note(problem: str | None, *, has_ended: bool) -> str:
+    """What a row says at its end: of a problem the first sentence, JSON has the rest."""
+    if problem:
+        return problem.partition(". ")[0]
+    return "end of stream" if has_ended else ""

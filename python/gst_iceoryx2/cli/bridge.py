@@ -1,0 +1,76 @@
+"""`iox2-video bridge`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gst_iceoryx2.cli._naming import STREAM
+from gst_iceoryx2.cli._number import Above0
+from gst_iceoryx2.cli._outcome import Misused, examples
+from gst_iceoryx2.cli._progress import Progress
+from gst_iceoryx2.cli._signals import Signals
+from gst_iceoryx2.cli._words import amount
+
+if TYPE_CHECKING:
+    from gst_iceoryx2.bridge import Bridged
+
+
+@click.command(
+    name="bridge",
+    epilog=examples(
+        "iox2-video bridge cam0 zenoh:site/cam0",
+        "iox2-video bridge zenoh:site/cam0 far0",
+        "iox2-video bridge cam0 zenoh:site/cam0 --listen tcp/0.0.0.0:7447",
+        "iox2-video bridge zenoh:site/cam0 cam0 --connect tcp/192.168.1.5:7447",
+        "iox2-video bridge sh4lt:/tmp/score_shm_video cam0",
+    ),
+)
+@click.argument("source", metavar="FROM", type=STREAM)
+@click.argument("target", metavar="TO", type=STREAM)
+@click.option(
+    "--codec", type=click.Choice(("jpeg", "raw")), default="jpeg", show_default=True, help="What goes to a key."
+)
+@click.option("--quality", type=click.IntRange(1, 100), default=85, show_default=True, help="Of JPEG.")
+@click.option("--max-fps", metavar="FPS", type=Above0(), help="Leave out frames above that.")
+@click.option("--listen", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to listen on, tcp/0.0.0.0:7447.")
+@click.option("--connect", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to connect to, tcp/HOST:7447.")
+@click.option("--frames", metavar="N", type=click.IntRange(1), help="End after so many frames.")
+def command(source: str, target: str, **settings: Any) -> None:
+    """Pass a stream on between services, Sh4lt paths and Zenoh keys.
+
+    FROM and TO are each NAME, sh4lt:PATH or zenoh:KEY. Keys reach other machines, but only those that --listen and
+    --connect name; without these options this machine is not left. Goes on over ends of streams and restarts of both
+    sides, until Ctrl-C.
+    """
+    from gst_iceoryx2.bridge import Endpoint, EndpointError, check_pair
+
+    try:
+        check_pair(Endpoint.of(source), Endpoint.of(target))
+        from gst_iceoryx2.bridge import Bridge
+
+        bridge = Bridge(source, target, **settings)
+    except EndpointError as exc:
+        raise Misused(str(exc)) from exc
+    click.echo(f"{bridge.source} to {bridge.target}", err=True)
+    line = Progress()
+    with Signals(bridge.stop):
+        try:
+            bridge.run(lambda bridged: line.show(_summary(bridged)))
+        finally:
+            line.end()
+            click.echo(_summary(bridge.report()), err=True)
+
+
+def _summary(bridged: Bridged) -> str:
+    parts = [f"{bridged.passed} frames, {amount(bridged.size)}"]
+    for count, words in (
+        (bridged.passed_over, "passed over for newer ones"),
+        (bridged.skipped, "left out"),
+        (bridged.unwanted, "while nobody listened"),
+        (sum(bridged.refused.values()), "refused"),
+    ):
+        if count:
+            parts.append(f"{count} {words}")
+    return ", ".join(parts)

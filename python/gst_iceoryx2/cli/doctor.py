@@ -1,0 +1,80 @@
+"""`iox2-video doctor`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from gst_iceoryx2.cli._outcome import FAILED, OK, examples
+from gst_iceoryx2.cli._screen import styled
+from gst_iceoryx2.cli._words import printable
+from gst_iceoryx2.doctor import Finding, examine, healthy
+
+_COLOURS = {"ok": "green", "fixed": "green", "note": "yellow", "problem": "red"}
+_INDENT = 24
+_WIDTH = 110
+
+
+@click.command(
+    name="doctor",
+    epilog=examples(
+        "iox2-video doctor",
+        "iox2-video doctor --fix",
+        "iox2-video doctor --json | jq -r '.findings[] | select(.status == \"problem\") | .remedy'",
+    ),
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--fix", is_flag=True, help="Remove what crashed participants left; nothing that is in use.")
+def command(as_json: bool, fix: bool) -> None:
+    """Look for what keeps streams from working, each with what to do.
+
+    Ends with 1 if there is a problem, with 0 if there are notes at most.
+    """
+    findings = examine(fix=fix)
+    if as_json:
+        click.echo(json.dumps(document(findings), indent=2))
+    else:
+        for finding in findings:
+            click.echo(_lines(finding))
+    sys.exit(OK if healthy(findings) else FAILED)
+
+
+def document(findings: Sequence[Finding]) -> dict[str, Any]:
+    """What `--json` prints; docs/cli.md has the meaning of each key."""
+    return {
+        "healthy": healthy(findings),
+        "findings": [
+            {
+                "check": finding.check,
+                "status": finding.status,
+                "text": finding.text,
+                "remedy": finding.remedy,
+                "can_fix": finding.can_fix,
+                "was_fixed": finding.was_fixed,
+            }
+            for finding in findings
+        ],
+    }
+
+
+def _lines(finding: Finding) -> str:
+    word = "fixed" if finding.was_fixed else finding.status
+    head = f"{word:<8} {finding.check:<14} "
+    texts = [finding.text]
+    if finding.remedy:
+        texts.append(f"→ {finding.remedy}")
+    lines = [
+        line
+        for text in texts
+        for line in textwrap.wrap(printable(text), _WIDTH - _INDENT, break_long_words=False, break_on_hyphens=False)
+    ]
+    first, *rest = lines
+    return "\n".join(
+        [styled(head[:9], fg=_COLOURS[word], bold=word == "problem") + head[9:] + first]
+        + [f"{'':<{len(head)}}{line}" for line in rest]
+    )

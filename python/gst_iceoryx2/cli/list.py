@@ -1,0 +1,122 @@
+"""`iox2-video list`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from gst_iceoryx2._domain import current_domain
+from gst_iceoryx2.cli import _words as words
+from gst_iceoryx2.cli._outcome import examples
+from gst_iceoryx2.cli._screen import Painter, is_terminal, styled, table
+from gst_iceoryx2.discovery import Stream, streams
+
+_INTERVAL = 1.0
+_HEADS = ("NAME", "FORMAT", "SIZE", "FPS", "PUB", "SUB", "AGE", "NOTE")
+_NUMBERS = ("SIZE", "FPS", "PUB", "SUB", "AGE")
+
+
+@click.command(
+    name="list",
+    epilog=examples(
+        "iox2-video list",
+        "iox2-video list --watch",
+        "iox2-video list --json | jq -r '.streams[] | select(.fps != null) | .name'",
+    ),
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch, one document a line.")
+@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
+def command(as_json: bool, watch: bool) -> None:
+    """List the video streams of this domain, and Sh4lt paths.
+
+    FPS is measured, AGE is that of the newest frame; "-" stands for what is not known.
+    """
+    if not watch:
+        found = streams()
+        if as_json:
+            click.echo(json.dumps(document(found), indent=2))
+        else:
+            _print(found)
+        return
+    if as_json or not is_terminal():
+        while True:
+            found = streams()
+            if as_json:
+                click.echo(json.dumps(document(found)))
+            else:
+                _print(found)
+            time.sleep(_INTERVAL)
+    with Painter() as painter:
+        while True:
+            painter.draw(_lines(streams()) or [_nothing()])
+            time.sleep(_INTERVAL)
+
+
+def document(found: Sequence[Stream]) -> dict[str, Any]:
+    """What `--json` prints; docs/cli.md has the meaning of each key."""
+    domain = current_domain()
+    return {
+        "domain": {"root": domain.root, "prefix": domain.prefix},
+        "streams": [stream_document(stream) for stream in found],
+    }
+
+
+def stream_document(stream: Stream) -> dict[str, Any]:
+    """One stream as JSON."""
+    return {
+        "name": stream.name,
+        "short_name": stream.short_name,
+        "kind": stream.kind,
+        "format": stream.format,
+        "width": stream.width,
+        "height": stream.height,
+        "fps": None if stream.fps is None else round(stream.fps, 3),
+        "framerate": stream.framerate,
+        "publishers": stream.publishers,
+        "max_publishers": stream.max_publishers,
+        "subscribers": stream.subscribers,
+        "max_subscribers": stream.max_subscribers,
+        "age": None if stream.age is None else round(stream.age, 6),
+        "has_ended": stream.has_ended,
+        "caps": stream.caps,
+        "problem": stream.problem,
+    }
+
+
+def _lines(found: Sequence[Stream]) -> list[str]:
+    if not found:
+        return []
+    rows = [
+        (
+            stream.short_name,
+            words.text(stream.format),
+            words.size(stream.width, stream.height),
+            words.rate(stream.fps),
+            words.text(stream.publishers),
+            words.share(stream.subscribers, stream.max_subscribers),
+            words.age(stream.age),
+            words.note(stream.problem, has_ended=stream.has_ended),
+        )
+        for stream in found
+    ]
+    return table(_HEADS, rows, right=_NUMBERS)
+
+
+def _print(found: Sequence[Stream]) -> None:
+    if not found:
+        click.echo(_nothing(), err=True)
+        return
+    head, *lines = _lines(found)
+    click.echo("\n".join([styled(head, bold=True), *lines]))
+
+
+def _nothing() -> str:
+    domain = current_domain()
+    return (
+        f"no video streams in {domain.root} (prefix {domain.prefix!r}); "
+        "IOX2_VIDEO_DOMAIN chooses another domain, `iox2-video doctor` looks for reasons"
+    )

@@ -1,0 +1,148 @@
+"""`iox2-video publish`."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gst_iceoryx2._errors import FormatError
+from gst_iceoryx2.cli._number import Above0
+from gst_iceoryx2.cli._outcome import Misused, examples
+from gst_iceoryx2.cli._progress import Progress, clock
+from gst_iceoryx2.cli._service import ServiceName
+from gst_iceoryx2.cli._signals import Signals
+from gst_iceoryx2.discovery.names import short_name
+
+if TYPE_CHECKING:
+    from gst_iceoryx2.feed import Fed, Source
+
+    _TextType = click.ParamType[Any]
+else:
+    # Not generic at run time in older releases of click.
+    _TextType = click.ParamType
+
+
+class _Size(_TextType):
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        width, times, height = str(value).lower().partition("x")
+        if not times or not width.isdecimal() or not height.isdecimal() or 0 in (int(width), int(height)):
+            self.fail(f"{value!r} is no size; a good one looks like 1280x720", param, ctx)
+        return int(width), int(height)
+
+
+class _Rate(_TextType):
+    name = "FPS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        try:
+            rate = Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            rate = Fraction(0)
+        if not 0 < rate <= 1000:
+            self.fail(f"{value!r} is no frame rate; good ones look like 25, 29.97 or 30000/1001", param, ctx)
+        return rate.limit_denominator(1001)
+
+
+@click.command(
+    name="publish",
+    epilog=examples(
+        "iox2-video publish cam0 --test",
+        "iox2-video publish cam0 --test --size 1920x1080 --format NV12 --fps 60",
+        "iox2-video publish cam0 --camera /dev/video0 --format BGR",
+        "iox2-video publish clip --file clip.mp4 --loop",
+        "iox2-video publish title --image title.png --fps 5",
+    ),
+)
+@click.argument("name", metavar="NAME", type=ServiceName(is_source=False))
+@click.option("--test", is_flag=True, help="Colour bars with a moving box and the frame's number.")
+@click.option("--camera", metavar="DEV", help="A camera: /dev/video0, or 0.")
+@click.option("--file", metavar="FILE", type=click.Path(), help="A video file, in real time.")
+@click.option("--image", metavar="FILE", type=click.Path(), help="A picture, over and over.")
+@click.option("--format", metavar="FORMAT", help="GStreamer's name of the format: I420, NV12, BGR …")
+@click.option("--size", type=_Size(), help="Scale to this; of a camera, ask for it.")
+@click.option("--fps", type=_Rate(), help="Frames a second; a file is played at that rate instead of its own.")
+@click.option("--loop", is_flag=True, help="Begin a file anew at its end.")
+@click.option("--fast", is_flag=True, help="Do not wait for the moments of the frames.")
+@click.option("--duration", metavar="SECONDS", type=Above0(), help="End after so long.")
+@click.option("--frames", metavar="N", type=click.IntRange(1), help="End after so many frames.")
+@click.option("--wait-for", metavar="N", type=click.IntRange(0), default=0, help="Begin when N subscribers are there.")
+def command(
+    name: str,
+    test: bool,
+    camera: str | None,
+    file: str | None,
+    image: str | None,
+    fast: bool,
+    loop: bool,
+    duration: float | None,
+    frames: int | None,
+    wait_for: int,
+    **settings: Any,
+) -> None:
+    """Publish a test pattern, a camera, a video file or a picture as a stream.
+
+    Choose one of --test, --camera, --file and --image. The stream ends, for its subscribers, too, at the end of the
+    file, after --duration or --frames, or with Ctrl-C (exit code 130).
+    """
+    chosen = [
+        option for option, given in (("test", test), ("camera", camera), ("file", file), ("image", image)) if given
+    ]
+    if len(chosen) != 1:
+        raise Misused("choose one of --test, --camera DEV, --file FILE and --image FILE")
+    if loop and file is None:
+        raise Misused("--loop goes with --file")
+    if fast and camera is not None:
+        raise Misused("--fast does not go with --camera, which has its own pace")
+    from gst_iceoryx2.feed import Feeder, SettingError
+
+    try:
+        source = _source(test, camera, file, image, loop, settings)
+        feeder = Feeder(name, source, fast=fast, duration=duration, frames=frames, wait_for=wait_for)
+    except (SettingError, FormatError) as exc:
+        raise Misused(str(exc)) from exc
+    shape = feeder.shape
+    rate = f" at {float(shape.framerate):.4g} fps" if shape.framerate else ""
+    click.echo(f"publishing {short_name(name)}: {shape.width}x{shape.height} {shape.format}{rate}", err=True)
+    line = Progress()
+
+    def progress(fed: Fed) -> None:
+        seen = f"{fed.subscribers} subscriber{'' if fed.subscribers == 1 else 's'}"
+        line.show(f"{clock(fed.seconds)}  {fed.sent} frames  {fed.sent / fed.seconds:.1f} fps  {seen}")
+
+    with Signals(feeder.stop):
+        try:
+            feeder.run(progress)
+        finally:
+            line.end()
+            click.echo(_summary(feeder.report()), err=True)
+
+
+def _source(
+    test: bool, camera: str | None, file: str | None, image: str | None, loop: bool, settings: dict[str, Any]
+) -> Source:
+    from gst_iceoryx2 import feed
+
+    if test:
+        width, height = settings["size"] or (1280, 720)
+        return feed.TestPattern(width, height, settings["format"] or "I420", settings["fps"] or Fraction(30))
+    if camera is not None:
+        return feed.Camera(camera, **settings)
+    if file is not None:
+        return feed.VideoFile(file, loop=loop, **settings)
+    assert image is not None
+    return feed.Image(image, **settings)
+
+
+def _summary(fed: Fed) -> str:
+    text = f"{short_name(fed.service)}: {fed.sent} frames in {fed.seconds:.1f} s"
+    if fed.dropped:
+        text += f", {fed.dropped} dropped because subscribers held all memory"
+    if fed.behind:
+        text += f"; too slow for real time {fed.behind} times"
+    return text

@@ -1,0 +1,131 @@
+"""`iox2-video top`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gst_iceoryx2.cli import _words as words
+from gst_iceoryx2.cli._outcome import Misused, examples
+from gst_iceoryx2.cli._screen import Painter, is_terminal, table
+from gst_iceoryx2.cli._service import LocalStream
+from gst_iceoryx2.discovery import require
+from gst_iceoryx2.discovery.names import SH4LT
+
+if TYPE_CHECKING:
+    from gst_iceoryx2.discovery.meter import Meters, Reading
+
+_INTERVAL = 1.0
+_HEADS = ("NAME", "FORMAT", "SIZE", "FPS", "JITTER", "MB/S", "GAPS", "P50", "P99", "PUB", "SUB", "NOTE")
+_NUMBERS = _HEADS[2:-1]
+
+
+@click.command(
+    name="top",
+    epilog=examples(
+        "iox2-video top",
+        "iox2-video top cam0 cam1",
+        "iox2-video top cam0 --json --count 10 | jq '.streams[0].latency_p99'",
+    ),
+)
+@click.argument("names", metavar="[NAME]...", type=LocalStream(), nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document a second, one a line.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N seconds instead of at Ctrl-C.")
+def command(names: tuple[str, ...], as_json: bool, count: int | None) -> None:
+    """Show live how streams do: rate, jitter, gaps, latency.
+
+    It receives every frame, as any subscriber does. Without a NAME it shows all streams, those included that come
+    later. P50 and P99 are the latency from capture to arrival: half of the frames, and 99 of 100, took less. Where the
+    output is no terminal it prints one line a second for each stream.
+    """
+    for name in names:
+        if name.startswith(SH4LT):
+            raise Misused(f"{name} cannot be watched: its writer waits for every reader. `iox2-video info` looks once")
+    wanted = [require(name) for name in names]
+    rounds: Iterable[int] = itertools.count() if count is None else range(count)
+    from gst_iceoryx2.discovery.meter import Meters
+
+    with Meters(wanted) as meters:
+        if as_json:
+            for readings in _every_second(meters, rounds):
+                click.echo(json.dumps(document(readings)))
+        elif not is_terminal():
+            for readings in _every_second(meters, rounds):
+                for reading in readings:
+                    click.echo(_line(reading))
+        else:
+            with Painter() as painter:
+                painter.draw([_heading([]), "measuring …"])
+                for readings in _every_second(meters, rounds):
+                    lines = table(_HEADS, [_row(reading) for reading in readings], right=_NUMBERS)
+                    painter.draw(lines if readings else [_heading([]), "no streams; they appear here when they begin"])
+
+
+def _every_second(meters: Meters, rounds: Iterable[int]) -> Iterator[list[Reading]]:
+    due = time.monotonic()
+    for _ in rounds:
+        due += _INTERVAL
+        time.sleep(max(0.0, due - time.monotonic()))
+        yield meters.readings()
+
+
+def document(readings: Sequence[Reading]) -> dict[str, Any]:
+    """What `--json` prints each second; docs/cli.md has the meaning of each key."""
+    return {"streams": [_reading_document(reading) for reading in readings]}
+
+
+def _reading_document(reading: Reading) -> dict[str, Any]:
+    def rounded(value: float | None, digits: int) -> float | None:
+        return None if value is None else round(value, digits)
+
+    return {
+        "name": reading.name,
+        "short_name": reading.short_name,
+        "format": reading.format,
+        "width": reading.width,
+        "height": reading.height,
+        "fps": rounded(reading.fps, 3),
+        "jitter": rounded(reading.jitter, 6),
+        "bytes_per_second": None if reading.bytes_per_second is None else round(reading.bytes_per_second),
+        "gaps": reading.gaps,
+        "latency_p50": rounded(reading.latency_p50, 6),
+        "latency_p99": rounded(reading.latency_p99, 6),
+        "publishers": reading.publishers,
+        "subscribers": reading.subscribers,
+        "max_subscribers": reading.max_subscribers,
+        "has_ended": reading.has_ended,
+        "problem": reading.problem,
+    }
+
+
+def _heading(rows: Sequence[Sequence[str]]) -> str:
+    return table(_HEADS, rows)[0]
+
+
+def _row(reading: Reading) -> tuple[str, ...]:
+    return (
+        reading.short_name,
+        words.text(reading.format),
+        words.size(reading.width, reading.height),
+        words.rate(reading.fps),
+        words.milliseconds(reading.jitter),
+        words.megabytes(reading.bytes_per_second),
+        words.text(reading.gaps),
+        words.milliseconds(reading.latency_p50),
+        words.milliseconds(reading.latency_p99),
+        words.text(reading.publishers),
+        words.share(reading.subscribers, reading.max_subscribers),
+        words.note(reading.problem, has_ended=reading.has_ended),
+    )
+
+
+def _line(reading: Reading) -> str:
+    """One reading where nothing can be redrawn."""
+    pairs = zip(_HEADS, _row(reading), strict=True)
+    name, *rest = ((head.lower(), words.printable(value)) for head, value in pairs)
+    return "  ".join([name[1], *(f"{head} {value}" for head, value in rest if value)])

@@ -1,0 +1,275 @@
+"""Streams measured for as long as one likes, each by a subscriber of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import pstdev
+from types import TracebackType
+from typing import Final, NamedTuple
+
+from .. import _iceoryx2, _native
+from .._domain import Domain, current_domain, service_identity
+from .._errors import ClosedError, Iox2VideoError
+from ..video.frame import VideoFrame
+from ..video.header import VideoFrameHeader
+from ..video.subscriber import VideoFrameSubscriber
+from ..video.timing import monotonic_ns
+from .names import names, short_name
+
+# Rates are of the last second; what needs many frames to mean something looks further back.
+_SECOND: Final = 1_000_000_000
+_SPREAD: Final = 5 * _SECOND
+# Frames of the fastest cameras in that time; older ones are forgotten then.
+_MOST_FRAMES: Final = 10_000
+_WAIT_MS: Final = 250.0
+# A service that is full is asked again; each attempt looks for dead participants.
+_RETRY: Final = 3.0
+# How long a stream that has gone stays in view.
+_LINGER: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a stream does now; None stands for what is not known.
+
+    Attributes:
+        name: Name of the service.
+        format: GStreamer's name of the pixel format.
+        width: Pixels.
+        height: Pixels.
+        fps: Frames that arrived in the last second.
+        jitter: Standard deviation of the times between arrivals, over five seconds, in seconds.
+        bytes_per_second: Pixel bytes that arrived in the last second.
+        gaps: Frames that did not arrive, since the beginning.
+        latency_p50: From capture to arrival, seconds, over five seconds: half of the frames took less.
+        latency_p99: As `latency_p50`: 99 of 100 frames took less.
+        publishers: How many take part.
+        subscribers: How many take part, this one not counted.
+        max_subscribers: How many the service admits.
+        has_ended: Whether the last thing was the end of the stream.
+        problem: What keeps this from measuring; one line.
+    """
+
+    name: str
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    jitter: float | None = None
+    bytes_per_second: float | None = None
+    gaps: int | None = None
+    latency_p50: float | None = None
+    latency_p99: float | None = None
+    publishers: int | None = None
+    subscribers: int | None = None
+    max_subscribers: int | None = None
+    has_ended: bool = False
+    problem: str | None = None
+
+    @property
+    def short_name(self) -> str:
+        """The shortest name that commands understand."""
+        return short_name(self.name)
+
+
+class _Arrival(NamedTuple):
+    moment: int
+    latency: int | None
+    size: int
+
+
+class Meter:
+    """Measures one stream in a thread of its own, until it is closed.
+
+    The stream need not be there yet, and may come and go.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._lock = threading.Lock()
+        self._began = monotonic_ns()
+        self._arrivals: deque[_Arrival] = deque(maxlen=_MOST_FRAMES)
+        self._subscriber: VideoFrameSubscriber | None = None
+        self._picture: tuple[str, int, int] | None = None
+        self._has_ended = False
+        self._problem: str | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"meter of {name}", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with VideoFrameSubscriber(self.name) as subscriber:
+                    with self._lock:
+                        self._subscriber = subscriber
+                    self._receive(subscriber)
+            except ClosedError:
+                return
+            except Iox2VideoError as exc:
+                self._problem = str(exc)
+            finally:
+                with self._lock:
+                    self._subscriber = None
+            self._stop.wait(_RETRY)
+
+    def _receive(self, subscriber: VideoFrameSubscriber) -> None:
+        is_first = True
+        while not self._stop.is_set():
+            frame = subscriber.receive_blocking(_WAIT_MS)
+            moment = monotonic_ns()
+            if frame is None:
+                continue
+            self._problem = None
+            if frame.is_eos():
+                self._has_ended = True
+            else:
+                self._note(frame, moment, is_first=is_first)
+                is_first = False
+            frame.release()
+
+    def _note(self, frame: VideoFrame, moment: int, *, is_first: bool) -> None:
+        captured_at = frame.captured_at
+        latency = None if captured_at is None else moment - captured_at
+        with self._lock:
+            self._has_ended = False
+            self._picture = frame.format, frame.width, frame.height
+            # The first one is the newest of those sent before: it has waited for this subscriber.
+            if not is_first:
+                self._arrivals.append(_Arrival(moment, latency, frame.pixel_size))
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it takes part in the service as a subscriber now."""
+        subscriber = self._subscriber
+        return subscriber is not None and subscriber.is_connected
+
+    def reading(self) -> Reading:
+        """How the stream does now; who takes part is for `Meters` to tell."""
+        now = monotonic_ns()
+        with self._lock:
+            while self._arrivals and self._arrivals[0].moment < now - _SPREAD:
+                self._arrivals.popleft()
+            arrivals = list(self._arrivals)
+            subscriber, picture = self._subscriber, self._picture
+        form, width, height = picture or (None, None, None)
+        recent = [one for one in arrivals if one.moment >= now - _SECOND]
+        latencies = sorted(one.latency for one in arrivals if one.latency is not None)
+        between = [later.moment - one.moment for one, later in pairwise(arrivals)]
+        # In the first second there is less than a second to look back to.
+        seconds = min(now - self._began, _SECOND) / 1e9
+        return Reading(
+            self.name,
+            form,
+            width,
+            height,
+            fps=len(recent) / seconds if picture else None,
+            jitter=pstdev(between) / 1e9 if len(between) > 1 else None,
+            bytes_per_second=sum(one.size for one in recent) / seconds if picture else None,
+            gaps=subscriber.stats.dropped if subscriber is not None and picture else None,
+            latency_p50=_percentile(latencies, 50),
+            latency_p99=_percentile(latencies, 99),
+            has_ended=self._has_ended,
+            problem=self._problem,
+        )
+
+    def close(self) -> None:
+        """Leave the service. Idempotent."""
+        self._stop.set()
+        with self._lock:
+            subscriber = self._subscriber
+        if subscriber is not None:
+            subscriber.close()
+        self._thread.join()
+
+
+def _percentile(ascending: Sequence[int], percent: int) -> float | None:
+    """The smallest value that so many percent do not exceed, in seconds."""
+    if not ascending:
+        return None
+    return ascending[-(-len(ascending) * percent // 100) - 1] / 1e9
+
+
+class Meters:
+    """Measures several streams.
+
+    Args:
+        wanted: Full names; none for every stream of the domain, those included that come later.
+
+    Raises:
+        DomainError: The domain of this process cannot be used.
+    """
+
+    def __init__(self, wanted: Iterable[str] = ()) -> None:
+        self._domain: Domain = current_domain()
+        self._node: _native.Node | None = None
+        self._meters: dict[str, Meter] = {}
+        self._last_seen: dict[str, float] = {}
+        self._follows_all = True
+        for name in wanted:
+            self._follows_all = False
+            self._meters.setdefault(name, Meter(name))
+        if self._follows_all:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Begin with streams that have come, give up those that have been gone for a while."""
+        now = time.monotonic()
+        for name in names():
+            self._last_seen[name] = now
+            if name not in self._meters:
+                self._meters[name] = Meter(name)
+        for name, seen in list(self._last_seen.items()):
+            if now - seen > _LINGER:
+                del self._last_seen[name]
+                self._meters.pop(name).close()
+
+    def readings(self) -> list[Reading]:
+        """How each stream does now, by name, or in the order that was asked for."""
+        if self._follows_all:
+            self._follow()
+        order = sorted(self._meters) if self._follows_all else self._meters
+        return [self._with_participants(self._meters[name]) for name in order]
+
+    def _with_participants(self, meter: Meter) -> Reading:
+        reading = meter.reading()
+        if service_identity(self._domain.service_file(meter.name, "PublishSubscribe")) is None:
+            return replace(reading, publishers=0, problem=reading.problem or "waiting for a publisher")
+        try:
+            if self._node is None:
+                self._node = _iceoryx2.create_node(self._domain)
+            # Not kept open: whoever keeps a service open keeps its quality of service for the next publisher.
+            service = _iceoryx2.open_pub_sub(self._node, meter.name, VideoFrameHeader)
+        except Iox2VideoError as exc:
+            return replace(reading, problem=reading.problem or str(exc))
+        if service is None:
+            return reading
+        now = service.dynamic_config
+        return replace(
+            reading,
+            publishers=now.number_of_publishers,
+            subscribers=max(0, now.number_of_subscribers - meter.is_connected),
+            max_subscribers=service.static_config.max_subscribers,
+        )
+
+    def close(self) -> None:
+        """Leave all services. Idempotent."""
+        meters, self._meters = self._meters, {}
+        for meter in meters.values():
+            with contextlib.suppress(Iox2VideoError):
+                meter.close()
+        self._node = None
+
+    def __enter__(self) -> Meters:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

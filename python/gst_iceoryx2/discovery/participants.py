@@ -1,0 +1,192 @@
+"""Who takes part in which service, and with how much memory: from names of files alone.
+
+The folder of a node has a tag for each service and each port of it, and shared memory is called after the ports. No
+file of a node is opened but its details, and those of this process not even then: closing them would drop its locks
+(see `_stale`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from .._domain import Domain
+from .._liveness import is_gone, start_time
+from .._remains import SHARED_MEMORY
+from .._toml import read_toml
+
+Role = Literal["publisher", "subscriber", "waits", "looks on"]
+"""What a participant does: `waits` for a publisher, or just `looks on` without a port."""
+
+# st_blocks counts these. Source: stat(2).
+_BLOCK: Final = 512
+_COMMAND_LENGTH: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """A node that takes part in a service.
+
+    Attributes:
+        node: Id of the node.
+        pid: Process number, in the pid namespace of the process itself.
+        name: Name of the program.
+        command: Its command line, shortened; None where it cannot be seen: another user's or another container's.
+        roles: What it does there; empty where that cannot be told, as where one node serves several video services.
+        memory_reserved: Bytes of shared memory laid out for its frames; None as with `roles`.
+        memory_touched: Bytes of it that were written to at least once.
+        is_alive: False for what a killed process left; the next participant removes it.
+    """
+
+    node: str
+    pid: int
+    name: str
+    command: str | None
+    roles: tuple[Role, ...]
+    memory_reserved: int | None
+    memory_touched: int | None
+    is_alive: bool
+
+
+def participants(domain: Domain, service: str) -> list[Participant]:
+    """Everybody who takes part in a video service, publishers first.
+
+    Args:
+        domain: Where it is.
+        service: Its full name.
+    """
+    video = _tag(domain, 0, service)
+    # Someone who waits for a publisher keeps only the event service.
+    event = _tag(domain, 1, service)
+    ports = _port_files(domain)
+    found = []
+    for node in _names(domain.nodes):
+        if not node.isdecimal():
+            continue
+        files = _names(domain.nodes / node)
+        if video in files or event in files:
+            found.append(_participant(domain, node, files, ports, waits=video not in files))
+    return sorted(found, key=lambda one: ("publisher" not in one.roles, one.pid, one.node))
+
+
+def node_processes(domain: Domain) -> dict[int, str]:
+    """Processes that take part in a domain and can be seen here: number and name."""
+    found = {}
+    for node in filter(str.isdecimal, _names(domain.nodes)):
+        pid = int(node) >> 64 & 0xFFFFFFFF
+        started = start_time(pid)
+        if started is not None and started <= (int(node) & 0xFFFFFFFF) + 1:
+            found[pid] = _program(domain, node, pid, int(node) & 0xFFFFFFFF)[0]
+    return found
+
+
+def _tag(domain: Domain, pattern: int, service: str) -> str:
+    digest = hashlib.sha1(f"{pattern}{service}".encode(), usedforsecurity=False).hexdigest()
+    return f"{domain.prefix}{digest}.service_tag"
+
+
+@dataclass(slots=True)
+class _PortFiles:
+    """What shared memory says about a port."""
+
+    publishes: bool = False
+    subscribes: bool = False
+    reserved: int = 0
+    touched: int = 0
+
+
+def _port_files(domain: Domain) -> dict[str, _PortFiles]:
+    ports: dict[str, _PortFiles] = {}
+    for item in _scan(SHARED_MEMORY, domain.prefix):
+        stem, _, suffix = item.name.rpartition(".")
+        # <prefix><hash>_<publisher>.data, <prefix><hash>_<publisher>_<subscriber>.connection
+        numbers = stem.removeprefix(domain.prefix).split("_")[1:]
+        if suffix == "data" and numbers:
+            port = ports.setdefault(numbers[0], _PortFiles())
+            port.publishes = True
+            try:
+                status = item.stat()
+            except OSError:
+                continue
+            port.reserved += status.st_size
+            port.touched += status.st_blocks * _BLOCK
+        elif suffix == "connection" and len(numbers) == 2:
+            ports.setdefault(numbers[1], _PortFiles()).subscribes = True
+    return ports
+
+
+def _participant(
+    domain: Domain, node: str, files: list[str], ports: dict[str, _PortFiles], *, waits: bool
+) -> Participant:
+    number = int(node)
+    # Seconds, nanoseconds, pid and counter, 32 bits each. Source: iceoryx2-bb/posix/src/unique_system_id.rs.
+    pid = number >> 64 & 0xFFFFFFFF
+    own = [
+        ports[port]
+        for file in files
+        if file.endswith(".port_tag") and (port := file[len(domain.prefix) : -len(".port_tag")]) in ports
+    ]
+    # A port's tag does not say of which service it is: with a second video service on the node nobody can tell. Nor
+    # can anybody where shared memory is no file system (macOS).
+    is_untold = sum(file.endswith(".service_tag") for file in files) > 2 or not SHARED_MEMORY.is_dir()
+    roles: list[Role] = []
+    if any(port.publishes for port in own):
+        roles.append("publisher")
+    if any(port.subscribes for port in own):
+        roles.append("subscriber")
+    if waits:
+        roles.append("waits")
+    is_alive = not is_gone(number, domain.nodes / f"{domain.prefix}{node}.node_monitor")
+    name, command = _program(domain, node, pid, number & 0xFFFFFFFF)
+    return Participant(
+        node,
+        pid,
+        name,
+        command,
+        () if is_untold else tuple(roles) or ("looks on",),
+        None if is_untold else sum(port.reserved for port in own),
+        None if is_untold else sum(port.touched for port in own),
+        is_alive,
+    )
+
+
+def _program(domain: Domain, node: str, pid: int, created: int) -> tuple[str, str | None]:
+    """Name and command line of the process that made a node."""
+    started = start_time(pid)
+    # In another container the number is somebody else's, or nobody's.
+    if started is not None and started <= created + 1:
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+            name = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+        except OSError:
+            words, name = [], ""
+        if name:
+            command = " ".join(" ".join(words).split())
+            long = len(command) > _COMMAND_LENGTH
+            return name, (command[: _COMMAND_LENGTH - 1] + "…" if long else command) or None
+    if pid == os.getpid():
+        return "?", None
+    try:
+        details = read_toml((domain.nodes / node / f"{domain.prefix}node.details").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "?", None
+    return str(details.get("executable", "?")), None
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _scan(folder: Path, prefix: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            yield from (item for item in found if item.name.startswith(prefix))
+    except OSError:
+        return

@@ -1,0 +1,188 @@
+"""Sh4lt paths with a live writer: of ossia score, of `sh4ltsink`, of every program that speaks the Shmdata protocol.
+
+They are found without touching them: a socket that somebody listens on, in the kernel's table, and a SysV segment at
+the keys that belong to its path, made by the very process that listens. Only then a reader asks what the stream is, and
+takes leave as the protocol wants it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from .names import SH4LT
+from .stream import Stream
+
+_SOCKETS: Final = Path("/proc/net/unix")
+_LISTENS: Final = 1 << 16
+"""__SO_ACCEPTCON among a socket's flags. Source: proc_net_unix of Linux, net/unix/af_unix.c."""
+
+
+class Sh4ltPath(NamedTuple):
+    """A socket with a live writer.
+
+    Attributes:
+        path: Where it is.
+        pid: Process that made its segment.
+        size: Bytes of the segment.
+        readers: Processes that have the segment attached, the writer not counted.
+    """
+
+    path: Path
+    pid: int
+    size: int
+    readers: int
+
+
+def sh4lt_paths() -> list[Sh4ltPath]:
+    """Every path with a live writer of this user, by name; reads the kernel's tables alone."""
+    if sys.platform != "linux":
+        return []
+    # Here, because these bring numpy, and most who ask for names have no such socket.
+    from ..sh4lt.dialect import keys_of
+    from ..sh4lt.sysv import segment_status
+
+    found = []
+    for path, inode in _listening():
+        try:
+            if not stat.S_ISSOCK(path.stat().st_mode):
+                continue
+            status = segment_status(keys_of(path).segment)
+        except OSError:
+            continue
+        # Keys have 24 bits: one of another path can be the same.
+        if _has_socket(status.creator, inode):
+            found.append(Sh4ltPath(path, status.creator, status.size, max(0, status.attached - 1)))
+    return sorted(found)
+
+
+def writers_without_memory() -> list[Path]:
+    """Named paths on which somebody listens whose memory is not here: it is in another IPC namespace."""
+    if sys.platform != "linux":
+        return []
+    from ..sh4lt.dialect import keys_of, runtime_folder
+    from ..sh4lt.sysv import segment_status
+
+    found = []
+    for path, _ in _listening():
+        if not path.is_relative_to(runtime_folder()):
+            continue
+        try:
+            keys = keys_of(path)
+        except OSError:
+            continue
+        try:
+            segment_status(keys.segment)
+        except FileNotFoundError:
+            found.append(path)
+        except OSError:
+            continue
+    return sorted(found)
+
+
+class Sh4ltLook:
+    """A look at every path with a live writer, at the same time and in the background.
+
+    Only writers in the folder of named streams are asked what they carry: a reader holds a writer up for a moment, and
+    a path of somebody's own choice is somebody's own business.
+
+    Args:
+        seconds: How long an answer may take; 0 asks no writer.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._streams: dict[Sh4ltPath, Stream] = {}
+        self._paths = sh4lt_paths()
+        self._threads = [
+            threading.Thread(target=self._look, args=(path, seconds), name=f"look at {path.path}")
+            for path in self._paths
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _look(self, found: Sh4ltPath, seconds: float) -> None:
+        from ..sh4lt.dialect import runtime_folder
+
+        is_named = found.path.is_relative_to(runtime_folder())
+        self._streams[found] = sh4lt_stream(found, seconds if is_named else 0)
+
+    def result(self) -> list[Stream]:
+        """What was seen, by path; waits for it."""
+        for thread in self._threads:
+            thread.join()
+        return [self._streams[path] for path in self._paths if path in self._streams]
+
+
+def sh4lt_stream(found: Sh4ltPath, seconds: float) -> Stream:
+    """A look at one path.
+
+    Args:
+        found: From `sh4lt_paths()`.
+        seconds: How long its writer may take to answer; it is read from once, and waits for one reader more. 0 does
+            not ask it.
+    """
+    name = f"{SH4LT}{found.path}"
+    caps = _type_text(found.path, seconds) if seconds > 0 else None
+    if caps is None:
+        problem = "its writer did not answer" if seconds > 0 else f"not asked: iox2-video info {name}"
+        return Stream(name, "sh4lt", publishers=1, subscribers=found.readers, problem=problem)
+    from .._errors import FormatError
+    from ..video.caps import parse_caps
+    from .glance import stated_framerate
+
+    fields = {}
+    with contextlib.suppress(FormatError):
+        fields = parse_caps(caps).fields
+    form, width, height = (fields.get(key) for key in ("format", "width", "height"))
+    return Stream(
+        name,
+        "sh4lt",
+        format=form if isinstance(form, str) else None,
+        width=width if isinstance(width, int) else None,
+        height=height if isinstance(height, int) else None,
+        framerate=stated_framerate(caps),
+        publishers=1,
+        subscribers=found.readers,
+        caps=caps,
+        problem=None if isinstance(form, str) else f"it carries no raw video: {caps[:80]}",
+    )
+
+
+def _type_text(path: Path, seconds: float) -> str | None:
+    """What the writer says it writes; None if it does not answer."""
+    from ..sh4lt.follower import Follower
+
+    with contextlib.suppress(OSError), Follower(path) as follower:
+        # A frame, because a reader that comes and goes between two of them confuses some writers.
+        with follower.borrow(seconds):
+            pass
+        return follower.datatype
+    return None
+
+
+def _listening() -> Iterator[tuple[Path, str]]:
+    """Paths and inodes of the sockets that somebody listens on."""
+    try:
+        lines = _SOCKETS.read_text(errors="surrogateescape").splitlines()[1:]
+    except OSError:
+        return
+    for line in lines:
+        # Num RefCount Protocol Flags Type St Inode Path
+        fields = line.split(maxsplit=7)
+        if len(fields) == 8 and int(fields[3], 16) & _LISTENS and fields[7].startswith("/"):
+            yield Path(fields[7]), fields[6]
+
+
+def _has_socket(pid: int, inode: str) -> bool:
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as links:
+        for link in links:
+            with contextlib.suppress(OSError):
+                if os.readlink(link.path) == f"socket:[{inode}]":
+                    return True
+    return False

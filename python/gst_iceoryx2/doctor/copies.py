@@ -1,0 +1,75 @@
+"""Processes that have loaded iceoryx2 more than once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from .._domain import Domain
+from .._plugin import plugin_library
+from ..discovery.participants import node_processes
+from .finding import Finding
+
+NAME: Final = "copies"
+
+_IS_COPY: Final = re.compile(r"/(?:_iceoryx2[^/]*\.so|lib(?:gst)?iceoryx2[^/]*\.(?:so|dylib)[^/]*)$")
+
+
+def check(domain: Domain, fix: bool) -> Iterator[Finding]:
+    """Look which libraries the participants of the domain have mapped."""
+    processes = node_processes(domain)
+    seen = found = 0
+    for pid, name in sorted(processes.items()):
+        copies = _copies(pid)
+        if copies is None:
+            continue
+        seen += 1
+        if len(copies) < 2:
+            continue
+        found += 1
+        listed = ", ".join(sorted(copies))
+        if copies == _own(copies):
+            yield Finding(
+                NAME,
+                "note",
+                f"process {pid} ({name}) uses the Python SDK and the GStreamer plugin, each with its own iceoryx2 "
+                f"({listed}); both know of this. What else uses iceoryx2 there must not list nodes or clean up: it "
+                "would take the locks of the others",
+            )
+        else:
+            yield Finding(
+                NAME,
+                "problem",
+                f"process {pid} ({name}) has several copies of iceoryx2: {listed}. Where one of them cleans up or "
+                "lists nodes, the others count as dead from then on, and their frames may vanish",
+                "use one build of the plugin and one Python environment in a process, and leave other iceoryx2 "
+                "programs to processes of their own",
+            )
+    if not processes:
+        yield Finding(NAME, "ok", "no process that can be seen here takes part in this domain")
+    elif not found:
+        unseen = len(processes) - seen
+        rest = f"; {unseen} more cannot be looked at: another user's, or another container's" if unseen else ""
+        yield Finding(NAME, "ok", f"of {seen} processes that take part none has two copies of iceoryx2{rest}")
+
+
+def _copies(pid: int) -> set[str] | None:
+    """Files of iceoryx2 that a process has mapped; None if it cannot be looked at."""
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    paths = {fields[5] for line in lines if len(fields := line.split(maxsplit=5)) == 6}
+    return {path for path in paths if _IS_COPY.search(path)}
+
+
+def _own(copies: set[str]) -> set[str]:
+    """Those that are this package's: one plugin, one Python binding."""
+    try:
+        plugin = str(plugin_library().resolve())
+    except RuntimeError:
+        plugin = ""
+    bindings = [path for path in copies if "/_iceoryx2" in path]
+    return {path for path in copies if str(Path(path).resolve()) == plugin or [path] == bindings}

@@ -1,0 +1,46 @@
+"""Limits of the operating system on open files."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from .._domain import Domain
+from ..discovery.participants import node_processes
+from .finding import Finding
+
+NAME: Final = "file-limits"
+
+# Descriptors of a subscriber with one publisher, on Linux with iceoryx2 0.10.0; counted in /proc/self/fd.
+_PER_SUBSCRIBER: Final = 20
+# As many streams as a process should be able to receive.
+_STREAMS: Final = 25
+_NEARLY: Final = 0.8
+_LIMIT: Final = re.compile(r"^Max open files\s+(\d+)", re.MULTILINE)
+_REMEDY: Final = (
+    "ulimit -n 65536 before it starts; in a systemd unit LimitNOFILE=65536; docker run --ulimit nofile=65536"
+)
+
+
+def check(domain: Domain, fix: bool) -> Iterator[Finding]:
+    """Compare the limit here, and those of the participants, with what streams need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    text = f"a process started here may open {soft} files (at most {hard}), a subscriber needs some {_PER_SUBSCRIBER}"
+    if soft != resource.RLIM_INFINITY and soft < _STREAMS * _PER_SUBSCRIBER:
+        yield Finding(NAME, "problem", f"{text}: enough for {soft // _PER_SUBSCRIBER} streams at best", _REMEDY)
+    else:
+        yield Finding(NAME, "ok", text)
+    for pid, name in sorted(node_processes(domain).items()):
+        try:
+            limit = _LIMIT.search(Path(f"/proc/{pid}/limits").read_text())
+            used = len(os.listdir(f"/proc/{pid}/fd"))
+        except OSError:
+            continue
+        if limit is not None and used > _NEARLY * int(limit[1]):
+            yield Finding(
+                NAME, "problem", f"process {pid} ({name}) has {used} files open, of {limit[1]} that it may", _REMEDY
+            )

@@ -1,0 +1,144 @@
+"""The GStreamer plugin: there, loadable, found, and the only one with its element names."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from .._domain import Domain
+from .._plugin import MIN_GSTREAMER, gstreamer_version, library_folders, plugin_library, plugin_version
+from .finding import Finding
+
+NAME: Final = "plugin"
+NAMES_NAME: Final = "element-names"
+
+_ELEMENTS: Final = (b"iceoryx2sink", b"iceoryx2src", b"sh4ltsink", b"sh4ltsrc")
+_MISSING: Final = re.compile(r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file")
+_PACKAGES: Final = {
+    "libgstreamer-1.0.so.0": "libgstreamer1.0-0",
+    "libgstbase-1.0.so.0": "libgstreamer1.0-0",
+    "libgstvideo-1.0.so.0": "libgstreamer-plugins-base1.0-0",
+    "libgstallocators-1.0.so.0": "libgstreamer-plugins-base1.0-0",
+    "libgstaudio-1.0.so.0": "libgstreamer-plugins-base1.0-0",
+    "libgobject-2.0.so.0": "libglib2.0-0",
+    "libglib-2.0.so.0": "libglib2.0-0",
+}
+
+
+def check(domain: Domain, fix: bool) -> Iterator[Finding]:
+    """Look for the plugin, what it needs, GStreamer, and whether pipelines find it."""
+    gstreamer = gstreamer_version()
+    if gstreamer is None:
+        yield Finding(
+            NAME,
+            "note",
+            "there is no GStreamer on this machine; the Python SDK and these commands need none",
+            "for the elements: apt install libgstreamer1.0-0 gstreamer1.0-plugins-base",
+        )
+    elif tuple(map(int, gstreamer.split(".")[:2])) < MIN_GSTREAMER:
+        wanted = ".".join(map(str, MIN_GSTREAMER))
+        yield Finding(
+            NAME, "problem", f"GStreamer is {gstreamer}, the elements need {wanted} or newer", "a newer distribution"
+        )
+    try:
+        library = plugin_library()
+    except RuntimeError as exc:
+        what, _, how = str(exc).partition(". What it needs: ")
+        yield Finding(
+            NAME, "note", f"{what}. The Python SDK works without it", f"what it needs: {how}" if how else None
+        )
+        return
+    if gstreamer is None:
+        return
+    try:
+        stated = plugin_version()
+    except RuntimeError as exc:
+        missing = _MISSING.search(str(exc))
+        package = _PACKAGES.get(missing[1]) if missing else None
+        yield Finding(
+            NAME,
+            "problem",
+            f"{library} does not load: {exc}",
+            f"apt install {package}" if package else "build it again on this machine: pip install --force-reinstall .",
+        )
+        return
+    own = version("gst-plugin-iceoryx2")
+    if stated != own:
+        yield Finding(
+            NAME,
+            "problem",
+            f"the plugin is version {stated}, the package {own}: one of them is left from another installation",
+            "pip install --force-reinstall --no-deps .",
+        )
+        return
+    text = f"version {stated} in {library.parent}, loads into GStreamer {gstreamer}"
+    if any(_is_same(folder, library.parent) for folder in library_folders()):
+        yield Finding(NAME, "ok", f"{text}; pipelines find it")
+    else:
+        yield Finding(
+            NAME,
+            "note",
+            f"{text}; pipelines and gst-launch-1.0 find it through setup_gstreamer() or GST_PLUGIN_PATH only, which is "
+            f"{os.environ.get('GST_PLUGIN_PATH', '')!r} now",
+            "export GST_PLUGIN_PATH=$(iox2-video plugin-path)",
+        )
+    if importlib.util.find_spec("gi") is None:
+        yield Finding(
+            NAME,
+            "note",
+            f"{sys.executable} has no PyGObject: setup_gstreamer() will not work in it",
+            "apt install python3-gi gir1.2-gstreamer-1.0, and a virtual environment made with --system-site-packages",
+        )
+
+
+def check_names(domain: Domain, fix: bool) -> Iterator[Finding]:
+    """Look through the folders where GStreamer looks for other plugins with our elements' names."""
+    try:
+        own: Path | None = plugin_library()
+    except RuntimeError:
+        own = None
+    others = []
+    count = 0
+    for folder in library_folders():
+        # GStreamer itself goes deeper; nobody has plugins there.
+        for file in sorted(
+            found for end in ("so", "dylib") for found in (*folder.glob(f"*.{end}"), *folder.glob(f"*/*.{end}"))
+        ):
+            if own is not None and _is_same(file, own):
+                continue
+            count += 1
+            names = _names_in(file)
+            if names:
+                others.append((file, names))
+    for file, names in others:
+        yield Finding(
+            NAMES_NAME,
+            "problem",
+            f"{file} has {', '.join(names)}, too: of two plugins with one element name GStreamer takes the one that it "
+            "loaded last",
+            "remove it, or take its folder out of GST_PLUGIN_PATH; gst-inspect-1.0 ELEMENT says which one is taken "
+            "(Filename)",
+        )
+    if not others:
+        yield Finding(NAMES_NAME, "ok", f"none of {count} other plugins has elements of these names")
+
+
+def _names_in(file: Path) -> list[str]:
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return []
+    return [name.decode() for name in _ELEMENTS if name in content]
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False

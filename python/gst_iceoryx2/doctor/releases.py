@@ -1,0 +1,51 @@
+"""Whether everybody speaks the same release of iceoryx2."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from .._domain import Domain, list_services
+from .._explain import RELEASE
+from ..discovery.names import short_name
+from .finding import Finding
+
+NAME: Final = "versions"
+
+
+def check(domain: Domain, fix: bool) -> Iterator[Finding]:
+    """Compare the release that this package needs with the one installed and those that made the services."""
+    try:
+        installed = version("iceoryx2")
+    except PackageNotFoundError:
+        yield Finding(
+            NAME, "problem", "the Python package iceoryx2 is not installed", f"pip install iceoryx2=={RELEASE}"
+        )
+        return
+    if installed != RELEASE:
+        yield Finding(
+            NAME,
+            "problem",
+            f"the installed Python package iceoryx2 is release {installed}, this package works with {RELEASE} only",
+            f"pip install iceoryx2=={RELEASE}",
+        )
+    others: dict[str, set[str]] = defaultdict(set)
+    count = 0
+    for record in list_services(domain):
+        count += 1
+        if record.version != RELEASE:
+            others[record.version].add(short_name(record.name))
+    for release, names in sorted(others.items()):
+        yield Finding(
+            NAME,
+            "problem",
+            f"made by iceoryx2 {release}, while this is {RELEASE}: {', '.join(sorted(names)[:8])}. Only participants "
+            "of one release meet",
+            f"stop or update the programs that use it; if they have ended, only a program of release {release} can "
+            f"clean up, or: stop everything, then remove {domain.root} and {domain.prefix}* in /dev/shm",
+        )
+    if installed == RELEASE and not others:
+        made = f"and has made all services of this domain ({count})" if count else "and this domain has no services now"
+        yield Finding(NAME, "ok", f"iceoryx2 {RELEASE} is installed, {made}")

@@ -1,0 +1,71 @@
+"""Whether shared memory holds what the streams of this machine may need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Final
+
+from .._domain import Domain
+from .._remains import SHARED_MEMORY
+from .finding import Finding
+
+NAME: Final = "shared-memory"
+
+# Source: stat(2).
+_BLOCK: Final = 512
+# 24 frames of 1080p in BGR, what a publisher begins with (docs/operations.md).
+_ONE_STREAM: Final = 24 * 1920 * 1080 * 3
+_LARGER: Final = (
+    "enlarge it: docker run --shm-size=2g …, compose: shm_size: 2g, "
+    "or sudo mount -o remount,size=4g /dev/shm (docs/operations.md)"
+)
+
+
+def check(domain: Domain, fix: bool) -> Iterator[Finding]:
+    """Compare the size of /dev/shm with what is laid out there."""
+    if not SHARED_MEMORY.is_dir():
+        yield Finding(NAME, "ok", f"this system has no {SHARED_MEMORY}: shared memory is no file system here")
+        return
+    status = os.statvfs(SHARED_MEMORY)
+    size, free = status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize
+    promised, _ = _laid_out("")
+    ours, touched = _laid_out(domain.prefix)
+    text = (
+        f"{SHARED_MEMORY} has {_words(size)}, {_words(free)} free; streams of this domain take {_words(touched)} and "
+        f"may take {_words(ours)} more, everything there {_words(promised)} more"
+    )
+    if not os.access(SHARED_MEMORY, os.R_OK | os.W_OK | os.X_OK):
+        yield Finding(
+            NAME,
+            "problem",
+            f"{SHARED_MEMORY} cannot be written by this user",
+            f"sudo chmod 1777 {SHARED_MEMORY}, or mount it writable",
+        )
+    elif promised > free:
+        yield Finding(NAME, "problem", f"{text}: a publisher that uses what it laid out is ended with SIGBUS", _LARGER)
+    elif free - promised < _ONE_STREAM:
+        yield Finding(
+            NAME, "problem", f"{text}: not enough for one more stream of 1080p in BGR ({_words(_ONE_STREAM)})", _LARGER
+        )
+    else:
+        yield Finding(NAME, "ok", text)
+
+
+def _laid_out(prefix: str) -> tuple[int, int]:
+    """Bytes that files there may take yet, and bytes that they take; other users' included."""
+    more = taken = 0
+    with os.scandir(SHARED_MEMORY) as files:
+        for file in files:
+            if file.name.startswith(prefix):
+                try:
+                    status = file.stat(follow_symlinks=False)
+                except OSError:
+                    continue
+                taken += status.st_blocks * _BLOCK
+                more += max(0, status.st_size - status.st_blocks * _BLOCK)
+    return more, taken
+
+
+def _words(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

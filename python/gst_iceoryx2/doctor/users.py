@@ -1,0 +1,85 @@
+"""Whose the domain is."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from .._domain import Domain
+from .finding import Finding
+
+NAME: Final = "users"
+
+_REMEDY: Final = (
+    "run all participants as one user, or give this one a domain of its own: "
+    "export IOX2_VIDEO_DOMAIN=$XDG_RUNTIME_DIR/iox2 for all programs that shall meet (docs/operations.md)"
+)
+
+
+def check(domain: Domain, fix: bool) -> Iterator[Finding]:
+    """Look who owns the folders and services of the domain."""
+    root = Path(domain.root)
+    if not os.path.exists(root):
+        parent = next(folder for folder in root.parents if os.path.exists(folder))
+        if os.access(parent, os.W_OK | os.X_OK):
+            yield Finding(NAME, "ok", f"{root} does not exist yet; the first participant makes it")
+        else:
+            yield Finding(NAME, "problem", f"{root} does not exist, and this user cannot make it in {parent}", _REMEDY)
+        return
+    me = os.geteuid()
+    owner = root.stat().st_uid
+    needed = os.R_OK | os.W_OK | os.X_OK
+    folders = [folder for folder in (root, domain.services, domain.nodes) if os.path.exists(folder)]
+    closed = [folder for folder in folders if not os.access(folder, needed)]
+    if closed:
+        yield Finding(
+            NAME,
+            "problem",
+            f"{closed[0]} belongs to {_user(closed[0].stat().st_uid)}, and this process runs as {_user(me)}: it cannot "
+            "take part",
+            _REMEDY,
+        )
+        return
+    others = sorted({uid for uid in _owners(domain) if uid != owner})
+    if others:
+        names = ", ".join(map(_user, others))
+        yield Finding(
+            NAME,
+            "problem",
+            f"services in {root} belong to {_user(owner)}, and to {names}: users other than root cannot open each "
+            "other's",
+            _REMEDY,
+        )
+    elif me not in (owner, 0):
+        yield Finding(NAME, "note", f"{root} belongs to {_user(owner)}, and is open to {_user(me)}", _REMEDY)
+    elif me != owner:
+        yield Finding(
+            NAME,
+            "note",
+            f"{root} belongs to {_user(owner)}; this process is root and joins in, but {_user(owner)} cannot open what "
+            "root publishes",
+            f"sudo -u {_user(owner)} iox2-video …",
+        )
+    else:
+        yield Finding(NAME, "ok", f"{root} and its services belong to {_user(me)}")
+
+
+def _owners(domain: Domain) -> Iterator[int]:
+    for folder, suffix in ((domain.services, ".service"), (domain.nodes, ".node_monitor")):
+        if folder.is_dir():
+            for path in folder.iterdir():
+                if path.name.endswith(suffix):
+                    try:
+                        yield path.stat().st_uid
+                    except FileNotFoundError:
+                        continue
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"the user with id {uid}"

@@ -1,0 +1,53 @@
+"""Every error that this package raises on purpose, to be caught by class; each is also the built-in that fits."""
+
+from __future__ import annotations
+
+from ._errors import (
+    BorrowLimitError,
+    ClosedError,
+    DomainError,
+    ForkedError,
+    FormatError,
+    FrameReleasedError,
+    FrameTimeoutError,
+    InvalidServiceNameError,
+    Iox2VideoError,
+    LoanLimitError,
+    MissingExtraError,
+    OutOfSharedMemoryError,
+    QosError,
+    ServiceBrokenError,
+    ServiceError,
+    ServiceMismatchError,
+    ServiceNotFoundError,
+    ServicePermissionError,
+    TooManyPortsError,
+    TransportError,
+    UnsupportedViewError,
+    VersionMismatchError,
+)
+
+__all__ = [
+    "BorrowLimitError",
+    "ClosedError",
+    "DomainError",
+    "ForkedError",
+    "FormatError",
+    "FrameReleasedError",
+    "FrameTimeoutError",
+    "InvalidServiceNameError",
+    "Iox2VideoError",
+    "LoanLimitError",
+    "MissingExtraError",
+    "OutOfSharedMemoryError",
+    "QosError",
+    "ServiceBrokenError",
+    "ServiceError",
+    "ServiceMismatchError",
+    "ServiceNotFoundError",
+    "ServicePermissionError",
+    "TooManyPortsError",
+    "TransportError",
+    "UnsupportedViewError",
+    "VersionMismatchError",
+]

@@ -1,0 +1,45 @@
+"""Frames out of nothing, files and cameras: a test pattern, a video, a picture or a camera as a service.
+
+    from gst_iceoryx2.feed import Feeder, TestPattern
+
+    print(Feeder("cam0", TestPattern(1280, 720), duration=10).run())
+
+`VideoFile`, `Image` and `Camera` need PyAV (`pip install 'gst-plugin-iceoryx2[record]'`), which is imported when one of
+them is asked for; the test pattern needs numpy only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import FeedError, SettingError, SourceError
+from .feeder import Fed, Feeder
+from .pattern import TestPattern, read_number
+from .source import Picture, Shape, Source
+
+if TYPE_CHECKING:
+    from .decoder import Camera, Image, VideoFile
+
+__all__ = [
+    "Camera",
+    "Fed",
+    "FeedError",
+    "Feeder",
+    "Image",
+    "Picture",
+    "SettingError",
+    "Shape",
+    "Source",
+    "SourceError",
+    "TestPattern",
+    "VideoFile",
+    "read_number",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Camera", "Image", "VideoFile"):
+        from . import decoder
+
+        return getattr(decoder, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,265 @@
+"""Pictures out of files and cameras, by PyAV."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+from .._av import PIXEL_FORMATS, av
+from ..video.timing import monotonic_ns
+from .errors import SettingError, SourceError
+from .scaler import Scaler, gstreamer_format
+from .source import Picture, Shape
+
+_NS: Final = 1_000_000_000
+_USUAL_RATE: Final = Fraction(30)
+_IMAGE_RATE: Final = Fraction(30)
+# A time stamp of a camera that is farther away than this is not one of CLOCK_MONOTONIC.
+_PLAUSIBLE: Final = 10 * _NS
+# Packets in a row that cannot be decoded before a source counts as broken.
+_DAMAGED_MAX: Final = 100
+
+
+class _Decoded:
+    """What files, images and cameras have in common: the first picture tells what all will be."""
+
+    is_live = False
+
+    def __init__(self, container: Any, what: str, format: str | None, size: tuple[int, int] | None) -> None:
+        self._container = container
+        self._what = what
+        try:
+            if not container.streams.video:
+                others = ", ".join(stream.type for stream in container.streams) or "nothing"
+                raise SourceError(f"{what} has no video, only {others}")
+            self._stream = container.streams.video[0]
+            self._stream.thread_type = "AUTO"
+            # Kept: what a decoder held back comes all at once at the end of a short file, more than the first.
+            self._pictures = self._decoded()
+            self._first = next(self._pictures, None)
+            if self._first is None:
+                raise SourceError(f"{what} has no video picture that can be decoded")
+            first = self._first
+            name = gstreamer_format(first.format.name) if format is None else format
+            if name not in PIXEL_FORMATS:
+                raise SettingError(f"cannot make {name} of {what}: there are {', '.join(PIXEL_FORMATS)}")
+            width, height = (first.width, first.height) if size is None else size
+            self._scaler = Scaler(name, width, height, first)
+        except BaseException:
+            container.close()
+            raise
+
+    def _decoded(self) -> Iterator[Any]:
+        """Pictures to the end of the file; what is damaged is left out."""
+        damaged = 0
+        try:
+            for packet in self._container.demux(self._stream):
+                try:
+                    pictures = packet.decode()
+                except av.InvalidDataError as exc:
+                    damaged += 1
+                    if damaged > _DAMAGED_MAX:
+                        raise SourceError(f"{self._what} is damaged: {damaged} packets on end are unreadable") from exc
+                    continue
+                if pictures:
+                    damaged = 0
+                yield from pictures
+        except av.FFmpegError as exc:
+            raise self._explained(exc) from exc
+
+    def _explained(self, exc: Any) -> SourceError:
+        return SourceError(f"cannot read on from {self._what}: {exc.strerror or exc}")
+
+    def _shape(self, framerate: Fraction | None) -> Shape:
+        scaler = self._scaler
+        return Shape(scaler.width, scaler.height, scaler.format, framerate, scaler.caps)
+
+    def close(self) -> None:
+        """Close the file or device."""
+        self._first, self._pictures = None, iter(())
+        self._container.close()
+
+
+class VideoFile(_Decoded):
+    """The first video track of a file.
+
+    Args:
+        path: The file.
+        format: GStreamer's name of the format to publish; None = as decoded, without a conversion where possible.
+        size: Width and height to scale to; None = as it is.
+        fps: Frames a second to play it at; None = at its own times.
+        loop: Whether to begin anew at its end.
+
+    Raises:
+        SourceError: It is not there, cannot be read, or has no video.
+        SettingError: The format cannot be made.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        size: tuple[int, int] | None = None,
+        fps: Fraction | None = None,
+        loop: bool = False,
+    ) -> None:
+        super().__init__(_open_file(path), str(path), format, size)
+        self._fps = fps
+        self._loop = loop
+
+    @property
+    def shape(self) -> Shape:
+        """What its frames are."""
+        return self._shape(self._fps or self._stream.average_rate or self._stream.guessed_rate)
+
+    def pictures(self) -> Iterator[Picture]:
+        """Its pictures; without end if it loops."""
+        rate = self._fps or self._stream.average_rate or _USUAL_RATE
+        usual = int(_NS / rate)
+        begin, fresh = 0, True
+        while True:
+            start: int | None = None
+            end = begin
+            for number, picture in enumerate(self._from_the_beginning(fresh)):
+                if self._fps is not None or picture.pts is None:
+                    pts = begin + int(number * _NS / rate)
+                else:
+                    moment = int(picture.pts * picture.time_base * _NS)
+                    start = moment if start is None else start
+                    pts = max(begin + moment - start, end - usual + 1 if number else begin)
+                end = pts + usual
+                yield Picture(pts, self._scaler.filler(picture), duration=usual)
+                del picture
+            if not self._loop:
+                return
+            begin, fresh = end, False
+
+    def _from_the_beginning(self, fresh: bool) -> Iterator[Any]:
+        if fresh:
+            first, self._first = self._first, None
+            yield first
+            yield from self._pictures
+        else:
+            try:
+                self._container.seek(0)
+            except av.FFmpegError as exc:
+                raise SourceError(f"{self._what} cannot be played again: {exc.strerror or exc}") from exc
+            yield from self._decoded()
+
+
+class Image(_Decoded):
+    """One picture, over and over.
+
+    Args:
+        path: The file: PNG, JPEG, WebP or whatever else FFmpeg reads.
+        format: GStreamer's name of the format to publish; None = as decoded.
+        size: Width and height to scale to; None = as it is.
+        fps: Frames a second.
+
+    Raises:
+        SourceError: It is not there or no picture.
+        SettingError: The format cannot be made.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        size: tuple[int, int] | None = None,
+        fps: Fraction | None = None,
+    ) -> None:
+        super().__init__(_open_file(path), str(path), format, size)
+        self._fps = fps or _IMAGE_RATE
+
+    @property
+    def shape(self) -> Shape:
+        """What its frames are."""
+        return self._shape(self._fps)
+
+    def pictures(self) -> Iterator[Picture]:
+        """The picture without end."""
+        fill = self._scaler.filler(self._first)
+        for number in count():
+            yield Picture(int(number * _NS / self._fps), fill, duration=int(_NS / self._fps))
+
+
+class Camera(_Decoded):
+    """A camera that Video4Linux2 knows.
+
+    Args:
+        device: "/dev/video0", or "0".
+        format: GStreamer's name of the format to publish; None = as the camera gives it.
+        size: Width and height to ask the camera for; None = as it is set.
+        fps: Frames a second to ask the camera for; None = as it is set.
+
+    Raises:
+        SourceError: There is no such camera, or it cannot be used.
+        SettingError: The format cannot be made.
+    """
+
+    is_live = True
+
+    def __init__(
+        self,
+        device: str,
+        *,
+        format: str | None = None,
+        size: tuple[int, int] | None = None,
+        fps: Fraction | None = None,
+    ) -> None:
+        path = f"/dev/video{device}" if device.isdigit() else device
+        options = {} if size is None else {"video_size": f"{size[0]}x{size[1]}"}
+        options |= {} if fps is None else {"framerate": str(fps)}
+        try:
+            container = av.open(path, format="v4l2", options=options)
+        except (av.FFmpegError, ValueError) as exc:
+            raise _no_camera(path, exc) from exc
+        super().__init__(container, f"the camera {path}", format, size)
+
+    @property
+    def shape(self) -> Shape:
+        """What its frames are."""
+        return self._shape(self._stream.average_rate)
+
+    def pictures(self) -> Iterator[Picture]:
+        """Pictures until the camera vanishes, which is an error."""
+        # It has waited since it was opened.
+        self._first = None
+        began: int | None = None
+        for picture in self._pictures:
+            now = monotonic_ns()
+            moment = now if picture.pts is None else int(picture.pts * picture.time_base * _NS)
+            captured = moment if 0 <= now - moment < _PLAUSIBLE else now
+            began = captured if began is None else began
+            yield Picture(captured - began, self._scaler.filler(picture), captured_at=captured)
+            del picture
+        raise SourceError(f"{self._what} gives no more pictures: was it unplugged?")
+
+    def _explained(self, exc: Any) -> SourceError:
+        return SourceError(f"{self._what} has vanished or failed: {exc.strerror or exc}")
+
+
+def _open_file(path: str | os.PathLike[str]) -> Any:
+    if Path(path).is_dir():
+        raise SourceError(f"cannot open {path}: it is a folder")
+    try:
+        # With the protocol named, nothing in a file's name can be taken for one.
+        return av.open(f"file:{os.fspath(path)}")
+    except av.InvalidDataError as exc:
+        raise SourceError(f"{path} is no video or picture that FFmpeg can read") from exc
+    except av.FFmpegError as exc:
+        raise SourceError(f"cannot open {path}: {exc.strerror or exc}") from exc
+
+
+def _no_camera(path: str, exc: Any) -> SourceError:
+    there = sorted(glob.glob("/dev/video*"))
+    hint = f"there is {', '.join(there)}" if there else "there is no /dev/video* on this machine"
+    reason = getattr(exc, "strerror", None) or str(exc)
+    return SourceError(f"cannot use the camera {path}: {reason}; {hint}")

@@ -1,0 +1,119 @@
+"""Decoded pictures into loaned frames: converted and scaled where that is asked for, then copied once.
+
+PyAV lets neither decoders nor the scaler write into memory that is given to them, hence the copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .._av import PIXEL_FORMATS, VideoReformatter
+from ..video.formats import get_format
+from ..video.loan import LoanedFrame
+
+_LIMITED: Final = 1  # AVCOL_RANGE_MPEG
+_FULL: Final = 2  # AVCOL_RANGE_JPEG
+# AVColorSpace (libavutil/pixfmt.h) to GstVideoColorMatrix and to the SWS_CS_ constants of libswscale.
+_MATRICES: Final = {1: 3, 4: 2, 5: 4, 6: 4, 7: 5, 9: 6}
+_SWS: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
+_NAMED: Final = {(_LIMITED, 3): "bt709", (_LIMITED, 4): "bt601", (_LIMITED, 6): "bt2020"}
+_BT709: Final = 1
+_BT601: Final = 5
+_SD_HEIGHT: Final = 576
+_BY_PIXEL_FORMAT: Final = {theirs: ours for ours, theirs in PIXEL_FORMATS.items()}
+
+
+class Scaler:
+    """Makes pictures what a frame shall hold.
+
+    Args:
+        format: GStreamer's name of the format, one of `PIXEL_FORMATS`.
+        width: Pixels.
+        height: Rows.
+        first: A decoded picture; the others are alike.
+
+    Attributes:
+        format: As given.
+        width: As given.
+        height: As given.
+        caps: Colorimetry as caps; None where the picture does not tell, or the format has none.
+    """
+
+    def __init__(self, format: str, width: int, height: int, first: Any) -> None:
+        self.format = format
+        self.width = width
+        self.height = height
+        self._pixel_format = PIXEL_FORMATS[format]
+        self._reformatter = VideoReformatter()
+        known = get_format(format)
+        self._is_rgb = known.is_rgb
+        self._rows = [(known.rows(at, height), known.row_bytes(at, width)) for at in range(known.n_planes)]
+        self.caps = None if known.is_rgb or known.is_gray else _caps_of(first)
+
+    def filler(self, picture: Any) -> Callable[[LoanedFrame], None]:
+        """What writes a picture into a frame of this shape."""
+
+        def fill(frame: LoanedFrame) -> None:
+            for plane, target, (rows, size) in zip(self._fitted(picture).planes, frame.planes, self._rows, strict=True):
+                source: npt.NDArray[np.uint8] = np.ndarray(
+                    (rows, size), np.uint8, memoryview(plane), 0, (plane.line_size, 1)
+                )
+                np.copyto(target.reshape(rows, -1).view(np.uint8), source)
+
+        return fill
+
+    def _fitted(self, picture: Any) -> Any:
+        name = picture.format.name.replace("yuvj", "yuv")
+        if (name, picture.width, picture.height) == (self._pixel_format, self.width, self.height):
+            return picture
+        usual = _BT709 if picture.height > _SD_HEIGHT else _BT601
+        is_rgb = picture.format.is_rgb
+        space = usual if is_rgb else _SWS.get(int(picture.colorspace), usual)
+        source_range = _FULL if is_rgb or _is_full(picture) else _LIMITED
+        target_range = _FULL if self._is_rgb else _LIMITED if is_rgb else source_range
+        return self._reformatter.reformat(
+            picture,
+            self.width,
+            self.height,
+            self._pixel_format,
+            src_colorspace=space,
+            dst_colorspace=usual if is_rgb else space,
+            src_color_range=source_range,
+            dst_color_range=target_range,
+        )
+
+
+def gstreamer_format(pixel_format: str) -> str:
+    """The format to publish such pictures in: the same if there is one, otherwise one that holds as much of them."""
+    name = pixel_format.replace("yuvj", "yuv")
+    known = _BY_PIXEL_FORMAT.get(name)
+    if known is not None:
+        return known
+    if name.startswith(("rgba", "bgra", "gbrap", "pal8", "ya")):
+        return "RGBA"
+    if name.startswith(("rgb", "bgr", "gbr", "0", "mono", "bayer")):
+        return "RGB"
+    deep = "10" in name or "12" in name or "16" in name
+    return "I422_10LE" if deep else "I420"
+
+
+def _is_full(picture: Any) -> bool:
+    return bool(int(picture.color_range) == _FULL or picture.format.name.startswith("yuvj"))
+
+
+def _caps_of(picture: Any) -> str | None:
+    matrix = _MATRICES.get(int(picture.colorspace))
+    if picture.format.is_rgb:
+        return None
+    full = _is_full(picture)
+    if matrix is None and not full:
+        return None
+    if matrix is None:
+        # JPEG says nothing and means this.
+        matrix = 4
+    named = None if full else _NAMED.get((_LIMITED, matrix))
+    return f"video/x-raw, colorimetry=(string){named or f'{1 if full else 2}:{matrix}:0:0'}"

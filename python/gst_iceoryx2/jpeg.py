@@ -1,0 +1,264 @@
+"""Frames as JPEG pictures, straight from shared memory, and JPEG pictures as arrays. The one module with simplejpeg.
+
+JPEG has its own idea of colour: full-range YCbCr by the matrix of BT.601. R, G and B of whatever order, and full-range
+gray, go into the encoder where they lie. Y'CbCr keeps its planes and its chroma resolution: a table (BT.601) or a small
+matrix (BT.709, BT.2020 …) makes them what JPEG means, which is less work than R, G and B on the way. The rest is
+converted to RGB first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg  # type: ignore[import-untyped]
+
+from ._errors import FormatError
+from .video.caps import parse_caps
+from .video.colour import Colorimetry, colorimetry_of
+from .video.formats import VideoFormat, get_format
+from .video.frame import VideoFrame
+from .video.samples import Component, components, widened
+
+Chroma: TypeAlias = Literal["444", "422", "420"]
+Plane: TypeAlias = npt.NDArray[np.uint8]
+Planes: TypeAlias = tuple[Plane, Plane, Plane]
+
+MAX_SIDE: Final = 65500
+"""Pixels of the longest side that the encoder takes."""
+
+_RGB_ORDERS: Final = {
+    name: name.upper() for name in ("RGB", "BGR", "RGBx", "BGRx", "xRGB", "xBGR", "RGBA", "BGRA", "ARGB", "ABGR")
+}
+# Pixels that share a chroma sample, across and down, as JPEG knows them.
+_SUBSAMPLINGS: Final = ((1, 1), (2, 1), (2, 2), (1, 2), (4, 1))
+# Source: ITU-T T.871 section 7.
+_JPEG_COLOUR: Final = Colorimetry(False, 0.299, 0.114)
+_POINT: Final = 6
+_HALF: Final = 1 << _POINT >> 1
+_BLOCK_PIXELS: Final = 1 << 16
+_ROWS_PER_STEP: Final = 4
+
+
+def encode(frame: VideoFrame, quality: int = 80, chroma: Chroma = "420") -> bytes:
+    """Encode a frame; reads it where it lies and holds nothing of it afterwards. Runs without the GIL.
+
+    Args:
+        frame: A received frame with a picture.
+        quality: 1 to 100.
+        chroma: Colour resolution for formats of R, G and B. Y'CbCr keeps its own.
+
+    Returns:
+        A JPEG (JFIF) picture.
+
+    Raises:
+        FrameReleasedError: The frame was released.
+        UnsupportedViewError: The format is made of tiles or has a palette.
+        FormatError: A side is longer than JPEG allows, or the frame is the end of a stream.
+    """
+    if frame.is_eos():
+        raise FormatError("the end of a stream has no picture")
+    if max(frame.width, frame.height) > MAX_SIDE:
+        raise FormatError(f"{frame.width}x{frame.height} is too large for JPEG, which ends at {MAX_SIDE} pixels a side")
+    form = get_format(frame.format)
+    order = _RGB_ORDERS.get(form.name)
+    if order is not None:
+        return _packed(frame.numpy_view(), quality, order, chroma)
+    if form.is_rgb or form.kind == "tiled":
+        return _packed(frame.to_rgb(), quality, "RGB", chroma)
+    rule = colorimetry_of(_colorimetry(frame), form.is_gray, frame.height)
+    views = widened(frame.planes, form)
+    if form.is_gray:
+        luma = components(views, form, frame.width)["Y"]
+        return _packed(_eight_bits(luma, rule.limited)[..., None], quality, "GRAY", "Gray")
+    planes = _jpeg_planes(views, form, frame.width, frame.height, rule)
+    if planes is None:
+        return _packed(frame.to_rgb(), quality, "RGB", chroma)
+    data: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality)
+    return data
+
+
+def encode_rgb(picture: Plane, quality: int = 80, chroma: Chroma = "420") -> bytes:
+    """Encode an array (H, W, 3) of R, G, B, its rows padded or not.
+
+    Returns:
+        A JPEG (JFIF) picture.
+    """
+    return _packed(picture, quality, "RGB", chroma)
+
+
+def decode(data: bytes, order: Literal["RGB", "BGR"] = "RGB", max_pixels: int = 1 << 27) -> Plane:
+    """Decode a JPEG picture that anybody may have made.
+
+    Args:
+        data: The picture.
+        order: Which channel comes first.
+        max_pixels: Refuse larger ones before there is memory for them.
+
+    Returns:
+        A new array (H, W, 3).
+
+    Raises:
+        FormatError: It is no JPEG picture, damaged, or too large.
+    """
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+        if int(height) * int(width) > max_pixels:
+            raise FormatError(f"a JPEG picture of {width}x{height} is larger than {max_pixels} pixels")
+        picture: Plane = simplejpeg.decode_jpeg(data, order)
+    except FormatError:
+        raise
+    except (ValueError, RuntimeError) as exc:
+        raise FormatError(f"no JPEG picture, or a damaged one, of {len(data)} bytes: {exc}") from exc
+    return picture
+
+
+def _packed(picture: npt.NDArray[Any], quality: int, order: str, chroma: str) -> bytes:
+    data: bytes = simplejpeg.encode_jpeg(picture, quality, order, chroma)
+    return data
+
+
+def _colorimetry(frame: VideoFrame) -> str | None:
+    if not frame.caps:
+        return None
+    text = parse_caps(frame.caps).fields.get("colorimetry")
+    return text if isinstance(text, str) else None
+
+
+# --- Y'CbCr of any kind to that of JPEG ---
+
+
+def _jpeg_planes(views: Any, form: VideoFormat, width: int, height: int, rule: Colorimetry) -> Planes | None:
+    """Y, Cb and Cr for the encoder, new or borrowed like `views`; None where JPEG has no such chroma resolution."""
+    parts = components(views, form, width)
+    luma, u, v = parts["Y"], parts["U"], parts["V"]
+    factors = (u.w_factor, u.h_factor)
+    is_integer = all(part.samples.dtype.kind == "u" for part in (luma, u, v))
+    if factors not in _SUBSAMPLINGS or (v.w_factor, v.h_factor) != factors or not is_integer:
+        return None
+    if (rule.kr, rule.kb) == (_JPEG_COLOUR.kr, _JPEG_COLOUR.kb):
+        blue, red = (_eight_bits(part, rule.limited, chroma=True) for part in (u, v))
+        return _eight_bits(luma, rule.limited), blue, red
+    return _turned(luma, u, v, width, height, rule)
+
+
+def _eight_bits(part: Component, limited: bool, *, chroma: bool = False) -> Plane:
+    """Samples as 8 bits of the full range; where they are that already, as they lie if their rows allow."""
+    samples = part.samples
+    if part.bits == 8 and part.shift == 0 and not limited and samples.dtype == np.uint8:
+        return samples if samples.strides[1] == 1 else np.ascontiguousarray(samples)
+    if samples.dtype.kind == "f":
+        unit = np.nan_to_num(samples.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0).clip(0.0, 1.0)
+        return (unit * 255.0 + 0.5).astype(np.uint8)
+    if not chroma and _is_plain(part):
+        plane = np.empty(samples.shape, np.uint8)
+        for rows in _blocks(*samples.shape):
+            total = _in_64ths(part, rows, limited)
+            total += _HALF
+            total >>= _POINT
+            plane[rows] = total.clip(0, 255, out=total)
+        return plane
+    # "clip": what lies above the bits of a sample is not to be trusted, and needs no second look.
+    return _table(part.bits, part.shift, limited, chroma).take(samples, mode="clip")
+
+
+def _blocks(height: int, width: int) -> Iterator[slice]:
+    """Rows in portions that stay in the processor's cache from step to step, whole groups of chroma rows each."""
+    step = max(_BLOCK_PIXELS // width // _ROWS_PER_STEP, 1) * _ROWS_PER_STEP
+    return (slice(top, min(top + step, height)) for top in range(0, height, step))
+
+
+def _is_plain(part: Component) -> bool:
+    return part.bits == 8 and part.shift == 0 and part.samples.dtype == np.uint8
+
+
+def _in_64ths(part: Component, rows: slice, limited: bool) -> npt.NDArray[np.int16]:
+    """Brightness of some rows in 64ths of a step of 8 bits of the full range."""
+    samples = part.samples[rows]
+    if not _is_plain(part):
+        return _scaled(part.bits, part.shift, limited, False, 1.0).take(samples, mode="clip")
+    if not limited:
+        return samples.astype(np.int16) << _POINT
+    # 149/128 is 255/219 up to a tenth of a step at white. A table would take three times as long.
+    product = np.multiply(samples, 149, dtype=np.uint16)
+    product >>= 1
+    total = product.view(np.int16)
+    total -= 16 * 149 // 2
+    return total
+
+
+@lru_cache(maxsize=64)
+def _unit(bits: int, shift: int, limited: bool, chroma: bool) -> npt.NDArray[np.float64]:
+    """What each value of a sample means, on the scale of 8 bits of the full range; chroma around 0."""
+    unit = 2.0 ** (bits - 8)
+    values = (np.arange(1 << (bits + shift)) >> shift) / unit
+    if chroma:
+        return (values - 128) * (255 / 224 if limited else 1)
+    return (values - 16) * (255 / 219) if limited else values * (255 * unit / ((1 << bits) - 1))
+
+
+@lru_cache(maxsize=64)
+def _table(bits: int, shift: int, limited: bool, chroma: bool) -> Plane:
+    values = _unit(bits, shift, limited, chroma) + (128 if chroma else 0)
+    return (values + 0.5).clip(0, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _scaled(bits: int, shift: int, limited: bool, chroma: bool, factor: float) -> npt.NDArray[np.int16]:
+    """A factor times what each value of a sample means, in 64ths."""
+    values = _unit(bits, shift, limited, chroma) * factor * (1 << _POINT)
+    return np.rint(values).clip(-32768 // 4, 32767 // 2).astype(np.int16)
+
+
+@lru_cache(maxsize=16)
+def _turn(rule: Colorimetry) -> npt.NDArray[np.float64]:
+    """The matrix (3, 3) from Y, Cb, Cr of this rule to those of JPEG, all of the full range around 0."""
+    return _from_rgb(_JPEG_COLOUR) @ np.linalg.inv(_from_rgb(rule))
+
+
+def _from_rgb(rule: Colorimetry) -> npt.NDArray[np.float64]:
+    luma = np.array([rule.kr, 1 - rule.kr - rule.kb, rule.kb])
+    blue = (np.array([0, 0, 1]) - luma) / (2 * (1 - rule.kb))
+    red = (np.array([1, 0, 0]) - luma) / (2 * (1 - rule.kr))
+    return np.stack([luma, blue, red])
+
+
+def _turned(luma: Component, u: Component, v: Component, width: int, height: int, rule: Colorimetry) -> Planes:
+    turn = _turn(rule)
+    y = np.empty((height, width), np.uint8)
+    chromas = np.empty(u.samples.shape, np.uint8), np.empty(u.samples.shape, np.uint8)
+    down, across = u.h_factor, u.w_factor
+    for bright_rows in _blocks(height, width):
+        rows = slice(bright_rows.start // down, -(-bright_rows.stop // down))
+        for target, (_, of_u, of_v) in zip(chromas, turn[1:], strict=True):
+            total = _mixed(u, v, rows, rule.limited, float(of_u), float(of_v))
+            total += (128 << _POINT) + _HALF
+            total >>= _POINT
+            target[rows] = total.clip(0, 255, out=total)
+        change = _mixed(u, v, rows, rule.limited, float(turn[0, 1]), float(turn[0, 2]))
+        change += _HALF
+        change = change.repeat(across, 1)[:, :width]
+        total = _in_64ths(luma, bright_rows, rule.limited)
+        for row in range(down):
+            part = total[row::down]
+            part += change[: len(part)]
+        total >>= _POINT
+        y[bright_rows] = total.clip(0, 255, out=total)
+    return y, *chromas
+
+
+def _mixed(u: Component, v: Component, rows: slice, limited: bool, of_u: float, of_v: float) -> npt.NDArray[np.int16]:
+    """So much of U and so much of V, both around 0, in 64ths of a step of 8 bits of the full range."""
+    if not (_is_plain(u) and _is_plain(v)):
+        total = _scaled(u.bits, u.shift, limited, True, of_u).take(u.samples[rows], mode="clip")
+        total += _scaled(v.bits, v.shift, limited, True, of_v).take(v.samples[rows], mode="clip")
+        return total
+    # In 128ths, of which 128 steps times the largest factors are just within 16 bits.
+    swing = 128 * (255 / 224 if limited else 1)
+    total = np.subtract(u.samples[rows], 128, dtype=np.int16) * np.int16(round(of_u * swing))
+    total += np.subtract(v.samples[rows], 128, dtype=np.int16) * np.int16(round(of_v * swing))
+    total >>= 1
+    return total

@@ -1,0 +1,35 @@
+"""Live pictures of streams in a web browser, and in files.
+
+    from gst_iceoryx2.preview import Preview, save_snapshot
+
+    with Preview(["cam0", "cam1"]) as preview:
+        print(preview.url)
+        preview.wait()
+
+    save_snapshot("cam0", "cam0.png")
+
+The page's address has a secret part, and is of this machine only unless `host` says otherwise.
+"""
+
+from __future__ import annotations
+
+from .channel import State, Status
+from .door import token_from
+from .png import encode_png
+from .server import DEFAULT_MAX_FPS, DEFAULT_QUALITY, Preview, is_reachable_from_elsewhere
+from .snapshot import SNAPSHOT_QUALITY, Snapshot, check_path, save_snapshot
+
+__all__ = [
+    "DEFAULT_MAX_FPS",
+    "DEFAULT_QUALITY",
+    "SNAPSHOT_QUALITY",
+    "Preview",
+    "Snapshot",
+    "State",
+    "Status",
+    "check_path",
+    "encode_png",
+    "is_reachable_from_elsewhere",
+    "save_snapshot",
+    "token_from",
+]

@@ -1,0 +1,65 @@
+"""What a preview knows of its streams, in Prometheus' text form.
+
+Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from .channel import Status
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class _Metric(NamedTuple):
+    name: str
+    kind: str
+    help: str
+    value: Callable[[Status], float | None]
+
+
+_METRICS: Final = (
+    _Metric("live", "gauge", "Whether a frame came within two seconds.", lambda of: of.state == "live"),
+    _Metric("frames_received_total", "counter", "Frames that came.", lambda of: of.received),
+    _Metric("frames_dropped_total", "counter", "Frames sent that did not come.", lambda of: of.dropped),
+    _Metric("frames_invalid_total", "counter", "Frames that broke the wire contract.", lambda of: of.invalid),
+    _Metric("frames_per_second", "gauge", "Frames that came a second, over two.", lambda of: of.fps),
+    _Metric("frame_age_seconds", "gauge", "From capture to arrival, newest frame.", lambda of: of.age),
+    _Metric("silence_seconds", "gauge", "Time since the newest frame.", lambda of: of.silence),
+    _Metric("frame_width_pixels", "gauge", "Width of the newest frame.", lambda of: of.width),
+    _Metric("frame_height_pixels", "gauge", "Height of the newest frame.", lambda of: of.height),
+    _Metric("pictures_encoded_total", "counter", "JPEG pictures made.", lambda of: of.encoded),
+    _Metric("encode_seconds_total", "counter", "Processor time spent on these.", lambda of: of.encode_seconds),
+    _Metric("viewers_waiting", "gauge", "Viewers that would take a picture now.", lambda of: of.wanting),
+)
+
+
+def exposition(statuses: Sequence[Status], viewers: int) -> str:
+    """The text that a scrape gets; what is unknown is left out.
+
+    Args:
+        statuses: One for each stream.
+        viewers: Pages that are connected.
+    """
+    lines = [
+        "# HELP iox2_video_viewers Pages that are connected.",
+        "# TYPE iox2_video_viewers gauge",
+        f"iox2_video_viewers {viewers}",
+    ]
+    for metric in _METRICS:
+        name = f"iox2_video_{metric.name}"
+        samples = [
+            f"{name}{{service={_quoted(status.name)}}} {value + 0:.15g}"
+            for status in statuses
+            if (value := metric.value(status)) is not None
+        ]
+        if samples:
+            lines += [f"# HELP {name} {metric.help}", f"# TYPE {name} {metric.kind}", *samples]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

@@ -1,0 +1,109 @@
+"""One picture of a stream into a file."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from .. import jpeg
+from .._errors import FrameTimeoutError
+from ..discovery.names import require
+from ..video import VideoFrame, VideoFrameSubscriber
+from .channel import service_of
+from .png import encode_png
+
+SUFFIXES: Final = (".jpg", ".jpeg", ".png")
+SNAPSHOT_QUALITY: Final = 92
+
+
+class Snapshot(NamedTuple):
+    """What was saved.
+
+    Attributes:
+        path: Where.
+        width: Pixels.
+        height: Rows.
+        size: Bytes of the file.
+    """
+
+    path: Path
+    width: int
+    height: int
+    size: int
+
+
+def save_snapshot(
+    name: str, path: str | os.PathLike[str], *, timeout: float = 5.0, quality: int = SNAPSHOT_QUALITY
+) -> Snapshot:
+    """Save the newest frame of a stream, or the first one that comes. A file that exists is replaced.
+
+    Args:
+        name: Name of the service, short or in full.
+        path: Ends in .jpg or .jpeg, or in .png: without loss, GRAY16 in 16 bits, other formats as 8-bit RGB or gray.
+        timeout: Seconds to wait for a frame.
+        quality: Of JPEG, 1 to 100.
+
+    Raises:
+        ValueError: The path has another ending, or the name is of another transport.
+        ServiceNotFoundError: There is no such service; waited for the whole time.
+        FrameTimeoutError: It is there, and nothing came in time.
+        OSError: The file cannot be written.
+    """
+    target = Path(path)
+    check_path(target)
+    service = service_of(name)
+    with VideoFrameSubscriber(service) as subscriber:
+        frame = _first_picture(subscriber, timeout)
+        if frame is not None:
+            with frame:
+                width, height = frame.width, frame.height
+                data = _as_png(frame) if target.suffix.lower() == ".png" else jpeg.encode(frame, quality, "444")
+    if frame is None:
+        require(name)
+        raise FrameTimeoutError(
+            f"no frame of {service!r} came within {timeout:g} s: its publisher pauses, or has ended"
+        )
+    _write(target, data)
+    return Snapshot(target, width, height, len(data))
+
+
+def check_path(path: Path) -> None:
+    """Refuse a file name whose ending stands for no picture that can be written.
+
+    Raises:
+        ValueError: It does not end in one of `SUFFIXES`.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{str(path)!r}: a snapshot is a .jpg or .png file")
+
+
+def _first_picture(subscriber: VideoFrameSubscriber, timeout: float) -> VideoFrame | None:
+    deadline = time.monotonic() + timeout
+    while (remaining := deadline - time.monotonic()) > 0:
+        frame = subscriber.latest(remaining)
+        if frame is not None and not frame.is_eos():
+            return frame
+    return None
+
+
+def _as_png(frame: VideoFrame) -> bytes:
+    if frame.format.startswith("GRAY16_"):
+        return encode_png(frame.numpy_view())
+    picture = frame.to_rgb()
+    return encode_png(picture[..., 0] if frame.format.startswith("GRAY") else picture)
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write in one go: whoever looks at the path sees the old picture or the new one."""
+    target = target.resolve()
+    part = target.with_name(f".{target.stem[:100]}.{secrets.token_hex(4)}")
+    try:
+        with open(part, "xb") as file:
+            file.write(data)
+        os.replace(part, target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,154 @@
+"""The server's end of a WebSocket, as far as one page of ours needs it (RFC 6455, version 13).
+
+Pictures go out as binary messages, status as text; short texts come in. Nothing else is understood: a fragmented or
+long message closes the connection. Frames from a server are not masked, so a picture's bytes are the same for all.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import socket
+import struct
+from collections.abc import Mapping
+from typing import Final
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+_TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+# What a page has to say fits; so does every control frame (RFC 6455 section 5.5).
+_MAX_INCOMING: Final = 1024
+
+GOING_AWAY: Final = 1001
+PROTOCOL_ERROR: Final = 1002
+POLICY: Final = 1008
+TOO_BIG: Final = 1009
+
+
+class WebSocketClosed(Exception):
+    """The other end has closed, or broke the protocol; nothing more can be sent."""
+
+
+def accept_key(headers: Mapping[str, str]) -> str | None:
+    """The value of Sec-WebSocket-Accept for a request that asks for a WebSocket; None if it does not."""
+    key = headers.get("Sec-WebSocket-Key", "").strip()
+    upgrades = [part.strip().lower() for part in headers.get("Connection", "").split(",")]
+    if "upgrade" not in upgrades or headers.get("Upgrade", "").strip().lower() != "websocket" or not key:
+        return None
+    if headers.get("Sec-WebSocket-Version", "").strip() != "13":
+        return None
+    return base64.b64encode(hashlib.sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()).decode()
+
+
+def _head(opcode: int, length: int) -> bytes:
+    if length < 126:
+        return bytes((0x80 | opcode, length))
+    if length < 1 << 16:
+        return struct.pack(">BBH", 0x80 | opcode, 126, length)
+    return struct.pack(">BBQ", 0x80 | opcode, 127, length)
+
+
+def binary_message(*parts: bytes) -> bytes:
+    """A binary message in one frame, ready for any number of connections."""
+    return b"".join((_head(_BINARY, sum(map(len, parts))), *parts))
+
+
+def text_message(text: str) -> bytes:
+    """A text message in one frame."""
+    data = text.encode()
+    return _head(_TEXT, len(data)) + data
+
+
+class WebSocket:
+    """One connection, after its handshake. For one thread.
+
+    Args:
+        connection: The socket, with a timeout: an end that takes nothing for so long is given up.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._received = bytearray()
+        self._closed = False
+
+    def fileno(self) -> int:
+        """For `select`."""
+        return self._socket.fileno()
+
+    def send(self, message: bytes) -> None:
+        """Send what `binary_message` or `text_message` made; waits for room, up to the socket's timeout.
+
+        Raises:
+            WebSocketClosed: The other end has gone, or took nothing for too long.
+        """
+        try:
+            self._socket.sendall(message)
+        except OSError as exc:
+            self._closed = True
+            raise WebSocketClosed(str(exc)) from exc
+
+    def receive(self) -> list[str]:
+        """Texts that have come; waits for bytes if none have, so ask after `select`. Answers pings.
+
+        Raises:
+            WebSocketClosed: The other end has gone, closes, or broke the protocol.
+        """
+        try:
+            data = self._socket.recv(4096)
+        except OSError as exc:
+            raise WebSocketClosed(str(exc)) from exc
+        if not data:
+            raise WebSocketClosed("end of file")
+        self._received += data
+        texts = []
+        while (frame := self._next_frame()) is not None:
+            opcode, payload = frame
+            if opcode == _TEXT:
+                try:
+                    texts.append(payload.decode())
+                except UnicodeDecodeError:
+                    self._fail(PROTOCOL_ERROR)
+            elif opcode == _PING:
+                self.send(_head(_PONG, len(payload)) + payload)
+            elif opcode == _CLOSE:
+                self.close(int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1000)
+                raise WebSocketClosed("closed by the other end")
+            elif opcode != _PONG:
+                self._fail(PROTOCOL_ERROR)
+        return texts
+
+    def close(self, code: int = 1000) -> None:
+        """Say goodbye, as far as that works. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            # Never waits: whoever takes nothing hears nothing.
+            self._socket.settimeout(0)
+            self._socket.send(_head(_CLOSE, 2) + code.to_bytes(2, "big"))
+        except OSError:
+            return
+
+    def _fail(self, code: int) -> None:
+        self.close(code)
+        raise WebSocketClosed(f"protocol error, closed with {code}")
+
+    def _next_frame(self) -> tuple[int, bytes] | None:
+        data = self._received
+        if len(data) < 2:
+            return None
+        first, second = data[0], data[1]
+        length, at = second & 0x7F, 2
+        if length == 126:
+            if len(data) < 4:
+                return None
+            length, at = int.from_bytes(data[2:4], "big"), 4
+        # FIN, no extension; a client masks whatever it sends (section 5.1).
+        if first & 0xF0 != 0x80 or not second & 0x80:
+            self._fail(PROTOCOL_ERROR)
+        if length > _MAX_INCOMING or (first & 0x8 and length > 125):
+            self._fail(TOO_BIG)
+        if len(data) < at + 4 + length:
+            return None
+        mask, masked = data[at : at + 4], data[at + 4 : at + 4 + length]
+        del data[: at + 4 + length]
+        return first & 0x0F, bytes(byte ^ mask[index & 3] for index, byte in enumerate(masked))

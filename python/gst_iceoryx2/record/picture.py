@@ -1,0 +1,142 @@
+"""A received frame as FFmpeg wants it: the shared memory itself where that is possible, otherwise one copy."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .._av import av
+from .._errors import FormatError, UnsupportedViewError
+from ..video.formats import VideoFormat, get_format
+from ..video.frame import VideoFrame
+from ..video.samples import Component, components, widened
+
+# What `from_numpy_buffer` takes as it lies. An unused byte may stand where it has opacity.
+_BORROWED: Final = {
+    "RGB": "rgb24",
+    "BGR": "bgr24",
+    "RGBA": "rgba",
+    "BGRA": "bgra",
+    "ARGB": "argb",
+    "ABGR": "abgr",
+    "RGBx": "rgba",
+    "BGRx": "bgra",
+    "xRGB": "argb",
+    "xBGR": "abgr",
+    "GRAY8": "gray",
+    "GRAY16_LE": "gray16le",
+    "RGBA64_LE": "rgba64le",
+}
+_SUBSAMPLING: Final = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (4, 1): "411", (4, 4): "410", (1, 2): "440"}
+# FFmpeg's readers work in steps of a register and may read so far beyond the last row.
+_READ_AHEAD: Final = 64
+
+
+def picture_of(frame: VideoFrame, *, apart: bool = False) -> av.VideoFrame:
+    """The frame's pixels as FFmpeg's frame, without times.
+
+    Args:
+        frame: A frame; may be released afterwards: what is borrowed keeps the pixels in place.
+        apart: Whether to take interleaved chroma (NV12) apart, which some encoders want.
+
+    Returns:
+        Borrowed from shared memory where the layout is one that PyAV takes; otherwise planes of its own, the samples
+        unchanged; where FFmpeg has no such planes, 8-bit RGB ("rgb24").
+
+    Raises:
+        UnsupportedViewError: The format is made of tiles or has a palette.
+    """
+    format = get_format(frame.format)
+    borrowed = _borrowed(frame, format, apart)
+    if borrowed is not None:
+        return borrowed
+    return _copied(frame, format) or av.VideoFrame.from_ndarray(frame.to_rgb(), format="rgb24")
+
+
+def _borrowed(frame: VideoFrame, format: VideoFormat, apart: bool) -> av.VideoFrame | None:
+    # The aux blob lies behind the pixels; without one the mapping may end there.
+    if len(frame.aux) < _READ_AHEAD:
+        return None
+    name = _BORROWED.get(format.name)
+    if name is not None:
+        return _from_buffer(frame.numpy_view(), name)
+    if format.name not in ("NV12", "I420") or (apart and format.name == "NV12"):
+        return None
+    header = frame.header
+    width, height, stride, start = frame.width, frame.height, header.stride[0], header.plane_offsets[0]
+    # PyAV works the height out of the array's rows, in steps of four.
+    if width % 2 or height % 4 or stride % 2:
+        return None
+    if format.name == "NV12":
+        wanted: tuple[tuple[int, ...], tuple[int, ...]] = (stride, stride), (start, start + stride * height)
+    else:
+        half = stride // 2
+        chroma = start + stride * height
+        wanted = (stride, half, half), (start, chroma, chroma + half * height // 2)
+    planes = len(wanted[0])
+    if (tuple(header.stride[:planes]), tuple(header.plane_offsets[:planes])) != wanted:
+        return None
+    whole: npt.NDArray[np.uint8] = np.ndarray((height * 3 // 2, width), np.uint8, frame.pixels, start, (stride, 1))
+    return _from_buffer(whole, "nv12" if format.name == "NV12" else "yuv420p")
+
+
+def _from_buffer(array: npt.NDArray[Any], name: str) -> av.VideoFrame | None:
+    try:
+        return av.VideoFrame.from_numpy_buffer(array, format=name)
+    except ValueError:
+        return None
+
+
+def _copied(frame: VideoFrame, format: VideoFormat) -> av.VideoFrame | None:
+    """The samples in planes of their own; None where FFmpeg has no such planes."""
+    if not format.planes:
+        raise UnsupportedViewError(
+            f"{format.name} is made of tiles or a palette: have its publisher send another format (videoconvert)"
+        )
+    try:
+        parts = components(widened(frame.planes, format), format, frame.width)
+    except FormatError:
+        return None
+    name = planar_name(format, parts)
+    if name is None:
+        return None
+    picture = av.VideoFrame(frame.width, frame.height, name)
+    letters = "GBRA" if format.is_rgb else "YUVA"
+    for plane, letter in zip(picture.planes, [each for each in letters if each in parts], strict=True):
+        part = parts[letter]
+        dtype = np.dtype("u1" if part.bits <= 8 else "<u2")
+        target: npt.NDArray[Any] = np.ndarray(
+            (plane.height, plane.width), dtype, memoryview(plane), 0, (plane.line_size, dtype.itemsize)
+        )
+        samples = part.samples >> part.shift if part.shift else part.samples
+        if part.bits == 8 * dtype.itemsize:
+            np.copyto(target, samples, casting="unsafe")
+        else:
+            # What stands above the bits of a sample confuses encoders.
+            np.bitwise_and(samples, (1 << part.bits) - 1, out=target, casting="unsafe")
+    return picture
+
+
+def planar_name(format: VideoFormat, parts: dict[str, Component]) -> str | None:
+    """FFmpeg's name for these components in planes of their own; None if it has no such format."""
+    bits = {part.bits for letter, part in parts.items() if letter != "x"}
+    if len(bits) != 1 or any(part.samples.dtype.kind != "u" for part in parts.values()):
+        return None
+    depth = bits.pop()
+    if format.is_rgb:
+        kind = "gbrap" if format.has_alpha else "gbrp"
+    elif format.is_gray:
+        kind = "gray"
+    else:
+        sampling = _SUBSAMPLING.get((parts["U"].w_factor, parts["U"].h_factor))
+        if sampling is None:
+            return None
+        kind = f"{'yuva' if format.has_alpha else 'yuv'}{sampling}p"
+    name = kind if depth == 8 else f"{kind}{depth}le"
+    try:
+        av.VideoFormat(name)
+    except ValueError:
+        return None
+    return name

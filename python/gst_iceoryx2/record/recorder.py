@@ -1,0 +1,273 @@
+"""A recording: several streams, one file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from .._av import av
+from .._errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
+from .._stop import Stop
+from ..discovery import full_name, names, require, short_name
+from .errors import RecordFileError
+from .target import DEFAULT_PRESET, Target
+from .track import Limits, Track, TrackReport
+
+_LOOK: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How far a recording is, or what became of it.
+
+    Attributes:
+        file: The file.
+        size: Bytes of it.
+        tracks: One entry a stream, in the order of the tracks.
+    """
+
+    file: Path
+    size: int
+    tracks: tuple[TrackReport, ...]
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What went wrong, as sentences; the file can be played all the same."""
+        return tuple(track.complaint for track in self.tracks if track.complaint)
+
+
+class Recorder:
+    """Records streams into one file, a track each.
+
+    Args:
+        streams: Services, in short or in full.
+        file: The file; its ending names the container: .mkv, .mp4 or .mov.
+        codec: "x264", "prores", or "ffv1" for the very pixels.
+        preset: How much work x264 does.
+        overwrite: Whether a file that exists may be replaced.
+        duration: Seconds after which to end; None = none.
+        frames: Frames a stream after which to end; None = none.
+        max_fps: Frames a second at most; others are left out unseen.
+        timeout: Seconds to wait for the first frame of each stream, and without one later, until its publisher counts
+            as gone.
+
+    Raises:
+        TargetError: Unknown codec or container, or they do not go together.
+        RecordFileError: The file exists, or cannot be written.
+        ServiceError: A service is there and cannot be opened.
+        MissingExtraError: PyAV is not installed; that comes from importing this package.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[str],
+        file: str | os.PathLike[str],
+        *,
+        codec: str = "x264",
+        preset: str = DEFAULT_PRESET,
+        overwrite: bool = False,
+        duration: float | None = None,
+        frames: int | None = None,
+        max_fps: float | None = None,
+        timeout: float = 5.0,
+    ) -> None:
+        self._target = Target.of(file, codec, preset)
+        self._timeout = timeout
+        self._stop = Stop()
+        self._lock = threading.Lock()
+        self._failure: BaseException | None = None
+        self._container: Any = None
+        self._tracks: list[Track] = []
+        self._missing: dict[str, ServiceNotFoundError] = {}
+        self._is_ours = _occupy(self._target.path, overwrite)
+        try:
+            limits = Limits(duration, frames, max_fps, timeout)
+            for name in streams:
+                # Before anybody, this program included, waits for it: then it says what may have been meant.
+                try:
+                    require(short_name(name))
+                except ServiceNotFoundError as exc:
+                    self._missing[full_name(name)] = exc.with_traceback(None)
+                self._tracks.append(Track(full_name(name), limits, is_shared=len(streams) > 1))
+        except BaseException:
+            self._close()
+            raise
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Full names of the services that were not there when this recorder was made; they may still come."""
+        return tuple(self._missing)
+
+    def stop(self) -> None:
+        """End the recording; `run` returns soon. May be called from any thread and from a signal handler."""
+        self._stop.set()
+
+    def run(self, progress: Callable[[Recording], None] | None = None) -> Recording:
+        """Record until all streams have ended, a limit is reached, or `stop` is called.
+
+        Ctrl-C ends it, too: the file is completed, then KeyboardInterrupt goes on.
+
+        Args:
+            progress: Called ten times a second, from this thread, with how far it is.
+
+        Returns:
+            What became of it; look at its `complaints`.
+
+        Raises:
+            FrameTimeoutError: A stream sent nothing in time; no file was made.
+            ServiceNotFoundError: The same, and there is no such service.
+            RecordFileError: Writing failed, because the disk is full, say. What was written before can be played; a
+                file without anything to play is removed.
+            NotLosslessError: The codec is lossless and has no form for a stream's pixels; no file was made.
+        """
+        try:
+            self._await_streams()
+            if self._stop.is_set():
+                return self.report()
+            self._begin()
+            self._encode(progress)
+        finally:
+            self._close()
+        if isinstance(self._failure, RecordFileError):
+            kept = "What was written so far stays and can be played"
+            raise RecordFileError(f"{self._failure}. {kept if self._plays() else 'Nothing was written that plays'}")
+        if self._failure is not None:
+            raise self._failure
+        return self.report()
+
+    def _await_streams(self) -> None:
+        deadline = time.monotonic() + self._timeout
+        waiting = list(self._tracks)
+        while waiting and not self._stop.is_set():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                self._nothing_came(waiting)
+            # One after the other; a stream that came early begins anew below.
+            if waiting[0].await_first(min(_LOOK, remaining)):
+                waiting.pop(0)
+        if len(self._tracks) > 1:
+            for track in self._tracks:
+                while not self._stop.is_set() and not track.await_first(_LOOK, newest=True):
+                    if time.monotonic() > deadline + self._timeout:
+                        self._nothing_came([track])
+
+    def _nothing_came(self, waiting: Sequence[Track]) -> None:
+        existing = names()
+        for track in waiting:
+            if track.service in self._missing and track.service not in existing:
+                raise self._missing[track.service]
+        which = ", ".join(track.name for track in waiting)
+        raise FrameTimeoutError(
+            f"no frame of {which} within {self._timeout:g} s: is its publisher running and not paused?"
+        )
+
+    def _begin(self) -> None:
+        target = self._target
+        try:
+            container = self._container = av.open(f"file:{target.path}", "w", options=target.container_options)
+            for track in self._tracks:
+                track.prepare(container, target)
+                container.streams.video[-1].metadata["title"] = track.name
+            container.start_encoding()
+        except av.FFmpegError as exc:
+            raise self._explained(exc) from exc
+
+    def _encode(self, progress: Callable[[Recording], None] | None) -> None:
+        moments = [track.first_moment for track in self._tracks if track.first_moment is not None]
+        # An interrupted join() takes a running thread for ended before Python 3.13, so that is asked of events.
+        ends = [threading.Event() for _ in self._tracks]
+        threads = [
+            threading.Thread(target=self._run_track, args=(track, min(moments), end))
+            for track, end in zip(self._tracks, ends, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for end in ends:
+                while not end.wait(_LOOK):
+                    if progress is not None:
+                        progress(self.report())
+        finally:
+            self._stop.set()
+            for end, thread in zip(ends, threads, strict=True):
+                end.wait()
+                thread.join()
+
+    def _run_track(self, track: Track, began: int, end: threading.Event) -> None:
+        try:
+            track.run(began, self._write, self._stop)
+        except BaseException as exc:
+            with self._lock:
+                if self._failure is None:
+                    self._failure = self._explained(exc) if isinstance(exc, av.FFmpegError) else exc
+                    # What this function's callees still refer to are frames in shared memory.
+                    if isinstance(self._failure, Iox2VideoError):
+                        self._failure.with_traceback(None)
+            self._stop.set()
+        finally:
+            end.set()
+
+    def _write(self, packets: Any) -> None:
+        with self._lock:
+            for packet in packets:
+                self._container.mux_one(packet)
+
+    def _close(self) -> None:
+        for track in self._tracks:
+            track.close()
+        container, self._container = self._container, None
+        if container is not None:
+            try:
+                container.close()
+            except av.FFmpegError as exc:
+                if self._failure is None:
+                    self._failure = self._explained(exc)
+        # A file without a picture is no recording.
+        has_frames = any(track.report().frames for track in self._tracks)
+        if self._is_ours and not (has_frames and (self._failure is None or self._plays())):
+            with contextlib.suppress(OSError):
+                self._target.path.unlink()
+
+    def _explained(self, exc: Any) -> Iox2VideoError:
+        return RecordFileError(f"cannot write {self._target.path}: {exc.strerror or exc}")
+
+    def _plays(self) -> bool:
+        """Whether there is a picture in the file, after writing has failed."""
+        try:
+            with av.open(f"file:{self._target.path}") as container:
+                return any(packet.size for packet in container.demux())
+        except av.FFmpegError:
+            return False
+
+    def report(self) -> Recording:
+        """How far it is; afterwards, what became of it."""
+        path = self._target.path
+        try:
+            size = path.stat().st_size
+        except OSError:
+            size = 0
+        return Recording(path, size, tuple(track.report() for track in self._tracks))
+
+
+def record(streams: str | Sequence[str], file: str | os.PathLike[str], **settings: Any) -> Recording:
+    """Record streams into a file until they end; arguments and errors as those of `Recorder` and its `run`."""
+    return Recorder([streams] if isinstance(streams, str) else streams, file, **settings).run()
+
+
+def _occupy(path: Path, overwrite: bool) -> bool:
+    """Make sure that the file can be written; return whether it was made now."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+    existed = path.exists()
+    try:
+        os.close(os.open(path, flags if overwrite else flags | os.O_EXCL, 0o666))
+    except FileExistsError as exc:
+        raise RecordFileError(f"{path} exists already: choose another name, or allow --overwrite") from exc
+    except OSError as exc:
+        raise RecordFileError(f"cannot write {path}: {exc.strerror}") from exc
+    return not existed

@@ -1,0 +1,321 @@
+"""The reading side of a path."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import stat
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Final
+
+import numpy as np
+
+from . import dialect
+from .dialect import READERS, WRITER, Keys
+from .errors import AddressError, Sh4ltClosedError
+from .frame import Frame
+from .sysv import Operation, Outcome, Segment, Semaphores, Step, find_segment
+from .writer import resolve
+
+# Longest single wait for a semaphore: in between, the end of the writer is noticed and Ctrl-C is heard.
+_SLICE: Final = 0.02
+# The kernel finishes for us if we die before we do: no change, but an undo of -1.
+_PROMISE: Final = Operation(Step(READERS, 1, undone=True), Step(READERS, -1, at_once=True))
+# Both in one, where the writer has left already.
+_PROMISE_AND_LOCK: Final = Operation(
+    Step(READERS, 1, undone=True), Step(READERS, -1, at_once=True), Step(WRITER, 0, at_once=True)
+)
+_LOCK: Final = Operation(Step(WRITER, 0), timeout=_SLICE)
+_FINISH: Final = Operation(Step(READERS, -1, undone=True, at_once=True))
+_LOOK_INTERVAL: Final = 0.03
+_HANDSHAKE: Final = 1.0
+
+
+class _Connection:
+    """A writer that has greeted us."""
+
+    def __init__(self, connection: socket.socket, keys: Keys, segment: Segment, semaphores: Semaphores) -> None:
+        self.socket = connection
+        self.keys = keys
+        self.segment: Segment | None = segment
+        self.memory = segment.memory()
+        self.semaphores = semaphores
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
+
+    def has_message(self, timeout: float | None) -> bool:
+        """Wait until the writer has said something, or has gone."""
+        return bool(self._poll.poll(None if timeout is None else timeout * 1000))
+
+    def finish(self) -> None:
+        """Finish with a frame, and take the promise back."""
+        self.semaphores.operate(_FINISH)
+
+    def take(self, size: int) -> Segment | None:
+        """Wait until the writer has left the segment, and lock it for reading; None if there is nothing to read.
+
+        Raises:
+            ConnectionResetError: The writer has gone.
+        """
+        operate = self.semaphores.operate
+        is_locked = operate(_PROMISE_AND_LOCK) is Outcome.DONE
+        if not is_locked and operate(_PROMISE) is not Outcome.DONE:
+            raise ConnectionResetError
+        done = False
+        try:
+            while not is_locked and (outcome := operate(_LOCK)) is not Outcome.DONE:
+                # A writer that died inside leaves its flag set, and the socket closed.
+                if outcome is Outcome.REMOVED or self.is_over():
+                    raise ConnectionResetError
+            segment = self._attached()
+            done = segment is not None and size <= segment.size
+            return segment if done else None
+        finally:
+            if not done:
+                self.finish()
+
+    def _attached(self) -> Segment | None:
+        """The segment at the key, which changes when frames grow; its id tells."""
+        try:
+            identity = find_segment(self.keys.segment)
+            if self.segment is None or self.segment.identity != identity:
+                self.segment = Segment(identity)
+                self.memory = self.segment.memory()
+        except OSError:
+            return None
+        return self.segment
+
+    def is_over(self) -> bool:
+        """Whether the writer has closed the connection or said good-bye, without taking anything from the socket."""
+        try:
+            message = self.socket.recv(2, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return not message or dialect.is_quit(message)
+
+
+class Follower:
+    """Reads the frames of whatever writer is on a path, in lock-step with it. Starts before it, survives it.
+
+        for frame in Follower("/tmp/score_shm_video"):
+            print(frame.numpy_view().shape)
+
+    Iteration gives copies. `with follower.borrow() as frame:` gives the writer's own memory, and keeps the writer
+    waiting as long as the block lasts; what is still looked at afterwards becomes a private copy at the same address.
+
+    Args:
+        path: Path of the socket; None with a label.
+        label: Names the stream where no path is given (see `dialect.address`).
+        group: Group of the label.
+
+    Raises:
+        AddressError: The path is too long, or a name cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        label: str | None = None,
+        group: str = dialect.DEFAULT_GROUP,
+    ) -> None:
+        self.path = dialect.check_path(resolve(path, label, group))
+        self.datatype: str | None = None
+        """Type text of the writer, or of the last one; None before the first."""
+        self._connection: _Connection | None = None
+        self._closed = False
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a writer is there."""
+        return self._connection is not None
+
+    def read(self, timeout: float | None = None) -> Frame | None:
+        """The next frame; a copy, the writer goes on at once.
+
+        Args:
+            timeout: Seconds to wait for it, also for a writer; for ever with None.
+
+        Returns:
+            The frame, or None if there was none in time.
+
+        Raises:
+            AddressError: Something else than a socket lies at the path.
+            PermissionError: The path is another user's.
+            Sh4ltClosedError: The follower was closed.
+        """
+        with self.borrow(timeout) as frame:
+            return None if frame is None else frame.copy()
+
+    @contextmanager
+    def borrow(self, timeout: float | None = None) -> Iterator[Frame | None]:
+        """The next frame in the writer's own memory: read-only, and the writer waits until the block ends.
+
+        Arrays of it that are kept beyond the block stay valid: they become private copies, at a cost.
+
+        Args:
+            timeout: Seconds to wait for it, also for a writer; for ever with None.
+
+        Yields:
+            The frame, or None if there was none in time.
+
+        Raises:
+            AddressError: Something else than a socket lies at the path.
+            PermissionError: The path is another user's.
+            Sh4ltClosedError: The follower was closed.
+        """
+        taken = self._next(timeout)
+        if taken is None:
+            yield None
+            return
+        connection, segment, size = taken
+        whole = np.frombuffer(connection.memory, np.uint8)
+        frame = Frame(whole[:size], self.datatype or "")
+        # Every array of the frame refers to this one: it tells whether anybody still looks.
+        looked_at = weakref.ref(whole)
+        del whole
+        try:
+            yield frame
+        finally:
+            frame.close()
+            if looked_at() is not None and connection.segment is segment:
+                segment.copy_out(size)
+                connection.segment = None
+                connection.memory = memoryview(b"")
+            connection.finish()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames, copied, until `close()`; a writer that goes is waited for again."""
+        while not self._closed:
+            frame = self.read()
+            if frame is not None:
+                yield frame
+
+    def close(self) -> None:
+        """Leave the writer politely."""
+        self._closed = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._leave(connection)
+
+    def __enter__(self) -> Follower:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "connected" if self._connection else "waiting"
+        return f"<Follower {os.fspath(self.path)!r} {state}>"
+
+    def _next(self, timeout: float | None) -> tuple[_Connection, Segment, int] | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if self._closed:
+                raise Sh4ltClosedError(f"{self.path}: the follower was closed")
+            left = float("inf") if deadline is None else deadline - time.monotonic()
+            if self._connection is None:
+                self._connection = self._connect()
+                if self._connection is None:
+                    if left <= 0:
+                        return None
+                    time.sleep(min(left, _LOOK_INTERVAL))
+                continue
+            wait = None if deadline is None else max(left, 0)
+            if not self._connection.has_message(wait):
+                return None
+            connection = self._connection
+            try:
+                size = self._announcement(connection)
+                segment = None if size is None else connection.take(size)
+            except ConnectionResetError:
+                connection.socket.close()
+                self._connection = None
+                continue
+            if segment is not None and size is not None:
+                return connection, segment, size
+
+    @staticmethod
+    def _announcement(connection: _Connection) -> int | None:
+        """Bytes of the frame that is announced; None for a message that is none."""
+        message = connection.socket.recv(dialect.UPDATE_SIZE)
+        if not message or dialect.is_quit(message):
+            raise ConnectionResetError
+        return dialect.announced_size(message)
+
+    def _connect(self) -> _Connection | None:
+        try:
+            mode = self.path.stat().st_mode
+        except OSError:
+            return None
+        if not stat.S_ISSOCK(mode):
+            raise AddressError(f"{self.path} is a {'folder' if stat.S_ISDIR(mode) else 'file'}, not a socket")
+        connection = None
+        try:
+            # Before the writer is bothered: one that is connected to and left alone again may never recover.
+            self._objects()
+            connection = self._greet()
+            if connection is None:
+                return None
+            # Again, because the writer may be another one by now.
+            return _Connection(connection, *self._objects())
+        except OSError as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, PermissionError):
+                raise dialect.refused(self.path, error) from None
+            return None
+
+    def _objects(self) -> tuple[Keys, Segment, Semaphores]:
+        keys = dialect.keys_of(self.path)
+        return keys, Segment(find_segment(keys.segment)), Semaphores(keys.semaphores)
+
+    def _greet(self) -> socket.socket | None:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(_HANDSHAKE)
+        hello = b""
+        try:
+            connection.connect(os.fspath(self.path))
+            while len(hello) < dialect.CONNECT_SIZE:
+                part = connection.recv(dialect.CONNECT_SIZE - len(hello))
+                if not part:
+                    raise ConnectionResetError
+                hello += part
+            connection.sendall(hello)
+        except PermissionError:
+            connection.close()
+            raise
+        except OSError:
+            connection.close()
+            return None
+        connection.setblocking(False)
+        self.datatype = dialect.type_text_of(hello)
+        return connection
+
+    def _leave(self, connection: _Connection) -> None:
+        """Say good-bye and finish with what is on its way."""
+        deadline = time.monotonic() + _HANDSHAKE
+        try:
+            connection.socket.send(dialect.QUIT, socket.MSG_NOSIGNAL)
+            while time.monotonic() < deadline:
+                if connection.has_message(_SLICE):
+                    size = self._announcement(connection)
+                    if size is not None and connection.take(size) is not None:
+                        connection.finish()
+        except OSError:
+            pass
+        finally:
+            connection.socket.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_connection", None) is not None:
+            self.close()

@@ -1,0 +1,87 @@
+"""Publish and subscribe to video frames in shared memory from plain Python; no GStreamer needed.
+
+    from gst_iceoryx2.video import VideoFrameSubscriber
+
+    for frame in VideoFrameSubscriber("video/cam0/frame/v2"):
+        print(frame.numpy_view().shape, frame.age)
+
+Frames are borrowed: their arrays lie in memory that all subscribers of the service share with its publisher, are
+read-only, and keep it in place for as long as they exist.
+"""
+
+from __future__ import annotations
+
+from .._iceoryx2 import create_listener, create_node, create_notifier
+from ._service import open_video_service
+from .auxblob import ParsedAux, build_aux, parse_aux
+from .config import FrameParams, Qos, SinkConfig
+from .formats import (
+    PACKED_FORMATS,
+    SUPPORTED_FORMATS,
+    format_channels,
+    header_pixels_to_numpy_view,
+    plane_heights,
+)
+from .frame import VideoFrame
+from .header import (
+    BUFFER_FLAGS,
+    DEFAULT_AUX_BYTES,
+    DEFAULT_SERVICE,
+    FORMAT_LEN,
+    HEADER_ALIGN,
+    HEADER_FLAG_EOS,
+    HEADER_SIZE,
+    HEADER_TYPE_NAME,
+    MAX_PLANES,
+    VIDEO_BORROWED_MAX,
+    VIDEO_BUFFER_SIZE,
+    VIDEO_HISTORY_SIZE,
+    VIDEO_SAFE_OVERFLOW,
+    VideoFrameHeader,
+)
+from .loan import LoanedFrame
+from .metas import CustomMeta, ReferenceTimestamp
+from .publisher import PublisherStats, VideoFramePublisher
+from .subscriber import SubscriberStats, VideoFrameSubscriber
+from .validate import validate_geometry
+
+__all__ = [
+    "BUFFER_FLAGS",
+    "DEFAULT_AUX_BYTES",
+    "DEFAULT_SERVICE",
+    "FORMAT_LEN",
+    "HEADER_ALIGN",
+    "HEADER_FLAG_EOS",
+    "HEADER_SIZE",
+    "HEADER_TYPE_NAME",
+    "MAX_PLANES",
+    "PACKED_FORMATS",
+    "SUPPORTED_FORMATS",
+    "VIDEO_BORROWED_MAX",
+    "VIDEO_BUFFER_SIZE",
+    "VIDEO_HISTORY_SIZE",
+    "VIDEO_SAFE_OVERFLOW",
+    "CustomMeta",
+    "FrameParams",
+    "LoanedFrame",
+    "ParsedAux",
+    "PublisherStats",
+    "Qos",
+    "ReferenceTimestamp",
+    "SinkConfig",
+    "SubscriberStats",
+    "VideoFrame",
+    "VideoFrameHeader",
+    "VideoFramePublisher",
+    "VideoFrameSubscriber",
+    "build_aux",
+    "create_listener",
+    "create_node",
+    "create_notifier",
+    "format_channels",
+    "header_pixels_to_numpy_view",
+    "open_video_service",
+    "parse_aux",
+    "plane_heights",
+    "validate_geometry",
+]

@@ -1,0 +1,58 @@
+"""Counting the frames that a subscriber did not get; iceoryx2 itself does not tell."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .header import NONE_U64
+from .timing import FrameTimes
+
+# Anybody can name publishers; the table of them is emptied rather than grown.
+_PUBLISHERS: Final = 64
+
+
+class DropCounter:
+    """Gaps in each publisher's own count, or in the buffers' offsets where a publisher writes no count.
+
+    Attributes:
+        total: Frames missed; None = unknown, because the publisher of the latest frame counts nothing.
+    """
+
+    __slots__ = ("_last_offset", "_missed", "_next", "_offset_counts", "total")
+
+    def __init__(self) -> None:
+        self.total: int | None = 0
+        self._missed = 0
+        self._next: dict[str, int] = {}
+        self._last_offset = NONE_U64
+        self._offset_counts = False
+
+    def note(self, times: FrameTimes, offset: int) -> None:
+        """Take note of a received frame."""
+        publisher, sequence = times.publisher, times.sequence
+        if publisher is None or sequence is None:
+            self._note_offset(offset)
+            return
+        expected = self._next.get(publisher)
+        if expected is None:
+            # Another publisher is no gap.
+            if len(self._next) >= _PUBLISHERS:
+                self._next.clear()
+        elif sequence > expected:
+            self._missed += sequence - expected
+        elif sequence < expected:
+            # The newest frame again, as history after a reconnection.
+            return
+        self._next[publisher] = sequence + 1
+        self.total = self._missed
+
+    def _note_offset(self, offset: int) -> None:
+        last, self._last_offset = self._last_offset, offset
+        if offset == NONE_U64 or last == NONE_U64 or offset <= last:
+            self._offset_counts = False
+        elif offset == last + 1:
+            # One step of one is what tells a counter of frames from an offset in bytes.
+            self._offset_counts = True
+        elif self._offset_counts:
+            self._missed += offset - last - 1
+        self.total = self._missed if self._offset_counts else None

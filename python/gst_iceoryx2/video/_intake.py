@@ -1,0 +1,149 @@
+"""From a received sample to a frame: judged on private copies, refused in one log line per kind of fault."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import re
+import struct
+from typing import Final
+
+from .. import _native
+from ._drops import DropCounter
+from ._memory import Ledger, ReceivedMemory
+from .auxblob import parse_aux
+from .frame import VideoFrame
+from .header import HEADER_FLAG_EOS, HEADER_SIZE, VideoFrameHeader
+from .timing import FrameTimes, read_times_from_aux
+from .validate import Geometry, check_caps, geometry_of, validate_geometry
+
+_log = logging.getLogger("gst_iceoryx2")
+
+_HEADER_BYTES: Final = ctypes.c_char * HEADER_SIZE
+_GEOMETRY_AT: Final = 40
+_AUX_SIZE_AT: Final = 52
+_U32: Final = struct.Struct("<I")
+_OFFSET_AND_FLAGS: Final = struct.Struct("<QQ")
+_OFFSET_AT: Final = 24
+_UNKNOWN_TIMES: Final = FrameTimes()
+_NUMBERS: Final = re.compile(r"\d+|'[^']*'")
+# Faults can be told apart by text that a sender chooses; it must not fill memory or log.
+_KINDS_OF_FAULT: Final = 64
+
+
+class Intake:
+    """Makes frames of the samples of one service.
+
+    What a sender repeats from frame to frame (geometry, caps) is judged once and compared afterwards.
+
+    Attributes:
+        received: Frames made, end of stream not counted.
+        invalid: Samples refused.
+        drops: Counts what did not arrive.
+        ledger: Counts what is held.
+        caps: Caps of the latest frame; None before the first, or if it has none.
+    """
+
+    __slots__ = (
+        "_caps_prefix",
+        "_faults",
+        "_geometry",
+        "_key",
+        "_length",
+        "_name",
+        "_size",
+        "caps",
+        "drops",
+        "invalid",
+        "ledger",
+        "received",
+    )
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.received = 0
+        self.invalid = 0
+        self.drops = DropCounter()
+        self.ledger = Ledger()
+        self.caps: str | None = None
+        self._faults: set[str] = set()
+        self._geometry: Geometry | None = None
+        self._key = b""
+        self._length = -1
+        self._size = 0
+        self._caps_prefix = b""
+
+    def take(self, sample: _native.Sample, port: _native.Subscriber) -> VideoFrame | None:
+        """Make a frame of a sample of this port, end of stream included.
+
+        Returns:
+            The frame; None if it is refused: then its memory is given back with the last reference to `sample`.
+        """
+        header: bytes = _HEADER_BYTES.from_address(sample.user_header_ptr).raw
+        length = sample.header.number_of_elements
+        offset, flags = _OFFSET_AND_FLAGS.unpack_from(header, _OFFSET_AT)
+        if length != self._length or header[_GEOMETRY_AT:] != self._key or flags & HEADER_FLAG_EOS:
+            fault = self._learn(header, length)
+            if fault is not None:
+                return self._refuse(fault)
+            if flags & HEADER_FLAG_EOS:
+                return VideoFrame(header, None, 0, None, b"", None, _UNKNOWN_TIMES, self.ledger)
+        address, size = sample.payload_ptr, self._size
+        times, aux = _UNKNOWN_TIMES, b""
+        if size != length:
+            aux = ctypes.string_at(address + size, length - size)
+            if not aux.startswith(self._caps_prefix):
+                fault = self._learn_caps(header, aux)
+                if fault is not None:
+                    return self._refuse(fault)
+            times = read_times_from_aux(aux)
+        elif self.caps is not None:
+            self._forget_caps()
+        self.drops.note(times, offset)
+        self.received += 1
+        memory = ReceivedMemory(sample, port, address, size, self.ledger)
+        return VideoFrame(header, self._geometry, size, memory, aux, self.caps, times, self.ledger)
+
+    def _learn(self, raw: bytes, length: int) -> str | None:
+        """Judge another geometry than the last one; return why it is refused."""
+        size = length - _U32.unpack_from(raw, _AUX_SIZE_AT)[0]
+        header = VideoFrameHeader.from_buffer_copy(raw)
+        fault = validate_geometry(header, size)
+        if fault is not None or header.is_eos:
+            return fault
+        self._geometry = geometry_of(header)
+        self._key, self._length, self._size = raw[_GEOMETRY_AT:], length, size
+        # Caps must agree with the geometry.
+        self._forget_caps()
+        return None
+
+    def _forget_caps(self) -> None:
+        self.caps = None
+        # No blob begins with a caps length of this much.
+        self._caps_prefix = b"\xff\xff\xff\xff"
+
+    def _learn_caps(self, raw: bytes, aux: bytes) -> str | None:
+        """Judge other caps than the last ones; return why they are refused."""
+        self._forget_caps()
+        caps = parse_aux(aux).caps
+        if caps is not None:
+            fault = check_caps(caps, VideoFrameHeader.from_buffer_copy(raw))
+            if fault is not None:
+                return fault
+        if len(aux) >= _U32.size:
+            end = _U32.size + _U32.unpack_from(aux)[0]
+            if end <= len(aux):
+                self.caps, self._caps_prefix = caps, aux[:end]
+        return None
+
+    def _refuse(self, fault: str) -> VideoFrame | None:
+        self.invalid += 1
+        kind = _NUMBERS.sub("#", fault)
+        if kind not in self._faults and len(self._faults) < _KINDS_OF_FAULT:
+            self._faults.add(kind)
+            _log.warning(
+                "dropped a frame of %r: %s (counted in stats.invalid; further ones of this kind are not logged)",
+                self._name,
+                fault,
+            )
+        return None

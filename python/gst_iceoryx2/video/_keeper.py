@@ -1,0 +1,129 @@
+"""Looks after all open publishers and subscribers of the process while the program does something else.
+
+A publisher meets its subscribers when it sends, a subscriber its publisher when it receives. Without a third party a
+publisher that pauses, or has said "end of stream", would leave late joiners without the newest frame; the memory that a
+killed subscriber held would stay lost; and a subscriber that is busy would miss the first frames of a publisher that
+comes, or keep the service of one that has gone. So one thread looks at every port four times a second, for a few µs;
+once a second while all of them are subscribers that wait for a frame, and therefore look themselves.
+
+It is a daemon: it keeps no program alive. When the program ends, ports that are open are closed in order; without that,
+an object in a reference cycle through the binding, which the garbage collector cannot see into, would never be
+destroyed, and its files would stay.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from typing import Final, Protocol
+
+from .._fork import guard_port
+
+_INTERVAL: Final = 0.25
+_ATTENDED_INTERVAL: Final = 1.0
+# How long other threads get to leave the ports when the program ends, seconds.
+_LEAVING: Final = 0.3
+
+
+class Port(Protocol):
+    """What is looked after."""
+
+    def close(self) -> None:
+        """Close it."""
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether somebody waits in it."""
+
+    def _tend(self) -> None: ...
+    def _abandon(self) -> None: ...
+
+
+class _Keeper:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ports: weakref.WeakSet[Port] = weakref.WeakSet()
+        self._thread: threading.Thread | None = None
+        self._has_news = threading.Event()
+
+    def add(self, port: Port) -> None:
+        with self._lock:
+            self._ports.add(port)
+            self._has_news.set()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="gst_iceoryx2 ports", daemon=True)
+                self._thread.start()
+
+    def remove(self, port: Port) -> None:
+        with self._lock:
+            self._ports.discard(port)
+
+    def ports(self) -> list[Port]:
+        with self._lock:
+            return list(self._ports)
+
+    def _run(self) -> None:
+        while True:
+            # Within calls of their own, so that no variable of this loop keeps a forgotten port alive while it sleeps.
+            if self._has_news.wait(self._pause()):
+                self._has_news.clear()
+                time.sleep(_INTERVAL)
+            look_around()
+            if self._is_idle():
+                return
+
+    def _pause(self) -> float:
+        return _ATTENDED_INTERVAL if all(port.is_attended for port in self.ports()) else _INTERVAL
+
+    def _is_idle(self) -> bool:
+        with self._lock:
+            if self._ports:
+                return False
+            self._thread = None
+            return True
+
+
+_keeper = _Keeper()
+
+
+def adopt(port: Port) -> None:
+    """Look after a port that was opened; close it when the program ends; give it up in a forked child."""
+    guard_port(port)
+    _keeper.add(port)
+
+
+def dismiss(port: Port) -> None:
+    """No longer look after a port: it was closed."""
+    _keeper.remove(port)
+
+
+def look_around() -> None:
+    """Look after every port now."""
+    for port in _keeper.ports():
+        port._tend()
+
+
+@atexit.register
+def _close_all() -> None:
+    ports = _keeper.ports()
+    for port in ports:
+        port.close()
+    # A thread that was in one of them leaves it now. One that is still there when the interpreter goes is frozen, and
+    # what its variables refer to is never destroyed.
+    deadline = time.monotonic() + _LEAVING
+    for thread in threading.enumerate() if ports else ():
+        if thread.daemon and thread not in (_keeper._thread, threading.current_thread()):
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _start_anew() -> None:
+    # In a forked child neither the thread nor the owner of the lock exists.
+    global _keeper
+    _keeper = _Keeper()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)

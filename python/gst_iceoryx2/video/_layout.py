@@ -1,0 +1,124 @@
+"""What all frames of one size and format that a publisher sends have in common, worked out once."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, Final, TypeAlias, cast
+
+from .._errors import FormatError
+from .caps import parse_caps, video_caps
+from .formats import PlaneView, VideoFormat, get_format
+from .header import FORMAT_LEN, HEADER_FLAG_EOS, MAX_PLANES, NONE_U64
+from .timing import AuxTemplate
+from .values import FieldValue
+
+Framerate: TypeAlias = Fraction | int | float | str
+
+_MOMENTS: Final = struct.Struct("<5Q")
+_GEOMETRY: Final = struct.Struct(f"<4I{MAX_PLANES}I{MAX_PLANES}I{FORMAT_LEN}s")
+_OWN_FIELDS: Final = ("format", "width", "height")
+
+EOS_HEADER: Final = _MOMENTS.pack(*[NONE_U64] * 4, HEADER_FLAG_EOS) + bytes(_GEOMETRY.size)
+
+
+class FrameLayout:
+    """Where the planes of a frame lie, its caps, and its header but for the moments.
+
+    Attributes:
+        format: The format.
+        width: Pixels.
+        height: Pixels.
+        size: Pixel bytes, planes back to back, rows padded to the stride.
+        least: Pixel bytes without the padding of the very last row.
+        planes: One recipe a plane.
+        caps: Caps as GStreamer writes them.
+        aux: Writes the aux blobs.
+    """
+
+    __slots__ = ("_geometries", "_layout", "aux", "caps", "format", "height", "least", "planes", "size", "width")
+
+    def __init__(
+        self, name: str, width: int, height: int, stride0: int | None, fields: Mapping[str, FieldValue], id_: str
+    ) -> None:
+        """Work it out.
+
+        Args:
+            name: GStreamer's name of the format.
+            width: Pixels.
+            height: Pixels.
+            stride0: Bytes from row to row of the first plane; None = rows without padding.
+            fields: What the caps say beyond format and size.
+            id_: The publisher's id.
+
+        Raises:
+            FormatError: There is no such format, it has no rows, or size and stride do not go together.
+        """
+        try:
+            self.format: VideoFormat = get_format(name)
+            self._layout = self.format.tight_layout(width, height, stride0)
+            self.caps = video_caps(name, width, height, **cast(Any, fields))
+        except (TypeError, ValueError, struct.error) as exc:
+            raise FormatError(f"cannot publish {name!r} at {width}x{height}: {exc}") from exc
+        self.width, self.height = width, height
+        strides, offsets, self.size = self._layout
+        self.planes: tuple[PlaneView, ...] = self.format.plane_views(width, height, strides, offsets)
+        self.least = max(
+            offset + stride * (self.format.rows(plane, height) - 1) + self.format.row_bytes(plane, width)
+            for plane, (stride, offset) in enumerate(zip(strides, offsets, strict=True))
+        )
+        self.aux = AuxTemplate(self.caps, id_)
+        self._geometries: dict[int, bytes] = {}
+
+    def header(self, pts: int, dts: int, duration: int, offset: int, flags: int, aux_size: int) -> bytes:
+        """The 104 bytes of a frame's header.
+
+        Raises:
+            FormatError: A number is not within 0 to 2**64 - 1.
+        """
+        geometry = self._geometries.get(aux_size)
+        if geometry is None:
+            geometry = self._geometries[aux_size] = self._geometry(aux_size)
+        try:
+            return _MOMENTS.pack(pts, dts, duration, offset, flags) + geometry
+        except struct.error as exc:
+            numbers = f"pts {pts}, dts {dts}, duration {duration}, offset {offset}, flags {flags}"
+            raise FormatError(f"{numbers}: each must be within 0 to {NONE_U64} ({exc})") from exc
+
+    def _geometry(self, aux_size: int) -> bytes:
+        # Blobs with metas have many sizes.
+        if len(self._geometries) >= 64:
+            self._geometries.clear()
+        strides, offsets, _ = self._layout
+        unused = [0] * (MAX_PLANES - len(strides))
+        numbers = (self.width, self.height, len(strides), aux_size, *strides, *unused, *offsets, *unused)
+        return _GEOMETRY.pack(*numbers, self.format.name.encode())
+
+
+def caps_fields(caps: str | None, framerate: Framerate | None) -> dict[str, FieldValue]:
+    """What the caps of all frames say beyond format and size.
+
+    Args:
+        caps: Caps of raw video, or None; format, width and height in it are left to the frames.
+        framerate: Frames a second, put before what `caps` says; None = as there.
+
+    Raises:
+        FormatError: The caps cannot be read or are not of raw video, or the frame rate is no number.
+    """
+    fields: dict[str, FieldValue] = {}
+    try:
+        if caps is not None:
+            parsed = parse_caps(caps)
+            if parsed.media != "video/x-raw" or parsed.features:
+                raise ValueError("they are not of video/x-raw in system memory")
+            fields = {name: value for name, value in parsed.fields.items() if name not in _OWN_FIELDS}
+        if framerate is not None:
+            rate = Fraction(framerate)
+            if rate < 0:
+                raise ValueError(f"the frame rate {framerate} is negative")
+            # A float is seldom meant to its last bit.
+            fields["framerate"] = rate.limit_denominator(1001)
+    except (TypeError, ValueError, ZeroDivisionError) as exc:
+        raise FormatError(f"cannot publish with caps {caps!r} and frame rate {framerate!r}: {exc}") from exc
+    return fields

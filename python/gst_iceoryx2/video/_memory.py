@@ -1,0 +1,111 @@
+"""Shared memory as arrays that keep it mapped: the last array to go gives the loan back."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _native
+from .._fork import guard_kind, leak
+
+
+@guard_kind
+class Ledger:
+    """How many received frames of one subscriber are held, by frames and by what was made from them.
+
+    Attributes:
+        limit: How many its service allows.
+        forked: Whether this is the copy in a forked child.
+    """
+
+    __slots__ = ("_entries", "forked", "limit")
+
+    def __init__(self) -> None:
+        # A list and not an int: append and pop are atomic, `+= 1` is not, and the last view may go in any thread.
+        self._entries: Final[list[None]] = []
+        self.limit = 0
+        self.forked = False
+
+    @property
+    def held(self) -> int:
+        """How many are held now."""
+        return len(self._entries)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more may be held."""
+        return len(self._entries) >= self.limit
+
+    def lend(self) -> None:
+        """Count one more."""
+        self._entries.append(None)
+
+    def take_back(self) -> None:
+        """Count one less."""
+        self._entries.pop()
+
+    def _abandon(self) -> None:
+        self.forked = True
+
+
+@guard_kind
+class ReceivedMemory:
+    """The pixel bytes of a received sample: base of every array over them, read-only because the mapping is.
+
+    Holds the subscriber port, too: when a port goes, its publisher takes back all its chunks, those of samples that are
+    still held included, and writes the next frames there.
+    """
+
+    __slots__ = ("__array_interface__", "_ledger", "_port", "_sample")
+
+    def __init__(
+        self, sample: _native.Sample, port: _native.Subscriber, address: int, size: int, ledger: Ledger
+    ) -> None:
+        self._sample: _native.Sample | None = sample
+        self._port = port
+        self._ledger = ledger
+        self.__array_interface__ = {"version": 3, "shape": (size,), "typestr": "|u1", "data": (address, True)}
+        ledger.lend()
+
+    def array(self) -> npt.NDArray[np.uint8]:
+        """All bytes as one array; borrowed."""
+        return np.asarray(self)
+
+    def _abandon(self) -> None:
+        leak(self._sample)
+        leak(self._port)
+
+    def __del__(self) -> None:
+        # Before the port.
+        self._sample = None
+        self._ledger.take_back()
+
+
+@guard_kind
+class LoanedMemory:
+    """The pixel bytes of a loan: base of every writable array over them.
+
+    iceoryx2 keeps the memory mapped for as long as a loan of this publisher exists, and sending ends a loan. So each
+    publisher keeps one small loan, its anchor, and shares it with all arrays: they stay readable memory whatever
+    becomes of the publisher.
+    """
+
+    __slots__ = ("__array_interface__", "_anchor")
+
+    def __init__(self, anchor: _native.SampleMutUninit, address: int, size: int) -> None:
+        self._anchor = anchor
+        self.__array_interface__: dict[str, Any] = {
+            "version": 3,
+            "shape": (size,),
+            "typestr": "|u1",
+            "data": (address, False),
+        }
+
+    def array(self) -> npt.NDArray[np.uint8]:
+        """All bytes as one array; borrowed."""
+        return np.asarray(self)
+
+    def _abandon(self) -> None:
+        leak(self._anchor)

@@ -1,0 +1,253 @@
+"""A publisher's memory: how much may be needed, whether there is so much, and what happens when it runs out.
+
+A native publisher has a fixed pool of equal chunks (see `create_publisher` for why). For a larger frame, or where
+subscribers hold more than expected, it is replaced; frames of the old one stay valid while somebody holds them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import time
+from typing import Final
+
+from .. import _iceoryx2, _native
+from .._errors import Iox2VideoError, LoanLimitError, OutOfSharedMemoryError, TransportError
+from .._fork import leak
+from .._remains import SHARED_MEMORY
+
+_log = logging.getLogger("gst_iceoryx2")
+
+LOANS: Final = 8
+"""Frames that one publisher can have in the making at once."""
+
+# Chunks to begin with: what is plausible at once, 149 MB for BGR at 1920x1080. The worst case, 8 subscribers that all
+# hold what they may, would be 1 GB.
+_CHUNKS: Final = 24
+# Frames up to this size share the first pool.
+_FIRST_BYTES: Final = 1 << 20
+# Sizes that creep up get a new pool only now and then.
+_GROWTH: Final = 1.25
+_PAGE: Final = 4096
+# How long a subscriber that waits needs to look for frames after a notification.
+_MAPPING: Final = 0.1
+# The same on a busy machine, where it knew the memory that was replaced; nothing tells whether it found the new one.
+_FINDING: Final = 0.5
+_STEP: Final = 0.005
+# What iceoryx2 adds to each chunk: its own header, ours and alignment, rounded up.
+_CHUNK_OVERHEAD: Final = 192
+
+
+class Pool:
+    """The native publisher of a service, replaced by one with more memory when that is needed.
+
+    Attributes:
+        anchor: A small loan that keeps the memory mapped while arrays over it exist; another one in each pool.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_name",
+        "_node",
+        "_publisher",
+        "_service",
+        "_settled_at",
+        "_slice_len",
+        "_starved",
+        "_used",
+        "_worst",
+        "anchor",
+    )
+
+    def __init__(self, node: _native.Node, service: _native.PubSubService, name: str, max_bytes: int) -> None:
+        """Make the first native publisher.
+
+        Args:
+            node: The node that opened `service`.
+            service: The service.
+            name: Its name.
+            max_bytes: Bytes of the largest frame, aux blob included; 0 = as they come.
+
+        Raises:
+            OutOfSharedMemoryError: There is not enough.
+            TooManyPortsError: The service has as many publishers as it admits.
+        """
+        config = service.static_config
+        receiver = config.subscriber_max_buffer_size + config.subscriber_max_borrowed_samples
+        self._node = node
+        self._service = service
+        self._name = name
+        # One more for the anchor. Source of the rest: static_config/publish_subscribe.rs, required_amount_of_samples….
+        self._worst = config.max_subscribers * receiver + config.history_size + LOANS + 1
+        self._publisher: _native.Publisher | None = None
+        self.anchor: _native.SampleMutUninit | None = None
+        self._used = False
+        self._starved = False
+        self._slice_len = max_bytes or _FIRST_BYTES
+        # One subscriber that neither reads nor lets go must find room: its share, the history, the anchor, a frame.
+        self._chunks = min(max(_CHUNKS, receiver + config.history_size + 2), self._worst)
+        self._settled_at = 0.0
+        self._replace(self._slice_len, self._chunks)
+
+    def loan(self, size: int) -> _native.SampleMutUninit | None:
+        """Borrow memory for a frame of `size` bytes; its content is left over.
+
+        Returns:
+            A loan; None if subscribers hold everything and there is no more shared memory.
+
+        Raises:
+            LoanLimitError: As many loans are out as there can be.
+            OutOfSharedMemoryError: The frame is larger than any before, and there is not enough for it.
+        """
+        if size > self._slice_len:
+            self._grow(size)
+        while True:
+            publisher = self._publisher
+            if publisher is None:
+                # The last replacement failed half-way.
+                publisher = self._replace(self._slice_len, self._chunks)
+            try:
+                loan = publisher.loan_slice_uninit(size)
+            except _iceoryx2.LoanError as exc:
+                if str(exc) != "OutOfMemory":
+                    raise self._explained(str(exc)) from exc
+                if not self._add_chunks():
+                    return None
+                continue
+            self._used, self._starved = True, False
+            return loan
+
+    def sendable(
+        self, loan: _native.SampleMutUninit, anchor: _native.SampleMutUninit | None, size: int
+    ) -> _native.SampleMutUninit | None:
+        """Return a loan that can be sent: this one, or a copy of it if its pool was replaced since.
+
+        Args:
+            loan: From `loan`.
+            anchor: The pool's anchor at that time.
+            size: Bytes of it.
+
+        Returns:
+            A loan; None and LoanLimitError as in `loan`.
+        """
+        if anchor is self.anchor:
+            return loan
+        copy = self.loan(size)
+        if copy is not None:
+            ctypes.memmove(copy.payload_ptr, loan.payload_ptr, size)
+        return copy
+
+    def update_connections(self) -> None:
+        """Let subscribers that joined see this publisher, and hand them the history."""
+        if self._publisher is not None:
+            self._publisher.update_connections()
+
+    @property
+    def subscribers(self) -> int:
+        """How many subscribers there are; a dead one counts until somebody cleans up."""
+        return self._service.dynamic_config.number_of_subscribers
+
+    @property
+    def keeps_history(self) -> bool:
+        """Whether late joiners get the newest frame by themselves."""
+        return self._service.static_config.history_size > 0
+
+    def close(self) -> None:
+        """Leave the service; what was sent is still delivered. Arrays over loans stay readable memory.
+
+        A subscriber maps a publisher's memory when it looks for frames, and what it has not mapped is gone with the
+        publisher. So where the memory is quite new this waits for a moment, as long as there are subscribers.
+        """
+        if self._used and self._publisher is not None:
+            while time.monotonic() < self._settled_at and self.subscribers:
+                time.sleep(_STEP)
+        self._drop()
+
+    def _drop(self) -> None:
+        publisher, self._publisher = self._publisher, None
+        self.anchor = None
+        if publisher is not None:
+            publisher.delete()
+
+    def abandon(self) -> None:
+        """In a forked child: keep everything native for ever."""
+        for native in (self._publisher, self.anchor, self._service, self._node):
+            leak(native)
+
+    def _grow(self, size: int) -> None:
+        wanted = max(size, int(self._slice_len * _GROWTH)) if self._used else size
+        self._replace(wanted + -wanted % _PAGE, self._chunks)
+
+    def _add_chunks(self) -> bool:
+        """Whether more chunks could be had, up to the number that cannot run out."""
+        if self._chunks >= self._worst:
+            return False
+        try:
+            self._replace(self._slice_len, min(self._worst, 2 * self._chunks))
+        except OutOfSharedMemoryError as exc:
+            if not self._starved:
+                # Not the exception itself: whoever keeps the log record would keep this pool by its traceback.
+                _log.warning("dropping frames of %r: subscribers hold all %d; %s", self._name, self._chunks, str(exc))
+            self._starved = True
+            return False
+        return True
+
+    def _replace(self, slice_len: int, chunks: int) -> _native.Publisher:
+        self._check_room(slice_len, chunks)
+        was_known = self._publisher is not None and self.subscribers > 0
+        # The service may admit one publisher only, so the old one goes first; what it sent is still delivered.
+        self._drop()
+        publisher = _iceoryx2.create_publisher(
+            self._node, self._service, self._name, slice_len=slice_len, chunks=chunks, loans=LOANS + 1
+        )
+        self.anchor = publisher.loan_slice_uninit(1)
+        self._publisher, self._slice_len, self._chunks = publisher, slice_len, chunks
+        self._settled_at = time.monotonic() + (_FINDING if was_known else _MAPPING)
+        return publisher
+
+    def _check_room(self, slice_len: int, chunks: int) -> None:
+        """Compare the worst case with what is there: a write beyond it would be an uncatchable SIGBUS."""
+        try:
+            status = os.statvfs(SHARED_MEMORY)
+        except OSError:
+            # Where shared memory is no file system (macOS) it cannot be too small either.
+            return
+        chunk = slice_len + _CHUNK_OVERHEAD
+        needed, free, promised = chunk * chunks, status.f_bavail * status.f_frsize, _promised()
+        # A tmpfs without a limit has no blocks.
+        if status.f_blocks and needed > free - promised:
+            raise OutOfSharedMemoryError(
+                f"frames of {self._name!r} may need {_megabytes(needed)} of shared memory ({chunks} frames of "
+                f"{_megabytes(chunk)}), {SHARED_MEMORY} has {_megabytes(free)} free, {_megabytes(promised)} of that "
+                "laid out for others: enlarge it (docker run --shm-size=…, mount -o remount,size=… /dev/shm), stop "
+                "what else uses it, or publish smaller frames"
+            )
+
+    def _explained(self, problem: str) -> Iox2VideoError:
+        if problem == "ExceedsMaxLoans":
+            return LoanLimitError(
+                f"cannot begin another frame of {self._name!r}: {LOANS} are in the making and the limit is {LOANS}. "
+                "Send or discard one (leave its `with` block) first"
+            )
+        return TransportError(f"cannot begin a frame of {self._name!r}: iceoryx2 says LoanError: {problem}")
+
+
+def _promised() -> int:
+    """Bytes that files in shared memory may yet take: they have their size at once, and memory as it is written."""
+    total = 0
+    try:
+        with os.scandir(SHARED_MEMORY) as files:
+            for file in files:
+                with contextlib.suppress(OSError):
+                    status = file.stat(follow_symlinks=False)
+                    # Source: stat(2): blocks are of 512 bytes.
+                    total += max(0, status.st_size - status.st_blocks * 512)
+    except OSError:
+        return 0
+    return total
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

@@ -1,0 +1,226 @@
+"""What a publisher does with shared memory: begin a frame, send it, end the stream, look after those who join later."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import threading
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from .. import _iceoryx2, _native
+from .._domain import Domain
+from .._errors import ClosedError, ForkedError, FormatError, TransportError
+from .._fork import leak
+from .._stale import Watch
+from ._layout import EOS_HEADER, FrameLayout
+from ._pool import Pool
+from .header import BUFFER_FLAGS_MASK, HEADER_SIZE, NONE_U64
+from .loan import LoanedFrame, LoanPlan, Meta
+from .metas import encode_meta
+from .timing import monotonic_ns
+
+_HEADER_BYTES: Final = ctypes.c_char * HEADER_SIZE
+
+
+class Sender:
+    """The open end of a service, shared by a publisher and its frames in the making; safe in any thread.
+
+    Attributes:
+        sequence: Frames sent.
+        dropped: Frames not sent for lack of memory.
+    """
+
+    def __init__(
+        self, node: _native.Node, domain: Domain, notifier: _native.Notifier, pool: Pool, name: str, aux_bytes: int
+    ) -> None:
+        # Reentrant, because a signal handler may call close() between any two steps of the main thread.
+        self._lock = threading.RLock()
+        self._node: _native.Node | None = node
+        self._notifier: _native.Notifier | None = notifier
+        self._pool: Pool | None = pool
+        self._name = name
+        self._aux_bytes = aux_bytes
+        self._ended = False
+        self._end_is_due = False
+        self._known_subscribers = 0
+        self._watch = Watch(domain)
+        self._forked = False
+        self.sequence = 0
+        self.dropped = 0
+        # Subscribers that wait connect now and not at the first frame, which may be the last one, too.
+        notifier.notify()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._pool is None
+
+    def begin(self, layout: FrameLayout, captured_at: int) -> LoanedFrame:
+        """Begin a frame whose metas are not known yet.
+
+        Raises:
+            LoanLimitError: Too many frames are in the making.
+            OutOfSharedMemoryError: The frame is larger than any before, and there is not enough for it.
+            ClosedError: This sender is closed.
+        """
+        reserve = max(self._aux_bytes, layout.aux.size) if self._aux_bytes else 0
+        return self._begin(layout, layout.size, reserve, captured_at)
+
+    def begin_with(self, layout: FrameLayout, size: int, metas: Sequence[Meta], captured_at: int) -> LoanedFrame:
+        """Begin a frame of `size` pixel bytes whose metas are known, so that all of them have room.
+
+        Raises:
+            FormatError: A meta has no form, or this publisher sends none.
+            Iox2VideoError: As `begin`.
+        """
+        records = _records(metas)
+        if records and not self._aux_bytes:
+            raise FormatError(f"this publisher of {self._name!r} was made with aux_bytes=0: it cannot send metas")
+        reserve = layout.aux.size + sum(4 + len(record) for record in records) if self._aux_bytes else 0
+        frame = self._begin(layout, size, reserve, captured_at)
+        frame.metas = records
+        return frame
+
+    def _begin(self, layout: FrameLayout, size: int, reserve: int, captured_at: int) -> LoanedFrame:
+        with self._lock:
+            pool = self._open_pool()
+            loan = pool.loan(size + reserve)
+            return LoanedFrame(loan, LoanPlan(layout, size, reserve, pool.anchor), captured_at, self._send)
+
+    def _send(self, frame: LoanedFrame, loan: _native.SampleMutUninit | None, plan: LoanPlan) -> int:
+        """Send a frame in the making; the loan is used up by it."""
+        layout, size, reserve, anchor = plan
+        records = _records(frame.metas)
+        with self._lock:
+            pool = self._open_pool()
+            loan = loan and pool.sendable(loan, anchor, size + reserve)
+            if loan is None:
+                self.dropped += 1
+                return 0
+            blob = self._blob(frame, layout, records, reserve)
+            header = layout.header(
+                _number(frame.pts),
+                _number(frame.dts),
+                _number(frame.duration),
+                self.sequence if frame.offset is None else frame.offset,
+                frame.flags & BUFFER_FLAGS_MASK,
+                reserve if blob else 0,
+            )
+            if blob:
+                ctypes.memmove(loan.payload_ptr + size, blob, len(blob))
+            receivers = self._dispatch(loan, header)
+            self.sequence += 1
+            self._ended = self._end_is_due = False
+            return receivers
+
+    def _blob(self, frame: LoanedFrame, layout: FrameLayout, records: Sequence[bytes], reserve: int) -> bytes:
+        if not reserve:
+            return b""
+        try:
+            blob = layout.aux.blob(monotonic_ns(), frame.captured_at, self.sequence, records, reserve)
+        except (OverflowError, struct.error) as exc:
+            raise FormatError(f"captured_at {frame.captured_at} is no number of nanoseconds: {exc}") from exc
+        # Where not even the caps fit the blob is left out: SPEC.md section 3.
+        return blob if len(blob) <= reserve else b""
+
+    def _dispatch(self, loan: _native.SampleMutUninit, header: bytes) -> int:
+        # iceoryx2 leaves an earlier frame's header in a loan, so all of it is written.
+        _HEADER_BYTES.from_address(loan.user_header_ptr).raw = header
+        try:
+            receivers = loan.assume_init().send()
+        except (_iceoryx2.SendError, _iceoryx2.ConnectionFailure) as exc:
+            raise TransportError(f"cannot send a frame of {self._name!r}: iceoryx2 says {exc}") from exc
+        if self._notifier is not None:
+            self._notifier.notify()
+        return receivers
+
+    def end(self) -> int:
+        """Send the end of the stream; return how many subscribers got it.
+
+        Raises:
+            ClosedError: This sender is closed.
+        """
+        with self._lock:
+            pool = self._open_pool()
+            self._ended = True
+            return self._send_end(pool)
+
+    def _send_end(self, pool: Pool) -> int:
+        loan = pool.loan(1)
+        # Where subscribers hold all there is, the end goes out when the first of them lets go; see `tend`.
+        self._end_is_due = loan is None
+        return 0 if loan is None else self._dispatch(loan, EOS_HEADER)
+
+    def subscribers(self) -> int:
+        """How many subscribers there are, all of them connected.
+
+        Raises:
+            ClosedError: This sender is closed.
+        """
+        with self._lock:
+            pool = self._open_pool()
+            pool.update_connections()
+            return pool.subscribers
+
+    def tend(self) -> None:
+        """Look after those that joined while nothing was sent, and after those that died; see `_keeper`."""
+        with self._lock:
+            pool = self._pool
+            if pool is None:
+                return
+            pool.update_connections()
+            known, self._known_subscribers = self._known_subscribers, pool.subscribers
+            if self._known_subscribers > known:
+                self._end_is_due |= self._ended and not pool.keeps_history
+                if self._notifier is not None:
+                    self._notifier.notify()
+            if self._end_is_due:
+                self._send_end(pool)
+        self._watch.look()
+
+    def close(self) -> None:
+        """Leave the service; what was sent is still delivered. Idempotent."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+            notifier, self._notifier = self._notifier, None
+            self._node = None
+        if pool is not None:
+            pool.close()
+            # The service itself is left with the last reference to the pool.
+            del pool
+        if notifier is not None:
+            # Subscribers look who is there and let go of the service, so that the next publisher can make it anew.
+            notifier.notify()
+
+    def abandon(self) -> None:
+        """In a forked child: keep everything native for ever and refuse to work."""
+        # The parent's thread that held the lock does not exist here.
+        self._lock = threading.RLock()
+        self._forked = True
+        if self._pool is not None:
+            self._pool.abandon()
+        for native in (self._notifier, self._node):
+            leak(native)
+        self._pool = self._notifier = self._node = None
+
+    def _open_pool(self) -> Pool:
+        if self._pool is None:
+            self._refuse()
+        return self._pool
+
+    def _refuse(self) -> NoReturn:
+        if self._forked:
+            raise ForkedError(
+                f"this publisher of {self._name!r} belongs to the process that forked: make a new one in the child, or "
+                "start children with the 'spawn' method"
+            )
+        raise ClosedError(f"this publisher of {self._name!r} is closed")
+
+
+def _number(value: int | None) -> int:
+    return NONE_U64 if value is None else value
+
+
+def _records(metas: Sequence[Meta]) -> list[bytes]:
+    return [meta if isinstance(meta, bytes) else encode_meta(meta) for meta in metas] if metas else []

@@ -1,0 +1,161 @@
+"""Sleeping until something is new: without the GIL, ended by Ctrl-C, by a timeout, or by another thread's close()."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import socket
+import stat
+import threading
+import time
+from typing import Final
+
+from .. import _native
+from .._fork import leak
+
+# try_wait empties everything that is pending, so more rounds than this mean a notifier faster than this loop.
+_DRAIN_ROUNDS: Final = 64
+# Without the listener's descriptor there is nothing to sleep on but the clock.
+_BLIND_STEP: Final = 0.01
+# A thread that is woken needs the GIL and a few µs to leave.
+_LEAVING: Final = 1.0
+
+
+class Waiter:
+    """A listener with its descriptor, and a pipe that wakes everybody for good."""
+
+    __slots__ = ("__weakref__", "_closed", "_descriptor", "_listener", "_lock", "_sleepers", "_wake_in", "_wake_out")
+
+    def __init__(self, listener: _native.Listener) -> None:
+        # Reentrant, because a signal handler may call close() between any two steps of the main thread.
+        self._lock = threading.RLock()
+        self._sleepers: set[int] = set()
+        self._closed = False
+        self._wake_out, self._wake_in = os.pipe()
+        self._listener: _native.Listener | None = listener
+        self._descriptor = _descriptor_of(listener)
+
+    def wait(self, timeout: float) -> None:
+        """Sleep until a notification, `close` or `timeout` in seconds."""
+        if not self._enter():
+            return
+        try:
+            poll = select.poll()
+            poll.register(self._wake_out, select.POLLIN)
+            if self._descriptor is None:
+                timeout = min(timeout, _BLIND_STEP)
+            else:
+                poll.register(self._descriptor, select.POLLIN)
+            poll.poll(max(0.0, timeout) * 1000)
+        finally:
+            self._leave()
+
+    @property
+    def has_sleepers(self) -> bool:
+        """Whether a thread is in `wait`."""
+        return bool(self._sleepers)
+
+    def _enter(self) -> bool:
+        with self._lock:
+            if not self._closed:
+                self._sleepers.add(threading.get_ident())
+            return not self._closed
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._sleepers.discard(threading.get_ident())
+            if self._closed and not self._sleepers:
+                self._dispose()
+
+    def descriptors(self) -> list[int]:
+        """Duplicates of the descriptors that become readable, for an event loop; the caller closes them."""
+        with self._lock:
+            if self._closed:
+                return []
+            return [os.dup(fd) for fd in (self._wake_out, self._descriptor) if fd is not None]
+
+    def drain(self) -> bool:
+        """Take all pending notifications; return whether there were any.
+
+        One `try_wait` is not enough: iceoryx2 0.10.0 clears its flag before it empties the socket, and a notification
+        in between would never wake anybody again.
+        """
+        listener = self._listener
+        if listener is None or not listener.try_wait():
+            return False
+        for _ in range(_DRAIN_ROUNDS):
+            if not listener.try_wait():
+                break
+        return True
+
+    def close(self) -> None:
+        """Let every present and future `wait` return at once, and leave the event service when all have. Idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            os.write(self._wake_in, b"\0")
+            if not self._sleepers:
+                self._dispose()
+                return
+        # Where this is a signal handler that interrupted its own thread's sleep, that thread disposes.
+        deadline = time.monotonic() + _LEAVING
+        while self._sleepers - {threading.get_ident()} and time.monotonic() < deadline:
+            time.sleep(0.0005)
+
+    def _dispose(self) -> None:
+        self._listener = None
+        for fd in (self._wake_out, self._wake_in):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def abandon(self) -> None:
+        """In a forked child: keep the listener for ever."""
+        leak(self._listener)
+        # The parent's threads, one of which may have held the lock, do not exist here.
+        self._lock = threading.RLock()
+        self._sleepers = set()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self._dispose()
+
+
+def _descriptor_of(listener: _native.Listener) -> int | None:
+    """Find the socket of a listener, which the binding does not tell, by the name it is bound to."""
+    suffix = f"{listener.id.value}.event"
+    for entry in os.listdir("/dev/fd"):
+        fd = int(entry)
+        try:
+            # Nothing but sockets may be duplicated: closing a duplicate of a node's lock file would drop the lock.
+            if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(fd)) as duplicate:
+                name = duplicate.getsockname()
+        except OSError:
+            continue
+        if isinstance(name, str) and name.endswith(suffix):
+            return fd
+    return None
+
+
+async def readable(descriptors: list[int], timeout: float) -> None:
+    """Wait until one of the descriptors is readable, at most `timeout` seconds."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    def finish() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    timer = loop.call_later(timeout, finish)
+    for descriptor in descriptors:
+        loop.add_reader(descriptor, finish)
+    try:
+        await done
+    finally:
+        timer.cancel()
+        for descriptor in descriptors:
+            loop.remove_reader(descriptor)

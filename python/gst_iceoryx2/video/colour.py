@@ -1,0 +1,204 @@
+"""Pictures of any format as 8-bit RGB, in numpy.
+
+What GStreamer's videoconvert does, in its plain form: R'G'B' out of Y'CbCr by the matrix and range that the colorimetry
+names; chroma samples repeated (nearest, wherever they are sited); R, G and B taken as they are, whatever range the
+colorimetry gives them; no dithering; no change of transfer function or primaries (HDR stays as it is coded); opacity
+dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .._errors import FormatError
+from .formats import VideoFormat
+from .samples import Component, components, widened
+
+# Source: gst_video_color_matrix_get_Kr_Kb() in gst-libs/gst/video/video-color.c, by GstVideoColorMatrix.
+_KR_KB: Final = {
+    2: (0.30, 0.11),  # FCC
+    3: (0.2126, 0.0722),  # BT.709
+    4: (0.2990, 0.1140),  # BT.601
+    5: (0.212, 0.087),  # SMPTE 240M
+    6: (0.2627, 0.0593),  # BT.2020
+}
+_RGB_MATRIX: Final = 1  # GST_VIDEO_COLOR_MATRIX_RGB
+_LIMITED: Final = 2  # GST_VIDEO_COLOR_RANGE_16_235; every other range is taken for the full one
+
+# Source: the table `colorimetry` in the same file: range and matrix (transfer and primaries do not matter here).
+_NAMED: Final = {
+    "bt601": (2, 4),
+    "bt709": (2, 3),
+    "smpte240m": (2, 5),
+    "sRGB": (1, 1),
+    "bt2020": (2, 6),
+    "bt2020-10": (2, 6),
+    "bt2100-pq": (2, 6),
+    "bt2100-hlg": (2, 6),
+}
+_NUMBERS: Final = re.compile(r"([0-9]{1,9}):([0-9]{1,9}):[0-9]{1,9}:[0-9]{1,9}")
+_SD_HEIGHT: Final = 576  # set_default_colorimetry() in gst-libs/gst/video/video-info.c
+
+_BLOCK_PIXELS: Final = 1 << 16
+_ROWS_PER_STEP: Final = 4  # the coarsest vertical subsampling (YUV9)
+
+
+class Colorimetry(NamedTuple):
+    """What of a colorimetry decides over the conversion.
+
+    Attributes:
+        limited: Whether black and white are at 16 and 235 (of 8 bits) rather than 0 and 255.
+        kr: Share of red in luma.
+        kb: Share of blue in luma.
+    """
+
+    limited: bool
+    kr: float
+    kb: float
+
+
+def colorimetry_of(text: str | None, is_gray: bool, height: int) -> Colorimetry:
+    """Return the colorimetry of a YUV or gray picture, as GStreamer understands its caps.
+
+    Args:
+        text: Value of `colorimetry` in the caps, a name ("bt709") or range:matrix:transfer:primaries ("2:4:7:1"). With
+            None, and with what does not fit, GStreamer's default holds: BT.601 up to 576 rows, BT.709 above; the full
+            range for gray.
+        is_gray: Whether there is luma only.
+        height: Rows of the picture.
+    """
+    known = _parsed(text)
+    # Luma alone needs no matrix, but GStreamer does not take the one of RGB for it either.
+    if known is None or known[1] == _RGB_MATRIX or (not is_gray and known[1] not in _KR_KB):
+        known = (1, 4) if is_gray else (_LIMITED, 3 if height > _SD_HEIGHT else 4)
+    return Colorimetry(known[0] == _LIMITED, *_KR_KB.get(known[1], _KR_KB[4]))
+
+
+def _parsed(text: str | None) -> tuple[int, int] | None:
+    """Return range and matrix as GStreamer's numbers; None if the text names none."""
+    if text is None:
+        return None
+    match = _NUMBERS.fullmatch(text)
+    return _NAMED.get(text) if match is None else (int(match[1]), int(match[2]))
+
+
+def to_rgb(
+    views: Sequence[npt.NDArray[Any]],
+    format: VideoFormat,
+    width: int,
+    height: int,
+    colorimetry: str | None = None,
+    *,
+    order: Literal["RGB", "BGR"] = "RGB",
+) -> npt.NDArray[np.uint8]:
+    """Convert a picture to 8-bit RGB; copies.
+
+    Args:
+        views: Array views of the planes, as `VideoFormat.views` gives them.
+        format: Their format.
+        width: Pixels.
+        height: Rows.
+        colorimetry: Value of `colorimetry` in the caps; None for GStreamer's default.
+        order: Which channel comes first.
+
+    Returns:
+        A new C-contiguous (height, width, 3) array of uint8.
+
+    Raises:
+        FormatError: The format has no conversion here (tiles, palette); the message names it.
+        ValueError: `order` is neither "RGB" nor "BGR".
+    """
+    if order not in ("RGB", "BGR"):
+        raise ValueError(f"order: {order!r} is neither 'RGB' nor 'BGR'")
+    if format.kind == "tiled":
+        raise FormatError(f"{format.name} is made of tiles or has a palette: only GStreamer's elements convert it")
+    rule = None if format.is_rgb else colorimetry_of(colorimetry, format.is_gray, height)
+    picture = np.empty((height, width, 3), np.uint8)
+    views = widened(views, format)
+    step = max(_BLOCK_PIXELS // width // _ROWS_PER_STEP, 1) * _ROWS_PER_STEP
+    for top in range(0, height, step):
+        target = picture[top : top + step]
+        bottom = top + len(target)
+        rows = [
+            view[top >> plane.h_shift : -(-bottom >> plane.h_shift)]
+            for view, plane in zip(views, format.planes, strict=True)
+        ]
+        parts = components(rows, format, width)
+        if rule is None:
+            for channel, letter in enumerate(order):
+                target[..., channel] = _scaled(parts[letter], limited=False)
+        elif format.is_gray:
+            gray = _scaled(parts["Y"], rule.limited)
+            for channel in range(3):
+                target[..., channel] = gray
+        else:
+            _convert(parts, rule, target, order)
+    return picture
+
+
+def _fraction_bits(part: Component) -> int:
+    """Return how many bits a factor of fixed point can have, so that sums of products stay within 32 bits."""
+    return 5 + part.bits + part.shift
+
+
+def _spans(part: Component, limited: bool) -> tuple[int, float, float]:
+    """Return black, and how far white and the ends of chroma lie from it, in the samples' own steps."""
+    unit = 2.0 ** (part.bits - 8 + part.shift)
+    if limited:
+        return round(16 * unit), 219 * unit, 224 * unit
+    full = ((1 << part.bits) - 1) << part.shift
+    return 0, full, full
+
+
+def _scaled(part: Component, limited: bool) -> npt.NDArray[Any]:
+    """Return the samples of R, G, B or gray as 8 bits of the full range."""
+    samples = part.samples
+    if samples.dtype.kind == "f":
+        # GStreamer's float formats run from 0 to 1 whatever the caps say.
+        unit = np.nan_to_num(samples.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0).clip(0.0, 1.0)
+        return (unit * 255.0 + 0.5).astype(np.uint8)
+    if part.bits == 8 and not limited:
+        return samples
+    point = _fraction_bits(part)
+    black, white, _ = _spans(part, limited)
+    factor = round(255 / white * (1 << point))
+    scaled = np.multiply(samples, factor, dtype=np.int32)
+    scaled += (1 << point >> 1) - black * factor
+    scaled >>= point
+    return scaled.clip(0, 255, out=scaled)
+
+
+def _convert(parts: dict[str, Component], rule: Colorimetry, target: npt.NDArray[np.uint8], order: str) -> None:
+    """Fill `target` from Y, U and V: R = Y + a V, G = Y - b U - c V, B = Y + d U."""
+    luma, u, v = parts["Y"], parts["U"], parts["V"]
+    point = _fraction_bits(luma)
+    black, white, swing = _spans(luma, rule.limited)
+    middle = 1 << (luma.bits - 1 + luma.shift)
+    one = 255 / swing * (1 << point)
+    red, blue = 2 * (1 - rule.kr) * one, 2 * (1 - rule.kb) * one
+    green = 1 - rule.kr - rule.kb
+    factors = {
+        "R": (0, round(red)),
+        "G": (round(-blue * rule.kb / green), round(-red * rule.kr / green)),
+        "B": (round(blue), 0),
+    }
+    factor = round(255 / white * (1 << point))
+    bright = np.multiply(luma.samples, factor, dtype=np.int32)
+    bright += (1 << point >> 1) - black * factor
+    rows, width, _ = target.shape
+    for channel, letter in enumerate(order):
+        total = bright.copy() if letter != order[-1] else bright
+        by_u, by_v = factors[letter]
+        tint = np.zeros(u.samples.shape, np.int32)
+        for part, by in ((u, by_u), (v, by_v)):
+            if by:
+                tint += np.multiply(part.samples, by, dtype=np.int32)
+                tint -= middle * by
+        total += tint.repeat(u.h_factor, 0)[:rows].repeat(u.w_factor, 1)[:, :width]
+        total >>= point
+        target[..., channel] = total.clip(0, 255, out=total)

@@ -1,0 +1,335 @@
+"""Every raw video format of GStreamer as one row of a table: sizes, strides and array views are derived from it.
+
+The table is `formats.json` (SPEC.md section 4), shared with the Rust crate and compared with GStreamer by the tests.
+Views are borrowed: they read and write the memory they were made from and keep the given array alive.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .._errors import FormatError, UnsupportedViewError
+from .header import FORMAT_LEN, MAX_DIMENSION, VideoFrameHeader
+
+Kind: TypeAlias = Literal["planes", "packed", "opaque", "tiled"]
+Pixels: TypeAlias = npt.NDArray[np.uint8] | memoryview | bytearray | bytes
+
+_U32_MAX: Final = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """How one plane is laid out: a row is so many groups of pixels, each of so many bytes.
+
+    Attributes:
+        w_shift: Horizontal subsampling: `ceil(width / 2**w_shift)` pixels a row.
+        h_shift: Vertical subsampling: `ceil(height / 2**h_shift)` rows.
+        channels: Samples of one pixel side by side; 1 for opaque rows, whose view is bytes.
+        group_pixels: Pixels that share one group of bytes; rows are whole groups.
+        group_bytes: Bytes of a group.
+    """
+
+    w_shift: int
+    h_shift: int
+    channels: int
+    group_pixels: int
+    group_bytes: int
+
+
+class Layout(NamedTuple):
+    """Where the planes of a picture lie, in bytes; one entry a plane."""
+
+    strides: tuple[int, ...]
+    offsets: tuple[int, ...]
+    size: int
+
+
+class PlaneView(NamedTuple):
+    """What numpy needs to know to view one plane; strides and offset are in bytes."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+    strides: tuple[int, ...]
+
+    def of(self, pixels: Pixels) -> npt.NDArray[Any]:
+        """View this plane of `pixels`; borrowed, and read-only where `pixels` is.
+
+        Raises:
+            FormatError: The plane reaches beyond `pixels`.
+        """
+        try:
+            return np.ndarray(self.shape, self.dtype, pixels, self.offset, self.strides)
+        except (TypeError, ValueError) as exc:
+            last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
+            end = last + self.dtype.itemsize
+            raise FormatError(f"the plane ends at byte {end}, the pixels have {len(pixels)}") from exc
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFormat:
+    """One raw video format under GStreamer's name.
+
+    Attributes:
+        name: GStreamer's name, e.g. "NV12".
+        kind: "planes" (whole samples), "packed" (the same with one plane), "opaque" (groups of pixels packed into
+            bytes) or "tiled" (tiles or a palette: no row arithmetic and no view).
+        dtype: numpy dtype of a sample, e.g. "u1", "<u2"; empty for tiled formats.
+        n_planes: Number of planes, 1 to 4.
+        planes: One entry a plane; empty for tiled formats.
+        components: Letters of R, G, B, Y, U, V, A and x (unused) in memory order, plane after plane ("YUV" for NV12);
+            of a pair of pixels for packed 4:2:2 ("YUYV"), of a word's parts where one word is a pixel ("BGRA" for
+            BGR10A2_LE). Empty for tiled formats.
+        bits: Bits of each of these components.
+        shift: How far each stands from the low end of its sample: 6 for P010_10LE, 0 for I420_10LE.
+    """
+
+    name: str
+    kind: Kind
+    dtype: str
+    n_planes: int
+    planes: tuple[Plane, ...]
+    components: str
+    bits: tuple[int, ...]
+    shift: tuple[int, ...]
+    _numpy_dtype: np.dtype[Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_numpy_dtype", np.dtype(self.dtype or "u1"))
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the components are red, green and blue."""
+        return "R" in self.components
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether there is luma only."""
+        return self.components == "Y"
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether one component is opacity."""
+        return "A" in self.components
+
+    @property
+    def is_word(self) -> bool:
+        """Whether one wide sample holds all components of a pixel (RGB16, r210, BGR10A2_LE …)."""
+        return self.kind == "packed" and self.planes[0].channels == 1 and len(self.components) > 1
+
+    def row_bytes(self, plane: int, width: int) -> int:
+        """Bytes of one row of a plane without padding.
+
+        Raises:
+            FormatError: The format is tiled.
+        """
+        if not self.planes:
+            raise self._no_rows()
+        shape = self.planes[plane]
+        pixels = -(-width >> shape.w_shift)
+        return -(-pixels // shape.group_pixels) * shape.group_bytes
+
+    def rows(self, plane: int, height: int) -> int:
+        """Number of rows of a plane.
+
+        Raises:
+            FormatError: The format is tiled.
+        """
+        if not self.planes:
+            raise self._no_rows()
+        return -(-height >> self.planes[plane].h_shift)
+
+    def tight_layout(self, width: int, height: int, stride0: int | None = None) -> Layout:
+        """Planes back to back.
+
+        Args:
+            width: Pixels.
+            height: Pixels.
+            stride0: Bytes from row to row of the first plane; the other planes get as many samples as correspond to it.
+                None means rows without padding.
+
+        Raises:
+            FormatError: The format is tiled, the size is outside 1 to 32768, `stride0` is shorter than a row, or the
+                layout does not fit the header's u32.
+        """
+        if not (1 <= width <= MAX_DIMENSION and 1 <= height <= MAX_DIMENSION):
+            raise FormatError(f"{width}x{height} is outside 1x1 to {MAX_DIMENSION}x{MAX_DIMENSION}")
+        strides, offsets, end = [], [], 0
+        for index in range(self.n_planes):
+            stride = self.row_bytes(index, width) if stride0 is None else self._scaled_stride(index, width, stride0)
+            strides.append(stride)
+            offsets.append(end)
+            end += stride * self.rows(index, height)
+        most = max(*strides, *offsets)
+        if most > _U32_MAX:
+            raise FormatError(f"{self.name} at {width}x{height} needs offsets to {most}, the header holds {_U32_MAX}")
+        return Layout(tuple(strides), tuple(offsets), end)
+
+    def _scaled_stride(self, index: int, width: int, stride0: int) -> int:
+        least = self.row_bytes(0, width)
+        if stride0 < least:
+            raise FormatError(f"stride0 is {stride0} bytes, a row of {self.name} at width {width} has {least}")
+        if self.kind == "opaque" or index == 0:
+            return stride0
+        plane, itemsize = self.planes[index], self._numpy_dtype.itemsize
+        samples = -(-stride0 // itemsize)
+        return -(-samples >> plane.w_shift) * plane.channels * itemsize
+
+    def plane_shape(self, plane: int, width: int, height: int) -> tuple[int, ...]:
+        """Shape of a plane's view: (rows, pixels) or (rows, pixels, channels); (rows, bytes) for opaque rows.
+
+        Raises:
+            FormatError: The format is tiled.
+        """
+        rows = self.rows(plane, height)
+        if self.kind == "opaque":
+            return rows, self.row_bytes(plane, width)
+        shape = self.planes[plane]
+        pixels = -(-width >> shape.w_shift)
+        return (rows, pixels) if shape.channels == 1 else (rows, pixels, shape.channels)
+
+    def plane_views(
+        self, width: int, height: int, strides: Sequence[int], offsets: Sequence[int]
+    ) -> tuple[PlaneView, ...]:
+        """Recipes for the views of all planes, to be kept while the geometry stays the same; none for tiled formats."""
+        views = []
+        dtype = self._numpy_dtype
+        for index, plane in enumerate(self.planes):
+            shape = self.plane_shape(index, width, height)
+            inner = (plane.channels * dtype.itemsize, dtype.itemsize) if len(shape) == 3 else (dtype.itemsize,)
+            views.append(PlaneView(shape, dtype, offsets[index], (strides[index], *inner)))
+        return tuple(views)
+
+    def views(
+        self, pixels: Pixels, width: int, height: int, strides: Sequence[int], offsets: Sequence[int]
+    ) -> tuple[npt.NDArray[Any], ...]:
+        """One array a plane over `pixels`, without a copy: borrowed, strides kept, read-only where `pixels` is.
+
+        NV12 gives (H, W) and (ceil(H/2), ceil(W/2), 2) of uint8, P010_10LE the same of uint16, YUY2 (H, W, 2),
+        BGR (H, W, 3), v210 (H, bytes of a row). Tiled formats give no array.
+
+        Args:
+            pixels: The pixel bytes, contiguous.
+            width: Pixels.
+            height: Pixels.
+            strides: Bytes from row to row, one a plane.
+            offsets: Byte at which each plane begins.
+
+        Raises:
+            FormatError: A plane reaches beyond `pixels`.
+        """
+        return tuple(view.of(pixels) for view in self.plane_views(width, height, strides, offsets))
+
+    def _no_rows(self) -> FormatError:
+        return FormatError(f"{self.name} is made of tiles or a palette: it has no rows of bytes")
+
+
+def _load() -> dict[str, VideoFormat]:
+    rows = json.loads(Path(__file__).with_name("formats.json").read_text(encoding="utf-8"))["formats"]
+    return {row["name"]: _format_of(row) for row in rows}
+
+
+def _format_of(row: dict[str, Any]) -> VideoFormat:
+    return VideoFormat(
+        name=row["name"],
+        kind=row["kind"],
+        dtype=row["dtype"],
+        n_planes=row["n_planes"],
+        planes=tuple(_plane_of(row, *numbers) for numbers in row["planes"]),
+        components=row["components"],
+        bits=tuple(row["bits"]),
+        shift=tuple(row["shift"]),
+    )
+
+
+def _plane_of(row: dict[str, Any], first: int, second: int, third: int) -> Plane:
+    if row["kind"] == "opaque":
+        return Plane(w_shift=0, h_shift=third, channels=1, group_pixels=first, group_bytes=second)
+    align = row["align"]
+    return Plane(first, second, third, group_pixels=align, group_bytes=align * third * int(row["dtype"][-1]))
+
+
+FORMATS: Final = _load()
+"""Name to format, in GStreamer's order."""
+
+SUPPORTED_FORMATS: Final[tuple[str, ...]] = tuple(FORMATS)
+
+PACKED_FORMATS: Final[dict[str, int]] = {
+    name: fmt.planes[0].channels for name, fmt in FORMATS.items() if fmt.kind == "packed" and fmt.dtype == "u1"
+}
+"""Formats that are one (H, W, channels) array of uint8, and their channels: BGR 3, RGBA 4, YUY2 2, GRAY8 1 …"""
+
+_CHANNELS_BY_BYTES: Final = {
+    name.encode().ljust(FORMAT_LEN, b"\0"): channels for name, channels in PACKED_FORMATS.items()
+}
+# width, height, stride[0], plane_offsets[0] and format, from byte 40 of the header.
+_PACKED_FIELDS: Final = struct.Struct("<2I8xI12xI12x16s")
+_U1: Final = np.dtype("u1")
+
+
+def get_format(name: str) -> VideoFormat:
+    """The format of this name.
+
+    Raises:
+        FormatError: There is none; the message names the nearest.
+    """
+    known = FORMATS.get(name)
+    if known is None:
+        folded = {known.casefold(): known for known in FORMATS}
+        nearest = folded[difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.0)[0]]
+        raise FormatError(f"{name!r} is no raw video format of GStreamer; the nearest is {nearest!r}")
+    return known
+
+
+def format_channels(name: str) -> int | None:
+    """Channels of the (H, W, channels) uint8 view of a packed format, None for every other format."""
+    return PACKED_FORMATS.get(name)
+
+
+def plane_heights(name: str, height: int) -> list[int] | None:
+    """Rows of each plane, None for formats without rows of their own (tiles, palette) and unknown ones."""
+    known = FORMATS.get(name)
+    if known is None or not known.planes:
+        return None
+    return [known.rows(plane, height) for plane in range(known.n_planes)]
+
+
+def header_pixels_to_numpy_view(header: VideoFrameHeader, pixels: Pixels) -> npt.NDArray[np.uint8]:
+    """View a packed picture as (H, W, channels) of uint8 without a copy.
+
+    Borrowed; non-contiguous where rows are padded; read-only where `pixels` is. End of stream gives (0, 0, 0).
+
+    Args:
+        header: A private copy of the frame's header.
+        pixels: The pixel bytes, contiguous.
+
+    Raises:
+        UnsupportedViewError: The format is not one of `PACKED_FORMATS`: it is no single array of bytes.
+        FormatError: The picture that the header tells of reaches beyond `pixels`.
+    """
+    width, height, stride, offset, name = _PACKED_FIELDS.unpack_from(header, 40)
+    channels = _CHANNELS_BY_BYTES.get(name)
+    if channels is None:
+        channels = PACKED_FORMATS.get(header.format_name)
+        if channels is None:
+            return _not_packed(header)
+    try:
+        return np.ndarray((height, width, channels), _U1, pixels, offset, (stride, channels, 1))
+    except (TypeError, ValueError) as exc:
+        end = offset + stride * (height - 1) + width * channels
+        raise FormatError(f"the picture ends at byte {end}, the pixels have {len(pixels)}") from exc
+
+
+def _not_packed(header: VideoFrameHeader) -> npt.NDArray[np.uint8]:
+    if header.is_eos:
+        return np.empty((0, 0, 0), _U1)
+    raise UnsupportedViewError(f"{header.format_name!r} is no (H, W, C) array of bytes: use the frame's planes")

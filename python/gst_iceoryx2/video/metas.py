@@ -1,0 +1,159 @@
+"""Meta records, encoded and decoded without GStreamer: reference timestamps and custom metas (SPEC.md section 3).
+
+A record has the form that `gst_meta_serialize()` gives since GStreamer 1.24 (gst/gstmeta.c, gst/gstbuffer.c).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from .._errors import FormatError
+from .caps import parse_caps
+from .header import NONE_U64
+from .structure import MAX_TEXT_BYTES, read_structure, write_structure
+from .values import FieldValue, RawValue
+
+__all__ = ["CustomMeta", "FieldValue", "RawValue", "ReferenceTimestamp", "decode_meta", "encode_meta"]
+
+_HEAD: Final = struct.Struct("<II")
+_TIMES: Final = struct.Struct("<QQ")
+_REFERENCE_TIMESTAMP: Final = b"GstReferenceTimestampMeta"
+# No leading underscore: a structure of that name would not be one to GStreamer.
+_CUSTOM_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceTimestamp:
+    """A GstReferenceTimestampMeta: a moment on a clock that `reference` names, for example `timestamp/x-unix`.
+
+    Attributes:
+        reference: Caps of the clock, as GStreamer writes them.
+        timestamp: Nanoseconds on that clock.
+        duration: Nanoseconds; None = unknown.
+        info: Structure text with more about the clock; None = none.
+    """
+
+    reference: str
+    timestamp: int
+    duration: int | None = None
+    info: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomMeta:
+    """A named structure on a frame; elements see it as a GstCustomMeta of that name.
+
+    Attributes:
+        name: A letter, then 2 to 63 letters, digits or underscores.
+        fields: bool, int, float, str, Fraction, lists (GstValueList) and tuples (GstValueArray) of one of these; what
+            GStreamer sends in other types arrives as `RawValue` and can be sent on.
+    """
+
+    name: str
+    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+
+
+def encode_meta(meta: ReferenceTimestamp | CustomMeta) -> bytes:
+    """Write a meta as one record.
+
+    Returns:
+        New bytes, for `build_aux`.
+
+    Raises:
+        FormatError: Something in it that a receiver would refuse, with the field.
+        TypeError: A field of a type that has no form.
+    """
+    if isinstance(meta, ReferenceTimestamp):
+        return _record(_REFERENCE_TIMESTAMP, _encode_reference(meta))
+    if not isinstance(meta, CustomMeta):
+        raise TypeError(f"meta: a {type(meta).__name__} is neither a ReferenceTimestamp nor a CustomMeta")
+    if not _CUSTOM_NAME.fullmatch(meta.name):
+        raise FormatError(f"name: {meta.name!r} is not a letter and 2 to 63 letters, digits or underscores")
+    return _record(meta.name.encode(), write_structure(meta.name, meta.fields).encode() + b"\0")
+
+
+def decode_meta(record: bytes) -> ReferenceTimestamp | CustomMeta | bytes:
+    """Read one record that anybody may have written.
+
+    Args:
+        record: A record, for example from `parse_aux`.
+
+    Returns:
+        The meta; or `record` itself if it is of another kind or anything in it is unsound. Never raises on any content.
+    """
+    name, version, payload = _split(record)
+    if name is None or version != 0 or not payload.endswith(b"\0"):
+        return record
+    try:
+        if name == _REFERENCE_TIMESTAMP:
+            return _decode_reference(payload)
+        return _decode_custom(name.decode("ascii"), payload)
+    except ValueError:
+        return record
+
+
+def _record(name: bytes, payload: bytes) -> bytes:
+    size = _HEAD.size + len(name) + 2 + len(payload)
+    return b"".join((_HEAD.pack(size, len(name)), name, b"\0\0", payload))
+
+
+def _split(record: bytes) -> tuple[bytes | None, int, bytes]:
+    """Return name, version and payload; no name if the record's own sizes contradict its length."""
+    if len(record) >= _HEAD.size + 2:
+        total_size, name_len = _HEAD.unpack_from(record)
+        nul = _HEAD.size + name_len
+        if total_size == len(record) and nul + 2 <= len(record) and record[nul] == 0:
+            return record[_HEAD.size : nul], record[nul + 1], record[nul + 2 :]
+    return None, 0, b""
+
+
+def _string(payload: bytes, at: int) -> tuple[str, int]:
+    """Return the NUL-terminated string at `at` and the position after its NUL."""
+    end = payload.find(b"\0", at, at + MAX_TEXT_BYTES + 1)
+    if end < 0:
+        raise FormatError("no NUL where one is due")
+    return payload[at:end].decode(), end + 1
+
+
+def _encode_reference(meta: ReferenceTimestamp) -> bytes:
+    duration = NONE_U64 if meta.duration is None else meta.duration
+    if not 0 <= meta.timestamp < NONE_U64:
+        raise FormatError(f"timestamp: {meta.timestamp} is not within 0 to {NONE_U64 - 1}")
+    if meta.duration is not None and not 0 <= meta.duration < NONE_U64:
+        raise FormatError(f"duration: {meta.duration} is not within 0 to {NONE_U64 - 1}")
+    parse_caps(meta.reference)
+    parts = [_TIMES.pack(meta.timestamp, duration), meta.reference.encode(), b"\0"]
+    if meta.info:
+        try:
+            read_structure(meta.info)
+        except ValueError as error:
+            raise FormatError(f"info: {error}") from None
+        parts += (meta.info.encode(), b"\0")
+    return b"".join(parts)
+
+
+def _decode_reference(payload: bytes) -> ReferenceTimestamp:
+    if len(payload) <= _TIMES.size:
+        raise FormatError("no room for the times")
+    timestamp, duration = _TIMES.unpack_from(payload)
+    if timestamp == NONE_U64:
+        raise FormatError("a timestamp of none")
+    reference, at = _string(payload, _TIMES.size)
+    parse_caps(reference)
+    info = _string(payload, at)[0] if at < len(payload) else ""
+    if info:
+        read_structure(info)
+    return ReferenceTimestamp(reference, timestamp, None if duration == NONE_U64 else duration, info or None)
+
+
+def _decode_custom(name: str, payload: bytes) -> CustomMeta:
+    if not _CUSTOM_NAME.fullmatch(name):
+        raise FormatError("no name of a custom meta")
+    structure_name, fields = read_structure(_string(payload, 0)[0])
+    if structure_name != name:
+        raise FormatError("a structure of another name: the binary payload of some other meta")
+    return CustomMeta(name, fields)

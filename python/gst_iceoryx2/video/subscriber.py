@@ -1,0 +1,440 @@
+"""Receiving frames: without copying, without polling, whatever the publisher does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Final, NamedTuple, NoReturn
+
+from .. import _iceoryx2, _native
+from .._errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
+from .._service_name import check_service_name
+from .._stale import Watch
+from . import _keeper
+from ._intake import Intake
+from ._link import Connector, Link
+from ._orphan import Orphan
+from ._waiting import Waiter, readable
+from .config import Qos
+from .frame import VideoFrame
+from .header import DEFAULT_SERVICE
+
+# Longest sleep without a look: a notification can be missed (see `Waiter.drain`), a publisher's death tells nothing.
+# With the one look a second of `_keeper`, three a second.
+_SAFETY_INTERVAL: Final = 0.5
+
+
+class SubscriberStats(NamedTuple):
+    """What a subscriber has counted, since it was made.
+
+    Attributes:
+        received: Frames delivered or skipped, end of stream not counted.
+        dropped: Frames that did not arrive: its buffer was full, or shared memory was. None = unknown: the publisher
+            counts nothing.
+        invalid: Frames refused because their header, layout or caps are unsound.
+        skipped: Frames that `latest` passed over.
+        held: Frames held now, by themselves or by what was made of them.
+        limit: How many may be held; 0 before the first connection.
+    """
+
+    received: int
+    dropped: int | None
+    invalid: int
+    skipped: int
+    held: int
+    limit: int
+
+
+class VideoFrameSubscriber:
+    """Receives the frames of one service, in order, by reference.
+
+    Starts before or after its publisher and survives its restarts, with other sizes, formats and quality of service.
+    Demands nothing of the service. Every method may be called from any thread; each frame goes to one caller.
+    In a forked child it refuses to work: make a new one there.
+
+    Args:
+        service_name: 1 to 255 bytes of printable ASCII.
+        iox2_node: The `iceoryx2.Node` to use, from `create_node()`; None makes one.
+        busy_wait: Seconds for which each wait looks for a frame without sleeping before it sleeps. It takes a processor
+            for so long, other threads of the program run between two looks, and it spares the time that waking a
+            processor takes (some 10 µs to 100 µs). Not for `async for`.
+
+    Raises:
+        InvalidServiceNameError: The name cannot name a service.
+        ServiceError: The service is there and cannot be opened; the subclass and the message say why.
+        ValueError: `busy_wait` is less than 0.
+    """
+
+    def __init__(
+        self,
+        service_name: str = DEFAULT_SERVICE,
+        *,
+        iox2_node: _native.Node | None = None,
+        busy_wait: float = 0.0,
+    ) -> None:
+        self._name = check_service_name(service_name)
+        # Reentrant, because a signal handler may call close() between any two steps of the main thread.
+        self._lock = threading.RLock()
+        self._intake = Intake(service_name)
+        if not busy_wait >= 0:
+            raise ValueError(f"busy_wait is {busy_wait}, it must be a number of seconds, at least 0")
+        self._busy_wait = busy_wait
+        self._skipped = 0
+        self._qos: Qos | None = None
+        self._pending: VideoFrame | None = None
+        self._forked = False
+        self._rung = False
+        node = _iceoryx2.create_node() if iox2_node is None else iox2_node
+        self._connector: Connector | None = Connector(node, service_name)
+        self._watch = Watch(_iceoryx2.domain_of(node))
+        self._link: Link | None = None
+        self._waiter: Waiter | None = None
+        # The subscriber before the listener, and one look after both: nothing that happens in between is missed.
+        self._connect()
+        self._waiter = Waiter(_iceoryx2.create_listener(node, service_name))
+        self._connect()
+        _keeper.adopt(self)
+
+    # -- frames ------------------------------------------------------------------------------------------------------
+
+    def receive(self) -> VideoFrame | None:
+        """The next frame, the end of the stream included; None at once when nothing is waiting.
+
+        Returns:
+            A frame that borrows shared memory.
+
+        Raises:
+            BorrowLimitError: A frame is waiting, and as many are held as the service allows.
+            ClosedError: This subscriber is closed.
+            ServiceError: The service came back as something that cannot be opened.
+        """
+        with self._lock:
+            return self._next()
+
+    def receive_blocking(self, block_ms: float | None = None) -> VideoFrame | None:
+        """The next frame, the end of the stream included; sleeps until there is one.
+
+        Args:
+            block_ms: Milliseconds to wait at most; None = for ever. Ctrl-C ends the wait with KeyboardInterrupt.
+
+        Returns:
+            A frame that borrows shared memory; None after `block_ms`.
+
+        Raises:
+            ClosedError: This subscriber is closed, or another thread closed it meanwhile.
+            BorrowLimitError: As in `receive`.
+            ServiceError: As in `receive`.
+        """
+        return self._wait_for_next(None if block_ms is None else block_ms / 1000)
+
+    def latest(self, timeout: float | None = 0.0) -> VideoFrame | None:
+        """The newest frame; what waits before it is given back unseen and counted in `stats.skipped`.
+
+        The end of the stream is never skipped: it comes after the last picture.
+
+        Args:
+            timeout: Seconds to wait for a frame if none is there; None = for ever.
+
+        Returns:
+            A frame that borrows shared memory; None if there was none in time.
+
+        Raises:
+            ClosedError: As in `receive_blocking`.
+            BorrowLimitError: As in `receive`.
+            ServiceError: As in `receive`.
+        """
+        newest = self._wait_for_next(timeout)
+        if newest is None or newest.is_eos():
+            return newest
+        with self._lock:
+            while True:
+                try:
+                    following = self._next()
+                except BorrowLimitError:
+                    # There is a newer one, and no room for both.
+                    newest.release()
+                    self._skipped += 1
+                    newest = self._next()
+                    if newest is None or newest.is_eos():
+                        return newest
+                    continue
+                if following is None:
+                    return newest
+                if following.is_eos():
+                    self._pending = following
+                    return newest
+                newest.release()
+                self._skipped += 1
+                newest = following
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        """Frames until the end of the stream, or until another thread closes this subscriber.
+
+        A loop's variable keeps its last frame while the next one is waited for, and a frame that is held keeps the
+        service as it is: end the body with `del frame` where publishers come and go with other quality of service.
+        """
+        # Not a generator: its local variable would hold each frame for as long as the body of the loop runs.
+        return iter(self._next_picture, None)
+
+    def _next_picture(self) -> VideoFrame | None:
+        """The next frame; None at the end of the stream and when this subscriber is closed."""
+        try:
+            frame = self._wait_for_next(None)
+        except ClosedError:
+            if self._forked:
+                raise
+            return None
+        return None if frame is None or frame.is_eos() else frame
+
+    async def __aiter__(self) -> AsyncIterator[VideoFrame]:
+        """Frames until the end of the stream, or until this subscriber is closed; the event loop runs meanwhile."""
+        with self._lock:
+            waiter = self._open_waiter()
+        descriptors = waiter.descriptors()
+        # Emptied by each `yield`, so that a frame is not held here while the body of the loop runs.
+        received: list[VideoFrame] = []
+        try:
+            while True:
+                try:
+                    with self._lock:
+                        received.extend(filter(None, (self._next(),)))
+                        pause = self._pause()
+                except ClosedError:
+                    if self._forked:
+                        raise
+                    return
+                if not received:
+                    await readable(descriptors, pause)
+                    self._drain(waiter)
+                elif received[0].is_eos():
+                    return
+                else:
+                    yield received.pop()
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    # -- what it knows -----------------------------------------------------------------------------------------------
+
+    @property
+    def service_name(self) -> str:
+        """Name of the service."""
+        return self._name
+
+    @property
+    def stats(self) -> SubscriberStats:
+        """What has been counted so far."""
+        intake = self._intake
+        ledger = intake.ledger
+        return SubscriberStats(
+            intake.received, intake.drops.total, intake.invalid, self._skipped, ledger.held, ledger.limit
+        )
+
+    @property
+    def caps(self) -> str | None:
+        """Caps of the latest frame, as GStreamer writes them; None before the first, or where there are none."""
+        return self._intake.caps
+
+    @property
+    def qos(self) -> Qos | None:
+        """Quality of service as the creator of the service laid it down; None before the first connection."""
+        return self._qos
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it takes part in the service now: not before there is a publisher, nor after the last one."""
+        return self._link is not None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._connector is None
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether a thread waits for a frame."""
+        waiter = self._waiter
+        return waiter is not None and waiter.has_sleepers
+
+    def close(self) -> None:
+        """Stop receiving; a thread that waits gets ClosedError at once. Idempotent.
+
+        Frames and views that are held stay valid, and keep this subscriber's place in the service until they go.
+        """
+        with self._lock:
+            waiter, self._waiter = self._waiter, None
+            link, self._link = self._link, None
+            self._connector = self._pending = None
+        _keeper.dismiss(self)
+        if link is not None and link.tell_taken is not None and self._intake.ledger.held:
+            Orphan(link, self._intake.ledger)
+        if waiter is not None:
+            waiter.close()
+
+    def __enter__(self) -> VideoFrameSubscriber:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        stats = self.stats
+        state = ", closed" if self.is_closed else "" if self._link else ", waiting for a publisher"
+        return (
+            f"<VideoFrameSubscriber {self._name!r}, received {stats.received}, dropped {stats.dropped}, "
+            f"held {stats.held}/{stats.limit}{state}>"
+        )
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _next(self) -> VideoFrame | None:
+        """The next frame; call it with the lock held."""
+        pending, self._pending = self._pending, None
+        link = self._link or self._connect()
+        if pending is not None or link is None:
+            return pending
+        port, intake = link.subscriber, self._intake
+        while True:
+            try:
+                # iceoryx2 counts what is held per publisher, and a restart or a growth begins another one.
+                if intake.ledger.is_full and port.has_samples():
+                    if link.tell_taken is not None:
+                        link.tell_taken(None)
+                    self._refuse_to_borrow()
+                sample = port.receive()
+            except (_iceoryx2.ReceiveError, _iceoryx2.ConnectionFailure) as exc:
+                self._explain(exc)
+            if sample is None:
+                if link.tell_taken is not None:
+                    link.tell_taken(None)
+                if self._rung:
+                    self._rung = False
+                    link.hurry()
+                self._let_go_if_over(link)
+                return None
+            self._rung = False
+            if link.tell_taken is not None:
+                link.tell_taken(sample)
+            frame = intake.take(sample, port)
+            if frame is not None:
+                return frame
+            # Refused: given back before the next one is asked for.
+            del sample
+
+    def _let_go_if_over(self, link: Link) -> None:
+        if link.is_over(time.monotonic(), is_held=self._intake.ledger.held > 0):
+            self._link = None
+
+    def _connect(self) -> Link | None:
+        if self._connector is None:
+            self._refuse()
+        if self._link is None:
+            self._link = link = self._connector.connect()
+            if link is not None:
+                self._qos = link.qos
+                self._intake.ledger.limit = link.qos.borrowed_max
+        return self._link
+
+    def _tend(self) -> None:
+        """Connect and let go while nobody receives; see `_keeper`."""
+        with self._lock:
+            link = self._link
+            try:
+                if link is None and self._connector is not None:
+                    self._connect()
+                elif link is not None and not link.subscriber.has_samples():
+                    self._let_go_if_over(link)
+            except (Iox2VideoError, _iceoryx2.ConnectionFailure):
+                # Whoever receives next gets it.
+                return
+        # A publisher that was killed counts as one that is there, and its memory stays, until somebody cleans up.
+        self._watch.look()
+
+    def _wait_for_next(self, timeout: float | None) -> VideoFrame | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        spin = self._busy_wait > 0
+        while True:
+            with self._lock:
+                frame = self._next()
+                if frame is not None:
+                    return frame
+                waiter = self._open_waiter()
+                pause = self._pause()
+                link = self._link
+            if spin and link is not None:
+                spin = False
+                self._look_without_sleep(link, deadline)
+                continue
+            if deadline is not None:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    return None
+                pause = min(pause, remaining)
+            waiter.wait(pause)
+            self._drain(waiter)
+
+    def _look_without_sleep(self, link: Link, deadline: float | None) -> None:
+        """Return when there is a frame, or something else to do."""
+        end = time.monotonic() + self._busy_wait
+        if deadline is not None:
+            end = min(end, deadline)
+        there_is_one = link.subscriber.has_samples
+        # What is wrong with the connection is told by receiving.
+        with contextlib.suppress(_iceoryx2.ConnectionFailure):
+            while not there_is_one() and self._link is link and time.monotonic() < end:
+                # Lets another thread have the interpreter.
+                time.sleep(0)
+
+    def _pause(self) -> float:
+        """How long nothing needs to be looked at."""
+        if self._link is None:
+            return _SAFETY_INTERVAL
+        return min(_SAFETY_INTERVAL, max(0.001, self._link.next_look - time.monotonic()))
+
+    def _drain(self, waiter: Waiter) -> None:
+        with self._lock:
+            if waiter.drain():
+                self._rung = True
+                if self._connector is not None:
+                    self._connector.hurry()
+
+    def _open_waiter(self) -> Waiter:
+        if self._waiter is None:
+            self._refuse()
+        return self._waiter
+
+    def _refuse(self) -> NoReturn:
+        if self._forked:
+            raise ForkedError(
+                f"this subscriber of {self._name!r} belongs to the process that forked: make a new one in the child, "
+                "or start children with the 'spawn' method"
+            )
+        raise ClosedError(f"this subscriber of {self._name!r} is closed")
+
+    def _refuse_to_borrow(self) -> NoReturn:
+        ledger = self._intake.ledger
+        raise BorrowLimitError(
+            f"cannot receive another frame of {self._name!r}: {ledger.held} are held, and the service allows "
+            f"{ledger.limit}. Let go of frames and of arrays made from them (frame.release(), del), copy what you "
+            "keep (frame.numpy_view().copy()), or create the service with a larger borrowed_max"
+        )
+
+    def _explain(self, exc: Exception) -> NoReturn:
+        if "ExceedsMaxBorrows" in str(exc):
+            self._refuse_to_borrow()
+        raise TransportError(f"cannot receive from {self._name!r}: iceoryx2 says {type(exc).__name__}: {exc}") from exc
+
+    def _abandon(self) -> None:
+        # The parent's thread that held the lock does not exist here.
+        self._lock = threading.RLock()
+        self._forked = True
+        if self._link is not None:
+            self._link.abandon()
+        if self._connector is not None:
+            self._connector.abandon()
+        if self._waiter is not None:
+            self._waiter.abandon()
+        self._link = self._connector = self._waiter = self._pending = None

@@ -1,0 +1,194 @@
+"""What a receiver checks before it touches a byte of a frame (SPEC.md section 7, rules 1 to 8).
+
+Any process of the same user can publish, so the header is hostile. Give these functions a private copy of it
+(`VideoFrameHeader.from_buffer_copy`): a header that is still in shared memory may change after it was judged.
+
+Checking costs under a microsecond a frame because geometries found sound are remembered by their header bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy.typing as npt
+
+from .._errors import FormatError
+from .caps import parse_caps
+from .formats import FORMATS, Layout, Pixels, PlaneView, VideoFormat
+from .header import FORMAT_LEN, MAX_DIMENSION, VideoFrameHeader
+
+# From width to the end: all that geometry depends on, and nothing that differs from frame to frame.
+_GEOMETRY_BEGIN: Final = VideoFrameHeader.width.offset  # type: ignore[attr-defined]
+# Bit 32 of the little-endian flags.
+_EOS_BYTE: Final = VideoFrameHeader.flags.offset + 4  # type: ignore[attr-defined]
+# A sender that changes its geometry at every frame must not fill the memory of its receivers.
+_REMEMBERED: Final = 64
+
+
+class Fault(str):
+    """Why a frame is refused: a sentence with the field and both numbers.
+
+    Attributes:
+        rule: The rule of SPEC.md section 7: "aux-size", "format", "size", "planes", "stride", "bounds" or "caps".
+    """
+
+    __slots__ = ("rule",)
+    rule: str
+
+    def __new__(cls, rule: str, text: str) -> Fault:
+        """A fault of this rule whose text begins with the rule's name."""
+        fault = super().__new__(cls, f"{rule}: {text}")
+        fault.rule = rule
+        return fault
+
+
+class Geometry(NamedTuple):
+    """The geometry of a sound header: keep it and look it up by `geometry_key` to spare the checks.
+
+    Attributes:
+        format: The format.
+        width: Pixels.
+        height: Pixels.
+        layout: Strides and offsets as in the header; `size` is how many pixel bytes the frame must have at least.
+        ends: The byte after the last one of each plane; of tiled formats, after the first.
+        planes: One recipe a plane; empty for tiled formats.
+    """
+
+    format: VideoFormat
+    width: int
+    height: int
+    layout: Layout
+    ends: tuple[int, ...]
+    planes: tuple[PlaneView, ...]
+
+    def views(self, pixels: Pixels) -> tuple[npt.NDArray[Any], ...]:
+        """One array a plane over at least `layout.size` pixel bytes; borrowed, as `VideoFormat.views`."""
+        return tuple([plane.of(pixels) for plane in self.planes])
+
+
+_sound: dict[bytes, Geometry] = {}
+
+
+def geometry_key(header: VideoFrameHeader) -> bytes:
+    """The 64 header bytes that decide geometry: equal keys, equal geometry."""
+    return bytes(header)[_GEOMETRY_BEGIN:]
+
+
+def geometry_of(header: VideoFrameHeader) -> Geometry:
+    """The geometry that a header tells of, whatever the number of its pixel bytes.
+
+    Raises:
+        FormatError: A rule other than "bounds" fails; the message is the `Fault`.
+    """
+    judged = _judge(header)
+    if isinstance(judged, Fault):
+        raise FormatError(judged)
+    return judged
+
+
+def validate_geometry(header: VideoFrameHeader, pixel_size: int) -> Fault | None:
+    """Check rules 1 to 7; end of stream is sound.
+
+    Args:
+        header: A private copy of the header.
+        pixel_size: Bytes of the payload without the aux blob; negative where `aux_size` exceeds the payload.
+
+    Returns:
+        None if the frame is sound, else why it is not.
+    """
+    raw = bytes(header)
+    known = _sound.get(raw[_GEOMETRY_BEGIN:])
+    if known is not None and known.layout.size <= pixel_size:
+        return None
+    if pixel_size < 0:
+        return Fault("aux-size", f"aux_size is {header.aux_size}, the payload has {pixel_size + header.aux_size} bytes")
+    if raw[_EOS_BYTE] & 1:
+        return None
+    judged = _judge(header, pixel_size)
+    if isinstance(judged, Fault):
+        return judged
+    return _check_bounds(judged, pixel_size)
+
+
+def check_caps(caps_text: str, header: VideoFrameHeader) -> Fault | None:
+    """Check rule 8: caps of raw video in system memory that agree with a sound header.
+
+    Costs what parsing does: remember the answer for as long as neither the text nor `geometry_key` changes.
+
+    Args:
+        caps_text: Caps as they came in the aux blob.
+        header: A private copy of the header.
+
+    Returns:
+        None if they agree, else why not.
+    """
+    try:
+        caps = parse_caps(caps_text)
+    except ValueError as error:
+        return Fault("caps", str(error).removeprefix("caps: "))
+    if caps.media != "video/x-raw":
+        return Fault("caps", f"media type is {caps.media[:64]!r}, not 'video/x-raw'")
+    for feature in caps.features:
+        if feature == "ANY" or (feature.startswith("memory:") and feature != "memory:SystemMemory"):
+            return Fault("caps", f"the frame is in shared memory, its caps say {feature[:64]!r}")
+    for field in ("format", "width", "height"):
+        said, sent = caps.fields.get(field), header.format_name if field == "format" else getattr(header, field)
+        # The very type: a list, a range, raw text or a bool is no answer even where it compares equal.
+        if type(said) is not type(sent) or said != sent:
+            return Fault("caps", f"{field} is {repr(said)[:64]} in the caps, {sent!r} in the header")
+    return None
+
+
+def _judge(header: VideoFrameHeader, pixel_size: int = 1) -> Geometry | Fault:
+    """Rules 3 to 6, remembered."""
+    key = geometry_key(header)
+    known = _sound.get(key)
+    if known is not None and pixel_size > 0:
+        return known
+    judged = _read_geometry(header, pixel_size)
+    if isinstance(judged, Geometry):
+        if len(_sound) >= _REMEMBERED:
+            _sound.clear()
+        _sound[key] = judged
+    return judged
+
+
+def _read_geometry(header: VideoFrameHeader, pixel_size: int) -> Geometry | Fault:
+    if 0 not in bytes(header.format):
+        return Fault("format", f"format has no NUL within {FORMAT_LEN} bytes")
+    fmt = FORMATS.get(header.format_name)
+    if fmt is None:
+        return Fault("format", f"{header.format_name!r} is no raw video format")
+    width, height = header.width, header.height
+    for field, value in (("width", width), ("height", height)):
+        if not 1 <= value <= MAX_DIMENSION:
+            return Fault("size", f"{field} is {value}, outside 1 to {MAX_DIMENSION}")
+    if pixel_size < 1:
+        return Fault("size", f"the frame has {pixel_size} pixel bytes, at least 1 is needed")
+    if header.n_planes != fmt.n_planes:
+        return Fault("planes", f"n_planes is {header.n_planes}, {fmt.name} has {fmt.n_planes}")
+    strides, offsets = tuple(header.stride[: fmt.n_planes]), tuple(header.plane_offsets[: fmt.n_planes])
+    if not fmt.planes:
+        # Tiles count tiles in the stride: only GStreamer knows their size.
+        ends = tuple(offset + 1 for offset in offsets)
+        return Geometry(fmt, width, height, Layout(strides, offsets, max(ends)), ends, ())
+    row_bytes = [fmt.row_bytes(plane, width) for plane in range(fmt.n_planes)]
+    for plane, (stride, needed) in enumerate(zip(strides, row_bytes, strict=True)):
+        if stride < needed:
+            row = f"a row of {fmt.name} at width {width} has {needed} bytes"
+            return Fault("stride", f"stride of plane {plane} is {stride}, {row}")
+    ends = tuple(
+        offset + stride * (fmt.rows(plane, height) - 1) + needed
+        for plane, (offset, stride, needed) in enumerate(zip(offsets, strides, row_bytes, strict=True))
+    )
+    views = fmt.plane_views(width, height, strides, offsets)
+    return Geometry(fmt, width, height, Layout(strides, offsets, max(ends)), ends, views)
+
+
+def _check_bounds(geometry: Geometry, pixel_size: int) -> Fault | None:
+    name = geometry.format.name
+    for plane, end in enumerate(geometry.ends):
+        if end > pixel_size:
+            reaches = f"ends at byte {end}" if geometry.planes else f"begins at byte {end - 1}"
+            return Fault("bounds", f"plane {plane} of {name} {reaches}, the frame has {pixel_size} pixel bytes")
+    return None
