@@ -1,0 +1,38 @@
+"""How much of /dev/shm the demo's processes reserve and touch."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+_SHM = Path("/dev/shm")
+
+
+class SharedMemoryUse:
+    """Keeps the highest use by shared memory objects whose names begin with `prefix`, in bytes."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.reserved = 0
+        self.touched = 0
+
+    def sample(self) -> None:
+        """Look once. The objects are sparse: their size is what is reserved, their blocks are what was ever written."""
+        reserved = touched = 0
+        for entry in _SHM.glob(f"{self._prefix}*"):
+            try:
+                found = entry.stat()
+            except FileNotFoundError:
+                continue
+            reserved += found.st_size
+            touched += found.st_blocks * 512
+        self.reserved = max(self.reserved, reserved)
+        self.touched = max(self.touched, touched)
+
+    def remove_leftovers(self) -> None:
+        """Remove what the ended processes left (iceoryx2 keeps 16 bytes for each domain, a killed process more)."""
+        for entry in _SHM.glob(f"{self._prefix}*"):
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
