@@ -1,0 +1,113 @@
+"""The ways that can be measured side by side: for each end a launch line, or a module of this package.
+
+In the lines and arguments, `{service}` is a name and `{folder}` a private folder of the run; `{caps}`, `{format}`,
+`{width}`, `{height}` and `{bytes}` tell what its frames are, and `{pool}` is the size of a memory for 16 of them.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gst_iceoryx2 import plugin_path
+
+# Longer than the time between two frames at 60 a second.
+BUSY_SECONDS = 0.02
+AGAINST_VARIABLE = "IOX2_BENCH_AGAINST"
+
+
+@dataclass(frozen=True)
+class Transport:
+    """One way for frames from a process to another.
+
+    Attributes:
+        name: For the report.
+        sink: Launch line that ends the publishing pipeline. The publisher starts first.
+        source: Launch line that begins the receiving pipeline; None = nothing receives.
+        plugins: Folder for GST_PLUGIN_PATH; None = GStreamer's own plugins are enough.
+        sender: Module and arguments that publish in the sink's place; frames and frames a second are appended.
+        receiver: Module and arguments that receive in the source's place.
+        copies: How often the pixels are copied on the way, by libraries and the kernel.
+        waits: Whether the publisher waits for its receivers, so that nothing is lost however fast it is.
+        is_ours: Whether this project's software is in it.
+    """
+
+    name: str
+    sink: str | None
+    source: str | None
+    plugins: Path | None = None
+    sender: tuple[str, ...] = ()
+    receiver: tuple[str, ...] = ()
+    copies: int = 0
+    waits: bool = False
+    is_ours: bool = False
+
+    @property
+    def is_native(self) -> bool:
+        """Whether there are pipelines at both ends."""
+        return not self.sender and not self.receiver
+
+
+def iceoryx2() -> Transport:
+    """The plugin of this working tree."""
+    # sync=false: the feed has a pace of its own.
+    sink, source = 'iceoryx2sink service="{service}" sync=false', 'iceoryx2src service="{service}"'
+    return Transport("iceoryx2", sink, source, plugin_path(), is_ours=True)
+
+
+def other_build(folder: Path) -> Transport:
+    """The plugin in another folder, for comparison; any that has elements and properties of these names."""
+    return replace(iceoryx2(), name=f"iceoryx2 in {folder}", plugins=folder, is_ours=False)
+
+
+def named_builds() -> list[Path]:
+    """Folders in the environment variable IOX2_BENCH_AGAINST, separated as in PATH."""
+    return [Path(folder) for folder in os.environ.get(AGAINST_VARIABLE, "").split(os.pathsep) if folder]
+
+
+def nothing() -> Transport:
+    """A sink that throws the frames away."""
+    return Transport("fakesink", "fakesink sync=false", None)
+
+
+def lossless(way: Transport) -> Transport:
+    """The same with a sink that waits for its subscribers."""
+    assert way.sink is not None
+    return replace(way, name=f"{way.name}, lossless", sink=f"{way.sink} lossless=true", waits=True)
+
+
+def copying(way: Transport) -> Transport:
+    """The same behind an element that knows nothing of the sink's memory."""
+    return replace(way, name=f"{way.name}, copied", sink=f"identity drop-allocation=true ! {way.sink}", copies=1)
+
+
+def busy() -> Transport:
+    """A source that does not sleep between frames."""
+    way = iceoryx2()
+    return replace(way, name="iceoryx2, busy", source=f"{way.source} busy-wait={BUSY_SECONDS * 1e9:.0f}")
+
+
+def to_python() -> Transport:
+    """From a pipeline into an array."""
+    receiver = ("python_receive", "{service}")
+    return replace(iceoryx2(), name="iceoryx2 → Python", source=None, receiver=receiver)
+
+
+def to_busy_python() -> Transport:
+    """From a pipeline into an array of a program that does not sleep between frames."""
+    receiver = ("python_receive", "{service}", str(BUSY_SECONDS))
+    return replace(to_python(), name="iceoryx2 → Python, busy", receiver=receiver)
+
+
+def from_python(how: str = "loan") -> Transport:
+    """From a loan in Python into a pipeline."""
+    sender = ("python_send", "{service}", how, "{format}", "{width}", "{height}")
+    return replace(iceoryx2(), name="Python → iceoryx2", sink=None, sender=sender)
+
+
+def between_pythons(how: str = "loan") -> Transport:
+    """From Python to Python: a loan with nothing but a stamp, one that is filled, or an array that is copied."""
+    name = {"loan": "Python → Python", "fill": "Python → Python, filled", "publish": "Python → Python, copied"}[how]
+    way = replace(from_python(how), name=name, source=None, receiver=("python_receive", "{service}"))
+    return replace(way, copies=int(how == "publish"))

@@ -1,0 +1,297 @@
+"""What `iox2-video view` costs beside encoding, and how old a picture is on the page.
+
+Usage: python -m benchmarks.view [--viewers 8] [--seconds 20] [--rounds 3] [--format BGR]
+
+A publisher sends 1280x720 at 30 frames a second; viewers confirm each picture as the page does. Processor time is that
+of the whole `iox2-video view` process less that of the encoder, which it tells in its metrics. Latency is from the
+capture of a frame to the arrival of the last byte of its picture; with a Chromium on this machine, also until it is
+drawn there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.machine import load, machine
+from benchmarks.report import Report
+from benchmarks.rounds import Measurement, Series, interleave, size
+from gst_iceoryx2 import jpeg
+from gst_iceoryx2.video import VideoFrame, VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.video.timing import monotonic_ns
+from tests.cli.chromium import Chromium, program
+from tests.cli.page_client import PageClient, metrics
+
+WIDTH, HEIGHT, FPS = 1280, 720, 30
+SERVICE = "video/bench/frame/v2"
+CPU_LIMIT, LATENCY_LIMIT = 15.0, 2.0
+SETTLE = 2.0
+ENCODED = ("BGR", "I420", "NV12", "YUY2", "P010_10LE", "GRAY8")
+
+Picture: TypeAlias = npt.NDArray[np.uint8]
+
+
+def camera_picture(rng: np.random.Generator) -> Picture:
+    """Soft shapes under fine noise: about the detail that a camera's picture has."""
+    coarse = rng.integers(30, 226, (HEIGHT // 80 + 2, WIDTH // 80 + 2)).astype(float)
+    rows, columns = np.linspace(0, coarse.shape[0] - 1.01, HEIGHT), np.linspace(0, coarse.shape[1] - 1.01, WIDTH)
+    top, left = rows.astype(int), columns.astype(int)
+    down, right = (rows - top)[:, None], (columns - left)[None, :]
+    upper = coarse[top][:, left] * (1 - right) + coarse[top][:, left + 1] * right
+    lower = coarse[top + 1][:, left] * (1 - right) + coarse[top + 1][:, left + 1] * right
+    return (upper * (1 - down) + lower * down + rng.normal(0, 3, upper.shape)).clip(0, 255).astype(np.uint8)
+
+
+def fill(planes: Sequence[Any], picture: Picture) -> None:
+    """The same picture in every component."""
+    for plane in planes:
+        part = picture[:: HEIGHT // plane.shape[0], :: WIDTH // plane.shape[1]]
+        plane[...] = part if plane.ndim == 2 else part[..., None]
+
+
+def publish(format: str) -> None:
+    """Publish pictures with about the detail of camera pictures, until stdin ends."""
+    stop = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    rng = np.random.default_rng(0)
+    pictures = [camera_picture(rng) for _ in range(10)]
+    with VideoFramePublisher(SERVICE, framerate=FPS, max_bytes=3 * WIDTH * HEIGHT) as publisher:
+        due, number = time.monotonic(), 0
+        while not stop.is_set():
+            with publisher.loan(WIDTH, HEIGHT, format) as loan:
+                fill(loan.planes, pictures[number % len(pictures)])
+                # From here on it is a picture that a camera has just delivered.
+                loan.captured_at = monotonic_ns()
+            number += 1
+            due += 1 / FPS
+            stop.wait(max(0.0, due - time.monotonic()))
+
+
+def watch(url: str, viewers: int) -> None:
+    """Watch with so many viewers until stdin ends; then tell what each picture's latency was, in milliseconds."""
+    stop = threading.Event()
+    counting = threading.Event()
+    found: list[list[float]] = [[] for _ in range(viewers)]
+    sizes: list[int] = []
+
+    def run(latencies: list[float]) -> None:
+        with PageClient(url, watch=[0]) as client:
+            while not stop.is_set():
+                shown = client.picture()
+                if counting.is_set():
+                    latencies.append(time.clock_gettime_ns(time.CLOCK_MONOTONIC) / 1e6 - shown.about["captured"])
+                    sizes.append(len(shown.jpeg))
+
+    threads = [threading.Thread(target=run, args=(latencies,)) for latencies in found]
+    for thread in threads:
+        thread.start()
+    sys.stdin.readline()
+    counting.set()
+    sys.stdin.readline()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    print(json.dumps({"latencies": found, "bytes": statistics.mean(sizes)}), flush=True)
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of processor time of a process, all threads, those included that have ended."""
+    # What clock_getcpuclockid(3) makes of a process number: MAKE_PROCESS_CPUCLOCK in linux/posix-timers_types.h.
+    return time.clock_gettime(~pid << 3 | 2)
+
+
+class Scene:
+    """A publisher and a preview in a domain of their own."""
+
+    def __init__(self, folder: str, format: str) -> None:
+        self._environment = os.environ | {"IOX2_VIDEO_DOMAIN": f"{folder}/d:bv{os.getpid()}_"}
+        self._publisher = self._start("-m", "benchmarks.view", "--publish", "--format", format)
+        self.view = self._start("-m", "gst_iceoryx2", "view", SERVICE, "--no-browser")
+        assert self.view.stdout is not None
+        self.url = self.view.stdout.readline().strip()
+
+    def _start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def watched(self, viewers: int, seconds: float) -> Measurement:
+        """What so many viewers cost, and see."""
+        child = self._start("-m", "benchmarks.view", "--watch", self.url, "--viewers", str(viewers))
+        assert child.stdin is not None
+        assert child.stdout is not None
+        time.sleep(SETTLE)
+        print("go", file=child.stdin, flush=True)
+        before, began, cpu = metrics(self.url), time.monotonic(), processor_time(self.view.pid)
+        time.sleep(seconds)
+        took, cpu = time.monotonic() - began, processor_time(self.view.pid) - cpu
+        after = metrics(self.url)
+        print("stop", file=child.stdin, flush=True)
+        told = json.loads(child.stdout.readline())
+        child.wait(10)
+        encoder = after["encode_seconds_total"] - before["encode_seconds_total"]
+        pictures = after["pictures_encoded_total"] - before["pictures_encoded_total"]
+        latencies = sorted(itertools.chain(*told["latencies"]))
+        expected = viewers * pictures
+        return {
+            "beside": 100 * (cpu - encoder) / took,
+            "encoder": 100 * encoder / took,
+            "encode": 1000 * encoder / max(1, pictures),
+            "p50": latencies[len(latencies) // 2],
+            "p99": latencies[len(latencies) * 99 // 100],
+            "seen": 100 * len(latencies) / max(1, expected),
+            "fps": pictures / took,
+            "kilobytes": told["bytes"] / 1000,
+        }
+
+    def drawn(self, folder: str, seconds: float) -> Measurement:
+        """Until pictures are drawn on the page of a headless Chromium."""
+        browser = Chromium(Path(folder))
+        try:
+            browser.open(self.url)
+            browser.wait_for("document.querySelector('canvas')?.dataset.number > 30")
+            script = "parseFloat(document.querySelector('.latency .value').textContent) || 0"
+            values = []
+            for _ in range(int(seconds * 2)):
+                values.append(float(browser.evaluate(script)))
+                time.sleep(0.5)
+            return {"drawn": statistics.median(values)}
+        finally:
+            browser.close()
+
+    def close(self) -> None:
+        for process in (self.view, self._publisher):
+            process.terminate()
+            process.communicate()
+
+
+def measure(format: str, viewers: int, seconds: float, rounds: int) -> Report:
+    """One viewer, many, and a browser, in turns."""
+    with tempfile.TemporaryDirectory(prefix="iox2-bench-") as folder:
+        scene = Scene(folder, format)
+        try:
+            cases: dict[str, Any] = {
+                "none": lambda: idle(scene, seconds),
+                "one": lambda: scene.watched(1, seconds),
+                "many": lambda: scene.watched(viewers, seconds),
+            }
+            if program() is not None:
+                cases["browser"] = lambda: scene.drawn(tempfile.mkdtemp(dir=folder), seconds)
+            runs = interleave(cases, rounds)
+        finally:
+            scene.close()
+    many, one = f"{viewers} viewers", "1 viewer"
+    frame = FPS / 1000
+    beside = Series.of(f"{many}: process beside the encoder", "% of a core", runs["many"], "beside")
+    p99 = Series.of(f"{many}: latency, p99", "frames", runs["many"], "p99", frame)
+    series = [
+        Series.of("nobody watches: process", "% of a core", runs["none"], "beside"),
+        Series.of(f"{one}: process beside the encoder", "% of a core", runs["one"], "beside"),
+        beside,
+        Series.of(f"{many}: encoder", "% of a core", runs["many"], "encoder"),
+        Series.of(f"{many}: encoder, a picture", "ms", runs["many"], "encode"),
+        Series.of(f"{many}: a picture", "kB", runs["many"], "kilobytes"),
+        Series.of(f"{many}: pictures", "a second", runs["many"], "fps"),
+        Series.of(f"{many}: of them seen by each", "%", runs["many"], "seen"),
+        Series.of(f"{one}: latency, p50", "ms", runs["one"], "p50"),
+        Series.of(f"{many}: latency, p50", "ms", runs["many"], "p50"),
+        Series.of(f"{many}: latency, p99", "ms", runs["many"], "p99"),
+    ]
+    findings = [size(beside.name, beside, CPU_LIMIT), size(p99.name, p99, LATENCY_LIMIT)]
+    if "browser" in runs:
+        drawn = Series.of("Chromium: latency until drawn, median", "frames", runs["browser"], "drawn", frame)
+        series.append(Series.of(drawn.name, "ms", runs["browser"], "drawn"))
+        findings.append(size(drawn.name, drawn, LATENCY_LIMIT))
+    title = f"View, {format} {WIDTH}×{HEIGHT} at {FPS} frames a second, {seconds:g} s each, {rounds} rounds"
+    return Report(title, series, findings)
+
+
+def idle(scene: Scene, seconds: float) -> Measurement:
+    """What the process costs while nobody watches."""
+    began, cpu = time.monotonic(), processor_time(scene.view.pid)
+    time.sleep(seconds)
+    return {"beside": 100 * (processor_time(scene.view.pid) - cpu) / (time.monotonic() - began)}
+
+
+def compare_encoders(rounds: int) -> None:
+    """Print the processor time of a picture, from shared memory and by way of RGB."""
+    folder = tempfile.mkdtemp(prefix="iox2-bench-")
+    os.environ["IOX2_VIDEO_DOMAIN"] = f"{folder}/d:be{os.getpid()}_"
+    for format in ENCODED:
+        for colorimetry in ("bt601", "bt709"):
+            with (
+                VideoFramePublisher(SERVICE, caps=f"video/x-raw, colorimetry=(string){colorimetry}") as publisher,
+                VideoFrameSubscriber(SERVICE) as subscriber,
+            ):
+                with publisher.loan(WIDTH, HEIGHT, format) as loan:
+                    fill(loan.planes, camera_picture(np.random.default_rng(0)))
+                frame = subscriber.receive_blocking(5000)
+                assert frame is not None
+                runs = interleave({"direct": partial(direct, frame), "rgb": partial(by_rgb, frame)}, 10 * rounds)
+                frame.release()
+            own, other = (statistics.median(run["ms"] for run in runs[name]) for name in ("direct", "rgb"))
+            print(f"  {format:<10} {colorimetry}  {own:5.1f} ms, by way of RGB {other:5.1f} ms ({other / own:.1f} x)")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def direct(frame: VideoFrame) -> Measurement:
+    began = time.thread_time()
+    jpeg.encode(frame)
+    return {"ms": 1000 * (time.thread_time() - began)}
+
+
+def by_rgb(frame: VideoFrame) -> Measurement:
+    began = time.thread_time()
+    jpeg.encode_rgb(frame.to_rgb())
+    return {"ms": 1000 * (time.thread_time() - began)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks.view", description=__doc__.partition("\n")[0])
+    parser.add_argument("--viewers", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--format", default="BGR")
+    parser.add_argument("--encoders", action="store_true", help="only compare ways to encode")
+    parser.add_argument("--publish", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--watch", metavar="URL", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.publish:
+        publish(arguments.format)
+    elif arguments.watch:
+        watch(arguments.watch, arguments.viewers)
+    else:
+        # What was started ends with it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        print(*(f"{name}: {value}" for name, value in machine().items()), sep="\n")
+        print(f"load before: {load():.1f}")
+        if arguments.encoders:
+            compare_encoders(arguments.rounds)
+            return
+        print(measure(arguments.format, arguments.viewers, arguments.seconds, arguments.rounds))
+
+
+if __name__ == "__main__":
+    main()
