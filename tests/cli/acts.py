@@ -1,0 +1,140 @@
+"""What second processes of these tests do; as in `tests.processes.acts`, they tell lines of JSON and read lines."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gst_iceoryx2.video import CustomMeta, Qos, VideoFramePublisher, VideoFrameSubscriber
+from tests.processes.acts import hear, tell
+
+
+def run(act: str, *arguments: Any) -> None:
+    globals()[act](*arguments)
+
+
+def _stopped() -> threading.Event:
+    """Set when a line comes."""
+    stop = threading.Event()
+    threading.Thread(target=lambda: (hear(), stop.set()), daemon=True).start()
+    return stop
+
+
+def send(services: list[str], fps: float = 30, width: int = 64, height: int = 48, **more: Any) -> None:
+    """Publish moving stripes on services until a line comes, at a steady pace; tell when the first are out.
+
+    Args:
+        services: Full names.
+        fps: Frames a second.
+        width: Pixels.
+        height: Pixels.
+        **more: `count`: frames to send before a pause that lasts until the line comes; `end`: say end of stream then;
+            `format`: BGR or GRAY8; `meta`: name of a custom meta; `subscribers`: places; `safe_overflow`.
+    """
+    stop = _stopped()
+    kind = more.get("format", "BGR")
+    shape = (height, width, 3) if kind == "BGR" else (height, width)
+    metas = [CustomMeta(more["meta"], {"value": 1})] if "meta" in more else []
+    publishers = [
+        VideoFramePublisher(
+            name,
+            framerate=f"{int(fps)}/1",
+            max_subscribers=more.get("subscribers", 8),
+            qos=Qos(safe_overflow=more.get("safe_overflow", True)),
+        )
+        for name in services
+    ]
+    with contextlib.ExitStack() as open_ones:
+        for publisher in publishers:
+            open_ones.enter_context(publisher)
+        due, number = time.monotonic(), 0
+        while not stop.is_set() and number != more.get("count"):
+            picture = np.empty(shape, np.uint8)
+            picture[...] = (np.arange(height, dtype=np.uint8) * 4 + number).reshape(-1, *[1] * (len(shape) - 1))
+            for publisher in publishers:
+                publisher.publish(picture, format=kind, pts=int(number * 1e9 / fps), metas=metas)
+            if number == 0:
+                tell("sending")
+            number += 1
+            due += 1 / fps
+            stop.wait(max(0.0, due - time.monotonic()))
+        if more.get("end"):
+            for publisher in publishers:
+                publisher.end_of_stream()
+        stop.wait()
+    tell("stopped")
+
+
+def send_with(options: dict[str, Any]) -> None:
+    """`send` with its arguments by name."""
+    send(**options)
+
+
+def watch(service: str, subscribers: int) -> None:
+    """Receive with so many subscribers until a line comes; tell when all are connected."""
+    stop = _stopped()
+    with contextlib.ExitStack() as open_ones:
+        ends = [open_ones.enter_context(VideoFrameSubscriber(service)) for _ in range(subscribers)]
+        told = False
+        while not stop.is_set():
+            for end in ends:
+                end.receive()
+            if not told and all(end.stats.received for end in ends):
+                told = True
+                tell("watching")
+            stop.wait(0.005)
+
+
+def write_sh4lt(path: str) -> None:
+    """Write to a Sh4lt path until a line comes; tell when the first frame is out, then the longest write in seconds."""
+    from gst_iceoryx2.sh4lt import Writer
+
+    stop = _stopped()
+    caps = "video/x-raw, format=(string)RGBA, width=(int)32, height=(int)16, framerate=(fraction)30/1"
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with Writer(path, caps, reader_timeout=10) as writer:
+        picture = np.zeros(32 * 16 * 4, np.uint8)
+        longest, told = 0.0, False
+        while not stop.is_set():
+            began = time.monotonic()
+            writer.write(picture)
+            longest = max(longest, time.monotonic() - began)
+            if not told:
+                told = True
+                tell("writing")
+            stop.wait(0.03)
+    tell(longest)
+
+
+def write_sh4lt_once(paths: list[str]) -> None:
+    """Write one frame to each Sh4lt path, then pause until a line comes."""
+    from gst_iceoryx2.sh4lt import Writer
+
+    stop = _stopped()
+    caps = "video/x-raw, format=(string)RGBA, width=(int)32, height=(int)16"
+    with contextlib.ExitStack() as open_ones:
+        for path in paths:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            open_ones.enter_context(Writer(path, caps)).write(np.zeros(32 * 16 * 4, np.uint8))
+        tell("writing")
+        stop.wait()
+
+
+def with_plugin(service: str, other_plugin: str | None) -> None:
+    """Publish with the SDK in a process that has loaded the plugin, or even two builds of it, until a line comes."""
+    import ctypes
+    import warnings
+
+    from gst_iceoryx2 import setup_gstreamer
+
+    # PyGObject before 3.44 imports in a way that Python 3.11 finds old.
+    warnings.simplefilter("ignore", ImportWarning)
+    setup_gstreamer()
+    if other_plugin is not None:
+        ctypes.CDLL(other_plugin)
+    send([service], 5)

@@ -1,0 +1,166 @@
+"""`iox2-video` as a person runs it: a process of its own, in the test's domain; sources for it to look at."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Place
+from tests.processes.children import ROOT, Child
+
+
+class CommandLine:
+    """Runs `iox2-video`."""
+
+    def __init__(self) -> None:
+        self._running: list[subprocess.Popen[str]] = []
+
+    @property
+    def command(self) -> list[str]:
+        """What to type."""
+        return [sys.executable, "-W", "error", "-m", "gst_iceoryx2"]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The test's domain, this work tree's package, no colours of the tester's."""
+        path = os.pathsep.join((str(ROOT / "python"), str(ROOT)))
+        environment = os.environ | {"PYTHONPATH": path}
+        return {name: value for name, value in environment.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
+
+    def __call__(self, *arguments: str, timeout: float = 30, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run to the end; whatever the exit code."""
+        return subprocess.run(
+            [*self.command, *arguments],
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def json(self, *arguments: str) -> Any:
+        """Run to a good end and read what it printed."""
+        done = self(*arguments)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start it; it is killed at the end of the test if it runs then."""
+        process = subprocess.Popen(
+            [*self.command, *arguments],
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._running.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what runs."""
+        for process in self._running:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+Paint = Callable[..., Child]
+"""Starts a publisher of known pictures."""
+
+
+@pytest.fixture
+def paint(domain: Place) -> Iterator[Paint]:
+    """Starts publishers; they end in order."""
+    children = []
+
+    def start(name: str = "cam0", **options: Any) -> Child:
+        child = Child("paint", f"video/{name}/frame/v2", options, acts="tests.cli.painter")
+        children.append(child)
+        assert child.told() == "painting"
+        return child
+
+    yield start
+    for child in children:
+        end(child)
+
+
+def end(child: Child) -> None:
+    """Let a publisher of `paint` end in order, if it has not ended."""
+    if child.process.poll() is None:
+        child.tell()
+        child.ends()
+    child.close()
+
+
+@pytest.fixture
+def iox2_video(domain: Place) -> Iterator[CommandLine]:
+    """Runs `iox2-video` in the test's domain."""
+    line = CommandLine()
+    yield line
+    line.close()
+
+
+@pytest.fixture
+def child(domain: Place) -> Iterator[Callable[..., Child]]:
+    """Starts acts of `tests.cli.acts` in processes of their own; they end with the test, in order where they can."""
+    children: list[Child] = []
+
+    def start(act: str, *arguments: Any) -> Child:
+        started = Child(act, *arguments, acts="tests.cli.acts")
+        children.append(started)
+        return started
+
+    yield start
+    for one in reversed(children):
+        if one.process.poll() is None:
+            stop(one)
+        one.close()
+
+
+@pytest.fixture
+def source(child: Callable[..., Child]) -> Callable[..., Child]:
+    """Starts a publisher process: `source("video/cam0/frame/v2", fps=30, width=64, …)`, and waits for its frames."""
+
+    def start(*services: str, fps: float = 30, width: int = 64, height: int = 48, **more: Any) -> Child:
+        started = child("send_with", {"services": services, "fps": fps, "width": width, "height": height} | more)
+        assert started.told() == "sending"
+        return started
+
+    return start
+
+
+def stop(process: Child) -> None:
+    """Ask it to end, and wait for that."""
+    try:
+        process.tell()
+        process.ends(10)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        process.close()
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A runtime directory of the test's own."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path
+
+
+@contextmanager
+def described_by_another_release(domain: Place, name: str) -> Iterator[None]:
+    """Beside the stream cam0, the description of one of that name by iceoryx2 0.9."""
+    file = next(path for path in domain.root.glob("services/*.service") if "VideoFrameHeader" in path.read_text())
+    other = file.with_name(f"{domain.prefix}{'0' * 40}.service")
+    other.write_text(file.read_text().replace("minor = 10", "minor = 9").replace("cam0", name))
+    other.chmod(0o400)
+    yield
+    other.unlink()

@@ -1,0 +1,169 @@
+"""What the page's script is to the server, in Python: a WebSocket that confirms pictures, or does not."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import json
+import os
+import socket
+import struct
+import time
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import numpy as np
+import numpy.typing as npt
+
+from gst_iceoryx2 import jpeg
+
+
+class Shown(NamedTuple):
+    """A picture that came."""
+
+    about: dict[str, Any]
+    jpeg: bytes
+
+    @property
+    def rgb(self) -> npt.NDArray[np.uint8]:
+        return jpeg.decode(self.jpeg)
+
+
+class Answer(NamedTuple):
+    """What came back for a request."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+def get(url: str, **headers: str) -> Answer:
+    """Ask for an address, with a Host of one's own (None = without one)."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    try:
+        connection.putrequest("GET", parts.path, skip_host="Host" in headers)
+        for name, value in headers.items():
+            if value:
+                connection.putheader(name.replace("_", "-"), value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        return Answer(answer.status, dict(answer.headers), answer.read().decode())
+    finally:
+        connection.close()
+
+
+class PageClient:
+    """One viewer.
+
+    Args:
+        url: Of the page.
+        watch: Streams that it wants from the beginning.
+        origin: Of whose page the script is; None = of no page's.
+    """
+
+    def __init__(self, url: str, watch: list[int] | None = None, origin: str | None = None) -> None:
+        parts = urlsplit(url)
+        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=20)
+        key = base64.b64encode(os.urandom(16)).decode()
+        lines = [f"GET {parts.path}live HTTP/1.1", f"Host: {parts.netloc}", "Upgrade: websocket", "Connection: Upgrade"]
+        lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
+        lines += [f"Origin: {origin}"] if origin else []
+        self._socket.sendall("\r\n".join([*lines, "", ""]).encode())
+        self._file = self._socket.makefile("rb")
+        status = int(self._file.readline().split()[1])
+        headers = {}
+        while (line := self._file.readline().strip()) != b"":
+            name, _, value = line.decode().partition(":")
+            headers[name.lower()] = value.strip()
+        if status != 101:
+            self.close()
+            raise ConnectionRefusedError(status)
+        digest = hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+        assert headers["sec-websocket-accept"] == base64.b64encode(digest).decode()
+        if watch is not None:
+            self.say(watch=watch)
+
+    def say(self, **message: Any) -> None:
+        """Send a message as the page does."""
+        self.send_raw(0x81, json.dumps(message).encode())
+
+    def send_raw(self, first: int, payload: bytes, masked: bool = True) -> None:
+        """Send any frame."""
+        length = len(payload)
+        head = bytes((first, (0x80 if masked else 0) | min(length, 126)))
+        head += struct.pack(">H", length) if length >= 126 else b""
+        mask = os.urandom(4)
+        data = bytes(byte ^ mask[at & 3] for at, byte in enumerate(payload)) if masked else payload
+        self._socket.sendall(head + (mask if masked else b"") + data)
+
+    def receive(self) -> tuple[int, bytes]:
+        """The next frame: opcode and payload."""
+        first, length = self._exactly(2)
+        assert first & 0x80
+        assert length < 128, "a server masks nothing"
+        if length == 126:
+            (length,) = struct.unpack(">H", self._exactly(2))
+        elif length == 127:
+            (length,) = struct.unpack(">Q", self._exactly(8))
+        return first & 0x0F, self._exactly(length)
+
+    def next(self) -> Shown | dict[str, Any]:
+        """The next picture, not confirmed, or message."""
+        opcode, payload = self.receive()
+        if opcode == 1:
+            message: dict[str, Any] = json.loads(payload)
+            return message
+        assert opcode == 2, (opcode, payload)
+        (length,) = struct.unpack(">I", payload[:4])
+        return Shown(json.loads(payload[4 : 4 + length]), payload[4 + length :])
+
+    def picture(self, timeout: float = 20) -> Shown:
+        """The next picture, confirmed."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if isinstance(one := self.next(), Shown):
+                self.say(drawn=[one.about["stream"], one.about["number"]])
+                return one
+        raise AssertionError(f"no picture within {timeout} s")
+
+    def status(self, **wanted: Any) -> dict[str, Any]:
+        """The next status of the first stream that has these values; pictures in between are confirmed."""
+        deadline, seen = time.monotonic() + 20, None
+        while time.monotonic() < deadline:
+            one = self.next()
+            if isinstance(one, Shown):
+                self.say(drawn=[one.about["stream"], one.about["number"]])
+            elif "streams" in one:
+                seen = one["streams"][0]
+                if all(seen[name] == value for name, value in wanted.items()):
+                    return seen
+        raise AssertionError(f"not {wanted}: {seen}")
+
+    def close(self) -> None:
+        """Go, without a word."""
+        self._file.close()
+        self._socket.close()
+
+    def __enter__(self) -> PageClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _exactly(self, count: int) -> bytes:
+        data = self._file.read(count)
+        if len(data) < count:
+            raise ConnectionError("the server has closed")
+        return data
+
+
+def metrics(url: str) -> dict[str, float]:
+    """Samples of /metrics, by name; of the first stream where there are several."""
+    found: dict[str, float] = {}
+    for line in get(url + "metrics").text.splitlines():
+        if not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            found.setdefault(name.partition("{")[0].removeprefix("iox2_video_"), float(value))
+    return found

@@ -1,0 +1,53 @@
+"""Second processes that publish pictures whose every corner is known; as in `tests.processes.acts`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gst_iceoryx2.video import VideoFramePublisher
+from tests.processes.acts import hear, tell
+
+RED, GREEN, BLUE = (220, 30, 40), (40, 190, 60), (30, 60, 210)
+
+
+def run(act: str, *arguments: Any) -> None:
+    globals()[act](*arguments)
+
+
+def picture(number: int, width: int, height: int) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) of R, G, B: red, green, blue, and a gray that gets lighter with each number."""
+    painted = np.empty((height, width, 3), np.uint8)
+    top, left = slice(0, height // 2), slice(0, width // 2)
+    bottom, right = slice(height // 2, None), slice(width // 2, None)
+    painted[top, left], painted[top, right], painted[bottom, left] = RED, GREEN, BLUE
+    painted[bottom, right] = gray(number)
+    return painted
+
+
+def gray(number: int) -> int:
+    """The gray of a picture: ten steps, far enough apart for JPEG."""
+    return 20 + number % 10 * 20
+
+
+def paint(service: str, options: dict[str, Any]) -> None:
+    """Publish until a line comes, at `fps`, `width` x `height`; with `count`, pause after so many, without an end."""
+    stop = threading.Event()
+    threading.Thread(target=lambda: (hear(), stop.set()), daemon=True).start()
+    width, height, fps = options.get("width", 320), options.get("height", 240), options.get("fps", 30)
+    with VideoFramePublisher(service, framerate=fps) as publisher:
+        due, number = time.monotonic(), 0
+        while not stop.is_set() and number != options.get("count"):
+            publisher.publish(picture(number, width, height), format="RGB", pts=number)
+            if number == 0:
+                tell("painting")
+            number += 1
+            due += 1 / fps
+            stop.wait(max(0.0, due - time.monotonic()))
+        if options.get("end"):
+            publisher.end_of_stream()
+        stop.wait()

@@ -1,0 +1,514 @@
+"""`iox2-video bridge`: real bridges, real Zenoh on the loopback interface, and strangers on the keys."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+zenoh = pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'gst-plugin-iceoryx2[bridge]'")
+
+from gst_iceoryx2 import jpeg
+from gst_iceoryx2._zenoh import open_session
+from gst_iceoryx2.bridge.message import HEADER_SIZE, MAGIC, Unsound, pack, unpack
+from gst_iceoryx2.bridge.parcel import HOPS_MAX, TRAIL_META, Parcel
+from gst_iceoryx2.sh4lt import Follower, Writer
+from gst_iceoryx2.video import CustomMeta, ReferenceTimestamp, VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.video.header import BUFFER_FLAGS
+from gst_iceoryx2.video.timing import monotonic_ns
+from tests.cli.commands import Command
+from tests.conftest import Place
+from tests.pictures import planes as noise_planes
+from tests.waiting import wait_until
+
+Bridge = Callable[..., Command]
+NEAR, FAR = "video/near/frame/v2", "video/far/frame/v2"
+
+
+@pytest.fixture
+def key() -> str:
+    """A key of this test's own: all sessions of this machine hear each other."""
+    return f"test/{os.getpid()}/{time.monotonic_ns()}/cam 0"
+
+
+@pytest.fixture
+def bridge(tmp_path: Path, domain: Place) -> Iterator[Bridge]:
+    running: list[Command] = []
+
+    def start(*arguments: str, prefix: tuple[str, ...] = ()) -> Command:
+        running.append(Command(tmp_path, "bridge", *arguments, prefix=prefix))
+        return running[-1]
+
+    yield start
+    for command in running:
+        with contextlib.suppress(ProcessLookupError):
+            command.process.send_signal(signal.SIGCONT)
+        command.close()
+
+
+class Pair:
+    """A publisher at one end of some bridges and a subscriber at the other; lost frames are sent again."""
+
+    def __init__(self, publisher: VideoFramePublisher, subscriber: VideoFrameSubscriber) -> None:
+        self.publisher = publisher
+        self.subscriber = subscriber
+        self._number = 1000
+
+    def send(self, picture: Any, format: str = "BGR", timeout: float = 45.0, **known: Any) -> Any:
+        """Send a picture under new numbers until it has arrived; return the frame."""
+        deadline = time.monotonic() + timeout
+        first = self._number
+        while time.monotonic() < deadline:
+            self._number += 1
+            self.publisher.publish(picture, format=format, offset=self._number, **known)
+            while (frame := self.subscriber.receive_blocking(100)) is not None:
+                if not frame.is_eos() and frame.offset is not None and frame.offset > first:
+                    return frame
+        raise AssertionError(f"nothing arrived within {timeout} s")
+
+
+@pytest.fixture
+def pair(domain: Place) -> Iterator[Pair]:
+    with VideoFramePublisher(NEAR, framerate=30) as publisher, VideoFrameSubscriber(FAR) as subscriber:
+        yield Pair(publisher, subscriber)
+
+
+def flat(colour: tuple[int, int, int], size: tuple[int, int] = (64, 48)) -> npt.NDArray[np.uint8]:
+    return np.full((size[1], size[0], 3), colour, np.uint8)
+
+
+# -- what crosses ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["BGR", "NV12", "I420", "P010_10LE", "v210", "GRAY8", "YUY2"])
+def test_raw_frames_cross_with_every_byte_and_everything_known_of_them(
+    bridge: Bridge, key: str, domain: Place, format: str
+) -> None:
+    caps = "video/x-raw, colorimetry=(string)bt709, pixel-aspect-ratio=(fraction)4/3"
+    picture = noise_planes(format, 166, 90)
+    metas = [ReferenceTimestamp("timestamp/x-ntp", 77), CustomMeta("Lens", {"zoom": 2.5, "name": "wide"})]
+    known: dict[str, Any] = {"pts": 5, "dts": 4, "duration": 33, "flags": BUFFER_FLAGS["MARKER"], "metas": metas}
+    known |= {"captured_at": monotonic_ns() - 12345}
+    bridge("near", f"zenoh:{key}", "--codec", "raw")
+    bridge(f"zenoh:{key}", "far")
+    with (
+        VideoFramePublisher(NEAR, framerate=Fraction(30000, 1001), caps=caps) as publisher,
+        VideoFrameSubscriber(FAR) as subscriber,
+        VideoFrameSubscriber(NEAR) as direct,
+    ):
+        frame = Pair(publisher, subscriber).send(
+            picture[0] if len(picture) == 1 else picture, format, width=166, **known
+        )
+        original = direct.latest(10)
+        assert original is not None
+        assert frame.caps == original.caps
+        for name in ("format", "width", "height", "pts", "dts", "duration", "flags", "captured_at"):
+            assert getattr(frame, name) == getattr(original, name), name
+        assert frame.metas[:2] == metas
+        assert [meta.name for meta in frame.metas[2:] if isinstance(meta, CustomMeta)] == [TRAIL_META]
+        assert all(np.array_equal(one, other) for one, other in zip(frame.planes, picture, strict=True))
+        del frame, original
+
+
+def test_jpeg_frames_cross_in_their_colours_and_with_their_times(bridge: Bridge, key: str, pair: Pair) -> None:
+    bridge("near", f"zenoh:{key}")
+    bridge(f"zenoh:{key}", "far")
+    frame = pair.send(flat((30, 120, 200)), pts=123, captured_at=monotonic_ns() - 999)
+    assert (frame.format, frame.width, frame.height, frame.pts) == ("BGR", 64, 48, 123)
+    assert abs(frame.numpy_view().astype(int) - (30, 120, 200)).max() < 4
+    assert frame.age is not None
+    assert 0 < frame.age < 20
+    assert "framerate=(fraction)30/1" in frame.caps
+    del frame
+    # Another size and format on the way, without a restart.
+    luma, chroma = np.full((90, 120), 200, np.uint8), np.full((45, 60, 2), 128, np.uint8)
+    frame = pair.send((luma, chroma), "NV12")
+    while frame.width != 120:
+        frame = pair.send((luma, chroma), "NV12")
+    assert abs(frame.numpy_view().astype(int) - 214).max() < 6
+    del frame
+
+
+def test_the_end_of_a_stream_crosses_and_the_bridge_goes_on(bridge: Bridge, key: str, pair: Pair) -> None:
+    bridge("near", f"zenoh:{key}")
+    bridge(f"zenoh:{key}", "far")
+    for _ in range(2):
+        frame = pair.send(flat((1, 2, 3)))
+        del frame
+        pair.publisher.end_of_stream()
+        deadline = time.monotonic() + 20
+        while (frame := pair.subscriber.receive_blocking(20_000)) is not None and not frame.is_eos():
+            assert time.monotonic() < deadline
+        assert frame is not None
+        del frame
+
+
+def test_a_sh4lt_path_is_an_end_like_any_other(bridge: Bridge, key: str, pair: Pair, tmp_path: Path) -> None:
+    there, back = tmp_path / "there", tmp_path / "back"
+    bridge("near", f"sh4lt:{there}")
+    bridge(f"sh4lt:{there}", f"zenoh:{key}", "--codec", "raw")
+    bridge(f"zenoh:{key}", f"sh4lt:{back}")
+    picture = noise_planes("RGBA", 64, 48)[0]
+    with Follower(back) as follower:
+        deadline = time.monotonic() + 30
+        frame = None
+        while frame is None and time.monotonic() < deadline:
+            pair.publisher.publish(picture, format="RGBA")
+            frame = follower.read(0.1)
+        assert frame is not None, "nothing arrived"
+        assert np.array_equal(frame.numpy_view(), picture)
+        assert "framerate=(fraction)30/1" in frame.datatype
+
+
+def test_a_sh4lt_writer_reaches_a_service(bridge: Bridge, domain: Place, tmp_path: Path) -> None:
+    path = tmp_path / "score"
+    bridge(f"sh4lt:{path}", "far")
+    picture = noise_planes("RGBA", 64, 48)[0]
+    with (
+        VideoFrameSubscriber(FAR) as subscriber,
+        Writer(path, "video/x-raw, format=RGBA, width=64, height=48, framerate=30/1") as writer,
+    ):
+        deadline = time.monotonic() + 20
+        frame = None
+        while frame is None and time.monotonic() < deadline:
+            writer.write(picture)
+            frame = subscriber.receive_blocking(50)
+        assert frame is not None
+        assert np.array_equal(frame.numpy_view(), picture)
+        del frame
+
+
+def test_max_fps_and_frames_hold_for_bridges_too(bridge: Bridge, pair: Pair) -> None:
+    command = bridge("near", "far", "--max-fps", "10", "--frames", "5")
+    number = 0
+    while command.process.poll() is None:
+        pair.publisher.publish(flat((1, 2, 3)), captured_at=1 + number * 20_000_000)
+        number += 1
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            command.process.wait(0.01)
+    said = command.ends(0)
+    assert "near to far" in said
+    assert "5 frames, 46 kB" in said
+    assert number > 20
+
+
+def test_a_picture_of_some_other_program_is_taken(bridge: Bridge, key: str, domain: Place) -> None:
+    bridge(f"zenoh:{key}", "far")
+    picture = jpeg.encode_rgb(flat((200, 100, 50)))
+    with VideoFrameSubscriber(FAR) as subscriber, local_session() as session:
+        frame = None
+        deadline = time.monotonic() + 20
+        while frame is None and time.monotonic() < deadline:
+            session.put(key, picture)
+            frame = subscriber.receive_blocking(100)
+        assert frame is not None
+        assert abs(frame.to_rgb().astype(int) - (200, 100, 50)).max() < 4
+        del frame
+
+
+# -- trouble ---------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def local_session() -> Iterator[Any]:
+    session = open_session((), ())
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def a_message(trail: tuple[str, ...] = ()) -> tuple[bytes, bytes]:
+    parcel = Parcel("BGR", 64, 48, (flat((9, 8, 7)),), None, pts=7)
+    message = pack(parcel, "raw", 80, trail)
+    return bytes(message.payload), message.attachment
+
+
+def test_garbage_on_a_key_is_counted_told_once_a_kind_and_harmless(bridge: Bridge, key: str, domain: Place) -> None:
+    payload, attachment = a_message()
+    picture = jpeg.encode_rgb(flat((1, 2, 3)))
+    garbage: list[tuple[bytes, bytes | None]] = [
+        (b"hello", None),
+        (b"\xff\xd8\xff" + os.urandom(500), None),
+        (picture[: len(picture) // 2], None),
+        (payload, b""),
+        (payload, b"something else"),
+        (payload, MAGIC[:-1] + b"\x09" + attachment[8:]),
+        (payload, attachment[:-1]),
+        (payload, attachment + b"x"),
+        (payload[:-1], attachment),
+        (payload, attachment[:8] + b"\x07" + attachment[9:]),
+        (payload, attachment[:9] + b"\xff" + attachment[10:]),
+        (payload, b"\x00" * 100_000),
+        (b"", attachment),
+        (os.urandom(1 << 20), os.urandom(300)),
+    ]
+    command = bridge(f"zenoh:{key}", "far")
+    with VideoFrameSubscriber(FAR) as subscriber, local_session() as session:
+        deadline = time.monotonic() + 30
+        # Again and again: a newer message replaces one that the bridge has not looked at.
+        for _ in range(10):
+            for content, extra in garbage:
+                session.put(key, content, attachment=extra)
+                time.sleep(0.005)
+        frame = None
+        while frame is None and time.monotonic() < deadline:
+            session.put(key, payload, attachment=attachment)
+            frame = subscriber.receive_blocking(100)
+        assert frame is not None, command.err
+        assert (frame.pts, frame.numpy_view()[0, 0].tolist()) == (7, [9, 8, 7])
+        del frame
+    command.interrupt()
+    said = command.ends(130)
+    lines = [line for line in said.splitlines() if line.startswith("refused from zenoh:")]
+    assert len(lines) == len({line.split(": ")[1] for line in lines}), said
+    assert 4 <= len(lines) <= 12, said
+    assert "Traceback" not in said
+    assert " refused" in said.splitlines()[-1]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_no_message_breaks_the_one_who_judges_it(data: st.DataObject) -> None:
+    payload, attachment = a_message(("0123456789abcdef",))
+    at = data.draw(st.integers(0, len(attachment) - 1))
+    damaged = attachment[:at] + data.draw(st.binary(max_size=12)) + attachment[at + data.draw(st.integers(0, 12)) :]
+    pixels = data.draw(st.sampled_from([payload, payload[:-5], b"", b"\xff\xd8\xff\xe0"]))
+    with contextlib.suppress(Unsound):
+        parcel = unpack(pixels, data.draw(st.sampled_from([damaged, attachment, None])))
+        assert all(plane.size for plane in parcel.planes)
+
+
+def test_a_header_cannot_reach_beyond_the_pixels() -> None:
+    payload, attachment = a_message()
+    begin = len(attachment) - HEADER_SIZE
+    for at in range(40, 104):
+        for value in (0x00, 0x01, 0x7F, 0xFF):
+            changed = bytearray(attachment)
+            changed[at + 24 if at + 24 < len(changed) else begin] = value
+            with contextlib.suppress(Unsound):
+                parcel = unpack(payload, bytes(changed))
+                assert all(plane.nbytes <= len(payload) for plane in parcel.planes)
+
+
+def test_a_trail_that_somebody_made_up_is_none(bridge: Bridge, key: str, pair: Pair) -> None:
+    command = bridge("near", f"zenoh:{key}", "--codec", "raw")
+    bridge(f"zenoh:{key}", "far")
+    for trail in ("nonsense", "0123456789abcdef-", "x" * 16, ""):
+        frame = pair.send(flat((1, 2, 3)), metas=[CustomMeta(TRAIL_META, {"trail": trail})])
+        assert isinstance(frame.metas[-1].fields["trail"], str)
+        assert len(frame.metas[-1].fields["trail"]) == 2 * 16 + 1
+        del frame
+    assert command.process.poll() is None
+    for _ in range(50):
+        pair.publisher.publish(
+            flat((1, 2, 3)), metas=[CustomMeta(TRAIL_META, {"trail": "-".join(["0123456789abcdef"] * HOPS_MAX)})]
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            command.process.wait(0.1)
+            break
+    assert "have crossed 16 bridges: is there a circle?" in command.ends(1)
+
+
+def test_what_is_known_of_a_frame_survives_from_key_to_key(bridge: Bridge, key: str, pair: Pair) -> None:
+    bridge("near", f"zenoh:{key}", "--codec", "raw")
+    bridge(f"zenoh:{key}", f"zenoh:{key}/next", "--codec", "raw")
+    bridge(f"zenoh:{key}/next", "far")
+    metas = [ReferenceTimestamp("timestamp/x-ntp", 77), CustomMeta("Lens", {"zoom": 2.5})]
+    moment = monotonic_ns() - 5
+    picture = noise_planes("NV12", 64, 48)
+    frame = pair.send(picture, "NV12", pts=3, captured_at=moment, metas=metas)
+    assert (frame.pts, frame.captured_at, frame.metas[:2]) == (3, moment, metas)
+    assert len(frame.metas[2].fields["trail"].split("-")) == 3
+    assert all(np.array_equal(one, other) for one, other in zip(frame.planes, picture, strict=True))
+    del frame
+
+
+def test_two_bridges_in_a_circle_are_told(bridge: Bridge, key: str, domain: Place) -> None:
+    first = bridge("near", f"zenoh:{key}", "--codec", "raw")
+    second = bridge(f"zenoh:{key}", "near")
+    payload, attachment = a_message()
+    with local_session() as session:
+        deadline = time.monotonic() + 30
+        while first.process.poll() is None and second.process.poll() is None and time.monotonic() < deadline:
+            session.put(key, payload, attachment=attachment)
+            time.sleep(0.05)
+    said = first.err + second.err
+    ended = [command for command in (first, second) if command.process.poll() is not None]
+    assert ended, said
+    assert [command.process.returncode for command in ended] == [1] * len(ended)
+    assert "Error: a circle: another bridge brings back to" in said
+    assert "give it another end" in said
+
+
+def test_a_longer_circle_ends_by_the_number_of_bridges() -> None:
+    trail = tuple(f"{number:016x}" for number in range(HOPS_MAX + 1))
+    _, attachment = a_message(trail[:-1])
+    assert unpack(a_message()[0], attachment).trail == trail[:-1]
+    with pytest.raises(Unsound, match="17 bridges"):
+        unpack(a_message()[0], a_message(trail)[1])
+
+
+def test_both_ends_find_each_other_again_after_a_kill(bridge: Bridge, key: str, pair: Pair) -> None:
+    sender, receiver = bridge("near", f"zenoh:{key}"), bridge(f"zenoh:{key}", "far")
+    frame = pair.send(flat((1, 1, 1)))
+    del frame
+    sender.process.kill()
+    sender.process.wait()
+    sender = bridge("near", f"zenoh:{key}")
+    frame = pair.send(flat((2, 2, 2)))
+    del frame
+    receiver.interrupt(signal.SIGTERM)
+    receiver.ends(0)
+    bridge(f"zenoh:{key}", "far")
+    frame = pair.send(flat((3, 3, 3)))
+    del frame
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_endpoints_connect_whoever_is_first_and_after_a_restart(bridge: Bridge, key: str, pair: Pair) -> None:
+    endpoint = f"tcp/127.0.0.1:{free_port()}"
+    # It has tried in vain before the other one is started.
+    bridge("near", f"zenoh:{key}", "--connect", endpoint).says("near to zenoh:")
+    listener = bridge(f"zenoh:{key}", "far", "--listen", endpoint)
+    frame = pair.send(flat((1, 1, 1)))
+    del frame
+    listener.interrupt(signal.SIGTERM)
+    listener.ends(0)
+    bridge(f"zenoh:{key}", "far", "--listen", endpoint)
+    frame = pair.send(
+        flat((2, 2, 2)),
+    )
+    del frame
+
+
+def test_without_endpoints_only_the_loopback_interface_is_listened_on(bridge: Bridge, key: str, pair: Pair) -> None:
+    commands = [bridge("near", f"zenoh:{key}"), bridge(f"zenoh:{key}", "far")]
+    frame = pair.send(flat((1, 1, 1)))
+    del frame
+    for command in commands:
+        addresses = listening(command.process.pid)
+        assert addresses
+        assert all(address.startswith("0100007F:") for address in addresses), addresses
+
+
+def listening(pid: int) -> list[str]:
+    """Local addresses of TCP sockets that a process listens on, as /proc/net/tcp writes them."""
+    inodes = {os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd") if os.path.lexists(entry.path)}
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                found.append(fields[1])
+    return found
+
+
+def resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_receiver_that_stands_still_costs_the_sender_no_memory(bridge: Bridge, key: str, pair: Pair) -> None:
+    """Ten minutes of it: benchmarks/bridge.py."""
+    sender = bridge("near", f"zenoh:{key}", "--codec", "raw")
+    receiver = bridge(f"zenoh:{key}", "far")
+    picture = flat((5, 5, 5), (640, 480))
+    frame = pair.send(picture)
+    del frame
+    receiver.process.send_signal(signal.SIGSTOP)
+    for _ in range(60):
+        pair.publisher.publish(picture)
+        time.sleep(0.005)
+    before = resident(sender.process.pid)
+    # 500 frames of 0.9 MB.
+    for _ in range(500):
+        pair.publisher.publish(picture)
+        time.sleep(0.004)
+    assert resident(sender.process.pid) - before < 40 << 20
+    receiver.process.send_signal(signal.SIGCONT)
+    frame = pair.send(flat((6, 6, 6), (640, 480)))
+    while frame.numpy_view()[0, 0, 0] != 6:
+        frame = pair.send(flat((6, 6, 6), (640, 480)))
+    del frame
+    wait_until(lambda: pair.subscriber.stats.held == 0)
+
+
+# -- what cannot be done ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("cam0", "cam0"), "both ends are cam0: frames would go round in a circle"),
+        (("cam0", "zenoh:"), "'zenoh:' names nothing: an end is NAME, sh4lt:PATH or zenoh:KEY"),
+        (("cam0", "zenoh:/x//y"), "'/x//y' is no key"),
+        (("zenoh:site/**", "cam0"), "'site/**' is a pattern: name one key"),
+        (("cam0", "cam1", "--listen", "tcp/0.0.0.0:7447"), "no end is a zenoh:KEY"),
+        (("cam0", "zenoh:x", "--connect", "nonsense"), "Error: no endpoint of Zenoh: Endpoints must be of the form"),
+        (("cam0", "zenoh:x", "--quality", "0"), "0 is not in the range"),
+        (("cam0", "zenoh:x", "--codec", "png"), "'png' is not one of"),
+        (("cam0",), "Missing argument 'TO'"),
+    ],
+)
+def test_ends_that_make_no_bridge_are_usage_errors(bridge: Bridge, arguments: tuple[str, ...], text: str) -> None:
+    assert text in bridge(*arguments).ends(2)
+
+
+def test_an_endpoint_that_cannot_be_listened_on_is_told(bridge: Bridge) -> None:
+    said = bridge("cam0", "zenoh:x", "--listen", "tcp/203.0.113.9:7447").ends(1)
+    assert "Error: Zenoh cannot use tcp/203.0.113.9:7447" in said
+    assert "Traceback" not in said
+    assert ".rs:" not in said, "where Zenoh noticed it helps nobody"
+
+
+def test_a_name_that_somebody_publishes_under_is_refused(bridge: Bridge, pair: Pair) -> None:
+    with VideoFramePublisher("video/taken/frame/v2"):
+        command = bridge("near", "taken")
+        deadline = time.monotonic() + 20
+        while command.process.poll() is None and time.monotonic() < deadline:
+            pair.publisher.publish(flat((1, 1, 1)))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                command.process.wait(0.05)
+        assert "has 1 publisher already and admits no more" in command.ends(1)
+
+
+@pytest.mark.parametrize(
+    ("library", "arguments", "extra"),
+    [
+        ("zenoh", ("bridge", "cam0", "zenoh:x"), "bridge"),
+        ("av", ("record", "cam0", "a.mkv"), "record"),
+        ("av", ("publish", "cam0", "--file", "a.mkv"), "record"),
+    ],
+)
+def test_a_missing_extra_says_what_to_install(
+    domain: Place, tmp_path: Path, library: str, arguments: tuple[str, ...], extra: str
+) -> None:
+    program = (
+        f"import sys; sys.modules[{library!r}] = None; from gst_iceoryx2.cli import main; main({list(arguments)!r})"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert f"pip install 'gst-plugin-iceoryx2[{extra}]'" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,71 @@
+"""A private iceoryx2 domain for each test, and a look at what the test leaves in it."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import wait_until
+
+_numbers = itertools.count()
+
+
+class Place:
+    """A private domain.
+
+    Attributes:
+        root: Its root path; short, because socket names below it are limited.
+        prefix: Prefix of its files.
+        variable: Value of IOX2_VIDEO_DOMAIN.
+    """
+
+    def __init__(self) -> None:
+        number = f"{os.getpid()}_{next(_numbers)}"
+        self.root = Path(f"/tmp/x{number}")
+        self.prefix = f"x{number}_"
+        self.variable = f"{self.root}:{self.prefix}"
+
+    def leftovers(self) -> list[str]:
+        """What participants left, but for iceoryx2's 16 bytes for all nodes, which stay for ever."""
+        shared = [path.name for path in self.shared_memory() if not path.name.endswith(".global_mgmt")]
+        below = self.root.rglob("*") if self.root.exists() else ()
+        return shared + [str(path) for path in below if not path.is_dir()]
+
+    def shared_memory(self) -> list[Path]:
+        """Shared memory objects of this domain."""
+        return list(Path("/dev/shm").glob(f"{self.prefix}*"))
+
+    def remove(self) -> None:
+        """Remove every trace of it."""
+        for path in self.shared_memory():
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+@pytest.fixture
+def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A domain of this test's own. Afterwards every loan must have come back and every file must be gone."""
+    place = Place()
+    place.remove()
+    monkeypatch.setenv("IOX2_VIDEO_DOMAIN", place.variable)
+    yield place
+    # What a failed test or a raised exception still refers to is not what is asked about here.
+    gc.collect()
+    try:
+        wait_until(lambda: not place.leftovers(), 3.0)
+    except AssertionError:
+        pytest.fail(f"left behind: {place.leftovers()}")
+    finally:
+        place.remove()
+
+
+@pytest.fixture
+def service() -> str:
+    """Name of the test's service; slashes and spaces are part of it."""
+    return "video/test cam 0/frame/v2"

@@ -1,0 +1,269 @@
+"""What stages are told to do beyond pushing and pulling; called with `Stage.run`."""
+
+from __future__ import annotations
+
+import collections
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstVideo", "1.0")
+from gi.repository import Gst, GstVideo
+
+from tests.gst import cmetas
+from tests.gst.pictures import Layout, picture
+from tests.gst.stage import default_layout, describe
+
+if TYPE_CHECKING:
+    from tests.gst.stage import Stage
+
+STILL = "pattern=smpte75"
+# Colours and shapes that move, the same in every run.
+MOVING = "pattern=chroma-zone-plate kx2=20 ky2=20 kt=1"
+
+
+def formats_of(stage: Stage, element: str, pad: str) -> list[str]:
+    """Formats in the template of an element's pad."""
+    found = Gst.ElementFactory.make(element).get_pad_template(pad).get_caps().get_structure(0).get_list("format")[1]
+    return [found.get_nth(index) for index in range(found.n_values)]
+
+
+def play(stage: Stage, text: str, frames: int, to: str) -> dict[str, Any]:
+    """Play `frames` frames into an appsink, then the same into the element `to`; answers what the appsink got."""
+    reference = Gst.parse_launch(f"{text} ! appsink name=out sync=false")
+    reference.set_state(Gst.State.PLAYING)
+    seen = []
+    while sample := reference.get_by_name("out").emit("try-pull-sample", 10 * Gst.SECOND):
+        seen.append(describe(sample.get_buffer(), sample.get_caps()))
+    reference.set_state(Gst.State.NULL)
+    assert len(seen) == frames, seen
+    pipeline = Gst.parse_launch(f"{text} ! {to}")
+    pipeline.set_state(Gst.State.PLAYING)
+    bus = pipeline.get_bus()
+    message = bus.timed_pop_filtered(10 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR)
+    assert message is not None, "no end"
+    assert message.type == Gst.MessageType.EOS, message.parse_error()
+    sink = pipeline.get_by_name("sink")
+    counts = {kind: sink.get_property(f"frames-{kind}") for kind in ("sent", "zero-copy", "copied", "dropped")}
+    pipeline.set_state(Gst.State.NULL)
+    return {"frames": seen, "counts": counts}
+
+
+def still(stage: Stage, formats: list[str], width: int, height: int) -> dict[str, Any]:
+    """What videotestsrc makes of its still pattern in each format."""
+    made = {}
+    for format in formats:
+        caps = f"video/x-raw,format={format},width={width},height={height}"
+        pipeline = Gst.parse_launch(f"videotestsrc num-buffers=1 {STILL} ! {caps} ! appsink name=out sync=false")
+        pipeline.set_state(Gst.State.PLAYING)
+        sample = pipeline.get_by_name("out").emit("try-pull-sample", 10 * Gst.SECOND)
+        made[format] = describe(sample.get_buffer(), sample.get_caps())
+        pipeline.set_state(Gst.State.NULL)
+    return made
+
+
+def parade(stage: Stage, formats: list[str], sizes: list[list[int]], name: str = "p") -> None:
+    """Let the capsfilter ``caps`` before the sink go through all formats and sizes, at least two frames each."""
+    pad = stage.element("sink", name).get_static_pad("sink")
+    seen: collections.Counter[tuple[str, int]] = collections.Counter()
+    changed = threading.Condition()
+
+    def note(pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
+        structure = pad.get_current_caps().get_structure(0)
+        with changed:
+            seen[structure.get_string("format"), structure.get_int("width").value] += 1
+            changed.notify()
+        return Gst.PadProbeReturn.OK
+
+    probe = pad.add_probe(Gst.PadProbeType.BUFFER, note)
+    for width, height in sizes:
+        for format in formats:
+            text = f"video/x-raw,format={format},width={width},height={height}"
+            stage.set("caps", "caps", Gst.Caps.from_string(text), name)
+            with changed:
+                assert changed.wait_for(lambda: seen[format, width] >= 2, 10), text  # noqa: B023 (called at once)
+    pad.remove_probe(probe)
+    stage.pipelines[name].send_event(Gst.Event.new_eos())
+
+
+def collect(stage: Stage, name: str = "p", element: str = "out") -> list[dict[str, Any]]:
+    """Every frame up to the end of the stream."""
+    sink = stage.element(element, name)
+    frames = []
+    while sample := sink.emit("try-pull-sample", 10 * Gst.SECOND):
+        frames.append(describe(sample.get_buffer(), sample.get_caps()))
+    assert sink.get_property("eos")
+    return frames
+
+
+def push_nothing(stage: Stage, caps: str, size: int = 0, element: str = "in") -> str:
+    """Push a buffer of `size` bytes, or one without any memory."""
+    buffer = Gst.Buffer.new_allocate(None, size, None) if size else Gst.Buffer.new()
+    sample = Gst.Sample.new(buffer, Gst.Caps.from_string(caps), None, None)
+    result: str = stage.element(element).emit("push-sample", sample).value_nick
+    return result
+
+
+def push_from_pool(
+    stage: Stage,
+    format: str,
+    width: int,
+    height: int,
+    padding: list[int],
+    stride_align: int,
+    custom_metas: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Ask the sink for its pool with that alignment, render picture 5 into a buffer of it, and push it.
+
+    Args:
+        padding: Top, bottom, left and right.
+    """
+    text = f"video/x-raw,format={format},width={width},height={height},framerate=30/1,interlace-mode=progressive"
+    caps = Gst.Caps.from_string(text)
+    source = stage.element("in")
+    source.set_property("caps", caps)
+    # The sink has its publisher, and therefore a pool, once it has had caps and a frame.
+    deadline = time.monotonic() + 10
+    before = stage.get("sink", "frames-sent")
+    stage.push(format, width, height, number=4)
+    while stage.get("sink", "frames-sent") == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    pool, size = pool_of(stage, caps)
+    config = pool.get_config()
+    Gst.BufferPool.config_set_params(config, caps, size, 0, 0)
+    for option in ("GstBufferPoolOptionVideoMeta", "GstBufferPoolOptionVideoAlignment"):
+        Gst.BufferPool.config_add_option(config, option)
+    cmetas.set_video_alignment(hash(config), padding, stride_align)
+    assert pool.set_config(config)
+    assert pool.set_active(True)
+    flow, buffer = pool.acquire_buffer(None)
+    assert flow == Gst.FlowReturn.OK
+    meta = GstVideo.buffer_get_video_meta(buffer)
+    planes = meta.n_planes
+    layout = Layout(tuple(meta.stride[:planes]), tuple(meta.offset[:planes]), buffer.get_size())
+    buffer.fill(0, picture(format, width, height, layout, 5))
+    for name, fields in (custom_metas or {}).items():
+        cmetas.add_custom_meta(hash(buffer), name, fields)
+    # Held up until nobody here refers to the buffer any more: only then may the sink send it as it is.
+    pad = source.get_static_pad("src")
+    gate = pad.add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.BLOCK, lambda *_: Gst.PadProbeReturn.OK)
+    result = source.emit("push-buffer", buffer)
+    del buffer, meta
+    pad.remove_probe(gate)
+    return {"flow": result.value_nick, "strides": list(layout.strides), "offsets": list(layout.offsets)}
+
+
+def pool_of(stage: Stage, caps: Gst.Caps, element: str = "sink") -> tuple[Gst.BufferPool, int]:
+    """The pool that a sink proposes, and its buffers' size."""
+    query = Gst.Query.new_allocation(caps, True)
+    assert stage.element(element).get_static_pad("sink").query(query)
+    pool, size, *_ = query.parse_nth_allocation_pool(0)
+    return pool, size
+
+
+def default_layout_of(stage: Stage, format: str, width: int, height: int) -> dict[str, Any]:
+    """GStreamer's layout of such a picture."""
+    layout = default_layout(format, width, height)
+    return {"strides": list(layout.strides), "offsets": list(layout.offsets), "size": layout.size}
+
+
+def query_caps(stage: Stage, element: str, pad: str) -> str:
+    """What a pad answers to a caps query."""
+    text: str = stage.element(element).get_static_pad(pad).query_caps(None).to_string()
+    return text
+
+
+def wait_for(stage: Stage, element: str, prop: str, value: int, timeout: float = 10.0) -> int:
+    """Wait until a number has come up to `value`; answers it."""
+    deadline = time.monotonic() + timeout
+    while (now := stage.get(element, prop)) < value:
+        assert time.monotonic() < deadline, f"{prop} is {now}"
+        time.sleep(0.002)
+    return int(now)
+
+
+def frames_of(stage: Stage, text: str) -> list[str]:
+    """Digest of each frame that a pipeline makes."""
+    pipeline = Gst.parse_launch(f"{text} ! appsink name=out sync=false")
+    pipeline.set_state(Gst.State.PLAYING)
+    seen = []
+    while sample := pipeline.get_by_name("out").emit("try-pull-sample", 10 * Gst.SECOND):
+        seen.append(describe(sample.get_buffer(), sample.get_caps())["digest"])
+    pipeline.set_state(Gst.State.NULL)
+    return seen
+
+
+def run_to_the_end(stage: Stage, text: str) -> None:
+    """Play a pipeline until all of its sinks have everything."""
+    pipeline = Gst.parse_launch(text)
+    pipeline.set_state(Gst.State.PLAYING)
+    message = pipeline.get_bus().timed_pop_filtered(30 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR)
+    pipeline.set_state(Gst.State.NULL)
+    assert message is not None
+    assert message.type == Gst.MessageType.EOS, message.get_structure().to_string()
+
+
+def is_forgotten_in_pause(stage: Stage, element: str) -> bool:
+    """Whether a pipeline that was sent to PLAYING stays in PAUSED although its sink is done with that."""
+    result, _, _ = stage.pipelines["p"].get_state(Gst.SECOND)
+    settled = stage.element(element).get_state(0)
+    paused = (Gst.StateChangeReturn.SUCCESS, Gst.State.PAUSED, Gst.State.VOID_PENDING)
+    return result == Gst.StateChangeReturn.ASYNC and tuple(settled) == paused
+
+
+def has_last_sample(stage: Stage, element: str) -> bool:
+    return stage.get(element, "last-sample") is not None
+
+
+def meddle(stage: Stage, element: str, signals: list[str]) -> None:
+    """Connect handlers that do with the element whatever handlers do."""
+    target = stage.element(element)
+    for signal in signals:
+
+        def handle(obj: Gst.Element, argument: Any, signal: str = signal) -> None:
+            told = [obj.get_property("num-clients"), obj.get_property("service"), obj.get_property("frames-sent")]
+            obj.set_property("qos", False)
+            stage.told.append([signal, told])
+
+        target.connect(signal, handle)
+
+
+def restart_behind_a_block(stage: Stage, element: str) -> None:
+    """Take one element to NULL and back while the rest of its pipeline goes on."""
+    target = stage.element(element)
+    peer = target.get_static_pad("sink").get_peer()
+    blocked = threading.Event()
+
+    def block(pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
+        blocked.set()
+        return Gst.PadProbeReturn.OK
+
+    probe = peer.add_probe(Gst.PadProbeType.BLOCK_DOWNSTREAM, block)
+    assert blocked.wait(10)
+    target.set_state(Gst.State.NULL)
+    target.sync_state_with_parent()
+    peer.remove_probe(probe)
+
+
+def flush(stage: Stage, element: str) -> None:
+    """Flush from an element's sink pad on."""
+    pad = stage.element(element).get_static_pad("sink").get_peer()
+    assert pad.push_event(Gst.Event.new_flush_start())
+    assert pad.push_event(Gst.Event.new_flush_stop(True))
+    # A flush ends the segment.
+    segment = Gst.Segment()
+    segment.init(Gst.Format.TIME)
+    pad.push_event(Gst.Event.new_segment(segment))
+
+
+def resources(stage: Stage) -> dict[str, int]:
+    """Threads, those of ours among them, and file descriptors of this process."""
+    names = [file.read_text() for file in Path("/proc/self/task").glob("*/comm")]
+    ours = sum(name.startswith("iox2") for name in names)
+    return {"threads": len(names), "ours": ours, "descriptors": len(os.listdir("/proc/self/fd"))}

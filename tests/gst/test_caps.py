@@ -1,0 +1,124 @@
+"""Caps follow the frames: they change in mid-stream, keep every field, and are refused in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from gst_iceoryx2.video import VideoFrameSubscriber
+from gst_iceoryx2.video.caps import parse_caps
+from tests.gst import scenes
+from tests.gst.pairs import Stages, receiver_of, send, sender_of
+from tests.gst.pictures import digest_of
+from tests.waiting import wait_until
+
+FULL = (
+    "framerate=(fraction)30000/1001, pixel-aspect-ratio=(fraction)12/11, interlace-mode=(string)interleaved, "
+    "field-order=(string)top-field-first, colorimetry=(string)bt601, chroma-site=(string)mpeg2, "
+    "multiview-mode=(string)mono"
+)
+
+
+def test_frames_grow_and_shrink_while_others_are_held(stages: Stages, service: str) -> None:
+    sizes = [(64, 48), (333, 177), (1, 1), (1280, 720), (64, 48), (640, 480), (2, 900)]
+    sender, receiver = sender_of(stages, service), receiver_of(stages, service)
+    for number, (width, height) in enumerate(sizes):
+        for format in ("NV12", "BGR"):
+            sender.push(format, width, height, number=number)
+            frame = receiver.pull(keep=True)
+            assert (frame["format"], frame["width"], frame["height"]) == (format, width, height)
+            assert frame["digest"] == digest_of(format, width, height, number)
+    expected = [digest_of(f, w, h, number) for number, (w, h) in enumerate(sizes) for f in ("NV12", "BGR")]
+    assert receiver.kept_digests() == expected
+
+
+def test_every_field_of_the_caps_survives(stages: Stages, service: str) -> None:
+    sender, receiver = sender_of(stages, service), receiver_of(stages, service)
+    with VideoFrameSubscriber(service) as subscriber:
+        sender.push("I420", 320, 240, caps=FULL)
+        caps = receiver.pull()["caps"]
+        expected = parse_caps(f"video/x-raw, format=(string)I420, width=(int)320, height=(int)240, {FULL}")
+        assert parse_caps(caps) == expected
+        frame = subscriber.receive_blocking(5000)
+        assert frame is not None
+        assert parse_caps(frame.parse_aux().caps or "") == expected
+
+
+def test_caps_may_change_without_the_picture(stages: Stages, service: str) -> None:
+    sender, receiver = sender_of(stages, service), receiver_of(stages, service)
+    for rate in ("25/1", "50/1", "25/1"):
+        sender.push("I420", 64, 48, caps=f"framerate=(fraction){rate}")
+        assert f"framerate=(fraction){rate}" in receiver.pull()["caps"]
+
+
+def test_downstream_that_knows_no_video_meta_gets_default_strides(stages: Stages, service: str) -> None:
+    sender, receiver = sender_of(stages, service), receiver_of(stages, service, video_meta=False)
+    for number, format in enumerate(["I420", "NV12", "BGR", "GRAY16_LE", "YUY2", "P010_10LE", "RGBA", "v210"]):
+        sender.push(format, 333, 177, number=number, pad=64, gap=64)
+        frame = receiver.pull()
+        assert frame["digest"] == digest_of(format, 333, 177, number)
+        plain = receiver.run(scenes.default_layout_of, format=format, width=333, height=177)
+        assert (frame["strides"], frame["offsets"], frame["size"]) == (
+            plain["strides"],
+            plain["offsets"],
+            plain["size"],
+        )
+    assert receiver.get("src", "frames-copied") == 8
+
+
+def test_default_strides_cost_no_copy_anywhere(stages: Stages, service: str) -> None:
+    sender, receiver = sender_of(stages, service), receiver_of(stages, service, video_meta=False)
+    sender.push("I420", 333, 177, meta=False)
+    frame = receiver.pull()
+    assert frame["digest"] == digest_of("I420", 333, 177)
+    assert frame["readonly"] == [True]
+    assert receiver.get("src", "frames-copied") == 0
+
+
+def test_caps_are_known_before_the_first_buffer_when_a_publisher_is_there(stages: Stages, service: str) -> None:
+    sender = sender_of(stages, service, "")
+    sender.push("YUY2", 320, 240)
+    sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=1)
+    receiver = receiver_of(stages, service, state="PAUSED")
+    # A late joiner is handed the newest frame within a quarter of a second.
+    fixed = "format=(string)YUY2, width=(int)320, height=(int)240"
+    wait_until(lambda: fixed in receiver.run(scenes.query_caps, element="src", pad="src"), 3)
+    # Looking at it does not use it up.
+    receiver.state("PLAYING", timeout=0)
+    assert receiver.pull()["digest"] == digest_of("YUY2", 320, 240)
+
+
+def test_without_a_publisher_any_raw_video_may_come(stages: Stages, service: str) -> None:
+    receiver = receiver_of(stages, service, state="PAUSED")
+    text = receiver.run(scenes.query_caps, element="src", pad="src")
+    assert "NV12" in text
+    assert "width=(int)[ 1, 32768 ]" in text
+
+
+def test_caps_that_downstream_refuses_are_told_with_the_remedy(stages: Stages, service: str) -> None:
+    receiver = stages()
+    receiver.launch(f"iceoryx2src service={service} ! video/x-raw,format=RGB ! appsink name=out")
+    receiver.state("PLAYING", timeout=0)
+    sender = sender_of(stages, service)
+    sender.push("NV12", 64, 48)
+    error = receiver.message(["error"])
+    assert "format=(string)NV12" in error["debug"]
+    assert "videoconvert" in error["debug"]
+
+
+@pytest.mark.parametrize("feature", ["memory:DMABuf", "memory:GLMemory", "memory:NVMM"])
+def test_frames_in_other_memory_are_refused_with_the_remedy(stages: Stages, service: str, feature: str) -> None:
+    sender = stages()
+    send(sender, service, "")
+    caps = f"video/x-raw({feature}),format=NV12,width=64,height=48,framerate=30/1"
+    sender.run(scenes.push_nothing, caps=caps, size=64 * 48 * 3 // 2)
+    error = sender.message(["error"])
+    assert feature in error["debug"]
+    assert "download" in error["debug"]
+
+
+def test_caps_that_are_no_raw_video_do_not_link(stages: Stages, service: str) -> None:
+    sender = stages()
+    send(sender, service, "")
+    sender.run(scenes.push_nothing, caps="video/x-h264,width=64,height=48", size=100)
+    error = sender.message(["error"])
+    assert "not-negotiated" in error["debug"]

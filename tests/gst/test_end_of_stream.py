@@ -1,0 +1,115 @@
+"""The end of a stream comes after its last frame, to everybody, and is no error."""
+
+from __future__ import annotations
+
+import pytest
+
+from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+from tests.gst import scenes
+from tests.gst.pairs import Stages, receive, receiver_of, send, sender_of
+from tests.gst.pictures import digest_of, rows_of
+from tests.waiting import wait_until
+
+SIZE = {"format": "GRAY8", "width": 40, "height": 30}
+
+
+def sent(number: int) -> str:
+    return digest_of(**SIZE, number=number)
+
+
+def test_the_end_comes_after_the_last_frame(stages: Stages, service: str) -> None:
+    sender, receiver = sender_of(stages, service), receiver_of(stages, service)
+    with VideoFrameSubscriber(service) as subscriber:
+        for number in range(3):
+            sender.push(**SIZE, number=number)
+        sender.end()
+        assert sender.message(["eos", "error"])["type"] == "eos"
+        sender.drop()
+        assert [receiver.pull()["digest"] for _ in range(3)] == [sent(number) for number in range(3)]
+        assert receiver.pull() == {"eos": True}
+        assert receiver.message(["eos", "error"])["type"] == "eos"
+        assert [frame.numpy_view().shape for frame in subscriber] == [(30, 40)] * 3
+
+
+def test_the_end_is_not_lost_when_the_buffers_overflow(stages: Stages, service: str) -> None:
+    sender, receiver = sender_of(stages, service), stages()
+    receive(receiver, service, limits="max-buffers=1")
+    sender.push(**SIZE, number=99)
+    assert receiver.pull()["digest"] == sent(99)
+    for number in range(50):
+        sender.push(**SIZE, number=number)
+    sender.end()
+    assert sender.message(["eos", "error"])["type"] == "eos"
+    frames = receiver.run(scenes.collect)
+    assert frames[-1]["digest"] == sent(49)
+    # A buffer of ten, one of them the end, and what was handed on before it was full.
+    assert 9 <= len(frames) < 50
+    assert receiver.get("src", "frames-dropped") == 50 - len(frames)
+
+
+@pytest.mark.parametrize("joiner", ["pipeline", "python"])
+def test_who_joins_after_the_end_is_told(stages: Stages, service: str, joiner: str) -> None:
+    sender = sender_of(stages, service, "")
+    sender.push(**SIZE)
+    sender.end()
+    assert sender.message(["eos", "error"])["type"] == "eos"
+    if joiner == "pipeline":
+        for _ in range(2):
+            receiver = receiver_of(stages, service)
+            assert receiver.pull() == {"eos": True}
+    else:
+        with VideoFrameSubscriber(service) as subscriber:
+            frame = subscriber.receive_blocking(5000)
+            assert frame is not None
+            assert frame.is_eos()
+
+
+def test_python_ends_a_pipeline(stages: Stages, service: str) -> None:
+    receiver = receiver_of(stages, service)
+    with VideoFramePublisher(service) as publisher:
+        publisher.wait_for_subscribers(1, timeout=5)
+        publisher.publish(rows_of(**SIZE)[0], format="GRAY8")
+        publisher.end_of_stream()
+        assert receiver.pull()["digest"] == sent(0)
+        assert receiver.pull() == {"eos": True}
+
+
+def test_a_stream_can_begin_again_after_its_end(stages: Stages, service: str) -> None:
+    sender, receiver = stages(), stages()
+    for number in range(3):
+        receive(receiver, service)
+        send(sender, service)
+        sender.push(**SIZE, number=number)
+        sender.end()
+        assert receiver.pull()["digest"] == sent(number)
+        assert receiver.pull() == {"eos": True}
+        sender.drop()
+        receiver.drop()
+
+
+def test_a_flush_lets_the_stream_go_on(stages: Stages, service: str) -> None:
+    sender, receiver = sender_of(stages, service), receiver_of(stages, service)
+    sender.push(**SIZE, number=0)
+    assert receiver.pull()["digest"] == sent(0)
+    sender.run(scenes.flush, element="sink")
+    sender.push(**SIZE, number=1)
+    assert receiver.pull()["digest"] == sent(1)
+
+
+@pytest.mark.parametrize("policy", ["wait", "eos", "error"])
+def test_what_happens_when_the_publisher_goes_is_a_choice(stages: Stages, service: str, policy: str) -> None:
+    receiver = receiver_of(stages, service, f"on-disconnect={policy}")
+    sender = sender_of(stages, service)
+    sender.push(**SIZE)
+    assert receiver.pull()["digest"] == sent(0)
+    sender.kill()
+    if policy == "eos":
+        assert receiver.pull() == {"eos": True}
+    elif policy == "error":
+        error = receiver.message(["error"])
+        assert service in error["text"] + error["debug"]
+    else:
+        wait_until(lambda: receiver.message(["error", "eos"], timeout=0) is None, 1)
+        again = sender_of(stages, service)
+        again.push(**SIZE, number=1)
+        assert receiver.pull()["digest"] == sent(1)

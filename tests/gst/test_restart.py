@@ -1,0 +1,306 @@
+"""Either side first, any number of times, with other sizes, formats and QoS; and who is one too many is told so."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+import pytest
+
+from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+from tests.conftest import Place
+from tests.gst import scenes
+from tests.gst.pairs import Stages, receive, receiver_of, send, sender_of
+from tests.gst.pictures import digest_of, rows_of
+from tests.transport import raw
+from tests.waiting import wait_until
+
+SIZE = {"format": "GRAY8", "width": 40, "height": 30}
+
+
+def sent(number: int) -> str:
+    return digest_of(**SIZE, number=number)
+
+
+@pytest.mark.parametrize("first", ["sender", "receiver"])
+def test_either_side_may_start_first(stages: Stages, service: str, first: str) -> None:
+    if first == "sender":
+        sender = sender_of(stages, service)
+        receiver = receiver_of(stages, service)
+    else:
+        receiver = receiver_of(stages, service)
+        sender = sender_of(stages, service)
+    sender.push(**SIZE)
+    assert receiver.pull()["digest"] == sent(0)
+
+
+def test_a_late_joiner_gets_the_newest_frame_of_an_idle_stream(stages: Stages, service: str) -> None:
+    sender = sender_of(stages, service, "")
+    for number in range(3):
+        sender.push(**SIZE, number=number)
+    sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=3)
+    assert receiver_of(stages, service).pull()["digest"] == sent(2)
+
+
+PICTURES = [
+    ("GRAY8", 40, 30),
+    ("NV12", 64, 48),
+    ("RGBA", 333, 177),
+    ("I420", 16, 16),
+    ("BGR", 640, 480),
+    ("GRAY8", 2, 2),
+]
+SETTINGS = [
+    "",
+    "buffer-size=3",
+    "borrowed-max=2 max-subscribers=3",
+    "lossless=true",
+    "history-size=4",
+    "safe-overflow=false buffer-size=20",
+    "",
+]
+
+
+def test_a_publisher_comes_back_with_other_pictures(stages: Stages, service: str) -> None:
+    sender, receiver = stages(), receiver_of(stages, service)
+    for number, (format, width, height) in enumerate(PICTURES):
+        send(sender, service)
+        sender.push(format, width, height, number=number)
+        frame = receiver.pull()
+        assert frame["digest"] == digest_of(format, width, height, number)
+        assert frame["flags"] & 1 << 6, "a restart is a discontinuity"
+        sender.drop()
+    assert receiver.message(["error", "eos"], timeout=0) is None
+
+
+def test_a_publisher_comes_back_with_other_qos(stages: Stages, service: str) -> None:
+    """Subscribers that wait, in a pipeline and in Python, pin nothing. (Frames in hand would: an appsink keeps one.)"""
+    sender, receiver = stages(), stages()
+    receiver.launch(f"iceoryx2src name=src service={service} ! fakesink sync=false enable-last-sample=false")
+    receiver.state("PLAYING", timeout=0)
+    with VideoFrameSubscriber(service) as subscriber:
+        for number, settings in enumerate(SETTINGS, 1):
+            send(sender, service, f"wait-for-connection=true {settings}")
+            sender.push(**SIZE, number=number)
+            error = sender.message(["error"], timeout=0)
+            received = subscriber.receive_blocking(5000)
+            assert received is not None, (settings, error)
+            received.release()
+            receiver.run(scenes.wait_for, element="src", prop="frames-received", value=number)
+            sender.drop()
+    assert receiver.message(["error", "eos"], timeout=0) is None
+
+
+def test_a_held_frame_keeps_the_old_service_and_the_publisher_adopts_it(stages: Stages, service: str) -> None:
+    receiver, sender = receiver_of(stages, service), stages()
+    send(sender, service)
+    sender.push(**SIZE)
+    assert receiver.pull(keep=True)["digest"] == sent(0)
+    sender.drop()
+    send(sender, service, "wait-for-connection=true")
+    sender.push(**SIZE, number=1)
+    assert receiver.pull()["digest"] == sent(1)
+    assert receiver.kept_digests() == [sent(0)]
+
+
+def test_an_appsink_keeps_the_service_by_the_frame_that_was_pulled_last_until_it_is_stopped(
+    stages: Stages, service: str
+) -> None:
+    """GStreamer's own doing, with enable-last-sample=false too; docs/gstreamer.md has what to do."""
+    receiver, sender = receiver_of(stages, service), stages()
+    send(sender, service)
+    sender.push(**SIZE)
+    assert receiver.pull()["digest"] == sent(0)
+    sender.drop()
+    send(sender, service, "wait-for-connection=true buffer-size=20")
+    sender.push(**SIZE, number=1)
+    error = sender.message(["error"])
+    for word in (service, "buffer-size", "10", "20"):
+        assert word in error["debug"], error
+    sender.drop()
+    receiver.state("NULL", timeout=0)
+    send(sender, service, "wait-for-connection=true buffer-size=20")
+    receiver.state("PLAYING", timeout=0)
+    sender.push(**SIZE, number=2)
+    assert receiver.pull()["digest"] == sent(2)
+
+
+def test_an_appsink_that_gets_copies_keeps_nothing(stages: Stages, service: str) -> None:
+    receiver, sender = receiver_of(stages, service, "borrowed-max=1"), stages()
+    for number, settings in enumerate(["", "buffer-size=20", "borrowed-max=2"]):
+        send(sender, service, f"wait-for-connection=true {settings}")
+        sender.push(**SIZE, number=number)
+        assert receiver.pull()["digest"] == sent(number), sender.message(["error"], timeout=0)
+        sender.drop()
+    assert receiver.get("src", "frames-copied") == 3
+
+
+def test_receivers_come_and_go(stages: Stages, service: str) -> None:
+    sender, receiver = sender_of(stages, service, ""), stages()
+    sender.push(**SIZE, number=99)
+    for number in range(8):
+        receive(receiver, service)
+        wait_until(lambda: sender.get("sink", "num-clients") == 1, 5)
+        sender.push(**SIZE, number=number)
+        # The newest frame of before comes first.
+        wait_until(lambda: receiver.pull()["digest"] == sent(number), 5)  # noqa: B023 (called at once)
+        receiver.drop()
+        wait_until(lambda: sender.get("sink", "num-clients") == 0, 5)
+
+
+def test_either_side_may_be_killed_at_any_time(stages: Stages, service: str) -> None:
+    receiver = receiver_of(stages, service)
+    for number in range(3):
+        sender = sender_of(stages, service)
+        sender.push(**SIZE, number=number)
+        assert receiver.pull()["digest"] == sent(number)
+        sender.kill()
+    sender = sender_of(stages, service)
+    sender.push(**SIZE, number=9)
+    assert receiver.pull()["digest"] == sent(9)
+    for number in range(3):
+        receiver.kill()
+        receiver = receiver_of(stages, service)
+        wait_until(lambda: sender.get("sink", "num-clients") == 1, 5)
+        sender.push(**SIZE, number=10 + number)
+        wait_until(lambda: receiver.pull()["digest"] == sent(10 + number), 5)  # noqa: B023
+
+
+def test_the_subscriber_one_too_many_gets_a_sentence(stages: Stages, service: str) -> None:
+    sender = sender_of(stages, service, "")
+    sender.push(**SIZE)
+    sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=1)
+    subscribers = [VideoFrameSubscriber(service) for _ in range(8)]
+    receiver = receiver_of(stages, service)
+    error = receiver.message(["error"])
+    for word in (service, "8 subscribers", "max-subscribers"):
+        assert word in error["debug"], error
+    receiver.drop()
+    subscribers.pop().close()
+    receive(receiver, service)
+    assert receiver.pull()["digest"] == sent(0)
+    for subscriber in subscribers:
+        subscriber.close()
+
+
+@pytest.mark.parametrize(
+    ("wish", "offer"),
+    [
+        ("buffer-size=20", "10"),
+        ("borrowed-max=11", "10"),
+        ("history-size=3", "1"),
+        ("safe-overflow=false", "1"),
+    ],
+)
+def test_a_wish_that_the_publisher_does_not_meet_shows_both_values(
+    stages: Stages, service: str, wish: str, offer: str
+) -> None:
+    sender = sender_of(stages, service, "")
+    sender.push(**SIZE)
+    sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=1)
+    receiver = stages()
+    receiver.launch(f"iceoryx2src service={service} {wish} ! fakesink")
+    receiver.state("PLAYING", timeout=0)
+    error = receiver.message(["error"])
+    name, _, value = wish.partition("=")
+    value = {"false": "0"}.get(value, value)
+    for word in (service, name, value, offer):
+        assert word in error["debug"], error
+
+
+def test_a_wish_that_is_met_is_no_matter(stages: Stages, service: str) -> None:
+    sender = sender_of(stages, service, "wait-for-connection=true buffer-size=20 history-size=5")
+    receiver = receiver_of(stages, service, "buffer-size=15 borrowed-max=3 history-size=2 safe-overflow=true")
+    sender.push(**SIZE)
+    assert receiver.pull()["digest"] == sent(0)
+
+
+def test_a_sink_whose_wish_an_existing_service_does_not_meet_shows_both_values(stages: Stages, service: str) -> None:
+    """Another publisher's service stands, whoever created it."""
+    first = sender_of(stages, service, "max-publishers=2 buffer-size=3")
+    first.push(**SIZE)
+    first.run(scenes.wait_for, element="sink", prop="num-clients", value=0)
+    wait_until(lambda: first.message(["error"], timeout=0) is None and service_exists(), 5)
+    second = sender_of(stages, service, "max-publishers=2 buffer-size=7")
+    second.push(**SIZE)
+    error = second.message(["error"])
+    for word in (service, "buffer-size", "3", "7"):
+        assert word in error["debug"], error
+
+
+def service_exists() -> bool:
+    root = os.environ["IOX2_VIDEO_DOMAIN"].rpartition(":")[0]
+    folder = f"{root}/services"
+    return os.path.isdir(folder) and len(os.listdir(folder)) >= 2
+
+
+@pytest.mark.parametrize("name", ["a", "video/cam 0/left eye/frame v2", "~!#$%&()*+-./:;<=>?@[]^_`{|}", "x" * 255])
+def test_any_printable_name_works(stages: Stages, name: str) -> None:
+    sender, receiver = stages(), stages()
+    for stage, element, other in ((receiver, "iceoryx2src", "appsink name=out sync=false"), (sender, "", "")):
+        if stage is receiver:
+            stage.launch(f"{element} name=end ! {other}")
+        else:
+            stage.launch("appsrc name=in format=time ! iceoryx2sink name=end sync=false wait-for-connection=true")
+        stage.set("end", "service", name)
+        stage.state("PLAYING", timeout=0)
+    sender.push(**SIZE)
+    assert receiver.pull()["digest"] == sent(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("", "empty"), ("x" * 256, "256 bytes"), ("a\nb", r"\n"), ("käse", "ä"), ("a\x7fb", "7f")]
+)
+@pytest.mark.parametrize("element", ["iceoryx2src", "iceoryx2sink"])
+def test_an_impossible_name_is_refused_in_words(
+    stages: Stages, domain: Place, element: str, name: str, word: str
+) -> None:
+    stage = stages()
+    stage.launch(f"{element} name=end ! fakesink" if element == "iceoryx2src" else f"appsrc ! {element} name=end")
+    stage.set("end", "service", name)
+    assert stage.state("PAUSED")["result"] == "failure"
+    error = stage.message(["error"])
+    assert word in error["debug"], error
+    assert "printable ASCII" in error["debug"]
+    assert not domain.leftovers()
+
+
+class OtherHeader(ctypes.Structure):
+    """Somebody else's header."""
+
+    _fields_ = (("number", ctypes.c_uint64),)
+
+    @staticmethod
+    def type_name() -> str:
+        return "OtherHeader"
+
+
+@pytest.mark.parametrize("end", ["source", "sink"])
+def test_a_service_of_another_kind_is_refused_with_what_it_carries(stages: Stages, service: str, end: str) -> None:
+    node = raw.node()
+    other = raw.video_service(node, service, OtherHeader)
+    publisher = other.publisher_builder().create()
+    stage = stages()
+    if end == "source":
+        receive(stage, service)
+    else:
+        send(stage, service, "")
+        stage.push(**SIZE)
+    error = stage.message(["error"])
+    for word in (service, "OtherHeader", "VideoFrameHeader"):
+        assert word in error["debug"], error
+    stage.drop()
+    del publisher, other, node
+
+
+def test_python_and_pipelines_take_turns_as_publishers(stages: Stages, service: str) -> None:
+    receiver, sender = receiver_of(stages, service), stages()
+    for number in range(0, 6, 2):
+        with VideoFramePublisher(service) as publisher:
+            publisher.wait_for_subscribers(1, timeout=5)
+            publisher.publish(rows_of(**SIZE, number=number)[0], format="GRAY8")
+            assert receiver.pull()["digest"] == sent(number)
+        send(sender, service)
+        sender.push(**SIZE, number=number + 1)
+        assert receiver.pull()["digest"] == sent(number + 1)
+        sender.drop()

@@ -1,0 +1,165 @@
+"""iceoryx2src: what it hands on, when, and what it holds."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+from tests.gst import scenes
+from tests.gst.pairs import Stages, receive, receiver_of
+from tests.gst.pictures import digest_of, rows_of
+from tests.gst.remote import Stage
+from tests.waiting import wait_until
+
+DISCONT = 1 << 6
+"""GST_BUFFER_FLAG_DISCONT. Source: gst/gstbuffer.h."""
+
+SIZE = {"format": "GRAY8", "width": 40, "height": 30}
+
+
+def publish(publisher: VideoFramePublisher, number: int) -> None:
+    """Send picture `number` from this process."""
+    publisher.publish(rows_of(**SIZE, number=number)[0], format="GRAY8", pts=number)
+
+
+def sent(number: int) -> str:
+    return digest_of(**SIZE, number=number)
+
+
+def test_a_source_that_waits_gets_the_first_frame(stages: Stages, service: str) -> None:
+    receiver = receiver_of(stages, service)
+    with VideoFramePublisher(service) as publisher:
+        publisher.wait_for_subscribers(1, timeout=5)
+        for number in range(3):
+            publish(publisher, number)
+        assert [receiver.pull()["digest"] for _ in range(3)] == [sent(number) for number in range(3)]
+
+
+def test_what_waited_before_playing_is_dropped_and_counted(stages: Stages, service: str) -> None:
+    with VideoFramePublisher(service) as publisher:
+        receiver = receiver_of(stages, service, state="PAUSED")
+        publisher.wait_for_subscribers(1, timeout=5)
+        for number in range(5):
+            publish(publisher, number)
+        receiver.state("PLAYING", timeout=0)
+        frame = receiver.pull()
+        assert frame["digest"] == sent(4)
+        assert frame["flags"] & DISCONT
+        publish(publisher, 5)
+        frame = receiver.pull()
+        assert frame["digest"] == sent(5)
+        assert not frame["flags"] & DISCONT
+        assert receiver.get("src", "frames-skipped") == 4
+        assert receiver.get("src", "frames-dropped") == 0
+        assert receiver.get("src", "frames-received") == 2
+
+
+def numbers_of(receiver: Stage, last: int) -> list[tuple[int, bool]]:
+    """Numbers of the frames up to that one, and whether each is marked as a discontinuity."""
+    seen: list[tuple[int, bool]] = []
+    while not seen or seen[-1][0] != last:
+        frame = receiver.pull()
+        seen.append((frame["offset"], bool(frame["flags"] & DISCONT)))
+    return seen
+
+
+def gaps(seen: list[tuple[int, bool]]) -> list[bool]:
+    """Whether a frame is missing before each but the first."""
+    return [after[0] != before[0] + 1 for before, after in itertools.pairwise(seen)]
+
+
+def test_a_frame_behind_a_gap_is_marked_and_what_is_missing_is_counted(stages: Stages, service: str) -> None:
+    receiver = stages()
+    receive(receiver, service, limits="max-buffers=1")
+    with VideoFramePublisher(service) as publisher:
+        publisher.wait_for_subscribers(1, timeout=5)
+        publish(publisher, 0)
+        receiver.run(scenes.wait_for, element="src", prop="frames-received", value=1)
+        # The application is full, one frame waits before it, ten wait in the buffer.
+        for number in range(1, 40):
+            publish(publisher, number)
+        seen = numbers_of(receiver, 39)
+        assert sum(gaps(seen)) == 1
+        assert [marked for _, marked in seen[1:]] == gaps(seen)
+        assert receiver.get("src", "frames-dropped") == 40 - len(seen)
+        assert receiver.get("src", "frames-skipped") == 0
+
+
+def test_a_source_that_wants_the_newest_frame_skips_what_waits_before_it(stages: Stages, service: str) -> None:
+    receiver = stages()
+    receive(receiver, service, "leaky-type=downstream", limits="max-buffers=1")
+    with VideoFramePublisher(service) as publisher:
+        publisher.wait_for_subscribers(1, timeout=5)
+        publish(publisher, 0)
+        receiver.run(scenes.wait_for, element="src", prop="frames-received", value=1)
+        for number in range(1, 9):
+            publish(publisher, number)
+        seen = numbers_of(receiver, 8)
+        # The first, at most one that waited before the application, the newest.
+        assert len(seen) <= 3
+        assert [marked for _, marked in seen[1:]] == gaps(seen)
+        assert receiver.get("src", "frames-skipped") == 9 - len(seen)
+        assert receiver.get("src", "frames-dropped") == 0
+
+
+def test_the_last_frame_comes_before_the_end_even_out_of_a_backlog(stages: Stages, service: str) -> None:
+    with VideoFramePublisher(service) as publisher:
+        receiver = receiver_of(stages, service, state="PAUSED")
+        publisher.wait_for_subscribers(1, timeout=5)
+        for number in range(3):
+            publish(publisher, number)
+        publisher.end_of_stream()
+        receiver.state("PLAYING", timeout=0)
+        assert receiver.pull()["digest"] == sent(2)
+        assert receiver.pull() == {"eos": True}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_a_small_borrow_limit_means_copies_and_no_error(stages: Stages, service: str, limit: int) -> None:
+    sender = stages()
+    receiver = receiver_of(stages, service)
+    sender.launch(
+        f"appsrc name=in format=time ! iceoryx2sink service={service} borrowed-max={limit} wait-for-connection=true"
+    )
+    sender.state("PLAYING", timeout=0)
+    for number in range(6):
+        sender.push(**SIZE, number=number, pts=number)
+        assert receiver.pull(keep=True)["digest"] == sent(number)
+    assert receiver.get("src", "frames-copied") == 6 - (limit - 1)
+    assert receiver.kept_digests() == [sent(number) for number in range(6)]
+
+
+def test_a_source_copies_from_its_own_limit_on(stages: Stages, service: str) -> None:
+    """It had no effect below what the publisher offers."""
+    receiver = receiver_of(stages, service, "borrowed-max=3")
+    with VideoFramePublisher(service) as publisher:
+        publisher.wait_for_subscribers(1, timeout=5)
+        readonly = []
+        for number in range(5):
+            publish(publisher, number)
+            frame = receiver.pull(keep=True)
+            assert frame["digest"] == sent(number)
+            readonly.append(frame["readonly"] == [True])
+        assert readonly == [True, True, False, False, False]
+        assert receiver.get("src", "frames-copied") == 3
+        receiver.release()
+
+
+def test_a_consumer_that_keeps_everything_gets_copies_when_the_loans_run_out(stages: Stages, service: str) -> None:
+    receiver = receiver_of(stages, service)
+    with VideoFramePublisher(service) as publisher, VideoFrameSubscriber(service) as other:
+        publisher.wait_for_subscribers(2, timeout=5)
+        for number in range(40):
+            publish(publisher, number)
+            frame = receiver.pull(keep=True)
+            assert frame["digest"] == sent(number)
+            assert frame["readonly"] == [number < 9]
+            assert other.receive_blocking(5000).offset is not None
+        assert receiver.kept_digests() == [sent(number) for number in range(40)]
+        assert receiver.get("src", "frames-copied") == 31
+        receiver.release()
+        wait_until(lambda: receiver.count_kept() == 0)
+        publish(publisher, 40)
+        assert receiver.pull()["readonly"] == [True]

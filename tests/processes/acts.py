@@ -1,0 +1,301 @@
+"""What the children of these tests do. Each act is a function; it tells the test lines of JSON and reads lines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
+
+
+def run(act: str, *arguments: Any) -> None:
+    globals()[act](*arguments)
+
+
+def tell(thing: object) -> None:
+    print(json.dumps(thing), flush=True)
+
+
+def hear() -> str:
+    return sys.stdin.readline().strip()
+
+
+def picture(value: int, side: int = 64) -> np.ndarray:
+    return np.full((side, side, 3), value % 256, np.uint8)
+
+
+def whole(view: np.ndarray) -> int:
+    """The one value of which a picture is made; -1 if it is torn."""
+    return int(view.min()) if view.min() == view.max() else -1
+
+
+def publish_until_told(service: str, side: int = 64, interval: float = 0.002) -> None:
+    """Publish stamped frames until a line comes; tell when the first is out."""
+    stop = threading.Event()
+    threading.Thread(target=lambda: (hear(), stop.set()), daemon=True).start()
+    with VideoFramePublisher(service) as pub:
+        number = 0
+        while not stop.is_set():
+            with pub.loan(side, side) as loan:
+                loan.numpy_view()[...] = number % 256
+                loan.pts = number
+            if number == 0:
+                tell("publishing")
+            number += 1
+            time.sleep(interval)
+
+
+def publish_once_and_idle(service: str) -> None:
+    """Publish one frame, then do nothing until a line comes."""
+    with VideoFramePublisher(service) as pub:
+        pub.publish(picture(7), pts=7)
+        tell("idle")
+        hear()
+
+
+def publish_and_idle(service: str, count: int) -> None:
+    """Publish when a line comes, tell how many seconds that took, and stay until another one comes."""
+    with VideoFramePublisher(service) as pub:
+        tell("ready")
+        hear()
+        pub.wait_for_subscribers(1, timeout=20)
+        begin = time.monotonic()
+        for number in range(count):
+            pub.publish(picture(number), pts=number)
+        tell(time.monotonic() - begin)
+        hear()
+
+
+def publish_and_leave(service: str, count: int) -> None:
+    """Wait for a subscriber, publish frames of which none can be lost, end the stream and the program."""
+    with VideoFramePublisher(service, qos=Qos(buffer_size=count + 1)) as pub:
+        tell("ready")
+        pub.wait_for_subscribers(1, timeout=20)
+        for number in range(count):
+            pub.publish(picture(number), pts=number)
+        pub.end_of_stream()
+
+
+def receive_all(service: str) -> None:
+    """Tell pts and value of every frame until the end of the stream."""
+    with VideoFrameSubscriber(service) as sub:
+        tell("ready")
+        seen = []
+        for frame in sub:
+            seen.append((frame.pts, whole(frame.numpy_view())))
+            del frame
+        tell({"seen": seen, "stats": sub.stats._asdict()})
+
+
+def receive_for_ever(service: str) -> None:
+    """Tell the first frame, then keep receiving and holding some."""
+    sub = VideoFrameSubscriber(service)
+    held: list[Any] = []
+    for frame in sub:
+        assert whole(frame.numpy_view()) == (frame.pts or 0) % 256
+        held.append(frame)
+        del held[:-4]
+        if sub.stats.received == 5:
+            tell("holding")
+
+
+def hoard(service: str) -> None:
+    """Take as many frames as are allowed and sleep on them."""
+    sub = VideoFrameSubscriber(service)
+    held = [sub.receive_blocking() for _ in range(10)]
+    tell([frame.pts for frame in held if frame])
+    hear()
+    tell([whole(frame.numpy_view()) == (frame.pts or 0) % 256 for frame in held if frame])
+
+
+def hold_a_view(service: str) -> None:
+    """Keep one view; tell its value again and again."""
+    sub = VideoFrameSubscriber(service)
+    frame = sub.receive_blocking()
+    assert frame is not None
+    view = frame.numpy_view()
+    del frame
+    sub.close()
+    while hear():
+        tell(whole(view))
+
+
+def wait_for_ever(service: str, way: str) -> None:
+    """Block in a call until something ends it; tell what."""
+    sub = VideoFrameSubscriber(service)
+
+    async def read() -> None:
+        async for _ in sub:
+            pass
+
+    ways = {
+        "receive_blocking": sub.receive_blocking,
+        "latest": lambda: sub.latest(None),
+        "iteration": lambda: list(sub),
+        "async": lambda: asyncio.run(read()),
+        "wait_for_subscribers": lambda: VideoFramePublisher(service + "/other").wait_for_subscribers(),
+    }
+    tell("waiting")
+    try:
+        ways[way]()
+    except KeyboardInterrupt:
+        tell("KeyboardInterrupt")
+
+
+def close_from_a_signal_handler(service: str) -> None:
+    """Close the subscriber in a handler while the main thread is anywhere in it."""
+    sub = VideoFrameSubscriber(service)
+    signal.signal(signal.SIGTERM, lambda *_: sub.close())
+    tell("receiving")
+    count = sum(1 for _ in sub)
+    tell({"ended": True, "count": count})
+
+
+def exit_with_everything_open(service: str, how: str) -> None:
+    """End the program without closing anything, views in module globals included."""
+    global kept  # As in a script, where all variables are module globals.
+    pub = VideoFramePublisher(service)
+    sub = VideoFrameSubscriber(service)
+    pub.wait_for_subscribers(1, timeout=10)
+    pub.publish(picture(1))
+    pub.publish(picture(2))
+    frame = sub.receive()
+    assert frame is not None
+    loan = pub.loan(8, 8)
+    kept = (pub, sub, frame, frame.numpy_view(), sub.receive(), loan, loan.numpy_view())
+    tell("done")
+    if how == "error":
+        raise RuntimeError("on purpose")
+    if how == "thread":
+        threading.Thread(target=sub.receive_blocking, daemon=True).start()
+    if how == "sys.exit":
+        sys.exit(0)
+
+
+def fork_with(service: str, what: str) -> None:
+    """Fork while ports are open; the child tries them, ends in order, and the parent goes on."""
+    pub, sub = VideoFramePublisher(service), VideoFrameSubscriber(service)
+    pub.wait_for_subscribers(1, timeout=10)
+    pub.publish(picture(1), pts=1)
+    pub.publish(picture(2), pts=2)
+    frame = sub.receive()
+    assert frame is not None
+    view = frame.numpy_view()
+    loan = pub.loan(8, 8)
+    answer = ask_a_child(lambda: tried(what, service, pub, sub, frame, loan, view))
+    pub.publish(picture(3), pts=3)
+    following = [sub.receive_blocking(2000) for _ in range(2)]
+    loan.numpy_view()[...] = 9
+    loan.send()
+    last = sub.receive_blocking(2000)
+    assert last is not None
+    tell(
+        {
+            "child": answer,
+            "view": whole(view),
+            "following": [frame and frame.pts for frame in following],
+            "last": whole(last.numpy_view()),
+            "subscribers": pub.num_subscribers,
+        }
+    )
+
+
+def ask_a_child(question: Any) -> Any:
+    """Fork; the child answers a question through a pipe and ends as programs end. Return the answer."""
+    out, into = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(into, json.dumps(question()).encode())
+        sys.exit(0)
+    os.close(into)
+    with os.fdopen(out) as pipe:
+        answer = json.loads(pipe.read() or "null")
+    _, status = os.waitpid(child, 0)
+    return [os.waitstatus_to_exitcode(status), answer]
+
+
+def tried(what: str, service: str, pub: Any, sub: Any, frame: Any, loan: Any, view: Any) -> Any:
+    def error(use: Any) -> str:
+        try:
+            use()
+        except Exception as exc:
+            return f"{type(exc).__name__}: {exc}"
+        return "nothing"
+
+    if what == "parent's ports":
+        uses = (
+            sub.receive,
+            sub.receive_blocking,
+            lambda: list(sub),
+            lambda: pub.publish(picture(0)),
+            lambda: pub.loan(8, 8),
+            lambda: pub.num_subscribers,
+            pub.end_of_stream,
+            loan.send,
+            frame.numpy_view,
+        )
+        errors = [error(use) for use in uses]
+        pub.close()
+        sub.close()
+        frame.release()
+        loan.discard()
+        return [errors, whole(view)]
+    if what == "its own ports":
+        name = service + "/child"
+        with VideoFramePublisher(name) as own_pub, VideoFrameSubscriber(name) as own_sub:
+            own_pub.wait_for_subscribers(1, timeout=10)
+            own_pub.publish(picture(5))
+            received = own_sub.receive_blocking(2000)
+            return received and whole(received.numpy_view())
+    return None
+
+
+def start_and_tell(service: str) -> None:
+    """Start a publisher and a subscriber; tell how long it took and whether a frame crosses."""
+    begin = time.monotonic()
+    with VideoFramePublisher(service) as pub, VideoFrameSubscriber(service) as sub:
+        took = time.monotonic() - begin
+        pub.wait_for_subscribers(1, timeout=10)
+        pub.publish(picture(1))
+        frame = sub.receive_blocking(2000)
+        tell({"took": took, "crossed": frame is not None and whole(frame.numpy_view()) == 1})
+
+
+def start_until_killed(service: str) -> None:
+    """Make and close ports again and again, to be killed amid of it."""
+    tell("starting")
+    while True:
+        with contextlib.suppress(Exception), VideoFramePublisher(service) as pub:
+            pub.publish(picture(1))
+
+
+def fail_to_start(service: str) -> None:
+    """Tell the error that a publisher and a subscriber meet."""
+    for make in (VideoFramePublisher, VideoFrameSubscriber):
+        try:
+            make(service).close()
+        except Exception as exc:
+            kinds = [kind.__name__ for kind in type(exc).__mro__]
+            tell({"kinds": kinds, "text": str(exc)})
+        else:
+            tell("no error")
+
+
+def write_beyond(service: str, width: int, height: int) -> None:
+    """Publish frames of a size for which there may be too little shared memory."""
+    try:
+        with VideoFramePublisher(service) as pub:
+            for number in range(40):
+                pub.publish(np.full((height, width, 3), number, np.uint8))
+        tell("published")
+    except MemoryError as exc:
+        tell(str(exc))

@@ -1,0 +1,25 @@
+"""Children of a test, all in the test's private domain, all ended with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.conftest import Place
+from tests.processes.children import Child
+
+
+@pytest.fixture
+def start(domain: Place) -> Iterator[Callable[..., Child]]:
+    """Start a child with the name of an act and its arguments."""
+    children: list[Child] = []
+
+    def start_one(act: str, *arguments: object) -> Child:
+        child = Child(act, *arguments)
+        children.append(child)
+        return child
+
+    yield start_one
+    for child in children:
+        child.close()

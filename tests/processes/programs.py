@@ -1,0 +1,119 @@
+"""Programs as a reader of the documentation starts them: commands in processes of their own, side by side."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gst_iceoryx2._plugin import plugin_library
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Program:
+    """A running command; what it prints goes to a file.
+
+    Attributes:
+        process: The process.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path) -> None:
+        self._command = command
+        self._log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=dict(environment), cwd=cwd
+            )
+
+    def __str__(self) -> str:
+        return f"{' '.join(self._command)} ({self.process.poll()})"
+
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self._log.read_text(errors="replace")
+
+    def finish(self, timeout: float = 40.0) -> str:
+        """Wait until it ends by itself, with exit code 0; return what it printed."""
+        self.close_input()
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self} does not end:\n{self.output()}") from None
+        assert code == 0, f"{self} failed:\n{self.output()}"
+        return self.output()
+
+    def close_input(self) -> None:
+        """End its standard input, which a program can wait for."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+
+class Programs:
+    """The programs of one test.
+
+    Attributes:
+        environment: What they are started with; a test may add to it.
+        folder: Their working files.
+    """
+
+    def __init__(self, folder: Path, registry: Path) -> None:
+        # Python of this environment goes first, and so does the command `iox2-video` beside it.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        self.folder = folder
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("GST_", "G_"))}
+        # Importing gi.repository gives an ImportWarning.
+        self.environment |= {"PATH": path, "PYTHONWARNINGS": "error,ignore::ImportWarning", "PYTHONUNBUFFERED": "1"}
+        self.environment |= {"G_DEBUG": "fatal-warnings", "GST_REGISTRY": str(registry)}
+        self._started: list[Program] = []
+
+    def use_plugin(self) -> None:
+        """Let GStreamer find the elements."""
+        self.environment["GST_PLUGIN_PATH"] = str(plugin_library().parent)
+
+    def start(self, *command: str, cwd: Path = ROOT) -> Program:
+        """Start a command."""
+        program = Program(command, self.environment, self.folder / f"{len(self._started)}.log", cwd)
+        self._started.append(program)
+        return program
+
+    def example(self, name: str, *arguments: str) -> Program:
+        """Start one of `examples/`."""
+        return self.start(sys.executable, f"examples/{name}.py", *arguments)
+
+    def python(self, text: str) -> Program:
+        """Start a Python program of that text, in the folder of the test."""
+        file = self.folder / f"program{len(self._started)}.py"
+        file.write_text(text)
+        return self.start(sys.executable, str(file), cwd=self.folder)
+
+    def shell(self, text: str) -> Program:
+        """Start lines of bash, in the folder of the test; the first that fails ends them."""
+        return self.start("bash", "-euc", text, cwd=self.folder)
+
+    def end(self) -> None:
+        """Stop what still runs, after a test that failed; as Ctrl-C would, so that it tidies up."""
+        for program in self._started:
+            program.close_input()
+            program.process.send_signal(signal.SIGINT)
+        for program in self._started:
+            try:
+                program.process.wait(5)
+            except subprocess.TimeoutExpired:
+                program.process.kill()
+                program.process.wait()
+            # pytest shows it if the test failed.
+            print(f"{program}:\n{program.output()}")
+
+
+def wait_for_text(program: Program, text: str, timeout: float = 20.0) -> None:
+    """Return when a program has printed a text."""
+    deadline = time.monotonic() + timeout
+    while text not in program.output():
+        assert program.process.poll() is None, f"it ended without printing {text!r}:\n{program.output()}"
+        assert time.monotonic() < deadline, f"it does not print {text!r}:\n{program.output()}"
+        time.sleep(0.01)

@@ -1,0 +1,27 @@
+"""Half a minute of `make chaos`: real processes, killed, stopped and stalled at random, and every frame checked."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from gst_iceoryx2._plugin import gstreamer_version
+from tests.chaos.__main__ import play
+
+SEED = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(10**6)))
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(gstreamer_version() is None, reason="GStreamer is not there")
+def test_chaos_breaks_no_guarantee(tmp_path: Path) -> None:
+    print(f"CHAOS_SEED={SEED}")
+    verdict = play(SEED, 30.0, tmp_path / "logs")
+    print("\n".join(verdict.lines()))
+    assert not verdict.faults, "\n\n".join(verdict.faults)
+    assert not verdict.leftovers
+    # It was a test of something.
+    assert verdict.frames > 500
+    assert verdict.deeds["kill"] > 5

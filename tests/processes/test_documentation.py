@@ -1,0 +1,103 @@
+"""What the documentation says of elements, messages and files is so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from gst_iceoryx2._plugin import gstreamer_version
+from tests.processes.markdown import anchors, links, without_snippets
+from tests.processes.programs import ROOT
+
+README = ROOT / "README.md"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests" / "vectors" / "README.md"])
+GENERATOR = "tools/element_tables.py"
+
+
+@pytest.mark.skipif(gstreamer_version() is None, reason="there is no GStreamer on this machine")
+def test_the_tables_of_the_elements_are_what_the_elements_say() -> None:
+    said = subprocess.run([sys.executable, GENERATOR], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    between = rf"^<!-- \w+: written by {GENERATOR} -->\n\n(.*?)\n\n<!-- \w+: end -->$"
+    tables = re.findall(between, README.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(tables) == 2
+    assert "\n\n".join(tables) == said.rstrip("\n"), f"write them anew: .venv/bin/python {GENERATOR} --write"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for link in links(document):
+        if re.match(r"https?://", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        assert target.exists(), f"{document.name} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{document.name} links to {link}"
+
+
+def troubles() -> list[str]:
+    """The literal texts in the first column of the README's troubleshooting table, but for those of other programs."""
+    section = README.read_text().partition("## Troubleshooting\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?) \| ", section, re.MULTILINE)
+    assert len(cells) > 20
+    return [text for cell in cells for text in re.findall(r"`([^`]+)`(?! \(from)", cell)]
+
+
+@cache
+def sources() -> str:
+    """All code, with its literals in one piece, and `…` where values are filled in."""
+    folders = (ROOT / "python" / "gst_iceoryx2", *(ROOT / "crates").glob("*/src"))
+    code = "\n".join(path.read_text() for folder in folders for path in sorted(folder.rglob("*.[pr][ys]")))
+    # Rust continues a literal behind a backslash; Python writes one behind the other.
+    code = re.sub(r"\\\n\s*", "", code)
+    code = re.sub(r"""["']\s*\n\s*f?["']""", "", code).replace('\\"', '"')
+    return re.sub(r"\{[^{}]*\}|%[rsd]", "…", code)
+
+
+@pytest.mark.parametrize("text", troubles())
+def test_a_quoted_message_is_one_that_can_be_read(text: str) -> None:
+    assert text in sources()
+
+
+def test_the_pictures_are_small_and_credited() -> None:
+    readme = README.read_text()
+    pictures = re.findall(r"^!\[[^]]+\]\((docs/images/[^)]+)\)$", readme, re.MULTILINE)
+    assert sorted(pictures) == sorted(f"docs/images/{path.name}" for path in (ROOT / "docs" / "images").iterdir())
+    assert all((ROOT / picture).stat().st_size <= 300_000 for picture in pictures)
+    assert "Big Buck Bunny, CC-BY 3.0, Blender Foundation" in readme
+
+
+def test_every_example_is_in_the_table() -> None:
+    listed = re.findall(r"^\| \[`(\w+\.py)`\]\(examples/\1\) \|", README.read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+
+
+def test_no_sentence_is_said_twice() -> None:
+    said: dict[str, str] = {}
+    for guide in (README, *(ROOT / "docs").glob("*.md")):
+        prose = [line for line in without_snippets(guide).splitlines() if not line.startswith(("|", "#", "    "))]
+        for sentence in re.split(r"(?<=[.:;?!])\s+", " ".join(" ".join(prose).split())):
+            if len(sentence) > 40:
+                assert sentence not in said, f"{guide.name} repeats {said[sentence]}: {sentence}"
+                said[sentence] = guide.name
+    assert len(said) > 100
+
+
+@pytest.mark.parametrize(
+    ("pattern", "claim"),
+    [
+        (r"FIRST_FRAMES: usize = (\d+)", "room for {} frames"),
+        (r'pub const IOX2_VERSION: &str = "([\d.]+)"', "| iceoryx2 | {} |"),
+        (r'rust-version = "([\d.]+)"', "Rust ≥ {}"),
+        (r'requires-python = ">=([\d.]+)"', "Python ≥ {}"),
+    ],
+)
+def test_a_number_is_the_one_in_the_code(pattern: str, claim: str) -> None:
+    files = [ROOT / "pyproject.toml", ROOT / "Cargo.toml", *(ROOT / "crates" / "core" / "src").rglob("*.rs")]
+    found = {number for file in files for number in re.findall(pattern, file.read_text())}
+    assert len(found) == 1, found
+    assert claim.format(found.pop()) in " ".join(README.read_text().split())

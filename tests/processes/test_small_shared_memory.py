@@ -1,0 +1,162 @@
+"""A /dev/shm of 64 MB, as in a container: an error with both numbers instead of a bus error, and small frames work."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gst_iceoryx2._plugin import gstreamer_version, plugin_library
+from tests.conftest import Place
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SEVERAL = """
+import sys
+import numpy as np
+from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+kept = []
+picture = np.ones((480, 640, 3), np.uint8)
+for number in range(int(sys.argv[2])):
+    try:
+        publisher = VideoFramePublisher(f"{sys.argv[1]}/{number}", max_bytes=picture.nbytes)
+    except MemoryError as error:
+        print("refused", number, error)
+        break
+    subscriber = VideoFrameSubscriber(publisher.service_name)
+    publisher.wait_for_subscribers(1, timeout=10)
+    kept.append((publisher, subscriber, []))
+# Only now is memory used: each subscriber keeps all it may, and lets its buffer fill.
+for publisher, subscriber, frames in kept:
+    for _ in range(40):
+        publisher.publish(picture)
+        if subscriber.stats.held < 10:
+            frames.append(subscriber.receive())
+    assert all((frame.numpy_view() == 1).all() for frame in frames)
+print("written", len(kept))
+"""
+
+
+def in_small_memory(
+    *command: str, megabytes: int = 64, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command where /dev/shm is that large."""
+    mount = f"mount -t tmpfs -o size={megabytes}m tmpfs /dev/shm && exec {shlex.join(command)}"
+    return subprocess.run(
+        ["unshare", "--mount", "sh", "-c", mount],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "python")))} | (environment or {}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def why_not() -> str | None:
+    try:
+        tried = in_small_memory("true", megabytes=1)
+    except OSError as error:
+        return str(error)
+    return tried.stderr.strip() if tried.returncode else None
+
+
+REASON = why_not()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=f"cannot mount a small /dev/shm: {REASON}")
+
+needs_gstreamer = pytest.mark.skipif(gstreamer_version() is None, reason="GStreamer is not installed")
+
+
+@pytest.fixture
+def gst(domain: Place, tmp_path: Path) -> dict[str, str]:
+    """Environment of gst-launch-1.0 with the elements."""
+    return {"GST_PLUGIN_PATH": str(plugin_library().parent), "GST_REGISTRY": str(tmp_path / "registry.bin")}
+
+
+def launch(line: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return in_small_memory("gst-launch-1.0", *line.split(), environment=environment)
+
+
+@needs_gstreamer
+def test_a_sink_whose_frames_are_too_large_says_so_with_both_numbers(gst: dict[str, str]) -> None:
+    caps = "video/x-raw,format=BGR,width=1920,height=1080"
+    ended = launch(f"videotestsrc num-buffers=60 ! {caps} ! iceoryx2sink service=large", gst)
+    # A bus error would be -7, or 128 + 7.
+    assert ended.returncode == 1, ended.stderr
+    assert '"large" may need 14' in ended.stderr
+    assert "frames of 62" in ended.stderr
+    assert re.search(r"/dev/shm has 6\d{7} free, \d+ of that laid out for others", ended.stderr)
+    assert "--shm-size" in ended.stderr
+
+
+@needs_gstreamer
+@pytest.mark.parametrize(
+    ("size", "settings"),
+    [
+        ("width=640,height=480", ""),
+        ("width=1920,height=1080", "max-frames=6 max-loans=2 buffer-size=2 borrowed-max=2"),
+    ],
+)
+def test_small_frames_or_few_of_them_work(gst: dict[str, str], size: str, settings: str) -> None:
+    source = f"videotestsrc num-buffers=60 pattern=ball ! video/x-raw,format=BGR,{size}"
+    # The receiver holds back a second of frames, more than there is room for.
+    queue = "queue max-size-buffers=30 min-threshold-buffers=20 max-size-bytes=0"
+    receiver = f"iceoryx2src service=small ! {queue} ! fakesink async=false"
+    ended = launch(
+        f"{source} ! iceoryx2sink service=small sync=false wait-for-connection=true {settings} {receiver}", gst
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+@needs_gstreamer
+def test_frames_that_grow_beyond_the_memory_are_dropped_and_not_written(gst: dict[str, str]) -> None:
+    line = (
+        "videotestsrc num-buffers=10 ! video/x-raw,format=BGR,width=320,height=240 ! c.sink_0 "
+        "videotestsrc num-buffers=10 ! video/x-raw,format=BGR,width=3840,height=2160 ! c.sink_1 "
+        "concat name=c ! iceoryx2sink name=sink service=growing sync=false"
+    )
+    ended = launch(f"-v {line}", gst)
+    assert ended.returncode in (0, 1), ended.stderr
+    assert ended.returncode == 0 or "/dev/shm has" in ended.stderr
+
+
+def test_memory_without_a_limit_is_no_small_memory(service: str, domain: Place) -> None:
+    ended = in_small_memory(sys.executable, "-c", SEVERAL, service, "1", megabytes=0)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "written 1" in ended.stdout
+
+
+FILLED = "head -c 4000000 /dev/zero > /dev/shm/filler; exec {}"
+OPEN = "import sys; from gst_iceoryx2.video import {0}; {0}(sys.argv[1])"
+
+
+@pytest.mark.parametrize("port", ["VideoFramePublisher", "VideoFrameSubscriber"])
+def test_where_shared_memory_is_full_the_sdk_says_so_before_it_writes(port: str, service: str, domain: Place) -> None:
+    """The first 16 bytes of a domain were a bus error."""
+    command = shlex.join([sys.executable, "-c", OPEN.format(port), service])
+    ended = in_small_memory("sh", "-c", FILLED.format(command), megabytes=2)
+    assert ended.returncode == 1, ended.stderr
+    assert re.search(r"OutOfSharedMemoryError: .* needs 262144 bytes .*, /dev/shm has 0 free: enlarge it", ended.stderr)
+
+
+@needs_gstreamer
+@pytest.mark.parametrize("line", ["iceoryx2src service=s ! fakesink", "videotestsrc ! iceoryx2sink service=s"])
+def test_where_shared_memory_is_full_an_element_says_so_before_it_writes(line: str, gst: dict[str, str]) -> None:
+    command = shlex.join(["gst-launch-1.0", *line.split()])
+    ended = in_small_memory("sh", "-c", FILLED.format(command), megabytes=2, environment=gst)
+    assert ended.returncode not in (0, -7, 135), ended.stderr
+    assert "needs 262144 bytes of shared memory beside frames, /dev/shm has 0 free; enlarge it" in ended.stderr
+
+
+def test_memory_that_is_laid_out_for_others_counts_as_used(service: str, domain: Place) -> None:
+    """Any number of publishers of 22 MB find 60 MB free, as long as none of them has written; two of them fit."""
+    ended = in_small_memory(sys.executable, "-c", SEVERAL, service, "6", megabytes=60)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "written 2" in ended.stdout
+    assert "refused 2" in ended.stdout
+    assert "laid out for others" in ended.stdout

@@ -1,0 +1,293 @@
+"""Frames between processes, and processes that end, with and without a word."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
+from tests.conftest import Place
+from tests.processes.children import Child
+from tests.transport import raw
+from tests.waiting import wait_until
+
+Start = Callable[..., Child]
+
+
+def test_every_frame_arrives_in_another_process(service: str, start: Start) -> None:
+    publisher = start("publish_and_leave", service, 100)
+    assert publisher.told() == "ready"
+    with VideoFrameSubscriber(service) as sub:
+        seen = [(frame.pts, int(frame.numpy_view().min()), int(frame.numpy_view().max())) for frame in sub]
+        assert seen == [(number, number, number) for number in range(100)]
+        assert sub.stats.dropped == 0
+    assert publisher.ends() == 0
+    assert publisher.complaint() == ""
+
+
+@pytest.mark.parametrize("first", ["publisher", "subscriber"])
+def test_processes_may_start_in_any_order(first: str, service: str, start: Start) -> None:
+    acts = {"publisher": ("publish_and_leave", service, 50), "subscriber": ("receive_all", service)}
+    children = {}
+    for role in (first, *(acts.keys() - {first})):
+        children[role] = start(*acts[role])
+        assert children[role].told() == "ready"
+    told = children["subscriber"].told()
+    assert told["seen"] == [[number, number] for number in range(50)]
+    assert told["stats"]["dropped"] == 0
+    assert [child.ends() for child in children.values()] == [0, 0]
+
+
+def test_a_frame_is_seen_within_milliseconds(service: str, start: Start) -> None:
+    """By notification and not by the safety interval of 250 ms."""
+    publisher = start("publish_until_told", service, 64, 0.02)
+    assert publisher.told() == "publishing"
+    ages = []
+    with VideoFrameSubscriber(service) as sub:
+        while len(ages) < 40:
+            frame = sub.receive_blocking(5000)
+            assert frame is not None
+            assert frame.age is not None
+            ages.append(frame.age)
+    assert sorted(ages)[20] < 0.02
+    publisher.tell()
+    assert publisher.ends() == 0
+
+
+def test_a_late_joiner_in_another_process_gets_the_newest_frame(service: str, start: Start) -> None:
+    publisher = start("publish_once_and_idle", service)
+    assert publisher.told() == "idle"
+    with VideoFrameSubscriber(service) as sub:
+        frame = sub.receive_blocking(3000)
+        assert frame is not None
+        assert (frame.numpy_view() == 7).all()
+    publisher.tell()
+    assert publisher.ends() == 0
+
+
+def test_a_view_outlives_the_death_of_its_publisher(service: str, start: Start, domain: Place) -> None:
+    publisher = start("publish_until_told", service)
+    assert publisher.told() == "publishing"
+    sub = VideoFrameSubscriber(service)
+    frame = sub.receive_blocking(5000)
+    assert frame is not None
+    stamp, view = (frame.pts or 0) % 256, frame.numpy_view()
+    del frame
+    publisher.kill()
+    sub.close()
+    del sub
+    # A newcomer cleans up behind the dead one and uses its place.
+    with VideoFramePublisher(service) as pub:
+        for number in range(50):
+            pub.publish(np.full((64, 64, 3), number + 100, np.uint8))
+        assert (view == stamp).all()
+    assert (view == stamp).all()
+
+
+def test_a_view_in_another_process_survives_us(service: str, start: Start) -> None:
+    holder = start("hold_a_view", service)
+    with VideoFramePublisher(service) as pub:
+        pub.wait_for_subscribers(1, timeout=20)
+        pub.publish(np.full((64, 64, 3), 42, np.uint8))
+        holder.tell()
+        assert holder.told() == 42
+        for number in range(60):
+            pub.publish(np.full((64, 64, 3), number, np.uint8))
+        holder.tell()
+        assert holder.told() == 42
+    holder.tell()
+    assert holder.told() == 42
+    holder.tell("")
+    assert holder.ends() == 0
+
+
+def test_a_killed_publisher_is_replaced_and_nothing_piles_up(service: str, start: Start, domain: Place) -> None:
+    counts = []
+    with VideoFrameSubscriber(service) as sub:
+        for turn in range(4):
+            publisher = start("publish_until_told", service, 32 + turn)
+            assert publisher.told() == "publishing"
+            wait_until(lambda turn=turn: (frame := sub.receive_blocking(2000)) and frame.width == 32 + turn)
+            publisher.kill()
+            counts.append(len(domain.leftovers()))
+        assert counts[-1] <= counts[0]
+        with VideoFramePublisher(service) as pub:
+            pub.wait_for_subscribers(1, timeout=5)
+            pub.publish(np.zeros((4, 4, 3), np.uint8))
+            wait_until(lambda: (frame := sub.receive_blocking(2000)) and frame.width == 4)
+
+
+def test_a_killed_subscriber_gives_its_place_and_its_frames_back(service: str, start: Start) -> None:
+    with VideoFramePublisher(service, max_subscribers=2) as pub:
+        for _ in range(3):
+            readers = [start("receive_for_ever", service) for _ in range(2)]
+            wait_until(lambda: pub.publish(stamped(pub), pts=pub.stats.sent) == 2, 20)
+            for reader in readers:
+                publish_until(pub, reader)
+                reader.kill()
+            # Within two seconds, without anybody coming or going.
+            wait_until(lambda: pub.num_subscribers == 0, 10)
+        assert pub.stats.dropped == 0
+
+
+def stamped(pub: VideoFramePublisher) -> np.ndarray:
+    return np.full((64, 64, 3), pub.stats.sent % 256, np.uint8)
+
+
+def publish_until(pub: VideoFramePublisher, reader: Child) -> None:
+    """Publish until the reader tells something."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        pub.publish(stamped(pub), pts=pub.stats.sent)
+        try:
+            reader.told(0.01)
+        except AssertionError:
+            continue
+        return
+    raise AssertionError(reader.complaint())
+
+
+def test_a_killed_subscribers_place_is_free_for_a_newcomer_at_once(service: str, start: Start) -> None:
+    with VideoFramePublisher(service, max_subscribers=1) as pub:
+        reader = start("receive_for_ever", service)
+        publish_until(pub, reader)
+        reader.kill()
+        with VideoFrameSubscriber(service) as sub:
+            pub.publish(np.zeros((4, 4, 3), np.uint8))
+            assert sub.receive_blocking(3000) is not None
+
+
+def test_a_stopped_hoarder_disturbs_nobody(service: str, start: Start) -> None:
+    with VideoFramePublisher(service) as pub:
+        hoarders = [start("hoard", service) for _ in range(2)]
+        pub.wait_for_subscribers(2, timeout=20)
+        for hoarder in hoarders:
+            publish_until(pub, hoarder)
+            hoarder.kill(signal.SIGSTOP)
+        with VideoFrameSubscriber(service) as sub:
+            pub.wait_for_subscribers(3, timeout=5)
+            sub.latest()
+            slowest = 0.0
+            for number in range(100):
+                begin = time.monotonic()
+                pub.publish(np.full((64, 64, 3), number, np.uint8), pts=number)
+                slowest = max(slowest, time.monotonic() - begin)
+                frame = sub.receive()
+                assert frame is not None
+                assert frame.pts == number
+                assert (frame.numpy_view() == number).all()
+            assert slowest < 1
+        assert pub.stats.dropped == 0
+        for hoarder in hoarders:
+            hoarder.kill(signal.SIGCONT)
+            hoarder.tell()
+            assert hoarder.told() == [True] * 10
+            assert hoarder.ends() == 0
+
+
+def test_readers_that_never_wait_make_a_publisher_in_another_process_say_nothing(service: str, start: Start) -> None:
+    """Their wake-ups pile up; iceoryx2 would write an error to standard error for each that finds no room."""
+    listener = raw.event_service(raw.node(), service).listener_builder().create()
+    publisher = start("publish_and_idle", service, 3000)
+    assert publisher.told() == "ready"
+    with VideoFrameSubscriber(service) as sub:
+        publisher.tell()
+        wait_until(lambda: (frame := sub.receive()) and frame.pts == 2999, 20)
+        assert publisher.told() < 10
+        publisher.tell()
+        assert publisher.ends() == 0
+    assert publisher.complaint() == ""
+    # Not one of them was lost on the listener that nobody drained: it would still wake.
+    assert listener.try_wait()
+
+
+def test_a_busy_subscriber_gets_what_was_sent_from_memory_that_grew_just_before_the_end(
+    service: str, start: Start
+) -> None:
+    """It finds the new memory when it looks for frames; what it has not found by then goes with the publisher."""
+    reader = start("receive_all", service)
+    assert reader.told() == "ready"
+    with VideoFramePublisher(service) as pub:
+        pub.wait_for_subscribers(1, timeout=20)
+        reader.kill(signal.SIGSTOP)
+        busy = threading.Timer(0.2, reader.kill, [signal.SIGCONT])
+        busy.start()
+        for number in range(3):
+            pub.publish(np.full((720, 1280, 3), number, np.uint8), pts=number)
+        pub.end_of_stream()
+    busy.join()
+    assert reader.told()["seen"] == [[number, number] for number in range(3)]
+    assert reader.ends() == 0
+
+
+def test_closing_does_not_wait_for_a_subscriber_that_has_gone(service: str, start: Start) -> None:
+    with VideoFramePublisher(service) as pub:
+        with VideoFrameSubscriber(service) as sub:
+            pub.wait_for_subscribers(1, timeout=20)
+            pub.publish(np.zeros((720, 1280, 3), np.uint8))
+            assert sub.receive_blocking(5000) is not None
+        begin = time.monotonic()
+        pub.close()
+        assert time.monotonic() - begin < 0.3
+
+
+def test_a_publisher_with_other_qos_starts_beside_a_waiting_process(service: str, start: Start) -> None:
+    reader = start("receive_all", service)
+    assert reader.told() == "ready"
+    with VideoFramePublisher(service) as pub:
+        pub.wait_for_subscribers(1, timeout=10)
+        pub.publish(np.zeros((4, 4, 3), np.uint8), pts=0)
+    with VideoFramePublisher(service, qos=Qos(buffer_size=20, history_size=3)) as pub:
+        assert pub.qos == Qos(buffer_size=20, history_size=3)
+        pub.wait_for_subscribers(1, timeout=10)
+        for number in range(1, 15):
+            pub.publish(np.zeros((4, 4, 3), np.uint8), pts=number)
+        pub.end_of_stream()
+        assert [pts for pts, _ in reader.told()["seen"]] == list(range(15))
+    assert reader.ends() == 0
+
+
+@pytest.mark.parametrize("how", ["return", "sys.exit", "error", "thread"])
+def test_a_program_that_closes_nothing_leaves_nothing(how: str, service: str, start: Start, domain: Place) -> None:
+    child = start("exit_with_everything_open", service, how)
+    assert child.told() == "done"
+    assert child.ends() == (1 if how == "error" else 0)
+    assert ("on purpose" in child.complaint()) == (how == "error")
+    assert "Fatal" not in child.complaint()
+    assert domain.leftovers() == []
+
+
+@pytest.mark.parametrize("way", ["receive_blocking", "latest", "iteration", "async", "wait_for_subscribers"])
+def test_ctrl_c_ends_every_wait(way: str, service: str, start: Start) -> None:
+    child = start("wait_for_ever", service, way)
+    assert child.told() == "waiting"
+    wait_until(lambda: sleeping(child.pid))
+    begin = time.monotonic()
+    child.kill(signal.SIGINT)
+    assert child.told() == "KeyboardInterrupt"
+    assert time.monotonic() - begin < 2
+    assert child.ends() == 0
+
+
+def sleeping(pid: int) -> bool:
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "S"
+
+
+def test_a_signal_handler_may_close(service: str, start: Start) -> None:
+    for _ in range(3):
+        with VideoFramePublisher(service) as pub:
+            child = start("close_from_a_signal_handler", service)
+            assert child.told() == "receiving"
+            pub.wait_for_subscribers(1, timeout=10)
+            for number in range(100):
+                pub.publish(np.zeros((4, 4, 3), np.uint8))
+                if number == 60:
+                    child.kill(signal.SIGTERM)
+            assert child.told()["ended"]
+            assert child.ends() == 0

@@ -1,0 +1,79 @@
+"""A path for each test, pipelines on it, and a look at what the test leaves in the kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gst_iceoryx2 import plugin_path
+from gst_iceoryx2.sh4lt.dialect import READERS, SEGMENT_PROJECT
+from gst_iceoryx2.sh4lt.sysv import segment_status
+
+_GETPID = 11  # linux/sem.h
+_libc = ctypes.CDLL(None)
+_numbers = itertools.count()
+FOLDERS = {"disk": Path("/var/tmp"), "tmpfs": Path("/dev/shm")}
+
+Launch = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def left_behind(*, by_the_living: bool = False) -> set[str]:
+    """Segments and semaphores of the protocol whose process is gone, as "KEY ID"; on request those of this one, too.
+
+    Other programs of this machine, and other tests, may use the protocol meanwhile. Whose a set is tells the segment
+    at its side, and where there is none, who used it last.
+    """
+    lines = subprocess.run(["ipcs", "-m", "-s"], capture_output=True, text=True, check=True).stdout.splitlines()
+    found = set()
+    for key, number, *_ in (line.split() for line in lines if line.startswith(("0x6e", "0x6d"))):
+        try:
+            owner = segment_status(SEGMENT_PROJECT << 24 | int(key, 16) & 0xFFFFFF).creator
+        except OSError:
+            owner = _libc.semctl(int(number), READERS, _GETPID) if key.startswith("0x6d") else -1
+        if owner == -1:
+            # Removed since it was listed.
+            continue
+        if (by_the_living and owner == os.getpid()) or owner == 0 or not Path(f"/proc/{owner}").exists():
+            found.add(f"{key} {number}")
+    return found
+
+
+@pytest.fixture(params=sorted(FOLDERS))
+def path(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A path for a socket, once on disk and once on tmpfs, whose inode numbers are never used twice."""
+    before = left_behind(by_the_living=True)
+    socket = FOLDERS[request.param] / f"sh4lt{os.getpid()}_{next(_numbers)}"
+    yield socket
+    assert not socket.exists(), "the socket was left behind"
+    assert left_behind(by_the_living=True) <= before, "SysV objects were left behind"
+
+
+# A test that is not about the file system.
+on_tmpfs = pytest.mark.parametrize("path", ["tmpfs"], indirect=True)
+
+
+@pytest.fixture
+def launch() -> Iterator[Launch]:
+    """Starts `gst-launch-1.0` with this package's plugin; whatever still runs at the end is stopped."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(pipeline: str, *options: str, before: tuple[str, ...] = (), **variables: str) -> subprocess.Popen[bytes]:
+        environment = os.environ | {"GST_PLUGIN_PATH": str(plugin_path()), "G_DEBUG": "fatal-warnings"} | variables
+        command = [*before, "gst-launch-1.0", "-q", *options, *pipeline.split()]
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            # gst-launch ends a pipeline properly on SIGINT only.
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)

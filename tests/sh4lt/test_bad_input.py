@@ -1,0 +1,408 @@
+"""What an end meets that is no stream: refused in words, or passed over, and nobody else is disturbed."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gst_iceoryx2 import plugin_path
+from gst_iceoryx2.errors import FormatError
+from gst_iceoryx2.sh4lt import (
+    AddressError,
+    Follower,
+    FrameSizeError,
+    Sh4ltClosedError,
+    TypeTextError,
+    Writer,
+    WriterIsAliveError,
+    dialect,
+)
+from gst_iceoryx2.sh4lt import writer as writing
+from gst_iceoryx2.sh4lt.sysv import Segment, Semaphores, max_segment
+from tests.sh4lt.conftest import Launch, on_tmpfs
+from tests.waiting import wait_until
+
+NOBODY = "65534"
+AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+PACED = (
+    "videotestsrc is-live=true ! video/x-raw,format=RGBA,width=16,height=16,framerate=60/1 ! sh4ltsink socket-path={}"
+)
+
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs to be root to be two users"
+)
+
+
+@pytest.fixture(scope="module")
+def nobodys_files() -> Iterator[dict[str, str]]:
+    """Environment of another user's pipelines: a registry of its own, which takes long to make, and no home."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield {"GST_REGISTRY": f"{folder}/registry.bin", "HOME": "/nonexistent"}
+
+
+def said(process: subprocess.Popen[bytes]) -> str:
+    """What a pipeline that was refused says.
+
+    Sources are live, because gst-launch 1.22 does not always end after an error while it prerolls.
+    """
+    output = process.communicate(timeout=60)[0].decode()
+    assert process.returncode != 0, output
+    return output
+
+
+def placed(name: str, folder: Path) -> tuple[Path, str]:
+    """A path that cannot be used, and the words of the refusal."""
+    if name == "a file":
+        (folder / "file").write_text("precious")
+        return folder / "file", "is a file, not a socket"
+    if name == "a folder":
+        return folder, "is a folder, not a socket"
+    path = Path("/tmp") / ("x" * 103)
+    assert len(str(path)) == 108
+    return path, "has 108 bytes, a socket's has at most 107"
+
+
+@pytest.mark.parametrize("name", ["a file", "a folder", "108 bytes"])
+def test_a_path_that_no_socket_can_have_is_refused_in_words(launch: Launch, tmp_path: Path, name: str) -> None:
+    path, words = placed(name, tmp_path)
+    with pytest.raises(AddressError, match=words):
+        Writer(path)
+    with pytest.raises(AddressError, match=r"not a socket|has 108 bytes"), Follower(path) as follower:
+        follower.read(0)
+    for line in ("videotestsrc is-live=true ! sh4ltsink socket-path={}", "sh4ltsrc socket-path={} ! fakesink"):
+        assert words in said(launch(line.format(path)))
+    if name == "a file":
+        assert path.read_text() == "precious"
+
+
+def test_an_element_without_path_and_label_says_what_is_missing(launch: Launch) -> None:
+    assert "neither socket-path nor label" in said(launch("fakesrc ! sh4ltsink"))
+    assert "neither socket-path nor label" in said(launch("sh4ltsrc ! fakesink"))
+
+
+@needs_root
+def test_a_folder_where_nothing_may_be_written_is_refused_in_words(
+    launch: Launch, nobodys_files: dict[str, str]
+) -> None:
+    folder = Path(f"/tmp/sh4lt-closed-{os.getpid()}")
+    folder.mkdir(mode=0o755)
+    try:
+        path = folder / "socket"
+        plugin_must_be_readable()
+        line = f"videotestsrc is-live=true ! sh4ltsink socket-path={path}"
+        output = said(launch(line, before=AS_NOBODY, **nobodys_files))
+        assert f"{path}: bind: Permission denied" in output
+        assert not path.exists()
+        python = as_nobody(f"from gst_iceoryx2.sh4lt import Writer; Writer({str(path)!r})")
+        assert "PermissionError" in python
+        assert str(path) in python
+    finally:
+        folder.rmdir()
+
+
+def plugin_must_be_readable() -> None:
+    folder = plugin_path()
+    if subprocess.run([*AS_NOBODY, "test", "-r", folder], check=False).returncode != 0:
+        pytest.skip(f"another user cannot read {folder}")
+
+
+def as_nobody(program: str) -> str:
+    """What a Python program of another user says when it fails."""
+    command = [*AS_NOBODY, sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    if "No module named" in ended.stderr or "Permission denied: '/" in ended.stderr.partition("sh4lt")[0]:
+        pytest.skip("another user cannot read the package")
+    assert ended.returncode != 0
+    return ended.stderr
+
+
+@needs_root
+@on_tmpfs
+def test_another_user_is_refused_in_words_and_disturbs_nobody(
+    path: Path, launch: Launch, nobodys_files: dict[str, str]
+) -> None:
+    plugin_must_be_readable()
+    with Writer(path, "application/x-count") as writer, Follower(path) as follower:
+        assert follower.read(0) is None
+        wait_until(lambda: writer.clients == 1)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        words = f"belongs to user 0 (this process runs as user {NOBODY})"
+        for line in (
+            f"sh4ltsrc socket-path={path} ! fakesink",
+            f"videotestsrc is-live=true ! sh4ltsink socket-path={path}",
+        ):
+            assert words in said(launch(line, before=AS_NOBODY, **nobodys_files))
+        for program in ("Follower({!r}).read()", "Writer({!r})"):
+            output = as_nobody(f"from gst_iceoryx2.sh4lt import *; {program.format(str(path))}")
+            assert "PermissionError" in output
+            assert words in output
+        writer.write(b"still here")
+        assert follower.read(5) is not None
+        assert writer.clients == 1
+
+
+def test_a_live_writer_is_not_disturbed_by_a_second_one(path: Path, launch: Launch) -> None:
+    with Writer(path) as writer, Follower(path) as follower:
+        assert follower.read(0) is None
+        wait_until(lambda: writer.clients == 1)
+        with pytest.raises(WriterIsAliveError, match="has a writer already"):
+            Writer(path)
+        assert "has a writer already" in said(launch(PACED.format(path)))
+        wait_until(lambda: writer.clients == 1)
+        assert writer.write(b"still here") == 1
+        assert follower.read(5) is not None
+
+
+@on_tmpfs
+def test_a_live_sink_is_not_disturbed_by_a_second_writer(path: Path, launch: Launch) -> None:
+    launch(PACED.format(path))
+    with Follower(path) as follower:
+        assert follower.read(20) is not None
+        assert "has a writer already" in said(launch(PACED.format(path)))
+        with pytest.raises(WriterIsAliveError, match="has a writer already"):
+            Writer(path)
+        for _ in range(3):
+            assert follower.read(5) is not None
+
+
+def test_a_dead_writers_socket_is_taken_over(path: Path, launch: Launch) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with Writer(path) as writer, Follower(path) as follower:
+        assert follower.read(0) is None
+        wait_until(lambda: writer.clients == 1)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    launch(PACED.format(path))
+    with Follower(path) as follower:
+        assert follower.read(20) is not None
+
+
+def greeted(odd: socket.socket) -> bytes:
+    hello = b""
+    while len(hello) < dialect.CONNECT_SIZE:
+        hello += odd.recv(dialect.CONNECT_SIZE - len(hello))
+    return hello
+
+
+def says_nothing(odd: socket.socket) -> None:
+    greeted(odd)
+
+
+def acknowledges_and_goes(odd: socket.socket) -> None:
+    odd.send(greeted(odd))
+
+
+def acknowledges_and_reads_and_goes(odd: socket.socket) -> None:
+    odd.send(greeted(odd))
+    odd.recv(dialect.UPDATE_SIZE)
+
+
+PEERS: dict[str, Callable[[socket.socket], object]] = {
+    "closes at once": lambda odd: None,
+    "says nothing": says_nothing,
+    "says garbage": lambda odd: odd.send(b"garbage"),
+    "says good-bye first": lambda odd: odd.send(dialect.QUIT),
+    "says too much": lambda odd: odd.send(b"x" * 5000),
+    "acknowledges half": lambda odd: odd.send(greeted(odd)[:100]),
+    "acknowledges and goes": acknowledges_and_goes,
+    "goes in the middle of a frame": acknowledges_and_reads_and_goes,
+}
+
+
+@on_tmpfs
+@pytest.mark.parametrize("kind", ["python", "rust"])
+def test_a_reader_that_keeps_to_no_protocol_stops_nobody(path: Path, launch: Launch, kind: str) -> None:
+    if kind == "rust":
+        process = launch(f"{PACED.format(path)} reader-timeout=100000000").pid
+    else:
+        program = f"""
+import time
+from gst_iceoryx2.sh4lt import Writer
+with Writer({str(path)!r}, reader_timeout=0.1) as writer:
+    while not time.sleep(1 / 60):
+        writer.write(bytes(1024))
+"""
+        child = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
+        process = child.pid
+    try:
+        with Follower(path) as follower:
+            assert follower.read(20) is not None
+            held = len(os.listdir(f"/proc/{process}/fd"))
+            for name, behave in PEERS.items():
+                for _ in range(3):
+                    with socket.socket(socket.AF_UNIX) as odd:
+                        odd.settimeout(10)
+                        odd.connect(str(path))
+                        behave(odd)
+                        for _ in range(2):
+                            assert follower.read(2) is not None, name
+                for _ in range(2):
+                    assert follower.read(2) is not None, name
+            wait_until(lambda: len(os.listdir(f"/proc/{process}/fd")) == held)
+    finally:
+        if kind == "python":
+            child.send_signal(signal.SIGINT)
+            child.wait(20)
+
+
+@on_tmpfs
+def test_a_reader_that_never_finishes_costs_its_timeout_once(path: Path, launch: Launch) -> None:
+    launch(f"{PACED.format(path)} reader-timeout=200000000")
+    with Follower(path) as follower:
+        assert follower.read(20) is not None
+        with socket.socket(socket.AF_UNIX) as odd:
+            odd.connect(str(path))
+            odd.send(greeted(odd))
+            start = time.monotonic()
+            count = 0
+            while count < 10:
+                count += follower.read(0.5) is not None
+                assert time.monotonic() < start + 3, f"{count} frames"
+
+
+@contextmanager
+def false_writer(path: Path) -> Iterator[socket.socket]:
+    """A listener with a segment and semaphores, as a writer has, that does nothing by itself."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(10)
+        listener.settimeout(20)
+        keys = dialect.keys_of(path)
+        segment, semaphores = Segment.create(keys.segment, 64, 0o600), Semaphores.create(keys.semaphores, 0o600)
+        try:
+            yield listener
+        finally:
+            segment.discard()
+            semaphores.discard()
+            path.unlink()
+
+
+@on_tmpfs
+@pytest.mark.parametrize("kind", ["python", "rust"])
+def test_a_writer_that_keeps_to_no_protocol_is_left_and_a_true_one_found(
+    path: Path, launch: Launch, tmp_path: Path, kind: str
+) -> None:
+    received = tmp_path / "received"
+    with false_writer(path) as listener:
+        if kind == "rust":
+            reader = launch(f"sh4ltsrc socket-path={path} num-buffers=1 ! filesink location={received}")
+        else:
+            program = f"from gst_iceoryx2.sh4lt import Follower\nprint(bytes(Follower({str(path)!r}).read()))"
+            with received.open("wb") as output:
+                reader = subprocess.Popen([sys.executable, "-c", program], stdout=output)
+        # Closes at once.
+        listener.accept()[0].close()
+        # Closes within its greeting.
+        with listener.accept()[0] as peer:
+            peer.send(b"half a greeting")
+        # Says nothing: left after a second.
+        with listener.accept()[0] as peer:
+            assert peer.recv(1) == b""
+        # Greets, and then announces more than there is, and something that is no message.
+        with listener.accept()[0] as peer:
+            peer.send(dialect.connect_message("application/x-count", 64))
+            assert len(greeted(peer)) == dialect.CONNECT_SIZE
+            peer.send(dialect.update_message(1 << 40))
+            peer.send(b"\x07garbage")
+            assert not select.select([peer], [], [], 0.1)[0], "it left although the connection is good"
+    with Writer(path, "application/x-count") as writer:
+        wait_until(lambda: writer.clients == 1, 20)
+        writer.write(b"true")
+        assert reader.wait(20) == 0
+    assert b"true" in received.read_bytes()
+
+
+def test_a_type_text_that_is_no_caps_arrives_as_it_is(path: Path, launch: Launch, tmp_path: Path) -> None:
+    received = tmp_path / "received"
+    with Writer(path, "no caps at all {") as writer, Follower(path) as follower:
+        reader = launch(f"sh4ltsrc socket-path={path} num-buffers=1 ! filesink location={received}")
+        assert follower.read(0) is None
+        wait_until(lambda: writer.clients == 2, 20)
+        writer.write(b"1234")
+        frame = follower.read(5)
+        assert frame is not None
+        assert frame.datatype == "no caps at all {"
+        assert frame.caps is None
+        with pytest.raises(FormatError):
+            _ = frame.planes
+        assert reader.wait(20) == 0
+    assert received.read_bytes() == b"1234"
+    with pytest.raises(Sh4ltClosedError):
+        writer.write(b"late")
+
+
+@on_tmpfs
+def test_type_texts_have_their_limits(path: Path) -> None:
+    with pytest.raises(TypeTextError, match="4096 bytes"):
+        Writer(path, "x" * 4096)
+    with pytest.raises(TypeTextError, match="NUL"):
+        Writer(path, "a\0b")
+    with Writer(path, "x" * 4095) as writer, Follower(path) as follower:
+        assert follower.read(0) is None
+        wait_until(lambda: writer.clients == 1)
+        assert follower.datatype == "x" * 4095
+
+
+@on_tmpfs
+def test_a_frame_larger_than_the_kernels_limit_is_refused_and_the_next_goes_through(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(FrameSizeError, match=r"kernel\.shmmax"):
+        Writer(path, initial_size=max_segment() + 1)
+    with Writer(path) as writer, Follower(path) as follower:
+        assert follower.read(0) is None
+        wait_until(lambda: writer.clients == 1)
+        monkeypatch.setattr(writing, "max_segment", lambda: 1000)
+        with pytest.raises(FrameSizeError, match=r"1001 bytes .*\(1000, kernel\.shmmax\)"):
+            writer.write(bytes(1001))
+        writer.write(b"small")
+        frame = follower.read(5)
+        assert frame is not None
+        assert bytes(frame) == b"small"
+
+
+@on_tmpfs
+def test_a_sink_with_frames_larger_than_the_kernels_limit_ends_in_words(path: Path, launch: Launch) -> None:
+    """In an IPC namespace of its own, where the limit can be set."""
+    limited = ("unshare", "--ipc", "sh", "-c", 'echo 10000 >/proc/sys/kernel/shmmax && exec "$@"', "sh")
+    if subprocess.run([*limited, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs the right to make an IPC namespace")
+    line = f"videotestsrc is-live=true ! video/x-raw,format=RGBA,width=64,height=64 ! sh4ltsink socket-path={path}"
+    output = said(launch(line, before=limited))
+    assert "16384 bytes is more than one segment of shared memory can hold (10000, kernel.shmmax)" in output
+
+
+@on_tmpfs
+def test_a_frame_shorter_than_its_caps_is_dropped_by_the_source_and_said_by_the_follower(
+    path: Path, launch: Launch, tmp_path: Path
+) -> None:
+    received = tmp_path / "received"
+    caps = "video/x-raw,format=(string)RGBA,width=(int)6,height=(int)4,framerate=30/1"
+    with Writer(path, caps) as writer, Follower(path) as follower:
+        reader = launch(f"sh4ltsrc socket-path={path} num-buffers=1 ! filesink location={received}")
+        assert follower.read(0) is None
+        wait_until(lambda: writer.clients == 2, 20)
+        writer.write(b"1234")
+        frame = follower.read(5)
+        assert frame is not None
+        with pytest.raises(FrameSizeError, match=r"4 bytes.*96"):
+            _ = frame.planes
+        writer.write(b"\7" * 96)
+        assert follower.read(5) is not None
+        assert reader.wait(20) == 0
+    assert received.read_bytes() == b"\7" * 96

@@ -1,0 +1,116 @@
+"""sh4ltsink and sh4ltsrc against each other and against the Python ends, as pipelines in processes of their own."""
+
+from __future__ import annotations
+
+import signal
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from gst_iceoryx2.sh4lt import Follower, Writer
+from tests.sh4lt.conftest import Launch, on_tmpfs
+from tests.waiting import wait_until
+
+RGBA = "video/x-raw, format=(string)RGBA, width=(int)640, height=(int)480, framerate=(fraction)30/1"
+SNOW = "videotestsrc is-live=true pattern=snow num-buffers={} ! video/x-raw,format={},width={},height={},framerate=30/1"
+
+
+def source(format: str, buffers: int = 200) -> str:
+    return SNOW.format(buffers, format, *((33, 17) if format == "I420" else (64, 48)))
+
+
+def test_a_queue_and_a_filesink_do_not_stop_the_stream(path: Path, launch: Launch, tmp_path: Path) -> None:
+    received = tmp_path / "received.raw"
+    sink = launch(f"{source('I420', 60)} ! sh4ltsink socket-path={path}")
+    reader = launch(f"sh4ltsrc socket-path={path} num-buffers=40 ! queue ! filesink location={received}")
+    assert reader.wait(30) == 0
+    assert received.stat().st_size == 40 * 1008
+    sink.send_signal(signal.SIGINT)
+    assert sink.wait(20) == 0
+
+
+def test_a_stopped_pipeline_does_not_stop_the_sink(path: Path, launch: Launch) -> None:
+    launch(f"{source('RGBA', 2000)} ! sh4ltsink socket-path={path} reader-timeout=200000000")
+    stopped = launch(f"sh4ltsrc socket-path={path} ! fakesink")
+    with Follower(path) as follower:
+        assert follower.read(20) is not None
+        time.sleep(0.3)
+        stopped.send_signal(signal.SIGSTOP)
+        try:
+            deadline, count = time.monotonic() + 5, 0
+            while count < 30:
+                count += follower.read(1) is not None
+                assert time.monotonic() < deadline, f"{count} frames in five seconds beside a stopped reader"
+        finally:
+            stopped.send_signal(signal.SIGCONT)
+
+
+def test_labels_meet_where_the_python_ends_look(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    sink = launch(f"{source('RGBA')} ! sh4ltsink label=cam0 group=stage")
+    with Follower(label="cam0", group="stage") as follower:
+        assert follower.read(20) is not None
+    sink.send_signal(signal.SIGINT)
+    assert sink.wait(20) == 0
+
+
+@on_tmpfs
+@pytest.mark.parametrize(("suffix", "codec", "encoder", "muxer"), [
+    ("mkv", "h264", "x264enc speed-preset=ultrafast", "matroskamux"),
+    ("mov", "prores", "avenc_prores_ks", "qtmux"),
+])  # fmt: skip
+def test_recording_gives_sixty_frames_a_second(
+    path: Path, launch: Launch, tmp_path: Path, suffix: str, codec: str, encoder: str, muxer: str
+) -> None:
+    """The recipes of score's manual, with a small picture and a faster preset for slow machines."""
+    av = pytest.importorskip("av")
+    film = tmp_path / f"foo.{suffix}"
+    rate = "videorate ! video/x-raw,framerate=60/1"
+    recorder = launch(
+        f"sh4ltsrc socket-path={path} ! queue ! videoconvert ! {rate} ! {encoder} ! {muxer} ! filesink location={film}",
+        "-e",
+    )
+    # As score writes them.
+    caps = "video/x-raw, format=(string)RGBA, width=(int)160, height=(int)120, framerate=30/1"
+    with Writer(path, caps) as writer:
+        wait_until(lambda: writer.clients == 1, 20)
+        start = time.monotonic()
+        while (now := time.monotonic()) < start + 2.0:
+            green = int(255 * (now - start) / 2.0)
+            writer.write(bytes([0, green, 200, 255]) * (160 * 120))
+            time.sleep(1 / 30)
+        recorder.send_signal(signal.SIGINT)
+        took = time.monotonic() - start
+        assert recorder.wait(40) == 0
+    with av.open(str(film)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name.startswith(codec)
+        assert stream.average_rate == 60
+        frames = list(container.decode(stream))
+        duration = container.duration / 1e6
+    pixels = [frame.to_ndarray(format="rgb24")[60, 80].astype(int) for frame in frames]
+    assert abs(len(frames) - 60 * took) < 20
+    assert abs(duration - len(frames) / 60) < 0.05
+    # Steady to the millisecond, which is what Matroska keeps.
+    assert all(abs(after.time - before.time - 1 / 60) < 0.0015 for before, after in pairwise(frames))
+    # What was seen at a moment is in the film at that moment.
+    assert pixels[-1][1] > 200 > 60 > pixels[3][1]
+    assert all(abs(pixel[1] - 255 * at / len(pixels)) < 40 for at, pixel in enumerate(pixels))
+    assert all(pixel[0] < 20 and abs(pixel[2] - 200) < 20 for pixel in pixels)
+
+
+@on_tmpfs
+def test_the_manuals_feed_and_view_meet(path: Path, launch: Launch) -> None:
+    """As in score's manual, with a sink that needs no display. No caps are asked for: whatever comes is shown."""
+    launch(f"videotestsrc pattern=snow ! queue ! videoconvert ! sh4ltsink socket-path={path}")
+    viewer = launch(f"sh4ltsrc socket-path={path} num-buffers=10 ! videoconvert ! video/x-raw,format=RGBA ! fakesink")
+    assert viewer.wait(30) == 0
+    with Follower(path) as follower:
+        frame = follower.read(20)
+        assert frame is not None
+        assert frame.caps is not None
+        assert frame.caps.media == "video/x-raw"

@@ -1,0 +1,109 @@
+"""Frames arrive byte for byte, in order, between ends of either language."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gst_iceoryx2.sh4lt import Follower, Frame, Writer
+from tests.sh4lt.conftest import Launch, on_tmpfs
+from tests.waiting import wait_until
+
+# Caps, and the bytes of a frame in GStreamer's default layout.
+FORMATS = {
+    "RGBA": ("video/x-raw,format=(string)RGBA,width=(int)33,height=(int)17,framerate=(fraction)30/1", 33 * 4 * 17),
+    "BGR": ("video/x-raw,format=(string)BGR,width=(int)33,height=(int)17,framerate=(fraction)30/1", 100 * 17),
+    "I420": ("video/x-raw,format=(string)I420,width=(int)33,height=(int)17,framerate=(fraction)30/1", 1008),
+    "audio": ("audio/x-raw,format=(string)S16LE,layout=(string)interleaved,rate=(int)48000,channels=(int)2", 4096),
+}
+DISTINCT = 16
+TAKEN = 40
+
+
+def in_order(received: list[bytes], sent: list[bytes]) -> bool:
+    """Whether these are the frames that are sent round and round, from any of them on, without a gap."""
+    start = sent.index(received[0])
+    return received == list(itertools.islice(itertools.cycle(sent), start, start + len(received)))
+
+
+@on_tmpfs
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+@pytest.mark.parametrize("reader", ["python", "rust"])
+@pytest.mark.parametrize("writer", ["python", "rust"])
+def test_frames_arrive_byte_for_byte_and_in_order(
+    path: Path, launch: Launch, tmp_path: Path, writer: str, reader: str, kind: str
+) -> None:
+    caps, size = FORMATS[kind]
+    random = np.random.default_rng(7)
+    frames = [random.integers(0, 256, size, np.uint8).tobytes() for _ in range(DISTINCT)]
+    received = tmp_path / "received.raw"
+    reading = None
+    if reader == "rust":
+        # The caps filter lets nothing through but the writer's caps.
+        reading = launch(f"sh4ltsrc socket-path={path} num-buffers={TAKEN} ! {caps} ! filesink location={received}")
+
+    over = threading.Event()
+    evictions: list[int] = []
+
+    def write() -> None:
+        with Writer(path, caps) as end:
+            wait_until(lambda: end.clients == 1, 20)
+            for frame in itertools.cycle(frames):
+                if over.is_set():
+                    break
+                end.write(frame)
+            evictions.append(end.evictions)
+
+    thread = threading.Thread(target=write)
+    if writer == "python":
+        thread.start()
+    else:
+        for number, frame in enumerate(frames):
+            (tmp_path / f"{number}.raw").write_bytes(frame)
+        # do-timestamp is off, so that the sink does not wait for a clock.
+        files = f"multifilesrc location={tmp_path}/%d.raw stop-index={DISTINCT - 1} loop=true caps={caps}"
+        writing = launch(f"{files} ! sh4ltsink socket-path={path} sync=false")
+    try:
+        if reading is not None:
+            assert reading.wait(30) == 0
+            whole = received.read_bytes()
+            got = [whole[at : at + size] for at in range(0, len(whole), size)]
+        else:
+            with Follower(path) as follower:
+                got = [bytes(frame) for frame, _ in zip(follower, range(TAKEN), strict=False)]
+                assert follower.datatype is not None
+                assert set(follower.datatype.replace(", ", ",").split(",")) == set(caps.split(","))
+    finally:
+        over.set()
+        if writer == "python":
+            thread.join()
+    if writer == "python":
+        assert evictions == [0]
+    else:
+        writing.send_signal(signal.SIGINT)
+        assert writing.wait(20) == 0
+    assert len(got) == TAKEN
+    assert in_order(got, frames)
+
+
+def test_from_a_pipeline_to_a_pipeline_whatever_the_strides(path: Path, launch: Launch, tmp_path: Path) -> None:
+    """videocrop hands over frames with a GstVideoMeta of other strides; they travel in GStreamer's default layout."""
+    plain, received = tmp_path / "plain.raw", tmp_path / "received.raw"
+    picture = "video/x-raw,format=I420,width=64,height=48 ! videocrop left=10 top=4 right=21 bottom=27"
+    # A filesink asks for no meta, so videocrop writes the default layout itself.
+    launch(f"videotestsrc pattern=gradient num-buffers=1 ! {picture} ! filesink location={plain}").wait(20)
+    assert len(set(plain.read_bytes())) > 5
+    reader = launch(f"sh4ltsrc socket-path={path} num-buffers=5 ! filesink location={received}")
+    launch(f"videotestsrc pattern=gradient is-live=true ! {picture} ! sh4ltsink socket-path={path}")
+    assert reader.wait(30) == 0
+    caps = "video/x-raw, format=I420, width=33, height=17"
+    expected = Frame(np.fromfile(plain, np.uint8), caps)
+    assert len(expected) == 1008
+    for frame in np.fromfile(received, np.uint8).reshape(5, 1008):
+        # Planes and not bytes: what lies between the end of a row and the next is nobody's picture.
+        assert all(map(np.array_equal, Frame(frame, caps).planes, expected.planes))

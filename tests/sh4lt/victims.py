@@ -1,0 +1,65 @@
+"""Python ends that are there to be killed: `python -m tests.sh4lt.victims`.
+
+Lines "writer PATH" and "reader PATH" on standard input; each makes a process by fork, whose number is printed. That is
+much quicker than a new interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gst_iceoryx2.sh4lt import Follower, Writer
+
+PAUSE = 0.005
+
+
+class SlowWriter(Writer):
+    """Takes its time between the announcement of a frame and the end of its writing."""
+
+    def _put(self, size: int, fill: Callable[[memoryview], Any]) -> int:
+        told = super()._put(size, fill)
+        time.sleep(PAUSE)
+        return told
+
+
+def writer(path: str) -> None:
+    def fill(target: npt.NDArray[np.uint8]) -> None:
+        target[:] = 1
+        time.sleep(PAUSE)
+
+    with SlowWriter(path, "application/x-count") as end:
+        while True:
+            end.write_with(50_000, fill)
+            # Longer than a reader takes, so that nobody is inside at times.
+            time.sleep(3 * PAUSE)
+
+
+def reader(path: str) -> None:
+    with Follower(path) as follower:
+        while True:
+            with follower.borrow():
+                time.sleep(PAUSE)
+
+
+def main() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        role, path = line.rstrip("\n").split(" ", 1)
+        child = os.fork()
+        if child == 0:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            {"writer": writer, "reader": reader}[role](path)
+            os._exit(0)
+        print(child, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Who plays in a soak run: the participants of the chaos suite, whose pictures grow and shrink."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Final
+
+from tests.chaos.script import Slot
+
+SHAPES: Final = (
+    ("BGR", 160, 120),
+    ("I420", 320, 192),
+    ("GRAY8", 640, 360),
+    ("NV12", 1280, 720),
+    ("BGR", 1280, 720),
+)
+"""From 58 kB to 2.8 MB, so that the first memory of a publisher is too small for some."""
+
+
+class SoakSlot(Slot):
+    """A place whose participant plays the same in all its lives; each role is kind and habit, and a service."""
+
+    def cast(self, rng: random.Random) -> list[dict[str, Any]]:
+        """Roles of the next participant."""
+        return [self._spec(rng, *role.split("/"), service) for role, service in self.roles]
+
+    def _spec(self, rng: random.Random, kind: str, habit: str, service: str) -> dict[str, Any]:
+        return {"kind": kind, "habit": habit, "service": service, "seed": rng.getrandbits(32), "shapes": SHAPES}
+
+
+STAGE: Final = (
+    # From a pipeline to a pipeline and to Python, and from Python to both, for the whole run.
+    SoakSlot("sink", (("sink/steady", "cam0"),), immortal=True),
+    SoakSlot("sink-to-source", (("source/steady", "cam0"),), immortal=True),
+    SoakSlot("sink-to-python", (("subscriber/steady", "cam0"),), immortal=True),
+    SoakSlot("python", (("publisher/steady", "cam1"),), immortal=True),
+    SoakSlot("python-to-source", (("source/steady", "cam1"),), immortal=True),
+    SoakSlot("python-to-python", (("subscriber/steady", "cam1"),), immortal=True),
+    # Ports that are closed and opened over and over within one process.
+    SoakSlot("reopening-a", (("sink/restless", "cam2"), ("subscriber/restless", "cam2")), immortal=True),
+    SoakSlot("reopening-b", (("publisher/restless", "cam3"), ("source/restless", "cam3")), immortal=True),
+    # Processes that come and go.
+    SoakSlot("passing-source", (("source/steady", "cam0"),)),
+    SoakSlot("passing-python", (("subscriber/steady", "cam1"),)),
+)

@@ -1,0 +1,280 @@
+"""Every rule of SPEC.md section 7 broken by a publisher of plain iceoryx2: dropped, counted, a log line for a kind."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import struct
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from gst_iceoryx2.video import (
+    HEADER_FLAG_EOS,
+    CustomMeta,
+    ReferenceTimestamp,
+    VideoFrame,
+    VideoFrameHeader,
+    VideoFrameSubscriber,
+    build_aux,
+)
+from gst_iceoryx2.video.header import NONE_U64
+from gst_iceoryx2.video.metas import encode_meta
+from tests.pictures import noise
+from tests.transport.raw import RawPublisher
+
+WIDTH, HEIGHT = 16, 8
+PIXELS = noise(WIDTH * HEIGHT * 3 // 2)
+
+
+def header() -> VideoFrameHeader:
+    """A sound NV12 frame without an aux blob, to be broken in one place."""
+    sound = VideoFrameHeader()
+    sound.pts = sound.dts = sound.duration = sound.offset = NONE_U64
+    sound.width, sound.height, sound.n_planes = WIDTH, HEIGHT, 2
+    sound.stride[:2] = [WIDTH, WIDTH]
+    sound.plane_offsets[:2] = [0, WIDTH * HEIGHT]
+    sound.format_name = "NV12"
+    return sound
+
+
+Break = Callable[[VideoFrameHeader], None]
+
+
+def setting(**values: int) -> Break:
+    def change(of: VideoFrameHeader) -> None:
+        for name, value in values.items():
+            setattr(of, name, value)
+
+    return change
+
+
+def entry(array: str, index: int, value: int) -> Break:
+    return lambda of: getattr(of, array).__setitem__(index, value)
+
+
+def format_bytes(raw: bytes) -> Break:
+    return lambda of: ctypes.memmove(ctypes.addressof(of) + 88, raw, 16)
+
+
+BROKEN: dict[str, tuple[Break, int, str]] = {
+    "aux beyond the payload": (setting(aux_size=193), 192, "aux-size"),
+    "aux far beyond the payload": (setting(aux_size=2**32 - 1), 192, "aux-size"),
+    "end of stream with aux beyond the payload": (setting(aux_size=2, flags=HEADER_FLAG_EOS), 1, "aux-size"),
+    "format without NUL": (format_bytes(b"N" * 16), 192, "format"),
+    "format of nothing": (format_bytes(b"\0" * 16), 192, "format"),
+    "format not ASCII": (format_bytes(b"NV\xff2".ljust(16, b"\0")), 192, "format"),
+    "format unknown": (format_bytes(b"NV99".ljust(16, b"\0")), 192, "format"),
+    "no width": (setting(width=0), 192, "size"),
+    "no height": (setting(height=0), 192, "size"),
+    "width too large": (setting(width=32769), 192, "size"),
+    "height too large": (setting(height=2**32 - 1), 192, "size"),
+    "no pixels": (setting(aux_size=192), 192, "size"),
+    "no planes": (setting(n_planes=0), 192, "planes"),
+    "another format's planes": (setting(n_planes=3), 192, "planes"),
+    "planes beyond the arrays": (setting(n_planes=5), 192, "planes"),
+    "stride below a row": (entry("stride", 0, WIDTH - 1), 192, "stride"),
+    "stride 0 of the second plane": (entry("stride", 1, 0), 192, "stride"),
+    "stride that overflows": (entry("stride", 0, 2**32 - 1), 192, "bounds"),
+    "offset beyond the pixels": (entry("plane_offsets", 1, 192), 192, "bounds"),
+    "offset that overflows": (entry("plane_offsets", 1, 2**32 - 1), 192, "bounds"),
+    "one byte missing": (lambda of: None, 191, "bounds"),
+    "pixels eaten by the aux blob": (setting(aux_size=1), 192, "bounds"),
+    "larger than it has bytes": (setting(width=32768, height=32768), 192, "stride"),
+}
+
+CAPS_GOOD = "video/x-raw, format=(string)NV12, width=(int)16, height=(int)8"
+CAPS_BAD = {
+    "another format": CAPS_GOOD.replace("NV12", "BGR"),
+    "another width": CAPS_GOOD.replace("16", "17"),
+    "another height": CAPS_GOOD.replace("8", "9"),
+    "no size": "video/x-raw, format=(string)NV12",
+    "a list": CAPS_GOOD.replace("(int)16", "{ (int)16, (int)17 }"),
+    "a range": CAPS_GOOD.replace("(int)16", "[ 1, 100 ]"),
+    "not raw video": CAPS_GOOD.replace("x-raw", "x-h264"),
+    "memory of a GPU": CAPS_GOOD.replace("x-raw", "x-raw(memory:DMABuf)"),
+    "no caps": "]]]]",
+    "too deep": "video/x-raw, a=" + "{" * 100_000 + "}" * 100_000,
+    "too long": CAPS_GOOD + ", note=(string)" + "x" * 17_000,
+}
+
+
+@pytest.fixture
+def raw(service: str) -> Iterator[RawPublisher]:
+    publisher = RawPublisher(service, 1 << 20, buffer_size=10)
+    yield publisher
+    publisher.close()
+
+
+@pytest.fixture
+def victim(service: str, raw: RawPublisher) -> Iterator[VideoFrameSubscriber]:
+    with VideoFrameSubscriber(service) as sub:
+        yield sub
+
+
+def faults(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def next_frame(sub: VideoFrameSubscriber) -> VideoFrame:
+    frame = sub.receive()
+    assert frame is not None
+    return frame
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_header_is_dropped_and_the_stream_goes_on(
+    case: str, service: str, raw: RawPublisher, victim: VideoFrameSubscriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    change, size, rule = BROKEN[case]
+    broken = header()
+    change(broken)
+    for _ in range(3):
+        raw.send(broken, PIXELS[:1] * size)
+        raw.send(header(), PIXELS)
+        frame = next_frame(victim)
+        assert bytes(frame.pixels) == PIXELS
+        assert victim.receive() is None
+    stats = victim.stats
+    assert (stats.invalid, stats.received) == (3, 3)
+    # The sound frame that is still in hand.
+    assert stats.held == 1
+    (line,) = faults(caplog)
+    assert rule in line
+    assert service in line
+
+
+@pytest.mark.parametrize("case", CAPS_BAD)
+def test_caps_that_are_wrong_are_dropped_and_the_stream_goes_on(
+    case: str, raw: RawPublisher, victim: VideoFrameSubscriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    for caps in (CAPS_GOOD, CAPS_BAD[case], CAPS_GOOD, CAPS_BAD[case]):
+        aux = build_aux(caps, [])
+        with_caps = header()
+        with_caps.aux_size = len(aux)
+        raw.send(with_caps, PIXELS + aux)
+    assert next_frame(victim).caps == CAPS_GOOD
+    assert next_frame(victim).caps == CAPS_GOOD
+    assert victim.receive() is None
+    assert (victim.stats.invalid, victim.stats.received) == (2, 2)
+    (line,) = faults(caplog)
+    assert "caps" in line
+    assert len(line) < 500
+
+
+def test_a_fault_of_another_kind_gets_a_line_of_its_own(
+    raw: RawPublisher, victim: VideoFrameSubscriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    for width in range(40_000, 40_010):
+        raw.send(wide(width), PIXELS)
+        raw.send(planes(3 + width % 2), PIXELS)
+        assert victim.receive() is None
+    assert victim.stats.invalid == 20
+    assert len(faults(caplog)) == 2
+
+
+def wide(width: int) -> VideoFrameHeader:
+    broken = header()
+    broken.width = width
+    return broken
+
+
+def planes(count: int) -> VideoFrameHeader:
+    broken = header()
+    broken.n_planes = count
+    return broken
+
+
+def test_names_made_up_by_a_sender_do_not_fill_the_log(
+    raw: RawPublisher, victim: VideoFrameSubscriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(300):
+        broken = header()
+        broken.format_name = f"F{chr(65 + number % 26)}{chr(65 + number // 26)}"
+        raw.send(broken, PIXELS)
+        assert victim.receive() is None
+    assert victim.stats.invalid == 300
+    assert len(faults(caplog)) == 1
+
+
+def test_a_queue_full_of_broken_frames_hides_no_sound_one(raw: RawPublisher, victim: VideoFrameSubscriber) -> None:
+    for _ in range(50):
+        raw.send(wide(0), PIXELS)
+    raw.send(header(), PIXELS)
+    frame = victim.receive_blocking(2000)
+    assert frame is not None
+    assert bytes(frame.pixels) == PIXELS
+
+
+def test_a_header_that_changes_after_it_was_judged_changes_nothing(
+    raw: RawPublisher, victim: VideoFrameSubscriber
+) -> None:
+    """The publisher keeps its writable view of the header: a received one must be a private copy."""
+    loan = raw.publisher.loan_slice_uninit(len(PIXELS))
+    ctypes.memmove(loan.payload_ptr, PIXELS, len(PIXELS))
+    address = loan.user_header_ptr
+    ctypes.memmove(address, bytes(header()), 104)
+    loan.assume_init().send()
+    frame = next_frame(victim)
+    ctypes.memset(address, 0xFF, 104)
+    assert frame.header.format_name == "NV12"
+    assert [plane.shape for plane in frame.planes] == [(8, 16), (4, 8, 2)]
+    assert (frame.width, frame.height, frame.flags) == (16, 8, 0)
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        b"",
+        b"\1",
+        b"\xff\xff\xff\xff",
+        struct.pack("<I", 100) + b"short",
+        struct.pack("<II", 0, 2**32 - 1),
+        struct.pack("<III", 0, 1, 2**32 - 1),
+        struct.pack("<IIII", 0, 2, 0, 5) + b"abc",
+        build_aux(None, [b"\xff" * 40, b"", b"\0" * 9]),
+        build_aux(None, [encode_meta(ReferenceTimestamp("timestamp/x-unix", 1))[:-5]]),
+        b"\3\0\0\0\xff\xfe\xfd" + struct.pack("<I", 0),
+        noise(500),
+        build_aux(None, [encode_meta(CustomMeta("SomeMeta", {"a": 1}))] * 1000),
+    ],
+)
+def test_a_blob_of_nonsense_harms_neither_the_frame_nor_the_reader(
+    blob: bytes, raw: RawPublisher, victim: VideoFrameSubscriber
+) -> None:
+    with_aux = header()
+    with_aux.aux_size = len(blob)
+    raw.send(with_aux, PIXELS + blob)
+    frame = next_frame(victim)
+    assert bytes(frame.pixels) == PIXELS
+    assert frame.caps is None
+    assert bytes(frame.aux) == blob
+    assert len(frame.metas) == len(frame.parse_aux().metas) <= 64
+    assert (frame.captured_at, frame.age, frame.sequence) == (None, None, None)
+
+
+def test_the_end_of_a_stream_needs_no_geometry(raw: RawPublisher, victim: VideoFrameSubscriber) -> None:
+    end = VideoFrameHeader()
+    end.flags = HEADER_FLAG_EOS | 0xFFFFFFFF
+    raw.send(end, b"\0")
+    frame = next_frame(victim)
+    assert frame.is_eos()
+    assert frame.numpy_view().shape == (0, 0, 0)
+
+
+def test_tiled_formats_are_checked_for_their_offsets_and_have_no_arrays(
+    raw: RawPublisher, victim: VideoFrameSubscriber
+) -> None:
+    tiled = header()
+    tiled.format_name = "NV12_64Z32"
+    raw.send(tiled, PIXELS)
+    frame = next_frame(victim)
+    assert bytes(frame.pixels) == PIXELS
+    for use in (lambda: frame.planes, frame.numpy_view, frame.to_rgb, lambda: np.asarray(frame)):
+        with pytest.raises(NotImplementedError, match="tiles"):
+            use()
+    tiled.plane_offsets[1] = 10_000
+    raw.send(tiled, PIXELS)
+    assert victim.receive() is None
+    assert victim.stats.invalid == 1

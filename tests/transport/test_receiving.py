@@ -1,0 +1,385 @@
+"""receive, receive_blocking, latest, iteration, threads and close()."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from gst_iceoryx2._errors import BorrowLimitError, ClosedError
+from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
+from tests.pictures import planes
+from tests.waiting import wait_until
+
+
+def send(pub: VideoFramePublisher, *values: int) -> None:
+    for value in values:
+        pub.publish(np.full((4, 4, 3), value, np.uint8), pts=value)
+
+
+def in_thread(work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_receive_returns_at_once_when_nothing_is_waiting(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    assert sub.receive() is None
+    send(pub, 1)
+    assert sub.receive() is not None
+    assert sub.receive() is None
+
+
+def test_frames_arrive_in_order(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    send(pub, *range(10))
+    assert [sub.receive().pts for _ in range(10)] == list(range(10))  # type: ignore[union-attr]
+
+
+def test_receive_blocking_gives_up_after_its_time(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    begin = time.monotonic()
+    assert sub.receive_blocking(block_ms=60) is None
+    assert 0.06 <= time.monotonic() - begin < 5
+    assert sub.receive_blocking(0) is None
+
+
+def test_a_busy_wait_looks_without_sleeping_and_then_sleeps(pub: VideoFramePublisher, service: str) -> None:
+    with VideoFrameSubscriber(service, busy_wait=0.1) as sub:
+        assert sub.receive() is None
+        begin, worked = time.monotonic(), time.thread_time()
+        assert sub.receive_blocking(400) is None
+        worked, waited = time.thread_time() - worked, time.monotonic() - begin
+        assert waited >= 0.4
+        # Not for all of it, and on a busy machine for less.
+        assert 0.005 < worked < 0.3
+        later = threading.Timer(0.05, lambda: send(pub, 7))
+        later.start()
+        frame = sub.receive_blocking(5000)
+        assert frame is not None
+        assert frame.pts == 7
+        later.join()
+
+
+def test_closing_ends_a_busy_wait(service: str, pub: VideoFramePublisher) -> None:
+    sub = VideoFrameSubscriber(service, busy_wait=3600)
+    refused = []
+
+    def wait() -> None:
+        try:
+            sub.receive_blocking()
+        except ClosedError as exc:
+            refused.append(exc)
+
+    waiting = in_thread(wait)
+    time.sleep(0.02)
+    sub.close()
+    waiting.join(5)
+    assert len(refused) == 1
+    with pytest.raises(ValueError, match="busy_wait is -1"):
+        VideoFrameSubscriber(service, busy_wait=-1)
+
+
+def test_receive_blocking_wakes_when_a_frame_comes(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    """By the notification: the safety interval alone would wake it after 250 ms on average 125."""
+    waits = []
+    for value in range(20):
+        sent_at = []
+
+        def publish(value: int = value, sent_at: list[float] = sent_at) -> None:
+            sent_at.append(time.monotonic())
+            send(pub, value)
+
+        timer = threading.Timer(0.02, publish)
+        timer.start()
+        frame = sub.receive_blocking()
+        waits.append(time.monotonic() - sent_at[0])
+        timer.join()
+        assert frame is not None
+        assert frame.pts == value
+    assert sorted(waits)[10] < 0.05
+
+
+def test_a_waiting_thread_does_not_hold_the_interpreter(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    thread = in_thread(lambda: sub.receive_blocking(5000))
+    begin = time.monotonic()
+    counted = sum(range(100_000))
+    assert counted == 4999950000
+    assert time.monotonic() - begin < 2
+    send(pub, 1)
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_close_wakes_a_waiting_thread_at_once(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    caught: list[BaseException] = []
+    waiting = threading.Event()
+
+    def wait() -> None:
+        waiting.set()
+        try:
+            sub.receive_blocking()
+        except ClosedError as exc:
+            caught.append(exc)
+
+    thread = in_thread(wait)
+    waiting.wait()
+    begin = time.monotonic()
+    sub.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert time.monotonic() - begin < 0.2
+    assert "closed" in str(caught[0])
+    assert sub.service_name in str(caught[0])
+
+
+def test_a_closed_subscriber_says_so(service: str, sub: VideoFrameSubscriber) -> None:
+    sub.close()
+    sub.close()
+    assert sub.is_closed
+    for use in (sub.receive, sub.receive_blocking, sub.latest):
+        with pytest.raises(ClosedError, match=service):
+            use()
+    assert list(sub) == []
+    assert "closed" in repr(sub)
+
+
+def test_iteration_ends_at_the_end_of_the_stream(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    send(pub, 1, 2, 3)
+    pub.end_of_stream()
+    assert [frame.pts for frame in sub] == [1, 2, 3]
+    send(pub, 4)
+    pub.end_of_stream()
+    assert [frame.pts for frame in sub] == [4]
+
+
+def test_iteration_holds_one_frame_at_a_time(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    send(pub, 1, 2, 3)
+    pub.end_of_stream()
+    frame = None
+    for frame in sub:
+        assert sub.stats.held <= 2
+        del frame
+        assert sub.stats.held == 0
+
+
+def test_iteration_ends_when_another_thread_closes(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    seen: list[int | None] = []
+    thread = in_thread(lambda: seen.extend(frame.pts for frame in sub))
+    send(pub, 1)
+    wait_until(lambda: sub.stats.received == 1)
+    sub.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert seen == [1]
+
+
+def test_latest_skips_what_has_queued_up(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    send(pub, 1, 2, 3, 4)
+    frame = sub.latest()
+    assert frame is not None
+    assert frame.pts == 4
+    stats = sub.stats
+    assert (stats.received, stats.skipped, stats.dropped, stats.held) == (4, 3, 0, 1)
+    assert sub.latest() is None
+    assert sub.latest(timeout=0.02) is None
+
+
+def test_latest_gives_the_last_picture_before_the_end(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    send(pub, 1, 2)
+    pub.end_of_stream()
+    send(pub, 3)
+    first, second, third = sub.latest(), sub.latest(), sub.latest()
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert first.pts == 2
+    assert second.is_eos()
+    assert third.pts == 3
+
+
+def test_latest_waits_for_a_frame(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    timer = threading.Timer(0.03, send, (pub, 5))
+    timer.start()
+    frame = sub.latest(timeout=5)
+    timer.join()
+    assert frame is not None
+    assert frame.pts == 5
+
+
+def test_latest_works_with_room_for_one_frame_only(service: str) -> None:
+    with VideoFramePublisher(service, qos=Qos(borrowed_max=1)) as pub, VideoFrameSubscriber(service) as sub:
+        pub.wait_for_subscribers(1, timeout=5)
+        send(pub, 1, 2, 3)
+        frame = sub.latest()
+        assert frame is not None
+        assert frame.pts == 3
+        assert (frame.numpy_view() == 3).all()
+
+
+def test_at_the_borrow_limit_the_error_has_service_and_numbers(
+    service: str, pub: VideoFramePublisher, sub: VideoFrameSubscriber
+) -> None:
+    send(pub, *range(10))
+    held = [sub.receive() for _ in range(10)]
+    # The limit alone is no error: there is nothing to receive.
+    assert sub.receive() is None
+    send(pub, 10)
+    with pytest.raises(BorrowLimitError, match=r"10 are held, and the service allows 10") as caught:
+        sub.receive()
+    assert isinstance(caught.value, BufferError)
+    assert service in str(caught.value)
+    assert "release()" in str(caught.value)
+    del held[3]
+    frame = sub.receive()
+    assert frame is not None
+    assert frame.pts == 10
+    assert sub.stats.limit == 10
+
+
+def test_threads_share_a_subscriber(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    """Each frame goes to exactly one of them, whatever they do with it meanwhile."""
+    received: list[int | None] = []
+
+    def read() -> None:
+        while (frame := sub.receive_blocking(2000)) is not None and not frame.is_eos():
+            received.append(frame.pts)
+            assert (frame.numpy_view() == frame.pts).all()
+
+    threads = [in_thread(read) for _ in range(3)]
+    for value in range(200):
+        send(pub, value)
+        wait_until(lambda value=value: len(received) > value - 5)
+    wait_until(lambda: len(received) == 200)
+    for _ in threads:
+        pub.end_of_stream()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert sorted(received) == list(range(200))  # type: ignore[type-var]
+
+
+def test_a_subscriber_that_never_waits_costs_the_publisher_nothing(
+    pub: VideoFramePublisher, sub: VideoFrameSubscriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    for value in range(2000):
+        send(pub, value % 256)
+        assert sub.receive() is not None
+    assert caplog.records == []
+
+
+def test_what_a_slow_subscriber_loses_is_the_oldest_and_is_counted(
+    pub: VideoFramePublisher, sub: VideoFrameSubscriber
+) -> None:
+    send(pub, *range(25))
+    received = []
+    while (frame := sub.receive()) is not None:
+        received.append(frame.pts)
+    assert received == list(range(15, 25))
+    assert sub.stats.dropped == 0  # There was no frame before these of which it would know.
+    send(pub, *range(25, 60))
+    while (frame := sub.receive()) is not None:
+        received.append(frame.pts)
+    assert received[10:] == list(range(50, 60))
+    assert sub.stats.dropped == 25
+
+
+def test_a_slow_subscriber_disturbs_no_other(service: str, pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    with VideoFrameSubscriber(service) as slow:
+        pub.wait_for_subscribers(2, timeout=5)
+        held = []
+        for value in range(200):
+            send(pub, value)
+            frame = sub.receive()
+            assert frame is not None
+            assert frame.pts == value
+            if value < 10:
+                held.append(slow.receive())
+        assert slow.stats.held == 10
+        assert pub.stats.dropped == 0
+
+
+@pytest.mark.parametrize("first", ["pub", "sub"])
+def test_either_side_may_start_first(first: str, service: str) -> None:
+    make = {"pub": VideoFramePublisher, "sub": VideoFrameSubscriber}
+    order = [first, "sub" if first == "pub" else "pub"]
+    ports = {name: make[name](service) for name in order}
+    with ports["pub"] as pub, ports["sub"] as sub:
+        pub.wait_for_subscribers(1, timeout=5)
+        send(pub, 1)
+        assert sub.receive_blocking(1000).pts == 1
+
+
+def test_a_subscriber_survives_restarts_with_other_sizes_formats_and_qos(service: str) -> None:
+    with VideoFrameSubscriber(service) as sub:
+        assert sub.qos is None
+        for number, (format, side, qos) in enumerate(
+            [("BGR", 16, Qos()), ("NV12", 64, Qos(buffer_size=3, borrowed_max=4)), ("GRAY8", 8, Qos(history_size=5))]
+        ):
+            with VideoFramePublisher(service, qos=qos) as pub:
+                assert pub.qos.buffer_size == qos.buffer_size
+                pub.wait_for_subscribers(1, timeout=5)
+                pub.publish(tuple(np.full_like(plane, number) for plane in planes(format, side, side)), format=format)
+                frame = sub.receive_blocking(2000)
+                assert frame is not None
+                assert (frame.format, frame.width) == (format, side)
+                assert all((plane == number).all() for plane in frame.planes)
+                assert sub.qos == pub.qos
+                assert sub.stats.limit == qos.borrowed_max
+                del frame
+        assert sub.stats.dropped == 0
+
+
+def test_a_held_frame_survives_the_restart_of_its_publisher(service: str) -> None:
+    with VideoFrameSubscriber(service) as sub:
+        with VideoFramePublisher(service) as pub:
+            pub.wait_for_subscribers(1, timeout=5)
+            send(pub, 1)
+            held = sub.receive_blocking(1000)
+            assert held is not None
+        with VideoFramePublisher(service) as pub:
+            pub.wait_for_subscribers(1, timeout=5)
+            send(pub, 2)
+            following = sub.receive_blocking(1000)
+            assert following is not None
+            assert (following.numpy_view() == 2).all()
+        assert (held.numpy_view() == 1).all()
+
+
+def test_waiting_without_a_publisher_and_with_a_frame_in_hand_is_sleeping(service: str) -> None:
+    """The frame keeps the service; there is nothing to do about it a thousand times a second."""
+    with VideoFrameSubscriber(service) as sub:
+        with VideoFramePublisher(service) as pub:
+            send(pub, 1)
+            held = sub.receive_blocking(1000)
+        assert held is not None
+        before = time.thread_time()
+        assert sub.receive_blocking(600) is None
+        assert time.thread_time() - before < 0.02
+        del held
+
+
+def test_a_late_joiner_gets_the_newest_frame_of_an_idle_publisher(service: str, pub: VideoFramePublisher) -> None:
+    send(pub, 1, 2)
+    with VideoFrameSubscriber(service) as sub:
+        frame = sub.receive_blocking(3000)
+        assert frame is not None
+        assert frame.pts == 2
+        assert sub.stats.dropped == 0
+
+
+def test_the_end_reaches_those_who_join_after_it(service: str, pub: VideoFramePublisher) -> None:
+    send(pub, 1)
+    pub.end_of_stream()
+    for _ in range(2):
+        with VideoFrameSubscriber(service) as sub:
+            frame = sub.receive_blocking(3000)
+            assert frame is not None
+            assert frame.is_eos()
+
+
+def test_the_end_arrives_though_the_buffer_overflows(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    send(pub, *range(50))
+    pub.end_of_stream()
+    assert [frame.pts for frame in sub] == list(range(41, 50))

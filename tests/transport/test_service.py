@@ -1,0 +1,295 @@
+"""Names, limits and everything that can be wrong with a service, in words."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+from pathlib import Path
+
+import iceoryx2 as iox2
+import pytest
+
+from gst_iceoryx2 import _iceoryx2, _stale
+from gst_iceoryx2._domain import current_domain
+from gst_iceoryx2._errors import (
+    InvalidServiceNameError,
+    ServiceBrokenError,
+    ServiceMismatchError,
+    TooManyPortsError,
+    VersionMismatchError,
+)
+from gst_iceoryx2.video import (
+    FrameParams,
+    VideoFramePublisher,
+    VideoFrameSubscriber,
+    _link,
+    create_listener,
+    create_node,
+    open_video_service,
+)
+from tests.pictures import noise
+from tests.transport import raw
+from tests.waiting import wait_until
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("", "is empty"),
+        ("x" * 256, "has 256 bytes, at most 255"),
+        ("video/käse", "contains 'ä'"),
+        ("a\nb", r"contains '\\n'"),
+        ("a\tb", r"contains '\\t'"),
+        ("a\0b", r"contains '\\x00'"),
+        ("a\x7fb", r"contains '\\x7f'"),
+        (b"video", "not bytes"),
+        (None, "not NoneType"),
+    ],
+)
+def test_a_name_that_is_none_is_refused(name: str, words: str) -> None:
+    for make in (VideoFramePublisher, VideoFrameSubscriber):
+        with pytest.raises(InvalidServiceNameError, match=words) as caught:
+            make(name)
+        assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("name", ["x", "x" * 255, "video/cam 0/../frame v2", "/ a ~!\"'\\ ", "...", "100%s {}"])
+def test_a_name_of_printable_characters_works(name: str) -> None:
+    with VideoFramePublisher(name) as pub, VideoFrameSubscriber(name) as sub:
+        pub.wait_for_subscribers(1, timeout=5)
+        pub.publish_frame(noise(12), FrameParams(2, 2))
+        frame = sub.receive()
+        assert frame is not None
+        assert bytes(frame.pixels) == noise(12)
+
+
+def test_services_of_two_names_do_not_meet() -> None:
+    with VideoFramePublisher("a") as one, VideoFramePublisher("b") as other, VideoFrameSubscriber("b") as sub:
+        other.wait_for_subscribers(1, timeout=5)
+        one.publish_frame(noise(12), FrameParams(2, 2))
+        assert sub.receive() is None
+        assert one.num_subscribers == 0
+
+
+def test_the_second_publisher_gets_a_sentence(service: str, pub: VideoFramePublisher) -> None:
+    with pytest.raises(
+        TooManyPortsError, match=r"has 1 publisher already and admits no more: close the other"
+    ) as caught:
+        VideoFramePublisher(service)
+    assert service in str(caught.value)
+    pub.publish_frame(noise(12), FrameParams(2, 2))
+    pub.close()
+    VideoFramePublisher(service).close()
+
+
+def test_as_many_publishers_as_asked_for_are_admitted(service: str) -> None:
+    with (
+        VideoFramePublisher(service, max_publishers=2) as one,
+        VideoFramePublisher(service) as other,
+        VideoFrameSubscriber(service) as sub,
+    ):
+        for value, pub in ((1, one), (2, other), (3, one), (4, other)):
+            pub.publish_frame(noise(12), FrameParams(2, 2, pts=value))
+        assert sorted(frame.pts for frame in (sub.receive() for _ in range(4)) if frame) == [1, 2, 3, 4]
+        # Two counts side by side are no gaps.
+        assert sub.stats.dropped == 0
+        with pytest.raises(TooManyPortsError, match="has 2 publishers"):
+            VideoFramePublisher(service)
+
+
+def test_the_ninth_subscriber_gets_a_sentence(service: str, pub: VideoFramePublisher) -> None:
+    subs = [VideoFrameSubscriber(service) for _ in range(8)]
+    with pytest.raises(TooManyPortsError, match=r"has 8 subscribers already .* larger max_subscribers") as caught:
+        VideoFrameSubscriber(service)
+    assert service in str(caught.value)
+    pub.publish_frame(noise(12), FrameParams(2, 2))
+    assert all(sub.receive() is not None for sub in subs)
+    subs.pop().close()
+    subs.append(VideoFrameSubscriber(service))
+    for sub in subs:
+        sub.close()
+
+
+def test_one_listener_too_many_gets_a_sentence(service: str) -> None:
+    node = create_node()
+    listeners = [create_listener(node, service) for _ in range(16)]
+    with pytest.raises(TooManyPortsError, match=r"has 16 listeners already and admits no more: close one"):
+        VideoFrameSubscriber(service)
+    del listeners
+
+
+def test_a_subscriber_that_waits_hears_of_it_when_it_is_one_too_many(service: str) -> None:
+    waiting = [VideoFrameSubscriber(service) for _ in range(3)]
+    with VideoFramePublisher(service, max_subscribers=2):
+        failed = 0
+        for sub in waiting:
+            try:
+                sub.receive_blocking(100)
+            except TooManyPortsError:
+                failed += 1
+        assert failed == 1
+    for sub in waiting:
+        sub.close()
+
+
+class OtherHeader(ctypes.Structure):
+    _fields_ = (("number", ctypes.c_uint64),)
+
+    @staticmethod
+    def type_name() -> str:
+        return "SomebodysHeader"
+
+
+def test_a_name_with_another_header_is_refused_with_both_types(service: str) -> None:
+    other = raw.video_service(raw.node(), service, OtherHeader)
+    publisher = other.publisher_builder().initial_max_slice_len(8).create()
+    for make in (VideoFramePublisher, VideoFrameSubscriber):
+        with pytest.raises(ServiceMismatchError, match=r"SomebodysHeader \(8 bytes") as caught:
+            make(service)
+        assert isinstance(caught.value, TypeError)
+        assert service in str(caught.value)
+        assert "VideoFrameHeader (104 bytes" in str(caught.value)
+    del publisher
+
+
+def test_a_name_with_another_payload_is_refused_with_both_types(service: str) -> None:
+    node = raw.node()
+    name = iox2.ServiceName.new(service)
+    other = node.service_builder(name).publish_subscribe(ctypes.c_uint64).create()
+    with pytest.raises(ServiceMismatchError, match=r"it carries u64 \(8 bytes, alignment 8\) .* slices of u8"):
+        VideoFramePublisher(service)
+    del other
+
+
+def test_a_subscriber_hears_of_it_when_its_name_comes_to_carry_something_else(service: str) -> None:
+    with VideoFrameSubscriber(service) as sub:
+        other = raw.video_service(raw.node(), service, OtherHeader)
+        publisher = other.publisher_builder().initial_max_slice_len(8).create()
+        with pytest.raises(ServiceMismatchError):
+            sub.receive_blocking(2000)
+        del publisher, other
+        with VideoFramePublisher(service) as pub:
+            pub.wait_for_subscribers(1, timeout=5)
+            pub.publish_frame(noise(12), FrameParams(2, 2))
+            assert sub.receive_blocking(2000) is not None
+
+
+def description(service: str) -> Path:
+    return Path(current_domain().service_file(service, "PublishSubscribe"))
+
+
+def rewrite(path: Path, pattern: str, replacement: str) -> None:
+    """Change a description as if somebody else had written it."""
+    text = re.sub(pattern, replacement, path.read_text(), flags=re.DOTALL)
+    path.chmod(0o600)
+    path.write_text(text)
+    path.chmod(0o400)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "theirs"),
+    [("minor = 10", "minor = 11", r"0\.11\.0"), (r"\[iceoryx2_version\].*?\n\n", "", r"0\.9 or older")],
+)
+def test_a_service_of_another_release_is_refused_with_both_versions(
+    pattern: str, replacement: str, theirs: str, service: str
+) -> None:
+    existing = open_video_service(create_node(), service)
+    rewrite(description(service), pattern, replacement)
+    with pytest.raises(VersionMismatchError, match=f"made by iceoryx2 {theirs}, this process has 0\\.10\\.0") as caught:
+        VideoFramePublisher(service)
+    assert service in str(caught.value)
+    assert "same release" in str(caught.value)
+    del existing
+
+
+def test_the_installed_release_is_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "iceoryx2").mkdir()
+    (tmp_path / "iceoryx2-0.9.3.dist-info").mkdir()
+    monkeypatch.setattr(_iceoryx2.iox2, "__file__", str(tmp_path / "iceoryx2" / "__init__.py"))
+    with pytest.raises(VersionMismatchError, match=r"release 0\.9\.3, .*pip install iceoryx2==0\.10\.0"):
+        _iceoryx2._check_release()
+
+
+def test_an_unfinished_description_is_no_service_yet(service: str) -> None:
+    """Its creator may be at work; opening it would hold the interpreter for a second."""
+    with VideoFrameSubscriber(service) as sub:
+        path = description(service)
+        path.touch(0o600)
+        assert sub.receive() is None
+        assert sub.receive_blocking(300) is None
+        path.unlink()
+
+
+def test_an_old_unfinished_description_is_removed_and_the_publisher_starts(service: str) -> None:
+    create_node()  # Makes the folders.
+    path = description(service)
+    path.parent.mkdir(exist_ok=True)
+    path.touch(0o600)
+    os.utime(path, (1, 1))
+    with VideoFramePublisher(service) as pub:
+        assert pub.publish_frame(noise(12), FrameParams(2, 2)) == 0
+
+
+def test_an_unfinished_description_that_somebody_has_open_is_left_alone(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_stale, "_HELPER", Path("/nonexistent"))
+    create_node()
+    path = description(service)
+    path.parent.mkdir(exist_ok=True)
+    path.touch(0o600)
+    os.utime(path, (1, 1))
+    with path.open("w"):
+        os.utime(path, (1, 1))
+        with pytest.raises(ServiceBrokenError, match="half made") as caught:
+            VideoFramePublisher(service)
+    assert service in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert path.exists()
+    path.unlink()
+
+
+def test_a_publisher_that_died_while_it_started_does_not_stop_a_subscriber(
+    service: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The description is finished, the shared memory that it promises is not there, and clean-up does not help."""
+    monkeypatch.setattr(_link, "_REST", 0.2)
+    monkeypatch.setattr(_iceoryx2, "run_helper", lambda _: True)
+    path = description(service)
+    existing = open_video_service(create_node(), service)
+    promise = path.read_text()
+    with VideoFrameSubscriber(service) as sub:
+        del existing
+        wait_until(lambda: not path.exists())
+        path.write_text(promise)
+        path.chmod(0o400)
+        assert sub.receive_blocking(300) is None
+        wait_until(lambda: sub.receive() is None and "half made" in caplog.text)
+        path.unlink()
+        with VideoFramePublisher(service) as pub:
+            pub.wait_for_subscribers(1, timeout=5)
+            pub.publish_frame(noise(12), FrameParams(2, 2))
+            assert sub.receive_blocking(2000) is not None
+    # One line, however often it was tried.
+    assert caplog.text.count("waiting for another publisher") == 1
+
+
+def test_removed_files_lead_a_subscriber_to_the_next_publisher(service: str, domain: object) -> None:
+    """A cleaner of /tmp removes the description of a living service; the next publisher begins anew beside it."""
+    old = VideoFramePublisher(service)
+    with VideoFrameSubscriber(service) as sub:
+        old.publish_frame(noise(12), FrameParams(2, 2, pts=1))
+        held = sub.receive()
+        assert held is not None
+        description(service).unlink()
+        with VideoFramePublisher(service) as pub:
+            pub.wait_for_subscribers(1, timeout=5)
+            pub.publish_frame(noise(12), FrameParams(2, 2, pts=2))
+            frame = sub.receive_blocking(3000)
+            assert frame is not None
+            assert frame.pts == 2
+    # The old service cannot be taken down in order any more.
+    del held, frame
+    old.close()
+    domain.remove()  # type: ignore[attr-defined]

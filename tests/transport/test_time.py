@@ -1,0 +1,112 @@
+"""When a frame was captured, how old it is, and which frames are missing."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from gst_iceoryx2.video import FrameParams, VideoFrame, VideoFramePublisher, VideoFrameSubscriber, timing
+from tests.pictures import noise
+
+PICTURE = np.zeros((4, 4, 3), np.uint8)
+
+
+def take(sub: VideoFrameSubscriber) -> VideoFrame:
+    frame = sub.receive()
+    assert frame is not None
+    return frame
+
+
+def now() -> int:
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+def test_a_frame_says_when_it_was_published(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    for send in (lambda: pub.publish(PICTURE), lambda: pub.publish_frame(noise(48), FrameParams(4, 4))):
+        before = now()
+        send()
+        after = now()
+        frame = take(sub)
+        assert frame.captured_at is not None
+        assert frame.due_at is not None
+        assert before <= frame.captured_at <= frame.due_at <= after
+
+
+def test_a_loan_was_captured_when_it_began(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    before = now()
+    with pub.loan(4, 4):
+        after = now()
+        time.sleep(0.02)
+    frame = take(sub)
+    assert frame.captured_at is not None
+    assert before <= frame.captured_at <= after
+    assert frame.due_at is not None
+    assert frame.due_at >= frame.captured_at + 20_000_000
+
+
+def test_the_moment_of_capture_can_be_given(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    pub.publish(PICTURE, captured_at=now() - 10**9)
+    with pub.loan(4, 4) as loan:
+        loan.captured_at = 123
+    assert take(sub).age == pytest.approx(1.0, abs=0.5)
+    assert take(sub).captured_at == 123
+
+
+def test_age_grows(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    pub.publish(PICTURE)
+    frame = take(sub)
+    first, second = frame.age, frame.age
+    assert first is not None
+    assert second is not None
+    assert 0 < first <= second < 5
+
+
+def test_a_clock_of_another_boot_tells_nothing(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with VideoFramePublisher(service) as pub, VideoFrameSubscriber(service) as sub:
+        pub.wait_for_subscribers(1, timeout=5)
+        monkeypatch.setattr(timing, "boot_id", lambda: "0" * 36)
+        pub.publish(PICTURE)
+        monkeypatch.undo()
+        frame = take(sub)
+        assert (frame.captured_at, frame.due_at, frame.age) == (None, None, None)
+        # The count needs no clock.
+        assert frame.sequence == 0
+        assert frame.metas == []
+
+
+def test_the_count_begins_at_zero_and_has_no_gaps(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    for number in range(5):
+        pub.publish(PICTURE)
+        if number == 2:
+            pub.end_of_stream()
+    frames = [take(sub) for _ in range(6)]
+    assert [frame.sequence for frame in frames] == [0, 1, 2, None, 3, 4]
+    assert sub.stats.dropped == 0
+
+
+def test_a_restart_is_no_gap(service: str) -> None:
+    with VideoFrameSubscriber(service) as sub:
+        for _ in range(3):
+            with VideoFramePublisher(service) as pub:
+                pub.wait_for_subscribers(1, timeout=5)
+                for _ in range(3):
+                    pub.publish(PICTURE)
+                for _ in range(3):
+                    assert sub.receive_blocking(2000) is not None
+        assert sub.stats.received == 9
+        assert sub.stats.dropped == 0
+
+
+def test_a_frame_that_overflowed_is_counted_even_if_frames_are_refused_between(
+    pub: VideoFramePublisher, sub: VideoFrameSubscriber
+) -> None:
+    pub.publish(PICTURE)
+    take(sub)
+    for _ in range(30):
+        pub.publish(PICTURE)
+    while sub.receive() is not None:
+        pass
+    assert sub.stats.dropped == 20
+    assert sub.stats.received == 11
