@@ -42,7 +42,10 @@ PIPELINES = {
 
 
 class Semaphores(NamedTuple):
-    """What they say: readers that are not done (and the writer, while inside), a writer inside, who was last there."""
+    """What they say: readers that are not done (and the writer, while inside), a writer inside, who came or went last.
+
+    A reader waits for the writer's flag to be 0 before it reads, which makes it the last one there.
+    """
 
     readers: int
     writer: int
@@ -56,7 +59,7 @@ def look(path: Path) -> Semaphores | None:
     except OSError:
         return None
     value = lambda index, command: _libc.semctl(number, index, command)  # noqa: E731
-    state = Semaphores(value(READERS, _GETVAL), value(WRITER, _GETVAL), value(READERS, _GETPID))
+    state = Semaphores(value(READERS, _GETVAL), value(WRITER, _GETVAL), value(WRITER, _GETPID))
     return None if min(state) < 0 else state
 
 
