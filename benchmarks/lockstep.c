@@ -18,7 +18,8 @@
 
 enum { READERS, WRITER };
 enum { WARM_UP, COUNTED, END };
-enum { SETTLE = 50 };
+// As many frames as the pool of `bench feed` has: a source has more memory than a processor's cache.
+enum { SETTLE = 50, PICTURES = 10 };
 #define SLOW 10000000ull
 
 static void check(int good, const char *what) {
@@ -65,9 +66,10 @@ static void put(int set, int client, char *segment, char *frame, size_t size, ui
     uint64_t stamp[2] = {phase, now(CLOCK_MONOTONIC)}, update[2] = {1, size};
     memcpy(frame, stamp, sizeof stamp);
     check(operate(set, 3, (const short[][2]){{READERS, 0}, {WRITER, 1}, {READERS, 1}}), "enter");
+    // Before it is announced, as everybody who cares for writers that die half-way has it.
+    memcpy(segment, frame, size);
     if (client >= 0 && send(client, update, sizeof update, MSG_NOSIGNAL) == sizeof update)
         operate(set, 1, (const short[][2]){{READERS, 1}});
-    memcpy(segment, frame, size);
     check(operate(set, 2, (const short[][2]){{READERS, -1}, {WRITER, -1}}), "leave");
 }
 
@@ -93,26 +95,26 @@ static int writer(const char *path, uint64_t frames, uint64_t fps, size_t size) 
     int id = shmget(ftok(path, 'n'), size, IPC_CREAT | IPC_EXCL | 0600);
     int set = semget(ftok(path, 'm'), 2, IPC_CREAT | IPC_EXCL | 0600);
     check(id >= 0 && set >= 0, "segment and semaphores");
-    char *segment = shmat(id, NULL, 0), *frame = malloc(size), byte;
+    char *segment = shmat(id, NULL, 0), *pictures = malloc(PICTURES * size), byte;
     // Drawn once: memory that was never written to is one page of zeros, which costs next to nothing to read.
-    memset(frame, 1, size);
+    memset(pictures, 1, PICTURES * size);
     for (int first = 1; !go && !over; first = 0) {
         if (first) puts("ready"), fflush(stdout);
         if (ready(listener)) client = greet(listener, size);
         if (ready(0)) read(0, &byte, 1) == 1 ? (go = 1) : (over = 1);
-        put(set, client, segment, frame, size, WARM_UP);
+        put(set, client, segment, pictures, size, WARM_UP);
         until(now(CLOCK_MONOTONIC) + SLOW);
     }
     uint64_t due = now(CLOCK_MONOTONIC);
     for (uint64_t sent = 0; go && sent < SETTLE + frames; sent++) {
         if (fps) until(due), due += 1000000000ull / fps;
         if (sent == SETTLE) begin();
-        put(set, client, segment, frame, size, sent < SETTLE ? WARM_UP : COUNTED);
+        put(set, client, segment, pictures + sent % PICTURES * size, size, sent < SETTLE ? WARM_UP : COUNTED);
     }
     uint64_t wall_end = now(CLOCK_MONOTONIC), cpu_end = now(CLOCK_PROCESS_CPUTIME_ID);
     while (!over) {
         if (client >= 0 && ready(client)) close(client), client = -1;
-        put(set, client, segment, frame, size, END);
+        put(set, client, segment, pictures, size, END);
         until(now(CLOCK_MONOTONIC) + SLOW);
         over = ready(0) && read(0, &byte, 1) != 1;
     }

@@ -10,17 +10,27 @@ import sys
 import time
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.python_meter import Seen, write_stamp
 from benchmarks.python_pace import send_frames
 from gst_iceoryx2.sh4lt import Follower, Writer
 
+# As many as the pool of `bench feed` has: a source has more memory than a processor's cache.
+PICTURES = 10
+
+
+def drawn(size: int) -> list[npt.NDArray[np.uint8]]:
+    """Frames to be sent in turns. Memory that was never written to would cost next to nothing to read."""
+    return [np.ones(size, np.uint8) for _ in range(PICTURES)]
+
 
 def write(path: str, frames: int, fps: int, size: int) -> None:
-    picture, clock = np.ones(size, np.uint8), time.monotonic_ns
+    pictures, clock = drawn(size), time.monotonic_ns
     with Writer(path, "application/x-frame", initial_size=size) as writer:
 
         def send(phase: int, number: int) -> None:
+            picture = pictures[number % PICTURES]
             write_stamp(picture, phase, number, clock())
             writer.write(picture)
 

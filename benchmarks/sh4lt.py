@@ -1,7 +1,8 @@
 """What Sh4lt ends cost beside a bare writer and reader in C, in the same run: `python -m benchmarks.sh4lt`.
 
 The bare ones (lockstep.c) do what the protocol asks for and nothing else: the semaphores, one message and one memcpy a
-frame. Cost is the processor time of both ends together; as fast as the frames go it is the time on the wall as well.
+frame. So do those in Python (python_lockstep.py): the least that the interpreter can do. Cost is the processor time of
+both ends together; as fast as the frames go it is the time on the wall as well.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ FPS = 60
 LIMIT = 1.25
 LATENCY_LIMIT = 300  # µs, at 640×480
 BARE, ELEMENTS, PYTHON = "bare C", "sh4ltsink → sh4ltsrc", "Writer → Follower"
+BARE_PYTHON = "bare Python"
 FEEDING = "the elements' feed alone"
 PATH = '"{folder}/s"'
 # sync=false: the feed has a pace of its own.
@@ -57,13 +59,12 @@ def measure(bench: Bench, lockstep: Path, *, quick: bool, rounds: int) -> Report
         return lambda place, way: feed(replace(place, environment=place.environment | environment), way)
 
     def run(pair: str, fps: int, frames: int, of: Size) -> Measurement:
-        module = (sys.executable, "-m", "benchmarks.python_sh4lt")
+        module = (sys.executable, "-m", f"benchmarks.python_{'lockstep' if pair == BARE_PYTHON else 'sh4lt'}")
         numbers = (PATH, frames, fps, of.bytes)
         writer, reader = {
             BARE: (command(lockstep, "write", *numbers), command(lockstep, "read", PATH)),
             ELEMENTS: (drawn(bench.feed(frames, fps, of)), bench.drain(of)),
-            PYTHON: (command(*module, "write", *numbers), command(*module, "read", PATH)),
-        }[pair]
+        }.get(pair, (command(*module, "write", *numbers), command(*module, "read", PATH)))
         stream = bench.stream(WAY, writer, [reader])
         sent, received = stream.sent, stream.received[0]
         if received["frames"] != frames:
@@ -78,7 +79,7 @@ def measure(bench: Bench, lockstep: Path, *, quick: bool, rounds: int) -> Report
         return {"processor": bench.stream(nothing(), drawn(bench.feed(frames, fps, of))).sent["cpu_ns"] / frames}
 
     frames = {(FPS, VGA): 240, (FPS, HD): 240, (0, VGA): 4000, (0, HD): 1500}
-    pairs = (BARE, ELEMENTS, PYTHON)
+    pairs = (BARE, ELEMENTS, PYTHON, BARE_PYTHON)
     cases = {
         (pair, fps, of): partial(run, pair, fps, count // (2 if quick else 1), of)
         for (fps, of), count in frames.items()
@@ -108,6 +109,10 @@ def measure(bench: Bench, lockstep: Path, *, quick: bool, rounds: int) -> Report
                     findings.append(size(values[pair].name, values[pair], LATENCY_LIMIT if of == VGA else None))
                 else:
                     findings.append(ratio(f"{values[pair].name}, to {BARE}", values[pair], values[BARE], LIMIT))
+            bare = values[BARE_PYTHON]
+            findings.append(ratio(f"{values[PYTHON].name}, to {BARE_PYTHON}", values[PYTHON], bare, None))
+            if what != "latency":
+                findings.append(ratio(f"{bare.name}, to {BARE}", bare, values[BARE], None))
     return Report(f"Sh4lt, {rounds} rounds", told, findings)
 
 

@@ -9,7 +9,6 @@ import stat
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Final
 
@@ -19,7 +18,7 @@ from . import dialect
 from .dialect import READERS, WRITER, Keys
 from .errors import AddressError, Sh4ltClosedError
 from .frame import Frame
-from .sysv import Operation, Outcome, Segment, Semaphores, Step, find_segment
+from .sysv import DONE, Operation, Outcome, Segment, Semaphores, Step, find_segment
 from .writer import resolve
 
 # Longest single wait for a semaphore: in between, the end of the writer is noticed and Ctrl-C is heard.
@@ -48,9 +47,12 @@ class _Connection:
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
 
-    def has_message(self, timeout: float | None) -> bool:
-        """Wait until the writer has said something, or has gone."""
-        return bool(self._poll.poll(None if timeout is None else timeout * 1000))
+    def receive(self, timeout: float | None) -> bytes | None:
+        """What the writer says next, up to an announcement: empty once it has gone, None if nothing came in time."""
+        if timeout is not None and not self._poll.poll(timeout * 1000):
+            return None
+        # Where there is no limit, one system call waits and reads.
+        return self.socket.recv(dialect.UPDATE_SIZE)
 
     def finish(self) -> None:
         """Finish with a frame, and take the promise back."""
@@ -63,12 +65,12 @@ class _Connection:
             ConnectionResetError: The writer has gone.
         """
         operate = self.semaphores.operate
-        is_locked = operate(_PROMISE_AND_LOCK) is Outcome.DONE
-        if not is_locked and operate(_PROMISE) is not Outcome.DONE:
+        is_locked = operate(_PROMISE_AND_LOCK) is DONE
+        if not is_locked and operate(_PROMISE) is not DONE:
             raise ConnectionResetError
         done = False
         try:
-            while not is_locked and (outcome := operate(_LOCK)) is not Outcome.DONE:
+            while not is_locked and (outcome := operate(_LOCK)) is not DONE:
                 # A writer that died inside leaves its flag set, and the socket closed.
                 if outcome is Outcome.REMOVED or self.is_over():
                     raise ConnectionResetError
@@ -99,6 +101,43 @@ class _Connection:
         except OSError:
             return True
         return not message or dialect.is_quit(message)
+
+
+class Borrowing:
+    """A frame of `Follower.borrow` for the length of a `with` block."""
+
+    # Not a generator: this is on the way of every frame, and the writer waits for its end.
+    __slots__ = ("_connection", "_follower", "_frame", "_looked_at", "_segment", "_size", "_timeout")
+
+    def __init__(self, follower: Follower, timeout: float | None) -> None:
+        self._follower = follower
+        self._timeout = timeout
+        self._frame: Frame | None = None
+
+    def __enter__(self) -> Frame | None:
+        taken = self._follower._next(self._timeout)
+        if taken is None:
+            return None
+        self._connection, self._segment, self._size = connection, _, size = taken
+        data = np.frombuffer(connection.memory, np.uint8, size)
+        # Every array of the frame refers to this one: it tells whether anybody still looks.
+        self._looked_at = weakref.ref(data)
+        self._frame = frame = Frame(data, self._follower.datatype or "")
+        return frame
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        frame, self._frame = self._frame, None
+        if frame is None:
+            return
+        frame.close()
+        connection, segment = self._connection, self._segment
+        if self._looked_at() is not None and connection.segment is segment:
+            segment.copy_out(self._size)
+            connection.segment = None
+            connection.memory = memoryview(b"")
+        connection.finish()
 
 
 class Follower:
@@ -154,8 +193,7 @@ class Follower:
         with self.borrow(timeout) as frame:
             return None if frame is None else frame.copy()
 
-    @contextmanager
-    def borrow(self, timeout: float | None = None) -> Iterator[Frame | None]:
+    def borrow(self, timeout: float | None = None) -> Borrowing:
         """The next frame in the writer's own memory: read-only, and the writer waits until the block ends.
 
         Arrays of it that are kept beyond the block stay valid: they become private copies, at a cost.
@@ -163,33 +201,15 @@ class Follower:
         Args:
             timeout: Seconds to wait for it, also for a writer; for ever with None.
 
-        Yields:
-            The frame, or None if there was none in time.
+        Returns:
+            What a `with` statement takes, and gives the frame, or None if there was none in time.
 
         Raises:
             AddressError: Something else than a socket lies at the path.
             PermissionError: The path is another user's.
             Sh4ltClosedError: The follower was closed.
         """
-        taken = self._next(timeout)
-        if taken is None:
-            yield None
-            return
-        connection, segment, size = taken
-        whole = np.frombuffer(connection.memory, np.uint8)
-        frame = Frame(whole[:size], self.datatype or "")
-        # Every array of the frame refers to this one: it tells whether anybody still looks.
-        looked_at = weakref.ref(whole)
-        del whole
-        try:
-            yield frame
-        finally:
-            frame.close()
-            if looked_at() is not None and connection.segment is segment:
-                segment.copy_out(size)
-                connection.segment = None
-                connection.memory = memoryview(b"")
-            connection.finish()
+        return Borrowing(self, timeout)
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames, copied, until `close()`; a writer that goes is waited for again."""
@@ -230,12 +250,12 @@ class Follower:
                         return None
                     time.sleep(min(left, _LOOK_INTERVAL))
                 continue
-            wait = None if deadline is None else max(left, 0)
-            if not self._connection.has_message(wait):
-                return None
             connection = self._connection
             try:
-                size = self._announcement(connection)
+                message = connection.receive(None if deadline is None else max(left, 0))
+                if message is None:
+                    return None
+                size = _size_in(message)
                 segment = None if size is None else connection.take(size)
             except ConnectionResetError:
                 connection.socket.close()
@@ -243,14 +263,6 @@ class Follower:
                 continue
             if segment is not None and size is not None:
                 return connection, segment, size
-
-    @staticmethod
-    def _announcement(connection: _Connection) -> int | None:
-        """Bytes of the frame that is announced; None for a message that is none."""
-        message = connection.socket.recv(dialect.UPDATE_SIZE)
-        if not message or dialect.is_quit(message):
-            raise ConnectionResetError
-        return dialect.announced_size(message)
 
     def _connect(self) -> _Connection | None:
         try:
@@ -297,7 +309,7 @@ class Follower:
         except OSError:
             connection.close()
             return None
-        connection.setblocking(False)
+        connection.settimeout(None)
         self.datatype = dialect.type_text_of(hello)
         return connection
 
@@ -305,12 +317,12 @@ class Follower:
         """Say good-bye and finish with what is on its way."""
         deadline = time.monotonic() + _HANDSHAKE
         try:
-            connection.socket.send(dialect.QUIT, socket.MSG_NOSIGNAL)
+            connection.socket.send(dialect.QUIT, socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
             while time.monotonic() < deadline:
-                if connection.has_message(_SLICE):
-                    size = self._announcement(connection)
-                    if size is not None and connection.take(size) is not None:
-                        connection.finish()
+                message = connection.receive(_SLICE)
+                size = None if message is None else _size_in(message)
+                if size is not None and connection.take(size) is not None:
+                    connection.finish()
         except OSError:
             pass
         finally:
@@ -319,3 +331,14 @@ class Follower:
     def __del__(self) -> None:
         if getattr(self, "_connection", None) is not None:
             self.close()
+
+
+def _size_in(message: bytes) -> int | None:
+    """Bytes of the frame that is announced; None for a message that announces none.
+
+    Raises:
+        ConnectionResetError: The writer has gone, or says good-bye.
+    """
+    if not message or dialect.is_quit(message):
+        raise ConnectionResetError
+    return dialect.announced_size(message)

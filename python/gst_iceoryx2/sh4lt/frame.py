@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ from .._errors import FormatError, UnsupportedViewError
 from ..video.caps import Caps, parse_caps
 from ..video.formats import Layout, VideoFormat, get_format
 from .errors import FrameSizeError
+
+_NOTHING: Final = np.empty(0, np.uint8)
 
 
 class Frame:
@@ -41,7 +43,7 @@ class Frame:
 
     def close(self) -> None:
         """Let go of the bytes; arrays of them that somebody else keeps stay valid."""
-        self.data = np.empty(0, np.uint8)
+        self.data = _NOTHING
 
     @property
     def caps(self) -> Caps | None:

@@ -34,6 +34,7 @@ _libc.mmap.argtypes = [
 _libc.mremap.restype = ctypes.c_void_p
 _libc.mremap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_shmget = _libc.shmget
 _semtimedop = _libc.semtimedop
 _semtimedop.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
 _FAILED: Final = ctypes.c_void_p(-1).value
@@ -79,7 +80,7 @@ def max_segment() -> int:
 
 def find_segment(key: int) -> int:
     """Id of the segment at a key."""
-    return _check(_libc.shmget(ctypes.c_int(key), 0, 0))
+    return _check(_shmget(key, 0, 0))
 
 
 def _status(identity: int) -> _ShmidDs:
@@ -119,7 +120,7 @@ def segment_status(key: int) -> SegmentStatus:
 
 def remove(keys: Keys) -> None:
     """Remove whatever lies at these keys: a dead writer's."""
-    segment = _libc.shmget(ctypes.c_int(keys.segment), 0, 0)
+    segment = _shmget(keys.segment, 0, 0)
     if segment >= 0:
         _libc.shmctl(segment, _IPC_RMID, None)
     semaphores = _libc.semget(ctypes.c_int(keys.semaphores), 2, 0)
@@ -168,7 +169,7 @@ class Segment:
     @classmethod
     def create(cls, key: int, size: int, mode: int) -> Segment:
         """Create a writer's segment; `discard()` removes it."""
-        identity = _check(_libc.shmget(ctypes.c_int(key), max(size, 1), _IPC_CREAT | _IPC_EXCL | mode))
+        identity = _check(_shmget(key, max(size, 1), _IPC_CREAT | _IPC_EXCL | mode))
         try:
             return cls(identity, owned=True)
         except OSError:
@@ -252,6 +253,10 @@ class Outcome(Enum):
     REMOVED = "removed"
 
 
+# Looking up a member takes as long as the system call does.
+DONE: Final = Outcome.DONE
+
+
 class Semaphores:
     """The two semaphores of a path."""
 
@@ -286,7 +291,7 @@ class Semaphores:
     def operate(self, operation: Operation) -> Outcome:
         """Do the steps, waiting without the GIL."""
         if _semtimedop(self.identity, *operation.arguments) == 0:
-            return Outcome.DONE
+            return DONE
         number = ctypes.get_errno()
         if number in (errno.EAGAIN, errno.EINTR):
             return Outcome.TIMED_OUT

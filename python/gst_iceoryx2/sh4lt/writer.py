@@ -19,7 +19,7 @@ import numpy.typing as npt
 from . import dialect
 from .dialect import READERS, WRITER
 from .errors import FrameSizeError, Sh4ltClosedError, WriterIsAliveError
-from .sysv import Operation, Outcome, Segment, Semaphores, Step, max_segment, remove, remove_if_dead
+from .sysv import DONE, Operation, Outcome, Segment, Semaphores, Step, max_segment, remove, remove_if_dead
 
 # Longest single wait for a semaphore: in between, dead readers are looked for and Ctrl-C is heard.
 _SLICE: Final = 0.02
@@ -35,6 +35,8 @@ _MOURNING: Final = 0.3
 # Up to so many bytes numpy needs longer to begin than it would keep other threads from running.
 _SMALL: Final = 1 << 20
 _PROBE: Final = 1.0
+# Plain: to combine the enumeration's members takes as long as the system call does.
+_AT_ONCE: Final = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 _KEY_ATTEMPTS: Final = 16
 
 
@@ -204,11 +206,12 @@ class Writer:
             )
 
     def _enter(self) -> None:
-        start = time.monotonic()
+        start = 0.0
         while True:
             outcome = self._semaphores.operate(_ENTER)
-            if outcome is Outcome.DONE:
+            if outcome is DONE:
                 return
+            start = start or time.monotonic() - _SLICE
             if outcome is Outcome.REMOVED:
                 # Somebody has taken our set for a dead writer's.
                 self._renew()
@@ -219,7 +222,7 @@ class Writer:
                 self._renew()
                 self.evictions += 1
                 self._wait_for(readers - 1)
-                start = time.monotonic()
+                start = 0.0
 
     def _release_the_dead(self) -> None:
         """Finish for readers that are certainly dead.
@@ -269,7 +272,7 @@ class Writer:
             self._segment = Segment.create(self._keys.segment, size, self._mode)
             self._memory = self._segment.memory()
         fill(self._memory[:size])
-        message = dialect.update_message(size)
+        message = _update_message(size)
         told = 0
         with self._lock:
             self._finishing = self._unread = 0
@@ -369,6 +372,12 @@ def _copy(data: memoryview, target: memoryview) -> None:
         np.copyto(np.asarray(target), np.asarray(data))
 
 
+@functools.lru_cache
+def _update_message(size: int) -> bytes:
+    """Announces a frame of so many bytes."""
+    return dialect.update_message(size)
+
+
 @functools.cache
 def _counted(readers: int) -> Operation:
     """Counts readers that were told of a frame."""
@@ -378,7 +387,7 @@ def _counted(readers: int) -> Operation:
 def _send(connection: socket.socket, message: bytes) -> bool:
     """Send a message in one piece; False if it does not go through at once: to a reader that reads it always does."""
     try:
-        return connection.send(message, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL) == len(message)
+        return connection.send(message, _AT_ONCE) == len(message)
     except OSError:
         return False
 
