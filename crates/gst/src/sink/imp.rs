@@ -50,10 +50,46 @@ struct Stream {
     publisher: Arc<VideoFramePublisher>,
     budget: Arc<Budget>,
     info: gst_video::VideoInfo,
-    /// Header of a frame in the default layout.
-    header: VideoFrameHeader,
+    /// The layout of the last frame, so that a stream of equal frames is checked once.
+    sound: Option<Sound>,
     /// Caps and times as they go into each frame; `None` with `aux-bytes=0`.
     aux: Option<AuxTemplate>,
+}
+
+/// A layout that keeps the wire contract, and its header; times and flags in it are open.
+#[derive(Debug)]
+struct Sound {
+    offsets: Vec<usize>,
+    strides: Vec<i32>,
+    size: usize,
+    header: VideoFrameHeader,
+}
+
+impl Stream {
+    /// The header of a buffer, times and flags still open.
+    fn header(&mut self, buffer: &gst::Buffer) -> Result<VideoFrameHeader, Error> {
+        let service = self.publisher.service();
+        let failure = |reason: &str| Error::Format(format!("frame for {service:?}: {reason}"));
+        let meta = buffer.meta::<gst_video::VideoMeta>();
+        let (offsets, strides) = match &meta {
+            Some(meta) if meta.width() != self.info.width() || meta.height() != self.info.height() => {
+                return Err(failure("its GstVideoMeta contradicts its caps"));
+            }
+            Some(meta) => (meta.offset(), meta.stride()),
+            None => (self.info.offset(), self.info.stride()),
+        };
+        let size = buffer.size();
+        if let Some(sound) = &self.sound
+            && (&*sound.offsets, &*sound.strides, sound.size) == (offsets, strides, size)
+        {
+            return Ok(sound.header);
+        }
+        let header = layout::header(&self.info, offsets, strides)
+            .ok_or_else(|| failure("its strides or offsets have no place in the wire format"))?;
+        validate_geometry(&header, size).map_err(|reason| Error::Geometry { service: service.into(), reason })?;
+        self.sound = Some(Sound { offsets: offsets.to_vec(), strides: strides.to_vec(), size, header });
+        Ok(header)
+    }
 }
 
 #[glib::object_subclass]
@@ -182,7 +218,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
             return Err(gst::loggable_error!(CAT, "{text}"));
         }
         let info = gst_video::VideoInfo::from_caps(caps)?;
-        let header = layout::header(&info, info.offset(), info.stride())
+        layout::header(&info, info.offset(), info.stride())
             .ok_or_else(|| gst::loggable_error!(CAT, "{caps} has no layout in the wire format"))?;
         let mut stream = self.stream.lock().unwrap();
         let (publisher, budget) = match stream.take() {
@@ -197,7 +233,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
         };
         let aux = (publisher.aux_bytes() > 0).then(|| metas::template(caps, publisher.publisher_id()));
         gst::debug!(CAT, imp = self, "publishing {caps} on {:?}", publisher.service());
-        *stream = Some(Stream { publisher, budget, info, header, aux });
+        *stream = Some(Stream { publisher, budget, info, sound: None, aux });
         Ok(())
     }
 
@@ -389,17 +425,7 @@ impl Iceoryx2Sink {
 
     /// Publishes one buffer, by reference where possible; returns the counter it belongs to.
     fn publish(&self, stream: &mut Stream, buffer: &gst::Buffer) -> Result<&AtomicU64, Error> {
-        let failure = |reason: &str| Error::Format(format!("frame for {:?}: {reason}", stream.publisher.service()));
-        let mut header = match buffer.meta::<gst_video::VideoMeta>() {
-            Some(meta) if meta.width() != stream.info.width() || meta.height() != stream.info.height() => {
-                return Err(failure("its GstVideoMeta contradicts its caps"));
-            }
-            Some(meta) => layout::header(&stream.info, meta.offset(), meta.stride())
-                .ok_or_else(|| failure("its strides or offsets have no place in the wire format"))?,
-            None => stream.header,
-        };
-        validate_geometry(&header, buffer.size())
-            .map_err(|reason| Error::Geometry { service: stream.publisher.service().into(), reason })?;
+        let mut header = stream.header(buffer)?;
         let none = |time: Option<gst::ClockTime>| time.map_or(NONE, gst::ClockTime::nseconds);
         header.pts = none(buffer.pts());
         header.dts = none(buffer.dts());
@@ -429,7 +455,8 @@ impl Iceoryx2Sink {
                 let aux = stream.aux.as_ref().map_or(0, |aux| aux.len_with(&extra.records));
                 let mut loan = stream.publisher.loan(pixels + aux)?;
                 if buffer.copy_to_slice(0, &mut loan[..pixels]).is_err() {
-                    return Err(failure("its memory cannot be read"));
+                    let service = stream.publisher.service();
+                    return Err(Error::Format(format!("frame for {service:?}: its memory cannot be read")));
                 }
                 let turn = stream.publisher.turn();
                 if let Some(template) = &stream.aux {
