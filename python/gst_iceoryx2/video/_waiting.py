@@ -26,7 +26,17 @@ _LEAVING: Final = 1.0
 class Waiter:
     """A listener with its descriptor, and a pipe that wakes everybody for good."""
 
-    __slots__ = ("__weakref__", "_closed", "_descriptor", "_listener", "_lock", "_sleepers", "_wake_in", "_wake_out")
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_descriptor",
+        "_listener",
+        "_lock",
+        "_poll",
+        "_sleepers",
+        "_wake_in",
+        "_wake_out",
+    )
 
     def __init__(self, listener: _native.Listener) -> None:
         # Reentrant, because a signal handler may call close() between any two steps of the main thread.
@@ -36,38 +46,47 @@ class Waiter:
         self._wake_out, self._wake_in = os.pipe()
         self._listener: _native.Listener | None = listener
         self._descriptor = _descriptor_of(listener)
+        # What the last wait used: no two threads may wait with one.
+        self._poll: select.poll | None = None
 
     def wait(self, timeout: float) -> None:
         """Sleep until a notification, `close` or `timeout` in seconds."""
-        if not self._enter():
+        poll = self._enter()
+        if poll is None:
             return
+        if self._descriptor is None:
+            timeout = min(timeout, _BLIND_STEP)
         try:
-            poll = select.poll()
-            poll.register(self._wake_out, select.POLLIN)
-            if self._descriptor is None:
-                timeout = min(timeout, _BLIND_STEP)
-            else:
-                poll.register(self._descriptor, select.POLLIN)
             poll.poll(max(0.0, timeout) * 1000)
         finally:
-            self._leave()
+            self._leave(poll)
 
     @property
     def has_sleepers(self) -> bool:
         """Whether a thread is in `wait`."""
         return bool(self._sleepers)
 
-    def _enter(self) -> bool:
+    def _enter(self) -> select.poll | None:
         with self._lock:
-            if not self._closed:
-                self._sleepers.add(threading.get_ident())
-            return not self._closed
+            if self._closed:
+                return None
+            self._sleepers.add(threading.get_ident())
+            poll, self._poll = self._poll, None
+            return poll or self._new_poll()
 
-    def _leave(self) -> None:
+    def _leave(self, poll: select.poll) -> None:
         with self._lock:
+            self._poll = poll
             self._sleepers.discard(threading.get_ident())
             if self._closed and not self._sleepers:
                 self._dispose()
+
+    def _new_poll(self) -> select.poll:
+        poll = select.poll()
+        for descriptor in (self._wake_out, self._descriptor):
+            if descriptor is not None:
+                poll.register(descriptor, select.POLLIN)
+        return poll
 
     def descriptors(self) -> list[int]:
         """Duplicates of the descriptors that become readable, for an event loop; the caller closes them."""

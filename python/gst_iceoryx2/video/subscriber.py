@@ -86,7 +86,10 @@ class VideoFrameSubscriber:
         self._qos: Qos | None = None
         self._pending: VideoFrame | None = None
         self._forked = False
+        # Whether something was announced that was no frame.
         self._rung = False
+        # Whether the announcement of a frame that was received may still be there.
+        self._unheard = False
         node = _iceoryx2.create_node() if iox2_node is None else iox2_node
         self._connector: Connector | None = Connector(node, service_name)
         self._watch = Watch(_iceoryx2.domain_of(node))
@@ -196,6 +199,7 @@ class VideoFrameSubscriber:
         descriptors = waiter.descriptors()
         # Emptied by each `yield`, so that a frame is not held here while the body of the loop runs.
         received: list[VideoFrame] = []
+        drained = False
         try:
             while True:
                 try:
@@ -207,11 +211,17 @@ class VideoFrameSubscriber:
                         raise
                     return
                 if not received:
+                    # As in `_wait_for_next`.
+                    if not drained:
+                        drained = True
+                        if self._drain(waiter):
+                            continue
                     await readable(descriptors, pause)
-                    self._drain(waiter)
+                    drained = False
                 elif received[0].is_eos():
                     return
                 else:
+                    self._unheard, drained = not drained, False
                     yield received.pop()
         finally:
             for descriptor in descriptors:
@@ -315,7 +325,7 @@ class VideoFrameSubscriber:
                     link.hurry()
                 self._let_go_if_over(link)
                 return None
-            self._rung = False
+            self._rung, self._unheard = False, True
             if link.tell_taken is not None:
                 link.tell_taken(sample)
             frame = intake.take(sample, port)
@@ -355,11 +365,12 @@ class VideoFrameSubscriber:
 
     def _wait_for_next(self, timeout: float | None) -> VideoFrame | None:
         deadline = None if timeout is None else time.monotonic() + timeout
-        spin = self._busy_wait > 0
+        spin, drained = self._busy_wait > 0, False
         while True:
             with self._lock:
                 frame = self._next()
                 if frame is not None:
+                    self._unheard = not drained
                     return frame
                 waiter = self._open_waiter()
                 pause = self._pause()
@@ -368,13 +379,19 @@ class VideoFrameSubscriber:
                 spin = False
                 self._look_without_sleep(link, deadline)
                 continue
+            # Only now that nothing is left: frames are in hand before, and until then publishers need no system call to
+            # notify. What is announced from now on ends the sleep.
+            if not drained:
+                drained = True
+                if self._drain(waiter):
+                    continue
             if deadline is not None:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     return None
                 pause = min(pause, remaining)
             waiter.wait(pause)
-            self._drain(waiter)
+            drained = False
 
     def _look_without_sleep(self, link: Link, deadline: float | None) -> None:
         """Return when there is a frame, or something else to do."""
@@ -394,12 +411,17 @@ class VideoFrameSubscriber:
             return _SAFETY_INTERVAL
         return min(_SAFETY_INTERVAL, max(0.001, self._link.next_look - time.monotonic()))
 
-    def _drain(self, waiter: Waiter) -> None:
+    def _drain(self, waiter: Waiter) -> bool:
+        """Take what was announced; whether to look again."""
         with self._lock:
-            if waiter.drain():
+            unheard, self._unheard = self._unheard, False
+            if not waiter.drain():
+                return False
+            if not unheard:
                 self._rung = True
                 if self._connector is not None:
                     self._connector.hurry()
+            return True
 
     def _open_waiter(self) -> Waiter:
         if self._waiter is None:
