@@ -223,7 +223,7 @@ class _Look:
         self._has_ended = False
         self._format, self._size = frame.format, (frame.width, frame.height)
         self._captured_at = frame.captured_at
-        self._pace.note(frame.captured_at or arrived, self._intake.drops.total)
+        self._pace.note(frame.captured_at or arrived, self._intake.dropped)
         if self._on_frame is not None:
             self._on_frame(self._record.name, frame)
 

@@ -14,7 +14,7 @@ from ._memory import Ledger, ReceivedMemory
 from .auxblob import parse_aux
 from .frame import VideoFrame
 from .header import HEADER_FLAG_EOS, HEADER_SIZE, VideoFrameHeader
-from .timing import FrameTimes, read_times_from_aux
+from .timing import LazyTimes
 from .validate import Geometry, check_caps, geometry_of, validate_geometry
 
 _log = logging.getLogger("gst_iceoryx2")
@@ -25,7 +25,7 @@ _AUX_SIZE_AT: Final = 52
 _U32: Final = struct.Struct("<I")
 _OFFSET_AND_FLAGS: Final = struct.Struct("<QQ")
 _OFFSET_AT: Final = 24
-_UNKNOWN_TIMES: Final = FrameTimes()
+_UNKNOWN_TIMES: Final = LazyTimes(b"")
 _NUMBERS: Final = re.compile(r"\d+|'[^']*'")
 # Faults can be told apart by text that a sender chooses; it must not fill memory or log.
 _KINDS_OF_FAULT: Final = 64
@@ -39,21 +39,23 @@ class Intake:
     Attributes:
         received: Frames made, end of stream not counted.
         invalid: Samples refused.
-        drops: Counts what did not arrive.
         ledger: Counts what is held.
         caps: Caps of the latest frame; None before the first, or if it has none.
     """
 
     __slots__ = (
+        "_aux_kind",
         "_caps_prefix",
+        "_drops",
         "_faults",
         "_geometry",
         "_key",
         "_length",
         "_name",
+        "_pixel_kind",
         "_size",
+        "_unnoted",
         "caps",
-        "drops",
         "invalid",
         "ledger",
         "received",
@@ -63,7 +65,9 @@ class Intake:
         self._name = name
         self.received = 0
         self.invalid = 0
-        self.drops = DropCounter()
+        self._drops = DropCounter()
+        # Times and offset of a frame that the counter has not seen yet.
+        self._unnoted: tuple[LazyTimes, int] | None = None
         self.ledger = Ledger()
         self.caps: str | None = None
         self._faults: set[str] = set()
@@ -71,7 +75,21 @@ class Intake:
         self._key = b""
         self._length = -1
         self._size = 0
+        self._pixel_kind: type[ctypes.Array[ctypes.c_ubyte]] = ctypes.c_ubyte * 0
+        self._aux_kind: type[ctypes.Array[ctypes.c_char]] = ctypes.c_char * 0
         self._caps_prefix = b""
+
+    @property
+    def dropped(self) -> int | None:
+        """Frames missed; None = unknown, because the publisher of the latest frame counts nothing."""
+        self.settle()
+        return self._drops.total
+
+    def settle(self) -> None:
+        """Count what is missing before the latest frame; not done while that frame is on its way."""
+        unnoted, self._unnoted = self._unnoted, None
+        if unnoted is not None:
+            self._drops.note(unnoted[0].read(), unnoted[1])
 
     def take(self, sample: _native.Sample, port: _native.Subscriber) -> VideoFrame | None:
         """Make a frame of a sample of this port, end of stream included.
@@ -91,17 +109,18 @@ class Intake:
         address, size = sample.payload_ptr, self._size
         times, aux = _UNKNOWN_TIMES, b""
         if size != length:
-            aux = ctypes.string_at(address + size, length - size)
+            aux = self._aux_kind.from_address(address + size).raw
             if not aux.startswith(self._caps_prefix):
                 fault = self._learn_caps(header, aux)
                 if fault is not None:
                     return self._refuse(fault)
-            times = read_times_from_aux(aux)
+            times = LazyTimes(aux)
         elif self.caps is not None:
             self._forget_caps()
-        self.drops.note(times, offset)
+        self.settle()
+        self._unnoted = (times, offset)
         self.received += 1
-        memory = ReceivedMemory(sample, port, address, size, self.ledger)
+        memory = ReceivedMemory(sample, port, address, self._pixel_kind, self.ledger)
         return VideoFrame(header, self._geometry, size, memory, aux, self.caps, times, self.ledger)
 
     def _learn(self, raw: bytes, length: int) -> str | None:
@@ -113,6 +132,7 @@ class Intake:
             return fault
         self._geometry = geometry_of(header)
         self._key, self._length, self._size = raw[_GEOMETRY_AT:], length, size
+        self._pixel_kind, self._aux_kind = ctypes.c_ubyte * size, ctypes.c_char * (length - size)
         # Caps must agree with the geometry.
         self._forget_caps()
         return None

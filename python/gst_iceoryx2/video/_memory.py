@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any, Final
 
 import numpy as np
@@ -52,26 +53,44 @@ class Ledger:
 
 @guard_kind
 class ReceivedMemory:
-    """The pixel bytes of a received sample: base of every array over them, read-only because the mapping is.
+    """The pixel bytes of a received sample: at the end of every view of them, read-only as the mapping is.
 
     Holds the subscriber port, too: when a port goes, its publisher takes back all its chunks, those of samples that are
     still held included, and writes the next frames there.
     """
 
-    __slots__ = ("__array_interface__", "_ledger", "_port", "_sample")
+    __slots__ = ("_address", "_kind", "_ledger", "_port", "_sample")
 
     def __init__(
-        self, sample: _native.Sample, port: _native.Subscriber, address: int, size: int, ledger: Ledger
+        self,
+        sample: _native.Sample,
+        port: _native.Subscriber,
+        address: int,
+        kind: type[ctypes.Array[ctypes.c_ubyte]],
+        ledger: Ledger,
     ) -> None:
+        """Take over a sample.
+
+        Args:
+            sample: The sample.
+            port: Where it was received.
+            address: Of its first byte.
+            kind: As many bytes as there are pixel bytes.
+            ledger: Where it is counted.
+        """
         self._sample: _native.Sample | None = sample
         self._port = port
+        self._address = address
+        self._kind = kind
         self._ledger = ledger
-        self.__array_interface__ = {"version": 3, "shape": (size,), "typestr": "|u1", "data": (address, True)}
         ledger.lend()
 
     def array(self) -> npt.NDArray[np.uint8]:
-        """All bytes as one array; borrowed."""
-        return np.asarray(self)
+        """All bytes as one array, borrowed. Whatever is made of it keeps this object."""
+        region = self._kind.from_address(self._address)
+        region.memory = self  # type: ignore[attr-defined]
+        # Through frombuffer, whose array cannot be made writable: ndarray(buffer=…) looks behind a memoryview.
+        return np.frombuffer(memoryview(region).toreadonly(), np.uint8)
 
     def _abandon(self) -> None:
         leak(self._sample)

@@ -15,7 +15,7 @@ from .auxblob import ParsedAux, parse_aux
 from .caps import parse_caps
 from .header import BUFFER_FLAGS_MASK, NONE_U64, VideoFrameHeader
 from .metas import CustomMeta, ReferenceTimestamp, decode_meta
-from .timing import FrameTimes, monotonic_ns
+from .timing import LazyTimes, monotonic_ns
 from .validate import Geometry
 
 # The clocks of SPEC.md section 5.
@@ -36,7 +36,6 @@ class VideoFrame:
 
     __slots__ = (
         "__weakref__",
-        "_array",
         "_aux",
         "_caps",
         "_eos",
@@ -44,6 +43,7 @@ class VideoFrame:
         "_header",
         "_ledger",
         "_memory",
+        "_pixels",
         "_size",
         "_times",
     )
@@ -56,7 +56,7 @@ class VideoFrame:
         memory: ReceivedMemory | None,
         aux: bytes,
         caps: str | None,
-        times: FrameTimes,
+        times: LazyTimes,
         ledger: Ledger,
     ) -> None:
         """For the subscriber: frames are received, not made.
@@ -75,7 +75,7 @@ class VideoFrame:
         self._geometry = geometry
         self._size = size
         self._memory = memory
-        self._array: npt.NDArray[np.uint8] | None = None
+        self._pixels: npt.NDArray[np.uint8] | None = None
         self._aux = aux
         self._caps = caps
         self._times = times
@@ -140,23 +140,23 @@ class VideoFrame:
     @property
     def captured_at(self) -> int | None:
         """When it was captured, or else published: nanoseconds of CLOCK_MONOTONIC; None = unknown."""
-        return self._times.capture
+        return self._times.read().capture
 
     @property
     def age(self) -> float | None:
         """Seconds since `captured_at`; None = unknown."""
-        captured = self._times.capture
+        captured = self._times.read().capture
         return None if captured is None else (monotonic_ns() - captured) / 1e9
 
     @property
     def due_at(self) -> int | None:
         """When to show it: nanoseconds of CLOCK_MONOTONIC; None = unknown."""
-        return self._times.due
+        return self._times.read().due
 
     @property
     def sequence(self) -> int | None:
         """How many frames its publisher had sent before it; None = unknown."""
-        return self._times.sequence
+        return self._times.read().sequence
 
     # -- what came with it -------------------------------------------------------------------------------------------
 
@@ -273,8 +273,8 @@ class VideoFrame:
         return colour.to_rgb(self.planes, geometry.format, geometry.width, geometry.height, text, order=order)
 
     def _bytes(self) -> npt.NDArray[np.uint8]:
-        array = self._array
-        if array is None:
+        pixels = self._pixels
+        if pixels is None:
             if self._memory is None:
                 if self._ledger.forked:
                     raise ForkedError(
@@ -283,14 +283,14 @@ class VideoFrame:
                 raise FrameReleasedError(
                     f"{self!r} was released: its pixels may be another frame's by now. Take views or copies before"
                 )
-            array = self._array = self._memory.array()
-        return array
+            pixels = self._pixels = self._memory.array()
+        return pixels
 
     # -- its end -----------------------------------------------------------------------------------------------------
 
     def release(self) -> None:
         """Give up this frame's hold on its pixels; views of them stay valid and keep them in place. Idempotent."""
-        self._array = None
+        self._pixels = None
         self._memory = None
 
     def _abandon(self) -> None:
@@ -306,7 +306,7 @@ class VideoFrame:
         held = f"held {self._ledger.held}/{self._ledger.limit}"
         if self._eos:
             return f"<VideoFrame end of stream, {held}>"
-        number = "" if self._times.sequence is None else f" #{self._times.sequence}"
+        number = "" if self.sequence is None else f" #{self.sequence}"
         state = ", released" if self._memory is None else ""
         return f"<VideoFrame{number} {self.width}x{self.height} {self.format} pts={self.pts}, {held}{state}>"
 

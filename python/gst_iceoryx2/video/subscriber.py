@@ -239,9 +239,10 @@ class VideoFrameSubscriber:
         """What has been counted so far."""
         intake = self._intake
         ledger = intake.ledger
-        return SubscriberStats(
-            intake.received, intake.drops.total, intake.invalid, self._skipped, ledger.held, ledger.limit
-        )
+        with self._lock:
+            return SubscriberStats(
+                intake.received, intake.dropped, intake.invalid, self._skipped, ledger.held, ledger.limit
+            )
 
     @property
     def caps(self) -> str | None:
@@ -318,6 +319,7 @@ class VideoFrameSubscriber:
             except (_iceoryx2.ReceiveError, _iceoryx2.ConnectionFailure) as exc:
                 self._explain(exc)
             if sample is None:
+                intake.settle()
                 if link.tell_taken is not None:
                     link.tell_taken(None)
                 if self._rung:

@@ -222,6 +222,23 @@ def read_times_from_aux(aux: bytes | bytearray | memoryview, boot: str | None = 
     return _read_one_by_one(parse_aux(aux).metas, own)
 
 
+class LazyTimes:
+    """A frame's times, read out of its aux blob when somebody asks for the first time."""
+
+    __slots__ = ("_aux", "_times")
+
+    def __init__(self, aux: bytes) -> None:
+        self._aux = aux
+        self._times: FrameTimes | None = None
+
+    def read(self) -> FrameTimes:
+        """As `read_times_from_aux`."""
+        times = self._times
+        if times is None:
+            times = self._times = read_times_from_aux(self._aux) if self._aux else FrameTimes()
+        return times
+
+
 def _monotonic(boot: str, kind: str) -> str:
     return f"{_MONOTONIC}, boot-id=(string){boot}, kind=(string){kind}"
 
