@@ -96,7 +96,7 @@ class Bench:
     def feed(self, frames: int, fps: int, size: Size) -> Callable[[Place, Transport], Process]:
         """A publisher whose frames cost nothing; 0 frames a second = as fast as they go."""
         arguments = (frames, fps, *_numbers(size))
-        return lambda place, way: place.start(str(self.program), "feed", place.line(way.sink, size), *arguments)
+        return lambda place, way: place.start(str(self.program), way.feed, place.line(way.sink, size), *arguments)
 
     def floor(self, name: str, *arguments: int) -> Result:
         """What the bare system calls take: `wake`, `send` or `copy`, see crates/gst/examples/bench/main.rs."""

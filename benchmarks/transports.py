@@ -31,6 +31,8 @@ class Transport:
         copies: How often the pixels are copied on the way, by libraries and the kernel.
         waits: Whether the publisher waits for its receivers, so that nothing is lost however fast it is.
         is_ours: Whether this project's software is in it.
+        feed: Which feed of the native program publishes: `feed`; `feed-busy`, which does not sleep between frames;
+            `feed-filled`, which fills each frame before it is stamped.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Transport:
     copies: int = 0
     waits: bool = False
     is_ours: bool = False
+    feed: str = "feed"
 
     @property
     def is_native(self) -> bool:
@@ -86,6 +89,28 @@ def busy() -> Transport:
     """A source that does not sleep between frames."""
     way = iceoryx2()
     return replace(way, name="iceoryx2, busy", source=f"{way.source} busy-wait={BUSY_SECONDS * 1e9:.0f}")
+
+
+def busy_at_both_ends() -> Transport:
+    """The same with a publisher that does not sleep either: two processors for one stream."""
+    return replace(busy(), name="iceoryx2, both ends busy", feed="feed-busy")
+
+
+def filled() -> Transport:
+    """A publisher that fills each frame first, and has little else in its caches then."""
+    return replace(iceoryx2(), name="iceoryx2, filled", feed="feed-filled")
+
+
+def bare() -> Transport:
+    """The barest pair of elements, which passes nothing but a stamp: what is left is GStreamer and the waking."""
+    return Transport(
+        "floor: bare elements", 'benchbaresink path="{folder}/p" sync=false', 'benchbaresrc path="{folder}/p"'
+    )
+
+
+def bare_to_python() -> Transport:
+    """The same with a reader in Python that does nothing but read the stamp."""
+    return replace(bare(), name="floor: bare sink → Python", source=None, receiver=("python_bare", "{folder}/p"))
 
 
 def to_python() -> Transport:

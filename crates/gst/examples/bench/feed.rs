@@ -17,12 +17,12 @@ glib::wrapper! {
     pub struct Feed(ObjectSubclass<imp::Feed>) @extends gst_base::BaseSrc, gst::Element, gst::Object;
 }
 
-/// Sends frames that cost nothing to the sink of a launch line.
-pub fn feed(sink: &str, info: gst_video::VideoInfo, pace: Pace) -> Result<()> {
+/// Sends frames that cost nothing, or are filled, to the sink of a launch line.
+pub fn feed(sink: &str, info: gst_video::VideoInfo, pace: Pace, fills: bool) -> Result<()> {
     let pace = Arc::new(pace);
     let feed: Feed = glib::Object::new();
     feed.set_format(gst::Format::Time);
-    let setup = imp::Setup { info, pace: pace.clone() };
+    let setup = imp::Setup { info, pace: pace.clone(), fills };
     feed.imp().setup.set(setup).unwrap_or_else(|_| unreachable!("set once"));
     run(feed.upcast_ref(), sink, &pace)
 }
@@ -78,6 +78,8 @@ mod imp {
     pub struct Setup {
         pub info: gst_video::VideoInfo,
         pub pace: Arc<Pace>,
+        /// Whether each frame is filled before it is stamped.
+        pub fills: bool,
     }
 
     #[derive(Debug, Default)]
@@ -152,9 +154,10 @@ mod imp {
             _length: u32,
             buffer: &mut gst::BufferRef,
         ) -> std::result::Result<gst::FlowSuccess, gst::FlowError> {
-            let (phase, number) = self.setup().pace.next().ok_or(gst::FlowError::Eos)?;
+            let setup = self.setup();
+            let (phase, number) = setup.pace.next().ok_or(gst::FlowError::Eos)?;
             let mut pixels = buffer.map_writable().map_err(|_| gst::FlowError::Error)?;
-            if phase == Phase::WarmUp {
+            if setup.fills || phase == Phase::WarmUp {
                 // Memory that was never written is not there: copying it would cost next to nothing.
                 pixels.fill(WARM);
             }

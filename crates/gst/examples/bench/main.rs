@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! bench feed   'iceoryx2sink service=x sync=false' FRAMES FPS FORMAT WIDTH HEIGHT
+//! bench feed-busy …        as feed, without sleeping between frames
+//! bench feed-filled …      as feed, with every frame filled before it is stamped
 //! bench render 'videotestsrc pattern=ball' 'iceoryx2sink service=x sync=false' FRAMES FPS
 //! bench drain  'iceoryx2src service=x'
 //! bench hop    FRAMES FORMAT WIDTH HEIGHT
@@ -15,8 +17,10 @@
 //! what a real source draws. Both print `ready` with their first frame and send slowly until a byte arrives on their standard input,
 //! then FRAMES frames, FPS a second or, with 0, as fast as they go; then slowly again until their standard input ends. `drain` prints
 //! `ready` with its first frame and ends after the last of the counted ones. `hop` is the measure for both: the same frames from an
-//! appsrc to an appsink in one process. The floors are the same without any frames or GStreamer. Each prints one line of JSON.
+//! appsrc to an appsink in one process. `feed` and `drain` know `benchbaresink path=…` and `benchbaresrc path=…`, the barest pair of
+//! elements. The floors are the same without any frames or GStreamer. Each prints one line of JSON.
 
+mod bare;
 mod drain;
 mod feed;
 mod floors;
@@ -47,14 +51,18 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &[&str]) -> Result<()> {
+    if arguments.first().is_some_and(|first| first.starts_with("feed") || *first == "drain") {
+        bare::register()?;
+    }
     match *arguments {
-        ["feed", sink, frames, fps, format, width, height] => {
+        [feed @ ("feed" | "feed-busy" | "feed-filled"), sink, frames, fps, format, width, height] => {
             let [frames, fps] = numbers([frames, fps])?;
-            feed::feed(sink, info(format, numbers([width, height])?)?, Pace::new(frames.into(), fps))
+            let pace = Pace::new(frames.into(), fps, feed == "feed-busy");
+            feed::feed(sink, info(format, numbers([width, height])?)?, pace, feed == "feed-filled")
         }
         ["render", source, sink, frames, fps] => {
             let [frames, fps] = numbers([frames, fps])?;
-            feed::render(source, sink, Pace::new(frames.into(), fps))
+            feed::render(source, sink, Pace::new(frames.into(), fps, false))
         }
         ["drain", source] => drain::run(source),
         ["hop", frames, format, width, height] => {

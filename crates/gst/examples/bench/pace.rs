@@ -19,6 +19,8 @@ pub struct Pace {
     frames: u64,
     /// Zero: as fast as they go.
     interval: Duration,
+    /// Whether not to sleep between counted frames.
+    is_busy: bool,
     go: AtomicBool,
     stop: AtomicBool,
     progress: Mutex<Progress>,
@@ -34,9 +36,10 @@ struct Progress {
 }
 
 impl Pace {
-    pub fn new(frames: u64, fps: u32) -> Self {
+    pub fn new(frames: u64, fps: u32, is_busy: bool) -> Self {
         Self {
             frames,
+            is_busy,
             interval: if fps == 0 { Duration::ZERO } else { Duration::from_secs(1) / fps },
             go: AtomicBool::default(),
             stop: AtomicBool::default(),
@@ -70,7 +73,13 @@ impl Pace {
         if !self.interval.is_zero() {
             let due = progress.due.map_or_else(Instant::now, |due| due + self.interval);
             progress.due = Some(due);
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if self.is_busy {
+                while Instant::now() < due {
+                    std::hint::spin_loop();
+                }
+            } else {
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
         }
         if progress.sent == SETTLE {
             progress.meter = Some(Meter::start());

@@ -24,6 +24,8 @@ pub struct Stamp {
 impl Stamp {
     const SIZE: usize = 24;
     const TAIL: usize = 8;
+    /// Bytes of the smallest frame that has room for one.
+    pub const SHORTEST: usize = Self::SIZE + Self::TAIL;
 
     pub fn now(phase: Phase, number: u64) -> Self {
         Self { phase, sent: monotonic_ns(), number }
@@ -36,6 +38,14 @@ impl Stamp {
         pixels[16..Self::SIZE].copy_from_slice(&self.number.to_le_bytes());
         let tail = pixels.len() - Self::TAIL;
         pixels[tail..].copy_from_slice(&self.number.to_le_bytes());
+    }
+
+    /// The smallest frame with the same stamp as this one.
+    pub fn shortest(pixels: &[u8]) -> Option<[u8; Self::SHORTEST]> {
+        let mut frame = [0; Self::SHORTEST];
+        frame[..Self::SIZE].copy_from_slice(pixels.first_chunk::<{ Self::SIZE }>()?);
+        frame[Self::SIZE..].copy_from_slice(pixels.last_chunk::<{ Self::TAIL }>()?);
+        Some(frame)
     }
 
     /// What the beginning says, and whether the end says the same; a frame of which another one overwrote a part is torn.
