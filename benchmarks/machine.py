@@ -15,7 +15,6 @@ ROOT = Path(__file__).parents[1]
 
 def machine() -> dict[str, object]:
     """Processor, memory, system and versions, as they are now."""
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
     return {
         "processor": _first("/proc/cpuinfo", "model name") or platform.processor(),
         "processors": os.cpu_count(),
@@ -25,13 +24,22 @@ def machine() -> dict[str, object]:
         "python": platform.python_version(),
         "gstreamer": gstreamer_version(),
         "iceoryx2": version("iceoryx2"),
-        "commit": commit.stdout.strip(),
+        "commit": _commit(),
     }
 
 
 def load() -> float:
     """Processes that wanted a processor in the last minute, on average."""
     return os.getloadavg()[0]
+
+
+def _commit() -> str:
+    """What is measured; empty outside a repository, and without git."""
+    try:
+        command = ["git", "describe", "--always", "--dirty"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _first(file: str, key: str) -> str | None:
