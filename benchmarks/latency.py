@@ -149,7 +149,11 @@ def _charts(
             both = combined(case, "µs", lambda a, b: a + b, ends["sender"][case], ends["receiver"][case])
             costs[name] = {"both ends": both.median}
     rows[FLOOR] = {str(size): medians[FLOOR].median for size in SIZES if any(str(size) in row for row in rows.values())}
+    by_size = {name: row for name, row in rows.items() if len(row) > 1}
+    at_hd = {name: {"median": row[str(HD)]} for name, row in rows.items() if str(HD) in row}
+    title = f"Latency at {FPS} frames a second"
     return [
-        Chart("latency", f"Latency at {FPS} frames a second, BGR, median", "µs", rows, is_log=True, is_line=True),
+        Chart("latency", f"{title}, {HD} BGR, median", "µs", at_hd, is_log=True),
+        Chart("latency-by-size", f"{title}, BGR, median", "µs", by_size, is_log=True, is_line=True),
         Chart("cpu", f"Processor time a frame at {FPS} frames a second, {HD} BGR", "µs", costs, is_log=True),
     ]
