@@ -77,8 +77,10 @@ def test_a_frame_behind_a_gap_is_marked_and_what_is_missing_is_counted(stages: S
         publisher.wait_for_subscribers(1, timeout=5)
         publish(publisher, 0)
         receiver.run(scenes.wait_for, element="src", prop="frames-received", value=1)
+        publish(publisher, 1)
+        receiver.run(scenes.wait_for, element="src", prop="frames-received", value=2)
         # The application is full, one frame waits before it, ten wait in the buffer.
-        for number in range(1, 40):
+        for number in range(2, 40):
             publish(publisher, number)
         seen = numbers_of(receiver, 39)
         assert sum(gaps(seen)) == 1
