@@ -9,6 +9,7 @@ import stat
 import time
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
@@ -32,6 +33,7 @@ _PROMISE_AND_LOCK: Final = Operation(
 _LOCK: Final = Operation(Step(WRITER, 0), timeout=_SLICE)
 _FINISH: Final = Operation(Step(READERS, -1, undone=True, at_once=True))
 _LOOK_INTERVAL: Final = 0.03
+_AT_ONCE: Final = int(socket.MSG_DONTWAIT)
 _HANDSHAKE: Final = 1.0
 
 
@@ -44,15 +46,33 @@ class _Connection:
         self.segment: Segment | None = segment
         self.memory = segment.memory()
         self.semaphores = semaphores
-        self._poll = select.poll()
-        self._poll.register(connection, select.POLLIN)
+        # What the last wait used: no two threads may wait with one.
+        self._poll: select.poll | None = None
 
     def receive(self, timeout: float | None) -> bytes | None:
-        """What the writer says next, up to an announcement: empty once it has gone, None if nothing came in time."""
-        if timeout is not None and not self._poll.poll(timeout * 1000):
+        """What the writer says next, up to an announcement: empty once it has gone, None if nothing came (in time)."""
+        if timeout is None:
+            # One system call waits and reads.
+            return self.socket.recv(dialect.UPDATE_SIZE)
+        poll, self._poll = self._poll, None
+        if poll is None:
+            poll = select.poll()
+            poll.register(self.socket, select.POLLIN)
+        try:
+            if not poll.poll(timeout * 1000):
+                return None
+            return self.socket.recv(dialect.UPDATE_SIZE, _AT_ONCE)
+        except BlockingIOError:
+            # Another thread was quicker.
             return None
-        # Where there is no limit, one system call waits and reads.
-        return self.socket.recv(dialect.UPDATE_SIZE)
+        finally:
+            self._poll = poll
+
+    def close(self) -> None:
+        """Close the socket; a thread that waits for it is told that the writer has gone."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
 
     def finish(self) -> None:
         """Finish with a frame, and take the promise back."""
@@ -107,37 +127,49 @@ class Borrowing:
     """A frame of `Follower.borrow` for the length of a `with` block."""
 
     # Not a generator: this is on the way of every frame, and the writer waits for its end.
-    __slots__ = ("_connection", "_follower", "_frame", "_looked_at", "_segment", "_size", "_timeout")
+    __slots__ = ("_follower", "_frame", "_looked_at", "_taken", "_timeout")
 
     def __init__(self, follower: Follower, timeout: float | None) -> None:
         self._follower = follower
         self._timeout = timeout
+        self._taken: tuple[_Connection, Segment, int] | None = None
         self._frame: Frame | None = None
 
     def __enter__(self) -> Frame | None:
-        taken = self._follower._next(self._timeout)
-        if taken is None:
+        if self._taken is not None:
+            raise RuntimeError("a frame is borrowed with this already: call borrow() once more for another one")
+        self._taken = self._follower._next(self._timeout)
+        if self._taken is None:
             return None
-        self._connection, self._segment, self._size = connection, _, size = taken
-        data = np.frombuffer(connection.memory, np.uint8, size)
-        # Every array of the frame refers to this one: it tells whether anybody still looks.
-        self._looked_at = weakref.ref(data)
-        self._frame = frame = Frame(data, self._follower.datatype or "")
+        connection, _, size = self._taken
+        try:
+            data = np.frombuffer(connection.memory, np.uint8, size)
+            # Every array of the frame refers to this one: it tells whether anybody still looks.
+            self._looked_at = weakref.ref(data)
+            self._frame = frame = Frame(data, self._follower.datatype or "")
+        except BaseException:
+            # Whoever interrupts here leaves no frame that the writer waits for.
+            self._taken = None
+            connection.finish()
+            raise
         return frame
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
+        taken, self._taken = self._taken, None
         frame, self._frame = self._frame, None
-        if frame is None:
+        if taken is None or frame is None:
             return
-        frame.close()
-        connection, segment = self._connection, self._segment
-        if self._looked_at() is not None and connection.segment is segment:
-            segment.copy_out(self._size)
-            connection.segment = None
-            connection.memory = memoryview(b"")
-        connection.finish()
+        connection, segment, size = taken
+        try:
+            frame.close()
+            if self._looked_at() is not None and connection.segment is segment:
+                segment.copy_out(size)
+                connection.segment = None
+                connection.memory = memoryview(b"")
+        finally:
+            connection.finish()
 
 
 class Follower:
@@ -170,6 +202,7 @@ class Follower:
         """Type text of the writer, or of the last one; None before the first."""
         self._connection: _Connection | None = None
         self._closed = False
+        self._process = os.getpid()
 
     @property
     def is_connected(self) -> bool:
@@ -214,7 +247,10 @@ class Follower:
     def __iter__(self) -> Iterator[Frame]:
         """Frames, copied, until `close()`; a writer that goes is waited for again."""
         while not self._closed:
-            frame = self.read()
+            try:
+                frame = self.read()
+            except Sh4ltClosedError:
+                return
             if frame is not None:
                 yield frame
 
@@ -254,11 +290,15 @@ class Follower:
             try:
                 message = connection.receive(None if deadline is None else max(left, 0))
                 if message is None:
-                    return None
+                    if left <= 0 or time.monotonic() >= (deadline or 0.0):
+                        return None
+                    continue
                 size = _size_in(message)
                 segment = None if size is None else connection.take(size)
-            except ConnectionResetError:
-                connection.socket.close()
+            except OSError as error:
+                if not self._closed and not isinstance(error, ConnectionResetError):
+                    raise
+                connection.close()
                 self._connection = None
                 continue
             if segment is not None and size is not None:
@@ -315,6 +355,10 @@ class Follower:
 
     def _leave(self, connection: _Connection) -> None:
         """Say good-bye and finish with what is on its way."""
+        if os.getpid() != self._process:
+            # A forked child's copy: the connection is the parent's.
+            connection.socket.close()
+            return
         deadline = time.monotonic() + _HANDSHAKE
         try:
             connection.socket.send(dialect.QUIT, socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
@@ -326,7 +370,7 @@ class Follower:
         except OSError:
             pass
         finally:
-            connection.socket.close()
+            connection.close()
 
     def __del__(self) -> None:
         if getattr(self, "_connection", None) is not None:

@@ -152,11 +152,12 @@ class Segment:
     It is detached when the last of them has gone. `copy_out()` puts a private copy in its place, at the same address.
     """
 
-    __slots__ = ("__weakref__", "_address", "_mapped", "_owned", "identity", "size")
+    __slots__ = ("__weakref__", "_address", "_mapped", "_owned", "_process", "identity", "size")
 
     def __init__(self, identity: int, *, owned: bool = False) -> None:
         self._address = 0
         self._owned = False
+        self._process = os.getpid()
         self._mapped = 0
         self.identity = identity
         self.size = int(_status(identity).size)
@@ -207,7 +208,8 @@ class Segment:
         """Remove a writer's segment from the kernel; it stays attached for arrays that are still looked at."""
         if self._owned:
             self._owned = False
-            _libc.shmctl(self.identity, _IPC_RMID, None)
+            if os.getpid() == self._process:
+                _libc.shmctl(self.identity, _IPC_RMID, None)
 
     def __del__(self) -> None:
         if self._mapped:
@@ -260,10 +262,11 @@ DONE: Final = Outcome.DONE
 class Semaphores:
     """The two semaphores of a path."""
 
-    __slots__ = ("_owned", "identity")
+    __slots__ = ("_owned", "_process", "identity")
 
     def __init__(self, key: int) -> None:
         self._owned = False
+        self._process = os.getpid()
         self.identity = _check(_libc.semget(ctypes.c_int(key), 2, 0))
 
     @classmethod
@@ -271,6 +274,7 @@ class Semaphores:
         """Create a writer's set, both 0. Never one with id 0, which other readers take for no set."""
         made = cls.__new__(cls)
         made._owned = False
+        made._process = os.getpid()
         flags = _IPC_CREAT | _IPC_EXCL | mode
         made.identity = _check(_libc.semget(ctypes.c_int(key), 2, flags))
         if made.identity == 0:
@@ -303,7 +307,9 @@ class Semaphores:
         """Remove the set, if it is ours."""
         if self._owned:
             self._owned = False
-            _libc.semctl(self.identity, 0, _IPC_RMID)
+            # A forked child's copy: the set is the parent's.
+            if os.getpid() == self._process:
+                _libc.semctl(self.identity, 0, _IPC_RMID)
 
     def __del__(self) -> None:
         if getattr(self, "_owned", False):

@@ -96,6 +96,7 @@ class Writer:
         self._keys = dialect.keys_of(self.path)
         self._inode = self.path.stat().st_ino
         self._hello = dialect.connect_message(datatype, self._segment.size)
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._clients: list[_Client] = []
@@ -167,6 +168,9 @@ class Writer:
 
     def close(self) -> None:
         """Leave the path: waits a moment for the last frame to be read, then says good-bye to every reader."""
+        if os.getpid() != self._process:
+            # A forked child's copy: everything is the parent's.
+            return
         with self._writing:
             if self._closed:
                 return
@@ -211,7 +215,7 @@ class Writer:
             outcome = self._semaphores.operate(_ENTER)
             if outcome is DONE:
                 return
-            start = start or time.monotonic() - _SLICE
+            start = start or time.monotonic()
             if outcome is Outcome.REMOVED:
                 # Somebody has taken our set for a dead writer's.
                 self._renew()
