@@ -81,6 +81,25 @@ def test_closing_ends_a_busy_wait(service: str, pub: VideoFramePublisher) -> Non
         VideoFrameSubscriber(service, busy_wait=-1)
 
 
+def test_a_publisher_that_goes_right_after_a_frame_is_let_go_soon(service: str) -> None:
+    """Its farewell and the frame are one announcement, which the frame alone does not explain."""
+    with VideoFrameSubscriber(service) as sub:
+        pub = VideoFramePublisher(service)
+        wait_until(lambda: (sub.receive(), sub.is_connected)[1])
+        later = in_thread(lambda: (time.sleep(0.05), send(pub, 1)))
+        frame = sub.receive_blocking(5000)
+        later.join()
+        assert frame is not None
+        del frame
+        pub.close()
+        closed = time.monotonic()
+        waiting = in_thread(lambda: sub.receive_blocking(1000))
+        wait_until(lambda: not sub.is_connected, 2)
+        # Not the half second after which it looks anyway.
+        assert time.monotonic() - closed < 0.3
+        waiting.join(5)
+
+
 def test_receive_blocking_wakes_when_a_frame_comes(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     """By the notification: the safety interval alone would wake it after 250 ms on average 125."""
     waits = []

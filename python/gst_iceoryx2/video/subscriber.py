@@ -25,6 +25,8 @@ from .header import DEFAULT_SERVICE
 # Longest sleep without a look: a notification can be missed (see `Waiter.drain`), a publisher's death tells nothing.
 # With the one look a second of `_keeper`, three a second.
 _SAFETY_INTERVAL: Final = 0.5
+# How long the next frame has to explain an announcement that came with the last one.
+_DOUBT_INTERVAL: Final = 0.05
 # How long a subscriber that does not sleep keeps the interpreter to itself.
 _TURN: Final = 0.001
 
@@ -92,6 +94,8 @@ class VideoFrameSubscriber:
         self._rung = False
         # Whether the announcement of a frame that was received may still be there.
         self._unheard = False
+        # Whether something else may have been announced together with such a frame.
+        self._in_doubt = False
         node = _iceoryx2.create_node() if iox2_node is None else iox2_node
         self._connector: Connector | None = Connector(node, service_name)
         self._watch = Watch(_iceoryx2.domain_of(node))
@@ -220,6 +224,7 @@ class VideoFrameSubscriber:
                             continue
                     await readable(descriptors, pause)
                     drained = False
+                    self._resolve_doubt()
                 elif received[0].is_eos():
                     return
                 else:
@@ -396,6 +401,7 @@ class VideoFrameSubscriber:
                 pause = min(pause, remaining)
             waiter.wait(pause)
             drained = False
+            self._resolve_doubt()
 
     def _look_without_sleep(self, link: Link, deadline: float | None) -> None:
         """Return when there is a frame, or something else to do."""
@@ -414,6 +420,8 @@ class VideoFrameSubscriber:
 
     def _pause(self) -> float:
         """How long nothing needs to be looked at."""
+        if self._in_doubt:
+            return _DOUBT_INTERVAL
         if self._link is None:
             return _SAFETY_INTERVAL
         return min(_SAFETY_INTERVAL, max(0.001, self._link.next_look - time.monotonic()))
@@ -424,11 +432,23 @@ class VideoFrameSubscriber:
             unheard, self._unheard = self._unheard, False
             if not waiter.drain():
                 return False
-            if not unheard:
-                self._rung = True
-                if self._connector is not None:
-                    self._connector.hurry()
+            if unheard:
+                self._in_doubt = True
+            else:
+                self._ring()
             return True
+
+    def _ring(self) -> None:
+        """Look at the service when no frame waits; call it with the lock held."""
+        self._in_doubt, self._rung = False, True
+        if self._connector is not None:
+            self._connector.hurry()
+
+    def _resolve_doubt(self) -> None:
+        """After a sleep: what the frames since did not explain is looked at."""
+        if self._in_doubt:
+            with self._lock:
+                self._ring()
 
     def _open_waiter(self) -> Waiter:
         if self._waiter is None:
