@@ -72,6 +72,9 @@ async def test_cancelling_leaves_no_descriptor_behind(pub: VideoFramePublisher, 
         async for _ in sub:
             pass
 
+    # The first frame brings the descriptors of a connection and a notifier, if the thread that tends ports has not.
+    pub.publish(np.zeros((4, 4, 3), np.uint8))
+    assert sub.receive_blocking(5000) is not None
     before = set(os.listdir("/dev/fd"))
     task = asyncio.create_task(read())
     await asyncio.sleep(0.02)
