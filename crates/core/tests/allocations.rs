@@ -1,44 +1,20 @@
 //! The hot path allocates nothing, and no input makes a parser allocate more than in proportion to its size.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
 
+use counting::asked;
 use gst_plugin_iceoryx2_video as video;
 use video::auxblob::MAX_COPY;
 use video::structure::MAX_TEXT;
 use video::{AuxRef, AuxTemplate, Caps, MetaRef, decode_meta, parse_aux};
 
-thread_local! {
-    /// Bytes that this thread asked for.
-    static ASKED: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it came; counting touches no memory of the allocator's.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ASKED.set(ASKED.get() + layout.size());
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`, and `ptr` came from the system's allocator.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Bytes that a call asks the allocator for.
 fn asked_by<T>(call: impl FnOnce() -> T) -> usize {
-    let before = ASKED.get();
+    let before = asked();
     let result = call();
-    let asked = ASKED.get() - before;
+    let after = asked();
     drop(result);
-    asked
+    after - before
 }
 
 fn blob() -> Vec<u8> {

@@ -1,11 +1,10 @@
 //! Sound frames, damaged in a few places: what a receiver does with them stays within their bytes and costs in proportion.
 
 mod cases;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
 
 use cases::cases;
+use counting::asked;
 use gst_plugin_iceoryx2_video as video;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,30 +16,6 @@ use video::{
     AuxRef, AuxTemplate, Caps, CustomMeta, Meta, MetaRef, ReferenceTimestamp, Structure, Value, VideoFormat,
     VideoFrameHeader, check_caps, decode_meta, read_times, validate_aux_size, validate_geometry,
 };
-
-thread_local! {
-    /// Bytes that this thread asked for.
-    static ASKED: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it came; counting touches no memory of the allocator's.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ASKED.set(ASKED.get() + layout.size());
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`, and `ptr` came from the system's allocator.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Bytes that reading may ask for, of one byte read and whatever it says.
 const COST_PER_BYTE: usize = 200;
@@ -165,7 +140,7 @@ fn blob(header: &VideoFrameHeader) -> Vec<u8> {
 /// Reads all that a blob says, as subscriber, source element and user's program do; answers bytes asked for.
 fn read_all(header: &VideoFrameHeader, blob: &[u8], copy: &mut Vec<u8>) -> Result<usize, TestCaseError> {
     copy.reserve(blob.len());
-    let before = ASKED.get();
+    let before = asked();
     let aux = AuxRef::copied(blob, copy);
     let mut parts = 0;
     if let Some(caps) = aux.caps() {
@@ -195,7 +170,7 @@ fn read_all(header: &VideoFrameHeader, blob: &[u8], copy: &mut Vec<u8>) -> Resul
             prop_assert!(custom.fields.len() <= record.len());
         }
     }
-    let asked = ASKED.get() - before;
+    let asked = asked() - before;
     prop_assert!(parts <= blob.len() && count <= MAX_METAS);
     Ok(asked)
 }
