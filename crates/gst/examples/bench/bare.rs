@@ -33,19 +33,37 @@ pub fn register() -> Result<()> {
     Ok(())
 }
 
-/// Opens the pipe for reading and writing, so that neither end waits for the other, or is told that it has gone.
-fn open(path: &Mutex<String>) -> std::result::Result<File, gst::ErrorMessage> {
-    let path = path.lock().unwrap().clone();
-    let c_path = std::ffi::CString::new(path.clone()).expect("no NUL in a launch line");
-    // SAFETY: a C string that lives on. That the pipe is there already is no mistake.
-    unsafe { libc::mkfifo(c_path.as_ptr(), 0o600) };
-    let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path);
-    file.map_err(|e| gst::error_msg!(gst::ResourceError::OpenReadWrite, ["{path}: {e}"]))
+/// A named pipe: what both elements have, with its path as their only property.
+#[derive(Debug, Default)]
+struct Pipe {
+    path: Mutex<String>,
+    file: Mutex<Option<File>>,
 }
 
-/// The only property; a description belongs to one class only.
-fn path() -> [glib::ParamSpec; 1] {
-    [glib::ParamSpecString::builder("path").mutable_ready().build()]
+impl Pipe {
+    fn property() -> [glib::ParamSpec; 1] {
+        [glib::ParamSpecString::builder("path").mutable_ready().build()]
+    }
+
+    fn set(&self, value: &glib::Value) {
+        *self.path.lock().unwrap() = value.get().expect("a string");
+    }
+
+    fn get(&self) -> glib::Value {
+        self.path.lock().unwrap().to_value()
+    }
+
+    /// Opens it for reading and writing, so that neither end waits for the other, or is told that it has gone.
+    fn open(&self) -> std::result::Result<(), gst::ErrorMessage> {
+        let path = self.path.lock().unwrap().clone();
+        let c_path = std::ffi::CString::new(path.clone()).expect("no NUL in a launch line");
+        // SAFETY: a C string that lives on. That the pipe is there already is no mistake.
+        unsafe { libc::mkfifo(c_path.as_ptr(), 0o600) };
+        let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path);
+        let file = file.map_err(|e| gst::error_msg!(gst::ResourceError::OpenReadWrite, ["{path}: {e}"]))?;
+        *self.file.lock().unwrap() = Some(file);
+        Ok(())
+    }
 }
 
 mod imp {
@@ -56,8 +74,7 @@ mod imp {
 
     #[derive(Debug, Default)]
     pub struct Sink {
-        path: Mutex<String>,
-        pipe: Mutex<Option<File>>,
+        pipe: Pipe,
     }
 
     #[glib::object_subclass]
@@ -69,16 +86,16 @@ mod imp {
 
     impl ObjectImpl for Sink {
         fn properties() -> &'static [glib::ParamSpec] {
-            static PROPERTIES: LazyLock<[glib::ParamSpec; 1]> = LazyLock::new(path);
+            static PROPERTIES: LazyLock<[glib::ParamSpec; 1]> = LazyLock::new(Pipe::property);
             &*PROPERTIES
         }
 
         fn set_property(&self, _id: usize, value: &glib::Value, _pspec: &glib::ParamSpec) {
-            *self.path.lock().unwrap() = value.get().expect("a string");
+            self.pipe.set(value);
         }
 
         fn property(&self, _id: usize, _pspec: &glib::ParamSpec) -> glib::Value {
-            self.path.lock().unwrap().to_value()
+            self.pipe.get()
         }
     }
 
@@ -100,14 +117,13 @@ mod imp {
 
     impl BaseSinkImpl for Sink {
         fn start(&self) -> std::result::Result<(), gst::ErrorMessage> {
-            *self.pipe.lock().unwrap() = Some(open(&self.path)?);
-            Ok(())
+            self.pipe.open()
         }
 
         fn render(&self, buffer: &gst::Buffer) -> std::result::Result<gst::FlowSuccess, gst::FlowError> {
             let pixels = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
             let stamp = Stamp::shortest(&pixels).ok_or(gst::FlowError::Error)?;
-            let pipe = self.pipe.lock().unwrap();
+            let pipe = self.pipe.file.lock().unwrap();
             // A full pipe means that nobody reads: then it is that frame that is lost.
             let _ = pipe.as_ref().expect("started").write(&stamp);
             Ok(gst::FlowSuccess::Ok)
@@ -116,8 +132,7 @@ mod imp {
 
     #[derive(Debug, Default)]
     pub struct Source {
-        path: Mutex<String>,
-        pipe: Mutex<Option<File>>,
+        pipe: Pipe,
     }
 
     #[glib::object_subclass]
@@ -129,16 +144,16 @@ mod imp {
 
     impl ObjectImpl for Source {
         fn properties() -> &'static [glib::ParamSpec] {
-            static PROPERTIES: LazyLock<[glib::ParamSpec; 1]> = LazyLock::new(path);
+            static PROPERTIES: LazyLock<[glib::ParamSpec; 1]> = LazyLock::new(Pipe::property);
             &*PROPERTIES
         }
 
         fn set_property(&self, _id: usize, value: &glib::Value, _pspec: &glib::ParamSpec) {
-            *self.path.lock().unwrap() = value.get().expect("a string");
+            self.pipe.set(value);
         }
 
         fn property(&self, _id: usize, _pspec: &glib::ParamSpec) -> glib::Value {
-            self.path.lock().unwrap().to_value()
+            self.pipe.get()
         }
 
         fn constructed(&self) {
@@ -166,8 +181,7 @@ mod imp {
 
     impl BaseSrcImpl for Source {
         fn start(&self) -> std::result::Result<(), gst::ErrorMessage> {
-            *self.pipe.lock().unwrap() = Some(open(&self.path)?);
-            Ok(())
+            self.pipe.open()
         }
 
         fn is_seekable(&self) -> bool {
@@ -177,7 +191,7 @@ mod imp {
 
     impl PushSrcImpl for Source {
         fn create(&self, _buffer: Option<&mut gst::BufferRef>) -> std::result::Result<CreateSuccess, gst::FlowError> {
-            let mut pipe = self.pipe.lock().unwrap();
+            let mut pipe = self.pipe.file.lock().unwrap();
             let pipe = pipe.as_mut().expect("started");
             let mut stamp = [0; Stamp::SHORTEST];
             while !matches!(pipe.read(&mut stamp), Ok(Stamp::SHORTEST)) {
