@@ -138,3 +138,36 @@ def with_plugin(service: str, other_plugin: str | None) -> None:
     if other_plugin is not None:
         ctypes.CDLL(other_plugin)
     send([service], 5)
+
+
+def lie(service: str, options: dict[str, Any]) -> None:
+    """Publish frames with many large metas, by plain iceoryx2, until a line comes; tell when the first is out.
+
+    Args:
+        service: Full name.
+        options: `metas`: how many; `fps`.
+    """
+    import struct
+
+    from gst_iceoryx2.video import build_aux
+    from tests.damage import sound_frame
+    from tests.transport.raw import RawPublisher
+
+    stop = _stopped()
+    text = f"timestamp/x-monotonic, a={{{'{{{{{{1}}}}}},' * 1150}1}}".encode() + b"\0"
+    name = b"GstReferenceTimestampMeta"
+    payload = struct.pack("<QQ", 1, 2) + text
+    record = struct.pack("<II", 10 + len(name) + len(payload), len(name)) + name + b"\0\0" + payload
+    header, size = sound_frame("BGR", 16, 8)
+    caps = "video/x-raw, format=(string)BGR, width=(int)16, height=(int)8"
+    blob = build_aux(caps, [record] * options["metas"])
+    header.aux_size = len(blob)
+    publisher = RawPublisher(service, len(blob) + size)
+    told = False
+    while not stop.is_set():
+        publisher.send(header, bytes(size) + blob)
+        if not told:
+            told = True
+            tell("sending")
+        stop.wait(1 / options["fps"])
+    publisher.close()

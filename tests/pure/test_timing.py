@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gst_iceoryx2.video import timing
 from gst_iceoryx2.video.auxblob import build_aux, parse_aux
-from gst_iceoryx2.video.metas import CustomMeta, encode_meta
+from gst_iceoryx2.video.metas import CustomMeta, ReferenceTimestamp, encode_meta
 from gst_iceoryx2.video.timing import AuxTemplate, FrameTimes, TimeRecords, boot_id, read_times, read_times_from_aux
 from tests.vectors.notation import load, unhex
 
@@ -150,4 +150,15 @@ def test_ids_of_many_publishers_do_not_pile_up():
         assert read_times(records, BOOT).sequence == number
         assert read_times(records[2:], BOOT).sequence == number
     assert timing._publisher.cache_info().currsize <= 64
-    assert timing._cached_meaning.cache_info().currsize <= 64
+    assert timing._meaning.cache_info().currsize <= 64
+
+
+def test_metas_that_are_no_times_are_not_decoded(monkeypatch):
+    """Reading the times of a frame with 64 metas of 16 kB took more than two seconds."""
+    decoded = []
+    monkeypatch.setattr(timing, "decode_meta", lambda record: decoded.append(len(record)))
+    long = encode_meta(ReferenceTimestamp(f"timestamp/x-monotonic, a=(int){{ {', '.join(['1'] * 5000)} }}", 1))
+    assert len(long) > 15_000
+    for record in (long, encode_meta(CustomMeta("FrameInfo", {"text": "x" * 15_000}))):
+        assert read_times_from_aux(build_aux(CAPS, [record] * 64), BOOT) == FrameTimes()
+    assert decoded == []

@@ -11,6 +11,8 @@ const MONOTONIC: &str = "timestamp/x-monotonic";
 const SEQUENCE: &str = "timestamp/x-iceoryx2-sequence";
 /// What stands before the publisher's id in the sequence record's caps.
 const SEQUENCE_PREFIX: &str = "timestamp/x-iceoryx2-sequence, publisher=(string)";
+/// Bytes of a time record at most (SPEC §5): a longer record is not read, so that other metas cost nothing.
+const MAX_RECORD: usize = 512;
 /// Digits of a publisher's id.
 const ID_DIGITS: usize = 16;
 
@@ -141,6 +143,9 @@ impl TimeReader {
     }
 
     fn read_any_spelling(&self, record: &[u8]) -> Option<Moment> {
+        if record.len() > MAX_RECORD {
+            return None;
+        }
         record_name(record).filter(|&name| name == REFERENCE_TIMESTAMP_META)?;
         let Some(MetaRef::ReferenceTimestamp { reference, timestamp, .. }) = MetaRef::read(record) else {
             return None;

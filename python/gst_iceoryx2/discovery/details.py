@@ -7,15 +7,18 @@ from typing import Final
 
 from .._domain import ServiceRecord, current_domain
 from .._errors import ServiceNotFoundError
+from .._text import decoded, printable
 from ..video.auxblob import parse_aux
 from ..video.frame import VideoFrame
-from ..video.metas import CustomMeta, ReferenceTimestamp, decode_meta
 from .glance import glance
 from .names import require, short_name, video_records
 from .participants import Participant, participants
 from .stream import Stream
 
 _LOOK: Final = 1.0
+_REFERENCE_TIMESTAMP: Final = "GstReferenceTimestampMeta"
+# Bytes of a name that are shown.
+_NAME_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +134,15 @@ class _Seen:
 
 
 def _meta_name(record: bytes) -> str:
-    meta = decode_meta(record)
-    if isinstance(meta, CustomMeta):
-        return meta.name
-    if isinstance(meta, ReferenceTimestamp):
-        return f"GstReferenceTimestampMeta ({meta.reference.partition(',')[0]})"
-    # u32 total size, u32 length of the name, name. Source: SPEC.md section 3.
+    """Name of a meta, read without decoding the meta; of a reference timestamp also the name of its clock."""
+    # u32 total size, u32 length of the name, name, NUL, version, payload. Source: SPEC.md section 3.
     length = int.from_bytes(record[4:8], "little")
-    return record[8 : 8 + min(length, 64)].decode("ascii", "backslashreplace") or "?"
+    name = printable(decoded(record[8 : 8 + min(length, _NAME_MAX)])) or "?"
+    if name != _REFERENCE_TIMESTAMP:
+        return name
+    # Timestamp, duration, caps of the clock.
+    caps = record[8 + length + 2 + 16 :][:_NAME_MAX].replace(b"\0", b",")
+    return f"{name} ({printable(decoded(caps.partition(b',')[0]))})"
 
 
 def _value(record: ServiceRecord, key: str) -> object:

@@ -55,10 +55,10 @@ def glance(
     if not any(record.version == RELEASE for record in wanted):
         # A node would make the folders of a domain that nobody uses.
         return [_unseen(record) for record in wanted]
-    with _Looks(domain, wanted, on_frame) as looks:
+    with _Looks(domain, wanted, on_frame, time.monotonic() + seconds) as looks:
         end = time.monotonic() + seconds
         while time.monotonic() < end and not (on_frame is None and looks.are_settled()):
-            looks.take()
+            looks.take(end)
             time.sleep(_STEP)
         return [look.result() for look in looks if not look.has_gone]
 
@@ -94,6 +94,7 @@ class _Looks:
         domain: Domain,
         records: list[ServiceRecord],
         on_frame: Callable[[str, VideoFrame], object] | None,
+        end: float,
     ) -> None:
         self._node: _native.Node | None = _iceoryx2.create_node(domain)
         self._looks: list[_Look] = []
@@ -101,7 +102,7 @@ class _Looks:
             for record in records:
                 self._looks.append(_Look(self._node, domain, record, on_frame))
                 # The first ones are not to overflow while the last ones are opened.
-                self.take()
+                self.take(end)
         except BaseException:
             self.close()
             raise
@@ -109,9 +110,10 @@ class _Looks:
     def __iter__(self) -> Iterator[_Look]:
         return iter(self._looks)
 
-    def take(self) -> None:
-        for look in self._looks:
-            look.take()
+    def take(self, end: float) -> None:
+        """Take all frames that are waiting, a frame of each service in turn, and begin no turn after `end`."""
+        while sum(look.take() for look in self._looks) and time.monotonic() < end:
+            pass
 
     def are_settled(self) -> bool:
         return all(look.is_settled() for look in self._looks)
@@ -191,30 +193,28 @@ class _Look:
             if not config.has_safe_overflow:
                 self._tell_taken = _iceoryx2.taken_signal(node, name, self._port)
 
-    def take(self) -> None:
-        """Take all frames that are waiting."""
+    def take(self) -> bool:
+        """Take the next frame that is waiting; return whether there was one."""
         port = self._port
         if port is None:
-            return
-        while True:
-            try:
-                sample = port.receive()
-            except (_iceoryx2.ReceiveError, _iceoryx2.ConnectionFailure) as exc:
-                self._problem = f"it cannot be received from: iceoryx2 says {type(exc).__name__}: {exc}"
-                self._port = None
-                return
-            if sample is None:
-                if self._tell_taken is not None:
-                    self._tell_taken(None)
-                return
-            arrived = monotonic_ns()
-            if self._tell_taken is not None:
-                self._tell_taken(sample)
-            frame = self._intake.take(sample, port)
-            del sample
-            if frame is not None:
-                self._note(frame, arrived)
-                frame.release()
+            return False
+        try:
+            sample = port.receive()
+        except (_iceoryx2.ReceiveError, _iceoryx2.ConnectionFailure) as exc:
+            self._problem = f"it cannot be received from: iceoryx2 says {type(exc).__name__}: {exc}"
+            self._port = None
+            return False
+        arrived = monotonic_ns()
+        if self._tell_taken is not None:
+            self._tell_taken(sample)
+        if sample is None:
+            return False
+        frame = self._intake.take(sample, port)
+        del sample
+        if frame is not None:
+            self._note(frame, arrived)
+            frame.release()
+        return True
 
     def _note(self, frame: VideoFrame, arrived: int) -> None:
         if frame.is_eos():

@@ -34,9 +34,11 @@ _TIMESTAMP: Final = slice(8 + len("GstReferenceTimestampMeta") + 2, 8 + len("Gst
 _HOLE: Final = 0xA5A5A5A5A5A5A5A5
 _HOLE_BYTES: Final = _HOLE.to_bytes(8, "little")
 
-# What any process wrote ends up in the caches: they hold few entries, and none that is long.
+_RECORD_MAX: Final = 512
+"""Bytes of a time record at most (SPEC.md section 5): a longer record is not read, so that other metas cost nothing."""
+
+# What any process wrote ends up in the caches: they hold few entries.
 _CACHE_ENTRIES: Final = 64
-_CACHE_KEY_BYTES: Final = 512
 
 
 class FrameTimes(NamedTuple):
@@ -258,11 +260,10 @@ def _read_one_by_one(metas: Sequence[bytes], boot: str) -> FrameTimes:
     found: dict[str, int] = {}
     publisher: str | None = None
     for record in metas:
-        if len(record) < _TIMESTAMP.stop:
+        if not _TIMESTAMP.stop <= len(record) <= _RECORD_MAX:
             continue
         timestamp = int.from_bytes(record[_TIMESTAMP], "little")
-        read = _cached_meaning if len(record) <= _CACHE_KEY_BYTES else _meaning
-        kind, whose = read(record[: _TIMESTAMP.start], record[_TIMESTAMP.stop :])
+        kind, whose = _meaning(record[: _TIMESTAMP.start], record[_TIMESTAMP.stop :])
         if timestamp == NONE_U64 or kind in found:
             continue
         if kind == "sequence":
@@ -273,6 +274,7 @@ def _read_one_by_one(metas: Sequence[bytes], boot: str) -> FrameTimes:
     return FrameTimes(found.get("due"), found.get("capture"), publisher, found.get("sequence"))
 
 
+@lru_cache(_CACHE_ENTRIES)
 def _meaning(head: bytes, tail: bytes) -> tuple[str, str]:
     """Return what the timestamp in a record is, and of which boot or publisher; twice "" for what is none of ours."""
     meta = decode_meta(head + bytes(8) + tail)
@@ -287,9 +289,6 @@ def _meaning(head: bytes, tail: bytes) -> tuple[str, str]:
             if isinstance(publisher, str) and _PUBLISHER_ID.fullmatch(publisher):
                 return "sequence", publisher
     return "", ""
-
-
-_cached_meaning = lru_cache(_CACHE_ENTRIES)(_meaning)
 
 
 class _Pattern:
