@@ -1,4 +1,4 @@
-"""The helper program that removes what crashed participants left: ``python -m gst_iceoryx2._cleanup [ROOT PREFIX]``.
+"""The helper program that removes what crashed participants left; `_stale` starts it.
 
 A program of its own, because looking after dead nodes is harmful in a process where a second copy of iceoryx2 may live
 (see `_stale`). Without arguments it serves the domain of its environment.
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         Exit code: 0 when it ran, whatever there was to do; 2 for wrong arguments, 1 if the domain cannot be used.
     """
     if len(arguments) not in (0, 2):
-        sys.stderr.write("usage: python -m gst_iceoryx2._cleanup [ROOT PREFIX]\n")
+        sys.stderr.write("usage: _cleanup [ROOT PREFIX]\n")
         return 2
     try:
         domain = Domain(*arguments) if arguments else current_domain()

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -123,17 +124,13 @@ def run_helper(domain: Domain) -> bool:
     if os.access(_HELPER, os.X_OK):
         command = [str(_HELPER), domain.root, domain.prefix]
     elif sys.executable:
-        command = [sys.executable, "-m", "gst_iceoryx2._cleanup", domain.root, domain.prefix]
+        command = [*_interpreter("gst_iceoryx2._cleanup"), domain.root, domain.prefix]
     else:
         return False
-    environment = os.environ | {DOMAIN_VARIABLE: f"{domain.root}:{domain.prefix}"}
-    # A child interpreter must find this package, however this process found it.
-    paths = (str(Path(__file__).parents[1]), environment.get("PYTHONPATH"))
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     try:
         done = subprocess.run(
             command,
-            env=environment,
+            env=os.environ | {DOMAIN_VARIABLE: f"{domain.root}:{domain.prefix}"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -147,6 +144,27 @@ def run_helper(domain: Domain) -> bool:
         words = done.stderr.decode(errors="replace").strip()
         _log.warning("the clean-up after crashed participants ended with code %d: %s", done.returncode, words)
     return done.returncode == 0
+
+
+def _interpreter(module: str) -> list[str]:
+    """Command that runs `main(arguments)` of a module of this package in another interpreter.
+
+    That interpreter takes its standard library first, then this package, then what this process has on its path. The
+    working directory is not among these folders: anybody may have left a `tempfile.py` there.
+    """
+    iceoryx2 = find_spec("iceoryx2")
+    own = [str(Path(spec).absolute().parents[1]) for spec in (__file__, iceoryx2 and iceoryx2.origin) if spec]
+    folders = [own[0], *filter(_is_elsewhere, sys.path), *own[1:]]
+    program = f"import sys; sys.path += {folders!r}; from {module} import main; sys.exit(main(sys.argv[1:]))"
+    return [sys.executable, "-I", "-S", "-c", program]
+
+
+def _is_elsewhere(folder: str) -> bool:
+    """Whether a folder is another one than the working directory, in whatever way that is written."""
+    try:
+        return os.path.isabs(folder) and not os.path.samefile(folder, os.curdir)
+    except OSError:
+        return False
 
 
 def _has_trap(domain: Domain) -> bool:

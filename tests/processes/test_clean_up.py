@@ -46,6 +46,36 @@ def test_what_a_killed_program_left_is_removed_by_the_helper(
     assert domain.leftovers() == []
 
 
+@pytest.mark.parametrize("way", ["-c", "-m"])
+def test_the_helper_runs_nothing_from_the_working_directory(
+    helper: str, service: str, start: Start, domain: Place, tmp_path: Path, way: str
+) -> None:
+    """`python -m` and `-c` put the working directory first on the path, and a `tempfile.py` there was run."""
+    for name in ("tempfile", "iceoryx2", "numpy", "gst_iceoryx2", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("open('planted', 'w').close()\nraise SystemExit(3)\n")
+    # Itself found there with -m: its own folder comes first for what it imports, and must not for the helper.
+    (tmp_path / "asked.py").write_text(
+        "import os, sys\n"
+        f"sys.path.insert(0, {str(ROOT / 'python')!r})\n"
+        "import importlib; here = sys.path.pop(1); import iceoryx2, tempfile, numpy; sys.path.insert(1, here)\n"
+        "from pathlib import Path\n"
+        "from gst_iceoryx2 import _stale\n"
+        "from gst_iceoryx2._domain import current_domain\n"
+        + ("_stale._HELPER = Path('/nonexistent')\n" if helper == "python" else "")
+        + "sys.exit(not _stale.run_helper(current_domain()))\n"
+    )
+    victim = start("publish_until_told", service)
+    assert victim.told() == "publishing"
+    victim.kill()
+    words = ["-c", "import asked"] if way == "-c" else ["-m", "asked"]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (tmp_path / "planted").exists()
+    assert domain.leftovers() == []
+
+
 def test_the_helper_leaves_the_living_alone(helper: str, service: str, start: Start, domain: Place) -> None:
     """In this very process too, which holds the locks that tell it from the dead."""
     victim = start("publish_until_told", service + "/other")
