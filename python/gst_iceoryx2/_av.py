@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, Literal
 
 from ._errors import MissingExtraError
 
@@ -14,6 +14,12 @@ except ImportError as exc:
         f"video files and cameras need PyAV, which cannot be imported ({exc}): "
         "pip install 'gst-plugin-iceoryx2[record]'"
     ) from exc
+
+
+def open_media(name: str, mode: Literal["r", "w"] = "r", **settings: Any) -> Any:
+    """Open a file or a device as `av.open` does; tags that are not UTF-8 are no reason to fail."""
+    return av.open(name, mode, metadata_errors="replace", **settings)
+
 
 PIXEL_FORMATS: Final = {
     "I420": "yuv420p",

@@ -28,9 +28,14 @@ A message says what failed, on which service, with both numbers where there are 
 
 from __future__ import annotations
 
+from ._text import printable
+
 
 class Iox2VideoError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose. Its text is one line that steers no terminal."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class DomainError(Iox2VideoError, ValueError):

@@ -8,7 +8,6 @@ nothing here opens a file of a node (`_liveness` knows how), and `run_helper` st
 
 from __future__ import annotations
 
-import logging
 import os
 import stat
 import subprocess
@@ -22,9 +21,8 @@ from typing import Final
 
 from ._domain import DOMAIN_VARIABLE, FINISHED_MODE, Domain
 from ._liveness import is_gone
+from ._log import log
 from ._remains import SHARED_MEMORY, segments
-
-_log = logging.getLogger("gst_iceoryx2")
 
 _HELPER: Final = Path(__file__).parent / "plugins" / "iceoryx2-cleanup"
 # Creating a file takes milliseconds; one that stays unfinished this long was left behind.
@@ -138,11 +136,11 @@ def run_helper(domain: Domain) -> bool:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
-        _log.warning("the clean-up after crashed participants did not run: %s", exc)
+        log.warning("the clean-up after crashed participants did not run: %s", exc)
         return False
     if done.returncode != 0:
         words = done.stderr.decode(errors="replace").strip()
-        _log.warning("the clean-up after crashed participants ended with code %d: %s", done.returncode, words)
+        log.warning("the clean-up after crashed participants ended with code %d: %s", done.returncode, words)
     return done.returncode == 0
 
 

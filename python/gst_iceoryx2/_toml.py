@@ -10,6 +10,8 @@ import json
 import re
 from typing import Final, TypeAlias
 
+from ._text import whole
+
 Scalar: TypeAlias = str | int | float | bool
 
 _TABLE: Final = re.compile(r"\[{1,2}([^\[\]]+)\]{1,2}\s*(?:#.*)?")
@@ -46,4 +48,4 @@ def _scalar(pair: re.Match[str]) -> Scalar | None:
         value = json.loads(pair["basic"] or pair["bare"].replace("_", ""))
     except ValueError:
         return None
-    return value if isinstance(value, str | int | float) else None
+    return whole(value) if isinstance(value, str) else value if isinstance(value, int | float) else None

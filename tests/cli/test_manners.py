@@ -114,9 +114,9 @@ def test_a_name_that_can_name_nothing_is_a_usage_error(iox2_video: CommandLine, 
 def test_an_error_of_the_sdk_ends_a_command_with_one_line_and_its_code(
     error: type[errors.Iox2VideoError], code: int
 ) -> None:
-    ended = outcome_of(error("what failed,\nand what to do"))
+    ended = outcome_of(error("what failed\nand \x1b[2J what to do"))
     assert ended.exit_code == code
-    assert ended.format_message() == "what failed, and what to do"
+    assert ended.format_message() == r"what failed\nand \x1b[2J what to do"
 
 
 def test_a_broken_domain_is_one_line_and_1(iox2_video: CommandLine) -> None:

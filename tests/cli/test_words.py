@@ -42,10 +42,6 @@ def test_short_spans_keep_the_digits_that_tell_something(seconds: float | None, 
     assert words.milliseconds(seconds) == text
 
 
-def test_text_of_others_cannot_steer_the_terminal() -> None:
-    assert words.printable("\x1b[2Jhéllo\n") == "\ufffd[2Jhéllo\ufffd"
-
-
 def test_a_row_has_the_first_sentence_of_a_problem() -> None:
     assert words.note("it is half made. Either this. Or that", has_ended=False) == "it is half made"
     assert words.note(None, has_ended=True) == "end of stream"

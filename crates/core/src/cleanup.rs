@@ -150,7 +150,10 @@ fn node_of(name: &str, prefix: &str) -> Option<u128> {
 /// Starts the helper for the domain of this configuration and waits for it. Without the helper nothing happens: a later
 /// process cleans up.
 pub(crate) fn run_helper(config: &Config) {
-    let program = HELPER_PATH.get().filter(|path| path.is_file()).cloned().unwrap_or_else(|| PathBuf::from(HELPER));
+    let on_path = || std::env::var_os("PATH").and_then(|path| helper_among(std::env::split_paths(&path)));
+    let Some(program) = HELPER_PATH.get().filter(|path| path.is_file()).cloned().or_else(on_path) else {
+        return;
+    };
     let started = Command::new(program)
         .arg(config.global.root_path().to_string())
         .arg(config.global.prefix.to_string())
@@ -170,6 +173,12 @@ pub(crate) fn run_helper(config: &Config) {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// The helper program in the first of these folders that has it. A folder that is relative to the working directory does not count:
+/// anybody may have left a program there.
+fn helper_among(mut folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    folders.find_map(|folder| Some(folder.join(HELPER)).filter(|file| folder.is_absolute() && file.is_file()))
 }
 
 /// What a clean-up removed.
@@ -351,6 +360,19 @@ mod tests {
         assert!(may_have_stale_nodes(&domain));
         drop(node);
         fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_program_in_the_working_directory_is_not_the_helper() {
+        let folder = std::env::temp_dir().join(format!("iox2h{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join(HELPER), "").unwrap();
+        let up = "../".repeat(std::env::current_dir().unwrap().components().count());
+        let relative = PathBuf::from(up).join(folder.strip_prefix("/").unwrap());
+        assert!(relative.join(HELPER).is_file());
+        assert_eq!(helper_among([PathBuf::new(), relative].into_iter()), None);
+        assert_eq!(helper_among([folder.clone()].into_iter()), Some(folder.join(HELPER)));
+        fs::remove_dir_all(folder).unwrap();
     }
 
     /// Pid of a child that has ended and been waited for.

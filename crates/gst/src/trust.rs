@@ -3,7 +3,7 @@
 //! The core has bounded its length and its brackets. That is not enough for this parser: a type in parentheses may be any registered
 //! one, and some bring parsers of their own, which log criticals (`(GstCapsFeatures)`, ranges) or never come back (`(sample)`, whose
 //! base64 holds text nested as deep as anybody likes). Names stay in memory for ever. So fields of other types than those below are left
-//! out, and so are names when there have been too many.
+//! out, and so are names when there have been too many, and fields of pictures whose value means nothing there.
 
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -44,6 +44,23 @@ const WORD_TYPES: [&str; 25] = [
     "GstVideoMultiviewFramePacking",
 ];
 
+/// What `multiview-mode` can be. GStreamer logs a GLib warning for anything else, each time that it reads the caps.
+/// Source: `gst_video_multiview_mode_from_caps_string()`, gst-libs/gst/video/video-multiview.c.
+const MULTIVIEW_MODES: [&str; 12] = [
+    "mono",
+    "left",
+    "right",
+    "side-by-side",
+    "side-by-side-quincunx",
+    "column-interleaved",
+    "row-interleaved",
+    "top-bottom",
+    "checkerboard",
+    "frame-by-frame",
+    "multiview-frame-by-frame",
+    "separated",
+];
+
 /// A structure from its text, without the fields that are not to be trusted; `None` if nothing is left to parse.
 ///
 /// Written anew for the parser: of what has no type in parentheses, each GStreamer makes something else, some with a warning.
@@ -61,7 +78,11 @@ pub fn caps(text: &str) -> Option<gst::Caps> {
     if !read.features.iter().all(|feature| is_feature(feature)) || !admit(read.features.iter().chain([&read.media])) {
         return None;
     }
-    let text = Structure { name: read.media.clone(), fields: trusted(read.fields) }.to_text().ok()?;
+    let mut fields = trusted(read.fields);
+    if read.media.starts_with("video/") || read.media.starts_with("image/") {
+        fields.retain(|(name, value)| means_something(name, value));
+    }
+    let text = Structure { name: read.media.clone(), fields }.to_text().ok()?;
     let fields = text.strip_prefix(&read.media)?.trim_end_matches(';');
     let features = if read.features.is_empty() { String::new() } else { format!("({})", read.features.join(", ")) };
     format!("{}{features}{fields}", read.media).parse().ok()
@@ -94,6 +115,28 @@ fn is_trusted(value: &Value) -> bool {
     // Words, or lists and arrays of words: no quotes, in which there could be anything, no types within, no ranges. A NULL among
     // the items of a list is read, and cannot be written again.
     text.bytes().all(|byte| !matches!(byte, b'"' | b'(' | b')' | b'[' | b']')) && !text.contains("NULL")
+}
+
+/// Caps of a stream from their text: fixed, and of raw video with all that makes them a picture; `None` for any other text.
+pub fn stream_caps(text: &str) -> Option<gst::Caps> {
+    let caps = caps(text).filter(|caps| caps.is_fixed())?;
+    let is_raw_video = caps.structure(0).is_some_and(|structure| structure.name() == "video/x-raw");
+    (!is_raw_video || gst_video::VideoInfo::from_caps(&caps).is_ok()).then_some(caps)
+}
+
+/// Whether a field of a picture's caps has a value that elements can work with: with others some log criticals.
+///
+/// Of the fields that `gst_video_info_from_caps()` reads, it takes an unknown interlace-mode, field-order, colorimetry, chroma-site or
+/// multiview-flags for the default without a complaint: these may be names of a newer release, and are handed on.
+fn means_something(name: &str, value: &Value) -> bool {
+    match (name, value) {
+        ("width" | "height" | "views", value) => matches!(value, Value::Int(1..)),
+        ("framerate" | "max-framerate", value) => matches!(value, Value::Fraction(0.., 1..)),
+        ("pixel-aspect-ratio", value) => matches!(value, Value::Fraction(1.., 1..)),
+        ("multiview-mode", Value::Str(mode)) => MULTIVIEW_MODES.contains(&mode.as_str()),
+        ("multiview-mode", _) => false,
+        _ => true,
+    }
 }
 
 /// Whether GStreamer takes this for the name of a caps feature without a warning.
@@ -154,6 +197,47 @@ mod tests {
         assert!(caps("video/x-raw(no feature), width=(int)5").is_none());
         assert!(caps("video/x-raw(1e999), width=(int)5").is_none());
         assert_eq!(caps("timestamp/x-unix").unwrap().to_string(), "timestamp/x-unix");
+    }
+
+    #[test]
+    fn a_picture_loses_what_means_nothing_to_elements() {
+        gst::init().unwrap();
+        let sound = "video/x-raw, format=(string)BGR, width=(int)5, height=(int)4, framerate=(fraction)0/1, \
+                     pixel-aspect-ratio=(fraction)4/3, multiview-mode=(string)side-by-side, views=(int)2, \
+                     interlace-mode=(string)newer, colorimetry=(string)newer, chroma-site=(string)newer";
+        assert!(stream_caps(sound).unwrap().is_strictly_equal(&sound.parse::<gst::Caps>().unwrap()));
+        let text = "video/x-raw, format=(string)BGR, width=(int)5, height=(int)4";
+        for field in [
+            "multiview-mode=(string)xx",
+            "multiview-mode=(string)none",
+            "multiview-mode=(int)1",
+            "views=(int)0",
+            "framerate=(fraction)-30/1",
+            "framerate=(int)30",
+            "max-framerate=(string)30",
+            "pixel-aspect-ratio=(fraction)0/1",
+            "pixel-aspect-ratio=(fraction)-1/1",
+            "pixel-aspect-ratio=(int)1",
+            "pixel-aspect-ratio=(string)xx",
+        ] {
+            let read = stream_caps(&format!("{text}, {field}")).unwrap();
+            assert!(read.is_strictly_equal(&text.parse::<gst::Caps>().unwrap()), "{field}: {read}");
+        }
+    }
+
+    #[test]
+    fn caps_that_no_stream_can_have_are_none() {
+        gst::init().unwrap();
+        for text in [
+            "video/x-raw",
+            "video/x-raw, format=(string)BGR, width=(int){ 64, 65 }, height=(int)8",
+            "video/x-raw, format=(string)BGR, width=(int)-16, height=(int)8",
+            "video/x-raw, format=(string){ BGR, RGB }, width=(int)16, height=(int)8",
+            "audio/x-raw, format=(string)S16LE, rate=(int){ 8000, 48000 }, channels=(int)1",
+        ] {
+            assert!(stream_caps(text).is_none(), "{text}");
+        }
+        assert!(stream_caps("application/x-count").is_some());
     }
 
     #[test]

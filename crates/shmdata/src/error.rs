@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Result of this crate's operations.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -12,7 +12,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// No socket can have this path.
-    #[error("{path}: the path has {length} bytes, a socket's has at most 107; choose a shorter one")]
+    #[error("{}: the path has {length} bytes, a socket's has at most 107; choose a shorter one", printable(path))]
     PathTooLong {
         /// The path.
         path: PathBuf,
@@ -21,7 +21,7 @@ pub enum Error {
     },
 
     /// Something that is no socket lies there.
-    #[error("{path} is {what}, not a socket; choose another path or remove it")]
+    #[error("{} is {what}, not a socket; choose another path or remove it", printable(path))]
     NotASocket {
         /// The path.
         path: PathBuf,
@@ -30,7 +30,7 @@ pub enum Error {
     },
 
     /// Another writer is alive on the path.
-    #[error("{path} has a writer already; stop it or choose another path")]
+    #[error("{} has a writer already; stop it or choose another path", printable(path))]
     WriterIsAlive {
         /// The path.
         path: PathBuf,
@@ -38,7 +38,8 @@ pub enum Error {
 
     /// Another user's, who does not permit it.
     #[error(
-        "{path} belongs to user {owner} (this process runs as user {user}), and there is no permission to use it; run both as the same user"
+        "{} belongs to user {owner} (this process runs as user {user}), and there is no permission to use it; run both as the same user",
+        printable(path)
     )]
     Foreign {
         /// The path.
@@ -50,7 +51,7 @@ pub enum Error {
     },
 
     /// Nobody writes there now.
-    #[error("{path} has no writer")]
+    #[error("{} has no writer", printable(path))]
     NoWriter {
         /// The path.
         path: PathBuf,
@@ -76,7 +77,8 @@ pub enum Error {
 
     /// A frame larger than the kernel's limit for one segment.
     #[error(
-        "{path}: a frame of {size} bytes is more than one segment of shared memory can hold ({limit}, kernel.shmmax)"
+        "{}: a frame of {size} bytes is more than one segment of shared memory can hold ({limit}, kernel.shmmax)",
+        printable(path)
     )]
     FrameTooLarge {
         /// The path.
@@ -88,7 +90,7 @@ pub enum Error {
     },
 
     /// The operating system refused a call.
-    #[error("{path}: {what}: {source}")]
+    #[error("{}: {what}: {source}", printable(path))]
     Io {
         /// The path.
         path: PathBuf,
@@ -100,9 +102,16 @@ pub enum Error {
     },
 }
 
+/// A path in one line that steers no terminal: an escape character becomes `\u{1b}`.
+fn printable(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_shown = |c: char| matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1;
+    text.chars().map(|c| if is_shown(c) { c.to_string() } else { c.escape_debug().to_string() }).collect()
+}
+
 impl Error {
     /// For a path that could not be used: whose it is, where that was the reason.
-    pub(crate) fn of_use(path: &std::path::Path, what: &'static str, source: io::Error) -> Self {
+    pub(crate) fn of_use(path: &Path, what: &'static str, source: io::Error) -> Self {
         // SAFETY: `geteuid` cannot fail and touches nothing.
         let user = unsafe { libc::geteuid() };
         match std::fs::metadata(path) {
@@ -114,8 +123,20 @@ impl Error {
     }
 
     /// For `map_err`: the last step on a path failed.
-    pub(crate) fn io(path: &std::path::Path, what: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, what, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_steers_no_terminal_and_stays_in_its_line() {
+        let path = PathBuf::from("/tmp/\u{1b}[2Ja\nb\u{202e}/é \"c\"");
+        let text = Error::WriterIsAlive { path }.to_string();
+        assert!(text.starts_with("/tmp/\\u{1b}[2Ja\\nb\\u{202e}/é \"c\" has a writer"), "{text}");
     }
 }

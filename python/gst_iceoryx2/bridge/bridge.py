@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from .._errors import ClosedError, FormatError
+from .._log import log
 from .._stop import Stop
 from .._thinning import Thinning
 from ..video.timing import monotonic_ns
@@ -18,9 +18,6 @@ from .ends import From, To
 from .errors import CircleError, EndpointError, NetworkError
 from .message import Codec, Unsound
 from .parcel import HOPS_MAX, Parcel
-
-_log = logging.getLogger("gst_iceoryx2")
-
 
 DEFAULT_QUALITY: Final = 85
 _LOOK: Final = 0.1
@@ -206,7 +203,7 @@ class Bridge:
     def _refuse(self, kind: str, details: str) -> None:
         self._refused[kind] += 1
         if self._refused[kind] == 1:
-            _log.warning("refused from %s: %s (further ones of this kind are counted only)", self.source, details)
+            log.warning("refused from %s: %s (further ones of this kind are counted only)", self.source, details)
 
     def _source(self) -> From:
         # Each kind of end is imported where there is one: only keys need Zenoh.

@@ -12,16 +12,7 @@ from typing import Any
 
 import click
 
-from gst_iceoryx2._errors import Iox2VideoError
-from gst_iceoryx2.cli._outcome import (
-    INTERRUPTED,
-    OK,
-    ending_in_order,
-    failed_over,
-    forget_stdout,
-    outcome_of,
-    ready_streams,
-)
+from gst_iceoryx2.cli._outcome import ending_in_order, ready_streams, told
 
 _COMMANDS = {
     "list": "List the video streams of this domain, and Sh4lt paths.",
@@ -47,13 +38,8 @@ class _LazyCommands(click.Group):
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Read the arguments, which may print help or versions."""
-        try:
+        with told():
             return super().make_context(*args, **kwargs)
-        except BrokenPipeError:
-            forget_stdout()
-            raise click.exceptions.Exit(OK) from None
-        except OSError as exc:
-            raise failed_over(exc) from exc
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -78,18 +64,8 @@ class _LazyCommands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what the SDK raises becomes one line on stderr and an exit code."""
-        try:
-            with ending_in_order():
-                return super().invoke(ctx)
-        except Iox2VideoError as exc:
-            raise outcome_of(exc) from exc
-        except KeyboardInterrupt:
-            raise click.exceptions.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            forget_stdout()
-            raise click.exceptions.Exit(OK) from None
-        except OSError as exc:
-            raise failed_over(exc) from exc
+        with told(), ending_in_order():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -20,6 +20,7 @@ from gst_iceoryx2._errors import (
     MissingExtraError,
     ServiceNotFoundError,
 )
+from gst_iceoryx2._text import printable
 
 OK: Final = 0
 FAILED: Final = 1
@@ -48,7 +49,7 @@ class Nothing(click.ClickException):
 
 def outcome_of(exc: Iox2VideoError) -> click.ClickException:
     """How a command ends over an error of the SDK."""
-    text = " ".join(str(exc).split())
+    text = str(exc)
     if isinstance(exc, MissingExtraError | InvalidServiceNameError):
         return Misused(text)
     if isinstance(exc, ServiceNotFoundError | FrameTimeoutError):
@@ -60,11 +61,30 @@ def failed_over(exc: OSError) -> Failed:
     """How a command ends over what the operating system refuses: a full disk, a missing permission."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-        what = f"{exc.filename}: " if exc.filename is not None else ""
-        return Failed(f"{what}{exc.strerror or exc}")
+        what = f"{os.fsdecode(exc.filename)}: " if isinstance(exc.filename, str | bytes) else ""
+        return Failed(printable(f"{what}{exc.strerror or exc}"))
     # Whoever flushes at the end of the program must not fail again.
     forget_stdout()
     return Failed(f"cannot write the output: {exc.strerror or exc}")
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Let whatever ends a command end it with a line on stderr that steers no terminal, and an exit code."""
+    try:
+        yield
+    except click.ClickException as exc:
+        exc.message = printable(exc.message)  # type: ignore[misc]
+        raise
+    except Iox2VideoError as exc:
+        raise outcome_of(exc) from exc
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        forget_stdout()
+        raise click.exceptions.Exit(OK) from None
+    except OSError as exc:
+        raise failed_over(exc) from exc
 
 
 @contextlib.contextmanager

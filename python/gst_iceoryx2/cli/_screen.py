@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Any
 
 import click
 
-from gst_iceoryx2.cli._words import printable
+from gst_iceoryx2._text import printable, whole
 
 _HIDE_CURSOR = "\x1b[?25l"
 _SHOW_CURSOR = "\x1b[?25h"
@@ -33,6 +35,24 @@ def wants_colour() -> bool:
 def styled(text: str, **style: bool | str) -> str:
     """Text in a style of `click.style`, where stdout gets colours."""
     return click.style(text, **style) if wants_colour() else text  # type: ignore[arg-type]
+
+
+def say(text: str) -> None:
+    """Write a message to stderr, in one line."""
+    click.echo(printable(text), err=True)
+
+
+def json_text(document: Any, indent: int | None = None) -> str:
+    """A document as JSON, in ASCII; text that is not valid Unicode is made so."""
+    return json.dumps(_whole(document), indent=indent)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole(value)
+    if isinstance(value, dict):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> list[str]:

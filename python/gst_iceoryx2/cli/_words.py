@@ -51,11 +51,6 @@ def text(value: object) -> str:
     return UNKNOWN if value is None else str(value)
 
 
-def printable(value: str) -> str:
-    """Text of somebody else without what would steer a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
-
-
 def milliseconds(seconds: float | None) -> str:
     """A short span in milliseconds, with as many digits as tell something: "0.42 ms", "17 ms"."""
     if seconds is None:

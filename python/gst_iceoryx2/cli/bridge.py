@@ -10,6 +10,7 @@ from gst_iceoryx2.cli._naming import STREAM
 from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Misused, examples
 from gst_iceoryx2.cli._progress import Progress
+from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._signals import Signals
 from gst_iceoryx2.cli._words import amount
 
@@ -53,14 +54,14 @@ def command(source: str, target: str, **settings: Any) -> None:
         bridge = Bridge(source, target, **settings)
     except EndpointError as exc:
         raise Misused(str(exc)) from exc
-    click.echo(f"{bridge.source} to {bridge.target}", err=True)
+    say(f"{bridge.source} to {bridge.target}")
     line = Progress()
     with Signals(bridge.stop):
         try:
             bridge.run(lambda bridged: line.show(_summary(bridged)))
         finally:
             line.end()
-            click.echo(_summary(bridge.report()), err=True)
+            say(_summary(bridge.report()))
 
 
 def _summary(bridged: Bridged) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -10,9 +9,9 @@ from typing import Any
 
 import click
 
+from gst_iceoryx2._text import printable
 from gst_iceoryx2.cli._outcome import FAILED, OK, examples
-from gst_iceoryx2.cli._screen import styled
-from gst_iceoryx2.cli._words import printable
+from gst_iceoryx2.cli._screen import json_text, styled
 from gst_iceoryx2.doctor import Finding, examine, healthy
 
 _COLOURS = {"ok": "green", "fixed": "green", "note": "yellow", "problem": "red"}
@@ -37,7 +36,7 @@ def command(as_json: bool, fix: bool) -> None:
     """
     findings = examine(fix=fix)
     if as_json:
-        click.echo(json.dumps(document(findings), indent=2))
+        click.echo(json_text(document(findings), indent=2))
     else:
         for finding in findings:
             click.echo(_lines(finding))

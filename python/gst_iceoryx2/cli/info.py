@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,10 @@ import click
 
 from gst_iceoryx2._domain import current_domain
 from gst_iceoryx2._errors import ServiceNotFoundError
+from gst_iceoryx2._text import printable
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import examples
-from gst_iceoryx2.cli._screen import styled, table
+from gst_iceoryx2.cli._screen import json_text, styled, table
 from gst_iceoryx2.cli._service import LocalStream
 from gst_iceoryx2.cli.list import stream_document
 from gst_iceoryx2.discovery import require
@@ -44,7 +44,7 @@ def command(name: str, as_json: bool) -> None:
     if name.startswith(SH4LT):
         stream, pid = _sh4lt(name)
         if as_json:
-            click.echo(json.dumps(stream_document(stream) | {"pid": pid}, indent=2))
+            click.echo(json_text(stream_document(stream) | {"pid": pid}, indent=2))
         else:
             click.echo("\n".join(_pairs([*_picture(stream), ("writer", f"pid {pid}")])))
         return
@@ -52,7 +52,7 @@ def command(name: str, as_json: bool) -> None:
     from gst_iceoryx2.discovery.details import details
 
     found = details(full)
-    click.echo(json.dumps(document(found), indent=2) if as_json else "\n".join(_lines(found)))
+    click.echo(json_text(document(found), indent=2) if as_json else "\n".join(_lines(found)))
 
 
 def _sh4lt(name: str) -> tuple[Stream, int]:
@@ -148,4 +148,4 @@ def _picture(stream: Stream) -> list[tuple[str, str]]:
 
 
 def _pairs(pairs: list[tuple[str, str]]) -> list[str]:
-    return [f"{styled(f'{key:<10}', bold=True)}{words.printable(value)}" for key, value in pairs]
+    return [f"{styled(f'{key:<10}', bold=True)}{printable(value)}" for key, value in pairs]

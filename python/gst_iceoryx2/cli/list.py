@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import click
 
 from gst_iceoryx2._domain import current_domain
+from gst_iceoryx2._text import printable
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import examples
-from gst_iceoryx2.cli._screen import Painter, is_terminal, styled, table
+from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, say, styled, table
 from gst_iceoryx2.discovery import Stream, streams
 
 _INTERVAL = 1.0
@@ -38,7 +38,7 @@ def command(as_json: bool, watch: bool) -> None:
     if not watch:
         found = streams()
         if as_json:
-            click.echo(json.dumps(document(found), indent=2))
+            click.echo(json_text(document(found), indent=2))
         else:
             _print(found)
         return
@@ -46,7 +46,7 @@ def command(as_json: bool, watch: bool) -> None:
         while True:
             found = streams()
             if as_json:
-                click.echo(json.dumps(document(found)))
+                click.echo(json_text(document(found)))
             else:
                 _print(found)
             time.sleep(_INTERVAL)
@@ -108,7 +108,7 @@ def _lines(found: Sequence[Stream]) -> list[str]:
 
 def _print(found: Sequence[Stream]) -> None:
     if not found:
-        click.echo(_nothing(), err=True)
+        say(_nothing())
         return
     head, *lines = _lines(found)
     click.echo("\n".join([styled(head, bold=True), *lines]))
@@ -116,7 +116,7 @@ def _print(found: Sequence[Stream]) -> None:
 
 def _nothing() -> str:
     domain = current_domain()
-    return (
+    return printable(
         f"no video streams in {domain.root} (prefix {domain.prefix!r}); "
         "IOX2_VIDEO_DOMAIN chooses another domain, `iox2-video doctor` looks for reasons"
     )

@@ -11,6 +11,7 @@ from gst_iceoryx2._errors import FormatError
 from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Misused, examples
 from gst_iceoryx2.cli._progress import Progress, clock
+from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._service import ServiceName
 from gst_iceoryx2.cli._signals import Signals
 from gst_iceoryx2.discovery.names import short_name
@@ -108,7 +109,7 @@ def command(
         raise Misused(str(exc)) from exc
     shape = feeder.shape
     rate = f" at {float(shape.framerate):.4g} fps" if shape.framerate else ""
-    click.echo(f"publishing {short_name(name)}: {shape.width}x{shape.height} {shape.format}{rate}", err=True)
+    say(f"publishing {short_name(name)}: {shape.width}x{shape.height} {shape.format}{rate}")
     line = Progress()
 
     def progress(fed: Fed) -> None:
@@ -120,7 +121,7 @@ def command(
             feeder.run(progress)
         finally:
             line.end()
-            click.echo(_summary(feeder.report()), err=True)
+            say(_summary(feeder.report()))
 
 
 def _source(

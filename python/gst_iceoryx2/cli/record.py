@@ -9,6 +9,7 @@ import click
 from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
 from gst_iceoryx2.cli._progress import Progress, clock
+from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._service import ServiceName
 from gst_iceoryx2.cli._signals import Signals
 from gst_iceoryx2.cli._words import amount
@@ -68,7 +69,7 @@ def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
     line = Progress()
     if recorder.missing:
         names_missing = ", ".join(map(short_name, recorder.missing))
-        click.echo(f"waiting for {names_missing}, at most {settings['timeout']:g} s", err=True)
+        say(f"waiting for {names_missing}, at most {settings['timeout']:g} s")
     with Signals(recorder.stop):
         try:
             recording = recorder.run(lambda so_far: line.show(_how_far(so_far)))
@@ -90,17 +91,15 @@ def _how_far(recording: Recording) -> str:
 def _summarise(recording: Recording) -> None:
     for track in recording.tracks:
         size = f"{track.width}x{track.height} {track.format}"
-        click.echo(
+        say(
             f"{short_name(track.service)}: {size}, {track.frames} frames, {track.seconds:.1f} s, {_lost((track,))}",
-            err=True,
         )
         if track.resized:
-            click.echo(
+            say(
                 f"{short_name(track.service)}: frames of another size were scaled to {track.width}x{track.height}",
-                err=True,
             )
     if recording.size:
-        click.echo(f"{recording.file}: {amount(recording.size)}", err=True)
+        say(f"{recording.file}: {amount(recording.size)}")
 
 
 def _lost(tracks: tuple[TrackReport, ...]) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gst_iceoryx2._text import printable
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import Misused, examples
-from gst_iceoryx2.cli._screen import Painter, is_terminal, table
+from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, table
 from gst_iceoryx2.cli._service import LocalStream
 from gst_iceoryx2.discovery import require
 from gst_iceoryx2.discovery.names import SH4LT
@@ -53,7 +53,7 @@ def command(names: tuple[str, ...], as_json: bool, count: int | None) -> None:
     with Meters(wanted) as meters:
         if as_json:
             for readings in _every_second(meters, rounds):
-                click.echo(json.dumps(document(readings)))
+                click.echo(json_text(document(readings)))
         elif not is_terminal():
             for readings in _every_second(meters, rounds):
                 for reading in readings:
@@ -127,5 +127,5 @@ def _row(reading: Reading) -> tuple[str, ...]:
 def _line(reading: Reading) -> str:
     """One reading where nothing can be redrawn."""
     pairs = zip(_HEADS, _row(reading), strict=True)
-    name, *rest = ((head.lower(), words.printable(value)) for head, value in pairs)
+    name, *rest = ((head.lower(), printable(value)) for head, value in pairs)
     return "  ".join([name[1], *(f"{head} {value}" for head, value in rest if value)])

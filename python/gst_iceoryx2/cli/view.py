@@ -15,6 +15,7 @@ from gst_iceoryx2._errors import Iox2VideoError, ServiceNotFoundError
 from gst_iceoryx2.cli._naming import STREAM
 from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
+from gst_iceoryx2.cli._screen import say
 
 if TYPE_CHECKING:
     from gst_iceoryx2.preview import Preview
@@ -114,7 +115,7 @@ def command(
     with shown:
         click.echo(shown.url)
         for line in absent:
-            click.echo(line, err=True)
+            say(line)
         _warn(host)
         with ExitStack() as stack:
             if not no_browser:
@@ -136,7 +137,7 @@ def _save(names: tuple[str, ...], path: Path, timeout: float, quality: int | Non
         raise Misused(str(exc)) from exc
     except OSError as exc:
         raise Failed(f"cannot write {path}: {exc.strerror or exc}") from exc
-    click.echo(f"{saved.path}: {saved.width}x{saved.height}, {saved.size} bytes", err=True)
+    say(f"{saved.path}: {saved.width}x{saved.height}, {saved.size} bytes")
 
 
 def _absent(names: tuple[str, ...]) -> list[str]:
@@ -156,12 +157,11 @@ def _warn(host: str) -> None:
     from gst_iceoryx2.preview import is_reachable_from_elsewhere
 
     if is_reachable_from_elsewhere(host):
-        click.echo(
+        say(
             f"Warning: other machines can reach {host}: whoever learns the page's address sees the video, which "
             "travels unencrypted. `ssh -L` to 127.0.0.1 avoids both.",
-            err=True,
         )
-    click.echo("Ctrl-C ends it.", err=True)
+    say("Ctrl-C ends it.")
 
 
 def _open(shown: Preview, stack: ExitStack) -> None:
@@ -172,7 +172,7 @@ def _open(shown: Preview, stack: ExitStack) -> None:
     has_display = sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")))
     if not has_display:
         # A browser in text mode would take this terminal.
-        click.echo("No display here: open the address in a browser; from another machine by way of ssh -L.", err=True)
+        say("No display here: open the address in a browser; from another machine by way of ssh -L.")
         return
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     # Of a session that has ended, or of another user, after su.
@@ -181,4 +181,4 @@ def _open(shown: Preview, stack: ExitStack) -> None:
     door = Path(folder, "view.html")
     door.write_text(f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={shown.url}">\n')
     if not webbrowser.open(door.as_uri()):
-        click.echo("No browser found: open the address in one.", err=True)
+        say("No browser found: open the address in one.")

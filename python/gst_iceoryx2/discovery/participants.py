@@ -17,6 +17,7 @@ from typing import Final, Literal
 from .._domain import Domain
 from .._liveness import is_gone, start_time
 from .._remains import SHARED_MEMORY
+from .._text import decoded
 from .._toml import read_toml
 
 Role = Literal["publisher", "subscriber", "waits", "looks on"]
@@ -160,8 +161,8 @@ def _program(domain: Domain, node: str, pid: int, created: int) -> tuple[str, st
     # In another container the number is somebody else's, or nobody's.
     if started is not None and started <= created + 1:
         try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-            name = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+            words = decoded(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")
+            name = decoded(Path(f"/proc/{pid}/comm").read_bytes()).strip()
         except OSError:
             words, name = [], ""
         if name:

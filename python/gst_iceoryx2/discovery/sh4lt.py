@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import sys
 import threading
@@ -20,6 +21,11 @@ from .names import SH4LT
 from .stream import Stream
 
 _SOCKETS: Final = Path("/proc/net/unix")
+_ROW: Final = re.compile(
+    rb"[0-9a-f]+: [0-9A-F]+ [0-9A-F]+ (?P<flags>[0-9A-F]+) [0-9A-F]+ [0-9A-F]+ +(?P<inode>[0-9]+) (?P<path>/.*)"
+)
+"""A socket with a path: number, references, protocol, flags, type, state, inode, path."""
+
 _LISTENS: Final = 1 << 16
 """__SO_ACCEPTCON among a socket's flags. Source: proc_net_unix of Linux, net/unix/af_unix.c."""
 
@@ -169,14 +175,14 @@ def _type_text(path: Path, seconds: float) -> str | None:
 def _listening() -> Iterator[tuple[Path, str]]:
     """Paths and inodes of the sockets that somebody listens on."""
     try:
-        lines = _SOCKETS.read_text(errors="surrogateescape").splitlines()[1:]
+        lines = _SOCKETS.read_bytes().split(b"\n")
     except OSError:
         return
     for line in lines:
-        # Num RefCount Protocol Flags Type St Inode Path
-        fields = line.split(maxsplit=7)
-        if len(fields) == 8 and int(fields[3], 16) & _LISTENS and fields[7].startswith("/"):
-            yield Path(fields[7]), fields[6]
+        # A path may contain anything, a new line too: what follows it there is no row, or a row that lies.
+        row = _ROW.fullmatch(line)
+        if row is not None and int(row["flags"], 16) & _LISTENS:
+            yield Path(os.fsdecode(row["path"])), row["inode"].decode()
 
 
 def _has_socket(pid: int, inode: str) -> bool:

@@ -57,7 +57,7 @@ def examine(*, fix: bool = False) -> list[Finding]:
             continue
         try:
             found += check(domain, fix)
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             found.append(Finding(name, "note", f"could not be checked: {exc}"))
     return found
 

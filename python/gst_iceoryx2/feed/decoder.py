@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from .._av import PIXEL_FORMATS, av
+from .._av import PIXEL_FORMATS, av, open_media
 from ..video.timing import monotonic_ns
 from .errors import SettingError, SourceError
 from .scaler import Scaler, gstreamer_format
@@ -218,7 +218,7 @@ class Camera(_Decoded):
         options = {} if size is None else {"video_size": f"{size[0]}x{size[1]}"}
         options |= {} if fps is None else {"framerate": str(fps)}
         try:
-            container = av.open(path, format="v4l2", options=options)
+            container = open_media(path, format="v4l2", options=options)
         except (av.FFmpegError, ValueError) as exc:
             raise _no_camera(path, exc) from exc
         super().__init__(container, f"the camera {path}", format, size)
@@ -251,7 +251,7 @@ def _open_file(path: str | os.PathLike[str]) -> Any:
         raise SourceError(f"cannot open {path}: it is a folder")
     try:
         # With the protocol named, nothing in a file's name can be taken for one.
-        return av.open(f"file:{os.fspath(path)}")
+        return open_media(f"file:{os.fspath(path)}")
     except av.InvalidDataError as exc:
         raise SourceError(f"{path} is no video or picture that FFmpeg can read") from exc
     except av.FFmpegError as exc:

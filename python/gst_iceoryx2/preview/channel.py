@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import struct
 import threading
 import time
@@ -13,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from .. import jpeg
 from .._errors import ClosedError, Iox2VideoError
+from .._log import log
 from ..discovery.names import full_name, short_name
 from ..video import VideoFrame, VideoFrameSubscriber
 from ..video.timing import monotonic_ns
@@ -20,7 +20,6 @@ from .websocket import binary_message
 
 State = Literal["waiting", "live", "silent", "ended", "problem"]
 
-_LOG: Final = logging.getLogger("gst_iceoryx2")
 # How long a look for a frame lasts; a request to end is noticed after it.
 _LOOK: Final = 0.25
 _SILENCE: Final = 2.0
@@ -305,7 +304,7 @@ class Channel:
         """What is wrong, in one line; logged if it is something else than before."""
         text = " ".join(str(exc).split()) or type(exc).__name__
         if text != before:
-            _LOG.warning("preview of %s: %s", self.name, text)
+            log.warning("preview of %s: %s", self.name, text)
         return text
 
     def _totals(self) -> tuple[int, int | None, int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .._av import av
+from .._av import av, open_media
 from .._errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
 from .._stop import Stop
 from ..discovery import full_name, names, require, short_name
@@ -170,7 +170,7 @@ class Recorder:
     def _begin(self) -> None:
         target = self._target
         try:
-            container = self._container = av.open(f"file:{target.path}", "w", options=target.container_options)
+            container = self._container = open_media(f"file:{target.path}", "w", options=target.container_options)
             for track in self._tracks:
                 track.prepare(container, target)
                 container.streams.video[-1].metadata["title"] = track.name
@@ -240,7 +240,7 @@ class Recorder:
     def _plays(self) -> bool:
         """Whether there is a picture in the file, after writing has failed."""
         try:
-            with av.open(f"file:{self._target.path}") as container:
+            with open_media(f"file:{self._target.path}") as container:
                 return any(packet.size for packet in container.demux())
         except av.FFmpegError:
             return False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import re
 import struct
 from typing import Final
 
 from .. import _native
+from .._log import log
 from ._drops import DropCounter
 from ._memory import Ledger, ReceivedMemory
 from .auxblob import parse_aux
@@ -16,8 +16,6 @@ from .frame import VideoFrame
 from .header import HEADER_FLAG_EOS, HEADER_SIZE, VideoFrameHeader
 from .timing import LazyTimes
 from .validate import Geometry, check_caps, geometry_of, validate_geometry
-
-_log = logging.getLogger("gst_iceoryx2")
 
 _HEADER_BYTES: Final = ctypes.c_char * HEADER_SIZE
 _GEOMETRY_AT: Final = 40
@@ -161,7 +159,7 @@ class Intake:
         kind = _NUMBERS.sub("#", fault)
         if kind not in self._faults and len(self._faults) < _KINDS_OF_FAULT:
             self._faults.add(kind)
-            _log.warning(
+            log.warning(
                 "dropped a frame of %r: %s (counted in stats.invalid; further ones of this kind are not logged)",
                 self._name,
                 fault,

@@ -6,7 +6,6 @@ without a publisher, and without frames in hand, keeps nothing but the event ser
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Final
@@ -15,11 +14,10 @@ from .. import _iceoryx2, _native
 from .._domain import Domain, service_identity
 from .._errors import ServiceBrokenError
 from .._fork import leak
+from .._log import log
 from ._service import qos_of
 from .config import Qos
 from .header import VideoFrameHeader
-
-_log = logging.getLogger("gst_iceoryx2")
 
 _LOOK_INTERVAL: Final = 0.5
 # A publisher whose frames outgrow its memory is gone for about a millisecond.
@@ -121,7 +119,7 @@ class Connector:
             self._rest_until = time.monotonic() + _REST
             if self._broken != identity:
                 self._broken = identity
-                _log.warning("waiting for another publisher: %s", str(exc))
+                log.warning("waiting for another publisher: %s", str(exc))
             return None
         if service is None or service.dynamic_config.number_of_publishers == 0:
             # Somebody else may keep a service without a publisher for long.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import logging
 import os
 import time
 from typing import Final
@@ -16,9 +15,8 @@ from typing import Final
 from .. import _iceoryx2, _native
 from .._errors import Iox2VideoError, LoanLimitError, OutOfSharedMemoryError, TransportError
 from .._fork import leak
+from .._log import log
 from .._remains import SHARED_MEMORY
-
-_log = logging.getLogger("gst_iceoryx2")
 
 LOANS: Final = 8
 """Frames that one publisher can have in the making at once."""
@@ -189,7 +187,7 @@ class Pool:
         except OutOfSharedMemoryError as exc:
             if not self._starved:
                 # Not the exception itself: whoever keeps the log record would keep this pool by its traceback.
-                _log.warning("dropping frames of %r: subscribers hold all %d; %s", self._name, self._chunks, str(exc))
+                log.warning("dropping frames of %r: subscribers hold all %d; %s", self._name, self._chunks, str(exc))
             self._starved = True
             return False
         return True

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import fields
 from typing import Final
 
 from .. import _iceoryx2, _native
 from .._errors import QosError
+from .._log import log
 from . import _keeper
 from .config import Qos
 from .header import VideoFrameHeader
-
-_log = logging.getLogger("gst_iceoryx2")
 
 DEFAULT_MAX_SUBSCRIBERS: Final = 8
 DEFAULT_MAX_PUBLISHERS: Final = 1
@@ -88,7 +86,7 @@ def open_for_publishing(
             f"the service {name!r} exists with other settings ({', '.join(map(str, unmet))}), and its participants "
             "keep it so: stop them, or do not ask for these"
         )
-    _log.warning("adopting the service %r with other settings than asked: %s", name, ", ".join(map(str, differences)))
+    log.warning("adopting the service %r with other settings than asked: %s", name, ", ".join(map(str, differences)))
     return service
 
 

@@ -238,9 +238,13 @@ impl Sh4ltSrc {
     }
 
     fn connected(&self, reader: &mut Reader, type_text: String) {
-        reader.caps = trust::caps(&type_text);
+        reader.caps = trust::stream_caps(&type_text);
         if reader.caps.is_none() {
-            gst::warning!(CAT, imp = self, "the type text {type_text:?} is no caps: buffers go on without");
+            gst::warning!(
+                CAT,
+                imp = self,
+                "the type text {type_text:?} is not caps of one kind of stream: buffers go on without caps"
+            );
         }
         let info = reader.caps.as_ref().and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
         reader.size = info.map(|info| info.size());
