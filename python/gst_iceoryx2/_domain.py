@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from ._errors import DomainError
+from ._text import whole
 from ._toml import Scalar, read_toml
 
 DOMAIN_VARIABLE: Final = "IOX2_VIDEO_DOMAIN"
@@ -55,6 +56,8 @@ class Domain:
         size = len(os.fsencode(self.root))
         if not os.path.isabs(self.root):
             raise DomainError(f"the root path {self.root!r} of the iceoryx2 domain is not absolute")
+        if whole(self.root) != self.root:
+            raise DomainError(f"the root path {self.root!r} of the iceoryx2 domain is not valid UTF-8")
         if size > MAX_ROOT_BYTES:
             raise DomainError(
                 f"the root path {self.root!r} of the iceoryx2 domain has {size} bytes, at most {MAX_ROOT_BYTES} are "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import struct
 import threading
 import time
 from pathlib import Path
@@ -127,7 +129,6 @@ def write_sh4lt_once(paths: list[str]) -> None:
 
 def with_plugin(service: str, other_plugin: str | None) -> None:
     """Publish with the SDK in a process that has loaded the plugin, or even two builds of it, until a line comes."""
-    import ctypes
     import warnings
 
     from gst_iceoryx2 import setup_gstreamer
@@ -147,27 +148,47 @@ def lie(service: str, options: dict[str, Any]) -> None:
         service: Full name.
         options: `metas`: how many; `fps`.
     """
-    import struct
+    text = f"timestamp/x-monotonic, a={{{'{{{{{{1}}}}}},' * 1150}1}}".encode() + b"\0"
+    record = _record(b"GstReferenceTimestampMeta", struct.pack("<QQ", 1, 2) + text)
+    caps = "video/x-raw, format=(string)BGR, width=(int)16, height=(int)8"
+    _lie([service], caps, [record] * options["metas"], options["fps"])
 
+
+def lie_with_words(names: list[str]) -> None:
+    """Publish frames, by plain iceoryx2, in which every text steers a terminal, until a line comes.
+
+    Args:
+        names: Of services, short or in full.
+    """
+    steers = "\x1b[31m\x9b\u202e"
+    ctypes.CDLL(None).prctl(15, steers.encode()[:14] + b"\xff", 0, 0, 0)  # PR_SET_NAME
+    caps = f'video/x-raw, format=(string)BGR, width=(int)16, height=(int)8, note=(string)"{steers}\n"'
+    unix = _record(b"GstReferenceTimestampMeta", struct.pack("<QQ", 1, 2) + steers.encode() + b"\0")
+    records = [_record(steers.encode() + b"\xff\n", b"x"), unix, b"\xff" * 40, b""]
+    _lie([name if "/" in name else f"video/{name}/frame/v2" for name in names], caps, records, 20)
+
+
+def _record(name: bytes, payload: bytes) -> bytes:
+    return struct.pack("<II", 10 + len(name) + len(payload), len(name)) + name + b"\0\0" + payload
+
+
+def _lie(services: list[str], caps: str, records: list[bytes], fps: float) -> None:
     from gst_iceoryx2.video import build_aux
     from tests.damage import sound_frame
     from tests.transport.raw import RawPublisher
 
     stop = _stopped()
-    text = f"timestamp/x-monotonic, a={{{'{{{{{{1}}}}}},' * 1150}1}}".encode() + b"\0"
-    name = b"GstReferenceTimestampMeta"
-    payload = struct.pack("<QQ", 1, 2) + text
-    record = struct.pack("<II", 10 + len(name) + len(payload), len(name)) + name + b"\0\0" + payload
     header, size = sound_frame("BGR", 16, 8)
-    caps = "video/x-raw, format=(string)BGR, width=(int)16, height=(int)8"
-    blob = build_aux(caps, [record] * options["metas"])
+    blob = build_aux(caps, records)
     header.aux_size = len(blob)
-    publisher = RawPublisher(service, len(blob) + size)
+    publishers = [RawPublisher(service, len(blob) + size) for service in services]
     told = False
     while not stop.is_set():
-        publisher.send(header, bytes(size) + blob)
+        for publisher in publishers:
+            publisher.send(header, bytes(size) + blob)
         if not told:
             told = True
             tell("sending")
-        stop.wait(1 / options["fps"])
-    publisher.close()
+        stop.wait(1 / fps)
+    for publisher in publishers:
+        publisher.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.shell_completion import CompletionItem
@@ -18,6 +19,10 @@ else:
     _TextType = click.ParamType
 
 
+# Of other characters a shell makes something: a new line, `$(…)`.
+_PLAIN: Final = re.compile(r"[\w./:@%+=,-]+", re.ASCII)
+
+
 class StreamName(_TextType):
     """A stream by its short or full name; the command gets the full one."""
 
@@ -30,13 +35,13 @@ class StreamName(_TextType):
         return full if full.startswith(SCHEMES) else check_service_name(full)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Names that begin like this: short ones, or full ones where somebody types these."""
+        """Names that begin like this: short ones, or full ones where these are typed; none that a shell would run."""
         try:
             existing = names()
         except Iox2VideoError:
             return []
         known = sorted({short_name(name) for name in existing} | set(existing if "/" in incomplete else ()))
-        return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in known if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
 
 
 STREAM = StreamName()

@@ -105,7 +105,8 @@ def command(
         )
     except Iox2VideoError:
         raise
-    except ValueError as exc:
+    except (TypeError, ValueError) as exc:
+        # TypeError: a name of a host that cannot be encoded.
         raise Misused(str(exc)) from exc
     except OSError as exc:
         about = f"{exc.filename}: " if exc.filename else ""
