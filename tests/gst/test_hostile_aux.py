@@ -37,7 +37,8 @@ def victim(stages: Callable[..., Stage], service: str, liar: RawPublisher) -> St
     """A pipeline that receives frames and, to have their metas read and written again, publishes them."""
     stage = stages()
     stage.launch(
-        f"iceoryx2src name=in service={service} ! identity name=through ! iceoryx2sink service=onwards sync=false"
+        f"iceoryx2src name=in service={service} ! tee name=through ! iceoryx2sink service=onwards sync=false"
+        " through. ! videoscale ! video/x-raw,width=32 ! videoconvert ! fakesink async=false"
     )
     stage.state("PLAYING", timeout=0)
     feed(stage, liar, [SOUND])
@@ -175,7 +176,16 @@ CAPS_TEXTS = {
     "numbers of colorimetry": f"{CAPS}, colorimetry=(string)99:99:99:99",
     "an unknown interlacing": f"{CAPS}, interlace-mode=(string)none, field-order=(string)none",
     "views": f"{CAPS}, multiview-mode=(string)stereo, multiview-flags=(GstVideoMultiviewFlagsSet)9:zz, views=(int)-5",
+    "an unknown view": f"{CAPS}, multiview-mode=(string)xx",
+    "a view that is none": f"{CAPS}, multiview-mode=(string)none",
+    "a view of another type": f"{CAPS}, multiview-mode=(int)3",
+    "no views": f"{CAPS}, views=(int)0",
+    "unknown flags": f"{CAPS}, multiview-flags=(string)xx",
+    "an unknown place of chroma": f"{CAPS}, chroma-site=(string)xx",
+    "an unknown field order": f"{CAPS}, interlace-mode=(string)interleaved, field-order=(string)xx",
     "an aspect of nothing": f"{CAPS}, pixel-aspect-ratio=(fraction)0/1",
+    "an aspect below nothing": f"{CAPS}, pixel-aspect-ratio=(fraction)-1/1",
+    "an aspect of another type": f"{CAPS}, pixel-aspect-ratio=(string)xx",
     "a framerate below nothing": f"{CAPS}, framerate=(fraction)-30/1, max-framerate=(fraction)-1/1",
     "a framerate of another type": f"{CAPS}, framerate=(int)30",
     **{f"a field {value[:30]}": f"{CAPS}, a={value}" for value in VALUES},

@@ -66,7 +66,8 @@ def launch() -> Iterator[Launch]:
 
     def start(pipeline: str, *options: str, before: tuple[str, ...] = (), **variables: str) -> subprocess.Popen[bytes]:
         environment = os.environ | {"GST_PLUGIN_PATH": str(plugin_path()), "G_DEBUG": "fatal-warnings"} | variables
-        command = [*before, "gst-launch-1.0", "-q", *options, *pipeline.split()]
+        quiet = () if "-v" in options else ("-q",)
+        command = [*before, "gst-launch-1.0", *quiet, *options, *pipeline.split()]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         started.append(process)
         return process

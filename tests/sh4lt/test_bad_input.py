@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -344,6 +345,71 @@ def test_a_type_text_that_is_no_caps_arrives_as_it_is(path: Path, launch: Launch
     assert received.read_bytes() == b"1234"
     with pytest.raises(Sh4ltClosedError):
         writer.write(b"late")
+
+
+RAW = "video/x-raw, format=(string)BGR, width=(int)16, height=(int)8, framerate=(fraction)30/1"
+ODD_CAPS = {
+    "no picture": ("video/x-raw", None),
+    "a list of widths": ("video/x-raw, format=(string)BGR, width=(int){ 64, 65 }, height=(int)8", None),
+    "a range of heights": ("video/x-raw, format=(string)BGR, width=(int)16, height=(int)[ 1, 8 ]", None),
+    "two formats": ("video/x-raw, format=(string){ BGR, RGB }, width=(int)16, height=(int)8", None),
+    "a width below nothing": ("video/x-raw, format=(string)BGR, width=(int)-16, height=(int)8", None),
+    "a size that is text": ("video/x-raw, format=(string)BGR, width=(string)a, height=(int)8", None),
+    "a list of rates": ("audio/x-raw, format=(string)S16LE, rate=(int){ 8000, 48000 }, channels=(int)1", None),
+    "an unknown view": (f"{RAW}, multiview-mode=(string)xx", RAW),
+    "a view that is a number": (f"{RAW}, multiview-mode=(int)3", RAW),
+    "no views": (f"{RAW}, views=(int)0", RAW),
+    "an aspect of nothing": (f"{RAW}, pixel-aspect-ratio=(fraction)0/1", RAW),
+    "an aspect that is text": (f"{RAW}, pixel-aspect-ratio=(string)xx", RAW),
+    "an unknown interlacing": (f"{RAW}, interlace-mode=(string)xx, field-order=(string)xx", ""),
+    "an unknown colour": (f"{RAW}, colorimetry=(string)xx, chroma-site=(string)xx", ""),
+    "unknown flags": (f"{RAW}, multiview-flags=(string)xx", ""),
+}
+"""Type texts, and what the source announces: None = no caps, "" = what the text says."""
+
+
+@on_tmpfs
+def test_type_texts_that_describe_no_stream_bring_no_caps_and_no_complaints(path: Path, launch: Launch) -> None:
+    """Lists were announced as caps, and values that mean nothing passed on: criticals, and GLib warnings without end.
+
+    The first warning of GLib's ends a pipeline here.
+    """
+    plain = launch(f"sh4ltsrc socket-path={path} ! fakesink silent=false", "-v")
+    elements = f"sh4ltsrc socket-path={path} ! videoscale ! video/x-raw,width=32 ! videoconvert ! fakesink"
+    readers = [plain, launch(elements)]
+    announced: list[str] = []
+    typed = [text if caps == "" else caps for text, caps in ODD_CAPS.values()]
+    for (text, _), caps in sorted(zip(ODD_CAPS.values(), typed, strict=True), key=lambda each: each[1] is None):
+        pass_on(path, text, readers)
+        if caps is not None and announced[-1:] != [caps]:
+            announced.append(caps)
+    for reader in readers:
+        reader.send_signal(signal.SIGINT)
+    lines = plain.communicate(timeout=20)[0].decode().replace("\\", "").replace('"', "")
+    assert re.findall(r"fakesink0\.GstPad:sink: caps = (.*)", lines) == announced
+    shown = sum(caps is not None for caps in typed)
+    assert shown <= lines.count("chain   ******* ") < len(typed) * 3, "bytes without caps passed under another's caps"
+
+
+@on_tmpfs
+def test_bytes_of_a_writer_that_says_nothing_go_on_without_caps(path: Path, launch: Launch) -> None:
+    reader = launch(f"sh4ltsrc socket-path={path} ! fakesink", "-v")
+    for text, caps in ODD_CAPS.values():
+        if caps is None:
+            pass_on(path, text, [reader])
+    reader.send_signal(signal.SIGINT)
+    assert b"GstPad:sink: caps = " not in reader.communicate(timeout=20)[0]
+
+
+def pass_on(path: Path, text: str, readers: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Write frames of a type text until pipelines have taken three of them."""
+    with Writer(path, text) as writer:
+        for _ in range(3):
+            wait_until(
+                lambda: writer.write(bytes(16 * 8 * 3)) == len(readers) or any(one.poll() for one in readers), 20
+            )
+    ended = [reader.communicate()[0] for reader in readers if reader.poll() is not None]
+    assert not ended, (text, ended)
 
 
 @on_tmpfs

@@ -79,6 +79,8 @@ pub fn caps(text: &str) -> Option<gst::Caps> {
         return None;
     }
     let mut fields = trusted(read.fields);
+    // What does not equal itself is in no intersection: elements would refuse the stream.
+    fields.retain(|(_, value)| !has_nan(value));
     if read.media.starts_with("video/") || read.media.starts_with("image/") {
         fields.retain(|(name, value)| means_something(name, value));
     }
@@ -122,6 +124,14 @@ pub fn stream_caps(text: &str) -> Option<gst::Caps> {
     let caps = caps(text).filter(|caps| caps.is_fixed())?;
     let is_raw_video = caps.structure(0).is_some_and(|structure| structure.name() == "video/x-raw");
     (!is_raw_video || gst_video::VideoInfo::from_caps(&caps).is_ok()).then_some(caps)
+}
+
+fn has_nan(value: &Value) -> bool {
+    match value {
+        Value::Double(number) => number.is_nan(),
+        Value::List(items) | Value::Array(items) => items.iter().any(has_nan),
+        _ => false,
+    }
 }
 
 /// Whether a field of a picture's caps has a value that elements can work with: with others some log criticals.
@@ -219,6 +229,8 @@ mod tests {
             "pixel-aspect-ratio=(fraction)-1/1",
             "pixel-aspect-ratio=(int)1",
             "pixel-aspect-ratio=(string)xx",
+            "a=(double)nan",
+            "a=(double){ 1, nan }",
         ] {
             let read = stream_caps(&format!("{text}, {field}")).unwrap();
             assert!(read.is_strictly_equal(&text.parse::<gst::Caps>().unwrap()), "{field}: {read}");

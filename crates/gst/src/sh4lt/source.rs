@@ -43,6 +43,8 @@ struct Reader {
     follower: Follower,
     /// Caps to announce before the next frame.
     caps: Option<gst::Caps>,
+    /// Whether the writer's type text gives caps.
+    is_typed: bool,
     /// Bytes of a frame, where the caps tell.
     size: Option<usize>,
     retained: u32,
@@ -239,11 +241,12 @@ impl Sh4ltSrc {
 
     fn connected(&self, reader: &mut Reader, type_text: String) {
         reader.caps = trust::stream_caps(&type_text);
-        if reader.caps.is_none() {
+        reader.is_typed = reader.caps.is_some();
+        if !reader.is_typed {
             gst::warning!(
                 CAT,
                 imp = self,
-                "the type text {type_text:?} is not caps of one kind of stream: buffers go on without caps"
+                "the type text {type_text:?} is not caps of one kind of stream: buffers go on without caps, or not at all behind those of a writer with caps"
             );
         }
         let info = reader.caps.as_ref().and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
@@ -266,6 +269,10 @@ impl Sh4ltSrc {
             gst::warning!(CAT, imp = self, "frame of {bytes} bytes dropped: its caps ask for {size}");
             return Ok(None);
         }
+        if !reader.is_typed && self.obj().src_pad().has_current_caps() {
+            // Caps cannot be taken back: downstream would take these bytes for what the last writer sent.
+            return Ok(None);
+        }
         if let Some(caps) = reader.caps.take()
             && self.obj().set_caps(&caps).is_err()
         {
@@ -285,6 +292,6 @@ impl Sh4ltSrc {
 
 impl Reader {
     fn new(path: &Path) -> Self {
-        Self { follower: Follower::new(path), caps: None, size: None, retained: 0, copies_left: 0 }
+        Self { follower: Follower::new(path), caps: None, is_typed: false, size: None, retained: 0, copies_left: 0 }
     }
 }
