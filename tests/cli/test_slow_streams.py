@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import sys
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +16,16 @@ from gst_iceoryx2._domain import current_domain
 from gst_iceoryx2.discovery.details import details
 from gst_iceoryx2.discovery.glance import glance
 from gst_iceoryx2.discovery.names import video_records
+from gst_iceoryx2.discovery.sh4lt import sh4lt_paths, sh4lt_stream
+from gst_iceoryx2.discovery.stream import Stream
+from gst_iceoryx2.sh4lt import dialect
+from gst_iceoryx2.sh4lt.sysv import Operation, Semaphores, Step
 from gst_iceoryx2.video import VideoFrame, metas
 from tests.cli.conftest import CommandLine
 from tests.cli.test_list import CAM0, services
+from tests.conftest import Place
 from tests.processes.children import Child
+from tests.sh4lt.test_bad_input import false_writer
 
 Source = Callable[..., Child]
 CAM1 = "video/cam1/frame/v2"
@@ -54,3 +65,44 @@ def test_heavy_metas_are_not_decoded_to_look_at_a_stream(
     assert info.metas == {"GstReferenceTimestampMeta (timestamp/x-monotonic)": info.frames_seen}
     assert info.frames_seen > 1
     assert decoded == []
+
+
+def drips(peer: socket.socket) -> None:
+    """A greeting of which a byte comes now and then, each in time for a wait for one byte."""
+    for byte in dialect.connect_message("video/x-raw", 64):
+        peer.send(bytes([byte]))
+        time.sleep(0.2)
+
+
+def stays_inside(peer: socket.socket) -> None:
+    """A frame that is announced while its writer keeps the segment locked, as one that is stopped does."""
+    peer.send(dialect.connect_message("video/x-raw, format=(string)RGBA, width=(int)4, height=(int)4", 64))
+    peer.recv(dialect.CONNECT_SIZE)
+    peer.send(dialect.update_message(64))
+    peer.recv(1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Sh4lt is for Linux")
+@pytest.mark.parametrize("behave", [drips, stays_inside])
+def test_a_sh4lt_writer_that_never_finishes_is_listed_as_one_that_does_not_answer(
+    runtime: Path, domain: Place, behave: Callable[[socket.socket], None]
+) -> None:
+    path = runtime / "sh4lt" / "cam0"
+    path.parent.mkdir()
+    with false_writer(path) as listener:
+        Semaphores(dialect.keys_of(path).semaphores).operate(Operation(Step(dialect.WRITER, 1)))
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                peer = listener.accept()[0]
+                with peer:
+                    behave(peer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        answer: list[Stream] = []
+        (found,) = [one for one in sh4lt_paths() if one.path == path]
+        look = threading.Thread(target=lambda: answer.append(sh4lt_stream(found, 0.2)), daemon=True)
+        look.start()
+        look.join(20)
+        assert not look.is_alive(), "the look goes on and on"
+    assert answer[0].problem == ("its writer did not answer" if behave is drips else None)

@@ -15,11 +15,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple
 
 from .names import SH4LT
 from .stream import Stream
 
+# How much longer than the look a writer may take until its reader has left it.
+_FAREWELL: Final = 2.0
 _SOCKETS: Final = Path("/proc/net/unix")
 _ROW: Final = re.compile(
     rb"[0-9a-f]+: [0-9A-F]+ [0-9A-F]+ (?P<flags>[0-9A-F]+) [0-9A-F]+ [0-9A-F]+ +(?P<inode>[0-9]+) (?P<path>/.*)"
@@ -161,15 +164,27 @@ def sh4lt_stream(found: Sh4ltPath, seconds: float) -> Stream:
 
 
 def _type_text(path: Path, seconds: float) -> str | None:
-    """What the writer says it writes; None if it does not answer."""
+    """What the writer says it writes; None if it does not answer in time."""
+    from .._errors import Iox2VideoError
     from ..sh4lt.follower import Follower
 
-    with contextlib.suppress(OSError), Follower(path) as follower:
-        # A frame, because a reader that comes and goes between two of them confuses some writers.
-        with follower.borrow(seconds):
-            pass
-        return follower.datatype
-    return None
+    answers: SimpleQueue[str | None] = SimpleQueue()
+
+    def ask() -> None:
+        datatype = None
+        with contextlib.suppress(OSError, Iox2VideoError), Follower(path) as follower:
+            # A frame, because a reader that comes and goes between two of them confuses some writers.
+            with follower.borrow(seconds):
+                pass
+            datatype = follower.datatype
+        answers.put(datatype)
+
+    # Left behind if need be: a writer may take any time over its greeting.
+    threading.Thread(target=ask, name=f"question to {path}", daemon=True).start()
+    try:
+        return answers.get(timeout=seconds + _FAREWELL)
+    except Empty:
+        return None
 
 
 def _listening() -> Iterator[tuple[Path, str]]:

@@ -78,8 +78,8 @@ class _Connection:
         """Finish with a frame, and take the promise back."""
         self.semaphores.operate(_FINISH)
 
-    def take(self, size: int) -> Segment | None:
-        """Wait until the writer has left the segment, and lock it for reading; None if there is nothing to read.
+    def take(self, size: int, deadline: float | None) -> Segment | None:
+        """Wait until the writer has left the segment, and lock it for reading; None if there is nothing in time.
 
         Raises:
             ConnectionResetError: The writer has gone.
@@ -94,6 +94,9 @@ class _Connection:
                 # A writer that died inside leaves its flag set, and the socket closed.
                 if outcome is Outcome.REMOVED or self.is_over():
                     raise ConnectionResetError
+                # A writer that was stopped inside stays there.
+                if deadline is not None and time.monotonic() > deadline:
+                    return None
             segment = self._attached()
             done = segment is not None and size <= segment.size
             return segment if done else None
@@ -294,7 +297,9 @@ class Follower:
                         return None
                     continue
                 size = _size_in(message)
-                segment = None if size is None else connection.take(size)
+                # What was announced is waited for a little longer.
+                patience = None if deadline is None else max(deadline, time.monotonic() + _HANDSHAKE)
+                segment = None if size is None else connection.take(size, patience)
             except OSError as error:
                 if not self._closed and not isinstance(error, ConnectionResetError):
                     raise
@@ -365,7 +370,7 @@ class Follower:
             while time.monotonic() < deadline:
                 message = connection.receive(_SLICE)
                 size = None if message is None else _size_in(message)
-                if size is not None and connection.take(size) is not None:
+                if size is not None and connection.take(size, deadline) is not None:
                     connection.finish()
         except OSError:
             pass
