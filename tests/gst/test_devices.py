@@ -10,6 +10,7 @@ gi.require_version("Gst", "1.0")
 from gi.repository import Gst
 
 from tests.gst.pairs import Stages, sender_of
+from tests.transport.raw import RawPublisher
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -57,8 +58,10 @@ def _is_ours(device: Gst.Device) -> bool:
     return properties is not None and properties.has_field("iceoryx2.service")
 
 
-def test_services_are_devices_as_long_as_they_are_there(stages: Stages) -> None:
+def test_services_are_devices_as_long_as_they_are_there(stages: Stages, environment: dict[str, str]) -> None:
+    """A name with characters that steer a terminal is no device: no source could be made of it."""
     viewer = stages()
+    odd = RawPublisher("video/\x1b[2J/frame/v2")
     viewer.run(watch_devices)
     assert viewer.run(devices) == []
     senders = [sender_of(stages, name, "") for name in NAMES]
@@ -71,3 +74,4 @@ def test_services_are_devices_as_long_as_they_are_there(stages: Stages) -> None:
     senders[0].drop()
     wait_until(lambda: viewer.run(devices) == NAMES[1:], 10)
     viewer.run(stop_watching)
+    odd.close()

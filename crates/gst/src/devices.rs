@@ -128,7 +128,11 @@ mod imp {
 
     fn services() -> Vec<String> {
         match Domain::from_env() {
-            Ok(domain) => video_services(&domain).into_iter().map(|service| service.name).collect(),
+            Ok(domain) => {
+                let names = video_services(&domain).into_iter().map(|service| service.name);
+                // No source can be made of any other name, and programs print what they list.
+                names.filter(|name| name.bytes().all(|byte| matches!(byte, b' '..=b'~'))).collect()
+            }
             Err(error) => {
                 gst::warning!(CAT, "{error}");
                 Vec::new()
