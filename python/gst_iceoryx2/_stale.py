@@ -23,6 +23,7 @@ from ._domain import DOMAIN_VARIABLE, FINISHED_MODE, Domain
 from ._liveness import is_gone
 from ._log import log
 from ._remains import SHARED_MEMORY, segments
+from ._text import decoded
 
 _HELPER: Final = Path(__file__).parent / "plugins" / "iceoryx2-cleanup"
 # Creating a file takes milliseconds; one that stays unfinished this long was left behind.
@@ -139,7 +140,7 @@ def run_helper(domain: Domain) -> bool:
         log.warning("the clean-up after crashed participants did not run: %s", exc)
         return False
     if done.returncode != 0:
-        words = done.stderr.decode(errors="replace").strip()
+        words = decoded(done.stderr).strip()
         log.warning("the clean-up after crashed participants ended with code %d: %s", done.returncode, words)
     return done.returncode == 0
 

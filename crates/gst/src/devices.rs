@@ -130,8 +130,9 @@ mod imp {
         match Domain::from_env() {
             Ok(domain) => {
                 let names = video_services(&domain).into_iter().map(|service| service.name);
-                // No source can be made of any other name, and programs print what they list.
-                names.filter(|name| name.bytes().all(|byte| matches!(byte, b' '..=b'~'))).collect()
+                // No source can be made of any other name, and programs print what they list. A backslash is TOML's escape for a
+                // character that is not printable.
+                names.filter(|name| name.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\')).collect()
             }
             Err(error) => {
                 gst::warning!(CAT, "{error}");

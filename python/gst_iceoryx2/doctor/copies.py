@@ -9,6 +9,7 @@ from typing import Final
 
 from .._domain import Domain
 from .._plugin import plugin_library
+from .._text import decoded
 from ..discovery.participants import node_processes
 from .finding import Finding
 
@@ -58,7 +59,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
 def _copies(pid: int) -> set[str] | None:
     """Files of iceoryx2 that a process has mapped; None if it cannot be looked at."""
     try:
-        lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
+        lines = decoded(Path(f"/proc/{pid}/maps").read_bytes()).split("\n")
     except OSError:
         return None
     paths = {fields[5] for line in lines if len(fields := line.split(maxsplit=5)) == 6}

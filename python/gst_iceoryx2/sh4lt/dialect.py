@@ -13,6 +13,7 @@ import struct
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from .._text import decoded
 from .errors import AddressError, TypeTextError
 
 CONNECT_SIZE: Final = 4112
@@ -52,7 +53,7 @@ def connect_message(type_text: str, segment_size: int) -> bytes:
 
 def type_text_of(connect: bytes) -> str:
     """The type text in a writer's first message."""
-    return connect[16:].split(b"\0", 1)[0].decode(errors="replace")
+    return decoded(connect[16:].split(b"\0", 1)[0])
 
 
 def update_message(size: int) -> bytes:
