@@ -67,6 +67,12 @@ class Container:
         # The last one may be half written.
         return self.output().rpartition("\n")[0].splitlines()
 
+    def tell(self, words: str) -> None:
+        """Write a line to its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{words}\n".encode())
+        self.process.stdin.flush()
+
     def finish(self, timeout: float = 30.0) -> str:
         """Close its standard input, wait for its end, return what it printed."""
         assert self.process.stdin is not None
