@@ -47,11 +47,11 @@ def main(arguments: list[str]) -> int:
 def _clean(domain: Domain) -> None:
     remove_left_behind(domain)
     remains = Remains(domain)
+    # What only a tag tells goes before the tag: a clean-up that is killed can be repeated.
+    remains.remove_before()
     if remains.dead:
         from ._iceoryx2 import clean_dead_nodes
 
-        # What only a tag tells goes before the tag: a clean-up that is killed can be repeated.
-        remains.remove_before()
         clean_dead_nodes(domain, remains.dead)
         remains.remove_nodes()
 

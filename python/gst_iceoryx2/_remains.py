@@ -156,7 +156,7 @@ class Remains:
         for digest, description in self._descriptions.items():
             if digest in digests and description.is_finished:
                 services.add(str(description.number))
-            elif digest in digests or self._ended_with_a_dead_node(digest, description):
+            elif digest in digests or self._has_ended(digest, description):
                 removed += description.remove(self._domain)
         for item in objects(self._domain):
             # As root, iceoryx2 waits indefinitely for memory without a size to get one.
@@ -167,16 +167,19 @@ class Remains:
         removed += _remove(Path(self._domain.root, f"{self._domain.prefix}{port}.event") for port in ports)
         return removed + _remove(path for node in nodes for path in node.unfinished)
 
-    def _ended_with_a_dead_node(self, digest: str, description: _Description) -> bool:
-        """Whether a process died while it ended a service: its maker, or one that used its name."""
+    def _has_ended(self, digest: str, description: _Description) -> bool:
+        """Whether a process died while it ended a service, which loses its tag first and its description last."""
         record, number = description.record, description.number
         is_tagged = digest in self._used or any(digest in node.services for node in self._nodes.values())
         if is_tagged or not description.is_finished or record is None or number is None:
             return False
+        if not any(item.ids == (str(number),) for item in objects(self._domain)):
+            return True
+        # It still has its memory, so the node is there: of the process that made it, or of one that used its name.
         patterns: tuple[Pattern, ...] = ("PublishSubscribe", "Event")
         names = {_digest(self._domain, self._domain.service_file(record.name, pattern)) for pattern in patterns}
         return any(
-            names & self._nodes[identifier].services.keys() or _made(int(identifier), number)
+            names & self._nodes[identifier].services.keys() or _pid_of(int(identifier)) == _pid_of(number)
             for identifier in self.dead
         )
 
@@ -337,13 +340,10 @@ def _digest(domain: Domain, path: str) -> str:
     return os.path.basename(path).removeprefix(domain.prefix).removesuffix(".service")
 
 
-def _made(node: int, service: int) -> bool:
-    """Whether the process of a node made a service, by their ids."""
+def _pid_of(number: int) -> int:
+    """Process number in the id of a node or a service."""
     # Seconds, nanoseconds, pid and counter, 32 bits each. Source: iceoryx2-bb/posix/src/unique_system_id.rs.
-    (pid, *time_of_node), (maker, *time_of_service) = (
-        (number >> 64 & 0xFFFFFFFF, number & 0xFFFFFFFF, number >> 32 & 0xFFFFFFFF) for number in (node, service)
-    )
-    return pid == maker and time_of_node <= time_of_service
+    return number >> 64 & 0xFFFFFFFF
 
 
 def _identity(status: os.stat_result) -> _Identity:

@@ -8,6 +8,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,6 +103,8 @@ def _forked(act: Callable[[str, int], None], service: str) -> Callable[[], None]
             if os.read(begin, 1):
                 act(service, os.getpid())
                 code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     os.close(begin)

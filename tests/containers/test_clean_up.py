@@ -75,6 +75,25 @@ def test_a_crash_in_one_container_removes_no_file_that_lives_in_another(
     check(boxes)
 
 
+@pytest.mark.parametrize("in_python", [False, True])
+def test_an_unfinished_service_of_a_process_in_another_pid_namespace_is_left_alone(
+    container: Start, service: str, domain: Place, in_python: bool
+) -> None:
+    """Its owner cannot be seen there, and is not dead for that, whatever the age of the file."""
+    box = resident(container, service, (), in_python=in_python)
+    digest = "0123456789012345678901234567890123456789"
+    file = domain.root / "services" / f"{domain.prefix}{digest}.service"
+    with file.open("w"):
+        file.chmod(0o600)
+        os.utime(file, (1, 1))
+        # There is a dead node, too, which does not name the service.
+        order(box, "kill")
+        order(box, "start")
+        assert file.exists()
+    check([box])
+    file.unlink()
+
+
 @pytest.mark.parametrize(
     ("count", "own_folder", "in_python"),
     [(1, False, False), (1, False, True), (2, False, False), (2, False, True), (2, True, False)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import random
 import subprocess
@@ -42,6 +43,28 @@ def test_what_a_killed_program_left_is_removed_by_the_helper(
     assert domain.leftovers()
     assert _remains.dead_nodes(current_domain())
     assert _stale.run_helper(current_domain())
+    assert domain.leftovers() == []
+
+
+def test_shared_memory_of_other_programs_is_left_alone(helper: str, service: str, start: Start, domain: Place) -> None:
+    """Mapped or not: a name that only begins with the prefix is not iceoryx2's."""
+    publisher = start("publish_until_told", service)
+    assert publisher.told() == "publishing"
+    publisher.kill()
+    digest = "0123456789012345678901234567890123456789"
+    names = ["calibration", "calibration.data", f"{digest}_lut.data", f"{digest}_7.data", f"x{digest}_8.data"]
+    files = [Path("/dev/shm", f"{domain.prefix}{name}") for name in names]
+    for file in files:
+        file.write_bytes(b"x" * 4096)
+        os.utime(file, (1, 1))
+    empty = Path("/dev/shm", f"{domain.prefix}empty")
+    empty.touch(0o200)
+    os.utime(empty, (1, 1))
+    with files[0].open("r+b") as opened, mmap.mmap(opened.fileno(), 0):
+        assert _stale.run_helper(current_domain())
+        assert all(file.exists() for file in (*files, empty))
+    for file in (*files, empty):
+        file.unlink()
     assert domain.leftovers() == []
 
 

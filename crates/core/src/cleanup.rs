@@ -160,11 +160,11 @@ pub fn clean(domain: &Domain) -> Report {
     let _turn = Turn::wait(&domain.root());
     let mut report = Report { files: remove_left_behind(config), ..Report::default() };
     let remains = Remains::of(config);
+    // What only a tag tells goes before the tag: a clean-up that is killed can be repeated.
+    report.files += remains.remove_before();
     if remains.is_empty() {
         return report;
     }
-    // What only a tag tells goes before the tag: a clean-up that is killed can be repeated.
-    report.files += remains.remove_before();
     // A domain that cannot be listed keeps its nodes, which is seen below.
     let _ = Node::<Iox>::list(config, |state| {
         if let NodeState::Dead(node) = state

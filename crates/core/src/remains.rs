@@ -141,7 +141,7 @@ impl<'a> Remains<'a> {
                 !self.used.contains_key(hash) && self.dead.values().any(|tags| tags.services.contains_key(hash));
             if is_theirs && description.is_finished {
                 ids.extend(description.service.as_ref().map(|(_, id)| *id));
-            } else if is_theirs || self.ended_with_a_dead_node(hash, description) {
+            } else if is_theirs || self.has_ended(hash, description) {
                 removed += description.remove(self.config);
             }
         }
@@ -160,18 +160,21 @@ impl<'a> Remains<'a> {
         removed + self.dead.values().flat_map(|tags| &tags.unfinished).map(|path| remove(path)).sum::<usize>()
     }
 
-    /// Whether a process died while it ended a service: its maker, or one that used its name.
-    fn ended_with_a_dead_node(&self, hash: &str, description: &Description) -> bool {
+    /// Whether a process died while it ended a service, which loses its tag first and its description last.
+    fn has_ended(&self, hash: &str, description: &Description) -> bool {
         let Some((name, id)) = description.service.as_ref().filter(|_| description.is_finished) else {
             return false;
         };
         if self.used.contains_key(hash) || self.left.contains(hash) {
             return false;
         }
+        if !objects(self.config).any(|object| object.ids == [*id]) {
+            return true;
+        }
+        // It still has its memory, so the node is there: of the process that made it, or of one that used its name.
         let hashes = hashes(name);
-        self.dead
-            .iter()
-            .any(|(node, tags)| hashes.iter().any(|hash| tags.services.contains_key(hash)) || made(*node, *id))
+        let is_theirs = |tags: &Tags| hashes.iter().any(|hash| tags.services.contains_key(hash));
+        self.dead.iter().any(|(node, tags)| is_theirs(tags) || pid_of(*node) == pid_of(*id))
     }
 
     /// Removes what is left of the dead nodes themselves; returns how many went, and how many cannot go yet.
@@ -370,13 +373,6 @@ fn hashes(name: &str) -> Vec<String> {
     [MessagingPattern::PublishSubscribe, MessagingPattern::Event].into_iter().filter_map(hash).collect()
 }
 
-/// Whether the process of a node made a service, by their ids.
-fn made(node: u128, service: u128) -> bool {
-    // Seconds, nanoseconds, pid and counter, 32 bits each. Source: iceoryx2-bb/posix/src/unique_system_id.rs.
-    let time = |id: u128| (id as u32, (id >> 32) as u32);
-    pid_of(node) == pid_of(service) && time(node) <= time(service)
-}
-
 /// Files in a folder; nothing follows symbolic links.
 fn files(folder: &Path) -> impl Iterator<Item = (PathBuf, Metadata)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -564,6 +560,10 @@ mod tests {
             let memory = place.put(SHARED_MEMORY, &format!("{HASH}_{id}.dynamic"), 0o600, "x");
             (place.put(place.0.service_dir(), &format!("{hash}.service"), 0o400, text), memory)
         };
+        let (file, memory) = put();
+        fs::remove_file(memory).unwrap();
+        Remains::of(place.0.config()).remove_before();
+        assert!(!file.exists(), "without memory it is of no use to anybody");
         for (node, tag, goes) in [(7, "bbbb", false), (6 << 64, "bbbb", true), (7, &*hashes("cam")[1], true)] {
             let (file, memory) = put();
             let folder = place.dead_node(node);
