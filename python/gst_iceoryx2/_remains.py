@@ -198,7 +198,17 @@ class Remains:
             with contextlib.suppress(OSError):
                 folder.rmdir()
             _remove(_monitors(self._domain, identifier))
+        self._remove_connections()
         return failed
+
+    def _remove_connections(self) -> None:
+        """Remove connections that no end has a tag for any more: iceoryx2 forgets one whose end died as it joined."""
+        ports: set[str] = set().union(*(self._nodes[identifier].ports for identifier in self.dead))
+        found = [item for item in objects(self._domain) if len(item.ids) == 2 and ports.intersection(item.ids)]
+        if found:
+            nodes = [_node(self._domain, identifier) for identifier in _node_ids(self._domain)]
+            there: set[str] = set().union(*(node.ports for node in nodes))
+            _remove(item.path for item in found if not there.intersection(item.ids))
 
 
 def dead_nodes(domain: Domain) -> list[str]:

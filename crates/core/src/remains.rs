@@ -197,7 +197,23 @@ impl<'a> Remains<'a> {
                 remove(&path);
             }
         }
+        self.remove_connections();
         (self.dead.len() as u64 - failed, failed)
+    }
+
+    /// Removes connections that no end has a tag for any more: iceoryx2 forgets one whose end died as it joined.
+    fn remove_connections(&self) {
+        let is_theirs = |id: &u128| self.dead.values().any(|tags| tags.ports.contains(id));
+        let found = objects(self.config).filter(|object| object.ids.len() == 2 && object.ids.iter().any(is_theirs));
+        let found: Vec<_> = found.collect();
+        if found.is_empty() {
+            return;
+        }
+        let ports: BTreeSet<u128> =
+            node_ids(self.config).into_iter().flat_map(|node| Tags::of(node, self.config).ports).collect();
+        for object in found.iter().filter(|object| object.ids.iter().all(|id| !ports.contains(id))) {
+            remove(&object.path);
+        }
     }
 }
 
@@ -467,6 +483,7 @@ mod tests {
             place.put(place.0.root(), "99.event", 0o600, ""),
             place.put(shm, &format!("{HASH}_99.event_mgmt"), 0o600, "x"),
             place.put(shm, &format!("{HASH}_99_98.connection"), 0o200, ""),
+            place.put(shm, &format!("{HASH}_95_99.connection"), 0o600, "without an end that has a tag"),
             place.put(&folder, "97.port_tag", 0o600, ""),
         ];
         let left_behind = [
@@ -480,6 +497,7 @@ mod tests {
             place.put(shm, "calibration", 0o600, "x"),
             place.put(shm, "calibration_2", 0o200, ""),
             place.put(shm, &format!("{HASH}_96.data"), 0o600, "x"),
+            place.put(shm, &format!("{HASH}_96_94.connection"), 0o600, "x"),
             place.put(shm, &format!("{HASH}_96.dynamic"), 0o200, "x"),
         ];
         unknown.iter().for_each(|path| make_old(path));
