@@ -16,8 +16,7 @@ from typing import Final
 
 from ._domain import Domain, current_domain
 from ._errors import Iox2VideoError
-from ._remains import Look
-from ._stale import remove_unfinished_services, remove_unsized_segments
+from ._remains import Remains, remove_left_behind
 
 # How long another process is waited for that cleans the same domain.
 _TURN_PATIENCE: Final = 10.0
@@ -46,30 +45,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _clean(domain: Domain) -> None:
-    before = Look(domain)
-    # Before any node is made: to root, a segment without a size is a trap that no node gets out of.
-    if before.sees_everybody:
-        before.unsized_segments().remove()
-        before.unfinished_tags().remove()
-    else:
-        remove_unsized_segments(domain)
-    failed = _remove_dead_nodes(domain)
-    after = Look(domain)
-    if before.sees_everybody and after.sees_everybody:
-        # What was nobody's before already: iceoryx2 has had its turn. Who died meanwhile needs his tags for the next
-        # clean-up, and so does a node that could not be removed.
-        litter = after.litter().both(before.litter())
-        (litter.without_nodes() if failed else litter).remove()
-    else:
-        remove_unfinished_services(domain)
+    remove_left_behind(domain)
+    remains = Remains(domain)
+    # What only a tag tells goes before the tag: a clean-up that is killed can be repeated.
+    remains.remove_before()
+    if remains.dead:
+        from ._iceoryx2 import clean_dead_nodes
 
-
-def _remove_dead_nodes(domain: Domain) -> int:
-    if not domain.nodes.is_dir():
-        return 0
-    from ._iceoryx2 import clean_dead_nodes
-
-    return clean_dead_nodes(domain)
+        clean_dead_nodes(domain, remains.dead)
+        remains.remove_nodes()
 
 
 @contextlib.contextmanager

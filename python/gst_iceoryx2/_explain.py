@@ -86,9 +86,9 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
     if any(word in problem for word in (*HALF_MADE, "SystemInFlux", "FailedToDeserialize")):
         return ServiceBrokenError(
             f"cannot {doing} {name!r}: it is half made ({problem}). Either its maker runs in a container that has "
-            "another /dev/shm: containers have to share it. Or it crashed, and clean-up did not help yet: it leaves "
-            "alone what is younger than 5 s or in use. Try again; if it stays so, stop everything that uses the "
-            f"service, then remove {domain.service_file(name, 'PublishSubscribe')} and "
+            "another /dev/shm: containers have to share it. Or it crashed, and clean-up did not help: it leaves alone "
+            "what it cannot trace to a dead participant. Try iox2-video doctor --fix; if that does not help, stop "
+            f"everything that uses the service, then remove {domain.service_file(name, 'PublishSubscribe')} and "
             f"{domain.service_file(name, 'Event')}"
         )
     if "ResourceCreationFailed" in problem and len(domain.root) + len(domain.prefix) > _MAX_PLACE:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -22,9 +20,9 @@ from . import _native
 from ._domain import Domain, current_domain
 from ._errors import DomainError, OutOfSharedMemoryError, VersionMismatchError
 from ._explain import FULL, HALF_MADE, HANGS, RELEASE, explain, refused
-from ._remains import SHARED_MEMORY
+from ._remains import SHARED_MEMORY, dead_nodes
 from ._service_name import check_service_name
-from ._stale import clean_up_if_stale, run_helper, stale_nodes
+from ._stale import clean_up_if_stale, run_helper
 
 EVENT_TAKEN: Final = 1
 """Event by which a reader tells that it has taken a frame (SPEC.md section 1)."""
@@ -152,27 +150,26 @@ def domain_of(node: _native.Node) -> Domain:
     return Domain(root, place.prefix.to_string(), None, *folders)
 
 
-def clean_dead_nodes(domain: Domain) -> int:
-    """Remove what dead nodes of a domain left. For the helper process alone: see `_stale`.
+def clean_dead_nodes(domain: Domain, identifiers: Collection[str]) -> None:
+    """Let iceoryx2 remove what dead nodes left, as far as it can. For the helper process alone: see `_stale`.
 
-    Returns:
-        How many could not be removed.
-
-    Raises:
-        DomainError: The domain cannot be used.
-        ServicePermissionError: Its folder belongs to another user.
+    Args:
+        domain: Where they are.
+        identifiers: Ids of those that may be removed.
     """
-    # A dead node whose details are gone is looked for where the configuration of the process says, and counted as
-    # removed where it is not there (iceoryx2 0.10.0): so the process gets this domain's.
-    with tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8") as file:
-        file.write(f"[global]\nroot-path = {json.dumps(domain.root)}\nprefix = {json.dumps(domain.prefix)}\n")
-        file.write(f"service.directory = {json.dumps(domain.service_dir)}\n")
-        file.write(f"node.directory = {json.dumps(domain.node_dir)}\n")
-        file.flush()
-        iox2.config.setup_global_config_from_file(iox2.FilePath.new(file.name))
-    # Another process may be at it, one that is not ours.
-    state = cast(Any, _make_node(domain)).blocking_cleanup_dead_nodes(iox2.Duration.from_secs(1))
-    return cast(int, state.failed_cleanups)
+    try:
+        states = iox2.Node.list(iox2.ServiceType.Ipc, _configuration(domain))
+    except _ERRORS:
+        return
+    for state in states:
+        if not isinstance(state, iox2.NodeState.Dead):
+            continue
+        node = cast(Any, state)[0]
+        # iceoryx2 would look for a node without details where the configuration of this process says.
+        if str(node.id.value) in identifiers and node.details is not None:
+            with contextlib.suppress(*_ERRORS):
+                # Another process may be at it, one that is not ours.
+                node.blocking_remove_stale_resources(iox2.Duration.from_secs(1))
 
 
 def open_pub_sub(node: _native.Node, name: str, header: type[ctypes.Structure]) -> _native.PubSubService | None:
@@ -392,7 +389,7 @@ def _patiently(
             again = spent < (hanging if HANGS in problem else _LAST_BREATH if full else 0.0)
             if (crashed or full) and (again or not cleaned):
                 # At first even where nobody looks dead: another helper may be at it, and this one waits for its turn.
-                if not cleaned or crashed or stale_nodes(domain):
+                if not cleaned or crashed or dead_nodes(domain):
                     cleaned = run_helper(domain) or cleaned
                 if cleaned or again:
                     time.sleep(0.005)

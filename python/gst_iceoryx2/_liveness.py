@@ -21,10 +21,17 @@ from typing import Final
 _FLOCK: Final = struct.Struct("hhqqi4x")
 _QUESTION: Final = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
+# Without locks of open files, asking about a node of this process would end it.
+_LOCKS_TELL: Final = sys.platform == "linux" and struct.calcsize("P") == 8
+
 _own: dict[int, int] = {}
 """Nodes of this process, and a descriptor of each one's monitor. Closing any of a file would drop the process's lock on
 it, so they stay open as long as the file is there."""
 _own_lock = threading.Lock()
+
+
+# Making a file takes milliseconds; one that is not finished after this long was left behind.
+_FINISHES_WITHIN: Final = 5.0
 
 
 def is_gone(node: int, monitor: Path) -> bool:
@@ -32,29 +39,34 @@ def is_gone(node: int, monitor: Path) -> bool:
 
     Args:
         node: Id of the node.
-        monitor: File that its process has locked; need not be there.
+        monitor: File that its process has locked.
+
+    Returns:
+        False where it cannot be known: the file is not there, is being made, or belongs to another user.
     """
-    unlocked = _is_unlocked(node, monitor)
-    return _has_no_process(node) if unlocked is None else unlocked
+    return _is_unlocked(node, monitor) if _LOCKS_TELL else _has_no_process(node)
 
 
-def _is_unlocked(node: int, monitor: Path) -> bool | None:
-    """Whether the file is there and nobody has locked it; None if that cannot be told."""
-    if sys.platform != "linux" or struct.calcsize("P") != 8:
-        # Without locks of open files, asking about a node of this process would end it.
-        return None
+def is_old(status: os.stat_result) -> bool:
+    """Whether a file that is not finished was left behind, by its age."""
+    return time.time() - status.st_mtime > _FINISHES_WITHIN
+
+
+def _is_unlocked(node: int, monitor: Path) -> bool:
+    """Whether the file is there, and no process has locked it."""
     with _own_lock:
         for ended in [number for number, file in _own.items() if os.fstat(file).st_nlink == 0]:
             os.close(_own.pop(ended))
         if node in _own:
             return False
         try:
-            if not monitor.stat().st_mode & stat.S_IRUSR:
+            status = monitor.stat()
+            if not status.st_mode & stat.S_IRUSR and not is_old(status):
                 # It is being made, maybe by another thread of this process, whose lock would be dropped.
-                return None
+                return False
             file = os.open(monitor, os.O_WRONLY | os.O_CLOEXEC)
         except OSError:
-            return None
+            return False
         # A lock of an open file is in the way of everybody's lock, this process's included. Asked once: between two
         # questions the process that holds the lock can end.
         kind, _, _, _, holder = _FLOCK.unpack(fcntl.fcntl(file, fcntl.F_OFD_GETLK, _QUESTION))
@@ -67,9 +79,9 @@ def _is_unlocked(node: int, monitor: Path) -> bool | None:
 
 
 def _has_no_process(node: int) -> bool:
-    """Whether the process of a node has ended, as far as this pid namespace can tell."""
+    """Whether the process of a node has ended, where there are no pid namespaces: only Linux has them."""
     # Seconds, nanoseconds, pid and counter, 32 bits each. Source: iceoryx2-bb/posix/src/unique_system_id.rs.
-    pid, created = node >> 64 & 0xFFFFFFFF, node & 0xFFFFFFFF
+    pid = node >> 64 & 0xFFFFFFFF
     if not 0 < pid < 1 << 31:
         return False
     try:
@@ -78,9 +90,7 @@ def _has_no_process(node: int) -> bool:
         return True
     except PermissionError:
         return False
-    started = start_time(pid)
-    # A container's main process has the same pid at each start: the number lives, its node's process does not.
-    return started is not None and started > created + 1
+    return False
 
 
 def start_time(pid: int) -> float | None:

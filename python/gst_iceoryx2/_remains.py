@@ -1,234 +1,376 @@
-"""Files of a domain that belong to nobody any more; the twin of crates/core/src/remains.rs.
+"""What dead nodes of a domain left, found by the ids in their tags; the twin of crates/core/src/remains.rs.
 
-iceoryx2 removes a dead node with what its tags name. A participant that dies while it starts or ends leaves what no tag
-names: half a node, a service without its counterpart in shared memory, a segment without a size. Some of it only lies
-around, some of it keeps everybody from a service of that name.
+Each node has a folder with a tag for each of its services and ports. iceoryx2 0.10.0 makes the tag first, and removes
+it last. Only a service that ends loses its tag just before its memory and its description. A node is dead if nobody
+holds the lock on its monitor, which tells across pid namespaces.
 
-A participant keeps each file open from its creation until after its removal, so what no process has open is left over
-— as long as all participants can be seen. One in another pid namespace cannot; the lock on its node's monitor can.
+Nothing else is removed, because nothing else can be known. Names in /dev/shm do not tell the folder of their owner, and
+processes of other users and pid namespaces cannot be seen.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
+import re
 import stat
-import struct
-from collections.abc import Callable, Iterator
-from functools import partial
+import time
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-from ._domain import FINISHED_MODE, Domain, read_service
+from ._domain import Domain, Pattern, ServiceRecord, read_service
 from ._explain import RELEASE
+from ._liveness import is_gone, is_old
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 
-_Identity = tuple[int, int]
+# Mode of shared memory that is being made. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
+_IN_THE_MAKING: Final = 0o200
+# A participant that waits for a service's memory renews its tag every 25 ms. Source: iceoryx2/src/config.rs.
+_TAG_IS_RENEWED: Final = 0.2
+# How long the counter of nodes is waited for: longer than until it counts as left behind.
+_COUNTER_PATIENCE: Final = 6.0
+_SERVICE_TAG, _PORT_TAG = ".service_tag", ".port_tag"
+
+_Identity = tuple[int, int, int]
 
 
-class _Entry(NamedTuple):
-    """One file of a domain.
+class _Object(NamedTuple):
+    """A shared memory object whose name has iceoryx2's exact form.
 
     Attributes:
         path: Where it is.
-        identity: Device and inode.
-        mode: Its permissions.
-        size: Bytes.
-        kind: With what it lives: with those who have it open or mapped, with a node that has some of its files open, or
-            with a port, a socket that cannot be seen in /proc and has a tag in its node's folder.
-        owner: Id of the node or port.
+        status: Its status.
+        ids: Ids of the service or the ports in its name; empty for the counter that all nodes of a prefix share.
     """
 
-    path: str
-    identity: _Identity
-    mode: int
-    size: int
-    kind: Literal["held", "node", "port"]
-    owner: str
+    path: Path
+    status: os.stat_result
+    ids: tuple[str, ...]
+
+    @property
+    def is_finished(self) -> bool:
+        return stat.S_IMODE(self.status.st_mode) != _IN_THE_MAKING
+
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether it holds nothing, and a process of this user died while it made it."""
+        holds_nothing = not self.is_finished and (self.status.st_size == 0 or not self.ids)
+        return holds_nothing and self.status.st_uid == os.geteuid() and is_old(self.status)
 
 
-class Litter:
-    """Files that can be removed."""
-
-    def __init__(self, entries: list[_Entry]) -> None:
-        self._entries = entries
-
-    def both(self, other: Litter) -> Litter:
-        """Those that are litter in both."""
-        known = {(entry.path, entry.identity) for entry in other._entries}
-        return Litter([entry for entry in self._entries if (entry.path, entry.identity) in known])
-
-    def without_nodes(self) -> Litter:
-        """Without the files of nodes."""
-        return Litter([entry for entry in self._entries if entry.kind != "node"])
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def remove(self) -> int:
-        """Remove them, and the folders that are empty then; return how many files."""
-        removed = 0
-        folders = set()
-        for entry in self._entries:
-            with contextlib.suppress(OSError):
-                # The name may be another file's by now.
-                if _identity(os.lstat(entry.path)) == entry.identity:
-                    os.unlink(entry.path)
-                    removed += 1
-                    folder = os.path.dirname(entry.path)
-                    if entry.kind == "node" and os.path.basename(folder) == entry.owner:
-                        folders.add(folder)
-        for folder in folders:
-            # Not empty: something there still belongs to somebody.
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
-        return removed
-
-
-class Look:
-    """All files of a domain, and who has which of them, at one moment.
-
-    Not in a process that has a node: opening a file of a node drops the locks of this process on it.
+class _Node(NamedTuple):
+    """The tags of a node.
 
     Attributes:
-        sees_everybody: Whether every participant that lives can be seen, so that litter is what it is called.
+        services: For each service, by its hash, what tells its tag from the next one of that name.
+        ports: Ids.
+        unfinished: Tags that were not finished, of which nothing exists.
+    """
+
+    services: dict[str, _Identity]
+    ports: set[str]
+    unfinished: list[Path]
+
+
+class _Description(NamedTuple):
+    """A service's description; `record` is None while it is not finished, or if it cannot be read."""
+
+    path: Path
+    status: os.stat_result
+    record: ServiceRecord | None
+
+    @property
+    def is_finished(self) -> bool:
+        return not self.status.st_mode & stat.S_IWUSR
+
+    @property
+    def number(self) -> int | None:
+        """Id of the service in names of shared memory."""
+        values = {} if self.record is None or self.record.version != RELEASE else self.record.values
+        high, low = (values.get(f"unique_service_id.{part}") for part in ("unique_value", "payload_value"))
+        return high << 64 | low if isinstance(high, int) and isinstance(low, int) else None
+
+    def remove(self, domain: Domain) -> int:
+        """Remove it with the memory of its service, if it is still the same file; return how many files."""
+        with contextlib.suppress(OSError):
+            if _identity(self.path.lstat()) == _identity(self.status):
+                memory = _remove(item.path for item in objects(domain) if item.ids == (str(self.number),))
+                self.path.unlink()
+                return memory + 1
+        return 0
+
+
+class Remains:
+    """What the dead nodes of a domain left, as it was at one moment.
+
+    Attributes:
+        dead: Ids of the dead nodes that may be removed.
     """
 
     def __init__(self, domain: Domain) -> None:
-        # Files first, then their holders: whoever makes one in between has it open by then.
-        self._entries = list(_entries(domain))
-        self._held = _held_files(domain)
-        self._nodes = {entry.owner for entry in self._entries if entry.kind == "node" and entry.identity in self._held}
-        tag = ".port_tag"
-        self._ports = {
-            name.removeprefix(domain.prefix).removesuffix(tag)
-            for entry in self._entries
-            if entry.owner in self._nodes and (name := os.path.basename(entry.path)).endswith(tag)
+        self._domain = domain
+        # Descriptions before tags: the tag of each description is there by then.
+        self._descriptions = _descriptions(domain)
+        dead = dead_nodes(domain)
+        nodes = {identifier: _node(domain, identifier) for identifier in _node_ids(domain)}
+        self.dead = nodes.keys() & dead
+        self._nodes = {identifier: nodes[identifier] for identifier in self.dead}
+        self._used: dict[str, set[tuple[str, _Identity]]] = {}
+        for identifier in nodes.keys() - self.dead:
+            for digest, identity in nodes[identifier].services.items():
+                self._used.setdefault(digest, set()).add((identifier, identity))
+        self._leave_what_is_elsewhere()
+
+    def _leave_what_is_elsewhere(self) -> None:
+        """Leave out the nodes of a container with another /dev/shm, where a service of theirs may live.
+
+        iceoryx2 would take such a service for half made and remove its description.
+        """
+        there = {number for item in objects(self._domain) if item.is_finished for number in item.ids}
+        doubtful = {
+            digest
+            for digest, description in self._descriptions.items()
+            if digest in self._used and description.number is not None and str(description.number) not in there
         }
-        self.sees_everybody = os.path.isdir("/proc/self/fd") and not any(
-            entry.path.endswith(".node_monitor") and entry.identity not in self._held and _is_locked(entry.path)
-            for entry in self._entries
+        if not any(doubtful & node.services.keys() for node in self._nodes.values()):
+            return
+        # The living either use the service, or wait for it here.
+        time.sleep(_TAG_IS_RENEWED)
+        used = {
+            digest
+            for digest in doubtful
+            for identifier, identity in self._used[digest]
+            if _node(self._domain, identifier).services.get(digest) == identity
+        }
+        self.dead = {identifier for identifier in self.dead if not used & self._nodes[identifier].services.keys()}
+
+    def remove_before(self) -> int:
+        """Remove what iceoryx2's own clean-up does not get past, or forgets; return how many files."""
+        removed = 0
+        nodes = [self._nodes[identifier] for identifier in self.dead]
+        ports: set[str] = set().union(*(node.ports for node in nodes))
+        digests = {digest for node in nodes for digest in node.services if digest not in self._used}
+        services: set[str] = set()
+        for digest, description in self._descriptions.items():
+            if digest in digests and description.is_finished:
+                services.add(str(description.number))
+            elif digest in digests or self._has_ended(digest, description):
+                removed += description.remove(self._domain)
+        for item in objects(self._domain):
+            # As root, iceoryx2 waits indefinitely for memory without a size to get one.
+            is_trap = not item.is_finished and item.status.st_size == 0
+            if (is_trap or item.path.suffix == ".event_mgmt") and (ports | services).intersection(item.ids):
+                removed += _remove([item.path])
+        # A listener that was not counted yet is not known to its service.
+        removed += _remove(Path(self._domain.root, f"{self._domain.prefix}{port}.event") for port in ports)
+        return removed + _remove(path for node in nodes for path in node.unfinished)
+
+    def _has_ended(self, digest: str, description: _Description) -> bool:
+        """Whether a process died while it ended a service, which loses its tag first and its description last."""
+        record, number = description.record, description.number
+        is_tagged = digest in self._used or any(digest in node.services for node in self._nodes.values())
+        if is_tagged or not description.is_finished or record is None or number is None:
+            return False
+        if not any(item.ids == (str(number),) for item in objects(self._domain)):
+            return True
+        # It still has its memory, so the node is there: of the process that made it, or of one that used its name.
+        patterns: tuple[Pattern, ...] = ("PublishSubscribe", "Event")
+        names = {_digest(self._domain, self._domain.service_file(record.name, pattern)) for pattern in patterns}
+        return any(
+            names & self._nodes[identifier].services.keys() or _pid_of(int(identifier)) == _pid_of(number)
+            for identifier in self.dead
         )
 
-    def unsized_segments(self) -> Litter:
-        """Shared memory without a size: to root, a trap that whoever opens it does not get out of."""
-        return self._select(lambda entry: entry.size == 0 and entry.path.startswith(f"{SHARED_MEMORY}/"))
+    def remove_nodes(self) -> int:
+        """Remove what is left of the dead nodes themselves; return how many nodes cannot go yet.
 
-    def unfinished_tags(self) -> Litter:
-        """Tags that were not finished: what they were to name does not exist, but iceoryx2 does not get past them."""
-        ends = (".service_tag", ".port_tag")
-        return self._select(lambda entry: entry.path.endswith(ends) and entry.mode != FINISHED_MODE)
+        A node that still has a tag needs it: what the tag names is there.
+        """
+        failed = 0
+        for identifier in self.dead:
+            folder = self._domain.nodes / identifier
+            if any(name.endswith((_SERVICE_TAG, _PORT_TAG)) for name in _names(folder)):
+                failed += 1
+                continue
+            _remove(folder / name for name in _names(folder))
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            _remove(_monitors(self._domain, identifier))
+        self._remove_connections()
+        return failed
 
-    def litter(self) -> Litter:
-        """Everything that belongs to nobody; only after iceoryx2's own clean-up, which needs some of it."""
-
-        def is_ours(entry: _Entry) -> bool:
-            # A description by another release may have holders that do not keep it open.
-            if not entry.path.endswith(".service") or entry.mode != FINISHED_MODE:
-                return True
-            record = read_service(entry.path)
-            return record is None or record.version == RELEASE
-
-        return self._select(is_ours)
-
-    def _select(self, which: Callable[[_Entry], bool]) -> Litter:
-        def belongs_to_nobody(entry: _Entry) -> bool:
-            if entry.kind == "held":
-                return entry.identity not in self._held
-            return entry.owner not in (self._nodes if entry.kind == "node" else self._ports)
-
-        return Litter([entry for entry in self._entries if belongs_to_nobody(entry) and which(entry)])
+    def _remove_connections(self) -> None:
+        """Remove connections that no end has a tag for any more: iceoryx2 forgets one whose end died as it joined."""
+        ports: set[str] = set().union(*(self._nodes[identifier].ports for identifier in self.dead))
+        found = [item for item in objects(self._domain) if len(item.ids) == 2 and ports.intersection(item.ids)]
+        if found:
+            nodes = [_node(self._domain, identifier) for identifier in _node_ids(self._domain)]
+            there: set[str] = set().union(*(node.ports for node in nodes))
+            _remove(item.path for item in found if not there.intersection(item.ids))
 
 
-def segments(domain: Domain) -> list[os.stat_result]:
-    """Shared memory objects of a domain, without looking who has them."""
-    return [status for _, status in _files(SHARED_MEMORY, domain.prefix)]
+def dead_nodes(domain: Domain) -> list[str]:
+    """Ids of the nodes whose process has ended; some ten µs a node.
+
+    One that was killed before it had a lock is told by its age: it has nothing yet but its own files.
+    """
+    return [identifier for identifier in _node_ids(domain) if _is_dead(domain, identifier)]
 
 
-def _entries(domain: Domain) -> Iterator[_Entry]:
-    prefix = domain.prefix
+def remove_left_behind(domain: Domain) -> int:
+    """Remove shared memory whose maker died before it was finished; return how many objects.
 
-    def of(
-        folder: Path, suffix: str, kind: Literal["held", "node", "port"], owner: Callable[[str], str]
-    ) -> Iterator[_Entry]:
-        for name, status in _files(folder, prefix, suffix):
-            # What all nodes of the domain share stays for ever, once it is made.
-            is_shared_by_all = name.endswith(".global_mgmt") and status.st_size > 0
-            if not stat.S_ISDIR(status.st_mode) and not is_shared_by_all:
-                mode = stat.S_IMODE(status.st_mode)
-                yield _Entry(str(folder / name), _identity(status), mode, status.st_size, kind, owner(name))
-
-    yield from of(SHARED_MEMORY, "", "held", partial(_always, ""))
-    yield from of(domain.services, ".service", "held", partial(_always, ""))
-    yield from of(Path(domain.root), ".event", "port", lambda name: name[len(prefix) : -len(".event")])
-    for identifier, status in _files(domain.nodes, ""):
-        if stat.S_ISDIR(status.st_mode):
-            yield from of(domain.nodes / identifier, "", "node", partial(_always, identifier))
-    # Last, because as long as they are there somebody else can take up the work.
-    for entry in of(domain.nodes, "", "node", lambda name: name[len(prefix) :].partition(".node_monitor")[0]):
-        if ".node_monitor" in entry.path:
-            yield entry
+    The counter of nodes keeps everybody from starting, so a young one is waited for.
+    """
+    removed = 0
+    deadline = time.monotonic() + _COUNTER_PATIENCE
+    while True:
+        removed += _remove(item.path for item in objects(domain) if item.is_left_behind)
+        if not has_trap(domain) or time.monotonic() > deadline:
+            return removed
+        time.sleep(0.01)
 
 
-def _always(owner: str, _: str) -> str:
-    return owner
+def has_trap(domain: Domain) -> bool:
+    """Whether a process of this user has not finished the counter that all nodes need: nobody can start."""
+    me = os.geteuid()
+    return any(not item.ids and not item.is_finished and item.status.st_uid == me for item in objects(domain))
 
 
-def _files(folder: Path, prefix: str, suffix: str = "") -> Iterator[tuple[str, os.stat_result]]:
-    with contextlib.suppress(OSError), os.scandir(folder) as found:
+def unused_descriptions(domain: Domain) -> list[_Description]:
+    """Descriptions that no node of the domain has a tag for, living or dead, and that are not just being made."""
+    found = _descriptions(domain)
+    tagged = {digest for identifier in _node_ids(domain) for digest in _node(domain, identifier).services}
+    return [
+        description
+        for digest, description in found.items()
+        if digest not in tagged
+        and is_old(description.status)
+        and (not description.is_finished or description.number is not None)
+    ]
+
+
+def remove_unused_descriptions(domain: Domain) -> int:
+    """Remove `unused_descriptions` with their shared memory, on request; return how many files."""
+    return sum(description.remove(domain) for description in unused_descriptions(domain))
+
+
+def unknown_memory(domain: Domain) -> list[os.stat_result]:
+    """Shared memory with the domain's prefix that no node and no service of its folder names."""
+    known = {str(description.number) for description in _descriptions(domain).values()}
+    for identifier in _node_ids(domain):
+        known |= _node(domain, identifier).ports
+    return [item.status for item in objects(domain) if item.ids and not known.intersection(item.ids)]
+
+
+def objects(domain: Domain) -> Iterator[_Object]:
+    """Shared memory objects with the domain's prefix and iceoryx2's exact form of name, of whatever folder."""
+    # <prefix><hash of the type>_<id>.dynamic, _<port>.data, _<port>__<segment>.data, _<port>_<port>.connection, …
+    name = re.compile(
+        re.escape(domain.prefix) + r"[0-9a-f]{40}_(?:(\d+)(?:_(\d+)|__(?:\d+|mgmt))?|node\.\d+_\d+_\d+)\.[a-z_]+",
+        re.ASCII,
+    )
+    with contextlib.suppress(OSError), os.scandir(SHARED_MEMORY) as found:
         for item in found:
-            if item.name.startswith(prefix) and item.name.endswith(suffix):
+            match = name.fullmatch(item.name)
+            if match is not None:
                 with contextlib.suppress(OSError):
-                    yield item.name, item.stat(follow_symlinks=False)
+                    status = item.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        yield _Object(Path(item.path), status, tuple(filter(None, match.groups())))
+
+
+def _is_dead(domain: Domain, identifier: str) -> bool:
+    monitor, *others = _monitors(domain, identifier)
+    if monitor.exists():
+        return is_gone(int(identifier), monitor)
+    folder = domain.nodes / identifier
+    found = []
+    for path in (*others, *([folder / name for name in _names(folder)] or [folder])):
+        with contextlib.suppress(OSError):
+            found.append(path.stat())
+    return bool(found) and all(map(is_old, found))
+
+
+def _monitors(domain: Domain, identifier: str) -> list[Path]:
+    """The file that a node's process has locked, and the two beside it. Source: iceoryx2-bb/posix/process_state.rs."""
+    beginning = f"{domain.prefix}{identifier}.node_monitor"
+    return [domain.nodes / f"{beginning}{end}" for end in ("", "_owner_lock", "_context")]
+
+
+def _node_ids(domain: Domain) -> list[str]:
+    """Ids of all nodes, known by a folder or a file beside it."""
+    names = _names(domain.nodes)
+    beginning, ends = re.escape(domain.prefix), "(?:_owner_lock|_context)?"
+    file = re.compile(rf"{beginning}([0-9]+)\.node_monitor{ends}")
+    found = {match[1] for match in map(file.fullmatch, names) if match}
+    for name in names:
+        # The name of a folder has no prefix, and two domains may share a root.
+        if name not in found and name.isascii() and name.isdecimal():
+            files = _names(domain.nodes / name)
+            if all(one.startswith(domain.prefix) for one in files):
+                found.add(name)
+    return sorted(found)
+
+
+def _node(domain: Domain, identifier: str) -> _Node:
+    node = _Node({}, set(), [])
+    folder = domain.nodes / identifier
+    for name in _names(folder):
+        with contextlib.suppress(OSError):
+            status = (folder / name).lstat()
+            word = name.removeprefix(domain.prefix).partition(".")[0]
+            if name.endswith(_SERVICE_TAG):
+                node.services[word] = _identity(status)
+            elif name.endswith(_PORT_TAG):
+                node.ports.add(word)
+            else:
+                continue
+            if status.st_mode & stat.S_IWUSR:
+                node.unfinished.append(folder / name)
+    return node
+
+
+def _descriptions(domain: Domain) -> dict[str, _Description]:
+    """All service descriptions, by the hash that their tags are called after."""
+    found = {}
+    for name in _names(domain.services):
+        path = domain.services / name
+        if name.startswith(domain.prefix) and name.endswith(".service"):
+            with contextlib.suppress(OSError):
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    found[_digest(domain, name)] = _Description(path, status, read_service(path))
+    return found
+
+
+def _digest(domain: Domain, path: str) -> str:
+    return os.path.basename(path).removeprefix(domain.prefix).removesuffix(".service")
+
+
+def _pid_of(number: int) -> int:
+    """Process number in the id of a node or a service."""
+    # Seconds, nanoseconds, pid and counter, 32 bits each. Source: iceoryx2-bb/posix/src/unique_system_id.rs.
+    return number >> 64 & 0xFFFFFFFF
 
 
 def _identity(status: os.stat_result) -> _Identity:
-    return status.st_dev, status.st_ino
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
-def _held_files(domain: Domain) -> set[_Identity]:
-    """Files of the domain that a process which can be seen has open or mapped."""
-    beginnings = (f"{domain.root}/", f"{SHARED_MEMORY}/{domain.prefix}")
-    held: set[_Identity] = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        takes_part = False
-        with contextlib.suppress(OSError), os.scandir(process / "fd") as links:
-            for link in links:
-                with contextlib.suppress(OSError):
-                    if os.readlink(link.path).startswith(beginnings):
-                        held.add(_identity(os.stat(link.path)))
-                        takes_part = True
-        # Other releases may map a segment and close it; who maps one has other files of the domain open.
-        if takes_part:
-            held.update(_mapped_files(process / "maps", beginnings[1]))
-    return held
-
-
-def _mapped_files(maps: Path, beginning: str) -> Iterator[_Identity]:
-    """Mapped files whose path begins like that, all of them in shared memory."""
-    with contextlib.suppress(OSError):
-        device = os.stat(SHARED_MEMORY).st_dev
-        for line in maps.read_text(errors="replace").splitlines():
-            # Address, permissions, offset, device, inode, path. Source: proc(5).
-            fields = line.split(maxsplit=5)
-            if len(fields) == 6 and fields[5].startswith(beginning):
-                yield device, int(fields[4])
-
-
-def _is_locked(monitor: str) -> bool:
-    """Whether a process, visible or not, holds the lock of a node's monitor."""
+def _names(folder: Path) -> list[str]:
     try:
-        # While it is being made it can only be written to.
-        descriptor = os.open(monitor, os.O_WRONLY)
+        return os.listdir(folder)
     except OSError:
-        return False
-    try:
-        # struct flock of Linux, where alone /proc makes this question worth asking: a lock of the whole file.
-        asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)
-    finally:
-        os.close(descriptor)
-    (kind,) = struct.unpack_from("h", answer)
-    return bool(kind != fcntl.F_UNLCK)
+        return []
+
+
+def _remove(paths: Collection[Path] | Iterator[Path]) -> int:
+    removed = 0
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed += 1
+    return removed

@@ -9,25 +9,20 @@ nothing here opens a file of a node (`_liveness` knows how), and `run_helper` st
 from __future__ import annotations
 
 import os
-import stat
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from ._domain import DOMAIN_VARIABLE, FINISHED_MODE, Domain
-from ._liveness import is_gone
+from ._domain import DOMAIN_VARIABLE, Domain
 from ._log import log
-from ._remains import SHARED_MEMORY, segments
+from ._remains import dead_nodes, has_trap
 from ._text import decoded
 
 _HELPER: Final = Path(__file__).parent / "plugins" / "iceoryx2-cleanup"
-# Creating a file takes milliseconds; one that stays unfinished this long was left behind.
-_STALE_AGE: Final = 5.0
 _HELPER_PATIENCE: Final = 20.0
 _WATCH_INTERVAL: Final = 2.0
 
@@ -38,46 +33,16 @@ _attempts: dict[str, tuple[float, float]] = {}
 _attempts_lock = threading.Lock()
 
 
-def stale_nodes(domain: Domain) -> list[str]:
-    """What nodes have left whose process has gone; some ten µs a node.
-
-    Returns:
-        Names in the folder of nodes; of one that died while it started or ended, those that are there.
-    """
-    return [name for name in _names(domain.nodes) if _is_stale(_node_id(name, domain.prefix), domain)]
-
-
-def _node_id(name: str, prefix: str) -> str:
-    """Id of the node to whom a file or a folder of that name belongs."""
-    return name[len(prefix) :].partition(".node_monitor")[0] if name.startswith(prefix) else name
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
-
-
-def _is_stale(digits: str, domain: Domain) -> bool:
-    """Whether the process of a node with this id has gone."""
-    monitor = domain.nodes / f"{domain.prefix}{digits}.node_monitor"
-    return digits.isdecimal() and is_gone(int(digits), monitor)
-
-
 def clean_up_if_stale(domain: Domain) -> bool:
-    """Run the helper if nodes of dead processes are there that this process has not just tried to remove.
+    """Run the helper if dead nodes are there that this process has not just tried to remove.
 
     Returns:
         Whether the helper ran.
     """
-    is_due = _are_due(stale_nodes(domain), time.monotonic())
-    is_trapped = _has_trap(domain)
-    if is_due or is_trapped:
+    is_needed = _are_due(dead_nodes(domain), time.monotonic()) or has_trap(domain)
+    if is_needed:
         run_helper(domain)
-    if is_trapped:
-        remove_unsized_segments(domain)
-    return is_due or is_trapped
+    return is_needed
 
 
 def _are_due(names: list[str], now: float) -> bool:
@@ -164,98 +129,3 @@ def _is_elsewhere(folder: str) -> bool:
         return os.path.isabs(folder) and not os.path.samefile(folder, os.curdir)
     except OSError:
         return False
-
-
-def _has_trap(domain: Domain) -> bool:
-    """Whether there is shared memory without a size: iceoryx2, as root alone, waits for the size for ever."""
-    return os.geteuid() == 0 and any(status.st_size == 0 for status in segments(domain))
-
-
-def remove_unsized_segments(domain: Domain) -> int:
-    """Unlink shared memory objects whose creator died before it gave them a size; for where not everybody can be seen.
-
-    A young one may be in the making, so this waits until it is finished, gone or old.
-
-    Returns:
-        How many were removed.
-    """
-    deadline = time.monotonic() + _STALE_AGE + 1
-    while _has_trap(domain) and time.monotonic() < deadline:
-        unsized = [
-            (path, status)
-            for path, status in _files(SHARED_MEMORY, domain.prefix)
-            if status.st_size == 0 and stat.S_IMODE(status.st_mode) == 0o200
-        ]
-        if all(_is_old(status) for _, status in unsized):
-            return _remove(path for path, _ in unsized)
-        time.sleep(0.01)
-    return 0
-
-
-def remove_unfinished_services(domain: Domain) -> int:
-    """Unlink service descriptions that are unfinished, old, and open in no process that can be seen.
-
-    Returns:
-        How many were removed; 0 where open files of others cannot be seen.
-    """
-    found = [
-        (path, status)
-        for path, status in _files(domain.services, domain.prefix, ".service")
-        if stat.S_IMODE(status.st_mode) != FINISHED_MODE and _is_old(status)
-    ]
-    if not found or not os.path.isdir("/proc/self/fd"):
-        return 0
-    in_use = _open_files(str(domain.services))
-    return _remove(path for path, status in found if (status.st_dev, status.st_ino) not in in_use)
-
-
-def _is_old(status: os.stat_result) -> bool:
-    return time.time() - status.st_mtime > _STALE_AGE
-
-
-def _files(folder: Path, prefix: str, suffix: str = "") -> list[tuple[str, os.stat_result]]:
-    found = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if not (entry.name.startswith(prefix) and entry.name.endswith(suffix)):
-                    continue
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except OSError:
-                    continue
-                if stat.S_ISREG(status.st_mode):
-                    found.append((entry.path, status))
-    except OSError:
-        return []
-    return found
-
-
-def _remove(paths: Iterable[str]) -> int:
-    removed = 0
-    for path in paths:
-        try:
-            os.unlink(path)
-        except OSError:
-            continue
-        removed += 1
-    return removed
-
-
-def _open_files(folder: str) -> set[tuple[int, int]]:
-    """Device and inode of every file below `folder` that a process visible here has open."""
-    found = set()
-    for pid in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            descriptors = os.listdir(f"/proc/{pid}/fd")
-        except OSError:
-            continue
-        for descriptor in descriptors:
-            path = f"/proc/{pid}/fd/{descriptor}"
-            try:
-                if os.readlink(path).startswith(folder):
-                    status = os.stat(path)
-                    found.add((status.st_dev, status.st_ino))
-            except OSError:
-                continue
-    return found

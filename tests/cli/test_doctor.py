@@ -120,6 +120,39 @@ def test_looking_removes_nothing_and_fix_removes_what_the_dead_left(
     wait_until(lambda: not domain.leftovers())
 
 
+def test_files_of_another_folder_are_said_to_be_unknown_and_stay(
+    iox2_video: CommandLine, source: Source, domain: Place
+) -> None:
+    """They are a living stream of another user or container, of which this process sees nothing but shared memory."""
+    living = source(CAM0)
+    count = len(domain.shared_memory())
+    here = f"{domain.root}h"
+    for arguments in ((), ("--fix",)):
+        findings = of("leftovers", ask(iox2_video, *arguments, IOX2_VIDEO_DOMAIN=f"{here}:{domain.prefix}"))
+        assert [one["status"] for one in findings] == ["ok", "note"]
+        assert "it is not known whether" in findings[1]["text"]
+        assert not findings[1]["can_fix"]
+        assert len(domain.shared_memory()) == count
+    assert living.process.poll() is None
+    assert not Path(here).exists()
+
+
+def test_a_service_that_no_participant_names_is_removed_on_request_only(
+    iox2_video: CommandLine, source: Source, domain: Place
+) -> None:
+    source(CAM0)
+    unnamed = domain.root / "services" / f"{domain.prefix}{'0' * 40}.service"
+    unnamed.touch(0o600)
+    assert one_of("leftovers", ask(iox2_video))["status"] == "ok"
+    os.utime(unnamed, (1, 1))
+    finding = one_of("leftovers", ask(iox2_video))
+    assert finding["text"].startswith("0 dead participants, 1 file that no participant uses")
+    assert unnamed.exists()
+    services = sorted(domain.root.glob("services/*"))
+    assert one_of("leftovers", ask(iox2_video, "--fix"))["was_fixed"]
+    assert sorted(domain.root.glob("services/*")) == [path for path in services if path != unnamed]
+
+
 def test_fix_in_a_process_that_takes_part_does_not_harm_it(source: Source, domain: Place) -> None:
     from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,6 +68,12 @@ class Container:
         # The last one may be half written.
         return self.output().rpartition("\n")[0].splitlines()
 
+    def tell(self, words: str) -> None:
+        """Write a line to its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{words}\n".encode())
+        self.process.stdin.flush()
+
     def finish(self, timeout: float = 30.0) -> str:
         """Close its standard input, wait for its end, return what it printed."""
         assert self.process.stdin is not None
@@ -115,8 +122,10 @@ def container(domain: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             box.kill()
         if box.process.stdin is not None:
             box.process.stdin.close()
-    # What was killed may be the last in its domain.
-    subprocess.run([plugin_library().parent / "iceoryx2-cleanup", domain.root, domain.prefix], check=True)
+    # What was killed may be the last in its domain, and take a moment to die: only `unshare` was waited for.
+    deadline = time.monotonic() + 10
+    while domain.leftovers() and time.monotonic() < deadline:
+        subprocess.run([plugin_library().parent / "iceoryx2-cleanup", domain.root, domain.prefix], check=True)
 
 
 @pytest.fixture

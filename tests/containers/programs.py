@@ -1,14 +1,21 @@
-"""What runs in the containers: ``python -m tests.containers.programs publish|receive|… SERVICE …``."""
+"""What runs in the containers: ``python -m tests.containers.programs publish|receive|reside SERVICE …``."""
 
 from __future__ import annotations
 
 import os
+import random
 import select
+import signal
 import sys
 import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from gst_iceoryx2 import _stale
+from gst_iceoryx2._domain import current_domain
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 
 
@@ -42,6 +49,107 @@ def receive(service: str, count: float, pause: float = 0.0) -> None:
             time.sleep(pause)
 
 
+def reside(service: str, kills: float, in_python: float) -> None:
+    """Publish and receive, and let other processes of this container crash and start, as standard input tells.
+
+    ``kill`` kills a publisher and subscriber with -9 while they run. ``kill starting`` kills several while they start.
+    ``start`` starts a publisher, which cleans up first. ``check`` tells what is missing here that was there at first.
+    With `in_python`, the program that cleans up is the one in Python.
+    """
+    if in_python:
+        _stale._HELPER = Path("/nonexistent")  # type: ignore[misc]
+    # Forked before there is a port: what a process has opened is not for its children.
+    victim, newcomer = _forked(_run, service), _forked(_receive_one, service)
+    successors = [_forked(_start, service) for _ in range(2)]
+    starters = [_forked(_start_again_and_again, service) for _ in range(int(kills))]
+    with VideoFramePublisher(service) as publisher, VideoFrameSubscriber(service) as subscriber:
+        publisher.wait_for_subscribers(1, timeout=30)
+        publisher.publish(np.full((48, 64, 3), 1, np.uint8))
+        assert subscriber.receive_blocking(30_000) is not None
+        before = _files()
+        print("resides with", len(before), "files", flush=True)
+        for command in map(str.strip, sys.stdin):
+            if command == "kill":
+                victim()
+            elif command == "kill starting":
+                for starter in starters:
+                    starter()
+            elif command == "start":
+                successors.pop()()
+            elif command == "check":
+                missing = sorted(before - _files())
+                publisher.publish(np.full((48, 64, 3), 2, np.uint8))
+                newcomer()
+                frame = subscriber.receive_blocking(30_000)
+                print("missing", missing, frame is not None and bool((frame.numpy_view() == 2).all()), flush=True)
+            print("did", command, flush=True)
+
+
+def _files() -> set[str]:
+    """Files of the domain and shared memory with its prefix, as this container sees them."""
+    domain = current_domain()
+    folders = (Path("/dev/shm"), Path(domain.root))
+    return {str(path) for folder in folders for path in folder.rglob("*") if domain.prefix in path.name}
+
+
+def _forked(act: Callable[[str, int], None], service: str) -> Callable[[], None]:
+    """A child that waits for the call; the call returns when the child has ended."""
+    begin, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(go)
+        code = 1
+        try:
+            if os.read(begin, 1):
+                act(service, os.getpid())
+                code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    os.close(begin)
+
+    def run() -> None:
+        os.write(go, b"x")
+        if act is _start_again_and_again:
+            time.sleep(random.uniform(0, 0.12))
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) or status == 0, f"{act.__name__} failed"
+
+    return run
+
+
+def _run(service: str, pid: int) -> None:
+    with VideoFramePublisher(f"{service}/victim") as publisher, VideoFrameSubscriber(service) as subscriber:
+        publisher.publish(np.full((48, 64, 3), 3, np.uint8))
+        assert subscriber.receive_blocking(30_000) is not None
+        os.kill(pid, signal.SIGKILL)
+
+
+def _start(service: str, pid: int) -> None:
+    name = f"{service}/victim"
+    with VideoFramePublisher(name) as publisher, VideoFrameSubscriber(name) as subscriber:
+        publisher.wait_for_subscribers(1, timeout=30)
+        publisher.publish(np.full((48, 64, 3), 4, np.uint8))
+        assert subscriber.receive_blocking(30_000) is not None
+
+
+def _start_again_and_again(service: str, pid: int) -> None:
+    while True:
+        with VideoFramePublisher(f"{service}/victim") as publisher, VideoFrameSubscriber(f"{service}/victim"):
+            publisher.publish(np.full((48, 64, 3), 5, np.uint8))
+
+
+def _receive_one(service: str, pid: int) -> None:
+    with VideoFrameSubscriber(service) as subscriber:
+        # The newest frame is there for those who come late.
+        frame = subscriber.receive_blocking(30_000)
+        assert frame is not None
+        assert (frame.numpy_view() == 2).all()
+        del frame
+
+
 if __name__ == "__main__":
     name, service, *numbers = sys.argv[1:]
-    {"publish": publish, "receive": receive}[name](service, *map(float, numbers))
+    {"publish": publish, "receive": receive, "reside": reside}[name](service, *map(float, numbers))

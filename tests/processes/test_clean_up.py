@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import random
 import subprocess
@@ -14,12 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gst_iceoryx2 import _stale
+from gst_iceoryx2 import _remains, _stale
 from gst_iceoryx2._domain import current_domain
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_node
 from tests.conftest import Place
 from tests.processes.children import ROOT, Child
-from tests.waiting import wait_until
 
 Start = Callable[..., Child]
 
@@ -41,7 +41,7 @@ def test_what_a_killed_program_left_is_removed_by_the_helper(
     assert publisher.told() == "publishing"
     publisher.kill()
     assert domain.leftovers()
-    assert _stale.stale_nodes(current_domain())
+    assert _remains.dead_nodes(current_domain())
     assert _stale.run_helper(current_domain())
     assert domain.leftovers() == []
 
@@ -73,6 +73,28 @@ def test_the_helper_runs_nothing_from_the_working_directory(
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert not (tmp_path / "planted").exists()
+    assert domain.leftovers() == []
+
+
+def test_shared_memory_of_other_programs_is_left_alone(helper: str, service: str, start: Start, domain: Place) -> None:
+    """Mapped or not: a name that only begins with the prefix is not iceoryx2's."""
+    publisher = start("publish_until_told", service)
+    assert publisher.told() == "publishing"
+    publisher.kill()
+    digest = "0123456789012345678901234567890123456789"
+    names = ["calibration", "calibration.data", f"{digest}_lut.data", f"{digest}_7.data", f"x{digest}_8.data"]
+    files = [Path("/dev/shm", f"{domain.prefix}{name}") for name in names]
+    for file in files:
+        file.write_bytes(b"x" * 4096)
+        os.utime(file, (1, 1))
+    empty = Path("/dev/shm", f"{domain.prefix}empty")
+    empty.touch(0o200)
+    os.utime(empty, (1, 1))
+    with files[0].open("r+b") as opened, mmap.mmap(opened.fileno(), 0):
+        assert _stale.run_helper(current_domain())
+        assert all(file.exists() for file in (*files, empty))
+    for file in (*files, empty):
+        file.unlink()
     assert domain.leftovers() == []
 
 
@@ -117,13 +139,12 @@ def test_outside_processes_that_clean_up_take_nobody_here_for_dead(service: str,
 
 
 def test_starts_that_are_killed_half_way_never_block_the_next(
-    service: str, start: Start, domain: Place, monkeypatch: pytest.MonkeyPatch
+    helper: str, service: str, start: Start, domain: Place
 ) -> None:
     """iceoryx2 0.10.0 leaves an unfinished description in five to ten of a hundred such cases; nobody else removes it.
 
     The age that tells left-overs from work in progress is shortened here, so that the test need not wait for it.
     """
-    monkeypatch.setattr(_stale, "_HELPER", Path("/nonexistent"))
     generator = random.Random()
     for _ in range(12):
         child = start("start_until_killed", service)
@@ -139,7 +160,7 @@ def test_starts_that_are_killed_half_way_never_block_the_next(
         pub.wait_for_subscribers(1, timeout=5)
         pub.publish(np.full((8, 8, 3), 5, np.uint8))
         assert sub.receive_blocking(2000) is not None
-    wait_until(lambda: domain.leftovers() == [], 3)
+    assert domain.leftovers() == []
 
 
 def test_a_start_beside_the_dead_takes_a_moment_only(service: str, start: Start) -> None:
@@ -152,7 +173,7 @@ def test_a_start_beside_the_dead_takes_a_moment_only(service: str, start: Start)
     assert told["crossed"]
     assert told["took"] < 5
     assert newcomer.ends() == 0
-    assert _stale.stale_nodes(current_domain()) == []
+    assert _remains.dead_nodes(current_domain()) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root to be two users")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gst_iceoryx2 import _cleanup, _liveness, _stale
+from gst_iceoryx2 import _cleanup, _remains, _stale
 from gst_iceoryx2._domain import Domain, current_domain, list_services, read_service, service_identity
 from gst_iceoryx2._errors import DomainError
 from gst_iceoryx2._iceoryx2 import create_listener, create_node
@@ -187,29 +187,33 @@ def ended_process() -> int:
     return child.pid
 
 
-def node_file(domain: Place, pid: int, created: float | None = None) -> Path:
-    seconds = int(time.monotonic() if created is None else created)
-    file = domain.root / "nodes" / f"{domain.prefix}{(7 << 96) | (pid << 64) | (5 << 32) | seconds}.node_monitor"
+def node_file(domain: Place, pid: int) -> Path:
+    number = (7 << 96) | (pid << 64) | (5 << 32) | int(time.monotonic())
+    file = domain.root / "nodes" / f"{domain.prefix}{number}.node_monitor"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
     return file
 
 
-def test_a_node_is_stale_when_its_process_has_gone(domain: Place) -> None:
+def number_of(file: Path, domain: Place) -> str:
+    return file.stem.removeprefix(domain.prefix)
+
+
+def test_a_node_is_dead_when_its_process_has_gone(domain: Place) -> None:
     here = current_domain()
-    assert _stale.stale_nodes(here) == []
+    assert _remains.dead_nodes(here) == []
     node = create_node()
-    assert _stale.stale_nodes(here) == []
+    assert _remains.dead_nodes(here) == []
     file = node_file(domain, ended_process())
-    assert _stale.stale_nodes(here) == [file.name]
+    assert _remains.dead_nodes(here) == [number_of(file, domain)]
     file.unlink()
     assert node is not None
 
 
-def test_a_node_is_stale_when_another_process_has_its_number(domain: Place) -> None:
+def test_a_node_is_dead_although_a_process_has_its_number(domain: Place) -> None:
     """The main process of a container has the same pid at every start."""
-    file = node_file(domain, os.getpid(), created=_liveness.start_time(os.getpid()) - 5)  # type: ignore[operator]
-    assert _stale.stale_nodes(current_domain()) == [file.name]
+    file = node_file(domain, os.getpid())
+    assert _remains.dead_nodes(current_domain()) == [number_of(file, domain)]
     file.unlink()
 
 
@@ -217,7 +221,7 @@ def test_a_node_is_stale_when_another_process_has_its_number(domain: Place) -> N
 def test_other_files_are_no_nodes(name: str, domain: Place) -> None:
     (domain.root / "nodes").mkdir(parents=True)
     (domain.root / "nodes" / f"{domain.prefix}{name}").touch()
-    assert _stale.stale_nodes(current_domain()) == []
+    assert _remains.dead_nodes(current_domain()) == []
     domain.remove()
 
 
@@ -236,19 +240,19 @@ def test_the_helper_is_tried_once_for_each_stale_node(domain: Place, monkeypatch
     file.unlink()
 
 
-def test_a_node_that_was_killed_before_it_had_a_lock_file_is_removed(domain: Place) -> None:
+def test_a_node_that_was_killed_before_it_had_a_lock_file_is_removed_when_it_is_old(domain: Place) -> None:
+    """Its process number tells nothing: in another container it is another process's, or nobody's."""
     nodes = domain.root / "nodes"
-    dead, alive = (
-        nodes / str((7 << 96) | (pid << 64) | int(time.monotonic())) for pid in (ended_process(), os.getpid())
-    )
-    foreign = nodes / str((8 << 96) | (ended_process() << 64) | 5)
-    for folder, prefix in ((dead, domain.prefix), (alive, domain.prefix), (foreign, "other_")):
+    old, young = (nodes / str((number << 96) | (ended_process() << 64) | 5) for number in (7, 8))
+    foreign = nodes / str((9 << 96) | 5)
+    for folder, prefix in ((old, domain.prefix), (young, domain.prefix), (foreign, "other_")):
         folder.mkdir(parents=True)
         (folder / f"{prefix}node.details").touch()
-    # A node that lives has its files open.
-    with (alive / f"{domain.prefix}node.details").open():
-        _stale.clean_up_if_stale(current_domain())
-        assert sorted(path.name for path in nodes.iterdir()) == sorted([alive.name, foreign.name])
+    for folder in (old, foreign):
+        for file in folder.iterdir():
+            os.utime(file, (1, 1))
+    _stale.clean_up_if_stale(current_domain())
+    assert sorted(path.name for path in nodes.iterdir()) == sorted([young.name, foreign.name])
     domain.remove()
 
 

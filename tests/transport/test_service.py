@@ -28,6 +28,7 @@ from gst_iceoryx2.video import (
     create_node,
     open_video_service,
 )
+from tests.conftest import Place
 from tests.pictures import noise
 from tests.transport import raw
 from tests.waiting import wait_until
@@ -221,29 +222,40 @@ def test_an_unfinished_description_is_no_service_yet(service: str) -> None:
         path.unlink()
 
 
-def test_an_old_unfinished_description_is_removed_and_the_publisher_starts(service: str) -> None:
-    create_node()  # Makes the folders.
+def dead_node(domain: Place) -> Path:
+    """The folder of a node whose process has ended, with its monitor."""
+    nodes = domain.root / "nodes"
+    (nodes / "7").mkdir(parents=True, exist_ok=True)
+    (nodes / f"{domain.prefix}7.node_monitor").touch()
+    return nodes / "7"
+
+
+def test_an_unfinished_description_that_a_dead_node_names_is_removed_and_the_publisher_starts(
+    service: str, domain: Place
+) -> None:
+    folder = dead_node(domain)
     path = description(service)
     path.parent.mkdir(exist_ok=True)
     path.touch(0o600)
-    os.utime(path, (1, 1))
+    # Its process died before it had finished the tag of another service.
+    (folder / f"{path.stem}.service_tag").touch(0o400)
     with VideoFramePublisher(service) as pub:
         assert pub.publish_frame(noise(12), FrameParams(2, 2)) == 0
+    domain.remove()
 
 
-def test_an_unfinished_description_that_somebody_has_open_is_left_alone(
-    service: str, monkeypatch: pytest.MonkeyPatch
+def test_an_unfinished_description_that_no_dead_node_names_is_left_alone(
+    service: str, monkeypatch: pytest.MonkeyPatch, domain: Place
 ) -> None:
+    """Its maker may live in another pid namespace, whatever its age."""
     monkeypatch.setattr(_stale, "_HELPER", Path("/nonexistent"))
-    create_node()
+    dead_node(domain)
     path = description(service)
     path.parent.mkdir(exist_ok=True)
     path.touch(0o600)
     os.utime(path, (1, 1))
-    with path.open("w"):
-        os.utime(path, (1, 1))
-        with pytest.raises(ServiceBrokenError, match="half made") as caught:
-            VideoFramePublisher(service)
+    with pytest.raises(ServiceBrokenError, match=r"half made.*iox2-video doctor --fix") as caught:
+        VideoFramePublisher(service)
     assert service in str(caught.value)
     assert str(path) in str(caught.value)
     assert path.exists()

@@ -4,26 +4,24 @@
 //! locked file drops the lock. In a process with two copies of iceoryx2 a clean-up by one copy would therefore remove the live
 //! nodes of the other. `run_helper` starts the small program `iceoryx2-cleanup`; [`clean`] is what that program does.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::{self, TryLockError};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path as FsPath, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use iceoryx2::node::NodeView;
 use iceoryx2::prelude::*;
 
 use crate::domain::Domain;
 use crate::liveness::is_gone;
-use crate::remains::Look;
-use crate::service::create_node_in;
+use crate::remains::{Remains, dead_nodes, has_trap, remove_left_behind};
+use crate::service::Iox;
 
 /// Name of the helper program.
 pub const HELPER: &str = "iceoryx2-cleanup";
 
-/// Age at which an unfinished file counts as left behind: creating one takes milliseconds.
-const STALE_AGE: Duration = Duration::from_secs(5);
 /// How long another process is waited for that cleans the same domain, and one that cleans the same node.
 const TURN_PATIENCE: Duration = Duration::from_secs(10);
 const CLEANING_PATIENCE: Duration = Duration::from_secs(1);
@@ -41,38 +39,16 @@ pub fn set_helper_path(path: PathBuf) {
     let _ = HELPER_PATH.set(path);
 }
 
-/// Whether the files of a node whose process has gone lie in the domain.
-pub fn may_have_stale_nodes(domain: &Domain) -> bool {
-    !stale_nodes(domain.config()).is_empty()
-}
-
-/// Names of what nodes have left whose process has gone.
-fn stale_nodes(config: &Config) -> HashSet<String> {
-    let prefix = config.global.prefix.to_string();
-    let names = fs::read_dir(config.global.node_dir().to_string()).into_iter().flatten().flatten();
-    names
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| node_of(name, &prefix).is_some_and(|node| is_gone(node, config)))
-        .collect()
-}
-
 /// Before a node of ours is made: has the helper remove what crashed participants left.
 ///
 /// Without it an opening can take a second, or for ever as root, where a participant died while it started.
 pub(crate) fn clean_up_if_stale(domain: &Domain) {
-    static ATTEMPTS: Mutex<Attempts<String>> = Mutex::new(Attempts(BTreeMap::new()));
-    let stale = stale_nodes(domain.config());
-    let is_due = ATTEMPTS.lock().unwrap_or_else(PoisonError::into_inner).are_due(stale);
-    if is_due || has_trap(domain) {
-        run_helper(domain.config());
+    static ATTEMPTS: Mutex<Attempts<u128>> = Mutex::new(Attempts(BTreeMap::new()));
+    let config = domain.config();
+    let is_due = ATTEMPTS.lock().unwrap_or_else(PoisonError::into_inner).are_due(dead_nodes(config));
+    if is_due || has_trap(config) {
+        run_helper(config);
     }
-}
-
-/// Whether there is shared memory without a size, which nobody but root can open, and which root never gets out of.
-fn has_trap(domain: &Domain) -> bool {
-    // SAFETY: asks for a number.
-    let is_root = unsafe { libc::geteuid() } == 0;
-    is_root && Look::at_segments(domain).any(|(_, meta)| meta.len() == 0)
 }
 
 /// Tries again after a clean-up where crashed participants may have what there is too little of.
@@ -87,7 +63,7 @@ pub(crate) fn with_room<T, E>(
         match attempt() {
             Err(error) if is_full(&error) && (!helped || Instant::now() < deadline) => {
                 // The first time whoever is seen: another helper may be at it, and this one waits for its turn.
-                if !helped || !stale_nodes(config).is_empty() {
+                if !helped || !dead_nodes(config).is_empty() {
                     run_helper(config);
                 }
                 helped = true;
@@ -141,12 +117,6 @@ impl Undertaker {
     }
 }
 
-/// Id of a node in the name of a file or folder of it, which begins with the number.
-fn node_of(name: &str, prefix: &str) -> Option<u128> {
-    let id = name.strip_prefix(prefix).and_then(|name| name.split_once(".node_monitor")).map_or(name, |(id, _)| id);
-    id.parse().ok()
-}
-
 /// Starts the helper for the domain of this configuration and waits for it. Without the helper nothing happens: a later
 /// process cleans up.
 pub(crate) fn run_helper(config: &Config) {
@@ -188,39 +158,35 @@ pub struct Report {
     pub nodes: u64,
     /// Dead nodes that could not be removed.
     pub failed_nodes: u64,
-    /// Files that belonged to nobody: of participants that died while they started or ended.
+    /// Files that iceoryx2 does not remove: of participants that died while they started or ended.
     pub files: usize,
 }
 
-/// Removes what dead participants of the domain left behind. Never call it in a process that holds a node.
-///
-/// # Errors
-/// As [`create_node_in`].
-pub fn clean(domain: &Domain) -> crate::Result<Report> {
-    let mut report = Report::default();
+/// Removes what can be traced to dead participants of the domain. Never call it in a process that holds a node.
+pub fn clean(domain: &Domain) -> Report {
+    set_log_level_from_env_or(LogLevel::Error);
+    let config = domain.config();
     let _turn = Turn::wait(&domain.root());
-    // Before any node exists: on a zero-size segment the creation of a node waits for ever when run as root.
-    let before = Look::at(domain);
-    report.files += if before.sees_everybody() {
-        before.unsized_segments().remove() + before.unfinished_tags().remove()
-    } else {
-        remove_unfinished_segments(domain)
-    };
-    let node = create_node_in(domain)?;
-    let state = node.blocking_cleanup_dead_nodes(CLEANING_PATIENCE);
-    report.nodes = state.cleanups;
-    report.failed_nodes = state.failed_cleanups;
-    drop(node);
-    let after = Look::at(domain);
-    report.files += if before.sees_everybody() && after.sees_everybody() {
-        // What was nobody's before already: iceoryx2 has had its turn. Who died meanwhile needs his tags for the next clean-up, and
-        // so does a node that could not be removed.
-        let litter = after.litter().and(&before.litter());
-        if report.failed_nodes == 0 { litter } else { litter.without_nodes() }.remove()
-    } else {
-        remove_unfinished_services(domain)
-    };
-    Ok(report)
+    let mut report = Report { files: remove_left_behind(config), ..Report::default() };
+    let remains = Remains::of(config);
+    // What only a tag tells goes before the tag: a clean-up that is killed can be repeated.
+    report.files += remains.remove_before();
+    if remains.is_empty() {
+        return report;
+    }
+    // A domain that cannot be listed keeps its nodes, which is seen below.
+    let _ = Node::<Iox>::list(config, |state| {
+        if let NodeState::Dead(node) = state
+            && remains.has(node.id().value())
+            // iceoryx2 would look for a node without details where the configuration of this process says.
+            && node.details().is_some()
+        {
+            let _ = node.blocking_remove_stale_resources(CLEANING_PATIENCE);
+        }
+        CallbackProgression::Continue
+    });
+    (report.nodes, report.failed_nodes) = remains.remove_nodes();
+    report
 }
 
 /// Being the only one of its kind that cleans a domain: a lock on its folder.
@@ -243,96 +209,27 @@ impl Turn {
     }
 }
 
-/// Unlinks shared memory objects that were created but never sized (mode 0200, 0 bytes, old).
-fn remove_unfinished_segments(domain: &Domain) -> usize {
-    let prefix = domain.prefix();
-    remove(FsPath::new("/dev/shm"), |name, meta| {
-        name.starts_with(&prefix) && meta.len() == 0 && meta.permissions().mode() & 0o777 == 0o200
-    })
-}
-
-/// Unlinks service descriptions that were never finished (not yet read-only), are old, and that no live process has open.
-fn remove_unfinished_services(domain: &Domain) -> usize {
-    let prefix = domain.prefix();
-    let open = open_files(&domain.service_dir());
-    remove(&domain.service_dir(), |name, meta| {
-        name.starts_with(&prefix)
-            && name.ends_with(".service")
-            && meta.permissions().mode() & 0o777 != 0o400
-            && !open.contains(&(meta.dev(), meta.ino()))
-    })
-}
-
-fn remove(folder: &FsPath, matches: impl Fn(&str, &fs::Metadata) -> bool) -> usize {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return 0;
-    };
-    let old = |meta: &fs::Metadata| {
-        meta.modified()
-            .ok()
-            .and_then(|time| SystemTime::now().duration_since(time).ok())
-            .is_some_and(|age| age > STALE_AGE)
-    };
-    entries
-        .flatten()
-        .filter(|entry| {
-            entry.metadata().is_ok_and(|meta| {
-                meta.is_file() && old(&meta) && entry.file_name().to_str().is_some_and(|name| matches(name, &meta))
-            })
-        })
-        .filter(|entry| fs::remove_file(entry.path()).is_ok())
-        .count()
-}
-
-/// Device and inode of every file below `folder` that a process visible here has open.
-fn open_files(folder: &FsPath) -> HashSet<(u64, u64)> {
-    let mut open = HashSet::new();
-    let Ok(processes) = fs::read_dir("/proc") else {
-        return open;
-    };
-    for process in processes.flatten() {
-        let Ok(descriptors) = fs::read_dir(process.path().join("fd")) else {
-            continue;
-        };
-        for descriptor in descriptors.flatten() {
-            if fs::read_link(descriptor.path()).is_ok_and(|target| target.starts_with(folder))
-                && let Ok(meta) = fs::metadata(descriptor.path())
-            {
-                open.insert((meta.dev(), meta.ino()));
-            }
-        }
-    }
-    open
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::liveness::pid_of;
-    use crate::service::Iox;
-
-    #[test]
-    fn the_name_of_a_nodes_file_or_folder_tells_the_node() {
-        let node = 237632171656900591485863;
-        assert_eq!(pid_of(node), Some(12882));
-        assert_eq!(node_of("xq_237632171656900591485863.node_monitor", "xq_"), Some(node));
-        assert_eq!(node_of("xq_237632171656900591485863.node_monitor_context", "xq_"), Some(node));
-        assert_eq!(node_of("237632171656900591485863", "xq_"), Some(node));
-        assert_eq!(node_of("yy_237632171656900591485863.node_monitor", "xq_"), None);
-        assert_eq!(node_of("xq_nonsense.node_monitor", "xq_"), None);
-    }
+    use crate::liveness::monitor_of;
 
     #[test]
     fn the_undertaker_is_called_at_once_for_each_who_has_gone_and_not_again_at_once() {
-        let id = |pid: i32| u128::from(pid as u32) << 64;
-        let (alive, dead) = (id(std::process::id() as i32), id(dead_pid()));
+        let root = format!("/tmp/iox2u{}", std::process::id());
+        let domain = Domain::at(&root, "un_").unwrap();
+        fs::create_dir_all(domain.node_dir()).unwrap();
+        let (alive, dead) = (1, 2);
+        for node in [dead, dead + 1] {
+            fs::write(monitor_of(node, domain.config()), "").unwrap();
+        }
         let mut undertaker = Undertaker::default();
-        let nowhere = Domain::at("/tmp/nowhere", "nw_").unwrap();
-        let mut is_needed = |nodes: &[u128]| undertaker.is_needed(nodes.iter().copied(), nowhere.config());
+        let mut is_needed = |nodes: &[u128]| undertaker.is_needed(nodes.iter().copied(), domain.config());
         assert!(!is_needed(&[alive]));
         assert!(is_needed(&[alive, dead]));
         assert!(!is_needed(&[dead]));
         assert!(is_needed(&[dead, dead + 1]));
+        fs::remove_dir_all(root).unwrap();
     }
 
     #[test]
@@ -350,14 +247,11 @@ mod tests {
     fn a_node_in_this_process_is_not_stale() {
         let root = format!("/tmp/iox2c{}", std::process::id());
         let domain = Domain::at(&root, "cl_").unwrap();
-        assert!(!may_have_stale_nodes(&domain));
+        assert_eq!(dead_nodes(domain.config()), []);
         let node = NodeBuilder::new().config(domain.config()).create::<Iox>().unwrap();
-        assert!(!may_have_stale_nodes(&domain));
-        let pid = dead_pid();
-        let id = u128::from(pid as u32) << 64;
-        let file = domain.node_dir().join(format!("cl_{id}.node_monitor"));
-        fs::write(&file, "").unwrap();
-        assert!(may_have_stale_nodes(&domain));
+        assert_eq!(dead_nodes(domain.config()), []);
+        fs::write(monitor_of(7, domain.config()), "").unwrap();
+        assert_eq!(dead_nodes(domain.config()), [7]);
         drop(node);
         fs::remove_dir_all(root).unwrap();
     }
@@ -373,12 +267,5 @@ mod tests {
         assert_eq!(helper_among([PathBuf::new(), relative].into_iter()), None);
         assert_eq!(helper_among([folder.clone()].into_iter()), Some(folder.join(HELPER)));
         fs::remove_dir_all(folder).unwrap();
-    }
-
-    /// Pid of a child that has ended and been waited for.
-    fn dead_pid() -> i32 {
-        let mut child = Command::new("true").spawn().unwrap();
-        child.wait().unwrap();
-        child.id() as i32
     }
 }

@@ -14,8 +14,8 @@ use crate::domain::Domain;
 use crate::header::{HEADER_SIZE, HEADER_TYPE_NAME};
 use crate::service::Iox;
 
-/// Mode of a service's description, and of a tag, that is finished. Source: iceoryx2-cal/src/static_storage/file.rs.
-pub(crate) const FINISHED: u32 = 0o400;
+/// Mode of a service's description that is finished. Source: iceoryx2-cal/src/static_storage/file.rs.
+const FINISHED: u32 = 0o400;
 
 /// One service of a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,8 +102,15 @@ pub(crate) fn version(text: &str) -> String {
     format!("{}.{}.{}", number("major"), number("minor"), number("patch"))
 }
 
+/// Id of a service in names of shared memory, from its description.
+pub(crate) fn service_id(text: &str) -> Option<u128> {
+    let (_, table) = text.split_once("[unique_service_id]")?;
+    let part = |key| value(table, key)?.parse::<u64>().ok().map(u128::from);
+    Some(part("unique_value")? << 64 | part("payload_value")?)
+}
+
 /// Value of the first line `key = value`, without quotes.
-fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+pub(crate) fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| Some(line.strip_prefix(key)?.trim_start().strip_prefix('=')?.trim().trim_matches('"')))
 }
 

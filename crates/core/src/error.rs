@@ -169,8 +169,7 @@ pub enum Error {
     /// Left-overs of a crash that a clean-up did not cure.
     #[error(
         "service {service:?} cannot be opened: {state}. Either its maker runs in a container that has another /dev/shm: \
-         containers have to share it. Or it died while starting: stop the service's participants and run iceoryx2-cleanup, \
-         or use another service name"
+         containers have to share it. Or it died while starting: try iox2-video doctor --fix, or use another service name"
     )]
     Broken {
         /// Name of the service.

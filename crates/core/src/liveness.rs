@@ -1,24 +1,38 @@
 //! Whether the process that made a node still lives.
 //!
-//! Its id has a process id in it, which says nothing across pid namespaces: in another container the same number is somebody else, or
-//! nobody. What says it everywhere is the lock that a living process holds on its node's monitor, so that is asked where there is
-//! one to be asked.
+//! Its id has a process id in it, which says nothing across pid namespaces: in another container the same number is another process, or
+//! none. The lock that a living process holds on its node's monitor says it everywhere.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use iceoryx2::prelude::Config;
 
+/// Making a file takes milliseconds; one that is not finished after this long was left behind.
+const FINISHES_WITHIN: Duration = Duration::from_secs(5);
+
 /// Whether the process that made a node has ended. Safe in a process that has nodes, of several copies of iceoryx2, too.
+///
+/// No where it cannot be known: the monitor is not there, is being made, or belongs to another user.
 pub(crate) fn is_gone(node: u128, config: &Config) -> bool {
-    let file = format!("{}{node}.node_monitor", config.global.prefix);
-    let monitor = PathBuf::from(config.global.node_dir().to_string()).join(file);
-    is_unlocked(node, &monitor).unwrap_or_else(|| pid_of(node).is_some_and(no_such_process))
+    is_unlocked(node, config).unwrap_or(false)
+}
+
+/// Whether a file that is not finished was left behind, by its age.
+pub(crate) fn is_old(meta: &fs::Metadata) -> bool {
+    let age = meta.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+    age.is_some_and(|age| age > FINISHES_WITHIN)
+}
+
+/// The file that the process of a node has locked.
+pub(crate) fn monitor_of(node: u128, config: &Config) -> PathBuf {
+    PathBuf::from(config.global.node_dir().to_string()).join(format!("{}{node}.node_monitor", config.global.prefix))
 }
 
 /// Whether a node's monitor is there and nobody holds its lock; `None` if that cannot be told.
 #[cfg(target_os = "linux")]
-fn is_unlocked(node: u128, monitor: &Path) -> Option<bool> {
+fn is_unlocked(node: u128, config: &Config) -> Option<bool> {
     use std::collections::BTreeMap;
     use std::fs::{File, OpenOptions};
     use std::os::fd::AsRawFd;
@@ -33,11 +47,13 @@ fn is_unlocked(node: u128, monitor: &Path) -> Option<bool> {
     if own.contains_key(&node) {
         return Some(false);
     }
-    if fs::metadata(monitor).ok()?.permissions().mode() & 0o400 == 0 {
+    let monitor = monitor_of(node, config);
+    let meta = fs::metadata(&monitor).ok()?;
+    if meta.permissions().mode() & 0o400 == 0 && !is_old(&meta) {
         // It is being made, maybe by another thread of this process, whose lock would be dropped.
         return None;
     }
-    let file = OpenOptions::new().write(true).open(monitor).ok()?;
+    let file = OpenOptions::new().write(true).open(&monitor).ok()?;
     // SAFETY: flock is a plain C struct for which all-zero is a value: a lock of the whole file.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = libc::F_WRLCK as libc::c_short;
@@ -52,26 +68,18 @@ fn is_unlocked(node: u128, monitor: &Path) -> Option<bool> {
     Some(!is_locked)
 }
 
+/// Without locks of open files, asking about a node of this process would end it. But only Linux has pid namespaces.
 #[cfg(not(target_os = "linux"))]
-fn is_unlocked(_: u128, _: &Path) -> Option<bool> {
-    // Without open file locks, asking about a node of this process would end it.
-    None
-}
-
-/// Whether a process has ended, as far as this pid namespace can tell. One that its parent has not waited for counts as ended.
-fn no_such_process(pid: i32) -> bool {
+fn is_unlocked(node: u128, _: &Config) -> Option<bool> {
+    let pid = i32::try_from(pid_of(node)).ok().filter(|&pid| pid > 0)?;
     // SAFETY: signal 0 only asks whether the process exists.
-    if unsafe { libc::kill(pid, 0) } == -1 {
-        return std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
-    }
-    // Linux; the state follows the name, which is in parentheses and may contain some.
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
+    let is_missing = unsafe { libc::kill(pid, 0) } == -1;
+    Some(is_missing && std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH))
 }
 
-/// Process id in the id of a node or port: its third 32-bit word.
-pub(crate) fn pid_of(id: u128) -> Option<i32> {
-    i32::try_from((id >> 64) as u32).ok().filter(|&pid| pid > 0)
+/// Process id in the id of a node, port or service: its third 32-bit word.
+pub(crate) fn pid_of(id: u128) -> u32 {
+    (id >> 64) as u32
 }
 
 #[cfg(test)]
@@ -91,7 +99,7 @@ mod tests {
         }
 
         fn monitor(&self, node: u128) -> PathBuf {
-            self.0.node_dir().join(format!("{}{node}.node_monitor", self.0.prefix()))
+            monitor_of(node, self.0.config())
         }
     }
 
@@ -170,25 +178,19 @@ mod tests {
         assert!(is_gone(node, place.0.config()));
     }
 
-    #[test]
-    fn without_a_monitor_the_process_id_has_to_do() {
-        let place = Place::new("none");
-        assert!(is_gone(id(ended().id()), place.0.config()));
-        assert!(!is_gone(id(std::process::id()), place.0.config()));
-        assert!(!is_gone(0, place.0.config()));
-    }
-
+    /// In another container, or in this one if the process is about to make its monitor, the number may be a living process's.
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_process_that_nobody_waited_for_has_ended() {
-        let mut child = Command::new("true").spawn().unwrap();
-        let pid = child.id() as i32;
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while !no_such_process(pid) {
-            assert!(Instant::now() < deadline);
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        child.wait().unwrap();
-        assert!(no_such_process(pid) && !no_such_process(std::process::id() as i32));
+    fn a_node_without_a_monitor_is_not_known_to_be_dead() {
+        let place = Place::new("none");
+        assert!(!is_gone(id(ended().id()), place.0.config()));
+        fs::create_dir_all(place.0.node_dir()).unwrap();
+        let unfinished = id(std::process::id());
+        fs::write(place.monitor(unfinished), "").unwrap();
+        fs::set_permissions(place.monitor(unfinished), std::os::unix::fs::PermissionsExt::from_mode(0o200)).unwrap();
+        assert!(!is_gone(unfinished, place.0.config()));
+        let file = fs::File::options().write(true).open(place.monitor(unfinished)).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(is_gone(unfinished, place.0.config()));
     }
 }

@@ -1,282 +1,427 @@
-//! Files of a domain that belong to nobody any more.
+//! What dead nodes of a domain left, found by the ids in their tags.
 //!
-//! iceoryx2 removes a dead node with what its tags name. A participant that dies while it starts or ends leaves what no
-//! tag names: half a node, a service without its counterpart in shared memory, a segment without a size. Some of it only
-//! lies around, some of it keeps everybody from a service of that name.
+//! Each node has a folder with a tag for each of its services and ports. iceoryx2 0.10.0 makes the tag first, and removes it last.
+//! Only a service that ends loses its tag just before its memory and its description. A node is dead if nobody holds the lock on its
+//! monitor, which tells across pid namespaces.
 //!
-//! A participant keeps each file open from its creation until after its removal, so what no process has open is left over
-//! — as long as all participants can be seen. One in another pid namespace cannot; the lock on its node's monitor can.
+//! Nothing else is removed, because nothing else can be known. Names in /dev/shm do not tell the folder of their owner, and
+//! processes of other users and pid namespaces cannot be seen.
 
-use std::collections::HashSet;
-use std::fs::{self, Metadata, OpenOptions};
-use std::os::fd::AsRawFd;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use crate::description::{FINISHED, version};
-use crate::domain::Domain;
-use crate::service::IOX2_VERSION;
+use iceoryx2::prelude::{Config, MessagingPattern, ServiceName};
+use iceoryx2::service::Service;
+use iceoryx2::service::service_hash::ServiceHash;
+
+use crate::description::{service_id, value, version};
+use crate::liveness::{is_gone, is_old, monitor_of, pid_of};
+use crate::service::{IOX2_VERSION, Iox};
 
 const SHARED_MEMORY: &str = "/dev/shm";
+/// Mode of shared memory that is being made. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
+const IN_THE_MAKING: u32 = 0o200;
+/// A participant that waits for a service's memory renews its tag every 25 ms. Source: iceoryx2/src/config.rs.
+const TAG_IS_RENEWED: Duration = Duration::from_millis(200);
+/// How long the counter of nodes is waited for: longer than until it counts as left behind.
+const COUNTER_PATIENCE: Duration = Duration::from_secs(6);
 
-/// Files as a pair of device and inode.
-type Identity = (u64, u64);
+/// What tells a file from the next one of its name: device, inode, time.
+type Identity = (u64, u64, i64, i64);
 
-/// One file of a domain.
-#[derive(Clone, Debug)]
-struct Entry {
+/// What the dead nodes of a domain left, as it was at one moment.
+#[derive(Debug)]
+pub(crate) struct Remains<'a> {
+    config: &'a Config,
+    descriptions: BTreeMap<String, Description>,
+    /// Dead nodes that may be removed.
+    dead: BTreeMap<u128, Tags>,
+    /// Services that a dead node has a tag for.
+    left: BTreeSet<String>,
+    /// Tags that other nodes have for a service.
+    used: BTreeMap<String, Vec<(u128, Identity)>>,
+}
+
+/// The tags of a node.
+#[derive(Debug, Default)]
+struct Tags {
+    /// For each service, by its hash.
+    services: BTreeMap<String, Identity>,
+    ports: BTreeSet<u128>,
+    /// Tags that were not finished, of which nothing exists.
+    unfinished: Vec<PathBuf>,
+}
+
+/// A service's description.
+#[derive(Debug)]
+struct Description {
     path: PathBuf,
     identity: Identity,
-    mode: u32,
-    size: u64,
-    owner: Owner,
+    is_finished: bool,
+    /// Name and id of the service, if this release made it.
+    service: Option<(String, u128)>,
 }
 
-/// What a file lives with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Owner {
-    /// With those who have it open or mapped.
-    Holders,
-    /// With the node of this id, which has some of its files open.
-    Node(String),
-    /// With the port of this id, a socket that cannot be seen in `/proc`: it has a tag in its node's folder.
-    Port(String),
-}
-
-/// All files of a domain, and who has which of them, at one moment.
+/// A shared memory object whose name has iceoryx2's exact form.
 #[derive(Debug)]
-pub(crate) struct Look {
-    entries: Vec<Entry>,
-    held: HashSet<Identity>,
-    living_nodes: HashSet<String>,
-    living_ports: HashSet<String>,
-    sees_everybody: bool,
+struct Object {
+    path: PathBuf,
+    meta: Metadata,
+    /// Ids of the service or the ports in its name; none for the counter that all nodes of a prefix share.
+    ids: Vec<u128>,
 }
 
-impl Look {
-    /// Looks around. Not in a process that has a node: opening a file of a node drops the locks of this process on it.
-    pub fn at(domain: &Domain) -> Self {
-        // Files first, then their holders: whoever makes one in between has it open by then.
-        let entries = list(domain);
-        let held = held_files(domain);
-        let is_held = |entry: &Entry| held.contains(&entry.identity);
-        let mut living_nodes = HashSet::new();
-        for entry in entries.iter().filter(|entry| is_held(entry)) {
-            if let Owner::Node(id) = &entry.owner {
-                living_nodes.insert(id.clone());
-            }
-        }
-        let living_ports = entries
-            .iter()
-            .filter(|entry| matches!(&entry.owner, Owner::Node(id) if living_nodes.contains(id)))
-            .filter_map(|entry| Some(entry.name(domain)?.strip_suffix(".port_tag")?.to_owned()))
-            .collect();
-        let sees_everybody = Path::new("/proc/self/fd").is_dir()
-            && entries
-                .iter()
-                .filter(|entry| entry.is_monitor() && !is_held(entry))
-                .all(|entry| !is_locked(&entry.path));
-        Self { entries, held, living_nodes, living_ports, sees_everybody }
-    }
-
-    /// Shared memory of the domain, without looking who has it.
-    pub fn at_segments(domain: &Domain) -> impl Iterator<Item = (PathBuf, Metadata)> {
-        let beginning = format!("{SHARED_MEMORY}/{}", domain.prefix());
-        files(Path::new(SHARED_MEMORY))
-            .filter(move |(path, _)| path.as_os_str().as_encoded_bytes().starts_with(beginning.as_bytes()))
-    }
-
-    /// Whether every participant that lives can be seen, so that [`litter`](Self::litter) is what it says.
-    pub fn sees_everybody(&self) -> bool {
-        self.sees_everybody
-    }
-
-    /// Shared memory without a size: to root, a trap that whoever opens it does not get out of.
-    pub fn unsized_segments(&self) -> Litter {
-        self.select(|entry| entry.size == 0 && entry.path.starts_with(SHARED_MEMORY))
-    }
-
-    /// Tags that were not finished. What they were to name does not exist, but iceoryx2 does not get past them.
-    pub fn unfinished_tags(&self) -> Litter {
-        let is_tag =
-            |entry: &Entry| entry.path.extension().is_some_and(|end| end == "service_tag" || end == "port_tag");
-        self.select(|entry| is_tag(entry) && entry.mode != FINISHED)
-    }
-
-    /// Everything that belongs to nobody. Only after iceoryx2's own clean-up, which needs some of it.
-    pub fn litter(&self) -> Litter {
-        // A description by another release may have holders that do not keep it open.
-        let is_foreign = |entry: &Entry| {
-            entry.path.extension().is_some_and(|end| end == "service")
-                && entry.mode == FINISHED
-                && fs::read_to_string(&entry.path).is_ok_and(|text| version(&text) != IOX2_VERSION)
-        };
-        self.select(|entry| !is_foreign(entry))
-    }
-
-    fn select(&self, which: impl Fn(&Entry) -> bool) -> Litter {
-        let belongs_to_nobody = |entry: &&Entry| match &entry.owner {
-            Owner::Holders => !self.held.contains(&entry.identity),
-            Owner::Node(id) => !self.living_nodes.contains(id),
-            Owner::Port(id) => !self.living_ports.contains(id),
-        };
-        Litter(self.entries.iter().filter(belongs_to_nobody).filter(|entry| which(entry)).cloned().collect())
-    }
-}
-
-/// Files that can be removed.
-#[derive(Debug)]
-pub(crate) struct Litter(Vec<Entry>);
-
-impl Litter {
-    /// Those that were left over at an earlier look, too.
-    pub fn and(mut self, earlier: &Self) -> Self {
-        let known: HashSet<_> = earlier.0.iter().map(|entry| (&entry.path, entry.identity)).collect();
-        self.0.retain(|entry| known.contains(&(&entry.path, entry.identity)));
-        self
-    }
-
-    /// Without the files of nodes.
-    pub fn without_nodes(mut self) -> Self {
-        self.0.retain(|entry| !matches!(entry.owner, Owner::Node(_)));
-        self
-    }
-
-    /// Removes them; returns how many.
-    pub fn remove(self) -> usize {
-        let mut folders = HashSet::new();
-        let mut removed = 0;
-        for entry in self.0 {
-            // The name may be another file's by now.
-            let is_same = fs::symlink_metadata(&entry.path).is_ok_and(|meta| identity(&meta) == entry.identity);
-            if is_same && fs::remove_file(&entry.path).is_ok() {
-                removed += 1;
-                if let (Owner::Node(id), Some(folder)) = (&entry.owner, entry.path.parent()) {
-                    folders.extend(folder.ends_with(id).then(|| folder.to_owned()));
+impl<'a> Remains<'a> {
+    /// Looks around, and twice where that is needed.
+    pub fn of(config: &'a Config) -> Self {
+        // Descriptions before tags: the tag of each description is there by then.
+        let descriptions = descriptions(config);
+        let gone: BTreeSet<_> = dead_nodes(config).into_iter().collect();
+        let (mut dead, mut used) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
+        for node in node_ids(config) {
+            let tags = Tags::of(node, config);
+            if gone.contains(&node) {
+                dead.insert(node, tags);
+            } else {
+                for (hash, identity) in tags.services {
+                    used.entry(hash).or_default().push((node, identity));
                 }
             }
         }
-        for folder in folders {
-            // Not empty: something there still belongs to somebody.
-            let _ = fs::remove_dir(folder);
+        let left = dead.values().flat_map(|tags| tags.services.keys().cloned()).collect();
+        let mut remains = Self { config, descriptions, dead, left, used };
+        remains.leave_what_is_elsewhere();
+        remains
+    }
+
+    /// Leaves out the nodes of a container with another /dev/shm, where a service of theirs may live.
+    ///
+    /// iceoryx2 would take such a service for half made and remove its description.
+    fn leave_what_is_elsewhere(&mut self) {
+        let there: BTreeSet<_> =
+            objects(self.config).filter(Object::is_finished).flat_map(|object| object.ids).collect();
+        let is_doubtful = |hash: &&String| {
+            let service = self.descriptions.get(*hash).and_then(|description| description.service.as_ref());
+            self.left.contains(*hash) && service.is_some_and(|(_, id)| !there.contains(id))
+        };
+        let doubtful: Vec<_> = self.used.keys().filter(is_doubtful).cloned().collect();
+        if doubtful.is_empty() {
+            return;
         }
-        removed
-    }
-}
-
-impl Entry {
-    fn new(path: PathBuf, meta: &Metadata, owner: Owner) -> Self {
-        Self { path, identity: identity(meta), mode: meta.permissions().mode() & 0o777, size: meta.len(), owner }
-    }
-
-    /// Name of the file without the domain's prefix.
-    fn name(&self, domain: &Domain) -> Option<&str> {
-        self.path.file_name()?.to_str()?.strip_prefix(&domain.prefix())
+        // The living either use the service, or wait for it here.
+        std::thread::sleep(TAG_IS_RENEWED);
+        let is_used = |hash: &&String| {
+            let is_kept = |(node, identity): &_| Tags::of(*node, self.config).services.get(*hash) == Some(identity);
+            self.used[*hash].iter().any(is_kept)
+        };
+        let used: BTreeSet<_> = doubtful.iter().filter(is_used).collect();
+        self.dead.retain(|_, tags| !tags.services.keys().any(|hash| used.contains(hash)));
     }
 
-    fn is_monitor(&self) -> bool {
-        self.path.extension().is_some_and(|end| end == "node_monitor")
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.dead.is_empty()
     }
-}
 
-fn list(domain: &Domain) -> Vec<Entry> {
-    let prefix = domain.prefix();
-    let mut found = Vec::new();
-    let mut add = |folder: &Path, owner: &dyn Fn(&str) -> Option<Owner>| {
-        for (path, meta) in files(folder) {
-            let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(&prefix));
-            // What all nodes of the domain share stays for ever, once it is made.
-            let is_shared_by_all = name.is_some_and(|name| name.ends_with(".global_mgmt")) && meta.len() > 0;
-            if let Some(owner) = name.and_then(owner)
-                && !meta.is_dir()
-                && !is_shared_by_all
-            {
-                found.push(Entry::new(path, &meta, owner));
+    /// Whether a node is among the dead that may be removed.
+    pub fn has(&self, node: u128) -> bool {
+        self.dead.contains_key(&node)
+    }
+
+    /// Removes what iceoryx2's own clean-up does not get past, or forgets; returns how many files.
+    pub fn remove_before(&self) -> usize {
+        let ports: BTreeSet<u128> = self.dead.values().flat_map(|tags| tags.ports.iter().copied()).collect();
+        let mut ids = ports.clone();
+        let mut removed = 0;
+        for (hash, description) in &self.descriptions {
+            let is_theirs =
+                !self.used.contains_key(hash) && self.dead.values().any(|tags| tags.services.contains_key(hash));
+            if is_theirs && description.is_finished {
+                ids.extend(description.service.as_ref().map(|(_, id)| *id));
+            } else if is_theirs || self.has_ended(hash, description) {
+                removed += description.remove(self.config);
             }
         }
-    };
-    add(Path::new(SHARED_MEMORY), &|_| Some(Owner::Holders));
-    add(&domain.service_dir(), &|name| name.ends_with(".service").then_some(Owner::Holders));
-    add(&domain.root(), &|name| Some(Owner::Port(name.strip_suffix(".event")?.to_owned())));
-    let nodes = domain.node_dir();
-    for (folder, _) in files(&nodes).filter(|(_, meta)| meta.is_dir()) {
-        if let Some(id) = folder.file_name().and_then(|name| name.to_str()) {
-            add(&folder, &|_| Some(Owner::Node(id.to_owned())));
+        for object in objects(self.config) {
+            // As root, iceoryx2 waits indefinitely for memory without a size to get one.
+            let is_trap = !object.is_finished() && object.meta.len() == 0;
+            let is_listener = object.path.extension().is_some_and(|end| end == "event_mgmt");
+            if (is_trap || is_listener) && object.ids.iter().any(|id| ids.contains(id)) {
+                removed += remove(&object.path);
+            }
+        }
+        let root = PathBuf::from(self.config.global.root_path().to_string());
+        // A listener that was not counted yet is not known to its service.
+        let sockets = ports.iter().map(|port| root.join(format!("{}{port}.event", self.config.global.prefix)));
+        removed += sockets.map(|path| remove(&path)).sum::<usize>();
+        removed + self.dead.values().flat_map(|tags| &tags.unfinished).map(|path| remove(path)).sum::<usize>()
+    }
+
+    /// Whether a process died while it ended a service, which loses its tag first and its description last.
+    fn has_ended(&self, hash: &str, description: &Description) -> bool {
+        let Some((name, id)) = description.service.as_ref().filter(|_| description.is_finished) else {
+            return false;
+        };
+        if self.used.contains_key(hash) || self.left.contains(hash) {
+            return false;
+        }
+        if !objects(self.config).any(|object| object.ids == [*id]) {
+            return true;
+        }
+        // It still has its memory, so the node is there: of the process that made it, or of one that used its name.
+        let hashes = hashes(name);
+        let is_theirs = |tags: &Tags| hashes.iter().any(|hash| tags.services.contains_key(hash));
+        self.dead.iter().any(|(node, tags)| is_theirs(tags) || pid_of(*node) == pid_of(*id))
+    }
+
+    /// Removes what is left of the dead nodes themselves; returns how many went, and how many cannot go yet.
+    ///
+    /// A node that still has a tag needs it: what the tag names is there.
+    pub fn remove_nodes(&self) -> (u64, u64) {
+        let mut failed = 0;
+        for &node in self.dead.keys() {
+            let folder = folder_of(node, self.config);
+            let left = || files(&folder).map(|(path, _)| path);
+            if left().any(|path| path.extension().is_some_and(|end| end == "service_tag" || end == "port_tag")) {
+                failed += 1;
+                continue;
+            }
+            for path in left() {
+                remove(&path);
+            }
+            let _ = fs::remove_dir(&folder);
+            for path in monitors(node, self.config) {
+                remove(&path);
+            }
+        }
+        self.remove_connections();
+        (self.dead.len() as u64 - failed, failed)
+    }
+
+    /// Removes connections that no end has a tag for any more: iceoryx2 forgets one whose end died as it joined.
+    fn remove_connections(&self) {
+        let is_theirs = |id: &u128| self.dead.values().any(|tags| tags.ports.contains(id));
+        let found = objects(self.config).filter(|object| object.ids.len() == 2 && object.ids.iter().any(is_theirs));
+        let found: Vec<_> = found.collect();
+        if found.is_empty() {
+            return;
+        }
+        let ports: BTreeSet<u128> =
+            node_ids(self.config).into_iter().flat_map(|node| Tags::of(node, self.config).ports).collect();
+        for object in found.iter().filter(|object| object.ids.iter().all(|id| !ports.contains(id))) {
+            remove(&object.path);
         }
     }
-    // Last, because as long as they are there somebody else can take up the work.
-    add(&nodes, &|name| name.split_once(".node_monitor").map(|(id, _)| Owner::Node(id.to_owned())));
+}
+
+/// Nodes whose process has ended. One that was killed before it had a lock is told by its age: it has nothing yet but its own files.
+pub(crate) fn dead_nodes(config: &Config) -> Vec<u128> {
+    node_ids(config).into_iter().filter(|&node| is_dead(node, config)).collect()
+}
+
+/// Removes shared memory whose maker died before it was finished; returns how many objects.
+///
+/// The counter of nodes keeps everybody from starting, so a young one is waited for.
+pub(crate) fn remove_left_behind(config: &Config) -> usize {
+    let deadline = Instant::now() + COUNTER_PATIENCE;
+    let mut removed = 0;
+    loop {
+        removed += objects(config).filter(Object::is_left_behind).map(|object| remove(&object.path)).sum::<usize>();
+        if !has_trap(config) || Instant::now() > deadline {
+            return removed;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether a process of this user has not finished the counter that all nodes need: nobody can start.
+pub(crate) fn has_trap(config: &Config) -> bool {
+    objects(config).any(|object| object.ids.is_empty() && !object.is_finished() && object.meta.uid() == user())
+}
+
+impl Tags {
+    fn of(node: u128, config: &Config) -> Self {
+        let prefix = config.global.prefix.to_string();
+        let mut tags = Self::default();
+        for (path, meta) in files(&folder_of(node, config)) {
+            let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(&prefix));
+            match name.and_then(|name| name.split_once('.')) {
+                Some((hash, "service_tag")) => drop(tags.services.insert(hash.to_owned(), identity(&meta))),
+                Some((port, "port_tag")) => tags.ports.extend(port.parse::<u128>()),
+                _ => continue,
+            }
+            if is_writable(&meta) {
+                tags.unfinished.push(path);
+            }
+        }
+        tags
+    }
+}
+
+impl Description {
+    /// Removes it with the memory of its service, if it is still the same file; returns how many files.
+    fn remove(&self, config: &Config) -> usize {
+        if fs::symlink_metadata(&self.path).ok().as_ref().map(identity) != Some(self.identity) {
+            return 0;
+        }
+        let id = self.service.as_ref().map(|(_, id)| *id);
+        let memory = objects(config).filter(|object| id.is_some_and(|id| object.ids == [id]));
+        memory.map(|object| remove(&object.path)).sum::<usize>() + remove(&self.path)
+    }
+}
+
+impl Object {
+    fn is_finished(&self) -> bool {
+        self.meta.permissions().mode() & 0o777 != IN_THE_MAKING
+    }
+
+    /// Whether it holds nothing, and a process of this user died while it made it.
+    fn is_left_behind(&self) -> bool {
+        let holds_nothing = !self.is_finished() && (self.meta.len() == 0 || self.ids.is_empty());
+        holds_nothing && self.meta.uid() == user() && is_old(&self.meta)
+    }
+}
+
+/// Shared memory objects with the domain's prefix and iceoryx2's exact form of name, of whatever folder.
+fn objects(config: &Config) -> impl Iterator<Item = Object> {
+    let prefix = config.global.prefix.to_string();
+    files(Path::new(SHARED_MEMORY)).filter_map(move |(path, meta)| {
+        let ids = ids(path.file_name()?.to_str()?.strip_prefix(&prefix)?)?;
+        meta.is_file().then_some(Object { path, meta, ids })
+    })
+}
+
+/// Ids in the name of an object, which is HASH_SERVICE.dynamic, HASH_PORT.data, HASH_PORT__SEGMENT.data, HASH_PORT_PORT.connection and so on.
+fn ids(name: &str) -> Option<Vec<u128>> {
+    let (hash, rest) = name.split_at_checked(40)?;
+    let (stem, end) = rest.strip_prefix('_')?.rsplit_once('.')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |text: &str| if is_number(text) { text.parse::<u128>().ok() } else { None };
+    let is_hash = hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_hash || end.is_empty() || !end.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_')) {
+        return None;
+    }
+    if let Some(release) = stem.strip_prefix("node.") {
+        let is_release = release.split('_').count() == 3 && release.split('_').all(is_number);
+        return is_release.then(Vec::new);
+    }
+    match stem.split_once('_') {
+        None => Some(vec![number(stem)?]),
+        Some((port, other)) => match other.strip_prefix('_') {
+            Some(segment) => (segment == "mgmt" || is_number(segment)).then_some(vec![number(port)?]),
+            None => Some(vec![number(port)?, number(other)?]),
+        },
+    }
+}
+
+fn descriptions(config: &Config) -> BTreeMap<String, Description> {
+    let prefix = config.global.prefix.to_string();
+    let folder = PathBuf::from(config.global.service_dir().to_string());
+    let found = files(&folder).filter(|(_, meta)| meta.is_file());
+    found
+        .filter_map(|(path, meta)| {
+            let hash = path.file_name()?.to_str()?.strip_prefix(&prefix)?.strip_suffix(".service")?.to_owned();
+            let text = fs::read_to_string(&path).ok().filter(|text| version(text) == IOX2_VERSION);
+            let service = text.and_then(|text| Some((value(&text, "service_name")?.to_owned(), service_id(&text)?)));
+            Some((hash, Description { path, identity: identity(&meta), is_finished: !is_writable(&meta), service }))
+        })
+        .collect()
+}
+
+/// Ids of all nodes, known by a folder or a file beside it.
+fn node_ids(config: &Config) -> BTreeSet<u128> {
+    let prefix = config.global.prefix.to_string();
+    let nodes = PathBuf::from(config.global.node_dir().to_string());
+    let names: Vec<_> = files(&nodes).filter_map(|(path, _)| path.file_name()?.to_str().map(str::to_owned)).collect();
+    let monitor = |name: &String| {
+        let (id, end) = name.strip_prefix(&prefix)?.split_once(".node_monitor")?;
+        ["", "_owner_lock", "_context"].contains(&end).then(|| id.parse().ok())?
+    };
+    let mut found: BTreeSet<u128> = names.iter().filter_map(monitor).collect();
+    for name in names {
+        // The name of a folder has no prefix, and two domains may share a root.
+        let is_ours =
+            |(path, _): (PathBuf, _)| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&prefix));
+        if let Ok(id) = name.parse()
+            && !found.contains(&id)
+            && files(&nodes.join(name)).all(is_ours)
+        {
+            found.insert(id);
+        }
+    }
     found
 }
 
+fn is_dead(node: u128, config: &Config) -> bool {
+    let [monitor, others @ ..] = monitors(node, config);
+    if monitor.exists() {
+        return is_gone(node, config);
+    }
+    let folder = folder_of(node, config);
+    let mut found: Vec<_> = files(&folder).map(|(_, meta)| meta).collect();
+    if found.is_empty() {
+        found.extend(fs::metadata(folder));
+    }
+    found.extend(others.iter().filter_map(|path| fs::metadata(path).ok()));
+    !found.is_empty() && found.iter().all(is_old)
+}
+
+/// The file that a node's process has locked, and the two beside it. Source: iceoryx2-bb/posix/src/process_state.rs.
+fn monitors(node: u128, config: &Config) -> [PathBuf; 3] {
+    ["", "_owner_lock", "_context"].map(|end| {
+        let mut path = monitor_of(node, config).into_os_string();
+        path.push(end);
+        path.into()
+    })
+}
+
+fn folder_of(node: u128, config: &Config) -> PathBuf {
+    PathBuf::from(config.global.node_dir().to_string()).join(node.to_string())
+}
+
+/// Hashes of the video and the event service of a name.
+fn hashes(name: &str) -> Vec<String> {
+    type Hasher = <Iox as Service>::ServiceNameHasher;
+    let hash = |pattern| Some(ServiceHash::new::<Hasher>(&ServiceName::new(name).ok()?, pattern).as_str().to_owned());
+    [MessagingPattern::PublishSubscribe, MessagingPattern::Event].into_iter().filter_map(hash).collect()
+}
+
+/// Files in a folder; nothing follows symbolic links.
 fn files(folder: &Path) -> impl Iterator<Item = (PathBuf, Metadata)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
 }
 
+fn remove(path: &Path) -> usize {
+    usize::from(fs::remove_file(path).is_ok())
+}
+
+/// Whether a description or a tag is not finished.
+fn is_writable(meta: &Metadata) -> bool {
+    meta.permissions().mode() & 0o200 != 0
+}
+
 fn identity(meta: &Metadata) -> Identity {
-    (meta.dev(), meta.ino())
+    (meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec())
 }
 
-/// Files of the domain that a process which can be seen has open or mapped.
-fn held_files(domain: &Domain) -> HashSet<Identity> {
-    let (root, segments) = (domain.root(), format!("{SHARED_MEMORY}/{}", domain.prefix()));
-    let is_ours =
-        |path: &Path| path.starts_with(&root) || path.as_os_str().as_encoded_bytes().starts_with(segments.as_bytes());
-    let mut held = HashSet::new();
-    for (process, _) in files(Path::new("/proc")) {
-        let mut takes_part = false;
-        for (link, _) in links(&process.join("fd")).filter(|(_, target)| is_ours(target)) {
-            held.extend(fs::metadata(link).ok().as_ref().map(identity));
-            takes_part = true;
-        }
-        // Other releases may map a segment and close it; who maps one has other files of the domain open.
-        if takes_part {
-            held.extend(mapped_files(&process.join("maps"), &segments));
-        }
-    }
-    held
-}
-
-/// Symbolic links in a folder, and what they lead to.
-fn links(folder: &Path) -> impl Iterator<Item = (PathBuf, PathBuf)> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.filter_map(|link| fs::read_link(&link).ok().map(|target| (link, target)))
-}
-
-/// Mapped files whose path begins like that, all of them in shared memory.
-fn mapped_files(maps: &Path, beginning: &str) -> Vec<Identity> {
-    let (Ok(text), Ok(meta)) = (fs::read_to_string(maps), fs::metadata(SHARED_MEMORY)) else {
-        return Vec::new();
-    };
-    // Address, permissions, offset, device, inode, path. Source: proc(5).
-    let inode = |line: &str| {
-        let mut fields = line.split_ascii_whitespace().skip(4);
-        let inode = fields.next()?.parse().ok()?;
-        fields.next()?.starts_with(beginning).then_some((meta.dev(), inode))
-    };
-    text.lines().filter_map(inode).collect()
-}
-
-/// Whether a process, visible or not, holds the lock of a node's monitor.
-fn is_locked(monitor: &Path) -> bool {
-    // While it is being made it can only be written to.
-    let Ok(file) = OpenOptions::new().write(true).open(monitor) else {
-        return false;
-    };
-    // SAFETY: flock is a plain C struct for which all-zero is a value: a lock of the whole file.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
-    // SAFETY: the descriptor is open, and the struct lives through the call.
-    let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &raw mut lock) };
-    asked == 0 && lock.l_type != libc::F_UNLCK as libc::c_short
+fn user() -> u32 {
+    // SAFETY: asks for a number.
+    unsafe { libc::geteuid() }
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
-    use crate::cleanup::clean;
+    use crate::cleanup::{Report, clean};
+    use crate::domain::Domain;
     use crate::{FrameParams, VideoFramePublisher, VideoFrameSubscriber, create_node_in};
+
+    const HASH: &str = "0123456789012345678901234567890123456789";
 
     /// A domain of a test's own, removed with everything in it.
     struct Place(Domain);
@@ -289,19 +434,30 @@ mod tests {
             Self(Domain::at(&root, &format!("r{}{name}_", std::process::id())).unwrap())
         }
 
-        fn put(&self, folder: &Path, name: &str, mode: u32) -> PathBuf {
-            fs::create_dir_all(folder).unwrap();
-            let path = folder.join(format!("{}{name}", self.0.prefix()));
-            fs::write(&path, "").unwrap();
+        fn put(&self, folder: impl AsRef<Path>, name: &str, mode: u32, text: &str) -> PathBuf {
+            fs::create_dir_all(&folder).unwrap();
+            let path = folder.as_ref().join(format!("{}{name}", self.0.prefix()));
+            fs::write(&path, text).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             path
+        }
+
+        /// A node as iceoryx2 leaves it, but for its lock.
+        fn dead_node(&self, id: u128) -> PathBuf {
+            let folder = folder_of(id, self.0.config());
+            let model = create_node_in(&self.0).unwrap();
+            let details = format!("{}node.details", self.0.prefix());
+            let text = fs::read_to_string(folder_of(model.id().value(), self.0.config()).join(details)).unwrap();
+            self.put(&folder, "node.details", 0o400, &text);
+            for (end, text) in [("", ""), ("_owner_lock", ""), ("_context", "of another run..")] {
+                self.put(self.0.node_dir(), &format!("{id}.node_monitor{end}"), 0o600, text);
+            }
+            folder
         }
     }
 
     impl Drop for Place {
         fn drop(&mut self) {
-            let entries = list(&self.0);
-            entries.iter().for_each(|entry| fs::remove_file(&entry.path).unwrap());
             fs::remove_dir_all(self.0.root()).unwrap();
             for (path, _) in files(Path::new(SHARED_MEMORY)) {
                 if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&self.0.prefix())) {
@@ -311,71 +467,159 @@ mod tests {
         }
     }
 
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn what_participants_leave_that_die_at_odd_moments_is_removed() {
-        let place = Place::new("a");
-        let nodes = place.0.node_dir();
-        let id = "1234567890123456789";
-        let left = [
-            // A service that was not finished, and one whose shared memory was not made yet.
-            place.put(&place.0.service_dir(), "aaaa.service", 0o600),
-            place.put(Path::new(SHARED_MEMORY), "bbbb_1.dynamic", 0o200),
-            place.put(Path::new(SHARED_MEMORY), "node.0_10_0.global_mgmt", 0o200),
-            place.put(Path::new(SHARED_MEMORY), "cccc_77__0.data", 0o600),
-            // Half a node: iceoryx2 does not take it for one.
-            place.put(&nodes, &format!("{id}.node_monitor_context"), 0o200),
-            place.put(&nodes.join(id), "node.details", 0o400),
-            place.put(&nodes.join(id), "99.port_tag", 0o600),
-            place.put(&place.0.root(), "99.event", 0o600),
-        ];
-        let report = clean(&place.0).unwrap();
-        assert_eq!((report.files, report.failed_nodes), (left.len(), 0));
-        assert!(left.iter().all(|path| !path.exists()) && !nodes.join(id).exists());
-        assert_eq!(clean(&place.0).unwrap(), crate::cleanup::Report::default());
+    fn make_old(path: &Path) {
+        fs::File::open(path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
-    fn nothing_of_the_living_is_litter() {
+    fn what_the_tags_of_a_dead_node_name_is_removed_and_nothing_else() {
+        let place = Place::new("a");
+        let (services, shm) = (place.0.service_dir(), Path::new(SHARED_MEMORY));
+        let folder = place.dead_node(123);
+        let named = [
+            place.put(&folder, "aaaa.service_tag", 0o400, ""),
+            place.put(&services, "aaaa.service", 0o600, ""),
+            place.put(&folder, "99.port_tag", 0o400, ""),
+            place.put(place.0.root(), "99.event", 0o600, ""),
+            place.put(shm, &format!("{HASH}_99.event_mgmt"), 0o600, "x"),
+            place.put(shm, &format!("{HASH}_99_98.connection"), 0o200, ""),
+            place.put(shm, &format!("{HASH}_95_99.connection"), 0o600, "without an end that has a tag"),
+            place.put(&folder, "97.port_tag", 0o600, ""),
+        ];
+        let left_behind = [
+            place.put(shm, &format!("{HASH}_1.dynamic"), 0o200, ""),
+            place.put(shm, &format!("{HASH}_node.0_10_0.global_mgmt"), 0o200, "counter"),
+            place.put(place.0.node_dir(), "45.node_monitor_context", 0o200, ""),
+        ];
+        left_behind.iter().for_each(|path| make_old(path));
+        let unknown = [
+            place.put(&services, "bbbb.service", 0o600, ""),
+            place.put(shm, "calibration", 0o600, "x"),
+            place.put(shm, "calibration_2", 0o200, ""),
+            place.put(shm, &format!("{HASH}_96.data"), 0o600, "x"),
+            place.put(shm, &format!("{HASH}_96_94.connection"), 0o600, "x"),
+            place.put(shm, &format!("{HASH}_96.dynamic"), 0o200, "x"),
+        ];
+        unknown.iter().for_each(|path| make_old(path));
+        let young = place.put(shm, &format!("{HASH}_2.dynamic"), 0o200, "");
+        let report = clean(&place.0);
+        assert_eq!((report.nodes, report.failed_nodes), (2, 0));
+        assert_eq!(named.iter().chain(&left_behind).filter(|path| path.exists()).count(), 0, "{report:?}");
+        assert!(unknown.iter().chain([&young]).all(|path| path.exists()));
+        assert_eq!(files(&place.0.node_dir()).count(), 0);
+        assert_eq!(clean(&place.0), Report::default());
+    }
+
+    #[test]
+    fn nothing_of_the_living_is_removed() {
         let place = Place::new("b");
         let publisher = VideoFramePublisher::with_node("cam", 12, create_node_in(&place.0).unwrap()).unwrap();
         let subscriber = VideoFrameSubscriber::with_node("cam", create_node_in(&place.0).unwrap()).unwrap();
         publisher.publish_frame(&[7; 12], &FrameParams { width: 2, height: 2, ..Default::default() }).unwrap();
         let frame = subscriber.receive().unwrap().unwrap();
-        place.put(&place.0.node_dir().join("5"), "node.details", 0o400);
-        let look = Look::at(&place.0);
-        assert!(look.sees_everybody());
-        let litter = look.litter();
-        assert_eq!(litter.0.len(), 1, "{litter:?}");
-        assert!(litter.0[0].path.ends_with(format!("5/{}node.details", place.0.prefix())));
-        assert!(look.unsized_segments().0.is_empty() && look.unfinished_tags().0.is_empty());
+        let folder = place.dead_node(5);
+        let before = || objects(place.0.config()).count() + files(&place.0.service_dir()).count();
+        let count = before();
+        for hash in hashes("cam") {
+            place.put(&folder, &format!("{hash}.service_tag"), 0o400, "");
+        }
+        let remains = Remains::of(place.0.config());
+        assert_eq!(remains.dead.keys().copied().collect::<Vec<_>>(), [5]);
+        assert_eq!((remains.remove_before(), before()), (0, count));
         drop((frame, subscriber, publisher));
     }
 
-    /// iceoryx2 has not seen that node as a dead one: without its tags, nobody would ever take its ports out of the services.
     #[test]
-    #[cfg(target_os = "linux")]
-    fn the_files_of_one_who_died_between_two_looks_are_not_litter_in_both() {
+    fn the_unfinished_description_of_a_living_node_stays() {
+        let place = Place::new("c");
+        let node = create_node_in(&place.0).unwrap();
+        let file = place.put(place.0.service_dir(), "aaaa.service", 0o600, "");
+        for folder in [place.dead_node(5), folder_of(node.id().value(), place.0.config())] {
+            place.put(folder, "aaaa.service_tag", 0o400, "");
+        }
+        assert_eq!(Remains::of(place.0.config()).remove_before(), 0);
+        assert!(file.exists());
+    }
+
+    /// The memory of the service is in the /dev/shm of another container, whose user keeps its tag.
+    #[test]
+    fn a_dead_node_whose_service_lives_elsewhere_is_left_alone() {
         let place = Place::new("d");
-        let path = place.put(&place.0.node_dir().join("5"), "77.port_tag", 0o600);
-        let open = fs::File::open(&path).unwrap();
-        let before = Look::at(&place.0).litter();
-        drop(open);
-        let after = Look::at(&place.0).litter();
-        assert_eq!((before.0.len(), after.0.len()), (0, 1));
-        assert_eq!(after.and(&before).remove(), 0);
+        let node = create_node_in(&place.0).unwrap();
+        let text = "service_name = \"cam\"\n[iceoryx2_version]\nmajor = 0\nminor = 10\npatch = 0\n\
+                    [unique_service_id]\npayload_value = 5\nunique_value = 6\n";
+        let file = place.put(place.0.service_dir(), "aaaa.service", 0o400, text);
+        let dead = place.dead_node(5);
+        place.put(&dead, "aaaa.service_tag", 0o400, "");
+        assert!(Remains::of(place.0.config()).has(5));
+        let tag = place.put(folder_of(node.id().value(), place.0.config()), "aaaa.service_tag", 0o400, "");
+        assert!(Remains::of(place.0.config()).is_empty());
+        // One who only waits for the memory renews its tag.
+        let renewed = std::thread::scope(|scope| {
+            let looking = scope.spawn(|| Remains::of(place.0.config()).has(5));
+            while !looking.is_finished() {
+                fs::remove_file(&tag).unwrap();
+                fs::write(&tag, "").unwrap();
+            }
+            looking.join().unwrap()
+        });
+        assert!(renewed && file.exists());
+    }
+
+    /// A service loses its tag just before its memory and its description go.
+    #[test]
+    fn a_service_whose_last_user_died_while_it_ended_it_is_removed() {
+        let place = Place::new("e");
+        let id = 6_u128 << 64 | 5;
+        let text = "service_name = \"cam\"\n[iceoryx2_version]\nmajor = 0\nminor = 10\npatch = 0\n\
+                    [unique_service_id]\npayload_value = 5\nunique_value = 6\n";
+        let hash = &hashes("cam")[0];
+        let put = || {
+            let memory = place.put(SHARED_MEMORY, &format!("{HASH}_{id}.dynamic"), 0o600, "x");
+            (place.put(place.0.service_dir(), &format!("{hash}.service"), 0o400, text), memory)
+        };
+        let (file, memory) = put();
+        fs::remove_file(memory).unwrap();
+        Remains::of(place.0.config()).remove_before();
+        assert!(!file.exists(), "without memory it is of no use to anybody");
+        for (node, tag, goes) in [(7, "bbbb", false), (6 << 64, "bbbb", true), (7, &*hashes("cam")[1], true)] {
+            let (file, memory) = put();
+            let folder = place.dead_node(node);
+            place.put(&folder, &format!("{tag}.service_tag"), 0o400, "");
+            Remains::of(place.0.config()).remove_before();
+            assert_eq!((file.exists(), memory.exists()), (!goes, !goes), "{node} {tag}");
+            let _ = fs::remove_file(file);
+            fs::remove_dir_all(folder).unwrap();
+            for path in monitors(node, place.0.config()) {
+                remove(&path);
+            }
+        }
+    }
+
+    #[test]
+    fn a_description_that_took_the_name_meanwhile_stays() {
+        let place = Place::new("f");
+        place.put(place.dead_node(5), "aaaa.service_tag", 0o400, "");
+        let path = place.put(place.0.service_dir(), "aaaa.service", 0o600, "");
+        let remains = Remains::of(place.0.config());
+        let other = place.put(place.0.service_dir(), "bbbb.service", 0o600, "");
+        fs::rename(&other, &path).unwrap();
+        assert_eq!(remains.remove_before(), 0);
         assert!(path.exists());
     }
 
     #[test]
-    fn a_file_that_took_the_name_meanwhile_stays() {
-        let place = Place::new("c");
-        let path = place.put(&place.0.service_dir(), "aaaa.service", 0o600);
-        let litter = Look::at(&place.0).litter();
-        let other = place.put(&place.0.service_dir(), "bbbb.service", 0o600);
-        fs::rename(&other, &path).unwrap();
-        assert_eq!(litter.remove(), 0);
-        assert!(path.exists());
+    fn only_names_of_the_exact_form_are_iceoryx2s() {
+        let of = |name: &str| ids(&format!("{HASH}_{name}"));
+        assert_eq!(of("12.data"), Some(vec![12]));
+        assert_eq!(of("12__0.data"), Some(vec![12]));
+        assert_eq!(of("12__mgmt.data"), Some(vec![12]));
+        assert_eq!(of("12_34.connection"), Some(vec![12, 34]));
+        assert_eq!(of("node.0_10_0.global_mgmt"), Some(vec![]));
+        for other in ["12", "12.", ".data", "12_.data", "_12.data", "+12.data", "12_x.data", "12.Data", "node.data"] {
+            assert_eq!(of(other), None, "{other}");
+        }
+        assert_eq!(ids("calibration"), None);
+        assert_eq!(ids(&format!("{}_12.data", HASH.replace('0', "A"))), None);
     }
 }

@@ -54,7 +54,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
             NAME,
             "note",
             f"{unseen} participant{' lives' if unseen == 1 else 's live'} in another pid namespace ({where}): frames "
-            "pass, but names of processes are not known here, and files of nobody are not told from theirs",
+            "pass, but names of processes are not known here",
         )
     if inside and Path(domain.root).exists() and os.stat(domain.root).st_dev == os.stat("/").st_dev:
         found = True

@@ -2,75 +2,69 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from .._domain import Domain
-from .._remains import Look
-from .._stale import run_helper, stale_nodes
+from .._remains import (
+    SHARED_MEMORY,
+    dead_nodes,
+    has_trap,
+    remove_unused_descriptions,
+    unknown_memory,
+    unused_descriptions,
+)
+from .._stale import run_helper
 from .finding import Finding
 
 NAME: Final = "leftovers"
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Count nodes of dead processes and files that belong to nobody; remove them if asked."""
+    """Count what dead participants left, and remove it if asked; tell what cannot be known."""
     before = _count(domain)
     if not any(before):
-        yield Finding(NAME, "ok", "no dead participants, no files that belong to nobody")
-        return
-    text = _words(*before)
-    if not fix:
+        yield Finding(NAME, "ok", "no dead participants, no unused files")
+    elif not fix:
+        text = f"{_words(*before)}; the next participant that starts removes what can be traced to a dead one"
+        yield Finding(NAME, "problem", text, "iox2-video doctor --fix", can_fix=True)
+    else:
+        run_helper(domain)
+        remove_unused_descriptions(domain)
+        after = _count(domain)
+        if not any(after):
+            yield Finding(NAME, "problem", f"{_words(*before)}: removed", None, can_fix=True, was_fixed=True)
+        else:
+            yield Finding(
+                NAME,
+                "problem",
+                f"{_words(*before)}; after a clean-up {_words(*after)}",
+                f"try again: what is younger than 5 s is left alone. If it stays, stop everything that uses the "
+                f"domain, then remove {domain.root} and {domain.prefix}* in {SHARED_MEMORY}",
+                can_fix=True,
+            )
+    unknown = unknown_memory(domain)
+    if unknown:
+        size = sum(status.st_size for status in unknown) / 1e6
         yield Finding(
             NAME,
-            "problem",
-            f"{text}; the next participant that starts removes what is in its way",
-            "iox2-video doctor --fix",
-            can_fix=True,
+            "note",
+            f"{_files(len(unknown))} of {size:.1f} MB in {SHARED_MEMORY} have the prefix {domain.prefix!r} and belong "
+            f"to no participant of {domain.root}: it is not known whether a participant of another folder, container "
+            "or user has them in use",
+            "give each folder a prefix of its own (IOX2_VIDEO_DOMAIN=ROOT:PREFIX). Remove the files by hand only when "
+            "nothing on this machine uses the prefix",
         )
-        return
-    run_helper(domain)
-    after = _count(domain)
-    if not any(after):
-        yield Finding(NAME, "problem", f"{text}: removed", None, can_fix=True, was_fixed=True)
-        return
-    yield Finding(
-        NAME,
-        "problem",
-        f"{text}; after a clean-up {_words(*after)}",
-        f"what is younger than 5 s is left alone: try again. If it stays, stop everything that uses the domain, then "
-        f"remove {domain.root} and {domain.prefix}* in /dev/shm",
-        can_fix=True,
-    )
 
 
 def _count(domain: Domain) -> tuple[int, int]:
-    """Dead nodes, and files of nobody."""
-    # A node is known by a folder and several files beside it.
-    nodes = {name.removeprefix(domain.prefix).partition(".")[0] for name in stale_nodes(domain)}
-    if _takes_part(domain):
-        # A look is not for a process that has a node: see `Look`.
-        return len(nodes), 0
-    look = Look(domain)
-    return len(nodes), len(look.litter()) if look.sees_everybody else 0
-
-
-def _takes_part(domain: Domain) -> bool:
-    try:
-        links = list(Path("/proc/self/fd").iterdir())
-    except OSError:
-        return True
-    for link in links:
-        try:
-            if os.readlink(link).startswith(f"{domain.nodes}/"):
-                return True
-        except OSError:
-            continue
-    return False
+    """Dead nodes, and files that no node has a tag for."""
+    return len(dead_nodes(domain)), len(unused_descriptions(domain)) + has_trap(domain)
 
 
 def _words(nodes: int, files: int) -> str:
-    dead = f"{nodes} dead participant{'' if nodes == 1 else 's'}"
-    return f"{dead}, {files} file{'' if files == 1 else 's'} that belong to nobody"
+    return f"{nodes} dead participant{'' if nodes == 1 else 's'}, {_files(files)} that no participant uses"
+
+
+def _files(number: int) -> str:
+    return f"{number} file{'' if number == 1 else 's'}"

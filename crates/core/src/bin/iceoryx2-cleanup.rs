@@ -18,10 +18,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match domain.and_then(|domain| clean(&domain)) {
+    match domain.map(|domain| clean(&domain)) {
         Ok(report) => {
             println!(
-                "removed {} dead nodes ({} could not be) and {} files that belonged to nobody",
+                "removed {} dead nodes ({} could not be) and {} files of participants that died half way",
                 report.nodes, report.failed_nodes, report.files
             );
             ExitCode::from(u8::from(report.failed_nodes > 0))
