@@ -1,8 +1,7 @@
 """Eclipse Zenoh, if it is installed: the only module that imports it, and how our sessions are set up.
 
-As it comes, Zenoh listens on every network interface and looks for peers by multicast. Ours stay on the loopback
-interface, where they find each other by themselves, unless endpoints are given: then exactly those are used and nobody
-is looked for.
+By default, Zenoh listens on every network interface and scouts by multicast, and its scouting socket accepts an
+announcement from any machine. Our sessions use exactly the endpoints that they are given and never scout.
 """
 
 from __future__ import annotations
@@ -49,30 +48,27 @@ def open_session(listen: Sequence[str], connect: Sequence[str]) -> zenoh.Session
     """Open a session.
 
     Args:
-        listen: Endpoints to listen on, "tcp/0.0.0.0:7447"; none of both kinds means the loopback interface.
-        connect: Endpoints to connect to, "tcp/192.168.1.5:7447"; tried again and again until they are there.
+        listen: Endpoints to listen on, "tcp/0.0.0.0:7447".
+        connect: Endpoints to connect to, "tcp/192.168.1.5:7447"; retried until they exist.
 
     Raises:
         ValueError: An endpoint is none.
         ZenohError: An endpoint cannot be used.
     """
     config = zenoh.Config()
-    is_local = not listen and not connect
     settings: dict[str, Any] = {
         "mode": "peer",
-        "listen/endpoints": ["tcp/127.0.0.1:0"] if is_local else list(listen),
+        "listen/endpoints": list(listen),
         "connect/endpoints": list(connect),
         "connect/exit_on_failure": False,
-        # In the background and for ever; 0 would be a single attempt.
+        # In the background and without an end; 0 would be a single attempt.
         "connect/timeout_ms": -1,
         "connect/retry": {"period_init_ms": 250, "period_max_ms": 2000, "period_increase_factor": 2},
-        "scouting/multicast/enabled": is_local,
+        "scouting/multicast/enabled": False,
         "scouting/gossip/enabled": False,
         "transport/link/rx/max_message_size": _MESSAGE_MAX,
         "transport/shared_memory/enabled": False,
     }
-    if is_local:
-        settings["scouting/multicast/interface"] = "lo"
     for key, value in settings.items():
         try:
             config.insert_json5(key, json.dumps(value))

@@ -1,4 +1,4 @@
-"""`iox2-video bridge`: real bridges, real Zenoh on the loopback interface, and strangers on the keys."""
+"""`iox2-video bridge`: real bridges, real Zenoh, and hostile messages on the keys."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,73 +20,16 @@ from hypothesis import strategies as st
 zenoh = pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'gst-plugin-iceoryx2[bridge]'")
 
 from gst_iceoryx2 import jpeg
-from gst_iceoryx2._zenoh import open_session
 from gst_iceoryx2.bridge.message import HEADER_SIZE, MAGIC, Unsound, pack, unpack
 from gst_iceoryx2.bridge.parcel import HOPS_MAX, TRAIL_META, Parcel
 from gst_iceoryx2.sh4lt import Follower, Writer
 from gst_iceoryx2.video import CustomMeta, ReferenceTimestamp, VideoFramePublisher, VideoFrameSubscriber
 from gst_iceoryx2.video.header import BUFFER_FLAGS
 from gst_iceoryx2.video.timing import monotonic_ns
-from tests.cli.commands import Command
+from tests.cli.bridges import FAR, NEAR, Bridge, Pair, flat, free_port, local_session
 from tests.conftest import Place
 from tests.pictures import planes as noise_planes
 from tests.waiting import wait_until
-
-Bridge = Callable[..., Command]
-NEAR, FAR = "video/near/frame/v2", "video/far/frame/v2"
-
-
-@pytest.fixture
-def key() -> str:
-    """A key of this test's own: all sessions of this machine hear each other."""
-    return f"test/{os.getpid()}/{time.monotonic_ns()}/cam 0"
-
-
-@pytest.fixture
-def bridge(tmp_path: Path, domain: Place) -> Iterator[Bridge]:
-    running: list[Command] = []
-
-    def start(*arguments: str, prefix: tuple[str, ...] = ()) -> Command:
-        running.append(Command(tmp_path, "bridge", *arguments, prefix=prefix))
-        return running[-1]
-
-    yield start
-    for command in running:
-        with contextlib.suppress(ProcessLookupError):
-            command.process.send_signal(signal.SIGCONT)
-        command.close()
-
-
-class Pair:
-    """A publisher at one end of some bridges and a subscriber at the other; lost frames are sent again."""
-
-    def __init__(self, publisher: VideoFramePublisher, subscriber: VideoFrameSubscriber) -> None:
-        self.publisher = publisher
-        self.subscriber = subscriber
-        self._number = 1000
-
-    def send(self, picture: Any, format: str = "BGR", timeout: float = 45.0, **known: Any) -> Any:
-        """Send a picture under new numbers until it has arrived; return the frame."""
-        deadline = time.monotonic() + timeout
-        first = self._number
-        while time.monotonic() < deadline:
-            self._number += 1
-            self.publisher.publish(picture, format=format, offset=self._number, **known)
-            while (frame := self.subscriber.receive_blocking(100)) is not None:
-                if not frame.is_eos() and frame.offset is not None and frame.offset > first:
-                    return frame
-        raise AssertionError(f"nothing arrived within {timeout} s")
-
-
-@pytest.fixture
-def pair(domain: Place) -> Iterator[Pair]:
-    with VideoFramePublisher(NEAR, framerate=30) as publisher, VideoFrameSubscriber(FAR) as subscriber:
-        yield Pair(publisher, subscriber)
-
-
-def flat(colour: tuple[int, int, int], size: tuple[int, int] = (64, 48)) -> npt.NDArray[np.uint8]:
-    return np.full((size[1], size[0], 3), colour, np.uint8)
-
 
 # -- what crosses ----------------------------------------------------------------------------------------------------
 
@@ -220,15 +161,6 @@ def test_a_picture_of_some_other_program_is_taken(bridge: Bridge, key: str, doma
 
 
 # -- trouble ---------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def local_session() -> Iterator[Any]:
-    session = open_session((), ())
-    try:
-        yield session
-    finally:
-        session.close()
 
 
 def a_message(trail: tuple[str, ...] = ()) -> tuple[bytes, bytes]:
@@ -378,14 +310,6 @@ def test_both_ends_find_each_other_again_after_a_kill(bridge: Bridge, key: str, 
     del frame
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_endpoints_connect_whoever_is_first_and_after_a_restart(bridge: Bridge, key: str, pair: Pair) -> None:
     endpoint = f"tcp/127.0.0.1:{free_port()}"
     # It has tried in vain before the other one is started.
@@ -400,28 +324,6 @@ def test_endpoints_connect_whoever_is_first_and_after_a_restart(bridge: Bridge, 
         flat((2, 2, 2)),
     )
     del frame
-
-
-def test_without_endpoints_only_the_loopback_interface_is_listened_on(bridge: Bridge, key: str, pair: Pair) -> None:
-    commands = [bridge("near", f"zenoh:{key}"), bridge(f"zenoh:{key}", "far")]
-    frame = pair.send(flat((1, 1, 1)))
-    del frame
-    for command in commands:
-        addresses = listening(command.process.pid)
-        assert addresses
-        assert all(address.startswith("0100007F:") for address in addresses), addresses
-
-
-def listening(pid: int) -> list[str]:
-    """Local addresses of TCP sockets that a process listens on, as /proc/net/tcp writes them."""
-    inodes = {os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd") if os.path.lexists(entry.path)}
-    found = []
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
-                found.append(fields[1])
-    return found
 
 
 def resident(pid: int) -> int:

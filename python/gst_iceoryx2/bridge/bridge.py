@@ -18,6 +18,7 @@ from .ends import From, To
 from .errors import CircleError, EndpointError, NetworkError
 from .message import Codec, Unsound
 from .parcel import HOPS_MAX, Parcel
+from .sockets import meeting, own_folder
 
 _log = logging.getLogger("gst_iceoryx2")
 
@@ -59,7 +60,8 @@ class Bridge:
         codec: What goes to a key: "jpeg", or "raw" for the very pixels with everything that is known of them.
         quality: Of JPEG, 1 to 100.
         max_fps: Frames a second at most.
-        listen: Zenoh endpoints to listen on; without these and `connect` only this machine is reached.
+        listen: Zenoh endpoints to listen on. Without `listen` and `connect`, only bridges of this user on this machine
+            are reached.
         connect: Zenoh endpoints to connect to.
         frames: Frames after which to end; None = none.
 
@@ -249,9 +251,12 @@ def _session(bridge: Bridge, listen: Sequence[str], connect: Sequence[str]) -> A
             except ValueError as exc:
                 raise EndpointError(str(exc)) from exc
     try:
-        return open_session(listen, connect)
+        if listen or connect:
+            return open_session(listen, connect)
+        with meeting(own_folder()) as (own, others):
+            listen = [own]
+            return open_session(listen, others)
     except ValueError as exc:
         raise EndpointError(str(exc)) from exc
     except ZenohError as exc:
-        endpoints = ", ".join((*listen, *connect)) or "the loopback interface"
-        raise NetworkError(f"Zenoh cannot use {endpoints}: {reason(exc)}") from exc
+        raise NetworkError(f"Zenoh cannot use {', '.join((*listen, *connect))}: {reason(exc)}") from exc
