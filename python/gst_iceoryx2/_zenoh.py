@@ -22,9 +22,6 @@ except ImportError as exc:
 
 ZenohError: Final = zenoh.ZError
 
-# Larger messages are refused before there is memory for them; a picture of 8192x4320 in RGBA has 142 MB.
-_MESSAGE_MAX: Final = 256 << 20
-
 
 def reason(exc: BaseException) -> str:
     """What Zenoh says is wrong, without the lines of its source code that it found it in."""
@@ -44,12 +41,13 @@ def check_key(key: str) -> str:
     return key
 
 
-def open_session(listen: Sequence[str], connect: Sequence[str]) -> zenoh.Session:
+def open_session(listen: Sequence[str], connect: Sequence[str], message_max: int) -> zenoh.Session:
     """Open a session.
 
     Args:
         listen: Endpoints to listen on, "tcp/0.0.0.0:7447".
         connect: Endpoints to connect to, "tcp/192.168.1.5:7447"; retried until they exist.
+        message_max: Bytes of a message; larger ones are dropped on arrival, before there is memory for them.
 
     Raises:
         ValueError: An endpoint is none.
@@ -66,7 +64,7 @@ def open_session(listen: Sequence[str], connect: Sequence[str]) -> zenoh.Session
         "connect/retry": {"period_init_ms": 250, "period_max_ms": 2000, "period_increase_factor": 2},
         "scouting/multicast/enabled": False,
         "scouting/gossip/enabled": False,
-        "transport/link/rx/max_message_size": _MESSAGE_MAX,
+        "transport/link/rx/max_message_size": message_max,
         "transport/shared_memory/enabled": False,
     }
     for key, value in settings.items():

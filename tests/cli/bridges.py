@@ -47,10 +47,11 @@ def flat(colour: tuple[int, int, int], size: tuple[int, int] = (64, 48)) -> npt.
 def local_session() -> Iterator[Any]:
     """A session that meets the bridges of this user."""
     from gst_iceoryx2._zenoh import open_session
+    from gst_iceoryx2.bridge.message import MESSAGE_MAX
     from gst_iceoryx2.bridge.sockets import meeting, own_folder
 
     with meeting(own_folder()) as (own, others):
-        session = open_session([own], others)
+        session = open_session([own], others, MESSAGE_MAX)
     try:
         yield session
     finally:
