@@ -1,4 +1,4 @@
-"""What a bridge over loopback Zenoh adds: `python -m benchmarks.bridge [--seconds N] [--stall N]`; needs eclipse-zenoh.
+"""What two bridges over Zenoh add: `python -m benchmarks.bridge [--seconds N] [--stall N]`; needs eclipse-zenoh.
 
 A process publishes 720p at 30 frames a second (benchmarks/scenery.py); one bridge takes it to a key, another one from
 there to a service. This process subscribes to both services and takes, for each frame, the time between its two
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--codec", default="jpeg")
     arguments = parser.parse_args()
     print(*(f"{name}: {value}" for name, value in machine().items()), f"load before: {load():.1f}", sep="\n")
-    print(f"\n{arguments.size} {arguments.format} at 30 fps, {arguments.codec}, over the loopback interface")
+    print(f"\n{arguments.size} {arguments.format} at 30 fps, {arguments.codec}, over a Unix socket")
     with tempfile.TemporaryDirectory(prefix="b") as folder:
         os.environ["IOX2_VIDEO_DOMAIN"] = f"{folder}/d:{Path(folder).name}_"
         key = f"zenoh:benchmark/{os.getpid()}"

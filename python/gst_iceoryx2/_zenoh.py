@@ -1,8 +1,7 @@
 """Eclipse Zenoh, if it is installed: the only module that imports it, and how our sessions are set up.
 
-As it comes, Zenoh listens on every network interface and looks for peers by multicast. Ours stay on the loopback
-interface, where they find each other by themselves, unless endpoints are given: then exactly those are used and nobody
-is looked for.
+By default, Zenoh listens on every network interface and scouts by multicast, and its scouting socket accepts an
+announcement from any machine. Our sessions use exactly the endpoints that they are given and never scout.
 """
 
 from __future__ import annotations
@@ -23,9 +22,6 @@ except ImportError as exc:
 
 ZenohError: Final = zenoh.ZError
 
-# Larger messages are refused before there is memory for them; a picture of 8192x4320 in RGBA has 142 MB.
-_MESSAGE_MAX: Final = 256 << 20
-
 
 def reason(exc: BaseException) -> str:
     """What Zenoh says is wrong, without the lines of its source code that it found it in."""
@@ -45,34 +41,32 @@ def check_key(key: str) -> str:
     return key
 
 
-def open_session(listen: Sequence[str], connect: Sequence[str]) -> zenoh.Session:
+def open_session(listen: Sequence[str], connect: Sequence[str], message_max: int) -> zenoh.Session:
     """Open a session.
 
     Args:
-        listen: Endpoints to listen on, "tcp/0.0.0.0:7447"; none of both kinds means the loopback interface.
-        connect: Endpoints to connect to, "tcp/192.168.1.5:7447"; tried again and again until they are there.
+        listen: Endpoints to listen on, "tcp/0.0.0.0:7447".
+        connect: Endpoints to connect to, "tcp/192.168.1.5:7447"; retried until they exist.
+        message_max: Bytes of a message; larger ones are dropped on arrival, before there is memory for them.
 
     Raises:
         ValueError: An endpoint is none.
         ZenohError: An endpoint cannot be used.
     """
     config = zenoh.Config()
-    is_local = not listen and not connect
     settings: dict[str, Any] = {
         "mode": "peer",
-        "listen/endpoints": ["tcp/127.0.0.1:0"] if is_local else list(listen),
+        "listen/endpoints": list(listen),
         "connect/endpoints": list(connect),
         "connect/exit_on_failure": False,
-        # In the background and for ever; 0 would be a single attempt.
+        # In the background and without an end; 0 would be a single attempt.
         "connect/timeout_ms": -1,
         "connect/retry": {"period_init_ms": 250, "period_max_ms": 2000, "period_increase_factor": 2},
-        "scouting/multicast/enabled": is_local,
+        "scouting/multicast/enabled": False,
         "scouting/gossip/enabled": False,
-        "transport/link/rx/max_message_size": _MESSAGE_MAX,
+        "transport/link/rx/max_message_size": message_max,
         "transport/shared_memory/enabled": False,
     }
-    if is_local:
-        settings["scouting/multicast/interface"] = "lo"
     for key, value in settings.items():
         try:
             config.insert_json5(key, json.dumps(value))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+from tests.cli.bridges import FAR, NEAR, Bridge, Pair
+from tests.cli.commands import Command
 from tests.conftest import Place
 from tests.processes.children import ROOT, Child
 
@@ -164,3 +170,30 @@ def described_by_another_release(domain: Place, name: str) -> Iterator[None]:
     other.chmod(0o400)
     yield
     other.unlink()
+
+
+@pytest.fixture
+def key() -> str:
+    """A key of this test's own: all bridges of this user hear each other."""
+    return f"test/{os.getpid()}/{time.monotonic_ns()}/cam 0"
+
+
+@pytest.fixture
+def bridge(tmp_path: Path, domain: Place) -> Iterator[Bridge]:
+    running: list[Command] = []
+
+    def start(*arguments: str, prefix: tuple[str, ...] = ()) -> Command:
+        running.append(Command(tmp_path, "bridge", *arguments, prefix=prefix))
+        return running[-1]
+
+    yield start
+    for command in running:
+        with contextlib.suppress(ProcessLookupError):
+            command.process.send_signal(signal.SIGCONT)
+        command.close()
+
+
+@pytest.fixture
+def pair(domain: Place) -> Iterator[Pair]:
+    with VideoFramePublisher(NEAR, framerate=30) as publisher, VideoFrameSubscriber(FAR) as subscriber:
+        yield Pair(publisher, subscriber)

@@ -123,3 +123,10 @@ def test_the_bound_is_checked_before_anything_is_parsed():
 def test_a_lone_surrogate_is_refused():
     with pytest.raises(ValueError, match="caps: "):
         parse_caps('video/x-raw, a="\ud800"')
+
+
+@pytest.mark.parametrize("rate", ["1/0", float("inf"), float("nan"), "x"])
+def test_a_frame_rate_that_is_not_a_number_is_refused(rate):
+    """Infinity raised OverflowError and 1/0 ZeroDivisionError, also in caps that another program had sent."""
+    with pytest.raises(ValueError, match=r"framerate|NaN|Invalid literal"):
+        video_caps("BGR", 64, 48, framerate=rate)

@@ -20,6 +20,7 @@ RULES = {
     "E": 3,
     "H": 8,
     "W": 4,
+    "B": 5,
 }
 """How many rules each group has."""
 

@@ -268,6 +268,7 @@ def test_settings_below_their_least_value_are_refused(arguments: dict[str, int],
         {"framerate": "fast"},
         {"framerate": -1},
         {"framerate": "1/0"},
+        {"framerate": float("inf")},
     ],
 )
 def test_caps_without_a_form_are_refused(arguments: dict[str, str], service: str) -> None:

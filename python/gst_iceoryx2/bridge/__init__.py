@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .endpoint import Endpoint, check_pair
-from .errors import BridgeError, CircleError, EndpointError, NetworkError
+from .errors import BridgeError, EndpointError, NetworkError
 
 if TYPE_CHECKING:
     from .bridge import Bridge, Bridged
@@ -21,7 +21,6 @@ __all__ = [
     "Bridge",
     "BridgeError",
     "Bridged",
-    "CircleError",
     "Endpoint",
     "EndpointError",
     "NetworkError",

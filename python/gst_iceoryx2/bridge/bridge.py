@@ -15,9 +15,10 @@ from .._thinning import Thinning
 from ..video.timing import monotonic_ns
 from .endpoint import Endpoint, check_pair
 from .ends import From, To
-from .errors import CircleError, EndpointError, NetworkError
-from .message import Codec, Unsound
+from .errors import EndpointError, NetworkError
+from .message import MESSAGE_MAX, Codec, Unsound
 from .parcel import HOPS_MAX, Parcel
+from .sockets import meeting, own_folder
 
 DEFAULT_QUALITY: Final = 85
 _LOOK: Final = 0.1
@@ -56,7 +57,8 @@ class Bridge:
         codec: What goes to a key: "jpeg", or "raw" for the very pixels with everything that is known of them.
         quality: Of JPEG, 1 to 100.
         max_fps: Frames a second at most.
-        listen: Zenoh endpoints to listen on; without these and `connect` only this machine is reached.
+        listen: Zenoh endpoints to listen on. Without `listen` and `connect`, only bridges of this user on this machine
+            are reached.
         connect: Zenoh endpoints to connect to.
         frames: Frames after which to end; None = none.
 
@@ -123,7 +125,6 @@ class Bridge:
             What became of it.
 
         Raises:
-            CircleError: Frames come back to this bridge.
             ServiceError: The service to publish cannot be had: somebody publishes there, say.
             Sh4ltError: The path to write cannot be had.
         """
@@ -165,14 +166,11 @@ class Bridge:
                 end.close()
 
     def _pass_one(self, source: From, target: To) -> None:
+        parcel = None
         try:
             parcel = source.next(_LOOK)
-        except Unsound as exc:
-            self._refuse(exc.kind, str(exc))
-            return
-        if parcel is None:
-            return
-        try:
+            if parcel is None:
+                return
             self._check_trail(parcel)
             if parcel.is_end and not self._is_flowing:
                 # Ends are told again to whoever joins late, and carry no trail through services.
@@ -184,21 +182,30 @@ class Bridge:
                 parcel.trail = (*parcel.trail, self._id)
                 self._size += target.put(parcel)
                 self._passed += not parcel.is_end
+        except Unsound as exc:
+            self._refuse(exc.kind, str(exc))
         except FormatError as exc:
             self._refuse("a frame that cannot go there", str(exc))
+        except MemoryError as exc:
+            self._refuse("a frame for which there is no memory", str(exc))
         finally:
-            parcel.release()
+            if parcel is not None:
+                parcel.release()
 
     def _check_trail(self, parcel: Parcel) -> None:
+        # Anybody who can send to the source can also make up a trail, so it never ends the bridge.
         if self._id in parcel.trail:
             others = len(parcel.trail) - parcel.trail.index(self._id) - 1
-            who = "another bridge brings" if others == 1 else f"{others} other bridges bring"
-            raise CircleError(
-                f"a circle: {who} back to {self.source} what this one hands to {self.target}. Stop one of them, or "
-                "give it another end"
+            through = "another bridge" if others == 1 else f"{others} other bridges"
+            raise Unsound(
+                "bridge loop",
+                f"frames sent to {self.target} come back to {self.source} through {through}; stop one of the bridges",
             )
         if len(parcel.trail) >= HOPS_MAX:
-            raise CircleError(f"frames of {self.source} have crossed {len(parcel.trail)} bridges: is there a circle?")
+            raise Unsound(
+                "a frame that has crossed too many bridges",
+                f"{len(parcel.trail)}, at most {HOPS_MAX - 1} are allowed; is there a loop of bridges?",
+            )
 
     def _refuse(self, kind: str, details: str) -> None:
         self._refused[kind] += 1
@@ -246,9 +253,12 @@ def _session(bridge: Bridge, listen: Sequence[str], connect: Sequence[str]) -> A
             except ValueError as exc:
                 raise EndpointError(str(exc)) from exc
     try:
-        return open_session(listen, connect)
+        if listen or connect:
+            return open_session(listen, connect, MESSAGE_MAX)
+        with meeting(own_folder()) as (own, others):
+            listen = [own]
+            return open_session(listen, others, MESSAGE_MAX)
     except ValueError as exc:
         raise EndpointError(str(exc)) from exc
     except ZenohError as exc:
-        endpoints = ", ".join((*listen, *connect)) or "the loopback interface"
-        raise NetworkError(f"Zenoh cannot use {endpoints}: {reason(exc)}") from exc
+        raise NetworkError(f"Zenoh cannot use {', '.join((*listen, *connect))}: {reason(exc)}") from exc

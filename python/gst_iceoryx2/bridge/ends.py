@@ -29,7 +29,13 @@ class To(Protocol):
         """Whether somebody is there to take them."""
 
     def put(self, parcel: Parcel) -> int:
-        """Hand a frame over; return how many bytes that took."""
+        """Hand a frame over; return how many bytes that took.
+
+        Raises:
+            Unsound: The frame cannot go there; the other frames can.
+            FormatError: The same.
+            MemoryError: There is no memory for the frame.
+        """
 
     def close(self) -> None:
         """Let go of everything."""

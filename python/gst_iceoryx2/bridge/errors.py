@@ -3,10 +3,9 @@
     Iox2VideoError
     └── BridgeError
         ├── EndpointError (ValueError)   an end that is none, or two ends that make no bridge
-        ├── NetworkError (OSError)       Zenoh cannot use the endpoints that were given
-        └── CircleError (RuntimeError)   frames come back to the bridge that sent them
+        └── NetworkError (OSError)       Zenoh cannot use the endpoints, or this user's bridges cannot meet
 
-What is wrong with a single message is no error, but counted: anybody can send to a key.
+A message never ends a bridge, because anybody can send to a key: what is wrong with it is counted and logged.
 """
 
 from __future__ import annotations
@@ -23,8 +22,4 @@ class EndpointError(BridgeError, ValueError):
 
 
 class NetworkError(BridgeError, OSError):
-    """Zenoh cannot use the endpoints that were given."""
-
-
-class CircleError(BridgeError, RuntimeError):
-    """Frames come back to the bridge that sent them."""
+    """Zenoh cannot use the endpoints, or the folder in which this user's bridges meet cannot be used."""

@@ -37,6 +37,9 @@ _HOP: Final = 8
 _JPEG_BEGINS: Final = b"\xff\xd8\xff"
 _PIXELS_MAX: Final = 1 << 26
 _ATTACHMENT_MAX: Final = 1 << 16
+MESSAGE_MAX: Final = 256 << 20
+"""Bytes of a message; Zenoh drops larger ones before there is memory for them."""
+
 # The header of a JPEG message tells of the pixels as they were: here it only must not contradict itself.
 _PIXELS_ENOUGH: Final = (1 << 63) - 1
 _OUR_CLOCKS: Final = ("timestamp/x-monotonic, boot-id=", "timestamp/x-iceoryx2-sequence, ")
@@ -50,7 +53,7 @@ _OF_SAMPLES: Final = ("format", "width", "height", "colorimetry", "chroma-site",
 
 
 class Unsound(Exception):
-    """A message that is none of ours, or damaged.
+    """A message or frame that is refused: damaged, of another program, or not possible at the other end.
 
     Attributes:
         kind: What is wrong, in words of our own: one of few.
@@ -84,14 +87,20 @@ def pack(parcel: Parcel, codec: Codec, quality: int, trail: Trail) -> Message:
         trail: Bridges crossed, this one included.
 
     Raises:
-        FormatError: JPEG cannot hold such a picture.
+        FormatError: The message would be one that receivers refuse, or JPEG cannot hold such a picture.
         UnsupportedViewError: The same, because of its format.
     """
     if parcel.is_end:
         return Message(b"", _attachment(END, b"", b"", trail))
+    fault = _too_large(parcel.width, parcel.height)
+    if fault is not None:
+        raise FormatError(f"a picture that is too large: {fault}")
     header, aux, pixels = _described(parcel)
     if codec == "raw":
-        return Message(pixels, _attachment(RAW, header, aux, trail))
+        attachment = _attachment(RAW, header, aux, trail)
+        if len(pixels) + len(attachment) > MESSAGE_MAX:
+            raise FormatError(f"a message of {len(pixels) + len(attachment)} bytes, at most {MESSAGE_MAX} can be sent")
+        return Message(pixels, attachment)
     if parcel.frame is not None:
         picture = jpeg.encode(parcel.frame, quality)
     else:
@@ -106,7 +115,15 @@ def _attachment(kind: int, header: bytes, aux: bytes, trail: Trail) -> bytes:
     # What the wall clock says beside the clock of the times, for machines that do not share the latter.
     to_unix = time.time_ns() - monotonic_ns()
     hops = b"".join(bytes.fromhex(hop) for hop in trail)
-    return _HEAD.pack(MAGIC, kind, len(trail), 0, len(aux), to_unix) + hops + header + aux
+    attachment = _HEAD.pack(MAGIC, kind, len(trail), 0, len(aux), to_unix) + hops + header + aux
+    if len(attachment) > _ATTACHMENT_MAX:
+        raise FormatError(f"an attachment of {len(attachment)} bytes, at most {_ATTACHMENT_MAX} can be sent")
+    return attachment
+
+
+def _too_large(width: int, height: int) -> str | None:
+    """Why bridges refuse a picture of this size; None if they do not."""
+    return f"{width}x{height} is more than {_PIXELS_MAX} pixels" if width * height > _PIXELS_MAX else None
 
 
 def _described(parcel: Parcel) -> tuple[bytes, bytes, memoryview]:
@@ -156,19 +173,24 @@ def unpack(payload: bytes, attachment: bytes | None) -> Parcel:
         return _with_picture(Parcel(), payload)
     kind, trail, to_unix, rest = _opened(attachment)
     if kind == END:
+        if payload:
+            raise Unsound("an end of stream with a picture", f"{len(payload)} bytes")
         return Parcel(is_end=True, trail=trail)
     header = VideoFrameHeader.from_buffer_copy(rest[:HEADER_SIZE])
-    fault = validate_geometry(header, len(payload) if kind == RAW else _PIXELS_ENOUGH)
-    if header.is_eos or fault is not None:
-        raise Unsound("a header that is not sound", str(fault or "it is the end of a stream"))
+    broken = validate_geometry(header, len(payload) if kind == RAW else _PIXELS_ENOUGH)
+    if header.is_eos or broken is not None:
+        raise Unsound("a header that is not sound", str(broken or "it is the end of a stream"))
     geometry = geometry_of(header)
     if not geometry.planes:
         raise Unsound("a format without rows", geometry.format.name)
+    fault = _too_large(geometry.width, geometry.height)
+    if fault is not None:
+        raise Unsound("a picture that is too large", fault)
     aux = parse_aux(rest[HEADER_SIZE:])
     if aux.caps is not None:
-        fault = check_caps(aux.caps, header)
-        if fault is not None:
-            raise Unsound("caps that are not sound", str(fault))
+        broken = check_caps(aux.caps, header)
+        if broken is not None:
+            raise Unsound("caps that are not sound", str(broken))
     captured, metas = _times_and_metas(aux.metas, to_unix)
     parcel = Parcel(
         geometry.format.name,
@@ -200,11 +222,11 @@ def _opened(attachment: bytes) -> tuple[int, Trail, int, bytes]:
         raise Unsound("an attachment that is too long", f"{len(attachment)} bytes")
     if len(attachment) < _HEAD.size or not attachment.startswith(MAGIC[:-1]):
         raise Unsound("an attachment of something else", f"{len(attachment)} bytes")
-    magic, kind, hops, _, aux_size, to_unix = _HEAD.unpack_from(attachment)
+    magic, kind, hops, reserved, aux_size, to_unix = _HEAD.unpack_from(attachment)
     if magic != MAGIC:
         raise Unsound("a message of another version of this bridge", f"{magic[-1]}, this one speaks {MAGIC[-1]}")
-    if kind not in (RAW, JPEG, END) or hops > HOPS_MAX:
-        raise Unsound("an attachment that is not sound", f"kind {kind}, {hops} bridges crossed")
+    if kind not in (RAW, JPEG, END) or hops > HOPS_MAX or reserved or (kind == END and aux_size):
+        raise Unsound("an attachment that is not sound", f"kind {kind}, {hops} bridges crossed, aux blob of {aux_size}")
     begin = _HEAD.size + hops * _HOP
     size = begin + (0 if kind == END else HEADER_SIZE + aux_size)
     if len(attachment) != size:

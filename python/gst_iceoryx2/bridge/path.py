@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..sh4lt import Follower, Writer
+import errno
+
+from ..sh4lt import Follower, FrameSizeError, TypeTextError, Writer
 from ..sh4lt.bridge import write_planes
 from ..sh4lt.frame import Picture
 from ..video.caps import video_caps
@@ -58,6 +60,18 @@ class ToPath:
         """As `To.put`."""
         if parcel.is_end:
             return 0
+        try:
+            return self._write(parcel)
+        except (TypeTextError, FrameSizeError) as exc:
+            raise Unsound("a frame that a path cannot carry", str(exc)) from exc
+        except OSError as exc:
+            if exc.errno not in (errno.ENOMEM, errno.ENOSPC):
+                raise
+            # The writer has lost its segment.
+            self.close()
+            raise MemoryError(f"{self._path}: {exc.strerror}") from exc
+
+    def _write(self, parcel: Parcel) -> int:
         caps = parcel.caps or video_caps(parcel.format, parcel.width, parcel.height)
         writer = self._writer
         if writer is None or writer.datatype != caps:

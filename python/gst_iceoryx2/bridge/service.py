@@ -89,7 +89,8 @@ class ToService:
             offset=parcel.offset,
             flags=parcel.flags,
             captured_at=parcel.captured_at,
-            metas=[*parcel.metas, trail_meta(parcel.trail)],
+            # First, because a receiver reads a limited number of metas.
+            metas=[trail_meta(parcel.trail), *parcel.metas],
         )
         return sum(plane.nbytes for plane in planes)
 

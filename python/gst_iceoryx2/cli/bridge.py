@@ -42,8 +42,8 @@ def command(source: str, target: str, **settings: Any) -> None:
     """Pass a stream on between services, Sh4lt paths and Zenoh keys.
 
     FROM and TO are each NAME, sh4lt:PATH or zenoh:KEY. Keys reach other machines, but only those that --listen and
-    --connect name; without these options this machine is not left. Goes on over ends of streams and restarts of both
-    sides, until Ctrl-C.
+    --connect name; without these options they reach only bridges of the same user on this machine. Goes on over ends of
+    streams and restarts of both sides, until Ctrl-C.
     """
     from gst_iceoryx2.bridge import Endpoint, EndpointError, check_pair
 

@@ -119,6 +119,6 @@ def caps_fields(caps: str | None, framerate: Framerate | None) -> dict[str, Fiel
                 raise ValueError(f"the frame rate {framerate} is negative")
             # A float is seldom meant to its last bit.
             fields["framerate"] = rate.limit_denominator(1001)
-    except (TypeError, ValueError, ZeroDivisionError) as exc:
+    except (TypeError, ValueError, ArithmeticError) as exc:
         raise FormatError(f"cannot publish with caps {caps!r} and frame rate {framerate!r}: {exc}") from exc
     return fields

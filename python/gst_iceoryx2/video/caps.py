@@ -47,7 +47,10 @@ def video_caps(format: str, width: int, height: int, framerate: Fraction | None 
     """
     known: dict[str, FieldValue] = {"format": format, "width": width, "height": height}
     if framerate is not None:
-        known["framerate"] = Fraction(framerate)
+        try:
+            known["framerate"] = Fraction(framerate)
+        except ArithmeticError as error:
+            raise FormatError(f"framerate: {error}") from None
     more = {name.replace("_", "-"): value for name, value in fields.items()}
     return write_structure("video/x-raw", known | more).removesuffix(";")
 

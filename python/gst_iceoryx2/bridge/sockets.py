@@ -1,0 +1,128 @@
+"""The Unix sockets over which the bridges of one user reach each other when no endpoints are given.
+
+Each bridge listens on a socket of its own in one folder and connects to the sockets that it finds there. The folder is
+locked from before the search until the bridge listens, so of two bridges the later one always finds the earlier one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from .errors import NetworkError
+
+_NAME: Final = re.compile(r"([0-9a-f]{16})(\.lock)?")
+# Zenoh makes one beside each socket.
+_LOCK: Final = ".lock"
+# A start takes milliseconds; a bridge that is stopped in it keeps the lock.
+_PATIENCE: Final = 20.0
+_LOOK: Final = 0.02
+_REMEDY: Final = "or give all bridges endpoints (--listen, --connect)"
+
+
+def own_folder() -> Path:
+    """Folder of this user's sockets: the same in every session, service and domain, and short enough for a socket."""
+    return Path(f"/tmp/iox2-video-bridges-{os.geteuid()}")
+
+
+@contextlib.contextmanager
+def meeting(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Keep other bridges from starting, and find those that run.
+
+    Open the session within the `with` block. Sockets of killed bridges are removed.
+
+    Args:
+        folder: Where the sockets are; made if it does not exist.
+
+    Yields:
+        The Zenoh endpoint to listen on, and those to connect to.
+
+    Raises:
+        NetworkError: The folder cannot be used, or another bridge does not finish its start.
+    """
+    descriptor = _open(folder)
+    try:
+        _lock(descriptor, folder)
+        living = _living(folder)
+        yield _endpoint(folder / secrets.token_hex(8)), [_endpoint(path) for path in living]
+    finally:
+        os.close(descriptor)
+
+
+def _endpoint(path: Path) -> str:
+    return f"unixsock-stream/{path}"
+
+
+def _open(folder: Path) -> int:
+    """Open the folder; NetworkError unless it is a folder that this user alone can enter."""
+    try:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        status = folder.lstat()
+        fault = _fault(status, folder)
+        if fault is None:
+            return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as exc:
+        fault = f"{exc.strerror}; make it a folder that you can write to"
+    raise NetworkError(f"bridges of user {os.geteuid()} cannot use {folder}: {fault}, {_REMEDY}")
+
+
+def _fault(status: os.stat_result, folder: Path) -> str | None:
+    """Why a folder is refused, and what to do; None if it can be used."""
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid != os.geteuid():
+        return f"it belongs to user {status.st_uid}; have it removed"
+    if not stat.S_ISDIR(status.st_mode):
+        return "it is a file or a symbolic link; remove it"
+    if mode & 0o077:
+        return f"other users can enter it (mode {mode:03o}); run `chmod 700 {folder}`"
+    return None
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    """Lock the folder; closing the descriptor, and the end of the process, unlock it."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise NetworkError(
+                    f"bridges of user {os.geteuid()} cannot use {folder}: a bridge that is starting has locked it for "
+                    f"{_PATIENCE:g} s; find the process with `fuser {folder}` and end it"
+                ) from None
+            time.sleep(_LOOK)
+        else:
+            return
+
+
+def _living(folder: Path) -> list[Path]:
+    """Sockets of the bridges that run; the files of all others are removed."""
+    found = {match[1] for name in os.listdir(folder) if (match := _NAME.fullmatch(name))}
+    living = [path for path in (folder / name for name in sorted(found)) if _is_listening(path)]
+    for name in found - {path.name for path in living}:
+        for path in (folder / name, folder / f"{name}{_LOCK}"):
+            path.unlink(missing_ok=True)
+    return living
+
+
+def _is_listening(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except BlockingIOError:
+            # A stopped process has a full queue.
+            return True
+    return True
