@@ -443,7 +443,7 @@ fn make_way(path: &Path) -> Result<()> {
     let keys = Keys::of(path).map_err(Error::io(path, "stat"))?;
     match UnixStream::connect(path) {
         Ok(stream) => {
-            part_politely(stream);
+            hear_greeting(stream);
             Err(Error::WriterIsAlive { path: path.to_owned() })
         }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -455,18 +455,13 @@ fn make_way(path: &Path) -> Result<()> {
     }
 }
 
-/// Finishes the handshake with a live writer: one that is left in the middle of it never recovers (Shmdata 1.3.77).
-fn part_politely(mut stream: UnixStream) {
+/// Reads a live writer's greeting and goes, as a reader that was never there.
+///
+/// An acknowledgement would make the writer wait for this process at its next frame. One that is left with its greeting unread
+/// never recovers (Shmdata 1.3.77).
+fn hear_greeting(mut stream: UnixStream) {
     let _ = stream.set_read_timeout(Some(PROBE));
-    let mut hello = [0; CONNECT_SIZE];
-    if stream.read(&mut hello).is_ok_and(|count| count > 0) && send(&stream, &hello) {
-        // Two messages, so that they are not taken for one.
-        thread::sleep(SLICE);
-        if send(&stream, &dialect::QUIT) {
-            let mut rest = [0; CONNECT_SIZE];
-            while stream.read(&mut rest).is_ok_and(|count| count > 0 && count != dialect::QUIT_SIZE) {}
-        }
-    }
+    let _ = stream.read_exact(&mut [0; CONNECT_SIZE]);
 }
 
 /// Removes what a dead writer left at the keys of a new socket, whose inode it had before.

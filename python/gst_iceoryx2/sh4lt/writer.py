@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -444,22 +445,18 @@ def _make_way(path: Path) -> None:
             return
         except OSError as error:
             raise dialect.refused(path, error) from None
-        _part_politely(probe)
+        _hear_greeting(probe)
     raise WriterIsAliveError(f"{path} has a writer already; stop it or choose another path")
 
 
-def _part_politely(probe: socket.socket) -> None:
-    """Finish the handshake: a writer that is left in the middle of it may never recover (Shmdata 1.3.77)."""
-    try:
-        hello = probe.recv(dialect.CONNECT_SIZE)
-        probe.sendall(hello)
-        # Two messages, so that they are not taken for one.
-        time.sleep(_SLICE)
-        probe.sendall(dialect.QUIT)
-        while len(probe.recv(dialect.CONNECT_SIZE)) not in (0, len(dialect.QUIT)):
-            pass
-    except OSError:
-        return
+def _hear_greeting(probe: socket.socket) -> None:
+    """Read a live writer's greeting and go, as a reader that was never there.
+
+    An acknowledgement would make the writer wait for this process at its next frame. One that is left with its greeting
+    unread never recovers (Shmdata 1.3.77).
+    """
+    with suppress(OSError):
+        dialect.receive_greeting(probe)
 
 
 def _bind(path: Path, mode: int) -> socket.socket:

@@ -1,0 +1,114 @@
+"""Our ends beside others that do what Shmdata's own library does, while frames run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gst_iceoryx2 import plugin_path
+from gst_iceoryx2.sh4lt import Writer, WriterIsAliveError
+from tests.sh4lt.conftest import Launch, on_tmpfs
+from tests.sh4lt.peers import BareReader
+from tests.waiting import wait_until
+
+pytestmark = on_tmpfs
+
+OURS = """
+import sys
+from gst_iceoryx2.sh4lt import Writer
+with Writer({path!r}, "application/x-count", reader_timeout={timeout}) as writer:
+    while number := sys.stdin.buffer.read(8):
+        writer.write(number)
+"""
+SINK = "fdsrc fd=0 blocksize=8 ! application/x-count ! sh4ltsink socket-path={path} sync=false reader-timeout={timeout}"
+
+
+class Feeder(threading.Thread):
+    """Hands numbers to a process through a pipe."""
+
+    def __init__(self, process: subprocess.Popen[bytes], fps: float) -> None:
+        super().__init__(daemon=True)
+        self._process = process
+        self._pause = 1 / fps
+        self._stopped = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        assert self._process.stdin is not None
+        number = 0
+        with contextlib.suppress(BrokenPipeError):
+            while not self._stopped.wait(self._pause):
+                number += 1
+                os.write(self._process.stdin.fileno(), number.to_bytes(8, sys.byteorder))
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join(10)
+
+
+@contextmanager
+def writing(
+    kind: str, path: Path, *, fps: float = 200, timeout: float = 1.0, **variables: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A writer of numbers in a process of its own: "bare", "python" or "rust"."""
+    environment = os.environ | {"GST_PLUGIN_PATH": str(plugin_path())} | variables
+    sink = SINK.format(path=path, timeout=round(timeout * 1e9))
+    command = {
+        "bare": [sys.executable, "-m", "tests.sh4lt.peers", str(path), str(fps)],
+        "python": [sys.executable, "-c", OURS.format(path=str(path), timeout=timeout)],
+        "rust": ["gst-launch-1.0", "-q", *sink.split()],
+    }[kind]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+    feeder = Feeder(process, fps) if kind != "bare" else None
+    try:
+        yield process
+    finally:
+        if feeder is not None:
+            feeder.stop()
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            # What it left goes with the next one.
+            Writer(path).close()
+            raise
+
+
+def descriptors(process: subprocess.Popen[bytes]) -> int:
+    return len(os.listdir(f"/proc/{process.pid}/fd"))
+
+
+@pytest.mark.parametrize("kind", ["bare", "python", "rust"])
+def test_a_writer_that_is_sending_is_not_disturbed_by_a_second_one(path: Path, launch: Launch, kind: str) -> None:
+    """The second one acknowledged the greeting and never finished the frame that it was told of in return."""
+
+    def second_writer() -> None:
+        with pytest.raises(WriterIsAliveError, match="has a writer already"):
+            Writer(path)
+
+    def second_sink() -> None:
+        sink = launch(f"videotestsrc is-live=true ! sh4ltsink socket-path={path}")
+        assert b"has a writer already" in sink.communicate(timeout=60)[0]
+
+    with writing(kind, path) as writer:
+        reader = BareReader(path)
+        wait_until(lambda: reader.numbers, 20)
+        held = descriptors(writer)
+        for probe in [*[second_writer] * 20, *[second_sink] * 2]:
+            probe()
+            seen = len(reader.numbers)
+            wait_until(lambda seen=seen: len(reader.numbers) > seen + 1)
+        assert (reader.missed(), reader.connections) == (0, 1)
+        wait_until(lambda: descriptors(writer) == held)
+        reader.close()
