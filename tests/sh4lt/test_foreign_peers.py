@@ -15,7 +15,7 @@ import pytest
 
 from gst_iceoryx2 import plugin_path
 from gst_iceoryx2.sh4lt import Writer, WriterIsAliveError
-from tests.sh4lt.conftest import Launch, on_tmpfs
+from tests.sh4lt.conftest import Launch, on_tmpfs, preloaded
 from tests.sh4lt.peers import BareReader
 from tests.waiting import wait_until
 
@@ -112,3 +112,28 @@ def test_a_writer_that_is_sending_is_not_disturbed_by_a_second_one(path: Path, l
         assert (reader.missed(), reader.connections) == (0, 1)
         wait_until(lambda: descriptors(writer) == held)
         reader.close()
+
+
+@pytest.mark.parametrize("kind", ["python", "rust"])
+def test_a_stuck_reader_costs_one_renewal_and_the_living_miss_nothing(path: Path, tmp_path: Path, kind: str) -> None:
+    """The living were sent away before the old semaphores had gone, came back to those, and were sent away again."""
+    stops = 10
+    with writing(kind, path, timeout=0.1, LD_PRELOAD=str(preloaded(tmp_path, "slow.c"))) as writer:
+        assert writer.poll() is None
+        stuck, *living = [BareReader(path) for _ in range(5)]
+        wait_until(lambda: all(reader.numbers for reader in (stuck, *living)), 20)
+        before = [reader.connections for reader in living]
+        for stop in range(stops):
+            # As long as a second renewal would take.
+            stuck.hold = 0.35
+            wait_until(lambda stop=stop: stuck.connections == stop + 2)
+            seen = [len(reader.numbers) for reader in living]
+            wait_until(
+                lambda seen=seen: all(
+                    len(reader.numbers) > count + 5 for reader, count in zip(living, seen, strict=True)
+                )
+            )
+        assert [reader.connections - count for reader, count in zip(living, before, strict=True)] == [stops] * 4
+        assert [reader.missed() for reader in living] == [0] * 4
+        for reader in (stuck, *living):
+            reader.close()

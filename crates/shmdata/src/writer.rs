@@ -1,6 +1,6 @@
 //! The writing side of a path.
 
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -20,7 +20,7 @@ const SLICE: Duration = Duration::from_millis(20);
 /// How long a writer that ends waits for its last frame to be read.
 const FAREWELL: Duration = Duration::from_millis(200);
 /// How long readers have to come back after a renewal; those of Shmdata look every 30 ms.
-const RETURN: Duration = Duration::from_millis(100);
+const RETURN: Duration = Duration::from_millis(300);
 /// How long is waited at most for the readers of a frame of which one has died: it may have read the announcement and died before it
 /// promised the kernel to finish, which nobody can see.
 const MOURNING: Duration = Duration::from_millis(300);
@@ -231,13 +231,14 @@ impl Writer {
         let size = self.segment_size();
         let io = |what| Error::io(&self.path, what);
         let mut clients = self.shared.lock();
-        for mut client in mem::take(&mut *clients).connected {
-            let _ = client.stream.write(&dialect::QUIT);
-        }
+        // Before the good-bye: a reader that comes back at once would find the old ones.
         self.segment = None;
         self.keys.remove();
         self.semaphores = Semaphores::create(self.keys.semaphores, self.mode).map_err(io("create semaphores"))?;
         self.segment = Some(Segment::create(self.keys.segment, size, self.mode).map_err(io("create a segment"))?);
+        for client in mem::take(&mut *clients).connected {
+            send(&client.stream, &dialect::QUIT);
+        }
         Ok(())
     }
 
@@ -245,7 +246,7 @@ impl Writer {
     fn wait_for(&self, readers: usize) {
         let deadline = Instant::now() + RETURN;
         while self.clients() < readers && Instant::now() < deadline {
-            thread::sleep(RETURN / 50);
+            thread::sleep(Duration::from_millis(2));
         }
     }
 
@@ -291,7 +292,7 @@ impl Drop for Writer {
         if fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
             let _ = fs::remove_file(&self.path);
         }
-        let _ = self.bell.write(&[0]);
+        send(&self.bell, &[0]);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -29,7 +29,7 @@ _LEAVE: Final = Operation(Step(READERS, -1, undone=True, at_once=True), Step(WRI
 _ALL_READ: Final = Operation(Step(READERS, 0), timeout=_SLICE)
 _FAREWELL: Final = 0.2
 # How long readers have to come back after a renewal; those of Shmdata look every 30 ms.
-_RETURN: Final = 0.1
+_RETURN: Final = 0.3
 # How long is waited at most for the readers of a frame of which one has died: it may have read the announcement and
 # died before it promised the kernel to finish, which nobody can see.
 _MOURNING: Final = 0.3
@@ -250,25 +250,26 @@ class Writer:
         """
         with self._lock:
             size = self._segment.size
-            for client in self._clients:
-                _send(client.socket, dialect.QUIT)
-                client.socket.close()
-            self._clients.clear()
-            self._finishing = self._unread = 0
-            self._bereaved = False
+            # Before the good-bye: a reader that comes back at once would find the old ones.
             self._segment.discard()
             self._semaphores.discard()
             remove(self._keys)
             self._semaphores = Semaphores.create(self._keys.semaphores, self._mode)
             self._segment = Segment.create(self._keys.segment, size, self._mode)
             self._memory = self._segment.memory()
+            for client in self._clients:
+                _send(client.socket, dialect.QUIT)
+                client.socket.close()
+            self._clients.clear()
+            self._finishing = self._unread = 0
+            self._bereaved = False
         self._bell.send(b".")
 
     def _wait_for(self, readers: int) -> None:
         """Give readers a moment to come back, so that the next frame is not lost to them."""
         deadline = time.monotonic() + _RETURN
         while self.clients < readers and time.monotonic() < deadline:
-            time.sleep(_RETURN / 50)
+            time.sleep(0.002)
 
     def _put(self, size: int, fill: Callable[[memoryview], object]) -> int:
         if size > self._segment.size:
