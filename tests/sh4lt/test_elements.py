@@ -104,6 +104,43 @@ def test_recording_gives_sixty_frames_a_second(
 
 
 @on_tmpfs
+@pytest.mark.parametrize(
+    "caps",
+    [
+        "video/x-h264,stream-format=byte-stream,alignment=au,width=64,height=48,framerate=30/1",
+        "image/jpeg,width=64,height=48,framerate=30/1",
+        "video/x-vp8,width=64,height=48,framerate=30/1",
+        "video/mpegts,systemstream=true,packetsize=188",
+        "video/x-matroska",
+        "video/x-bayer,format=bggr,width=64,height=48,framerate=30/1",
+        "audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=2",
+    ],
+    ids=lambda caps: caps.partition(",")[0],
+)
+def test_what_is_no_raw_video_goes_as_it_is(path: Path, launch: Launch, caps: str) -> None:
+    """GStreamer takes encoded video for pictures of 0 bytes, and frames of 0 bytes were sent."""
+    launch(f"fakesrc sizetype=fixed sizemax=1234 filltype=pattern ! {caps} ! sh4ltsink socket-path={path}")
+    with Follower(path) as follower:
+        frame = follower.read(20)
+        assert frame is not None
+        assert frame.datatype.startswith(caps.partition(",")[0])
+        assert bytes(frame)[:256] == bytes(range(256))
+        assert len(frame) == 1234
+
+
+@on_tmpfs
+def test_h264_is_decoded_at_the_other_end(path: Path, launch: Launch, tmp_path: Path) -> None:
+    received = tmp_path / "received.raw"
+    encoder = "x264enc speed-preset=ultrafast tune=zerolatency key-int-max=5 ! video/x-h264,stream-format=byte-stream"
+    launch(f"{source('RGBA', 2000)} ! videoconvert ! {encoder} ! sh4ltsink socket-path={path}")
+    decoder = "h264parse ! avdec_h264 ! videoconvert ! video/x-raw,format=I420"
+    reader = launch(f"sh4ltsrc socket-path={path} num-buffers=20 ! {decoder} ! filesink location={received}")
+    assert reader.wait(30) == 0
+    frames, rest = divmod(received.stat().st_size, 64 * 48 * 3 // 2)
+    assert (rest, frames > 10) == (0, True)
+
+
+@on_tmpfs
 def test_the_manuals_feed_and_view_meet(path: Path, launch: Launch) -> None:
     """As in score's manual, with a sink that needs no display. No caps are asked for: whatever comes is shown."""
     launch(f"videotestsrc pattern=snow ! queue ! videoconvert ! sh4ltsink socket-path={path}")

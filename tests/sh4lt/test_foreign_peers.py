@@ -2,87 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
 
 import pytest
 
-from gst_iceoryx2 import plugin_path
 from gst_iceoryx2.sh4lt import Writer, WriterIsAliveError
 from tests.sh4lt.conftest import Launch, on_tmpfs, preloaded
-from tests.sh4lt.peers import BareReader
+from tests.sh4lt.peers import BareReader, writing
 from tests.waiting import wait_until
 
 pytestmark = on_tmpfs
-
-OURS = """
-import sys
-from gst_iceoryx2.sh4lt import Writer
-with Writer({path!r}, "application/x-count", reader_timeout={timeout}) as writer:
-    while number := sys.stdin.buffer.read(8):
-        writer.write(number)
-"""
-SINK = "fdsrc fd=0 blocksize=8 ! application/x-count ! sh4ltsink socket-path={path} sync=false reader-timeout={timeout}"
-
-
-class Feeder(threading.Thread):
-    """Hands numbers to a process through a pipe."""
-
-    def __init__(self, process: subprocess.Popen[bytes], fps: float) -> None:
-        super().__init__(daemon=True)
-        self._process = process
-        self._pause = 1 / fps
-        self._stopped = threading.Event()
-        self.start()
-
-    def run(self) -> None:
-        assert self._process.stdin is not None
-        number = 0
-        with contextlib.suppress(BrokenPipeError):
-            while not self._stopped.wait(self._pause):
-                number += 1
-                os.write(self._process.stdin.fileno(), number.to_bytes(8, sys.byteorder))
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self.join(10)
-
-
-@contextmanager
-def writing(
-    kind: str, path: Path, *, fps: float = 200, timeout: float = 1.0, **variables: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A writer of numbers in a process of its own: "bare", "python" or "rust"."""
-    environment = os.environ | {"GST_PLUGIN_PATH": str(plugin_path())} | variables
-    sink = SINK.format(path=path, timeout=round(timeout * 1e9))
-    command = {
-        "bare": [sys.executable, "-m", "tests.sh4lt.peers", str(path), str(fps)],
-        "python": [sys.executable, "-c", OURS.format(path=str(path), timeout=timeout)],
-        "rust": ["gst-launch-1.0", "-q", *sink.split()],
-    }[kind]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
-    feeder = Feeder(process, fps) if kind != "bare" else None
-    try:
-        yield process
-    finally:
-        if feeder is not None:
-            feeder.stop()
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            # What it left goes with the next one.
-            Writer(path).close()
-            raise
 
 
 def descriptors(process: subprocess.Popen[bytes]) -> int:

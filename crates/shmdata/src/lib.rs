@@ -16,4 +16,4 @@ pub use dialect::{DEFAULT_GROUP, address, prepare_folder};
 pub use error::{Error, Result};
 pub use follower::{Event, Follower, Frame};
 pub use poll::Wakeup;
-pub use writer::{ClientEvent, Delivery, Writer, WriterOptions, check_path};
+pub use writer::{ClientEvent, Delivery, Lent, Writer, WriterOptions, check_path};

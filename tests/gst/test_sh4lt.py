@@ -1,0 +1,100 @@
+"""sh4ltsink and sh4ltsrc in pipelines that pause, end, change their caps, and keep what they were given."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gst_iceoryx2.sh4lt import Follower
+from tests.gst import scenes
+from tests.gst.pairs import Stages
+from tests.gst.remote import Stage
+from tests.sh4lt.peers import BareReader, writing
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="SysV semaphores with time limits are Linux's")
+
+PAUSES = 10
+LIVE = "videotestsrc is-live=true ! video/x-raw,format=GRAY8,width=64,height=48,framerate=100/1"
+APPSINK = "appsink name=out sync=false max-buffers=1 drop=true enable-last-sample=false"
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    path = Path(f"/dev/shm/sh4lt_gst{os.getpid()}")
+    yield path
+    assert not path.exists(), "the socket was left behind"
+
+
+def wait_for_frames(stage: Stage, name: str = "p") -> None:
+    """Wait for more frames than can have been waiting for us."""
+    stage.run(scenes.pull_some, name=name, count=4)
+
+
+FORTY = (
+    "videotestsrc num-buffers=40 pattern=chroma-zone-plate kx2=20 ky2=20 kt=1 "
+    "! video/x-raw,format=I420,width=320,height=240,framerate=100/1"
+)
+ENCODED = "x264enc speed-preset=ultrafast tune=fastdecode bframes=2 ! h264parse ! avdec_h264"
+
+
+@pytest.mark.parametrize(
+    ("line", "zero_copy"),
+    [
+        (FORTY, range(37, 38)),
+        (f"{FORTY} ! videobalance brightness=0.1", range(37, 38)),
+        # Sometimes there are two frames at a time.
+        (f"{FORTY} ! queue max-size-buffers=3", range(38)),
+        # It keeps frames that it has handed on, and hands them on in another order.
+        (f"{FORTY} ! {ENCODED}", range(38)),
+        (f"{FORTY} ! identity drop-allocation=true", range(1)),
+    ],
+    ids=["from a source", "from a filter", "through a queue", "from a decoder", "without a pool"],
+)
+def test_upstream_renders_into_the_segment_while_no_reader_looks_at_it(
+    stages: Stages, path: Path, line: str, zero_copy: range
+) -> None:
+    """Each frame was rendered elsewhere and copied: a third of the frames a second, at three times the price."""
+    stage = stages()
+    expected = stage.run(scenes.frames_of, text=line)
+    assert len(expected) == 40
+    stage.launch(f"{line} ! sh4ltsink name=sink socket-path={path} sync=true")
+    stage.state("PLAYING", timeout=0)
+    seen = []
+    with Follower(path) as follower:
+        while len(seen) < 40 and (not seen or seen[-1] != expected[-1]):
+            with follower.borrow(5) as frame:
+                assert frame is not None
+                first = hashlib.sha1(frame.data).hexdigest()
+                if len(seen) % 10 == 0:
+                    # As long as three frames take.
+                    time.sleep(0.03)
+                assert hashlib.sha1(frame.data).hexdigest() == first
+                seen.append(first)
+    # The first ones went by before it was connected.
+    assert seen == expected[-len(seen) :]
+    assert stage.message(["eos"]) is not None
+    counts = {kind: stage.get("sink", f"frames-{kind}") for kind in ("zero-copy", "copied")}
+    assert counts["zero-copy"] in zero_copy
+    assert sum(counts.values()) == 40
+    assert stage.drop() < 1.0
+
+
+def test_a_sink_whose_segment_is_lent_stops_at_once(stages: Stages, path: Path) -> None:
+    """Upstream waits in the pool for a reader that holds its frame."""
+    stage = stages()
+    stage.launch(f"{LIVE} ! sh4ltsink name=sink socket-path={path} reader-timeout=20000000000")
+    stage.state("PLAYING", timeout=0)
+    stage.run(scenes.wait_for, element="sink", prop="frames-zero-copy", value=5)
+    with Follower(path) as follower, follower.borrow(5) as frame:
+        assert frame is not None
+        time.sleep(0.1)
+        for state in ("PAUSED", "PLAYING", "READY"):
+            assert stage.state(state, timeout=0)["seconds"] < 1.0, state
+        assert stage.drop() < 1.0
