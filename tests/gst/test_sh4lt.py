@@ -37,6 +37,21 @@ def wait_for_frames(stage: Stage, name: str = "p") -> None:
     stage.run(scenes.pull_some, name=name, count=4)
 
 
+def test_a_sink_that_changes_its_caps_waits_for_its_readers(stages: Stages, path: Path) -> None:
+    """New caps are a new writer: 2 to 4 frames went by before the readers were back."""
+    stage = stages()
+    stage.launch(f"appsrc name=in format=time ! sh4ltsink name=sink socket-path={path} sync=false")
+    stage.state("PLAYING", timeout=0)
+    readers = [BareReader(path) for _ in range(2)]
+    stage.run(scenes.push_numbers, parts=4, frames=20, readers=len(readers))
+    stage.message(["eos"])
+    stage.drop()
+    for reader in readers:
+        reader.close()
+        assert reader.numbers == list(range(1, 81))
+        assert reader.types == [f"application/x-count, part=(int){part}" for part in range(4)]
+
+
 FORTY = (
     "videotestsrc num-buffers=40 pattern=chroma-zone-plate kx2=20 ky2=20 kt=1 "
     "! video/x-raw,format=I420,width=320,height=240,framerate=100/1"

@@ -254,7 +254,7 @@ impl BaseSinkImpl for Sh4ltSink {
         let text = published.to_string();
         let path = settings.address.path().map_err(|_| gst::loggable_error!(CAT, "no path"))?;
         // A writer has one type text: new caps are a new writer, and its readers come back to it.
-        drop(self.state.lock().unwrap().take());
+        let readers = self.state.lock().unwrap().take().map_or(0, |state| state.writer.clients());
         let weak = self.obj().downgrade();
         let options = WriterOptions {
             initial_size: settings.initial_size as usize,
@@ -272,6 +272,7 @@ impl BaseSinkImpl for Sh4ltSink {
         };
         match Writer::new(&path, &text, options) {
             Ok(writer) => {
+                writer.wait_for(readers);
                 *self.state.lock().unwrap() =
                     Some(State { writer, info: raw_video(caps), alone: 0, keeps_frames: false });
             }
