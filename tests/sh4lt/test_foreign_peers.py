@@ -70,3 +70,22 @@ def test_a_stuck_reader_costs_one_renewal_and_the_living_miss_nothing(path: Path
         assert [reader.missed() for reader in living] == [0] * 4
         for reader in (stuck, *living):
             reader.close()
+
+
+def test_a_python_writer_that_changes_its_type_waits_for_its_readers(path: Path) -> None:
+    """A new type text is a new writer: frames went on before the readers were back."""
+    writer = Writer(path, "application/x-count, part=(int)0")
+    readers = [BareReader(path) for _ in range(2)]
+    wait_until(lambda: writer.clients == 2)
+    number = 0
+    for part in range(4):
+        writer = writer.retyped(f"application/x-count, part=(int){part}")
+        for _ in range(20):
+            number += 1
+            writer.write(number.to_bytes(8, sys.byteorder))
+            time.sleep(0.005)
+    writer.close()
+    for reader in readers:
+        reader.close()
+        assert reader.numbers == list(range(1, number + 1))
+        assert reader.types == [f"application/x-count, part=(int){part}" for part in range(4)]

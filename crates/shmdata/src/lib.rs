@@ -9,6 +9,7 @@ pub mod dialect;
 mod error;
 mod follower;
 mod poll;
+pub mod score;
 mod sysv;
 mod writer;
 

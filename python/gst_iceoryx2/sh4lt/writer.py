@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from . import dialect
+from . import dialect, score
 from .dialect import READERS, WRITER
 from .errors import FrameSizeError, Sh4ltClosedError, WriterIsAliveError
 from .sysv import DONE, Operation, Outcome, Segment, Semaphores, Step, max_segment, remove, remove_if_dead
@@ -55,7 +55,9 @@ class Writer:
 
     Args:
         path: Path of the socket, at most 107 bytes; None with a label.
-        datatype: The type text that readers get: caps, by convention; at most 4095 bytes.
+        datatype: The type text that readers get: caps, by convention; at most 4095 bytes. Caps of raw video are written
+            with the type of each value, and with `framerate=(fraction)30/1` if they tell no frame rate: ossia score
+            refuses others.
         label: Names the stream where no path is given (see `dialect.address`).
         group: Group of the label.
         initial_size: Bytes of the first segment; it grows with the frames.
@@ -86,8 +88,9 @@ class Writer:
         self.path = dialect.check_path(resolve(path, label, group))
         if path is None:
             dialect.prepare_folder(self.path)
-        dialect.check_type(datatype)
-        self.datatype = datatype
+        self.datatype = score.type_text(datatype)
+        """The type text that readers get."""
+        dialect.check_type(self.datatype)
         self._mode = mode
         self._timeout = reader_timeout
         self._on_client = on_client or (lambda _: None)
@@ -96,7 +99,7 @@ class Writer:
         self._memory = self._segment.memory()
         self._keys = dialect.keys_of(self.path)
         self._inode = self.path.stat().st_ino
-        self._hello = dialect.connect_message(datatype, self._segment.size)
+        self._hello = dialect.connect_message(self.datatype, self._segment.size)
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -166,6 +169,30 @@ class Writer:
                 return self._put(size, fill)
             finally:
                 self._semaphores.operate(_LEAVE)
+
+    def retyped(self, datatype: str) -> Writer:
+        """The writer of the same path for frames of another type.
+
+        A writer has one type text, which readers get when they connect.
+
+        Args:
+            datatype: The type text, as for a new writer.
+
+        Returns:
+            This writer, if that is its type text already. Otherwise it is closed, and a new one has its place; the
+            readers have had a moment to come back, so that they do not miss the next frame.
+
+        Raises:
+            TypeTextError: The type text cannot be sent.
+            OSError: The operating system refused a call.
+        """
+        if score.type_text(datatype) == self.datatype:
+            return self
+        readers = self.clients
+        self.close()
+        new = Writer(self.path, datatype, mode=self._mode, reader_timeout=self._timeout, on_client=self._on_client)
+        new._wait_for(readers)
+        return new
 
     def close(self) -> None:
         """Leave the path: waits a moment for the last frame to be read, then says good-bye to every reader."""

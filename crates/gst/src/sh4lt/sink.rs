@@ -10,7 +10,7 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use gst_plugin_iceoryx2_shmdata::{
-    ClientEvent, Delivery, Lent, Wakeup, Writer, WriterOptions, check_path, prepare_folder,
+    ClientEvent, Delivery, Lent, Wakeup, Writer, WriterOptions, check_path, prepare_folder, score,
 };
 use gst_plugin_iceoryx2_video::Interrupt;
 use gst_video::prelude::*;
@@ -18,10 +18,19 @@ use gst_video::prelude::*;
 use super::pool::SegmentPool;
 use super::{Address, INTEROPERABILITY, Traffic, caps_property, message, raw_video};
 use crate::CAT;
+use crate::caps::for_ever;
 
 /// Largest initial size that can be set: more than any frame, less than a slip of the finger reserves.
 const MAX_INITIAL_SIZE: u64 = 1 << 28;
 
+/// Raw video that score takes, RGBA before all.
+static SCORE: LazyLock<gst::Caps> = LazyLock::new(|| {
+    let (first, rest) = score::FORMATS.split_at(1);
+    let of = |formats: &[&str]| {
+        gst::Structure::builder("video/x-raw").field("format", gst::List::new(formats.iter().copied())).build()
+    };
+    for_ever(gst::Caps::builder_full().structure(of(first)).structure(of(rest)).build())
+});
 /// After so many frames that upstream had one at a time, it gets the segment to render the next ones in.
 const ALONE_IN_A_ROW: u32 = 3;
 
@@ -250,7 +259,7 @@ impl BaseSinkImpl for Sh4ltSink {
 
     fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let settings = self.settings.lock().unwrap().clone();
-        let published = self.with_extra(caps, settings.extra_caps_properties.as_deref());
+        let published = with_framerate(self.with_extra(caps, settings.extra_caps_properties.as_deref()));
         let text = published.to_string();
         let path = settings.address.path().map_err(|_| gst::loggable_error!(CAT, "no path"))?;
         // A writer has one type text: new caps are a new writer, and its readers come back to it.
@@ -284,6 +293,14 @@ impl BaseSinkImpl for Sh4ltSink {
         *self.caps.lock().unwrap() = Some(text);
         self.obj().notify("caps");
         Ok(())
+    }
+
+    fn caps(&self, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
+        // Whatever upstream can make, but first what score takes: an element that has the choice takes the first.
+        let Some(all) = filter.filter(|filter| !filter.is_any()) else { return Some(gst::Caps::new_any()) };
+        let mut caps = SCORE.intersect_with_mode(all, gst::CapsIntersectMode::First);
+        caps.merge(all.clone());
+        Some(caps)
     }
 
     fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
@@ -405,6 +422,20 @@ impl Sh4ltSink {
             None
         })
     }
+}
+
+/// Raw video with a frame rate, if none is known.
+fn with_framerate(mut caps: gst::Caps) -> gst::Caps {
+    let is_unknown = |structure: &gst::StructureRef| {
+        structure.name() == "video/x-raw"
+            && structure
+                .get::<gst::Fraction>("framerate")
+                .map_or(!structure.has_field("framerate"), |rate| rate.numer() == 0)
+    };
+    if caps.structure(0).is_some_and(is_unknown) {
+        caps.make_mut().set("framerate", gst::Fraction::new(score::FRAMERATE, 1));
+    }
+    caps
 }
 
 /// Copies rows of any stride into GStreamer's default layout, which is what travels.
