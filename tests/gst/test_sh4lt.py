@@ -37,6 +37,73 @@ def wait_for_frames(stage: Stage, name: str = "p") -> None:
     stage.run(scenes.pull_some, name=name, count=4)
 
 
+@pytest.mark.parametrize("paused", ["iceoryx2sink", "iceoryx2src", "sh4ltsink", "sh4ltsrc"])
+def test_frames_go_on_after_each_of_ten_pauses(stages: Stages, service: str, path: Path, paused: str) -> None:
+    """sh4ltsrc took the end of its wait for the end of its stream."""
+    protocol = paused.removesuffix("sink").removesuffix("src")
+    place = f"service={service}" if protocol == "iceoryx2" else f"socket-path={path}"
+    stage = stages()
+    stage.launch(f"{LIVE} ! {protocol}sink {place}", "sink")
+    stage.launch(f"{protocol}src {place} ! {APPSINK}", "src")
+    for name in ("sink", "src"):
+        stage.state("PLAYING", name, timeout=0)
+    wait_for_frames(stage, "src")
+    for _ in range(PAUSES):
+        for state in ("PAUSED", "PLAYING"):
+            stage.state(state, "sink" if paused.endswith("sink") else "src", timeout=0)
+        wait_for_frames(stage, "src")
+    for name in ("src", "sink"):
+        assert stage.drop(name) < 1.0
+
+
+@pytest.mark.parametrize("kind", ["bare", "python"])
+def test_a_source_pauses_and_goes_on_beside_every_kind_of_writer(stages: Stages, path: Path, kind: str) -> None:
+    with writing(kind, path):
+        reader = BareReader(path)
+        stage = stages()
+        stage.launch(f"sh4ltsrc name=src socket-path={path} ! {APPSINK}")
+        stage.state("PLAYING", timeout=0)
+        for _ in range(PAUSES):
+            wait_for_frames(stage)
+            stage.state("PAUSED", timeout=0)
+            # The writer does not wait for a source that is paused.
+            seen = len(reader.numbers)
+            wait_until(lambda seen=seen: len(reader.numbers) > seen + 10)
+            stage.state("PLAYING", timeout=0)
+        wait_for_frames(stage)
+        stage.drop()
+        assert reader.missed() == 0
+        reader.close()
+
+
+def test_a_source_that_waits_pauses_and_stops_at_once(stages: Stages, path: Path) -> None:
+    stage = stages()
+    stage.launch(f"sh4ltsrc socket-path={path} ! fakesink")
+    for state in ("PLAYING", "PAUSED", "PLAYING", "READY", "PLAYING", "PAUSED", "PLAYING"):
+        assert stage.state(state, timeout=0)["seconds"] < 1.0
+    assert stage.drop() < 1.0
+
+
+def test_the_writer_goes_on_while_the_end_of_the_stream_is_worked_on(stages: Stages, path: Path) -> None:
+    """A muxer that finishes its file took score's renderer with it."""
+    with writing("bare", path):
+        reader = BareReader(path)
+        stage = stages()
+        stage.launch(f"sh4ltsrc name=src socket-path={path} ! fakesink name=out sync=false")
+        stage.run(scenes.hold_the_end)
+        stage.state("PLAYING", timeout=0)
+        wait_until(lambda: stage.get("src", "connected"))
+        stage.run(scenes.send_the_end)
+        seen = len(reader.numbers)
+        wait_until(lambda: len(reader.numbers) > seen + 100)
+        assert not stage.get("src", "connected")
+        stage.run(scenes.let_it_end)
+        assert stage.message(["eos"]) is not None
+        stage.drop()
+        assert reader.missed() == 0
+        reader.close()
+
+
 def test_a_sink_that_changes_its_caps_waits_for_its_readers(stages: Stages, path: Path) -> None:
     """New caps are a new writer: 2 to 4 frames went by before the readers were back."""
     stage = stages()
