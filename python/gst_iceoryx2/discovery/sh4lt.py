@@ -12,11 +12,13 @@ import os
 import stat
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from .names import SH4LT
+from .pace import Pace
 from .stream import Stream
 
 _SOCKETS: Final = Path("/proc/net/unix")
@@ -119,16 +121,18 @@ class Sh4ltLook:
         return [self._streams[path] for path in self._paths if path in self._streams]
 
 
-def sh4lt_stream(found: Sh4ltPath, seconds: float) -> Stream:
+def sh4lt_stream(found: Sh4ltPath, seconds: float, *, is_measured: bool = False) -> Stream:
     """A look at one path.
 
     Args:
         found: From `sh4lt_paths()`.
         seconds: How long its writer may take to answer; it is read from once, and waits for one reader more. 0 does
             not ask it.
+        is_measured: Read for all of these seconds, to measure the frame rate.
     """
     name = f"{SH4LT}{found.path}"
-    caps = _type_text(found.path, seconds) if seconds > 0 else None
+    pace = Pace()
+    caps = _type_text(found.path, seconds, pace if is_measured else None) if seconds > 0 else None
     if caps is None:
         problem = "its writer did not answer" if seconds > 0 else f"not asked: iox2-video info {name}"
         return Stream(name, "sh4lt", publishers=1, subscribers=found.readers, problem=problem)
@@ -146,6 +150,7 @@ def sh4lt_stream(found: Sh4ltPath, seconds: float) -> Stream:
         format=form if isinstance(form, str) else None,
         width=width if isinstance(width, int) else None,
         height=height if isinstance(height, int) else None,
+        fps=pace.fps,
         framerate=stated_framerate(caps),
         publishers=1,
         subscribers=found.readers,
@@ -154,14 +159,20 @@ def sh4lt_stream(found: Sh4ltPath, seconds: float) -> Stream:
     )
 
 
-def _type_text(path: Path, seconds: float) -> str | None:
-    """What the writer says it writes; None if it does not answer."""
+def _type_text(path: Path, seconds: float, pace: Pace | None) -> str | None:
+    """What the writer says it writes; None if it does not answer. Notes its frames in `pace` for as long as it may."""
     from ..sh4lt.follower import Follower
 
+    deadline = time.monotonic() + seconds
     with contextlib.suppress(OSError), Follower(path) as follower:
         # A frame, because a reader that comes and goes between two of them confuses some writers.
-        with follower.borrow(seconds):
-            pass
+        while (left := deadline - time.monotonic()) > 0:
+            with follower.borrow(left) as frame:
+                arrived = time.monotonic_ns()
+            if pace is None:
+                break
+            if frame is not None:
+                pace.note(arrived, None)
         return follower.datatype
     return None
 
