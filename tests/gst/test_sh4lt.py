@@ -104,6 +104,25 @@ def test_the_writer_goes_on_while_the_end_of_the_stream_is_worked_on(stages: Sta
         reader.close()
 
 
+def test_a_queue_that_leaks_keeps_a_slow_recording_from_holding_the_writer_up(stages: Stages, path: Path) -> None:
+    """As docs/score.md records."""
+    with writing("bare", path):
+        reader = BareReader(path)
+        stage = stages()
+        # 200 frames a second come, 20 go.
+        queue = "queue leaky=downstream max-size-buffers=3"
+        stage.launch(f"sh4ltsrc name=src socket-path={path} ! {queue} ! identity sleep-time=50000 ! {APPSINK}")
+        stage.state("PLAYING", timeout=0)
+        wait_until(lambda: stage.get("src", "connected"))
+        stage.run(scenes.pull_some, count=1)
+        seen = len(reader.numbers)
+        stage.run(scenes.pull_some, count=10)
+        assert len(reader.numbers) > seen + 30
+        stage.drop()
+        assert reader.missed() == 0
+        reader.close()
+
+
 def test_a_sink_that_changes_its_caps_waits_for_its_readers(stages: Stages, path: Path) -> None:
     """New caps are a new writer: 2 to 4 frames went by before the readers were back."""
     stage = stages()
