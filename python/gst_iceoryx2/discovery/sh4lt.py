@@ -1,14 +1,15 @@
 """Sh4lt paths with a live writer: of ossia score, of `sh4ltsink`, of every program that speaks the Shmdata protocol.
 
 They are found without touching them: a socket that somebody listens on, in the kernel's table, and a SysV segment at
-the keys that belong to its path, made by the very process that listens. Only then a reader asks what the stream is, and
-takes leave as the protocol wants it.
+the keys that belong to its path, made by the very process that listens. Only then its writer is asked what the stream
+is.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import stat
 import sys
 import threading
@@ -91,8 +92,8 @@ def writers_without_memory() -> list[Path]:
 class Sh4ltLook:
     """A look at every path with a live writer, at the same time and in the background.
 
-    Only writers in the folder of named streams are asked what they carry: a reader holds a writer up for a moment, and
-    a path of somebody's own choice is somebody's own business.
+    Only writers in the folder of named streams are asked what they carry: a path of somebody's own choice is somebody's
+    own business.
 
     Args:
         seconds: How long an answer may take; 0 asks no writer.
@@ -126,13 +127,11 @@ def sh4lt_stream(found: Sh4ltPath, seconds: float, *, is_measured: bool = False)
 
     Args:
         found: From `sh4lt_paths()`.
-        seconds: How long its writer may take to answer; it is read from once, and waits for one reader more. 0 does
-            not ask it.
-        is_measured: Read for all of these seconds, to measure the frame rate.
+        seconds: How long its writer may take to answer, which does not hold it up; 0 does not ask it.
+        is_measured: Read frames for so many seconds to measure their rate. The writer waits for one reader more.
     """
     name = f"{SH4LT}{found.path}"
-    pace = Pace()
-    caps = _type_text(found.path, seconds, pace if is_measured else None) if seconds > 0 else None
+    caps = _type_text(found.path, seconds) if seconds > 0 else None
     if caps is None:
         problem = "its writer did not answer" if seconds > 0 else f"not asked: iox2-video info {name}"
         return Stream(name, "sh4lt", publishers=1, subscribers=found.readers, problem=problem)
@@ -150,7 +149,7 @@ def sh4lt_stream(found: Sh4ltPath, seconds: float, *, is_measured: bool = False)
         format=form if isinstance(form, str) else None,
         width=width if isinstance(width, int) else None,
         height=height if isinstance(height, int) else None,
-        fps=pace.fps,
+        fps=_pace(found.path, seconds).fps if is_measured else None,
         framerate=stated_framerate(caps),
         publishers=1,
         subscribers=found.readers,
@@ -159,22 +158,31 @@ def sh4lt_stream(found: Sh4ltPath, seconds: float, *, is_measured: bool = False)
     )
 
 
-def _type_text(path: Path, seconds: float, pace: Pace | None) -> str | None:
-    """What the writer says it writes; None if it does not answer. Notes its frames in `pace` for as long as it may."""
+def _type_text(path: Path, seconds: float) -> str | None:
+    """What the writer says it writes; None if it does not answer."""
+    from ..sh4lt import dialect
+
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(seconds)
+        probe.connect(os.fspath(path))
+        # Unacknowledged: the writer waits for acknowledged readers only.
+        return dialect.type_text_of(dialect.receive_greeting(probe))
+    return None
+
+
+def _pace(path: Path, seconds: float) -> Pace:
+    """The pace of the frames that come in so many seconds."""
     from ..sh4lt.follower import Follower
 
+    pace = Pace()
     deadline = time.monotonic() + seconds
     with contextlib.suppress(OSError), Follower(path) as follower:
-        # A frame, because a reader that comes and goes between two of them confuses some writers.
         while (left := deadline - time.monotonic()) > 0:
             with follower.borrow(left) as frame:
                 arrived = time.monotonic_ns()
-            if pace is None:
-                break
             if frame is not None:
                 pace.note(arrived, None)
-        return follower.datatype
-    return None
+    return pace
 
 
 def _listening() -> Iterator[tuple[Path, str]]:
