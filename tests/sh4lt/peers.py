@@ -42,7 +42,7 @@ def _semop(identity: int, *steps: tuple[int, int]) -> bool:
 class BareWriter:
     """The library's copying writer: it announces a frame, counts whom it told, and fills the segment."""
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, size: int, type_text: str = TYPE) -> None:
         self.path = path
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -52,7 +52,7 @@ class BareWriter:
         self._semaphores = _libc.semget(keys.semaphores, 2, _CREATE | 0o600)
         assert min(self._segment, self._semaphores) >= 0, os.strerror(ctypes.get_errno())
         self._address = _libc.shmat(self._segment, None, 0)
-        self._hello = dialect.connect_message(TYPE, size)
+        self._hello = dialect.connect_message(type_text, size)
         self._lock = threading.Lock()
         self._greeted: list[socket.socket] = []
         self._clients: list[socket.socket] = []
@@ -69,6 +69,11 @@ class BareWriter:
             assert _semop(self._semaphores, (READERS, told))
         ctypes.memmove(self._address, frame, len(frame))
         assert _semop(self._semaphores, (READERS, -1), (WRITER, -1))
+
+    @property
+    def clients(self) -> int:
+        with self._lock:
+            return len(self._clients)
 
     def close(self) -> None:
         _libc.semctl(self._semaphores, 0, _RMID)

@@ -87,13 +87,14 @@ def test_recording_gives_sixty_frames_a_second(
         start = time.monotonic()
         while (now := time.monotonic()) < start + 2.0:
             green = int(255 * (now - start) / 2.0)
-            writer.write(bytes([0, green, 200, 255]) * (160 * 120))
+            picture = bytes([0, green, 200, 255]) * (160 * 120)
+            writer.write(picture)
             time.sleep(1 / 30)
         recorder.send_signal(signal.SIGINT)
         took = time.monotonic() - start
         while recorder.poll() is None:
             # score renders on while the film is finished.
-            writer.write(bytes(160 * 120 * 4))
+            writer.write(picture)
             time.sleep(1 / 30)
             assert time.monotonic() < start + 40
         assert recorder.wait() == 0

@@ -19,6 +19,7 @@ from gst_iceoryx2.sh4lt import Follower, Writer, score, service_to_path
 from gst_iceoryx2.video import VideoFramePublisher
 from tests.conftest import Place
 from tests.sh4lt.conftest import Launch, on_tmpfs
+from tests.sh4lt.peers import BareWriter
 from tests.sh4lt.score import FORMATS, shown
 from tests.waiting import wait_until
 
@@ -97,15 +98,18 @@ def test_score_shows_what_the_example_makes_of_its_output(path: Path, tmp_path: 
     there = tmp_path / "back"
     program = [sys.executable, str(ROOT / "examples/sh4lt_negative.py"), str(path), str(there)]
     assert shown(FROM_SCORE) is None
-    with Writer(path, FROM_SCORE) as writer, subprocess.Popen(program, stdout=subprocess.PIPE) as example:
-        with Follower(there) as back:
-            wait_until(lambda: writer.clients == 1, 20)
+    writer = BareWriter(path, 64 * 48 * 4, FROM_SCORE)
+    try:
+        with subprocess.Popen(program, stdout=subprocess.PIPE) as example, Follower(there) as back:
+            wait_until(lambda: writer.clients, 20)
             frame = None
             while frame is None:
-                writer.write(np.full((48, 64, 4), 250, np.uint8))
+                writer.write(b"\xfa" * (64 * 48 * 4))
                 frame = back.read(0.05)
+            # It ends when nothing comes any more.
+            example.communicate(timeout=20)
+    finally:
         writer.close()
-        example.communicate(timeout=20)
     assert shown(frame.datatype) == ("RGBA", 64, 48)
     assert frame.numpy_view()[0, 0].tolist() == [5, 5, 5, 250]
 
