@@ -242,6 +242,8 @@ def test_a_sh4lt_path_with_a_live_writer_is_listed_and_its_writer_not_held_up(
         assert stream["fps"] is None
     info = iox2_video("info", f"sh4lt:{path}")
     assert f"pid {writer.pid}" in info.stdout
+    # It looks for a second, and told no frame rate.
+    assert 5 < iox2_video.json("info", f"sh4lt:{path}", "--json")["fps"] < 34
     writer.tell()
     # A reader that had left without a word would have cost it the ten seconds that it waits for one.
     assert writer.told() < 9

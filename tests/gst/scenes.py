@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -267,3 +268,52 @@ def resources(stage: Stage) -> dict[str, int]:
     names = [file.read_text() for file in Path("/proc/self/task").glob("*/comm")]
     ours = sum(name.startswith("iox2") for name in names)
     return {"threads": len(names), "ours": ours, "descriptors": len(os.listdir("/proc/self/fd"))}
+
+
+def pull_some(stage: Stage, count: int, name: str = "p") -> None:
+    """Pull so many buffers of any kind."""
+    for _ in range(count):
+        assert stage.element("out", name).emit("try-pull-sample", 10 * Gst.SECOND) is not None
+
+
+_may_end = threading.Event()
+
+
+def hold_the_end(stage: Stage, element: str = "out", name: str = "p") -> None:
+    """Let an element work on the end of the stream until `let_it_end`."""
+
+    def hold(pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
+        if info.get_event().type == Gst.EventType.EOS:
+            _may_end.wait(30)
+        return Gst.PadProbeReturn.OK
+
+    _may_end.clear()
+    stage.element(element, name).get_static_pad("sink").add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, hold)
+
+
+def let_it_end(stage: Stage) -> None:
+    """Let the end of the stream through."""
+    _may_end.set()
+
+
+def send_the_end(stage: Stage, name: str = "p") -> None:
+    """End the stream, as `gst-launch-1.0 -e` does on Ctrl-C."""
+    stage.pipelines[name].send_event(Gst.Event.new_eos())
+
+
+def push_numbers(stage: Stage, parts: int, frames: int, readers: int) -> None:
+    """Push numbers every 5 ms, in `parts` parts with caps of their own, once there are so many readers."""
+    source = stage.element("in")
+    number = 0
+    for part in range(parts):
+        caps = Gst.Caps.from_string(f"application/x-count, part=(int){part}")
+        if part == 0:
+            # The caps go with the first frame, which nobody could read yet.
+            source.emit("push-sample", Gst.Sample.new(Gst.Buffer.new_wrapped(bytes(8)), caps, None, None))
+            wait_for(stage, "sink", "num-clients", readers)
+        for _ in range(frames):
+            number += 1
+            buffer = Gst.Buffer.new_wrapped(number.to_bytes(8, sys.byteorder))
+            source.emit("push-sample", Gst.Sample.new(buffer, caps, None, None))
+            time.sleep(0.005)
+    source.emit("end-of-stream")

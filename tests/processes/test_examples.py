@@ -151,7 +151,7 @@ def test_a_relay_sends_on_what_it_draws_and_keeps_the_moment_of_capture(programs
 def test_a_picture_comes_back_as_its_negative_over_sh4lt_paths(programs: Programs, tmp_path: Path) -> None:
     there, back = tmp_path / "there", tmp_path / "back"
     picture = np.full((48, 64, 4), (10, 20, 30, 200), np.uint8)
-    caps = "video/x-raw, format=(string)RGBA, width=(int)64, height=(int)48, framerate=30/1"
+    caps = "video/x-raw, format=(string)RGBA, width=(int)64, height=(int)48, framerate=(fraction)30/1"
     with Writer(there, caps) as writer, Follower(back) as follower:
         example = programs.example("sh4lt_negative", str(there), str(back))
         wait_until(lambda: writer.clients == 1, 20)

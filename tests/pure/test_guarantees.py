@@ -21,6 +21,7 @@ RULES = {
     "H": 8,
     "W": 4,
     "B": 5,
+    "S": 9,
 }
 """How many rules each group has."""
 

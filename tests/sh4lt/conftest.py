@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,9 +20,20 @@ from gst_iceoryx2.sh4lt.sysv import segment_status
 _GETPID = 11  # linux/sem.h
 _libc = ctypes.CDLL(None)
 _numbers = itertools.count()
+HERE = Path(__file__).parent
 FOLDERS = {"disk": Path("/var/tmp"), "tmpfs": Path("/dev/shm")}
 
 Launch = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def preloaded(folder: Path, source: str) -> Path:
+    """A library for LD_PRELOAD, compiled from one of the C files here."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    library = folder / f"{source}.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, HERE / source, "-ldl"], check=True)
+    return library
 
 
 def left_behind(*, by_the_living: bool = False) -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.sh4lt.conftest import Launch, on_tmpfs
+from tests.sh4lt.conftest import HERE, Launch, on_tmpfs, preloaded
 from tests.waiting import wait_until
 
-HERE = Path(__file__).parent
 CAPTURES = json.loads((HERE / "captures.json").read_text())
 TYPE, SIZE = CAPTURES["type"], CAPTURES["frame_size"]
 FRAMES = 3
@@ -44,12 +42,7 @@ RUST = {
 @pytest.fixture(scope="module")
 def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that records what an end sends."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler")
-    library = tmp_path_factory.mktemp("recorder") / "recorder.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, HERE / "recorder.c", "-ldl"], check=True)
-    return library
+    return preloaded(tmp_path_factory.mktemp("recorder"), "recorder.c")
 
 
 def captured(name: str, whole: bytes) -> bytes:

@@ -261,11 +261,11 @@ impl Follower {
             Ok(greeted) => greeted,
             Err(error) => return refused(error),
         };
-        // Again, because the writer may be another one by now.
-        let Ok((keys, segment, semaphores)) = objects() else {
-            part(&stream);
+        // Again, because the writer may be another one by now, or have new ones. Before the acknowledgement, after which it waits for us.
+        let Ok((keys, segment, semaphores)) = objects() else { return Ok(None) };
+        if !send(&stream, &hello) {
             return Ok(None);
-        };
+        }
         let shelf = Arc::new(Mutex::new(Some(segment)));
         self.connection = Some(Connection { stream, semaphores: Arc::new(semaphores), keys, shelf });
         Ok(Some(dialect::type_text(&hello)))
@@ -376,7 +376,7 @@ impl Connection {
     }
 }
 
-/// Connects and finishes the handshake.
+/// Connects and reads the greeting, which is yet to be acknowledged.
 ///
 /// # Errors
 /// Nobody answers as a writer would, or the wait was ended from outside.
@@ -401,13 +401,5 @@ fn greet(path: &Path, wakeup: Wakeup<'_>) -> io::Result<(UnixStream, Vec<u8>)> {
             Err(error) => return Err(error),
         }
     }
-    if send(&stream, &hello) { Ok((stream, hello)) } else { Err(io::ErrorKind::BrokenPipe.into()) }
-}
-
-fn part(stream: &UnixStream) {
-    // Apart from the acknowledgement, so that the two are not read as one.
-    std::thread::sleep(SLICE);
-    if send(stream, &dialect::QUIT) {
-        let _ = readable(&[stream.as_raw_fd()], HANDSHAKE);
-    }
+    Ok((stream, hello))
 }

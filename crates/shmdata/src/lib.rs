@@ -9,6 +9,7 @@ pub mod dialect;
 mod error;
 mod follower;
 mod poll;
+pub mod score;
 mod sysv;
 mod writer;
 
@@ -16,4 +17,4 @@ pub use dialect::{DEFAULT_GROUP, address, prepare_folder};
 pub use error::{Error, Result};
 pub use follower::{Event, Follower, Frame};
 pub use poll::Wakeup;
-pub use writer::{ClientEvent, Delivery, Writer, WriterOptions, check_path};
+pub use writer::{ClientEvent, Delivery, Lent, Writer, WriterOptions, check_path};

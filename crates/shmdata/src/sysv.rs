@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::dialect::{READERS, SEGMENT_PROJECT, SEMAPHORE_PROJECT, WRITER};
@@ -63,7 +64,7 @@ pub struct Segment {
     id: libc::c_int,
     address: *mut u8,
     size: usize,
-    owned: bool,
+    owned: AtomicBool,
 }
 
 // SAFETY: an attached segment is plain memory of the process; the protocol's semaphores order the accesses.
@@ -72,7 +73,7 @@ unsafe impl Send for Segment {}
 unsafe impl Sync for Segment {}
 
 impl Segment {
-    /// Creates the segment of a writer; it is removed when dropped.
+    /// Creates the segment of a writer; it is removed by [`remove`](Self::remove) or when dropped.
     pub fn create(key: libc::key_t, size: usize, mode: u32) -> io::Result<Self> {
         let flags = libc::IPC_CREAT | libc::IPC_EXCL | mode as libc::c_int;
         // SAFETY: creates a segment or fails; touches no memory.
@@ -107,7 +108,7 @@ impl Segment {
         if address as isize == -1 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Self { id, address: address.cast(), size, owned })
+        Ok(Self { id, address: address.cast(), size, owned: owned.into() })
     }
 
     /// Id of the segment.
@@ -121,11 +122,17 @@ impl Segment {
         unsafe { std::slice::from_raw_parts(self.address, self.size) }
     }
 
-    /// The whole segment, for its writer.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        assert!(self.owned, "a reader's segment is attached read-only");
-        // SAFETY: as above, attached for writing; the protocol keeps readers out while the writer is inside.
-        unsafe { std::slice::from_raw_parts_mut(self.address, self.size) }
+    /// Where it is attached; writable for the writer that made it.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.address
+    }
+
+    /// Removes a writer's segment from the kernel. It stays attached where it is, as long as the value lives.
+    pub fn remove(&self) {
+        if self.owned.swap(false, Ordering::Relaxed) {
+            // SAFETY: removes the segment that `create` made; the kernel keeps the memory for those who have it attached.
+            unsafe { libc::shmctl(self.id, libc::IPC_RMID, ptr::null_mut()) };
+        }
     }
 
     /// Replaces the mapping by a private copy of its first `len` bytes *at the same address*, so that whoever looks at them sees no
@@ -168,10 +175,8 @@ impl Drop for Segment {
             if !self.address.is_null() {
                 libc::shmdt(self.address.cast());
             }
-            if self.owned {
-                libc::shmctl(self.id, libc::IPC_RMID, ptr::null_mut());
-            }
         }
+        self.remove();
     }
 }
 

@@ -1,6 +1,6 @@
 //! The writing side of a path.
 
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -20,7 +20,7 @@ const SLICE: Duration = Duration::from_millis(20);
 /// How long a writer that ends waits for its last frame to be read.
 const FAREWELL: Duration = Duration::from_millis(200);
 /// How long readers have to come back after a renewal; those of Shmdata look every 30 ms.
-const RETURN: Duration = Duration::from_millis(100);
+const RETURN: Duration = Duration::from_millis(300);
 /// How long is waited at most for the readers of a frame of which one has died: it may have read the announcement and died before it
 /// promised the kernel to finish, which nobody can see.
 const MOURNING: Duration = Duration::from_millis(300);
@@ -72,12 +72,29 @@ pub struct Writer {
     keys: Keys,
     mode: u32,
     patience: Duration,
-    segment: Option<Segment>,
+    segment: Option<Arc<Segment>>,
     semaphores: Semaphores,
+    /// Whether the write lock is held already.
+    inside: bool,
     shared: Arc<Shared>,
     bell: UnixStream,
     thread: Option<JoinHandle<()>>,
     evicted: u64,
+}
+
+/// A writer's segment, lent to render a frame where readers find it.
+#[derive(Debug)]
+pub struct Lent {
+    segment: Arc<Segment>,
+    size: usize,
+}
+
+impl AsMut<[u8]> for Lent {
+    fn as_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the segment is attached for writing and has that many bytes. The write lock keeps readers out, and the writer does
+        // not touch a segment that is lent.
+        unsafe { std::slice::from_raw_parts_mut(self.segment.as_ptr(), self.size) }
+    }
 }
 
 struct Shared {
@@ -126,8 +143,9 @@ impl Writer {
             keys,
             mode: options.mode,
             patience: options.patience,
-            segment: Some(segment),
+            segment: Some(Arc::new(segment)),
             semaphores,
+            inside: false,
             shared,
             bell,
             thread: Some(thread.map_err(Error::io(&path, "start a thread"))?),
@@ -169,23 +187,85 @@ impl Writer {
     /// # Errors
     /// As [`write`](Self::write).
     pub fn write_with(&mut self, size: usize, wakeup: Wakeup<'_>, fill: impl FnOnce(&mut [u8])) -> Result<Delivery> {
+        if self.is_lent() {
+            // It goes before the frame that is being rendered, in a segment of its own.
+            let readers = self.clients();
+            self.renew()?;
+            self.wait_for(readers);
+        }
+        if !self.enter(size, wakeup)? {
+            return Ok(Delivery::Interrupted);
+        }
+        let segment = self.segment.as_ref().expect("there is one inside the lock");
+        // SAFETY: attached for writing, not lent, and at least that large; the write lock keeps readers out.
+        fill(unsafe { std::slice::from_raw_parts_mut(segment.as_ptr(), size) });
+        self.announce(size)
+    }
+
+    /// Lends the segment to render the next frame of `size` bytes in, after every reader has finished with the one before.
+    ///
+    /// It is to be sent with [`send_lent`](Self::send_lent), or dropped. `None` if it is lent already or the wait was ended from outside.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn lend(&mut self, size: usize, wakeup: Wakeup<'_>) -> Result<Option<Lent>> {
+        if self.is_lent() || !self.enter(size, wakeup)? {
+            return Ok(None);
+        }
+        Ok(self.segment.clone().map(|segment| Lent { segment, size }))
+    }
+
+    /// Whether the segment is lent.
+    pub fn is_lent(&self) -> bool {
+        self.segment.as_ref().is_some_and(|segment| Arc::strong_count(segment) > 1)
+    }
+
+    /// Announces a frame that was rendered into the lent segment, if that is where it lies; nothing may be written to it any more.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn send_lent(&mut self, frame: &[u8]) -> Result<Option<Delivery>> {
+        let is_there =
+            self.inside && self.segment.as_ref().is_some_and(|segment| segment.as_ptr() == frame.as_ptr().cast_mut());
+        if is_there { self.announce(frame.len()).map(Some) } else { Ok(None) }
+    }
+
+    /// Gives readers that were sent away a moment to come back, so that the next frame is not lost to them.
+    pub fn wait_for(&self, readers: usize) {
+        let deadline = Instant::now() + RETURN;
+        while self.clients() < readers && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Takes the write lock for a frame of `size` bytes, and sees to a segment that holds it. False if ended from outside.
+    fn enter(&mut self, size: usize, wakeup: Wakeup<'_>) -> Result<bool> {
         if size > self.segment_size() {
             let limit = max_segment();
             if size as u64 > limit {
                 return Err(Error::FrameTooLarge { path: self.path.clone(), size, limit });
             }
         }
-        if !self.enter(wakeup)? {
-            return Ok(Delivery::Interrupted);
+        if !self.inside && !self.lock(wakeup)? {
+            return Ok(false);
         }
-        let result = self.put(size, fill);
-        let leave = [Step::new(READERS, -1).undone().at_once(), Step::new(WRITER, -1).undone().at_once()];
-        self.semaphores.operate(&leave, SLICE).map_err(Error::io(&self.path, "leave the segment"))?;
-        result.map(Delivery::Sent)
+        self.inside = true;
+        if size > self.segment_size() || self.segment.is_none() {
+            // Larger than any frame before, so that readers who go by the size of a frame attach anew, too.
+            self.segment = None;
+            match Segment::create(self.keys.segment, size, self.mode) {
+                Ok(segment) => self.segment = Some(Arc::new(segment)),
+                Err(error) => {
+                    self.leave()?;
+                    return Err(Error::io(&self.path, "create a segment")(error));
+                }
+            }
+        }
+        Ok(true)
     }
 
-    /// Takes the write lock: waits for the readers of the frame before, but not for ever. False if ended from outside.
-    fn enter(&mut self, wakeup: Wakeup<'_>) -> Result<bool> {
+    /// Waits for the readers of the frame before, but not for ever. False if ended from outside.
+    fn lock(&mut self, wakeup: Wakeup<'_>) -> Result<bool> {
         let steps = [Step::new(READERS, 0), Step::new(WRITER, 1).undone(), Step::new(READERS, 1).undone()];
         let mut start = Instant::now();
         loop {
@@ -231,35 +311,36 @@ impl Writer {
         let size = self.segment_size();
         let io = |what| Error::io(&self.path, what);
         let mut clients = self.shared.lock();
-        for mut client in mem::take(&mut *clients).connected {
-            let _ = client.stream.write(&dialect::QUIT);
+        // Before the good-bye: a reader that comes back at once would find the old ones.
+        if let Some(segment) = self.segment.take() {
+            segment.remove();
         }
-        self.segment = None;
         self.keys.remove();
+        self.inside = false;
         self.semaphores = Semaphores::create(self.keys.semaphores, self.mode).map_err(io("create semaphores"))?;
-        self.segment = Some(Segment::create(self.keys.segment, size, self.mode).map_err(io("create a segment"))?);
+        let segment = Segment::create(self.keys.segment, size, self.mode).map_err(io("create a segment"))?;
+        self.segment = Some(Arc::new(segment));
+        for client in mem::take(&mut *clients).connected {
+            send(&client.stream, &dialect::QUIT);
+        }
         Ok(())
     }
 
-    /// Gives readers a moment to come back, so that the next frame is not lost to them.
-    fn wait_for(&self, readers: usize) {
-        let deadline = Instant::now() + RETURN;
-        while self.clients() < readers && Instant::now() < deadline {
-            thread::sleep(RETURN / 50);
-        }
+    /// Announces the frame in the segment, counts the readers who were told, and leaves.
+    fn announce(&mut self, size: usize) -> Result<Delivery> {
+        let told = self.tell(size);
+        self.leave()?;
+        told.map(Delivery::Sent)
     }
 
-    /// Inside the lock: fills the segment, announces it and counts the readers who were told.
-    fn put(&mut self, size: usize, fill: impl FnOnce(&mut [u8])) -> Result<usize> {
-        if size > self.segment_size() {
-            // Larger than any frame before, so that readers who go by the size of a frame attach anew, too.
-            self.segment = None;
-            let segment = Segment::create(self.keys.segment, size, self.mode);
-            self.segment = Some(segment.map_err(Error::io(&self.path, "create a segment"))?);
-        }
-        let segment = self.segment.as_mut().expect("there is one between any two calls that succeeded");
-        fill(&mut segment.bytes_mut()[..size]);
+    fn leave(&mut self) -> Result<()> {
+        self.inside = false;
+        let leave = [Step::new(READERS, -1).undone().at_once(), Step::new(WRITER, -1).undone().at_once()];
+        self.semaphores.operate(&leave, SLICE).map_err(Error::io(&self.path, "leave the segment"))?;
+        Ok(())
+    }
 
+    fn tell(&self, size: usize) -> Result<usize> {
         let mut clients = self.shared.lock();
         let message = dialect::update(size as u64);
         (clients.finishing, clients.unread, clients.bereaved) = (0, 0, false);
@@ -278,6 +359,9 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        if self.inside {
+            let _ = self.leave();
+        }
         // The last frame has been announced, but perhaps not read.
         let deadline = Instant::now() + FAREWELL.min(self.patience);
         while matches!(self.semaphores.operate(&[Step::new(READERS, 0)], SLICE), Ok(Outcome::TimedOut))
@@ -286,12 +370,14 @@ impl Drop for Writer {
             let _ = self.release_the_dead();
         }
         // Before the socket: the next file may get its inode, and so its keys.
-        self.segment = None;
+        if let Some(segment) = self.segment.take() {
+            segment.remove();
+        }
         self.semaphores.remove();
         if fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
             let _ = fs::remove_file(&self.path);
         }
-        let _ = self.bell.write(&[0]);
+        send(&self.bell, &[0]);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -443,7 +529,7 @@ fn make_way(path: &Path) -> Result<()> {
     let keys = Keys::of(path).map_err(Error::io(path, "stat"))?;
     match UnixStream::connect(path) {
         Ok(stream) => {
-            part_politely(stream);
+            hear_greeting(stream);
             Err(Error::WriterIsAlive { path: path.to_owned() })
         }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -455,18 +541,13 @@ fn make_way(path: &Path) -> Result<()> {
     }
 }
 
-/// Finishes the handshake with a live writer: one that is left in the middle of it never recovers (Shmdata 1.3.77).
-fn part_politely(mut stream: UnixStream) {
+/// Reads a live writer's greeting and goes, as a reader that was never there.
+///
+/// An acknowledgement would make the writer wait for this process at its next frame. One that is left with its greeting unread
+/// never recovers (Shmdata 1.3.77).
+fn hear_greeting(mut stream: UnixStream) {
     let _ = stream.set_read_timeout(Some(PROBE));
-    let mut hello = [0; CONNECT_SIZE];
-    if stream.read(&mut hello).is_ok_and(|count| count > 0) && send(&stream, &hello) {
-        // Two messages, so that they are not taken for one.
-        thread::sleep(SLICE);
-        if send(&stream, &dialect::QUIT) {
-            let mut rest = [0; CONNECT_SIZE];
-            while stream.read(&mut rest).is_ok_and(|count| count > 0 && count != dialect::QUIT_SIZE) {}
-        }
-    }
+    let _ = stream.read_exact(&mut [0; CONNECT_SIZE]);
 }
 
 /// Removes what a dead writer left at the keys of a new socket, whose inode it had before.

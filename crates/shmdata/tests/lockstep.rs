@@ -149,6 +149,63 @@ fn a_reader_that_holds_its_frame_for_ever_does_not_stop_the_writer() {
 }
 
 #[test]
+fn a_frame_is_rendered_into_the_lent_segment_and_sent_without_a_copy() {
+    let place = Place::new();
+    let mut writer = place.writer();
+    let mut follower = Follower::new(&place.0);
+    connect(&mut follower);
+    wait_for_clients(&writer, 1);
+    for number in 1..=3 {
+        let mut lent = writer.lend(5000, Wakeup::NEVER).unwrap().expect("nobody has it");
+        assert!(writer.lend(5000, Wakeup::NEVER).unwrap().is_none(), "it was lent twice");
+        lent.as_mut().fill(number);
+        assert_eq!(writer.send_lent(lent.as_mut()).unwrap(), Some(Delivery::Sent(1)));
+        drop(lent);
+        assert_eq!(frame(&mut follower).bytes(), [number; 5000]);
+    }
+    // Given back unsent: the next frame takes its place.
+    drop(writer.lend(5000, Wakeup::NEVER).unwrap());
+    assert_eq!(write(&mut writer, b"next"), 1);
+    assert_eq!(frame(&mut follower).bytes(), b"next");
+}
+
+#[test]
+fn a_frame_that_comes_before_the_one_in_the_lent_segment_has_a_segment_of_its_own() {
+    let place = Place::new();
+    let mut writer = place.writer();
+    let mut follower = Follower::new(&place.0);
+    connect(&mut follower);
+    wait_for_clients(&writer, 1);
+    let mut lent = writer.lend(5000, Wakeup::NEVER).unwrap().expect("nobody has it");
+    lent.as_mut().fill(2);
+    let reading = thread::spawn(move || {
+        assert!(matches!(follower.next(PATIENCE, Wakeup::NEVER), Ok(Event::Disconnected)));
+        connect(&mut follower);
+        let frames = [frame(&mut follower).bytes().to_vec(), frame(&mut follower).bytes().to_vec()];
+        (follower, frames)
+    });
+    assert_eq!(write(&mut writer, &[1; 5000]), 1);
+    assert_eq!(lent.as_mut(), [2; 5000], "it was written to while it was lent");
+    // It is not where readers look any more.
+    assert_eq!(writer.send_lent(lent.as_mut()).unwrap(), None);
+    assert_eq!(write(&mut writer, lent.as_mut()), 1);
+    let (_follower, frames) = reading.join().unwrap();
+    assert_eq!(frames, [vec![1; 5000], vec![2; 5000]]);
+}
+
+#[test]
+fn a_writer_that_goes_leaves_nothing_although_its_segment_is_lent() {
+    let place = Place::new();
+    let mut writer = place.writer();
+    let mut lent = writer.lend(5000, Wakeup::NEVER).unwrap().expect("nobody has it");
+    drop(writer);
+    lent.as_mut().fill(1);
+    let mut writer = place.writer();
+    assert_eq!(write(&mut writer, b"another"), 0);
+    assert_eq!(lent.as_mut(), [1; 5000]);
+}
+
+#[test]
 fn a_follower_starts_first_and_survives_its_writer() {
     let place = Place::new();
     let mut follower = Follower::new(&place.0);

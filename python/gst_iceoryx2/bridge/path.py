@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from ..sh4lt import Follower, FrameSizeError, TypeTextError, Writer
-from ..sh4lt.bridge import write_planes
+from ..sh4lt.bridge import write_planes, writer_for
 from ..sh4lt.frame import Picture
 from ..video.caps import video_caps
 from ..video.timing import monotonic_ns
@@ -73,11 +73,8 @@ class ToPath:
 
     def _write(self, parcel: Parcel) -> int:
         caps = parcel.caps or video_caps(parcel.format, parcel.width, parcel.height)
-        writer = self._writer
-        if writer is None or writer.datatype != caps:
-            self.close()
-            writer = self._writer = Writer(self._path, caps)
-        return write_planes(writer, parcel.format, parcel.width, parcel.height, parcel.planes)
+        self._writer = writer_for(caps, self._path, self._writer)
+        return write_planes(self._writer, parcel.format, parcel.width, parcel.height, parcel.planes)
 
     def close(self) -> None:
         """As `To.close`."""

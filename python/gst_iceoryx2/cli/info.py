@@ -60,7 +60,7 @@ def _sh4lt(name: str) -> tuple[Stream, int]:
     if name not in paths:
         there = f"there are {', '.join(paths)}" if paths else "none is anywhere on this machine"
         raise ServiceNotFoundError(f"no Sh4lt writer is at {name.removeprefix(SH4LT)}: {there}")
-    return sh4lt_stream(paths[name], _SH4LT_LOOK), paths[name].pid
+    return sh4lt_stream(paths[name], _SH4LT_LOOK, is_measured=True), paths[name].pid
 
 
 def document(found: Details) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Sh4lt paths with a live writer: of ossia score, of `sh4ltsink`, of every program that speaks the Shmdata protocol.
 
 They are found without touching them: a socket that somebody listens on, in the kernel's table, and a SysV segment at
-the keys that belong to its path, made by the very process that listens. Only then a reader asks what the stream is, and
-takes leave as the protocol wants it.
+the keys that belong to its path, made by the very process that listens. Only then its writer is asked what the stream
+is.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import socket
 import stat
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple
 
 from .names import SH4LT
+from .pace import Pace
 from .stream import Stream
 
-# How much longer than the look a writer may take until its reader has left it.
-_FAREWELL: Final = 2.0
 _SOCKETS: Final = Path("/proc/net/unix")
 _ROW: Final = re.compile(
     rb"[0-9a-f]+: [0-9A-F]+ [0-9A-F]+ (?P<flags>[0-9A-F]+) [0-9A-F]+ [0-9A-F]+ +(?P<inode>[0-9]+) (?P<path>/.*)"
@@ -98,8 +98,8 @@ def writers_without_memory() -> list[Path]:
 class Sh4ltLook:
     """A look at every path with a live writer, at the same time and in the background.
 
-    Only writers in the folder of named streams are asked what they carry: a reader holds a writer up for a moment, and
-    a path of somebody's own choice is somebody's own business.
+    Only writers in the folder of named streams are asked what they carry: a path of somebody's own choice is somebody's
+    own business.
 
     Args:
         seconds: How long an answer may take; 0 asks no writer.
@@ -128,13 +128,13 @@ class Sh4ltLook:
         return [self._streams[path] for path in self._paths if path in self._streams]
 
 
-def sh4lt_stream(found: Sh4ltPath, seconds: float) -> Stream:
+def sh4lt_stream(found: Sh4ltPath, seconds: float, *, is_measured: bool = False) -> Stream:
     """A look at one path.
 
     Args:
         found: From `sh4lt_paths()`.
-        seconds: How long its writer may take to answer; it is read from once, and waits for one reader more. 0 does
-            not ask it.
+        seconds: How long its writer may take to answer, which does not hold it up; 0 does not ask it.
+        is_measured: Read frames for so many seconds to measure their rate. The writer waits for one reader more.
     """
     name = f"{SH4LT}{found.path}"
     caps = _type_text(found.path, seconds) if seconds > 0 else None
@@ -155,6 +155,7 @@ def sh4lt_stream(found: Sh4ltPath, seconds: float) -> Stream:
         format=form if isinstance(form, str) else None,
         width=width if isinstance(width, int) else None,
         height=height if isinstance(height, int) else None,
+        fps=_pace(found.path, seconds).fps if is_measured else None,
         framerate=stated_framerate(caps),
         publishers=1,
         subscribers=found.readers,
@@ -164,27 +165,30 @@ def sh4lt_stream(found: Sh4ltPath, seconds: float) -> Stream:
 
 
 def _type_text(path: Path, seconds: float) -> str | None:
-    """What the writer says it writes; None if it does not answer in time."""
-    from .._errors import Iox2VideoError
+    """What the writer says it writes; None if it does not answer."""
+    from ..sh4lt import dialect
+
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(seconds)
+        probe.connect(os.fspath(path))
+        # Unacknowledged: the writer waits for acknowledged readers only.
+        return dialect.type_text_of(dialect.receive_greeting(probe))
+    return None
+
+
+def _pace(path: Path, seconds: float) -> Pace:
+    """The pace of the frames that come in so many seconds."""
     from ..sh4lt.follower import Follower
 
-    answers: SimpleQueue[str | None] = SimpleQueue()
-
-    def ask() -> None:
-        datatype = None
-        with contextlib.suppress(OSError, Iox2VideoError), Follower(path) as follower:
-            # A frame, because a reader that comes and goes between two of them confuses some writers.
-            with follower.borrow(seconds):
-                pass
-            datatype = follower.datatype
-        answers.put(datatype)
-
-    # Left behind if need be: a writer may take any time over its greeting.
-    threading.Thread(target=ask, name=f"question to {path}", daemon=True).start()
-    try:
-        return answers.get(timeout=seconds + _FAREWELL)
-    except Empty:
-        return None
+    pace = Pace()
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(OSError), Follower(path) as follower:
+        while (left := deadline - time.monotonic()) > 0:
+            with follower.borrow(left) as frame:
+                arrived = time.monotonic_ns()
+            if frame is not None:
+                pace.note(arrived, None)
+    return pace
 
 
 def _listening() -> Iterator[tuple[Path, str]]:

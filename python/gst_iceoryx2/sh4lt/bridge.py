@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -16,11 +17,13 @@ from ..video.formats import get_format
 from ..video.frame import VideoFrame
 from ..video.publisher import VideoFramePublisher
 from ..video.subscriber import VideoFrameSubscriber
+from . import score
 from .follower import Follower
 from .frame import Picture, default_layout
 from .writer import Writer
 
 _LOOK_INTERVAL: Final = 0.25
+_log = logging.getLogger("gst_iceoryx2")
 
 
 def service_to_path(
@@ -62,10 +65,7 @@ def service_to_path(
                     if frame.is_eos():
                         break
                     caps = frame.caps or video_caps(frame.format, frame.width, frame.height)
-                    if writer is None or writer.datatype != caps:
-                        if writer is not None:
-                            writer.close()
-                        writer = Writer(path, caps, reader_timeout=reader_timeout)
+                    writer = writer_for(caps, path, writer, reader_timeout)
                     _write(writer, frame)
                     count += 1
     finally:
@@ -125,6 +125,21 @@ def path_to_service(
         if publisher is not None:
             publisher.close()
     return count
+
+
+def writer_for(caps: str, path: str | os.PathLike[str], writer: Writer | None, reader_timeout: float = 1.0) -> Writer:
+    """The writer for frames of these caps; says so if they are nothing for ossia score.
+
+    Args:
+        caps: The frames' caps.
+        path: Path of the socket.
+        writer: The one so far, which is closed if it is for other caps.
+        reader_timeout: Seconds that readers of the path may take for one frame.
+    """
+    new = Writer(path, caps, reader_timeout=reader_timeout) if writer is None else writer.retyped(caps)
+    if new is not writer and (reason := score.refusal(new.datatype)):
+        _log.warning("ossia score shows nothing of %s: %s", path, reason)
+    return new
 
 
 def _over(stop: threading.Event | None, frames: int | None, count: int) -> bool:

@@ -7,9 +7,11 @@ program, without version: Shmdata 1.0.2 to 1.3.77.
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import string
 import struct
+import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -49,6 +51,25 @@ def keys_of(path: Path) -> Keys:
 def connect_message(type_text: str, segment_size: int) -> bytes:
     """The first message of a writer."""
     return _CONNECT.pack(0, segment_size, check_type(type_text))
+
+
+def receive_greeting(connection: socket.socket) -> bytes:
+    """The whole first message of a writer.
+
+    Raises:
+        OSError: It does not come whole in the time that `connection` has for one call; ConnectionResetError if the
+            writer goes instead.
+    """
+    greeting = b""
+    deadline = time.monotonic() + (connection.gettimeout() or 0.0)
+    while len(greeting) < CONNECT_SIZE:
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        part = connection.recv(CONNECT_SIZE - len(greeting))
+        if not part:
+            raise ConnectionResetError
+        greeting += part
+    return greeting
 
 
 def type_text_of(connect: bytes) -> str:

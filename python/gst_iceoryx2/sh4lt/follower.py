@@ -320,43 +320,35 @@ class Follower:
         try:
             # Before the writer is bothered: one that is connected to and left alone again may never recover.
             self._objects()
-            connection = self._greet()
-            if connection is None:
-                return None
-            # Again, because the writer may be another one by now.
-            return _Connection(connection, *self._objects())
+            connection, hello = self._greet()
+            # Again, because the writer may be another one by now, or have new ones. Before the acknowledgement, after
+            # which it waits for us.
+            objects = self._objects()
+            connection.sendall(hello)
+            connection.settimeout(None)
         except OSError as error:
             if connection is not None:
                 connection.close()
             if isinstance(error, PermissionError):
                 raise dialect.refused(self.path, error) from None
             return None
+        self.datatype = dialect.type_text_of(hello)
+        return _Connection(connection, *objects)
 
     def _objects(self) -> tuple[Keys, Segment, Semaphores]:
         keys = dialect.keys_of(self.path)
         return keys, Segment(find_segment(keys.segment)), Semaphores(keys.semaphores)
 
-    def _greet(self) -> socket.socket | None:
+    def _greet(self) -> tuple[socket.socket, bytes]:
+        """A connection, and the writer's greeting, which is yet to be acknowledged."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(_HANDSHAKE)
-        hello = b""
         try:
             connection.connect(os.fspath(self.path))
-            while len(hello) < dialect.CONNECT_SIZE:
-                part = connection.recv(dialect.CONNECT_SIZE - len(hello))
-                if not part:
-                    raise ConnectionResetError
-                hello += part
-            connection.sendall(hello)
-        except PermissionError:
-            connection.close()
-            raise
+            return connection, dialect.receive_greeting(connection)
         except OSError:
             connection.close()
-            return None
-        connection.settimeout(None)
-        self.datatype = dialect.type_text_of(hello)
-        return connection
+            raise
 
     def _leave(self, connection: _Connection) -> None:
         """Say good-bye and finish with what is on its way."""

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -16,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from . import dialect
+from . import dialect, score
 from .dialect import READERS, WRITER
 from .errors import FrameSizeError, Sh4ltClosedError, WriterIsAliveError
 from .sysv import DONE, Operation, Outcome, Segment, Semaphores, Step, max_segment, remove, remove_if_dead
@@ -28,7 +29,7 @@ _LEAVE: Final = Operation(Step(READERS, -1, undone=True, at_once=True), Step(WRI
 _ALL_READ: Final = Operation(Step(READERS, 0), timeout=_SLICE)
 _FAREWELL: Final = 0.2
 # How long readers have to come back after a renewal; those of Shmdata look every 30 ms.
-_RETURN: Final = 0.1
+_RETURN: Final = 0.3
 # How long is waited at most for the readers of a frame of which one has died: it may have read the announcement and
 # died before it promised the kernel to finish, which nobody can see.
 _MOURNING: Final = 0.3
@@ -54,7 +55,9 @@ class Writer:
 
     Args:
         path: Path of the socket, at most 107 bytes; None with a label.
-        datatype: The type text that readers get: caps, by convention; at most 4095 bytes.
+        datatype: The type text that readers get: caps, by convention; at most 4095 bytes. Caps of raw video are written
+            with the type of each value, and with `framerate=(fraction)30/1` if they tell no frame rate: ossia score
+            refuses others.
         label: Names the stream where no path is given (see `dialect.address`).
         group: Group of the label.
         initial_size: Bytes of the first segment; it grows with the frames.
@@ -85,8 +88,9 @@ class Writer:
         self.path = dialect.check_path(resolve(path, label, group))
         if path is None:
             dialect.prepare_folder(self.path)
-        dialect.check_type(datatype)
-        self.datatype = datatype
+        self.datatype = score.type_text(datatype)
+        """The type text that readers get."""
+        dialect.check_type(self.datatype)
         self._mode = mode
         self._timeout = reader_timeout
         self._on_client = on_client or (lambda _: None)
@@ -95,7 +99,7 @@ class Writer:
         self._memory = self._segment.memory()
         self._keys = dialect.keys_of(self.path)
         self._inode = self.path.stat().st_ino
-        self._hello = dialect.connect_message(datatype, self._segment.size)
+        self._hello = dialect.connect_message(self.datatype, self._segment.size)
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -165,6 +169,30 @@ class Writer:
                 return self._put(size, fill)
             finally:
                 self._semaphores.operate(_LEAVE)
+
+    def retyped(self, datatype: str) -> Writer:
+        """The writer of the same path for frames of another type.
+
+        A writer has one type text, which readers get when they connect.
+
+        Args:
+            datatype: The type text, as for a new writer.
+
+        Returns:
+            This writer, if that is its type text already. Otherwise it is closed, and a new one has its place; the
+            readers have had a moment to come back, so that they do not miss the next frame.
+
+        Raises:
+            TypeTextError: The type text cannot be sent.
+            OSError: The operating system refused a call.
+        """
+        if score.type_text(datatype) == self.datatype:
+            return self
+        readers = self.clients
+        self.close()
+        new = Writer(self.path, datatype, mode=self._mode, reader_timeout=self._timeout, on_client=self._on_client)
+        new._wait_for(readers)
+        return new
 
     def close(self) -> None:
         """Leave the path: waits a moment for the last frame to be read, then says good-bye to every reader."""
@@ -249,25 +277,26 @@ class Writer:
         """
         with self._lock:
             size = self._segment.size
-            for client in self._clients:
-                _send(client.socket, dialect.QUIT)
-                client.socket.close()
-            self._clients.clear()
-            self._finishing = self._unread = 0
-            self._bereaved = False
+            # Before the good-bye: a reader that comes back at once would find the old ones.
             self._segment.discard()
             self._semaphores.discard()
             remove(self._keys)
             self._semaphores = Semaphores.create(self._keys.semaphores, self._mode)
             self._segment = Segment.create(self._keys.segment, size, self._mode)
             self._memory = self._segment.memory()
+            for client in self._clients:
+                _send(client.socket, dialect.QUIT)
+                client.socket.close()
+            self._clients.clear()
+            self._finishing = self._unread = 0
+            self._bereaved = False
         self._bell.send(b".")
 
     def _wait_for(self, readers: int) -> None:
         """Give readers a moment to come back, so that the next frame is not lost to them."""
         deadline = time.monotonic() + _RETURN
         while self.clients < readers and time.monotonic() < deadline:
-            time.sleep(_RETURN / 50)
+            time.sleep(0.002)
 
     def _put(self, size: int, fill: Callable[[memoryview], object]) -> int:
         if size > self._segment.size:
@@ -444,22 +473,18 @@ def _make_way(path: Path) -> None:
             return
         except OSError as error:
             raise dialect.refused(path, error) from None
-        _part_politely(probe)
+        _hear_greeting(probe)
     raise WriterIsAliveError(f"{path} has a writer already; stop it or choose another path")
 
 
-def _part_politely(probe: socket.socket) -> None:
-    """Finish the handshake: a writer that is left in the middle of it may never recover (Shmdata 1.3.77)."""
-    try:
-        hello = probe.recv(dialect.CONNECT_SIZE)
-        probe.sendall(hello)
-        # Two messages, so that they are not taken for one.
-        time.sleep(_SLICE)
-        probe.sendall(dialect.QUIT)
-        while len(probe.recv(dialect.CONNECT_SIZE)) not in (0, len(dialect.QUIT)):
-            pass
-    except OSError:
-        return
+def _hear_greeting(probe: socket.socket) -> None:
+    """Read a live writer's greeting and go, as a reader that was never there.
+
+    An acknowledgement would make the writer wait for this process at its next frame. One that is left with its greeting
+    unread never recovers (Shmdata 1.3.77).
+    """
+    with suppress(OSError):
+        dialect.receive_greeting(probe)
 
 
 def _bind(path: Path, mode: int) -> socket.socket:

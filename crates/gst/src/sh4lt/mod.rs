@@ -10,6 +10,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst_plugin_iceoryx2_shmdata as shmdata;
 
+mod pool;
 mod sink;
 mod source;
 
@@ -129,6 +130,14 @@ impl Traffic {
 
 fn caps_property(blurb: &'static str) -> glib::ParamSpec {
     glib::ParamSpecString::builder("caps").nick("Caps").blurb(blurb).read_only().build()
+}
+
+/// How raw video is laid out by default; `None` for other media.
+///
+/// GStreamer takes encoded video for pictures of 0 bytes.
+fn raw_video(caps: &gst::CapsRef) -> Option<gst_video::VideoInfo> {
+    caps.structure(0).filter(|structure| structure.name() == "video/x-raw")?;
+    gst_video::VideoInfo::from_caps(caps).ok()
 }
 
 /// The message to post for an error of the protocol.

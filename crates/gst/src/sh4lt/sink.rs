@@ -1,5 +1,6 @@
 //! Implementation of `sh4ltsink`.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
@@ -8,15 +9,30 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
-use gst_plugin_iceoryx2_shmdata::{ClientEvent, Delivery, Wakeup, Writer, WriterOptions, check_path, prepare_folder};
+use gst_plugin_iceoryx2_shmdata::{
+    ClientEvent, Delivery, Lent, Wakeup, Writer, WriterOptions, check_path, prepare_folder, score,
+};
 use gst_plugin_iceoryx2_video::Interrupt;
 use gst_video::prelude::*;
 
-use super::{Address, INTEROPERABILITY, Traffic, caps_property, message};
+use super::pool::SegmentPool;
+use super::{Address, INTEROPERABILITY, Traffic, caps_property, message, raw_video};
 use crate::CAT;
+use crate::caps::for_ever;
 
 /// Largest initial size that can be set: more than any frame, less than a slip of the finger reserves.
 const MAX_INITIAL_SIZE: u64 = 1 << 28;
+
+/// Raw video that score takes, RGBA before all.
+static SCORE: LazyLock<gst::Caps> = LazyLock::new(|| {
+    let (first, rest) = score::FORMATS.split_at(1);
+    let of = |formats: &[&str]| {
+        gst::Structure::builder("video/x-raw").field("format", gst::List::new(formats.iter().copied())).build()
+    };
+    for_ever(gst::Caps::builder_full().structure(of(first)).structure(of(rest)).build())
+});
+/// After so many frames that upstream had one at a time, it gets the segment to render the next ones in.
+const ALONE_IN_A_ROW: u32 = 3;
 
 #[derive(Debug, Default)]
 pub struct Sh4ltSink {
@@ -24,7 +40,13 @@ pub struct Sh4ltSink {
     state: Mutex<Option<State>>,
     caps: Mutex<Option<String>>,
     interrupt: Mutex<Option<Interrupt>>,
+    /// How often a wait was to end.
+    unlocks: AtomicU64,
     traffic: Traffic,
+    copied: AtomicU64,
+    zero_copy: AtomicU64,
+    /// Buffers of our pools that are in use.
+    pub(super) outstanding: AtomicUsize,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +72,25 @@ struct State {
     writer: Writer,
     /// Set for raw video, whose rows travel as GStreamer lays them out by default.
     info: Option<gst_video::VideoInfo>,
+    /// Frames in a row that upstream had one at a time. A segment has no place for a second one.
+    alone: u32,
+    /// Whether upstream has kept a frame in the segment while it sent another one.
+    keeps_frames: bool,
+}
+
+impl State {
+    /// Bytes of a frame that travel.
+    fn size(&self, buffer: &gst::BufferRef) -> usize {
+        self.info.as_ref().map_or(buffer.size(), |info| buffer.size().min(info.size()))
+    }
+
+    /// Whether rows lie elsewhere than they do by default.
+    fn is_strided(&self, buffer: &gst::BufferRef) -> bool {
+        self.info
+            .as_ref()
+            .zip(buffer.meta::<gst_video::VideoMeta>())
+            .is_some_and(|(info, meta)| meta.stride() != info.stride() || meta.offset() != info.offset())
+    }
 }
 
 impl std::fmt::Debug for State {
@@ -66,6 +107,12 @@ impl ObjectSubclass for Sh4ltSink {
 }
 
 impl ObjectImpl for Sh4ltSink {
+    fn constructed(&self) {
+        self.parent_constructed();
+        // The last buffer would keep the segment.
+        self.obj().set_enable_last_sample(false);
+    }
+
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             let mut all = Address::properties();
@@ -99,6 +146,16 @@ impl ObjectImpl for Sh4ltSink {
                 glib::ParamSpecUInt64::builder("evictions")
                     .nick("Evictions")
                     .blurb("How often the stream went on without readers that took longer than reader-timeout")
+                    .read_only()
+                    .build(),
+                glib::ParamSpecUInt64::builder("frames-zero-copy")
+                    .nick("Frames without a copy")
+                    .blurb("Frames that upstream rendered into the shared segment")
+                    .read_only()
+                    .build(),
+                glib::ParamSpecUInt64::builder("frames-copied")
+                    .nick("Frames copied")
+                    .blurb("Frames that were copied into the shared segment")
                     .read_only()
                     .build(),
             ]);
@@ -138,6 +195,8 @@ impl ObjectImpl for Sh4ltSink {
             "reader-timeout" => settings.reader_timeout.to_value(),
             "num-clients" => state().as_ref().map_or(0, |state| state.writer.clients() as u32).to_value(),
             "evictions" => state().as_ref().map_or(0, |state| state.writer.evictions()).to_value(),
+            "frames-zero-copy" => self.zero_copy.load(Ordering::Relaxed).to_value(),
+            "frames-copied" => self.copied.load(Ordering::Relaxed).to_value(),
             other => unreachable!("no such property: {other}"),
         }
     }
@@ -200,11 +259,11 @@ impl BaseSinkImpl for Sh4ltSink {
 
     fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let settings = self.settings.lock().unwrap().clone();
-        let published = self.with_extra(caps, settings.extra_caps_properties.as_deref());
+        let published = with_framerate(self.with_extra(caps, settings.extra_caps_properties.as_deref()));
         let text = published.to_string();
         let path = settings.address.path().map_err(|_| gst::loggable_error!(CAT, "no path"))?;
         // A writer has one type text: new caps are a new writer, and its readers come back to it.
-        drop(self.state.lock().unwrap().take());
+        let readers = self.state.lock().unwrap().take().map_or(0, |state| state.writer.clients());
         let weak = self.obj().downgrade();
         let options = WriterOptions {
             initial_size: settings.initial_size as usize,
@@ -222,8 +281,9 @@ impl BaseSinkImpl for Sh4ltSink {
         };
         match Writer::new(&path, &text, options) {
             Ok(writer) => {
-                let info = gst_video::VideoInfo::from_caps(caps).ok();
-                *self.state.lock().unwrap() = Some(State { writer, info });
+                writer.wait_for(readers);
+                *self.state.lock().unwrap() =
+                    Some(State { writer, info: raw_video(caps), alone: 0, keeps_frames: false });
             }
             Err(error) => {
                 self.post_error_message(message(&error));
@@ -235,9 +295,26 @@ impl BaseSinkImpl for Sh4ltSink {
         Ok(())
     }
 
+    fn caps(&self, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
+        // Whatever upstream can make, but first what score takes: an element that has the choice takes the first.
+        let Some(all) = filter.filter(|filter| !filter.is_any()) else { return Some(gst::Caps::new_any()) };
+        let mut caps = SCORE.intersect_with_mode(all, gst::CapsIntersectMode::First);
+        caps.merge(all.clone());
+        Some(caps)
+    }
+
     fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
         // Other strides are welcome: rows are set right on the one copy that there is.
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        let (Some(caps), needs_pool) = query.get_owned() else { return Ok(()) };
+        let Some(size) = raw_video(&caps).and_then(|info| u32::try_from(info.size()).ok()) else { return Ok(()) };
+        if needs_pool {
+            let pool = SegmentPool::new(&self.obj());
+            let mut config = pool.config();
+            config.set_params(Some(&caps), size, 0, 0);
+            pool.set_config(config)?;
+            query.add_allocation_pool(Some(&pool), size, 0, 0);
+        }
         Ok(())
     }
 
@@ -259,6 +336,7 @@ impl BaseSinkImpl for Sh4ltSink {
     }
 
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        self.unlocks.fetch_add(1, Ordering::SeqCst);
         if let Some(interrupt) = &*self.interrupt.lock().unwrap() {
             interrupt.set();
         }
@@ -290,22 +368,33 @@ impl Sh4ltSink {
     }
 
     fn write(&self, state: &mut State, buffer: &gst::Buffer, wakeup: Wakeup<'_>) -> Result<Delivery, gst::FlowError> {
-        let failed = |error: &gst_plugin_iceoryx2_shmdata::Error| {
-            self.post_error_message(message(error));
-            gst::FlowError::Error
-        };
-        let strided = state.info.as_ref().filter(|info| {
-            let meta = buffer.meta::<gst_video::VideoMeta>();
-            meta.is_some_and(|meta| meta.stride() != info.stride() || meta.offset() != info.offset())
-        });
-        let delivery = match strided {
-            None => {
-                let size = state.info.as_ref().map_or(buffer.size(), |info| buffer.size().min(info.size()));
-                let fill = |target: &mut [u8]| {
-                    let _ = buffer.copy_to_slice(0, target);
-                };
-                state.writer.write_with(size, wakeup, fill)
+        let is_alone =
+            buffer.is_writable() && buffer.is_all_memory_writable() && self.outstanding.load(Ordering::SeqCst) == 1;
+        state.alone = if is_alone { state.alone.saturating_add(1) } else { 0 };
+        let sent = match buffer.map_readable() {
+            Ok(map) if is_alone && !state.is_strided(buffer) => {
+                state.writer.send_lent(&map[..state.size(buffer)]).map_err(|error| self.failed(&error))?
             }
+            _ => None,
+        };
+        let (delivery, counter) = match sent {
+            Some(delivery) => (delivery, &self.zero_copy),
+            None => (self.copy(state, buffer, wakeup)?, &self.copied),
+        };
+        if matches!(delivery, Delivery::Sent(_)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+            self.traffic.add(buffer.size());
+        }
+        Ok(delivery)
+    }
+
+    fn copy(&self, state: &mut State, buffer: &gst::Buffer, wakeup: Wakeup<'_>) -> Result<Delivery, gst::FlowError> {
+        state.keeps_frames |= state.writer.is_lent();
+        let size = state.size(buffer);
+        let delivery = match state.info.as_ref().filter(|_| state.is_strided(buffer)) {
+            None => state.writer.write_with(size, wakeup, |target| {
+                let _ = buffer.copy_to_slice(0, target);
+            }),
             Some(info) => {
                 let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|error| {
                     gst::element_imp_error!(self, gst::StreamError::Format, ["a frame cannot be read: {error}"]);
@@ -314,12 +403,39 @@ impl Sh4ltSink {
                 state.writer.write_with(info.size(), wakeup, |target| rearrange(&frame, info, target))
             }
         };
-        let delivery = delivery.map_err(|error| failed(&error))?;
-        if matches!(delivery, Delivery::Sent(_)) {
-            self.traffic.add(buffer.size());
-        }
-        Ok(delivery)
+        delivery.map_err(|error| self.failed(&error))
     }
+
+    fn failed(&self, error: &gst_plugin_iceoryx2_shmdata::Error) -> gst::FlowError {
+        self.post_error_message(message(error));
+        gst::FlowError::Error
+    }
+
+    /// Lends the segment for the next frame of `size` bytes; `None` if it is in use or upstream keeps frames.
+    pub(super) fn lend(&self, size: usize, flushing: &AtomicBool) -> Option<Lent> {
+        let before = self.unlocks.load(Ordering::SeqCst);
+        let mut state = self.state.lock().unwrap();
+        let state = state.as_mut().filter(|state| state.alone >= ALONE_IN_A_ROW && !state.keeps_frames)?;
+        let is_set = || flushing.load(Ordering::SeqCst) || self.unlocks.load(Ordering::SeqCst) != before;
+        state.writer.lend(size, Wakeup { descriptor: -1, is_set: &is_set }).unwrap_or_else(|error| {
+            gst::warning!(CAT, imp = self, "the segment cannot be lent: {error}");
+            None
+        })
+    }
+}
+
+/// Raw video with a frame rate, if none is known.
+fn with_framerate(mut caps: gst::Caps) -> gst::Caps {
+    let is_unknown = |structure: &gst::StructureRef| {
+        structure.name() == "video/x-raw"
+            && structure
+                .get::<gst::Fraction>("framerate")
+                .map_or(!structure.has_field("framerate"), |rate| rate.numer() == 0)
+    };
+    if caps.structure(0).is_some_and(is_unknown) {
+        caps.make_mut().set("framerate", gst::Fraction::new(score::FRAMERATE, 1));
+    }
+    caps
 }
 
 /// Copies rows of any stride into GStreamer's default layout, which is what travels.

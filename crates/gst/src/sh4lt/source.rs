@@ -13,7 +13,7 @@ use gst_base::subclass::prelude::*;
 use gst_plugin_iceoryx2_shmdata::{Event, Follower, Frame, Wakeup};
 use gst_plugin_iceoryx2_video::Interrupt;
 
-use super::{Address, INTEROPERABILITY, Traffic, caps_property, message};
+use super::{Address, INTEROPERABILITY, Traffic, caps_property, message, raw_video};
 use crate::{CAT, trust};
 
 /// After so many frames in a row that downstream kept beyond the protocol's one, frames are copied outright …
@@ -27,7 +27,7 @@ pub struct Sh4ltSrc {
     reader: Mutex<Option<Reader>>,
     caps: Mutex<Option<String>>,
     connected: AtomicBool,
-    interrupt: Mutex<Option<Interrupt>>,
+    unlock: Mutex<Option<Unlock>>,
     traffic: Traffic,
 }
 
@@ -35,6 +35,14 @@ pub struct Sh4ltSrc {
 struct Settings {
     address: Address,
     copy_buffers: bool,
+}
+
+/// What ends the streaming thread's wait for a frame.
+#[derive(Clone, Debug)]
+struct Unlock {
+    interrupt: Interrupt,
+    /// Whether the base class asked for it, which is told that the wait was ended; otherwise it is a pause.
+    is_flushing: bool,
 }
 
 /// What the streaming thread works with.
@@ -66,6 +74,17 @@ impl ObjectImpl for Sh4ltSrc {
         obj.set_format(gst::Format::Time);
         // There are no timestamps on the wire.
         obj.set_do_timestamp(true);
+        // Nobody reads after the end of the stream: a writer would wait until the last element has finished with it.
+        let weak = obj.downgrade();
+        let pad = obj.static_pad("src").expect("made by the base class");
+        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            if let Some(obj) =
+                weak.upgrade().filter(|_| info.event().is_some_and(|event| event.type_() == gst::EventType::Eos))
+            {
+                obj.imp().leave_the_writer();
+            }
+            gst::PadProbeReturn::Ok
+        });
     }
 
     fn properties() -> &'static [glib::ParamSpec] {
@@ -144,7 +163,7 @@ impl BaseSrcImpl for Sh4ltSrc {
         gst::info!(CAT, imp = self, "{}: {INTEROPERABILITY}", path.display());
         let interrupt =
             Interrupt::new().map_err(|e| gst::error_msg!(gst::ResourceError::Failed, ["no descriptor: {e}"]))?;
-        *self.interrupt.lock().unwrap() = Some(interrupt);
+        *self.unlock.lock().unwrap() = Some(Unlock { interrupt, is_flushing: false });
         *self.reader.lock().unwrap() = Some(Reader::new(&path));
         Ok(())
     }
@@ -152,7 +171,7 @@ impl BaseSrcImpl for Sh4ltSrc {
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let reader = self.reader.lock().unwrap().take();
         drop(reader);
-        *self.interrupt.lock().unwrap() = None;
+        *self.unlock.lock().unwrap() = None;
         *self.caps.lock().unwrap() = None;
         self.set_connected(false);
         Ok(())
@@ -163,15 +182,17 @@ impl BaseSrcImpl for Sh4ltSrc {
     }
 
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
-        if let Some(interrupt) = &*self.interrupt.lock().unwrap() {
-            interrupt.set();
+        if let Some(unlock) = &mut *self.unlock.lock().unwrap() {
+            unlock.is_flushing = true;
+            unlock.interrupt.set();
         }
         Ok(())
     }
 
     fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
-        if let Some(interrupt) = &*self.interrupt.lock().unwrap() {
-            interrupt.clear();
+        if let Some(unlock) = &mut *self.unlock.lock().unwrap() {
+            unlock.is_flushing = false;
+            unlock.interrupt.clear();
         }
         Ok(())
     }
@@ -192,16 +213,31 @@ impl BaseSrcImpl for Sh4ltSrc {
 
 impl PushSrcImpl for Sh4ltSrc {
     fn create(&self, _buffer: Option<&mut gst::BufferRef>) -> Result<CreateSuccess, gst::FlowError> {
-        let interrupt = self.interrupt.lock().unwrap().clone().ok_or(gst::FlowError::Flushing)?;
-        let mut reader = self.reader.lock().unwrap();
-        let reader = reader.as_mut().ok_or(gst::FlowError::Flushing)?;
-        if reader.follower.is_held() {
+        if let Some(reader) = &mut *self.reader.lock().unwrap()
+            && reader.follower.is_held()
+        {
             reader.retained += 1;
             if reader.retained >= RETAINED_IN_A_ROW {
                 gst::debug!(CAT, imp = self, "downstream keeps frames: copying the next {COPIES_IN_A_ROW}");
                 (reader.retained, reader.copies_left) = (0, COPIES_IN_A_ROW);
             }
         }
+        loop {
+            if let Some(buffer) = self.next()? {
+                return Ok(CreateSuccess::NewBuffer(buffer));
+            }
+            // In a pause the base class waits, and only then acts on what it was told: the end of the wait would be the stream's.
+            self.obj().wait_playing()?;
+        }
+    }
+}
+
+impl Sh4ltSrc {
+    /// Waits for the next frame; `None` if a pause ends the wait.
+    fn next(&self) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        let interrupt = self.unlock.lock().unwrap().as_ref().ok_or(gst::FlowError::Flushing)?.interrupt.clone();
+        let mut reader = self.reader.lock().unwrap();
+        let reader = reader.as_mut().ok_or(gst::FlowError::Flushing)?;
         loop {
             let wakeup = Wakeup { descriptor: interrupt.descriptor(), is_set: &|| interrupt.is_set() };
             let event = reader.follower.next(None, wakeup).map_err(|error| {
@@ -214,28 +250,34 @@ impl PushSrcImpl for Sh4ltSrc {
                     gst::info!(CAT, imp = self, "the writer of {} has gone", reader.follower.path().display());
                     self.set_connected(false);
                 }
-                Event::Interrupted => return Err(gst::FlowError::Flushing),
+                Event::Interrupted if self.is_flushing() => return Err(gst::FlowError::Flushing),
+                Event::Interrupted => return Ok(None),
                 Event::TimedOut => {}
                 Event::Frame(frame) => {
                     if let Some(buffer) = self.buffer(reader, frame)? {
-                        return Ok(CreateSuccess::NewBuffer(buffer));
+                        return Ok(Some(buffer));
                     }
                 }
             }
         }
     }
-}
 
-impl Sh4ltSrc {
-    /// A reader that does not read holds the writer up, and with it every other reader: a paused one goes, and comes back.
+    fn is_flushing(&self) -> bool {
+        self.unlock.lock().unwrap().as_ref().is_none_or(|unlock| unlock.is_flushing)
+    }
+
+    /// A reader that does not read holds the writer up, and with it every other reader: one that stops reading goes.
     fn leave_the_writer(&self) {
-        // The base class does not end the wait for a frame on the way to PAUSED. What ends with it, the task, begins again in PLAYING.
-        let interrupt = self.interrupt.lock().unwrap().clone();
-        interrupt.iter().for_each(Interrupt::set);
+        // The base class does not end the wait for a frame on the way to PAUSED.
+        if let Some(unlock) = &*self.unlock.lock().unwrap() {
+            unlock.interrupt.set();
+        }
         if let Some(reader) = &mut *self.reader.lock().unwrap() {
             reader.follower.disconnect();
         }
-        interrupt.iter().for_each(Interrupt::clear);
+        if let Some(unlock) = self.unlock.lock().unwrap().as_ref().filter(|unlock| !unlock.is_flushing) {
+            unlock.interrupt.clear();
+        }
         self.set_connected(false);
     }
 
@@ -249,8 +291,7 @@ impl Sh4ltSrc {
                 "the type text {type_text:?} is not caps of one kind of stream: buffers go on without caps, or not at all behind those of a writer with caps"
             );
         }
-        let info = reader.caps.as_ref().and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
-        reader.size = info.map(|info| info.size());
+        reader.size = reader.caps.as_ref().and_then(|caps| raw_video(caps)).map(|info| info.size());
         *self.caps.lock().unwrap() = Some(type_text);
         self.obj().notify("caps");
         self.set_connected(true);

@@ -1,0 +1,147 @@
+//! A buffer pool that lends the segment, so that upstream renders where readers read.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::{Sh4ltSink, raw_video};
+
+glib::wrapper! {
+    /// Pool of ordinary buffers, of which one at a time may be the segment.
+    pub struct SegmentPool(ObjectSubclass<imp::SegmentPool>) @extends gst::BufferPool, gst::Object;
+}
+
+impl SegmentPool {
+    /// Upstream may keep the pool for as long as it likes: that must not keep the sink.
+    pub fn new(sink: &Sh4ltSink) -> Self {
+        let pool: Self = glib::Object::new();
+        pool.imp().sink.set(sink.downgrade()).unwrap_or_else(|_| unreachable!("a new pool has no sink yet"));
+        pool
+    }
+}
+
+mod imp {
+    use super::*;
+
+    /// What a configuration asks for.
+    #[derive(Clone, Debug)]
+    struct Layout {
+        info: gst_video::VideoInfo,
+        has_meta: bool,
+        /// Whether the segment has what is asked for: no more than the pixels, which travel.
+        is_lendable: bool,
+    }
+
+    #[derive(Debug, Default)]
+    pub struct SegmentPool {
+        pub(super) sink: OnceLock<glib::WeakRef<Sh4ltSink>>,
+        layout: Mutex<Option<Layout>>,
+        /// Address of the buffer that is the segment.
+        lent: AtomicUsize,
+        flushing: AtomicBool,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for SegmentPool {
+        const NAME: &'static str = "GstIceoryx2SegmentPool";
+        type Type = super::SegmentPool;
+        type ParentType = gst::BufferPool;
+    }
+
+    impl ObjectImpl for SegmentPool {}
+    impl GstObjectImpl for SegmentPool {}
+
+    impl BufferPoolImpl for SegmentPool {
+        fn options() -> &'static [&'static str] {
+            &["GstBufferPoolOptionVideoMeta"]
+        }
+
+        fn set_config(&self, config: &mut gst::BufferPoolConfigRef) -> bool {
+            let Some((Some(caps), size, ..)) = config.params() else { return false };
+            let Some(info) = raw_video(&caps) else { return false };
+            let is_plain = config.allocator().is_none_or(|(_, params)| params.prefix() + params.padding() == 0);
+            *self.layout.lock().unwrap() = Some(Layout {
+                is_lendable: is_plain && info.size() == size as usize,
+                has_meta: config.has_option("GstBufferPoolOptionVideoMeta"),
+                info,
+            });
+            self.parent_set_config(config)
+        }
+
+        fn acquire_buffer(&self, params: Option<&gst::BufferPoolAcquireParams>) -> Result<gst::Buffer, gst::FlowError> {
+            let Some(sink) = self.sink() else { return self.parent_acquire_buffer(params) };
+            let others = sink.imp().outstanding.fetch_add(1, Ordering::SeqCst);
+            if others == 0
+                && let Some(buffer) = self.lend(&sink)
+            {
+                return Ok(buffer);
+            }
+            self.parent_acquire_buffer(params).inspect_err(|_| {
+                sink.imp().outstanding.fetch_sub(1, Ordering::SeqCst);
+            })
+        }
+
+        fn alloc_buffer(&self, params: Option<&gst::BufferPoolAcquireParams>) -> Result<gst::Buffer, gst::FlowError> {
+            let mut buffer = self.parent_alloc_buffer(params)?;
+            self.describe(&mut buffer);
+            Ok(buffer)
+        }
+
+        fn release_buffer(&self, buffer: gst::Buffer) {
+            if let Some(sink) = self.sink() {
+                sink.imp().outstanding.fetch_sub(1, Ordering::SeqCst);
+            }
+            let is_lent =
+                self.lent.compare_exchange(buffer.as_ptr() as usize, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+            if !is_lent {
+                self.parent_release_buffer(buffer);
+            }
+        }
+
+        fn flush_start(&self) {
+            self.flushing.store(true, Ordering::SeqCst);
+            self.parent_flush_start();
+        }
+
+        fn flush_stop(&self) {
+            self.flushing.store(false, Ordering::SeqCst);
+            self.parent_flush_stop();
+        }
+    }
+
+    impl SegmentPool {
+        fn sink(&self) -> Option<Sh4ltSink> {
+            self.sink.get().and_then(glib::WeakRef::upgrade)
+        }
+
+        /// The segment as a buffer, if it is free.
+        fn lend(&self, sink: &Sh4ltSink) -> Option<gst::Buffer> {
+            let size = self.layout.lock().unwrap().as_ref().filter(|layout| layout.is_lendable)?.info.size();
+            let lent = sink.imp().lend(size, &self.flushing)?;
+            let mut buffer = gst::Buffer::new();
+            buffer.get_mut().expect("a new buffer").append_memory(gst::Memory::from_mut_slice(lent));
+            self.describe(&mut buffer);
+            self.lent.store(buffer.as_ptr() as usize, Ordering::SeqCst);
+            Some(buffer)
+        }
+
+        /// Adds the video meta that the configuration asks for.
+        fn describe(&self, buffer: &mut gst::Buffer) {
+            let layout = self.layout.lock().unwrap();
+            if let Some(Layout { info, .. }) = layout.as_ref().filter(|layout| layout.has_meta) {
+                let _ = gst_video::VideoMeta::add_full(
+                    buffer.get_mut().expect("a new buffer"),
+                    gst_video::VideoFrameFlags::empty(),
+                    info.format(),
+                    info.width(),
+                    info.height(),
+                    info.offset(),
+                    info.stride(),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+"""What ossia score's Shmdata input takes, and how a type text has to be written for it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+
+from .._errors import FormatError
+from ..video.caps import Caps, parse_caps
+from ..video.structure import write_structure
+
+FORMATS: Final = (
+    "RGBA", "BGRA", "RGBx", "BGRx", "ARGB", "ABGR", "xRGB", "xBGR", "RGB", "I420", "NV12", "NV21", "NV16", "NV24",
+    "UYVY", "YUY2", "YVYU", "Y444", "GRAY8", "A420", "GBR", "GBRA", "GRAY16_LE", "GRAY16_BE", "RGBA64_LE",
+    "RGBA64_BE", "AYUV64", "I420_10LE", "I420_10BE", "I422_10LE", "I422_10BE", "Y444_10LE", "Y444_10BE",
+    "I420_12LE", "I420_12BE", "I422_12LE", "I422_12BE", "Y444_12LE", "Y444_12BE", "Y444_16LE", "Y444_16BE",
+    "A420_10LE", "A420_10BE", "A422_10LE", "A422_10BE", "A444_10LE", "A444_10BE", "P010_10LE", "P010_10BE",
+    "P016_LE", "P016_BE", "Y210",
+)  # fmt: skip
+"""Pixel formats that score shows as they are, by GStreamer's names; the Rust crate has the same list (`score.rs`)."""
+
+FRAMERATE: Final = Fraction(30)
+"""Written where no frame rate is known: score refuses a type text without one."""
+
+_RAW_VIDEO: Final = "video/x-raw"
+
+
+def type_text(datatype: str) -> str:
+    """A type text as score reads it: raw video with the type of each value, and with a frame rate if none is known.
+
+    Args:
+        datatype: Caps as one types them: `video/x-raw, format=RGBA, width=640, height=480`.
+
+    Returns:
+        The caps in GStreamer's own form. Other media, and text that is not caps, as they are.
+    """
+    caps = _raw_video(datatype)
+    if caps is None or caps.features:
+        return datatype
+    fields = dict(caps.fields)
+    fields["framerate"] = fields.get("framerate") or FRAMERATE
+    try:
+        return write_structure(caps.media, fields).removesuffix(";")
+    except (FormatError, TypeError):
+        return datatype
+
+
+def refusal(datatype: str) -> str | None:
+    """Why score shows nothing of a stream; None if it does.
+
+    Args:
+        datatype: The stream's type text, from `type_text`.
+    """
+    caps = _raw_video(datatype)
+    if caps is None:
+        return "it takes raw video only"
+    format, framerate = caps.fields.get("format"), caps.fields.get("framerate")
+    if format not in FORMATS:
+        return f"it does not take the format {format}; convert to RGBA"
+    if isinstance(framerate, Fraction) and framerate < 1:
+        return f"it takes at least 1 frame a second, not {framerate}"
+    return None
+
+
+def _raw_video(datatype: str) -> Caps | None:
+    try:
+        caps = parse_caps(datatype)
+    except FormatError:
+        return None
+    return caps if caps.media == _RAW_VIDEO else None

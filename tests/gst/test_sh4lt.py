@@ -1,0 +1,201 @@
+"""sh4ltsink and sh4ltsrc in pipelines that pause, end, change their caps, and keep what they were given."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gst_iceoryx2.sh4lt import Follower
+from tests.gst import scenes
+from tests.gst.pairs import Stages
+from tests.gst.remote import Stage
+from tests.sh4lt.peers import BareReader, writing
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="SysV semaphores with time limits are Linux's")
+
+PAUSES = 10
+LIVE = "videotestsrc is-live=true ! video/x-raw,format=GRAY8,width=64,height=48,framerate=100/1"
+APPSINK = "appsink name=out sync=false max-buffers=1 drop=true enable-last-sample=false"
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    path = Path(f"/dev/shm/sh4lt_gst{os.getpid()}")
+    yield path
+    assert not path.exists(), "the socket was left behind"
+
+
+def wait_for_frames(stage: Stage, name: str = "p") -> None:
+    """Wait for more frames than can have been waiting for us."""
+    stage.run(scenes.pull_some, name=name, count=4)
+
+
+@pytest.mark.parametrize("paused", ["iceoryx2sink", "iceoryx2src", "sh4ltsink", "sh4ltsrc"])
+def test_frames_go_on_after_each_of_ten_pauses(stages: Stages, service: str, path: Path, paused: str) -> None:
+    """sh4ltsrc took the end of its wait for the end of its stream."""
+    protocol = paused.removesuffix("sink").removesuffix("src")
+    place = f"service={service}" if protocol == "iceoryx2" else f"socket-path={path}"
+    stage = stages()
+    stage.launch(f"{LIVE} ! {protocol}sink {place}", "sink")
+    stage.launch(f"{protocol}src {place} ! {APPSINK}", "src")
+    for name in ("sink", "src"):
+        stage.state("PLAYING", name, timeout=0)
+    wait_for_frames(stage, "src")
+    for _ in range(PAUSES):
+        for state in ("PAUSED", "PLAYING"):
+            stage.state(state, "sink" if paused.endswith("sink") else "src", timeout=0)
+        wait_for_frames(stage, "src")
+    for name in ("src", "sink"):
+        assert stage.drop(name) < 1.0
+
+
+@pytest.mark.parametrize("kind", ["bare", "python"])
+def test_a_source_pauses_and_goes_on_beside_every_kind_of_writer(stages: Stages, path: Path, kind: str) -> None:
+    with writing(kind, path):
+        reader = BareReader(path)
+        stage = stages()
+        stage.launch(f"sh4ltsrc name=src socket-path={path} ! {APPSINK}")
+        stage.state("PLAYING", timeout=0)
+        for _ in range(PAUSES):
+            wait_for_frames(stage)
+            stage.state("PAUSED", timeout=0)
+            # The writer does not wait for a source that is paused.
+            seen = len(reader.numbers)
+            wait_until(lambda seen=seen: len(reader.numbers) > seen + 10)
+            stage.state("PLAYING", timeout=0)
+        wait_for_frames(stage)
+        stage.drop()
+        assert reader.missed() == 0
+        reader.close()
+
+
+def test_a_source_that_waits_pauses_and_stops_at_once(stages: Stages, path: Path) -> None:
+    stage = stages()
+    stage.launch(f"sh4ltsrc socket-path={path} ! fakesink")
+    for state in ("PLAYING", "PAUSED", "PLAYING", "READY", "PLAYING", "PAUSED", "PLAYING"):
+        assert stage.state(state, timeout=0)["seconds"] < 1.0
+    assert stage.drop() < 1.0
+
+
+def test_the_writer_goes_on_while_the_end_of_the_stream_is_worked_on(stages: Stages, path: Path) -> None:
+    """A muxer that finishes its file took score's renderer with it."""
+    with writing("bare", path):
+        reader = BareReader(path)
+        stage = stages()
+        stage.launch(f"sh4ltsrc name=src socket-path={path} ! fakesink name=out sync=false")
+        stage.run(scenes.hold_the_end)
+        stage.state("PLAYING", timeout=0)
+        wait_until(lambda: stage.get("src", "connected"))
+        stage.run(scenes.send_the_end)
+        seen = len(reader.numbers)
+        wait_until(lambda: len(reader.numbers) > seen + 100)
+        assert not stage.get("src", "connected")
+        stage.run(scenes.let_it_end)
+        assert stage.message(["eos"]) is not None
+        stage.drop()
+        assert reader.missed() == 0
+        reader.close()
+
+
+def test_a_queue_that_leaks_keeps_a_slow_recording_from_holding_the_writer_up(stages: Stages, path: Path) -> None:
+    """As docs/score.md records."""
+    with writing("bare", path):
+        reader = BareReader(path)
+        stage = stages()
+        # 200 frames a second come, 20 go.
+        queue = "queue leaky=downstream max-size-buffers=3"
+        stage.launch(f"sh4ltsrc name=src socket-path={path} ! {queue} ! identity sleep-time=50000 ! {APPSINK}")
+        stage.state("PLAYING", timeout=0)
+        wait_until(lambda: stage.get("src", "connected"))
+        stage.run(scenes.pull_some, count=1)
+        seen = len(reader.numbers)
+        stage.run(scenes.pull_some, count=10)
+        assert len(reader.numbers) > seen + 30
+        stage.drop()
+        assert reader.missed() == 0
+        reader.close()
+
+
+def test_a_sink_that_changes_its_caps_waits_for_its_readers(stages: Stages, path: Path) -> None:
+    """New caps are a new writer: 2 to 4 frames went by before the readers were back."""
+    stage = stages()
+    stage.launch(f"appsrc name=in format=time ! sh4ltsink name=sink socket-path={path} sync=false")
+    stage.state("PLAYING", timeout=0)
+    readers = [BareReader(path) for _ in range(2)]
+    stage.run(scenes.push_numbers, parts=4, frames=20, readers=len(readers))
+    stage.message(["eos"])
+    stage.drop()
+    for reader in readers:
+        reader.close()
+        assert reader.numbers == list(range(1, 81))
+        assert reader.types == [f"application/x-count, part=(int){part}" for part in range(4)]
+
+
+FORTY = (
+    "videotestsrc num-buffers=40 pattern=chroma-zone-plate kx2=20 ky2=20 kt=1 "
+    "! video/x-raw,format=I420,width=320,height=240,framerate=100/1"
+)
+ENCODED = "x264enc speed-preset=ultrafast tune=fastdecode bframes=2 ! h264parse ! avdec_h264"
+
+
+@pytest.mark.parametrize(
+    ("line", "zero_copy"),
+    [
+        (FORTY, range(37, 38)),
+        (f"{FORTY} ! videobalance brightness=0.1", range(37, 38)),
+        # Sometimes there are two frames at a time.
+        (f"{FORTY} ! queue max-size-buffers=3", range(38)),
+        # It keeps frames that it has handed on, and hands them on in another order.
+        (f"{FORTY} ! {ENCODED}", range(38)),
+        (f"{FORTY} ! identity drop-allocation=true", range(1)),
+    ],
+    ids=["from a source", "from a filter", "through a queue", "from a decoder", "without a pool"],
+)
+def test_upstream_renders_into_the_segment_while_no_reader_looks_at_it(
+    stages: Stages, path: Path, line: str, zero_copy: range
+) -> None:
+    """Each frame was rendered elsewhere and copied: a third of the frames a second, at three times the price."""
+    stage = stages()
+    expected = stage.run(scenes.frames_of, text=line)
+    assert len(expected) == 40
+    stage.launch(f"{line} ! sh4ltsink name=sink socket-path={path} sync=true")
+    stage.state("PLAYING", timeout=0)
+    seen = []
+    with Follower(path) as follower:
+        while len(seen) < 40 and (not seen or seen[-1] != expected[-1]):
+            with follower.borrow(5) as frame:
+                assert frame is not None
+                first = hashlib.sha1(frame.data).hexdigest()
+                if len(seen) % 10 == 0:
+                    # As long as three frames take.
+                    time.sleep(0.03)
+                assert hashlib.sha1(frame.data).hexdigest() == first
+                seen.append(first)
+    # The first ones went by before it was connected.
+    assert seen == expected[-len(seen) :]
+    assert stage.message(["eos"]) is not None
+    counts = {kind: stage.get("sink", f"frames-{kind}") for kind in ("zero-copy", "copied")}
+    assert counts["zero-copy"] in zero_copy
+    assert sum(counts.values()) == 40
+    assert stage.drop() < 1.0
+
+
+def test_a_sink_whose_segment_is_lent_stops_at_once(stages: Stages, path: Path) -> None:
+    """Upstream waits in the pool for a reader that holds its frame."""
+    stage = stages()
+    stage.launch(f"{LIVE} ! sh4ltsink name=sink socket-path={path} reader-timeout=20000000000")
+    stage.state("PLAYING", timeout=0)
+    stage.run(scenes.wait_for, element="sink", prop="frames-zero-copy", value=5)
+    with Follower(path) as follower, follower.borrow(5) as frame:
+        assert frame is not None
+        time.sleep(0.1)
+        for state in ("PAUSED", "PLAYING", "READY"):
+            assert stage.state(state, timeout=0)["seconds"] < 1.0, state
+        assert stage.drop() < 1.0

@@ -1,0 +1,189 @@
+"""What ossia score shows: by its own rules, which are stricter than GStreamer's and ours."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gst_iceoryx2.bridge import Bridge
+from gst_iceoryx2.sh4lt import Follower, Writer, score, service_to_path
+from gst_iceoryx2.video import VideoFramePublisher
+from tests.conftest import Place
+from tests.sh4lt.conftest import Launch, on_tmpfs
+from tests.sh4lt.peers import BareWriter
+from tests.sh4lt.score import FORMATS, shown
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+SERVICE = "video/stage/frame/v2"
+RGBA = "video/x-raw,format=RGBA,width=64,height=48"
+# As score writes them.
+FROM_SCORE = "video/x-raw,format=(string)RGBA,width=(int)64,height=(int)48,framerate=60/1"
+
+
+def test_our_table_is_scores_in_both_languages() -> None:
+    """BGR, which it lacks, went there as it was."""
+    assert {name.upper() for name in score.FORMATS} == FORMATS
+    assert score.FORMATS[0] == "RGBA"
+    text = (ROOT / "crates/shmdata/src/score.rs").read_text()
+    assert tuple(re.findall(r'"(\w+)"', text.partition("];")[0])) == score.FORMATS
+    assert re.findall(r"FRAMERATE: i32 = (\d+);", text) == [str(score.FRAMERATE)]
+
+
+def test_the_documents_list_scores_formats() -> None:
+    page = (ROOT / "docs/score.md").read_text()
+    assert set(score.FORMATS) <= set(re.findall(r"\w+", page.partition("What score takes")[2]))
+
+
+@on_tmpfs
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "video/x-raw, format=RGBA, width=64, height=48, framerate=30/1",
+        "video/x-raw,format=(string)RGBA,width=(int)64,height=(int)48,framerate=60/1",
+        'video/x-raw, format="RGBA", width=64, height=48',
+        "video/x-raw, format=(string)RGBA, width=(int)64, height=(int)48, framerate=(fraction)0/1",
+    ],
+)
+def test_score_shows_what_a_writer_is_told_in_any_form(path: Path, typed: str) -> None:
+    """The snippet of the documents was refused: `framerate=30/1` lacks its type."""
+    assert shown(typed) is None
+    with Writer(path, typed) as writer:
+        assert shown(writer.datatype) == ("RGBA", 64, 48)
+        assert score.refusal(writer.datatype) is None
+
+
+@on_tmpfs
+def test_a_frame_rate_that_is_known_stays(path: Path) -> None:
+    for rate in ("25/1", "30000/1001", "1/2"):
+        with Writer(path, f"video/x-raw, format=RGBA, width=64, height=48, framerate={rate}") as writer:
+            assert f"framerate=(fraction){rate}" in writer.datatype
+    assert "at least 1 frame a second" in (score.refusal(writer.datatype) or "")
+
+
+@on_tmpfs
+@pytest.mark.parametrize("text", ["audio/x-raw, rate=48000", "application/x-count", "", "no caps {"])
+def test_other_type_texts_stay_as_they_are(path: Path, text: str) -> None:
+    with Writer(path, text) as writer:
+        assert writer.datatype == text
+        assert score.refusal(text) is not None
+
+
+def snippets() -> list[str]:
+    """Type texts in the documents' Python snippets and in the package's own."""
+    texts = [(ROOT / name).read_text() for name in ("docs/score.md", "python/gst_iceoryx2/sh4lt/__init__.py")]
+    return [text for page in texts for text in re.findall(r'"(video/x-raw[^"]*)"', page)]
+
+
+@on_tmpfs
+def test_score_shows_what_the_documents_write(path: Path) -> None:
+    assert len(snippets()) >= 2
+    for text in snippets():
+        with Writer(path, text) as writer:
+            assert shown(writer.datatype), text
+
+
+@on_tmpfs
+def test_score_shows_what_the_example_makes_of_its_output(path: Path, tmp_path: Path) -> None:
+    """It handed score's own text back, which score itself does not take: 214 frames arrived, none was usable."""
+    there = tmp_path / "back"
+    program = [sys.executable, str(ROOT / "examples/sh4lt_negative.py"), str(path), str(there)]
+    assert shown(FROM_SCORE) is None
+    writer = BareWriter(path, 64 * 48 * 4, FROM_SCORE)
+    try:
+        with subprocess.Popen(program, stdout=subprocess.PIPE) as example, Follower(there) as back:
+            wait_until(lambda: writer.clients, 20)
+            frame = None
+            while frame is None:
+                writer.write(b"\xfa" * (64 * 48 * 4))
+                frame = back.read(0.05)
+            # It ends when nothing comes any more.
+            example.communicate(timeout=20)
+    finally:
+        writer.close()
+    assert shown(frame.datatype) == ("RGBA", 64, 48)
+    assert frame.numpy_view()[0, 0].tolist() == [5, 5, 5, 250]
+
+
+def by_function(path: Path) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    stop = threading.Event()
+    return lambda: service_to_path(SERVICE, path, stop=stop), stop.set
+
+
+def by_bridge(path: Path) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    bridge = Bridge(SERVICE, f"sh4lt:{path}")
+    return bridge.run, bridge.stop
+
+
+@on_tmpfs
+@pytest.mark.parametrize("way", [by_function, by_bridge])
+@pytest.mark.parametrize("format", ["RGBA", "BGR"])
+def test_a_bridge_writes_what_score_shows_or_says_that_it_does_not(
+    path: Path, domain: Place, caplog: pytest.LogCaptureFixture, way: Any, format: str
+) -> None:
+    """A publisher in Python tells no frame rate, and publishes BGR more often than not."""
+    caplog.set_level(logging.WARNING, "gst_iceoryx2")
+    run, stop = way(path)
+    thread = threading.Thread(target=run)
+    with VideoFramePublisher(SERVICE) as publisher, Follower(path) as follower:
+        thread.start()
+        try:
+            picture = np.zeros((48, 64, len(format)), np.uint8)
+            frame = None
+            while frame is None:
+                publisher.publish(picture, format=format)
+                frame = follower.read(0.1)
+        finally:
+            stop()
+            thread.join(10)
+    said = [record.getMessage() for record in caplog.records if "score" in record.getMessage()]
+    if format == "RGBA":
+        assert shown(frame.datatype) == ("RGBA", 64, 48)
+        assert said == []
+    else:
+        assert shown(frame.datatype) is None
+        assert said == [f"ossia score shows nothing of {path}: it does not take the format BGR; convert to RGBA"]
+
+
+@on_tmpfs
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        # The first command as it is written: GStreamer's own choice is ABGR64_LE.
+        ("videotestsrc pattern=snow ! queue ! videoconvert", ("RGBA", 320, 240)),
+        ("videotestsrc", ("RGBA", 320, 240)),
+        ("videotestsrc ! video/x-raw,format=I420,width=64,height=48 ! videoconvert", ("I420", 64, 48)),
+        # A frame rate that is not known.
+        (f"videotestsrc ! {RGBA},framerate=30/1 ! capssetter caps=video/x-raw,framerate=0/1", ("RGBA", 64, 48)),
+        (f"videotestsrc ! {RGBA},framerate=25/1", ("RGBA", 64, 48)),
+    ],
+)
+def test_score_shows_what_a_pipeline_negotiates(
+    path: Path, launch: Launch, line: str, expected: tuple[str, int, int]
+) -> None:
+    launch(f"{line} ! sh4ltsink socket-path={path}")
+    with Follower(path) as follower:
+        frame = follower.read(20)
+        assert frame is not None
+        assert shown(frame.datatype) == expected, frame.datatype
+        assert frame.planes
+
+
+@on_tmpfs
+def test_every_raw_format_is_still_taken(path: Path, launch: Launch) -> None:
+    """score's come first; what it does not take is for others."""
+    launch(f"videotestsrc ! video/x-raw,format=BGR,width=64,height=48 ! sh4ltsink socket-path={path}")
+    with Follower(path) as follower:
+        frame = follower.read(20)
+        assert frame is not None
+        assert frame.caps is not None
+        assert frame.caps.fields["format"] == "BGR"
