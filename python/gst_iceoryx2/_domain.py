@@ -103,10 +103,12 @@ def _configured(environ: Mapping[str, str]) -> Domain:
     folders = [Path(home, ".config")] if home else []
     for folder in (*folders, Path("/etc")):
         file = folder / "iceoryx2" / "iceoryx2.toml"
+        # A file that cannot be reached is not there for this process: its home may be closed to it (systemd's
+        # ProtectHome, HOME=/root after setuid), or on a disk that is gone.
+        if not os.path.isfile(file):
+            continue
         try:
             values = read_toml(file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
         except (OSError, ValueError) as exc:
             raise DomainError(f"the iceoryx2 configuration {file} cannot be read: {exc}") from exc
 
