@@ -22,6 +22,10 @@ DOMAIN_VARIABLE: Final = "IOX2_VIDEO_DOMAIN"
 DEFAULT_ROOT: Final = "/tmp/iceoryx2"
 DEFAULT_PREFIX: Final = "iox2_"
 
+_FORBIDDEN: Final = '<>"|?*'
+"""Characters that iceoryx2 takes in no path on any system, besides control characters and what is not ASCII. Source:
+iceoryx2-bb/system-types/src/path.rs and container/src/string/mod.rs."""
+
 MAX_ROOT_BYTES: Final = 65
 """A socket `<root>/<prefix><30 digits>.event` must fit the 108 bytes of sockaddr_un. Source: unix(7)."""
 
@@ -60,8 +64,10 @@ class Domain:
                 f"the root path {self.root!r} of the iceoryx2 domain has {size} bytes, at most {MAX_ROOT_BYTES} are "
                 "usable (the names of sockets below it are limited to 108): choose a shorter one"
             )
-        if not self.prefix or not self.prefix.isascii() or not self.prefix.isprintable() or "/" in self.prefix:
-            raise DomainError(f"{self.prefix!r} cannot begin a file name: it is no prefix of an iceoryx2 domain")
+        _check_characters("root path", self.root, _FORBIDDEN)
+        if not self.prefix:
+            raise DomainError("the prefix of the iceoryx2 domain is empty: give one such as iox2_")
+        _check_characters("prefix", self.prefix, _FORBIDDEN + "/\\")
 
     @property
     def services(self) -> Path:
@@ -77,6 +83,15 @@ class Domain:
         """Path at which a service is described while it exists."""
         digest = hashlib.sha1(f"{_PATTERN_NUMBER[pattern]}{name}".encode(), usedforsecurity=False).hexdigest()
         return f"{self.root}/{self.service_dir}/{self.prefix}{digest}.service"
+
+
+def _check_characters(what: str, text: str, forbidden: str) -> None:
+    for character in text:
+        if not (character.isascii() and character.isprintable()) or character in forbidden:
+            raise DomainError(
+                f"the {what} {text!r} of the iceoryx2 domain contains {character!r}: iceoryx2 takes printable ASCII "
+                f"without {' '.join(forbidden)} there: choose another one"
+            )
 
 
 def current_domain(environ: Mapping[str, str] = os.environ) -> Domain:
