@@ -16,6 +16,7 @@ from typing import Final
 
 from ._domain import Domain, current_domain
 from ._errors import Iox2VideoError
+from ._obstacle import in_folders
 from ._remains import Look
 from ._stale import remove_unfinished_services, remove_unsized_segments
 
@@ -37,6 +38,10 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         domain = Domain(*arguments) if arguments else current_domain()
+        obstacle = in_folders(domain)
+        if obstacle is not None:
+            # Somebody else would choose what is removed.
+            raise obstacle.error(f"clean up in the iceoryx2 domain {domain.root}")
         with _turn(domain):
             _clean(domain)
     except Iox2VideoError as exc:
@@ -65,7 +70,7 @@ def _clean(domain: Domain) -> None:
 
 
 def _remove_dead_nodes(domain: Domain) -> int:
-    if not domain.nodes.is_dir():
+    if not os.path.isdir(domain.nodes):
         return 0
     from ._iceoryx2 import clean_dead_nodes
 

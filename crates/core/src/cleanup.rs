@@ -17,7 +17,7 @@ use iceoryx2::prelude::*;
 use crate::domain::Domain;
 use crate::liveness::is_gone;
 use crate::remains::Look;
-use crate::service::create_node_in;
+use crate::service::{check_folders, create_node_in};
 
 /// Name of the helper program.
 pub const HELPER: &str = "iceoryx2-cleanup";
@@ -189,6 +189,8 @@ pub struct Report {
 /// As [`create_node_in`].
 pub fn clean(domain: &Domain) -> crate::Result<Report> {
     let mut report = Report::default();
+    // Somebody else would choose what is removed.
+    check_folders(domain, &format!("clean up in the iceoryx2 domain {}", domain.root().display()))?;
     let _turn = Turn::wait(&domain.root());
     // Before any node exists: on a zero-size segment the creation of a node waits for ever when run as root.
     let before = Look::at(domain);

@@ -12,14 +12,14 @@ use iceoryx2::port::update_connections::UpdateConnections;
 use iceoryx2::port::{LoanError, SendError};
 use iceoryx2::prelude::*;
 
+use super::FIRST_FRAMES;
 use super::loan::Loan;
 use super::memory::check_shared_memory;
 use super::room::Room;
-use super::{FIRST_FRAMES, port_error};
 use crate::error::{Error, Result};
 use crate::fork::OfThisProcess;
 use crate::header::VideoFrameHeader;
-use crate::service::{Iox, VideoService};
+use crate::service::{Iox, VideoService, port_error, transport};
 
 /// Sizes that creep up get new memory only now and then: each time for a sixteenth more.
 const GROWTH_STEPS: usize = 16;
@@ -29,6 +29,7 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 pub(super) struct Frames {
     video: Arc<OfThisProcess<VideoService>>,
+    config: Config,
     service: String,
     max_loans: usize,
     /// Chunks at most: as many as was asked for, or so many that they cannot run out, because every subscriber holds all it may.
@@ -50,6 +51,7 @@ impl Frames {
     /// Becomes the publisher of the service, with memory for frames of so many bytes.
     pub fn new(
         video: Arc<OfThisProcess<VideoService>>,
+        place: &Config,
         service: &str,
         max_loans: usize,
         max_frames: Option<usize>,
@@ -65,6 +67,7 @@ impl Frames {
         let chunks = most.min(FIRST_FRAMES.max(least));
         let frames = Self {
             video,
+            config: place.clone(),
             service: service.to_owned(),
             max_loans,
             most,
@@ -105,7 +108,7 @@ impl Frames {
                 LoanError::ExceedsMaxLoans => {
                     return Err(Error::LoanLimit { service: self.service.clone(), limit: self.max_loans });
                 }
-                other => return Err(port_error(&self.service, "loan a frame", other)),
+                other => return Err(transport(&self.service, "loan a frame", other)),
             }
         }
     }
@@ -121,7 +124,7 @@ impl Frames {
                     SendError::LoanError(_) => {
                         Error::OutOfFrames { service: self.service.clone(), chunks: pool.chunks }
                     }
-                    other => port_error(&self.service, "send a frame", other),
+                    other => transport(&self.service, "send a frame", other),
                 })?;
                 if let Some(room) = &self.room {
                     room.meet(&self.video);
@@ -177,14 +180,16 @@ impl Frames {
                 limit: self.video.static_config().max_publishers(),
                 advice: "stop the other one, choose another service name, or raise max-publishers on both",
             },
-            other => port_error(&self.service, "create a publisher", other),
+            other => port_error(&self.config, &self.service, "create a publisher", bytes * chunks, other),
         })
     }
 
     /// Too little shared memory for more chunks costs this frame; the chunks that there are go on.
     fn no_frame(&self, chunks: usize, error: Error) -> Error {
         match error {
-            Error::SharedMemory { .. } => Error::OutOfFrames { service: self.service.clone(), chunks },
+            Error::SharedMemory { .. } | Error::Obstacle { .. } => {
+                Error::OutOfFrames { service: self.service.clone(), chunks }
+            }
             other => other,
         }
     }

@@ -28,7 +28,7 @@ use crate::fork::OfThisProcess;
 use crate::header::VideoFrameHeader;
 use crate::service::{
     EventService, Iox, Iox2Node, ServiceLimits, VideoService, create_node_for, open_event_service,
-    open_or_create_video_service, service_name,
+    open_or_create_video_service, port_error, service_name,
 };
 use crate::time::{monotonic_ns, new_publisher_id};
 use crate::validate::validate_geometry;
@@ -109,7 +109,7 @@ impl VideoFramePublisher {
             || events.notifier_builder().create(),
             |e| matches!(e, NotifierCreateError::ExceedsMaxSupportedNotifiers),
         )
-        .map_err(|e| port_error(&settings.service, "create a notifier", e))?;
+        .map_err(|e| port_error(node.config(), &settings.service, "create a notifier", 0, e))?;
         let video = open_service(&node, &name, &settings.limits, &notifier)?;
         settings.demanded.check(&settings.service, &settings.limits, &video)?;
         let config = video.static_config();
@@ -121,7 +121,8 @@ impl VideoFramePublisher {
         let room = match settings.interrupt.filter(|_| settings.lossless) {
             Some(interrupt) => {
                 let listener = events.listener_builder().create();
-                let listener = listener.map_err(|e| port_error(&settings.service, "create a listener", e))?;
+                let listener =
+                    listener.map_err(|e| port_error(node.config(), &settings.service, "create a listener", 0, e))?;
                 Some(Room::new(listener, node.config().clone(), interrupt, settings.waiting))
             }
             None => None,
@@ -131,8 +132,11 @@ impl VideoFramePublisher {
             || if video.dynamic_config().number_of_publishers() < config.max_publishers() { Ok(()) } else { Err(()) };
         let _ = cleanup::with_room(node.config(), place, |()| true);
         let video = Arc::new(OfThisProcess::new(video));
-        let frames =
-            Frames::new(video.clone(), &settings.service, settings.max_loans, settings.max_frames, bytes, room)?;
+        let (max_loans, max_frames) = (settings.max_loans, settings.max_frames);
+        let frames = Frames::new(video.clone(), node.config(), &settings.service, max_loans, max_frames, bytes, room)?;
+        let stop = Interrupt::new();
+        let stop =
+            stop.map_err(|e| port_error(node.config(), &settings.service, "create a wake-up descriptor", 0, e))?;
         let shared = Arc::new(Shared {
             frames,
             notifier: OfThisProcess::new(notifier),
@@ -145,7 +149,7 @@ impl VideoFramePublisher {
             sequence: Mutex::new(0),
             subscribers: AtomicUsize::new(0),
             ended: Mutex::new(false),
-            stop: Interrupt::new().map_err(|source| Error::Io { what: "create a wake-up descriptor", source })?,
+            stop,
             on_subscribers: settings.on_subscribers,
         });
         // Subscribers that wait for a publisher look now rather than at the first frame.
@@ -353,10 +357,6 @@ fn open_service(
         let _ = notifier.notify();
         thread::sleep(Duration::from_millis(20));
     }
-}
-
-fn port_error(service: &str, operation: &'static str, cause: impl std::fmt::Debug) -> Error {
-    Error::Transport { service: service.to_owned(), operation, cause: format!("{cause:?}") }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -187,7 +187,7 @@ impl PublisherBuilder {
     /// Opens or creates the service and becomes its publisher.
     ///
     /// # Errors
-    /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Permission`], [`Error::TypeMismatch`], [`Error::VersionMismatch`],
+    /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Obstacle`], [`Error::TypeMismatch`], [`Error::VersionMismatch`],
     /// [`Error::TooManyPorts`] when the service has its publisher already, [`Error::Qos`], [`Error::SharedMemory`].
     pub fn build(self) -> Result<VideoFramePublisher> {
         VideoFramePublisher::build(self)
