@@ -95,9 +95,13 @@ class Link:
         Returns:
             True if it was so at two looks; None while it is not time to look, or not certain.
         """
-        if now < self._next_check:
+        if now < self._next_check or self._orphaned:
             return None
-        before, self.unmapped = self.unmapped, unmapped_connections(self._domain, self.subscriber.id.value)
+        try:
+            before, self.unmapped = self.unmapped, unmapped_connections(self._domain, self.subscriber.id.value)
+        except OSError:
+            self._next_check = now + self._check_pause
+            return None
         if self.unmapped & before:
             return True
         pause = _SECOND_LOOK if self.unmapped else self._check_pause
@@ -144,7 +148,17 @@ class Link:
 class Connector:
     """Takes hold of the video service of a name whenever there is one with a publisher."""
 
-    __slots__ = ("_broken", "_domain", "_is_cut_off", "_name", "_next_try", "_node", "_path", "_rest_until")
+    __slots__ = (
+        "_broken",
+        "_domain",
+        "_is_told",
+        "_name",
+        "_next_try",
+        "_node",
+        "_path",
+        "_rest_until",
+        "_was_cut_off",
+    )
 
     def __init__(self, node: _native.Node, name: str) -> None:
         self._node = node
@@ -154,7 +168,7 @@ class Connector:
         self._next_try = 0.0
         self._rest_until = 0.0
         self._broken: tuple[int, int] | None = None
-        self._is_cut_off = False
+        self._was_cut_off = self._is_told = False
 
     def connect(self) -> Link | None:
         """Return a hold on the service; None while nobody publishes. Costs one stat while there is no service.
@@ -196,19 +210,24 @@ class Connector:
 
     def give_up(self, link: Link) -> None:
         """Tell once that a publisher's memory cannot be mapped, and have it tried again with another port."""
-        self._tell_and_rest(after_failure(self._domain, memory_behind(link.unmapped)))
+        obstacle = after_failure(self._domain, memory_behind(link.unmapped))
+        was_cut_off, self._was_cut_off = self._was_cut_off, True
+        # Without a limit in the way the next attempt may work: it is not told, and made at once.
+        if obstacle is not None or was_cut_off:
+            self._tell_and_rest(obstacle)
 
     def _tell_and_rest(self, obstacle: Obstacle | None) -> None:
         self._rest_until = time.monotonic() + _MAPPING_INTERVAL
-        if not self._is_cut_off:
-            self._is_cut_off = True
+        self._was_cut_off = True
+        if not self._is_told:
+            self._is_told = True
             doing = f"receive from {json.dumps(self._name)}"
             otherwise = f"cannot {doing}: iceoryx2 cannot map the memory of the publisher"
             _log.warning("%s", otherwise if obstacle is None else obstacle.error(doing))
 
     def is_well(self) -> None:
         """Take note that everything is mapped."""
-        self._is_cut_off = False
+        self._was_cut_off = self._is_told = False
 
     def hurry(self) -> None:
         """Something happened on the service: look at once."""

@@ -18,22 +18,25 @@ _MAPS: Final = Path("/proc/self/maps")
 
 
 def unmapped_connections(domain: Domain, port: int) -> set[str]:
-    """Names of the connections of a subscriber port that this process has not mapped.
+    """Names of the connections of a port that this process has not mapped.
 
-    A publisher makes its connection before it can be found, so that one of these may be found and mapped at the next
-    look. Connections to publishers of this process count as mapped: it has the other end.
+    The other end makes a connection before it can be found, so that one of these may be found and mapped at the next
+    look. Connections within this process count as mapped: it has the other end.
 
     Args:
         domain: Where it takes part.
-        port: Id of the port.
+        port: Id of the port, a subscriber or a publisher.
+
+    Raises:
+        OSError: It cannot be seen, such as for want of a descriptor.
     """
     # <prefix><hash of a type>_<publisher>_<subscriber>.connection. Source: iceoryx2 0.10.0, on disk.
-    suffix = f"_{port}.connection"
-    try:
-        names = {name for name in os.listdir(SHARED_MEMORY) if name.startswith(domain.prefix) and name.endswith(suffix)}
-        maps = _MAPS.read_text(errors="replace") if names else ""
-    except OSError:
-        return set()
+    names = {
+        name
+        for name in os.listdir(SHARED_MEMORY)
+        if name.startswith(domain.prefix) and name.endswith(".connection") and f"_{port}" in name
+    }
+    maps = _MAPS.read_text(errors="replace") if names else ""
     return {name for name in names if name not in maps}
 
 

@@ -15,10 +15,12 @@ import time
 from typing import Final
 
 from .. import _iceoryx2, _native
+from .._domain import Domain
 from .._errors import Iox2VideoError, LoanLimitError, OutOfSharedMemoryError, TransportError
 from .._fork import leak
 from .._obstacle import file_size
 from .._remains import SHARED_MEMORY
+from ._mapping import unmapped_connections
 
 _log = logging.getLogger("gst_iceoryx2")
 
@@ -145,6 +147,14 @@ class Pool:
         """Let subscribers that joined see this publisher, and hand them the history."""
         if self._publisher is not None:
             self._publisher.update_connections()
+
+    def unmapped(self, domain: Domain) -> set[str]:
+        """Connections that subscribers made and this process could not map: see `_mapping`."""
+        return set() if self._publisher is None else unmapped_connections(domain, self._publisher.id.value)
+
+    def renew(self) -> None:
+        """Make another port of the same size, which connects every subscriber."""
+        self._replace(self._slice_len, self._chunks)
 
     @property
     def subscribers(self) -> int:

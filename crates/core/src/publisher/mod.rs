@@ -6,7 +6,7 @@ pub(crate) mod memory;
 mod room;
 mod settings;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -17,15 +17,17 @@ use iceoryx2::prelude::*;
 use self::frames::Frames;
 pub use self::loan::Loan;
 use self::room::Room;
-use self::settings::OnSubscribers;
+use self::settings::{OnSubscribers, OnTrouble};
 pub use self::settings::{PublisherBuilder, Waiting};
 use crate::auxblob::AuxTemplate;
 use crate::caps::video_caps;
 use crate::cleanup::{self, Undertaker};
 use crate::config::FrameParams;
+use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::fork::OfThisProcess;
 use crate::header::VideoFrameHeader;
+use crate::obstacle::after_failure;
 use crate::service::{
     EventService, Iox, Iox2Node, ServiceLimits, VideoService, create_node_for, open_event_service,
     open_or_create_video_service, port_error, service_name,
@@ -70,6 +72,9 @@ struct Shared {
     ended: Mutex<bool>,
     stop: Interrupt,
     on_subscribers: Option<OnSubscribers>,
+    on_trouble: Option<OnTrouble>,
+    /// A subscriber could not be connected, and that was told.
+    is_told: AtomicBool,
 }
 
 impl std::fmt::Debug for VideoFramePublisher {
@@ -151,6 +156,8 @@ impl VideoFramePublisher {
             ended: Mutex::new(false),
             stop,
             on_subscribers: settings.on_subscribers,
+            on_trouble: settings.on_trouble,
+            is_told: AtomicBool::new(false),
         });
         // Subscribers that wait for a publisher look now rather than at the first frame.
         shared.notify();
@@ -312,9 +319,33 @@ impl Shared {
         }
     }
 
+    /// iceoryx2 tries to connect a subscriber once for each port. So another port is made, when nothing is in its way any more.
+    fn reach_all(&self) {
+        match after_failure(&Domain::of(self.node.config()), 0, None) {
+            Some(obstacle) => {
+                if !self.is_told.swap(true, Ordering::Relaxed)
+                    && let Some(call) = &self.on_trouble
+                {
+                    call(Error::Obstacle { doing: format!("send to a subscriber of {:?}", self.service), obstacle });
+                }
+            }
+            // Where no limit was the cause, another port would not be better.
+            None if !self.is_told.swap(false, Ordering::Relaxed) => self.frames.pass_over(),
+            None => {
+                if self.frames.renew().is_ok() && *lock(&self.ended) {
+                    let _ = self.frames.loan(1).and_then(|loan| self.send(loan, &VideoFrameHeader::eos()));
+                }
+                self.notify();
+            }
+        }
+    }
+
     /// Connects subscribers that joined, which hands them the history; tells when their number changed.
     fn look(&self) -> usize {
         self.frames.update_connections();
+        if self.frames.is_cut_off() {
+            self.reach_all();
+        }
         let now = self.video.dynamic_config().number_of_subscribers();
         let before = self.subscribers.swap(now, Ordering::Relaxed);
         if now > before {

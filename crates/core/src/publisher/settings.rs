@@ -10,6 +10,7 @@ use crate::service::{Iox2Node, ServiceLimits, VideoService};
 use crate::wait::Interrupt;
 
 pub(super) type OnSubscribers = Box<dyn Fn(usize) + Send + Sync>;
+pub(super) type OnTrouble = Box<dyn Fn(Error) + Send + Sync>;
 
 /// How a lossless publisher waits for subscribers whose buffers are full.
 pub trait Waiting: Send + Sync {
@@ -41,6 +42,7 @@ pub struct PublisherBuilder {
     pub(super) interrupt: Option<Interrupt>,
     pub(super) waiting: Box<dyn Waiting>,
     pub(super) on_subscribers: Option<OnSubscribers>,
+    pub(super) on_trouble: Option<OnTrouble>,
     pub(super) node: Option<Iox2Node>,
 }
 
@@ -73,6 +75,7 @@ impl PublisherBuilder {
             interrupt: None,
             waiting: Box::new(Plainly),
             on_subscribers: None,
+            on_trouble: None,
             node: None,
         }
     }
@@ -174,6 +177,14 @@ impl PublisherBuilder {
     #[must_use]
     pub fn on_subscribers(mut self, call: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.on_subscribers = Some(Box::new(call));
+        self
+    }
+
+    /// Called once when a limit of this process keeps frames from a subscriber that joined, from a thread of the publisher's.
+    /// The subscriber is connected when the limit is raised.
+    #[must_use]
+    pub fn on_trouble(mut self, call: impl Fn(Error) + Send + Sync + 'static) -> Self {
+        self.on_trouble = Some(Box::new(call));
         self
     }
 

@@ -1,14 +1,14 @@
 //! A subscriber's hold on the video service, taken when there is one and let go when its last publisher has gone.
 
 use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use iceoryx2::port::DegradationAction;
 use iceoryx2::port::notifier::Notifier;
 use iceoryx2::port::subscriber::{Subscriber, SubscriberCreateError};
+use iceoryx2::port::{DegradationAction, DegradationCause};
 use iceoryx2::prelude::*;
 use iceoryx2::sample::Sample;
 
@@ -38,7 +38,8 @@ pub(super) struct Link {
     pub subscriber: Arc<Port>,
     /// Only where a publisher may be waiting for this reader.
     word: Option<Word>,
-    cut_off: Arc<AtomicBool>,
+    /// Publishers whose memory could not be mapped.
+    cut_off: Arc<Mutex<Vec<u128>>>,
     held: Arc<AtomicUsize>,
     pub service: OfThisProcess<VideoService>,
 }
@@ -95,12 +96,15 @@ impl Link {
             return Ok(None);
         }
         requirements.check(name, &service)?;
-        let cut_off = Arc::new(AtomicBool::new(false));
+        let cut_off: Arc<Mutex<Vec<u128>>> = Arc::default();
         let create = || {
             let noticed = cut_off.clone();
-            let mut builder = service.subscriber_builder().set_degradation_handler(move |_, _| {
-                noticed.store(true, Ordering::Relaxed);
-                DegradationAction::Ignore
+            let mut builder = service.subscriber_builder().set_degradation_handler(move |cause, info| match cause {
+                DegradationCause::FailedToEstablishConnection => {
+                    noticed.lock().unwrap_or_else(PoisonError::into_inner).push(info.sender_port_id);
+                    DegradationAction::Ignore
+                }
+                DegradationCause::ConnectionCorrupted => DegradationAction::Warn,
             });
             if let Some(frames) = requirements.max_buffers.or(requirements.buffer_size) {
                 let offered = service.static_config().subscriber_max_buffer_size();
@@ -132,9 +136,20 @@ impl Link {
         Ok(Some(Self { subscriber, word, cut_off, held: Arc::default(), service: OfThisProcess::new(service) }))
     }
 
-    /// Whether the memory of a publisher could not be mapped. iceoryx2 does not try again, and says it in no other way.
+    /// Whether the memory of a publisher that is there could not be mapped. iceoryx2 does not try again, and says it in no other way.
     pub fn is_cut_off(&self) -> bool {
-        self.cut_off.load(Ordering::Relaxed)
+        let mut cut_off = self.cut_off.lock().unwrap_or_else(PoisonError::into_inner);
+        if cut_off.is_empty() {
+            return false;
+        }
+        // One that was leaving could not be mapped either.
+        let mut there = Vec::new();
+        self.service.dynamic_config().list_publishers(|publisher| {
+            there.push(publisher.publisher_id.value());
+            CallbackProgression::Continue
+        });
+        cut_off.retain(|publisher| there.contains(publisher));
+        !cut_off.is_empty()
     }
 
     /// Bytes of the memory that publishers send from; of the largest.

@@ -350,7 +350,9 @@ impl VideoFrameSubscriber {
             match link.subscriber.receive() {
                 Ok(Some(sample)) => {
                     state.alone = None;
-                    state.is_cut_off &= link.is_cut_off();
+                    if state.was_cut_off && !link.is_cut_off() {
+                        (state.was_cut_off, state.is_told) = (false, false);
+                    }
                     link.taken(&sample);
                     if let Some(frame) = self.accept(state, sample) {
                         return Ok(Some(frame));
@@ -401,15 +403,20 @@ impl VideoFrameSubscriber {
     /// iceoryx2 tries to map a publisher's memory once for each port, so another port is made later.
     fn let_go_of_what_cannot_be_mapped(&self, state: &mut State) {
         let Some(link) = state.link.take() else { return };
-        self.tell_and_rest(state, after_failure(&Domain::of(self.node.config()), link.publishers_memory(), None));
+        let obstacle = after_failure(&Domain::of(self.node.config()), link.publishers_memory(), None);
+        // Without a limit in the way the next attempt may work: it is not told, and made at once.
+        if obstacle.is_some() || std::mem::replace(&mut state.was_cut_off, true) {
+            self.tell_and_rest(state, obstacle);
+        }
         if link.held() > 0 {
             link.leave_to_its_frames();
         }
     }
 
     fn tell_and_rest(&self, state: &mut State, obstacle: Option<Obstacle>) {
+        state.was_cut_off = true;
         state.try_again = Some(Instant::now() + RETRY_INTERVAL);
-        if !std::mem::replace(&mut state.is_cut_off, true) {
+        if !std::mem::replace(&mut state.is_told, true) {
             state.trouble = Some(match obstacle {
                 Some(obstacle) => Error::Obstacle { doing: format!("receive from {:?}", self.service), obstacle },
                 None => transport(&self.service, "map the memory of the publisher", "FailedToEstablishConnection"),

@@ -30,8 +30,9 @@ pub(super) struct State {
     pub invalid: u64,
     pub faults: BTreeMap<&'static str, u64>,
     pub news: Option<String>,
-    /// Memory of a publisher cannot be mapped: whether that was told, when to try again, and the words for it.
-    pub is_cut_off: bool,
+    /// Memory of a publisher could not be mapped: whether that was told, when to try again, and the words for it.
+    pub was_cut_off: bool,
+    pub is_told: bool,
     pub try_again: Option<Instant>,
     pub trouble: Option<Error>,
 }

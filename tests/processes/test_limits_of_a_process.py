@@ -1,6 +1,6 @@
-"""A reader that may not map a publisher's memory says so once, and receives as soon as the limit is raised.
+"""A process whose limits keep frames from it, or from its readers, says so once, and goes on when they are raised.
 
-Limits of the operating system are set from outside, while the reader waits.
+Limits of the operating system are set from outside, while the process runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2._plugin import gstreamer_version, plugin_library
-from gst_iceoryx2.video import VideoFramePublisher
+from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.conftest import Place
 from tests.waiting import wait_until
 
@@ -36,7 +36,19 @@ with VideoFrameSubscriber(sys.argv[1]) as subscriber:
             print("frame", flush=True)
             del frame
 """
+WRITER = """
+import sys, time
+import numpy as np
+from gst_iceoryx2.video import VideoFramePublisher
+picture = np.ones((48, 64, 3), np.uint8)
+with VideoFramePublisher(sys.argv[1], max_bytes=picture.nbytes) as publisher:
+    print("running", flush=True)
+    while True:
+        publisher.publish(picture)
+        time.sleep(0.02)
+"""
 # Each frame a line on the bus.
+SENDER = "gst-launch-1.0 -m videotestsrc is-live=true ! video/x-raw,width=64,height=48 ! iceoryx2sink service={}"
 PIPELINE = "gst-launch-1.0 -m iceoryx2src service={} ! fakesink silent=false sync=false -v"
 
 Limit = Callable[[int], tuple[int, int]]
@@ -64,7 +76,7 @@ def _limit_that_leaves(count: int, pid: int) -> int:
     return [next(free) for _ in range(count + 1)][-1]
 
 
-class Reader:
+class Process:
     """A process that tells its frames and its complaints in one file."""
 
     def __init__(self, command: list[str], log: Path) -> None:
@@ -84,6 +96,17 @@ class Reader:
                 stderr=subprocess.STDOUT,
             )
 
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
     def said(self) -> str:
         return self._log.read_text(errors="replace")
 
@@ -92,7 +115,7 @@ class Reader:
 
 
 @pytest.fixture(params=["python", "element"])
-def reader(request: pytest.FixtureRequest, service: str, domain: Place, tmp_path: Path) -> Iterator[Reader]:
+def reader(request: pytest.FixtureRequest, service: str, domain: Place, tmp_path: Path) -> Iterator[Process]:
     """A subscriber or a pipeline that waits for its publisher."""
     if request.param == "python":
         command = [sys.executable, "-u", "-c", READER, service]
@@ -100,22 +123,14 @@ def reader(request: pytest.FixtureRequest, service: str, domain: Place, tmp_path
         pytest.skip("GStreamer is not installed")
     else:
         command = ["stdbuf", "-oL", *(word.format(service) for word in PIPELINE.split())]
-    one = Reader(command, tmp_path / "said")
-    try:
+    with Process(command, tmp_path / "said") as one:
         wait_until(lambda: "waiting" in one.said() or "New clock" in one.said(), 30)
         yield one
-    finally:
-        one.process.send_signal(signal.SIGINT)
-        try:
-            one.process.wait(10)
-        except subprocess.TimeoutExpired:
-            one.process.kill()
-            one.process.wait()
 
 
 @pytest.mark.parametrize("limit", [address_space, no_descriptors, few_descriptors])
 def test_a_reader_that_cannot_map_its_publisher_says_so_once_and_recovers(
-    limit: Limit, reader: Reader, service: str
+    limit: Limit, reader: Process, service: str
 ) -> None:
     """It was connected, received nothing, said nothing, and stayed so when the limit was lifted."""
     pid = reader.process.pid
@@ -144,7 +159,7 @@ def test_a_reader_that_cannot_map_its_publisher_says_so_once_and_recovers(
         assert len(set(told.findall(reader.said()))) == 1, reader.said()
 
 
-def test_a_reader_recovers_from_a_publisher_that_grew_beyond_the_limit(reader: Reader, service: str) -> None:
+def test_a_reader_recovers_from_a_publisher_that_grew_beyond_the_limit(reader: Process, service: str) -> None:
     """Only the first publisher's memory is mapped when the port is made."""
     pid = reader.process.pid
     small, large = (np.ones((height, 1280, 3), np.uint8) for height in (64, 720))
@@ -163,3 +178,30 @@ def test_a_reader_recovers_from_a_publisher_that_grew_beyond_the_limit(reader: R
         resource.prlimit(pid, what, (soft, hard))
         before = reader.frames()
         wait_until(lambda: receives(large, before + 2), 30)
+
+
+@pytest.mark.parametrize("language", ["python", "element"])
+def test_a_publisher_that_cannot_connect_a_reader_says_so_once_and_does_it_later(
+    language: str, service: str, domain: Place, tmp_path: Path
+) -> None:
+    """The reader was counted, received nothing, and that stayed so when the limit was lifted."""
+    if language == "python":
+        command = [sys.executable, "-u", "-c", WRITER, service]
+    elif gstreamer_version() is None:
+        pytest.skip("GStreamer is not installed")
+    else:
+        command = ["stdbuf", "-oL", *(word.format(service) for word in SENDER.split())]
+    with Process(command, tmp_path / "said") as writer, VideoFrameSubscriber(service) as first:
+        wait_until(lambda: first.receive() is not None, 30)
+        pid, what = writer.process.pid, resource.RLIMIT_NOFILE
+        soft, hard = resource.prlimit(pid, what)
+        most = _limit_that_leaves(0, pid)
+        resource.prlimit(pid, what, (most, hard))
+        with VideoFrameSubscriber(service) as reader:
+            told = f'cannot send to a subscriber of "{service}": this process may open {most} files, 0 more'
+            wait_until(lambda: told in writer.said(), 30)
+            assert reader.receive() is None
+            wait_until(lambda: first.receive() is not None, 30)
+            resource.prlimit(pid, what, (soft, hard))
+            wait_until(lambda: reader.receive() is not None and first.receive() is not None, 30)
+            assert writer.said().count(told) == 1, writer.said()
