@@ -5,12 +5,16 @@ Each fault is made in a mount namespace of its own, or by a limit of the process
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +56,20 @@ pytestmark = [
 ]
 
 
+@cache
+def registry() -> str:
+    """GStreamer's registry, written before the fault is there: writing it would meet the fault, too."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    environment = {"GST_PLUGIN_PATH": str(plugin_library().parent), "GST_REGISTRY": str(folder / "registry")}
+    subprocess.run(
+        ["gst-inspect-1.0", "iceoryx2src"], env=os.environ | environment, stdout=subprocess.DEVNULL, check=True
+    )
+    (folder / "registry").chmod(0o644)
+    return str(folder / "registry")
+
+
 class Answer(NamedTuple):
     """What both languages said."""
 
@@ -64,8 +82,7 @@ def ask(prepare: str, as_user: tuple[str, ...] = (), **environment: str) -> Answ
     python = shlex.join([*as_user, sys.executable, "-c", START, SERVICE])
     element = shlex.join([*as_user, "gst-launch-1.0", "iceoryx2src", f"service={SERVICE}", "!", "fakesink"])
     told = []
-    # The registry is written before the fault is there: it would meet it, too.
-    gst = {"GST_PLUGIN_PATH": str(plugin_library().parent), "GST_REGISTRY_UPDATE": "yes", "GST_REGISTRY_FORK": "no"}
+    gst = {"GST_PLUGIN_PATH": str(plugin_library().parent), "GST_REGISTRY": registry(), "GST_REGISTRY_UPDATE": "no"}
     for command in (python, f"exec {element}"):
         done = subprocess.run(
             ["unshare", "--mount", "sh", "-c", f"{prepare}\n{command}"],
