@@ -8,6 +8,7 @@ of such a file drops the POSIX locks of the whole process, those of a second cop
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -58,11 +59,11 @@ class Domain:
     def __post_init__(self) -> None:
         size = len(os.fsencode(self.root))
         if not os.path.isabs(self.root):
-            raise DomainError(f"the root path {self.root!r} of the iceoryx2 domain is not absolute")
+            raise DomainError(f"the root path {_quoted(self.root)} of the iceoryx2 domain is not absolute")
         if size > MAX_ROOT_BYTES:
             raise DomainError(
-                f"the root path {self.root!r} of the iceoryx2 domain has {size} bytes, at most {MAX_ROOT_BYTES} are "
-                "usable (the names of sockets below it are limited to 108): choose a shorter one"
+                f"the root path {_quoted(self.root)} of the iceoryx2 domain has {size} bytes, at most {MAX_ROOT_BYTES} "
+                "are usable (the names of sockets below it are limited to 108): choose a shorter one"
             )
         _check_characters("root path", self.root, _FORBIDDEN)
         if not self.prefix:
@@ -85,12 +86,17 @@ class Domain:
         return f"{self.root}/{self.service_dir}/{self.prefix}{digest}.service"
 
 
+def _quoted(text: str) -> str:
+    """As Rust quotes it, so that both languages tell a fault alike."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _check_characters(what: str, text: str, forbidden: str) -> None:
     for character in text:
         if not (character.isascii() and character.isprintable()) or character in forbidden:
             raise DomainError(
-                f"the {what} {text!r} of the iceoryx2 domain contains {character!r}: iceoryx2 takes printable ASCII "
-                f"without {' '.join(forbidden)} there: choose another one"
+                f"the {what} {_quoted(text)} of the iceoryx2 domain contains {character!r}: iceoryx2 takes printable "
+                f"ASCII without {' '.join(forbidden)} there: choose another one"
             )
 
 
@@ -126,6 +132,7 @@ def _configured(environ: Mapping[str, str]) -> Domain:
             values = read_toml(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as exc:
             raise DomainError(f"the iceoryx2 configuration {file} cannot be read: {exc}") from exc
+        _check_characters("configuration file", str(file), _FORBIDDEN)
 
         def text(key: str, default: str, values: Mapping[str, Scalar] = values) -> str:
             return str(values.get(f"global.{key}", default))

@@ -88,6 +88,7 @@ impl Domain {
             if !path.is_file() {
                 continue;
             }
+            check_characters("configuration file", &path.to_string_lossy(), FORBIDDEN)?;
             let name = FilePath::new(path.as_os_str().as_encoded_bytes())
                 .map_err(|e| Error::Domain(format!("{}: {e:?}", path.display())))?;
             return Config::from_file(&name).map_err(|e| Error::Domain(format!("{}: {e:?}", path.display())));
