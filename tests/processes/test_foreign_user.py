@@ -43,9 +43,10 @@ def plugin() -> Path:
     return folder
 
 
+# Live: gst-launch-1.0 (1.22) may wait without end for the preroll of a sink that failed before its main loop ran.
 @needs_gstreamer
 @pytest.mark.parametrize(
-    "line", ["iceoryx2src service={} ! fakesink", "videotestsrc num-buffers=5 ! iceoryx2sink service={}"]
+    "line", ["iceoryx2src service={} ! fakesink", "videotestsrc is-live=true ! iceoryx2sink service={}"]
 )
 def test_an_element_of_another_user_is_refused_in_words(line: str, domain: Place, plugin: Path) -> None:
     service = "video/mine/frame/v2"
