@@ -16,6 +16,7 @@ from typing import Final
 
 from ._domain import Domain, current_domain
 from ._errors import Iox2VideoError
+from ._obstacle import in_folders
 from ._remains import Remains, remove_left_behind
 
 # How long another process is waited for that cleans the same domain.
@@ -36,6 +37,10 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         domain = Domain(*arguments) if arguments else current_domain()
+        obstacle = in_folders(domain)
+        if obstacle is not None:
+            # Somebody else would choose what is removed.
+            raise obstacle.error(f"clean up in the iceoryx2 domain {domain.root}")
         with _turn(domain):
             _clean(domain)
     except Iox2VideoError as exc:

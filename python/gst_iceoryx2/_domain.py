@@ -8,6 +8,7 @@ of such a file drops the POSIX locks of the whole process, those of a second cop
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -16,12 +17,15 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from ._errors import DomainError
-from ._text import whole
 from ._toml import Scalar, read_toml
 
 DOMAIN_VARIABLE: Final = "IOX2_VIDEO_DOMAIN"
 DEFAULT_ROOT: Final = "/tmp/iceoryx2"
 DEFAULT_PREFIX: Final = "iox2_"
+
+_FORBIDDEN: Final = '<>"|?*'
+"""Characters that iceoryx2 takes in no path on any system, besides control characters and what is not ASCII. Source:
+iceoryx2-bb/system-types/src/path.rs and container/src/string/mod.rs."""
 
 MAX_ROOT_BYTES: Final = 65
 """A socket `<root>/<prefix><30 digits>.event` must fit the 108 bytes of sockaddr_un. Source: unix(7)."""
@@ -55,16 +59,16 @@ class Domain:
     def __post_init__(self) -> None:
         size = len(os.fsencode(self.root))
         if not os.path.isabs(self.root):
-            raise DomainError(f"the root path {self.root!r} of the iceoryx2 domain is not absolute")
-        if whole(self.root) != self.root:
-            raise DomainError(f"the root path {self.root!r} of the iceoryx2 domain is not valid UTF-8")
+            raise DomainError(f"the root path {_quoted(self.root)} of the iceoryx2 domain is not absolute")
         if size > MAX_ROOT_BYTES:
             raise DomainError(
-                f"the root path {self.root!r} of the iceoryx2 domain has {size} bytes, at most {MAX_ROOT_BYTES} are "
-                "usable (the names of sockets below it are limited to 108): choose a shorter one"
+                f"the root path {_quoted(self.root)} of the iceoryx2 domain has {size} bytes, at most {MAX_ROOT_BYTES} "
+                "are usable (the names of sockets below it are limited to 108): choose a shorter one"
             )
-        if not self.prefix or not self.prefix.isascii() or not self.prefix.isprintable() or "/" in self.prefix:
-            raise DomainError(f"{self.prefix!r} cannot begin a file name: it is no prefix of an iceoryx2 domain")
+        _check_characters("root path", self.root, _FORBIDDEN)
+        if not self.prefix:
+            raise DomainError("the prefix of the iceoryx2 domain is empty: give one such as iox2_")
+        _check_characters("prefix", self.prefix, _FORBIDDEN + "/\\")
 
     @property
     def services(self) -> Path:
@@ -80,6 +84,20 @@ class Domain:
         """Path at which a service is described while it exists."""
         digest = hashlib.sha1(f"{_PATTERN_NUMBER[pattern]}{name}".encode(), usedforsecurity=False).hexdigest()
         return f"{self.root}/{self.service_dir}/{self.prefix}{digest}.service"
+
+
+def _quoted(text: str) -> str:
+    """As Rust quotes it, so that both languages tell a fault alike."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _check_characters(what: str, text: str, forbidden: str) -> None:
+    for character in text:
+        if not (character.isascii() and character.isprintable()) or character in forbidden:
+            raise DomainError(
+                f"the {what} {_quoted(text)} of the iceoryx2 domain contains {character!r}: iceoryx2 takes printable "
+                f"ASCII without {' '.join(forbidden)} there: choose another one"
+            )
 
 
 def current_domain(environ: Mapping[str, str] = os.environ) -> Domain:
@@ -106,12 +124,15 @@ def _configured(environ: Mapping[str, str]) -> Domain:
     folders = [Path(home, ".config")] if home else []
     for folder in (*folders, Path("/etc")):
         file = folder / "iceoryx2" / "iceoryx2.toml"
+        # A file that cannot be reached is not there for this process: its home may be closed to it (systemd's
+        # ProtectHome, HOME=/root after setuid), or on a disk that is gone.
+        if not os.path.isfile(file):
+            continue
         try:
             values = read_toml(file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
         except (OSError, ValueError) as exc:
             raise DomainError(f"the iceoryx2 configuration {file} cannot be read: {exc}") from exc
+        _check_characters("configuration file", str(file), _FORBIDDEN)
 
         def text(key: str, default: str, values: Mapping[str, Scalar] = values) -> str:
             return str(values.get(f"global.{key}", default))

@@ -1,10 +1,8 @@
-"""What an error of iceoryx2 means, in words; what is on disk tells more than the error does."""
+"""What an error of iceoryx2 means, in words, where the service tells; for the rest see `_obstacle`."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from ._domain import Domain, Pattern, read_service
@@ -13,7 +11,6 @@ from ._errors import (
     Iox2VideoError,
     ServiceBrokenError,
     ServiceMismatchError,
-    ServicePermissionError,
     TooManyPortsError,
     TransportError,
     VersionMismatchError,
@@ -81,8 +78,6 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
             limit = "all" if record is None else record.values.get(f"messaging_pattern.{pattern}.{setting}", "all")
             has = f"{limit} {port}{'' if limit == 1 else 's'}"
             return TooManyPortsError(f"the service {name!r} has {has} already and admits no more: {advice}")
-    if "InsufficientPermissions" in problem:
-        return refused(f"{doing} {name!r}", domain.services)
     if any(word in problem for word in (*HALF_MADE, "SystemInFlux", "FailedToDeserialize")):
         return ServiceBrokenError(
             f"cannot {doing} {name!r}: it is half made ({problem}). Either its maker runs in a container that has "
@@ -98,15 +93,3 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
             f"made of them are limited to 107: use at most {_MAX_PLACE}"
         )
     return TransportError(f"cannot {doing} {name!r}: iceoryx2 says {type(exc).__name__}: {problem}")
-
-
-def refused(what: str, folder: Path) -> ServicePermissionError:
-    """The error for what the operating system does not permit; `what` is an infinitive with its object."""
-    try:
-        owner = f"{folder} belongs to the user with id {folder.stat().st_uid}, this process runs as {os.geteuid()}"
-    except OSError:
-        owner = f"this process runs as the user with id {os.geteuid()}"
-    return ServicePermissionError(
-        f"not permitted to {what}: {owner}. All participants must run as one user, or in another domain "
-        "(IOX2_VIDEO_DOMAIN=/path/of/yours)"
-    )

@@ -18,18 +18,16 @@ import iceoryx2 as iox2  # type: ignore[import-untyped]
 
 from . import _native
 from ._domain import Domain, current_domain
-from ._errors import DomainError, OutOfSharedMemoryError, VersionMismatchError
-from ._explain import FULL, HALF_MADE, HANGS, RELEASE, explain, refused
-from ._remains import SHARED_MEMORY, dead_nodes
+from ._errors import DomainError, ServiceBrokenError, TransportError, VersionMismatchError
+from ._explain import FULL, HALF_MADE, HANGS, RELEASE, explain
+from ._obstacle import after_failure, before_start, in_folders, taking_part
+from ._remains import dead_nodes
 from ._service_name import check_service_name
 from ._stale import clean_up_if_stale, run_helper
 
 EVENT_TAKEN: Final = 1
 """Event by which a reader tells that it has taken a frame (SPEC.md section 1)."""
 
-# Bytes of shared memory that must be free for a participant to start: several times of what nodes, services and
-# connections take, because iceoryx2's writes into a full file system would be an uncatchable SIGBUS.
-_HOUSEKEEPING: Final = 256 << 10
 # How long a reader may take between two frames before each is announced by itself, seconds.
 _QUICK: Final = 0.001
 # One node a port: subscribers, publishers, and whoever only looks.
@@ -85,14 +83,39 @@ def create_node(domain: Domain | None = None) -> _native.Node:
         DomainError: The domain cannot be used.
         ServicePermissionError: Its folder belongs to another user.
         OutOfSharedMemoryError: There is hardly any shared memory left.
+        TransportError: A limit of this process is in the way: open files, address space, size of files.
     """
-    place = current_domain() if domain is None else domain
+    return _start(current_domain() if domain is None else domain, None)
+
+
+def create_node_for(service: str, domain: Domain | None = None) -> _native.Node:
+    """As `create_node`, for a service that an error names."""
+    return _start(current_domain() if domain is None else domain, service)
+
+
+def _start(place: Domain, service: str | None) -> _native.Node:
+    check_folders(place, service)
     clean_up_if_stale(place)
-    return _make_node(place)
+    return _make_node(place, service)
 
 
-def _make_node(place: Domain) -> _native.Node:
-    _check_housekeeping(place)
+def check_folders(place: Domain, service: str | None = None) -> None:
+    """Refuse a domain whose folders belong to another user, or are links: others would choose what is removed there.
+
+    Raises:
+        DomainError: Something in it is not a folder.
+        ServicePermissionError: It belongs to another user.
+    """
+    found = in_folders(place)
+    if found is not None:
+        raise found.error(taking_part(place, service))
+
+
+def _make_node(place: Domain, service: str | None = None) -> _native.Node:
+    doing = taking_part(place, service)
+    found = before_start(place)
+    if found is not None:
+        raise found.error(doing)
     try:
         return cast(
             _native.Node,
@@ -102,29 +125,10 @@ def _make_node(place: Domain) -> _native.Node:
             .create(iox2.ServiceType.Ipc),
         )
     except _ERRORS as exc:
-        folder = next((path for path in (place.nodes, Path(place.root)) if path.exists()), None)
-        if folder is not None and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            raise refused(f"take part in the iceoryx2 domain {place.root}", folder) from exc
-        raise DomainError(
-            f"no iceoryx2 node can be made in {place.root} with the prefix {place.prefix!r} ({exc}): "
-            "the folder must be on a local disk where sockets can be made, with space left"
-        ) from exc
-
-
-def _check_housekeeping(place: Domain) -> None:
-    try:
-        status = os.statvfs(SHARED_MEMORY)
-    except OSError:
-        # Where shared memory is no file system (macOS) it cannot be full either.
-        return
-    free = status.f_bavail * status.f_frsize
-    # A tmpfs without a limit has no blocks.
-    if status.f_blocks and free < _HOUSEKEEPING:
-        raise OutOfSharedMemoryError(
-            f"no iceoryx2 node can be made in {place.root}: it needs {_HOUSEKEEPING} bytes of shared memory beside "
-            f"frames, {SHARED_MEMORY} has {free} free: enlarge it (docker run --shm-size=…, mount -o remount,size=… "
-            "/dev/shm), or remove what fills it"
-        )
+        found = after_failure(place)
+        if found is not None:
+            raise found.error(doing) from exc
+        raise DomainError(f"cannot {doing}: iceoryx2 cannot make a node: {exc}") from exc
 
 
 def _configuration(domain: Domain) -> Any:
@@ -360,11 +364,17 @@ def create_publisher(
         .backpressure_strategy(iox2.BackpressureStrategy.DiscardData)
         .create
     )
-    return _patiently(attempt, node, name, "create a publisher")
+    return _patiently(attempt, node, name, "create a publisher", memory=slice_len * chunks)
 
 
 def _patiently(
-    attempt: Callable[[], _T], node: _native.Node, name: str, doing: str, *, hanging: float = _HANGING_PATIENCE
+    attempt: Callable[[], _T],
+    node: _native.Node,
+    name: str,
+    doing: str,
+    *,
+    hanging: float = _HANGING_PATIENCE,
+    memory: int = 0,
 ) -> _T:
     """Try until the others are done creating and removing, and again after cleaning up behind a crash."""
     start = time.monotonic()
@@ -377,6 +387,11 @@ def _patiently(
             error = explain(exc, domain, name, doing)
             if isinstance(error, VersionMismatchError):
                 raise error from exc
+            if isinstance(error, (ServiceBrokenError, TransportError)) and not any(word in problem for word in _FLUX):
+                # Before anything is tried again: what is out of reach stays so, and looks half made.
+                found = after_failure(domain, memory, domain.service_file(name, "PublishSubscribe"))
+                if found is not None:
+                    raise found.error(taking_part(domain, name)) from exc
             if any(word in problem for word in _FLUX) and spent < _PATIENCE:
                 if not cleaned and spent > _USUAL_FLUX:
                     # Somebody died over it.

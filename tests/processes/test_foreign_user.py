@@ -1,4 +1,4 @@
-"""Elements of another user than the one who was first in the domain: refused in words, and nobody is disturbed."""
+"""Another user than the one who was first in the domain: refused in words, and nobody is disturbed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gst_iceoryx2._domain import current_domain
+from gst_iceoryx2._obstacle import shared_by_all
 from gst_iceoryx2._plugin import gstreamer_version, plugin_library
-from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.doctor import shared_memory
+from gst_iceoryx2.errors import ServicePermissionError
+from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_node
 from tests.conftest import Place
 
 NOBODY = "65534"
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root to be two users"),
     pytest.mark.skipif(sys.platform != "linux" or not shutil.which("setpriv"), reason="needs setpriv"),
-    pytest.mark.skipif(gstreamer_version() is None, reason="GStreamer is not installed"),
 ]
+
+needs_gstreamer = pytest.mark.skipif(gstreamer_version() is None, reason="GStreamer is not installed")
 
 
 @pytest.fixture
@@ -37,8 +43,10 @@ def plugin() -> Path:
     return folder
 
 
+# Live: gst-launch-1.0 (1.22) may wait without end for the preroll of a sink that failed before its main loop ran.
+@needs_gstreamer
 @pytest.mark.parametrize(
-    "line", ["iceoryx2src service={} ! fakesink", "videotestsrc num-buffers=5 ! iceoryx2sink service={}"]
+    "line", ["iceoryx2src service={} ! fakesink", "videotestsrc is-live=true ! iceoryx2sink service={}"]
 )
 def test_an_element_of_another_user_is_refused_in_words(line: str, domain: Place, plugin: Path) -> None:
     service = "video/mine/frame/v2"
@@ -59,11 +67,101 @@ def test_an_element_of_another_user_is_refused_in_words(line: str, domain: Place
         finally:
             Path(environment["GST_REGISTRY"]).unlink(missing_ok=True)
         assert ended.returncode in (1, 255), ended.stderr
-        assert "no permission to" in ended.stderr
-        assert service in ended.stderr
-        assert "belongs to user 0 (this process runs as 65534)" in ended.stderr
+        place = f"{domain.root} belongs to user 0 (this process runs as 65534)"
+        assert f'cannot open "{service}" in the iceoryx2 domain {domain.root}: {place}' in ended.stderr
         assert "IOX2_VIDEO_DOMAIN" in ended.stderr
         publisher.publish(picture)
         frame = subscriber.receive_blocking(2000)
         assert frame is not None
         frame.release()
+
+
+def as_nobody(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command],
+        cwd="/",
+        env=os.environ | {"PYTHONPATH": str(ROOT / "python"), "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["publish cam1 --test", "bridge cam0 zenoh:k", "list"])
+def test_a_command_of_another_user_is_refused_in_words(command: str, domain: Place) -> None:
+    """A traceback that ended with a raw PermissionError."""
+    with VideoFramePublisher("video/cam0/frame/v2"):
+        ended = as_nobody(sys.executable, "-m", "gst_iceoryx2", *command.split())
+    if "No module named" in ended.stderr:
+        pytest.skip("another user cannot read the source tree, or an extra is missing")
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stderr.startswith("Error: cannot "), ended.stderr
+    assert f"{domain.root} belongs to user 0 (this process runs as {NOBODY})" in ended.stderr
+
+
+def plant(domain: Place, tmp_path: Path) -> list[Path]:
+    """Files that look left over, behind links where iceoryx2 makes folders."""
+    dead = str((7 << 96) | ((1 << 30) << 64) | 5)
+    for folder, name in (("services", "0.service"), ("nodes", f"{dead}.node_monitor")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{domain.prefix}{name}").touch()
+        os.utime(tmp_path / folder / f"{domain.prefix}{name}", (1, 1))
+    domain.root.mkdir()
+    (domain.root / "services").symlink_to(tmp_path / "services")
+    (domain.root / "nodes").symlink_to(tmp_path / "nodes")
+    return sorted(tmp_path.glob("*/*"))
+
+
+def test_a_clean_up_does_not_follow_links(domain: Place, tmp_path: Path) -> None:
+    """`doctor --fix` deleted files of the prefix wherever a link led."""
+    planted = plant(domain, tmp_path)
+    commands = [
+        [sys.executable, "-m", "gst_iceoryx2", "doctor", "--fix"],
+        [sys.executable, "-m", "gst_iceoryx2._cleanup", str(domain.root), domain.prefix],
+        [str(plugin_library().parent / "iceoryx2-cleanup"), str(domain.root), domain.prefix],
+    ]
+    for command in commands:
+        if not command[0].endswith("iceoryx2-cleanup") or Path(command[0]).exists():
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 1, command
+            assert "symbolic link" in done.stdout + done.stderr, command
+    assert sorted(tmp_path.glob("*/*")) == planted
+    assert len(planted) == 2
+
+
+@pytest.mark.parametrize("owned", ["", "nodes", "services"])
+def test_a_folder_of_another_user_is_refused_by_root_too(owned: str, domain: Place) -> None:
+    """Who owns it chooses what root would remove, and what root's programs read."""
+    for name in ("nodes", "services"):
+        (domain.root / name).mkdir(parents=True)
+    folder = domain.root / owned
+    os.chown(folder, int(NOBODY), int(NOBODY))
+    with pytest.raises(ServicePermissionError) as caught:
+        create_node()
+    assert f"{folder} belongs to user {NOBODY} (this process runs as 0)" in str(caught.value)
+    assert not domain.leftovers()
+
+
+def test_a_link_of_another_user_is_not_followed(domain: Place, tmp_path: Path) -> None:
+    domain.root.symlink_to(tmp_path)
+    os.chown(domain.root, int(NOBODY), int(NOBODY), follow_symlinks=False)
+    with pytest.raises(ServicePermissionError, match=f"{domain.root} belongs to user {NOBODY}"):
+        create_node()
+    domain.root.unlink()
+
+
+def test_the_doctor_names_what_another_user_made_for_the_prefix(domain: Place) -> None:
+    """Every start hung, and the doctor said that all was well."""
+    path = shared_by_all(current_domain())
+    create_node()
+    os.chown(path, int(NOBODY), int(NOBODY))
+    note = next(shared_memory.check(current_domain(), False))
+    assert (note.status, note.text[:10]) == ("note", f"user {NOBODY}"[:10])
+    assert "prefix" in str(note.remedy)
+    path.unlink()
+    path.mkdir()
+    (finding,) = shared_memory.check(current_domain(), False)
+    assert finding.status == "problem"
+    assert finding.text.startswith(f"{path}, which every participant with the prefix {domain.prefix} opens, is not a ")
+    path.rmdir()

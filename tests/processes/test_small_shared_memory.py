@@ -141,7 +141,7 @@ def test_where_shared_memory_is_full_the_sdk_says_so_before_it_writes(port: str,
     command = shlex.join([sys.executable, "-c", OPEN.format(port), service])
     ended = in_small_memory("sh", "-c", FILLED.format(command), megabytes=2)
     assert ended.returncode == 1, ended.stderr
-    assert re.search(r"OutOfSharedMemoryError: .* needs 262144 bytes .*, /dev/shm has 0 free: enlarge it", ended.stderr)
+    assert re.search(r"OutOfSharedMemoryError: .* needs 262144 bytes .*, /dev/shm has 0 free; enlarge it", ended.stderr)
 
 
 @needs_gstreamer

@@ -85,6 +85,13 @@ def test_a_configuration_that_iceoryx2_refuses_is_named(tmp_path: Path, monkeypa
         create_node()
 
 
+def test_a_configuration_below_a_name_that_iceoryx2_does_not_take_is_named(tmp_path: Path) -> None:
+    """The length of the path was told to be at fault."""
+    file = write_config(tmp_path / "jürgen", "[global]\nprefix = 'mine_'\n")
+    with pytest.raises(DomainError, match=f"configuration file \"{file}\" .* contains 'ü': iceoryx2 takes printable"):
+        current_domain({"HOME": str(tmp_path / "jürgen")})
+
+
 def test_a_configuration_in_the_working_directory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "iceoryx2.toml").write_text("[global]\nprefix = 'trap_'\n")
@@ -98,7 +105,8 @@ def test_a_root_of_the_longest_length_works(monkeypatch: pytest.MonkeyPatch, tmp
     root = f"/tmp/{'l' * (60 - len(str(os.getpid())))}{os.getpid()}"
     assert len(root) == 65
     place = Place()
-    place.root, place.prefix = Path(root), "x"
+    # No other test's names begin like this: those of one's prefix are removed.
+    place.root, place.prefix = Path(root), "~"
     monkeypatch.setenv("IOX2_VIDEO_DOMAIN", f"{root}:{place.prefix}")
     try:
         with VideoFramePublisher("a") as pub, VideoFrameSubscriber("a") as sub:

@@ -396,6 +396,8 @@ def drain(sub: VideoFrameSubscriber) -> list[object]:
 class FreeMemory:
     f_blocks = 1 << 40
     f_frsize = 1
+    f_files = 0
+    f_flag = 0
 
     def __init__(self, size: int) -> None:
         self.f_bavail = size

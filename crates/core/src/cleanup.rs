@@ -17,7 +17,7 @@ use iceoryx2::prelude::*;
 use crate::domain::Domain;
 use crate::liveness::is_gone;
 use crate::remains::{Remains, dead_nodes, has_trap, remove_left_behind};
-use crate::service::Iox;
+use crate::service::{Iox, check_folders};
 
 /// Name of the helper program.
 pub const HELPER: &str = "iceoryx2-cleanup";
@@ -163,8 +163,13 @@ pub struct Report {
 }
 
 /// Removes what can be traced to dead participants of the domain. Never call it in a process that holds a node.
-pub fn clean(domain: &Domain) -> Report {
+///
+/// # Errors
+/// [`Error::Obstacle`](crate::Error::Obstacle) for a domain folder that another user owns, or that holds links.
+pub fn clean(domain: &Domain) -> crate::Result<Report> {
     set_log_level_from_env_or(LogLevel::Error);
+    // Another user would choose what is removed.
+    check_folders(domain, &format!("clean up in the iceoryx2 domain {}", domain.root().display()))?;
     let config = domain.config();
     let _turn = Turn::wait(&domain.root());
     let mut report = Report { files: remove_left_behind(config), ..Report::default() };
@@ -172,7 +177,7 @@ pub fn clean(domain: &Domain) -> Report {
     // What only a tag tells goes before the tag: a clean-up that is killed can be repeated.
     report.files += remains.remove_before();
     if remains.is_empty() {
-        return report;
+        return Ok(report);
     }
     // A domain that cannot be listed keeps its nodes, which is seen below.
     let _ = Node::<Iox>::list(config, |state| {
@@ -186,7 +191,7 @@ pub fn clean(domain: &Domain) -> Report {
         CallbackProgression::Continue
     });
     (report.nodes, report.failed_nodes) = remains.remove_nodes();
-    report
+    Ok(report)
 }
 
 /// Being the only one of its kind that cleans a domain: a lock on its folder.

@@ -37,12 +37,16 @@ pub fn video_services(domain: &Domain) -> Vec<Description> {
     descriptions(domain.config()).filter(|description| description.carries_video).collect()
 }
 
-/// Whether a video service of that name is described to its end; while its creator is at work, or after it died over it, it is not.
-pub(crate) fn is_described(config: &Config, name: &ServiceName) -> bool {
+/// Path at which the video service of that name is described while it exists.
+pub(crate) fn description_file(config: &Config, name: &ServiceName) -> String {
     type Hasher = <Iox as Service>::ServiceNameHasher;
     let hash = ServiceHash::new::<Hasher>(name, MessagingPattern::PublishSubscribe);
-    let file = format!("{}/{}{}.service", config.global.service_dir(), config.global.prefix, hash.as_str());
-    fs::metadata(file).is_ok_and(|meta| meta.permissions().mode() & 0o777 == FINISHED)
+    format!("{}/{}{}.service", config.global.service_dir(), config.global.prefix, hash.as_str())
+}
+
+/// Whether a video service of that name is described to its end; while its creator is at work, or after it died over it, it is not.
+pub(crate) fn is_described(config: &Config, name: &ServiceName) -> bool {
+    fs::metadata(description_file(config, name)).is_ok_and(|meta| meta.permissions().mode() & 0o777 == FINISHED)
 }
 
 pub(crate) fn descriptions(config: &Config) -> impl Iterator<Item = Description> {

@@ -12,6 +12,10 @@ pub const DOMAIN_VARIABLE: &str = "IOX2_VIDEO_DOMAIN";
 /// Longest usable root path in bytes: sockets below it must fit the 108 bytes of `sockaddr_un`.
 const MAX_ROOT: usize = 65;
 
+/// Characters that iceoryx2 takes in no path on any system, besides control characters and what is not ASCII. Source:
+/// iceoryx2-bb/system-types/src/path.rs and container/src/string/mod.rs.
+const FORBIDDEN: &str = "<>\"|?*";
+
 /// An iceoryx2 domain: root path, name prefix and the settings that every node of ours needs.
 #[derive(Clone, Debug)]
 pub struct Domain {
@@ -48,6 +52,11 @@ impl Domain {
         Ok(Self::with_config(config))
     }
 
+    /// The domain of a node with this configuration.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self { config: config.clone() }
+    }
+
     /// The iceoryx2 configuration for nodes of this domain.
     pub fn config(&self) -> &Config {
         &self.config
@@ -79,6 +88,7 @@ impl Domain {
             if !path.is_file() {
                 continue;
             }
+            check_characters("configuration file", &path.to_string_lossy(), FORBIDDEN)?;
             let name = FilePath::new(path.as_os_str().as_encoded_bytes())
                 .map_err(|e| Error::Domain(format!("{}: {e:?}", path.display())))?;
             return Config::from_file(&name).map_err(|e| Error::Domain(format!("{}: {e:?}", path.display())));
@@ -88,17 +98,23 @@ impl Domain {
 
     fn set_place(config: &mut Config, root: &str, prefix: Option<&str>) -> Result<()> {
         if !root.starts_with('/') {
-            return Err(Error::Domain(format!("the root path {root:?} is not absolute")));
+            return Err(Error::Domain(format!("the root path {root:?} of the iceoryx2 domain is not absolute")));
         }
         if root.len() > MAX_ROOT {
             return Err(Error::Domain(format!(
-                "the root path {root:?} has {} bytes, at most {MAX_ROOT} are usable (socket names below it are limited to 108)",
+                "the root path {root:?} of the iceoryx2 domain has {} bytes, at most {MAX_ROOT} are usable (the names of sockets \
+                 below it are limited to 108): choose a shorter one",
                 root.len()
             )));
         }
+        check_characters("root path", root, FORBIDDEN)?;
         let path = Path::new(root.as_bytes()).map_err(|e| Error::Domain(format!("the root path {root:?}: {e:?}")))?;
         config.global.set_root_path(&path);
         if let Some(prefix) = prefix {
+            if prefix.is_empty() {
+                return Err(Error::Domain("the prefix of the iceoryx2 domain is empty: give one such as iox2_".into()));
+            }
+            check_characters("prefix", prefix, &format!("{FORBIDDEN}/\\"))?;
             config.global.prefix =
                 FileName::new(prefix.as_bytes()).map_err(|e| Error::Domain(format!("the prefix {prefix:?}: {e:?}")))?;
         }
@@ -113,6 +129,16 @@ impl Domain {
         config.global.service.cleanup_dead_nodes_on_open = false;
         Self { config }
     }
+}
+
+fn check_characters(what: &str, text: &str, forbidden: &str) -> Result<()> {
+    let Some(found) = text.chars().find(|&c| !matches!(c, ' '..='~') || forbidden.contains(c)) else { return Ok(()) };
+    let list: Vec<String> = forbidden.chars().map(String::from).collect();
+    Err(Error::Domain(format!(
+        "the {what} {text:?} of the iceoryx2 domain contains {found:?}: iceoryx2 takes printable ASCII without {} there: choose \
+         another one",
+        list.join(" ")
+    )))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Every message says what failed, on which service, with both numbers, and what to do about it.
 
+use crate::obstacle::Obstacle;
 use crate::validate::Fault;
 
 /// Result of the SDK's operations.
@@ -52,16 +53,13 @@ pub enum Error {
         ours: String,
     },
 
-    /// The operating system does not let this user in.
-    #[error(
-        "no permission to {what} (service {service:?}); iceoryx2 shares memory between processes of one user only: \
-         run both sides as the same user, or give each user a domain of their own with IOX2_VIDEO_DOMAIN"
-    )]
-    Permission {
-        /// Name of the service.
-        service: String,
-        /// What was refused.
-        what: String,
+    /// Something outside the service keeps this process from it: another user's folder, too little of something, a limit.
+    #[error("cannot {doing}: {obstacle}")]
+    Obstacle {
+        /// What failed, with the service where one was meant.
+        doing: String,
+        /// The reason.
+        obstacle: Obstacle,
     },
 
     /// A port more than the service admits.
@@ -110,20 +108,6 @@ pub enum Error {
         available: u64,
         /// Bytes of these that others were given and have not written yet.
         promised: u64,
-    },
-
-    /// There is hardly any shared memory left, not even for what a participant needs beside frames.
-    #[error(
-        "no node can be created in {root}: it needs {needed} bytes of shared memory beside frames, /dev/shm has {available} free; \
-         enlarge it (docker run --shm-size=…), or remove what fills it"
-    )]
-    SharedMemoryFull {
-        /// Root of the domain.
-        root: String,
-        /// Bytes needed.
-        needed: u64,
-        /// Bytes free.
-        available: u64,
     },
 
     /// Every loan of the publisher is in use.

@@ -17,6 +17,7 @@ pub mod formats;
 pub mod header;
 mod liveness;
 pub mod metas;
+mod obstacle;
 mod publisher;
 mod remains;
 mod service;
@@ -40,6 +41,7 @@ pub use header::*;
 pub use metas::{
     CustomMeta, Meta, MetaRef, ReferenceTimestamp, decode_meta, encode_record, encode_reference_timestamp, record_name,
 };
+pub use obstacle::{Obstacle, ObstacleKind};
 pub use publisher::{
     DEFAULT_MAX_LOANS, DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, FIRST_FRAMES, Loan, PublisherBuilder, Turn,
     VideoFramePublisher, Waiting,

@@ -1,7 +1,6 @@
 //! Opening and creating the two iceoryx2 services behind a name, and saying in words why that failed.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use iceoryx2::prelude::*;
@@ -11,11 +10,11 @@ use iceoryx2::service::port_factory::{event, publish_subscribe};
 
 use crate::cleanup;
 use crate::config::Qos;
-use crate::description::{Description, descriptions};
+use crate::description::{Description, description_file, descriptions};
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::header::VideoFrameHeader;
-use crate::publisher::memory;
+use crate::obstacle::{after_failure, before_start, in_folders, taking_part};
 
 /// iceoryx2's service type: inter-process, ports usable from any thread.
 pub type Iox = ipc_threadsafe::Service;
@@ -35,9 +34,6 @@ pub(crate) fn event_found(port: u128) -> usize {
     2 + (port % 254) as usize
 }
 
-/// Shared memory that must be free for a participant to start: several times of what nodes, services and connections take, because
-/// iceoryx2's writes into a full file system would be an uncatchable SIGBUS.
-const HOUSEKEEPING: u64 = 256 << 10;
 /// Participants (nodes) a service of ours admits: every element and every SDK object brings one.
 const MAX_NODES: usize = 32;
 /// How long an opening is retried while another participant creates or removes the service.
@@ -65,19 +61,26 @@ impl ServiceLimits {
 /// Creates a node in the process's domain, with nothing that could disturb a second copy of iceoryx2.
 ///
 /// # Errors
-/// [`Error::Domain`] for a bad configuration, [`Error::Permission`] when another user owns the domain's folder.
+/// [`Error::Domain`] for a bad configuration, [`Error::Obstacle`] for what keeps this process out, such as another user's folder.
 pub fn create_node() -> Result<Iox2Node> {
-    let domain = Domain::from_env()?;
-    cleanup::clean_up_if_stale(&domain);
-    create_node_in(&domain)
+    start(None)
 }
 
 /// As [`create_node`], for a service that an error names.
 pub(crate) fn create_node_for(service: &str) -> Result<Iox2Node> {
-    create_node().map_err(|error| match error {
-        Error::Permission { what, .. } => Error::Permission { service: service.to_owned(), what },
-        other => other,
-    })
+    start(Some(service))
+}
+
+fn start(service: Option<&str>) -> Result<Iox2Node> {
+    let domain = Domain::from_env()?;
+    check_folders(&domain, &taking_part(&domain.root(), service))?;
+    cleanup::clean_up_if_stale(&domain);
+    make_node(&domain, service)
+}
+
+/// Refuses a domain whose folders belong to another user, or are links: others would choose what is removed there.
+pub(crate) fn check_folders(domain: &Domain, doing: &str) -> Result<()> {
+    in_folders(domain).map_or(Ok(()), |obstacle| Err(Error::Obstacle { doing: doing.to_owned(), obstacle }))
 }
 
 /// Creates a node in the given domain.
@@ -85,29 +88,45 @@ pub(crate) fn create_node_for(service: &str) -> Result<Iox2Node> {
 /// # Errors
 /// As [`create_node`].
 pub fn create_node_in(domain: &Domain) -> Result<Iox2Node> {
+    make_node(domain, None)
+}
+
+fn make_node(domain: &Domain, service: Option<&str>) -> Result<Iox2Node> {
     set_log_level_from_env_or(LogLevel::Error);
-    if let Some(available) = memory::available().filter(|&available| available < HOUSEKEEPING) {
-        let root = domain.root().display().to_string();
-        return Err(Error::SharedMemoryFull { root, needed: HOUSEKEEPING, available });
+    let doing = taking_part(&domain.root(), service);
+    if let Some(obstacle) = before_start(domain) {
+        return Err(Error::Obstacle { doing, obstacle });
     }
-    NodeBuilder::new()
-        .config(domain.config())
-        .signal_handling_mode(SignalHandlingMode::Disabled)
-        .create::<Iox>()
-        .map_err(|e| {
-            let root = domain.root();
-            match fs::metadata(&root).and_then(|_| fs::read_dir(&root)) {
-                Err(io) if io.kind() == std::io::ErrorKind::PermissionDenied => {
-                    // SAFETY: asks for a number.
-                    let us = unsafe { libc::geteuid() };
-                    let owner = fs::metadata(&root).map_or_else(|_| "another".into(), |meta| meta.uid().to_string());
-                    let what =
-                        format!("use {}, which belongs to user {owner} (this process runs as {us})", root.display());
-                    Error::Permission { service: String::new(), what }
-                }
-                _ => Error::Domain(format!("no node can be created in {}: {e}", root.display())),
-            }
-        })
+    let created =
+        NodeBuilder::new().config(domain.config()).signal_handling_mode(SignalHandlingMode::Disabled).create::<Iox>();
+    created.map_err(|e| match after_failure(domain, 0, None) {
+        Some(obstacle) => Error::Obstacle { doing, obstacle },
+        None => Error::Domain(format!("cannot {doing}: iceoryx2 cannot make a node: {e:?}")),
+    })
+}
+
+/// What keeps this process from a service, if that is to be found outside iceoryx2; `memory` bytes were to be mapped.
+pub(crate) fn obstacle(config: &Config, service: &str, memory: usize) -> Option<Error> {
+    let domain = Domain::of(config);
+    let description = ServiceName::new(service).ok().map(|name| PathBuf::from(description_file(config, &name)));
+    let obstacle = after_failure(&domain, memory, description.as_deref())?;
+    Some(Error::Obstacle { doing: taking_part(&domain.root(), Some(service)), obstacle })
+}
+
+/// Why a port that needed so many bytes of memory could not be made.
+pub(crate) fn port_error(
+    config: &Config,
+    service: &str,
+    operation: &'static str,
+    memory: usize,
+    cause: impl std::fmt::Debug,
+) -> Error {
+    obstacle(config, service, memory).unwrap_or_else(|| transport(service, operation, cause))
+}
+
+/// iceoryx2's own word for a failure.
+pub(crate) fn transport(service: &str, operation: &'static str, cause: impl std::fmt::Debug) -> Error {
+    Error::Transport { service: service.to_owned(), operation, cause: format!("{cause:?}") }
 }
 
 /// Checks a service name without touching iceoryx2's files.
@@ -213,7 +232,9 @@ pub(crate) fn open_event_service(node: &Iox2Node, name: &ServiceName) -> Result<
         match with_patience(node, || cleanup::with_room(node.config(), attempt, is_full), flux) {
             Err(EventOpenOrCreateError::EventOpenError(
                 e @ (EventOpenError::HangsInCreation | EventOpenError::ServiceInCorruptedState),
-            )) if patience.has_more(&format!("{e:?}")) => cleanup::run_helper(node.config()),
+            )) if obstacle(node.config(), name.as_str(), 0).is_none() && patience.has_more(&format!("{e:?}")) => {
+                cleanup::run_helper(node.config());
+            }
             result => break result,
         }
     }
@@ -222,11 +243,10 @@ pub(crate) fn open_event_service(node: &Iox2Node, name: &ServiceName) -> Result<
             return mismatch;
         }
         match e {
-            EventOpenOrCreateError::EventOpenError(EventOpenError::InsufficientPermissions) => permission(name),
             EventOpenOrCreateError::EventOpenError(EventOpenError::ExceedsMaxNumberOfNodes) => {
                 too_many_participants(node, name)
             }
-            other => Error::Broken { service: name.to_string(), state: format!("{other:?}") },
+            other => broken(node, name, format!("{other:?}")),
         }
     })
 }
@@ -298,17 +318,17 @@ impl PubSubState {
                 let found = describe(node, name).find_map(|description| description.types);
                 Error::TypeMismatch { service, found: found.unwrap_or_else(|| "something else".into()) }
             }
-            Self::Open(PublishSubscribeOpenError::InsufficientPermissions)
-            | Self::Create(PublishSubscribeCreateError::InsufficientPermissions) => permission(name),
             Self::Open(PublishSubscribeOpenError::ExceedsMaxNumberOfNodes) => too_many_participants(node, name),
-            Self::Open(e) => Error::Broken { service, state: format!("{e:?}") },
-            Self::Create(e) => Error::Broken { service, state: format!("{e:?}") },
+            Self::Open(e) => broken(node, name, format!("{e:?}")),
+            Self::Create(e) => broken(node, name, format!("{e:?}")),
         }
     }
 }
 
-fn permission(name: &ServiceName) -> Error {
-    Error::Permission { service: name.to_string(), what: "open the service".into() }
+/// What is out of reach looks half made, so the cause is looked for first.
+fn broken(node: &Iox2Node, name: &ServiceName, state: String) -> Error {
+    let service = name.to_string();
+    obstacle(node.config(), &service, 0).unwrap_or(Error::Broken { service, state })
 }
 
 fn too_many_participants(node: &Iox2Node, name: &ServiceName) -> Error {

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from .._domain import Domain, ServiceRecord, current_domain, list_services
 from .._errors import ServiceNotFoundError
-from .._explain import refused
+from .._obstacle import in_folders
 
 SH4LT: Final = "sh4lt:"
 """Begins the name of a stream that is a Sh4lt path."""
@@ -42,27 +40,10 @@ def video_records(domain: Domain) -> list[ServiceRecord]:
     Raises:
         ServicePermissionError: The domain belongs to another user.
     """
-    records = list(list_services(domain))
-    if not records and is_closed(domain):
-        raise refused(f"look into the iceoryx2 domain {domain.root}", Path(domain.root))
-    return [record for record in records if carries_video(record)]
-
-
-def is_closed(domain: Domain) -> bool:
-    """Whether there are services that this user may not read about, because they are another user's."""
-    try:
-        with os.scandir(domain.services) as found:
-            # One's own that cannot be read is in the making.
-            return any(
-                item.name.endswith(".service")
-                and not os.access(item.path, os.R_OK)
-                and item.stat().st_uid != os.geteuid()
-                for item in found
-            )
-    except PermissionError:
-        return True
-    except OSError:
-        return False
+    obstacle = in_folders(domain)
+    if obstacle is not None:
+        raise obstacle.error(f"look into the iceoryx2 domain {domain.root}")
+    return [record for record in list_services(domain) if carries_video(record)]
 
 
 def carries_video(record: ServiceRecord) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 
 from .._domain import Domain, current_domain
 from .._errors import DomainError
-from ..discovery.names import is_closed
+from .._obstacle import in_folders
 from . import containers, copies, leftovers, limits, plugin, releases, segments, shared_memory, users
 from .finding import Finding
 
@@ -40,8 +40,8 @@ def examine(*, fix: bool = False) -> list[Finding]:
             writers. What a living process may use is left alone.
 
     Returns:
-        At least one finding of each check, in the order of `CHECKS`; of a domain that this user may not look into,
-        what can be said.
+        At least one finding of each check, in the order of `CHECKS`; of a domain that this user must not use, what can
+        be said.
     """
     try:
         domain = current_domain()
@@ -50,7 +50,7 @@ def examine(*, fix: bool = False) -> list[Finding]:
         # Whatever does not depend on it.
         return [broken, *plugin.check(Domain(), False), *plugin.check_names(Domain(), False)]
     # Where its files and processes are not to be seen, it still is whose it is.
-    left_out = _INSIDE if is_closed(domain) else ()
+    left_out = () if in_folders(domain) is None else _INSIDE
     found: list[Finding] = []
     for name, check in CHECKS.items():
         if name in left_out:

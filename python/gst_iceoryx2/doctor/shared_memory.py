@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Final
 
 from .._domain import Domain
+from .._obstacle import in_shared_memory, shared_by_all
 from .._remains import SHARED_MEMORY
 from .finding import Finding
 
@@ -24,9 +26,14 @@ _LARGER: Final = (
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     """Compare the size of /dev/shm with what is laid out there."""
+    obstacle = in_shared_memory(domain)
+    if obstacle is not None:
+        yield Finding(NAME, "problem", *obstacle.parts())
+        return
     if not SHARED_MEMORY.is_dir():
         yield Finding(NAME, "ok", f"this system has no {SHARED_MEMORY}: shared memory is no file system here")
         return
+    yield from _shared_by_users(domain)
     status = os.statvfs(SHARED_MEMORY)
     size, free = status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize
     promised, _ = _laid_out("")
@@ -35,14 +42,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         f"{SHARED_MEMORY} has {_words(size)}, {_words(free)} free; streams of this domain take {_words(touched)} and "
         f"may take {_words(ours)} more, everything there {_words(promised)} more"
     )
-    if not os.access(SHARED_MEMORY, os.R_OK | os.W_OK | os.X_OK):
-        yield Finding(
-            NAME,
-            "problem",
-            f"{SHARED_MEMORY} cannot be written by this user",
-            f"sudo chmod 1777 {SHARED_MEMORY}, or mount it writable",
-        )
-    elif promised > free:
+    if promised > free:
         yield Finding(NAME, "problem", f"{text}: a publisher that uses what it laid out is ended with SIGBUS", _LARGER)
     elif free - promised < _ONE_STREAM:
         yield Finding(
@@ -50,6 +50,20 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         )
     else:
         yield Finding(NAME, "ok", text)
+
+
+def _shared_by_users(domain: Domain) -> Iterator[Finding]:
+    """Say whether another user made what every participant with this prefix opens."""
+    with contextlib.suppress(OSError):
+        owner = shared_by_all(domain).lstat().st_uid
+        if owner != os.geteuid():
+            yield Finding(
+                NAME,
+                "note",
+                f"user {owner} was the first with the prefix {domain.prefix} on this machine, and can keep others from "
+                "starting with it",
+                f"a prefix for each user: export IOX2_VIDEO_DOMAIN={domain.root}:yours_ (docs/operations.md)",
+            )
 
 
 def _laid_out(prefix: str) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from .._domain import Domain
+from .._obstacle import in_folders
 from .finding import Finding
 
 NAME: Final = "users"
@@ -22,6 +23,10 @@ _REMEDY: Final = (
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     """Look who owns the folders and services of the domain."""
     root = Path(domain.root)
+    obstacle = in_folders(domain)
+    if obstacle is not None:
+        yield Finding(NAME, "problem", *obstacle.parts())
+        return
     if not os.path.exists(root):
         parent = next(folder for folder in root.parents if os.path.exists(folder))
         if os.access(parent, os.W_OK | os.X_OK):
@@ -29,20 +34,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         else:
             yield Finding(NAME, "problem", f"{root} does not exist, and this user cannot make it in {parent}", _REMEDY)
         return
-    me = os.geteuid()
-    owner = root.stat().st_uid
-    needed = os.R_OK | os.W_OK | os.X_OK
-    folders = [folder for folder in (root, domain.services, domain.nodes) if os.path.exists(folder)]
-    closed = [folder for folder in folders if not os.access(folder, needed)]
-    if closed:
-        yield Finding(
-            NAME,
-            "problem",
-            f"{closed[0]} belongs to {_user(closed[0].stat().st_uid)}, and this process runs as {_user(me)}: it cannot "
-            "take part",
-            _REMEDY,
-        )
-        return
+    me, owner = os.geteuid(), root.stat().st_uid
     others = sorted({uid for uid in _owners(domain) if uid != owner})
     if others:
         names = ", ".join(map(_user, others))
@@ -53,23 +45,13 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
             "other's",
             _REMEDY,
         )
-    elif me not in (owner, 0):
-        yield Finding(NAME, "note", f"{root} belongs to {_user(owner)}, and is open to {_user(me)}", _REMEDY)
-    elif me != owner:
-        yield Finding(
-            NAME,
-            "note",
-            f"{root} belongs to {_user(owner)}; this process is root and joins in, but {_user(owner)} cannot open what "
-            "root publishes",
-            f"sudo -u {_user(owner)} iox2-video …",
-        )
     else:
         yield Finding(NAME, "ok", f"{root} and its services belong to {_user(me)}")
 
 
 def _owners(domain: Domain) -> Iterator[int]:
     for folder, suffix in ((domain.services, ".service"), (domain.nodes, ".node_monitor")):
-        if folder.is_dir():
+        if os.path.isdir(folder):
             for path in folder.iterdir():
                 if path.name.endswith(suffix):
                     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -12,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from .._log import log
 from ..video.caps import video_caps
 from ..video.formats import get_format
 from ..video.frame import VideoFrame
@@ -23,7 +23,6 @@ from .frame import Picture, default_layout
 from .writer import Writer
 
 _LOOK_INTERVAL: Final = 0.25
-_log = logging.getLogger("gst_iceoryx2")
 
 
 def service_to_path(
@@ -138,7 +137,7 @@ def writer_for(caps: str, path: str | os.PathLike[str], writer: Writer | None, r
     """
     new = Writer(path, caps, reader_timeout=reader_timeout) if writer is None else writer.retyped(caps)
     if new is not writer and (reason := score.refusal(new.datatype)):
-        _log.warning("ossia score shows nothing of %s: %s", path, reason)
+        log.warning("ossia score shows nothing of %s: %s", path, reason)
     return new
 
 

@@ -6,15 +6,18 @@ without a publisher, and without frames in hand, keeps nothing but the event ser
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Final
 
 from .. import _iceoryx2, _native
 from .._domain import Domain, service_identity
-from .._errors import ServiceBrokenError
+from .._errors import ServiceBrokenError, TransportError
 from .._fork import leak
 from .._log import log
+from .._obstacle import Obstacle, after_failure
+from ._mapping import memory_behind, unmapped_connections
 from ._service import qos_of
 from .config import Qos
 from .header import VideoFrameHeader
@@ -22,6 +25,10 @@ from .header import VideoFrameHeader
 _LOOK_INTERVAL: Final = 0.5
 # A publisher whose frames outgrow its memory is gone for about a millisecond.
 _SECOND_LOOK: Final = 0.05
+# How seldom a port that receives is asked whether it has mapped everything.
+_LONGEST_CHECK_PAUSE: Final = 30.0
+# How long until another attempt to map a publisher's memory.
+_MAPPING_INTERVAL: Final = 1.0
 # Trying to open a service that is half made holds the interpreter for a second.
 _REST: Final = 5.0
 
@@ -33,20 +40,36 @@ class Link:
         subscriber: The native port.
         qos: Quality of service as adopted.
         next_look: When to call `is_over` again, seconds of `time.monotonic`.
+        unmapped: Connections that were not mapped at the last look.
         tell_taken: Call it with each sample, and with None when no more is taken; None where the publisher does not
             wait for room.
     """
 
-    __slots__ = ("_identity", "_orphaned", "_path", "_service", "next_look", "qos", "subscriber", "tell_taken")
+    __slots__ = (
+        "_check_pause",
+        "_domain",
+        "_identity",
+        "_next_check",
+        "_orphaned",
+        "_path",
+        "_service",
+        "next_look",
+        "qos",
+        "subscriber",
+        "tell_taken",
+        "unmapped",
+    )
 
     def __init__(
         self,
+        domain: Domain,
         service: _native.PubSubService,
         subscriber: _native.Subscriber,
         path: str,
         identity: tuple[int, int],
         tell_taken: Callable[[_native.Sample | None], None] | None,
     ) -> None:
+        self._domain = domain
         self._service = service
         self._path = path
         self._identity = identity
@@ -55,6 +78,35 @@ class Link:
         self.qos: Qos = qos_of(service.static_config)
         self.next_look = time.monotonic() + _LOOK_INTERVAL
         self.tell_taken = tell_taken
+        self.unmapped: set[str] = set()
+        self._check_pause = _LOOK_INTERVAL
+        self._next_check = self.next_look
+
+    def is_cut_off(self, now: float) -> bool | None:
+        """Whether a publisher is there whose memory this process could not map; such a port receives nothing from it.
+
+        Call it when no frame is waiting.
+
+        Args:
+            now: Seconds of `time.monotonic`.
+
+        Returns:
+            True if it was so at two looks; None while it is not time to look, or not certain.
+        """
+        if now < self._next_check or self._orphaned:
+            return None
+        try:
+            before, self.unmapped = self.unmapped, unmapped_connections(self._domain, self.subscriber.id.value)
+        except OSError:
+            self._next_check = now + self._check_pause
+            return None
+        if self.unmapped & before:
+            return True
+        pause = _SECOND_LOOK if self.unmapped else self._check_pause
+        self._next_check = now + pause
+        self._check_pause = min(2 * self._check_pause, _LONGEST_CHECK_PAUSE)
+        self.next_look = min(self.next_look, self._next_check)
+        return None if self.unmapped else False
 
     def is_over(self, now: float, *, is_held: bool) -> bool:
         """Whether to let go: no publisher at two looks, or another service has taken the name.
@@ -82,6 +134,8 @@ class Link:
         """Something happened on the service that was no frame: look at once."""
         if not self._orphaned:
             self.next_look = 0.0
+        self._check_pause = _LOOK_INTERVAL
+        self._next_check = min(self._next_check, time.monotonic() + _SECOND_LOOK)
 
     def abandon(self) -> None:
         """In a forked child: keep everything native for ever."""
@@ -92,7 +146,17 @@ class Link:
 class Connector:
     """Takes hold of the video service of a name whenever there is one with a publisher."""
 
-    __slots__ = ("_broken", "_domain", "_name", "_next_try", "_node", "_path", "_rest_until")
+    __slots__ = (
+        "_broken",
+        "_domain",
+        "_is_told",
+        "_name",
+        "_next_try",
+        "_node",
+        "_path",
+        "_rest_until",
+        "_was_cut_off",
+    )
 
     def __init__(self, node: _native.Node, name: str) -> None:
         self._node = node
@@ -102,6 +166,7 @@ class Connector:
         self._next_try = 0.0
         self._rest_until = 0.0
         self._broken: tuple[int, int] | None = None
+        self._was_cut_off = self._is_told = False
 
     def connect(self) -> Link | None:
         """Return a hold on the service; None while nobody publishes. Costs one stat while there is no service.
@@ -112,6 +177,17 @@ class Connector:
         identity = service_identity(self._path)
         if identity is None or time.monotonic() < max(self._next_try, self._rest_until):
             return None
+        try:
+            return self._take_hold(identity)
+        except TransportError:
+            obstacle = after_failure(self._domain)
+            if obstacle is None or obstacle.kind != "limit":
+                raise
+            # The limit may be raised, or something else of this process be closed.
+            self._tell_and_rest(obstacle)
+            return None
+
+    def _take_hold(self, identity: tuple[int, int]) -> Link | None:
         try:
             service = _iceoryx2.open_pub_sub(self._node, self._name, VideoFrameHeader)
         except ServiceBrokenError as exc:
@@ -128,7 +204,28 @@ class Connector:
         subscriber = _iceoryx2.create_subscriber(self._node, service, self._name)
         waits = not service.static_config.has_safe_overflow
         tell_taken = _iceoryx2.taken_signal(self._node, self._name, subscriber) if waits else None
-        return Link(service, subscriber, self._path, identity, tell_taken)
+        return Link(self._domain, service, subscriber, self._path, identity, tell_taken)
+
+    def give_up(self, link: Link) -> None:
+        """Tell once that a publisher's memory cannot be mapped, and have it tried again with another port."""
+        obstacle = after_failure(self._domain, memory_behind(link.unmapped))
+        was_cut_off, self._was_cut_off = self._was_cut_off, True
+        # Without a limit in the way the next attempt may work: it is not told, and made at once.
+        if obstacle is not None or was_cut_off:
+            self._tell_and_rest(obstacle)
+
+    def _tell_and_rest(self, obstacle: Obstacle | None) -> None:
+        self._rest_until = time.monotonic() + _MAPPING_INTERVAL
+        self._was_cut_off = True
+        if not self._is_told:
+            self._is_told = True
+            doing = f"receive from {json.dumps(self._name)}"
+            otherwise = f"cannot {doing}: iceoryx2 cannot map the memory of the publisher"
+            log.warning("%s", otherwise if obstacle is None else obstacle.error(doing))
+
+    def is_well(self) -> None:
+        """Take note that everything is mapped."""
+        self._was_cut_off = self._is_told = False
 
     def hurry(self) -> None:
         """Something happened on the service: look at once."""

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import time
 from typing import Final
 
 from .. import _iceoryx2, _native
+from .._domain import Domain
 from .._errors import Iox2VideoError, LoanLimitError, OutOfSharedMemoryError, TransportError
 from .._fork import leak
 from .._log import log
+from .._obstacle import file_size
 from .._remains import SHARED_MEMORY
+from ._mapping import unmapped_connections
 
 LOANS: Final = 8
 """Frames that one publisher can have in the making at once."""
@@ -142,6 +146,14 @@ class Pool:
         if self._publisher is not None:
             self._publisher.update_connections()
 
+    def unmapped(self, domain: Domain) -> set[str]:
+        """Connections that subscribers made and this process could not map: see `_mapping`."""
+        return set() if self._publisher is None else unmapped_connections(domain, self._publisher.id.value)
+
+    def renew(self) -> None:
+        """Make another port of the same size, which connects every subscriber."""
+        self._replace(self._slice_len, self._chunks)
+
     @property
     def subscribers(self) -> int:
         """How many subscribers there are; a dead one counts until somebody cleans up."""
@@ -184,7 +196,7 @@ class Pool:
             return False
         try:
             self._replace(self._slice_len, min(self._worst, 2 * self._chunks))
-        except OutOfSharedMemoryError as exc:
+        except (OutOfSharedMemoryError, TransportError) as exc:
             if not self._starved:
                 # Not the exception itself: whoever keeps the log record would keep this pool by its traceback.
                 log.warning("dropping frames of %r: subscribers hold all %d; %s", self._name, self._chunks, str(exc))
@@ -207,13 +219,17 @@ class Pool:
 
     def _check_room(self, slice_len: int, chunks: int) -> None:
         """Compare the worst case with what is there: a write beyond it would be an uncatchable SIGBUS."""
+        chunk = slice_len + _CHUNK_OVERHEAD
+        needed = chunk * chunks
+        obstacle = file_size(needed)
+        if obstacle is not None:
+            raise obstacle.error(f"publish on {json.dumps(self._name)}")
         try:
             status = os.statvfs(SHARED_MEMORY)
         except OSError:
             # Where shared memory is no file system (macOS) it cannot be too small either.
             return
-        chunk = slice_len + _CHUNK_OVERHEAD
-        needed, free, promised = chunk * chunks, status.f_bavail * status.f_frsize, _promised()
+        free, promised = status.f_bavail * status.f_frsize, _promised()
         # A tmpfs without a limit has no blocks.
         if status.f_blocks and needed > free - promised:
             raise OutOfSharedMemoryError(

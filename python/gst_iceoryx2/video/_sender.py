@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import json
 import struct
 import threading
 from collections.abc import Sequence
@@ -12,6 +14,8 @@ from .. import _iceoryx2, _native
 from .._domain import Domain
 from .._errors import ClosedError, ForkedError, FormatError, TransportError
 from .._fork import leak
+from .._log import log
+from .._obstacle import after_failure
 from .._stale import Watch
 from ._layout import EOS_HEADER, FrameLayout
 from ._pool import Pool
@@ -20,6 +24,8 @@ from .loan import LoanedFrame, LoanPlan, Meta
 from .metas import encode_meta
 from .timing import monotonic_ns
 
+# How often to look whether subscribers that joined are connected: a connection may be in the making at one look.
+_LOOKS: Final = 3
 _HEADER_BYTES: Final = ctypes.c_char * HEADER_SIZE
 
 
@@ -45,6 +51,10 @@ class Sender:
         self._end_is_due = False
         self._known_subscribers = 0
         self._watch = Watch(domain)
+        self._domain = domain
+        self._looks = 0
+        self._unmapped: set[str] = set()
+        self._is_told = False
         self._forked = False
         self.sequence = 0
         self.dropped = 0
@@ -175,9 +185,38 @@ class Sender:
                 self._end_is_due |= self._ended and not pool.keeps_history
                 if self._notifier is not None:
                     self._notifier.notify()
+                self._looks = _LOOKS
+            if self._looks:
+                self._reach_all(pool)
             if self._end_is_due:
                 self._send_end(pool)
         self._watch.look()
+
+    def _reach_all(self, pool: Pool) -> None:
+        """Connect subscribers that joined while a limit of this process kept them out, when it is raised.
+
+        iceoryx2 tries it once for each port. So another port is made.
+        """
+        # Where there is no descriptor for a look, there is none for a subscriber.
+        with contextlib.suppress(OSError):
+            before, self._unmapped = self._unmapped, pool.unmapped(self._domain)
+            if not self._unmapped & before:
+                self._looks -= 1
+                return
+        obstacle = after_failure(self._domain)
+        if obstacle is not None:
+            if not self._is_told:
+                self._is_told = True
+                log.warning("%s", obstacle.error(f"send to a subscriber of {json.dumps(self._name)}"))
+            return
+        self._looks = 0
+        # Where no limit was the cause, another port would not be better.
+        if self._is_told:
+            self._is_told = False
+            pool.renew()
+            self._end_is_due |= self._ended
+            if self._notifier is not None:
+                self._notifier.notify()
 
     def close(self) -> None:
         """Leave the service; what was sent is still delivered. Idempotent."""

@@ -42,8 +42,9 @@ class Waiter:
         # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._sleepers: set[int] = set()
-        self._closed = False
         self._wake_out, self._wake_in = os.pipe()
+        # Only now is there something to dispose of.
+        self._closed = False
         self._listener: _native.Listener | None = listener
         self._descriptor = _descriptor_of(listener)
         # What the last wait used: no two threads may wait with one.

@@ -108,8 +108,11 @@ class VideoFramePublisher:
         self._id = secrets.token_hex(8)
         self._layouts: dict[tuple[str, int, int, int | None], FrameLayout] = {}
         domain = current_domain() if iox2_node is None else _iceoryx2.domain_of(iox2_node)
-        clean_up_if_stale(domain)
-        node = _iceoryx2.create_node(domain) if iox2_node is None else iox2_node
+        if iox2_node is None:
+            node = _iceoryx2.create_node_for(service_name, domain)
+        else:
+            node = iox2_node
+            clean_up_if_stale(domain)
         notifier = _iceoryx2.create_notifier(node, service_name)
         wanted = Qos() if qos is None else qos
         service = open_for_publishing(node, service_name, notifier, wanted, max_subscribers, max_publishers)

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from .. import _iceoryx2, _native
 from .._errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
+from .._obstacle import after_failure, taking_part
 from .._service_name import check_service_name
 from .._stale import Watch
 from . import _keeper
@@ -96,14 +97,21 @@ class VideoFrameSubscriber:
         self._unheard = False
         # Whether something else may have been announced together with such a frame.
         self._in_doubt = False
-        node = _iceoryx2.create_node() if iox2_node is None else iox2_node
+        node = _iceoryx2.create_node_for(service_name) if iox2_node is None else iox2_node
         self._connector: Connector | None = Connector(node, service_name)
         self._watch = Watch(_iceoryx2.domain_of(node))
         self._link: Link | None = None
         self._waiter: Waiter | None = None
         # The subscriber before the listener, and one look after both: nothing that happens in between is missed.
         self._connect()
-        self._waiter = Waiter(_iceoryx2.create_listener(node, service_name))
+        listener = _iceoryx2.create_listener(node, service_name)
+        try:
+            self._waiter = Waiter(listener)
+        except OSError as exc:
+            # Not even a pipe.
+            domain = _iceoryx2.domain_of(node)
+            obstacle = after_failure(domain)
+            raise exc if obstacle is None else obstacle.error(taking_part(domain, service_name)) from exc
         self._connect()
         _keeper.adopt(self)
 
@@ -344,8 +352,20 @@ class VideoFrameSubscriber:
             del sample
 
     def _let_go_if_over(self, link: Link) -> None:
-        if link.is_over(time.monotonic(), is_held=self._intake.ledger.held > 0):
+        now, is_held = time.monotonic(), self._intake.ledger.held > 0
+        if link.is_over(now, is_held=is_held):
             self._link = None
+            return
+        is_cut_off = link.is_cut_off(now)
+        if is_cut_off is None or self._connector is None:
+            return
+        if not is_cut_off:
+            self._connector.is_well()
+            return
+        self._link = None
+        self._connector.give_up(link)
+        if link.tell_taken is not None and is_held:
+            Orphan(link, self._intake.ledger)
 
     def _connect(self) -> Link | None:
         if self._connector is None:

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match domain.map(|domain| clean(&domain)) {
+    match domain.and_then(|domain| clean(&domain)) {
         Ok(report) => {
             println!(
                 "removed {} dead nodes ({} could not be) and {} files of participants that died half way",

@@ -4,22 +4,22 @@
 //! (0.10.0: `SegmentState` has a counter for each chunk of the first segment, the second one has more chunks), and its worst
 //! case is 1 GB for 1080p. What a replaced publisher sent is still delivered, and before anything that its successor sends.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use iceoryx2::port::publisher::{Publisher, PublisherCreateError};
 use iceoryx2::port::update_connections::UpdateConnections;
-use iceoryx2::port::{LoanError, SendError};
+use iceoryx2::port::{DegradationAction, DegradationCause, LoanError, SendError};
 use iceoryx2::prelude::*;
 
+use super::FIRST_FRAMES;
 use super::loan::Loan;
 use super::memory::check_shared_memory;
 use super::room::Room;
-use super::{FIRST_FRAMES, port_error};
 use crate::error::{Error, Result};
 use crate::fork::OfThisProcess;
 use crate::header::VideoFrameHeader;
-use crate::service::{Iox, VideoService};
+use crate::service::{Iox, VideoService, port_error, transport};
 
 /// Sizes that creep up get new memory only now and then: each time for a sixteenth more.
 const GROWTH_STEPS: usize = 16;
@@ -29,6 +29,8 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 pub(super) struct Frames {
     video: Arc<OfThisProcess<VideoService>>,
+    config: Config,
+    cut_off: Arc<AtomicBool>,
     service: String,
     max_loans: usize,
     /// Chunks at most: as many as was asked for, or so many that they cannot run out, because every subscriber holds all it may.
@@ -50,6 +52,7 @@ impl Frames {
     /// Becomes the publisher of the service, with memory for frames of so many bytes.
     pub fn new(
         video: Arc<OfThisProcess<VideoService>>,
+        place: &Config,
         service: &str,
         max_loans: usize,
         max_frames: Option<usize>,
@@ -65,6 +68,8 @@ impl Frames {
         let chunks = most.min(FIRST_FRAMES.max(least));
         let frames = Self {
             video,
+            config: place.clone(),
+            cut_off: Arc::default(),
             service: service.to_owned(),
             max_loans,
             most,
@@ -105,7 +110,7 @@ impl Frames {
                 LoanError::ExceedsMaxLoans => {
                     return Err(Error::LoanLimit { service: self.service.clone(), limit: self.max_loans });
                 }
-                other => return Err(port_error(&self.service, "loan a frame", other)),
+                other => return Err(transport(&self.service, "loan a frame", other)),
             }
         }
     }
@@ -121,7 +126,7 @@ impl Frames {
                     SendError::LoanError(_) => {
                         Error::OutOfFrames { service: self.service.clone(), chunks: pool.chunks }
                     }
-                    other => port_error(&self.service, "send a frame", other),
+                    other => transport(&self.service, "send a frame", other),
                 })?;
                 if let Some(room) = &self.room {
                     room.meet(&self.video);
@@ -142,10 +147,28 @@ impl Frames {
         }
     }
 
+    /// Whether a subscriber could not be connected. iceoryx2 does not try again, and says it in no other way.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::Relaxed)
+    }
+
+    /// Leaves it at that.
+    pub fn pass_over(&self) {
+        self.cut_off.store(false, Ordering::Relaxed);
+    }
+
+    /// Makes another port of the same size, which connects every subscriber.
+    pub fn renew(&self) -> Result<()> {
+        let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+        let (bytes, chunks) = (pool.bytes, pool.chunks);
+        self.replace(&mut pool, bytes, chunks)
+    }
+
     fn replace(&self, pool: &mut Pool, bytes: usize, chunks: usize) -> Result<()> {
         check_shared_memory(&self.service, bytes, chunks)?;
         // The service may admit one publisher only, so the old one goes first. Subscribers of ours bear with that for a moment.
         pool.port = None;
+        self.pass_over();
         pool.number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         pool.port = Some(OfThisProcess::new(self.create(bytes, chunks)?));
         (pool.bytes, pool.chunks) = (bytes, chunks);
@@ -156,6 +179,7 @@ impl Frames {
     }
 
     fn create(&self, bytes: usize, chunks: usize) -> Result<Publisher<Iox, [u8], VideoFrameHeader>> {
+        let noticed = self.cut_off.clone();
         let mut builder = self
             .video
             .publisher_builder()
@@ -163,7 +187,14 @@ impl Frames {
             .allocation_strategy(AllocationStrategy::Static)
             .max_loaned_samples(self.max_loans)
             .override_sample_preallocation(move |_| chunks)
-            .backpressure_strategy(BackpressureStrategy::DiscardData);
+            .backpressure_strategy(BackpressureStrategy::DiscardData)
+            .set_degradation_handler(move |cause, _| match cause {
+                DegradationCause::FailedToEstablishConnection => {
+                    noticed.store(true, Ordering::Relaxed);
+                    DegradationAction::Ignore
+                }
+                DegradationCause::ConnectionCorrupted => DegradationAction::Warn,
+            });
         if let Some(room) = self.room.clone() {
             let video = self.video.clone();
             builder = builder
@@ -177,14 +208,16 @@ impl Frames {
                 limit: self.video.static_config().max_publishers(),
                 advice: "stop the other one, choose another service name, or raise max-publishers on both",
             },
-            other => port_error(&self.service, "create a publisher", other),
+            other => port_error(&self.config, &self.service, "create a publisher", bytes * chunks, other),
         })
     }
 
     /// Too little shared memory for more chunks costs this frame; the chunks that there are go on.
     fn no_frame(&self, chunks: usize, error: Error) -> Error {
         match error {
-            Error::SharedMemory { .. } => Error::OutOfFrames { service: self.service.clone(), chunks },
+            Error::SharedMemory { .. } | Error::Obstacle { .. } => {
+                Error::OutOfFrames { service: self.service.clone(), chunks }
+            }
             other => other,
         }
     }

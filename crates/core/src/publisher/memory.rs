@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::header::HEADER_SIZE;
+use crate::obstacle::{file_size, free_shared_memory};
 
 /// iceoryx2's own header in front of each frame, in bytes, with room for alignment.
 const CHUNK_OVERHEAD: usize = 64 + HEADER_SIZE + 64;
@@ -14,22 +15,15 @@ const CHUNK_OVERHEAD: usize = 64 + HEADER_SIZE + 64;
 pub(super) fn check_shared_memory(service: &str, bytes: usize, chunks: usize) -> Result<()> {
     let chunk = bytes + CHUNK_OVERHEAD;
     let needed = chunk as u64 * chunks as u64;
-    let Some(available) = available() else { return Ok(()) };
+    if let Some(obstacle) = file_size(needed) {
+        return Err(Error::Obstacle { doing: format!("publish on {service:?}"), obstacle });
+    }
+    let Some(available) = free_shared_memory() else { return Ok(()) };
     let promised = promised(Path::new("/dev/shm"));
     if needed > available.saturating_sub(promised) {
         return Err(Error::SharedMemory { service: service.to_owned(), needed, chunks, chunk, available, promised });
     }
     Ok(())
-}
-
-/// Bytes that are free; `None` where there is no limit (a tmpfs with size=0), and without a /dev/shm (macOS).
-pub(crate) fn available() -> Option<u64> {
-    // SAFETY: statvfs is a plain C struct for which all-zero is a value; the path is NUL-terminated.
-    let (status, stat) = unsafe {
-        let mut stat: libc::statvfs = std::mem::zeroed();
-        (libc::statvfs(c"/dev/shm".as_ptr(), &raw mut stat), stat)
-    };
-    (status == 0 && stat.f_blocks > 0).then_some(stat.f_bavail * stat.f_frsize)
 }
 
 /// Bytes that files in a folder may yet take: they have their size from the start, and memory as it is written.

@@ -6,7 +6,7 @@ pub(crate) mod memory;
 mod room;
 mod settings;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -17,18 +17,20 @@ use iceoryx2::prelude::*;
 use self::frames::Frames;
 pub use self::loan::Loan;
 use self::room::Room;
-use self::settings::OnSubscribers;
+use self::settings::{OnSubscribers, OnTrouble};
 pub use self::settings::{PublisherBuilder, Waiting};
 use crate::auxblob::AuxTemplate;
 use crate::caps::video_caps;
 use crate::cleanup::{self, Undertaker};
 use crate::config::FrameParams;
+use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::fork::OfThisProcess;
 use crate::header::VideoFrameHeader;
+use crate::obstacle::after_failure;
 use crate::service::{
     EventService, Iox, Iox2Node, ServiceLimits, VideoService, create_node_for, open_event_service,
-    open_or_create_video_service, service_name,
+    open_or_create_video_service, port_error, service_name,
 };
 use crate::time::{monotonic_ns, new_publisher_id};
 use crate::validate::validate_geometry;
@@ -70,6 +72,9 @@ struct Shared {
     ended: Mutex<bool>,
     stop: Interrupt,
     on_subscribers: Option<OnSubscribers>,
+    on_trouble: Option<OnTrouble>,
+    /// A subscriber could not be connected, and that was told.
+    is_told: AtomicBool,
 }
 
 impl std::fmt::Debug for VideoFramePublisher {
@@ -109,7 +114,7 @@ impl VideoFramePublisher {
             || events.notifier_builder().create(),
             |e| matches!(e, NotifierCreateError::ExceedsMaxSupportedNotifiers),
         )
-        .map_err(|e| port_error(&settings.service, "create a notifier", e))?;
+        .map_err(|e| port_error(node.config(), &settings.service, "create a notifier", 0, e))?;
         let video = open_service(&node, &name, &settings.limits, &notifier)?;
         settings.demanded.check(&settings.service, &settings.limits, &video)?;
         let config = video.static_config();
@@ -121,7 +126,8 @@ impl VideoFramePublisher {
         let room = match settings.interrupt.filter(|_| settings.lossless) {
             Some(interrupt) => {
                 let listener = events.listener_builder().create();
-                let listener = listener.map_err(|e| port_error(&settings.service, "create a listener", e))?;
+                let listener =
+                    listener.map_err(|e| port_error(node.config(), &settings.service, "create a listener", 0, e))?;
                 Some(Room::new(listener, node.config().clone(), interrupt, settings.waiting))
             }
             None => None,
@@ -131,8 +137,11 @@ impl VideoFramePublisher {
             || if video.dynamic_config().number_of_publishers() < config.max_publishers() { Ok(()) } else { Err(()) };
         let _ = cleanup::with_room(node.config(), place, |()| true);
         let video = Arc::new(OfThisProcess::new(video));
-        let frames =
-            Frames::new(video.clone(), &settings.service, settings.max_loans, settings.max_frames, bytes, room)?;
+        let (max_loans, max_frames) = (settings.max_loans, settings.max_frames);
+        let frames = Frames::new(video.clone(), node.config(), &settings.service, max_loans, max_frames, bytes, room)?;
+        let stop = Interrupt::new();
+        let stop =
+            stop.map_err(|e| port_error(node.config(), &settings.service, "create a wake-up descriptor", 0, e))?;
         let shared = Arc::new(Shared {
             frames,
             notifier: OfThisProcess::new(notifier),
@@ -145,8 +154,10 @@ impl VideoFramePublisher {
             sequence: Mutex::new(0),
             subscribers: AtomicUsize::new(0),
             ended: Mutex::new(false),
-            stop: Interrupt::new().map_err(|source| Error::Io { what: "create a wake-up descriptor", source })?,
+            stop,
             on_subscribers: settings.on_subscribers,
+            on_trouble: settings.on_trouble,
+            is_told: AtomicBool::new(false),
         });
         // Subscribers that wait for a publisher look now rather than at the first frame.
         shared.notify();
@@ -308,9 +319,33 @@ impl Shared {
         }
     }
 
+    /// iceoryx2 tries to connect a subscriber once for each port. So another port is made, when nothing is in its way any more.
+    fn reach_all(&self) {
+        match after_failure(&Domain::of(self.node.config()), 0, None) {
+            Some(obstacle) => {
+                if !self.is_told.swap(true, Ordering::Relaxed)
+                    && let Some(call) = &self.on_trouble
+                {
+                    call(Error::Obstacle { doing: format!("send to a subscriber of {:?}", self.service), obstacle });
+                }
+            }
+            // Where no limit was the cause, another port would not be better.
+            None if !self.is_told.swap(false, Ordering::Relaxed) => self.frames.pass_over(),
+            None => {
+                if self.frames.renew().is_ok() && *lock(&self.ended) {
+                    let _ = self.frames.loan(1).and_then(|loan| self.send(loan, &VideoFrameHeader::eos()));
+                }
+                self.notify();
+            }
+        }
+    }
+
     /// Connects subscribers that joined, which hands them the history; tells when their number changed.
     fn look(&self) -> usize {
         self.frames.update_connections();
+        if self.frames.is_cut_off() {
+            self.reach_all();
+        }
         let now = self.video.dynamic_config().number_of_subscribers();
         let before = self.subscribers.swap(now, Ordering::Relaxed);
         if now > before {
@@ -353,10 +388,6 @@ fn open_service(
         let _ = notifier.notify();
         thread::sleep(Duration::from_millis(20));
     }
-}
-
-fn port_error(service: &str, operation: &'static str, cause: impl std::fmt::Debug) -> Error {
-    Error::Transport { service: service.to_owned(), operation, cause: format!("{cause:?}") }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

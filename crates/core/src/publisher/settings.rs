@@ -10,6 +10,7 @@ use crate::service::{Iox2Node, ServiceLimits, VideoService};
 use crate::wait::Interrupt;
 
 pub(super) type OnSubscribers = Box<dyn Fn(usize) + Send + Sync>;
+pub(super) type OnTrouble = Box<dyn Fn(Error) + Send + Sync>;
 
 /// How a lossless publisher waits for subscribers whose buffers are full.
 pub trait Waiting: Send + Sync {
@@ -41,6 +42,7 @@ pub struct PublisherBuilder {
     pub(super) interrupt: Option<Interrupt>,
     pub(super) waiting: Box<dyn Waiting>,
     pub(super) on_subscribers: Option<OnSubscribers>,
+    pub(super) on_trouble: Option<OnTrouble>,
     pub(super) node: Option<Iox2Node>,
 }
 
@@ -73,6 +75,7 @@ impl PublisherBuilder {
             interrupt: None,
             waiting: Box::new(Plainly),
             on_subscribers: None,
+            on_trouble: None,
             node: None,
         }
     }
@@ -177,6 +180,14 @@ impl PublisherBuilder {
         self
     }
 
+    /// Called once when a limit of this process keeps frames from a subscriber that joined, from a thread of the publisher's.
+    /// The subscriber is connected when the limit is raised.
+    #[must_use]
+    pub fn on_trouble(mut self, call: impl Fn(Error) + Send + Sync + 'static) -> Self {
+        self.on_trouble = Some(Box::new(call));
+        self
+    }
+
     /// Uses a node of the caller's.
     #[must_use]
     pub fn node(mut self, node: Iox2Node) -> Self {
@@ -187,7 +198,7 @@ impl PublisherBuilder {
     /// Opens or creates the service and becomes its publisher.
     ///
     /// # Errors
-    /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Permission`], [`Error::TypeMismatch`], [`Error::VersionMismatch`],
+    /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Obstacle`], [`Error::TypeMismatch`], [`Error::VersionMismatch`],
     /// [`Error::TooManyPorts`] when the service has its publisher already, [`Error::Qos`], [`Error::SharedMemory`].
     pub fn build(self) -> Result<VideoFramePublisher> {
         VideoFramePublisher::build(self)

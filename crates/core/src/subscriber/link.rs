@@ -1,22 +1,26 @@
 //! A subscriber's hold on the video service, taken when there is one and let go when its last publisher has gone.
 
-use std::sync::Arc;
+use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use iceoryx2::port::notifier::Notifier;
 use iceoryx2::port::subscriber::{Subscriber, SubscriberCreateError};
+use iceoryx2::port::{DegradationAction, DegradationCause};
 use iceoryx2::prelude::*;
 use iceoryx2::sample::Sample;
 
-use super::{Requirements, transport};
+use super::Requirements;
 use crate::cleanup;
 use crate::description::is_described;
 use crate::error::{Error, Result};
 use crate::fork::OfThisProcess;
 use crate::header::VideoFrameHeader;
-use crate::service::{EVENT_TAKEN, EventService, Iox, Iox2Node, VideoService, event_found, open_video_service};
+use crate::service::{
+    EVENT_TAKEN, EventService, Iox, Iox2Node, VideoService, event_found, open_video_service, port_error,
+};
 
 /// How long a reader may take between two frames before each is announced by itself.
 const QUICK: Duration = Duration::from_millis(1);
@@ -34,6 +38,8 @@ pub(super) struct Link {
     pub subscriber: Arc<Port>,
     /// Only where a publisher may be waiting for this reader.
     word: Option<Word>,
+    /// Publishers whose memory could not be mapped.
+    cut_off: Arc<Mutex<Vec<u128>>>,
     held: Arc<AtomicUsize>,
     pub service: OfThisProcess<VideoService>,
 }
@@ -90,8 +96,16 @@ impl Link {
             return Ok(None);
         }
         requirements.check(name, &service)?;
+        let cut_off: Arc<Mutex<Vec<u128>>> = Arc::default();
         let create = || {
-            let mut builder = service.subscriber_builder();
+            let noticed = cut_off.clone();
+            let mut builder = service.subscriber_builder().set_degradation_handler(move |cause, info| match cause {
+                DegradationCause::FailedToEstablishConnection => {
+                    noticed.lock().unwrap_or_else(PoisonError::into_inner).push(info.sender_port_id);
+                    DegradationAction::Ignore
+                }
+                DegradationCause::ConnectionCorrupted => DegradationAction::Warn,
+            });
             if let Some(frames) = requirements.max_buffers.or(requirements.buffer_size) {
                 let offered = service.static_config().subscriber_max_buffer_size();
                 builder = builder.buffer_size(offered.min(frames as usize));
@@ -106,7 +120,7 @@ impl Link {
                 limit: service.static_config().max_subscribers(),
                 advice: "close one of them, or raise max-subscribers at the publisher",
             },
-            other => transport(name, "create a subscriber", other),
+            other => port_error(node.config(), name, "create a subscriber", 0, other),
         })?;
         // Not needed: a publisher that hears nothing goes on after a while.
         let notifier = || events.notifier_builder().create().ok();
@@ -119,7 +133,37 @@ impl Link {
             together: subscriber.buffer_size() / 2,
         });
         let subscriber = Arc::new(OfThisProcess::new(subscriber));
-        Ok(Some(Self { subscriber, word, held: Arc::default(), service: OfThisProcess::new(service) }))
+        Ok(Some(Self { subscriber, word, cut_off, held: Arc::default(), service: OfThisProcess::new(service) }))
+    }
+
+    /// Whether the memory of a publisher that is there could not be mapped. iceoryx2 does not try again, and says it in no other way.
+    pub fn is_cut_off(&self) -> bool {
+        let mut cut_off = self.cut_off.lock().unwrap_or_else(PoisonError::into_inner);
+        if cut_off.is_empty() {
+            return false;
+        }
+        // One that was leaving could not be mapped either.
+        let mut there = Vec::new();
+        self.service.dynamic_config().list_publishers(|publisher| {
+            there.push(publisher.publisher_id.value());
+            CallbackProgression::Continue
+        });
+        cut_off.retain(|publisher| there.contains(publisher));
+        !cut_off.is_empty()
+    }
+
+    /// Bytes of the memory that publishers send from; of the largest.
+    pub fn publishers_memory(&self) -> usize {
+        let mut files = Vec::new();
+        self.service.dynamic_config().list_publishers(|publisher| {
+            // <prefix><hash of a type>_<publisher>.data. Source: iceoryx2 0.10.0, on disk.
+            files.push(format!("_{}.data", publisher.publisher_id.value()));
+            CallbackProgression::Continue
+        });
+        let found = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+        let found = found
+            .filter(|file| file.file_name().to_str().is_some_and(|name| files.iter().any(|end| name.ends_with(end))));
+        found.filter_map(|file| usize::try_from(file.metadata().ok()?.len()).ok()).max().unwrap_or(0)
     }
 
     /// Counts one more frame that is held.

@@ -21,10 +21,14 @@ use self::state::State;
 use crate::auxblob::AuxRef;
 use crate::cleanup;
 use crate::config::Qos;
+use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::fork::OfThisProcess;
 use crate::header::VideoFrameHeader;
-use crate::service::{EventService, Iox, Iox2Node, create_node_for, open_event_service, service_name};
+use crate::obstacle::{Obstacle, ObstacleKind, after_failure};
+use crate::service::{
+    EventService, Iox, Iox2Node, create_node_for, open_event_service, port_error, service_name, transport,
+};
 use crate::time::{FrameTimes, read_times};
 use crate::wait::Interrupt;
 
@@ -32,6 +36,8 @@ use crate::wait::Interrupt;
 const SAFETY_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long a service without a publisher is kept open: a publisher that needs more memory goes and comes back at once.
 const GRACE: Duration = Duration::from_millis(50);
+/// How long until another attempt to map the memory of a publisher.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Shortest time between two looks for a publisher that is not there, for callers that poll.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -89,7 +95,7 @@ impl VideoFrameSubscriber {
     /// Subscribes to a service, whether or not it exists yet.
     ///
     /// # Errors
-    /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Permission`], [`Error::TooManyPorts`], [`Error::TypeMismatch`],
+    /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Obstacle`], [`Error::TooManyPorts`], [`Error::TypeMismatch`],
     /// [`Error::VersionMismatch`].
     pub fn new(service: &str) -> Result<Self> {
         Self::builder(service).build()
@@ -126,9 +132,10 @@ impl VideoFrameSubscriber {
                 limit: events.static_config().max_listeners(),
                 advice: "close a subscriber first",
             },
-            other => transport(service, "create a listener", other),
+            other => port_error(node.config(), service, "create a listener", 0, other),
         })?;
-        let interrupt = Interrupt::new().map_err(|source| Error::Io { what: "create a wake-up descriptor", source })?;
+        let interrupt =
+            Interrupt::new().map_err(|e| port_error(node.config(), service, "create a wake-up descriptor", 0, e))?;
         let subscriber = Self {
             state: Mutex::default(),
             listener: OfThisProcess::new(listener),
@@ -186,6 +193,12 @@ impl VideoFrameSubscriber {
     /// A sentence about a kind of invalid frame seen for the first time since the last call, for a log.
     pub fn take_news(&self) -> Option<String> {
         self.lock().news.take()
+    }
+
+    /// Why frames do not arrive although a publisher is there, since the last call: its memory cannot be mapped. Told once; this
+    /// subscriber tries again every second.
+    pub fn take_trouble(&self) -> Option<Error> {
+        self.lock().trouble.take()
     }
 
     /// The next frame, or `None` if nothing waits.
@@ -337,6 +350,9 @@ impl VideoFrameSubscriber {
             match link.subscriber.receive() {
                 Ok(Some(sample)) => {
                     state.alone = None;
+                    if state.was_cut_off && !link.is_cut_off() {
+                        (state.was_cut_off, state.is_told) = (false, false);
+                    }
                     link.taken(&sample);
                     if let Some(frame) = self.accept(state, sample) {
                         return Ok(Some(frame));
@@ -344,6 +360,10 @@ impl VideoFrameSubscriber {
                 }
                 Ok(None) => {
                     link.emptied();
+                    if link.is_cut_off() {
+                        self.let_go_of_what_cannot_be_mapped(state);
+                        return Ok(None);
+                    }
                     if link.service.dynamic_config().number_of_publishers() > 0 {
                         state.alone = None;
                         return Ok(None);
@@ -380,16 +400,48 @@ impl VideoFrameSubscriber {
         Ok(None)
     }
 
+    /// iceoryx2 tries to map a publisher's memory once for each port, so another port is made later.
+    fn let_go_of_what_cannot_be_mapped(&self, state: &mut State) {
+        let Some(link) = state.link.take() else { return };
+        let obstacle = after_failure(&Domain::of(self.node.config()), link.publishers_memory(), None);
+        // Without a limit in the way the next attempt may work: it is not told, and made at once.
+        if obstacle.is_some() || std::mem::replace(&mut state.was_cut_off, true) {
+            self.tell_and_rest(state, obstacle);
+        }
+        if link.held() > 0 {
+            link.leave_to_its_frames();
+        }
+    }
+
+    fn tell_and_rest(&self, state: &mut State, obstacle: Option<Obstacle>) {
+        state.was_cut_off = true;
+        state.try_again = Some(Instant::now() + RETRY_INTERVAL);
+        if !std::mem::replace(&mut state.is_told, true) {
+            state.trouble = Some(match obstacle {
+                Some(obstacle) => Error::Obstacle { doing: format!("receive from {:?}", self.service), obstacle },
+                None => transport(&self.service, "map the memory of the publisher", "FailedToEstablishConnection"),
+            });
+        }
+    }
+
     /// Opens the service if a publisher is there; true if it is open.
     fn connect(&self, state: &mut State) -> Result<bool> {
         if state.link.is_some() {
             return Ok(true);
         }
-        if state.looked.is_some_and(|at| at.elapsed() < LOOK_INTERVAL) {
+        let is_early = state.try_again.is_some_and(|at| Instant::now() < at);
+        if is_early || state.looked.is_some_and(|at| at.elapsed() < LOOK_INTERVAL) {
             return Ok(false);
         }
         state.looked = Some(Instant::now());
-        state.link = Link::open(&self.node, &self.name, &self.events, &self.requirements)?;
+        match Link::open(&self.node, &self.name, &self.events, &self.requirements) {
+            Ok(link) => state.link = link,
+            // The limit may be raised, or something else of this process be closed.
+            Err(Error::Obstacle { obstacle, .. }) if obstacle.kind() == ObstacleKind::Limit => {
+                self.tell_and_rest(state, Some(obstacle));
+            }
+            Err(error) => return Err(error),
+        }
         Ok(state.link.is_some())
     }
 
@@ -434,8 +486,4 @@ impl Drop for VideoFrameSubscriber {
             link.leave_to_its_frames();
         }
     }
-}
-
-fn transport(service: &str, operation: &'static str, cause: impl std::fmt::Debug) -> Error {
-    Error::Transport { service: service.to_owned(), operation, cause: format!("{cause:?}") }
 }

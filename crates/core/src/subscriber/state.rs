@@ -7,6 +7,7 @@ use super::link::Link;
 use crate::auxblob::AuxRef;
 use crate::caps::check_caps;
 use crate::cleanup::Undertaker;
+use crate::error::Error;
 use crate::header::VideoFrameHeader;
 use crate::time::FrameTimes;
 use crate::validate::{Fault, validate_aux_size, validate_geometry};
@@ -29,6 +30,11 @@ pub(super) struct State {
     pub invalid: u64,
     pub faults: BTreeMap<&'static str, u64>,
     pub news: Option<String>,
+    /// Memory of a publisher could not be mapped: whether that was told, when to try again, and the words for it.
+    pub was_cut_off: bool,
+    pub is_told: bool,
+    pub try_again: Option<Instant>,
+    pub trouble: Option<Error>,
 }
 
 /// The geometry and the caps that passed last, so that a stream of equal frames is checked once.

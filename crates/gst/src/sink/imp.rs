@@ -356,6 +356,7 @@ impl Iceoryx2Sink {
     fn open(&self, size: usize) -> Result<Arc<VideoFramePublisher>, Error> {
         let settings = self.settings.lock().unwrap().clone();
         let weak = self.downgrade();
+        let obj = self.obj().downgrade();
         let mut builder = VideoFramePublisher::builder(&settings.service)
             .max_bytes(size.max(settings.max_bytes as usize))
             .aux_bytes(settings.aux_bytes as usize)
@@ -364,6 +365,11 @@ impl Iceoryx2Sink {
             .on_subscribers(move |count| {
                 if let Some(imp) = weak.upgrade() {
                     imp.tell_subscribers(count as u32);
+                }
+            })
+            .on_trouble(move |trouble| {
+                if let Some(obj) = obj.upgrade() {
+                    gst::element_warning!(obj, gst::ResourceError::OpenWrite, ["{trouble}"]);
                 }
             });
         if settings.lossless {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
@@ -15,6 +16,8 @@ use gst_video::prelude::*;
 use super::settings::{LeakyType, OnDisconnect, PROPERTIES, Settings, TimestampMode};
 use crate::{CAT, caps, clock, errors, layout, metas};
 
+/// How often a wait is interrupted to see whether there is something to tell.
+const TROUBLE_INTERVAL: Duration = Duration::from_secs(1);
 /// Frames kept in reserve below the borrow limit: from there on frames are copied out, so that receiving never stops.
 const BORROW_RESERVE: usize = 1;
 
@@ -311,7 +314,10 @@ impl Iceoryx2Src {
 
     fn wait_for_frame(&self, subscriber: &VideoFrameSubscriber) -> Result<VideoFrame, gst::FlowError> {
         loop {
-            let received = subscriber.wait(None).map_err(|error| self.fail(&error))?;
+            let received = subscriber.wait(Some(TROUBLE_INTERVAL)).map_err(|error| self.fail(&error))?;
+            if let Some(trouble) = subscriber.take_trouble() {
+                gst::element_imp_warning!(self, gst::ResourceError::OpenRead, ["{trouble}"]);
+            }
             if let Some(news) = subscriber.take_news() {
                 gst::warning!(CAT, imp = self, "{news}");
             }
