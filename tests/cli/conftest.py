@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -72,6 +73,35 @@ class CommandLine:
             if process.poll() is None:
                 process.kill()
             process.communicate()
+
+
+class Views:
+    """Starts `iox2-video view`, and ends it as a person does."""
+
+    def __init__(self, line: CommandLine) -> None:
+        self._line = line
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def __call__(self, *arguments: str, **environment: str) -> str:
+        """Start it; return the address that it prints."""
+        process = self._line.start("view", *arguments, **environment)
+        self.processes.append(process)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        return process.stdout.readline().strip() or pytest.fail(process.stderr.read())
+
+    def says(self, text: str) -> str:
+        """The first line of the latest one's messages that has a text."""
+        stream = self.processes[-1].stderr
+        return next((line for line in stream or () if text in line), "")
+
+    def close(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                assert process.wait(10) == 130
+            assert process.stderr is not None
+            assert "Exception in thread" not in process.stderr.read()
 
 
 Paint = Callable[..., Child]
@@ -164,3 +194,12 @@ def described_by_another_release(domain: Place, name: str) -> Iterator[None]:
     other.chmod(0o400)
     yield
     other.unlink()
+
+
+@pytest.fixture
+def view(iox2_video: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Views]:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    views = Views(iox2_video)
+    yield views
+    views.close()

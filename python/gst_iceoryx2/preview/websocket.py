@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import socket
 import struct
 from collections.abc import Mapping
 from typing import Final
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+_KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 # What a page has to say fits; so does every control frame (RFC 6455 section 5.5).
 _MAX_INCOMING: Final = 1024
@@ -29,14 +31,18 @@ class WebSocketClosed(Exception):
 
 
 def accept_key(headers: Mapping[str, str]) -> str | None:
-    """The value of Sec-WebSocket-Accept for a request that asks for a WebSocket; None if it does not."""
-    key = headers.get("Sec-WebSocket-Key", "").strip()
-    upgrades = [part.strip().lower() for part in headers.get("Connection", "").split(",")]
-    if "upgrade" not in upgrades or headers.get("Upgrade", "").strip().lower() != "websocket" or not key:
+    """The value of Sec-WebSocket-Accept for a request that asks for a WebSocket; None if it does not.
+
+    Args:
+        headers: Header fields by their names in lower case.
+    """
+    key = headers.get("sec-websocket-key", "")
+    upgrades = [part.strip().lower() for part in headers.get("connection", "").split(",")]
+    if "upgrade" not in upgrades or headers.get("upgrade", "").lower() != "websocket" or not _KEY.fullmatch(key):
         return None
-    if headers.get("Sec-WebSocket-Version", "").strip() != "13":
+    if headers.get("sec-websocket-version") != "13":
         return None
-    return base64.b64encode(hashlib.sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()).decode()
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
 
 
 def _head(opcode: int, length: int) -> bytes:
