@@ -314,34 +314,105 @@ def test_a_name_given_twice_is_one_stream(view: Views) -> None:
 
 
 NONSENSE = (
-    (0x81, b"no json", True),
-    (0x81, b"[1, 2]", True),
-    (0x81, b'{"drawn": [7, 0]}', True),
-    (0x81, b'{"drawn": 3}', True),
-    (0x81, b'{"watch": null}', True),
-    (0x81, b'{"clock": "now"}', True),
-    (0x81, b"\xff\xfe", True),
-    (0x81, b"[" * 1000, True),
-    (0x81, b"{" + b" " * 2000, True),
-    (0x81, b"{}", False),
-    (0x82, b"{}", True),
-    (0x01, b"{}", True),
-    (0xF1, b"{}", True),
-    (0x83, b"{}", True),
+    (1002, 0x81, b"{}", False),  # not masked
+    (1002, 0x83, b"{}", True),
+    (1002, 0x8F, b"", True),
+    (1002, 0xC1, b"{}", True),
+    (1002, 0xF1, b"{}", True),
+    (1002, 0x09, b"half a ping", True),
+    (1002, 0x89, bytes(126), True),
+    (1002, 0x88, b"\x03", True),  # half a code
+    (1002, 0x88, (1005).to_bytes(2, "big"), True),
+    (1003, 0x82, b"{}", True),
+    (1003, 0x01, b"{}", True),
+    (1003, 0x80, b"{}", True),
+    (1007, 0x81, b"\xff\xfe", True),
+    (1009, 0x81, b"{" + b" " * 2000, True),
+    (1009, 0x81, b"{" + b" " * 70_000, True),
+    *(
+        (1008, 0x81, text, True)
+        for text in (
+            b"",
+            b"no json",
+            b"[1, 2]",
+            b"null",
+            b"NaN",
+            b"[" * 1000,
+            b'{"drawn":' * 100 + b"1" + b"}" * 100,
+            b"9" * 1000,
+            b"{}",
+            b'{"close": 1}',
+            b'{"drawn": [7, 0]}',
+            b'{"drawn": [-1, 0]}',
+            b'{"drawn": [0]}',
+            b'{"drawn": [0, 1, 2]}',
+            b'{"drawn": [0, 1e999]}',
+            b'{"drawn": [1e999, 0]}',
+            b'{"drawn": [0, NaN]}',
+            b'{"drawn": [0, "1"]}',
+            b'{"drawn": 3}',
+            b'{"watch": null}',
+            b'{"watch": "0"}',
+            b'{"watch": {"0": 1}}',
+            b'{"watch": [1e999]}',
+            b'{"watch": [-Infinity]}',
+            b'{"watch": [[0]]}',
+            b'{"clock": "now"}',
+            b'{"clock": 1e999}',
+            b'{"clock": NaN}',
+            b'{"clock": -Infinity}',
+            b'{"clock": %s}' % (b"9" * 400),
+            b'{"clock": [1]}',
+        )
+    ),
 )
+"""Code of the close frame that answers it, the first byte of a frame, its payload, whether that is masked."""
 
 
 def test_a_viewer_that_talks_nonsense_is_sent_away_and_the_others_stay(paint: Paint, view: Views) -> None:
+    """Numbers beyond what a float can hold ended with a traceback."""
     paint()
     url = view("cam0")
     with PageClient(url, watch=[0]) as good:
-        for first, payload, masked in NONSENSE:
+        for code, first, payload, masked in NONSENSE:
             with PageClient(url) as bad:
                 bad.send_raw(first, payload, masked)
-                while (frame := bad.receive())[0] != 8:
-                    pass
-            assert int.from_bytes(frame[1], "big") in (1002, 1008, 1009), payload
-            assert is_painted(good.picture().rgb)
+                assert bad.close_code() == code, (first, payload)
+        assert is_painted(good.picture().rgb)
+
+
+def test_a_length_of_64_bits_is_read_as_one(view: Views) -> None:
+    """It was read as 127, and the eight bytes of the length as mask and text."""
+    url = view("cam0")
+    for length in (1025, 65536, 1 << 63, (1 << 64) - 1):
+        with PageClient(url) as client:
+            client.send_bytes(b"\x81\xff" + length.to_bytes(8, "big"))
+            assert client.close_code() == 1009
+    with PageClient(url) as client:
+        client.send_bytes(b"\x81\xff" + (11).to_bytes(8, "big") + bytes(4) + b'{"clock":7}')
+        while "clock" not in (message := client.next()):
+            pass
+        assert isinstance(message, dict)
+        assert message["clock"][0] == 7
+
+
+def test_a_message_may_come_byte_by_byte_and_several_at_once(view: Views) -> None:
+    with PageClient(view("cam0")) as client:
+        clock = b"\x81\x8c" + bytes(4) + b'{"clock":12}'
+        for at in range(len(clock)):
+            client.send_bytes(clock[at : at + 1])
+        client.send_bytes(clock * 2 + b"\x89\x82" + bytes(4) + b"hi" + clock)
+        heard = [client.receive() for _ in range(9)]
+        while sum(opcode == 10 for opcode, _ in heard) < 1 or sum(b"clock" in each for _, each in heard) < 4:
+            heard.append(client.receive())
+
+
+def test_numbers_of_any_size_that_are_whole_are_numbers(paint: Paint, view: Views) -> None:
+    paint()
+    with PageClient(view("cam0")) as client:
+        client.send_raw(0x81, b'{"watch": [0, 7, -1, %s]}' % (b"9" * 400))
+        client.send_raw(0x81, b'{"drawn": [0, %s]}' % (b"9" * 400))
+        assert is_painted(client.picture().rgb)
 
 
 def test_a_ping_is_answered_and_a_close_too(view: Views) -> None:
