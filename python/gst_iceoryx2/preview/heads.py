@@ -14,7 +14,7 @@ from .request import END_OF_HEAD, MAX_HEAD
 _DEADLINE: Final = 10.0
 # Connections at a time that have not sent their whole head.
 _MAX_WAITING: Final = 128
-# Seconds without accepting, when the process has no descriptor left.
+# Seconds without accepting, when the process has no descriptor left and none can be freed here.
 _PAUSE: Final = 0.05
 
 
@@ -80,7 +80,8 @@ class HeadReader:
         except OSError:
             if self._waiting:
                 self._close_oldest()
-            time.sleep(_PAUSE)
+            else:
+                time.sleep(_PAUSE)
             return
         connection.setblocking(False)
         if len(self._waiting) == _MAX_WAITING:
