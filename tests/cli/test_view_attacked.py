@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import re
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -166,17 +168,20 @@ def test_long_heads_cost_no_memory(view: Views) -> None:
     assert get(url).status == 200
 
 
-def test_the_owner_comes_in_when_descriptors_are_few(view: Views) -> None:
-    url = view("cam0")
-    pid = view.processes[-1].pid
-    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors(pid) + 20, hard))
+def test_the_owner_comes_in_when_descriptors_are_few(paint: Paint, view: Views) -> None:
+    paint()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    try:
+        url = view("cam0")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     with contextlib.ExitStack() as stack:
-        # More than five times as many as it can accept.
-        for _ in range(100):
+        for _ in range(300):
             stack.enter_context(connected(url)).sendall(HEAD)
         for _ in range(10):
-            assert get(url).status == 200
+            with PageClient(url, watch=[0]) as coming:
+                coming.picture()
 
 
 # --- requests ---
@@ -308,7 +313,7 @@ def reading() -> Iterator[Callable[[], tuple[str, list[bytes]]]]:
         listener = socket.create_server(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         reader = HeadReader(listener, take)
-        thread = threading.Thread(target=reader.run)
+        thread = threading.Thread(target=reader.run, daemon=True)
         readers.append((reader, thread))
         thread.start()
         return url, taken
@@ -362,6 +367,41 @@ def test_the_oldest_connection_gives_way_and_the_others_stay(
             connection.sendall(b"\r\n\r\n")
             assert connection.recv(1) == b""
     assert taken == [b"2\r\n\r\n", b"3\r\n\r\n", b"4\r\n\r\n"]
+
+
+class Exhausted(socket.socket):
+    """A listener of a process that has three descriptors for connections."""
+
+    connections: list[socket.socket]
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if sum(each.fileno() >= 0 for each in self.connections) == 3:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        connection, address = super().accept()
+        self.connections.append(connection)
+        return connection, address
+
+
+def test_without_a_free_descriptor_the_oldest_connection_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "_DEADLINE", 1000.0)
+    taken: list[bytes] = []
+    listener = Exhausted()
+    listener.connections = []
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    reader = HeadReader(listener, lambda connection, received: taken.append(received) or connection.close())
+    thread = threading.Thread(target=reader.run, daemon=True)
+    thread.start()
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(connected(url)).sendall(b"slow")
+        last = stack.enter_context(connected(url))
+        last.sendall(b"quick\r\n\r\n")
+        assert last.recv(1) == b""
+    reader.end()
+    thread.join()
+    assert taken == [b"quick\r\n\r\n"]
 
 
 def test_too_many_pages_with_the_token_are_told_so(domain: object, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import selectors
 import socket
 import time
@@ -12,8 +13,9 @@ from .request import END_OF_HEAD, MAX_HEAD
 
 # Seconds for a whole head.
 _DEADLINE: Final = 10.0
-# Connections at a time that have not sent their whole head.
+# Connections at a time that have not sent their whole head, and their share of the process's descriptors.
 _MAX_WAITING: Final = 128
+_SHARE: Final = 1 / 4
 # Seconds without accepting, when the process has no descriptor left and none can be freed here.
 _PAUSE: Final = 0.05
 
@@ -26,8 +28,9 @@ class _Waiting(NamedTuple):
 class HeadReader:
     """Accepts connections, and reads the head of one request from each. It uses one thread and at most 2 MiB.
 
-    A connection that has not sent its whole head after 10 s is closed. If 128 of them wait, the oldest one is closed
-    when another one comes: no number of slow connections can keep a new one out.
+    A connection that has not sent its whole head after 10 s is closed. If 128 of them wait, or as many as a quarter of
+    the process's limit of descriptors, the oldest one is closed when another one comes: no number of slow connections
+    can keep a new one out.
 
     Args:
         listener: A listening socket; `run` closes it.
@@ -40,6 +43,9 @@ class HeadReader:
         self._take = take
         # In the order in which they came, which is that of their deadlines.
         self._waiting: dict[socket.socket, _Waiting] = {}
+        soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        share = _MAX_WAITING if soft_limit == resource.RLIM_INFINITY else int(soft_limit * _SHARE)
+        self._max_waiting = max(1, min(_MAX_WAITING, share))
         self._selector = selectors.DefaultSelector()
         self._ear, self._bell = socket.socketpair()
         listener.setblocking(False)
@@ -84,7 +90,7 @@ class HeadReader:
                 time.sleep(_PAUSE)
             return
         connection.setblocking(False)
-        if len(self._waiting) == _MAX_WAITING:
+        if len(self._waiting) == self._max_waiting:
             self._close_oldest()
         self._waiting[connection] = _Waiting(time.monotonic() + _DEADLINE, bytearray())
         self._selector.register(connection, selectors.EVENT_READ)
