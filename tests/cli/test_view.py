@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,12 @@ import pytest
 
 from gst_iceoryx2 import jpeg
 from gst_iceoryx2.preview import Preview, encode_png
-from gst_iceoryx2.video import VideoFrameHeader, VideoFramePublisher
+from gst_iceoryx2.video import VideoFrameHeader, VideoFramePublisher, build_aux
 from gst_iceoryx2.video.header import NONE_U64
 from tests.cli.conftest import CommandLine, Paint, Views, end
 from tests.cli.page_client import PageClient, get, metrics
 from tests.cli.painter import BLUE, GREEN, RED, gray, picture
+from tests.damage import sound_frame
 from tests.transport.raw import RawPublisher
 from tests.transport.raw import node as raw_node
 from tests.waiting import wait_until
@@ -547,6 +550,34 @@ def test_a_snapshot_of_a_publisher_without_frames_ends_with_3(
     assert not (tmp_path / "a.png").exists()
 
 
+def test_a_snapshot_ends_in_time_although_frames_come_that_are_refused(
+    domain: object, iox2_video: CommandLine, tmp_path: Path
+) -> None:
+    """Its timeout did not count while another frame was waiting."""
+    lying, size = sound_frame("BGR", 16, 8)
+    lists = f"a={'<' * 6}{'{1},' * 3800}{'>' * 6}"
+    blobs = [build_aux(f"video/x-raw, format=(string)BGR, width=(int)17, x=(int){x}, {lists}", []) for x in (1, 2)]
+    lying.aux_size = len(blobs[0])
+    raw, ends = RawPublisher(SERVICE, buffer_size=8), threading.Event()
+
+    def send() -> None:
+        for blob in itertools.cycle(blobs):
+            raw.send(lying, bytes(size) + blob)
+            if ends.wait(0.002):
+                break
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        done = iox2_video("view", "cam0", "--snapshot", str(tmp_path / "a.png"), "--timeout", "0.5")
+    finally:
+        ends.set()
+        sender.join()
+        raw.close()
+    assert done.returncode == 3
+    assert re.search(r"within 0\.5 s: \d+ were refused", done.stderr)
+
+
 def test_a_snapshot_that_cannot_be_written_names_the_path(
     paint: Paint, iox2_video: CommandLine, tmp_path: Path
 ) -> None:
@@ -639,8 +670,6 @@ def test_a_preview_refuses_what_makes_no_sense(domain: object) -> None:
 
 
 def test_it_can_be_closed_twice_and_from_another_thread(domain: object) -> None:
-    import threading
-
     preview = Preview(["cam0"])
     threading.Timer(0.05, preview.close).start()
     preview.wait()
