@@ -80,6 +80,35 @@ class CommandLine:
             process.communicate()
 
 
+class Views:
+    """Starts `iox2-video view`, and ends it as a person does."""
+
+    def __init__(self, line: CommandLine) -> None:
+        self._line = line
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def __call__(self, *arguments: str, **environment: str) -> str:
+        """Start it; return the address that it prints."""
+        process = self._line.start("view", *arguments, **environment)
+        self.processes.append(process)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        return process.stdout.readline().strip() or pytest.fail(process.stderr.read())
+
+    def says(self, text: str) -> str:
+        """The first line of the latest one's messages that has a text."""
+        stream = self.processes[-1].stderr
+        return next((line for line in stream or () if text in line), "")
+
+    def close(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                assert process.wait(10) == 130
+            assert process.stderr is not None
+            assert "Exception in thread" not in process.stderr.read()
+
+
 Paint = Callable[..., Child]
 """Starts a publisher of known pictures."""
 
@@ -197,3 +226,12 @@ def bridge(tmp_path: Path, domain: Place) -> Iterator[Bridge]:
 def pair(domain: Place) -> Iterator[Pair]:
     with VideoFramePublisher(NEAR, framerate=30) as publisher, VideoFrameSubscriber(FAR) as subscriber:
         yield Pair(publisher, subscriber)
+
+
+@pytest.fixture
+def view(iox2_video: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Views]:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    views = Views(iox2_video)
+    yield views
+    views.close()

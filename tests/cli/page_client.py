@@ -91,12 +91,26 @@ class PageClient:
 
     def send_raw(self, first: int, payload: bytes, masked: bool = True) -> None:
         """Send any frame."""
-        length = len(payload)
-        head = bytes((first, (0x80 if masked else 0) | min(length, 126)))
-        head += struct.pack(">H", length) if length >= 126 else b""
+        length, bit = len(payload), 0x80 if masked else 0
+        if length < 126:
+            head = bytes((first, bit | length))
+        elif length < 1 << 16:
+            head = struct.pack(">BBH", first, bit | 126, length)
+        else:
+            head = struct.pack(">BBQ", first, bit | 127, length)
         mask = os.urandom(4)
         data = bytes(byte ^ mask[at & 3] for at, byte in enumerate(payload)) if masked else payload
-        self._socket.sendall(head + (mask if masked else b"") + data)
+        self.send_bytes(head + (mask if masked else b"") + data)
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send anything."""
+        self._socket.sendall(data)
+
+    def close_code(self) -> int:
+        """The code of the close frame, skipping what comes before it."""
+        while (frame := self.receive())[0] != 8:
+            pass
+        return int.from_bytes(frame[1], "big")
 
     def receive(self) -> tuple[int, bytes]:
         """The next frame: opcode and payload."""

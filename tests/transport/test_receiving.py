@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gst_iceoryx2._errors import BorrowLimitError, ClosedError
-from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.video import Qos, VideoFrame, VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.video._intake import Intake
 from tests.pictures import planes
 from tests.waiting import wait_until
 
@@ -235,6 +237,25 @@ def test_latest_works_with_room_for_one_frame_only(service: str) -> None:
         assert frame is not None
         assert frame.pts == 3
         assert (frame.numpy_view() == 3).all()
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_latest_ends_although_frames_come_faster_than_they_are_taken(
+    pub: VideoFramePublisher, sub: VideoFrameSubscriber, monkeypatch: pytest.MonkeyPatch, is_refused: bool
+) -> None:
+    """It took frames, or refused them, for as long as another one was waiting, whatever its timeout."""
+    take, more = Intake.take, iter(range(100_000))
+
+    def take_while_another_comes(self: Intake, sample: Any, port: Any) -> VideoFrame | None:
+        if next(more, None) is not None:
+            send(pub, 1)
+        frame = take(self, sample, port)
+        return None if is_refused else frame
+
+    monkeypatch.setattr(Intake, "take", take_while_another_comes)
+    send(pub, 1)
+    assert (sub.latest(timeout=0.3) is None) == is_refused
+    assert next(more, None) is not None
 
 
 def test_at_the_borrow_limit_the_error_has_service_and_numbers(

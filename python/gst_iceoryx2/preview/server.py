@@ -11,23 +11,23 @@ import re
 import socket
 import threading
 from collections.abc import Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 
 from .channel import Channel, Status, service_of
 from .door import Door, is_loopback
+from .heads import HeadReader
 from .metrics import CONTENT_TYPE, exposition
+from .request import Refusal, Request, answer, parse, upgrade
 from .viewer import Viewer
 from .websocket import GOING_AWAY, WebSocket, accept_key
 
 DEFAULT_MAX_FPS: Final = 60.0
 DEFAULT_QUALITY: Final = 80
 
-# How long one read or write of a connection may take.
+# Seconds for one answer or message to be sent.
 _TIMEOUT: Final = 15.0
-# Whoever else is on this machine can connect, though not come in.
+# Connections at a time that have shown the token; the others are bounded by HeadReader.
 _MAX_CONNECTIONS: Final = 128
 # Little may wait in the kernel on its way to a page that has stopped reading.
 _SEND_BUFFER: Final = 512 * 1024
@@ -71,22 +71,25 @@ class Preview:
         self._channels: list[Channel] = []
         self._ended = threading.Event()
         self._host = host
-        self._server = _Server(self, host, port)
+        self._places = threading.Semaphore(_MAX_CONNECTIONS)
+        listener = _listening(host, port)
+        self._port = int(listener.getsockname()[1])
         try:
             for index, name in enumerate(wanted):
                 self._channels.append(Channel(name, index, max_fps=max_fps, quality=quality))
         except BaseException:
-            self._server.server_close()
+            listener.close()
             for channel in self._channels:
                 channel.close()
             raise
-        self._thread = threading.Thread(target=self._server.serve_forever, name="preview", daemon=True)
+        self._heads = HeadReader(listener, self._take)
+        self._thread = threading.Thread(target=self._heads.run, name="preview", daemon=True)
         self._thread.start()
 
     @property
     def port(self) -> int:
         """The TCP port."""
-        return int(self._server.server_address[1])
+        return self._port
 
     @property
     def url(self) -> str:
@@ -112,15 +115,14 @@ class Preview:
         if self._ended.is_set():
             return
         self._ended.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self._heads.end()
+        self._thread.join()
         with self._lock:
             viewers = list(self._viewers)
         for viewer in viewers:
             viewer.end()
         for channel in self._channels:
             channel.close()
-        self._thread.join()
 
     def __enter__(self) -> Preview:
         return self
@@ -128,9 +130,76 @@ class Preview:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- for the handler ---------------------------------------------------------------------------------------------
+    # -- requests ----------------------------------------------------------------------------------------------------
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _take(self, connection: socket.socket, received: bytes) -> None:
+        """Refuse a request, or hand it to a thread of its own if it has the token."""
+        try:
+            request = parse(received)
+            place = self._place(request)
+            if not self._places.acquire(blocking=False):
+                raise Refusal(503, f"{_MAX_CONNECTIONS} connections are open: close a page that shows this address.")
+            try:
+                arguments = (connection, request, place)
+                threading.Thread(target=self._serve, args=arguments, name="preview's page", daemon=True).start()
+            except RuntimeError:
+                self._places.release()
+                raise Refusal(503, "This process cannot start another thread.") from None
+        except Refusal as refusal:
+            # A fresh connection has room for it.
+            with connection, contextlib.suppress(OSError):
+                connection.send(refusal.answer())
+
+    def _place(self, request: Request) -> str | None:
+        """What a request that has the token asks for; None if the slash behind the token is missing."""
+        if not self._door.knows_host(request.host):
+            name = "without a name" if request.host is None else f"as {request.host[:80]!r}"
+            raise Refusal(421, f"The server was asked {name}: use 127.0.0.1 or localhost.")
+        token, slash, place = request.path[1:].partition("/")
+        if not self._door.knows_token(token):
+            raise Refusal(403, "The address needs its token: take the whole address that was printed at the start.")
+        return place if slash else None
+
+    def _serve(self, connection: socket.socket, request: Request, place: str | None) -> None:
+        try:
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(_TIMEOUT)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                try:
+                    if place == "live":
+                        connection.sendall(self._upgrade(request))
+                        self._watch(connection)
+                    else:
+                        connection.sendall(self._answer(request, place))
+                except Refusal as refusal:
+                    connection.sendall(refusal.answer())
+        finally:
+            self._places.release()
+
+    def _answer(self, request: Request, place: str | None) -> bytes:
+        if request.method not in ("GET", "HEAD"):
+            raise Refusal(405, "The methods are GET and HEAD.", {"Allow": "GET, HEAD"})
+        with_body = request.method == "GET"
+        if place is None:
+            location = {"Location": f"/{self._door.token}/"}
+            return answer(308, "", "text/plain", location, with_body=with_body)
+        if place == "":
+            policy = {"Content-Security-Policy": self._policy}
+            return answer(200, self._page, "text/html; charset=utf-8", policy, with_body=with_body)
+        if place == "metrics":
+            return answer(200, exposition(self.status(), self.viewers), CONTENT_TYPE, with_body=with_body)
+        raise Refusal(404, "There is the page, and metrics; nothing else.")
+
+    def _upgrade(self, request: Request) -> bytes:
+        key = accept_key(request.headers) if request.method == "GET" and request.can_upgrade else None
+        if key is None:
+            raise Refusal(426, "This address is for a WebSocket.", {"Upgrade": "websocket"})
+        if not self._door.knows_origin(request.headers.get("origin"), request.host or ""):
+            raise Refusal(403, "Another page may not open this.")
+        return upgrade(key)
+
+    def _watch(self, connection: socket.socket) -> None:
         websocket = WebSocket(connection)
         viewer = Viewer(websocket, self._channels)
         with self._lock:
@@ -144,120 +213,16 @@ class Preview:
             websocket.close(GOING_AWAY)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 32
-
-    def __init__(self, preview: Preview, host: str, port: int) -> None:
-        self.preview = preview
-        self._connections = threading.Semaphore(_MAX_CONNECTIONS)
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            super().__init__((host, port), _Handler)
-        except (OSError, OverflowError) as exc:
-            raise _explained(exc, host, port) from exc
-
-    def server_bind(self) -> None:
-        # That of HTTPServer asks the name service for this machine's name, and may wait for it.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._connections.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._connections.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks off is nobody's business; anything else is a fault of ours and goes to stderr."""
-        import sys
-
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    server_version = "iox2-video"
-    sys_version = ""
-    protocol_version = "HTTP/1.1"
-    timeout = _TIMEOUT
-
-    def setup(self) -> None:
-        self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().setup()
-
-    def do_GET(self) -> None:
-        preview = self.server.preview
-        host = self.headers.get("Host")
-        if not preview._door.knows_host(host):
-            self._refuse(421, f"This server does not answer to the name {host!r}: use 127.0.0.1 or localhost.")
-            return
-        _, _, rest = urlsplit(self.path).path.partition("/")
-        token, slash, place = rest.partition("/")
-        if not preview._door.knows_token(token):
-            self._refuse(403, "The address needs its token: take the whole address that was printed at the start.")
-        elif not slash:
-            self._answer(308, "", "text/plain", {"Location": f"/{token}/"})
-        elif place == "":
-            self._answer(200, preview._page, "text/html; charset=utf-8", {"Content-Security-Policy": preview._policy})
-        elif place == "metrics":
-            self._answer(200, exposition(preview.status(), preview.viewers), CONTENT_TYPE)
-        elif place == "live":
-            self._upgrade(host or "")
-        else:
-            self._refuse(404, "There is the page, and metrics; nothing else.")
-
-    do_HEAD = do_GET
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: addresses have the token in them."""
-
-    def _upgrade(self, host: str) -> None:
-        key = accept_key(self.headers)  # type: ignore[arg-type]
-        if key is None:
-            self._refuse(426, "This address is for a WebSocket.", {"Upgrade": "websocket"})
-            return
-        if not self.server.preview._door.knows_origin(self.headers.get("Origin"), host):
-            self._refuse(403, "Another page may not open this.")
-            return
-        self.send_response(101)
-        for name, value in (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", key)):
-            self.send_header(name, value)
-        self.end_headers()
-        self.close_connection = True
-        self.server.preview._serve(self.connection)
-
-    def _refuse(self, status: int, why: str, headers: dict[str, str] | None = None) -> None:
-        # Whatever body there may be stays unread.
-        self.close_connection = True
-        self._answer(status, why + "\n", "text/plain; charset=utf-8", {**(headers or {}), "Connection": "close"})
-
-    def _answer(self, status: int, text: str, kind: str, headers: dict[str, str] | None = None) -> None:
-        data = text.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Referrer-Policy", "no-referrer")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                self.wfile.write(data)
+def _listening(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(socket.SOMAXCONN)
+    except (OSError, OverflowError) as exc:
+        listener.close()
+        raise _explained(exc, host, port) from exc
+    return listener
 
 
 def _checked(names: Sequence[str], max_fps: float | None, quality: int) -> list[str]:

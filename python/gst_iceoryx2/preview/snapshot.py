@@ -57,15 +57,15 @@ def save_snapshot(
     service = service_of(name)
     with VideoFrameSubscriber(service) as subscriber:
         frame = _first_picture(subscriber, timeout)
+        refused = subscriber.stats.invalid
         if frame is not None:
             with frame:
                 width, height = frame.width, frame.height
                 data = _as_png(frame) if target.suffix.lower() == ".png" else jpeg.encode(frame, quality, "444")
     if frame is None:
         require(name)
-        raise FrameTimeoutError(
-            f"no frame of {service!r} came within {timeout:g} s: its publisher pauses, or has ended"
-        )
+        why = f"{refused} were refused, because they break the wire contract" if refused else "its publisher is silent"
+        raise FrameTimeoutError(f"no frame of {service!r} came within {timeout:g} s: {why}")
     _write(target, data)
     return Snapshot(target, width, height, len(data))
 

@@ -9,7 +9,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from ..video.timing import monotonic_ns
 from .channel import Channel, Picture
@@ -20,6 +20,8 @@ _WINDOW: Final = 3
 _STATUS_INTERVAL: Final = 0.5
 # A page that has pictures and says nothing for so long does not watch.
 _PATIENCE: Final = 30.0
+# Milliseconds since a page was opened; no page is open for longer than 300,000 years.
+_MAX_CLOCK: Final = 1e16
 
 
 class Viewer:
@@ -115,24 +117,29 @@ class Viewer:
         for text in self._websocket.receive():
             self._heard = time.monotonic()
             try:
-                self._do(json.loads(text))
-            except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+                message = json.loads(text)
+            except (ValueError, RecursionError):
+                message = None
+            if not self._do(message):
                 self._websocket.close(POLICY)
-                raise WebSocketClosed(f"a message that makes no sense: {text[:80]!r}") from None
+                raise WebSocketClosed(f"a message that makes no sense: {text[:80]!r}")
 
-    def _do(self, message: Any) -> None:
-        if not isinstance(message, dict):
-            raise TypeError(message)
-        if "drawn" in message:
-            index, number = map(int, message["drawn"])
-            on_their_way = self._on_their_way[index]
-            while on_their_way and on_their_way[0] <= number:
-                on_their_way.popleft()
-            self._say_what_is_wanted(index)
-        if "watch" in message:
-            self._watched = {int(index) for index in message["watch"]} & self._on_their_way.keys()
-            for index in self._on_their_way:
+    def _do(self, message: object) -> bool:
+        """Do what a message asks for; False if it asks for nothing that can be done."""
+        match message:
+            case {"drawn": [int(index), int(number)]} if index in self._on_their_way:
+                on_their_way = self._on_their_way[index]
+                while on_their_way and on_their_way[0] <= number:
+                    on_their_way.popleft()
                 self._say_what_is_wanted(index)
-        if "clock" in message:
-            answer = {"clock": [float(message["clock"]), monotonic_ns() / 1e6]}
-            self._websocket.send(text_message(json.dumps(answer)))
+            case {"watch": [*indices]} if all(isinstance(index, int) for index in indices):
+                # A page that was open before may know more streams than there are now.
+                self._watched = self._on_their_way.keys() & set(indices)
+                for index in self._on_their_way:
+                    self._say_what_is_wanted(index)
+            case {"clock": int(asked) | float(asked)} if abs(asked) < _MAX_CLOCK:
+                answer = {"clock": [asked, monotonic_ns() / 1e6]}
+                self._websocket.send(text_message(json.dumps(answer)))
+            case _:
+                return False
+        return True

@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import socket
 import struct
 from collections.abc import Mapping
 from typing import Final
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
-_TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
-# What a page has to say fits; so does every control frame (RFC 6455 section 5.5).
+_KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
+_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = _OPCODES = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+# What a page has to say fits.
 _MAX_INCOMING: Final = 1024
+_MAX_CONTROL: Final = 125  # RFC 6455 section 5.5
 
+# RFC 6455 section 7.4.1
+_NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
 PROTOCOL_ERROR: Final = 1002
+UNSUPPORTED: Final = 1003
+NOT_UTF8: Final = 1007
 POLICY: Final = 1008
 TOO_BIG: Final = 1009
+_NEVER_SENT: Final = (1004, 1005, 1006, 1015)
 
 
 class WebSocketClosed(Exception):
@@ -29,14 +37,18 @@ class WebSocketClosed(Exception):
 
 
 def accept_key(headers: Mapping[str, str]) -> str | None:
-    """The value of Sec-WebSocket-Accept for a request that asks for a WebSocket; None if it does not."""
-    key = headers.get("Sec-WebSocket-Key", "").strip()
-    upgrades = [part.strip().lower() for part in headers.get("Connection", "").split(",")]
-    if "upgrade" not in upgrades or headers.get("Upgrade", "").strip().lower() != "websocket" or not key:
+    """The value of Sec-WebSocket-Accept for a request that asks for a WebSocket; None if it does not.
+
+    Args:
+        headers: Header fields by their names in lower case.
+    """
+    key = headers.get("sec-websocket-key", "")
+    upgrades = [part.strip().lower() for part in headers.get("connection", "").split(",")]
+    if "upgrade" not in upgrades or headers.get("upgrade", "").lower() != "websocket" or not _KEY.fullmatch(key):
         return None
-    if headers.get("Sec-WebSocket-Version", "").strip() != "13":
+    if headers.get("sec-websocket-version") != "13":
         return None
-    return base64.b64encode(hashlib.sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()).decode()
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
 
 
 def _head(opcode: int, length: int) -> bytes:
@@ -106,14 +118,12 @@ class WebSocket:
                 try:
                     texts.append(payload.decode())
                 except UnicodeDecodeError:
-                    self._fail(PROTOCOL_ERROR)
+                    self._fail(NOT_UTF8)
             elif opcode == _PING:
                 self.send(_head(_PONG, len(payload)) + payload)
             elif opcode == _CLOSE:
-                self.close(int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1000)
+                self.close(_answer_to_close(payload))
                 raise WebSocketClosed("closed by the other end")
-            elif opcode != _PONG:
-                self._fail(PROTOCOL_ERROR)
         return texts
 
     def close(self, code: int = 1000) -> None:
@@ -137,18 +147,33 @@ class WebSocket:
         if len(data) < 2:
             return None
         first, second = data[0], data[1]
-        length, at = second & 0x7F, 2
-        if length == 126:
-            if len(data) < 4:
-                return None
-            length, at = int.from_bytes(data[2:4], "big"), 4
-        # FIN, no extension; a client masks whatever it sends (section 5.1).
-        if first & 0xF0 != 0x80 or not second & 0x80:
+        opcode, is_last, length, at = first & 0x0F, first & 0x80, second & 0x7F, 2
+        is_control = opcode & 0x8
+        # No extension was agreed on, and a client masks whatever it sends (sections 5.1 and 5.2).
+        if first & 0x70 or not second & 0x80 or opcode not in _OPCODES:
             self._fail(PROTOCOL_ERROR)
-        if length > _MAX_INCOMING or (first & 0x8 and length > 125):
+        if is_control and (not is_last or length > _MAX_CONTROL):
+            self._fail(PROTOCOL_ERROR)
+        if opcode in (_CONTINUATION, _BINARY) or not is_last:
+            self._fail(UNSUPPORTED)
+        if length > _MAX_CONTROL:
+            size = 2 if length == 126 else 8
+            at += size
+            if len(data) < at:
+                return None
+            length = int.from_bytes(data[2:at], "big")
+        if length > _MAX_INCOMING:
             self._fail(TOO_BIG)
         if len(data) < at + 4 + length:
             return None
         mask, masked = data[at : at + 4], data[at + 4 : at + 4 + length]
         del data[: at + 4 + length]
-        return first & 0x0F, bytes(byte ^ mask[index & 3] for index, byte in enumerate(masked))
+        return opcode, bytes(byte ^ mask[index & 3] for index, byte in enumerate(masked))
+
+
+def _answer_to_close(payload: bytes) -> int:
+    """The code of the close frame that answers one with this payload."""
+    if not payload:
+        return _NORMAL
+    code = int.from_bytes(payload[:2], "big")
+    return code if len(payload) >= 2 and 1000 <= code < 5000 and code not in _NEVER_SENT else PROTOCOL_ERROR

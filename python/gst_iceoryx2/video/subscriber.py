@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, Literal, NamedTuple, NoReturn
 
 from .. import _iceoryx2, _native
 from .._errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
@@ -30,6 +30,8 @@ _SAFETY_INTERVAL: Final = 0.5
 _DOUBT_INTERVAL: Final = 0.05
 # How long a subscriber that does not sleep keeps the interpreter to itself.
 _TURN: Final = 0.001
+# Seconds for which `latest` skips at most.
+_LONGEST_SKIP: Final = 0.1
 
 
 class SubscriberStats(NamedTuple):
@@ -167,9 +169,11 @@ class VideoFrameSubscriber:
         if newest is None or newest.is_eos():
             return newest
         with self._lock:
-            while True:
+            # A publisher may be faster than this loop.
+            end = time.monotonic() + _LONGEST_SKIP
+            while time.monotonic() < end:
                 try:
-                    following = self._next()
+                    following = self._take()
                 except BorrowLimitError:
                     # There is a newer one, and no room for both.
                     newest.release()
@@ -179,13 +183,16 @@ class VideoFrameSubscriber:
                         return newest
                     continue
                 if following is None:
-                    return newest
+                    break
+                if following is False:
+                    continue
                 if following.is_eos():
                     self._pending = following
-                    return newest
+                    break
                 newest.release()
                 self._skipped += 1
                 newest = following
+            return newest
 
     def __iter__(self) -> Iterator[VideoFrame]:
         """Frames until the end of the stream, or until another thread closes this subscriber.
@@ -317,39 +324,40 @@ class VideoFrameSubscriber:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _next(self) -> VideoFrame | None:
-        """The next frame; call it with the lock held."""
+        """The next frame that is accepted; call it with the lock held."""
+        while (frame := self._take()) is False:
+            pass
+        return frame
+
+    def _take(self) -> VideoFrame | Literal[False] | None:
+        """The next frame, or False for one that is refused; call it with the lock held."""
         pending, self._pending = self._pending, None
         link = self._link or self._connect()
         if pending is not None or link is None:
             return pending
         port, intake = link.subscriber, self._intake
-        while True:
-            try:
-                # iceoryx2 counts what is held per publisher, and a restart or a growth begins another one.
-                if intake.ledger.is_full and port.has_samples():
-                    if link.tell_taken is not None:
-                        link.tell_taken(None)
-                    self._refuse_to_borrow()
-                sample = port.receive()
-            except (_iceoryx2.ReceiveError, _iceoryx2.ConnectionFailure) as exc:
-                self._explain(exc)
-            if sample is None:
-                intake.settle()
+        try:
+            # iceoryx2 counts what is held per publisher, and a restart or a growth begins another one.
+            if intake.ledger.is_full and port.has_samples():
                 if link.tell_taken is not None:
                     link.tell_taken(None)
-                if self._rung:
-                    self._rung = False
-                    link.hurry()
-                self._let_go_if_over(link)
-                return None
-            self._rung, self._unheard = False, True
+                self._refuse_to_borrow()
+            sample = port.receive()
+        except (_iceoryx2.ReceiveError, _iceoryx2.ConnectionFailure) as exc:
+            self._explain(exc)
+        if sample is None:
+            intake.settle()
             if link.tell_taken is not None:
-                link.tell_taken(sample)
-            frame = intake.take(sample, port)
-            if frame is not None:
-                return frame
-            # Refused: given back before the next one is asked for.
-            del sample
+                link.tell_taken(None)
+            if self._rung:
+                self._rung = False
+                link.hurry()
+            self._let_go_if_over(link)
+            return None
+        self._rung, self._unheard = False, True
+        if link.tell_taken is not None:
+            link.tell_taken(sample)
+        return intake.take(sample, port) or False
 
     def _let_go_if_over(self, link: Link) -> None:
         now, is_held = time.monotonic(), self._intake.ledger.held > 0
@@ -397,7 +405,12 @@ class VideoFrameSubscriber:
         spin, drained = self._busy_wait > 0, False
         while True:
             with self._lock:
-                frame = self._next()
+                frame = self._take()
+                if frame is False:
+                    # Frames that are refused may come faster than they can be judged.
+                    if deadline is not None and time.monotonic() >= deadline:
+                        return None
+                    continue
                 if frame is not None:
                     self._unheard = not drained
                     return frame

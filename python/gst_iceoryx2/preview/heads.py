@@ -1,0 +1,124 @@
+"""Reads the heads of requests from connections that any user of this machine can open."""
+
+from __future__ import annotations
+
+import resource
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from .request import END_OF_HEAD, MAX_HEAD
+
+# Seconds for a whole head.
+_DEADLINE: Final = 10.0
+# Connections at a time that have not sent their whole head, and their share of the process's descriptors.
+_MAX_WAITING: Final = 128
+_SHARE: Final = 1 / 4
+# Seconds without accepting, when the process has no descriptor left and none can be freed here.
+_PAUSE: Final = 0.05
+
+
+class _Waiting(NamedTuple):
+    deadline: float
+    received: bytearray
+
+
+class HeadReader:
+    """Accepts connections, and reads the head of one request from each. It uses one thread and at most 2 MiB.
+
+    A connection that has not sent its whole head after 10 s is closed. If 128 of them wait, or as many as a quarter of
+    the process's limit of descriptors, the oldest one is closed when another one comes: no number of slow connections
+    can keep a new one out.
+
+    Args:
+        listener: A listening socket; `run` closes it.
+        take: Called by `run` with a non-blocking connection, which is the callee's from then on, and with what was
+            received: a head and what came behind it, or `MAX_HEAD` bytes without the end of a head. It must not wait.
+    """
+
+    def __init__(self, listener: socket.socket, take: Callable[[socket.socket, bytes], None]) -> None:
+        self._listener = listener
+        self._take = take
+        # In the order in which they came, which is that of their deadlines.
+        self._waiting: dict[socket.socket, _Waiting] = {}
+        soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        share = _MAX_WAITING if soft_limit == resource.RLIM_INFINITY else int(soft_limit * _SHARE)
+        self._max_waiting = max(1, min(_MAX_WAITING, share))
+        self._selector = selectors.DefaultSelector()
+        self._ear, self._bell = socket.socketpair()
+        listener.setblocking(False)
+
+    def run(self) -> None:
+        """Accept and read until `end` is called."""
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._ear, selectors.EVENT_READ)
+        while True:
+            ready = {key.fileobj for key, _ in self._selector.select(self._until_next_deadline())}
+            if self._ear in ready:
+                break
+            # Accepting comes last, because it may close a connection whose head has just come.
+            for connection in self._waiting.keys() & ready:
+                self._read(connection)
+            while self._waiting and self._until_next_deadline() == 0:
+                self._close_oldest()
+            if self._listener in ready:
+                self._accept()
+        while self._waiting:
+            self._close_oldest()
+        for each in (self._selector, self._listener, self._ear):
+            each.close()
+
+    def end(self) -> None:
+        """Make `run` return; from any thread."""
+        self._bell.close()
+
+    def _until_next_deadline(self) -> float | None:
+        oldest = next(iter(self._waiting.values()), None)
+        return None if oldest is None else max(0.0, oldest.deadline - time.monotonic())
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError:
+            if self._waiting:
+                self._close_oldest()
+            else:
+                time.sleep(_PAUSE)
+            return
+        connection.setblocking(False)
+        if len(self._waiting) == self._max_waiting:
+            self._close_oldest()
+        self._waiting[connection] = _Waiting(time.monotonic() + _DEADLINE, bytearray())
+        self._selector.register(connection, selectors.EVENT_READ)
+        # The head is often there already.
+        self._read(connection)
+
+    def _read(self, connection: socket.socket) -> None:
+        received = self._waiting[connection].received
+        try:
+            data = connection.recv(MAX_HEAD - len(received))
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        begin = max(0, len(received) - len(END_OF_HEAD) + 1)
+        received += data
+        if not data:
+            self._forget(connection)
+            connection.close()
+        elif len(received) == MAX_HEAD or received.find(END_OF_HEAD, begin) >= 0:
+            self._forget(connection)
+            self._take(connection, bytes(received))
+
+    def _close_oldest(self) -> None:
+        connection = next(iter(self._waiting))
+        self._forget(connection)
+        connection.close()
+
+    def _forget(self, connection: socket.socket) -> None:
+        del self._waiting[connection]
+        self._selector.unregister(connection)
