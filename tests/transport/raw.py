@@ -49,10 +49,14 @@ class RawPublisher:
         builder = self.service.publisher_builder().initial_max_slice_len(max_len)
         self.publisher = builder.allocation_strategy(iox2.AllocationStrategy.PowerOfTwo).create()
 
-    def send(self, header: VideoFrameHeader, payload: bytes) -> None:
+    def send(self, header: VideoFrameHeader, payload: bytes, number: int | None = None) -> None:
+        """Send a frame; `number` is what iceoryx2's own header says of its length, for a lie."""
         loan = self.publisher.loan_slice_uninit(len(payload))
         ctypes.memmove(loan.payload_ptr, payload, len(payload))
         ctypes.memmove(loan.user_header_ptr, bytes(header), ctypes.sizeof(header))
+        if number is not None:
+            # Before the user header it ends with the number of elements and an offset.
+            ctypes.memmove(loan.user_header_ptr - 16, number.to_bytes(8, "little"), 8)
         loan.assume_init().send()
         self.notifier.notify()
 

@@ -3,14 +3,15 @@
 //! [`AuxRef`] reads without allocating, [`AuxTemplate`] writes without allocating; [`parse_aux`] and [`build_aux`] are
 //! for everybody who has time.
 
+use crate::shared::SharedBytes;
 use crate::structure::MAX_TEXT;
 use crate::time::TimeRecords;
 
 /// Meta records that are read from one blob at most (SPEC §7).
 pub const MAX_METAS: usize = 64;
 
-/// Bytes of a blob that a private copy holds at most: room for caps and 64 records of the longest text that is read.
-pub const MAX_COPY: usize = 2 * MAX_METAS * MAX_TEXT;
+/// Bytes of a blob that are read at most (SPEC §7): room for caps and 64 records of the longest text that is read.
+pub const MAX_AUX: usize = 2 * MAX_METAS * MAX_TEXT;
 
 /// Bytes of a length or count inside the blob.
 const WORD: usize = 4;
@@ -53,10 +54,9 @@ pub fn build_aux(caps: Option<&str>, metas: &[impl AsRef<[u8]>], limit: Option<u
     blob
 }
 
-/// A blob read in place: borrows it, allocates nothing, never looks beyond it.
+/// A blob read where it lies: borrows it, allocates nothing, never looks beyond it.
 ///
-/// A received blob lies in memory that its publisher can still write. Where a text is checked first and used later, both
-/// have to happen on a [`copied`](Self::copied) blob.
+/// A blob that is still in shared memory can change while it is read: [`copied`](Self::copied) reads a private copy.
 #[derive(Debug, Clone, Copy)]
 pub struct AuxRef<'a> {
     caps: &'a [u8],
@@ -74,20 +74,17 @@ impl<'a> AuxRef<'a> {
         Self { caps, metas, count: count.min(MAX_METAS) }
     }
 
-    /// Reads a private copy of a blob, which stays in `copy`; once that has its size nothing is allocated.
-    pub fn copied(blob: &[u8], copy: &'a mut Vec<u8>) -> Self {
-        let blob = &blob[..blob.len().min(MAX_COPY)];
+    /// Reads a private copy of a blob, which stays in `copy`; up to its capacity nothing is allocated.
+    ///
+    /// Copied is what [`new`](Self::new) finds in the first [`MAX_AUX`] bytes, not the padding, which is most of a blob. Each byte is
+    /// read once: lengths and counts are those of the copy.
+    pub fn copied(blob: SharedBytes<'_>, copy: &'a mut Vec<u8>) -> Self {
         copy.clear();
-        // Without the padding, which is most of it.
-        copy.extend_from_slice(&blob[..blob.len() - AuxRef::new(blob).padding()]);
+        let (start, rest) = blob.split_at_most(MAX_AUX).0.split_at_most(copy.capacity());
+        start.append_to(copy);
+        let end = Copying { rest, copy }.end_of_records();
+        copy.truncate(end);
         Self::new(copy)
-    }
-
-    /// Bytes behind the last record.
-    fn padding(&self) -> usize {
-        let mut records = self.records();
-        records.by_ref().for_each(drop);
-        records.rest.len()
     }
 
     /// Whether the caps string has these bytes; cheaper than [`caps`](Self::caps), which looks for what is no string.
@@ -219,6 +216,51 @@ fn word(value: usize) -> [u8; WORD] {
 fn push_block(blob: &mut Vec<u8>, block: &[u8]) {
     blob.extend(word(block.len()));
     blob.extend(block);
+}
+
+/// A copy that grows as far as it is read.
+struct Copying<'a> {
+    rest: SharedBytes<'a>,
+    copy: &'a mut Vec<u8>,
+}
+
+impl Copying<'_> {
+    /// Where the last record ends, or what is cut off begins.
+    fn end_of_records(&mut self) -> usize {
+        let Some(mut end) = self.end_of_block(0) else { return 0 };
+        let Some(count) = self.word(end) else { return end };
+        end += WORD;
+        for _ in 0..count.min(MAX_METAS) {
+            let Some(next) = self.end_of_block(end) else { break };
+            end = next;
+        }
+        end
+    }
+
+    fn end_of_block(&mut self, at: usize) -> Option<usize> {
+        let end = (at + WORD).checked_add(self.word(at)?)?;
+        self.reach(end).then_some(end)
+    }
+
+    fn word(&mut self, at: usize) -> Option<usize> {
+        self.reach(at + WORD).then_some(())?;
+        split_word(&self.copy[at..]).map(|(word, _)| word)
+    }
+
+    /// Copies up to there; false if the blob ends before.
+    fn reach(&mut self, end: usize) -> bool {
+        if end <= self.copy.len() {
+            return true;
+        }
+        let missing = end - self.copy.len();
+        if missing > self.rest.len() {
+            return false;
+        }
+        let (next, rest) = self.rest.split_at_most(missing);
+        next.append_to(self.copy);
+        self.rest = rest;
+        true
+    }
 }
 
 fn split_word(bytes: &[u8]) -> Option<(usize, &[u8])> {

@@ -7,6 +7,17 @@ use crate::structure::TextError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
+    /// The sample does not lie in memory of its publisher.
+    #[error("the sample lies outside of the memory that its publisher shares")]
+    Place,
+    /// The payload would end beyond the memory of its publisher.
+    #[error("the payload has {len} bytes, the memory that its publisher shares ends after {room}")]
+    Length {
+        /// Number of bytes, as iceoryx2's own header of the sample tells.
+        len: u64,
+        /// Bytes from the payload's first one to the end of the memory.
+        room: usize,
+    },
     /// The aux blob would be larger than the payload.
     #[error("aux_size is {aux_size} bytes, the payload has {payload}")]
     AuxSize {
@@ -115,6 +126,7 @@ impl Fault {
     /// The rule of SPEC §7 that the frame breaks: one log line for each is enough.
     pub const fn rule(&self) -> &'static str {
         match self {
+            Self::Place | Self::Length { .. } => "length",
             Self::AuxSize { .. } => "aux-size",
             Self::FormatName | Self::Format { .. } | Self::Tiled { .. } => "format",
             Self::Size { .. } | Self::NoPixels { .. } => "size",

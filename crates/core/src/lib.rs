@@ -21,6 +21,7 @@ mod obstacle;
 mod publisher;
 mod remains;
 mod service;
+pub mod shared;
 pub mod structure;
 mod subscriber;
 pub mod time;

@@ -141,7 +141,7 @@ fn blob(header: &VideoFrameHeader) -> Vec<u8> {
 fn read_all(header: &VideoFrameHeader, blob: &[u8], copy: &mut Vec<u8>) -> Result<usize, TestCaseError> {
     copy.reserve(blob.len());
     let before = asked();
-    let aux = AuxRef::copied(blob, copy);
+    let aux = AuxRef::copied(blob.into(), copy);
     let mut parts = 0;
     if let Some(caps) = aux.caps() {
         parts += caps.len();

@@ -11,6 +11,9 @@ from .._errors import FormatError
 MAX_METAS: Final = 64
 """Records that are read from one blob at most (SPEC.md section 7)."""
 
+MAX_AUX: Final = 2 << 20
+"""Bytes of a received blob that are read at most (SPEC.md section 7)."""
+
 _WORD: Final = struct.Struct("<I")
 
 

@@ -1,17 +1,22 @@
 //! A received frame, which keeps its shared memory.
 
-use std::ptr::NonNull;
+use std::ops::Range;
+use std::ptr;
 use std::sync::Arc;
 
 use iceoryx2::sample::Sample;
+use iceoryx2::service::header::payload_header::PayloadHeader;
+use iceoryx2::service::header::publish_subscribe::Header;
 
 use crate::auxblob::{ParsedAux, parse_aux};
+use crate::fault::Fault;
 use crate::fork::OfThisProcess;
-use crate::header::VideoFrameHeader;
+use crate::header::{HEADER_SIZE, VideoFrameHeader};
 use crate::service::Iox;
+use crate::shared::SharedBytes;
 use crate::time::FrameTimes;
 
-use super::link::{Hold, Port};
+use super::link::{Hold, Link, Port};
 
 /// One received frame. It keeps its shared memory until it is dropped, beyond the life of subscriber and publisher.
 #[derive(Debug)]
@@ -19,43 +24,77 @@ pub struct VideoFrame {
     pub(super) header: VideoFrameHeader,
     pub(super) times: FrameTimes,
     pub(super) discontinuity: bool,
+    pub(super) pixel_bytes: usize,
+    pub(super) aux: Vec<u8>,
     pub(super) payload: Payload,
     // After the sample.
     pub(super) _port: Arc<Port>,
     pub(super) _hold: Hold,
 }
 
-/// A sample and its payload, whose place and size are read once.
+/// A sample, and where its user header and its payload lie.
 ///
-/// The size is in shared memory, where the publisher can change it at any time; and asking the sample for it takes a lock.
+/// Their content is shared memory, which the publisher can write at any time. So is iceoryx2's own header, which tells the length of the
+/// payload: it is read once, and iceoryx2 is not asked for the payload.
 #[derive(Debug)]
 pub(super) struct Payload {
-    bytes: NonNull<[u8]>,
-    sample: OfThisProcess<Sample<Iox, [u8], VideoFrameHeader>>,
+    header: *const u8,
+    payload: *const u8,
+    len: usize,
+    _sample: OfThisProcess<Sample<Iox, [u8], VideoFrameHeader>>,
 }
 
-// SAFETY: the sample can be sent to another thread, and the pointer is into memory that it keeps mapped.
+// SAFETY: the sample can be sent to another thread, and the pointers are into memory that it keeps mapped.
 unsafe impl Send for Payload {}
 
 impl Payload {
-    pub fn new(sample: Sample<Iox, [u8], VideoFrameHeader>) -> Self {
-        let sample = OfThisProcess::new(sample);
-        Self { bytes: NonNull::from(sample.payload()), sample }
+    /// Takes over a sample of this link, if all of it lies in memory of its publisher.
+    pub fn new(sample: Sample<Iox, [u8], VideoFrameHeader>, link: &mut Link) -> Result<Self, Fault> {
+        let publisher = sample.origin().value();
+        // The references are good for their addresses only: what they point to may change.
+        let start = ptr::from_ref(sample.header()).addr();
+        let header = ptr::from_ref(sample.user_header()).addr();
+        let payload = (header + HEADER_SIZE).next_multiple_of(link.alignment);
+        let room_in = |memory: Option<Range<usize>>| {
+            memory.and_then(|memory| memory.end.checked_sub(payload)).ok_or(Fault::Place)
+        };
+
+        let mut room = room_in(link.segments.find(publisher, start))?;
+        // SAFETY: iceoryx2 keeps the mapping that begins before `start` and ends behind `payload` for as long as the sample lives. Its
+        // header consists of integers.
+        let own =
+            unsafe { SharedBytes::new(ptr::with_exposed_provenance(start), size_of::<Header>()).read::<Header>() };
+        let len = own.expect("as many bytes").number_of_elements();
+        if len > room as u64 {
+            // Other memory of the same publisher may have come to lie there.
+            room = room_in(link.segments.ask(publisher, start))?;
+        }
+        let fitting = usize::try_from(len).ok().filter(|&len| len <= room);
+        let len = fitting.ok_or(Fault::Length { len, room })?;
+        let (header, payload) = (ptr::with_exposed_provenance(header), ptr::with_exposed_provenance(payload));
+        Ok(Self { header, payload, len, _sample: OfThisProcess::new(sample) })
     }
 
-    pub fn bytes(&self) -> &[u8] {
-        // SAFETY: the sample keeps this memory mapped in one place as long as it lives.
-        unsafe { self.bytes.as_ref() }
-    }
-
-    /// The last `len` bytes.
-    pub fn tail(&self, len: u32) -> &[u8] {
-        &self.bytes()[self.bytes().len() - len as usize..]
-    }
-
-    /// A private copy of the header that came with it: the publisher can still write to the original.
+    /// A private copy of the header.
     pub fn header(&self) -> VideoFrameHeader {
-        *self.sample.user_header()
+        // SAFETY: it ends before the payload begins, in memory that the sample keeps mapped, and consists of integers.
+        let header = unsafe { SharedBytes::new(self.header, HEADER_SIZE).read() };
+        header.expect("as many bytes")
+    }
+
+    /// The payload, to copy from.
+    pub fn bytes(&self) -> SharedBytes<'_> {
+        // SAFETY: it ends within the memory of its publisher, which the sample keeps mapped.
+        unsafe { SharedBytes::new(self.payload, self.len) }
+    }
+
+    /// The first `len` bytes, which the payload has.
+    fn pixels(&self, len: usize) -> &[u8] {
+        assert!(len <= self.len);
+        // SAFETY: as in `bytes`. By the contract nobody writes to the pixels of a frame that somebody holds. A publisher that does so
+        // all the same changes bytes behind a reference, for which Rust has no rules: here nothing reads them, and whoever does must
+        // not take a pixel for an index or a length.
+        unsafe { std::slice::from_raw_parts(self.payload, len) }
     }
 }
 
@@ -66,14 +105,21 @@ impl VideoFrame {
     }
 
     /// All planes as they lie in shared memory; borrowed. Empty at the end of the stream.
+    ///
+    /// Nobody who keeps the contract writes to them while the frame is held. A hostile publisher can: a value that is checked and
+    /// then used (as an index, a length) must be copied first.
     pub fn pixels(&self) -> &[u8] {
-        let payload = self.payload.bytes();
-        if self.is_eos() { &[] } else { &payload[..payload.len() - self.header.aux_size as usize] }
+        self.payload.pixels(self.pixel_bytes)
     }
 
-    /// The aux blob (SPEC §3); borrowed, empty if there is none.
+    /// The aux blob (SPEC §3) without what is behind its last record; a private copy, empty if there is none.
     pub fn aux(&self) -> &[u8] {
-        if self.is_eos() { &[] } else { self.payload.tail(self.header.aux_size) }
+        &self.aux
+    }
+
+    /// Takes the copy of the aux blob out of the frame, which has none from then on.
+    pub fn take_aux(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.aux)
     }
 
     /// Caps and meta records of the aux blob; copies.

@@ -13,6 +13,7 @@ use iceoryx2::prelude::*;
 use iceoryx2::sample::Sample;
 
 use super::Requirements;
+use super::segments::Segments;
 use crate::cleanup;
 use crate::description::is_described;
 use crate::error::{Error, Result};
@@ -41,6 +42,9 @@ pub(super) struct Link {
     /// Publishers whose memory could not be mapped.
     cut_off: Arc<Mutex<Vec<u128>>>,
     held: Arc<AtomicUsize>,
+    pub segments: Segments,
+    /// Alignment of every payload.
+    pub alignment: usize,
     pub service: OfThisProcess<VideoService>,
 }
 
@@ -133,7 +137,9 @@ impl Link {
             together: subscriber.buffer_size() / 2,
         });
         let subscriber = Arc::new(OfThisProcess::new(subscriber));
-        Ok(Some(Self { subscriber, word, cut_off, held: Arc::default(), service: OfThisProcess::new(service) }))
+        let alignment = service.static_config().message_type_details().payload.alignment();
+        let (held, segments, service) = (Arc::default(), Segments::default(), OfThisProcess::new(service));
+        Ok(Some(Self { subscriber, word, cut_off, held, segments, alignment, service }))
     }
 
     /// Whether the memory of a publisher that is there could not be mapped. iceoryx2 does not try again, and says it in no other way.

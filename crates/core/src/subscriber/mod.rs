@@ -2,6 +2,7 @@
 
 mod frame;
 mod link;
+mod segments;
 mod settings;
 mod state;
 
@@ -447,32 +448,31 @@ impl VideoFrameSubscriber {
 
     /// Turns a sample into a frame if it keeps the contract.
     fn accept(&self, state: &mut State, sample: Sample<Iox, [u8], VideoFrameHeader>) -> Option<VideoFrame> {
-        let payload = Payload::new(sample);
-        let mut header = payload.header();
-        if let Err(fault) = state.accepted.check(&header, payload.bytes()) {
-            state.invalid += 1;
-            let rule = fault.rule();
-            let count = state.faults.entry(rule).or_default();
-            *count += 1;
-            if *count == 1 {
-                state.news = Some(format!(
-                    "service {:?}: frame dropped, {fault} (rule {rule:?}; further ones are counted only)",
-                    self.service
-                ));
+        let judged = Payload::new(sample, state.link.as_mut()?).and_then(|payload| {
+            let header = payload.header();
+            let mut aux = Vec::with_capacity(state.aux_bytes.min(header.aux_size as usize));
+            let pixel_bytes = state.accepted.check(&header, payload.bytes(), &mut aux)?;
+            Ok((payload, header, pixel_bytes, aux))
+        });
+        let (payload, mut header, pixel_bytes, aux) = match judged {
+            Ok(judged) => judged,
+            Err(fault) => {
+                state.refuse(&fault, &self.service);
+                return None;
             }
-            return None;
-        }
+        };
         header.flags &= crate::header::FLAGS_MASK | crate::header::HEADER_FLAG_EOS;
         let mut times = FrameTimes::default();
         let mut discontinuity = false;
         if !header.is_eos() {
             state.received += 1;
-            times = read_times(AuxRef::new(payload.tail(header.aux_size)).records());
+            times = read_times(AuxRef::new(&aux).records());
+            state.aux_bytes = aux.len();
             discontinuity = state.follow(&times);
         }
         let link = state.link.as_ref()?;
         let (_port, _hold) = (link.subscriber.clone(), link.hold());
-        Some(VideoFrame { header, times, discontinuity, payload, _port, _hold })
+        Some(VideoFrame { header, times, discontinuity, pixel_bytes, aux, payload, _port, _hold })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::caps::check_caps;
 use crate::cleanup::Undertaker;
 use crate::error::Error;
 use crate::header::VideoFrameHeader;
+use crate::shared::SharedBytes;
 use crate::time::FrameTimes;
 use crate::validate::{Fault, validate_aux_size, validate_geometry};
 
@@ -24,11 +25,13 @@ pub(super) struct State {
     /// Of which loneliness it was told.
     pub told: Option<Instant>,
     pub accepted: Accepted,
+    /// Bytes of the last frame's aux blob.
+    pub aux_bytes: usize,
     sequence: Option<(u64, u64)>,
     pub received: u64,
     pub dropped: Option<u64>,
     pub invalid: u64,
-    pub faults: BTreeMap<&'static str, u64>,
+    faults: BTreeMap<&'static str, u64>,
     pub news: Option<String>,
     /// Memory of a publisher could not be mapped: whether that was told, when to try again, and the words for it.
     pub was_cut_off: bool,
@@ -47,6 +50,19 @@ pub(super) struct Accepted {
 }
 
 impl State {
+    /// Counts a frame that is refused; the first of each rule is news.
+    pub fn refuse(&mut self, fault: &Fault, service: &str) {
+        self.invalid += 1;
+        let rule = fault.rule();
+        let count = self.faults.entry(rule).or_default();
+        *count += 1;
+        if *count == 1 {
+            self.news = Some(format!(
+                "service {service:?}: frame dropped, {fault} (rule {rule:?}; further ones are counted only)"
+            ));
+        }
+    }
+
     /// Compares the publisher's count with the last one; true if something is missing in between.
     pub fn follow(&mut self, times: &FrameTimes) -> bool {
         let (Some(publisher), Some(sequence)) = (times.publisher, times.sequence) else {
@@ -66,32 +82,38 @@ impl State {
 }
 
 impl Accepted {
-    /// Validates a frame, unless the last one was laid out alike.
-    pub fn check(&mut self, header: &VideoFrameHeader, payload: &[u8]) -> std::result::Result<(), Fault> {
+    /// Validates a frame, unless the last one was laid out alike; answers the number of its pixel bytes, and leaves its blob in `copy`.
+    ///
+    /// Judged are private copies only, the header's and the blob's; nothing of the payload is looked at a second time.
+    pub fn check(
+        &mut self,
+        header: &VideoFrameHeader,
+        payload: SharedBytes<'_>,
+        copy: &mut Vec<u8>,
+    ) -> std::result::Result<usize, Fault> {
+        copy.clear();
         let known = self.payload == Some(payload.len()) && self.header.same_layout(header);
-        if known && self.caps.is_empty() && header.aux_size == 0 {
-            return Ok(());
-        }
+        let pixels = validate_aux_size(header, payload.len())?;
         if !known {
-            let pixels = validate_aux_size(header, payload.len())?;
             validate_geometry(header, pixels)?;
         }
         if header.is_eos() {
-            return Ok(());
+            return Ok(0);
         }
-        let aux = AuxRef::new(&payload[payload.len() - header.aux_size as usize..]);
-        if known && aux.has_caps(&self.caps) {
-            return Ok(());
+        if !known || !self.caps.is_empty() || header.aux_size > 0 {
+            let aux = AuxRef::copied(payload.split_at_most(pixels).1, copy);
+            if !(known && aux.has_caps(&self.caps)) {
+                let caps = aux.caps_bytes().unwrap_or_default();
+                if !caps.is_empty() {
+                    check_caps(caps, header)?;
+                }
+                self.caps.clear();
+                self.caps.extend_from_slice(caps);
+                self.header = *header;
+                self.payload = Some(payload.len());
+            }
         }
-        let caps = aux.caps_bytes().unwrap_or_default();
-        if !caps.is_empty() {
-            check_caps(caps, header)?;
-        }
-        self.caps.clear();
-        self.caps.extend_from_slice(caps);
-        self.header = *header;
-        self.payload = Some(payload.len());
-        Ok(())
+        Ok(pixels)
     }
 }
 
@@ -101,6 +123,7 @@ mod tests {
 
     #[test]
     fn the_first_frame_is_checked_even_if_all_of_it_is_zero() {
-        assert!(Accepted::default().check(&VideoFrameHeader::default(), &[]).is_err());
+        let nothing = SharedBytes::from(&[][..]);
+        assert!(Accepted::default().check(&VideoFrameHeader::default(), nothing, &mut Vec::new()).is_err());
     }
 }

@@ -42,8 +42,6 @@ pub struct Iceoryx2Src {
 struct Stream {
     current: Option<Current>,
     metas: metas::Reader,
-    /// Private copy of a frame's aux blob: the publisher can still write to the original.
-    aux: Vec<u8>,
     discontinuity: bool,
 }
 
@@ -357,15 +355,15 @@ impl Iceoryx2Src {
     fn buffer(
         &self,
         subscriber: &VideoFrameSubscriber,
-        frame: VideoFrame,
+        mut frame: VideoFrame,
     ) -> Result<Option<gst::Buffer>, gst::FlowError> {
         let mut stream = self.stream.lock().unwrap();
         let stream = &mut *stream;
         let header = *frame.header();
         let due = frame.times().due;
         let times = *frame.times();
-        let mut copy = std::mem::take(&mut stream.aux);
-        let aux = AuxRef::copied(frame.aux(), &mut copy);
+        let blob = frame.take_aux();
+        let aux = AuxRef::new(&blob);
         let pixel_bytes = frame.pixels().len();
         let is_known = |current: &Current| {
             let has_caps = |text: &str| aux.has_caps(text.as_bytes()) || aux.caps().unwrap_or_default() == text;
@@ -402,7 +400,6 @@ impl Iceoryx2Src {
         let contents = buffer.get_mut().expect("a new buffer");
         stream.metas.attach(contents, &aux, &times);
         self.stamp(contents, &header, due, discontinuity);
-        stream.aux = copy;
         Ok(Some(buffer))
     }
 
