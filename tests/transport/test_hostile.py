@@ -19,10 +19,15 @@ from gst_iceoryx2.video import (
     VideoFrameSubscriber,
     build_aux,
 )
+from gst_iceoryx2.video._segments import shared_mapping
+from gst_iceoryx2.video.auxblob import MAX_AUX
 from gst_iceoryx2.video.header import NONE_U64
 from gst_iceoryx2.video.metas import encode_meta
 from tests.pictures import noise
+from tests.processes.children import Child
 from tests.transport.raw import RawPublisher
+from tests.transport.toggling import NUMBERS, TEXTS
+from tests.waiting import wait_until
 
 WIDTH, HEIGHT = 16, 8
 PIXELS = noise(WIDTH * HEIGHT * 3 // 2)
@@ -278,3 +283,92 @@ def test_tiled_formats_are_checked_for_their_offsets_and_have_no_arrays(
     raw.send(tiled, PIXELS)
     assert victim.receive() is None
     assert victim.stats.invalid == 1
+
+
+@pytest.fixture
+def writer(service: str, request: pytest.FixtureRequest) -> Iterator[Child]:
+    """A second process that goes on writing into the frames that it has sent."""
+    child = Child("send_and_toggle", service, list(request.param), acts="tests.transport.toggling")
+    child.told()
+    yield child
+    assert child.process.stdin is not None
+    child.process.stdin.close()
+    assert child.ends() == 0, child.complaint()
+    child.close()
+
+
+@pytest.mark.parametrize("writer", [TEXTS, NUMBERS], ids=["texts", "numbers"], indirect=True)
+def test_frames_that_change_while_they_are_read_harm_nobody(service: str, writer: Child) -> None:
+    """iceoryx2's number of bytes was believed, wherever it led: SIGSEGV."""
+    with VideoFrameSubscriber(service) as sub:
+        while sub.stats.invalid < 50:
+            frame = sub.receive_blocking(10_000)
+            assert frame is not None
+            if frame.is_eos():
+                continue
+            assert frame.planes[0].shape == (8, 16)
+            assert len(frame.pixels) >= 128
+            assert frame.caps is None or frame.caps.startswith("video/x-raw, format=(string)GRAY8")
+            assert len(frame.metas) <= 1
+            del frame
+        assert sub.stats.received > 0
+
+
+NUMBERS_OF_BYTES = {
+    "one more than the memory has": lambda room: room + 1,
+    "a tebibyte": lambda room: 1 << 40,
+    "beyond a pointer": lambda room: 1 << 63,
+    "the largest number": lambda room: 2**64 - 1,
+    "what wraps an address": lambda room: 2**64 - (1 << 32),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS_OF_BYTES)
+def test_a_number_of_bytes_beyond_the_publishers_memory_is_refused(
+    case: str, raw: RawPublisher, victim: VideoFrameSubscriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    """iceoryx2's own header lies in the publisher's memory, too: what it says was read without a look (SIGSEGV)."""
+    raw.send(header(), PIXELS)
+    frame = next_frame(victim)
+    address = frame._memory._address  # type: ignore[union-attr]
+    room = shared_mapping(address).end - address
+    for number in (NUMBERS_OF_BYTES[case](room), len(PIXELS)):
+        raw.send(header(), PIXELS, number=number)
+    assert bytes(next_frame(victim).pixels) == PIXELS
+    assert (victim.stats.invalid, victim.stats.received) == (1, 2)
+    (line,) = faults(caplog)
+    assert "length: the payload has" in line
+
+
+def test_memory_is_told_apart_by_its_publisher(service: str) -> None:
+    """Memory of a publisher that has gone may have held more where that of the next one lies now."""
+    with VideoFrameSubscriber(service) as sub:
+        for invalid, max_len in enumerate((1 << 20, 1 << 12, 1 << 14), 1):
+            raw = RawPublisher(service, max_len, buffer_size=10)
+            wait_until(lambda: sub.receive() is None and sub.is_connected)
+            for number in (None, 1 << 23 if invalid > 1 else 1 << 40, None):
+                raw.send(header(), PIXELS, number=number)
+            for _ in range(2):
+                frame = sub.receive_blocking(10_000)
+                assert frame is not None
+                assert bytes(frame.pixels) == PIXELS
+                del frame
+            assert sub.stats.invalid == invalid
+            raw.close()
+            wait_until(lambda: sub.receive() is None and not sub.is_connected)
+
+
+def test_of_a_blob_no_more_is_copied_than_can_be_read(service: str) -> None:
+    """The publisher chooses its size, and each frame in hand has a copy."""
+    raw = RawPublisher(service, 1 << 24, buffer_size=10)
+    with VideoFrameSubscriber(service) as sub:
+        blob = build_aux(CAPS_GOOD, [b"\xff" * (3 << 20)])
+        with_aux = header()
+        with_aux.aux_size = len(blob)
+        raw.send(with_aux, PIXELS + blob)
+        frame = next_frame(sub)
+        assert frame.caps == CAPS_GOOD
+        assert len(frame.aux) == MAX_AUX
+        assert bytes(frame.pixels) == PIXELS
+        del frame
+    raw.close()

@@ -11,18 +11,22 @@ from .. import _native
 from .._log import log
 from ._drops import DropCounter
 from ._memory import Ledger, ReceivedMemory
-from .auxblob import parse_aux
+from ._segments import NOWHERE, Mapping, Segments
+from .auxblob import MAX_AUX, parse_aux
 from .frame import VideoFrame
 from .header import HEADER_FLAG_EOS, HEADER_SIZE, VideoFrameHeader
 from .timing import LazyTimes
-from .validate import Geometry, check_caps, geometry_of, validate_geometry
+from .validate import Fault, Geometry, check_caps, geometry_of, validate_geometry
 
-_HEADER_BYTES: Final = ctypes.c_char * HEADER_SIZE
+# iceoryx2's own header of a sample, which lies before the user header: node, publisher, elements, offset.
+# Source: iceoryx2/src/service/header/publish_subscribe.rs, `repr(C)`.
+_SAMPLE_HEADER_SIZE: Final = 48
+_HEADERS: Final = ctypes.c_char * (_SAMPLE_HEADER_SIZE + HEADER_SIZE)
+# Publisher and elements, offset and flags.
+_FIELDS: Final = struct.Struct("<16x16sQ8x24xQQ")
 _GEOMETRY_AT: Final = 40
 _AUX_SIZE_AT: Final = 52
 _U32: Final = struct.Struct("<I")
-_OFFSET_AND_FLAGS: Final = struct.Struct("<QQ")
-_OFFSET_AT: Final = 24
 _UNKNOWN_TIMES: Final = LazyTimes(b"")
 _NUMBERS: Final = re.compile(r"\d+|'[^']*'")
 # Faults can be told apart by text that a sender chooses; it must not fill memory or log.
@@ -49,8 +53,10 @@ class Intake:
         "_geometry",
         "_key",
         "_length",
+        "_mapping",
         "_name",
         "_pixel_kind",
+        "_segments",
         "_size",
         "_unnoted",
         "caps",
@@ -69,6 +75,9 @@ class Intake:
         self.ledger = Ledger()
         self.caps: str | None = None
         self._faults: set[str] = set()
+        self._segments = Segments()
+        # Where the last frame lay.
+        self._mapping: Mapping = NOWHERE
         self._geometry: Geometry | None = None
         self._key = b""
         self._length = -1
@@ -95,16 +104,29 @@ class Intake:
         Returns:
             The frame; None if it is refused: then its memory is given back with the last reference to `sample`.
         """
-        header: bytes = _HEADER_BYTES.from_address(sample.user_header_ptr).raw
-        length = sample.header.number_of_elements
-        offset, flags = _OFFSET_AND_FLAGS.unpack_from(header, _OFFSET_AT)
+        place, address = sample.user_header_ptr, sample.payload_ptr
+        mapping = self._mapping
+        if not mapping.start < place < mapping.end:
+            self._mapping = mapping = self._segments.at(place)
+        if address > mapping.end:
+            return self._refuse(Fault("length", "the sample lies outside of the memory that its publisher shares"))
+        # Read once: all of this is memory in which the publisher can write at any time.
+        headers: bytes = _HEADERS.from_address(place - _SAMPLE_HEADER_SIZE).raw
+        publisher, length, offset, flags = _FIELDS.unpack_from(headers)
+        if publisher != mapping.publisher or address + length > mapping.end:
+            self._mapping = mapping = self._segments.settle(mapping, publisher, place)
+            room = mapping.end - address
+            if length > room:
+                reach = f"the memory that its publisher shares ends after {max(room, 0)}"
+                return self._refuse(Fault("length", f"the payload has {length} bytes, {reach}"))
+        header = headers[_SAMPLE_HEADER_SIZE:]
         if length != self._length or header[_GEOMETRY_AT:] != self._key or flags & HEADER_FLAG_EOS:
             fault = self._learn(header, length)
             if fault is not None:
                 return self._refuse(fault)
             if flags & HEADER_FLAG_EOS:
                 return VideoFrame(header, None, 0, None, b"", None, _UNKNOWN_TIMES, self.ledger)
-        address, size = sample.payload_ptr, self._size
+        size = self._size
         times, aux = _UNKNOWN_TIMES, b""
         if size != length:
             aux = self._aux_kind.from_address(address + size).raw
@@ -130,7 +152,7 @@ class Intake:
             return fault
         self._geometry = geometry_of(header)
         self._key, self._length, self._size = raw[_GEOMETRY_AT:], length, size
-        self._pixel_kind, self._aux_kind = ctypes.c_ubyte * size, ctypes.c_char * (length - size)
+        self._pixel_kind, self._aux_kind = ctypes.c_ubyte * size, ctypes.c_char * min(length - size, MAX_AUX)
         # Caps must agree with the geometry.
         self._forget_caps()
         return None

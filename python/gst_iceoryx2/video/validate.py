@@ -29,7 +29,8 @@ class Fault(str):
     """Why a frame is refused: a sentence with the field and both numbers.
 
     Attributes:
-        rule: The rule of SPEC.md section 7: "aux-size", "format", "size", "planes", "stride", "bounds" or "caps".
+        rule: The rule of SPEC.md section 7: "length", "aux-size", "format", "size", "planes", "stride", "bounds" or
+            "caps".
     """
 
     __slots__ = ("rule",)
