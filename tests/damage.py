@@ -15,7 +15,7 @@ from gst_iceoryx2.video import CustomMeta, ReferenceTimestamp, VideoFrameHeader,
 from gst_iceoryx2.video.caps import video_caps
 from gst_iceoryx2.video.formats import FORMATS
 from gst_iceoryx2.video.metas import encode_meta
-from gst_iceoryx2.video.timing import TimeRecords
+from gst_iceoryx2.video.stamp import Stamp, boot_id
 
 FACTOR = int(os.environ.get("FUZZ_FACTOR", "1"))
 
@@ -65,7 +65,7 @@ def sound_blob(name: str, width: int, height: int, custom: str = "FrameInfo") ->
     """An aux blob as publishers write it, with metas of every kind."""
     caps = video_caps(name, width, height, Fraction(30), colorimetry="bt709", note='a "b" é')
     metas = [
-        *TimeRecords().records(1, 2, 3),
+        Stamp(boot_id(), 7, 3, 2, 1).record(),
         encode_meta(CustomMeta(custom, {"speed": 0.5, "name": "a b", "list": [1, 2], "on": True})),
         encode_meta(ReferenceTimestamp("timestamp/x-unix, a=(int)1", 5, 1, "info, a=(int)1;")),
         encode_meta(ReferenceTimestamp("timestamp/x-monotonic,kind=(string)due, boot-id=x", 6)),

@@ -31,7 +31,7 @@ from gst_iceoryx2.video._layout import FrameLayout
 from gst_iceoryx2.video.auxblob import build_aux
 from gst_iceoryx2.video.formats import FORMATS
 from gst_iceoryx2.video.header import BUFFER_FLAGS
-from gst_iceoryx2.video.timing import TimeRecords, monotonic_ns
+from gst_iceoryx2.video.stamp import Stamp, boot_id, monotonic_ns
 from tests.cli.bridges import FAR, NEAR, Bridge, Pair, flat, free_port, local_session
 from tests.cli.commands import Command
 from tests.conftest import Place
@@ -404,7 +404,7 @@ def test_what_is_accepted_is_passed_on_to_every_end_or_refused(
     records = [
         struct.pack("<II", 10 + len(name) + len(text), len(name)) + name + b"\0\0" + text for name, text in texts
     ]
-    records += TimeRecords().records(moment, moment, moment)
+    records = [Stamp(boot_id(), 7, moment, moment, moment).record(), *records]
     message = crafted(kind, format, "".join(f", {name}={value}" for name, value in fields), numbers, records)
     try:
         parcel = unpack(*message)

@@ -29,7 +29,7 @@ VALUES = {
 
 def foreign(frame: dict[str, Any]) -> list[list[Any]]:
     """The metas of a received frame, but for those that every frame has."""
-    ours = ("timestamp/x-monotonic", "timestamp/x-iceoryx2-sequence")
+    ours = "timestamp/x-monotonic"
     return [meta for meta in frame["metas"] if meta[0] != "GstVideoMeta" and not meta[1].startswith(ours)]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2.video import CustomMeta, VideoFramePublisher, VideoFrameSubscriber, build_aux
-from gst_iceoryx2.video.timing import TimeRecords
+from gst_iceoryx2.video.stamp import Stamp, boot_id
 from tests.damage import sound_frame
 from tests.gst.conftest import Place
 from tests.gst.pairs import Stages, receiver_of, sender_of
@@ -76,7 +76,7 @@ def test_metas_that_nobody_here_knows_are_left_out_and_the_others_stay(
     receiver = receiver_of(stages, service)
     header, size = sound_frame("GRAY8", 16, 16)
     unknown = struct.pack("<II", 10 + 16 + 5, 16) + b"SomebodysOwnMeta" + bytes([0, 9]) + b"\xff\0\xff\0\xff"
-    blob = build_aux(None, [unknown, *TimeRecords().records(1, 2, 3), unknown])
+    blob = build_aux(None, [Stamp(boot_id(), 7, 3, capture=2, due=1).record(), unknown, unknown])
     header.aux_size = len(blob)
     for _ in range(3):
         publisher.send(header, bytes(size) + blob)

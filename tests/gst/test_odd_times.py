@@ -9,7 +9,7 @@ import pytest
 
 from gst_iceoryx2.video import VideoFrameHeader, build_aux
 from gst_iceoryx2.video.header import NONE_U64
-from gst_iceoryx2.video.timing import TimeRecords
+from gst_iceoryx2.video.stamp import Stamp, boot_id
 from tests.gst import clocks
 from tests.gst.remote import Stage
 from tests.transport.raw import RawPublisher
@@ -97,7 +97,7 @@ def test_moments_at_the_ends_of_their_range_harm_nobody(
     moments = [LAST, 2**63, 0, 1, LAST]
     for number, due in enumerate(moments):
         header.pts, header.dts, header.duration = (0, LAST, LAST) if number % 2 else (LAST, 0, 0)
-        blob = build_aux(None, TimeRecords().records(due, LAST - due, LAST))
+        blob = build_aux(None, [Stamp(boot_id(), 7, LAST, LAST - due, due).record()])
         header.aux_size = len(blob)
         liar.send(header, bytes(256) + blob)
         frame = receiver.pull()

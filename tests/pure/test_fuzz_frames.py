@@ -15,7 +15,7 @@ from gst_iceoryx2.video.caps import parse_caps
 from gst_iceoryx2.video.formats import FORMATS
 from gst_iceoryx2.video.header import HEADER_SIZE
 from gst_iceoryx2.video.metas import CustomMeta, ReferenceTimestamp, decode_meta, encode_meta
-from gst_iceoryx2.video.timing import read_times, read_times_from_aux
+from gst_iceoryx2.video.stamp import UNSTAMPED, Stamp, read_stamp
 from gst_iceoryx2.video.validate import check_caps, geometry_of
 from tests.damage import FORMAT_NAMES, damages, examples, sound_blob, sound_frame
 
@@ -35,7 +35,8 @@ def read_all(blob: bytes) -> None:
     assert sum(map(len, parsed.metas)) + len((parsed.caps or "").encode()) <= len(blob)
     if parsed.caps is not None:
         assert check_caps(parsed.caps, BGR) is None or parsed.caps != parse_aux(BLOBS[0]).caps
-    assert read_times_from_aux(blob) == read_times(parsed.metas)
+    first = Stamp.read(parsed.metas[0]) if parsed.metas else None
+    assert read_stamp(blob) == (first or UNSTAMPED)
     for record in parsed.metas:
         meta = decode_meta(record)
         assert isinstance(meta, ReferenceTimestamp | CustomMeta) or meta == record

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from gst_iceoryx2.video import FrameParams, VideoFrame, VideoFramePublisher, VideoFrameSubscriber, timing
+from gst_iceoryx2.video import FrameParams, VideoFrame, VideoFramePublisher, VideoFrameSubscriber, stamp
 from tests.pictures import noise
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
@@ -66,7 +66,7 @@ def test_age_grows(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
 def test_a_clock_of_another_boot_tells_nothing(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with VideoFramePublisher(service) as pub, VideoFrameSubscriber(service) as sub:
         pub.wait_for_subscribers(1, timeout=5)
-        monkeypatch.setattr(timing, "boot_id", lambda: "0" * 36)
+        monkeypatch.setattr(stamp, "boot_id", lambda: b"\1" * 16)
         pub.publish(PICTURE)
         monkeypatch.undo()
         frame = take(sub)

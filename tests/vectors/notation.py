@@ -1,4 +1,4 @@
-"""Reads the notation of aux.json, meta.json, time.json and caps.json (README.md in this folder)."""
+"""Reads the notation of aux.json, meta.json, stamp.json and caps.json (README.md in this folder)."""
 
 from __future__ import annotations
 

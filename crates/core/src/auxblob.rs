@@ -4,8 +4,8 @@
 //! for everybody who has time.
 
 use crate::shared::SharedBytes;
+use crate::stamp::{Stamp, boot_id};
 use crate::structure::MAX_TEXT;
-use crate::time::TimeRecords;
 
 /// Meta records that are read from one blob at most (SPEC §7).
 pub const MAX_METAS: usize = 64;
@@ -105,6 +105,11 @@ impl<'a> AuxRef<'a> {
         self.caps().map(str::as_bytes)
     }
 
+    /// The stamp, as it was sent: the first meta record, if that is one. Without one nothing is known.
+    pub fn stamp(&self) -> Stamp {
+        self.records().next().and_then(Stamp::read).unwrap_or_default()
+    }
+
     /// The meta records, at most 64, up to the first that is cut off.
     pub fn records(&self) -> Records<'a> {
         Records { rest: self.metas, left: self.count }
@@ -132,21 +137,19 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// The blob of a stream whose caps stay the same: written once, patched for each frame.
-///
-/// Holds the caps and one publisher's time records (SPEC §5).
+/// The blob of a stream whose caps stay the same: the caps are written once, the stamp (SPEC §5) for each frame.
 #[derive(Debug, Clone)]
 pub struct AuxTemplate {
     caps: Vec<u8>,
-    times: TimeRecords,
+    publisher: u64,
 }
 
 impl AuxTemplate {
-    /// A template of `caps`, which may be empty, and of the time records of the publisher of that id.
-    pub fn new(caps: &str, publisher_id: u64) -> Self {
+    /// A template of `caps`, which may be empty, for the publisher of that number.
+    pub fn new(caps: &str, publisher: u64) -> Self {
         let mut block = Vec::with_capacity(WORD + caps.len());
         push_block(&mut block, caps.as_bytes());
-        Self { caps: block, times: TimeRecords::new(publisher_id) }
+        Self { caps: block, publisher }
     }
 
     /// Bytes that [`write_into`](Self::write_into) needs for a frame without other records.
@@ -157,16 +160,15 @@ impl AuxTemplate {
 
     /// Bytes that [`write_into`](Self::write_into) needs for a frame with those other records.
     pub fn len_with(&self, records: &[impl AsRef<[u8]>]) -> usize {
-        let times = self.times.blank().iter().map(Vec::len);
-        let others = records.iter().map(|record| record.as_ref().len());
-        self.caps.len() + WORD + times.chain(others).map(|len| WORD + len).sum::<usize>()
+        let others = records.iter().map(|record| WORD + record.as_ref().len()).sum::<usize>();
+        self.caps.len() + WORD + WORD + Stamp::LEN + others
     }
 
     /// Writes the blob of one frame and returns its length; the rest of `target` is left as it was.
     ///
-    /// `due` and `capture` are nanoseconds of CLOCK_MONOTONIC, `sequence` is the publisher's count of frames; a moment
-    /// that is `None` has no record. Records that do not fit are left out. If `target` does not even hold the caps,
-    /// nothing is written and the length is 0. Allocates nothing.
+    /// `due` and `capture` are nanoseconds of CLOCK_MONOTONIC, `sequence` is the publisher's count of frames; `None` is
+    /// unknown. Records that do not fit are left out. If `target` does not even hold the caps, nothing is written and
+    /// the length is 0. Allocates nothing.
     pub fn write_into(
         &self,
         target: &mut [u8],
@@ -181,26 +183,23 @@ impl AuxTemplate {
         }
         target[..self.caps.len()].copy_from_slice(&self.caps);
         let mut count = 0;
-        let mut push = |target: &mut [u8], record: &[u8]| {
-            let start = end + WORD;
-            let place = target.get_mut(end..).filter(|rest| WORD + record.len() <= rest.len())?;
-            place[..WORD].copy_from_slice(&word(record.len()));
-            place[WORD..WORD + record.len()].copy_from_slice(record);
-            end = start + record.len();
-            count += 1;
-            Some(start)
-        };
-        for (record, moment) in self.times.blank().iter().zip([due.into(), capture.into(), sequence.into()]) {
-            if let Some(moment) = moment
-                && let Some(start) = push(target, record)
-            {
-                let at = start + TimeRecords::TIMESTAMP_AT;
-                target[at..at + 8].copy_from_slice(&moment.to_le_bytes());
+        let mut push = |record: &[u8]| {
+            if let Some(place) = target.get_mut(end..end + WORD + record.len()) {
+                place[..WORD].copy_from_slice(&word(record.len()));
+                place[WORD..].copy_from_slice(record);
+                end += place.len();
+                count += 1;
             }
-        }
-        for record in records {
-            push(target, record.as_ref());
-        }
+        };
+        let stamp = Stamp {
+            boot_id: boot_id(),
+            publisher: Some(self.publisher),
+            sequence: sequence.into(),
+            capture: capture.into(),
+            due: due.into(),
+        };
+        push(&stamp.record());
+        records.iter().for_each(|record| push(record.as_ref()));
         target[self.caps.len()..self.caps.len() + WORD].copy_from_slice(&word(count));
         end
     }

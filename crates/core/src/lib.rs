@@ -1,7 +1,7 @@
 //! Raw video frames between processes by reference: the wire contract and an SDK that needs no GStreamer.
 //!
 //! `SPEC.md` is the contract. The modules, from the bottom up: [`header`], [`formats`], the text of [`structure`]s and
-//! their [`value`]s, [`caps`], [`metas`], [`time`], the aux blob of all these ([`auxblob`]), and [`validate`], which judges
+//! their [`value`]s, [`caps`], [`metas`], [`stamp`], the aux blob of all these ([`auxblob`]), and [`validate`], which judges
 //! what came from elsewhere.
 
 pub mod auxblob;
@@ -22,9 +22,9 @@ mod publisher;
 mod remains;
 mod service;
 pub mod shared;
+pub mod stamp;
 pub mod structure;
 mod subscriber;
-pub mod time;
 pub mod validate;
 pub mod value;
 #[cfg(feature = "ndarray")]
@@ -48,9 +48,9 @@ pub use publisher::{
     VideoFramePublisher, Waiting,
 };
 pub use service::{IOX2_VERSION, Iox2Node, check_service_name, create_node, create_node_in};
+pub use stamp::{Stamp, boot_id, monotonic_ns};
 pub use structure::Structure;
 pub use subscriber::{Received, Requirements, SubscriberBuilder, SubscriberStats, VideoFrame, VideoFrameSubscriber};
-pub use time::{FrameTimes, TimeRecords, boot_id, monotonic_ns, read_times};
 pub use validate::{validate_aux_size, validate_geometry};
 pub use value::Value;
 pub use wait::Interrupt;

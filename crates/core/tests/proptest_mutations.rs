@@ -14,7 +14,7 @@ use video::formats::{FORMATS, Kind};
 use video::structure::MAX_TEXT;
 use video::{
     AuxRef, AuxTemplate, Caps, CustomMeta, Meta, MetaRef, ReferenceTimestamp, Structure, Value, VideoFormat,
-    VideoFrameHeader, check_caps, decode_meta, read_times, validate_aux_size, validate_geometry,
+    VideoFrameHeader, check_caps, decode_meta, validate_aux_size, validate_geometry,
 };
 
 /// Bytes that reading may ask for, of one byte read and whatever it says.
@@ -149,7 +149,7 @@ fn read_all(header: &VideoFrameHeader, blob: &[u8], copy: &mut Vec<u8>) -> Resul
         let parsed = Caps::parse(caps);
         prop_assert!(judged.is_err() || parsed.is_ok());
     }
-    let _ = read_times(aux.records());
+    let _ = aux.stamp().here();
     let mut count = 0;
     for record in aux.records() {
         (parts, count) = (parts + record.len(), count + 1);

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use video::auxblob::MAX_METAS;
 use video::structure::MAX_NESTING;
 use video::{
-    AuxRef, AuxTemplate, Caps, CustomMeta, Meta, MetaRef, ReferenceTimestamp, Structure, TimeRecords, Value,
-    VideoFrameHeader, build_aux, check_caps, decode_meta, parse_aux, read_times,
+    AuxRef, AuxTemplate, Caps, CustomMeta, Meta, MetaRef, ReferenceTimestamp, Stamp, Structure, Value,
+    VideoFrameHeader, build_aux, check_caps, decode_meta, parse_aux,
 };
 
 /// Text made of the pieces that structures are made of, mostly in the wrong order.
@@ -128,11 +128,14 @@ fn fields() -> impl Strategy<Value = Vec<(String, Value)>> {
 
 fn record() -> impl Strategy<Value = Vec<u8>> {
     let custom = fields().prop_map(|fields| CustomMeta { name: "FrameInfo".to_owned(), fields }.encode().unwrap());
-    let times = any::<[Option<u32>; 3]>().prop_map(|moments| {
-        let [due, capture, sequence] = moments.map(|moment| moment.map(u64::from));
-        TimeRecords::new(7).records(due, capture, sequence).pop().unwrap_or_default()
-    });
-    prop_oneof![vec(any::<u8>(), 0..60), custom, times]
+    prop_oneof![vec(any::<u8>(), 0..60), custom, stamp().prop_map(|stamp| stamp.record().to_vec())]
+}
+
+fn stamp() -> impl Strategy<Value = Stamp> {
+    (any::<[u8; 16]>(), any::<[Option<u64>; 4]>()).prop_map(|(boot_id, numbers)| {
+        let [publisher, sequence, capture, due] = numbers.map(|number| number.filter(|&number| number != u64::MAX));
+        Stamp { boot_id, publisher, sequence, capture, due }
+    })
 }
 
 /// A record of which some bytes were changed, most often one of its sizes.
@@ -209,7 +212,8 @@ proptest! {
     ) {
         let [due, capture, sequence] =
             std::array::from_fn(|i| known[i].then_some(u64::from(moments[i])));
-        let mut records = TimeRecords::new(11).records(due, capture, sequence);
+        let stamp = Stamp { boot_id: video::boot_id(), publisher: Some(11), sequence, capture, due };
+        let mut records = vec![stamp.record().to_vec()];
         records.extend(extra.iter().cloned());
         let expected = build_aux(Some(&caps).filter(|caps| !caps.is_empty()).map(String::as_str), &records, Some(room));
         let template = AuxTemplate::new(&caps, 11);
@@ -221,10 +225,9 @@ proptest! {
             prop_assert_eq!(written, 0);
         }
         prop_assert!(target[written..].iter().all(|&byte| byte == 0xa5), "the rest was touched");
-        if known == [true; 3] {
-            let full = build_aux(Some(&caps), &records, None);
-            prop_assert_eq!(template.len_with(&extra), full.len());
-        }
+        let full = build_aux(Some(&caps), &records, None);
+        prop_assert_eq!(template.len_with(&extra), full.len());
+        prop_assert_eq!(AuxRef::new(&full).stamp(), stamp);
     }
 
     #[test]
@@ -281,7 +284,7 @@ proptest! {
                 prop_assert!(borrowed);
             }
         }
-        read_times([record.as_slice()]);
+        let _ = Stamp::read(&record);
     }
 
     #[test]
@@ -304,12 +307,8 @@ proptest! {
     }
 
     #[test]
-    fn times_come_back(id in any::<u64>(), moments in any::<[Option<u64>; 3]>()) {
-        let [due, capture, sequence] = moments.map(|moment| moment.filter(|&at| at != u64::MAX));
-        let records = TimeRecords::new(id).records(due, capture, sequence);
-        let times = read_times(records.iter().map(Vec::as_slice));
-        prop_assert_eq!((times.due, times.capture, times.sequence), (due, capture, sequence));
-        prop_assert_eq!(times.publisher, sequence.map(|_| id));
+    fn stamps_come_back(stamp in stamp()) {
+        prop_assert_eq!(Stamp::read(&stamp.record()), Some(stamp));
     }
 
     #[test]

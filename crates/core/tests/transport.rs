@@ -98,9 +98,9 @@ fn a_frame_arrives_byte_for_byte_with_caps_time_and_count() {
         assert_eq!((header.width, header.height, header.stride[0], header.pts, header.offset), (33, 17, 99, 7, 9));
         let caps = frame.parse_aux().caps.unwrap();
         assert!(caps.starts_with("video/x-raw, format=(string)BGR, width=(int)33, height=(int)17"), "{caps}");
-        let times = frame.times();
-        assert!(times.capture.unwrap() >= before && times.due.unwrap() >= times.capture.unwrap());
-        assert_eq!((times.publisher, times.sequence), (Some(publisher.publisher_id()), Some(number.into())));
+        let stamp = frame.stamp();
+        assert!(stamp.capture.unwrap() >= before && stamp.due.unwrap() >= stamp.capture.unwrap());
+        assert_eq!((stamp.publisher, stamp.sequence), (Some(publisher.publisher_id()), Some(number.into())));
     }
     assert_eq!((subscriber.stats().received, subscriber.stats().dropped, subscriber.stats().held), (3, Some(0), 0));
 }

@@ -5,9 +5,8 @@ mod notation;
 use gst_plugin_iceoryx2_video as video;
 use notation::{array, cases, exactly, fields, load, number, records, string, text, unhex};
 use serde_json::Value as Json;
-use video::time::TimeReader;
 use video::{
-    Caps, CustomMeta, Meta, MetaRef, ReferenceTimestamp, Structure, TimeRecords, VideoFrameHeader, build_aux,
+    AuxRef, Caps, CustomMeta, Meta, MetaRef, ReferenceTimestamp, Stamp, Structure, VideoFrameHeader, build_aux,
     check_caps, decode_meta, parse_aux, video_caps_with,
 };
 
@@ -130,27 +129,31 @@ fn what_cannot_be_read_back_is_not_written() {
     }
 }
 
+/// The stamp of a case; without one nothing is known.
+fn stamp(case: &Json) -> Stamp {
+    if case.is_null() {
+        return Stamp::default();
+    }
+    Stamp {
+        boot_id: unhex(string(&case["boot_id"])).try_into().unwrap(),
+        publisher: case["publisher"].as_str().map(|digits| u64::from_str_radix(digits, 16).unwrap()),
+        sequence: optional(&case["sequence"]),
+        capture: optional(&case["capture"]),
+        due: optional(&case["due"]),
+    }
+}
+
 #[test]
-fn times_decode_and_encode() {
-    let file = load("time");
-    let boot_id = string(&file["boot_id"]);
-    let publisher = u64::from_str_radix(string(&file["publisher"]), 16).unwrap();
-    let (reader, writer) = (TimeReader::new(boot_id), TimeRecords::of_boot(boot_id, publisher));
+fn stamps_decode_and_encode() {
+    let file = load("stamp");
     for (name, case) in cases(&file, "exact") {
-        let (due, capture, sequence) =
-            (optional(&case["due"]), optional(&case["capture"]), optional(&case["sequence"]));
-        let expected = records(&case["records"]);
-        assert_eq!(writer.records(due, capture, sequence), expected, "{name}");
-        let times = reader.read(expected.iter().map(Vec::as_slice));
-        assert_eq!((times.due, times.capture, times.sequence), (due, capture, sequence), "{name}");
-        assert_eq!(times.publisher, sequence.and(Some(publisher)), "{name}");
+        let (record, expected) = (unhex(string(&case["record"])), stamp(case));
+        assert_eq!(expected.record()[..], record, "{name}");
+        assert_eq!(Stamp::read(&record), Some(expected), "{name}");
     }
     for (name, case) in cases(&file, "decode") {
-        let times = reader.read(records(&case["records"]).iter().map(Vec::as_slice));
-        assert_eq!((times.due, times.capture), (optional(&case["due"]), optional(&case["capture"])), "{name}");
-        assert_eq!(times.sequence, optional(&case["sequence"]), "{name}");
-        let publisher = times.publisher.map(video::time::publisher_name);
-        assert_eq!(publisher.as_deref(), case["publisher"].as_str(), "{name}");
+        let blob = build_aux(Some("video/x-raw"), &records(&case["records"]), None);
+        assert_eq!(AuxRef::new(&blob).stamp(), stamp(&case["stamp"]), "{name}");
     }
 }
 

@@ -9,23 +9,22 @@ use std::sync::{LazyLock, Mutex};
 use gst::glib;
 use gst::prelude::*;
 use gst_plugin_iceoryx2_video::metas::{MAX_CUSTOM_METAS, MetaRef, ReferenceTimestamp, encode_record};
-use gst_plugin_iceoryx2_video::time::is_time_record;
-use gst_plugin_iceoryx2_video::{AuxRef, AuxTemplate, FrameTimes, boot_id};
+use gst_plugin_iceoryx2_video::{AuxRef, AuxTemplate, Stamp, boot_id};
 
 use crate::{CAT, caps, trust};
 
 /// Metas other than ours whose reader in GStreamer bounds its input: audio levels and closed captions.
 const DESERIALISABLE: [&str; 3] = ["GstAudioMeta", "GstAudioLevelMeta", "GstVideoCaptionMeta"];
-/// References that are read as times of ours, not as metas of the frame (SPEC §5).
-const OUR_CLOCKS: [&str; 2] = ["timestamp/x-monotonic", "timestamp/x-iceoryx2-sequence"];
+/// Media type of the reference caps under which the moments of a stamp (SPEC §5) are on a buffer.
+const MONOTONIC_MEDIA: &str = "timestamp/x-monotonic";
 /// Reference caps remembered by their text.
 const MAX_REFERENCES: usize = 64;
 
 static MONOTONIC: LazyLock<Monotonic> = LazyLock::new(|| {
+    let digits = format!("{:032x}", u128::from_be_bytes(boot_id()));
+    let boot_id = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-");
     let moment = |kind: &str| {
-        caps::for_ever(
-            gst::Caps::builder("timestamp/x-monotonic").field("boot-id", boot_id()).field("kind", kind).build(),
-        )
+        caps::for_ever(gst::Caps::builder(MONOTONIC_MEDIA).field("boot-id", &boot_id).field("kind", kind).build())
     };
     Monotonic { due: moment("due"), capture: moment("capture") }
 });
@@ -57,7 +56,7 @@ pub fn serialise(buffer: &gst::BufferRef) -> Records {
         }
         if let Some(time) = meta.downcast_ref::<gst::ReferenceTimestampMeta>() {
             let reference = time.reference();
-            if reference.structure(0).is_some_and(|structure| structure.name() == "timestamp/x-monotonic") {
+            if reference.structure(0).is_some_and(|structure| structure.name() == MONOTONIC_MEDIA) {
                 // Ours from an earlier hop: the capture moment stays what it was, the rest is told anew.
                 if reference.is_strictly_equal(&MONOTONIC.capture) {
                     result.capture = Some(time.timestamp().nseconds());
@@ -91,9 +90,9 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Adds a frame's metas to its buffer: its times, then whatever else it brought that can be used here.
-    pub fn attach(&mut self, buffer: &mut gst::BufferRef, aux: &AuxRef<'_>, times: &FrameTimes) {
-        for (time, reference) in [(times.due, &MONOTONIC.due), (times.capture, &MONOTONIC.capture)] {
+    /// Adds a frame's metas to its buffer: the moments of its stamp, then whatever else it brought that can be used here.
+    pub fn attach(&mut self, buffer: &mut gst::BufferRef, aux: &AuxRef<'_>, stamp: &Stamp) {
+        for (time, reference) in [(stamp.due, &MONOTONIC.due), (stamp.capture, &MONOTONIC.capture)] {
             if let Some(time) = time {
                 gst::ReferenceTimestampMeta::add(
                     buffer,
@@ -104,14 +103,11 @@ impl Reader {
             }
         }
         for record in aux.records() {
-            if is_time_record(record) {
+            if Stamp::read(record).is_some() {
                 continue;
             }
             match MetaRef::read(record) {
                 Some(MetaRef::ReferenceTimestamp { reference, timestamp, duration, .. }) => {
-                    if OUR_CLOCKS.iter().any(|media| reference.starts_with(media)) {
-                        continue;
-                    }
                     let Some(caps) = self.reference(reference) else {
                         gst::debug!(CAT, "reference timestamp left out: {reference:?} are no caps");
                         continue;

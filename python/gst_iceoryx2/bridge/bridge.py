@@ -12,7 +12,7 @@ from .._errors import ClosedError, FormatError
 from .._log import log
 from .._stop import Stop
 from .._thinning import Thinning
-from ..video.timing import monotonic_ns
+from ..video.stamp import monotonic_ns
 from .endpoint import Endpoint, check_pair
 from .ends import From, To
 from .errors import EndpointError, NetworkError

@@ -21,7 +21,7 @@ from ..video.formats import get_format
 from ..video.header import BUFFER_FLAGS_MASK, HEADER_SIZE, NONE_U64, VideoFrameHeader
 from ..video.loan import Meta
 from ..video.metas import ReferenceTimestamp, decode_meta, encode_meta
-from ..video.timing import monotonic_ns, read_times
+from ..video.stamp import Stamp, monotonic_ns
 from ..video.validate import check_caps, geometry_of, validate_geometry
 from .parcel import HOPS_MAX, TRAIL_META, Parcel, Trail, split_trail
 
@@ -42,11 +42,9 @@ MESSAGE_MAX: Final = 256 << 20
 
 # The header of a JPEG message tells of the pixels as they were: here it only must not contradict itself.
 _PIXELS_ENOUGH: Final = (1 << 63) - 1
-_OUR_CLOCKS: Final = ("timestamp/x-monotonic, boot-id=", "timestamp/x-iceoryx2-sequence, ")
 # Where the name of a record ends at the latest.
 _TRAIL_NAME: Final = TRAIL_META.encode() + b"\0"
 _NAME_END: Final = 8 + len(_TRAIL_NAME)
-_NOBODY: Final = "0" * 16
 _UNIX: Final = "timestamp/x-unix"
 # Caps that speak of the samples as they were, and not as they are after JPEG.
 _OF_SAMPLES: Final = ("format", "width", "height", "colorimetry", "chroma-site", "interlace-mode", "field-order")
@@ -151,7 +149,7 @@ def _described(parcel: Parcel) -> tuple[bytes, bytes, memoryview]:
 
 @lru_cache(maxsize=16)
 def _layout(format: str, width: int, height: int, caps: str | None) -> FrameLayout:
-    return FrameLayout(format, width, height, None, caps_fields(caps, None), _NOBODY)
+    return FrameLayout(format, width, height, None, caps_fields(caps, None), None)
 
 
 def unpack(payload: bytes, attachment: bytes | None) -> Parcel:
@@ -253,16 +251,14 @@ def _with_picture(parcel: Parcel, payload: bytes) -> Parcel:
 
 
 def _times_and_metas(records: Sequence[bytes], to_unix: int) -> tuple[int | None, list[Meta]]:
-    """The moment of capture on this machine's clock, and all metas that are not about our clocks."""
-    captured = read_times(records).capture
+    """The moment of capture on this machine's clock, and all other metas."""
+    stamp = Stamp.read(records[0]) if records else None
+    captured = None if stamp is None else stamp.here().capture
     metas: list[Meta] = []
-    for record in records:
-        meta = decode_meta(record)
-        if not isinstance(meta, ReferenceTimestamp) or not meta.reference.startswith(_OUR_CLOCKS):
-            metas.append(meta)
-        elif captured is None and "kind=(string)capture" in meta.reference:
-            # The clock of another machine, or another boot: of all clocks only the wall's is known on both.
-            unix = meta.timestamp + to_unix
-            if 0 <= unix < NONE_U64:
-                metas.append(ReferenceTimestamp(_UNIX, unix))
+    if captured is None and stamp is not None and stamp.capture is not None:
+        # The clock of another machine, or another boot: only the wall clock is known on both.
+        unix = stamp.capture + to_unix
+        if 0 <= unix < NONE_U64:
+            metas.append(ReferenceTimestamp(_UNIX, unix))
+    metas += [decode_meta(record) for record in records if Stamp.read(record) is None]
     return captured, split_trail(metas)[0]

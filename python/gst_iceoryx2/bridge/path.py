@@ -8,7 +8,7 @@ from ..sh4lt import Follower, FrameSizeError, TypeTextError, Writer
 from ..sh4lt.bridge import write_planes, writer_for
 from ..sh4lt.frame import Picture
 from ..video.caps import video_caps
-from ..video.timing import monotonic_ns
+from ..video.stamp import monotonic_ns
 from .message import Unsound
 from .parcel import Parcel
 

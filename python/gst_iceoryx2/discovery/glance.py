@@ -21,7 +21,7 @@ from ..video._intake import Intake
 from ..video.caps import parse_caps
 from ..video.frame import VideoFrame
 from ..video.header import VideoFrameHeader
-from ..video.timing import monotonic_ns
+from ..video.stamp import monotonic_ns
 from .pace import Pace
 from .stream import Stream
 

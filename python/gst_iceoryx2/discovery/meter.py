@@ -18,8 +18,8 @@ from .._domain import Domain, current_domain, service_identity
 from .._errors import ClosedError, Iox2VideoError
 from ..video.frame import VideoFrame
 from ..video.header import VideoFrameHeader
+from ..video.stamp import monotonic_ns
 from ..video.subscriber import VideoFrameSubscriber
-from ..video.timing import monotonic_ns
 from .names import names, short_name
 
 # Rates are of the last second; what needs many frames to mean something looks further back.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .._av import PIXEL_FORMATS, av, open_media
-from ..video.timing import monotonic_ns
+from ..video.stamp import monotonic_ns
 from .errors import SettingError, SourceError
 from .scaler import Scaler, gstreamer_format
 from .source import Picture, Shape

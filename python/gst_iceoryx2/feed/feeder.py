@@ -11,7 +11,7 @@ from .._stop import Stop
 from ..discovery import full_name
 from ..video.formats import get_format
 from ..video.publisher import VideoFramePublisher
-from ..video.timing import monotonic_ns
+from ..video.stamp import monotonic_ns
 from .source import Shape, Source
 
 _NS: Final = 1_000_000_000

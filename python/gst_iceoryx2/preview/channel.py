@@ -15,7 +15,7 @@ from .._errors import ClosedError, Iox2VideoError
 from .._log import log
 from ..discovery.names import full_name, short_name
 from ..video import VideoFrame, VideoFrameSubscriber
-from ..video.timing import monotonic_ns
+from ..video.stamp import monotonic_ns
 from .websocket import binary_message
 
 State = Literal["waiting", "live", "silent", "ended", "problem"]

@@ -10,8 +10,8 @@ from .._stop import Stop
 from .._thinning import Thinning
 from ..discovery import short_name
 from ..video.frame import VideoFrame
+from ..video.stamp import monotonic_ns
 from ..video.subscriber import VideoFrameSubscriber
-from ..video.timing import monotonic_ns
 from .encoder import Encoder
 from .errors import NotLosslessError
 from .target import Target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from .header import NONE_U64
-from .timing import FrameTimes
+from .stamp import Stamp
 
 # Anybody can name publishers; the table of them is emptied rather than grown.
 _PUBLISHERS: Final = 64
@@ -23,13 +23,13 @@ class DropCounter:
     def __init__(self) -> None:
         self.total: int | None = 0
         self._missed = 0
-        self._next: dict[str, int] = {}
+        self._next: dict[int, int] = {}
         self._last_offset = NONE_U64
         self._offset_counts = False
 
-    def note(self, times: FrameTimes, offset: int) -> None:
+    def note(self, stamp: Stamp, offset: int) -> None:
         """Take note of a received frame."""
-        publisher, sequence = times.publisher, times.sequence
+        publisher, sequence = stamp.publisher, stamp.sequence
         if publisher is None or sequence is None:
             self._note_offset(offset)
             return

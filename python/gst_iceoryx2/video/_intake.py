@@ -15,7 +15,7 @@ from ._segments import NOWHERE, Mapping, Segments
 from .auxblob import MAX_AUX, parse_aux
 from .frame import VideoFrame
 from .header import HEADER_FLAG_EOS, HEADER_SIZE, VideoFrameHeader
-from .timing import LazyTimes
+from .stamp import LazyStamp
 from .validate import Fault, Geometry, check_caps, geometry_of, validate_geometry
 
 # iceoryx2's own header of a sample, which lies before the user header: node, publisher, elements, offset.
@@ -27,7 +27,7 @@ _FIELDS: Final = struct.Struct("<16x16sQ8x24xQQ")
 _GEOMETRY_AT: Final = 40
 _AUX_SIZE_AT: Final = 52
 _U32: Final = struct.Struct("<I")
-_UNKNOWN_TIMES: Final = LazyTimes(b"")
+_NO_STAMP: Final = LazyStamp(b"")
 _NUMBERS: Final = re.compile(r"\d+|'[^']*'")
 # Faults can be told apart by text that a sender chooses; it must not fill memory or log.
 _KINDS_OF_FAULT: Final = 64
@@ -70,8 +70,8 @@ class Intake:
         self.received = 0
         self.invalid = 0
         self._drops = DropCounter()
-        # Times and offset of a frame that the counter has not seen yet.
-        self._unnoted: tuple[LazyTimes, int] | None = None
+        # Stamp and offset of a frame that the counter has not seen yet.
+        self._unnoted: tuple[LazyStamp, int] | None = None
         self.ledger = Ledger()
         self.caps: str | None = None
         self._faults: set[str] = set()
@@ -125,23 +125,23 @@ class Intake:
             if fault is not None:
                 return self._refuse(fault)
             if flags & HEADER_FLAG_EOS:
-                return VideoFrame(header, None, 0, None, b"", None, _UNKNOWN_TIMES, self.ledger)
+                return VideoFrame(header, None, 0, None, b"", None, _NO_STAMP, self.ledger)
         size = self._size
-        times, aux = _UNKNOWN_TIMES, b""
+        stamp, aux = _NO_STAMP, b""
         if size != length:
             aux = self._aux_kind.from_address(address + size).raw
             if not aux.startswith(self._caps_prefix):
                 fault = self._learn_caps(header, aux)
                 if fault is not None:
                     return self._refuse(fault)
-            times = LazyTimes(aux)
+            stamp = LazyStamp(aux)
         elif self.caps is not None:
             self._forget_caps()
         self.settle()
-        self._unnoted = (times, offset)
+        self._unnoted = (stamp, offset)
         self.received += 1
         memory = ReceivedMemory(sample, port, address, self._pixel_kind, self.ledger)
-        return VideoFrame(header, self._geometry, size, memory, aux, self.caps, times, self.ledger)
+        return VideoFrame(header, self._geometry, size, memory, aux, self.caps, stamp, self.ledger)
 
     def _learn(self, raw: bytes, length: int) -> str | None:
         """Judge another geometry than the last one; return why it is refused."""

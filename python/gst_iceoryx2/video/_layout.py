@@ -11,7 +11,7 @@ from .._errors import FormatError
 from .caps import parse_caps, video_caps
 from .formats import PlaneView, VideoFormat, get_format
 from .header import FORMAT_LEN, HEADER_FLAG_EOS, MAX_PLANES, NONE_U64
-from .timing import AuxTemplate
+from .stamp import AuxTemplate
 from .values import FieldValue
 
 Framerate: TypeAlias = Fraction | int | float | str
@@ -40,7 +40,13 @@ class FrameLayout:
     __slots__ = ("_geometries", "_layout", "aux", "caps", "format", "height", "least", "planes", "size", "width")
 
     def __init__(
-        self, name: str, width: int, height: int, stride0: int | None, fields: Mapping[str, FieldValue], id_: str
+        self,
+        name: str,
+        width: int,
+        height: int,
+        stride0: int | None,
+        fields: Mapping[str, FieldValue],
+        publisher: int | None,
     ) -> None:
         """Work it out.
 
@@ -50,7 +56,7 @@ class FrameLayout:
             height: Pixels.
             stride0: Bytes from row to row of the first plane; None = rows without padding.
             fields: What the caps say beyond format and size.
-            id_: The publisher's id.
+            publisher: The publisher's number; None = it has none.
 
         Raises:
             FormatError: There is no such format, it has no rows, or size and stride do not go together.
@@ -68,7 +74,7 @@ class FrameLayout:
             offset + stride * (self.format.rows(plane, height) - 1) + self.format.row_bytes(plane, width)
             for plane, (stride, offset) in enumerate(zip(strides, offsets, strict=True))
         )
-        self.aux = AuxTemplate(self.caps, id_)
+        self.aux = AuxTemplate(self.caps, publisher)
         self._geometries: dict[int, bytes] = {}
 
     def header(self, pts: int, dts: int, duration: int, offset: int, flags: int, aux_size: int) -> bytes:

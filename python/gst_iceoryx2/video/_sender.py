@@ -22,7 +22,7 @@ from ._pool import Pool
 from .header import BUFFER_FLAGS_MASK, HEADER_SIZE, NONE_U64
 from .loan import LoanedFrame, LoanPlan, Meta
 from .metas import encode_meta
-from .timing import monotonic_ns
+from .stamp import monotonic_ns
 
 # How often to look whether subscribers that joined are connected: a connection may be in the making at one look.
 _LOOKS: Final = 3

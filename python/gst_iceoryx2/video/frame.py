@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,8 @@ from .auxblob import ParsedAux, parse_aux
 from .caps import parse_caps
 from .header import BUFFER_FLAGS_MASK, NONE_U64, VideoFrameHeader
 from .metas import CustomMeta, ReferenceTimestamp, decode_meta
-from .timing import LazyTimes, monotonic_ns
+from .stamp import LazyStamp, Stamp, monotonic_ns
 from .validate import Geometry
-
-# The clocks of SPEC.md section 5.
-_TIME_REFERENCES: Final = ("timestamp/x-monotonic, boot-id=", "timestamp/x-iceoryx2-sequence, ")
 
 
 @guard_kind
@@ -45,7 +42,7 @@ class VideoFrame:
         "_memory",
         "_pixels",
         "_size",
-        "_times",
+        "_stamp",
     )
 
     def __init__(
@@ -56,7 +53,7 @@ class VideoFrame:
         memory: ReceivedMemory | None,
         aux: bytes,
         caps: str | None,
-        times: LazyTimes,
+        stamp: LazyStamp,
         ledger: Ledger,
     ) -> None:
         """For the subscriber: frames are received, not made.
@@ -68,7 +65,7 @@ class VideoFrame:
             memory: The pixels; None at end of stream.
             aux: The aux blob, a private copy.
             caps: The caps in it, checked.
-            times: The times in it.
+            stamp: The stamp in it.
             ledger: Where the subscriber counts what it holds.
         """
         self._header = header
@@ -78,7 +75,7 @@ class VideoFrame:
         self._pixels: npt.NDArray[np.uint8] | None = None
         self._aux = aux
         self._caps = caps
-        self._times = times
+        self._stamp = stamp
         self._ledger = ledger
         self._eos = geometry is None
 
@@ -140,23 +137,23 @@ class VideoFrame:
     @property
     def captured_at(self) -> int | None:
         """When it was captured, or else published: nanoseconds of CLOCK_MONOTONIC; None = unknown."""
-        return self._times.read().capture
+        return self._stamp.read().capture
 
     @property
     def age(self) -> float | None:
         """Seconds since `captured_at`; None = unknown."""
-        captured = self._times.read().capture
+        captured = self._stamp.read().capture
         return None if captured is None else (monotonic_ns() - captured) / 1e9
 
     @property
     def due_at(self) -> int | None:
         """When to show it: nanoseconds of CLOCK_MONOTONIC; None = unknown."""
-        return self._times.read().due
+        return self._stamp.read().due
 
     @property
     def sequence(self) -> int | None:
         """How many frames its publisher had sent before it; None = unknown."""
-        return self._times.read().sequence
+        return self._stamp.read().sequence
 
     # -- what came with it -------------------------------------------------------------------------------------------
 
@@ -180,7 +177,7 @@ class VideoFrame:
 
         Without the records from which `captured_at`, `due_at` and `sequence` come; `parse_aux().metas` has them all.
         """
-        return [meta for meta in map(decode_meta, parse_aux(self._aux).metas) if not _tells_time(meta)]
+        return [decode_meta(record) for record in parse_aux(self._aux).metas if Stamp.read(record) is None]
 
     # -- its pixels --------------------------------------------------------------------------------------------------
 
@@ -309,7 +306,3 @@ class VideoFrame:
         number = "" if self.sequence is None else f" #{self.sequence}"
         state = ", released" if self._memory is None else ""
         return f"<VideoFrame{number} {self.width}x{self.height} {self.format} pts={self.pts}, {held}{state}>"
-
-
-def _tells_time(meta: ReferenceTimestamp | CustomMeta | bytes) -> bool:
-    return isinstance(meta, ReferenceTimestamp) and meta.reference.startswith(_TIME_REFERENCES)

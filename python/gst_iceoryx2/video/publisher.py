@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -24,7 +23,7 @@ from .config import FrameParams, Qos
 from .formats import FORMATS
 from .header import DEFAULT_AUX_BYTES, DEFAULT_SERVICE
 from .loan import LoanedFrame, Meta
-from .timing import monotonic_ns
+from .stamp import monotonic_ns, new_publisher_id
 
 _CONNECT_STEP: Final = 0.005
 # A program that publishes many sizes in turn works them out again now and then.
@@ -105,7 +104,7 @@ class VideoFramePublisher:
             if value < least:
                 raise ValueError(f"{what} is {value}, it must be at least {least}")
         self._caps_fields = caps_fields(caps, framerate)
-        self._id = secrets.token_hex(8)
+        self._id = new_publisher_id()
         self._layouts: dict[tuple[str, int, int, int | None], FrameLayout] = {}
         domain = current_domain() if iox2_node is None else _iceoryx2.domain_of(iox2_node)
         if iox2_node is None:

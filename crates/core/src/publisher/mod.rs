@@ -32,7 +32,7 @@ use crate::service::{
     EventService, Iox, Iox2Node, ServiceLimits, VideoService, create_node_for, open_event_service,
     open_or_create_video_service, port_error, service_name,
 };
-use crate::time::{monotonic_ns, new_publisher_id};
+use crate::stamp::{monotonic_ns, new_publisher_id};
 use crate::validate::validate_geometry;
 use crate::wait::Interrupt;
 

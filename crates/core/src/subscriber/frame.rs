@@ -14,7 +14,7 @@ use crate::fork::OfThisProcess;
 use crate::header::{HEADER_SIZE, VideoFrameHeader};
 use crate::service::Iox;
 use crate::shared::SharedBytes;
-use crate::time::FrameTimes;
+use crate::stamp::Stamp;
 
 use super::link::{Hold, Link, Port};
 
@@ -22,7 +22,7 @@ use super::link::{Hold, Link, Port};
 #[derive(Debug)]
 pub struct VideoFrame {
     pub(super) header: VideoFrameHeader,
-    pub(super) times: FrameTimes,
+    pub(super) stamp: Stamp,
     pub(super) discontinuity: bool,
     pub(super) pixel_bytes: usize,
     pub(super) aux: Vec<u8>,
@@ -132,9 +132,9 @@ impl VideoFrame {
         self.header.is_eos()
     }
 
-    /// The publisher's times and count (SPEC §5), each `None` where it sent none or another host did.
-    pub fn times(&self) -> &FrameTimes {
-        &self.times
+    /// The frame's stamp (SPEC §5), without moments of another boot or machine.
+    pub fn stamp(&self) -> &Stamp {
+        &self.stamp
     }
 
     /// Whether frames are missing before this one, or another publisher begins with it.

@@ -30,7 +30,7 @@ use crate::obstacle::{Obstacle, ObstacleKind, after_failure};
 use crate::service::{
     EventService, Iox, Iox2Node, create_node_for, open_event_service, port_error, service_name, transport,
 };
-use crate::time::{FrameTimes, read_times};
+use crate::stamp::Stamp;
 use crate::wait::Interrupt;
 
 /// Longest sleep without a look: a notification can get lost when two publishers notify while the listener is drained.
@@ -462,17 +462,17 @@ impl VideoFrameSubscriber {
             }
         };
         header.flags &= crate::header::FLAGS_MASK | crate::header::HEADER_FLAG_EOS;
-        let mut times = FrameTimes::default();
+        let mut stamp = Stamp::default();
         let mut discontinuity = false;
         if !header.is_eos() {
             state.received += 1;
-            times = read_times(AuxRef::new(&aux).records());
+            stamp = AuxRef::new(&aux).stamp().here();
             state.aux_bytes = aux.len();
-            discontinuity = state.follow(&times);
+            discontinuity = state.follow(&stamp);
         }
         let link = state.link.as_ref()?;
         let (_port, _hold) = (link.subscriber.clone(), link.hold());
-        Some(VideoFrame { header, times, discontinuity, pixel_bytes, aux, payload, _port, _hold })
+        Some(VideoFrame { header, stamp, discontinuity, pixel_bytes, aux, payload, _port, _hold })
     }
 }
 

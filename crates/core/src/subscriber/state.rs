@@ -10,7 +10,7 @@ use crate::cleanup::Undertaker;
 use crate::error::Error;
 use crate::header::VideoFrameHeader;
 use crate::shared::SharedBytes;
-use crate::time::FrameTimes;
+use crate::stamp::Stamp;
 use crate::validate::{Fault, validate_aux_size, validate_geometry};
 
 #[derive(Debug, Default)]
@@ -64,8 +64,8 @@ impl State {
     }
 
     /// Compares the publisher's count with the last one; true if something is missing in between.
-    pub fn follow(&mut self, times: &FrameTimes) -> bool {
-        let (Some(publisher), Some(sequence)) = (times.publisher, times.sequence) else {
+    pub fn follow(&mut self, stamp: &Stamp) -> bool {
+        let (Some(publisher), Some(sequence)) = (stamp.publisher, stamp.sequence) else {
             return false;
         };
         let missing = match self.sequence {

@@ -360,8 +360,8 @@ impl Iceoryx2Src {
         let mut stream = self.stream.lock().unwrap();
         let stream = &mut *stream;
         let header = *frame.header();
-        let due = frame.times().due;
-        let times = *frame.times();
+        let due = frame.stamp().due;
+        let stamp = *frame.stamp();
         let blob = frame.take_aux();
         let aux = AuxRef::new(&blob);
         let pixel_bytes = frame.pixels().len();
@@ -398,7 +398,7 @@ impl Iceoryx2Src {
             current.wrap(gst::Memory::from_slice(Pixels(frame)))?
         };
         let contents = buffer.get_mut().expect("a new buffer");
-        stream.metas.attach(contents, &aux, &times);
+        stream.metas.attach(contents, &aux, &stamp);
         self.stamp(contents, &header, due, discontinuity);
         Ok(Some(buffer))
     }

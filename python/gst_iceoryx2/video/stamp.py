@@ -1,0 +1,192 @@
+"""The stamp of a frame: who sent it, which one it is, when it was captured and when it is due (SPEC.md section 5)."""
+
+from __future__ import annotations
+
+import secrets
+import struct
+import time
+import uuid
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from .auxblob import build_aux
+from .header import NONE_U64
+
+_BOOT_ID_FILE: Final = Path("/proc/sys/kernel/random/boot_id")
+_NO_BOOT: Final = bytes(16)
+
+_NAME: Final = b"Iox2Stamp"
+_VERSION: Final = 1
+_RECORD: Final = struct.Struct("<19s16s4Q")
+# Size of the record, length of its name, name, NUL, version.
+_HEAD: Final = struct.pack(f"<II{len(_NAME)}sxB", _RECORD.size, len(_NAME), _NAME, _VERSION)
+_WORD: Final = struct.Struct("<I")
+# Number of records, length of the first one, and that one if it is a stamp.
+_FIRST: Final = struct.Struct(f"<II{_RECORD.format.lstrip('<')}")
+_NUMBERS: Final = struct.Struct("<3Q")
+
+
+class Stamp(NamedTuple):
+    """Identity and moments of one frame; None = unknown.
+
+    Attributes:
+        boot_id: The 16 bytes of the id of the boot on whose clock the moments are; zeros = unknown.
+        publisher: Number that the publisher drew for itself, 64 bits.
+        sequence: How many frames that publisher had sent before this one.
+        capture: When the frame was captured, or else published; nanoseconds of CLOCK_MONOTONIC.
+        due: When to show the frame; nanoseconds of CLOCK_MONOTONIC.
+
+    Example:
+        >>> Stamp.read(Stamp(bytes(16), publisher=7, sequence=0).record()).publisher
+        7
+    """
+
+    boot_id: bytes = _NO_BOOT
+    publisher: int | None = None
+    sequence: int | None = None
+    capture: int | None = None
+    due: int | None = None
+
+    def record(self) -> bytes:
+        """Return the stamp as a meta record of 67 bytes, the first for `build_aux`.
+
+        Raises:
+            OverflowError: A number is below 0 or beyond 64 bits.
+        """
+        try:
+            return _RECORD.pack(_HEAD, self.boot_id, *(NONE_U64 if number is None else number for number in self[1:]))
+        except struct.error as error:
+            raise OverflowError(f"{self}: {error}") from error
+
+    @classmethod
+    def read(cls, record: bytes) -> Stamp | None:
+        """Return the stamp in a meta record; None if the record is something else."""
+        if not record.startswith(_HEAD) or len(record) != _RECORD.size:
+            return None
+        return cls._of(_RECORD.unpack(record)[1:])
+
+    @classmethod
+    def _of(cls, fields: Sequence[object]) -> Stamp:
+        return cls._make(None if field == NONE_U64 else field for field in fields)
+
+    def here(self) -> Stamp:
+        """Return the stamp without moments of another boot or machine, whose clock means nothing here."""
+        if self.boot_id == boot_id() != _NO_BOOT:
+            return self
+        return self._replace(capture=None, due=None)
+
+
+UNSTAMPED: Final = Stamp()
+"""What is known of a frame whose publisher sends no stamp."""
+
+
+@cache
+def boot_id() -> bytes:
+    """Return the 16 bytes of the kernel's boot id; zeros where there is none, and then no moments are understood.
+
+    Source: proc_sys_kernel(5).
+    """
+    try:
+        return uuid.UUID(_BOOT_ID_FILE.read_text("ascii").strip()).bytes
+    except (OSError, ValueError):
+        return _NO_BOOT
+
+
+def monotonic_ns() -> int:
+    """Return the nanoseconds of CLOCK_MONOTONIC, the clock of every stamp."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+def new_publisher_id() -> int:
+    """Draw the number of a new publisher."""
+    return secrets.randbelow(NONE_U64)
+
+
+class AuxTemplate:
+    """Writes the aux blobs of one publisher's frames while their caps stay the same.
+
+    Args:
+        caps: Caps of the frames, as `video_caps` writes them; None for none.
+        publisher: Number of the publisher; None = it has none.
+
+    Attributes:
+        size: Bytes of a blob without further metas.
+
+    Raises:
+        FormatError: The caps contain NUL.
+    """
+
+    def __init__(self, caps: str | None, publisher: int | None) -> None:
+        self._caps = caps
+        self._stamp = Stamp(boot_id(), publisher)
+        blob = build_aux(caps, [self._stamp.record()])
+        self.size: Final = len(blob)
+        self._prefix = blob[: -_NUMBERS.size]
+
+    def blob(
+        self,
+        due: int | None,
+        capture: int | None,
+        sequence: int,
+        extra_metas: Sequence[bytes] = (),
+        limit: int | None = None,
+    ) -> bytes:
+        """Return the blob of one frame.
+
+        Args:
+            due: Nanoseconds of CLOCK_MONOTONIC; None = unknown.
+            capture: Nanoseconds of CLOCK_MONOTONIC; None = unknown.
+            sequence: Frames sent before this one.
+            extra_metas: Further records, behind the stamp.
+            limit: Bytes that the blob may have, as in `build_aux`; None for no limit.
+
+        Returns:
+            New bytes: what `build_aux` makes of the caps, the stamp and the further records.
+
+        Raises:
+            OverflowError: A number is below 0 or beyond 64 bits.
+        """
+        if extra_metas or due is None or capture is None or (limit is not None and limit < self.size):
+            stamp = self._stamp._replace(sequence=sequence, capture=capture, due=due)
+            return build_aux(self._caps, [stamp.record(), *extra_metas], limit)
+        try:
+            return self._prefix + _NUMBERS.pack(sequence, capture, due)
+        except struct.error as error:
+            raise OverflowError(f"due {due}, capture {capture} or sequence {sequence}: {error}") from error
+
+
+def read_stamp(aux: bytes | bytearray | memoryview) -> Stamp:
+    """Read the stamp of a frame: the first meta record of its aux blob, if that is one.
+
+    Args:
+        aux: The blob, which any process may have written.
+
+    Returns:
+        The stamp as it was sent, `UNSTAMPED` if there is none. Never raises on any content.
+    """
+    if len(aux) >= _WORD.size:
+        at = _WORD.size + _WORD.unpack_from(aux)[0]
+        if at + _FIRST.size <= len(aux):
+            count, size, head, *fields = _FIRST.unpack_from(aux, at)
+            if count and size == _RECORD.size and head == _HEAD:
+                return Stamp._of(fields)
+    return UNSTAMPED
+
+
+class LazyStamp:
+    """A frame's stamp, read out of its aux blob when somebody asks for the first time."""
+
+    __slots__ = ("_aux", "_stamp")
+
+    def __init__(self, aux: bytes) -> None:
+        self._aux = aux
+        self._stamp: Stamp | None = None
+
+    def read(self) -> Stamp:
+        """Return the stamp as it is understood on this machine: see `Stamp.here`."""
+        stamp = self._stamp
+        if stamp is None:
+            stamp = self._stamp = read_stamp(self._aux).here()
+        return stamp
