@@ -43,6 +43,21 @@ def test_every_field_of_the_caps_survives(stages: Stages, service: str) -> None:
         assert parse_caps(frame.parse_aux().caps or "") == expected
 
 
+def test_a_field_that_no_reader_accepts_is_left_out_of_the_caps(stages: Stages, service: str) -> None:
+    """With it every reader would refuse every frame of this publisher."""
+    sender, receiver = sender_of(stages, service), receiver_of(stages, service)
+    with VideoFrameSubscriber(service) as subscriber:
+        sender.push(
+            "I420", 320, 240, caps="framerate=(fraction)30/1, nested=(int)< < 1, 2 >, < 3 > >, flat=(int)< 1, 2 >"
+        )
+        assert "flat=(int)< 1, 2 >" in receiver.pull()["caps"]
+        frame = subscriber.receive_blocking(5000)
+        assert frame is not None
+        caps = parse_caps(frame.parse_aux().caps or "").fields
+        assert caps["flat"] == (1, 2)
+        assert "nested" not in caps
+
+
 def test_caps_may_change_without_the_picture(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     for rate in ("25/1", "50/1", "25/1"):

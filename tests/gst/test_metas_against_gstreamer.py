@@ -5,12 +5,10 @@ Through the C interface: PyGObject cannot make a GstFraction or a GstValueList.
 
 from __future__ import annotations
 
-import base64
 import ctypes
 import ctypes.util
 import math
 import re
-import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
@@ -20,7 +18,7 @@ from hypothesis import strategies as st
 
 from gst_iceoryx2.video.caps import parse_caps, video_caps
 from gst_iceoryx2.video.metas import CustomMeta, ReferenceTimestamp, encode_meta
-from gst_iceoryx2.video.structure import MAX_TEXT_BYTES, read_structure, write_structure
+from gst_iceoryx2.video.structure import read_structure, write_structure
 from gst_iceoryx2.video.values import FieldValue, Scalar
 from tests.vectors.notation import fields_of, load, same
 
@@ -301,55 +299,6 @@ def test_gstreamer_reads_caps_as_we_wrote_them_and_we_read_its_own(text, number,
     assert take_text(caps_to_string(caps)) == written
     assert parse_caps(written).fields == expected
     mini_object_unref(caps)
-
-
-def filled(start: str, unit: str, end: str = "") -> str:
-    """Text of just less than 16 KiB."""
-    return start + unit * ((MAX_TEXT_BYTES - len(start) - len(end)) // len(unit)) + end
-
-
-TYPED = "x" + ", a=(structure)[x" * 7
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *[case["text"] for case in load("caps")["parse"]],
-        filled("x, a=0:0:", "+a"),
-        filled("x, a=0:0:", "+a", ":"),
-        filled("x", ", a=1:1:1"),
-        filled("x", ", a=(structure)[x, a={ 1 }]"),
-        filled(TYPED, ", a=1:1:1", ", b=[ a ]" + "]" * 7),
-        filled(TYPED.replace("structure", "caps"), ", a=[ 1 ]", ", b=[ a ]" + "]" * 7),
-        filled('x, a=(structure)"x, a=(caps)\\"x', ", a=<(int)1>", '\\""'),
-        filled("x, a=(structure){", "[x],", "}"),
-        filled("x, a=(taglist){", '"taglist",', "}"),
-    ],
-    ids=lambda text: f"{text[:40]}…",
-)
-def test_gstreamer_is_soon_done_with_what_we_accept(text):
-    """It takes 5 ms at most; where its time doubles with a bracket it takes seconds."""
-    read_structure(re.sub(r"^(\s*[^\s,(]+)\([^)]*\)", r"\1", text))  # features are for caps
-    start = time.process_time()
-    structure = structure_from_string(text.encode(), None)
-    caps = caps_from_string(text.encode())
-    assert time.process_time() - start < 0.25
-    if structure:
-        structure_free(structure)
-    if caps:
-        mini_object_unref(caps)
-
-
-def test_a_sample_hides_text_that_gstreamer_is_not_soon_done_with():
-    """The reason to refuse it: base64 of 12 brackets, in which the time doubles with each."""
-    hidden = base64.b64encode(("x" + ", a=[a" * 12).encode()).decode().replace("=", "_")
-    text = f"x, a=(sample)AA:{hidden}:None:None"
-    start = time.process_time()
-    assert not structure_from_string(text.encode(), None)
-    took = time.process_time() - start
-    start = time.process_time()
-    assert not structure_from_string(text.replace(hidden, hidden[:16]).encode(), None)
-    assert took > 10 * (time.process_time() - start)
 
 
 # --- whole records: gst_meta_serialize() and gst_meta_deserialize() exist since GStreamer 1.24 ---

@@ -106,7 +106,7 @@ def test_no_text_raises_and_what_is_read_can_be_sent_on(text):
 
 
 def test_a_field_in_an_unknown_type_can_be_sent_on():
-    fields = {"mask": RawValue("(bitmask)0x0000000000000003"), "sub": RawValue('(structure)[x, a=(string)"\\[\\]";]')}
+    fields = {"mask": RawValue("(bitmask)0x0000000000000003"), "sub": RawValue('(structure)"x\\,\\ a\\=\\[\\;"')}
     assert decode_meta(encode_meta(CustomMeta("FrameInfo", fields))) == CustomMeta("FrameInfo", fields)
 
 

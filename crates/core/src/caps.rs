@@ -20,7 +20,7 @@ impl Caps {
     /// Reads caps of one structure.
     ///
     /// # Errors
-    /// If the text is longer than 16 KiB, nests deeper than 8 levels, holds a sample or is not one structure: nothing, `ANY`, several.
+    /// If the text is longer than 16 KiB or is not one structure of flat values: nothing, `ANY`, several, a range.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let (head, fields) = open_caps(text)?;
         let features = head.features.map_or_else(Vec::new, |(text, _)| features(text).map(str::to_owned).collect());
@@ -33,7 +33,7 @@ impl Caps {
     }
 }
 
-/// Checks that text is caps of one structure; allocates only to read a structure in quotes.
+/// Checks that text is caps of one structure; allocates nothing.
 pub(crate) fn check(text: &str) -> Result<(), TextError> {
     open_caps(text)?.1.try_for_each(|field| field.map(drop))
 }
@@ -54,7 +54,7 @@ fn open_caps(text: &str) -> Result<(Head<'_>, Fields<'_>), TextError> {
 /// Checks caps against the header they came with (SPEC §7 rule 8).
 ///
 /// # Errors
-/// If the caps are longer or deeper than is read, are not raw video in system memory, or disagree with the header.
+/// If the caps are longer than is read, are not raw video in system memory, or disagree with the header.
 pub fn check_caps(caps: impl AsRef<[u8]>, header: &VideoFrameHeader) -> Result<(), Fault> {
     let bytes = caps.as_ref();
     let text = std::str::from_utf8(bytes)

@@ -1,21 +1,18 @@
 //! Text of a GstStructure, read with bounds: `name, field=(type)value, …;` (SPEC §7).
 //!
-//! GStreamer reads such text with a recursive parser that trusts it; what passes here can be given to it.
+//! Values are flat: a word, a quoted string, or a list or array of these. Anything else, such as a range or a structure in
+//! brackets, is refused.
 
 use std::collections::HashMap;
 
 use crate::value::{Value, ValueError};
 
-mod nested;
 mod reader;
 
 pub(crate) use reader::{Field, Fields, Head, check, open};
 
 /// Bytes of caps or structure text that are read at most.
 pub const MAX_TEXT: usize = 16 * 1024;
-/// Levels to which brackets may nest, the parentheses of a type included. Quotes are a level where GStreamer parses what is in
-/// them, as in `(structure)"…"`, and the brackets there count on.
-pub const MAX_NESTING: usize = 8;
 
 /// Why text is no structure, or no caps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,39 +24,14 @@ pub enum TextError {
         /// Its length in bytes.
         len: usize,
     },
-    /// Brackets nest deeper than anything that is read.
-    #[error("brackets nest deeper than {MAX_NESTING} levels at byte {at}")]
-    TooDeep {
-        /// Where the first level too many opens, or starts the value that holds it in quotes.
-        at: usize,
-    },
-    /// A value of a type whose text GStreamer takes apart in a way that cannot be followed.
-    #[error("field {field:?}: {kind} values are not accepted")]
-    NotAccepted {
-        /// The field.
-        field: String,
-        /// `sample` or `segment`.
-        kind: &'static str,
-    },
     /// Something else is expected.
     #[error("expected {expected} at byte {at}")]
     Unexpected {
-        /// Where, or where the value starts in which it is.
+        /// The byte where it is expected.
         at: usize,
         /// What would be right there.
         expected: &'static str,
     },
-}
-
-impl TextError {
-    /// The same about the value that starts there, for what was found in it.
-    fn inside(self, at: usize) -> Self {
-        match self {
-            Self::TooDeep { .. } => Self::TooDeep { at },
-            Self::Unexpected { expected, .. } => Self::Unexpected { at, expected },
-            other => other,
-        }
-    }
 }
 
 /// A name with fields in their order.
@@ -75,8 +47,8 @@ impl Structure {
     /// Reads the text of a structure.
     ///
     /// # Errors
-    /// If the text is longer than 16 KiB, nests deeper than 8 levels, holds a sample or is no structure, or if that is so for
-    /// what GStreamer would parse in a value. Any other value of a type that [`Value`] does not know stays raw text.
+    /// If the text is longer than 16 KiB or is not a structure of flat values. A value of a type that [`Value`] does not know
+    /// stays raw text.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let (head, fields) = open(text)?;
         if let Some((_, at)) = head.features {

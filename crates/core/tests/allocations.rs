@@ -19,8 +19,7 @@ fn asked_by<T>(call: impl FnOnce() -> T) -> usize {
 
 fn blob() -> Vec<u8> {
     let template = AuxTemplate::new("video/x-raw, format=(string)BGR, width=(int)640, height=(int)480", 7);
-    let custom =
-        r#"FrameInfo, count=(int)7, who=(string)"J\303\274rgen\ \(left\)", sub=(structure)[s, a=(int)[ 1, 2 ];];"#;
+    let custom = r#"FrameInfo, count=(int)7, who=(string)"J\303\274rgen\ \(left\)", list=(int){ 1, 2 };"#;
     let custom = video::encode_record("FrameInfo", 0, format!("{custom}\0").as_bytes());
     let mut blob = vec![0; 4096];
     assert!(template.write_into(&mut blob, 1, 2, 3, &[custom]) > 0);
@@ -84,9 +83,8 @@ fn text_costs_memory_in_proportion() {
         fill("video/x-raw", ",a=1", ""),
         fill("video/x-raw,a={", "1,", "1}"),
         fill("video/x-raw,a=\"", "\\0011", "\""),
-        fill("video/x-raw,a=(structure)[", "x", "]"),
+        fill("video/x-raw,a=(int)<", "(int)1,", "1>"),
         fill("video/x-raw", ",a=(caps)\"x\"", ""),
-        fill("video/x-raw,a=(structure)\"x", ",a=(structure)\\\"x\\\"", "\""),
         fill("video/x-raw,a=(string)\"", "[", "\""),
     ];
     for text in texts {

@@ -81,7 +81,6 @@ fn constants_and_offsets_are_those_of_the_layout() {
         ("max_dimension", video::MAX_DIMENSION as usize),
         ("max_caps_bytes", video::structure::MAX_TEXT),
         ("max_structure_bytes", video::structure::MAX_TEXT),
-        ("max_nesting", video::structure::MAX_NESTING),
         ("max_metas", video::auxblob::MAX_METAS),
         ("max_aux_bytes", video::auxblob::MAX_AUX),
         ("max_custom_metas", video::metas::MAX_CUSTOM_METAS),

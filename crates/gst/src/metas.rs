@@ -9,7 +9,7 @@ use std::sync::{LazyLock, Mutex};
 use gst::glib;
 use gst::prelude::*;
 use gst_plugin_iceoryx2_video::metas::{MAX_CUSTOM_METAS, MetaRef, ReferenceTimestamp, encode_record};
-use gst_plugin_iceoryx2_video::{AuxRef, AuxTemplate, Stamp, boot_id};
+use gst_plugin_iceoryx2_video::{AuxRef, AuxTemplate, Caps, Stamp, Structure, boot_id};
 
 use crate::{CAT, caps, trust};
 
@@ -41,9 +41,23 @@ pub struct Records {
     pub capture: Option<u64>,
 }
 
-/// The prebuilt aux blob of every frame with these caps.
+/// The prebuilt aux blob of every frame with these caps, without the fields that no reader would accept (SPEC §7).
 pub fn template(caps: &gst::Caps, publisher_id: u64) -> AuxTemplate {
-    AuxTemplate::new(&caps.to_string(), publisher_id)
+    let mut sent = caps.to_owned();
+    if Caps::parse(&sent.to_string()).is_err()
+        && let Some(structure) = sent.make_mut().structure_mut(0)
+    {
+        let fields: Vec<_> = structure.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        for (name, value) in fields {
+            let mut alone = gst::Structure::new_empty("x");
+            alone.set_value(&*name, value);
+            if Structure::parse(&alone.to_string()).is_err() {
+                gst::warning!(CAT, "caps are sent without {name}: its value is not a word, a string or a flat list");
+                structure.remove_field(&*name);
+            }
+        }
+    }
+    AuxTemplate::new(&sent.to_string(), publisher_id)
 }
 
 /// Writes the metas that another process can use.

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Final
 
 from .._errors import FormatError
-from .structure import check_text, read_features, read_fields, read_name, write_structure
+from .structure import check_size, read_features, read_fields, read_name, write_structure
 from .values import FieldValue
 
 _NO_STRUCTURE: Final = ("ANY", "EMPTY", "NONE")
@@ -56,7 +56,7 @@ def video_caps(format: str, width: int, height: int, framerate: Fraction | None 
 
 
 def parse_caps(text: str) -> Caps:
-    """Read caps of one structure that anybody may have written: at most 16 KiB, at most 8 levels of brackets.
+    """Read caps of one structure that anybody may have written: at most 16 KiB, flat values only.
 
     Args:
         text: Caps as `gst_caps_to_string()` gives them, or as one types them (`video/x-raw,format=BGR,width=640`).
@@ -65,10 +65,10 @@ def parse_caps(text: str) -> Caps:
         Media type, features and fields.
 
     Raises:
-        FormatError: The text is no single caps structure, with the place.
+        FormatError: The text is not one caps structure of flat values; the message says where.
     """
     try:
-        check_text(text)
+        check_size(text)
         media, at = read_name(text)
         if media in _NO_STRUCTURE:
             raise FormatError(f"{media} names no media type")

@@ -1,8 +1,8 @@
 """The text form of a GstStructure: a name and fields (tests/vectors/README.md states the grammar).
 
-The rules are those of `gst_structure_to_string()` and `gst_structure_from_string()` (gst/gststructure.c), bounded: any
-process may have written the text, so it is measured and its brackets are counted before it is parsed, and every
-step looks at each character a bounded number of times.
+The rules are those of `gst_structure_to_string()` and `gst_structure_from_string()` (gst/gststructure.c), for flat
+values: a word, a quoted string, or a list or array of these. Any process may have written the text, so its length is
+bounded, and every step looks at each character a bounded number of times.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Final
 
 from .._errors import FormatError
 from .values import (
-    OPEN_QUOTED,
     PORTABLE_WORD,
     SCALAR,
     SPACE,
@@ -27,50 +26,26 @@ from .values import (
 )
 
 MAX_TEXT_BYTES: Final = 16 * 1024
-MAX_NESTING: Final = 8
-"""Bounds of a caps or structure string (SPEC.md section 7)."""
+"""Bound of a caps or structure string (SPEC.md section 7)."""
 
 _S: Final = f"[{SPACE}]*"
-# Matches a quote with or without its end: an unclosed one costs one pass, not one for each quote character in it.
-_TOKEN: Final = re.compile(
-    rf'(?P<quoted>{OPEN_QUOTED}(?P<close>"?))|[\[\]{{}}<>()]|[A-Za-z0-9_\-+/:.*,;={SPACE}]+', re.DOTALL
-)
-_SCALAR: Final = re.compile(SCALAR, re.DOTALL)
-_ITEM: Final = re.compile(rf"{_S}({SCALAR}){_S}(?:,|\Z)", re.DOTALL)
 _NAME: Final = re.compile(rf"{_S}([A-Za-z][A-Za-z0-9_\-+/:.*]*)")
 _NEW_NAME: Final = re.compile(rf"(?=[A-Za-z]){PORTABLE_WORD}")
 _NEW_FIELD_NAME: Final = re.compile(PORTABLE_WORD)
 _FEATURE: Final = re.compile(WORD)
 _CAST: Final = rf"(?P<cast>\({_S}(?P<type>{WORD}){_S}\){_S})?"
 _FIELD: Final = re.compile(rf"{_S},{_S}({WORD}){_S}={_S}{_CAST}")
-_NEXT_ITEM: Final = re.compile(rf"[{SPACE},]*{_CAST}")
-
-_OPEN: Final = {"[": "]", "{": "}", "<": ">", "(": ")"}
-_CLOSE: Final = frozenset(_OPEN.values())
-_SQUARE: Final = re.compile(r"[\[\]]")
-
-_STRINGS: Final = ("string", "str", "s", "gchararray")
-_STRUCTURES: Final = ("structure", "GstStructure")
-_CAPS: Final = ("caps", "GstCaps")
-_TAGS: Final = ("taglist", "GstTagList")
-_NOT_ACCEPTED: Final = {"sample": "sample", "GstSample": "sample", "GstSegment": "segment"}
-"""Types whose text cannot be followed: base64 of more text, and text that is parsed with its escapes in it."""
-_CONTAINERS: Final = ("list", "array", "uniquelist")
-"""What newer releases name behind a slash: `(int/list)`, `(/uniquelist)`."""
+_SCALAR: Final = re.compile(SCALAR, re.DOTALL)
+_OPEN: Final = re.compile(rf"[{{<]{_S}")
+_ITEM: Final = re.compile(rf"{_CAST}(?P<item>{SCALAR}){_S}(?P<end>[,}}>]){_S}", re.DOTALL)
 
 
-def check_text(text: str, level: int = 0) -> None:
-    """Refuse text that is too long, too deeply nested, unbalanced, or has characters outside quotes that do not belong.
-
-    Args:
-        text: Structure or caps text.
-        level: Brackets and quotes that it is in.
+def check_size(text: str) -> None:
+    """Refuse text that is too long, or is not text.
 
     Raises:
-        FormatError: With what is wrong, and where.
+        FormatError: With what is wrong.
     """
-    if level > MAX_NESTING:
-        raise FormatError(f"brackets and quotes nest more than {MAX_NESTING} deep")
     try:
         size = len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError as error:
@@ -79,41 +54,21 @@ def check_text(text: str, level: int = 0) -> None:
         raise FormatError(f"the text has {size} bytes, at most {MAX_TEXT_BYTES} are read")
     if "\0" in text:
         raise FormatError("the text contains NUL")
-    closers: list[str] = []
-    at = 0
-    for token in _TOKEN.finditer(text):
-        if token.start() != at:
-            break
-        at = token.end()
-        first = text[token.start()]
-        if first in _OPEN:
-            closers.append(_OPEN[first])
-            if level + len(closers) > MAX_NESTING:
-                raise FormatError(f"brackets nest more than {MAX_NESTING} deep at character {token.start()}")
-        elif first in _CLOSE:
-            if not closers or closers.pop() != first:
-                raise FormatError(f"{first!r} at character {token.start()} closes nothing")
-        elif token["quoted"] is not None and not token["close"]:
-            raise FormatError(f"the quote at character {token.start()} is not closed")
-    if at != len(text):
-        raise FormatError(f"{text[at]!r} at character {at} stands outside quotes")
-    if closers:
-        raise FormatError(f"{closers[-1]!r} is missing at the end")
 
 
 def read_structure(text: str) -> tuple[str, dict[str, FieldValue]]:
     """Read structure text: its name and its fields in order.
 
     Raises:
-        FormatError: The text is no structure or exceeds a bound.
+        FormatError: The text is too long, or is not a structure of flat values.
     """
-    check_text(text)
+    check_size(text)
     name, at = read_name(text)
     return name, read_fields(text, at)
 
 
 def read_name(text: str) -> tuple[str, int]:
-    """Return the name at the start of text that was checked, and the position after it.
+    """Return the name at the start of the text, and the position after it.
 
     Raises:
         FormatError: There is none.
@@ -125,25 +80,25 @@ def read_name(text: str) -> tuple[str, int]:
 
 
 def read_features(text: str, at: int) -> tuple[tuple[str, ...], int]:
-    """Return the caps features in parentheses at position `at` of text that was checked, and the position after them.
+    """Return the caps features in parentheses at position `at`, and the position after them.
 
     Raises:
         FormatError: Something in the parentheses is no name.
     """
     if not text.startswith("(", at):
         return (), at
-    end = text.index(")", at)
-    features = tuple(feature.strip() for feature in text[at + 1 : end].split(","))
-    if not all(map(_FEATURE.fullmatch, features)):
+    end = text.find(")", at)
+    features = tuple(feature.strip(SPACE) for feature in text[at + 1 : end].split(","))
+    if end < 0 or not all(map(_FEATURE.fullmatch, features)):
         raise FormatError(f"there are no features at character {at}")
     return features, end + 1
 
 
-def read_fields(text: str, at: int, level: int = 0) -> dict[str, FieldValue]:
-    """Read the fields in text that was checked, from position `at` to the end.
+def read_fields(text: str, at: int) -> dict[str, FieldValue]:
+    """Read the fields from position `at` to the end of the text.
 
     Raises:
-        FormatError: Something there is not of the form `, name=value`.
+        FormatError: Something there is not of the form `, name=value` with a flat value.
     """
     body = text.rstrip(SPACE).removesuffix(";").rstrip(SPACE).removesuffix(",").rstrip(SPACE)
     fields: dict[str, FieldValue] = {}
@@ -151,7 +106,7 @@ def read_fields(text: str, at: int, level: int = 0) -> dict[str, FieldValue]:
         match = _FIELD.match(body, at)
         if match is None:
             raise FormatError(f"there is no field of the form ', name=value' at character {at}")
-        fields[match[1]], at = _read_value(body, match, level)
+        fields[match[1]], at = _read_value(body, match)
     return fields
 
 
@@ -176,133 +131,57 @@ def write_structure(name: str, fields: Mapping[str, FieldValue]) -> str:
             kind = TypeError if isinstance(error, TypeError) else FormatError
             raise kind(f"field {field!r}: {error}") from error
     text = "".join((*parts, ";"))
-    check_text(text)
+    check_size(text)
     return text
 
 
-def _read_value(body: str, field: re.Match[str], level: int = 0) -> tuple[FieldValue, int]:
+def _read_value(body: str, field: re.Match[str]) -> tuple[FieldValue, int]:
     """Return the value behind the match of `, name=(type)` and the position after it."""
-    start = field.end()
-    end = _end_of_value(body, start)
-    if end is None:
-        raise FormatError(f"field {field[1]!r} has no value")
-    opener = body[start]
-    if opener in "{<":
-        items = _read_items(body[start + 1 : end - 1], field["type"])
-        if items is not None:
-            return (items if opener == "{" else tuple(items)), end
-    elif opener != "[":
-        value = read_scalar(body[start:end], field["type"])
-        if value is not None:
-            return value, end
-    _check_nested(field[1], field["type"], None, body[start:end], level)
-    return RawValue(body[start if field["cast"] is None else field.start("cast") : end]), end
+    start, type_name = field.end(), field["type"]
+    scalar = _SCALAR.match(body, start)
+    value: FieldValue | None
+    if scalar is not None:
+        value, end = read_scalar(scalar[0], type_name), scalar.end()
+    else:
+        items, end = _find_items(body, start, field[1])
+        value = _read_items(items, type_name)
+        if value is not None and body[start] == "<":
+            value = tuple(value)
+    if value is None:
+        value = RawValue(body[start if field["cast"] is None else field.start("cast") : end])
+    return value, end
 
 
-def _end_of_value(text: str, start: int) -> int | None:
-    """Return the position after the word, the string or the brackets at `start`; None if there is nothing of these."""
-    if text.startswith(("[", "{", "<"), start):  # parentheses are for types
-        return _closing(text, start)
-    scalar = _SCALAR.match(text, start)
-    return None if scalar is None else scalar.end()
+def _find_items(body: str, start: int, field: str) -> tuple[list[tuple[str | None, str]], int]:
+    """Return type and text of each item of the list or array at `start`, and the position after its bracket."""
+    bracket = _OPEN.match(body, start)
+    if bracket is None:
+        raise FormatError(f"field {field!r} has no flat value: a word, a string or a list of them is expected")
+    at, close = bracket.end(), "}" if body[start] == "{" else ">"
+    items: list[tuple[str | None, str]] = []
+    if body.startswith(close, at):
+        return items, at + 1
+    while True:
+        item = _ITEM.match(body, at)
+        if item is None or item["end"] not in (",", close):
+            raise FormatError(f"field {field!r}: there is no word or string in a list at character {at}")
+        items.append((item["type"], item["item"]))
+        if item["end"] == close:
+            return items, item.end("end")
+        at = item.end()
 
 
-def _closing(text: str, start: int) -> int:
-    """Return the position after the bracket that closes the one at `start` in text that was checked."""
-    depth = 0
-    for token in _TOKEN.finditer(text, start):
-        first = text[token.start()]
-        depth += (first in _OPEN) - (first in _CLOSE)
-        if depth == 0:
-            return token.end()
-    raise FormatError(f"{text[start]!r} at character {start} is not closed")
-
-
-def _check_nested(field: str, type_name: str | None, inherited: str | None, value: str, level: int) -> None:
-    """Read on into a value that stays raw text, wherever GStreamer would parse what is in it.
-
-    Its parser must find the end of everything where this one does: behind an end that only it sees, it parses what was
-    taken for a string here. And it tries brackets without a type as a structure, then as caps, in a time that doubles
-    with each pair.
-    """
-    if type_name is not None:
-        inherited = _item_type(field, type_name) or inherited
-    if value[0] == '"':
-        if inherited is None or inherited in _STRINGS:
-            return
-        text = read_scalar(value, "string")
-        if not isinstance(text, str):
-            raise FormatError(f"field {field!r}: there is no sound string in the quotes")
-        if inherited in _STRUCTURES + _CAPS + _TAGS:
-            _check_structure(text, level + 1, inherited in _CAPS)
-        elif any(opener in text for opener in "[{<"):  # no other reader is known to parse them
-            raise FormatError(f"field {field!r}: there are brackets in quotes of type {inherited}")
-    elif value[0] == "[" and inherited in _STRUCTURES + _CAPS:
-        # GStreamer looks for the end of these without looking at quotes.
-        depth, ends = 0, []
-        for bracket in _SQUARE.finditer(value):
-            depth += 1 if bracket[0] == "[" else -1
-            if depth == 0:
-                ends.append(bracket.end())
-        if ends[:1] != [len(value)]:
-            raise FormatError(f"field {field!r}: brackets in quotes in brackets do not close in order")
-        _check_structure(value[1:-1], level + 1, inherited in _CAPS)
-    elif value[0] in _OPEN:
-        _check_items(field, inherited, value, level + 1)
-
-
-def _item_type(field: str, type_name: str) -> str:
-    """Return the type of items that the text in parentheses names, empty if it names a container only."""
-    item, slash, container = type_name.partition("/")
-    for name in (item, container):
-        if name in _NOT_ACCEPTED:
-            raise FormatError(f"field {field!r}: {_NOT_ACCEPTED[name]} values are not accepted")
-    if slash and container not in _CONTAINERS:
-        raise FormatError(f"field {field!r}: there is no list and no array behind the slash in {type_name}")
-    return item
-
-
-def _check_structure(text: str, level: int, caps: bool) -> None:
-    check_text(text, level)
-    _, at = read_name(text)
-    if caps:
-        _, at = read_features(text, at)
-    read_fields(text, at, level)
-
-
-def _check_items(field: str, type_name: str | None, value: str, level: int) -> None:
-    """Check what is in a list, an array or a range; missing commas are GStreamer's to refuse."""
-    inner = value[1:-1]
-    match = _NEXT_ITEM.match(inner)
-    while match is not None and match.end() < len(inner):
-        end = _end_of_value(inner, match.end())
-        if end is None:
-            raise FormatError(f"field {field!r}: there is no value at character {match.end()} in its brackets")
-        item = inner[match.end() : end]
-        if value[0] == "[" and item[0] in '"[{<':
-            raise FormatError(f"field {field!r}: only words stand in brackets that are no (structure) and no (caps)")
-        _check_nested(field, match["type"], type_name, item, level)
-        match = _NEXT_ITEM.match(inner, end)
-    if match is not None and match["cast"] is not None:
-        raise FormatError(f"field {field!r}: there is no value behind {match['cast']}")
-
-
-def _read_items(inner: str, type_name: str | None) -> list[Scalar] | None:
-    """Read the inside of a flat list of values of one type; None if it is anything else."""
+def _read_items(items: list[tuple[str | None, str]], type_name: str | None) -> list[Scalar] | None:
+    """Read the items of a flat list of values of one type; None if it is anything else."""
     if type_name is not None and not is_known_type(type_name):
         return None
-    items: list[Scalar] = []
-    at = 0
-    more = bool(inner.strip(SPACE))
-    while more:
-        match = _ITEM.match(inner, at)
-        item = None if match is None else read_scalar(match[1], type_name)
-        if match is None or item is None or (items and type(item) is not type(items[0])):
+    values: list[Scalar] = []
+    for own_type, item in items:
+        value = None if own_type is not None else read_scalar(item, type_name)
+        if value is None or (values and type(value) is not type(values[0])):
             return None
-        items.append(item)
-        at = match.end()
-        more = at < len(inner) or match[0].endswith(",")
-    return items
+        values.append(value)
+    return values
 
 
 def _write_value(value: FieldValue) -> str:
@@ -325,8 +204,8 @@ def _write_value(value: FieldValue) -> str:
 def _write_raw(text: str) -> str:
     """Return `text` if it is exactly one value: it must not bring fields along."""
     probe = f"x, x={text}"
-    check_text(probe)
+    check_size(probe)
     match = _FIELD.match(probe, 1)
-    if match is None or probe.endswith(tuple(f"{SPACE},;")) or _read_value(probe, match)[1] != len(probe):
+    if match is None or probe.endswith(tuple(SPACE)) or _read_value(probe, match)[1] != len(probe):
         raise FormatError(f"{text!r} is not the text of one value")
     return text

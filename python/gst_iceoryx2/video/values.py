@@ -19,9 +19,8 @@ WORD: Final = r"[A-Za-z0-9_\-+/:.*]+"
 """Pattern of what may be read without quotes (GST_ASCII_IS_STRING)."""
 PORTABLE_WORD: Final = r"[A-Za-z0-9_\-+/:.]+"
 """The same for what is written: GStreamer 1.22 does not read an asterisk outside quotes."""
-OPEN_QUOTED: Final = r'"[^"\\]*(?:\\.[^"\\]*)*'
-"""Pattern of a quoted string up to its closing quote, to be used with re.DOTALL."""
-SCALAR: Final = rf'{OPEN_QUOTED}"|{WORD}'
+SCALAR: Final = rf'"[^"\\]*(?:\\.[^"\\]*)*"|{WORD}'
+"""Pattern of a quoted string or a word, to be used with re.DOTALL."""
 
 _INT32: Final = range(-(2**31), 2**31)
 _INT64: Final = range(-(2**63), 2**63)

@@ -1,62 +1,9 @@
-//! Finds the fields in the text of a structure, without allocating and without recursion (but for nested.rs).
+//! Finds the fields in the text of a structure, without allocating and without recursion.
 
-use super::{MAX_NESTING, MAX_TEXT, TextError, is_bare, is_name, nested};
+use super::{MAX_TEXT, TextError, is_bare, is_name};
 
 const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\x0c' | b'\r')
-}
-
-/// Checks what GStreamer's parser does not: length, nesting from a level up, brackets and quotes that close, no stray characters.
-fn check_bounds(text: &str, level: usize) -> Result<(), TextError> {
-    if text.len() > MAX_TEXT {
-        return Err(TextError::TooLong { len: text.len() });
-    }
-    let mut open = [0; MAX_NESTING];
-    let open = open.get_mut(level..).ok_or(TextError::TooDeep { at: 0 })?;
-    let mut depth = 0;
-    let mut bytes = text.bytes().enumerate();
-    while let Some((at, byte)) = bytes.next() {
-        let closer = match byte {
-            b'[' => b']',
-            b'{' => b'}',
-            b'<' => b'>',
-            b'(' => b')',
-            b']' | b'}' | b'>' | b')' => {
-                if depth == 0 || open[depth - 1] != byte {
-                    return Err(TextError::Unexpected { at, expected: "the bracket that closes the last one" });
-                }
-                depth -= 1;
-                continue;
-            }
-            b'"' => {
-                skip_quoted(&mut bytes).ok_or(TextError::Unexpected { at, expected: "a quote that closes" })?;
-                continue;
-            }
-            b',' | b';' | b'=' => continue,
-            _ if is_bare(byte) || is_space(byte) => continue,
-            _ => {
-                return Err(TextError::Unexpected { at, expected: "a printable ASCII character outside quotes" });
-            }
-        };
-        *open.get_mut(depth).ok_or(TextError::TooDeep { at })? = closer;
-        depth += 1;
-    }
-    if depth > 0 {
-        return Err(TextError::Unexpected { at: text.len(), expected: "a closing bracket" });
-    }
-    Ok(())
-}
-
-/// Goes behind the closing quote; `None` if there is none, or a NUL.
-fn skip_quoted(bytes: &mut impl Iterator<Item = (usize, u8)>) -> Option<()> {
-    loop {
-        match bytes.next()?.1 {
-            b'"' => return Some(()),
-            b'\\' if bytes.next()?.1 == 0 => return None,
-            0 => return None,
-            _ => {}
-        }
-    }
 }
 
 /// What stands before the first field.
@@ -79,13 +26,10 @@ pub(crate) struct Field<'a> {
 
 /// Reads the name and leaves the fields to be read; allocates nothing.
 pub(crate) fn open(text: &str) -> Result<(Head<'_>, Fields<'_>), TextError> {
-    open_at(text, 0)
-}
-
-/// The same for text inside that many brackets and quotes.
-pub(super) fn open_at(text: &str, level: usize) -> Result<(Head<'_>, Fields<'_>), TextError> {
-    check_bounds(text, level)?;
-    let mut fields = Fields::new(text, level);
+    if text.len() > MAX_TEXT {
+        return Err(TextError::TooLong { len: text.len() });
+    }
+    let mut fields = Fields { text, at: 0, failed: false };
     fields.skip_space();
     let start = fields.at;
     let name = fields.take_bare();
@@ -93,11 +37,11 @@ pub(super) fn open_at(text: &str, level: usize) -> Result<(Head<'_>, Fields<'_>)
         return Err(TextError::Unexpected { at: start, expected: "a name that starts with a letter" });
     }
     let features_at = fields.at;
-    let features = (fields.peek() == Some(b'(')).then(|| (fields.take_bracketed(), features_at));
+    let features = if fields.peek() == Some(b'(') { Some((fields.take_features()?, features_at)) } else { None };
     Ok((Head { name, features }, fields))
 }
 
-/// Checks that text is a structure, and returns its name; allocates only to read a structure in quotes.
+/// Checks that text is a structure, and returns its name; allocates nothing.
 pub(crate) fn check(text: &str) -> Result<&str, TextError> {
     let (head, mut fields) = open(text)?;
     if let Some((_, at)) = head.features {
@@ -107,10 +51,9 @@ pub(crate) fn check(text: &str) -> Result<&str, TextError> {
     Ok(head.name)
 }
 
-/// Iterator over the fields of text whose bounds were checked; ends after the first error.
+/// Iterator over the fields of a text; ends after the first error.
 pub(crate) struct Fields<'a> {
     text: &'a str,
-    level: usize,
     at: usize,
     failed: bool,
 }
@@ -129,10 +72,6 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) const fn new(text: &'a str, level: usize) -> Self {
-        Self { text, level, at: 0, failed: false }
-    }
-
     fn read_next(&mut self) -> Result<Option<Field<'a>>, TextError> {
         self.skip_space();
         let comma = self.skip(b',');
@@ -154,24 +93,40 @@ impl<'a> Fields<'a> {
         self.skip_space();
         let start = self.at;
         let (type_name, value) = self.take_typed()?;
-        nested::check_value(name, type_name, None, value, self.level).map_err(|error| error.inside(start))?;
         Ok(Some(Field { name, type_name, value, raw: &self.text[start..self.at] }))
     }
 
-    /// Goes to the next item of a list; false if there is none.
-    pub(super) fn skip_to_item(&mut self) -> bool {
-        self.skip_space();
-        while self.skip(b',') {
-            self.skip_space();
-        }
-        self.peek().is_some()
+    /// A type in parentheses, if there is one, and the value behind it.
+    fn take_typed(&mut self) -> Result<(Option<&'a str>, &'a str), TextError> {
+        let type_name = self.take_type()?;
+        let value = match self.peek() {
+            Some(b'{') => self.take_items(b'}')?,
+            Some(b'<') => self.take_items(b'>')?,
+            _ => self.take_scalar()?,
+        };
+        Ok((type_name, value))
     }
 
-    /// What stands in parentheses, if anything does, and the value behind it.
-    pub(super) fn take_typed(&mut self) -> Result<(Option<&'a str>, &'a str), TextError> {
-        let type_name = if self.peek() == Some(b'(') { Some(self.take_type()?) } else { None };
+    /// A list or an array, brackets included, of words and strings with or without types.
+    fn take_items(&mut self, close: u8) -> Result<&'a str, TextError> {
+        let start = self.at;
+        self.at += 1;
         self.skip_space();
-        Ok((type_name, self.take_value()?))
+        if !self.skip(close) {
+            loop {
+                self.take_type()?;
+                self.take_scalar()?;
+                self.skip_space();
+                if self.skip(close) {
+                    break;
+                }
+                if !self.skip(b',') {
+                    return Err(self.expected("a comma or the closing bracket"));
+                }
+                self.skip_space();
+            }
+        }
+        Ok(&self.text[start..self.at])
     }
 
     /// Whether nothing but a semicolon and white space is left.
@@ -183,28 +138,29 @@ impl<'a> Fields<'a> {
         Ok(self.peek().is_none())
     }
 
-    fn take_type(&mut self) -> Result<&'a str, TextError> {
-        let at = self.at;
-        let name = self.take_bracketed().trim_matches(|c: char| c.is_ascii_whitespace());
-        if name.is_empty() || !name.bytes().all(is_bare) {
-            return Err(TextError::Unexpected { at, expected: "a type in parentheses" });
+    /// The type in the parentheses that may stand here, and the space behind it.
+    fn take_type(&mut self) -> Result<Option<&'a str>, TextError> {
+        if !self.skip(b'(') {
+            return Ok(None);
         }
-        Ok(name)
+        self.skip_space();
+        let name = self.take_bare();
+        self.skip_space();
+        if name.is_empty() || !self.skip(b')') {
+            return Err(self.expected("a type in parentheses"));
+        }
+        self.skip_space();
+        Ok(Some(name))
     }
 
-    /// A word, a quoted string or something in brackets.
-    fn take_value(&mut self) -> Result<&'a str, TextError> {
-        match self.peek() {
-            Some(b'"') => Ok(self.take_quoted()),
-            Some(b'[' | b'{' | b'<') => {
-                let start = self.at;
-                self.take_bracketed();
-                Ok(&self.text[start..self.at])
-            }
-            _ => match self.take_bare() {
-                "" => Err(self.expected("a value")),
-                word => Ok(word),
-            },
+    /// A word or a quoted string.
+    fn take_scalar(&mut self) -> Result<&'a str, TextError> {
+        if self.peek() == Some(b'"') {
+            return self.take_quoted();
+        }
+        match self.take_bare() {
+            "" => Err(self.expected("a word, a string or a flat list of them")),
+            word => Ok(word),
         }
     }
 
@@ -215,35 +171,30 @@ impl<'a> Fields<'a> {
         &rest[..end]
     }
 
-    /// A quoted string, quotes included; that it closes was checked.
-    fn take_quoted(&mut self) -> &'a str {
-        let start = self.at;
-        let mut rest = self.text.bytes().enumerate().skip(start + 1);
-        skip_quoted(&mut rest);
-        self.at = rest.next().map_or(self.text.len(), |(at, _)| at);
-        &self.text[start..self.at]
+    /// A string, quotes included.
+    fn take_quoted(&mut self) -> Result<&'a str, TextError> {
+        let rest = &self.text[self.at..];
+        let mut escaped = false;
+        let end = rest.bytes().skip(1).position(|byte| {
+            let ends = byte == 0 || byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            ends
+        });
+        match end.map(|end| end + 1) {
+            Some(end) if rest.as_bytes()[end] == b'"' => {
+                self.at += end + 1;
+                Ok(&rest[..=end])
+            }
+            _ => Err(self.expected("a string that closes")),
+        }
     }
 
-    /// What stands between a bracket and the one that closes it; that it closes was checked.
-    fn take_bracketed(&mut self) -> &'a str {
-        let start = self.at;
-        let mut depth = 0;
-        while let Some(byte) = self.peek() {
-            match byte {
-                b'"' => {
-                    self.take_quoted();
-                    continue;
-                }
-                b'[' | b'{' | b'<' | b'(' => depth += 1,
-                b']' | b'}' | b'>' | b')' => depth -= 1,
-                _ => {}
-            }
-            self.at += 1;
-            if depth == 0 {
-                break;
-            }
-        }
-        &self.text[start + 1..self.at - 1]
+    /// What is in the parentheses that start here.
+    fn take_features(&mut self) -> Result<&'a str, TextError> {
+        let inner = &self.text[self.at + 1..];
+        let end = inner.find(')').ok_or(self.expected("a closing parenthesis"))?;
+        self.at += end + 2;
+        Ok(&inner[..end])
     }
 
     fn peek(&self) -> Option<u8> {
