@@ -374,7 +374,7 @@ _FIELDS = [
 
 def crafted(kind: int, format: str, more: str, numbers: tuple[int, ...], metas: list[bytes]) -> tuple[bytes, bytes]:
     """A message of sound geometry that says whatever else it likes."""
-    layout = FrameLayout(format, 6, 4, None, {}, "0" * 16)
+    layout = FrameLayout(format, 6, 4, None, {}, None)
     aux = build_aux(f"video/x-raw, format=(string){format}, width=(int)6, height=(int)4{more}", metas)
     head = struct.pack("<8sBBHIq", MAGIC, kind, 0, 0, len(aux), numbers[4] - (1 << 63))
     header = layout.header(*numbers[:4], numbers[5] & 0xFFFFFFFF, len(aux))
@@ -455,7 +455,7 @@ def test_a_picture_for_which_there_is_no_memory_ends_no_bridge(
 def test_a_picture_beyond_the_limit_is_neither_taken_nor_sent() -> None:
     """Raw pictures of any size were taken. 8192x8192 are 67 million pixels, the last ones that are allowed."""
     for height, is_allowed in ((8192, True), (8193, False)):
-        layout = FrameLayout("GRAY8", 8192, height, None, {}, "0" * 16)
+        layout = FrameLayout("GRAY8", 8192, height, None, {}, None)
         header = layout.header(0, 0, 0, 0, 0, 0)
         for kind, payload in ((1, bytes(layout.size)), (2, _PICTURE)):
             message = payload, struct.pack("<8sBBHIq", MAGIC, kind, 0, 0, 0, 0) + header

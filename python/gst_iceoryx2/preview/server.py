@@ -219,9 +219,11 @@ def _listening(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(socket.SOMAXCONN)
-    except (OSError, OverflowError) as exc:
+    except BaseException as exc:
         listener.close()
-        raise _explained(exc, host, port) from exc
+        if isinstance(exc, (OSError, OverflowError)):
+            raise _explained(exc, host, port) from exc
+        raise
     return listener
 
 
