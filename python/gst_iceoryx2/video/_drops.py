@@ -16,9 +16,12 @@ class DropCounter:
 
     Attributes:
         total: Frames missed; None = unknown, because the publisher of the latest frame counts nothing.
+        was_first: Whether a publisher that is new here began after the subscriber, so that the frames before the first
+            that arrives are missing. A late joiner misses nothing.
+        has_sole_publisher: Whether the service admits one publisher at a time, so that each further one begins later.
     """
 
-    __slots__ = ("_last_offset", "_missed", "_next", "_offset_counts", "total")
+    __slots__ = ("_last_offset", "_missed", "_next", "_offset_counts", "has_sole_publisher", "total", "was_first")
 
     def __init__(self) -> None:
         self.total: int | None = 0
@@ -26,6 +29,8 @@ class DropCounter:
         self._next: dict[int, int] = {}
         self._last_offset = NONE_U64
         self._offset_counts = False
+        self.was_first = False
+        self.has_sole_publisher = False
 
     def note(self, stamp: Stamp, offset: int) -> None:
         """Take note of a received frame."""
@@ -35,9 +40,12 @@ class DropCounter:
             return
         expected = self._next.get(publisher)
         if expected is None:
-            # Another publisher is no gap.
+            if self.was_first:
+                self._missed += sequence
+            self.was_first |= self.has_sole_publisher
             if len(self._next) >= _PUBLISHERS:
                 self._next.clear()
+                self.was_first = False
         elif sequence > expected:
             self._missed += sequence - expected
         elif sequence < expected:

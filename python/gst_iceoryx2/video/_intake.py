@@ -92,6 +92,12 @@ class Intake:
         self.settle()
         return self._drops.total
 
+    def begin(self, *, was_first: bool, has_sole_publisher: bool) -> None:
+        """Another connection begins; see `DropCounter`."""
+        self.settle()
+        self._drops.was_first |= was_first
+        self._drops.has_sole_publisher = has_sole_publisher
+
     def settle(self) -> None:
         """Count what is missing before the latest frame; not done while that frame is on its way."""
         unnoted, self._unnoted = self._unnoted, None

@@ -108,6 +108,11 @@ class Link:
         self.next_look = min(self.next_look, self._next_check)
         return None if self.unmapped else False
 
+    @property
+    def has_sole_publisher(self) -> bool:
+        """Whether the service admits one publisher at a time."""
+        return self._service.static_config.max_publishers == 1
+
     def is_over(self, now: float, *, is_held: bool) -> bool:
         """Whether to let go: no publisher at two looks, or another service has taken the name.
 
@@ -144,7 +149,11 @@ class Link:
 
 
 class Connector:
-    """Takes hold of the video service of a name whenever there is one with a publisher."""
+    """Takes hold of the video service of a name whenever there is one with a publisher.
+
+    Attributes:
+        was_first: Whether there was a time without a publisher.
+    """
 
     __slots__ = (
         "_broken",
@@ -155,7 +164,9 @@ class Connector:
         "_node",
         "_path",
         "_rest_until",
+        "_unpublished_since",
         "_was_cut_off",
+        "was_first",
     )
 
     def __init__(self, node: _native.Node, name: str) -> None:
@@ -167,6 +178,8 @@ class Connector:
         self._rest_until = 0.0
         self._broken: tuple[int, int] | None = None
         self._was_cut_off = self._is_told = False
+        self._unpublished_since: float | None = None
+        self.was_first = False
 
     def connect(self) -> Link | None:
         """Return a hold on the service; None while nobody publishes. Costs one stat while there is no service.
@@ -174,8 +187,11 @@ class Connector:
         Raises:
             ServiceError: There is one, and it cannot be had; the subclass and the message say why.
         """
-        identity = service_identity(self._path)
-        if identity is None or time.monotonic() < max(self._next_try, self._rest_until):
+        identity, now = service_identity(self._path), time.monotonic()
+        if identity is None:
+            self.was_first = True
+            return None
+        if now < max(self._next_try, self._rest_until):
             return None
         try:
             return self._take_hold(identity)
@@ -198,9 +214,14 @@ class Connector:
                 log.warning("waiting for another publisher: %s", str(exc))
             return None
         if service is None or service.dynamic_config.number_of_publishers == 0:
-            # Somebody else may keep a service without a publisher for long.
+            # Somebody else may keep a service without a publisher for long. While a publisher's port is replaced, there
+            # is none for a moment.
+            if self._unpublished_since is None:
+                self._unpublished_since = now
+            self.was_first |= now - self._unpublished_since >= _SECOND_LOOK
             self._next_try = time.monotonic() + _SECOND_LOOK
             return None
+        self._unpublished_since = None
         subscriber = _iceoryx2.create_subscriber(self._node, service, self._name)
         waits = not service.static_config.has_safe_overflow
         tell_taken = _iceoryx2.taken_signal(self._node, self._name, subscriber) if waits else None

@@ -363,6 +363,8 @@ class VideoFrameSubscriber:
         now, is_held = time.monotonic(), self._intake.ledger.held > 0
         if link.is_over(now, is_held=is_held):
             self._link = None
+            if self._connector is not None:
+                self._connector.was_first = True
             return
         is_cut_off = link.is_cut_off(now)
         if is_cut_off is None or self._connector is None:
@@ -383,6 +385,7 @@ class VideoFrameSubscriber:
             if link is not None:
                 self._qos = link.qos
                 self._intake.ledger.limit = link.qos.borrowed_max
+                self._intake.begin(was_first=self._connector.was_first, has_sole_publisher=link.has_sole_publisher)
         return self._link
 
     def _tend(self) -> None:

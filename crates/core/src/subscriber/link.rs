@@ -15,7 +15,6 @@ use iceoryx2::sample::Sample;
 use super::Requirements;
 use super::segments::Segments;
 use crate::cleanup;
-use crate::description::is_described;
 use crate::error::{Error, Result};
 use crate::fork::OfThisProcess;
 use crate::header::VideoFrameHeader;
@@ -87,9 +86,6 @@ impl Link {
         events: &EventService,
         requirements: &Requirements,
     ) -> Result<Option<Self>> {
-        if !is_described(node.config(), name) {
-            return Ok(None);
-        }
         let service = match open_video_service(node, name) {
             Ok(Some(service)) => service,
             // Its creator stopped or died between two steps. Whoever publishes next sees to that.

@@ -22,6 +22,7 @@ use self::state::State;
 use crate::auxblob::AuxRef;
 use crate::cleanup;
 use crate::config::Qos;
+use crate::description::is_described;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::fork::OfThisProcess;
@@ -389,6 +390,7 @@ impl VideoFrameSubscriber {
                     }
                     // A subscriber that stays would pin the QoS for the next publisher.
                     state.link = None;
+                    state.was_first = true;
                     state.alone = None;
                     state.looked = Some(Instant::now());
                 }
@@ -435,13 +437,22 @@ impl VideoFrameSubscriber {
             return Ok(false);
         }
         state.looked = Some(Instant::now());
-        match Link::open(&self.node, &self.name, &self.events, &self.requirements) {
-            Ok(link) => state.link = link,
-            // The limit may be raised, or something else of this process be closed.
-            Err(Error::Obstacle { obstacle, .. }) if obstacle.kind() == ObstacleKind::Limit => {
-                self.tell_and_rest(state, Some(obstacle));
+        let is_described = is_described(self.node.config(), &self.name);
+        if is_described {
+            match Link::open(&self.node, &self.name, &self.events, &self.requirements) {
+                Ok(link) => state.link = link,
+                // The limit may be raised, or something else of this process be closed.
+                Err(Error::Obstacle { obstacle, .. }) if obstacle.kind() == ObstacleKind::Limit => {
+                    self.tell_and_rest(state, Some(obstacle));
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
+        }
+        if state.link.is_some() {
+            state.unpublished = None;
+        } else {
+            state.found_nobody(is_described);
         }
         Ok(state.link.is_some())
     }

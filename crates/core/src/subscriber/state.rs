@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use iceoryx2::prelude::PortFactory;
+
+use super::GRACE;
 use super::link::Link;
 use crate::auxblob::AuxRef;
 use crate::caps::check_caps;
@@ -12,6 +15,9 @@ use crate::header::VideoFrameHeader;
 use crate::shared::SharedBytes;
 use crate::stamp::Stamp;
 use crate::validate::{Fault, validate_aux_size, validate_geometry};
+
+/// Anybody can name publishers; the table of them is emptied rather than grown.
+const PUBLISHERS: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -27,7 +33,13 @@ pub(super) struct State {
     pub accepted: Accepted,
     /// Bytes of the last frame's aux blob.
     pub aux_bytes: usize,
-    sequence: Option<(u64, u64)>,
+    /// The last count of each publisher, and the publisher of the last frame.
+    counts: BTreeMap<u64, u64>,
+    publisher: Option<u64>,
+    /// Since when the service is there without a publisher.
+    pub unpublished: Option<Instant>,
+    /// A publisher that is new to this subscriber began after it, so the frames before the first that arrives are missing.
+    pub was_first: bool,
     pub received: u64,
     pub dropped: Option<u64>,
     pub invalid: u64,
@@ -63,21 +75,36 @@ impl State {
         }
     }
 
+    /// Takes note of a look that found no publisher. A port that is being replaced is missing for a moment only.
+    pub fn found_nobody(&mut self, is_described: bool) {
+        let since = *self.unpublished.get_or_insert_with(Instant::now);
+        self.was_first |= !is_described || since.elapsed() >= GRACE;
+    }
+
     /// Compares the publisher's count with the last one; true if something is missing in between.
     pub fn follow(&mut self, stamp: &Stamp) -> bool {
         let (Some(publisher), Some(sequence)) = (stamp.publisher, stamp.sequence) else {
             return false;
         };
-        let missing = match self.sequence {
+        let missing = match self.counts.get(&publisher) {
             // The newest frame again, as history after a reconnection, is no gap.
-            Some((last, count)) if last == publisher => Some(sequence.saturating_sub(count).saturating_sub(1)),
-            Some(_) => None,
-            None => Some(0),
+            Some(&last) => sequence.saturating_sub(last).saturating_sub(1),
+            // A late joiner misses nothing.
+            None => u64::from(self.was_first) * sequence,
         };
-        self.sequence = Some((publisher, sequence));
+        if self.counts.insert(publisher, sequence).is_none() {
+            // Where there is one publisher at a time, each further one begins under this subscriber's eyes.
+            let is_alone = |link: &Link| link.service.static_config().max_publishers() == 1;
+            self.was_first |= self.link.as_ref().is_some_and(is_alone);
+            if self.counts.len() > PUBLISHERS {
+                self.counts.retain(|&other, _| other == publisher);
+                self.was_first = false;
+            }
+        }
+        let is_another = self.publisher.replace(publisher).is_some_and(|last| last != publisher);
         let dropped = self.dropped.get_or_insert(0);
-        *dropped += missing.unwrap_or(0);
-        missing != Some(0)
+        *dropped = dropped.saturating_add(missing);
+        missing > 0 || is_another
     }
 }
 
