@@ -260,8 +260,16 @@ def create_notifier(node: _native.Node, name: str) -> _native.Notifier:
     Raises:
         ServiceError: It cannot be had; the subclass and the message say why.
     """
-    builder = open_event(node, name).notifier_builder()
-    attempt: Callable[[], _native.Notifier] = builder.create
+    return notifier_on(open_event(node, name), node, name)
+
+
+def notifier_on(service: _native.EventService, node: _native.Node, name: str) -> _native.Notifier:
+    """As `create_notifier`, on an event service that `node` has opened.
+
+    Raises:
+        ServiceError: It cannot be had; the subclass and the message say why.
+    """
+    attempt: Callable[[], _native.Notifier] = service.notifier_builder().create
     return _patiently(attempt, node, name, "create a notifier")
 
 

@@ -139,8 +139,17 @@ class PubSubService(Protocol):
     def subscriber_builder(self) -> Any: ...
 
 
+class EventDynamicConfig(Protocol):
+    """Who takes part in an event service now; the dead count until somebody cleans up."""
+
+    @property
+    def number_of_listeners(self) -> int: ...
+
+
 class EventService(Protocol):
     """`iceoryx2.PortFactoryEvent`: an open event service."""
 
+    @property
+    def dynamic_config(self) -> EventDynamicConfig: ...
     def listener_builder(self) -> Any: ...
     def notifier_builder(self) -> Any: ...

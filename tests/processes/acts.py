@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber, _sender
 
 
 def run(act: str, *arguments: Any) -> None:
@@ -83,6 +83,17 @@ def publish_and_leave(service: str, count: int) -> None:
         for number in range(count):
             pub.publish(picture(number), pts=number)
         pub.end_of_stream()
+
+
+def publish_patiently(service: str) -> None:
+    """Publish a frame, with a minute for readers to connect; tell what ends that, and how many frames were sent."""
+    _sender._CONNECTING = 60.0  # type: ignore[misc]
+    with VideoFramePublisher(service) as pub:
+        tell("publishing")
+        try:
+            pub.publish(picture(1))
+        except KeyboardInterrupt:
+            tell(["KeyboardInterrupt", pub.stats.sent])
 
 
 def receive_all(service: str) -> None:

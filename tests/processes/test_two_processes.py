@@ -12,6 +12,7 @@ import pytest
 
 from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
 from tests.conftest import Place
+from tests.processes.acts import picture
 from tests.processes.children import Child
 from tests.transport import raw
 from tests.waiting import wait_until
@@ -223,6 +224,41 @@ def test_a_busy_subscriber_gets_what_was_sent_from_memory_that_grew_just_before_
     busy.join()
     assert reader.told()["seen"] == [[number, number] for number in range(3)]
     assert reader.ends() == 0
+
+
+def test_a_reader_that_waited_counts_the_frames_that_it_was_too_slow_for(service: str, start: Start) -> None:
+    """It was there before the publisher, so what came before the first frame that it got is missing."""
+    reader = start("receive_all", service)
+    assert reader.told() == "ready"
+    reader.kill(signal.SIGSTOP)
+    with VideoFramePublisher(service) as pub:
+        for number in range(4):
+            pub.publish(picture(number), pts=number)
+        reader.kill(signal.SIGCONT)
+        pub.wait_for_subscribers(1, timeout=20)
+        with VideoFrameSubscriber(service) as late:
+            pub.wait_for_subscribers(2, timeout=20)
+            pub.publish(picture(4), pts=4)
+            pub.end_of_stream()
+            # The newest frame of before it came, and what came then.
+            assert [frame.pts for frame in late] == [3, 4]
+            assert late.stats.dropped == 0
+        told = reader.told()
+        assert told["seen"] == [[3, 3], [4, 4]]
+        assert told["stats"]["dropped"] == 3
+    assert reader.ends() == 0
+
+
+def test_ctrl_c_ends_the_wait_of_a_publisher_for_readers_to_connect(service: str, start: Start) -> None:
+    """The wait is long here; the frame is not sent, and the publisher can be closed."""
+    listener = raw.event_service(raw.node(), service).listener_builder().create()
+    publisher = start("publish_patiently", service)
+    assert publisher.told() == "publishing"
+    wait_until(lambda: sleeping(publisher.pid))
+    publisher.kill(signal.SIGINT)
+    assert publisher.told() == ["KeyboardInterrupt", 0]
+    assert publisher.ends() == 0
+    del listener
 
 
 def test_closing_does_not_wait_for_a_subscriber_that_has_gone(service: str, start: Start) -> None:

@@ -20,8 +20,9 @@ from gst_iceoryx2._errors import (
     QosError,
     UnsupportedViewError,
 )
-from gst_iceoryx2.video import FrameParams, LoanedFrame, Qos, VideoFramePublisher, VideoFrameSubscriber, _pool
+from gst_iceoryx2.video import FrameParams, LoanedFrame, Qos, VideoFramePublisher, VideoFrameSubscriber, _pool, _sender
 from tests.conftest import Place
+from tests.transport import raw
 from tests.waiting import wait_until
 
 
@@ -280,6 +281,45 @@ def test_lossless_is_refused_with_a_sentence(service: str) -> None:
     with pytest.raises(QosError, match=r"cannot be lossless .* iceoryx2sink lossless=true") as caught:
         VideoFramePublisher(service, lossless=True)
     assert service in str(caught.value)
+
+
+def test_a_listener_that_does_not_connect_costs_its_time_once(service: str) -> None:
+    """Nothing tells a listener that is not a reader from one that waits: the first port waits for it, no other."""
+    listener = raw.event_service(raw.node(), service).listener_builder().create()
+
+    def publish(side: int) -> float:
+        begin = time.monotonic()
+        pub.publish(np.zeros((side, side, 3), np.uint8))
+        return time.monotonic() - begin
+
+    with VideoFramePublisher(service) as pub:
+        first = publish(8)
+        assert first >= 0.4
+        # Each of these is larger and takes another port.
+        assert sum(publish(600 + 200 * number) for number in range(5)) < 5 * first
+    del listener
+
+
+def test_closing_ends_the_wait_for_readers_to_connect(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the wait lets other threads run: this one closes."""
+    monkeypatch.setattr(_sender, "_CONNECTING", 60.0)
+    listener = raw.event_service(raw.node(), service).listener_builder().create()
+    pub = VideoFramePublisher(service)
+    ended: list[str] = []
+
+    def publish() -> None:
+        with pytest.raises(ClosedError):
+            pub.publish(np.zeros((8, 8, 3), np.uint8))
+        ended.append("ClosedError")
+
+    thread = threading.Thread(target=publish)
+    # What announces the publisher itself.
+    wait_until(lambda: not listener.try_wait())
+    thread.start()
+    wait_until(listener.try_wait)
+    pub.close()
+    thread.join(30)
+    assert ended == ["ClosedError"]
 
 
 def test_a_closed_publisher_says_so(service: str) -> None:

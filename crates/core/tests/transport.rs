@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use iceoryx2::port::listener::Listener;
+use iceoryx2::prelude::ipc_threadsafe;
+
 use gst_plugin_iceoryx2_video::{
     Domain, Error, FrameParams, Interrupt, Iox2Node, PublisherBuilder, Requirements, VideoFrame, VideoFrameHeader,
     VideoFramePublisher, VideoFrameSubscriber, create_node_in,
@@ -522,6 +525,113 @@ fn looks_late(meanwhile: impl Fn(&Place)) {
         assert_eq!(next(&subscriber).pixels(), picture(8, 8, number));
     }
     drop((held, sender.join().unwrap()));
+}
+
+/// Nothing tells a listener that is not a reader from one that waits, so the first port waits for it, and no other.
+#[test]
+fn a_listener_that_does_not_connect_costs_its_time_once() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").max_bytes(1).build().unwrap();
+    let _listener = listener(&place.node(), "video/a");
+    let publish = |width| {
+        let start = Instant::now();
+        publisher.publish_frame(&picture(width, 30, 1), &params(width, 30)).unwrap();
+        start.elapsed()
+    };
+    let first = publish(8);
+    assert!(first >= Duration::from_millis(400), "{first:?}");
+    // Each of these is larger and takes another port.
+    let rest: Duration = (1..=5).map(|number| publish(200 * number)).sum();
+    assert!(rest < 5 * first, "{rest:?}");
+}
+
+#[test]
+fn an_interrupt_ends_the_wait_for_readers_to_connect() {
+    let place = Place::new();
+    let interrupt = Interrupt::new().unwrap();
+    let publisher = place.publisher("video/a").lossless(interrupt.clone()).build().unwrap();
+    let _listener = listener(&place.node(), "video/a");
+    let sender = std::thread::spawn(move || {
+        let start = Instant::now();
+        publisher.publish_frame(&picture(8, 8, 1), &params(8, 8)).unwrap();
+        start.elapsed()
+    });
+    interrupt.set();
+    let took = sender.join().unwrap();
+    assert!(took < Duration::from_millis(1900), "{took:?}");
+}
+
+/// A listener of the service, as a program has that is not a reader.
+fn listener(node: &Iox2Node, service: &str) -> Listener<ipc_threadsafe::Service> {
+    let events = node.service_builder(&service.try_into().unwrap()).event().open_or_create().unwrap();
+    events.listener_builder().create().unwrap()
+}
+
+/// Frames that were sent before a waiting subscriber connected were not counted.
+#[test]
+fn who_was_there_first_counts_what_it_missed_and_a_late_joiner_does_not() {
+    let place = Place::new();
+    let early = place.subscriber("video/a");
+    let publisher = place.publisher("video/a").build().unwrap();
+    // Nobody receives meanwhile, so the early one does not connect.
+    for number in 0..4 {
+        publisher.publish_frame(&picture(8, 8, number), &params(8, 8)).unwrap();
+    }
+    let late = place.subscriber("video/a");
+    for (subscriber, dropped) in [(&early, 3), (&late, 0)] {
+        assert_eq!(next(subscriber).pixels(), picture(8, 8, 3));
+        assert_eq!(subscriber.stats().dropped, Some(dropped));
+    }
+    drop(publisher);
+    wait_until("the late one notices that it is alone", || {
+        assert!(late.receive().unwrap().is_none());
+        !late.is_connected()
+    });
+    let publisher = place.publisher("video/a").build().unwrap();
+    for number in 0..3 {
+        publisher.publish_frame(&picture(8, 8, number), &params(8, 8)).unwrap();
+    }
+    assert_eq!(next(&late).pixels(), picture(8, 8, 2));
+    assert_eq!(late.stats().dropped, Some(2));
+}
+
+/// What a subscriber has not found goes with the publisher: of three frames and the end nothing arrived.
+#[test]
+fn a_publisher_that_goes_right_after_its_memory_grew_leaves_what_it_sent() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    let sender = std::thread::spawn(move || {
+        for number in 0..3 {
+            publisher.publish_frame(&picture(320, 240, number), &params(320, 240)).unwrap();
+        }
+        publisher.end_of_stream().unwrap();
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    for number in 0..3 {
+        assert_eq!(next(&subscriber).pixels(), picture(320, 240, number));
+    }
+    assert!(next(&subscriber).is_eos());
+    sender.join().unwrap();
+}
+
+/// A foreign reader tells nobody that it has found a new port of the publisher, which waited for it for five seconds.
+#[test]
+fn a_lossless_publisher_does_not_wait_long_for_a_reader_that_says_nothing() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").max_bytes(1).lossless(Interrupt::new().unwrap()).build().unwrap();
+    let node = place.node();
+    let video = node.service_builder(&"video/a".try_into().unwrap());
+    let video = video.publish_subscribe::<[u8]>().user_header::<VideoFrameHeader>().open().unwrap();
+    let reader = video.subscriber_builder().create().unwrap();
+    let _listener = listener(&node, "video/a");
+    for number in 1..=3 {
+        let width = 200 * number;
+        let start = Instant::now();
+        publisher.publish_frame(&picture(width, 30, 1), &params(width, 30)).unwrap();
+        assert!(start.elapsed() < Duration::from_millis(4500), "{:?}", start.elapsed());
+        assert!(reader.receive().unwrap().is_some());
+    }
 }
 
 #[test]

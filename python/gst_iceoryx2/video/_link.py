@@ -204,6 +204,7 @@ class Connector:
             return None
 
     def _take_hold(self, identity: tuple[int, int]) -> Link | None:
+        now = time.monotonic()
         try:
             service = _iceoryx2.open_pub_sub(self._node, self._name, VideoFrameHeader)
         except ServiceBrokenError as exc:

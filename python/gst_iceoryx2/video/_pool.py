@@ -33,9 +33,8 @@ _FIRST_BYTES: Final = 1 << 20
 # Sizes that creep up get a new pool only now and then.
 _GROWTH: Final = 1.25
 _PAGE: Final = 4096
-# How long a subscriber that waits needs to look for frames after a notification.
-_MAPPING: Final = 0.1
-# The same on a busy machine, where it knew the memory that was replaced; nothing tells whether it found the new one.
+# How long subscribers that were there before the memory get to find it before it goes, also on a busy machine. Nothing
+# tells whether they have.
 _FINDING: Final = 0.5
 _STEP: Final = 0.005
 # What iceoryx2 adds to each chunk: its own header, ours and alignment, rounded up.
@@ -47,6 +46,8 @@ class Pool:
 
     Attributes:
         anchor: A small loan that keeps the memory mapped while arrays over it exist; another one in each pool.
+        number: How many native publishers there have been.
+        before: Subscribers that the native publisher before the present one had; None for the first one.
     """
 
     __slots__ = (
@@ -61,6 +62,8 @@ class Pool:
         "_used",
         "_worst",
         "anchor",
+        "before",
+        "number",
     )
 
     def __init__(self, node: _native.Node, service: _native.PubSubService, name: str, max_bytes: int) -> None:
@@ -91,6 +94,8 @@ class Pool:
         # One subscriber that neither reads nor lets go must find room: its share, the history, the anchor, a frame.
         self._chunks = min(max(_CHUNKS, receiver + config.history_size + 2), self._worst)
         self._settled_at = 0.0
+        self.number = 0
+        self.before: int | None = None
         self._replace(self._slice_len, self._chunks)
 
     def loan(self, size: int) -> _native.SampleMutUninit | None:
@@ -167,8 +172,9 @@ class Pool:
     def close(self) -> None:
         """Leave the service; what was sent is still delivered. Arrays over loans stay readable memory.
 
-        A subscriber maps a publisher's memory when it looks for frames, and what it has not mapped is gone with the
-        publisher. So where the memory is quite new this waits for a moment, as long as there are subscribers.
+        A subscriber that joins maps the publisher's memory at once, and one that was there before the memory when it
+        looks for frames; what it has not mapped is gone with the publisher. So where the memory is quite new this waits
+        for a moment, as long as there are subscribers.
         """
         if self._used and self._publisher is not None:
             while time.monotonic() < self._settled_at and self.subscribers:
@@ -206,7 +212,7 @@ class Pool:
 
     def _replace(self, slice_len: int, chunks: int) -> _native.Publisher:
         self._check_room(slice_len, chunks)
-        was_known = self._publisher is not None and self.subscribers > 0
+        before = self.subscribers if self._publisher is not None else None
         # The service may admit one publisher only, so the old one goes first; what it sent is still delivered.
         self._drop()
         publisher = _iceoryx2.create_publisher(
@@ -214,7 +220,8 @@ class Pool:
         )
         self.anchor = publisher.loan_slice_uninit(1)
         self._publisher, self._slice_len, self._chunks = publisher, slice_len, chunks
-        self._settled_at = time.monotonic() + (_FINDING if was_known else _MAPPING)
+        self._settled_at = time.monotonic() + _FINDING if self.subscribers else 0.0
+        self.number, self.before = self.number + 1, before
         return publisher
 
     def _check_room(self, slice_len: int, chunks: int) -> None:

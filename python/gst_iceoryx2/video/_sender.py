@@ -7,6 +7,7 @@ import ctypes
 import json
 import struct
 import threading
+import time
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
@@ -17,6 +18,7 @@ from .._fork import leak
 from .._log import log
 from .._obstacle import after_failure
 from .._stale import Watch
+from . import _keeper
 from ._layout import EOS_HEADER, FrameLayout
 from ._pool import Pool
 from .header import BUFFER_FLAGS_MASK, HEADER_SIZE, NONE_U64
@@ -27,6 +29,9 @@ from .stamp import monotonic_ns
 # How often to look whether subscribers that joined are connected: a connection may be in the making at one look.
 _LOOKS: Final = 3
 _HEADER_BYTES: Final = ctypes.c_char * HEADER_SIZE
+# How long readers that are found waiting get to connect to each native publisher, seconds, and how often to look.
+_CONNECTING: Final = 0.5
+_CONNECTING_STEP: Final = 0.002
 
 
 class Sender:
@@ -38,11 +43,19 @@ class Sender:
     """
 
     def __init__(
-        self, node: _native.Node, domain: Domain, notifier: _native.Notifier, pool: Pool, name: str, aux_bytes: int
+        self,
+        node: _native.Node,
+        domain: Domain,
+        events: _native.EventService,
+        notifier: _native.Notifier,
+        pool: Pool,
+        name: str,
+        aux_bytes: int,
     ) -> None:
         # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._node: _native.Node | None = node
+        self._events: _native.EventService | None = events
         self._notifier: _native.Notifier | None = notifier
         self._pool: Pool | None = pool
         self._name = name
@@ -50,6 +63,8 @@ class Sender:
         self._ended = False
         self._end_is_due = False
         self._known_subscribers = 0
+        # Number of the native publisher that waits for nobody any more.
+        self._met = 0
         self._watch = Watch(domain)
         self._domain = domain
         self._looks = 0
@@ -102,27 +117,68 @@ class Sender:
         """Send a frame in the making; the loan is used up by it."""
         layout, size, reserve, anchor = plan
         records = _records(frame.metas)
+        while True:
+            self._meet_readers()
+            with self._lock:
+                pool = self._open_pool()
+                loan = loan and pool.sendable(loan, anchor, size + reserve)
+                if loan is None:
+                    self.dropped += 1
+                    return 0
+                if pool.number != self._met:
+                    # Replaced meanwhile: its readers come first.
+                    anchor = pool.anchor
+                    continue
+                blob = self._blob(frame, layout, records, reserve)
+                header = layout.header(
+                    _number(frame.pts),
+                    _number(frame.dts),
+                    _number(frame.duration),
+                    self.sequence if frame.offset is None else frame.offset,
+                    frame.flags & BUFFER_FLAGS_MASK,
+                    reserve if blob else 0,
+                )
+                if blob:
+                    ctypes.memmove(loan.payload_ptr + size, blob, len(blob))
+                receivers = self._dispatch(loan, header)
+                self.sequence += 1
+                self._ended = self._end_is_due = False
+                return receivers
+
+    def _meet_readers(self) -> None:
+        """Before the first frame of each native publisher, give the readers that wait for it the time to connect.
+
+        A reader without a publisher has a listener on the event service and nothing else. It connects when it is
+        notified, and what is sent before that does not reach it. Nobody is waited for twice: a listener that did not
+        connect to one native publisher (of another kind, or of a process that is stopped) is not expected at the next.
+        """
+        if self._pool is None or self._pool.number == self._met:
+            return
         with self._lock:
             pool = self._open_pool()
-            loan = loan and pool.sendable(loan, anchor, size + reserve)
-            if loan is None:
-                self.dropped += 1
-                return 0
-            blob = self._blob(frame, layout, records, reserve)
-            header = layout.header(
-                _number(frame.pts),
-                _number(frame.dts),
-                _number(frame.duration),
-                self.sequence if frame.offset is None else frame.offset,
-                frame.flags & BUFFER_FLAGS_MASK,
-                reserve if blob else 0,
-            )
-            if blob:
-                ctypes.memmove(loan.payload_ptr + size, blob, len(blob))
-            receivers = self._dispatch(loan, header)
-            self.sequence += 1
-            self._ended = self._end_is_due = False
-            return receivers
+            number, expected = pool.number, self._listeners()
+            if self._met and pool.before is not None:
+                expected = min(expected, pool.before)
+        deadline = time.monotonic() + _CONNECTING
+        if self._is_missing(expected):
+            # Readers of this process, in the thread that is here.
+            _keeper.look_around()
+        while self._is_missing(expected) and time.monotonic() < deadline:
+            time.sleep(_CONNECTING_STEP)
+        self._met = number
+
+    def _is_missing(self, expected: int) -> bool:
+        """Whether there are fewer subscribers than expected, and listeners; notifies them if so."""
+        with self._lock:
+            if self._pool is None or self._notifier is None:
+                return False
+            if self._pool.subscribers >= min(expected, self._listeners()):
+                return False
+            self._notifier.notify()
+            return True
+
+    def _listeners(self) -> int:
+        return 0 if self._events is None else self._events.dynamic_config.number_of_listeners
 
     def _blob(self, frame: LoanedFrame, layout: FrameLayout, records: Sequence[bytes], reserve: int) -> bytes:
         if not reserve:
@@ -151,6 +207,7 @@ class Sender:
         Raises:
             ClosedError: This sender is closed.
         """
+        self._meet_readers()
         with self._lock:
             pool = self._open_pool()
             self._ended = True
@@ -223,7 +280,7 @@ class Sender:
         with self._lock:
             pool, self._pool = self._pool, None
             notifier, self._notifier = self._notifier, None
-            self._node = None
+            self._events = self._node = None
         if pool is not None:
             pool.close()
             # The service itself is left with the last reference to the pool.
@@ -239,9 +296,9 @@ class Sender:
         self._forked = True
         if self._pool is not None:
             self._pool.abandon()
-        for native in (self._notifier, self._node):
+        for native in (self._notifier, self._events, self._node):
             leak(native)
-        self._pool = self._notifier = self._node = None
+        self._pool = self._notifier = self._events = self._node = None
 
     def _open_pool(self) -> Pool:
         if self._pool is None:

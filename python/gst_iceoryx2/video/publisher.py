@@ -45,7 +45,8 @@ class PublisherStats(NamedTuple):
 class VideoFramePublisher:
     """Publishes frames on one service.
 
-    Never waits for a subscriber: one that is slow loses frames by itself, and back-pressure is for `iceoryx2sink
+    Before the first frame, subscribers that are already waiting get up to half a second to connect. After that the
+    publisher never waits: a subscriber that is slow loses frames by itself, and back-pressure is for `iceoryx2sink
     lossless=true`. Every method may be called from any thread. In a forked child it refuses to work.
 
     A service admits one publisher unless created otherwise. Close the publisher (or leave its `with` block) to give the
@@ -112,12 +113,13 @@ class VideoFramePublisher:
         else:
             node = iox2_node
             clean_up_if_stale(domain)
-        notifier = _iceoryx2.create_notifier(node, service_name)
+        events = _iceoryx2.open_event(node, service_name)
+        notifier = _iceoryx2.notifier_on(events, node, service_name)
         wanted = Qos() if qos is None else qos
         service = open_for_publishing(node, service_name, notifier, wanted, max_subscribers, max_publishers)
         self._qos = qos_of(service.static_config)
         pool = Pool(node, service, service_name, max_bytes + aux_bytes if max_bytes else 0)
-        self._sender = Sender(node, domain, notifier, pool, service_name, aux_bytes)
+        self._sender = Sender(node, domain, events, notifier, pool, service_name, aux_bytes)
         _keeper.adopt(self)
         # Subscribers in this very process may not get a chance to connect before the first frame is sent.
         _keeper.look_around()
@@ -284,14 +286,14 @@ class VideoFramePublisher:
 
     @property
     def is_attended(self) -> bool:
-        """Always False: a publisher waits for nobody."""
+        """Always False: no thread sleeps in a publisher."""
         return False
 
     def close(self) -> None:
         """Leave the service; what was sent is still delivered. Idempotent.
 
-        Where the memory grew less than half a second ago, because a frame was larger than `max_bytes`, this waits for
-        the rest of it, so that subscribers find what was sent; not where there are none.
+        If the memory is less than half a second old, because a frame was larger than `max_bytes`, and subscribers were
+        there before it, this waits for the rest of that time, so that they find what was sent.
         """
         _keeper.dismiss(self)
         self._sender.close()

@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use iceoryx2::port::publisher::{Publisher, PublisherCreateError};
 use iceoryx2::port::update_connections::UpdateConnections;
@@ -15,6 +17,7 @@ use iceoryx2::prelude::*;
 use super::FIRST_FRAMES;
 use super::loan::Loan;
 use super::memory::check_shared_memory;
+use super::readers::Readers;
 use super::room::Room;
 use crate::error::{Error, Result};
 use crate::fork::OfThisProcess;
@@ -24,6 +27,9 @@ use crate::service::{Iox, VideoService, port_error, transport};
 /// Sizes that creep up get new memory only now and then: each time for a sixteenth more.
 const GROWTH_STEPS: usize = 16;
 const PAGE: usize = 4096;
+/// How long subscribers that were there before a port get to find it before it goes. Nothing tells whether they have.
+const FINDING: Duration = Duration::from_millis(500);
+const FINDING_STEP: Duration = Duration::from_millis(5);
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
@@ -35,6 +41,7 @@ pub(super) struct Frames {
     max_loans: usize,
     /// Chunks at most: as many as was asked for, or so many that they cannot run out, because every subscriber holds all it may.
     most: usize,
+    readers: Readers,
     room: Option<Arc<OfThisProcess<Room>>>,
     pool: RwLock<Pool>,
 }
@@ -46,6 +53,9 @@ struct Pool {
     chunks: usize,
     /// Unlike that of any other pool in this process: loans of an earlier one, or of another publisher, have to be copied.
     number: u64,
+    /// Until when subscribers that were there before the port may take to find it; `None` if there were none.
+    unfound_until: Option<Instant>,
+    is_used: AtomicBool,
 }
 
 impl Frames {
@@ -57,6 +67,7 @@ impl Frames {
         max_loans: usize,
         max_frames: Option<usize>,
         bytes: usize,
+        readers: Readers,
         room: Option<Room>,
     ) -> Result<Self> {
         let config = video.static_config();
@@ -73,8 +84,16 @@ impl Frames {
             service: service.to_owned(),
             max_loans,
             most,
+            readers,
             room: room.map(|room| Arc::new(OfThisProcess::new(room))),
-            pool: RwLock::new(Pool { port: None, bytes, chunks, number: 0 }),
+            pool: RwLock::new(Pool {
+                port: None,
+                bytes,
+                chunks,
+                number: 0,
+                unfound_until: None,
+                is_used: AtomicBool::new(false),
+            }),
         };
         frames.replace(&mut frames.pool.write().unwrap_or_else(PoisonError::into_inner), bytes, chunks)?;
         Ok(frames)
@@ -121,6 +140,8 @@ impl Frames {
             // Held while sending: a publisher that goes meanwhile would take the frame with it.
             let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner);
             if loan.pool == pool.number {
+                self.readers.meet(&self.video);
+                pool.is_used.store(true, Ordering::Relaxed);
                 *loan.sample.user_header_mut() = *header;
                 let receivers = loan.sample.into_inner().send().map_err(|e| match e {
                     SendError::LoanError(_) => {
@@ -164,14 +185,32 @@ impl Frames {
         self.replace(&mut pool, bytes, chunks)
     }
 
+    /// Before the publisher goes: gives subscribers the time to find the port, because what they have not found goes with it.
+    ///
+    /// A lossless publisher knows that they have found it.
+    pub fn linger(&self) {
+        let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(until) = pool.unfound_until.filter(|_| self.room.is_none() && pool.is_used.load(Ordering::Relaxed))
+        else {
+            return;
+        };
+        while Instant::now() < until && self.video.dynamic_config().number_of_subscribers() > 0 {
+            thread::sleep(FINDING_STEP);
+        }
+    }
+
     fn replace(&self, pool: &mut Pool, bytes: usize, chunks: usize) -> Result<()> {
         check_shared_memory(&self.service, bytes, chunks)?;
+        self.readers.begin(&self.video);
         // The service may admit one publisher only, so the old one goes first. Subscribers of ours bear with that for a moment.
         pool.port = None;
         self.pass_over();
         pool.number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         pool.port = Some(OfThisProcess::new(self.create(bytes, chunks)?));
         (pool.bytes, pool.chunks) = (bytes, chunks);
+        let is_unfound = self.video.dynamic_config().number_of_subscribers() > 0;
+        pool.unfound_until = is_unfound.then(|| Instant::now() + FINDING);
+        pool.is_used = AtomicBool::new(false);
         if let Some(room) = &self.room {
             room.begin(&self.video);
         }

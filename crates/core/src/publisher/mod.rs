@@ -3,6 +3,7 @@
 mod frames;
 mod loan;
 pub(crate) mod memory;
+mod readers;
 mod room;
 mod settings;
 
@@ -16,8 +17,9 @@ use iceoryx2::prelude::*;
 
 use self::frames::Frames;
 pub use self::loan::Loan;
+use self::readers::Readers;
 use self::room::Room;
-use self::settings::{OnSubscribers, OnTrouble};
+use self::settings::{OnSubscribers, OnTrouble, Waits};
 pub use self::settings::{PublisherBuilder, Waiting};
 use crate::auxblob::AuxTemplate;
 use crate::caps::video_caps;
@@ -60,9 +62,9 @@ pub struct VideoFramePublisher {
 struct Shared {
     // Declaration order is drop order: ports before their services, the node last.
     frames: Frames,
-    notifier: OfThisProcess<Notifier<Iox>>,
+    notifier: Arc<OfThisProcess<Notifier<Iox>>>,
     video: Arc<OfThisProcess<VideoService>>,
-    _events: OfThisProcess<EventService>,
+    _events: Arc<OfThisProcess<EventService>>,
     node: OfThisProcess<Iox2Node>,
     service: String,
     publisher_id: u64,
@@ -123,30 +125,47 @@ impl VideoFramePublisher {
             0 => settings.aux_bytes.max(1),
             bytes => bytes + settings.aux_bytes,
         };
-        let room = match settings.interrupt.filter(|_| settings.lossless) {
-            Some(interrupt) => {
-                let listener = events.listener_builder().create();
-                let listener =
-                    listener.map_err(|e| port_error(node.config(), &settings.service, "create a listener", 0, e))?;
-                Some(Room::new(listener, node.config().clone(), interrupt, settings.waiting))
-            }
-            None => None,
+        let stop = Interrupt::new();
+        let stop =
+            stop.map_err(|e| port_error(node.config(), &settings.service, "create a wake-up descriptor", 0, e))?;
+        let waits = Arc::new(Waits::new(settings.interrupt.unwrap_or_else(|| stop.clone()), settings.waiting));
+        let (notifier, events) = (Arc::new(OfThisProcess::new(notifier)), Arc::new(OfThisProcess::new(events)));
+        let room = if settings.lossless {
+            let listener = events.listener_builder().create();
+            let listener =
+                listener.map_err(|e| port_error(node.config(), &settings.service, "create a listener", 0, e))?;
+            Some(Room::new(listener, events.clone(), node.config().clone(), waits.clone()))
+        } else {
+            None
         };
+        let readers = Readers::new(
+            events.clone(),
+            notifier.clone(),
+            node.id().value(),
+            room.as_ref().map(Room::listener),
+            node.config().clone(),
+            waits,
+        );
         // A predecessor that was killed still has its place. There is still an error if this one is not the next.
         let place =
             || if video.dynamic_config().number_of_publishers() < config.max_publishers() { Ok(()) } else { Err(()) };
         let _ = cleanup::with_room(node.config(), place, |()| true);
         let video = Arc::new(OfThisProcess::new(video));
-        let (max_loans, max_frames) = (settings.max_loans, settings.max_frames);
-        let frames = Frames::new(video.clone(), node.config(), &settings.service, max_loans, max_frames, bytes, room)?;
-        let stop = Interrupt::new();
-        let stop =
-            stop.map_err(|e| port_error(node.config(), &settings.service, "create a wake-up descriptor", 0, e))?;
+        let frames = Frames::new(
+            video.clone(),
+            node.config(),
+            &settings.service,
+            settings.max_loans,
+            settings.max_frames,
+            bytes,
+            readers,
+            room,
+        )?;
         let shared = Arc::new(Shared {
             frames,
-            notifier: OfThisProcess::new(notifier),
+            notifier,
             video,
-            _events: OfThisProcess::new(events),
+            _events: events,
             node: OfThisProcess::new(node),
             service: settings.service,
             publisher_id: new_publisher_id(),
@@ -262,6 +281,7 @@ impl Drop for VideoFramePublisher {
             // In a forked child the thread does not exist, and nobody may be told that the publisher has gone.
             return;
         }
+        self.shared.frames.linger();
         self.shared.stop.set();
         if let Some(monitor) = self.monitor.take() {
             let _ = monitor.join();

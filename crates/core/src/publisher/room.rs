@@ -1,22 +1,24 @@
 //! Waiting for full subscribers, for a publisher that loses nothing.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use iceoryx2::port::listener::Listener;
 use iceoryx2::port::{BackpressureAction, BackpressureInfo};
 use iceoryx2::prelude::*;
 
-use super::settings::Waiting;
+use super::settings::Waits;
+use crate::fork::OfThisProcess;
 use crate::liveness;
-use crate::service::{EVENT_TAKEN, Iox, VideoService, event_found};
-use crate::wait::Interrupt;
+use crate::service::{EVENT_TAKEN, EventService, Iox, VideoService, event_found};
 
 /// How long to wait for word from a reader before looking: readers that are not ours say nothing.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long a publisher waits for readers that say nothing to find it.
+/// How long a publisher waits, after the last word from any reader, for a reader that will tell that it has found it.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it waits, after the first frame, for a reader that cannot tell: one without a notifier on the event service.
+const SILENT_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Waits until a full subscriber has taken a frame, and until those that were there before the publisher have found it.
 ///
@@ -25,16 +27,26 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Room {
     /// Readers of ours announce what they take, and publishers that they find (SPEC §1).
     listener: Listener<Iox>,
+    events: Arc<OfThisProcess<EventService>>,
     config: Config,
-    interrupt: Interrupt,
-    waiting: Box<dyn Waiting>,
+    waits: Arc<Waits>,
     /// Ports of readers that have yet to find the publisher.
     strangers: Mutex<Vec<u128>>,
 }
 
 impl Room {
-    pub fn new(listener: Listener<Iox>, config: Config, interrupt: Interrupt, waiting: Box<dyn Waiting>) -> Self {
-        Self { listener, config, interrupt, waiting, strangers: Mutex::default() }
+    pub fn new(
+        listener: Listener<Iox>,
+        events: Arc<OfThisProcess<EventService>>,
+        config: Config,
+        waits: Arc<Waits>,
+    ) -> Self {
+        Self { listener, events, config, waits, strangers: Mutex::default() }
+    }
+
+    /// Id of the listener.
+    pub fn listener(&self) -> u128 {
+        self.listener.id().value()
     }
 
     /// Takes note of who is there, now that the publisher has another port: those who come later find it by themselves.
@@ -51,16 +63,25 @@ impl Room {
 
     /// Waits until everybody has found the publisher, of which a first frame has been sent.
     pub fn meet(&self, video: &VideoService) {
-        let mut quiet_since = Instant::now();
-        while !self.strangers().is_empty() {
+        if self.strangers().is_empty() {
+            return;
+        }
+        let sent = Instant::now();
+        let mut quiet_since = sent;
+        loop {
             if self.listen() > 0 {
                 quiet_since = Instant::now();
             }
-            self.strangers().retain(|&port| !self.is_gone(port, video));
+            let can_tell = self.notifying_nodes();
+            self.strangers().retain(|&port| match self.living_node(port, video) {
+                Some(node) if can_tell.contains(&node) => quiet_since.elapsed() < PATIENCE,
+                Some(_) => sent.elapsed() < SILENT_PATIENCE,
+                None => false,
+            });
             if self.strangers().is_empty() {
                 return;
             }
-            if quiet_since.elapsed() > PATIENCE || self.interrupt.is_set() && !self.waiting.go_on() {
+            if self.waits.are_over() {
                 self.strangers().clear();
                 return;
             }
@@ -70,10 +91,7 @@ impl Room {
 
     /// What to do about a subscriber whose buffer is full; called again until the frame is delivered or discarded.
     pub fn wait(&self, full: &BackpressureInfo, video: &VideoService) -> BackpressureAction {
-        if self.is_gone(full.receiver_port_id, video) {
-            return BackpressureAction::DiscardData;
-        }
-        if self.interrupt.is_set() && !self.waiting.go_on() {
+        if self.living_node(full.receiver_port_id, video).is_none() || self.waits.are_over() {
             return BackpressureAction::DiscardData;
         }
         self.wait_for_word();
@@ -81,8 +99,8 @@ impl Room {
         BackpressureAction::Retry
     }
 
-    /// Whether the process of a subscriber has ended, or the subscriber was removed after it.
-    fn is_gone(&self, port: u128, video: &VideoService) -> bool {
+    /// The node of a subscriber; `None` if its process has ended, or the subscriber was removed after it.
+    fn living_node(&self, port: u128, video: &VideoService) -> Option<u128> {
         let mut node = None;
         video.dynamic_config().list_subscribers(|subscriber| {
             if subscriber.subscriber_id.value() != port {
@@ -91,13 +109,23 @@ impl Room {
             node = Some(subscriber.node_id.value());
             CallbackProgression::Stop
         });
-        node.is_none_or(|node| liveness::is_gone(node, &self.config))
+        node.filter(|&node| !liveness::is_gone(node, &self.config))
+    }
+
+    /// Nodes that can notify. Readers of ours do from the node of their subscriber, if the service has no overflow.
+    fn notifying_nodes(&self) -> Vec<u128> {
+        let mut nodes = Vec::new();
+        self.events.dynamic_config().list_notifiers(|notifier| {
+            nodes.push(notifier.node_id.value());
+            CallbackProgression::Continue
+        });
+        nodes
     }
 
     fn wait_for_word(&self) {
         // SAFETY: the number is used while the listener, which owns the descriptor, lives.
         let descriptor = unsafe { self.listener.file_descriptor().native_handle() };
-        self.waiting.wait(&mut || self.interrupt.wait_readable(descriptor, LOOK_INTERVAL));
+        self.waits.wait(descriptor, LOOK_INTERVAL);
     }
 
     /// Empties the listener; answers how much was said.

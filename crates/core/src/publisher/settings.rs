@@ -1,5 +1,8 @@
 //! What a publisher can be told before it exists.
 
+use std::os::fd::RawFd;
+use std::time::Duration;
+
 use iceoryx2::prelude::PortFactory;
 
 use super::{DEFAULT_MAX_LOANS, DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, VideoFramePublisher};
@@ -12,7 +15,7 @@ use crate::wait::Interrupt;
 pub(super) type OnSubscribers = Box<dyn Fn(usize) + Send + Sync>;
 pub(super) type OnTrouble = Box<dyn Fn(Error) + Send + Sync>;
 
-/// How a lossless publisher waits for subscribers whose buffers are full.
+/// How a publisher waits: for readers to connect, and a lossless one for subscribers whose buffers are full.
 pub trait Waiting: Send + Sync {
     /// Makes the wait, which is short or ends with the interrupt; a lock that others need meanwhile can be released around it.
     fn wait(&self, wait: &mut dyn FnMut()) {
@@ -28,6 +31,28 @@ pub trait Waiting: Send + Sync {
 struct Plainly;
 
 impl Waiting for Plainly {}
+
+/// How a publisher waits, and what ends that.
+pub(super) struct Waits {
+    interrupt: Interrupt,
+    waiting: Box<dyn Waiting>,
+}
+
+impl Waits {
+    pub fn new(interrupt: Interrupt, waiting: Box<dyn Waiting>) -> Self {
+        Self { interrupt, waiting }
+    }
+
+    /// Waits until the descriptor is readable, the interrupt is set, or the time is over.
+    pub fn wait(&self, descriptor: RawFd, timeout: Duration) {
+        self.waiting.wait(&mut || self.interrupt.wait_readable(descriptor, timeout));
+    }
+
+    /// Whether the interrupt was set and waiting is not to go on.
+    pub fn are_over(&self) -> bool {
+        self.interrupt.is_set() && !self.waiting.go_on()
+    }
+}
 
 /// Settings of a [`VideoFramePublisher`] before it exists.
 pub struct PublisherBuilder {
@@ -162,11 +187,17 @@ impl PublisherBuilder {
     #[must_use]
     pub fn lossless(mut self, interrupt: Interrupt) -> Self {
         self.lossless = true;
-        self.interrupt = Some(interrupt);
-        self.safe_overflow(false)
+        self.interrupt(interrupt).safe_overflow(false)
     }
 
-    /// How a lossless `send` waits; unless this is set, it just does, and the interrupt drops the frame for the full subscriber.
+    /// Ends the wait for readers to connect, which the first frame makes.
+    #[must_use]
+    pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
+        self.interrupt = Some(interrupt);
+        self
+    }
+
+    /// How `send` waits; unless this is set, it just does, and the interrupt drops the frame for a full subscriber.
     #[must_use]
     pub fn waiting(mut self, waiting: impl Waiting + 'static) -> Self {
         self.waiting = Box::new(waiting);

@@ -320,7 +320,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
     }
 }
 
-/// How a lossless `send` waits for a full subscriber: see [`preroll`].
+/// How `send` waits, for readers to connect or for a full subscriber: see [`preroll`].
 struct Waits(glib::WeakRef<super::Iceoryx2Sink>);
 
 impl Waiting for Waits {
@@ -372,9 +372,10 @@ impl Iceoryx2Sink {
                     gst::element_warning!(obj, gst::ResourceError::OpenWrite, ["{trouble}"]);
                 }
             });
+        let interrupt = self.interrupt.lock().unwrap().clone().expect("made by start");
+        builder = builder.interrupt(interrupt.clone()).waiting(Waits(self.obj().downgrade()));
         if settings.lossless {
-            let interrupt = self.interrupt.lock().unwrap().clone().expect("made by start");
-            builder = builder.lossless(interrupt).waiting(Waits(self.obj().downgrade()));
+            builder = builder.lossless(interrupt);
         } else if let Some(on) = settings.safe_overflow {
             builder = builder.safe_overflow(on);
         }

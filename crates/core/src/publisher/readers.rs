@@ -1,0 +1,132 @@
+//! Giving readers that wait for a publisher the time to connect, before anything is sent that they would miss.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use iceoryx2::port::notifier::Notifier;
+use iceoryx2::prelude::*;
+
+use super::settings::Waits;
+use crate::fork::OfThisProcess;
+use crate::liveness;
+use crate::service::{EventService, Iox, VideoService};
+
+/// How long a publisher waits at most, once for each of its ports, for the readers that it found waiting.
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
+/// As [`PATIENCE`], for a publisher that loses nothing.
+pub(super) const LOSSLESS_PATIENCE: Duration = Duration::from_secs(2);
+/// How often it looks whether they have connected, which costs a few reads of shared memory.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+
+/// The readers on the event service of a publisher's name.
+///
+/// A reader without a publisher has a listener there and nothing else. It connects when it is notified, and what is sent before that
+/// does not reach it.
+pub(super) struct Readers {
+    events: Arc<OfThisProcess<EventService>>,
+    notifier: Arc<OfThisProcess<Notifier<Iox>>>,
+    /// The publisher's node, and its own listener if it has one.
+    node: u128,
+    listener: Option<u128>,
+    config: Config,
+    waits: Arc<Waits>,
+    patience: Duration,
+    /// Whether the present port waits for nobody any more.
+    met: AtomicBool,
+    /// Nodes that were connected to the port before the present one. A reader that did not connect to that port is not waited for again.
+    before: Mutex<Option<Vec<u128>>>,
+}
+
+impl Readers {
+    pub fn new(
+        events: Arc<OfThisProcess<EventService>>,
+        notifier: Arc<OfThisProcess<Notifier<Iox>>>,
+        node: u128,
+        listener: Option<u128>,
+        config: Config,
+        waits: Arc<Waits>,
+    ) -> Self {
+        let patience = if listener.is_some() { LOSSLESS_PATIENCE } else { PATIENCE };
+        let (met, before) = (AtomicBool::new(false), Mutex::default());
+        Self { events, notifier, node, listener, config, waits, patience, met, before }
+    }
+
+    /// The publisher's port is about to be replaced.
+    pub fn begin(&self, video: &VideoService) {
+        if self.met.swap(false, Ordering::AcqRel) {
+            *self.before.lock().unwrap_or_else(PoisonError::into_inner) = Some(subscribing_nodes(video));
+        }
+    }
+
+    /// Waits until the readers that were found waiting have connected to the present port.
+    pub fn meet(&self, video: &VideoService) {
+        if self.met.load(Ordering::Acquire) {
+            return;
+        }
+        let expected = self.expected(video);
+        let start = Instant::now();
+        while self.is_missing(&expected, video) && start.elapsed() < self.patience {
+            // A hint like any notification: who heard the last one and did not find the port looks again.
+            let _ = self.notifier.notify();
+            self.waits.wait(-1, LOOK_INTERVAL);
+            if self.waits.are_over() {
+                // The next frame is the first one then.
+                return;
+            }
+        }
+        self.met.store(true, Ordering::Release);
+    }
+
+    /// Listeners of living processes that may be those of readers.
+    fn expected(&self, video: &VideoService) -> Vec<u128> {
+        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut publishing = Vec::new();
+        video.dynamic_config().list_publishers(|publisher| {
+            publishing.push(publisher.node_id.value());
+            CallbackProgression::Continue
+        });
+        let mut expected = Vec::new();
+        self.events.dynamic_config().list_listeners(|listener| {
+            let (id, node) = (listener.listener_id.value(), listener.node_id.value());
+            // Another publisher that loses nothing listens, too.
+            let is_publishers = Some(id) == self.listener || node != self.node && publishing.contains(&node);
+            let is_known = before.as_ref().is_none_or(|before| before.contains(&node));
+            if !is_publishers && is_known && !liveness::is_gone(node, &self.config) {
+                expected.push(id);
+            }
+            CallbackProgression::Continue
+        });
+        expected
+    }
+
+    /// Whether one of these listeners is there and its node has no subscriber for it.
+    fn is_missing(&self, expected: &[u128], video: &VideoService) -> bool {
+        if expected.is_empty() {
+            return false;
+        }
+        let mut connected = subscribing_nodes(video);
+        let mut is_missing = false;
+        self.events.dynamic_config().list_listeners(|listener| {
+            if !expected.contains(&listener.listener_id.value()) {
+                return CallbackProgression::Continue;
+            }
+            match connected.iter().position(|&node| node == listener.node_id.value()) {
+                Some(place) => drop(connected.swap_remove(place)),
+                None => is_missing = true,
+            }
+            CallbackProgression::Continue
+        });
+        is_missing
+    }
+}
+
+/// The node of each subscriber.
+fn subscribing_nodes(video: &VideoService) -> Vec<u128> {
+    let mut nodes = Vec::new();
+    video.dynamic_config().list_subscribers(|subscriber| {
+        nodes.push(subscriber.node_id.value());
+        CallbackProgression::Continue
+    });
+    nodes
+}

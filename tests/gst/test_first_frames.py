@@ -1,0 +1,135 @@
+"""A reader that waits for its publisher gets the first frame, and every other one if nothing may be lost."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import gi
+import numpy as np
+import pytest
+
+gi.require_version("Gst", "1.0")
+from gi.repository import Gst
+
+from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
+from tests.gst.pairs import Stages
+from tests.transport import raw
+
+if TYPE_CHECKING:
+    from tests.gst.stage import Stage
+
+FRAMES = 200
+ROUNDS = 5
+SIZE = "video/x-raw,format=GRAY8,width=64,height=48"
+
+
+def wait_as_a_reader(stage: Stage, kind: str, service: str, properties: str = "") -> None:
+    """Open a reader, and collect what it gets up to the end of the stream; `collected` answers it."""
+    got: list[Any] = []
+    if kind == "sdk":
+        subscriber = VideoFrameSubscriber(service)
+
+        def read() -> None:
+            with subscriber:
+                for frame in subscriber:
+                    got.append(frame.offset)
+                    del frame
+                got.append(subscriber.stats.dropped)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        stage.kept[service] = [got, thread]
+    else:
+        stage.launch(
+            f"iceoryx2src name=src service={service} {properties} ! fakesink name=out sync=false signal-handoffs=true",
+            service,
+        )
+        stage.element("out", service).connect("handoff", lambda _, buffer, __: got.append(buffer.offset))
+        stage.state("PLAYING", service, timeout=0)
+        stage.kept[service] = [got]
+
+
+def collected(stage: Stage, service: str) -> list[int]:
+    """The numbers of the frames that the reader got, and at last how many it says that it missed."""
+    got, *threads = stage.kept[service]
+    for thread in threads:
+        thread.join(60)
+    if not threads:
+        assert stage.message(["eos", "error"], service, 60)["type"] == "eos"
+        got.append(stage.get("src", "frames-dropped", service))
+        stage.drop(service)
+    return list(got)
+
+
+def publish_and_go(stage: Stage, kind: str, service: str, count: int, properties: str = "lossless=true") -> None:
+    """Publish as fast as it goes, of which nothing may be lost, end the stream, and close the publisher."""
+    if kind == "sdk":
+        # Not lossless: with room for every frame.
+        with VideoFramePublisher(service, qos=Qos(buffer_size=count + 1)) as publisher:
+            for number in range(count):
+                publisher.publish(np.full((48, 64), number % 256, np.uint8), format="GRAY8", offset=number)
+            publisher.end_of_stream()
+    else:
+        sink = f"iceoryx2sink service={service} sync=false {properties}"
+        stage.launch(f"videotestsrc num-buffers={count} ! {SIZE} ! {sink}", service)
+        stage.state("PLAYING", service, timeout=0)
+        message = stage.message(["eos", "error"], service, 60)
+        assert message is not None
+        assert message["type"] == "eos"
+        stage.drop(service)
+
+
+@pytest.mark.parametrize("publisher", ["sdk", "element"])
+@pytest.mark.parametrize("reader", ["sdk", "element"])
+def test_a_reader_that_waits_misses_nothing(stages: Stages, publisher: str, reader: str) -> None:
+    """The publisher rang once and sent on: of 200 frames anything between none and all arrived."""
+    sending, receiving = stages(), stages()
+    for number in range(ROUNDS):
+        service = f"video/{number}"
+        # What the source demands makes no difference to when it connects.
+        demand = "safe-overflow=false" if publisher == "element" else ""
+        receiving.run(wait_as_a_reader, kind=reader, service=service, properties=demand)
+        sending.run(publish_and_go, kind=publisher, service=service, count=FRAMES, limit=90)
+        assert receiving.run(collected, service=service, limit=90) == [*range(FRAMES), 0]
+
+
+@pytest.mark.parametrize("publisher", ["sdk", "element"])
+def test_five_frames_at_once_arrive_in_the_same_process(stages: Stages, publisher: str) -> None:
+    stage = stages()
+    for number in range(ROUNDS):
+        service = f"video/{number}"
+        stage.run(wait_as_a_reader, kind="element", service=service + "/in")
+        stage.run(wait_as_a_reader, kind="sdk", service=service + "/in2")
+        for end in ("/in", "/in2"):
+            stage.run(publish_beside, kind=publisher, service=service + end)
+            assert stage.run(collected, service=service + end, limit=90) == [*range(5), 0]
+
+
+def publish_beside(stage: Stage, kind: str, service: str) -> None:
+    """As `publish_and_go`, five frames, under another name than the reader of this process."""
+    if kind == "sdk":
+        return publish_and_go(stage, kind, service, 5)
+    pipeline = Gst.parse_launch(f"videotestsrc num-buffers=5 ! {SIZE} ! iceoryx2sink service={service} sync=false")
+    pipeline.set_state(Gst.State.PLAYING)
+    message = pipeline.get_bus().timed_pop_filtered(60 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR)
+    assert message is not None
+    assert message.type == Gst.MessageType.EOS
+    pipeline.set_state(Gst.State.NULL)
+    return None
+
+
+@pytest.mark.parametrize("properties", ["", "lossless=true"])
+def test_a_sink_that_waits_for_a_listener_which_does_not_connect_stops_at_once(
+    stages: Stages, service: str, properties: str
+) -> None:
+    listener = raw.event_service(raw.node(), service).listener_builder().create()
+    for state in ("NULL", "PAUSED"):
+        sender = stages()
+        sink = f"iceoryx2sink name=sink service={service} sync=false {properties}"
+        sender.launch(f"videotestsrc is-live=true ! {SIZE} ! {sink}")
+        sender.state("PLAYING", timeout=0)
+        sender.state(state, timeout=0)
+        # A wait for two seconds that nothing ends would hold this up.
+        assert sender.drop() < 1
+    del listener
