@@ -409,14 +409,26 @@ def test_a_late_joiner_gets_the_newest_frame_of_an_idle_publisher(service: str, 
         assert sub.stats.dropped == 0
 
 
-def test_the_end_reaches_those_who_join_after_it(service: str, pub: VideoFramePublisher) -> None:
-    send(pub, 1)
-    pub.end_of_stream()
+def test_who_joins_after_the_end_gets_the_last_picture_and_the_end(service: str, pub: VideoFramePublisher) -> None:
+    """The end took the last picture's place in the history, so that a late joiner got the end only."""
+    with VideoFrameSubscriber(service) as early:
+        send(pub, 1, 2)
+        pub.end_of_stream()
+        # Once more, for nobody who had the picture.
+        pub.end_of_stream()
+        frames = [early.receive_blocking(3000) for _ in range(4)]
+        assert [frame and frame.is_eos() for frame in frames] == [False, False, True, True]
+    del frames
     for _ in range(2):
         with VideoFrameSubscriber(service) as sub:
-            frame = sub.receive_blocking(3000)
-            assert frame is not None
-            assert frame.is_eos()
+            picture, end = (sub.receive_blocking(3000) for _ in range(2))
+            assert picture is not None
+            assert (picture.sequence, picture.is_eos(), int(picture.numpy_view().max())) == (1, False, 2)
+            assert end is not None
+            assert end.is_eos()
+            assert (end.width, end.numpy_view().shape) == (0, (0, 0, 0))
+            assert (sub.stats.received, sub.stats.dropped) == (1, 0)
+            del picture, end
 
 
 def test_the_end_arrives_though_the_buffer_overflows(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:

@@ -105,6 +105,17 @@ impl VideoFrameHeader {
         Self { pts: NONE, dts: NONE, duration: NONE, offset: NONE, flags: HEADER_FLAG_EOS, ..Self::default() }
     }
 
+    /// The header of a sample that ends a stream and repeats its last frame, which has this header (SPEC §6).
+    pub(crate) fn ended(self) -> Self {
+        Self { flags: self.flags | HEADER_FLAG_EOS, ..self }
+    }
+
+    /// The header of the last frame, if this sample ends a stream and repeats it.
+    pub(crate) fn repeated(self) -> Option<Self> {
+        let header = Self { flags: self.flags & !HEADER_FLAG_EOS, ..self };
+        (self.is_eos() && self.width > 0).then_some(header)
+    }
+
     /// Whether this sample ends the stream.
     pub fn is_eos(&self) -> bool {
         self.flags & HEADER_FLAG_EOS != 0

@@ -283,9 +283,15 @@ fn the_end_reaches_those_who_are_there_and_those_who_come_later() {
     assert!(!next(&early).is_eos());
     let end = next(&early);
     assert!(end.is_eos() && end.pixels().is_empty() && end.aux().is_empty());
+    // Once more for nobody who had it.
+    publisher.end_of_stream().unwrap();
+    assert!(next(&early).is_eos());
+    assert_eq!(early.stats().received, 1);
     let late = place.subscriber("video/a");
-    assert!(next(&late).is_eos());
-    assert_eq!(late.stats().received, 0);
+    assert_eq!(next(&late).pixels(), picture(8, 8, 0));
+    let end = next(&late);
+    assert!(end.is_eos() && end.pixels().is_empty() && end.header().width == 0);
+    assert_eq!((late.stats().received, late.stats().dropped), (1, Some(0)));
 }
 
 #[test]

@@ -32,6 +32,12 @@ class DropCounter:
         self.was_first = False
         self.has_sole_publisher = False
 
+    def misses(self, stamp: Stamp) -> bool:
+        """Whether a frame with this stamp has not been noted yet. Without a count that cannot be told."""
+        if stamp.publisher is None or stamp.sequence is None:
+            return False
+        return stamp.sequence >= self._next.get(stamp.publisher, 0)
+
     def note(self, stamp: Stamp, offset: int) -> None:
         """Take note of a received frame."""
         publisher, sequence = stamp.publisher, stamp.sequence

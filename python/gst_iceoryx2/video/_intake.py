@@ -10,6 +10,7 @@ from typing import Final
 from .. import _native
 from .._log import log
 from ._drops import DropCounter
+from ._layout import EOS_HEADER, repeated
 from ._memory import Ledger, ReceivedMemory
 from ._segments import NOWHERE, Mapping, Segments
 from .auxblob import MAX_AUX, parse_aux
@@ -43,6 +44,7 @@ class Intake:
         invalid: Samples refused.
         ledger: Counts what is held.
         caps: Caps of the latest frame; None before the first, or if it has none.
+        ends: Whether the stream ends with the frame that was taken last.
     """
 
     __slots__ = (
@@ -60,6 +62,7 @@ class Intake:
         "_size",
         "_unnoted",
         "caps",
+        "ends",
         "invalid",
         "ledger",
         "received",
@@ -74,6 +77,7 @@ class Intake:
         self._unnoted: tuple[LazyStamp, int] | None = None
         self.ledger = Ledger()
         self.caps: str | None = None
+        self.ends = False
         self._faults: set[str] = set()
         self._segments = Segments()
         # Where the last frame lay.
@@ -126,10 +130,16 @@ class Intake:
                 reach = f"the memory that its publisher shares ends after {max(room, 0)}"
                 return self._refuse(Fault("length", f"the payload has {length} bytes, {reach}"))
         header = headers[_SAMPLE_HEADER_SIZE:]
+        self.ends = False
+        if flags & HEADER_FLAG_EOS:
+            # An end that repeats the last frame is that frame to those who have not had it.
+            last = repeated(header)
+            if last is not None and _U32.unpack_from(header, _AUX_SIZE_AT)[0] <= length:
+                header, flags, self.ends = last, flags & ~HEADER_FLAG_EOS, True
         if length != self._length or header[_GEOMETRY_AT:] != self._key or flags & HEADER_FLAG_EOS:
             fault = self._learn(header, length)
             if fault is not None:
-                return self._refuse(fault)
+                return self.end() if self.ends else self._refuse(fault)
             if flags & HEADER_FLAG_EOS:
                 return VideoFrame(header, None, 0, None, b"", None, _NO_STAMP, self.ledger)
         size = self._size
@@ -139,15 +149,22 @@ class Intake:
             if not aux.startswith(self._caps_prefix):
                 fault = self._learn_caps(header, aux)
                 if fault is not None:
-                    return self._refuse(fault)
+                    return self.end() if self.ends else self._refuse(fault)
             stamp = LazyStamp(aux)
         elif self.caps is not None:
             self._forget_caps()
         self.settle()
+        if self.ends and not self._drops.misses(stamp.read()):
+            return self.end()
         self._unnoted = (stamp, offset)
         self.received += 1
         memory = ReceivedMemory(sample, port, address, self._pixel_kind, self.ledger)
         return VideoFrame(header, self._geometry, size, memory, aux, self.caps, stamp, self.ledger)
+
+    def end(self) -> VideoFrame:
+        """The end of the stream, which has no sample of its own."""
+        self.ends = False
+        return VideoFrame(EOS_HEADER, None, 0, None, b"", None, _NO_STAMP, self.ledger)
 
     def _learn(self, raw: bytes, length: int) -> str | None:
         """Judge another geometry than the last one; return why it is refused."""

@@ -22,6 +22,24 @@ _OWN_FIELDS: Final = ("format", "width", "height")
 
 EOS_HEADER: Final = _MOMENTS.pack(*[NONE_U64] * 4, HEADER_FLAG_EOS) + bytes(_GEOMETRY.size)
 
+_FLAGS: Final = struct.Struct("<Q")
+_FLAGS_AT: Final = 32
+_WIDTH: Final = slice(40, 44)
+
+
+def ended(header: bytes) -> bytes:
+    """The header of an end of stream that repeats the last frame, which has this header: SPEC.md section 6."""
+    (flags,) = _FLAGS.unpack_from(header, _FLAGS_AT)
+    return b"".join((header[:_FLAGS_AT], _FLAGS.pack(flags | HEADER_FLAG_EOS), header[_FLAGS_AT + _FLAGS.size :]))
+
+
+def repeated(header: bytes) -> bytes | None:
+    """The header of the last frame, if this is the header of an end of stream that repeats it."""
+    (flags,) = _FLAGS.unpack_from(header, _FLAGS_AT)
+    if not flags & HEADER_FLAG_EOS or not any(header[_WIDTH]):
+        return None
+    return b"".join((header[:_FLAGS_AT], _FLAGS.pack(flags & ~HEADER_FLAG_EOS), header[_FLAGS_AT + _FLAGS.size :]))
+
 
 class FrameLayout:
     """Where the planes of a frame lie, its caps, and its header but for the moments.

@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from .. import _iceoryx2, _native
 from .._domain import Domain
@@ -19,7 +19,7 @@ from .._log import log
 from .._obstacle import after_failure
 from .._stale import Watch
 from . import _keeper
-from ._layout import EOS_HEADER, FrameLayout
+from ._layout import EOS_HEADER, FrameLayout, ended
 from ._pool import Pool
 from .header import BUFFER_FLAGS_MASK, HEADER_SIZE, NONE_U64
 from .loan import LoanedFrame, LoanPlan, Meta
@@ -32,6 +32,15 @@ _HEADER_BYTES: Final = ctypes.c_char * HEADER_SIZE
 # How long readers that are found waiting get to connect to each native publisher, seconds, and how often to look.
 _CONNECTING: Final = 0.5
 _CONNECTING_STEP: Final = 0.002
+
+
+class _Sent(NamedTuple):
+    """A frame that was sent: number of the native publisher, where its bytes are and how many, and its header."""
+
+    number: int
+    address: int
+    size: int
+    header: bytes
 
 
 class Sender:
@@ -62,6 +71,8 @@ class Sender:
         self._aux_bytes = aux_bytes
         self._ended = False
         self._end_is_due = False
+        # What the history keeps in memory, if there is one.
+        self._last: _Sent | None = None
         self._known_subscribers = 0
         # Number of the native publisher that waits for nobody any more.
         self._met = 0
@@ -140,7 +151,9 @@ class Sender:
                 )
                 if blob:
                     ctypes.memmove(loan.payload_ptr + size, blob, len(blob))
+                last = _Sent(pool.number, loan.payload_ptr, size + reserve, header)
                 receivers = self._dispatch(loan, header)
+                self._last = last
                 self.sequence += 1
                 self._ended = self._end_is_due = False
                 return receivers
@@ -214,10 +227,21 @@ class Sender:
             return self._send_end(pool)
 
     def _send_end(self, pool: Pool) -> int:
-        loan = pool.loan(1)
+        # With the last picture: a subscriber that joins later gets this sample only.
+        last, header = self._last, EOS_HEADER
+        is_kept = last is not None and last.number == pool.number and pool.keeps_history
+        loan = pool.loan(last.size if last is not None and is_kept else 1)
         # Where subscribers hold all there is, the end goes out when the first of them lets go; see `tend`.
         self._end_is_due = loan is None
-        return 0 if loan is None else self._dispatch(loan, EOS_HEADER)
+        if loan is None:
+            return 0
+        if last is not None and is_kept and last.number == pool.number:
+            header = ended(last.header)
+            ctypes.memmove(loan.payload_ptr, last.address, last.size)
+            self._last = last._replace(address=loan.payload_ptr)
+        else:
+            self._last = None
+        return self._dispatch(loan, header)
 
     def subscribers(self) -> int:
         """How many subscribers there are, all of them connected.

@@ -357,7 +357,10 @@ class VideoFrameSubscriber:
         self._rung, self._unheard = False, True
         if link.tell_taken is not None:
             link.tell_taken(sample)
-        return intake.take(sample, port) or False
+        frame = intake.take(sample, port)
+        if frame is not None and intake.ends:
+            self._pending = intake.end()
+        return frame or False
 
     def _let_go_if_over(self, link: Link) -> None:
         now, is_held = time.monotonic(), self._intake.ledger.held > 0

@@ -4,8 +4,9 @@
 //! (0.10.0: `SegmentState` has a counter for each chunk of the first segment, the second one has more chunks), and its worst
 //! case is 1 GB for 1080p. What a replaced publisher sent is still delivered, and before anything that its successor sends.
 
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,13 +57,23 @@ struct Pool {
     /// Until when subscribers that were there before the port may take to find it; `None` if there were none.
     unfound_until: Option<Instant>,
     is_used: AtomicBool,
+    /// What was sent last, where the service's history keeps it in memory.
+    last: Mutex<Option<Sent>>,
 }
+
+/// A sample that was sent: its payload and its header.
+struct Sent {
+    payload: NonNull<[u8]>,
+    header: VideoFrameHeader,
+}
+
+// SAFETY: the pointer is to shared memory that is mapped as long as the port lives.
+unsafe impl Send for Sent {}
 
 impl Frames {
     /// Becomes the publisher of the service, with memory for frames of so many bytes.
     pub fn new(
         video: Arc<OfThisProcess<VideoService>>,
-        place: &Config,
         service: &str,
         max_loans: usize,
         max_frames: Option<usize>,
@@ -79,7 +90,7 @@ impl Frames {
         let chunks = most.min(FIRST_FRAMES.max(least));
         let frames = Self {
             video,
-            config: place.clone(),
+            config: readers.config().clone(),
             cut_off: Arc::default(),
             service: service.to_owned(),
             max_loans,
@@ -93,6 +104,7 @@ impl Frames {
                 number: 0,
                 unfound_until: None,
                 is_used: AtomicBool::new(false),
+                last: Mutex::default(),
             }),
         };
         frames.replace(&mut frames.pool.write().unwrap_or_else(PoisonError::into_inner), bytes, chunks)?;
@@ -134,6 +146,28 @@ impl Frames {
         }
     }
 
+    /// A copy of the frame that was sent last, and its header; `None` if that is not in memory any more.
+    ///
+    /// Nothing may be sent meanwhile.
+    pub fn repeat(&self) -> Result<Option<(Loan, VideoFrameHeader)>> {
+        let len = {
+            let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner);
+            let last = pool.last.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*last {
+                Some(sent) if sent.header.width > 0 => sent.payload.len(),
+                _ => return Ok(None),
+            }
+        };
+        let mut loan = self.loan(len)?;
+        let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner);
+        let last = pool.last.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(last.as_ref().filter(|sent| sent.payload.len() == len).map(|sent| {
+            // SAFETY: the history keeps the sample until the next one is sent, the lock keeps the port and thereby its memory.
+            loan.copy_from_slice(unsafe { sent.payload.as_ref() });
+            (loan, sent.header)
+        }))
+    }
+
     /// Sends a loan, or a copy of it if its pool was replaced since; returns how many subscribers got it.
     pub fn send(&self, mut loan: Loan, header: &VideoFrameHeader) -> Result<usize> {
         loop {
@@ -143,12 +177,18 @@ impl Frames {
                 self.readers.meet(&self.video);
                 pool.is_used.store(true, Ordering::Relaxed);
                 *loan.sample.user_header_mut() = *header;
+                let keeps = self.video.static_config().history_size() > 0;
+                let sent = Sent { payload: NonNull::from(&loan[..]), header: *header };
+                let mut last = pool.last.lock().unwrap_or_else(PoisonError::into_inner);
+                *last = None;
                 let receivers = loan.sample.into_inner().send().map_err(|e| match e {
                     SendError::LoanError(_) => {
                         Error::OutOfFrames { service: self.service.clone(), chunks: pool.chunks }
                     }
                     other => transport(&self.service, "send a frame", other),
                 })?;
+                *last = keeps.then_some(sent);
+                drop(last);
                 if let Some(room) = &self.room {
                     room.meet(&self.video);
                 }
@@ -211,6 +251,7 @@ impl Frames {
         let is_unfound = self.video.dynamic_config().number_of_subscribers() > 0;
         pool.unfound_until = is_unfound.then(|| Instant::now() + FINDING);
         pool.is_used = AtomicBool::new(false);
+        pool.last = Mutex::default();
         if let Some(room) = &self.room {
             room.begin(&self.video);
         }

@@ -153,7 +153,6 @@ impl VideoFramePublisher {
         let video = Arc::new(OfThisProcess::new(video));
         let frames = Frames::new(
             video.clone(),
-            node.config(),
             &settings.service,
             settings.max_loans,
             settings.max_frames,
@@ -262,16 +261,21 @@ impl VideoFramePublisher {
         turn.send(loan, &header).map(drop)
     }
 
-    /// Ends the stream for everybody who is there, and for those who join while this publisher lives.
+    /// Ends the stream for everybody who is there, and for those who join while this publisher lives. These get the last frame, too.
     ///
     /// # Errors
     /// What [`loan`](Self::loan) can give.
     pub fn end_of_stream(&self) -> Result<()> {
-        let loan = self.loan(1)?;
+        self.shared.node.check(&self.shared.service)?;
         // No frame may follow the end, so the count is held while it is sent; the end itself is not counted.
         let _turn = self.turn();
         *lock(&self.shared.ended) = true;
-        self.shared.send(loan, &VideoFrameHeader::eos()).map(drop)
+        // With the last picture: a subscriber that joins later gets this sample only.
+        let (loan, header) = match self.shared.frames.repeat()? {
+            Some((loan, header)) => (loan, header.ended()),
+            None => (self.shared.frames.loan(1)?, VideoFrameHeader::eos()),
+        };
+        self.shared.send(loan, &header).map(drop)
     }
 }
 

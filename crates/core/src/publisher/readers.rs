@@ -52,6 +52,11 @@ impl Readers {
         Self { events, notifier, node, listener, config, waits, patience, met, before }
     }
 
+    /// The configuration of the publisher's node.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The publisher's port is about to be replaced.
     pub fn begin(&self, video: &VideoService) {
         if self.met.swap(false, Ordering::AcqRel) {

@@ -41,7 +41,7 @@ pub(super) struct Payload {
     header: *const u8,
     payload: *const u8,
     len: usize,
-    _sample: OfThisProcess<Sample<Iox, [u8], VideoFrameHeader>>,
+    _sample: Option<OfThisProcess<Sample<Iox, [u8], VideoFrameHeader>>>,
 }
 
 // SAFETY: the sample can be sent to another thread, and the pointers are into memory that it keeps mapped.
@@ -72,7 +72,12 @@ impl Payload {
         let fitting = usize::try_from(len).ok().filter(|&len| len <= room);
         let len = fitting.ok_or(Fault::Length { len, room })?;
         let (header, payload) = (ptr::with_exposed_provenance(header), ptr::with_exposed_provenance(payload));
-        Ok(Self { header, payload, len, _sample: OfThisProcess::new(sample) })
+        Ok(Self { header, payload, len, _sample: Some(OfThisProcess::new(sample)) })
+    }
+
+    /// What an end of the stream has whose sample was that of the last frame: nothing.
+    pub fn none() -> Self {
+        Self { header: ptr::null(), payload: ptr::dangling(), len: 0, _sample: None }
     }
 
     /// A private copy of the header.
@@ -99,6 +104,20 @@ impl Payload {
 }
 
 impl VideoFrame {
+    /// The end of the stream, without a sample.
+    pub(super) fn end(link: &Link) -> Self {
+        Self {
+            header: VideoFrameHeader::eos(),
+            stamp: Stamp::default(),
+            discontinuity: false,
+            pixel_bytes: 0,
+            aux: Vec::new(),
+            payload: Payload::none(),
+            _port: link.subscriber.clone(),
+            _hold: link.hold(),
+        }
+    }
+
     /// The frame's header: a validated private copy.
     pub fn header(&self) -> &VideoFrameHeader {
         &self.header

@@ -344,6 +344,11 @@ impl VideoFrameSubscriber {
         if !self.connect(state)? {
             return Ok(None);
         }
+        if std::mem::take(&mut state.ends)
+            && let Some(link) = &state.link
+        {
+            return Ok(Some(VideoFrame::end(link)));
+        }
         while let Some(link) = &mut state.link {
             if link.is_full() {
                 link.emptied();
@@ -459,14 +464,21 @@ impl VideoFrameSubscriber {
 
     /// Turns a sample into a frame if it keeps the contract.
     fn accept(&self, state: &mut State, sample: Sample<Iox, [u8], VideoFrameHeader>) -> Option<VideoFrame> {
-        let judged = Payload::new(sample, state.link.as_mut()?).and_then(|payload| {
-            let header = payload.header();
-            let mut aux = Vec::with_capacity(state.aux_bytes.min(header.aux_size as usize));
-            let pixel_bytes = state.accepted.check(&header, payload.bytes(), &mut aux)?;
-            Ok((payload, header, pixel_bytes, aux))
-        });
-        let (payload, mut header, pixel_bytes, aux) = match judged {
-            Ok(judged) => judged,
+        let payload = match Payload::new(sample, state.link.as_mut()?) {
+            Ok(payload) => payload,
+            Err(fault) => {
+                state.refuse(&fault, &self.service);
+                return None;
+            }
+        };
+        let sent = payload.header();
+        // An end that repeats the last frame is that frame to those who have not had it.
+        let repeated = sent.repeated().filter(|_| sent.aux_size as usize <= payload.bytes().len());
+        let mut header = repeated.unwrap_or(sent);
+        let mut aux = Vec::with_capacity(state.aux_bytes.min(header.aux_size as usize));
+        let pixel_bytes = match state.accepted.check(&header, payload.bytes(), &mut aux) {
+            Ok(pixel_bytes) => pixel_bytes,
+            Err(_) if repeated.is_some() => return state.link.as_ref().map(VideoFrame::end),
             Err(fault) => {
                 state.refuse(&fault, &self.service);
                 return None;
@@ -476,8 +488,14 @@ impl VideoFrameSubscriber {
         let mut stamp = Stamp::default();
         let mut discontinuity = false;
         if !header.is_eos() {
-            state.received += 1;
             stamp = AuxRef::new(&aux).stamp().here();
+            if repeated.is_some() {
+                if !state.misses(&stamp) {
+                    return state.link.as_ref().map(VideoFrame::end);
+                }
+                state.ends = true;
+            }
+            state.received += 1;
             state.aux_bytes = aux.len();
             discontinuity = state.follow(&stamp);
         }

@@ -33,6 +33,8 @@ pub(super) struct State {
     pub accepted: Accepted,
     /// Bytes of the last frame's aux blob.
     pub aux_bytes: usize,
+    /// The end of the stream comes after the frame that was handed out last.
+    pub ends: bool,
     /// The last count of each publisher, and the publisher of the last frame.
     counts: BTreeMap<u64, u64>,
     publisher: Option<u64>,
@@ -79,6 +81,14 @@ impl State {
     pub fn found_nobody(&mut self, is_described: bool) {
         let since = *self.unpublished.get_or_insert_with(Instant::now);
         self.was_first |= !is_described || since.elapsed() >= GRACE;
+    }
+
+    /// Whether a frame with this stamp has not been seen yet. Without a count that cannot be told.
+    pub fn misses(&self, stamp: &Stamp) -> bool {
+        stamp
+            .publisher
+            .zip(stamp.sequence)
+            .is_some_and(|(publisher, sequence)| self.counts.get(&publisher).is_none_or(|&last| sequence > last))
     }
 
     /// Compares the publisher's count with the last one; true if something is missing in between.
