@@ -179,8 +179,9 @@ class Source(_Pipeline):
             raise FaultError(f"{missing} frames are missing before number {stamp.number} without DISCONT")
         if self._tally.lost > lost and not is_discontinuity(buffer):
             self.counters["undiscontinued"] = self.counters.get("undiscontinued", 0) + 1
-        if self.lossless and count.dropped:
-            raise FaultError(f"{count.dropped} frames of a lossless publisher are missing before number {stamp.number}")
+        if self.lossless and count.dropped > self._tally.late:
+            missing = count.dropped - self._tally.late
+            raise FaultError(f"{missing} frames of a lossless publisher are missing before number {stamp.number}")
         if src.get_property("frames-invalid"):
             raise FaultError("a frame was refused")
         if self._waiting_since < stamp.filled:

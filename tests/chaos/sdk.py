@@ -164,8 +164,9 @@ class Subscriber(Role):
         is_new = self._tally.note(stamp, count)
         if frame.sequence != stamp.number - stamp.lost:
             raise FaultError(f"number {stamp.number}, {stamp.lost} lost before it, has the sequence {frame.sequence}")
-        if self.lossless and count.dropped:
-            raise FaultError(f"{count.dropped} frames of a lossless publisher are missing before number {stamp.number}")
+        if self.lossless and count.dropped > self._tally.late:
+            missing = count.dropped - self._tally.late
+            raise FaultError(f"{missing} frames of a lossless publisher are missing before number {stamp.number}")
         if stats.invalid:
             raise FaultError(f"{stats.invalid} frames were refused")
         if waiting_since < stamp.filled:

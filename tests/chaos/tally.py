@@ -24,6 +24,7 @@ class Tally:
     Attributes:
         gaps: Frames between those that it got that were sent, too.
         lost: Frames between them that their publisher could not send.
+        late: Frames that it counted before the first one of a publisher, because it was stopped while that waited.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,7 @@ class Tally:
         self._count = Count(0, 0)
         self.gaps = 0
         self.lost = 0
+        self.late = 0
 
     def note(self, stamp: Stamp, count: Count) -> bool:
         """Take note of the next frame and compare; return whether it is the first of its publisher.
@@ -55,8 +57,11 @@ class Tally:
             gap = stamp.number - last.number - 1 - lost
             self.lost += lost
         else:
+            # Who was there before the publisher counts from its first frame, a late joiner from the first that it gets.
             # Frames of an earlier publisher that were passed over for this one leave no gap between two that were seen.
-            gap = sum(counted) if counted.skipped else 0
+            missed = stamp.number - stamp.lost
+            gap = sum(counted) if counted.skipped or counted.dropped == missed else 0
+            self.late += counted.dropped
         if sum(counted) != gap:
             since = "" if last is None else f" after number {last.number} ({stamp.lost - last.lost} were not sent)"
             raise FaultError(f"{gap} frames are missing before {name}{since}, counted were {_words(counted)}")
