@@ -214,6 +214,9 @@ class _Look:
         if frame is not None:
             self._note(frame, arrived)
             frame.release()
+        if self._intake.ends:
+            # The last frame again, which was new here: the end comes after it.
+            self._note(self._intake.end(), arrived)
         return True
 
     def _note(self, frame: VideoFrame, arrived: int) -> None:
