@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -250,6 +251,71 @@ def restart_behind_a_block(stage: Stage, element: str) -> None:
     target.set_state(Gst.State.NULL)
     target.sync_state_with_parent()
     peer.remove_probe(probe)
+
+
+def _when_idle(pad: Gst.Pad, act: Callable[[], None]) -> None:
+    """Act while no buffer passes a pad, and wait for it."""
+    done = threading.Event()
+
+    def idle(pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
+        act()
+        done.set()
+        return Gst.PadProbeReturn.REMOVE
+
+    pad.add_probe(Gst.PadProbeType.IDLE, idle)
+    assert done.wait(20)
+
+
+def _add(stage: Stage, text: str, video_meta: bool) -> Gst.Element:
+    """Put an element into the running pipeline."""
+    element = Gst.parse_launch(text)
+    pipeline = stage.pipelines["p"]
+    pipeline.add(element)
+    if video_meta:
+        stage.take_video_meta(element.get_name())
+    return element
+
+
+def add_branch(stage: Stage, tee: str, text: str, video_meta: bool = False) -> None:
+    """Add an element behind a tee of the running pipeline, between two buffers."""
+    source = stage.element(tee).get_static_pad("sink").get_peer()
+
+    def add() -> None:
+        branch = _add(stage, text, video_meta)
+        assert stage.element(tee).link(branch)
+        branch.sync_state_with_parent()
+
+    _when_idle(source, add)
+
+
+def remove_branch(stage: Stage, tee: str, element: str) -> None:
+    """Take what `add_branch` has added away again."""
+    source = stage.element(tee).get_static_pad("sink").get_peer()
+
+    def remove() -> None:
+        branch = stage.element(element)
+        pad = branch.get_static_pad("sink").get_peer()
+        stage.element(tee).unlink(branch)
+        stage.element(tee).release_request_pad(pad)
+        stage.pipelines["p"].remove(branch)
+        branch.set_state(Gst.State.NULL)
+
+    _when_idle(source, remove)
+
+
+def exchange(stage: Stage, behind: str, element: str, text: str, video_meta: bool) -> None:
+    """Replace the last element of the running pipeline, which is behind `behind`, between two buffers."""
+
+    def replace() -> None:
+        old = stage.element(element)
+        stage.element(behind).unlink(old)
+        stage.pipelines["p"].remove(old)
+        old.set_state(Gst.State.NULL)
+        new = _add(stage, text, video_meta)
+        assert stage.element(behind).link(new)
+        new.sync_state_with_parent()
+
+    _when_idle(stage.element(behind).get_static_pad("src"), replace)
 
 
 def flush(stage: Stage, element: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gst_iceoryx2.video import VideoFrameSubscriber
+from gst_iceoryx2.video import FrameParams, VideoFramePublisher, VideoFrameSubscriber
 from gst_iceoryx2.video.caps import parse_caps
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receiver_of, send, sender_of
-from tests.gst.pictures import digest_of
+from tests.gst.pictures import digest_of, padded_layout, picture
+from tests.gst.remote import Stage
 from tests.waiting import wait_until
 
 FULL = (
@@ -87,6 +88,87 @@ def test_default_strides_cost_no_copy_anywhere(stages: Stages, service: str) -> 
     assert frame["digest"] == digest_of("I420", 333, 177)
     assert frame["readonly"] == [True]
     assert receiver.get("src", "frames-copied") == 0
+
+
+# Tight rows from Python, which are not those of GStreamer: 333 and 167 bytes for 336 and 168, 966 for 968.
+ODD = [("I420", 333, 177), ("NV12", 333, 178), ("BGR", 322, 240)]
+PLAIN = "appsink name={} sync=false enable-last-sample=false"
+
+
+class Tight:
+    """Publishes pictures with tight rows, and knows what has to come out of a stage."""
+
+    def __init__(self, publisher: VideoFramePublisher, receiver: Stage, picture: tuple[str, int, int]) -> None:
+        self.publisher, self.receiver, self.picture = publisher, receiver, picture
+        self.tight = padded_layout(*picture)
+        format, width, height = picture
+        self.default = receiver.run(scenes.default_layout_of, format=format, width=width, height=height)
+        self.number = 0
+
+    def check(self, **sinks: bool) -> None:
+        """Send a frame, which each sink has to see: in its own rows, or in GStreamer's if the sink's value is true."""
+        self.number += 1
+        data = picture(*self.picture, self.tight, self.number)
+        self.publisher.publish_frame(data, FrameParams(*self.picture[1:], self.picture[0]))
+        for sink, is_default in sinks.items():
+            frame = self.receiver.pull(element=sink)
+            assert frame["digest"] == digest_of(*self.picture, self.number), (sink, self.number)
+            if is_default:
+                assert (frame["strides"], frame["size"]) == (self.default["strides"], self.default["size"]), sink
+            else:
+                assert frame["strides"] == list(self.tight.strides), sink
+
+    def copied(self) -> int:
+        copied: int = self.receiver.get("src", "frames-copied")
+        return copied
+
+
+@pytest.mark.parametrize("picture", ODD, ids=lambda picture: picture[0])
+def test_a_branch_that_reads_other_rows_is_seen_when_it_comes_and_when_it_goes(
+    stages: Stages, service: str, picture: tuple[str, int, int]
+) -> None:
+    """A branch that was added later got every frame sheared and too short; copies did not end with the branch."""
+    receiver = stages()
+    receiver.launch(f"iceoryx2src name=src service={service} ! tee name=tee ! {PLAIN.format('out')}")
+    receiver.take_video_meta()
+    receiver.state("PLAYING", timeout=0)
+    with VideoFramePublisher(service) as publisher:
+        publisher.wait_for_subscribers(1, timeout=20)
+        tight = Tight(publisher, receiver, picture)
+        tight.check(out=False)
+        assert tight.copied() == 0
+        # The source waits for a frame: the first one to come has to be right.
+        receiver.run(scenes.add_branch, tee="tee", text=PLAIN.format("late"))
+        for _ in range(3):
+            tight.check(out=True, late=True)
+        receiver.run(scenes.remove_branch, tee="tee", element="late")
+        for _ in range(3):
+            tight.check(out=False)
+        assert tight.copied() == 3
+        receiver.run(scenes.add_branch, tee="tee", text=PLAIN.format("reader"), video_meta=True)
+        tight.check(out=False, reader=False)
+        assert tight.copied() == 3
+
+
+@pytest.mark.parametrize("picture", ODD, ids=lambda picture: picture[0])
+def test_an_element_that_is_exchanged_behind_a_queue_gets_the_rows_that_it_reads(
+    stages: Stages, service: str, picture: tuple[str, int, int]
+) -> None:
+    receiver = stages()
+    receiver.launch(f"iceoryx2src name=src service={service} ! queue name=queue ! {PLAIN.format('a')}")
+    receiver.take_video_meta("a")
+    receiver.state("PLAYING", timeout=0)
+    with VideoFramePublisher(service) as publisher:
+        publisher.wait_for_subscribers(1, timeout=20)
+        tight = Tight(publisher, receiver, picture)
+        tight.check(a=False)
+        receiver.run(scenes.exchange, behind="queue", element="a", text=PLAIN.format("b"), video_meta=False)
+        for _ in range(3):
+            tight.check(b=True)
+        receiver.run(scenes.exchange, behind="queue", element="b", text=PLAIN.format("c"), video_meta=True)
+        for _ in range(3):
+            tight.check(c=False)
+        assert tight.copied() == 3
 
 
 def test_caps_are_known_before_the_first_buffer_when_a_publisher_is_there(stages: Stages, service: str) -> None:

@@ -1,10 +1,12 @@
 //! Implementation of `iceoryx2src`.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use gst::glib;
+use gst::glib::translate::from_glib_full;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
@@ -30,6 +32,8 @@ pub struct Iceoryx2Src {
     caps: Mutex<Option<gst::Caps>>,
     pending: Mutex<Pending>,
     skip_backlog: AtomicBool,
+    /// The elements downstream have changed, and with them perhaps the layouts that they read.
+    reconfigured: AtomicBool,
     received: AtomicU64,
     copied: AtomicU64,
     skipped: AtomicU64,
@@ -69,8 +73,44 @@ struct Current {
     strides: Vec<i32>,
     /// Bytes that the pixels must have: of tiled formats only GStreamer knows where they lie.
     least: usize,
-    /// Downstream does not know GstVideoMeta and the layout is not the one it expects.
-    relayout: bool,
+    /// The layout is the one that every element expects.
+    is_default: bool,
+    /// What downstream said of other layouts.
+    downstream: Option<Downstream>,
+}
+
+/// The elements downstream of this one, when they were last asked.
+#[derive(Debug)]
+struct Downstream {
+    takes_video_meta: bool,
+    reach: usize,
+}
+
+impl Downstream {
+    fn ask(pad: &gst::Pad) -> Self {
+        // Counted first: if a branch goes meanwhile, the question is asked again.
+        let reach = reach(pad);
+        let mut query = gst::query::Allocation::new(pad.current_caps().as_ref(), false);
+        let takes_video_meta =
+            pad.peer_query(&mut query) && query.find_allocation_meta::<gst_video::VideoMeta>().is_some();
+        Self { takes_video_meta, reach }
+    }
+}
+
+/// How many pads the buffers of this one can reach: GStreamer announces a new link upstream, but not the end of one.
+fn reach(pad: &gst::Pad) -> usize {
+    let mut reached = HashSet::new();
+    let mut sources = vec![pad.clone()];
+    while let Some(source) = sources.pop() {
+        let Some(peer) = source.peer() else { continue };
+        // SAFETY: the pad lives; the answer is a new iterator, or null for a pad that has just left its element.
+        let links: Option<gst::Iterator<gst::Pad>> =
+            unsafe { from_glib_full(gst::ffi::gst_pad_iterate_internal_links(peer.as_ptr())) };
+        if reached.insert(peer) {
+            sources.extend(links.into_iter().flatten().map_while(Result::ok));
+        }
+    }
+    reached.len()
 }
 
 #[glib::object_subclass]
@@ -203,7 +243,8 @@ impl BaseSrcImpl for Iceoryx2Src {
     }
 
     fn negotiate(&self) -> Result<(), gst::LoggableError> {
-        // The first frame brings its caps.
+        // Caps come with the frames.
+        self.reconfigured.store(true, Ordering::SeqCst);
         Ok(())
     }
 
@@ -380,16 +421,17 @@ impl Iceoryx2Src {
                 }
             }
         }
-        let current = stream.current.as_ref().expect("set above");
+        let current = stream.current.as_mut().expect("set above");
+        let relayout = self.has_to_relayout(current);
         let discontinuity = std::mem::take(&mut stream.discontinuity) || frame.is_discontinuity();
 
         let stats = subscriber.stats();
         let own_limit = self.settings.lock().unwrap().borrowed_max.map_or(usize::MAX, |frames| frames as usize);
         let near_limit = stats.limit > 0 && stats.held + BORROW_RESERVE > stats.limit.min(own_limit);
-        if near_limit || current.relayout {
+        if near_limit || relayout {
             self.copied.fetch_add(1, Ordering::Relaxed);
         }
-        let mut buffer = if current.relayout {
+        let mut buffer = if relayout {
             layout::copy_to_default(frame.pixels(), &header, &current.info).ok_or(gst::FlowError::Error)?
         } else if near_limit {
             // Downstream holds nearly all that may be held; the loan goes back at once.
@@ -444,13 +486,34 @@ impl Iceoryx2Src {
             }
         }
         *self.caps.lock().unwrap() = Some(caps.clone());
-        let relayout = !layout::is_default(header, &info) && !self.downstream_takes_video_meta(&caps);
-        Ok(Ok(Current { header: *header, caps_text: text.to_owned(), info, offsets, strides, least, relayout }))
+        Ok(Ok(Current {
+            header: *header,
+            caps_text: text.to_owned(),
+            is_default: layout::is_default(header, &info),
+            info,
+            offsets,
+            strides,
+            least,
+            downstream: None,
+        }))
     }
 
-    fn downstream_takes_video_meta(&self, caps: &gst::Caps) -> bool {
-        let mut query = gst::query::Allocation::new(Some(caps), false);
-        self.obj().src_pad().peer_query(&mut query) && query.find_allocation_meta::<gst_video::VideoMeta>().is_some()
+    /// Whether a frame has to be copied into the default layout, because something downstream would not see that it has another.
+    fn has_to_relayout(&self, current: &mut Current) -> bool {
+        if current.is_default {
+            return false;
+        }
+        let obj = self.obj();
+        let pad = obj.src_pad();
+        // The base class looks at the pad's flag before it waits for a frame, and a frame may be long in coming.
+        let is_reconfigured = self.reconfigured.swap(false, Ordering::SeqCst) | pad.check_reconfigure();
+        let is_up_to_date =
+            |known: &Downstream| !is_reconfigured && (known.takes_video_meta || known.reach == reach(pad));
+        let downstream = match current.downstream.take().filter(is_up_to_date) {
+            Some(known) => known,
+            None => Downstream::ask(pad),
+        };
+        !current.downstream.insert(downstream).takes_video_meta
     }
 
     /// Sets times and flags; the publisher's moment becomes this pipeline's running time.
