@@ -6,6 +6,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -83,14 +84,15 @@ def test_the_age_of_a_frame_from_python_is_true(environment: dict[str, str], ser
     assert abs(statistics.median(errors)) < 1e-3, errors
 
 
-def test_the_age_of_a_frame_from_a_pipeline_is_true(
+def test_the_age_of_a_frame_from_a_file_counts_from_its_publication(
     stages: Callable[..., Stage], service: str, environment: dict[str, str]
 ) -> None:
+    """Timestamps of a pipeline that is not live say nothing of when a picture was taken."""
     sender = stages()
     with VideoFrameSubscriber(service) as subscriber:
         sender.launch(
-            "videotestsrc is-live=true num-buffers=21 ! video/x-raw,format=GRAY8,width=64,height=64,framerate=60/1 "
-            f"! iceoryx2sink name=sink service={service} sync=false wait-for-connection=true"
+            "videotestsrc num-buffers=21 ! video/x-raw,format=GRAY8,width=64,height=64,framerate=60/1 "
+            f"! iceoryx2sink name=sink service={service} sync=false wait-for-connection=true lossless=true"
         )
         sender.run(clocks.note_arrivals, element="sink")
         sender.state("PLAYING", timeout=0)
@@ -101,6 +103,109 @@ def test_the_age_of_a_frame_from_a_pipeline_is_true(
     errors = [(captured[number] - arrived[number]) / SECOND for number in captured]
     assert len(errors) > 10
     assert abs(statistics.median(errors)) < 1e-3, errors
+
+
+class Seen(NamedTuple):
+    """A frame as a subscriber in another process sees it; moments in nanoseconds of CLOCK_MONOTONIC."""
+
+    arrived: int
+    age: int
+    captured: int
+    due: int
+    taken: int
+    """PTS + base time."""
+
+
+def watch(stages: Callable[..., Stage], service: str, launch: str, clock: str = "system") -> list[Seen]:
+    """What comes out of such a pipeline, from its second frame on: the first one waited for a connection."""
+    sender, frames = stages(), []
+    with VideoFrameSubscriber(service) as subscriber:
+        sender.launch(launch)
+        sender.run(clocks.use_clock, kind=clock)
+        sender.state("PLAYING", timeout=0)
+        while (frame := subscriber.receive_blocking(20_000)) is not None and not frame.is_eos():
+            now, age = time.monotonic_ns(), int(frame.age * SECOND)
+            frames.append(Seen(now, age, frame.captured_at, frame.due_at, frame.pts))
+            frame.release()
+    lead = time.monotonic_ns() - time.time_ns() if clock == "realtime" else 0
+    base_time = sender.run(clocks.base_time, element="sink")
+    assert len(frames) > 5
+    return [frame._replace(taken=frame.taken + base_time + lead) for frame in frames[1:]]
+
+
+GRAY = "video/x-raw,format=GRAY8,width=64,height=64,framerate={}/1"
+
+
+QUEUE = "! queue min-threshold-time=500000000 max-size-time=0 max-size-buffers=0"
+
+
+@pytest.mark.parametrize(
+    ("rate", "before", "clock", "properties"),
+    [
+        (30, "", "system", ""),
+        (15, "", "system", ""),
+        (30, QUEUE, "system", ""),
+        (30, "", "realtime", "sync=true"),
+        (30, "", "system", "sync=false"),
+    ],
+    ids=["30 fps", "15 fps", "queue", "another clock", "sync=false"],
+)
+def test_the_age_of_a_frame_from_a_live_pipeline_counts_from_its_source(
+    stages: Callable[..., Stage],
+    service: str,
+    environment: dict[str, str],
+    rate: int,
+    before: str,
+    clock: str,
+    properties: str,
+) -> None:
+    """The time that a frame spent in its pipeline, and that its sink held it back, was not part of its age."""
+    frames = watch(
+        stages,
+        service,
+        f"videotestsrc is-live=true num-buffers={rate} ! {GRAY.format(rate)} {before} "
+        f"! iceoryx2sink name=sink service={service} wait-for-connection=true {properties}",
+        clock,
+    )
+    if clock == "system":
+        assert [frame.captured for frame in frames] == [frame.taken for frame in frames]
+    errors = [(frame.age - (frame.arrived - frame.taken)) / MILLISECOND for frame in frames]
+    assert abs(statistics.median(errors)) < 2, errors
+    if before:
+        assert statistics.median(frame.age for frame in frames) > 400 * MILLISECOND
+
+
+@pytest.mark.parametrize(
+    ("properties", "latency"), [("", 1000), ("sync=true", 1000), ("sync=false", None)], ids=["unset", "true", "false"]
+)
+def test_a_live_pipeline_is_sent_as_it_comes_unless_the_application_says_otherwise(
+    stages: Callable[..., Stage], service: str, environment: dict[str, str], properties: str, latency: int | None
+) -> None:
+    """A camera's frames were held back for the latency of their pipeline: a frame time and the deadline."""
+    frames = watch(
+        stages,
+        service,
+        f"videotestsrc is-live=true num-buffers=20 ! {GRAY.format(50)} ! iceoryx2sink name=sink service={service} "
+        f"processing-deadline={SECOND} wait-for-connection=true {properties}",
+    )
+    waits = [frame.arrived - frame.taken for frame in frames]
+    if properties == "sync=true":
+        assert min(waits) >= SECOND
+    else:
+        assert statistics.median(waits) < SECOND / 2, waits
+    if latency is not None:
+        # Due is what it would be anyway: in step with the other sinks of the pipeline.
+        assert frames[-1].due - frames[-1].taken == latency * MILLISECOND + 20 * MILLISECOND
+
+
+def test_a_file_keeps_its_pace(stages: Callable[..., Stage], service: str, environment: dict[str, str]) -> None:
+    frames = watch(
+        stages,
+        service,
+        f"videotestsrc num-buffers=20 ! {GRAY.format(50)} ! iceoryx2sink name=sink service={service} "
+        "wait-for-connection=true",
+    )
+    assert all(frame.captured >= frame.due == frame.taken for frame in frames), frames
 
 
 def test_a_relay_leaves_the_moment_of_capture_as_it_is(

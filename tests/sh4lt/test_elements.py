@@ -31,6 +31,14 @@ def test_a_queue_and_a_filesink_do_not_stop_the_stream(path: Path, launch: Launc
     assert sink.wait(20) == 0
 
 
+@on_tmpfs
+def test_a_live_pipeline_is_sent_as_it_comes(path: Path, launch: Launch) -> None:
+    """The sink held every frame back for the latency of its pipeline, which is an hour here."""
+    launch(f"{source('RGBA')} ! sh4ltsink socket-path={path} processing-deadline=3600000000000")
+    with Follower(path) as follower:
+        assert follower.read(20) is not None
+
+
 def test_a_stopped_pipeline_does_not_stop_the_sink(path: Path, launch: Launch) -> None:
     launch(f"{source('RGBA', 2000)} ! sh4ltsink socket-path={path} reader-timeout=200000000")
     stopped = launch(f"sh4ltsrc socket-path={path} ! fakesink")

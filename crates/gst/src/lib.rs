@@ -9,6 +9,7 @@ mod devices;
 mod errors;
 mod layout;
 mod metas;
+mod pace;
 mod pool;
 #[cfg(target_os = "linux")]
 mod sh4lt;

@@ -19,6 +19,7 @@ use super::pool::SegmentPool;
 use super::{Address, INTEROPERABILITY, Traffic, caps_property, message, raw_video};
 use crate::CAT;
 use crate::caps::for_ever;
+use crate::pace::{self, Pace, Paced};
 
 /// Largest initial size that can be set: more than any frame, less than a slip of the finger reserves.
 const MAX_INITIAL_SIZE: u64 = 1 << 28;
@@ -47,6 +48,7 @@ pub struct Sh4ltSink {
     zero_copy: AtomicU64,
     /// Buffers of our pools that are in use.
     pub(super) outstanding: AtomicUsize,
+    pace: Pace,
 }
 
 #[derive(Clone, Debug)]
@@ -104,6 +106,16 @@ impl ObjectSubclass for Sh4ltSink {
     const NAME: &'static str = "GstIceoryx2Sh4ltSink";
     type Type = super::Sh4ltSink;
     type ParentType = gst_base::BaseSink;
+
+    fn class_init(class: &mut Self::Class) {
+        pace::install::<Self>(class);
+    }
+}
+
+impl Paced for Sh4ltSink {
+    fn pace(&self) -> &Pace {
+        &self.pace
+    }
 }
 
 impl ObjectImpl for Sh4ltSink {
@@ -201,6 +213,11 @@ impl ObjectImpl for Sh4ltSink {
         }
     }
 
+    fn notify(&self, pspec: &glib::ParamSpec) {
+        self.pace.notified(pspec);
+        self.parent_notify(pspec);
+    }
+
     fn signals() -> &'static [glib::subclass::Signal] {
         static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
             ["client-connected", "client-disconnected"]
@@ -231,6 +248,11 @@ impl ElementImpl for Sh4ltSink {
             ]
         });
         &TEMPLATES
+    }
+
+    fn send_event(&self, event: gst::Event) -> bool {
+        self.pace.see(&event);
+        self.parent_send_event(event)
     }
 }
 
@@ -333,6 +355,11 @@ impl BaseSinkImpl for Sh4ltSink {
                 Delivery::Interrupted => self.obj().wait_preroll()?,
             };
         }
+    }
+
+    fn event(&self, event: gst::Event) -> bool {
+        self.pace.see(&event);
+        self.parent_event(event)
     }
 
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {

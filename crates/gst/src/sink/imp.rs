@@ -17,6 +17,7 @@ use gst_video::prelude::*;
 
 use super::preroll;
 use super::settings::{PROPERTIES, Settings};
+use crate::pace::{self, Pace, Paced};
 use crate::pool::{Budget, LoanMemory, LoanPool};
 use crate::{CAT, caps, clock, errors, layout, metas};
 
@@ -34,6 +35,7 @@ pub struct Iceoryx2Sink {
     interrupt: Mutex<Option<Interrupt>>,
     subscribers: AtomicU32,
     counters: Counters,
+    pace: Pace,
 }
 
 #[derive(Debug, Default)]
@@ -97,6 +99,16 @@ impl ObjectSubclass for Iceoryx2Sink {
     const NAME: &'static str = "GstIceoryx2Sink";
     type Type = super::Iceoryx2Sink;
     type ParentType = gst_base::BaseSink;
+
+    fn class_init(class: &mut Self::Class) {
+        pace::install::<Self>(class);
+    }
+}
+
+impl Paced for Iceoryx2Sink {
+    fn pace(&self) -> &Pace {
+        &self.pace
+    }
 }
 
 impl ObjectImpl for Iceoryx2Sink {
@@ -126,6 +138,11 @@ impl ObjectImpl for Iceoryx2Sink {
             "frames-dropped" => count(&counters.dropped).to_value(),
             name => self.settings.lock().unwrap().get(name),
         }
+    }
+
+    fn notify(&self, pspec: &glib::ParamSpec) {
+        self.pace.notified(pspec);
+        self.parent_notify(pspec);
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
@@ -161,6 +178,11 @@ impl ElementImpl for Iceoryx2Sink {
             ]
         });
         &TEMPLATES
+    }
+
+    fn send_event(&self, event: gst::Event) -> bool {
+        self.pace.see(&event);
+        self.parent_send_event(event)
     }
 }
 
@@ -297,6 +319,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
     }
 
     fn event(&self, event: gst::Event) -> bool {
+        self.pace.see(&event);
         if matches!(event.view(), gst::EventView::Eos(_)) {
             let _in_call = preroll::InCall::begin();
             let publisher = self.publisher.lock().unwrap().clone();
@@ -442,8 +465,8 @@ impl Iceoryx2Sink {
 
         let now = monotonic_ns();
         let extra = if stream.aux.is_some() { metas::serialise(buffer) } else { metas::Records::default() };
-        let due = self.due(buffer).unwrap_or(now);
-        let capture = extra.capture.unwrap_or(now);
+        let due = self.moment(buffer.pts().or(buffer.dts()), self.obj().latency()).unwrap_or(now);
+        let capture = extra.capture.unwrap_or_else(|| self.captured(buffer).map_or(now, |moment| moment.min(now)));
 
         match Self::take_loan(buffer, &header) {
             Some((mut loan, pixels)) => {
@@ -476,13 +499,18 @@ impl Iceoryx2Sink {
         }
     }
 
-    /// When the buffer is to be shown, on CLOCK_MONOTONIC; `None` without a clock or a timestamp.
-    fn due(&self, buffer: &gst::Buffer) -> Option<u64> {
+    /// When the running time of a timestamp is reached, `latency` later, on CLOCK_MONOTONIC; `None` without a clock or a timestamp.
+    fn moment(&self, timestamp: Option<gst::ClockTime>, latency: gst::ClockTime) -> Option<u64> {
         let obj = self.obj();
         let segment = obj.segment().downcast::<gst::ClockTime>().ok()?;
-        let running_time = segment.to_running_time_full(buffer.pts().or(buffer.dts())?)?;
-        let latency = obj.latency();
+        let running_time = segment.to_running_time_full(timestamp?)?;
         Some(clock::to_monotonic(running_time, obj.base_time()?, latency, &obj.clock()?))
+    }
+
+    /// When the source took the picture, as its timestamp says; `None` where timestamps do not come from a clock.
+    fn captured(&self, buffer: &gst::BufferRef) -> Option<u64> {
+        let is_live = self.pace.is_live(self.obj().upcast_ref());
+        self.moment(buffer.pts().filter(|_| is_live), gst::ClockTime::ZERO)
     }
 
     /// Takes the loan out of a buffer that upstream rendered into, if nobody else can still see or change it.
