@@ -111,6 +111,19 @@ def push_nothing(stage: Stage, caps: str, size: int = 0, element: str = "in") ->
     return result
 
 
+def push_misdescribed(stage: Stage, format: str, size: list[int], caps_size: list[int]) -> None:
+    """Push a picture of `size` whose GstVideoMeta says so, with caps of another size."""
+    layout = default_layout(format, *size)
+    buffer = Gst.Buffer.new_wrapped(bytes(layout.size))
+    spare = [0] * (4 - len(layout.offsets))
+    planes = len(layout.offsets), [*layout.offsets, *spare], [*layout.strides, *spare]
+    video_format = GstVideo.VideoFormat.from_string(format)
+    GstVideo.buffer_add_video_meta_full(buffer, GstVideo.VideoFrameFlags.NONE, video_format, *size, *planes)
+    width, height = caps_size
+    caps = Gst.Caps.from_string(f"video/x-raw,format={format},width={width},height={height},framerate=30/1")
+    stage.element("in").emit("push-sample", Gst.Sample.new(buffer, caps, None, None))
+
+
 def push_from_pool(
     stage: Stage,
     format: str,

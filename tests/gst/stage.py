@@ -135,6 +135,7 @@ class Stage:
         split: list[int] | None = None,
         lead: int = 0,
         meta: bool = True,
+        packed: bool = False,
         caps: str = "framerate=(fraction)30/1",
         pts: int | None = None,
         duration: int | None = None,
@@ -152,10 +153,11 @@ class Stage:
             split: Sizes of the buffer's memories but the last; the whole picture in one by default.
             lead: Bytes before the picture in each memory, hidden by the memory's offset.
             meta: Whether a GstVideoMeta tells the layout (needed if it is not GStreamer's default).
+            packed: Without a GstVideoMeta: rows without padding, instead of GStreamer's layout.
             custom_metas: Name to the text of its fields, e.g. ``{"Aim": "x=(int)5"}``.
         """
         layout = padded_layout(format, width, height, pad, gap)
-        if not meta and pad == 0:
+        if not meta and not packed and pad == 0:
             layout = default_layout(format, width, height)
         data = picture(format, width, height, layout, number)
         buffer = Gst.Buffer.new()

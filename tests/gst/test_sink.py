@@ -380,6 +380,76 @@ def test_two_sinks_share_a_service_that_admits_two(stages: Stages, service: str)
     assert {receiver.pull()["digest"] for _ in both} == {sent(0), sent(1)}
 
 
+# Row lengths that GStreamer pads to 4 bytes.
+ODD = [("BGR", 322, 240), ("GRAY8", 641, 30), ("NV12", 1366, 32), ("I420", 333, 177)]
+
+
+@pytest.mark.parametrize("picture", ODD, ids=lambda picture: picture[0])
+@pytest.mark.parametrize("before", ["", "! videoconvert ! video/x-raw,format={}"], ids=["appsrc", "videoconvert"])
+def test_rows_without_padding_are_taken_as_such(
+    stages: Stages, service: str, picture: tuple[str, int, int], before: str
+) -> None:
+    """OpenCV pushes such buffers through a videoconvert that has nothing to do; every frame was dropped silently."""
+    sender, receiver = stages(), receiver_of(stages, service)
+    sender.launch(
+        f"appsrc name=in format=time {before.format(picture[0])} ! iceoryx2sink name=sink service={service} sync=false "
+        "wait-for-connection=true"
+    )
+    sender.state("PLAYING", timeout=0)
+    for number in range(3):
+        sender.push(*picture, number=number, meta=False, packed=True)
+        assert receiver.pull()["digest"] == digest_of(*picture, number)
+    assert counts(sender) == {"sent": 3, "zero-copy": 0, "copied": 3, "dropped": 0}
+    assert sender.message(["warning", "error"], timeout=0) is None
+
+
+def only_warning(sender: Stage, dropped: int) -> str:
+    """The text of the one warning that a sink posts while it loses `dropped` frames."""
+    sender.run(scenes.wait_for, element="sink", prop="frames-dropped", value=dropped)
+    warning = sender.message(["warning"])
+    assert sender.message(["warning", "error"], timeout=0) is None
+    assert warning["source"] == "sink"
+    text: str = warning["text"]
+    return text
+
+
+def test_a_sink_says_once_that_buffers_do_not_hold_their_pictures(stages: Stages, service: str) -> None:
+    """A sink that lost every frame said nothing on the bus."""
+    sender = sender_of(stages, service, "")
+    for _ in range(3):
+        sender.run(scenes.push_nothing, caps="video/x-raw,format=BGR,width=322,height=240,framerate=30/1", size=231_841)
+    text = only_warning(sender, 3)
+    for word in (service, "231841", "BGR 322x240", "232320", "968", "966", "GstVideoMeta"):
+        assert word in text, text
+    # Another cause is another message.
+    for _ in range(3):
+        sender.run(scenes.push_misdescribed, format="BGR", size=[320, 240], caps_size=[322, 240])
+    text = only_warning(sender, 6)
+    for word in (service, "320x240", "322x240", "caps"):
+        assert word in text, text
+    # And so is another start.
+    sender.drop()
+    send(sender, service, "")
+    sender.run(scenes.push_nothing, caps="video/x-raw,format=BGR,width=322,height=240,framerate=30/1", size=1)
+    assert "BGR 322x240" in only_warning(sender, 1)
+
+
+def test_a_sink_says_once_that_it_has_no_frame_left(stages: Stages, service: str) -> None:
+    sender = sender_of(stages, service, "wait-for-connection=true max-loans=1 max-frames=1")
+    with VideoFrameSubscriber(service) as subscriber:
+        sender.push(**SIZE)
+        held = [subscriber.receive_blocking(20_000)]
+        number = 0
+        while counts(sender)["dropped"] < 3:
+            sender.push(**SIZE, number=(number := number + 1))
+            held.append(subscriber.receive_blocking(100))
+        text = only_warning(sender, 3)
+        for word in (service, "max-frames"):
+            assert word in text, text
+        assert sender.get("sink", "frames-dropped-memory") == counts(sender)["dropped"]
+        del held
+
+
 def test_a_sink_can_be_restarted_alone_while_upstream_keeps_its_pool(stages: Stages, service: str) -> None:
     sender, receiver = stages(), receiver_of(stages, service)
     sender.launch(

@@ -91,6 +91,33 @@ def test_frames_arrive_byte_for_byte_and_in_order(
     assert in_order(got, frames)
 
 
+@on_tmpfs
+def test_rows_without_padding_get_the_padding_that_readers_expect(path: Path, launch: Launch, tmp_path: Path) -> None:
+    """They went out as they were, shorter than the caps say, and sh4ltsrc dropped them."""
+    caps, size = FORMATS["BGR"]
+    picture = np.random.default_rng(7).integers(0, 256, (17, 33, 3), np.uint8)
+    (tmp_path / "0.raw").write_bytes(picture.tobytes())
+    launch(f"multifilesrc location={tmp_path}/%d.raw stop-index=0 loop=true caps={caps} ! sh4ltsink socket-path={path}")
+    with Follower(path) as follower:
+        frame = follower.read(20)
+    assert frame is not None
+    assert len(frame) == size
+    assert np.array_equal(frame.numpy_view(), picture)
+
+
+@on_tmpfs
+def test_a_source_says_once_that_frames_are_shorter_than_their_caps(path: Path, launch: Launch) -> None:
+    caps, size = FORMATS["BGR"]
+    reader = launch(f"sh4ltsrc socket-path={path} num-buffers=1 ! fakesink", "-v")
+    with Writer(path, caps) as writer:
+        wait_until(lambda: writer.clients == 1, 20)
+        for _ in range(3):
+            writer.write(bytes(size - 1))
+        writer.write(bytes(size))
+        text = reader.communicate(timeout=20)[0].decode()
+    assert text.count(f"frame of {size - 1} bytes dropped: its caps ask for {size}") == 1, text
+
+
 def test_from_a_pipeline_to_a_pipeline_whatever_the_strides(path: Path, launch: Launch, tmp_path: Path) -> None:
     """videocrop hands over frames with a GstVideoMeta of other strides; they travel in GStreamer's default layout."""
     plain, received = tmp_path / "plain.raw", tmp_path / "received.raw"

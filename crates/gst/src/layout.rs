@@ -30,6 +30,32 @@ pub fn header(info: &VideoInfo, offsets: &[usize], strides: &[i32]) -> Option<Vi
     Some(header)
 }
 
+/// The header of a frame whose `size` bytes are the picture in rows without padding; `None` if they are not.
+///
+/// Many programs push such buffers without a GstVideoMeta, although GStreamer pads rows to 4 bytes.
+pub fn packed(info: &VideoInfo, size: usize) -> Option<VideoFrameHeader> {
+    let layout = VideoFormat::get(info.name())?.tight_layout(info.width(), info.height(), None).ok()?;
+    if layout.size != size {
+        return None;
+    }
+    let planes = info.n_planes() as usize;
+    let strides = layout.strides[..planes].iter().map(|&stride| i32::try_from(stride)).collect::<Result<Vec<_>, _>>();
+    header(info, &layout.offsets.map(|offset| offset as usize), &strides.ok()?)
+}
+
+/// Bytes of the first plane's rows, as GStreamer pads them and without padding, for a message.
+pub fn row_lengths(info: &VideoInfo) -> String {
+    let tight = VideoFormat::get(info.name()).map_or(0, |format| format.row_bytes(0, info.width()));
+    format!(
+        "GStreamer lays {} {}x{} out in {} bytes with rows of {}, rows without padding have {tight}",
+        info.name(),
+        info.width(),
+        info.height(),
+        info.size(),
+        info.stride()[0]
+    )
+}
+
 /// Offsets and strides of a received frame in GStreamer's types; `None` for numbers that those cannot hold.
 pub fn planes(header: &VideoFrameHeader) -> Option<(Vec<usize>, Vec<i32>)> {
     let planes = (header.n_planes as usize).min(MAX_PLANES);
@@ -53,8 +79,14 @@ pub fn is_tiled(header: &VideoFrameHeader) -> bool {
 /// By the rows of the format table: `gst_video_frame_copy` leaves out the last chroma sample of odd rows of YUY2 and its like.
 /// Tiled formats come in the default layout only.
 pub fn copy_to_default(pixels: &[u8], header: &VideoFrameHeader, info: &VideoInfo) -> Option<gst::Buffer> {
-    let format = header.format_name().and_then(VideoFormat::get)?;
     let mut target = vec![0; info.size()];
+    copy_rows(pixels, header, info, &mut target)?;
+    Some(gst::Buffer::from_mut_slice(target))
+}
+
+/// As [`copy_to_default`], into memory of that size; `None` where `pixels` or `target` are too short.
+pub fn copy_rows(pixels: &[u8], header: &VideoFrameHeader, info: &VideoInfo, target: &mut [u8]) -> Option<()> {
+    let format = header.format_name().and_then(VideoFormat::get)?;
     for plane in 0..format.n_planes() {
         let stride = usize::try_from(info.stride()[plane]).ok()?;
         let bytes = format.row_bytes(plane, header.width).min(stride);
@@ -64,5 +96,5 @@ pub fn copy_to_default(pixels: &[u8], header: &VideoFrameHeader, info: &VideoInf
             target.get_mut(to..to + bytes)?.copy_from_slice(pixels.get(from..from + bytes)?);
         }
     }
-    Some(gst::Buffer::from_mut_slice(target))
+    Some(())
 }

@@ -17,9 +17,9 @@ use gst_video::prelude::*;
 
 use super::pool::SegmentPool;
 use super::{Address, INTEROPERABILITY, Traffic, caps_property, message, raw_video};
-use crate::CAT;
 use crate::caps::for_ever;
 use crate::pace::{self, Pace, Paced};
+use crate::{CAT, layout};
 
 /// Largest initial size that can be set: more than any frame, less than a slip of the finger reserves.
 const MAX_INITIAL_SIZE: u64 = 1 << 28;
@@ -418,15 +418,25 @@ impl Sh4ltSink {
     fn copy(&self, state: &mut State, buffer: &gst::Buffer, wakeup: Wakeup<'_>) -> Result<Delivery, gst::FlowError> {
         state.keeps_frames |= state.writer.is_lent();
         let size = state.size(buffer);
-        let delivery = match state.info.as_ref().filter(|_| state.is_strided(buffer)) {
-            None => state.writer.write_with(size, wakeup, |target| {
+        let strided = state.info.as_ref().filter(|_| state.is_strided(buffer));
+        let packed = state.info.as_ref().filter(|info| buffer.size() < info.size());
+        let packed = packed.and_then(|info| layout::packed(info, buffer.size()).map(|header| (info, header)));
+        let unreadable = |error: glib::BoolError| {
+            gst::element_imp_error!(self, gst::StreamError::Format, ["a frame cannot be read: {error}"]);
+            gst::FlowError::Error
+        };
+        let delivery = match (strided, packed) {
+            (None, Some((info, header))) => {
+                let pixels = buffer.map_readable().map_err(unreadable)?;
+                state.writer.write_with(info.size(), wakeup, |target| {
+                    let _ = layout::copy_rows(&pixels, &header, info, target);
+                })
+            }
+            (None, None) => state.writer.write_with(size, wakeup, |target| {
                 let _ = buffer.copy_to_slice(0, target);
             }),
-            Some(info) => {
-                let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|error| {
-                    gst::element_imp_error!(self, gst::StreamError::Format, ["a frame cannot be read: {error}"]);
-                    gst::FlowError::Error
-                })?;
+            (Some(info), _) => {
+                let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(unreadable)?;
                 state.writer.write_with(info.size(), wakeup, |target| rearrange(&frame, info, target))
             }
         };

@@ -55,6 +55,8 @@ struct Reader {
     is_typed: bool,
     /// Bytes of a frame, where the caps tell.
     size: Option<usize>,
+    /// The application was told that this writer's frames are too short.
+    is_told: bool,
     retained: u32,
     copies_left: u32,
 }
@@ -292,6 +294,7 @@ impl Sh4ltSrc {
             );
         }
         reader.size = reader.caps.as_ref().and_then(|caps| raw_video(caps)).map(|info| info.size());
+        reader.is_told = false;
         *self.caps.lock().unwrap() = Some(type_text);
         self.obj().notify("caps");
         self.set_connected(true);
@@ -307,7 +310,13 @@ impl Sh4ltSrc {
     fn buffer(&self, reader: &mut Reader, frame: Frame) -> Result<Option<gst::Buffer>, gst::FlowError> {
         let bytes = frame.bytes().len();
         if let Some(size) = reader.size.filter(|&size| bytes < size) {
-            gst::warning!(CAT, imp = self, "frame of {bytes} bytes dropped: its caps ask for {size}");
+            if !std::mem::replace(&mut reader.is_told, true) {
+                gst::element_imp_warning!(
+                    self,
+                    gst::StreamError::Format,
+                    ("frame of {bytes} bytes dropped: its caps ask for {size}; the writer has to send whole pictures with GStreamer's rows (further ones are dropped without a message)")
+                );
+            }
             return Ok(None);
         }
         if !reader.is_typed && self.obj().src_pad().has_current_caps() {
@@ -333,6 +342,14 @@ impl Sh4ltSrc {
 
 impl Reader {
     fn new(path: &Path) -> Self {
-        Self { follower: Follower::new(path), caps: None, is_typed: false, size: None, retained: 0, copies_left: 0 }
+        Self {
+            follower: Follower::new(path),
+            caps: None,
+            is_typed: false,
+            size: None,
+            is_told: false,
+            retained: 0,
+            copies_left: 0,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Implementation of `iceoryx2sink`.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Iceoryx2Sink {
     subscribers: AtomicU32,
     counters: Counters,
     pace: Pace,
+    /// Causes of lost frames of which the application was told.
+    warned: Mutex<HashSet<Cause>>,
 }
 
 #[derive(Debug, Default)]
@@ -61,35 +64,93 @@ struct Stream {
 /// A layout that keeps the wire contract, and its header; times and flags in it are open.
 #[derive(Debug)]
 struct Sound {
+    has_meta: bool,
     offsets: Vec<usize>,
     strides: Vec<i32>,
     size: usize,
     header: VideoFrameHeader,
 }
 
+/// Why a buffer was not published.
+#[derive(Debug)]
+enum Failure {
+    /// It costs this frame.
+    Frame(Cause, String),
+    /// It ends the stream.
+    Stream(Error),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Cause {
+    MetaSize,
+    Layout,
+    Length,
+    Unreadable,
+    Frames,
+    Loans,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::OutOfFrames { .. } => Self::Frame(Cause::Frames, format!("{error} (max-frames)")),
+            Error::LoanLimit { .. } => Self::Frame(Cause::Loans, format!("{error} (max-loans)")),
+            error => Self::Stream(error),
+        }
+    }
+}
+
 impl Stream {
     /// The header of a buffer, times and flags still open.
-    fn header(&mut self, buffer: &gst::Buffer) -> Result<VideoFrameHeader, Error> {
+    fn header(&mut self, buffer: &gst::Buffer) -> Result<VideoFrameHeader, Failure> {
         let service = self.publisher.service();
-        let failure = |reason: &str| Error::Format(format!("frame for {service:?}: {reason}"));
+        let failure = |cause, reason: String| Failure::Frame(cause, format!("frame for {service:?}: {reason}"));
+        let info = &self.info;
         let meta = buffer.meta::<gst_video::VideoMeta>();
         let (offsets, strides) = match &meta {
-            Some(meta) if meta.width() != self.info.width() || meta.height() != self.info.height() => {
-                return Err(failure("its GstVideoMeta contradicts its caps"));
+            Some(meta) if (meta.width(), meta.height()) != (info.width(), info.height()) => {
+                return Err(failure(
+                    Cause::MetaSize,
+                    format!(
+                        "its GstVideoMeta says {}x{}, its caps say {}x{}; set caps of the size that the buffers have",
+                        meta.width(),
+                        meta.height(),
+                        info.width(),
+                        info.height()
+                    ),
+                ));
             }
             Some(meta) => (meta.offset(), meta.stride()),
-            None => (self.info.offset(), self.info.stride()),
+            None => (info.offset(), info.stride()),
         };
         let size = buffer.size();
         if let Some(sound) = &self.sound
-            && (&*sound.offsets, &*sound.strides, sound.size) == (offsets, strides, size)
+            && (sound.has_meta, &*sound.offsets, &*sound.strides, sound.size)
+                == (meta.is_some(), offsets, strides, size)
         {
             return Ok(sound.header);
         }
-        let header = layout::header(&self.info, offsets, strides)
-            .ok_or_else(|| failure("its strides or offsets have no place in the wire format"))?;
-        validate_geometry(&header, size).map_err(|reason| Error::Geometry { service: service.into(), reason })?;
-        self.sound = Some(Sound { offsets: offsets.to_vec(), strides: strides.to_vec(), size, header });
+        let header = match layout::packed(info, size) {
+            Some(header) if meta.is_none() && size < info.size() => header,
+            _ => layout::header(info, offsets, strides).ok_or_else(|| {
+                failure(Cause::Layout, format!(
+                    "its strides {strides:?} or offsets {offsets:?} have no place in the wire format; use positive strides and offsets below 4 GiB"
+                ))
+            })?,
+        };
+        validate_geometry(&header, size).map_err(|fault| {
+            failure(Cause::Length, format!(
+                "{fault}, the buffer has {size} bytes; {}: send one of the two, or attach a GstVideoMeta with other strides",
+                layout::row_lengths(info)
+            ))
+        })?;
+        self.sound = Some(Sound {
+            has_meta: meta.is_some(),
+            offsets: offsets.to_vec(),
+            strides: strides.to_vec(),
+            size,
+            header,
+        });
         Ok(header)
     }
 }
@@ -197,6 +258,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
         for counter in [zero_copy, copied, dropped, dropped_memory] {
             counter.store(0, Ordering::Relaxed);
         }
+        self.warned.lock().unwrap().clear();
         Ok(())
     }
 
@@ -285,33 +347,24 @@ impl BaseSinkImpl for Iceoryx2Sink {
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let _in_call = preroll::InCall::begin();
         self.wait_for_connection()?;
-        let mut stream = self.stream.lock().unwrap();
-        let stream = stream.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         if buffer.n_memory() == 0 {
             gst::debug!(CAT, imp = self, "a buffer without memory carries no frame");
             return Ok(gst::FlowSuccess::Ok);
         }
-        match self.publish(stream, buffer) {
+        let outcome = {
+            let mut stream = self.stream.lock().unwrap();
+            self.publish(stream.as_mut().ok_or(gst::FlowError::NotNegotiated)?, buffer)
+        };
+        match outcome {
             Ok(counter) => {
                 counter.fetch_add(1, Ordering::Relaxed);
                 Ok(gst::FlowSuccess::Ok)
             }
-            Err(
-                error @ (Error::OutOfFrames { .. }
-                | Error::LoanLimit { .. }
-                | Error::Geometry { .. }
-                | Error::Format(_)),
-            ) => {
-                // Costs this frame, not the stream.
-                if matches!(error, Error::OutOfFrames { .. } | Error::LoanLimit { .. }) {
-                    self.counters.dropped_memory.fetch_add(1, Ordering::Relaxed);
-                }
-                if self.counters.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
-                    gst::warning!(CAT, imp = self, "frame dropped: {error} (further ones are counted only)");
-                }
+            Err(Failure::Frame(cause, reason)) => {
+                self.lose(cause, &reason);
                 Ok(gst::FlowSuccess::Ok)
             }
-            Err(error) => {
+            Err(Failure::Stream(error)) => {
                 self.post_error_message(errors::message(&error));
                 Err(gst::FlowError::Error)
             }
@@ -372,6 +425,24 @@ impl Iceoryx2Sink {
     fn wake(&self) {
         if let Some(interrupt) = &*self.interrupt.lock().unwrap() {
             interrupt.set();
+        }
+    }
+
+    /// Counts a lost frame, and tells the application: once for each cause, or every frame would be a message.
+    fn lose(&self, cause: Cause, reason: &str) {
+        self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        let is_memory = matches!(cause, Cause::Frames | Cause::Loans);
+        if is_memory {
+            self.counters.dropped_memory.fetch_add(1, Ordering::Relaxed);
+        }
+        if !self.warned.lock().unwrap().insert(cause) {
+            return;
+        }
+        let text = format!("frame dropped: {reason} (frames-dropped counts further ones)");
+        if is_memory {
+            gst::element_imp_warning!(self, gst::ResourceError::NoSpaceLeft, ("{text}"));
+        } else {
+            gst::element_imp_warning!(self, gst::StreamError::Format, ("{text}"));
         }
     }
 
@@ -454,7 +525,7 @@ impl Iceoryx2Sink {
     }
 
     /// Publishes one buffer, by reference where possible; returns the counter it belongs to.
-    fn publish(&self, stream: &mut Stream, buffer: &gst::Buffer) -> Result<&AtomicU64, Error> {
+    fn publish(&self, stream: &mut Stream, buffer: &gst::Buffer) -> Result<&AtomicU64, Failure> {
         let mut header = stream.header(buffer)?;
         let none = |time: Option<gst::ClockTime>| time.map_or(NONE, gst::ClockTime::nseconds);
         header.pts = none(buffer.pts());
@@ -486,7 +557,9 @@ impl Iceoryx2Sink {
                 let mut loan = stream.publisher.loan(pixels + aux)?;
                 if buffer.copy_to_slice(0, &mut loan[..pixels]).is_err() {
                     let service = stream.publisher.service();
-                    return Err(Error::Format(format!("frame for {service:?}: its memory cannot be read")));
+                    let reason =
+                        format!("frame for {service:?}: its memory cannot be read; download it to system memory first");
+                    return Err(Failure::Frame(Cause::Unreadable, reason));
                 }
                 let turn = stream.publisher.turn();
                 if let Some(template) = &stream.aux {

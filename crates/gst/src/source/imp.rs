@@ -415,7 +415,8 @@ impl Iceoryx2Src {
                 Ok(current) => stream.current = Some(current),
                 Err(reason) => {
                     if self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
-                        gst::warning!(CAT, imp = self, "frame dropped: {reason} (further ones are counted only)");
+                        let text = format!("frame dropped: {reason} (frames-invalid counts further ones)");
+                        gst::element_imp_warning!(self, gst::StreamError::Format, ("{text}"));
                     }
                     return Ok(None);
                 }
