@@ -111,6 +111,8 @@ def test_tiles_that_are_not_where_gstreamer_looks_for_them_are_dropped(
     frame.stride[0] -= 1
     liar.send(frame, bytes(layout["size"]))
     assert stage.pull() is not None
+    assert "frames-invalid" in stage.message(["warning"])["text"]
+    assert stage.message(["warning"], timeout=0) is None
 
 
 def test_an_end_of_stream_with_rubbish_is_still_the_end(victim: Stage, liar: RawPublisher) -> None:

@@ -113,11 +113,27 @@ def test_any_buffer_of_bytes_can_be_published(pub: VideoFramePublisher, sub: Vid
 
 
 def test_more_bytes_than_the_picture_needs_are_sent_along(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    pub.publish_frame(pictures.noise(100), FrameParams(4, 2, "BGR"))
+    pub.publish_frame(pictures.noise(100), FrameParams(4, 2, "BGR", stride0=12))
     frame = sub.receive()
     assert frame is not None
     assert bytes(frame.pixels) == pictures.noise(100)
     assert frame.numpy_view().tobytes() == pictures.noise(100)[:24]
+
+
+@pytest.mark.parametrize(
+    ("format", "width", "stride"), [("BGR", 1366, 4100), ("GRAY8", 641, 644), ("RGBA", 5, 64), ("v210", 9, 128)]
+)
+def test_padded_rows_are_told_from_the_length(
+    pub: VideoFramePublisher, sub: VideoFrameSubscriber, format: str, width: int, stride: int
+) -> None:
+    """GStreamer's rows of 4,100 bytes were taken for rows of 4,098, and the surplus was accepted: a sheared picture."""
+    pixels = pictures.noise(stride * 8)
+    pub.publish_frame(pixels, FrameParams(width, 8, format))
+    frame = sub.receive()
+    assert frame is not None
+    assert frame.header.stride[0] == stride
+    rows = np.frombuffer(pixels, np.uint8).reshape(8, stride)[:, : FORMATS[format].row_bytes(0, width)]
+    assert np.array_equal(frame.planes[0].view(np.uint8).reshape(8, -1), rows)
 
 
 def test_frames_grow_and_shrink_without_loss(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:

@@ -210,7 +210,10 @@ def test_arrays_that_are_no_such_picture_are_refused(
 @pytest.mark.parametrize(
     ("pixels", "params", "words"),
     [
-        (b"x" * 71, FrameParams(6, 4), "needs 72 bytes, the pixels have 71"),
+        (b"x" * 71, FrameParams(6, 4), "has 72 bytes in rows without padding, the pixels have 71"),
+        (b"x" * 68, FrameParams(6, 4), "has 72 bytes in rows without padding, the pixels have 68"),
+        (b"x" * 73, FrameParams(6, 4), "has 72 bytes in rows without padding, the pixels have 73"),
+        (b"x" * 48, FrameParams(6, 4, "NV12"), "has 36 bytes in rows without padding, the pixels have 48: .* stride0"),
         (b"x" * 72, FrameParams(6, 4, stride0=20), "rows of 20 bytes needs 78 bytes, the pixels have 72"),
         (b"x" * 72, FrameParams(6, 4, stride0=17), "stride0 is 17"),
         (b"x" * 72, FrameParams(6, 4, n_planes=2), "has 1 planes, n_planes is 2"),

@@ -83,6 +83,9 @@ pub struct FrameParams<'a> {
     /// Not used: the format knows its planes. Kept for programs that set it.
     pub n_planes: u32,
     /// Bytes from one row of the first plane to the next; `None` for rows without padding.
+    ///
+    /// [`publish_frame`](crate::VideoFramePublisher::publish_frame) takes pixels of another length as rows of length / height bytes,
+    /// if the format has one plane and the length divides.
     pub stride0: Option<u32>,
     /// Frame counter; [`NONE`] if the publisher does not count.
     pub offset: u64,
@@ -118,6 +121,25 @@ impl FrameParams<'_> {
         };
         header.format[..format.name.len()].copy_from_slice(format.name.as_bytes());
         Ok((header, layout.size))
+    }
+
+    /// The header of such a frame in pixels of so many bytes: without `stride0` these tell how the rows are padded.
+    ///
+    /// # Errors
+    /// As [`header`](Self::header), and [`Fault::Length`] if the pixels have no such rows.
+    pub(crate) fn header_of(&self, given: usize) -> Result<VideoFrameHeader, Fault> {
+        let (header, tight) = self.header()?;
+        if self.stride0.is_some() || given == tight {
+            return Ok(header);
+        }
+        let format = VideoFormat::get(self.format).ok_or_else(|| Fault::Format { name: self.format.to_owned() })?;
+        let (width, height) = (self.width, self.height);
+        let rows = height as usize;
+        let stride0 = u32::try_from(given / rows).ok().filter(|&stride| {
+            format.n_planes() == 1 && given % rows == 0 && stride as usize > format.row_bytes(0, width)
+        });
+        let stride0 = stride0.ok_or(Fault::Length { format: format.name, width, height, tight, given })?;
+        Ok(Self { stride0: Some(stride0), ..*self }.header()?.0)
     }
 }
 

@@ -89,6 +89,23 @@ pub enum Fault {
         /// What its stride or offset would be.
         bytes: u64,
     },
+    /// The pixels are neither rows without padding nor, in one plane, rows that are all padded alike.
+    #[error(
+        "{format} at {width}x{height} has {tight} bytes in rows without padding, the pixels have {given}: \
+         send as many, or give stride0, the bytes from row to row"
+    )]
+    Length {
+        /// The format's name.
+        format: &'static str,
+        /// The picture's width.
+        width: u32,
+        /// The picture's height.
+        height: u32,
+        /// Bytes of the picture without padding.
+        tight: usize,
+        /// Bytes of the pixels.
+        given: usize,
+    },
     /// A plane reaches beyond the pixels.
     #[error("plane_offsets[{plane}] is {offset}: the plane ends at byte {end}, pixel-bytes is {pixel_size}")]
     Bounds {
@@ -132,7 +149,7 @@ impl Fault {
             Self::Size { .. } | Self::NoPixels { .. } => "size",
             Self::Planes { .. } => "planes",
             Self::Stride { .. } => "stride",
-            Self::Bounds { .. } | Self::TooLarge { .. } => "bounds",
+            Self::Bounds { .. } | Self::TooLarge { .. } | Self::Length { .. } => "bounds",
             Self::Caps(_) | Self::CapsMedia { .. } | Self::CapsDisagree { .. } => "caps",
         }
     }

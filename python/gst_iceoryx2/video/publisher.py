@@ -198,8 +198,9 @@ class VideoFramePublisher:
         """Copy raw bytes, planes one behind the other, into shared memory and send them.
 
         Args:
-            pixels: Bytes, a contiguous array or anything else with a contiguous buffer; at least as many bytes as
-                `params` say, all of which are sent.
+            pixels: Bytes, a contiguous array or anything else with a contiguous buffer. With `params.stride0`: at least
+                as many bytes as `params` say, all of which are sent. Without it: the picture in rows without padding,
+                or, if the format has one plane, in rows that are all padded alike, such as GStreamer's.
             params: What they are.
 
         Returns:
@@ -214,6 +215,9 @@ class VideoFramePublisher:
         moment = monotonic_ns()
         source = _flat(pixels)
         layout = self._layout(params.format, params.width, params.height, params.stride0)
+        if params.stride0 is None and len(source) != layout.size:
+            stride0 = _stride_of(len(source), params, layout)
+            layout = self._layout(params.format, params.width, params.height, stride0)
         _check_params(source, params, layout)
         with self._sender.begin_with(layout, len(source), (), moment) as frame:
             frame.pts, frame.offset = params.pts, params.offset
@@ -364,10 +368,23 @@ def _flat(pixels: Any) -> npt.NDArray[np.uint8]:
         ) from exc
 
 
+def _stride_of(size: int, params: FrameParams, layout: FrameLayout) -> int:
+    """Bytes from row to row of a picture of so many bytes that is larger than one without padding."""
+    if layout.format.n_planes == 1:
+        stride0, rest = divmod(size, params.height)
+        if rest == 0 and stride0 > layout.format.row_bytes(0, params.width):
+            return stride0
+    what = f"{params.format} at {params.width}x{params.height}"
+    raise FormatError(
+        f"{what} has {layout.size} bytes in rows without padding, the pixels have {size}: "
+        "send as many, or give stride0, the bytes from row to row"
+    )
+
+
 def _check_params(pixels: npt.NDArray[np.uint8], params: FrameParams, layout: FrameLayout) -> None:
     what = f"{params.format} at {params.width}x{params.height}"
     if params.n_planes not in (1, layout.format.n_planes):
         raise FormatError(f"{what} has {layout.format.n_planes} planes, n_planes is {params.n_planes}")
     if len(pixels) < layout.least:
-        stride = "without padding" if params.stride0 is None else f"of {params.stride0} bytes"
-        raise FormatError(f"{what} with rows {stride} needs {layout.least} bytes, the pixels have {len(pixels)}")
+        needed = f"{what} with rows of {params.stride0} bytes needs {layout.least} bytes"
+        raise FormatError(f"{needed}, the pixels have {len(pixels)}")

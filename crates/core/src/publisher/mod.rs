@@ -238,13 +238,14 @@ impl VideoFramePublisher {
 
     /// Copies a picture into shared memory and sends it, with caps, time and count in its aux blob.
     ///
-    /// `pixels` is laid out as `params` say: planes one behind the other, rows `stride0` apart or without padding.
+    /// `pixels` is laid out as `params` say: planes one behind the other, rows `stride0` apart. Without `stride0` they are rows without
+    /// padding or, if the format has one plane, rows that are all padded alike, such as GStreamer's.
     ///
     /// # Errors
     /// [`Error::Geometry`] when `pixels` is not of the size that `params` say, and what [`loan`](Self::loan) can give.
     pub fn publish_frame(&self, pixels: &[u8], params: &FrameParams) -> Result<()> {
         let geometry = |reason| Error::Geometry { service: self.shared.service.clone(), reason };
-        let (mut header, _) = params.header().map_err(geometry)?;
+        let mut header = params.header_of(pixels.len()).map_err(geometry)?;
         validate_geometry(&header, pixels.len()).map_err(geometry)?;
 
         let caps = video_caps(params.format, params.width, params.height, None);
