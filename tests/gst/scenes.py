@@ -188,6 +188,13 @@ def default_layout_of(stage: Stage, format: str, width: int, height: int) -> dic
     return {"strides": list(layout.strides), "offsets": list(layout.offsets), "size": layout.size}
 
 
+def pull_reference_time(stage: Stage, reference: str | None = None, element: str = "out") -> list[Any] | None:
+    """Reference and timestamp that the next frame has for such caps, or, without them, for any."""
+    buffer = stage.element(element).emit("try-pull-sample", 10 * Gst.SECOND).get_buffer()
+    meta = buffer.get_reference_timestamp_meta(reference and Gst.Caps.from_string(reference))
+    return meta and [meta.reference.to_string(), meta.timestamp]
+
+
 def query_caps(stage: Stage, element: str, pad: str) -> str:
     """What a pad answers to a caps query."""
     text: str = stage.element(element).get_static_pad(pad).query_caps(None).to_string()

@@ -62,6 +62,18 @@ def test_metas_cross_from_a_pipeline(stages: Stages, service: str) -> None:
         assert {key: plain(value) for key, value in label.fields.items()} == VALUES
 
 
+def test_the_users_reference_timestamps_come_before_ours(stages: Stages, service: str) -> None:
+    """A program that asks for any reference timestamp got ours instead of the one that its publisher had attached."""
+    sender, receiver = sender_of(stages, service), receiver_of(stages, service)
+    for _ in range(2):
+        sender.push(**SIZE, reference_times=[["timestamp/x-ntp", 5], ["timestamp/x-unix", 7]])
+    assert receiver.run(scenes.pull_reference_time) == ["timestamp/x-ntp", 5]
+    assert receiver.run(scenes.pull_reference_time, reference="timestamp/x-monotonic") is not None
+    sender.push(**SIZE)
+    reference, _ = receiver.run(scenes.pull_reference_time)
+    assert reference.startswith("timestamp/x-monotonic")
+
+
 def test_metas_cross_from_python(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     with VideoFramePublisher(service) as publisher:

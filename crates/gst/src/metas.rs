@@ -104,18 +104,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Adds a frame's metas to its buffer: the moments of its stamp, then whatever else it brought that can be used here.
+    /// Adds a frame's metas to its buffer: what it brought that can be used here, then the moments of its stamp.
     pub fn attach(&mut self, buffer: &mut gst::BufferRef, aux: &AuxRef<'_>, stamp: &Stamp) {
-        for (time, reference) in [(stamp.due, &MONOTONIC.due), (stamp.capture, &MONOTONIC.capture)] {
-            if let Some(time) = time {
-                gst::ReferenceTimestampMeta::add(
-                    buffer,
-                    reference,
-                    gst::ClockTime::from_nseconds(time),
-                    gst::ClockTime::NONE,
-                );
-            }
-        }
         for record in aux.records() {
             if Stamp::read(record).is_some() {
                 continue;
@@ -136,6 +126,17 @@ impl Reader {
                     }
                 }
                 None => gst::debug!(CAT, "meta left out: its record is broken"),
+            }
+        }
+        // Behind those of the frame: a program that asks for any reference timestamp wants the first of these.
+        for (time, reference) in [(stamp.due, &MONOTONIC.due), (stamp.capture, &MONOTONIC.capture)] {
+            if let Some(time) = time {
+                gst::ReferenceTimestampMeta::add(
+                    buffer,
+                    reference,
+                    gst::ClockTime::from_nseconds(time),
+                    gst::ClockTime::NONE,
+                );
             }
         }
     }
