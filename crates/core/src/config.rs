@@ -136,7 +136,7 @@ impl FrameParams<'_> {
         let (width, height) = (self.width, self.height);
         let rows = height as usize;
         let stride0 = u32::try_from(given / rows).ok().filter(|&stride| {
-            format.n_planes() == 1 && given % rows == 0 && stride as usize > format.row_bytes(0, width)
+            format.n_planes() == 1 && given.is_multiple_of(rows) && stride as usize > format.row_bytes(0, width)
         });
         let stride0 = stride0.ok_or(Fault::Length { format: format.name, width, height, tight, given })?;
         Ok(Self { stride0: Some(stride0), ..*self }.header()?.0)

@@ -74,8 +74,8 @@ class FrameParams:
         height: Pixels.
         format: GStreamer's name of the format.
         n_planes: 1, or the format's number of planes; the header gets the latter.
-        stride0: Bytes from row to row of the first plane, the others' in proportion. None = rows without padding. If the
-            pixels have another length, it is length / height, where the format has one plane and that is a whole number.
+        stride0: Bytes from row to row of the first plane, the others' in proportion. None = rows without padding. If
+            the pixels have another length, None = length / height, where the format has one plane and that is whole.
         offset: Frame counter, as in GstBuffer's offset.
         pts: Presentation timestamp, nanoseconds.
     """
