@@ -45,6 +45,8 @@ pub struct Iceoryx2Src {
 #[derive(Debug, Default)]
 struct Stream {
     current: Option<Current>,
+    /// What the elements downstream said of layouts other than the default one.
+    downstream: Option<Downstream>,
     metas: metas::Reader,
     discontinuity: bool,
 }
@@ -75,8 +77,6 @@ struct Current {
     least: usize,
     /// The layout is the one that every element expects.
     is_default: bool,
-    /// What downstream said of other layouts.
-    downstream: Option<Downstream>,
 }
 
 /// The elements downstream of this one, when they were last asked.
@@ -97,12 +97,12 @@ impl Downstream {
     }
 }
 
-/// How many pads the buffers of this one can reach: GStreamer announces a new link upstream, but not the end of one.
+/// How many pads the buffers of this one reach: GStreamer announces a new link upstream, but neither its end nor its first use.
 fn reach(pad: &gst::Pad) -> usize {
     let mut reached = HashSet::new();
     let mut sources = vec![pad.clone()];
     while let Some(source) = sources.pop() {
-        let Some(peer) = source.peer() else { continue };
+        let Some(peer) = source.peer().filter(PadExt::is_active) else { continue };
         // SAFETY: the pad lives; the answer is a new iterator, or null for a pad that has just left its element.
         let links: Option<gst::Iterator<gst::Pad>> =
             unsafe { from_glib_full(gst::ffi::gst_pad_iterate_internal_links(peer.as_ptr())) };
@@ -422,8 +422,8 @@ impl Iceoryx2Src {
                 }
             }
         }
-        let current = stream.current.as_mut().expect("set above");
-        let relayout = self.has_to_relayout(current);
+        let current = stream.current.as_ref().expect("set above");
+        let relayout = !current.is_default && !self.is_video_meta_taken(&mut stream.downstream);
         let discontinuity = std::mem::take(&mut stream.discontinuity) || frame.is_discontinuity();
 
         let stats = subscriber.stats();
@@ -485,6 +485,7 @@ impl Iceoryx2Src {
                 );
                 return Err(gst::FlowError::NotNegotiated);
             }
+            self.reconfigured.store(true, Ordering::SeqCst);
         }
         *self.caps.lock().unwrap() = Some(caps.clone());
         Ok(Ok(Current {
@@ -495,26 +496,18 @@ impl Iceoryx2Src {
             offsets,
             strides,
             least,
-            downstream: None,
         }))
     }
 
-    /// Whether a frame has to be copied into the default layout, because something downstream would not see that it has another.
-    fn has_to_relayout(&self, current: &mut Current) -> bool {
-        if current.is_default {
-            return false;
-        }
+    /// Whether every element downstream sees by its GstVideoMeta that a frame is not laid out as usual; else it has to be copied.
+    fn is_video_meta_taken(&self, known: &mut Option<Downstream>) -> bool {
         let obj = self.obj();
         let pad = obj.src_pad();
         // The base class looks at the pad's flag before it waits for a frame, and a frame may be long in coming.
         let is_reconfigured = self.reconfigured.swap(false, Ordering::SeqCst) | pad.check_reconfigure();
-        let is_up_to_date =
-            |known: &Downstream| !is_reconfigured && (known.takes_video_meta || known.reach == reach(pad));
-        let downstream = match current.downstream.take().filter(is_up_to_date) {
-            Some(known) => known,
-            None => Downstream::ask(pad),
-        };
-        !current.downstream.insert(downstream).takes_video_meta
+        let holds = |known: &Downstream| !is_reconfigured && (known.takes_video_meta || known.reach == reach(pad));
+        let downstream = known.take().filter(holds).unwrap_or_else(|| Downstream::ask(pad));
+        known.insert(downstream).takes_video_meta
     }
 
     /// Sets times and flags; the publisher's moment becomes this pipeline's running time.
