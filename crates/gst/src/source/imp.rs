@@ -358,7 +358,7 @@ impl Iceoryx2Src {
                 gst::element_imp_warning!(self, gst::ResourceError::OpenRead, ["{trouble}"]);
             }
             if let Some(news) = subscriber.take_news() {
-                gst::warning!(CAT, imp = self, "{news}");
+                gst::element_imp_warning!(self, gst::StreamError::Format, ("{news}"));
             }
             match received {
                 Received::Frame(frame) => return Ok(frame),
