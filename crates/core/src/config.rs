@@ -126,7 +126,7 @@ impl FrameParams<'_> {
     /// The header of such a frame in pixels of so many bytes: without `stride0` these tell how the rows are padded.
     ///
     /// # Errors
-    /// As [`header`](Self::header), and [`Fault::Length`] if the pixels have no such rows.
+    /// As [`header`](Self::header), and [`Fault::Padding`] if the pixels have no such rows.
     pub(crate) fn header_of(&self, given: usize) -> Result<VideoFrameHeader, Fault> {
         let (header, tight) = self.header()?;
         if self.stride0.is_some() || given == tight {
@@ -138,7 +138,7 @@ impl FrameParams<'_> {
         let stride0 = u32::try_from(given / rows).ok().filter(|&stride| {
             format.n_planes() == 1 && given.is_multiple_of(rows) && stride as usize > format.row_bytes(0, width)
         });
-        let stride0 = stride0.ok_or(Fault::Length { format: format.name, width, height, tight, given })?;
+        let stride0 = stride0.ok_or(Fault::Padding { format: format.name, width, height, tight, given })?;
         Ok(Self { stride0: Some(stride0), ..*self }.header()?.0)
     }
 }

@@ -94,7 +94,7 @@ pub enum Fault {
         "{format} at {width}x{height} has {tight} bytes in rows without padding, the pixels have {given}: \
          send as many, or give stride0, the bytes from row to row"
     )]
-    Length {
+    Padding {
         /// The format's name.
         format: &'static str,
         /// The picture's width.
@@ -149,7 +149,7 @@ impl Fault {
             Self::Size { .. } | Self::NoPixels { .. } => "size",
             Self::Planes { .. } => "planes",
             Self::Stride { .. } => "stride",
-            Self::Bounds { .. } | Self::TooLarge { .. } | Self::Length { .. } => "bounds",
+            Self::Bounds { .. } | Self::TooLarge { .. } | Self::Padding { .. } => "bounds",
             Self::Caps(_) | Self::CapsMedia { .. } | Self::CapsDisagree { .. } => "caps",
         }
     }
