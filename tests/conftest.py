@@ -34,8 +34,8 @@ class Place:
     def leftovers(self) -> list[str]:
         """What participants left, but for iceoryx2's 16 bytes for all nodes, which stay for ever."""
         shared = [path.name for path in self.shared_memory() if not path.name.endswith(".global_mgmt")]
-        below = self.root.rglob("*") if self.root.exists() else ()
-        return shared + [str(path) for path in below if not path.is_dir()]
+        # Not rglob, which raises if a folder goes while it looks.
+        return shared + [os.path.join(folder, name) for folder, _, names in os.walk(self.root) for name in names]
 
     def shared_memory(self) -> list[Path]:
         """Shared memory objects of this domain."""
