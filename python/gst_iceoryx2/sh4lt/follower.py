@@ -11,10 +11,11 @@ import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Final
+from typing import Final, NoReturn
 
 import numpy as np
 
+from .._pickling import refuse_to_copy
 from . import dialect
 from .dialect import READERS, WRITER, Keys
 from .errors import AddressError, Sh4ltClosedError
@@ -271,6 +272,9 @@ class Follower:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_copy(self, "make a Follower of the same path in the process that reads")
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "connected" if self._connection else "waiting"

@@ -16,7 +16,7 @@ _NOTHING: Final = np.empty(0, np.uint8)
 
 
 class Frame:
-    """Bytes of one frame, read-only.
+    """Bytes of one frame, read-only. `pickle` and `copy` copy them.
 
     Attributes:
         data: All bytes, shape (size,), uint8; borrowed from the writer inside `Follower.borrow()`, otherwise a copy.
@@ -83,8 +83,16 @@ class Frame:
             )
         return planes[0]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _copied, (bytes(self), self.datatype)
+
     def __repr__(self) -> str:
         return f"<Frame {self.data.size} bytes {self.datatype[:60]!r}>"
+
+
+def _copied(data: bytes, datatype: str) -> Frame:
+    """A frame out of what `Frame.__reduce__` tells of one; read-only as every frame."""
+    return Frame(np.frombuffer(data, np.uint8), datatype)
 
 
 class Picture:

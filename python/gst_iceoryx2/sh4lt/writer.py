@@ -12,11 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from .._pickling import refuse_to_copy
 from . import dialect, score
 from .dialect import READERS, WRITER
 from .errors import FrameSizeError, Sh4ltClosedError, WriterIsAliveError
@@ -224,6 +225,9 @@ class Writer:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_copy(self, "make a Writer of the same path in the process that writes")
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{self.clients} readers"

@@ -102,6 +102,19 @@ class ReceivedMemory:
         self._ledger.take_back()
 
 
+class CopiedMemory:
+    """The pixel bytes of a frame that was copied: at the end of every view of them, read-only."""
+
+    __slots__ = ("_pixels",)
+
+    def __init__(self, pixels: bytes) -> None:
+        self._pixels = pixels
+
+    def array(self) -> npt.NDArray[np.uint8]:
+        """All bytes as one array; borrowed."""
+        return np.frombuffer(self._pixels, np.uint8)
+
+
 @guard_kind
 class LoanedMemory:
     """The pixel bytes of a loan: base of every writable array over them.

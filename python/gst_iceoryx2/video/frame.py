@@ -10,13 +10,13 @@ import numpy.typing as npt
 from .._errors import ForkedError, FrameReleasedError, UnsupportedViewError
 from .._fork import guard_kind
 from . import colour
-from ._memory import Ledger, ReceivedMemory
+from ._memory import CopiedMemory, Ledger, ReceivedMemory
 from .auxblob import ParsedAux, parse_aux
 from .caps import parse_caps
 from .header import BUFFER_FLAGS_MASK, NONE_U64, VideoFrameHeader
 from .metas import CustomMeta, ReferenceTimestamp, decode_meta
 from .stamp import LazyStamp, Stamp, monotonic_ns
-from .validate import Geometry
+from .validate import Geometry, geometry_of
 
 
 @guard_kind
@@ -29,6 +29,10 @@ class VideoFrame:
     you keep for long (`frame.numpy_view().copy()`).
 
     What is not pixels (header, times, caps, metas) is a private copy and stays usable after `release()`.
+
+    `pickle` (and with it every `multiprocessing` queue), `copy.copy` and `copy.deepcopy` copy the pixels. The copy is a
+    `VideoFrame` with everything that the original has. Its arrays are read-only, too; it borrows nothing and does not
+    count as held. A frame that was released cannot be copied: FrameReleasedError.
     """
 
     __slots__ = (
@@ -50,11 +54,11 @@ class VideoFrame:
         header: bytes,
         geometry: Geometry | None,
         size: int,
-        memory: ReceivedMemory | None,
+        memory: ReceivedMemory | CopiedMemory | None,
         aux: bytes,
         caps: str | None,
         stamp: LazyStamp,
-        ledger: Ledger,
+        ledger: Ledger | None,
     ) -> None:
         """For the subscriber: frames are received, not made.
 
@@ -66,7 +70,7 @@ class VideoFrame:
             aux: The aux blob, a private copy.
             caps: The caps in it, checked.
             stamp: The stamp in it.
-            ledger: Where the subscriber counts what it holds.
+            ledger: Where the subscriber counts what it holds; None for a copy.
         """
         self._header = header
         self._geometry = geometry
@@ -273,7 +277,7 @@ class VideoFrame:
         pixels = self._pixels
         if pixels is None:
             if self._memory is None:
-                if self._ledger.forked:
+                if self._ledger is not None and self._ledger.forked:
                     raise ForkedError(
                         "this frame belongs to the process that forked: receive frames in the child itself"
                     )
@@ -291,7 +295,12 @@ class VideoFrame:
         self._memory = None
 
     def _abandon(self) -> None:
-        self.release()
+        if self._ledger is not None:
+            self.release()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        pixels = b"" if self._eos else self._bytes().tobytes()
+        return _copied, (self._header, pixels, self._aux, self._caps)
 
     def __enter__(self) -> VideoFrame:
         return self
@@ -300,9 +309,18 @@ class VideoFrame:
         self.release()
 
     def __repr__(self) -> str:
-        held = f"held {self._ledger.held}/{self._ledger.limit}"
+        held = "copied" if self._ledger is None else f"held {self._ledger.held}/{self._ledger.limit}"
         if self._eos:
             return f"<VideoFrame end of stream, {held}>"
         number = "" if self.sequence is None else f" #{self.sequence}"
         state = ", released" if self._memory is None else ""
         return f"<VideoFrame{number} {self.width}x{self.height} {self.format} pts={self.pts}, {held}{state}>"
+
+
+def _copied(header: bytes, pixels: bytes, aux: bytes, caps: str | None) -> VideoFrame:
+    """A frame out of what `VideoFrame.__reduce__` tells of one."""
+    fields = VideoFrameHeader.from_buffer_copy(header)
+    if fields.is_eos:
+        return VideoFrame(header, None, 0, None, aux, caps, LazyStamp(aux), None)
+    memory = CopiedMemory(pixels)
+    return VideoFrame(header, geometry_of(fields), len(pixels), memory, aux, caps, LazyStamp(aux), None)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .. import _native
 from .._errors import FrameReleasedError, UnsupportedViewError
 from .._fork import guard_kind, leak
+from .._pickling import refuse_to_copy
 from ._layout import FrameLayout
 from ._memory import LoanedMemory
 from .metas import CustomMeta, ReferenceTimestamp
@@ -228,3 +229,6 @@ class LoanedFrame:
         leak(self._native)
         self._native = self._plan = None
         self._state = "the parent process's"
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_copy(self, "only its publisher can send it; copy its arrays (frame.numpy_view().copy())")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .. import _iceoryx2, _native
 from .._domain import current_domain
 from .._errors import FormatError, FrameTimeoutError, QosError
+from .._pickling import refuse_to_copy
 from .._service_name import check_service_name
 from .._stale import clean_up_if_stale
 from . import _keeper
@@ -346,6 +347,9 @@ class VideoFramePublisher:
 
     def _abandon(self) -> None:
         self._sender.abandon()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_copy(self, f"make VideoFramePublisher({self._name!r}) in the process that publishes")
 
 
 def _fits(given: tuple[tuple[int, ...], np.dtype[Any]], wanted: tuple[tuple[int, ...], np.dtype[Any]]) -> bool:

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple, NoReturn
 from .. import _iceoryx2, _native
 from .._errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
 from .._obstacle import after_failure, taking_part
+from .._pickling import refuse_to_copy
 from .._service_name import check_service_name
 from .._stale import Watch
 from . import _keeper
@@ -526,3 +527,6 @@ class VideoFrameSubscriber:
         if self._waiter is not None:
             self._waiter.abandon()
         self._link = self._connector = self._waiter = self._pending = None
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_copy(self, f"make VideoFrameSubscriber({self._name!r}) in the process that receives")

@@ -42,6 +42,9 @@ class Fault(str):
         fault.rule = rule
         return fault
 
+    def __reduce__(self) -> tuple[type[Fault], tuple[str, str]]:
+        return Fault, (self.rule, self.removeprefix(f"{self.rule}: "))
+
 
 class Geometry(NamedTuple):
     """The geometry of a sound header: keep it and look it up by `geometry_key` to spare the checks.
