@@ -154,6 +154,12 @@ def domain_of(node: _native.Node) -> Domain:
     return Domain(root, place.prefix.to_string(), None, *folders)
 
 
+def is_local(node: _native.Node) -> bool:
+    """Whether a node is of `ServiceType.Local`: for this process only, with no file that others could find."""
+    place = domain_of(node)
+    return not (place.nodes / f"{place.prefix}{node.id.value}.node_monitor").exists()
+
+
 def clean_dead_nodes(domain: Domain, identifiers: Collection[str]) -> None:
     """Let iceoryx2 remove what dead nodes left, as far as it can. For the helper process alone: see `_stale`.
 

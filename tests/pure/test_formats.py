@@ -267,7 +267,9 @@ def test_the_end_of_stream_is_an_empty_picture() -> None:
 
 def test_bytes_after_the_nul_of_the_name_do_no_harm() -> None:
     header = packed_header("BGR", 4, 2, 12)
-    header.format[4] = 0x58
+    header.format = b"BGRX_X"
+    header.format = b"BGR"
+    assert bytes(header)[88:94] == b"BGR\0_X"
     assert header_pixels_to_numpy_view(header, bytes(24)).shape == (2, 4, 3)
 
 

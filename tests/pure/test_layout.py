@@ -28,8 +28,8 @@ def field_values(header: VideoFrameHeader) -> dict[str, Any]:
     for field in LAYOUT["header"]["fields"]:
         value = getattr(header, field["name"])
         values[field["name"]] = value if isinstance(value, int) else list(value)
-    values["format_hex"] = bytes(values.pop("format")).hex()
-    return values
+    del values["format"]
+    return values | {"format_hex": bytes(header)[VideoFrameHeader.format.offset :].hex()}  # type: ignore[attr-defined]
 
 
 def header_of(fields: dict[str, Any]) -> VideoFrameHeader:
@@ -37,7 +37,7 @@ def header_of(fields: dict[str, Any]) -> VideoFrameHeader:
     header = VideoFrameHeader()
     for name, value in fields.items():
         if name == "format_hex":
-            header.format[:] = list(bytes.fromhex(value))
+            ctypes.memmove(ctypes.addressof(header) + 88, bytes.fromhex(value), 16)
         elif isinstance(value, list):
             getattr(header, name)[:] = value
         else:
@@ -55,7 +55,7 @@ def test_the_structure_is_laid_out_as_the_data_say() -> None:
     for field in described["fields"]:
         member, kind = getattr(VideoFrameHeader, field["name"]), fields[field["name"]]
         assert (member.offset, member.size) == (field["offset"], field["size"]), field["name"]
-        element = CTYPES[field["type"]]
+        element = ctypes.c_char if field["name"] == "format" else CTYPES[field["type"]]
         assert kind is element if field["count"] == 1 else kind == element * field["count"], field["name"]
 
 
@@ -124,13 +124,24 @@ def test_any_bytes_are_a_header_that_can_be_read(raw: bytes) -> None:
 def test_a_format_name_is_padded_with_nul(name: str) -> None:
     header = header_of({"format_hex": "ff" * 16})
     header.format_name = name
-    assert bytes(header.format) == name.encode().ljust(16, b"\0")
+    assert bytes(header)[88:] == name.encode().ljust(16, b"\0")
     assert header.format_name == name
 
 
-@pytest.mark.parametrize("name", ["BGRABGRABGRABGRA", "Ÿ8"])
+def test_the_format_is_bytes() -> None:
+    """`header.format = b"BGR"` raised TypeError, and what it said was an array of numbers."""
+    header = VideoFrameHeader(format=b"NV12")
+    assert (header.format, header.format_name) == (b"NV12", "NV12")
+    header.format = b"BGR"
+    assert header.format == b"BGR"
+    assert VideoFrameHeader.from_buffer_copy(bytes(header)).format == b"BGR"
+    with pytest.raises(ValueError, match="bytes too long"):
+        header.format = b"x" * 17
+
+
+@pytest.mark.parametrize("name", ["BGRABGRABGRABGRA", "Ÿ8", "BGR\0x"])
 def test_a_format_name_that_the_header_cannot_hold_is_refused(name: str) -> None:
     header = VideoFrameHeader()
-    with pytest.raises(ValueError, match=f"{name}.*15"):
+    with pytest.raises(ValueError, match=f"{re.escape(repr(name))}.*15"):
         header.format_name = name
     assert header.format_name == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def header_of(fields: dict[str, Any]) -> VideoFrameHeader:
     header = VideoFrameHeader()
     for name, value in fields.items():
         if name == "format_hex":
-            header.format[:] = list(bytes.fromhex(value))
+            ctypes.memmove(ctypes.addressof(header) + 88, bytes.fromhex(value), 16)
         elif isinstance(value, list):
             getattr(header, name)[:] = value
         else:
@@ -211,7 +212,7 @@ def test_the_size_that_a_geometry_asks_for_is_exactly_enough(header: VideoFrameH
 def test_any_bytes_are_judged_without_an_error(raw: bytes, pixel_size: int, name: bytes) -> None:
     header = VideoFrameHeader.from_buffer_copy(raw)
     if name:
-        header.format[:] = list(name.ljust(16, b"\0"))
+        header.format_name = name.decode()
     fault = validate_geometry(header, pixel_size)
     assert fault is None or fault.startswith(fault.rule)
     if fault is None and not header.is_eos:

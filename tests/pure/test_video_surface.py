@@ -107,11 +107,11 @@ def test_parameters_keep_their_names_and_order(of: object, first: list[str]) -> 
 
 def test_defaults_are_the_documented_ones() -> None:
     assert video.Qos() == video.Qos(10, 10, 0, True)
-    params = video.FrameParams(3, 2)
+    params = video.FrameParams()
     values = {field.name: getattr(params, field.name) for field in fields(params)}
     assert values == {
-        "width": 3,
-        "height": 2,
+        "width": 0,
+        "height": 0,
         "format": "BGR",
         "n_planes": 1,
         "stride0": None,
@@ -133,8 +133,17 @@ def test_a_sink_config_renders_the_elements_properties() -> None:
     }
 
 
+def test_parameters_of_a_frame_can_be_changed() -> None:
+    """They were frozen, and could not be made without a size."""
+    params = video.FrameParams()
+    params.width, params.height, params.pts = 4, 2, 7
+    assert params == video.FrameParams(4, 2, pts=7)
+    with pytest.raises(AttributeError):
+        params.hight = 2  # type: ignore[attr-defined]
+
+
 def test_settings_are_values() -> None:
-    for value in (video.Qos(), video.SinkConfig("x"), video.FrameParams(1, 1)):
+    for value in (video.Qos(), video.SinkConfig("x")):
         with pytest.raises(AttributeError):
             setattr(value, fields(value)[0].name, 1)
         assert hash(value) == hash(value)

@@ -66,7 +66,7 @@ class Link:
         service: _native.PubSubService,
         subscriber: _native.Subscriber,
         path: str,
-        identity: tuple[int, int],
+        identity: tuple[int, int] | None,
         tell_taken: Callable[[_native.Sample | None], None] | None,
     ) -> None:
         self._domain = domain
@@ -158,6 +158,7 @@ class Connector:
     __slots__ = (
         "_broken",
         "_domain",
+        "_is_local",
         "_is_told",
         "_name",
         "_next_try",
@@ -172,6 +173,7 @@ class Connector:
     def __init__(self, node: _native.Node, name: str) -> None:
         self._node = node
         self._name = name
+        self._is_local = _iceoryx2.is_local(node)
         self._domain: Domain = _iceoryx2.domain_of(node)
         self._path = self._domain.service_file(name, "PublishSubscribe")
         self._next_try = 0.0
@@ -184,11 +186,13 @@ class Connector:
     def connect(self) -> Link | None:
         """Return a hold on the service; None while nobody publishes. Costs one stat while there is no service.
 
+        A service of a local node has no file: to see whether it is there costs an attempt to open it.
+
         Raises:
             ServiceError: There is one, and it cannot be had; the subclass and the message say why.
         """
         identity, now = service_identity(self._path), time.monotonic()
-        if identity is None:
+        if identity is None and not self._is_local:
             self.was_first = True
             return None
         if now < max(self._next_try, self._rest_until):

@@ -63,15 +63,15 @@ class SinkConfig:
         return {field.name.replace("_", "-"): getattr(self, field.name) for field in fields(self)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FrameParams:
-    """What raw pixel bytes are, for `VideoFramePublisher.publish_frame`.
+    """What raw pixel bytes are, for `VideoFramePublisher.publish_frame`. Can be changed from frame to frame.
 
     The number of planes and where they lie follow from the format: one behind the other.
 
     Attributes:
-        width: Pixels.
-        height: Pixels.
+        width: Pixels, at least 1 when a frame is published.
+        height: Pixels, at least 1 when a frame is published.
         format: GStreamer's name of the format.
         n_planes: 1, or the format's number of planes; the header gets the latter.
         stride0: Bytes from row to row of the first plane, the others' in proportion. None = rows without padding. If
@@ -80,8 +80,8 @@ class FrameParams:
         pts: Presentation timestamp, nanoseconds.
     """
 
-    width: int
-    height: int
+    width: int = 0
+    height: int = 0
     format: str = "BGR"
     n_planes: int = 1
     stride0: int | None = None

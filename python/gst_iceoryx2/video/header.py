@@ -54,8 +54,9 @@ VIDEO_SAFE_OVERFLOW: Final = True
 class VideoFrameHeader(ctypes.Structure):
     """Geometry, times and flags of one frame: 104 bytes, alignment 8, little-endian, iceoryx2's user header.
 
-    Times are in nanoseconds; `NONE_U64` means none. A received header lies in memory that its publisher can still
-    write: judge and use a private copy (`VideoFrameHeader.from_buffer_copy`).
+    Times are in nanoseconds; `NONE_U64` means none. `format` is GStreamer's name of the format as bytes up to the first
+    NUL (`header.format = b"BGR"`), `format_name` is the same as text. A received header lies in memory that its
+    publisher can still write: judge and use a private copy (`VideoFrameHeader.from_buffer_copy`).
     """
 
     pts: int
@@ -69,7 +70,7 @@ class VideoFrameHeader(ctypes.Structure):
     aux_size: int
     stride: ctypes.Array[ctypes.c_uint32]
     plane_offsets: ctypes.Array[ctypes.c_uint32]
-    format: ctypes.Array[ctypes.c_uint8]
+    format: bytes
 
     _fields_: ClassVar = [
         ("pts", ctypes.c_uint64),
@@ -83,7 +84,7 @@ class VideoFrameHeader(ctypes.Structure):
         ("aux_size", ctypes.c_uint32),
         ("stride", ctypes.c_uint32 * MAX_PLANES),
         ("plane_offsets", ctypes.c_uint32 * MAX_PLANES),
-        ("format", ctypes.c_uint8 * FORMAT_LEN),
+        ("format", ctypes.c_char * FORMAT_LEN),
     ]
 
     @staticmethod
@@ -98,15 +99,18 @@ class VideoFrameHeader(ctypes.Structure):
         Never fails: bytes that are no ASCII come as escapes and a missing NUL gives all 16 characters, neither of which
         is the name of any format.
         """
-        return bytes(self.format).partition(b"\0")[0].decode("ascii", "backslashreplace")
+        return self.format.decode("ascii", "backslashreplace")
 
     @format_name.setter
     def format_name(self, name: str) -> None:
-        if not name.isascii() or len(name) >= FORMAT_LEN:
+        if not name.isascii() or len(name) >= FORMAT_LEN or "\0" in name:
             raise FormatError(
-                f"format name {name!r} has {len(name)} characters, the header holds {FORMAT_LEN - 1} of ASCII"
+                f"format name {name!r} has {len(name)} characters, the header holds {FORMAT_LEN - 1} of ASCII, no NUL"
             )
-        self.format[:] = list(name.encode("ascii").ljust(FORMAT_LEN, b"\0"))
+        # ctypes leaves what stands behind a shorter value as it was.
+        place = ctypes.addressof(self) + VideoFrameHeader.format.offset  # type: ignore[attr-defined]
+        ctypes.memset(place, 0, FORMAT_LEN)
+        self.format = name.encode("ascii")
 
     @property
     def is_eos(self) -> bool:

@@ -56,7 +56,8 @@ class VideoFramePublisher:
     Args:
         service_name: 1 to 255 bytes of printable ASCII.
         max_bytes: Pixel bytes of the largest frame; 0 = as they come. A larger frame costs about a millisecond, once.
-        iox2_node: The `iceoryx2.Node` to use, from `create_node()`; None makes one.
+        iox2_node: The `iceoryx2.Node` to use, from `create_node()`; None makes one. A node of `ServiceType.Local`
+            reaches subscribers of the same kind in this process only.
         qos: What to create the service with; None = `Qos()`. A service that exists is adopted as it is; a value other
             than the default that it cannot meet is an error.
         max_subscribers: How many subscribers to admit, at least 1; as with `qos`.

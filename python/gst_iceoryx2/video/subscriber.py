@@ -65,7 +65,8 @@ class VideoFrameSubscriber:
 
     Args:
         service_name: 1 to 255 bytes of printable ASCII.
-        iox2_node: The `iceoryx2.Node` to use, from `create_node()`; None makes one.
+        iox2_node: The `iceoryx2.Node` to use, from `create_node()`; None makes one. A node of `ServiceType.Local`
+            hears publishers of the same kind in this process only, and looks for frames every 10 ms.
         busy_wait: Seconds for which each wait looks for a frame without sleeping before it sleeps. It takes a processor
             for so long, other threads of the program get the interpreter once a millisecond, and it spares the time
             that waking a processor takes (some 10 µs to 100 µs). Not for `async for`.

@@ -158,7 +158,7 @@ def _judge(header: VideoFrameHeader, pixel_size: int = 1) -> Geometry | Fault:
 
 
 def _read_geometry(header: VideoFrameHeader, pixel_size: int) -> Geometry | Fault:
-    if 0 not in bytes(header.format):
+    if len(header.format) == FORMAT_LEN:
         return Fault("format", f"format has no NUL within {FORMAT_LEN} bytes")
     fmt = FORMATS.get(header.format_name)
     if fmt is None:
