@@ -31,11 +31,11 @@ pub fn parse_aux(blob: &[u8]) -> ParsedAux {
     ParsedAux { caps: aux.caps().map(str::to_owned), metas: aux.records().map(<[u8]>::to_vec).collect() }
 }
 
-/// Writes a blob of `caps` and of those `metas` that fit.
+/// Writes a blob of `caps`, which may be empty, and of those `metas` that fit.
 ///
 /// The caps are always written, each meta if the blob then still has at most `limit` bytes; without a limit all are.
-pub fn build_aux(caps: Option<&str>, metas: &[impl AsRef<[u8]>], limit: Option<usize>) -> Vec<u8> {
-    let caps = caps.unwrap_or_default().as_bytes();
+pub fn build_aux(caps: &str, metas: &[impl AsRef<[u8]>], limit: Option<usize>) -> Vec<u8> {
+    let caps = caps.as_bytes();
     let limit = limit.unwrap_or(usize::MAX);
     let mut size = 2 * WORD + caps.len();
     let mut fitting = Vec::with_capacity(metas.len());

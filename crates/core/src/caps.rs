@@ -66,7 +66,7 @@ pub fn check_caps(caps: impl AsRef<[u8]>, header: &VideoFrameHeader) -> Result<(
         let features = if caps.features.is_empty() { String::new() } else { format!("({})", caps.features.join(", ")) };
         return Err(Fault::CapsMedia { found: caps.media + &features });
     }
-    let name = header.format_name().ok_or(Fault::FormatName)?;
+    let name = header.sound_format_name().ok_or(Fault::FormatName)?;
     let integer = |value: u32| i32::try_from(value).map_or_else(|_| Value::Int64(value.into()), Value::Int);
     let expected =
         [("format", Value::Str(name.to_owned())), ("width", integer(header.width)), ("height", integer(header.height))];

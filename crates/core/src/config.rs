@@ -48,14 +48,21 @@ pub struct SinkConfig {
     pub service: String,
     /// Bytes of the largest frame; 0 derives them from the caps.
     pub max_bytes: u32,
-    /// Quality of service.
-    pub qos: Qos,
+    /// As in [`Qos`].
+    pub buffer_size: u32,
+    /// As in [`Qos`].
+    pub borrowed_max: u32,
+    /// As in [`Qos`].
+    pub history_size: u32,
+    /// As in [`Qos`].
+    pub safe_overflow: bool,
 }
 
 impl SinkConfig {
     /// The documented defaults on the service of that name.
     pub fn new(service: impl Into<String>) -> Self {
-        Self { service: service.into(), max_bytes: 0, qos: Qos::default() }
+        let Qos { buffer_size, borrowed_max, history_size, safe_overflow } = Qos::default();
+        Self { service: service.into(), max_bytes: 0, buffer_size, borrowed_max, history_size, safe_overflow }
     }
 
     /// Names and values of the element's properties.
@@ -63,10 +70,10 @@ impl SinkConfig {
         vec![
             ("service", PropValue::Str(self.service.clone())),
             ("max-bytes", PropValue::Uint(self.max_bytes)),
-            ("buffer-size", PropValue::Uint(self.qos.buffer_size)),
-            ("borrowed-max", PropValue::Uint(self.qos.borrowed_max)),
-            ("history-size", PropValue::Uint(self.qos.history_size)),
-            ("safe-overflow", PropValue::Bool(self.qos.safe_overflow)),
+            ("buffer-size", PropValue::Uint(self.buffer_size)),
+            ("borrowed-max", PropValue::Uint(self.borrowed_max)),
+            ("history-size", PropValue::Uint(self.history_size)),
+            ("safe-overflow", PropValue::Bool(self.safe_overflow)),
         ]
     }
 }
@@ -149,23 +156,27 @@ mod tests {
 
     #[test]
     fn the_properties_have_the_elements_names_and_defaults() {
-        let properties = SinkConfig::new("video/cam0/frame/v2").gst_properties();
-        let expected = [
-            ("service", PropValue::Str("video/cam0/frame/v2".into())),
-            ("max-bytes", PropValue::Uint(0)),
-            ("buffer-size", PropValue::Uint(10)),
-            ("borrowed-max", PropValue::Uint(10)),
-            ("history-size", PropValue::Uint(0)),
-            ("safe-overflow", PropValue::Bool(true)),
-        ];
-        assert_eq!(properties, expected);
+        let expected = |buffer_size| {
+            [
+                ("service", PropValue::Str("video/cam0/frame/v2".into())),
+                ("max-bytes", PropValue::Uint(0)),
+                ("buffer-size", PropValue::Uint(buffer_size)),
+                ("borrowed-max", PropValue::Uint(10)),
+                ("history-size", PropValue::Uint(0)),
+                ("safe-overflow", PropValue::Bool(true)),
+            ]
+        };
+        let mut config = SinkConfig::new("video/cam0/frame/v2");
+        assert_eq!(config.gst_properties(), expected(10));
+        config.buffer_size = 3;
+        assert_eq!(config.gst_properties(), expected(3));
     }
 
     #[test]
     fn parameters_without_a_stride_mean_tight_rows() {
         let (header, size) = FrameParams { width: 333, height: 177, ..Default::default() }.header().unwrap();
         assert_eq!((header.stride[0], header.n_planes, size), (999, 1, 999 * 177));
-        assert_eq!((header.format_name(), header.dts, header.duration), (Some("BGR"), NONE, NONE));
+        assert_eq!((header.format_name(), header.dts, header.duration), ("BGR", NONE, NONE));
     }
 
     #[test]

@@ -121,6 +121,11 @@ impl VideoFormat {
         self.planes.len()
     }
 
+    /// Whether the picture is one array of bytes.
+    const fn is_packed_bytes(&self) -> bool {
+        matches!((self.kind, self.sample), (Kind::Packed, Sample::U8))
+    }
+
     /// Bytes of one row of `plane` without padding; 0 for tiled formats and planes that do not exist.
     pub fn row_bytes(&self, plane: usize, width: u32) -> usize {
         self.planes.get(plane).map_or(0, |plane| {
@@ -187,16 +192,43 @@ fn scale_up(pixels: u32, shift: u8) -> usize {
     (pixels as usize).div_ceil(1 << shift)
 }
 
-/// Names of all formats of the table.
-pub fn supported_formats() -> impl Iterator<Item = &'static str> {
-    FORMATS.iter().map(|format| format.name)
+/// Names of all formats of the table, in GStreamer's order.
+pub const SUPPORTED_FORMATS: &[&str] = &{
+    let mut names = [""; FORMATS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = FORMATS[at].name;
+        at += 1;
+    }
+    names
+};
+
+/// Formats whose picture is one array of bytes, and the bytes of a pixel: `("BGR", 3)`, `("YUY2", 2)`, `("GRAY8", 1)` …
+pub const PACKED_FORMATS: &[(&str, usize)] = &{
+    let mut packed = [("", 0); packed_count()];
+    let (mut from, mut to) = (0, 0);
+    while from < FORMATS.len() {
+        if FORMATS[from].is_packed_bytes() {
+            packed[to] = (FORMATS[from].name, FORMATS[from].planes[0].channels as usize);
+            to += 1;
+        }
+        from += 1;
+    }
+    packed
+};
+
+const fn packed_count() -> usize {
+    let (mut at, mut count) = (0, 0);
+    while at < FORMATS.len() {
+        count += FORMATS[at].is_packed_bytes() as usize;
+        at += 1;
+    }
+    count
 }
 
 /// Bytes of one pixel of a format whose picture is one array of bytes, such as 3 for `BGR`; `None` for all others.
 pub fn format_channels(name: &str) -> Option<usize> {
-    let format = VideoFormat::get(name)?;
-    let interleaved = format.kind == Kind::Packed && format.sample == Sample::U8;
-    interleaved.then(|| usize::from(format.planes[0].channels))
+    PACKED_FORMATS.iter().find(|(packed, _)| *packed == name).map(|(_, channels)| *channels)
 }
 
 /// Rows of each plane of a picture `height` pixels high; `None` for formats that are unknown or tiled.
@@ -216,7 +248,7 @@ mod tests {
 
     #[test]
     fn every_name_is_there_once_and_fits_the_header() {
-        let mut names: Vec<_> = supported_formats().collect();
+        let mut names = SUPPORTED_FORMATS.to_vec();
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
         assert!(names.iter().all(|name| name.is_ascii() && name.len() < FORMAT_LEN), "{names:?}");
@@ -269,6 +301,7 @@ mod tests {
     fn only_interleaved_bytes_have_channels() {
         assert_eq!(["BGR", "RGBA", "YUY2", "GRAY8"].map(format_channels), [Some(3), Some(4), Some(2), Some(1)]);
         assert_eq!(["NV12", "GRAY16_LE", "RGB16", "v210", "nope"].map(format_channels), [None; 5]);
+        assert!(PACKED_FORMATS.iter().all(|(name, channels)| format_channels(name) == Some(*channels)));
         assert_eq!(plane_heights("I420", 177), Some(vec![177, 89, 89]));
         assert_eq!(plane_heights("NV12_64Z32", 177), None);
     }

@@ -121,8 +121,13 @@ impl VideoFrameHeader {
         self.flags & HEADER_FLAG_EOS != 0
     }
 
+    /// The format's name; empty if the field is not NUL-terminated ASCII.
+    pub fn format_name(&self) -> &str {
+        self.sound_format_name().unwrap_or_default()
+    }
+
     /// The format's name, or `None` if the field is not NUL-terminated ASCII.
-    pub fn format_name(&self) -> Option<&str> {
+    pub(crate) fn sound_format_name(&self) -> Option<&str> {
         let end = self.format.iter().position(|&byte| byte == 0)?;
         let name = std::str::from_utf8(&self.format[..end]).ok()?;
         name.is_ascii().then_some(name)
@@ -221,10 +226,10 @@ mod tests {
         for name in ["ABCDEFGHIJKLMNOP", "BGR\0", "ÄÖ"] {
             assert!(header.set_format(name).is_err(), "{name:?}");
         }
-        assert_eq!(header.format_name(), Some("NV12"));
+        assert_eq!(header.format_name(), "NV12");
         header.set_format("ABCDEFGHIJKLMNO").unwrap();
-        assert_eq!(header.format_name(), Some("ABCDEFGHIJKLMNO"));
+        assert_eq!(header.format_name(), "ABCDEFGHIJKLMNO");
         header.format[FORMAT_LEN - 1] = b'P';
-        assert_eq!(header.format_name(), None);
+        assert_eq!(header.format_name(), "");
     }
 }

@@ -19,6 +19,7 @@ mod liveness;
 pub mod metas;
 mod obstacle;
 mod publisher;
+mod raw;
 mod remains;
 mod service;
 pub mod shared;
@@ -37,7 +38,7 @@ pub use config::{FrameParams, PropValue, Qos, SinkConfig};
 pub use domain::{DOMAIN_VARIABLE, Domain};
 pub use error::{Error, Result};
 pub use fault::Fault;
-pub use formats::{VideoFormat, format_channels, plane_heights, supported_formats};
+pub use formats::{PACKED_FORMATS, SUPPORTED_FORMATS, VideoFormat, format_channels, plane_heights};
 pub use header::*;
 pub use metas::{
     CustomMeta, Meta, MetaRef, ReferenceTimestamp, decode_meta, encode_record, encode_reference_timestamp, record_name,
@@ -47,10 +48,13 @@ pub use publisher::{
     DEFAULT_MAX_LOANS, DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, FIRST_FRAMES, Loan, PublisherBuilder, Turn,
     VideoFramePublisher, Waiting,
 };
-pub use service::{IOX2_VERSION, Iox2Node, check_service_name, create_node, create_node_in};
+pub use raw::{create_listener, create_notifier, open_video_service};
+pub use service::{IOX2_VERSION, Iox, Iox2Node, VideoService, check_service_name, create_node, create_node_in};
 pub use stamp::{Stamp, boot_id, monotonic_ns};
 pub use structure::Structure;
 pub use subscriber::{Received, Requirements, SubscriberBuilder, SubscriberStats, VideoFrame, VideoFrameSubscriber};
 pub use validate::{validate_aux_size, validate_geometry};
 pub use value::Value;
+#[cfg(feature = "ndarray")]
+pub use view::header_pixels_to_ndarray_view;
 pub use wait::Interrupt;

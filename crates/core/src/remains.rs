@@ -513,8 +513,8 @@ mod tests {
     #[test]
     fn nothing_of_the_living_is_removed() {
         let place = Place::new("b");
-        let publisher = VideoFramePublisher::with_node("cam", 12, create_node_in(&place.0).unwrap()).unwrap();
-        let subscriber = VideoFrameSubscriber::with_node("cam", create_node_in(&place.0).unwrap()).unwrap();
+        let publisher = VideoFramePublisher::with_node(create_node_in(&place.0).unwrap(), "cam", 12).unwrap();
+        let subscriber = VideoFrameSubscriber::with_node(create_node_in(&place.0).unwrap(), "cam").unwrap();
         publisher.publish_frame(&[7; 12], &FrameParams { width: 2, height: 2, ..Default::default() }).unwrap();
         let frame = subscriber.receive().unwrap().unwrap();
         let folder = place.dead_node(5);

@@ -20,7 +20,8 @@ use crate::obstacle::{after_failure, before_start, in_folders, taking_part};
 pub type Iox = ipc_threadsafe::Service;
 /// A node of iceoryx2.
 pub type Iox2Node = Node<Iox>;
-pub(crate) type VideoService = publish_subscribe::PortFactory<Iox, [u8], VideoFrameHeader>;
+/// An open video service of iceoryx2.
+pub type VideoService = publish_subscribe::PortFactory<Iox, [u8], VideoFrameHeader>;
 pub(crate) type EventService = event::PortFactory<Iox>;
 
 /// iceoryx2 release this crate is pinned to; peers must have the same.

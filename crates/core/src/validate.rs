@@ -24,7 +24,7 @@ pub fn validate_geometry(header: &VideoFrameHeader, pixel_size: usize) -> Result
     if header.is_eos() {
         return Ok(());
     }
-    let name = header.format_name().ok_or(Fault::FormatName)?;
+    let name = header.sound_format_name().ok_or(Fault::FormatName)?;
     let format = VideoFormat::get(name).ok_or_else(|| Fault::Format { name: name.to_owned() })?;
     for (field, value) in [("width", header.width), ("height", header.height)] {
         if !(1..=MAX_DIMENSION).contains(&value) {

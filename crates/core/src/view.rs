@@ -31,11 +31,17 @@ pub enum ViewError {
 
 /// The picture as (rows, pixels, channels) bytes, borrowed; its rows are as far apart as the stride says.
 ///
-/// For formats of one plane of interleaved bytes, such as `BGR`, `RGBA`, `GRAY8` and `YUY2`.
+/// For formats of one plane of interleaved bytes, such as `BGR`, `RGBA`, `GRAY8` and `YUY2`. The end of a stream gives (0, 0, 0).
 ///
 /// # Errors
 /// If the format is another, or header and pixels do not fit together.
-pub fn packed_view<'a>(header: &VideoFrameHeader, pixels: &'a [u8]) -> Result<ArrayView3<'a, u8>, ViewError> {
+pub fn header_pixels_to_ndarray_view<'a>(
+    header: &VideoFrameHeader,
+    pixels: &'a [u8],
+) -> Result<ArrayView3<'a, u8>, ViewError> {
+    if header.is_eos() {
+        return Ok(ArrayView3::from_shape((0, 0, 0), &[]).expect("no pixels are needed"));
+    }
     let format = checked_format(header, pixels)?;
     if format.kind != Kind::Packed {
         let has = format!("{} planes, kind {:?}", format.n_planes(), format.kind);
@@ -83,7 +89,7 @@ fn checked_format(header: &VideoFrameHeader, pixels: &[u8]) -> Result<&'static V
         return Err(ViewError::EndOfStream);
     }
     validate_geometry(header, pixels.len())?;
-    let name = header.format_name().ok_or(Fault::FormatName)?;
+    let name = header.sound_format_name().ok_or(Fault::FormatName)?;
     Ok(VideoFormat::get(name).ok_or_else(|| Fault::Format { name: name.to_owned() })?)
 }
 
@@ -101,7 +107,7 @@ mod tests {
     #[test]
     fn a_padded_picture_is_seen_without_its_padding() {
         let (header, pixels) = frame("BGR", 333, 177, 1024);
-        let view = packed_view(&header, &pixels).unwrap();
+        let view = header_pixels_to_ndarray_view(&header, &pixels).unwrap();
         assert_eq!(view.shape(), [177, 333, 3]);
         for (row, column, channel) in [(0, 0, 0), (0, 332, 2), (1, 0, 0), (176, 332, 2)] {
             assert_eq!(view[[row, column, channel]], pixels[row * 1024 + column * 3 + channel]);
@@ -112,8 +118,11 @@ mod tests {
     #[test]
     fn the_last_row_needs_no_padding() {
         let (header, pixels) = frame("GRAY8", 30, 20, 32);
-        assert_eq!(packed_view(&header, &pixels[..32 * 19 + 30]).unwrap().shape(), [20, 30, 1]);
-        assert!(matches!(packed_view(&header, &pixels[..32 * 19 + 29]), Err(ViewError::Fault(Fault::Bounds { .. }))));
+        assert_eq!(header_pixels_to_ndarray_view(&header, &pixels[..32 * 19 + 30]).unwrap().shape(), [20, 30, 1]);
+        assert!(matches!(
+            header_pixels_to_ndarray_view(&header, &pixels[..32 * 19 + 29]),
+            Err(ViewError::Fault(Fault::Bounds { .. }))
+        ));
     }
 
     #[test]
@@ -128,11 +137,12 @@ mod tests {
     #[test]
     fn a_format_without_such_an_array_says_what_it_has() {
         let (header, pixels) = frame("NV12", 32, 32, 32);
-        let error = packed_view(&header, &pixels).unwrap_err().to_string();
+        let error = header_pixels_to_ndarray_view(&header, &pixels).unwrap_err().to_string();
         assert!(error.contains("NV12 has 2 planes"), "{error}");
         assert!(plane_view(&header, &pixels, 2).is_err());
         let (header, pixels) = frame("GRAY16_LE", 32, 32, 64);
-        assert!(packed_view(&header, &pixels).is_err());
-        assert_eq!(packed_view(&VideoFrameHeader::eos(), &[0]), Err(ViewError::EndOfStream));
+        assert!(header_pixels_to_ndarray_view(&header, &pixels).is_err());
+        assert_eq!(header_pixels_to_ndarray_view(&VideoFrameHeader::eos(), &[0]).unwrap().shape(), [0, 0, 0]);
+        assert_eq!(plane_view(&VideoFrameHeader::eos(), &[0], 0), Err(ViewError::EndOfStream));
     }
 }

@@ -38,7 +38,7 @@ fn nearly_sound() -> impl Strategy<Value = (VideoFrameHeader, usize)> {
 
 /// Every row of every plane lies within the pixels, computed the long way.
 fn assert_inside(header: &VideoFrameHeader, pixels: usize) -> Result<(), TestCaseError> {
-    let format = VideoFormat::get(header.format_name().unwrap()).unwrap();
+    let format = VideoFormat::get(header.format_name()).unwrap();
     for plane in 0..header.n_planes as usize {
         prop_assert!((header.plane_offsets[plane] as usize) < pixels);
         if format.kind == Kind::Tiled {

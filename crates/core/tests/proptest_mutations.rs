@@ -105,7 +105,7 @@ fn header() -> impl Strategy<Value = VideoFrameHeader> {
 
 /// The blob of such a frame, as our publishers write it, with metas of every kind.
 fn blob(header: &VideoFrameHeader) -> Vec<u8> {
-    let format = header.format_name().unwrap();
+    let format = header.format_name();
     let (width, height) = (header.width, header.height);
     let caps = format!(
         "video/x-raw, format=(string){format}, width=(int){width}, height=(int){height}, framerate=(fraction)30/1, \
@@ -229,7 +229,7 @@ proptest! {
         if check_caps(&caps, &header).is_ok() {
             let caps = Caps::parse(std::str::from_utf8(&caps).unwrap()).unwrap();
             prop_assert_eq!(&caps.media, "video/x-raw");
-            prop_assert_eq!(caps.get("format"), Some(&Value::Str(header.format_name().unwrap().to_owned())));
+            prop_assert_eq!(caps.get("format"), Some(&Value::Str(header.format_name().to_owned())));
             prop_assert_eq!(caps.get("width"), Some(&Value::Int(header.width.cast_signed())));
             prop_assert_eq!(caps.get("height"), Some(&Value::Int(header.height.cast_signed())));
         }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use iceoryx2::port::listener::Listener;
-use iceoryx2::prelude::ipc_threadsafe;
+use iceoryx2::prelude::{PortFactory, ipc_threadsafe};
 
 use gst_plugin_iceoryx2_video::{
-    Domain, Error, FrameParams, Interrupt, Iox2Node, PublisherBuilder, Requirements, VideoFrame, VideoFrameHeader,
-    VideoFramePublisher, VideoFrameSubscriber, create_node_in,
+    Domain, Error, FrameParams, Interrupt, Iox2Node, PublisherBuilder, Qos, Requirements, VideoFrame, VideoFrameHeader,
+    VideoFramePublisher, VideoFrameSubscriber, create_listener, create_node_in, create_notifier, open_video_service,
 };
 
 const BLOCK_MS: Option<u64> = Some(5000);
@@ -35,7 +35,7 @@ impl Place {
     }
 
     fn subscriber(&self, service: &str) -> VideoFrameSubscriber {
-        VideoFrameSubscriber::with_node(service, self.node()).unwrap()
+        VideoFrameSubscriber::with_node(self.node(), service).unwrap()
     }
 
     fn shared_memory(&self) -> Vec<String> {
@@ -301,7 +301,7 @@ fn a_second_publisher_and_a_ninth_subscriber_get_a_sentence() {
     let second = place.publisher("video/a").build().unwrap_err().to_string();
     assert!(second.contains("\"video/a\" already has its 1 publishers"), "{second}");
     let _eight: Vec<_> = (0..8).map(|_| place.subscriber("video/a")).collect();
-    let ninth = VideoFrameSubscriber::with_node("video/a", place.node()).unwrap_err();
+    let ninth = VideoFrameSubscriber::with_node(place.node(), "video/a").unwrap_err();
     assert!(matches!(ninth, Error::TooManyPorts { ports: "subscribers", limit: 8, .. }), "{ninth}");
 }
 
@@ -681,7 +681,7 @@ fn a_service_of_another_type_is_named_with_what_it_carries() {
     let _other = node.service_builder(&name).publish_subscribe::<u64>().create().unwrap();
     for error in [
         place.publisher("video/a").build().unwrap_err().to_string(),
-        VideoFrameSubscriber::with_node("video/a", place.node()).unwrap_err().to_string(),
+        VideoFrameSubscriber::with_node(place.node(), "video/a").unwrap_err().to_string(),
     ] {
         assert!(error.contains("video/a") && error.contains("u64 of 8 bytes"), "{error}");
     }
@@ -724,4 +724,48 @@ fn a_forked_child_is_refused_in_words_and_destroys_nothing() {
     publisher.publish_frame(&picture(8, 8, 1), &params(8, 8)).unwrap();
     assert_eq!(next(&subscriber).pixels(), picture(8, 8, 1));
     assert_eq!(place.subscriber("video/a").receive_blocking(BLOCK_MS).unwrap().unwrap().pixels(), picture(8, 8, 1));
+}
+
+#[test]
+fn a_frame_tells_its_payload_its_pixel_size_and_its_view() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    let pixels: Vec<u8> = (0..96).collect();
+    let params = FrameParams { width: 10, height: 3, stride0: Some(32), ..Default::default() };
+    publisher.publish_frame(&pixels, &params).unwrap();
+    publisher.end_of_stream().unwrap();
+    let frame = subscriber.receive_blocking(BLOCK_MS).unwrap().unwrap();
+    assert_eq!((frame.pixel_size(), frame.pixels()), (96, &pixels[..]));
+    assert_eq!(frame.payload(), [frame.pixels(), frame.aux()].concat());
+    assert!(!frame.aux().is_empty());
+    #[cfg(feature = "ndarray")]
+    {
+        let view = frame.ndarray_view().unwrap();
+        assert_eq!((view.shape(), view[[2, 9, 1]]), (&[3, 10, 3][..], 2 * 32 + 9 * 3 + 1));
+        assert_eq!(view.as_ptr(), frame.pixels().as_ptr());
+    }
+    let end = subscriber.receive_blocking(BLOCK_MS).unwrap().unwrap();
+    assert_eq!((end.is_eos(), end.pixel_size()), (true, 0));
+    #[cfg(feature = "ndarray")]
+    assert_eq!(end.ndarray_view().unwrap().shape(), [0, 0, 0]);
+}
+
+#[test]
+fn iceoryx2s_own_services_and_ports_are_those_of_the_sdk() {
+    let place = Place::new();
+    let node = place.node();
+    let service = open_video_service(&node, "video/a", Qos { buffer_size: 3, ..Qos::default() }).unwrap();
+    assert_eq!(service.static_config().subscriber_max_buffer_size(), 3);
+    let listener = create_listener(&node, "video/a").unwrap();
+    let drained = || while listener.try_wait(|_| ()).unwrap() > 0 {};
+    let woken = || listener.timed_wait(|_| (), Duration::from_secs(5)).unwrap() > 0;
+    let publisher = place.publisher("video/a").build().unwrap();
+    drained();
+    publisher.publish_frame(&[7; 12], &FrameParams { width: 2, height: 2, ..Default::default() }).unwrap();
+    assert!(woken());
+    drained();
+    create_notifier(&node, "video/a").unwrap().notify().unwrap();
+    assert!(woken());
+    assert!(matches!(create_notifier(&node, "").unwrap_err(), Error::InvalidServiceName { .. }));
 }

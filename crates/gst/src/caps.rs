@@ -44,14 +44,14 @@ pub fn of_frame(header: &VideoFrameHeader, text: &str) -> Result<gst::Caps, Stri
             whole.set("framerate", gst::Fraction::new(0, 1));
         }
         let fits = |info: gst_video::VideoInfo| {
-            info.width() == header.width && info.height() == header.height && Some(info.name()) == header.format_name()
+            info.width() == header.width && info.height() == header.height && info.name() == header.format_name()
         };
         // Other caps than the template promises would be refused downstream, and end the stream.
         if caps.is_fixed() && caps.is_subset(&SYSTEM_MEMORY) && gst_video::VideoInfo::from_caps(&caps).is_ok_and(fits) {
             return Ok(caps);
         }
     }
-    let name = header.format_name().unwrap_or_default();
+    let name = header.format_name();
     let format = gst_video::VideoFormat::from_string(name);
     if format == gst_video::VideoFormat::Unknown {
         return Err(format!("this GStreamer ({}) does not know the format {name}", gst::version_string()));

@@ -71,7 +71,7 @@ pub fn is_default(header: &VideoFrameHeader, info: &VideoInfo) -> bool {
 
 /// Whether only GStreamer knows where the pixels of a frame lie: it has to be laid out as GStreamer does it (SPEC §7).
 pub fn is_tiled(header: &VideoFrameHeader) -> bool {
-    header.format_name().and_then(VideoFormat::get).is_none_or(|format| format.kind == Kind::Tiled)
+    VideoFormat::get(header.format_name()).is_none_or(|format| format.kind == Kind::Tiled)
 }
 
 /// Copies a received frame into GStreamer's default layout, for an element that knows no GstVideoMeta.
@@ -86,7 +86,7 @@ pub fn copy_to_default(pixels: &[u8], header: &VideoFrameHeader, info: &VideoInf
 
 /// As [`copy_to_default`], into memory of that size; `None` where `pixels` or `target` are too short.
 pub fn copy_rows(pixels: &[u8], header: &VideoFrameHeader, info: &VideoInfo, target: &mut [u8]) -> Option<()> {
-    let format = header.format_name().and_then(VideoFormat::get)?;
+    let format = VideoFormat::get(header.format_name())?;
     for plane in 0..format.n_planes() {
         let stride = usize::try_from(info.stride()[plane]).ok()?;
         let bytes = format.row_bytes(plane, header.width).min(stride);

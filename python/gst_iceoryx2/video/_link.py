@@ -207,7 +207,7 @@ class Connector:
             self._tell_and_rest(obstacle)
             return None
 
-    def _take_hold(self, identity: tuple[int, int]) -> Link | None:
+    def _take_hold(self, identity: tuple[int, int] | None) -> Link | None:
         now = time.monotonic()
         try:
             service = _iceoryx2.open_pub_sub(self._node, self._name, VideoFrameHeader)

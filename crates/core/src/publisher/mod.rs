@@ -98,7 +98,7 @@ impl VideoFramePublisher {
     ///
     /// # Errors
     /// As [`PublisherBuilder::build`].
-    pub fn with_node(service: &str, max_bytes: usize, node: Iox2Node) -> Result<Self> {
+    pub fn with_node(node: Iox2Node, service: &str, max_bytes: usize) -> Result<Self> {
         Self::builder(service).max_bytes(max_bytes).node(node).build()
     }
 

@@ -123,6 +123,28 @@ impl VideoFrame {
         &self.header
     }
 
+    /// The picture as (rows, pixels, channels) bytes; borrowed, rows padded as the publisher has them. (0, 0, 0) at the end of the stream.
+    ///
+    /// # Errors
+    /// If the format is not one plane of interleaved bytes (`BGR`, `RGBA`, `YUY2` …): see [`plane_view`](crate::view::plane_view).
+    #[cfg(feature = "ndarray")]
+    pub fn ndarray_view(&self) -> Result<ndarray::ArrayView3<'_, u8>, crate::view::ViewError> {
+        crate::view::header_pixels_to_ndarray_view(&self.header, self.pixels())
+    }
+
+    /// The sample as it lies in shared memory, pixels and then the aux blob; borrowed. At the end of the stream at most a byte without a
+    /// meaning.
+    ///
+    /// A hostile publisher can write to it at any time: read the blob from [`aux`](Self::aux), which is a private copy.
+    pub fn payload(&self) -> &[u8] {
+        self.payload.pixels(self.payload.len)
+    }
+
+    /// Number of bytes of [`pixels`](Self::pixels).
+    pub fn pixel_size(&self) -> usize {
+        self.pixels().len()
+    }
+
     /// All planes as they lie in shared memory; borrowed. Empty at the end of the stream.
     ///
     /// Nobody who keeps the contract writes to them while the frame is held. A hostile publisher can: a value that is checked and

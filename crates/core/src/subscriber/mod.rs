@@ -113,7 +113,7 @@ impl VideoFrameSubscriber {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_node(service: &str, node: Iox2Node) -> Result<Self> {
+    pub fn with_node(node: Iox2Node, service: &str) -> Result<Self> {
         Self::builder(service).node(node).build()
     }
 
