@@ -24,7 +24,7 @@ RENAMED = {
 """Python's name, Rust's name, and why they differ."""
 
 PYTHON_ONLY = {
-    "PublisherStats": "Rust's publisher has the number of its next frame (`turn().sequence()`); a dropped frame is an error",
+    "PublisherStats": "Rust has `turn().sequence()`; a dropped frame is an error",
 }
 WIRE = "a part of the wire format that the elements use, and that Python keeps in submodules"
 TUNING = "a setting of the elements that Python's publisher does not have"
