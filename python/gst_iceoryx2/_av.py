@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 from ._errors import MissingExtraError
@@ -19,6 +22,26 @@ except ImportError as exc:
 def open_media(name: str, mode: Literal["r", "w"] = "r", **settings: Any) -> Any:
     """Open a file or a device as `av.open` does; tags that are not UTF-8 are no reason to fail."""
     return av.open(name, mode, metadata_errors="replace", **settings)
+
+
+def filter_graph(picture: Any, time_base: Fraction, filters: Sequence[tuple[str, str]]) -> Any:
+    """Connect filters of FFmpeg for pictures like this one: push a picture, pull what they make of it.
+
+    Args:
+        picture: Tells size and format.
+        time_base: Unit of the times of what is pushed, seconds.
+        filters: Names and arguments, from first to last.
+    """
+    graph = av.filter.Graph()
+    nodes = [
+        graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=time_base),
+        *(graph.add(name, arguments) for name, arguments in filters),
+        graph.add("buffersink"),
+    ]
+    for one, other in pairwise(nodes):
+        one.link_to(other)
+    graph.configure()
+    return graph
 
 
 PIXEL_FORMATS: Final = {

@@ -47,7 +47,7 @@ _TRAIL_NAME: Final = TRAIL_META.encode() + b"\0"
 _NAME_END: Final = 8 + len(_TRAIL_NAME)
 _UNIX: Final = "timestamp/x-unix"
 # Caps that speak of the samples as they were, and not as they are after JPEG.
-_OF_SAMPLES: Final = ("format", "width", "height", "colorimetry", "chroma-site", "interlace-mode", "field-order")
+_OF_SAMPLES: Final = ("format", "width", "height", "colorimetry", "chroma-site")
 
 
 class Unsound(Exception):

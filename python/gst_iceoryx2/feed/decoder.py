@@ -15,6 +15,7 @@ from ..video.stamp import monotonic_ns
 from .errors import SettingError, SourceError
 from .scaler import Scaler, gstreamer_format
 from .source import Picture, Shape
+from .upright import Upright
 
 _NS: Final = 1_000_000_000
 _USUAL_RATE: Final = Fraction(30)
@@ -26,13 +27,18 @@ _DAMAGED_MAX: Final = 100
 
 
 class _Decoded:
-    """What files, images and cameras have in common: the first picture tells what all will be."""
+    """What files, images and cameras have in common: the first picture tells what all will be.
+
+    Phones write what they see lying on its side and say so: pictures are turned as their file says.
+    """
 
     is_live = False
 
     def __init__(self, container: Any, what: str, format: str | None, size: tuple[int, int] | None) -> None:
         self._container = container
         self._what = what
+        self._size = size
+        self._upright: Upright | None = None
         try:
             if not container.streams.video:
                 others = ", ".join(stream.type for stream in container.streams) or "nothing"
@@ -68,7 +74,10 @@ class _Decoded:
                     continue
                 if pictures:
                     damaged = 0
-                yield from pictures
+                for picture in pictures:
+                    if self._upright is None:
+                        self._upright = Upright(picture, self._stream, self._size)
+                    yield self._upright.turned(picture)
         except av.FFmpegError as exc:
             raise self._explained(exc) from exc
 
@@ -77,7 +86,13 @@ class _Decoded:
 
     def _shape(self, framerate: Fraction | None) -> Shape:
         scaler = self._scaler
-        return Shape(scaler.width, scaler.height, scaler.format, framerate, scaler.caps)
+        fields = {} if scaler.colorimetry is None else {"colorimetry": f"(string){scaler.colorimetry}"}
+        fields |= {} if self._upright is None else self._upright.caps
+        caps = ", ".join(["video/x-raw", *(f"{name}={value}" for name, value in fields.items())])
+        return Shape(scaler.width, scaler.height, scaler.format, framerate, caps if fields else None)
+
+    def _flags(self, picture: Any) -> int:
+        return 0 if self._upright is None else self._upright.flags(picture)
 
     def close(self) -> None:
         """Close the file or device."""
@@ -134,7 +149,7 @@ class VideoFile(_Decoded):
                     start = moment if start is None else start
                     pts = max(begin + moment - start, end - usual + 1 if number else begin)
                 end = pts + usual
-                yield Picture(pts, self._scaler.filler(picture), duration=usual)
+                yield Picture(pts, self._scaler.filler(picture), duration=usual, flags=self._flags(picture))
                 del picture
             if not self._loop:
                 return
@@ -238,7 +253,8 @@ class Camera(_Decoded):
             moment = now if picture.pts is None else int(picture.pts * picture.time_base * _NS)
             captured = moment if 0 <= now - moment < _PLAUSIBLE else now
             began = captured if began is None else began
-            yield Picture(captured - began, self._scaler.filler(picture), captured_at=captured)
+            fill, flags = self._scaler.filler(picture), self._flags(picture)
+            yield Picture(captured - began, fill, captured_at=captured, flags=flags)
             del picture
         raise SourceError(f"{self._what} gives no more pictures: was it unplugged?")
 

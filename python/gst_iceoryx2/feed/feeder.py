@@ -139,7 +139,7 @@ class Feeder:
                     return
             with publisher.loan(shape.width, shape.height, shape.format) as frame:
                 picture.fill(frame)
-                frame.pts, frame.duration = picture.pts, picture.duration
+                frame.pts, frame.duration, frame.flags = picture.pts, picture.duration, picture.flags
                 if picture.captured_at is not None:
                     frame.captured_at = picture.captured_at
             now = monotonic_ns()

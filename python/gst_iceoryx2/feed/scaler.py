@@ -40,7 +40,7 @@ class Scaler:
         format: As given.
         width: As given.
         height: As given.
-        caps: Colorimetry as caps; None where the picture does not tell, or the format has none.
+        colorimetry: As caps have it; None where the picture does not tell, or the format has none.
     """
 
     def __init__(self, format: str, width: int, height: int, first: Any) -> None:
@@ -52,7 +52,7 @@ class Scaler:
         known = get_format(format)
         self._is_rgb = known.is_rgb
         self._rows = [(known.rows(at, height), known.row_bytes(at, width)) for at in range(known.n_planes)]
-        self.caps = None if known.is_rgb or known.is_gray else _caps_of(first)
+        self.colorimetry = None if known.is_rgb or known.is_gray else _colorimetry_of(first)
 
     def filler(self, picture: Any) -> Callable[[LoanedFrame], None]:
         """What writes a picture into a frame of this shape."""
@@ -105,7 +105,7 @@ def _is_full(picture: Any) -> bool:
     return bool(int(picture.color_range) == _FULL or picture.format.name.startswith("yuvj"))
 
 
-def _caps_of(picture: Any) -> str | None:
+def _colorimetry_of(picture: Any) -> str | None:
     matrix = _MATRICES.get(int(picture.colorspace))
     if picture.format.is_rgb:
         return None
@@ -116,4 +116,4 @@ def _caps_of(picture: Any) -> str | None:
         # JPEG says nothing and means this.
         matrix = 4
     named = None if full else _NAMED.get((_LIMITED, matrix))
-    return f"video/x-raw, colorimetry=(string){named or f'{1 if full else 2}:{matrix}:0:0'}"
+    return named or f"{1 if full else 2}:{matrix}:0:0"

@@ -19,7 +19,7 @@ class Shape:
         height: Rows.
         format: GStreamer's name of the format.
         framerate: Frames a second; None = variable or unknown.
-        caps: Further caps (colorimetry, pixel aspect ratio); None = none.
+        caps: Further caps (colorimetry, pixel aspect ratio, interlacing); None = none.
     """
 
     width: int
@@ -37,12 +37,14 @@ class Picture(NamedTuple):
         fill: Writes the pixels, all of them, into a frame of the source's shape.
         captured_at: When it was captured, nanoseconds of CLOCK_MONOTONIC; None = when it is published.
         duration: Nanoseconds; None = unknown.
+        flags: GstBufferFlags that describe the picture.
     """
 
     pts: int
     fill: Callable[[LoanedFrame], None]
     captured_at: int | None = None
     duration: int | None = None
+    flags: int = 0
 
 
 class Source(Protocol):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any, Final
 
-from .._av import VideoReformatter, av
+from .._av import VideoReformatter, av, filter_graph
+from .._log import log
 from ..video.caps import parse_caps
 from ..video.formats import get_format
 from ..video.frame import VideoFrame
+from ..video.shape import FrameShape, shape_of
 from .colour import FULL, LIMITED, Colours, colours_of
 from .errors import NotLosslessError
 from .picture import picture_of
@@ -24,7 +25,7 @@ _NS: Final = 1_000_000_000
 
 
 class Encoder:
-    """Encodes the frames of one stream, all in the size and colours of the first.
+    """Encodes the frames of one stream, all in the size, pixel aspect ratio and colours of the first.
 
     Frames of another size are scaled into the first one's, with black borders where the shape differs, so that the
     recording goes on; a lossless file cannot do that.
@@ -55,6 +56,8 @@ class Encoder:
         self._last_tick = -1
         self._reformatter = VideoReformatter()
         self._fitting: Any = None
+        self._shape = shape = shape_of(first)
+        self._marks: dict[tuple[Any, ...], Any] = {}
         self.resized = False
         self._colours = colours_of(first)
         source = picture_of(first, apart=self._apart).format.name
@@ -64,10 +67,22 @@ class Encoder:
         else:
             self._encoded = self._colours
         rate = _rate_of(first) or _USUAL_RATE
-        stream = container.add_stream(CODECS[target.codec], rate=rate, options=target.codec_options(self.pixel_format))
+        options = target.codec_options(self.pixel_format)
+        if shape.may_have_fields:
+            options |= {"flags": "+ildct+ilme", "field_order": "tt" if shape.top_first else "bb"}
+        stream = container.add_stream(CODECS[target.codec], rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = first.width, first.height, self.pixel_format
         context = stream.codec_context
         context.time_base = stream.time_base = target.tick
+        if shape.pixel_aspect_ratio != 1:
+            context.sample_aspect_ratio = shape.pixel_aspect_ratio
+            if not target.keeps_pixel_aspect_ratio:
+                log.warning(
+                    "%s cannot say that its pixels are %s as wide as high and is shown too narrow or too wide: name it "
+                    ".mov, or use x264",
+                    target.path,
+                    shape.pixel_aspect_ratio,
+                )
         # A place to seek to every other second; fragments of a file that is cut off end there, too.
         context.gop_size = max(1, round(2 * rate))
         if not self._stays_rgb:
@@ -92,22 +107,27 @@ class Encoder:
         Raises:
             NotLosslessError: Size or format has changed, and the codec is lossless.
         """
-        if self._lossless and ((frame.width, frame.height), frame.format) != (self._size, self._format):
+        colours, shape = self._colours, shape_of(frame)
+        # How much wider a pixel is than those of the track.
+        wider = shape.pixel_aspect_ratio / self._shape.pixel_aspect_ratio
+        is_another = ((frame.width, frame.height), frame.format) != (self._size, self._format) or wider != 1
+        if self._lossless and is_another:
             raise NotLosslessError(
                 f"the stream changed from {self._size[0]}x{self._size[1]} {self._format} to "
-                f"{frame.width}x{frame.height} {frame.format}, which a lossless track cannot follow: record that to "
-                "another file"
+                f"{frame.width}x{frame.height} {frame.format}, its pixel aspect ratio from "
+                f"{self._shape.pixel_aspect_ratio} to {shape.pixel_aspect_ratio}; a lossless track cannot follow: "
+                "record that to another file"
             )
-        colours = self._colours
         if frame.format != self._format:
             colours = colours_of(frame)
         picture = picture_of(frame, apart=self._apart)
         frame.release()
-        if (picture.width, picture.height) != self._size:
+        if (picture.width, picture.height) != self._size or wider != 1:
             self.resized = True
-            picture = self._fitted(picture, colours)
+            picture = self._fitted(picture, colours, wider)
         elif picture.format.name != self.pixel_format or self._changes_range(picture, colours):
             picture = self._converted(picture, colours)
+        picture = self._marked(picture, shape)
         tick = max(int(Fraction(moment, _NS) / self._width_of_tick + Fraction(1, 2)), self._last_tick + 1)
         self._last_tick = tick
         picture.pts, picture.time_base = tick, self._width_of_tick
@@ -151,44 +171,53 @@ class Encoder:
             dst_color_range=FULL if self._stays_rgb else self._encoded.range,
         )
 
-    def _fitted(self, picture: Any, colours: Colours) -> Any:
+    def _marked(self, picture: Any, shape: FrameShape) -> Any:
+        """The picture with its fields and pixel aspect ratio, which PyAV can set by filters only."""
+        filters = []
+        if self._shape.pixel_aspect_ratio != 1:
+            filters.append(("setsar", str(self._shape.pixel_aspect_ratio)))
+        if self._shape.may_have_fields and shape.has_fields:
+            filters.append(("setfield", "tff" if shape.top_first else "bff"))
+        if not filters:
+            return picture
+        key = (picture.format.name, *filters)
+        if key not in self._marks:
+            self._marks[key] = filter_graph(picture, self._width_of_tick, filters)
+        return self._through(self._marks[key], picture)
+
+    def _through(self, graph: Any, picture: Any) -> Any:
+        picture.pts, picture.time_base = 0, self._width_of_tick
+        graph.push(picture)
+        return graph.pull()
+
+    def _fitted(self, picture: Any, colours: Colours, wider: Fraction) -> Any:
         """The picture scaled into the first one's size, its shape kept, black around it."""
         width, height = self._size
-        scale = min(width / picture.width, height / picture.height)
+        sides = float(picture.width * wider), float(picture.height)
+        scale = min(width / sides[0], height / sides[1])
         # Even places and sizes, because chroma may have half as many samples.
         inner = [
-            max(2, min(whole, round(side * scale) // 2 * 2))
-            for whole, side in zip(self._size, (picture.width, picture.height), strict=True)
+            max(2, min(whole, round(side * scale) // 2 * 2)) for whole, side in zip(self._size, sides, strict=True)
         ]
         if inner == [width, height] or min(width, height) < 4:
             return self._reformatter.reformat(picture, width, height, self.pixel_format)
-        key = (picture.width, picture.height, picture.format.name)
+        key = (picture.width, picture.height, picture.format.name, wider)
         if self._fitting is None or self._fitting[0] != key:
             self._fitting = (key, self._fitting_graph(picture, inner))
-        graph = self._fitting[1]
-        picture.pts, picture.time_base = 0, self._width_of_tick
         picture.color_range, picture.colorspace = colours.range, colours.space
-        graph.push(picture)
-        return graph.pull()
+        return self._through(self._fitting[1], picture)
 
     def _fitting_graph(self, picture: Any, inner: list[int]) -> Any:
         width, height = self._size
         left, top = (width - inner[0]) // 4 * 2, (height - inner[1]) // 4 * 2
-        graph = av.filter.Graph()
-        nodes = [
-            graph.add_buffer(
-                width=picture.width, height=picture.height, format=picture.format, time_base=self._width_of_tick
-            ),
-            graph.add("scale", f"{inner[0]}:{inner[1]}"),
-            graph.add("format", self.pixel_format),
-            graph.add("pad", f"{width}:{height}:{left}:{top}:black"),
-            graph.add("format", self.pixel_format),
-            graph.add("buffersink"),
+        filters = [
+            # Each field by itself where there are any.
+            ("scale", f"{inner[0]}:{inner[1]}:interl={int(self._shape.may_have_fields)}"),
+            ("format", self.pixel_format),
+            ("pad", f"{width}:{height}:{left}:{top}:black"),
+            ("format", self.pixel_format),
         ]
-        for one, other in pairwise(nodes):
-            one.link_to(other)
-        graph.configure()
-        return graph
+        return filter_graph(picture, self._width_of_tick, filters)
 
 
 def _rate_of(frame: VideoFrame) -> Fraction | None:

@@ -94,6 +94,11 @@ class Target:
             return {"profile": "hq" if pixel_format.startswith("yuv422") else "4444", "vendor": "apl0"}
         return {"level": "3", "slicecrc": "1"}
 
+    @property
+    def keeps_pixel_aspect_ratio(self) -> bool:
+        """Whether the file says how wide a pixel is. PyAV cannot tell Matroska's muxer, so there the codec has to."""
+        return (self.codec, self.path.suffix.lower()) != ("prores", ".mkv")
+
 
 def _instead(asked: str, known: dict[str, str] | tuple[str, ...]) -> str:
     near = difflib.get_close_matches(asked.lower(), known, n=1)

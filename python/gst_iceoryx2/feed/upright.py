@@ -1,0 +1,112 @@
+"""Decoded pictures as they are to be looked at: turned and mirrored as their file says, with their shape and fields."""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+from typing import Any, Final, NamedTuple
+
+from .._av import filter_graph
+from ..video.header import BUFFER_FLAGS
+
+_TICK: Final = Fraction(1, 1_000_000)
+_MATRIX: Final = struct.Struct("<9i")
+# AV_FRAME_DATA_EXIF, of which PyAV 18 has no name: it cannot read any side data beside it.
+_WITHOUT_EXIF: Final = ("sidedata", "mode=delete:type=31")
+# By the signs of b and c of the matrix (a b; c d) that turns by a quarter. Source: libavutil/display.h.
+_QUARTERS: Final = {(1, 1): "cclock_flip", (1, -1): "clock", (-1, 1): "cclock", (-1, -1): "clock_flip"}
+_INTERLACED: Final = BUFFER_FLAGS["INTERLACED"]
+_TOP_FIRST: Final = BUFFER_FLAGS["TFF"]
+
+
+class _Turn(NamedTuple):
+    """What makes a picture upright, in this order; a quarter is a name of FFmpeg's filter `transpose`."""
+
+    quarter: str | None = None
+    mirrored: bool = False
+    upside_down: bool = False
+
+
+class Upright:
+    """Makes the pictures of a file upright.
+
+    Args:
+        first: A decoded picture; the others are alike.
+        stream: The track it is from.
+        size: Width and height to which pictures will be scaled; None = they stay as they are.
+
+    Attributes:
+        caps: Caps for what does not go without saying: pixel aspect ratio and fields.
+    """
+
+    def __init__(self, first: Any, stream: Any, size: tuple[int, int] | None) -> None:
+        turn = _turn_of(first)
+        width, height = (first.height, first.width) if turn.quarter else (first.width, first.height)
+        filters = [("transpose", turn.quarter)] if turn.quarter else []
+        filters += [("hflip", "")] if turn.mirrored else []
+        # vflip counts its rows from the last one in memory to the first, which PyAV cannot show.
+        filters += [("vflip", ""), ("copy", "")] if turn.upside_down else []
+        # A quarter turn makes columns of the rows that the fields are.
+        self._has_fields = not turn.quarter and (first.interlaced_frame or stream.codec_context.field_order > 1)
+        # Upside down the rows of the other field are on top.
+        self._is_swapped = turn.upside_down and height % 2 == 0
+        if self._has_fields and size is not None and size[1] != height:
+            # Each field by itself; whatever scales next finds the right size.
+            filters.append(("scale", f"{size[0]}:{size[1]}:interl=1"))
+        self._filters = filters
+        self._graphs: dict[tuple[Any, ...], Any] = {}
+        self.caps: dict[str, str] = {}
+        ratio = stream.sample_aspect_ratio or Fraction(1)
+        ratio = 1 / ratio if turn.quarter else ratio
+        if size is not None:
+            ratio *= Fraction(width * size[1], height * size[0])
+        if ratio > 0 and (ratio := ratio.limit_denominator(1 << 15)) != 1:
+            self.caps["pixel-aspect-ratio"] = f"(fraction){ratio.numerator}/{ratio.denominator}"
+        if self._has_fields and first.interlaced_frame:
+            order = "top" if self.flags(first) & _TOP_FIRST else "bottom"
+            self.caps["interlace-mode"] = "(string)interleaved"
+            self.caps["field-order"] = f"(string){order}-field-first"
+        elif self._has_fields:
+            self.caps["interlace-mode"] = "(string)mixed"
+
+    def turned(self, picture: Any) -> Any:
+        """The picture upright; the very same where it is."""
+        return self._through(self._filters, picture) if self._filters else picture
+
+    def flags(self, picture: Any) -> int:
+        """GstBufferFlags of a decoded picture, upright or not: whether it is two fields, and which comes first."""
+        if not self._has_fields or not picture.interlaced_frame:
+            return 0
+        # PyAV does not tell which; a filter lets those pass whose top field is first.
+        is_top = self._through([("select", r"eq(interlace_type\,TOPFIRST)")], picture) is not None
+        return _INTERLACED | (_TOP_FIRST if is_top != self._is_swapped else 0)
+
+    def _through(self, filters: list[tuple[str, str]], picture: Any) -> Any:
+        """What filters make of a picture; None if they keep it."""
+        key = (picture.width, picture.height, picture.format.name, *filters)
+        if key not in self._graphs:
+            self._graphs[key] = filter_graph(picture, picture.time_base or _TICK, filters)
+        self._graphs[key].push(picture)
+        try:
+            return self._graphs[key].pull()
+        except BlockingIOError:
+            return None
+
+
+def _turn_of(picture: Any) -> _Turn:
+    a, b, _, c, d, *_ = _matrix_of(picture)
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return _Turn(_QUARTERS[1 if b > 0 else -1, 1 if c > 0 else -1])
+    return _Turn(None, a < 0, d < 0)
+
+
+def _matrix_of(picture: Any) -> tuple[int, ...]:
+    """The display matrix of a decoded picture; of one that has none, that which changes nothing."""
+    try:
+        data = picture.side_data
+    except ValueError:
+        graph = filter_graph(picture, picture.time_base or _TICK, [_WITHOUT_EXIF])
+        graph.push(picture)
+        data = graph.pull().side_data
+    matrix = data.get("DISPLAYMATRIX")
+    return _MATRIX.unpack(bytes(matrix)) if matrix is not None else (1, 0, 0, 0, 1, 0, 0, 0, 1)
