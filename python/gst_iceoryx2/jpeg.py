@@ -46,6 +46,8 @@ _ROWS_PER_STEP: Final = 4
 def encode(frame: VideoFrame, quality: int = 80, chroma: Chroma = "420") -> bytes:
     """Encode a frame; reads it where it lies and holds nothing of it afterwards. Runs without the GIL.
 
+    The picture has the frame's own pixels and does not say how wide they are (`pixel-aspect-ratio` of the caps).
+
     Args:
         frame: A received frame with a picture.
         quality: 1 to 100.

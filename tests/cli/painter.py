@@ -35,11 +35,15 @@ def gray(number: int) -> int:
 
 
 def paint(service: str, options: dict[str, Any]) -> None:
-    """Publish until a line comes, at `fps`, `width` x `height`; with `count`, pause after so many, without an end."""
+    """Publish until a line comes, at `fps`, `width` x `height`; with `count`, pause after so many, without an end.
+
+    With `ratio` its pixels are so many times as wide as high.
+    """
     stop = threading.Event()
     threading.Thread(target=lambda: (hear(), stop.set()), daemon=True).start()
     width, height, fps = options.get("width", 320), options.get("height", 240), options.get("fps", 30)
-    with VideoFramePublisher(service, framerate=fps) as publisher:
+    caps = f"video/x-raw, pixel-aspect-ratio=(fraction){options['ratio']}" if "ratio" in options else None
+    with VideoFramePublisher(service, framerate=fps, caps=caps) as publisher:
         due, number = time.monotonic(), 0
         while not stop.is_set() and number != options.get("count"):
             publisher.publish(picture(number, width, height), format="RGB", pts=number)

@@ -224,6 +224,27 @@ def test_the_snapshot_is_the_picture_that_is_shown(paint: Paint, view: Callable[
     file.unlink()
 
 
+def test_pixels_that_are_not_square_are_shown_and_saved_in_their_shape(
+    paint: Paint, view: Callable[..., str], page: Chromium
+) -> None:
+    """A picture of 4:3 in 720x576 was shown as 5:4."""
+    paint(width=240, height=240, ratio="3/2")
+    view("cam0")
+    moves(page)
+    assert page.evaluate("[document.querySelector('canvas').width, document.querySelector('canvas').height]") == [
+        360,
+        240,
+    ]
+    assert near(corners(page)[0], RED)
+    click(page, ".save")
+    wait_until(lambda: list(page.downloads.glob("cam0-*.jpg")), 20)
+    (file,) = page.downloads.glob("cam0-*.jpg")
+    saved = jpeg.decode(file.read_bytes())
+    assert saved.shape == (240, 360, 3)
+    assert near(tuple(map(int, saved[60, 90])), RED)
+    file.unlink()
+
+
 def test_full_size_fills_the_window_and_shows_pixels_one_to_one(
     paint: Paint, view: Callable[..., str], page: Chromium
 ) -> None:

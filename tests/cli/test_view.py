@@ -540,6 +540,29 @@ def test_a_snapshot_as_png_is_the_picture_bit_by_bit(paint: Paint, iox2_video: C
     assert list(tmp_path.glob(".*")) == []
 
 
+@pytest.mark.parametrize(("ratio", "size"), [("2/1", (640, 240)), ("3/4", (320, 320)), ("999999/1", (320, 240))])
+def test_a_snapshot_has_square_pixels(
+    paint: Paint, iox2_video: CommandLine, tmp_path: Path, ratio: str, size: tuple[int, int]
+) -> None:
+    """What was filmed anamorphic was saved too narrow. A ratio that cannot be meant is left alone."""
+    paint(ratio=ratio, count=6)
+    for name in ("picture.png", "picture.jpg"):
+        done = iox2_video("view", "cam0", "--snapshot", str(tmp_path / name))
+        assert done.returncode == 0, done.stderr
+        assert f": {size[0]}x{size[1]}, " in done.stderr
+    data = (tmp_path / "picture.png").read_bytes()
+    for saved in (decoded_png(data), jpeg.decode((tmp_path / "picture.jpg").read_bytes())):
+        assert saved.shape == (size[1], size[0], 3)
+        assert is_painted(saved)
+
+
+def test_the_page_is_told_the_shape_of_pictures(paint: Paint, view: Views) -> None:
+    paint(ratio="2/1")
+    with PageClient(view("cam0"), watch=[0]) as client:
+        about = client.picture().about
+        assert (about["width"], about["height"], about["shown"]) == (320, 240, [640, 240])
+
+
 def test_a_snapshot_of_a_publisher_without_frames_ends_with_3(
     domain: object, iox2_video: CommandLine, tmp_path: Path
 ) -> None:

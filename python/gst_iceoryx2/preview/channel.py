@@ -15,6 +15,7 @@ from .._errors import ClosedError, Iox2VideoError
 from .._log import log
 from ..discovery.names import full_name, short_name
 from ..video import VideoFrame, VideoFrameSubscriber
+from ..video.shape import size_in_squares
 from ..video.stamp import monotonic_ns
 from .websocket import binary_message
 
@@ -290,6 +291,7 @@ class Channel:
             "number": number,
             "width": frame.width,
             "height": frame.height,
+            "shown": size_in_squares(frame),
             "captured": None if captured is None else captured / 1e6,
             "encoded": monotonic_ns() / 1e6,
         }

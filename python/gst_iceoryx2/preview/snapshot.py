@@ -6,12 +6,16 @@ import os
 import secrets
 import time
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from .. import jpeg
 from .._errors import FrameTimeoutError
 from ..discovery.names import require
 from ..video import VideoFrame, VideoFrameSubscriber
+from ..video.shape import size_in_squares
 from .channel import service_of
 from .png import encode_png
 
@@ -24,8 +28,8 @@ class Snapshot(NamedTuple):
 
     Attributes:
         path: Where.
-        width: Pixels.
-        height: Rows.
+        width: Pixels of the file.
+        height: Rows of the file.
         size: Bytes of the file.
     """
 
@@ -39,6 +43,8 @@ def save_snapshot(
     name: str, path: str | os.PathLike[str], *, timeout: float = 5.0, quality: int = SNAPSHOT_QUALITY
 ) -> Snapshot:
     """Save the newest frame of a stream, or the first one that comes. A file that exists is replaced.
+
+    A frame whose pixels are not square is stretched, because what shows pictures takes pixels for square.
 
     Args:
         name: Name of the service, short or in full.
@@ -60,8 +66,9 @@ def save_snapshot(
         refused = subscriber.stats.invalid
         if frame is not None:
             with frame:
-                width, height = frame.width, frame.height
-                data = _as_png(frame) if target.suffix.lower() == ".png" else jpeg.encode(frame, quality, "444")
+                width, height = size_in_squares(frame)
+                is_png = target.suffix.lower() == ".png"
+                data = _as_png(frame, width, height) if is_png else _as_jpeg(frame, width, height, quality)
     if frame is None:
         require(name)
         why = f"{refused} were refused, because they break the wire contract" if refused else "its publisher is silent"
@@ -89,11 +96,29 @@ def _first_picture(subscriber: VideoFrameSubscriber, timeout: float) -> VideoFra
     return None
 
 
-def _as_png(frame: VideoFrame) -> bytes:
+def _as_png(frame: VideoFrame, width: int, height: int) -> bytes:
     if frame.format.startswith("GRAY16_"):
-        return encode_png(frame.numpy_view())
-    picture = frame.to_rgb()
+        return encode_png(_stretched(frame.numpy_view(), width, height))
+    picture = _stretched(frame.to_rgb(), width, height)
     return encode_png(picture[..., 0] if frame.format.startswith("GRAY") else picture)
+
+
+def _as_jpeg(frame: VideoFrame, width: int, height: int, quality: int) -> bytes:
+    if (width, height) == (frame.width, frame.height):
+        return jpeg.encode(frame, quality, "444")
+    return jpeg.encode_rgb(_stretched(frame.to_rgb(), width, height), quality, "444")
+
+
+def _stretched(picture: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
+    """The picture with more columns or more rows, linearly interpolated; the very same where there are as many."""
+    for axis, size in enumerate((height, width)):
+        if (there := picture.shape[axis]) != size:
+            places = ((np.arange(size) + 0.5) * (there / size) - 0.5).clip(0, there - 1)
+            before = places.astype(np.intp)
+            share = (places - before).astype(np.float32).reshape(-1, *[1] * (picture.ndim - 1 - axis))
+            low, high = (picture.take(at, axis) for at in (before, np.minimum(before + 1, there - 1)))
+            picture = (low * (1 - share) + high * share + np.float32(0.5)).astype(picture.dtype)
+    return picture
 
 
 def _write(target: Path, data: bytes) -> None:
