@@ -44,6 +44,13 @@ def filter_graph(picture: Any, time_base: Fraction, filters: Sequence[tuple[str,
     return graph
 
 
+# GStreamer's numbers to FFmpeg's; 0 and 2 are unknown. Sources: gst-libs/gst/video/video-color.h, libavutil/pixfmt.h.
+TRANSFERS: Final = {5: 1, 4: 4, 8: 5, 16: 6, 6: 7, 1: 8, 9: 9, 10: 10, 7: 13, 13: 14, 11: 15, 14: 16, 15: 18}
+"""GstVideoTransferFunction to AVColorTransferCharacteristic."""
+
+PRIMARIES: Final = {1: 1, 2: 4, 3: 5, 4: 6, 5: 7, 6: 8, 7: 9, 9: 10, 10: 11, 11: 12, 12: 22}
+"""GstVideoColorPrimaries to AVColorPrimaries."""
+
 PIXEL_FORMATS: Final = {
     "I420": "yuv420p",
     "Y41B": "yuv411p",

@@ -290,6 +290,39 @@ def test_fields_are_scaled_one_by_one(tmp_path: Path) -> None:
     assert (abs(rgb[1::2].astype(int) - 40) < 4).all()
 
 
+# -- colours -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tags", "colorimetry"),
+    [
+        ((1, 1, 1, 1), "bt709"),
+        ((1, 9, 9, 16), "bt2100-pq"),
+        ((1, 9, 9, 18), "bt2100-hlg"),
+        ((1, 9, 9, 15), "bt2020"),
+        ((1, 5, 5, 6), "2:4:16:3"),
+        ((2, 1, 1, 1), "1:3:5:1"),
+    ],
+)
+def test_colours_cross_from_file_to_file(tags: tuple[int, int, int, int], colorimetry: str, tmp_path: Path) -> None:
+    """A film in HDR was published, and recorded again, as one in SDR; numbers instead of names were not read."""
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        context = stream.codec_context
+        context.color_range, context.colorspace, context.color_primaries, context.color_trc = tags
+        one = av.VideoFrame.from_ndarray(picture(), format="rgb24").reformat(format="yuv420p")
+        one.pts, one.time_base = 0, TICK
+        container.mux(stream.encode(one))
+        container.mux(stream.encode(None))
+    fields, _, _ = fed(VideoFile(tmp_path / "a.mkv"))
+    assert fields["colorimetry"] == colorimetry
+    _, frames = recorded(tmp_path / "b.mkv", f"colorimetry=(string){colorimetry}")
+    (one, *_) = frames
+    assert (one.color_range, one.colorspace, one.color_primaries, one.color_trc)[2:] == tags[2:]
+    assert one.color_range == tags[0]
+
+
 # -- pictures ------------------------------------------------------------------------------------------------------
 
 

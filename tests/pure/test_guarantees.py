@@ -13,10 +13,10 @@ PAGE = (ROOT / "docs" / "guarantees.md").read_text()
 
 RULES = {
     "T": 6,
-    "C": 6,
+    "C": 7,
     "M": 9,
     "L": 14,
-    "P": 6,
+    "P": 7,
     "E": 6,
     "H": 11,
     "W": 4,

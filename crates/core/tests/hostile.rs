@@ -29,7 +29,7 @@ fn caps(count: u32) -> String {
 fn blob(count: u32) -> Vec<u8> {
     let reference = format!("timestamp/x-unix, note=(string){}", "x".repeat(NOTE));
     let record = ReferenceTimestamp { reference, timestamp: 1, duration: None, info: None }.encode().unwrap();
-    build_aux(Some(&caps(count)), &[record], None)
+    build_aux(&caps(count), &[record], None)
 }
 
 /// Places in a chunk, counted from the payload, and what is written there, the right content last.
@@ -113,7 +113,7 @@ fn a_subscriber_survives_frames_that_change_while_it_reads_them() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let subscriber = VideoFrameSubscriber::with_node(NAME, create_node_in(&domain(&place)).unwrap()).unwrap();
+    let subscriber = VideoFrameSubscriber::with_node(create_node_in(&domain(&place)).unwrap(), NAME).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while subscriber.stats().invalid < CHANGED {
         assert!(Instant::now() < deadline, "{:?}", subscriber.stats());

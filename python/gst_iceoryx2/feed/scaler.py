@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .._av import PIXEL_FORMATS, VideoReformatter
+from .._av import PIXEL_FORMATS, PRIMARIES, TRANSFERS, VideoReformatter
 from ..video.formats import get_format
 from ..video.loan import LoanedFrame
 
@@ -20,7 +20,21 @@ _FULL: Final = 2  # AVCOL_RANGE_JPEG
 # AVColorSpace (libavutil/pixfmt.h) to GstVideoColorMatrix and to the SWS_CS_ constants of libswscale.
 _MATRICES: Final = {1: 3, 4: 2, 5: 4, 6: 4, 7: 5, 9: 6}
 _SWS: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
-_NAMED: Final = {(_LIMITED, 3): "bt709", (_LIMITED, 4): "bt601", (_LIMITED, 6): "bt2020"}
+# Matrix, transfer and primaries of the limited range, also where a file tells the matrix only.
+_NAMED: Final = {
+    (3, 0, 0): "bt709",
+    (3, 5, 1): "bt709",
+    (4, 0, 0): "bt601",
+    (4, 16, 4): "bt601",
+    (5, 6, 5): "smpte240m",
+    (6, 0, 0): "bt2020",
+    (6, 11, 7): "bt2020",
+    (6, 13, 7): "bt2020-10",
+    (6, 14, 7): "bt2100-pq",
+    (6, 15, 7): "bt2100-hlg",
+}
+_OUR_TRANSFERS: Final = {theirs: ours for ours, theirs in TRANSFERS.items()}
+_OUR_PRIMARIES: Final = {theirs: ours for ours, theirs in PRIMARIES.items()}
 _BT709: Final = 1
 _BT601: Final = 5
 _SD_HEIGHT: Final = 576
@@ -115,5 +129,9 @@ def _colorimetry_of(picture: Any) -> str | None:
     if matrix is None:
         # JPEG says nothing and means this.
         matrix = 4
-    named = None if full else _NAMED.get((_LIMITED, matrix))
-    return named or f"{1 if full else 2}:{matrix}:0:0"
+    transfer, primaries = (
+        _OUR_TRANSFERS.get(int(picture.color_trc), 0),
+        _OUR_PRIMARIES.get(int(picture.color_primaries), 0),
+    )
+    named = None if full else _NAMED.get((matrix, transfer, primaries))
+    return named or f"{1 if full else 2}:{matrix}:{transfer}:{primaries}"

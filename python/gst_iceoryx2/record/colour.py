@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
+from .._av import PRIMARIES, TRANSFERS
 from ..video.caps import parse_caps
 from ..video.colour import colorimetry_of
 from ..video.formats import get_format
@@ -30,6 +32,7 @@ _NAMED: Final = {
     "bt2100-pq": (9, 16),
     "bt2100-hlg": (9, 18),
 }
+_NUMBERS: Final = re.compile(r"\d+:\d+:(\d+):(\d+)")
 
 
 class Colours(NamedTuple):
@@ -62,6 +65,8 @@ def colours_of(frame: VideoFrame) -> Colours:
     value = parse_caps(frame.caps).fields.get("colorimetry") if frame.caps else None
     text = value if isinstance(value, str) else None
     primaries, transfer = _NAMED.get(text or "", (UNKNOWN, UNKNOWN))
+    if numbers := _NUMBERS.fullmatch(text or ""):
+        primaries, transfer = PRIMARIES.get(int(numbers[2]), UNKNOWN), TRANSFERS.get(int(numbers[1]), UNKNOWN)
     known = colorimetry_of(None if format.is_rgb else text, format.is_gray, frame.height)
     space = _SPACES[known.kr, known.kb]
     return Colours(LIMITED if known.limited else FULL, space, primaries, transfer)
