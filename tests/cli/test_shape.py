@@ -346,6 +346,16 @@ def test_a_photo_is_shown_as_its_camera_was_held(orientation: int, seen: str, tm
     assert corners(rgb) == seen
 
 
+def test_the_density_of_a_photo_says_nothing_about_its_shape(tmp_path: Path) -> None:
+    """Programs disagree about which way round it is meant; what is scanned at 300x150 dots is rare."""
+    data = bytearray(tagged(1))
+    at = data.index(b"JFIF\0") + 7
+    data[at : at + 5] = bytes((1, 1, 44, 0, 150))
+    path = tmp_path / "scan.jpg"
+    path.write_bytes(data)
+    assert "pixel-aspect-ratio" not in fed(Image(path))[0]
+
+
 # -- bridges -------------------------------------------------------------------------------------------------------
 
 

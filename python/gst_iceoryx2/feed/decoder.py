@@ -76,7 +76,7 @@ class _Decoded:
                     damaged = 0
                 for picture in pictures:
                     if self._upright is None:
-                        self._upright = Upright(picture, self._stream, self._size)
+                        self._upright = Upright(picture, self._stream, self._pixel_aspect_ratio(), self._size)
                     yield self._upright.turned(picture)
         except av.FFmpegError as exc:
             raise self._explained(exc) from exc
@@ -90,6 +90,10 @@ class _Decoded:
         fields |= {} if self._upright is None else self._upright.caps
         caps = ", ".join(["video/x-raw", *(f"{name}={value}" for name, value in fields.items())])
         return Shape(scaler.width, scaler.height, scaler.format, framerate, caps if fields else None)
+
+    def _pixel_aspect_ratio(self) -> Fraction:
+        ratio = self._stream.sample_aspect_ratio
+        return ratio if ratio is not None and ratio > 0 else Fraction(1)
 
     def _flags(self, picture: Any) -> int:
         return 0 if self._upright is None else self._upright.flags(picture)
@@ -197,6 +201,10 @@ class Image(_Decoded):
     def shape(self) -> Shape:
         """What its frames are."""
         return self._shape(self._fps)
+
+    def _pixel_aspect_ratio(self) -> Fraction:
+        # FFmpeg takes the densities of PNG and JFIF the other way round than their standards do.
+        return Fraction(1)
 
     def pictures(self) -> Iterator[Picture]:
         """The picture without end."""

@@ -33,13 +33,14 @@ class Upright:
     Args:
         first: A decoded picture; the others are alike.
         stream: The track it is from.
+        ratio: Width of a pixel as it was decoded by its height.
         size: Width and height to which pictures will be scaled; None = they stay as they are.
 
     Attributes:
         caps: Caps for what does not go without saying: pixel aspect ratio and fields.
     """
 
-    def __init__(self, first: Any, stream: Any, size: tuple[int, int] | None) -> None:
+    def __init__(self, first: Any, stream: Any, ratio: Fraction, size: tuple[int, int] | None) -> None:
         turn = _turn_of(first)
         width, height = (first.height, first.width) if turn.quarter else (first.width, first.height)
         filters = [("transpose", turn.quarter)] if turn.quarter else []
@@ -56,11 +57,10 @@ class Upright:
         self._filters = filters
         self._graphs: dict[tuple[Any, ...], Any] = {}
         self.caps: dict[str, str] = {}
-        ratio = stream.sample_aspect_ratio or Fraction(1)
         ratio = 1 / ratio if turn.quarter else ratio
         if size is not None:
             ratio *= Fraction(width * size[1], height * size[0])
-        if ratio > 0 and (ratio := ratio.limit_denominator(1 << 15)) != 1:
+        if (ratio := ratio.limit_denominator(1 << 15)) not in (0, 1):
             self.caps["pixel-aspect-ratio"] = f"(fraction){ratio.numerator}/{ratio.denominator}"
         if self._has_fields and first.interlaced_frame:
             order = "top" if self.flags(first) & _TOP_FIRST else "bottom"
