@@ -35,13 +35,12 @@ RUST_ONLY = {
             "AuxTemplate",
             "Caps",
             "Fault",
-            "FrameTimes",
             "MAX_DIMENSION",
             "Meta",
             "MetaRef",
             "NONE",
+            "Stamp",
             "Structure",
-            "TimeRecords",
             "Value",
             "VideoFormat",
             "boot_id",
@@ -50,7 +49,6 @@ RUST_ONLY = {
             "encode_record",
             "encode_reference_timestamp",
             "monotonic_ns",
-            "read_times",
             "record_name",
             "validate_aux_size",
             "video_caps",
@@ -75,6 +73,7 @@ RUST_ONLY = {
         TUNING,
     ),
     **dict.fromkeys(("Error", "Result", "FormatNameError"), "Python's errors are in gst_iceoryx2.errors"),
+    **dict.fromkeys(("Obstacle", "ObstacleKind"), "Python's errors have a class for each kind"),
     **dict.fromkeys(("Domain", "DOMAIN_VARIABLE", "create_node_in"), "Python reads the environment only"),
     **dict.fromkeys(("IOX2_VERSION", "Iox", "Iox2Node", "VideoService"), "types of iceoryx2, untyped in Python"),
     "PropValue": "Python needs no enum for a value that is str, int or bool",
@@ -111,7 +110,7 @@ def test_every_public_name_is_in_both_languages_or_has_a_reason() -> None:
 # -- members ---------------------------------------------------------------------------------------------------------
 
 HEADER = "in Rust it is read from `header()`"
-TIMES = "in Rust it is read from `times()`"
+STAMP = "in Rust it is read from `stamp()`"
 AUX = "in Rust it is read from `parse_aux()`"
 FILE = "Rust's own collection and drop do it"
 MEMBERS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
@@ -136,7 +135,7 @@ MEMBERS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
         {"numpy_view": "ndarray_view"},
         {
             **dict.fromkeys(("width", "height", "format", "pts", "dts", "duration", "offset", "flags"), HEADER),
-            **dict.fromkeys(("captured_at", "age", "due_at", "sequence"), TIMES),
+            **dict.fromkeys(("captured_at", "age", "due_at", "sequence"), STAMP),
             **dict.fromkeys(("caps", "metas"), AUX),
             "planes": "Rust has `view::plane_view`, one plane a call",
             "to_rgb": "no conversion in Rust",
@@ -145,7 +144,8 @@ MEMBERS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
         },
         {
             "payload": "Python's aux blob is a private copy: there is no one run of bytes",
-            "times": "Python has an attribute for each",
+            "stamp": "Python has an attribute for each",
+            "take_aux": "for the elements",
             "is_discontinuity": "for the elements",
         },
     ),
@@ -187,6 +187,7 @@ MEMBERS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
             "receive_timeout": "`receive_blocking` with another unit",
             "wait": "for the elements: tells why a wait ended",
             "take_news": "Python logs it",
+            "take_trouble": "Python logs it",
         },
     ),
 }
