@@ -123,7 +123,7 @@ def test_a_broken_domain_is_one_line_and_1(iox2_video: CommandLine) -> None:
     done = iox2_video("list", IOX2_VIDEO_DOMAIN="not/absolute")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == "Error: the root path 'not/absolute' of the iceoryx2 domain is not absolute\n"
+    assert done.stderr == 'Error: the root path "not/absolute" of the iceoryx2 domain is not absolute\n'
 
 
 def test_a_reader_that_has_seen_enough_is_not_complained_of(iox2_video: CommandLine, source: Source) -> None:

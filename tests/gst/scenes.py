@@ -383,8 +383,11 @@ def let_it_end(stage: Stage) -> None:
 
 
 def send_the_end(stage: Stage, name: str = "p") -> None:
-    """End the stream, as `gst-launch-1.0 -e` does on Ctrl-C."""
-    stage.pipelines[name].send_event(Gst.Event.new_eos())
+    """End the stream, as `gst-launch-1.0 -e` does on Ctrl-C.
+
+    In a thread of its own: where the streaming thread is quicker, the call returns when the end has gone downstream.
+    """
+    threading.Thread(target=stage.pipelines[name].send_event, args=[Gst.Event.new_eos()], daemon=True).start()
 
 
 def push_numbers(stage: Stage, parts: int, frames: int, readers: int) -> None:
