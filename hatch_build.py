@@ -116,8 +116,8 @@ def _as_numbers(version: str) -> tuple[int, ...]:
 def _cargo_build(root: Path, cargo: str) -> dict[str, Path]:
     """Run cargo and take the places of the products from its own messages (CARGO_TARGET_DIR may have moved them)."""
     command = [cargo, "build", "--release", "--message-format=json-render-diagnostics"]
-    command += ["-p", "gst-plugin-iceoryx2", "-p", "gst-plugin-iceoryx2-video"]
-    print("gst-plugin-iceoryx2: " + " ".join(command), file=sys.stderr, flush=True)
+    command += ["-p", "iox2-video", "-p", "iox2-video-core"]
+    print("iox2-video: " + " ".join(command), file=sys.stderr, flush=True)
     # Next to that cargo lies its own rustc; another one on PATH may be the old one that was passed over.
     environment = os.environ | {"PATH": os.pathsep.join([str(Path(cargo).parent), os.environ.get("PATH", "")])}
     done = subprocess.run(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True, check=False)

@@ -63,7 +63,7 @@ def build() -> Path:
     cargo = shutil.which("cargo") or shutil.which("cargo", path=Path("~/.cargo/bin").expanduser())
     if cargo is None:
         raise BenchmarkError("the benchmarks need Rust, and there is no cargo; `make develop` says how to get it")
-    command = [cargo, "build", "--release", "--package", "gst-plugin-iceoryx2", "--example", "bench"]
+    command = [cargo, "build", "--release", "--package", "iox2-video", "--example", "bench"]
     built = subprocess.run(
         [*command, "--message-format=json-render-diagnostics"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )

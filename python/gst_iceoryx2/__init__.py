@@ -7,6 +7,7 @@ the GStreamer elements: `setup_gstreamer()` registers ``iceoryx2sink`` and ``ice
 
 from __future__ import annotations
 
+from gst_iceoryx2._namesake import warn as _warn_of_namesake
 from gst_iceoryx2._plugin import (
     ELEMENT_NAME,
     ELEMENT_NAMES,
@@ -30,11 +31,13 @@ __all__ = [
 
 __version__: str
 
+_warn_of_namesake()
+
 
 def __getattr__(name: str) -> str:
     # importlib.metadata costs more than everything else in this package's import, so it waits until somebody asks.
     if name == "__version__":
         from importlib.metadata import version
 
-        return version("gst-plugin-iceoryx2")
+        return version("iox2-video")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ try:
 except ImportError as exc:
     raise MissingExtraError(
         f"video files and cameras need PyAV, which cannot be imported ({exc}): "
-        "pip install 'gst-plugin-iceoryx2[record]'"
+        "pip install 'iox2-video[record]' (in a clone: pip install '.[record]')"
     ) from exc
 
 

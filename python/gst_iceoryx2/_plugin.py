@@ -63,7 +63,7 @@ def plugin_library() -> Path:
     except FileNotFoundError:
         reason = "its build has not run"
     raise RuntimeError(
-        f"this installation of gst-plugin-iceoryx2 has no GStreamer plugin ({library}): {reason}. "
+        f"this installation of iox2-video has no GStreamer plugin ({library}): {reason}. "
         f"What it needs: {_GET_BUILD_TOOLS}. Then install again from the source tree: `make develop`, "
         "or `pip install --force-reinstall --no-deps .`. The Python SDK (gst_iceoryx2.video) works without it."
     )
@@ -112,7 +112,7 @@ def _initialised_gst() -> Any:
         Gst.init(None)
     if tuple(Gst.version())[:2] < MIN_GSTREAMER:
         wanted = ".".join(map(str, MIN_GSTREAMER))
-        raise RuntimeError(f"gst-plugin-iceoryx2 needs GStreamer {wanted} or newer; this is {Gst.version_string()}.")
+        raise RuntimeError(f"iox2-video needs GStreamer {wanted} or newer; this is {Gst.version_string()}.")
     return Gst
 
 

@@ -17,7 +17,8 @@ try:
     import zenoh
 except ImportError as exc:
     raise MissingExtraError(
-        f"zenoh:KEY needs Eclipse Zenoh, which cannot be imported ({exc}): pip install 'gst-plugin-iceoryx2[bridge]'"
+        f"zenoh:KEY needs Eclipse Zenoh, which cannot be imported ({exc}): "
+        "pip install 'iox2-video[bridge]' (in a clone: pip install '.[bridge]')"
     ) from exc
 
 ZenohError: Final = zenoh.ZError

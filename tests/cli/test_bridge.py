@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-zenoh = pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'gst-plugin-iceoryx2[bridge]'")
+zenoh = pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'iox2-video[bridge]'")
 
 from gst_iceoryx2 import jpeg
 from gst_iceoryx2.bridge.message import HEADER_SIZE, MAGIC, Codec, Unsound, pack, unpack
@@ -589,5 +589,5 @@ def test_a_missing_extra_says_what_to_install(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
     )
     assert ended.returncode == 2, ended.stderr
-    assert f"pip install 'gst-plugin-iceoryx2[{extra}]'" in ended.stderr
+    assert f"pip install 'iox2-video[{extra}]'" in ended.stderr
     assert "Traceback" not in ended.stderr

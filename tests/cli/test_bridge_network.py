@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-zenoh = pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'gst-plugin-iceoryx2[bridge]'")
+zenoh = pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'iox2-video[bridge]'")
 
 from gst_iceoryx2.bridge import NetworkError, sockets
 from gst_iceoryx2.bridge.sockets import meeting, own_folder

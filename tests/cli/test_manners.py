@@ -164,7 +164,7 @@ def test_version_tells_the_parts_that_have_to_fit(iox2_video: CommandLine) -> No
     done = iox2_video("--version")
     assert (done.returncode, done.stderr) == (0, "")
     names = [line.split()[0] for line in done.stdout.splitlines()]
-    assert names == ["gst-plugin-iceoryx2", "iceoryx2", "plugin", "GStreamer"]
+    assert names == ["iox2-video", "iceoryx2", "plugin", "GStreamer"]
     assert re.search(r"^iceoryx2 0\.10\.0$", done.stdout, re.MULTILINE)
 
 

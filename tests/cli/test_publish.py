@@ -121,7 +121,7 @@ def test_the_pattern_looks_the_same_in_every_format(name: str) -> None:
 
 # -- files -----------------------------------------------------------------------------------------------------------
 
-av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'gst-plugin-iceoryx2[record]'")
+av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
 
 FRAMES = 20
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'gst-plugin-iceoryx2[record]'")
+av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
 
 from gst_iceoryx2._av import filter_graph
 from gst_iceoryx2.feed import Feeder, Image, VideoFile

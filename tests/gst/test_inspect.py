@@ -43,6 +43,13 @@ def inspect(element: str, environment: Mapping[str, str]) -> str:
     return found.stdout
 
 
+def test_the_plugin_names_its_own_project(environment: dict[str, str]) -> None:
+    """It named the page of another project, which has the package's former name."""
+    details = inspect("iceoryx2", environment)
+    assert re.search(r"Origin URL +https://crates.io/crates/iox2-video$", details, re.MULTILINE)
+    assert re.search(r"Source module +iox2-video$", details, re.MULTILINE)
+
+
 def properties(text: str) -> dict[str, str]:
     """Name to description, as gst-inspect prints them."""
     section = text.split("Element Properties:", 1)[1]

@@ -30,7 +30,7 @@ def program() -> Path:
         compiled = ROOT / "target" / kind / "examples/bench"
         if compiled.exists() and compiled.stat().st_mtime > newest:
             return compiled
-    pytest.skip("the example is not compiled: cargo build -p gst-plugin-iceoryx2 --example bench")
+    pytest.skip("the example is not compiled: cargo build -p iox2-video --example bench")
 
 
 def test_a_tiny_benchmark_prints_writes_and_draws_what_it_found(program: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_version_lists_the_four_parts_that_have_to_fit() -> None:
     result = CliRunner().invoke(cli.main, ["--version"])
     assert result.exit_code == 0
     names = [line.split()[0] for line in result.output.splitlines()]
-    assert names == ["gst-plugin-iceoryx2", "iceoryx2", "plugin", "GStreamer"]
+    assert names == ["iox2-video", "iceoryx2", "plugin", "GStreamer"]
 
 
 def test_version_works_without_a_plugin(folder: Path) -> None:

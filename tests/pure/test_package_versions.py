@@ -32,7 +32,7 @@ def test_crate_and_python_package_are_pinned_to_one_release_of_iceoryx2() -> Non
 
 def test_all_parts_carry_the_workspace_version() -> None:
     wanted = CARGO["workspace"]["package"]["version"]
-    assert version("gst-plugin-iceoryx2") == wanted
+    assert version("iox2-video") == wanted
     assert gst_iceoryx2.__version__ == wanted
     crates = [tomllib.loads((ROOT / member / "Cargo.toml").read_text()) for member in CARGO["workspace"]["members"]]
     for crate in crates:

@@ -35,7 +35,7 @@ def test_the_command_prints_the_folder_of_this_installation(clean_environment: d
 def test_the_version_names_the_plugin_that_came_with_the_package(clean_environment: dict[str, str]) -> None:
     answer = run(clean_environment, sys.executable, "-m", "gst_iceoryx2", "--version")
     versions = dict(line.split(maxsplit=1) for line in answer.stdout.splitlines())
-    assert versions["plugin"] == versions["gst-plugin-iceoryx2"]
+    assert versions["plugin"] == versions["iox2-video"]
     assert versions["GStreamer"].startswith("1.")
 
 

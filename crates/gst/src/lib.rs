@@ -48,7 +48,7 @@ gst::plugin_define!(
     plugin_init,
     env!("CARGO_PKG_VERSION"),
     "MIT/X11",
-    "gst-plugin-iceoryx2",
-    "gst-plugin-iceoryx2",
-    "https://crates.io/crates/gst-plugin-iceoryx2"
+    "iox2-video",
+    "iox2-video",
+    "https://crates.io/crates/iox2-video"
 );

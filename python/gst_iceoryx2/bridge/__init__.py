@@ -4,7 +4,7 @@
 
     Bridge("cam0", "zenoh:site/cam0", connect=["tcp/192.168.1.5:7447"]).run()
 
-Keys need eclipse-zenoh (`pip install 'gst-plugin-iceoryx2[bridge]'`). docs/bridge.md describes the messages.
+Keys need eclipse-zenoh (`pip install 'iox2-video[bridge]'`). docs/bridge.md describes the messages.
 """
 
 from __future__ import annotations

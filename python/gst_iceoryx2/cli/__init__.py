@@ -12,7 +12,11 @@ from typing import Any
 
 import click
 
+from gst_iceoryx2._namesake import warn as _warn_of_namesake
 from gst_iceoryx2.cli._outcome import ending_in_order, ready_streams, told
+
+# The other project may have replaced the package's own first module.
+_warn_of_namesake()
 
 _COMMANDS = {
     "list": "List the video streams of this domain, and Sh4lt paths.",

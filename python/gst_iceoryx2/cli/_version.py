@@ -14,7 +14,7 @@ def version_lines() -> list[str]:
     except RuntimeError:
         plugin = "none (`iox2-video plugin-path` and setup_gstreamer() say why)"
     parts = {
-        "gst-plugin-iceoryx2": version("gst-plugin-iceoryx2"),
+        "iox2-video": version("iox2-video"),
         "iceoryx2": version("iceoryx2"),
         "plugin": plugin,
         "GStreamer": gstreamer_version() or "not found",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from .._domain import Domain
+from .._namesake import namesake
 from .._plugin import MIN_GSTREAMER, gstreamer_version, library_folders, plugin_library, plugin_version
 from .finding import Finding
 
@@ -33,6 +34,10 @@ _PACKAGES: Final = {
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     """Look for the plugin, what it needs, GStreamer, and whether pipelines find it."""
+    sentence = namesake()
+    if sentence is not None:
+        what, _, how = sentence.rpartition("; ")
+        yield Finding(NAME, "problem", what, how)
     gstreamer = gstreamer_version()
     if gstreamer is None:
         yield Finding(
@@ -68,7 +73,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
             f"apt install {package}" if package else "build it again on this machine: pip install --force-reinstall .",
         )
         return
-    own = version("gst-plugin-iceoryx2")
+    own = version("iox2-video")
     if stated != own:
         yield Finding(
             NAME,

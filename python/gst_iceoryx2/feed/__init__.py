@@ -4,7 +4,7 @@
 
     print(Feeder("cam0", TestPattern(1280, 720), duration=10).run())
 
-`VideoFile`, `Image` and `Camera` need PyAV (`pip install 'gst-plugin-iceoryx2[record]'`), which is imported when one of
+`VideoFile`, `Image` and `Camera` need PyAV (`pip install 'iox2-video[record]'`), which is imported when one of
 them is asked for; the test pattern needs numpy only.
 """
 

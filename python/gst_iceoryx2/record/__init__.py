@@ -1,4 +1,4 @@
-"""Streams into video files, without GStreamer; needs PyAV (`pip install 'gst-plugin-iceoryx2[record]'`).
+"""Streams into video files, without GStreamer; needs PyAV (`pip install 'iox2-video[record]'`).
 
     from gst_iceoryx2.record import record
 
