@@ -14,6 +14,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Set
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +35,7 @@ _own_lock = threading.Lock()
 _FINISHES_WITHIN: Final = 5.0
 
 
-def is_gone(node: int, monitor: Path) -> bool:
+def is_gone(node: int, monitor: str | Path) -> bool:
     """Whether the process that made a node has ended; safe in a process that has nodes, of several copies of iceoryx2.
 
     Args:
@@ -42,9 +43,22 @@ def is_gone(node: int, monitor: Path) -> bool:
         monitor: File that its process has locked.
 
     Returns:
-        False where it cannot be known: the file is not there, is being made, or belongs to another user.
+        False if it cannot be known: the file is not there, is being made, or belongs to another user.
+        For a node of this process, once known, without a system call.
     """
     return _is_unlocked(node, monitor) if _LOCKS_TELL else _has_no_process(node)
+
+
+def forget_ended(listed: Set[int]) -> None:
+    """Close what is kept of nodes of this process that have ended.
+
+    Args:
+        listed: Ids of nodes that were just seen. They are not looked at.
+    """
+    with _own_lock:
+        # A node of another domain, or one that was made since, is not listed and still there.
+        for ended in [number for number in _own.keys() - listed if os.fstat(_own[number]).st_nlink == 0]:
+            os.close(_own.pop(ended))
 
 
 def is_old(status: os.stat_result) -> bool:
@@ -52,15 +66,13 @@ def is_old(status: os.stat_result) -> bool:
     return time.time() - status.st_mtime > _FINISHES_WITHIN
 
 
-def _is_unlocked(node: int, monitor: Path) -> bool:
+def _is_unlocked(node: int, monitor: str | Path) -> bool:
     """Whether the file is there, and no process has locked it."""
     with _own_lock:
-        for ended in [number for number, file in _own.items() if os.fstat(file).st_nlink == 0]:
-            os.close(_own.pop(ended))
         if node in _own:
             return False
         try:
-            status = monitor.stat()
+            status = os.stat(monitor)
             if not status.st_mode & stat.S_IRUSR and not is_old(status):
                 # It is being made, maybe by another thread of this process, whose lock would be dropped.
                 return False
@@ -91,6 +103,18 @@ def _has_no_process(node: int) -> bool:
     except PermissionError:
         return False
     return False
+
+
+def _start_anew() -> None:
+    # What the parent has locked is nothing of the child's, and the owner of the lock does not exist here.
+    global _own_lock
+    _own_lock = threading.Lock()
+    while _own:
+        os.close(_own.popitem()[1])
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
 
 
 def start_time(pid: int) -> float | None:

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from ._domain import Domain, Pattern, ServiceRecord, read_service
 from ._explain import RELEASE
-from ._liveness import is_gone, is_old
+from ._liveness import forget_ended, is_gone, is_old
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 
@@ -31,6 +31,8 @@ _IN_THE_MAKING: Final = 0o200
 _TAG_IS_RENEWED: Final = 0.2
 # How long the counter of nodes is waited for: longer than until it counts as left behind.
 _COUNTER_PATIENCE: Final = 6.0
+# The object that counts the nodes of a prefix, by its usual name: the hash is that of the type in it.
+_COUNTER: Final = f"9204dd183d1c4d8e1ff592a30766ffa6765aa8b5_node.{RELEASE.replace('.', '_')}.global_mgmt"
 _SERVICE_TAG, _PORT_TAG = ".service_tag", ".port_tag"
 
 _Identity = tuple[int, int, int]
@@ -212,11 +214,18 @@ class Remains:
 
 
 def dead_nodes(domain: Domain) -> list[str]:
-    """Ids of the nodes whose process has ended; some ten µs a node.
+    """Ids of the nodes whose process has ended; one listing, and some ten µs for each node of another process.
 
     One that was killed before it had a lock is told by its age: it has nothing yet but its own files.
     """
-    return [identifier for identifier in _node_ids(domain) if _is_dead(domain, identifier)]
+    found = {int(identifier): has_monitor for identifier, has_monitor in _node_ids(domain).items()}
+    forget_ended(found.keys())
+    beginning = f"{domain.root}/{domain.node_dir}/{domain.prefix}"
+    return [
+        str(number)
+        for number, has_monitor in found.items()
+        if (is_gone(number, f"{beginning}{number}.node_monitor") if has_monitor else _is_old_node(domain, str(number)))
+    ]
 
 
 def remove_left_behind(domain: Domain) -> int:
@@ -235,8 +244,13 @@ def remove_left_behind(domain: Domain) -> int:
 
 def has_trap(domain: Domain) -> bool:
     """Whether a process of this user has not finished the counter that all nodes need: nobody can start."""
+    try:
+        found = [os.lstat(SHARED_MEMORY / f"{domain.prefix}{_COUNTER}")]
+    except OSError:
+        # It is not there yet, or a configuration gives it another name.
+        found = [item.status for item in objects(domain) if not item.ids]
     me = os.geteuid()
-    return any(not item.ids and not item.is_finished and item.status.st_uid == me for item in objects(domain))
+    return any(stat.S_IMODE(status.st_mode) == _IN_THE_MAKING and status.st_uid == me for status in found)
 
 
 def unused_descriptions(domain: Domain) -> list[_Description]:
@@ -282,10 +296,9 @@ def objects(domain: Domain) -> Iterator[_Object]:
                         yield _Object(Path(item.path), status, tuple(filter(None, match.groups())))
 
 
-def _is_dead(domain: Domain, identifier: str) -> bool:
-    monitor, *others = _monitors(domain, identifier)
-    if monitor.exists():
-        return is_gone(int(identifier), monitor)
+def _is_old_node(domain: Domain, identifier: str) -> bool:
+    """Whether all that there is of a node without a monitor was left behind."""
+    _, *others = _monitors(domain, identifier)
     folder = domain.nodes / identifier
     found = []
     for path in (*others, *([folder / name for name in _names(folder)] or [folder])):
@@ -300,19 +313,20 @@ def _monitors(domain: Domain, identifier: str) -> list[Path]:
     return [domain.nodes / f"{beginning}{end}" for end in ("", "_owner_lock", "_context")]
 
 
-def _node_ids(domain: Domain) -> list[str]:
-    """Ids of all nodes, known by a folder or a file beside it."""
+def _node_ids(domain: Domain) -> dict[str, bool]:
+    """Ids of all nodes, known by a folder or a file beside it; for each, whether its monitor is there."""
     names = _names(domain.nodes)
-    beginning, ends = re.escape(domain.prefix), "(?:_owner_lock|_context)?"
-    file = re.compile(rf"{beginning}([0-9]+)\.node_monitor{ends}")
-    found = {match[1] for match in map(file.fullmatch, names) if match}
+    file = re.compile(rf"{re.escape(domain.prefix)}([0-9]+)\.node_monitor(_owner_lock|_context)?")
+    found: dict[str, bool] = {}
+    for match in filter(None, map(file.fullmatch, names)):
+        found[match[1]] = found.get(match[1], False) or match[2] is None
     for name in names:
         # The name of a folder has no prefix, and two domains may share a root.
         if name not in found and name.isascii() and name.isdecimal():
             files = _names(domain.nodes / name)
             if all(one.startswith(domain.prefix) for one in files):
-                found.add(name)
-    return sorted(found)
+                found[name] = False
+    return dict(sorted(found.items()))
 
 
 def _node(domain: Domain, identifier: str) -> _Node:

@@ -29,52 +29,72 @@ _WATCH_INTERVAL: Final = 2.0
 # How long until a second attempt to clean up behind the same node; each further pause is twice as long.
 _FIRST_PAUSE: Final = 4.0
 
-_attempts: dict[str, tuple[float, float]] = {}
-_attempts_lock = threading.Lock()
+
+class _Watch:
+    """What this process knows of the dead of one domain, whatever the number of its ports there."""
+
+    def __init__(self, domain: Domain) -> None:
+        self._domain = domain
+        self._lock = threading.Lock()
+        self._next = 0.0
+        # For each dead node that was tried: when to try again, and the pause after that.
+        self._attempts: dict[str, tuple[float, float]] = {}
+
+    def look_if_due(self) -> None:
+        """Clean up if nobody in this process has looked for a while."""
+        if time.monotonic() >= self._next:
+            self.look()
+
+    def look(self) -> bool:
+        """Run the helper if that is worth it; return whether it ran."""
+        with self._lock:
+            self._next = time.monotonic() + _WATCH_INTERVAL
+            is_needed = self._are_due(dead_nodes(self._domain), time.monotonic()) or has_trap(self._domain)
+        if is_needed:
+            run_helper(self._domain)
+        return is_needed
+
+    def _are_due(self, names: list[str], now: float) -> bool:
+        """Whether to try to remove these: new ones at once, what an earlier attempt did not remove ever more seldom."""
+        is_due = False
+        for gone in self._attempts.keys() - set(names):
+            del self._attempts[gone]
+        for name in names:
+            due, pause = self._attempts.get(name, (now, _FIRST_PAUSE))
+            if due <= now:
+                is_due = True
+                self._attempts[name] = (now + pause, 2 * pause)
+        return is_due
+
+
+_watches: dict[tuple[str, str, str], _Watch] = {}
+
+
+def _watch_of(domain: Domain) -> _Watch:
+    key = (domain.root, domain.prefix, domain.node_dir)
+    return _watches.get(key) or _watches.setdefault(key, _Watch(domain))
 
 
 def clean_up_if_stale(domain: Domain) -> bool:
     """Run the helper if dead nodes are there that this process has not just tried to remove.
 
+    Looking for them costs one listing and some ten µs for each node of another process, running the helper a tenth of
+    a second.
+
     Returns:
         Whether the helper ran.
     """
-    is_needed = _are_due(dead_nodes(domain), time.monotonic()) or has_trap(domain)
-    if is_needed:
-        run_helper(domain)
-    return is_needed
+    return _watch_of(domain).look()
 
 
-def _are_due(names: list[str], now: float) -> bool:
-    """Whether to try to remove these: what is new at once, what an earlier attempt did not remove ever more seldom."""
-    is_due = False
-    with _attempts_lock:
-        for gone in _attempts.keys() - set(names):
-            del _attempts[gone]
-        for name in names:
-            due, pause = _attempts.get(name, (now, _FIRST_PAUSE))
-            if due <= now:
-                is_due = True
-                _attempts[name] = (now + pause, 2 * pause)
-    return is_due
+def watch(domain: Domain) -> None:
+    """Do so if no port of this process has done it for two seconds. Call it as often as you like."""
+    _watch_of(domain).look_if_due()
 
 
-class Watch:
-    """Cleans up behind the dead of a domain now and then, for a port that is looked after.
-
-    Looking for them costs some ten µs a node, running the helper a tenth of a second.
-    """
-
-    def __init__(self, domain: Domain) -> None:
-        self._domain = domain
-        self._next = time.monotonic() + _WATCH_INTERVAL
-
-    def look(self) -> None:
-        """Clean up if it is time."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + _WATCH_INTERVAL
-            clean_up_if_stale(self._domain)
+if hasattr(os, "register_at_fork"):
+    # The parent's thread that held a lock does not exist in the child.
+    os.register_at_fork(after_in_child=_watches.clear)
 
 
 def run_helper(domain: Domain) -> bool:

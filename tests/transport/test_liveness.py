@@ -93,5 +93,5 @@ def test_asking_about_a_node_of_this_process_does_not_end_it(domain: Place) -> N
     del node
     # Nothing stays open of a node that is closed.
     wait_until(lambda: not file.exists())
-    _liveness.is_gone(0, file)
+    _liveness.forget_ended(set())
     assert number not in _liveness._own

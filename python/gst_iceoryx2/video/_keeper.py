@@ -4,7 +4,8 @@ A publisher meets its subscribers when it sends, a subscriber its publisher when
 publisher that pauses, or has said "end of stream", would leave late joiners without the newest frame; the memory that a
 killed subscriber held would stay lost; and a subscriber that is busy would miss the first frames of a publisher that
 comes, or keep the service of one that has gone. So one thread looks at every port four times a second, for a few µs;
-once a second while all of them are subscribers that wait for a frame, and therefore look themselves.
+three times while all of them are subscribers that wait for a frame. It wakes those that have missed something, so that
+a thread that waits need not wake up by itself to look.
 
 It is a daemon: it keeps no program alive. When the program ends, ports that are open are closed in order; without that,
 an object in a reference cycle through the binding, which the garbage collector cannot see into, would never be
@@ -20,10 +21,11 @@ import time
 import weakref
 from typing import Final, Protocol
 
+from .._errors import TransportError
 from .._fork import guard_port
 
 _INTERVAL: Final = 0.25
-_ATTENDED_INTERVAL: Final = 1.0
+_ATTENDED_INTERVAL: Final = 1 / 3
 # How long other threads get to leave the ports when the program ends, seconds.
 _LEAVING: Final = 0.3
 
@@ -33,6 +35,10 @@ class Port(Protocol):
 
     def close(self) -> None:
         """Close it."""
+
+    @property
+    def service_name(self) -> str:
+        """Name of the service that it belongs to."""
 
     @property
     def is_attended(self) -> bool:
@@ -51,11 +57,13 @@ class _Keeper:
 
     def add(self, port: Port) -> None:
         with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="gst_iceoryx2 ports", daemon=True)
+                # What cannot be looked after is not opened, and the next port tries again.
+                thread.start()
+                self._thread = thread
             self._ports.add(port)
             self._has_news.set()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="gst_iceoryx2 ports", daemon=True)
-                self._thread.start()
 
     def remove(self, port: Port) -> None:
         with self._lock:
@@ -90,9 +98,20 @@ _keeper = _Keeper()
 
 
 def adopt(port: Port) -> None:
-    """Look after a port that was opened; close it when the program ends; give it up in a forked child."""
+    """Look after a port that was opened; close it when the program ends; give it up in a forked child.
+
+    Raises:
+        TransportError: No thread can be started for that; the port is closed.
+    """
     guard_port(port)
-    _keeper.add(port)
+    try:
+        _keeper.add(port)
+    except RuntimeError as exc:
+        port.close()
+        raise TransportError(
+            f"cannot take part in {port.service_name!r}: this process cannot start a thread ({exc}); close some "
+            "threads, or raise the limit (ulimit -u, the container's pids limit)"
+        ) from exc
 
 
 def dismiss(port: Port) -> None:
@@ -100,10 +119,11 @@ def dismiss(port: Port) -> None:
     _keeper.remove(port)
 
 
-def look_around() -> None:
-    """Look after every port now."""
+def look_around(service_name: str | None = None) -> None:
+    """Look after every port now, or after those of one service."""
     for port in _keeper.ports():
-        port._tend()
+        if service_name in (None, port.service_name):
+            port._tend()
 
 
 @atexit.register

@@ -135,6 +135,11 @@ class Link:
             self.next_look = now + _SECOND_LOOK
         return self._orphaned and was_orphaned and not is_held
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the publishers had gone at the last look, so that the next one decides."""
+        return self._orphaned
+
     def hurry(self) -> None:
         """Something happened on the service that was no frame: look at once."""
         if not self._orphaned:

@@ -5,6 +5,7 @@ A publisher that loses nothing would wait for it. So somebody reads on, and thro
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Final
 
@@ -20,19 +21,23 @@ _INTERVAL: Final = 0.01
 class Orphan:
     """Reads a port until its frames have gone."""
 
-    def __init__(self, link: Link, ledger: Ledger) -> None:
+    def __init__(self, link: Link, ledger: Ledger, service_name: str) -> None:
         """Take over.
 
         Args:
             link: With the port.
             ledger: Where the frames that are held are counted.
+            service_name: Name of the service.
         """
+        self.service_name = service_name
         self._lock = threading.Lock()
         self._link: Link | None = link
         self._ledger = ledger
         self._is_over = threading.Event()
         _keeper.adopt(self)
-        threading.Thread(target=self._read, name="gst_iceoryx2 orphan", daemon=True).start()
+        # Without a thread of its own it is still read a few times a second.
+        with contextlib.suppress(RuntimeError):
+            threading.Thread(target=self._read, name="gst_iceoryx2 orphan", daemon=True).start()
 
     @property
     def is_attended(self) -> bool:

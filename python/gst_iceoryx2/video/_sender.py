@@ -17,7 +17,7 @@ from .._errors import ClosedError, ForkedError, FormatError, TransportError
 from .._fork import leak
 from .._log import log
 from .._obstacle import after_failure
-from .._stale import Watch
+from .._stale import watch
 from . import _keeper
 from ._layout import EOS_HEADER, FrameLayout, ended
 from ._pool import Pool
@@ -76,7 +76,6 @@ class Sender:
         self._known_subscribers = 0
         # Number of the native publisher that waits for nobody any more.
         self._met = 0
-        self._watch = Watch(domain)
         self._domain = domain
         self._looks = 0
         self._unmapped: set[str] = set()
@@ -271,7 +270,7 @@ class Sender:
                 self._reach_all(pool)
             if self._end_is_due:
                 self._send_end(pool)
-        self._watch.look()
+        watch(self._domain)
 
     def _reach_all(self, pool: Pool) -> None:
         """Connect subscribers that joined while a limit of this process kept them out, when it is raised.

@@ -78,7 +78,7 @@ def open_for_publishing(
             break
         del service
         notifier.notify()
-        _keeper.look_around()
+        _keeper.look_around(name)
         time.sleep(_HAND_OVER_STEP)
     unmet = [difference for difference in differences if difference.unmet]
     if unmet:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _iceoryx2, _native
-from .._domain import current_domain
 from .._errors import FormatError, FrameTimeoutError, QosError
 from .._pickling import refuse_to_copy
 from .._service_name import check_service_name
@@ -109,11 +108,9 @@ class VideoFramePublisher:
         self._caps_fields = caps_fields(caps, framerate)
         self._id = new_publisher_id()
         self._layouts: dict[tuple[str, int, int, int | None], FrameLayout] = {}
-        domain = current_domain() if iox2_node is None else _iceoryx2.domain_of(iox2_node)
-        if iox2_node is None:
-            node = _iceoryx2.create_node_for(service_name, domain)
-        else:
-            node = iox2_node
+        node = _iceoryx2.create_node_for(service_name) if iox2_node is None else iox2_node
+        domain = _iceoryx2.domain_of(node)
+        if iox2_node is not None:
             clean_up_if_stale(domain)
         events = _iceoryx2.open_event(node, service_name)
         notifier = _iceoryx2.notifier_on(events, node, service_name)
@@ -124,7 +121,7 @@ class VideoFramePublisher:
         self._sender = Sender(node, domain, events, notifier, pool, service_name, aux_bytes)
         _keeper.adopt(self)
         # Subscribers in this very process may not get a chance to connect before the first frame is sent.
-        _keeper.look_around()
+        _keeper.look_around(service_name)
 
     # -- frames ------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from .._errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError
 from .._obstacle import after_failure, taking_part
 from .._pickling import refuse_to_copy
 from .._service_name import check_service_name
-from .._stale import Watch
+from .._stale import watch
 from . import _keeper
 from ._intake import Intake
 from ._link import Connector, Link
@@ -24,9 +24,9 @@ from .config import Qos
 from .frame import VideoFrame
 from .header import DEFAULT_SERVICE
 
-# Longest sleep without a look: a notification can be missed (see `Waiter.drain`), a publisher's death tells nothing.
-# With the one look a second of `_keeper`, three a second.
-_SAFETY_INTERVAL: Final = 0.5
+# Longest sleep without a look. A notification can be missed (see `Waiter.drain`), and the death of a publisher tells
+# nothing: `_keeper` looks several times a second, and wakes those that sleep. This is for when it is busy cleaning up.
+_SAFETY_INTERVAL: Final = 2.0
 # How long the next frame has to explain an announcement that came with the last one.
 _DOUBT_INTERVAL: Final = 0.05
 # How long a subscriber that does not sleep keeps the interpreter to itself.
@@ -103,7 +103,7 @@ class VideoFrameSubscriber:
         self._in_doubt = False
         node = _iceoryx2.create_node_for(service_name) if iox2_node is None else iox2_node
         self._connector: Connector | None = Connector(node, service_name)
-        self._watch = Watch(_iceoryx2.domain_of(node))
+        self._domain = _iceoryx2.domain_of(node)
         self._link: Link | None = None
         self._waiter: Waiter | None = None
         # The subscriber before the listener, and one look after both: nothing that happens in between is missed.
@@ -239,7 +239,8 @@ class VideoFrameSubscriber:
                         drained = True
                         if self._drain(waiter):
                             continue
-                    await readable(descriptors, pause)
+                    with waiter.watched():
+                        await readable(descriptors, pause)
                     drained = False
                     self._resolve_doubt()
                 elif received[0].is_eos():
@@ -303,9 +304,10 @@ class VideoFrameSubscriber:
             waiter, self._waiter = self._waiter, None
             link, self._link = self._link, None
             self._connector = self._pending = None
-        _keeper.dismiss(self)
         if link is not None and link.tell_taken is not None and self._intake.ledger.held:
-            Orphan(link, self._intake.ledger)
+            # Adopted while this port still is, so that no thread needs to be started.
+            Orphan(link, self._intake.ledger, self._name)
+        _keeper.dismiss(self)
         if waiter is not None:
             waiter.close()
 
@@ -394,19 +396,23 @@ class VideoFrameSubscriber:
         return self._link
 
     def _tend(self) -> None:
-        """Connect and let go while nobody receives; see `_keeper`."""
+        """Connect, let go, and wake who sleeps although there is something for him; see `_keeper`."""
         with self._lock:
-            link = self._link
+            link, waiter = self._link, self._waiter
             try:
-                if link is None and self._connector is not None:
-                    self._connect()
-                elif link is not None and not link.subscriber.has_samples():
-                    self._let_go_if_over(link)
+                if link is None:
+                    has_news = self._connector is not None and self._connect() is not None
+                else:
+                    has_news = link.subscriber.has_samples()
+                    if not has_news:
+                        self._let_go_if_over(link)
             except (Iox2VideoError, _iceoryx2.ConnectionFailure):
-                # Whoever receives next gets it.
-                return
+                # The next call that receives raises it.
+                has_news = True
+        if has_news and waiter is not None:
+            waiter.nudge()
         # A publisher that was killed counts as one that is there, and its memory stays, until somebody cleans up.
-        self._watch.look()
+        watch(self._domain)
 
     def _wait_for_next(self, timeout: float | None) -> VideoFrame | None:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -463,7 +469,7 @@ class VideoFrameSubscriber:
         """How long nothing needs to be looked at."""
         if self._in_doubt:
             return _DOUBT_INTERVAL
-        if self._link is None:
+        if self._link is None or not self._link.is_in_doubt:
             return _SAFETY_INTERVAL
         return min(_SAFETY_INTERVAL, max(0.001, self._link.next_look - time.monotonic()))
 
