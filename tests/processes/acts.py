@@ -107,6 +107,15 @@ def receive_all(service: str) -> None:
         tell({"seen": seen, "stats": sub.stats._asdict()})
 
 
+def receive_many(*services: str) -> None:
+    """Have a subscriber on each service until killed."""
+    subscribers = [VideoFrameSubscriber(service) for service in services]
+    tell("receiving")
+    hear()
+    for subscriber in subscribers:
+        subscriber.close()
+
+
 def receive_for_ever(service: str) -> None:
     """Tell the first frame, then keep receiving and holding some."""
     sub = VideoFrameSubscriber(service)

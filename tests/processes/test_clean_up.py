@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2 import _remains, _stale
-from gst_iceoryx2._domain import current_domain
+from gst_iceoryx2._domain import Domain, current_domain
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_node
 from tests.conftest import Place
 from tests.processes.children import ROOT, Child
+from tests.waiting import wait_until
 
 Start = Callable[..., Child]
 
@@ -175,6 +176,24 @@ def test_a_start_beside_the_dead_takes_a_moment_only(service: str, start: Start)
     assert told["took"] < 5
     assert newcomer.ends() == 0
     assert _remains.dead_nodes(current_domain()) == []
+
+
+def test_a_process_cleans_up_once_behind_one_that_had_many_ports(
+    service: str, start: Start, domain: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each port looked for the dead by itself."""
+    runs: list[Domain] = []
+    run_helper = _stale.run_helper
+    monkeypatch.setattr(_stale, "run_helper", lambda place: (runs.append(place), run_helper(place))[1])
+    names = [f"{service}/{number}" for number in range(6)]
+    with contextlib.ExitStack() as ports:
+        publishers = [ports.enter_context(VideoFramePublisher(name)) for name in names]
+        readers = start("receive_many", *names)
+        assert readers.told() == "receiving"
+        wait_until(lambda: all(publisher.num_subscribers == 1 for publisher in publishers), 30)
+        readers.kill()
+        wait_until(lambda: all(publisher.num_subscribers == 0 for publisher in publishers), 30)
+    assert len(runs) == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root to be two users")

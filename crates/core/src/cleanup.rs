@@ -15,7 +15,6 @@ use iceoryx2::node::NodeView;
 use iceoryx2::prelude::*;
 
 use crate::domain::Domain;
-use crate::liveness::is_gone;
 use crate::remains::{Remains, dead_nodes, has_trap, remove_left_behind};
 use crate::service::{Iox, check_folders};
 
@@ -39,16 +38,45 @@ pub fn set_helper_path(path: PathBuf) {
     let _ = HELPER_PATH.set(path);
 }
 
+/// How often a process looks for the dead of a domain, however many ports it has there.
+const WATCH_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What this process knows of the dead, by the folder of the nodes and the prefix.
+static WATCHES: Mutex<BTreeMap<(String, String), Watch>> = Mutex::new(BTreeMap::new());
+
+#[derive(Debug, Default)]
+struct Watch {
+    next: Option<Instant>,
+    attempts: Attempts<u128>,
+}
+
 /// Before a node of ours is made: has the helper remove what crashed participants left.
 ///
-/// Without it an opening can take a second, or for ever as root, where a participant died while it started.
+/// Without it an opening can take a second, or indefinitely as root, where a participant died while it started.
 pub(crate) fn clean_up_if_stale(domain: &Domain) {
-    static ATTEMPTS: Mutex<Attempts<u128>> = Mutex::new(Attempts(BTreeMap::new()));
-    let config = domain.config();
-    let is_due = ATTEMPTS.lock().unwrap_or_else(PoisonError::into_inner).are_due(dead_nodes(config));
-    if is_due || has_trap(config) {
+    if is_stale(domain.config()) {
+        run_helper(domain.config());
+    }
+}
+
+/// Does so if no port of this process has done it within [`WATCH_INTERVAL`]. Ports of the dead stay in their services until then.
+pub(crate) fn watch(config: &Config) {
+    let is_due = with_watch(config, |watch| watch.next.is_none_or(|next| next <= Instant::now()));
+    if is_due && is_stale(config) {
         run_helper(config);
     }
+}
+
+/// Whether there is something that this process has not just tried to remove.
+fn is_stale(config: &Config) -> bool {
+    with_watch(config, |watch| watch.next = Some(Instant::now() + WATCH_INTERVAL));
+    let dead = dead_nodes(config);
+    with_watch(config, |watch| watch.attempts.are_due(dead)) || has_trap(config)
+}
+
+fn with_watch<T>(config: &Config, work: impl FnOnce(&mut Watch) -> T) -> T {
+    let key = (config.global.node_dir().to_string(), config.global.prefix.to_string());
+    work(WATCHES.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
 }
 
 /// Tries again after a clean-up where crashed participants may have what there is too little of.
@@ -78,6 +106,12 @@ pub(crate) fn with_room<T, E>(
 #[derive(Debug)]
 struct Attempts<K>(BTreeMap<K, (Instant, Duration)>);
 
+impl<K> Default for Attempts<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
 impl<K: Ord> Attempts<K> {
     /// Whether it is time for any of those that are there; the others are forgotten.
     fn are_due(&mut self, there: impl IntoIterator<Item = K>) -> bool {
@@ -95,25 +129,6 @@ impl<K: Ord> Attempts<K> {
         }
         self.0 = remaining;
         is_due
-    }
-}
-
-/// Notices participants whose process has gone without a word, and has them cleaned up.
-///
-/// Their ports stay in a service until then.
-#[derive(Debug)]
-pub(crate) struct Undertaker(Attempts<u128>);
-
-impl Default for Undertaker {
-    fn default() -> Self {
-        Self(Attempts(BTreeMap::new()))
-    }
-}
-
-impl Undertaker {
-    /// Whether it is time for [`run_helper`] because of somebody gone among these nodes.
-    pub fn is_needed(&mut self, nodes: impl Iterator<Item = u128>, config: &Config) -> bool {
-        self.0.are_due(nodes.filter(|&node| is_gone(node, config)))
     }
 }
 
@@ -219,22 +234,24 @@ mod tests {
     use super::*;
     use crate::liveness::monitor_of;
 
+    /// Each port looked by itself, and each ran the helper for the same dead node.
     #[test]
-    fn the_undertaker_is_called_at_once_for_each_who_has_gone_and_not_again_at_once() {
-        let root = format!("/tmp/iox2u{}", std::process::id());
-        let domain = Domain::at(&root, "un_").unwrap();
-        fs::create_dir_all(domain.node_dir()).unwrap();
-        let (alive, dead) = (1, 2);
-        for node in [dead, dead + 1] {
-            fs::write(monitor_of(node, domain.config()), "").unwrap();
+    fn the_dead_of_each_domain_are_found_once_by_all_ports_of_the_process() {
+        let places =
+            ["a", "b"].map(|end| Domain::at(&format!("/tmp/iox2u{}{end}", std::process::id()), "un_").unwrap());
+        let config = |domain: &Domain| domain.config().clone();
+        let put = |domain: &Domain, node| fs::write(monitor_of(node, domain.config()), "").unwrap();
+        for place in &places {
+            fs::create_dir_all(place.node_dir()).unwrap();
+            put(place, 2);
+            assert!(is_stale(&config(place)));
         }
-        let mut undertaker = Undertaker::default();
-        let mut is_needed = |nodes: &[u128]| undertaker.is_needed(nodes.iter().copied(), domain.config());
-        assert!(!is_needed(&[alive]));
-        assert!(is_needed(&[alive, dead]));
-        assert!(!is_needed(&[dead]));
-        assert!(is_needed(&[dead, dead + 1]));
-        fs::remove_dir_all(root).unwrap();
+        for place in &places {
+            assert!(!is_stale(&config(place)), "the other domain's are not forgotten");
+            put(place, 3);
+            assert!(is_stale(&config(place)));
+            fs::remove_dir_all(place.root()).unwrap();
+        }
     }
 
     #[test]

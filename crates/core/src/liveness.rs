@@ -3,8 +3,10 @@
 //! Its id has a process id in it, which says nothing across pid namespaces: in another container the same number is another process, or
 //! none. The lock that a living process holds on its node's monitor says it everywhere.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use iceoryx2::prelude::Config;
@@ -12,11 +14,25 @@ use iceoryx2::prelude::Config;
 /// Making a file takes milliseconds; one that is not finished after this long was left behind.
 const FINISHES_WITHIN: Duration = Duration::from_secs(5);
 
+/// Nodes of this process. Closing any descriptor of a monitor would drop its lock, so each stays open as long as its file is there.
+static OWN: Mutex<BTreeMap<u128, File>> = Mutex::new(BTreeMap::new());
+
 /// Whether the process that made a node has ended. Safe in a process that has nodes, of several copies of iceoryx2, too.
 ///
-/// No where it cannot be known: the monitor is not there, is being made, or belongs to another user.
+/// No where it cannot be known: the monitor is not there, is being made, or belongs to another user. For a node of this process, once
+/// known, without a system call.
 pub(crate) fn is_gone(node: u128, config: &Config) -> bool {
     is_unlocked(node, config).unwrap_or(false)
+}
+
+/// Closes what is kept of nodes of this process that have ended; those that were just seen are not looked at.
+pub(crate) fn forget_ended(was_seen: impl Fn(u128) -> bool) {
+    use std::os::unix::fs::MetadataExt;
+
+    let is_there = |monitor: &File| monitor.metadata().is_ok_and(|meta| meta.nlink() > 0);
+    // A node of another domain, or one that was made since, was not seen and is still there.
+    let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+    own.retain(|&node, monitor| was_seen(node) || is_there(monitor));
 }
 
 /// Whether a file that is not finished was left behind, by its age.
@@ -33,17 +49,11 @@ pub(crate) fn monitor_of(node: u128, config: &Config) -> PathBuf {
 /// Whether a node's monitor is there and nobody holds its lock; `None` if that cannot be told.
 #[cfg(target_os = "linux")]
 fn is_unlocked(node: u128, config: &Config) -> Option<bool> {
-    use std::collections::BTreeMap;
-    use std::fs::{File, OpenOptions};
+    use std::fs::OpenOptions;
     use std::os::fd::AsRawFd;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    use std::sync::{Mutex, PoisonError};
-
-    /// Nodes of this process. Closing any descriptor of a monitor would drop its lock, so each stays open as long as its file is there.
-    static OWN: Mutex<BTreeMap<u128, File>> = Mutex::new(BTreeMap::new());
+    use std::os::unix::fs::PermissionsExt;
 
     let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
-    own.retain(|_, monitor| monitor.metadata().is_ok_and(|meta| meta.nlink() > 0));
     if own.contains_key(&node) {
         return Some(false);
     }
@@ -140,7 +150,7 @@ mod tests {
         let of_it = || open().filter(|file| file.to_string_lossy().contains(&number.to_string())).count();
         assert!(of_it() > 0);
         drop(node);
-        is_gone(0, place.0.config());
+        forget_ended(|_| false);
         assert_eq!(of_it(), 0);
     }
 

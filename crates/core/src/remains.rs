@@ -18,7 +18,7 @@ use iceoryx2::service::Service;
 use iceoryx2::service::service_hash::ServiceHash;
 
 use crate::description::{service_id, value, version};
-use crate::liveness::{is_gone, is_old, monitor_of, pid_of};
+use crate::liveness::{forget_ended, is_gone, is_old, monitor_of, pid_of};
 use crate::service::{IOX2_VERSION, Iox};
 
 const SHARED_MEMORY: &str = "/dev/shm";
@@ -28,6 +28,9 @@ const IN_THE_MAKING: u32 = 0o200;
 const TAG_IS_RENEWED: Duration = Duration::from_millis(200);
 /// How long the counter of nodes is waited for: longer than until it counts as left behind.
 const COUNTER_PATIENCE: Duration = Duration::from_secs(6);
+
+/// Hash in the name of the object that counts the nodes of a prefix: that of the type in it.
+const COUNTER: &str = "9204dd183d1c4d8e1ff592a30766ffa6765aa8b5";
 
 /// What tells a file from the next one of its name: device, inode, time.
 type Identity = (u64, u64, i64, i64);
@@ -81,7 +84,7 @@ impl<'a> Remains<'a> {
         let descriptions = descriptions(config);
         let gone: BTreeSet<_> = dead_nodes(config).into_iter().collect();
         let (mut dead, mut used) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
-        for node in node_ids(config) {
+        for node in node_ids(config).into_keys() {
             let tags = Tags::of(node, config);
             if gone.contains(&node) {
                 dead.insert(node, tags);
@@ -210,16 +213,22 @@ impl<'a> Remains<'a> {
             return;
         }
         let ports: BTreeSet<u128> =
-            node_ids(self.config).into_iter().flat_map(|node| Tags::of(node, self.config).ports).collect();
+            node_ids(self.config).into_keys().flat_map(|node| Tags::of(node, self.config).ports).collect();
         for object in found.iter().filter(|object| object.ids.iter().all(|id| !ports.contains(id))) {
             remove(&object.path);
         }
     }
 }
 
-/// Nodes whose process has ended. One that was killed before it had a lock is told by its age: it has nothing yet but its own files.
+/// Nodes whose process has ended, by one listing and a few µs for each node of another process.
+///
+/// One that was killed before it had a lock is told by its age: it has nothing yet but its own files.
 pub(crate) fn dead_nodes(config: &Config) -> Vec<u128> {
-    node_ids(config).into_iter().filter(|&node| is_dead(node, config)).collect()
+    let found = node_ids(config);
+    forget_ended(|node| found.contains_key(&node));
+    let is_dead =
+        |&(node, has_monitor): &_| if has_monitor { is_gone(node, config) } else { is_old_node(node, config) };
+    found.into_iter().filter(is_dead).map(|(node, _)| node).collect()
 }
 
 /// Removes shared memory whose maker died before it was finished; returns how many objects.
@@ -239,7 +248,14 @@ pub(crate) fn remove_left_behind(config: &Config) -> usize {
 
 /// Whether a process of this user has not finished the counter that all nodes need: nobody can start.
 pub(crate) fn has_trap(config: &Config) -> bool {
-    objects(config).any(|object| object.ids.is_empty() && !object.is_finished() && object.meta.uid() == user())
+    fs::symlink_metadata(counter(config)).is_ok_and(|meta| is_in_the_making(&meta) && meta.uid() == user())
+}
+
+/// The object that counts all nodes.
+fn counter(config: &Config) -> PathBuf {
+    let (prefix, suffix) = (config.global.prefix, config.global.node.global_mgmt_suffix);
+    let release = IOX2_VERSION.replace('.', "_");
+    format!("{SHARED_MEMORY}/{prefix}{COUNTER}_node.{release}{suffix}").into()
 }
 
 impl Tags {
@@ -275,7 +291,7 @@ impl Description {
 
 impl Object {
     fn is_finished(&self) -> bool {
-        self.meta.permissions().mode() & 0o777 != IN_THE_MAKING
+        !is_in_the_making(&self.meta)
     }
 
     /// Whether it holds nothing, and a process of this user died while it made it.
@@ -331,35 +347,38 @@ fn descriptions(config: &Config) -> BTreeMap<String, Description> {
         .collect()
 }
 
-/// Ids of all nodes, known by a folder or a file beside it.
-fn node_ids(config: &Config) -> BTreeSet<u128> {
+/// Ids of all nodes, known by a folder or a file beside it; for each, whether its monitor is there.
+fn node_ids(config: &Config) -> BTreeMap<u128, bool> {
     let prefix = config.global.prefix.to_string();
     let nodes = PathBuf::from(config.global.node_dir().to_string());
-    let names: Vec<_> = files(&nodes).filter_map(|(path, _)| path.file_name()?.to_str().map(str::to_owned)).collect();
+    let entries = fs::read_dir(&nodes).into_iter().flatten().flatten();
+    let names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     let monitor = |name: &String| {
         let (id, end) = name.strip_prefix(&prefix)?.split_once(".node_monitor")?;
-        ["", "_owner_lock", "_context"].contains(&end).then(|| id.parse().ok())?
+        let id = ["", "_owner_lock", "_context"].contains(&end).then(|| id.parse().ok())?;
+        Some((id?, end.is_empty()))
     };
-    let mut found: BTreeSet<u128> = names.iter().filter_map(monitor).collect();
+    let mut found = BTreeMap::new();
+    for (id, is_monitor) in names.iter().filter_map(monitor) {
+        *found.entry(id).or_default() |= is_monitor;
+    }
     for name in names {
         // The name of a folder has no prefix, and two domains may share a root.
         let is_ours =
             |(path, _): (PathBuf, _)| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&prefix));
         if let Ok(id) = name.parse()
-            && !found.contains(&id)
+            && !found.contains_key(&id)
             && files(&nodes.join(name)).all(is_ours)
         {
-            found.insert(id);
+            found.insert(id, false);
         }
     }
     found
 }
 
-fn is_dead(node: u128, config: &Config) -> bool {
-    let [monitor, others @ ..] = monitors(node, config);
-    if monitor.exists() {
-        return is_gone(node, config);
-    }
+/// Whether all that there is of a node without a monitor was left behind.
+fn is_old_node(node: u128, config: &Config) -> bool {
+    let [_, others @ ..] = monitors(node, config);
     let folder = folder_of(node, config);
     let mut found: Vec<_> = files(&folder).map(|(_, meta)| meta).collect();
     if found.is_empty() {
@@ -397,6 +416,10 @@ fn files(folder: &Path) -> impl Iterator<Item = (PathBuf, Metadata)> {
 
 fn remove(path: &Path) -> usize {
     usize::from(fs::remove_file(path).is_ok())
+}
+
+fn is_in_the_making(memory: &Metadata) -> bool {
+    memory.permissions().mode() & 0o777 == IN_THE_MAKING
 }
 
 /// Whether a description or a tag is not finished.
@@ -606,6 +629,20 @@ mod tests {
         fs::rename(&other, &path).unwrap();
         assert_eq!(remains.remove_before(), 0);
         assert!(path.exists());
+    }
+
+    /// As root, iceoryx2 waits for it indefinitely.
+    #[test]
+    fn a_counter_of_nodes_that_is_not_finished_is_noticed_by_its_name() {
+        let place = Place::new("count");
+        let node = create_node_in(&place.0).unwrap();
+        let counter = counter(place.0.config());
+        assert!(counter.is_file() && !has_trap(place.0.config()));
+        fs::set_permissions(&counter, PermissionsExt::from_mode(IN_THE_MAKING)).unwrap();
+        assert!(has_trap(place.0.config()));
+        drop(node);
+        fs::remove_file(counter).unwrap();
+        assert!(!has_trap(place.0.config()));
     }
 
     #[test]

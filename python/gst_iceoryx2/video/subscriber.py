@@ -382,7 +382,7 @@ class VideoFrameSubscriber:
         self._link = None
         self._connector.give_up(link)
         if link.tell_taken is not None and is_held:
-            Orphan(link, self._intake.ledger)
+            Orphan(link, self._intake.ledger, self._name)
 
     def _connect(self) -> Link | None:
         if self._connector is None:

@@ -23,7 +23,7 @@ use self::settings::{OnSubscribers, OnTrouble, Waits};
 pub use self::settings::{PublisherBuilder, Waiting};
 use crate::auxblob::AuxTemplate;
 use crate::caps::video_caps;
-use crate::cleanup::{self, Undertaker};
+use crate::cleanup;
 use crate::config::FrameParams;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
@@ -183,9 +183,9 @@ impl VideoFramePublisher {
         let monitor = thread::Builder::new()
             .name("iox2-subscribers".into())
             .spawn(move || {
-                let mut undertaker = Undertaker::default();
                 while !watched.stop.wait(MONITOR_INTERVAL) {
-                    watched.bury_the_dead(&mut undertaker);
+                    // Killed subscribers would be counted, and keep the frames that they held.
+                    cleanup::watch(watched.node.config());
                     watched.look();
                 }
             })
@@ -330,18 +330,6 @@ impl Shared {
     fn notify(&self) {
         // The notification is a hint; a listener that cannot be reached looks by itself after its safety timeout.
         let _ = self.notifier.notify();
-    }
-
-    /// Has subscribers removed whose process has gone: they would be counted, and keep the frames that they held.
-    fn bury_the_dead(&self, undertaker: &mut Undertaker) {
-        let mut nodes = Vec::new();
-        self.video.dynamic_config().list_subscribers(|subscriber| {
-            nodes.push(subscriber.node_id.value());
-            CallbackProgression::Continue
-        });
-        if undertaker.is_needed(nodes.into_iter(), self.node.config()) {
-            cleanup::run_helper(self.node.config());
-        }
     }
 
     /// iceoryx2 tries to connect a subscriber once for each port. So another port is made, when nothing is in its way any more.

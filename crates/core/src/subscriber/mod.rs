@@ -283,7 +283,8 @@ impl VideoFrameSubscriber {
             drained = false;
             self.lock().looked = None;
             if start.elapsed() >= SAFETY_TIMEOUT {
-                self.bury_the_dead();
+                // A publisher whose process was killed stays in the service until it is cleaned up.
+                cleanup::watch(self.node.config());
             }
         }
     }
@@ -300,23 +301,6 @@ impl VideoFrameSubscriber {
             }
             drop(state);
             std::hint::spin_loop();
-        }
-    }
-
-    /// After a silence: has a publisher's process gone without a word? Its ports stay in the service until they are cleaned up.
-    fn bury_the_dead(&self) {
-        let needed = {
-            let mut state = self.lock();
-            let Some(link) = &state.link else { return };
-            let mut nodes = Vec::new();
-            link.service.dynamic_config().list_publishers(|publisher| {
-                nodes.push(publisher.node_id.value());
-                CallbackProgression::Continue
-            });
-            state.undertaker.is_needed(nodes.into_iter(), self.node.config())
-        };
-        if needed {
-            cleanup::run_helper(self.node.config());
         }
     }
 

@@ -9,7 +9,6 @@ use super::GRACE;
 use super::link::Link;
 use crate::auxblob::AuxRef;
 use crate::caps::check_caps;
-use crate::cleanup::Undertaker;
 use crate::error::Error;
 use crate::header::VideoFrameHeader;
 use crate::shared::SharedBytes;
@@ -23,7 +22,6 @@ const PUBLISHERS: usize = 64;
 pub(super) struct State {
     pub link: Option<Link>,
     pub looked: Option<Instant>,
-    pub undertaker: Undertaker,
     /// Since when no publisher is there.
     pub alone: Option<Instant>,
     /// The last publisher has gone for good, and nobody was told yet.
