@@ -201,6 +201,38 @@ def exit_with_everything_open(service: str, how: str) -> None:
         sys.exit(0)
 
 
+def end_while_threads_work(service: str) -> None:
+    """End in order while daemon threads publish and receive; one of them fails for a reason of its own."""
+    pub, subscribers = VideoFramePublisher(service), [VideoFrameSubscriber(service) for _ in range(2)]
+
+    def publish() -> None:
+        while True:
+            pub.publish(picture(1))
+
+    def fill() -> None:
+        while True:
+            with pub.loan(64, 64) as loan:
+                loan.numpy_view()[...] = 1
+
+    def receive() -> None:
+        while True:
+            subscribers[0].receive_blocking()
+
+    def poll() -> None:
+        while True:
+            subscribers[1].receive()
+
+    def fail() -> None:
+        raise RuntimeError("of its own")
+
+    for work in (publish, fill, receive, poll, fail):
+        threading.Thread(target=work, daemon=True).start()
+    pub.wait_for_subscribers(2, 20)
+    while min(subscriber.stats.received for subscriber in subscribers) < 10:
+        time.sleep(0.01)
+    tell("ending")
+
+
 def fork_with(service: str, what: str) -> None:
     """Fork while ports are open; the child tries them, ends in order, and the parent goes on."""
     pub, sub = VideoFramePublisher(service), VideoFrameSubscriber(service)

@@ -288,6 +288,15 @@ def test_a_publisher_with_other_qos_starts_beside_a_waiting_process(service: str
     assert reader.ends() == 0
 
 
+def test_daemon_threads_say_nothing_when_the_program_ends(service: str, start: Start) -> None:
+    """Each printed a traceback of ClosedError, although nothing was wrong."""
+    child = start("end_while_threads_work", service)
+    assert child.told() == "ending"
+    assert child.ends() == 0
+    assert "RuntimeError: of its own" in child.complaint()
+    assert child.complaint().count("Traceback") == 1
+
+
 @pytest.mark.parametrize("how", ["return", "sys.exit", "error", "thread"])
 def test_a_program_that_closes_nothing_leaves_nothing(how: str, service: str, start: Start, domain: Place) -> None:
     child = start("exit_with_everything_open", service, how)

@@ -19,9 +19,10 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from typing import Final, Protocol
 
-from .._errors import TransportError
+from .._errors import ClosedError, TransportError
 from .._fork import guard_port
 
 _INTERVAL: Final = 0.25
@@ -129,6 +130,8 @@ def look_around(service_name: str | None = None) -> None:
 @atexit.register
 def _close_all() -> None:
     ports = _keeper.ports()
+    if ports:
+        threading.excepthook = _without_ends(threading.excepthook)
     for port in ports:
         port.close()
     # A thread that was in one of them leaves it now. One that is still there when the interpreter goes is frozen, and
@@ -137,6 +140,17 @@ def _close_all() -> None:
     for thread in threading.enumerate() if ports else ():
         if thread.daemon and thread not in (_keeper._thread, threading.current_thread()):
             thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _without_ends(hook: Callable[[threading.ExceptHookArgs], object]) -> Callable[[threading.ExceptHookArgs], None]:
+    """A hook that says nothing of daemon threads that used a port which the end of the program closed."""
+
+    def tell(args: threading.ExceptHookArgs) -> None:
+        is_ours = issubclass(args.exc_type, ClosedError) and args.thread is not None and args.thread.daemon
+        if not is_ours:
+            hook(args)
+
+    return tell
 
 
 def _start_anew() -> None:
