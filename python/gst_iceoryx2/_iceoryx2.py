@@ -216,12 +216,11 @@ def create_pub_sub(
 ) -> _native.PubSubService:
     """Open a publish/subscribe service of `u8` slices as it is, or create it like this.
 
+    Zero aborts the process inside iceoryx2, for all but the history: the caller has judged the numbers.
+
     Raises:
         ServiceError: Neither works; the subclass and the message say why.
     """
-    # Zero aborts the process inside iceoryx2.
-    if min(buffer_size, borrowed_max, max_subscribers, max_publishers) < 1:
-        raise ValueError("buffer_size, borrowed_max, max_subscribers and max_publishers are at least 1")
     plain = _pub_sub_builder(node, name, header)
     builder = (
         plain.subscriber_max_buffer_size(buffer_size)

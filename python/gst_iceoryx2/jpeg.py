@@ -17,6 +17,7 @@ import numpy.typing as npt
 import simplejpeg  # type: ignore[import-untyped]
 
 from ._errors import FormatError
+from ._numbers import whole
 from .video.caps import parse_caps
 from .video.colour import Colorimetry, colorimetry_of
 from .video.formats import VideoFormat, get_format
@@ -60,7 +61,10 @@ def encode(frame: VideoFrame, quality: int = 80, chroma: Chroma = "420") -> byte
         FrameReleasedError: The frame was released.
         UnsupportedViewError: The format is made of tiles or has a palette.
         FormatError: A side is longer than JPEG allows, or the frame is the end of a stream.
+        ValueError: `quality` is not 1 to 100.
+        TypeError: `quality` is not a whole number.
     """
+    quality = whole(quality, "quality", 1, 100)
     if frame.is_eos():
         raise FormatError("the end of a stream has no picture")
     if max(frame.width, frame.height) > MAX_SIDE:
@@ -86,10 +90,19 @@ def encode(frame: VideoFrame, quality: int = 80, chroma: Chroma = "420") -> byte
 def encode_rgb(picture: Plane, quality: int = 80, chroma: Chroma = "420") -> bytes:
     """Encode an array (H, W, 3) of R, G, B, its rows padded or not.
 
+    Args:
+        picture: The array.
+        quality: 1 to 100.
+        chroma: Colour resolution.
+
     Returns:
         A JPEG (JFIF) picture.
+
+    Raises:
+        ValueError: `quality` is not 1 to 100.
+        TypeError: `quality` is not a whole number.
     """
-    return _packed(picture, quality, "RGB", chroma)
+    return _packed(picture, whole(quality, "quality", 1, 100), "RGB", chroma)
 
 
 def decode(data: bytes, order: Literal["RGB", "BGR"] = "RGB", max_pixels: int = 1 << 27) -> Plane:
@@ -104,8 +117,11 @@ def decode(data: bytes, order: Literal["RGB", "BGR"] = "RGB", max_pixels: int = 
         A new array (H, W, 3).
 
     Raises:
-        FormatError: It is no JPEG picture, damaged, or too large.
+        FormatError: It is not a JPEG picture, damaged, or too large.
+        ValueError: `max_pixels` is not at least 1.
+        TypeError: `max_pixels` is not a whole number.
     """
+    max_pixels = whole(max_pixels, "max_pixels", 1)
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data)
         if int(height) * int(width) > max_pixels:

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "python" / "gst_iceoryx2"
 # From the bottom up, as patterns; a module belongs to the first layer that names it. It may import from its own layer
 # (without a cycle) and from those below.
 LAYERS = {
-    "errors": ("_errors", "_text"),
+    "errors": ("_errors", "_numbers", "_text"),
     "wire": (
         "video.auxblob",
         "video.caps",

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._log import log
+from .._numbers import whole
 from ..video.caps import video_caps
 from ..video.formats import get_format
 from ..video.frame import VideoFrame
@@ -52,6 +53,7 @@ def service_to_path(
         WriterIsAliveError: Another writer is alive on the path.
         AddressError: The path cannot be used.
     """
+    frames = None if frames is None else whole(frames, "frames")
     count = 0
     writer: Writer | None = None
     try:
@@ -98,6 +100,7 @@ def path_to_service(
         FormatError: The type text is no raw video.
         AddressError: The path cannot be used.
     """
+    frames = None if frames is None else whole(frames, "frames")
     count = 0
     publisher: VideoFramePublisher | None = None
     picture: Picture | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import socket
@@ -15,6 +16,7 @@ from typing import Final, NoReturn
 
 import numpy as np
 
+from .._numbers import real
 from .._pickling import refuse_to_copy
 from . import dialect
 from .dialect import READERS, WRITER, Keys
@@ -36,6 +38,8 @@ _FINISH: Final = Operation(Step(READERS, -1, undone=True, at_once=True))
 _LOOK_INTERVAL: Final = 0.03
 _AT_ONCE: Final = int(socket.MSG_DONTWAIT)
 _HANDSHAKE: Final = 1.0
+# poll takes no more than 24 days of milliseconds. Nobody waits for so long.
+_LONGEST: Final = 2e6
 
 
 class _Connection:
@@ -217,7 +221,7 @@ class Follower:
         """The next frame; a copy, the writer goes on at once.
 
         Args:
-            timeout: Seconds to wait for it, also for a writer; for ever with None.
+            timeout: Seconds to wait for it, also for a writer; None or infinity = indefinitely.
 
         Returns:
             The frame, or None if there was none in time.
@@ -226,6 +230,8 @@ class Follower:
             AddressError: Something else than a socket lies at the path.
             PermissionError: The path is another user's.
             Sh4ltClosedError: The follower was closed.
+            ValueError: `timeout` is NaN.
+            TypeError: `timeout` is not a number.
         """
         with self.borrow(timeout) as frame:
             return None if frame is None else frame.copy()
@@ -236,7 +242,7 @@ class Follower:
         Arrays of it that are kept beyond the block stay valid: they become private copies, at a cost.
 
         Args:
-            timeout: Seconds to wait for it, also for a writer; for ever with None.
+            timeout: Seconds to wait for it, also for a writer; None or infinity = indefinitely.
 
         Returns:
             What a `with` statement takes, and gives the frame, or None if there was none in time.
@@ -245,8 +251,11 @@ class Follower:
             AddressError: Something else than a socket lies at the path.
             PermissionError: The path is another user's.
             Sh4ltClosedError: The follower was closed.
+            ValueError: `timeout` is NaN.
+            TypeError: `timeout` is not a number.
         """
-        return Borrowing(self, timeout)
+        seconds = math.inf if timeout is None else real(timeout, "timeout", "seconds")
+        return Borrowing(self, None if seconds > _LONGEST else seconds)
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames, copied, until `close()`; a writer that goes is waited for again."""

@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from .._numbers import real, whole
 from .._pickling import refuse_to_copy
 from . import dialect, score
 from .dialect import READERS, WRITER
@@ -72,6 +73,8 @@ class Writer:
         TypeTextError: The type text cannot be sent.
         FrameSizeError: `initial_size` is more than the kernel's limit.
         OSError: The operating system refused a call; PermissionError for a path of another user.
+        ValueError: A number is outside its range, or NaN.
+        TypeError: A number is not one.
     """
 
     def __init__(
@@ -86,6 +89,10 @@ class Writer:
         reader_timeout: float = 1.0,
         on_client: Callable[[bool], object] | None = None,
     ) -> None:
+        initial_size, mode = whole(initial_size, "initial_size"), whole(mode, "mode", 0, 0o777)
+        self._timeout = real(reader_timeout, "reader_timeout", "seconds")
+        if self._timeout < 0:
+            raise ValueError(f"reader_timeout is {reader_timeout}, it must be at least 0 seconds")
         self.path = dialect.check_path(resolve(path, label, group))
         if path is None:
             dialect.prepare_folder(self.path)
@@ -93,7 +100,6 @@ class Writer:
         """The type text that readers get."""
         dialect.check_type(self.datatype)
         self._mode = mode
-        self._timeout = reader_timeout
         self._on_client = on_client or (lambda _: None)
         self._check_size(initial_size)
         self._listener, self._segment, self._semaphores = _occupy(self.path, initial_size, mode)
@@ -156,8 +162,10 @@ class Writer:
         Raises:
             FrameSizeError: `size` is more than the kernel's limit for one segment.
             Sh4ltClosedError: The writer was closed.
+            ValueError: `size` is negative.
+            TypeError: `size` is not a whole number.
         """
-        return self._write(size, lambda target: fill(np.asarray(target)))
+        return self._write(whole(size, "size"), lambda target: fill(np.asarray(target)))
 
     def _write(self, size: int, fill: Callable[[memoryview], object]) -> int:
         if size > self._segment.size:

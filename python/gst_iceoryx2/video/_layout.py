@@ -8,9 +8,10 @@ from fractions import Fraction
 from typing import Any, Final, TypeAlias, cast
 
 from .._errors import FormatError
+from .._numbers import ratio, whole
 from .caps import parse_caps, video_caps
 from .formats import PlaneView, VideoFormat, get_format
-from .header import FORMAT_LEN, HEADER_FLAG_EOS, MAX_PLANES, NONE_U64
+from .header import BUFFER_FLAGS_MASK, FORMAT_LEN, HEADER_FLAG_EOS, MAX_PLANES, NONE_U64
 from .stamp import AuxTemplate
 from .values import FieldValue
 
@@ -81,6 +82,9 @@ class FrameLayout:
         """
         try:
             self.format: VideoFormat = get_format(name)
+            # What has no such size is told with its numbers by the format.
+            width, height = whole(width, "width", None), whole(height, "height", None)
+            stride0 = None if stride0 is None else whole(stride0, "stride0", None)
             self._layout = self.format.tight_layout(width, height, stride0)
             self.caps = video_caps(name, width, height, **cast(Any, fields))
         except (TypeError, ValueError, struct.error) as exc:
@@ -105,8 +109,8 @@ class FrameLayout:
         if geometry is None:
             geometry = self._geometries[aux_size] = self._geometry(aux_size)
         try:
-            return _MOMENTS.pack(pts, dts, duration, offset, flags) + geometry
-        except struct.error as exc:
+            return _MOMENTS.pack(pts, dts, duration, offset, flags & BUFFER_FLAGS_MASK) + geometry
+        except (TypeError, struct.error) as exc:
             numbers = f"pts {pts}, dts {dts}, duration {duration}, offset {offset}, flags {flags}"
             raise FormatError(f"{numbers}: each must be within 0 to {NONE_U64} ({exc})") from exc
 
@@ -128,7 +132,7 @@ def caps_fields(caps: str | None, framerate: Framerate | None) -> dict[str, Fiel
         framerate: Frames a second, put before what `caps` says; None = as there.
 
     Raises:
-        FormatError: The caps cannot be read or are not of raw video, or the frame rate is no number.
+        FormatError: The caps cannot be read or are not of raw video, or the frame rate is not a number.
     """
     fields: dict[str, FieldValue] = {}
     try:
@@ -138,7 +142,7 @@ def caps_fields(caps: str | None, framerate: Framerate | None) -> dict[str, Fiel
                 raise ValueError("they are not of video/x-raw in system memory")
             fields = {name: value for name, value in parsed.fields.items() if name not in _OWN_FIELDS}
         if framerate is not None:
-            rate = Fraction(framerate)
+            rate = ratio(framerate, "framerate")
             if rate < 0:
                 raise ValueError(f"the frame rate {framerate} is negative")
             # A float is seldom meant to its last bit.

@@ -21,7 +21,7 @@ from .._stale import watch
 from . import _keeper
 from ._layout import EOS_HEADER, FrameLayout, ended
 from ._pool import Pool
-from .header import BUFFER_FLAGS_MASK, HEADER_SIZE, NONE_U64
+from .header import HEADER_SIZE, NONE_U64
 from .loan import LoanedFrame, LoanPlan, Meta
 from .metas import encode_meta
 from .stamp import monotonic_ns
@@ -145,7 +145,7 @@ class Sender:
                     _number(frame.dts),
                     _number(frame.duration),
                     self.sequence if frame.offset is None else frame.offset,
-                    frame.flags & BUFFER_FLAGS_MASK,
+                    frame.flags,
                     reserve if blob else 0,
                 )
                 if blob:

@@ -9,12 +9,15 @@ from typing import Final
 from .. import _iceoryx2, _native
 from .._errors import QosError
 from .._log import log
+from .._numbers import whole
 from . import _keeper
 from .config import Qos
 from .header import VideoFrameHeader
 
 DEFAULT_MAX_SUBSCRIBERS: Final = 8
 DEFAULT_MAX_PUBLISHERS: Final = 1
+# The memory in which iceoryx2 counts participants grows with it: here 9 MB, and 2.4 GB for 256 times as many.
+_MAX_PORTS: Final = 1 << 16
 # Waiting subscribers of ours let go of a service without a publisher at their second look: 50 ms after a notification
 # where they wait in receive_blocking, after half a second where the program is busy with something else.
 _HAND_OVER: Final = 0.8
@@ -35,8 +38,8 @@ def open_video_service(
         node: From `create_node()`.
         service_name: 1 to 255 bytes of printable ASCII.
         qos: What to create it with; None = `Qos()`.
-        max_subscribers: What to create it with, at least 1.
-        max_publishers: What to create it with, at least 1.
+        max_subscribers: What to create it with, 1 to 65,536.
+        max_publishers: What to create it with, 1 to 65,536.
 
     Returns:
         An `iceoryx2.PortFactoryPublishSubscribe` for slices of u8 with `VideoFrameHeader`.
@@ -44,7 +47,10 @@ def open_video_service(
     Raises:
         InvalidServiceNameError: The name cannot name a service.
         ServiceError: It is there and cannot be opened; the subclass and the message say why.
+        ValueError: A number is outside its range.
+        TypeError: A number is not one.
     """
+    max_subscribers, max_publishers = check_ports(max_subscribers, max_publishers)
     wanted = Qos() if qos is None else qos
     return _iceoryx2.create_pub_sub(
         node,
@@ -57,6 +63,19 @@ def open_video_service(
         safe_overflow=wanted.safe_overflow,
         max_subscribers=max_subscribers,
         max_publishers=max_publishers,
+    )
+
+
+def check_ports(max_subscribers: object, max_publishers: object) -> tuple[int, int]:
+    """Both as Python ints.
+
+    Raises:
+        ValueError: A number is outside 1 to 65,536.
+        TypeError: A number is not one.
+    """
+    return (
+        whole(max_subscribers, "max_subscribers", 1, _MAX_PORTS),
+        whole(max_publishers, "max_publishers", 1, _MAX_PORTS),
     )
 
 

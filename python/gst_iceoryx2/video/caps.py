@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Final
 
 from .._errors import FormatError
+from .._numbers import ratio
 from .structure import check_size, read_features, read_fields, read_name, write_structure
 from .values import FieldValue
 
@@ -48,8 +49,8 @@ def video_caps(format: str, width: int, height: int, framerate: Fraction | None 
     known: dict[str, FieldValue] = {"format": format, "width": width, "height": height}
     if framerate is not None:
         try:
-            known["framerate"] = Fraction(framerate)
-        except ArithmeticError as error:
+            known["framerate"] = ratio(framerate, "framerate")
+        except (ArithmeticError, ValueError) as error:
             raise FormatError(f"framerate: {error}") from None
     more = {name.replace("_", "-"): value for name, value in fields.items()}
     return write_structure("video/x-raw", known | more).removesuffix(";")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, fields
 
+import numpy as np
+
+from .._numbers import whole
 from .header import VIDEO_BORROWED_MAX, VIDEO_BUFFER_SIZE, VIDEO_HISTORY_SIZE, VIDEO_SAFE_OVERFLOW
 
 
@@ -19,7 +23,8 @@ class Qos:
             for a subscriber: for back-pressure use `iceoryx2sink lossless=true`.
 
     Raises:
-        ValueError: A number is too small, or the history has no room in a buffer that does not overflow.
+        ValueError: A number is outside its range, or the history has no room in a buffer that does not overflow.
+        TypeError: A number is not a whole one, or `safe_overflow` is not a bool.
     """
 
     buffer_size: int = VIDEO_BUFFER_SIZE
@@ -29,8 +34,11 @@ class Qos:
 
     def __post_init__(self) -> None:
         for name, least in (("buffer_size", 1), ("borrowed_max", 1), ("history_size", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}, it must be at least {least}")
+            # Others' services may have whatever iceoryx2 allows.
+            object.__setattr__(self, name, whole(getattr(self, name), name, least, sys.maxsize))
+        if not isinstance(self.safe_overflow, (bool, np.bool_)):
+            raise TypeError(f"safe_overflow is {self.safe_overflow!r}, it must be True or False")
+        object.__setattr__(self, "safe_overflow", bool(self.safe_overflow))
         if not self.safe_overflow and self.history_size > self.buffer_size:
             raise ValueError(
                 f"history_size is {self.history_size}, buffer_size {self.buffer_size}: without safe_overflow "

@@ -9,6 +9,7 @@ from .._errors import FormatError
 
 DEFAULT_SERVICE: Final = "video/default/frame/v2"
 DEFAULT_AUX_BYTES: Final = 4096
+MAX_AUX_BYTES: Final = (1 << 32) - 1
 
 HEADER_TYPE_NAME: Final = "VideoFrameHeader"
 HEADER_SIZE: Final = 104

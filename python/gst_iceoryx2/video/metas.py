@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from .._errors import FormatError
+from .._numbers import whole
 from .caps import parse_caps
 from .header import NONE_U64
 from .structure import MAX_TEXT_BYTES, read_structure, write_structure
@@ -121,10 +122,11 @@ def _string(payload: bytes, at: int) -> tuple[str, int]:
 
 def _encode_reference(meta: ReferenceTimestamp) -> bytes:
     duration = NONE_U64 if meta.duration is None else meta.duration
-    if not 0 <= meta.timestamp < NONE_U64:
-        raise FormatError(f"timestamp: {meta.timestamp} is not within 0 to {NONE_U64 - 1}")
-    if meta.duration is not None and not 0 <= meta.duration < NONE_U64:
-        raise FormatError(f"duration: {meta.duration} is not within 0 to {NONE_U64 - 1}")
+    for what, number in (("timestamp", meta.timestamp), ("duration", 0 if meta.duration is None else meta.duration)):
+        try:
+            whole(number, what, 0, NONE_U64 - 1)
+        except (TypeError, ValueError):
+            raise FormatError(f"{what}: {number} is not within 0 to {NONE_U64 - 1}") from None
     parse_caps(meta.reference)
     parts = [_TIMES.pack(meta.timestamp, duration), meta.reference.encode(), b"\0"]
     if meta.info:

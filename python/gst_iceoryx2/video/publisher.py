@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, NoReturn
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from .. import _iceoryx2, _native
 from .._errors import FormatError, FrameTimeoutError, QosError
+from .._numbers import real, whole
 from .._pickling import refuse_to_copy
 from .._service_name import check_service_name
 from .._stale import clean_up_if_stale
@@ -18,10 +20,10 @@ from . import _keeper
 from ._layout import FrameLayout, Framerate, caps_fields
 from ._pool import Pool
 from ._sender import Sender
-from ._service import DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, open_for_publishing, qos_of
+from ._service import DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, check_ports, open_for_publishing, qos_of
 from .config import FrameParams, Qos
 from .formats import FORMATS
-from .header import DEFAULT_AUX_BYTES, DEFAULT_SERVICE
+from .header import DEFAULT_AUX_BYTES, DEFAULT_SERVICE, MAX_AUX_BYTES
 from .loan import LoanedFrame, Meta
 from .stamp import monotonic_ns, new_publisher_id
 
@@ -59,8 +61,8 @@ class VideoFramePublisher:
             reaches subscribers of the same kind in this process only.
         qos: What to create the service with; None = `Qos()`. A service that exists is adopted as it is; a value other
             than the default that it cannot meet is an error.
-        max_subscribers: How many subscribers to admit, at least 1; as with `qos`.
-        max_publishers: How many publishers to admit, at least 1; as with `qos`.
+        max_subscribers: How many subscribers to admit, 1 to 65,536; as with `qos`.
+        max_publishers: How many publishers to admit, 1 to 65,536; as with `qos`.
         aux_bytes: Bytes reserved behind the pixels of a loan for caps, times and metas; 0 sends none of them with any
             frame.
         framerate: Frames a second for the caps; 0 = variable, None = not said.
@@ -74,6 +76,8 @@ class VideoFramePublisher:
         TooManyPortsError: It has as many publishers as it admits.
         OutOfSharedMemoryError: There is not enough shared memory for frames of `max_bytes`.
         ServiceError: The service is there and cannot be opened; the subclass and the message say why.
+        ValueError: A number is outside its range.
+        TypeError: A number is not one.
     """
 
     def __init__(
@@ -97,14 +101,11 @@ class VideoFramePublisher:
                 "subscriber inside iceoryx2, with the interpreter locked. Use iceoryx2sink lossless=true, or a qos "
                 "with a larger buffer_size"
             )
-        for what, value, least in (
-            ("max_bytes", max_bytes, 0),
-            ("aux_bytes", aux_bytes, 0),
-            ("max_subscribers", max_subscribers, 1),
-            ("max_publishers", max_publishers, 1),
-        ):
-            if value < least:
-                raise ValueError(f"{what} is {value}, it must be at least {least}")
+        max_bytes, aux_bytes = (
+            whole(max_bytes, "max_bytes", 0, sys.maxsize),
+            whole(aux_bytes, "aux_bytes", 0, MAX_AUX_BYTES),
+        )
+        max_subscribers, max_publishers = check_ports(max_subscribers, max_publishers)
         self._caps_fields = caps_fields(caps, framerate)
         self._id = new_publisher_id()
         self._layouts: dict[tuple[str, int, int, int | None], FrameLayout] = {}
@@ -248,7 +249,7 @@ class VideoFramePublisher:
 
         Args:
             n: How many.
-            timeout: Seconds; None = for ever.
+            timeout: Seconds; None or infinity = indefinitely.
 
         Returns:
             How many there are.
@@ -256,8 +257,11 @@ class VideoFramePublisher:
         Raises:
             FrameTimeoutError: There are not as many in time.
             ClosedError: This publisher is closed, or another thread closed it meanwhile.
+            ValueError: `n` is negative, or `timeout` is NaN.
+            TypeError: One of them is not a number.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        n = whole(n, "n")
+        deadline = None if timeout is None else time.monotonic() + real(timeout, "timeout", "seconds")
         while (there := self.num_subscribers) < n:
             if deadline is not None and time.monotonic() >= deadline:
                 raise FrameTimeoutError(

@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple, NoReturn
 
 from .. import _iceoryx2, _native
 from .._errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
+from .._numbers import real
 from .._obstacle import after_failure, taking_part
 from .._pickling import refuse_to_copy
 from .._service_name import check_service_name
@@ -74,7 +75,8 @@ class VideoFrameSubscriber:
     Raises:
         InvalidServiceNameError: The name cannot name a service.
         ServiceError: The service is there and cannot be opened; the subclass and the message say why.
-        ValueError: `busy_wait` is less than 0.
+        ValueError: `busy_wait` is less than 0 or NaN.
+        TypeError: `busy_wait` is not a number.
     """
 
     def __init__(
@@ -88,9 +90,9 @@ class VideoFrameSubscriber:
         # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._intake = Intake(service_name)
-        if not busy_wait >= 0:
-            raise ValueError(f"busy_wait is {busy_wait}, it must be a number of seconds, at least 0")
-        self._busy_wait = busy_wait
+        self._busy_wait = real(busy_wait, "busy_wait", "seconds")
+        if self._busy_wait < 0:
+            raise ValueError(f"busy_wait is {busy_wait}, it must be at least 0 seconds")
         self._skipped = 0
         self._qos: Qos | None = None
         self._pending: VideoFrame | None = None
@@ -139,7 +141,8 @@ class VideoFrameSubscriber:
         """The next frame, the end of the stream included; sleeps until there is one.
 
         Args:
-            block_ms: Milliseconds to wait at most; None = for ever. Ctrl-C ends the wait with KeyboardInterrupt.
+            block_ms: Milliseconds to wait at most, any number; None or infinity = indefinitely, 0 or less = not at all.
+                Ctrl-C ends the wait with KeyboardInterrupt.
 
         Returns:
             A frame that borrows shared memory; None after `block_ms`.
@@ -148,8 +151,10 @@ class VideoFrameSubscriber:
             ClosedError: This subscriber is closed, or another thread closed it meanwhile.
             BorrowLimitError: As in `receive`.
             ServiceError: As in `receive`.
+            ValueError: `block_ms` is NaN.
+            TypeError: `block_ms` is not a number.
         """
-        return self._wait_for_next(None if block_ms is None else block_ms / 1000)
+        return self._wait_for_next(None if block_ms is None else real(block_ms, "block_ms", "milliseconds") / 1000)
 
     def latest(self, timeout: float | None = 0.0) -> VideoFrame | None:
         """The newest frame; what waits before it is given back unseen and counted in `stats.skipped`.
@@ -157,7 +162,7 @@ class VideoFrameSubscriber:
         The end of the stream is never skipped: it comes after the last picture.
 
         Args:
-            timeout: Seconds to wait for a frame if none is there; None = for ever.
+            timeout: Seconds to wait for a frame if none is there; None or infinity = indefinitely.
 
         Returns:
             A frame that borrows shared memory; None if there was none in time.
@@ -166,8 +171,10 @@ class VideoFrameSubscriber:
             ClosedError: As in `receive_blocking`.
             BorrowLimitError: As in `receive`.
             ServiceError: As in `receive`.
+            ValueError: `timeout` is NaN.
+            TypeError: `timeout` is not a number.
         """
-        newest = self._wait_for_next(timeout)
+        newest = self._wait_for_next(None if timeout is None else real(timeout, "timeout", "seconds"))
         if newest is None or newest.is_eos():
             return newest
         with self._lock:

@@ -77,15 +77,18 @@ def write_scalar(value: object) -> tuple[str, str]:
     if isinstance(value, bool):
         return "boolean", "true" if value else "false"
     if isinstance(value, int):
+        # Of its own type a number in a range is found by walking through it: an IntEnum's, or numpy's below.
+        value = int(value)
         if value not in _INT64:
             raise FormatError(f"{value} does not fit in 64 bits with a sign")
         return "int" if value in _INT32 else "gint64", str(value)
     if isinstance(value, float):
         return "double", format(value, ".17g")
     if isinstance(value, Fraction):
-        if value.numerator not in _FRACTION_PART or value.denominator not in _FRACTION_PART:
+        numerator, denominator = int(value.numerator), int(value.denominator)
+        if numerator not in _FRACTION_PART or denominator not in _FRACTION_PART:
             raise FormatError(f"{value} has a part beyond {_FRACTION_PART[-1]}")
-        return "fraction", f"{value.numerator}/{value.denominator}"
+        return "fraction", f"{numerator}/{denominator}"
     if isinstance(value, str):
         return "string", _write_string(value)
     kind = type(value).__name__
