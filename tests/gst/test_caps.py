@@ -191,15 +191,27 @@ def test_without_a_publisher_any_raw_video_may_come(stages: Stages, service: str
     assert "width=(int)[ 1, 32768 ]" in text
 
 
-def test_caps_that_downstream_refuses_are_told_with_the_remedy(stages: Stages, service: str) -> None:
+@pytest.mark.parametrize(
+    ("accepted", "remedy"),
+    [
+        ("format=RGB", "videoconvert"),
+        ("width=32,height=24", "videoscale"),
+        ("format=RGB,width=32", "videoscale ! videoconvert"),
+        ("framerate=5/1", "videorate"),
+    ],
+)
+def test_caps_that_downstream_refuses_are_told_with_the_remedy(
+    stages: Stages, service: str, accepted: str, remedy: str
+) -> None:
+    """It was a videoconvert where only the size was another one."""
     receiver = stages()
-    receiver.launch(f"iceoryx2src service={service} ! video/x-raw,format=RGB ! appsink name=out")
+    receiver.launch(f"iceoryx2src service={service} ! video/x-raw,{accepted} ! appsink name=out")
     receiver.state("PLAYING", timeout=0)
     sender = sender_of(stages, service)
     sender.push("NV12", 64, 48)
     error = receiver.message(["error"])
     assert "format=(string)NV12" in error["debug"]
-    assert "videoconvert" in error["debug"]
+    assert f": put {remedy} behind iceoryx2src" in error["debug"]
 
 
 @pytest.mark.parametrize("feature", ["memory:DMABuf", "memory:GLMemory", "memory:NVMM"])

@@ -25,6 +25,26 @@ pub fn for_ever(mut caps: gst::Caps) -> gst::Caps {
     caps
 }
 
+/// What turns these caps into some that an element behind accepts, as `gst-launch-1.0` has it.
+pub fn converters(caps: &gst::Caps, accepted: &gst::Caps) -> String {
+    const FIELDS: [(&str, &[&str]); 4] = [
+        ("deinterlace", &["interlace-mode", "field-order"]),
+        ("videorate", &["framerate"]),
+        ("videoscale", &["width", "height", "pixel-aspect-ratio"]),
+        ("videoconvert", &["format", "colorimetry", "chroma-site"]),
+    ];
+    let is_refused = |fields: &[&str]| {
+        let mut part = caps.copy();
+        part.make_mut().iter_mut().for_each(|whole| {
+            whole.filter_map_in_place(|field, value| fields.iter().any(|name| field.as_str() == *name).then_some(value))
+        });
+        !part.can_intersect(accepted)
+    };
+    let needed: Vec<_> = FIELDS.iter().filter(|(_, fields)| is_refused(fields)).map(|(element, _)| *element).collect();
+    // Each of them alone is accepted, in some combination.
+    if needed.is_empty() { "videoscale ! videoconvert".to_owned() } else { needed.join(" ! ") }
+}
+
 fn builder() -> gst_video::VideoCapsBuilder<gst::caps::NoFeature> {
     let formats =
         gst_video::VIDEO_FORMATS_ALL.iter().copied().filter(|format| VideoFormat::get(format.to_str()).is_some());

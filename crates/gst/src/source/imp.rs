@@ -481,7 +481,10 @@ impl Iceoryx2Src {
                 gst::element_imp_error!(
                     self,
                     gst::StreamError::Format,
-                    ["downstream does not accept {caps}: put a videoconvert behind iceoryx2src"]
+                    [
+                        "downstream does not accept {caps}: put {} behind iceoryx2src",
+                        caps::converters(&caps, &pad.peer_query_caps(None))
+                    ]
                 );
                 return Err(gst::FlowError::NotNegotiated);
             }
