@@ -84,10 +84,10 @@ pub enum Error {
         service: String,
         /// Name of the setting.
         setting: &'static str,
-        /// What was asked for.
-        wanted: usize,
+        /// What was asked for: a number, "true" or "false".
+        wanted: String,
         /// What the service has.
-        exists: usize,
+        exists: String,
     },
 
     /// The file system behind shared memory is too small.

@@ -45,8 +45,8 @@ pub use metas::{
 };
 pub use obstacle::{Obstacle, ObstacleKind};
 pub use publisher::{
-    DEFAULT_MAX_LOANS, DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, FIRST_FRAMES, Loan, PublisherBuilder, Turn,
-    VideoFramePublisher, Waiting,
+    DEFAULT_MAX_LOANS, DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, FIRST_FRAMES, Loan, MAX_PORTS,
+    PublisherBuilder, Turn, VideoFramePublisher, Waiting,
 };
 pub use raw::{create_listener, create_notifier, open_video_service};
 pub use service::{IOX2_VERSION, Iox, Iox2Node, VideoService, check_service_name, create_node, create_node_in};

@@ -306,6 +306,18 @@ fn a_second_publisher_and_a_ninth_subscriber_get_a_sentence() {
 }
 
 #[test]
+fn the_longest_times_end_with_what_was_waited_for() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").build().unwrap();
+    let builder = VideoFrameSubscriber::builder("video/a").node(place.node());
+    let subscriber = builder.busy_wait(Duration::from_millis(1)).build().unwrap();
+    for longest in [Duration::MAX, Duration::from_secs(u64::MAX / 2)] {
+        publisher.publish_frame(&[0; 12], &FrameParams { width: 2, height: 2, ..FrameParams::default() }).unwrap();
+        assert!(subscriber.receive_timeout(Some(longest)).unwrap().is_some());
+    }
+}
+
+#[test]
 fn an_explicit_setting_that_cannot_be_met_shows_both_values() {
     let place = Place::new();
     let _publisher = place.publisher("video/a").buffer_size(4).max_publishers(2).build().unwrap();
@@ -314,7 +326,10 @@ fn an_explicit_setting_that_cannot_be_met_shows_both_values() {
     let requirements = Requirements { borrowed_max: Some(99), ..Requirements::default() };
     let error =
         VideoFrameSubscriber::builder("video/a").node(place.node()).requirements(requirements).build().unwrap_err();
-    assert!(matches!(error, Error::Qos { setting: "borrowed-max", wanted: 99, exists: 10, .. }), "{error}");
+    let Error::Qos { setting: "borrowed-max", wanted, exists, .. } = error else { panic!("{error}") };
+    assert_eq!((wanted.as_str(), exists.as_str()), ("99", "10"));
+    let error = place.publisher("video/a").safe_overflow(false).build().unwrap_err().to_string();
+    assert!(error.contains("safe-overflow true, false was asked for; use true"), "{error}");
     // What nobody asked for is adopted.
     place.publisher("video/a").build().unwrap();
 }

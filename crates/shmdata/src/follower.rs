@@ -177,7 +177,7 @@ impl Follower {
     /// [`Error::NotASocket`] when something else lies at the path, [`Error::PathTooLong`], [`Error::Foreign`], [`Error::Io`].
     pub fn next(&mut self, timeout: Option<Duration>, wakeup: Wakeup<'_>) -> Result<Event> {
         self.let_go();
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let left = deadline.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()));
             if (wakeup.is_set)() {

@@ -42,6 +42,8 @@ use crate::wait::Interrupt;
 pub const DEFAULT_MAX_SUBSCRIBERS: usize = 8;
 /// Publishers that a service of ours admits: two would interleave their frames silently.
 pub const DEFAULT_MAX_PUBLISHERS: usize = 1;
+/// Subscribers or publishers that a service can admit: the memory in which iceoryx2 counts them is 9 MB then.
+pub const MAX_PORTS: usize = 1 << 16;
 /// Loans that a publisher can have out at once unless told otherwise.
 pub const DEFAULT_MAX_LOANS: usize = 4;
 /// Frames in shared memory to begin with: what is plausibly in use at once, rather than every subscriber hoarding all it may.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use iceoryx2::prelude::PortFactory;
 
-use super::{DEFAULT_MAX_LOANS, DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, VideoFramePublisher};
+use super::{DEFAULT_MAX_LOANS, DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, MAX_PORTS, VideoFramePublisher};
 use crate::config::Qos;
 use crate::error::{Error, Result};
 use crate::header::DEFAULT_AUX_BYTES;
@@ -151,18 +151,18 @@ impl PublisherBuilder {
         self
     }
 
-    /// Subscribers that the service admits.
+    /// Subscribers that the service admits, up to [`MAX_PORTS`].
     #[must_use]
     pub fn max_subscribers(mut self, count: usize) -> Self {
-        self.limits.max_subscribers = count.max(1);
+        self.limits.max_subscribers = count.clamp(1, MAX_PORTS);
         self.demanded.max_subscribers = true;
         self
     }
 
-    /// Publishers that the service admits.
+    /// Publishers that the service admits, up to [`MAX_PORTS`].
     #[must_use]
     pub fn max_publishers(mut self, count: usize) -> Self {
-        self.limits.max_publishers = count.max(1);
+        self.limits.max_publishers = count.clamp(1, MAX_PORTS);
         self.demanded.max_publishers = true;
         self
     }
@@ -248,14 +248,19 @@ impl Demanded {
             (self.max_subscribers, "max-subscribers", limits.max_subscribers, config.max_subscribers()),
             (self.max_publishers, "max-publishers", limits.max_publishers, config.max_publishers()),
         ];
-        let unmet = |setting, wanted, exists| Error::Qos { service: service.to_owned(), setting, wanted, exists };
+        let unmet = |setting, wanted: &dyn ToString, exists: &dyn ToString| Error::Qos {
+            service: service.to_owned(),
+            setting,
+            wanted: wanted.to_string(),
+            exists: exists.to_string(),
+        };
         for (asked, setting, wanted, exists) in at_least {
             if asked && exists < wanted {
-                return Err(unmet(setting, wanted, exists));
+                return Err(unmet(setting, &wanted, &exists));
             }
         }
         if self.safe_overflow && qos.safe_overflow != config.has_safe_overflow() {
-            return Err(unmet("safe-overflow", qos.safe_overflow.into(), config.has_safe_overflow().into()));
+            return Err(unmet("safe-overflow", &qos.safe_overflow, &config.has_safe_overflow()));
         }
         Ok(())
     }

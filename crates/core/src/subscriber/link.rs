@@ -220,12 +220,14 @@ impl Link {
         }
         let port = Arc::downgrade(&self.subscriber);
         drop(self);
-        thread::spawn(move || {
+        let empty = move || {
             while let Some(port) = port.upgrade() {
                 while let Ok(Some(_)) = port.receive() {}
                 drop(port);
                 thread::sleep(EMPTYING_INTERVAL);
             }
-        });
+        };
+        // Where the process can start no thread the publisher waits until the frames have gone.
+        let _ = thread::Builder::new().name("iox2-emptying".into()).spawn(empty);
     }
 }

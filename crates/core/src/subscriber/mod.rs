@@ -228,7 +228,8 @@ impl VideoFrameSubscriber {
     /// # Errors
     /// As [`receive`](Self::receive).
     pub fn receive_timeout(&self, timeout: Option<Duration>) -> Result<Option<VideoFrame>> {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        // What no clock can tell is never over.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             match self.wait(left)? {
@@ -244,7 +245,7 @@ impl VideoFrameSubscriber {
     /// # Errors
     /// As [`receive`](Self::receive).
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Received> {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let (mut drained, mut spun) = (false, self.busy_wait.is_zero());
         loop {
             let longest = {
@@ -291,9 +292,8 @@ impl VideoFrameSubscriber {
 
     /// Looks for a frame without sleeping; ends when there is one, or something else to do.
     fn spin(&self, deadline: Option<Instant>) {
-        let end = Instant::now() + self.busy_wait;
-        let end = deadline.map_or(end, |deadline| end.min(deadline));
-        while Instant::now() < end && !self.interrupt.is_set() {
+        let end = [Instant::now().checked_add(self.busy_wait), deadline].into_iter().flatten().min();
+        while end.is_none_or(|end| Instant::now() < end) && !self.interrupt.is_set() {
             let state = self.lock();
             // Without a publisher there is nothing to be quick for.
             if state.link.as_ref().is_none_or(|link| link.subscriber.has_samples().unwrap_or(true)) {

@@ -31,15 +31,20 @@ impl Requirements {
             ("borrowed-max", self.borrowed_max, config.subscriber_max_borrowed_samples()),
             ("history-size", self.history_size, config.history_size()),
         ];
-        let unmet = |setting, wanted, exists| Error::Qos { service: service.to_owned(), setting, wanted, exists };
+        let unmet = |setting, wanted: &dyn ToString, exists: &dyn ToString| Error::Qos {
+            service: service.to_owned(),
+            setting,
+            wanted: wanted.to_string(),
+            exists: exists.to_string(),
+        };
         for (setting, wanted, exists) in at_least {
             if let Some(wanted) = wanted.map(|wanted| wanted as usize).filter(|&wanted| wanted > exists) {
-                return Err(unmet(setting, wanted, exists));
+                return Err(unmet(setting, &wanted, &exists));
             }
         }
         match self.safe_overflow {
             Some(on) if on != config.has_safe_overflow() => {
-                Err(unmet("safe-overflow", on.into(), config.has_safe_overflow().into()))
+                Err(unmet("safe-overflow", &on, &config.has_safe_overflow()))
             }
             _ => Ok(()),
         }

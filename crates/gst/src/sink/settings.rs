@@ -129,15 +129,18 @@ impl Settings {
 /// Every property of the sink.
 pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
     let defaults = Settings::default();
-    let uint = |name: &'static str, nick, blurb, minimum| {
+    let uint_up_to = |maximum, name: &'static str, nick, blurb, minimum| {
         glib::ParamSpecUInt::builder(name)
             .nick(nick)
             .blurb(blurb)
             .minimum(minimum)
+            .maximum(maximum)
             .default_value(defaults.get(name).get().expect("a guint"))
             .mutable_ready()
             .build()
     };
+    let uint = |name, nick, blurb, minimum| uint_up_to(u32::MAX, name, nick, blurb, minimum);
+    let ports = |name, nick, blurb| uint_up_to(video::MAX_PORTS as u32, name, nick, blurb, 1);
     let boolean = |name: &'static str, nick, blurb| {
         glib::ParamSpecBoolean::builder(name)
             .nick(nick)
@@ -161,8 +164,8 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
         uint("borrowed-max", "Borrowed frames", "Frames that a subscriber may hold at once", 1),
         uint("history-size", "History", "Frames that a subscriber gets which joins late (0 = the newest one)", 0),
         boolean("safe-overflow", "Overflow", "A full subscriber buffer loses its oldest frame; without it the newest frame is dropped for that subscriber"),
-        uint("max-subscribers", "Subscriber limit", "Subscribers that the service admits when this element creates it", 1),
-        uint("max-publishers", "Publisher limit", "Publishers that the service admits when this element creates it; two would interleave their frames", 1),
+        ports("max-subscribers", "Subscriber limit", "Subscribers that the service admits when this element creates it"),
+        ports("max-publishers", "Publisher limit", "Publishers that the service admits when this element creates it; two would interleave their frames"),
         boolean("wait-for-connection", "Wait for connection", "Block the stream until a subscriber is connected"),
         boolean("lossless", "Lossless", "Wait for slow subscribers instead of dropping frames (implies safe-overflow=false)"),
         uint("aux-bytes", "Aux bytes", "Bytes reserved behind the pixels for caps, times and metas on the zero-copy path (0 = send none of them)", 0),
