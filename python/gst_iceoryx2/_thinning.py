@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._errors import FormatError
 
 _NS: int = 1_000_000_000
+_LONGEST: float = 1e18
 
 
 class Thinning:
@@ -25,7 +26,8 @@ class Thinning:
     def __init__(self, max_fps: float | None) -> None:
         if max_fps is not None and not max_fps > 0:
             raise FormatError(f"max_fps is {max_fps}, it must be above 0")
-        self._interval = None if max_fps is None else _NS / max_fps
+        # Finite, because infinity less infinity is in no order.
+        self._interval = None if max_fps is None else min(_NS / float(max_fps), _LONGEST)
         self._next: float | None = None
         self.skipped = 0
 

@@ -273,6 +273,8 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         (("--test", "--size", "640"), "'640' is no size; a good one looks like 1280x720"),
         (("--test", "--size", "8x8"), "8x8 is too small"),
         (("--test", "--fps", "0"), "'0' is no frame rate"),
+        # It was rounded to 0, and pictures came without any pause.
+        (("--test", "--fps", "1e-9"), "'1e-9' is no frame rate"),
         (("--test", "--format", "NV13"), "'NV13' is no raw video format of GStreamer"),
         (("--test", "--format", "v210"), "the pattern cannot be drawn in v210: try I420"),
     ],

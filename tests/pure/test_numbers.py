@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2._numbers import ratio, real, whole
+from gst_iceoryx2._thinning import Thinning
 from gst_iceoryx2.video import Qos
 from gst_iceoryx2.video.caps import video_caps
 
@@ -75,6 +76,13 @@ def test_a_rate_of_any_type_becomes_a_fraction_of_ints(value: object) -> None:
 def test_what_is_not_a_rate_is_refused(value: object) -> None:
     with pytest.raises((TypeError, ValueError, ZeroDivisionError)):
         ratio(value, "framerate")
+
+
+@pytest.mark.parametrize("rate", [1e-300, np.float32(1e-30), Fraction(1, 10**30)])
+def test_hardly_any_frames_a_second_are_hardly_any(rate: Any) -> None:
+    """An infinite pause was compared with itself, and all frames passed."""
+    thinning = Thinning(rate)
+    assert [thinning.takes(moment * 10**9) for moment in range(1, 4)] == [True, False, False]
 
 
 class Level(enum.IntEnum):

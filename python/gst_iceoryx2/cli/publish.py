@@ -42,12 +42,13 @@ class _Rate(_TextType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
         try:
-            rate = Fraction(value)
+            # As it can stand in caps; what is very small becomes 0.
+            rate = Fraction(value).limit_denominator(1001)
         except (ValueError, ZeroDivisionError):
             rate = Fraction(0)
         if not 0 < rate <= 1000:
             self.fail(f"{value!r} is no frame rate; good ones look like 25, 29.97 or 30000/1001", param, ctx)
-        return rate.limit_denominator(1001)
+        return rate
 
 
 @click.command(

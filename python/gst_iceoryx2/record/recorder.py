@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from .._av import av, open_media
 from .._errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
+from .._numbers import real, whole
 from .._stop import Stop
 from ..discovery import full_name, names, require, short_name
 from .errors import RecordFileError
@@ -62,6 +63,8 @@ class Recorder:
         RecordFileError: The file exists, or cannot be written.
         ServiceError: A service is there and cannot be opened.
         MissingExtraError: PyAV is not installed; that comes from importing this package.
+        ValueError: A time is NaN.
+        TypeError: A number is not one.
     """
 
     def __init__(
@@ -78,7 +81,9 @@ class Recorder:
         timeout: float = 5.0,
     ) -> None:
         self._target = Target.of(file, codec, preset)
-        self._timeout = timeout
+        duration = None if duration is None else real(duration, "duration", "seconds")
+        frames = None if frames is None else whole(frames, "frames", 1)
+        self._timeout = timeout = real(timeout, "timeout", "seconds")
         self._stop = Stop()
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
