@@ -397,6 +397,9 @@ def test_memory_of_a_dead_sh4lt_writer_is_found_and_removed(
     key = keys_of(path).segment
     assert f"{key:#010x}" not in " ".join(one["text"] for one in of("sysv", ask(iox2_video)))
     writer.kill()
+    # What other programs have left is theirs, and would be removed as well.
+    there = segments._shmdata_segments
+    monkeypatch.setattr(segments, "_shmdata_segments", lambda: [one for one in there() if one.key == key])
     # It looks again later at what was made this moment.
     monkeypatch.setattr(segments, "_YOUNG", -1.0)
     found = [one for one in examine() if one.check == "sysv"]

@@ -10,6 +10,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,11 +37,29 @@ def preloaded(folder: Path, source: str) -> Path:
     return library
 
 
-def left_behind(*, by_the_living: bool = False) -> set[str]:
-    """Segments and semaphores of the protocol whose process is gone, as "KEY ID"; on request those of this one, too.
+ours: set[int] = {os.getpid()}
+"""Numbers of the processes that these tests have started, and of this one."""
 
-    Other programs of this machine, and other tests, may use the protocol meanwhile. Whose a set is tells the segment
-    at its side, and where there is none, who used it last.
+
+@pytest.fixture(autouse=True, scope="session")
+def _known_children() -> Iterator[None]:
+    """Notes whatever process is started, in whichever way."""
+    begin = subprocess.Popen.__init__
+
+    def noting(self: subprocess.Popen[Any], *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named)
+        ours.add(self.pid)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", noting)
+        yield
+
+
+def left_behind(*, by_the_living: bool = False) -> set[str]:
+    """Segments and semaphores of our processes that are gone, as "KEY ID"; on request those of this one, too.
+
+    Other programs of this machine use the protocol meanwhile, and leave what they like. Whose a set is tells the
+    segment at its side, and where there is none, who used it last.
     """
     lines = subprocess.run(["ipcs", "-m", "-s"], capture_output=True, text=True, check=True).stdout.splitlines()
     found = set()
@@ -49,10 +68,8 @@ def left_behind(*, by_the_living: bool = False) -> set[str]:
             owner = segment_status(SEGMENT_PROJECT << 24 | int(key, 16) & 0xFFFFFF).creator
         except OSError:
             owner = _libc.semctl(int(number), READERS, _GETPID) if key.startswith("0x6d") else -1
-        if owner == -1:
-            # Removed since it was listed.
-            continue
-        if (by_the_living and owner == os.getpid()) or owner == 0 or not Path(f"/proc/{owner}").exists():
+        # It is -1 if the set was removed since it was listed.
+        if owner in ours and (not Path(f"/proc/{owner}").exists() or (by_the_living and owner == os.getpid())):
             found.add(f"{key} {number}")
     return found
 

@@ -23,7 +23,7 @@ import pytest
 
 from gst_iceoryx2.sh4lt import Follower, Writer
 from gst_iceoryx2.sh4lt.dialect import READERS, WRITER, keys_of
-from tests.sh4lt.conftest import Launch, left_behind
+from tests.sh4lt.conftest import Launch, left_behind, ours
 from tests.waiting import wait_until
 
 CYCLES = int(os.environ.get("SH4LT_CYCLES", "5"))
@@ -129,6 +129,7 @@ def start(path: Path, launch: Launch, mother: subprocess.Popen[str]) -> Iterator
             mother.stdin.write(f"{role} {path}\n")
             mother.stdin.flush()
             end = End(int(mother.stdout.readline()))
+            ours.add(end.pid)
         ends.append(end)
         return end
 
@@ -247,3 +248,17 @@ def test_another_reader_goes_on_beside_one_that_is_killed(path: Path, start: Sta
             while (writer.write(b"next"), survivor.read(0))[1] is None:
                 assert time.monotonic() < killed + WITHIN
             wait_until(lambda: writer.clients == 1)
+
+
+def test_what_other_programs_leave_is_not_taken_for_ours(path: Path) -> None:
+    """Beside the tests of another work tree these failed."""
+    before, program = left_behind(by_the_living=True), f"import os; w = Writer({str(path)!r}); os._exit(0)"
+    number = os.spawnv(
+        os.P_NOWAIT, sys.executable, [sys.executable, "-c", f"from gst_iceoryx2.sh4lt import Writer; {program}"]
+    )
+    os.waitpid(number, 0)
+    assert left_behind(by_the_living=True) == before
+    ours.add(number)
+    assert len(left_behind(by_the_living=True) - before) == 2
+    Writer(path).close()
+    assert left_behind(by_the_living=True) <= before
