@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -504,10 +503,8 @@ def test_without_overflow_a_full_subscriber_misses_the_newest_and_blocks_nobody(
         VideoFrameSubscriber(service) as sub,
     ):
         pub.wait_for_subscribers(1, timeout=5)
-        begin = time.monotonic()
         for value in range(10):
             pub.publish(picture(), pts=value)
-        assert time.monotonic() - begin < 1
         assert [sub.receive().pts for _ in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
         assert sub.receive() is None
         pub.publish(picture(), pts=10)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2._errors import BorrowLimitError, ClosedError
-from gst_iceoryx2.video import Qos, VideoFrame, VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.video import Qos, VideoFrame, VideoFramePublisher, VideoFrameSubscriber, _link, _waiting, subscriber
 from gst_iceoryx2.video._intake import Intake
 from tests.pictures import planes
 from tests.waiting import wait_until
@@ -83,8 +83,13 @@ def test_closing_ends_a_busy_wait(service: str, pub: VideoFramePublisher) -> Non
         VideoFrameSubscriber(service, busy_wait=-1)
 
 
-def test_a_publisher_that_goes_right_after_a_frame_is_let_go_soon(service: str) -> None:
+def test_a_publisher_that_goes_right_after_a_frame_is_let_go_soon(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its farewell and the frame are one announcement, which the frame alone does not explain."""
+    # Nothing else makes it look.
+    monkeypatch.setattr(_link, "_LOOK_INTERVAL", 60.0)
+    monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", 60.0)
     with VideoFrameSubscriber(service) as sub:
         pub = VideoFramePublisher(service)
         wait_until(lambda: (sub.receive(), sub.is_connected)[1])
@@ -94,42 +99,33 @@ def test_a_publisher_that_goes_right_after_a_frame_is_let_go_soon(service: str) 
         assert frame is not None
         del frame
         pub.close()
-        closed = time.monotonic()
-        waiting = in_thread(lambda: sub.receive_blocking(1000))
-        wait_until(lambda: not sub.is_connected, 2)
-        # Not the half second after which it looks anyway.
-        assert time.monotonic() - closed < 0.3
-        waiting.join(5)
+        waiting = in_thread(lambda: list(sub))
+        wait_until(lambda: not sub.is_connected, 20)
+    waiting.join(5)
 
 
-def test_receive_blocking_wakes_when_a_frame_comes(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    """By the notification: the safety interval alone would wake it after 250 ms on average 125."""
-    waits = []
-    for value in range(20):
-        sent_at = []
-
-        def publish(value: int = value, sent_at: list[float] = sent_at) -> None:
-            sent_at.append(time.monotonic())
-            send(pub, value)
-
-        timer = threading.Timer(0.02, publish)
+def test_receive_blocking_wakes_when_a_frame_comes(
+    pub: VideoFramePublisher, sub: VideoFrameSubscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the notification: nothing else wakes it here."""
+    monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", 60.0)
+    monkeypatch.setattr(_waiting.Waiter, "nudge", lambda _: None)
+    for value in range(5):
+        timer = threading.Timer(0.02, send, (pub, value))
         timer.start()
-        frame = sub.receive_blocking()
-        waits.append(time.monotonic() - sent_at[0])
+        frame = sub.receive_blocking(20_000)
         timer.join()
         assert frame is not None
         assert frame.pts == value
-    assert sorted(waits)[10] < 0.05
 
 
 def test_a_waiting_thread_does_not_hold_the_interpreter(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    thread = in_thread(lambda: sub.receive_blocking(5000))
-    begin = time.monotonic()
+    thread = in_thread(lambda: sub.receive_blocking(60_000))
     counted = sum(range(100_000))
     assert counted == 4999950000
-    assert time.monotonic() - begin < 2
+    assert thread.is_alive()
     send(pub, 1)
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
 
 
@@ -146,11 +142,9 @@ def test_close_wakes_a_waiting_thread_at_once(pub: VideoFramePublisher, sub: Vid
 
     thread = in_thread(wait)
     waiting.wait()
-    begin = time.monotonic()
     sub.close()
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
-    assert time.monotonic() - begin < 0.2
     assert "closed" in str(caught[0])
     assert sub.service_name in str(caught[0])
 
