@@ -62,6 +62,7 @@ RUST_ONLY = {
             "DEFAULT_MAX_PUBLISHERS",
             "DEFAULT_MAX_SUBSCRIBERS",
             "FIRST_FRAMES",
+            "MAX_PORTS",
             "Interrupt",
             "PublisherBuilder",
             "Received",
