@@ -15,7 +15,7 @@ from gst_iceoryx2._domain import current_domain
 from gst_iceoryx2._obstacle import shared_by_all
 from gst_iceoryx2._plugin import gstreamer_version, plugin_library
 from gst_iceoryx2.doctor import shared_memory
-from gst_iceoryx2.errors import ServicePermissionError
+from gst_iceoryx2.errors import DomainError, ServicePermissionError
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_node
 from tests.conftest import Place
 
@@ -165,3 +165,22 @@ def test_the_doctor_names_what_another_user_made_for_the_prefix(domain: Place) -
     assert finding.status == "problem"
     assert finding.text.startswith(f"{path}, which every participant with the prefix {domain.prefix} opens, is not a ")
     path.rmdir()
+
+
+def test_what_all_participants_open_can_be_closed_to_other_users(domain: Place) -> None:
+    """The docs said that nobody else can replace it; any user can overwrite it as iceoryx2 makes it."""
+    path = shared_by_all(current_domain())
+    damage = ("sh", "-c", f": > {path}")
+    with VideoFramePublisher("video/cam0/frame/v2") as publisher:
+        assert as_nobody(*damage).returncode == 0
+        with pytest.raises(DomainError, match="has 0 bytes instead of 16"):
+            VideoFrameSubscriber("video/cam0/frame/v2")
+        path.unlink()
+        with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
+            path.chmod(0o600)
+            assert as_nobody(*damage).returncode != 0
+            assert path.stat().st_size == 16
+            with VideoFrameSubscriber("video/cam0/frame/v2") as another:
+                publisher.publish(np.zeros((8, 16, 3), np.uint8))
+                assert subscriber.receive_blocking(20_000) is not None
+                assert another.receive_blocking(20_000) is not None
