@@ -15,8 +15,8 @@ RULES = {
     "T": 6,
     "C": 7,
     "M": 9,
-    "L": 14,
-    "P": 7,
+    "L": 15,
+    "P": 9,
     "E": 6,
     "H": 11,
     "W": 4,
@@ -27,6 +27,11 @@ RULES = {
 
 ROWS = dict(re.findall(r"^\| ([A-Z]\d+) \| (.*) \|$", PAGE, re.MULTILINE))
 TESTS = sorted(set(re.findall(r"`([\w/.]+\.(?:py|rs))::(\w+)`", PAGE)))
+
+
+def test_every_rule_has_one_row() -> None:
+    rules = re.findall(r"^\| ([A-Z]\d+) \| ", PAGE, re.MULTILINE)
+    assert len(rules) == len(set(rules))
 
 
 def test_every_rule_has_its_row() -> None:
