@@ -4,7 +4,7 @@
 //! locked file drops the lock. In a process with two copies of iceoryx2 a clean-up by one copy would therefore remove the live
 //! nodes of the other. `run_helper` starts the small program `iceoryx2-cleanup`; [`clean`] is what that program does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, TryLockError};
 use std::path::{Path as FsPath, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +15,7 @@ use iceoryx2::node::NodeView;
 use iceoryx2::prelude::*;
 
 use crate::domain::Domain;
+use crate::liveness::{is_gone, monitor_of};
 use crate::remains::{Remains, dead_nodes, has_trap, remove_left_behind};
 use crate::service::{Iox, check_folders};
 
@@ -38,45 +39,46 @@ pub fn set_helper_path(path: PathBuf) {
     let _ = HELPER_PATH.set(path);
 }
 
-/// How often a process looks for the dead of a domain, however many ports it has there.
-const WATCH_INTERVAL: Duration = Duration::from_millis(250);
-
-/// What this process knows of the dead, by the folder of the nodes and the prefix.
-static WATCHES: Mutex<BTreeMap<(String, String), Watch>> = Mutex::new(BTreeMap::new());
-
-#[derive(Debug, Default)]
-struct Watch {
-    next: Option<Instant>,
-    attempts: Attempts<u128>,
-}
+/// What this process has tried to remove, by the folder of the nodes and the prefix.
+static ATTEMPTS: Mutex<BTreeMap<(String, String), Attempts<u128>>> = Mutex::new(BTreeMap::new());
 
 /// Before a node of ours is made: has the helper remove what crashed participants left.
 ///
 /// Without it an opening can take a second, or indefinitely as root, where a participant died while it started.
 pub(crate) fn clean_up_if_stale(domain: &Domain) {
-    if is_stale(domain.config()) {
-        run_helper(domain.config());
-    }
-}
-
-/// Does so if no port of this process has done it within [`WATCH_INTERVAL`]. Ports of the dead stay in their services until then.
-pub(crate) fn watch(config: &Config) {
-    let is_due = with_watch(config, |watch| watch.next.is_none_or(|next| next <= Instant::now()));
-    if is_due && is_stale(config) {
+    let config = domain.config();
+    let dead = dead_nodes(config);
+    if with_attempts(config, |attempts| attempts.are_due(dead)) || has_trap(config) {
         run_helper(config);
     }
 }
 
-/// Whether there is something that this process has not just tried to remove.
-fn is_stale(config: &Config) -> bool {
-    with_watch(config, |watch| watch.next = Some(Instant::now() + WATCH_INTERVAL));
-    let dead = dead_nodes(config);
-    with_watch(config, |watch| watch.attempts.are_due(dead)) || has_trap(config)
+/// Has the helper remove those of these nodes whose process has gone without a word: their ports stay in a service until then.
+///
+/// Each port asks about its own peers, which costs a few µs for each one in another process. All ports of this process together
+/// run the helper once.
+pub(crate) fn clean_up_behind(peers: impl IntoIterator<Item = u128>, config: &Config) {
+    if is_needed(peers, config) {
+        run_helper(config);
+    }
 }
 
-fn with_watch<T>(config: &Config, work: impl FnOnce(&mut Watch) -> T) -> T {
+fn is_needed(peers: impl IntoIterator<Item = u128>, config: &Config) -> bool {
+    let dead: Vec<_> = peers.into_iter().filter(|&node| is_gone(node, config)).collect();
+    if dead.is_empty() {
+        return false;
+    }
+    with_attempts(config, |attempts| {
+        // Those of other ports that are still there are not forgotten.
+        let others = attempts.0.keys().copied().filter(|&node| monitor_of(node, config).exists());
+        let all: BTreeSet<_> = others.chain(dead).collect();
+        attempts.are_due(all)
+    })
+}
+
+fn with_attempts<T>(config: &Config, work: impl FnOnce(&mut Attempts<u128>) -> T) -> T {
     let key = (config.global.node_dir().to_string(), config.global.prefix.to_string());
-    work(WATCHES.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
+    work(ATTEMPTS.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
 }
 
 /// Tries again after a clean-up where crashed participants may have what there is too little of.
@@ -232,24 +234,27 @@ impl Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::liveness::monitor_of;
 
-    /// Each port looked by itself, and each ran the helper for the same dead node.
+    /// Each port ran the helper for itself, as many times as there were ports.
     #[test]
-    fn the_dead_of_each_domain_are_found_once_by_all_ports_of_the_process() {
+    fn all_ports_of_a_process_clean_up_once_behind_the_same_dead_in_each_domain() {
         let places =
             ["a", "b"].map(|end| Domain::at(&format!("/tmp/iox2u{}{end}", std::process::id()), "un_").unwrap());
-        let config = |domain: &Domain| domain.config().clone();
         let put = |domain: &Domain, node| fs::write(monitor_of(node, domain.config()), "").unwrap();
+        let (alive, dead) = (1, 2);
         for place in &places {
             fs::create_dir_all(place.node_dir()).unwrap();
-            put(place, 2);
-            assert!(is_stale(&config(place)));
+            put(place, dead);
+            put(place, dead + 1);
+            let is_needed = |nodes: &[u128]| is_needed(nodes.iter().copied(), place.config());
+            assert!(!is_needed(&[alive]));
+            assert!(is_needed(&[alive, dead]));
+            assert!(!is_needed(&[dead]), "another port has seen to it");
+            assert!(is_needed(&[dead + 1]));
+            assert!(!is_needed(&[dead]), "it was not forgotten over the other one");
         }
         for place in &places {
-            assert!(!is_stale(&config(place)), "the other domain's are not forgotten");
-            put(place, 3);
-            assert!(is_stale(&config(place)));
+            assert!(!is_needed([dead, dead + 1], place.config()), "nor over those of another domain");
             fs::remove_dir_all(place.root()).unwrap();
         }
     }

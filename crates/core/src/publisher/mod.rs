@@ -187,7 +187,7 @@ impl VideoFramePublisher {
             .spawn(move || {
                 while !watched.stop.wait(MONITOR_INTERVAL) {
                     // Killed subscribers would be counted, and keep the frames that they held.
-                    cleanup::watch(watched.node.config());
+                    cleanup::clean_up_behind(watched.subscribers(), watched.node.config());
                     watched.look();
                 }
             })
@@ -353,6 +353,16 @@ impl Shared {
                 self.notify();
             }
         }
+    }
+
+    /// Nodes of the subscribers that are there, or were killed.
+    fn subscribers(&self) -> Vec<u128> {
+        let mut nodes = Vec::new();
+        self.video.dynamic_config().list_subscribers(|subscriber| {
+            nodes.push(subscriber.node_id.value());
+            CallbackProgression::Continue
+        });
+        nodes
     }
 
     /// Connects subscribers that joined, which hands them the history; tells when their number changed.

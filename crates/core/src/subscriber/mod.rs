@@ -284,8 +284,7 @@ impl VideoFrameSubscriber {
             drained = false;
             self.lock().looked = None;
             if start.elapsed() >= SAFETY_TIMEOUT {
-                // A publisher whose process was killed stays in the service until it is cleaned up.
-                cleanup::watch(self.node.config());
+                cleanup::clean_up_behind(self.publishers(), self.node.config());
             }
         }
     }
@@ -302,6 +301,18 @@ impl VideoFrameSubscriber {
             drop(state);
             std::hint::spin_loop();
         }
+    }
+
+    /// Nodes of the publishers that are there, or were killed.
+    fn publishers(&self) -> Vec<u128> {
+        let mut nodes = Vec::new();
+        if let Some(link) = &self.lock().link {
+            link.service.dynamic_config().list_publishers(|publisher| {
+                nodes.push(publisher.node_id.value());
+                CallbackProgression::Continue
+            });
+        }
+        nodes
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
