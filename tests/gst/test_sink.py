@@ -399,6 +399,8 @@ def test_rows_without_padding_are_taken_as_such(
     for number in range(3):
         sender.push(*picture, number=number, meta=False, packed=True)
         assert receiver.pull()["digest"] == digest_of(*picture, number)
+    # A frame arrives before its sink has counted it.
+    sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=3)
     assert counts(sender) == {"sent": 3, "zero-copy": 0, "copied": 3, "dropped": 0}
     assert sender.message(["warning", "error"], timeout=0) is None
 

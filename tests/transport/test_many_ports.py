@@ -105,9 +105,10 @@ def test_opening_a_port_looks_at_no_more_where_there_are_many(calls: Counter[str
 
 def test_a_look_for_the_dead_asks_nothing_of_the_nodes_of_this_process(calls: Counter[str]) -> None:
     nodes = [create_node() for _ in range(10)]
-    _remains.dead_nodes(current_domain())
+    domain = current_domain()
+    _remains.dead_nodes(domain)
     calls.clear()
-    assert not _stale.clean_up_if_stale(current_domain())
+    assert not _stale.clean_up_if_stale(domain)
     # The second is the counter of nodes, which is known by its name.
     assert calls == {"listdir": 1, "lstat": 1}
     del nodes

@@ -68,7 +68,7 @@ class Intake:
         "received",
     )
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_local: bool = False) -> None:
         self._name = name
         self.received = 0
         self.invalid = 0
@@ -79,7 +79,7 @@ class Intake:
         self.caps: str | None = None
         self.ends = False
         self._faults: set[str] = set()
-        self._segments = Segments()
+        self._segments = Segments(is_local=is_local)
         # Where the last frame lay.
         self._mapping: Mapping = NOWHERE
         self._geometry: Geometry | None = None

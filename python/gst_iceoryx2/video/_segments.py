@@ -35,11 +35,15 @@ class Segments:
     """The mapping in which each publisher's last frame lay; asking the kernel takes 0.3 ms.
 
     A port of a publisher stays with one mapping, or, where its frames outgrow that, goes on to another one.
+
+    Args:
+        is_local: Whether publishers are of this process only, whose memory is not shared and not bounded.
     """
 
-    __slots__ = ("_known",)
+    __slots__ = ("_ask", "_known")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_local: bool = False) -> None:
+        self._ask = _anywhere if is_local else shared_mapping
         self._known: dict[bytes, Mapping] = {}
 
     def at(self, address: int) -> Mapping:
@@ -47,17 +51,21 @@ class Segments:
         for mapping in self._known.values():
             if mapping.start <= address < mapping.end:
                 return mapping
-        return shared_mapping(address)
+        return self._ask(address)
 
     def settle(self, mapping: Mapping, publisher: bytes, address: int) -> Mapping:
         """Return the mapping of this publisher that holds an address, asked for if `mapping` is a remembered one."""
         if mapping.publisher:
-            mapping = shared_mapping(address)
+            mapping = self._ask(address)
         self._known.pop(publisher, None)
         if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
         mapping = self._known[publisher] = mapping._replace(publisher=publisher)
         return mapping
+
+
+def _anywhere(_: int) -> Mapping:
+    return Mapping(b"", 0, _ALL_MEMORY)
 
 
 def shared_mapping(address: int) -> Mapping:
@@ -74,5 +82,5 @@ def shared_mapping(address: int) -> Mapping:
                 if int(start, 16) <= address < int(end, 16):
                     return Mapping(b"", int(start, 16), int(end, 16)) if mode.endswith(b"s") else NOWHERE
     except OSError:
-        return Mapping(b"", 0, _ALL_MEMORY)
+        return _anywhere(address)
     return NOWHERE

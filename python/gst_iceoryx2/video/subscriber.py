@@ -89,7 +89,6 @@ class VideoFrameSubscriber:
         self._name = check_service_name(service_name)
         # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
-        self._intake = Intake(service_name)
         self._busy_wait = real(busy_wait, "busy_wait", "seconds")
         if self._busy_wait < 0:
             raise ValueError(f"busy_wait is {busy_wait}, it must be at least 0 seconds")
@@ -104,6 +103,7 @@ class VideoFrameSubscriber:
         # Whether something else may have been announced together with such a frame.
         self._in_doubt = False
         node = _iceoryx2.create_node_for(service_name) if iox2_node is None else iox2_node
+        self._intake = Intake(service_name, is_local=_iceoryx2.is_local(node))
         self._connector: Connector | None = Connector(node, service_name)
         self._domain = _iceoryx2.domain_of(node)
         self._link: Link | None = None
