@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks.python_meter import write_stamp
 from benchmarks.python_pace import send_frames
+from gst_iceoryx2._wire.formats import get_format
 from gst_iceoryx2.video import VideoFramePublisher
-from gst_iceoryx2.video.formats import get_format
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from gst_iceoryx2._wire.formats import get_format
 from gst_iceoryx2.video import VideoFramePublisher
-from gst_iceoryx2.video.formats import get_format
 
 _MARGIN = 256
 _PIXELS_A_FRAME = 3

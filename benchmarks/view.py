@@ -34,8 +34,8 @@ from benchmarks.machine import load, machine
 from benchmarks.report import Report
 from benchmarks.rounds import Measurement, Series, interleave, size
 from gst_iceoryx2 import jpeg
+from gst_iceoryx2._wire.stamp import monotonic_ns
 from gst_iceoryx2.video import VideoFrame, VideoFramePublisher, VideoFrameSubscriber
-from gst_iceoryx2.video.stamp import monotonic_ns
 from tests.cli.chromium import Chromium, program
 from tests.cli.page_client import PageClient, metrics
 

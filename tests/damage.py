@@ -11,11 +11,11 @@ from fractions import Fraction
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from gst_iceoryx2._wire.caps import video_caps
+from gst_iceoryx2._wire.formats import FORMATS
+from gst_iceoryx2._wire.metas import encode_meta
+from gst_iceoryx2._wire.stamp import Stamp, boot_id
 from gst_iceoryx2.video import CustomMeta, ReferenceTimestamp, VideoFrameHeader, build_aux
-from gst_iceoryx2.video.caps import video_caps
-from gst_iceoryx2.video.formats import FORMATS
-from gst_iceoryx2.video.metas import encode_meta
-from gst_iceoryx2.video.stamp import Stamp, boot_id
 
 FACTOR = int(os.environ.get("FUZZ_FACTOR", "1"))
 

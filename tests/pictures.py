@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gst_iceoryx2._wire.formats import VideoFormat, get_format
 from gst_iceoryx2.video import FrameParams
-from gst_iceoryx2.video.formats import VideoFormat, get_format
 
 WIDTH, HEIGHT = 333, 177
 

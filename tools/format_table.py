@@ -1,4 +1,4 @@
-"""Write python/gst_iceoryx2/video/formats.json from the GstVideoFormatInfo of the installed GStreamer.
+"""Write python/gst_iceoryx2/contract/formats.json from the GstVideoFormatInfo of the installed GStreamer.
 
     python3 tools/format_table.py            rewrite the table
     python3 tools/format_table.py --check    only say whether it is up to date (exit code 1 if not)
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TABLE = Path(__file__).parent.parent / "python" / "gst_iceoryx2" / "video" / "formats.json"
+TABLE = Path(__file__).parent.parent / "python" / "gst_iceoryx2" / "contract" / "formats.json"
 
 # Stands at the head of the file for whoever reads it without this code.
 COLUMNS = {

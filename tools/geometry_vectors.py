@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gst_iceoryx2.video.formats import FORMATS, VideoFormat
+from gst_iceoryx2._wire.formats import FORMATS, VideoFormat
 
 VECTORS = Path(__file__).parent.parent / "tests" / "vectors" / "geometry.json"
 

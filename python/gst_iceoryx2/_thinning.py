@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._errors import FormatError
+from .errors import FormatError
 
 _NS: int = 1_000_000_000
 _LONGEST: float = 1e18

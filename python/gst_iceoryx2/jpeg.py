@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg  # type: ignore[import-untyped]
 
-from ._errors import FormatError
 from ._numbers import whole
-from .video.caps import parse_caps
+from ._wire.caps import parse_caps
+from ._wire.formats import VideoFormat, get_format
+from ._wire.samples import Component, components, widened
+from .errors import FormatError
 from .video.colour import Colorimetry, colorimetry_of
-from .video.formats import VideoFormat, get_format
 from .video.frame import VideoFrame
-from .video.samples import Component, components, widened
 
 Chroma: TypeAlias = Literal["444", "422", "420"]
 Plane: TypeAlias = npt.NDArray[np.uint8]

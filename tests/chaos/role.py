@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from gst_iceoryx2.video.formats import get_format
+from gst_iceoryx2._wire.formats import get_format
 from tests.chaos.pattern import Bytes, Stamp, check
 
 SHAPES: Final = (

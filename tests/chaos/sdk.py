@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from gst_iceoryx2._errors import BorrowLimitError, ClosedError
+from gst_iceoryx2._wire.formats import get_format
+from gst_iceoryx2.errors import BorrowLimitError, ClosedError
 from gst_iceoryx2.video import FrameParams, VideoFrame, VideoFramePublisher, VideoFrameSubscriber
-from gst_iceoryx2.video.formats import get_format
 from tests.chaos.pattern import check, fill
 from tests.chaos.role import Numbering, Pace, Report, Role, Shape
 from tests.chaos.tally import Count, FaultError, Tally

@@ -46,7 +46,7 @@ def flat(colour: tuple[int, int, int], size: tuple[int, int] = (64, 48)) -> npt.
 @contextlib.contextmanager
 def local_session() -> Iterator[Any]:
     """A session that meets the bridges of this user."""
-    from gst_iceoryx2._zenoh import open_session
+    from gst_iceoryx2._extras.zenoh import open_session
     from gst_iceoryx2.bridge.message import MESSAGE_MAX
     from gst_iceoryx2.bridge.sockets import meeting, own_folder
 

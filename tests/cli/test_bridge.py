@@ -22,16 +22,16 @@ from hypothesis import strategies as st
 zenoh = pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'iox2-video[bridge]'")
 
 from gst_iceoryx2 import jpeg
+from gst_iceoryx2._wire.auxblob import build_aux
+from gst_iceoryx2._wire.formats import FORMATS
+from gst_iceoryx2._wire.header import BUFFER_FLAGS
+from gst_iceoryx2._wire.stamp import Stamp, boot_id, monotonic_ns
 from gst_iceoryx2.bridge.message import HEADER_SIZE, MAGIC, Codec, Unsound, pack, unpack
 from gst_iceoryx2.bridge.parcel import HOPS_MAX, TRAIL_META, Parcel
 from gst_iceoryx2.errors import FormatError
 from gst_iceoryx2.sh4lt import Follower, Writer
 from gst_iceoryx2.video import CustomMeta, ReferenceTimestamp, VideoFramePublisher, VideoFrameSubscriber
 from gst_iceoryx2.video._layout import FrameLayout
-from gst_iceoryx2.video.auxblob import build_aux
-from gst_iceoryx2.video.formats import FORMATS
-from gst_iceoryx2.video.header import BUFFER_FLAGS
-from gst_iceoryx2.video.stamp import Stamp, boot_id, monotonic_ns
 from tests.cli.bridges import FAR, NEAR, Bridge, Pair, flat, free_port, local_session
 from tests.cli.commands import Command
 from tests.conftest import Place

@@ -305,7 +305,7 @@ def test_paused_sh4lt_writers_are_asked_at_the_same_time(child: Source, runtime:
 
 
 def test_one_node_on_several_streams_is_not_guessed_about(domain: Place) -> None:
-    from gst_iceoryx2._domain import current_domain
+    from gst_iceoryx2._iox2.domain import current_domain
     from gst_iceoryx2.discovery.participants import participants
     from gst_iceoryx2.video import create_node
 

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from gst_iceoryx2._wire.formats import FORMATS, get_format
 from gst_iceoryx2.feed import Feeder, Picture, Shape, SourceError, TestPattern, read_number
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from gst_iceoryx2.video.colour import to_rgb
-from gst_iceoryx2.video.formats import FORMATS, get_format
 from tests.cli.commands import Command
 from tests.conftest import Place
 

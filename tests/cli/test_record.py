@@ -18,14 +18,14 @@ import pytest
 
 av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
 
-from gst_iceoryx2._domain import current_domain
-from gst_iceoryx2._stale import clean_up_if_stale
+from gst_iceoryx2._iox2.cleanup import clean_up_if_stale
+from gst_iceoryx2._iox2.domain import current_domain
+from gst_iceoryx2._wire.formats import get_format
+from gst_iceoryx2._wire.samples import components
 from gst_iceoryx2.cli import record as record_command
 from gst_iceoryx2.record import CODECS, PRESETS, Recorder
 from gst_iceoryx2.record.picture import picture_of
 from gst_iceoryx2.video import FrameParams, Qos, VideoFramePublisher, VideoFrameSubscriber
-from gst_iceoryx2.video.formats import get_format
-from gst_iceoryx2.video.samples import components
 from tests.cli.commands import COMMAND, Command
 from tests.conftest import Place
 from tests.pictures import noise, padded

@@ -16,11 +16,11 @@ import pytest
 
 av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
 
-from gst_iceoryx2._av import filter_graph
+from gst_iceoryx2._extras.av import filter_graph
+from gst_iceoryx2._wire.caps import parse_caps
 from gst_iceoryx2.feed import Feeder, Image, VideoFile
 from gst_iceoryx2.record import Recorder
 from gst_iceoryx2.video import BUFFER_FLAGS, Qos, VideoFrame, VideoFramePublisher, VideoFrameSubscriber
-from gst_iceoryx2.video.caps import parse_caps
 from tests.cli.commands import Command
 from tests.conftest import Place
 

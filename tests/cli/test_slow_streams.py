@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gst_iceoryx2._domain import current_domain
+from gst_iceoryx2._iox2.domain import current_domain
+from gst_iceoryx2._wire import metas
 from gst_iceoryx2.discovery.details import details
 from gst_iceoryx2.discovery.glance import glance
 from gst_iceoryx2.discovery.names import video_records
@@ -20,7 +21,7 @@ from gst_iceoryx2.discovery.sh4lt import sh4lt_paths, sh4lt_stream
 from gst_iceoryx2.discovery.stream import Stream
 from gst_iceoryx2.sh4lt import dialect
 from gst_iceoryx2.sh4lt.sysv import Operation, Semaphores, Step
-from gst_iceoryx2.video import VideoFrame, metas
+from gst_iceoryx2.video import VideoFrame
 from tests.cli.conftest import CommandLine
 from tests.cli.test_list import CAM0, services
 from tests.conftest import Place

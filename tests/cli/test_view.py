@@ -22,9 +22,9 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2 import jpeg
+from gst_iceoryx2._wire.header import NONE_U64
 from gst_iceoryx2.preview import Preview, encode_png
 from gst_iceoryx2.video import VideoFrameHeader, VideoFramePublisher, build_aux
-from gst_iceoryx2.video.header import NONE_U64
 from tests.cli.conftest import CommandLine, Paint, Views, end
 from tests.cli.page_client import PageClient, get, metrics
 from tests.cli.painter import BLUE, GREEN, RED, gray, picture

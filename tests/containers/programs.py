@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gst_iceoryx2 import _stale
-from gst_iceoryx2._domain import current_domain
+from gst_iceoryx2._iox2 import cleanup
+from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 
 
@@ -57,7 +57,7 @@ def reside(service: str, kills: float, in_python: float) -> None:
     With `in_python`, the program that cleans up is the one in Python.
     """
     if in_python:
-        _stale._HELPER = Path("/nonexistent")  # type: ignore[misc]
+        cleanup._HELPER = Path("/nonexistent")  # type: ignore[misc]
     # Forked before there is a port: what a process has opened is not for its children.
     victim, newcomer = _forked(_run, service), _forked(_receive_one, service)
     successors = [_forked(_start, service) for _ in range(2)]

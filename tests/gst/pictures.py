@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gst_iceoryx2.video.formats import get_format
+from gst_iceoryx2._wire.formats import get_format
 
 PADDING = 0xEE
 """What lies between the rows: never part of a picture's digest."""

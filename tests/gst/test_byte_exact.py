@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gst_iceoryx2._wire.formats import get_format
 from gst_iceoryx2.video import FrameParams, VideoFramePublisher, VideoFrameSubscriber
-from gst_iceoryx2.video.formats import get_format
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receive, receiver_of, sender_of
 from tests.gst.pictures import Layout, digest, digest_of, padded_layout, picture

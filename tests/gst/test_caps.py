@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gst_iceoryx2._wire.caps import parse_caps
 from gst_iceoryx2.video import FrameParams, VideoFramePublisher, VideoFrameSubscriber
-from gst_iceoryx2.video.caps import parse_caps
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receiver_of, send, sender_of
 from tests.gst.pictures import digest_of, padded_layout, picture

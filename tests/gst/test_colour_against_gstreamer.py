@@ -15,8 +15,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", ImportWarning)
     from gi.repository import Gst, GstVideo
 
+from gst_iceoryx2._wire.formats import FORMATS, VideoFormat
 from gst_iceoryx2.video.colour import to_rgb
-from gst_iceoryx2.video.formats import FORMATS, VideoFormat
 
 Gst.init(None)
 

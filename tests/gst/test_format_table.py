@@ -17,9 +17,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", ImportWarning)
     from gi.repository import Gst, GstVideo
 
-from gst_iceoryx2.video.formats import FORMATS, VideoFormat
-from gst_iceoryx2.video.header import BUFFER_FLAGS, VideoFrameHeader
-from gst_iceoryx2.video.validate import validate_geometry
+from gst_iceoryx2._wire.formats import FORMATS, VideoFormat
+from gst_iceoryx2._wire.header import BUFFER_FLAGS, VideoFrameHeader
+from gst_iceoryx2._wire.validate import validate_geometry
 from tools import format_table
 
 SIZES = [(1, 1), (2, 2), (3, 5), (33, 17), (333, 177), (640, 480), (1921, 1081), (1920, 1080)]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from gst_iceoryx2._wire.formats import FORMATS
 from gst_iceoryx2.video import build_aux
-from gst_iceoryx2.video.formats import FORMATS
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receiver_of
 from tests.gst.remote import Stage

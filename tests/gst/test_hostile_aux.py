@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from gst_iceoryx2._wire.metas import encode_meta
 from gst_iceoryx2.video import CustomMeta, build_aux
-from gst_iceoryx2.video.metas import encode_meta
 from tests.damage import FACTOR, damaged, sound_blob, sound_frame
 from tests.gst.remote import RemoteError, Stage
 from tests.transport.raw import RawPublisher

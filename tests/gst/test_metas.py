@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from gst_iceoryx2._wire.text import read_structure
 from gst_iceoryx2.video import CustomMeta, ReferenceTimestamp, VideoFramePublisher, VideoFrameSubscriber
-from gst_iceoryx2.video.structure import read_structure
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receiver_of, sender_of
 from tests.gst.pictures import rows_of

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gst_iceoryx2._wire.stamp import Stamp, boot_id
 from gst_iceoryx2.video import CustomMeta, VideoFramePublisher, VideoFrameSubscriber, build_aux
-from gst_iceoryx2.video.stamp import Stamp, boot_id
 from tests.damage import sound_frame
 from tests.gst.conftest import Place
 from tests.gst.pairs import Stages, receiver_of, sender_of

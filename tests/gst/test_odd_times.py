@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from gst_iceoryx2._wire.header import NONE_U64
+from gst_iceoryx2._wire.stamp import Stamp, boot_id
 from gst_iceoryx2.video import VideoFrameHeader, build_aux
-from gst_iceoryx2.video.header import NONE_U64
-from gst_iceoryx2.video.stamp import Stamp, boot_id
 from tests.gst import clocks
 from tests.gst.remote import Stage
 from tests.transport.raw import RawPublisher

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gst_iceoryx2 import _remains, _stale
-from gst_iceoryx2._domain import Domain, current_domain
+from gst_iceoryx2._iox2 import cleanup, leftovers
+from gst_iceoryx2._iox2.domain import Domain, current_domain
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_node
 from tests.conftest import Place
 from tests.processes.children import ROOT, Child
@@ -30,8 +30,8 @@ Start = Callable[..., Child]
 def helper(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both programs that clean up; the native one only where it was built."""
     if request.param == "python":
-        monkeypatch.setattr(_stale, "_HELPER", Path("/nonexistent"))
-    elif not os.access(_stale._HELPER, os.X_OK):
+        monkeypatch.setattr(cleanup, "_HELPER", Path("/nonexistent"))
+    elif not os.access(cleanup._HELPER, os.X_OK):
         pytest.skip("the plugin's helper was not built")
     return str(request.param)
 
@@ -43,8 +43,8 @@ def test_what_a_killed_program_left_is_removed_by_the_helper(
     assert publisher.told() == "publishing"
     publisher.kill()
     assert domain.leftovers()
-    assert _remains.dead_nodes(current_domain())
-    assert _stale.run_helper(current_domain())
+    assert leftovers.dead_nodes(current_domain())
+    assert cleanup.run_helper(current_domain())
     assert domain.leftovers() == []
 
 
@@ -61,10 +61,10 @@ def test_the_helper_runs_nothing_from_the_working_directory(
         f"sys.path.insert(0, {str(ROOT / 'python')!r})\n"
         "import importlib; here = sys.path.pop(1); import iceoryx2, tempfile, numpy; sys.path.insert(1, here)\n"
         "from pathlib import Path\n"
-        "from gst_iceoryx2 import _stale\n"
-        "from gst_iceoryx2._domain import current_domain\n"
-        + ("_stale._HELPER = Path('/nonexistent')\n" if helper == "python" else "")
-        + "sys.exit(not _stale.run_helper(current_domain()))\n"
+        "from gst_iceoryx2 import cleanup\n"
+        "from gst_iceoryx2._iox2.domain import current_domain\n"
+        + ("cleanup._HELPER = Path('/nonexistent')\n" if helper == "python" else "")
+        + "sys.exit(not cleanup.run_helper(current_domain()))\n"
     )
     victim = start("publish_until_told", service)
     assert victim.told() == "publishing"
@@ -93,7 +93,7 @@ def test_shared_memory_of_other_programs_is_left_alone(helper: str, service: str
     empty.touch(0o200)
     os.utime(empty, (1, 1))
     with files[0].open("r+b") as opened, mmap.mmap(opened.fileno(), 0):
-        assert _stale.run_helper(current_domain())
+        assert cleanup.run_helper(current_domain())
         assert all(file.exists() for file in (*files, empty))
     for file in (*files, empty):
         file.unlink()
@@ -107,7 +107,7 @@ def test_the_helper_leaves_the_living_alone(helper: str, service: str, start: St
     with VideoFramePublisher(service) as pub, VideoFrameSubscriber(service) as sub:
         pub.wait_for_subscribers(1, timeout=5)
         victim.kill()
-        assert _stale.run_helper(current_domain())
+        assert cleanup.run_helper(current_domain())
         pub.publish(np.full((8, 8, 3), 5, np.uint8))
         frame = sub.receive_blocking(2000)
         assert frame is not None
@@ -130,7 +130,7 @@ def test_outside_processes_that_clean_up_take_nobody_here_for_dead(service: str,
         pub.wait_for_subscribers(1, timeout=5)
         for _ in range(2):
             # All that this process does about others' files.
-            _stale.clean_up_if_stale(current_domain())
+            cleanup.clean_up_if_stale(current_domain())
             assert pub.num_subscribers == 1
             answer = subprocess.run(
                 [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
@@ -175,7 +175,7 @@ def test_a_start_beside_the_dead_takes_a_moment_only(service: str, start: Start)
     assert told["crossed"]
     assert told["took"] < 5
     assert newcomer.ends() == 0
-    assert _remains.dead_nodes(current_domain()) == []
+    assert leftovers.dead_nodes(current_domain()) == []
 
 
 def test_a_process_cleans_up_once_behind_one_that_had_many_ports(
@@ -183,8 +183,8 @@ def test_a_process_cleans_up_once_behind_one_that_had_many_ports(
 ) -> None:
     """Each port looked for the dead by itself."""
     runs: list[Domain] = []
-    run_helper = _stale.run_helper
-    monkeypatch.setattr(_stale, "run_helper", lambda place: (runs.append(place), run_helper(place))[1])
+    run_helper = cleanup.run_helper
+    monkeypatch.setattr(cleanup, "run_helper", lambda place: (runs.append(place), run_helper(place))[1])
     names = [f"{service}/{number}" for number in range(6)]
     with contextlib.ExitStack() as ports:
         publishers = [ports.enter_context(VideoFramePublisher(name)) for name in names]

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gst_iceoryx2._domain import current_domain
-from gst_iceoryx2._obstacle import shared_by_all
+from gst_iceoryx2._iox2.domain import current_domain
+from gst_iceoryx2._iox2.obstacle import shared_by_all
 from gst_iceoryx2._plugin import gstreamer_version, plugin_library
 from gst_iceoryx2.doctor import shared_memory
 from gst_iceoryx2.errors import DomainError, ServicePermissionError
@@ -118,7 +118,7 @@ def test_a_clean_up_does_not_follow_links(domain: Place, tmp_path: Path) -> None
     planted = plant(domain, tmp_path)
     commands = [
         [sys.executable, "-m", "gst_iceoryx2", "doctor", "--fix"],
-        [sys.executable, "-m", "gst_iceoryx2._cleanup", str(domain.root), domain.prefix],
+        [sys.executable, "-m", "gst_iceoryx2._iox2.helper", str(domain.root), domain.prefix],
         [str(plugin_library().parent / "iceoryx2-cleanup"), str(domain.root), domain.prefix],
     ]
     for command in commands:

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import pytest
 
-from gst_iceoryx2 import _domain
-from gst_iceoryx2._domain import current_domain
-from gst_iceoryx2._obstacle import shared_by_all
+from gst_iceoryx2._iox2 import domain
+from gst_iceoryx2._iox2.domain import current_domain
+from gst_iceoryx2._iox2.obstacle import shared_by_all
 from gst_iceoryx2._plugin import gstreamer_version, plugin_library
 from tests.conftest import Place
 
@@ -257,7 +257,7 @@ def test_a_configuration_that_cannot_be_reached_is_not_there(
             raise OSError(number, os.strerror(number), str(path))
         return real(path, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(_domain.os, "stat", stat)
+    monkeypatch.setattr(domain.os, "stat", stat)
     assert current_domain({"HOME": str(tmp_path)}).prefix == "iox2_"
 
 

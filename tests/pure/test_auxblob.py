@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gst_iceoryx2._errors import FormatError
-from gst_iceoryx2.video.auxblob import MAX_METAS, build_aux, parse_aux
+from gst_iceoryx2._wire.auxblob import MAX_METAS, build_aux, parse_aux
+from gst_iceoryx2.errors import FormatError
 from tests.vectors.notation import load, unhex
 
 VECTORS = load("aux")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gst_iceoryx2.video.caps import Caps, parse_caps, video_caps
-from gst_iceoryx2.video.structure import MAX_TEXT_BYTES, check_size
+from gst_iceoryx2._wire.caps import Caps, parse_caps, video_caps
+from gst_iceoryx2._wire.text import MAX_TEXT_BYTES, check_size
 from tests.vectors.notation import fields_of, load, same, text_of, value_of
 
 VECTORS = load("caps")

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gst_iceoryx2._errors import FormatError
+from gst_iceoryx2._wire.formats import FORMATS, VideoFormat
+from gst_iceoryx2.errors import FormatError
 from gst_iceoryx2.video import colour
 from gst_iceoryx2.video.colour import colorimetry_of, to_rgb
-from gst_iceoryx2.video.formats import FORMATS, VideoFormat
 
 CONVERTIBLE = [name for name, fmt in FORMATS.items() if fmt.kind != "tiled"]
 TILED = [name for name, fmt in FORMATS.items() if fmt.kind == "tiled"]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gst_iceoryx2.video.formats import (
+from gst_iceoryx2._wire.formats import (
     FORMATS,
     PACKED_FORMATS,
     SUPPORTED_FORMATS,
@@ -24,7 +24,7 @@ from gst_iceoryx2.video.formats import (
     header_pixels_to_numpy_view,
     plane_heights,
 )
-from gst_iceoryx2.video.header import FORMAT_LEN, HEADER_FLAG_EOS, MAX_PLANES, VideoFrameHeader
+from gst_iceoryx2._wire.header import FORMAT_LEN, HEADER_FLAG_EOS, MAX_PLANES, VideoFrameHeader
 
 VECTORS = json.loads(
     Path(__file__).parent.parent.joinpath("vectors", "geometry.json").read_text(encoding="utf-8"),

@@ -9,14 +9,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gst_iceoryx2._wire.auxblob import MAX_METAS
+from gst_iceoryx2._wire.caps import parse_caps
+from gst_iceoryx2._wire.formats import FORMATS
+from gst_iceoryx2._wire.header import HEADER_SIZE
+from gst_iceoryx2._wire.metas import CustomMeta, ReferenceTimestamp, decode_meta, encode_meta
+from gst_iceoryx2._wire.stamp import UNSTAMPED, Stamp, read_stamp
+from gst_iceoryx2._wire.validate import check_caps, geometry_of
 from gst_iceoryx2.video import VideoFrameHeader, parse_aux, validate_geometry
-from gst_iceoryx2.video.auxblob import MAX_METAS
-from gst_iceoryx2.video.caps import parse_caps
-from gst_iceoryx2.video.formats import FORMATS
-from gst_iceoryx2.video.header import HEADER_SIZE
-from gst_iceoryx2.video.metas import CustomMeta, ReferenceTimestamp, decode_meta, encode_meta
-from gst_iceoryx2.video.stamp import UNSTAMPED, Stamp, read_stamp
-from gst_iceoryx2.video.validate import check_caps, geometry_of
 from tests.damage import FORMAT_NAMES, damages, examples, sound_blob, sound_frame
 
 SIZES = [(16, 8), (333, 7), (1, 1)]

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gst_iceoryx2.video import header as header_module
-from gst_iceoryx2.video.formats import FORMATS
-from gst_iceoryx2.video.header import BUFFER_FLAGS, BUFFER_FLAGS_MASK, HEADER_FLAG_EOS, VideoFrameHeader
+from gst_iceoryx2._wire import header as header_module
+from gst_iceoryx2._wire.formats import FORMATS
+from gst_iceoryx2._wire.header import BUFFER_FLAGS, BUFFER_FLAGS_MASK, HEADER_FLAG_EOS, VideoFrameHeader
 
 ROOT = Path(__file__).parent.parent.parent
-LAYOUT = json.loads((ROOT / "python/gst_iceoryx2/video/layout.json").read_text(encoding="utf-8"))
+LAYOUT = json.loads((ROOT / "python/gst_iceoryx2/contract/layout.json").read_text(encoding="utf-8"))
 VECTORS = json.loads((ROOT / "tests/vectors/header.json").read_text(encoding="utf-8"))
 CTYPES = {"u64": ctypes.c_uint64, "u32": ctypes.c_uint32, "u8": ctypes.c_uint8}
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gst_iceoryx2.video.metas import CustomMeta, RawValue, ReferenceTimestamp, decode_meta, encode_meta
-from gst_iceoryx2.video.structure import write_structure
+from gst_iceoryx2._wire.metas import CustomMeta, RawValue, ReferenceTimestamp, decode_meta, encode_meta
+from gst_iceoryx2._wire.text import write_structure
 from tests.vectors.notation import fields_of, load, same, unhex
 
 VECTORS = load("meta")

@@ -12,8 +12,8 @@ import pytest
 
 from gst_iceoryx2._numbers import ratio, real, whole
 from gst_iceoryx2._thinning import Thinning
+from gst_iceoryx2._wire.caps import video_caps
 from gst_iceoryx2.video import Qos
-from gst_iceoryx2.video.caps import video_caps
 
 NOT_NUMBERS = [None, "5", True, np.True_, 5j, [5]]
 

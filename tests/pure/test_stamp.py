@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gst_iceoryx2.video import stamp
-from gst_iceoryx2.video.auxblob import build_aux, parse_aux
-from gst_iceoryx2.video.metas import CustomMeta, encode_meta
-from gst_iceoryx2.video.stamp import UNSTAMPED, AuxTemplate, Stamp, boot_id, monotonic_ns, new_publisher_id, read_stamp
+from gst_iceoryx2._wire import stamp
+from gst_iceoryx2._wire.auxblob import build_aux, parse_aux
+from gst_iceoryx2._wire.metas import CustomMeta, encode_meta
+from gst_iceoryx2._wire.stamp import UNSTAMPED, AuxTemplate, Stamp, boot_id, monotonic_ns, new_publisher_id, read_stamp
 from tests.vectors.notation import load, unhex
 
 VECTORS = load("stamp")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gst_iceoryx2 import _errors, video
+from gst_iceoryx2 import errors, video
 
 CONSTANTS = {
     "DEFAULT_SERVICE": "video/default/frame/v2",
@@ -149,23 +149,23 @@ def test_settings_are_values() -> None:
         assert hash(value) == hash(value)
 
 
-ERRORS = [kind for kind in vars(_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+ERRORS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
 
 
 @pytest.mark.parametrize("kind", ERRORS)
 def test_every_error_is_in_the_tree_and_tells_its_text(kind: type[Exception]) -> None:
-    assert issubclass(kind, _errors.Iox2VideoError)
+    assert issubclass(kind, errors.Iox2VideoError)
     assert str(kind("what, where, what to do")) == "what, where, what to do"
     assert kind.__doc__
-    assert kind.__name__ in (_errors.__doc__ or "")
+    assert kind.__name__ in (errors.__doc__ or "")
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
     """Each class stands below its own base, with the built-in that it also is in brackets."""
     path: list[str] = []
-    for line in (_errors.__doc__ or "").splitlines():
+    for line in (errors.__doc__ or "").splitlines():
         name = line.lstrip(" │├└─").split(" ")[0]
-        kind = getattr(_errors, name, None) if name.endswith("Error") else None
+        kind = getattr(errors, name, None) if name.endswith("Error") else None
         if kind is None:
             continue
         depth = (len(line) - len(line.lstrip(" │├└─"))) // 4 - 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gst_iceoryx2._wire.formats import FORMATS
 from gst_iceoryx2.video import SUPPORTED_FORMATS, FrameParams, VideoFramePublisher, VideoFrameSubscriber
-from gst_iceoryx2.video.formats import FORMATS
 from tests import pictures
 
 WITH_ROWS = [name for name in SUPPORTED_FORMATS if FORMATS[name].planes]

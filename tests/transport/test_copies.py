@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2 import sh4lt
-from gst_iceoryx2._errors import FormatError, FrameReleasedError
+from gst_iceoryx2._wire.validate import Fault, geometry_of
+from gst_iceoryx2.errors import FormatError, FrameReleasedError
 from gst_iceoryx2.video import (
     CustomMeta,
     FrameParams,
@@ -29,7 +30,6 @@ from gst_iceoryx2.video import (
     VideoFrameSubscriber,
     validate_geometry,
 )
-from gst_iceoryx2.video.validate import Fault, geometry_of
 from tests import pictures
 
 WAYS: dict[str, Callable[[Any], Any]] = {

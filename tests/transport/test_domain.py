@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from gst_iceoryx2 import _cleanup, _remains, _stale
-from gst_iceoryx2._domain import Domain, current_domain, list_services, read_service, service_identity
-from gst_iceoryx2._errors import DomainError
-from gst_iceoryx2._iceoryx2 import create_listener, create_node
-from gst_iceoryx2._toml import read_toml
+from gst_iceoryx2._iox2 import cleanup, helper, leftovers
+from gst_iceoryx2._iox2.binding import create_listener, create_node
+from gst_iceoryx2._iox2.domain import Domain, current_domain, list_services, read_service, service_identity
+from gst_iceoryx2._iox2.toml import read_toml
+from gst_iceoryx2.errors import DomainError
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_notifier
 from tests.conftest import Place
 
@@ -209,11 +209,11 @@ def number_of(file: Path, domain: Place) -> str:
 
 def test_a_node_is_dead_when_its_process_has_gone(domain: Place) -> None:
     here = current_domain()
-    assert _remains.dead_nodes(here) == []
+    assert leftovers.dead_nodes(here) == []
     node = create_node()
-    assert _remains.dead_nodes(here) == []
+    assert leftovers.dead_nodes(here) == []
     file = node_file(domain, ended_process())
-    assert _remains.dead_nodes(here) == [number_of(file, domain)]
+    assert leftovers.dead_nodes(here) == [number_of(file, domain)]
     file.unlink()
     assert node is not None
 
@@ -221,7 +221,7 @@ def test_a_node_is_dead_when_its_process_has_gone(domain: Place) -> None:
 def test_a_node_is_dead_although_a_process_has_its_number(domain: Place) -> None:
     """The main process of a container has the same pid at every start."""
     file = node_file(domain, os.getpid())
-    assert _remains.dead_nodes(current_domain()) == [number_of(file, domain)]
+    assert leftovers.dead_nodes(current_domain()) == [number_of(file, domain)]
     file.unlink()
 
 
@@ -229,21 +229,21 @@ def test_a_node_is_dead_although_a_process_has_its_number(domain: Place) -> None
 def test_other_files_are_no_nodes(name: str, domain: Place) -> None:
     (domain.root / "nodes").mkdir(parents=True)
     (domain.root / "nodes" / f"{domain.prefix}{name}").touch()
-    assert _remains.dead_nodes(current_domain()) == []
+    assert leftovers.dead_nodes(current_domain()) == []
     domain.remove()
 
 
 def test_the_helper_does_not_run_where_nothing_is_stale(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
-    monkeypatch.setattr(_stale, "run_helper", lambda _: pytest.fail("the helper ran"))
+    monkeypatch.setattr(cleanup, "run_helper", lambda _: pytest.fail("the helper ran"))
     VideoFramePublisher(service).close()
 
 
 def test_the_helper_is_tried_once_for_each_stale_node(domain: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[Domain] = []
-    monkeypatch.setattr(_stale, "run_helper", runs.append)
+    monkeypatch.setattr(cleanup, "run_helper", runs.append)
     file = node_file(domain, ended_process())
-    assert _stale.clean_up_if_stale(current_domain())
-    assert not _stale.clean_up_if_stale(current_domain())
+    assert cleanup.clean_up_if_stale(current_domain())
+    assert not cleanup.clean_up_if_stale(current_domain())
     assert runs == [current_domain()]
     file.unlink()
 
@@ -259,7 +259,7 @@ def test_a_node_that_was_killed_before_it_had_a_lock_file_is_removed_when_it_is_
     for folder in (old, foreign):
         for file in folder.iterdir():
             os.utime(file, (1, 1))
-    _stale.clean_up_if_stale(current_domain())
+    cleanup.clean_up_if_stale(current_domain())
     assert sorted(path.name for path in nodes.iterdir()) == sorted([young.name, foreign.name])
     domain.remove()
 
@@ -268,8 +268,8 @@ def test_a_native_helper_is_preferred(domain: Place, monkeypatch: pytest.MonkeyP
     helper = tmp_path / "iceoryx2-cleanup"
     helper.write_text(f'#!/bin/sh\necho "$@" "$IOX2_VIDEO_DOMAIN" > {tmp_path}/said\n')
     helper.chmod(0o755)
-    monkeypatch.setattr(_stale, "_HELPER", helper)
-    assert _stale.run_helper(current_domain())
+    monkeypatch.setattr(cleanup, "_HELPER", helper)
+    assert cleanup.run_helper(current_domain())
     assert (tmp_path / "said").read_text().split() == [str(domain.root), domain.prefix, domain.variable]
 
 
@@ -279,20 +279,20 @@ def test_a_helper_that_fails_is_reported_and_harms_nothing(
     helper = tmp_path / "iceoryx2-cleanup"
     helper.write_text("#!/bin/sh\necho no such luck >&2; exit 3\n")
     helper.chmod(0o755)
-    monkeypatch.setattr(_stale, "_HELPER", helper)
-    assert not _stale.run_helper(current_domain())
+    monkeypatch.setattr(cleanup, "_HELPER", helper)
+    assert not cleanup.run_helper(current_domain())
     assert "code 3: no such luck" in caplog.text
 
 
 def test_the_python_helper_takes_the_domain_from_arguments_or_environment(domain: Place) -> None:
-    assert _cleanup.main([]) == 0
-    assert _cleanup.main([str(domain.root), domain.prefix]) == 0
+    assert helper.main([]) == 0
+    assert helper.main([str(domain.root), domain.prefix]) == 0
     assert not domain.root.exists()
 
 
 def test_the_python_helper_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _cleanup.main(["one"]) == 2
-    assert _cleanup.main(["relative", "x_"]) == 1
+    assert helper.main(["one"]) == 2
+    assert helper.main(["relative", "x_"]) == 1
     assert "not absolute" in capsys.readouterr().err
 
 

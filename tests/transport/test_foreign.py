@@ -8,7 +8,7 @@ import logging
 import numpy as np
 import pytest
 
-from gst_iceoryx2._errors import QosError
+from gst_iceoryx2.errors import QosError
 from gst_iceoryx2.video import (
     FrameParams,
     Qos,

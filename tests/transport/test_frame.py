@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gst_iceoryx2._errors import UnsupportedViewError
+from gst_iceoryx2._wire.caps import parse_caps
+from gst_iceoryx2.errors import UnsupportedViewError
 from gst_iceoryx2.video import (
     BUFFER_FLAGS,
     CustomMeta,
@@ -17,7 +18,6 @@ from gst_iceoryx2.video import (
     VideoFrameSubscriber,
     build_aux,
 )
-from gst_iceoryx2.video.caps import parse_caps
 from tests import pictures
 
 

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+from gst_iceoryx2._wire.auxblob import MAX_AUX
+from gst_iceoryx2._wire.header import NONE_U64
+from gst_iceoryx2._wire.metas import encode_meta
 from gst_iceoryx2.video import (
     HEADER_FLAG_EOS,
     CustomMeta,
@@ -20,9 +23,6 @@ from gst_iceoryx2.video import (
     build_aux,
 )
 from gst_iceoryx2.video._segments import shared_mapping
-from gst_iceoryx2.video.auxblob import MAX_AUX
-from gst_iceoryx2.video.header import NONE_U64
-from gst_iceoryx2.video.metas import encode_meta
 from tests.pictures import noise
 from tests.processes.children import Child
 from tests.transport.raw import RawPublisher

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2 import jpeg
+from gst_iceoryx2._wire.formats import FORMATS, get_format
+from gst_iceoryx2._wire.header import NONE_U64
 from gst_iceoryx2.errors import FormatError, UnsupportedViewError
 from gst_iceoryx2.video import VideoFrame, VideoFrameHeader, VideoFramePublisher, VideoFrameSubscriber
-from gst_iceoryx2.video.formats import FORMATS, get_format
-from gst_iceoryx2.video.header import NONE_U64
 from tests.pictures import padded
 from tests.transport.raw import RawPublisher
 

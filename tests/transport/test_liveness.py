@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gst_iceoryx2 import _liveness
-from gst_iceoryx2._domain import current_domain
-from gst_iceoryx2._iceoryx2 import create_node
+from gst_iceoryx2._iox2 import liveness
+from gst_iceoryx2._iox2.binding import create_node
+from gst_iceoryx2._iox2.domain import current_domain
 from tests.conftest import Place
 from tests.waiting import wait_until
 
@@ -50,8 +50,8 @@ def ended_process() -> int:
 
 
 def test_a_file_without_a_lock_belongs_to_nobody_whatever_its_process_id(monitor: Path) -> None:
-    assert _liveness.is_gone(node_of(os.getpid()), monitor)
-    assert _liveness.is_gone(node_of(ended_process()), monitor)
+    assert liveness.is_gone(node_of(os.getpid()), monitor)
+    assert liveness.is_gone(node_of(ended_process()), monitor)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -61,24 +61,24 @@ def test_a_lock_is_a_sign_of_life_whatever_its_process_id(monitor: Path, known: 
         assert holder.stdout is not None
         holder.stdout.readline()
         node = node_of(os.getpid() if known else ended_process())
-        assert not _liveness.is_gone(node, monitor)
+        assert not liveness.is_gone(node, monitor)
         holder.kill()
         holder.wait()
-        assert _liveness.is_gone(node, monitor)
+        assert liveness.is_gone(node, monitor)
 
 
 def test_a_file_in_the_making_is_left_alone_until_it_is_old(monitor: Path) -> None:
     monitor.chmod(0o200)
-    assert not _liveness.is_gone(node_of(os.getpid()), monitor)
+    assert not liveness.is_gone(node_of(os.getpid()), monitor)
     os.utime(monitor, (1, 1))
-    assert _liveness.is_gone(node_of(os.getpid()), monitor)
+    assert liveness.is_gone(node_of(os.getpid()), monitor)
 
 
 def test_a_node_without_a_file_is_not_known_to_be_dead(domain: Place) -> None:
     """In another container its process number is another process's, or nobody's."""
     nothing = domain.root / "nothing"
-    assert not _liveness.is_gone(node_of(ended_process()), nothing)
-    assert not _liveness.is_gone(node_of(os.getpid()), nothing)
+    assert not liveness.is_gone(node_of(ended_process()), nothing)
+    assert not liveness.is_gone(node_of(os.getpid()), nothing)
 
 
 def test_asking_about_a_node_of_this_process_does_not_end_it(domain: Place) -> None:
@@ -86,12 +86,12 @@ def test_asking_about_a_node_of_this_process_does_not_end_it(domain: Place) -> N
     number = node.id.value
     file = current_domain().nodes / f"{domain.prefix}{number}.node_monitor"
     for _ in range(3):
-        assert not _liveness.is_gone(number, file)
+        assert not liveness.is_gone(number, file)
     taken = subprocess.run([sys.executable, "-c", TAKE, str(file)], stderr=subprocess.DEVNULL, check=False)
     assert taken.returncode != 0, "the lock of a living node was dropped"
-    assert number in _liveness._own
+    assert number in liveness._own
     del node
     # Nothing stays open of a node that is closed.
     wait_until(lambda: not file.exists())
-    _liveness.forget_ended(set())
-    assert number not in _liveness._own
+    liveness.forget_ended(set())
+    assert number not in liveness._own

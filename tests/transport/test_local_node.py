@@ -8,7 +8,7 @@ import iceoryx2
 import numpy as np
 import pytest
 
-from gst_iceoryx2._errors import TooManyPortsError
+from gst_iceoryx2.errors import TooManyPortsError
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_node
 from tests.conftest import Place
 

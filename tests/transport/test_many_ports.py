@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gst_iceoryx2 import _remains, _stale
-from gst_iceoryx2._domain import Domain, current_domain
+from gst_iceoryx2._iox2 import cleanup, leftovers
+from gst_iceoryx2._iox2.domain import Domain, current_domain
 from gst_iceoryx2.errors import TransportError
 from gst_iceoryx2.video import (
     VideoFrameHeader,
@@ -106,9 +106,9 @@ def test_opening_a_port_looks_at_no_more_where_there_are_many(calls: Counter[str
 def test_a_look_for_the_dead_asks_nothing_of_the_nodes_of_this_process(calls: Counter[str]) -> None:
     nodes = [create_node() for _ in range(10)]
     domain = current_domain()
-    _remains.dead_nodes(domain)
+    leftovers.dead_nodes(domain)
     calls.clear()
-    assert not _stale.clean_up_if_stale(domain)
+    assert not cleanup.clean_up_if_stale(domain)
     # The second is the counter of nodes, which is known by its name.
     assert calls == {"listdir": 1, "lstat": 1}
     del nodes
@@ -147,8 +147,8 @@ def test_a_listeners_descriptor_is_found_where_the_system_lists_none(
 def test_the_ports_of_a_process_look_for_the_dead_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[Domain] = []
     ports = [opened(number) for number in range(5)]
-    monkeypatch.setattr(_stale, "dead_nodes", lambda domain: looks.append(domain) or [])
-    monkeypatch.setattr(_stale._watch_of(current_domain()), "_next", 0.0)
+    monkeypatch.setattr(cleanup, "dead_nodes", lambda domain: looks.append(domain) or [])
+    monkeypatch.setattr(cleanup._watch_of(current_domain()), "_next", 0.0)
     for _ in range(3):
         _keeper.look_around()
     assert len(looks) == 1
@@ -160,12 +160,12 @@ def test_the_dead_of_one_domain_are_remembered_beside_another(
 ) -> None:
     """A look at the second forgot what had been tried in the first, whose helper then ran at every look."""
     runs: list[str] = []
-    monkeypatch.setattr(_stale, "run_helper", lambda place: runs.append(place.root))
+    monkeypatch.setattr(cleanup, "run_helper", lambda place: runs.append(place.root))
     places = [current_domain(), Domain(f"{domain.root}b", domain.prefix)]
-    monkeypatch.setattr(_stale, "dead_nodes", lambda place: [place.root])
+    monkeypatch.setattr(cleanup, "dead_nodes", lambda place: [place.root])
     for _ in range(3):
         for place in places:
-            _stale.clean_up_if_stale(place)
+            cleanup.clean_up_if_stale(place)
     assert runs == [place.root for place in places]
 
 

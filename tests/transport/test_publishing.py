@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from gst_iceoryx2._errors import (
+from gst_iceoryx2.errors import (
     BorrowLimitError,
     ClosedError,
     FormatError,

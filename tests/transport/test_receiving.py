@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gst_iceoryx2._errors import BorrowLimitError, ClosedError
+from gst_iceoryx2.errors import BorrowLimitError, ClosedError
 from gst_iceoryx2.video import Qos, VideoFrame, VideoFramePublisher, VideoFrameSubscriber, _link, _waiting, subscriber
 from gst_iceoryx2.video._intake import Intake
 from tests.pictures import planes

@@ -10,9 +10,9 @@ from pathlib import Path
 import iceoryx2 as iox2
 import pytest
 
-from gst_iceoryx2 import _iceoryx2, _stale
-from gst_iceoryx2._domain import current_domain
-from gst_iceoryx2._errors import (
+from gst_iceoryx2._iox2 import binding, cleanup
+from gst_iceoryx2._iox2.domain import current_domain
+from gst_iceoryx2.errors import (
     InvalidServiceNameError,
     ServiceBrokenError,
     ServiceMismatchError,
@@ -207,9 +207,9 @@ def test_a_service_of_another_release_is_refused_with_both_versions(
 def test_the_installed_release_is_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "iceoryx2").mkdir()
     (tmp_path / "iceoryx2-0.9.3.dist-info").mkdir()
-    monkeypatch.setattr(_iceoryx2.iox2, "__file__", str(tmp_path / "iceoryx2" / "__init__.py"))
+    monkeypatch.setattr(binding.iox2, "__file__", str(tmp_path / "iceoryx2" / "__init__.py"))
     with pytest.raises(VersionMismatchError, match=r"release 0\.9\.3, .*pip install iceoryx2==0\.10\.0"):
-        _iceoryx2._check_release()
+        binding._check_release()
 
 
 def test_an_unfinished_description_is_no_service_yet(service: str) -> None:
@@ -248,7 +248,7 @@ def test_an_unfinished_description_that_no_dead_node_names_is_left_alone(
     service: str, monkeypatch: pytest.MonkeyPatch, domain: Place
 ) -> None:
     """Its maker may live in another pid namespace, whatever its age."""
-    monkeypatch.setattr(_stale, "_HELPER", Path("/nonexistent"))
+    monkeypatch.setattr(cleanup, "_HELPER", Path("/nonexistent"))
     dead_node(domain)
     path = description(service)
     path.parent.mkdir(exist_ok=True)
@@ -267,7 +267,7 @@ def test_a_publisher_that_died_while_it_started_does_not_stop_a_subscriber(
 ) -> None:
     """The description is finished, the shared memory that it promises is not there, and clean-up does not help."""
     monkeypatch.setattr(_link, "_REST", 0.2)
-    monkeypatch.setattr(_iceoryx2, "run_helper", lambda _: True)
+    monkeypatch.setattr(binding, "run_helper", lambda _: True)
     path = description(service)
     existing = open_video_service(create_node(), service)
     promise = path.read_text()

@@ -7,7 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from gst_iceoryx2.video import FrameParams, VideoFrame, VideoFramePublisher, VideoFrameSubscriber, stamp
+from gst_iceoryx2._wire import stamp
+from gst_iceoryx2.video import FrameParams, VideoFrame, VideoFramePublisher, VideoFrameSubscriber
 from tests.pictures import noise
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)

@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 import pytest
 
-from gst_iceoryx2._errors import FrameReleasedError
+from gst_iceoryx2.errors import FrameReleasedError
 from gst_iceoryx2.video import Qos, VideoFrame, VideoFramePublisher, VideoFrameSubscriber
 from tests.waiting import wait_until
 

@@ -13,8 +13,8 @@ import sys
 import time
 from typing import Any, Final, NamedTuple
 
+from gst_iceoryx2._wire.metas import encode_meta
 from gst_iceoryx2.video import ReferenceTimestamp, VideoFrameHeader, build_aux
-from gst_iceoryx2.video.metas import encode_meta
 from tests.transport.raw import RawPublisher
 
 WIDTH, HEIGHT = 16, 8

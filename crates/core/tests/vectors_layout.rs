@@ -7,8 +7,8 @@ use notation::{array, cases, load, number, read, string, unhex};
 use serde_json::Value as Json;
 use video::{Fault, VideoFormat, VideoFrameHeader, formats::Kind, validate_geometry};
 
-const LAYOUT: &str = "python/gst_iceoryx2/video/layout.json";
-const FORMATS: &str = "python/gst_iceoryx2/video/formats.json";
+const LAYOUT: &str = "python/gst_iceoryx2/contract/layout.json";
+const FORMATS: &str = "python/gst_iceoryx2/contract/formats.json";
 
 fn header(fields: &Json) -> VideoFrameHeader {
     let four = |json: &Json| std::array::from_fn(|plane| number(&json[plane]));

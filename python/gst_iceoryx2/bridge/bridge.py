@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from .._errors import ClosedError, FormatError
 from .._log import log
 from .._stop import Stop
 from .._thinning import Thinning
-from ..video.stamp import monotonic_ns
+from .._wire.stamp import monotonic_ns
+from ..errors import ClosedError, FormatError
 from .endpoint import Endpoint, check_pair
 from .ends import From, To
 from .errors import EndpointError, NetworkError
@@ -244,7 +244,7 @@ class Bridge:
 
 def _session(bridge: Bridge, listen: Sequence[str], connect: Sequence[str]) -> Any:
     """A Zenoh session for the keys of a bridge."""
-    from .._zenoh import ZenohError, check_key, open_session, reason
+    from .._extras.zenoh import ZenohError, check_key, open_session, reason
 
     for end in (bridge.source, bridge.target):
         if end.kind == "key":

@@ -10,7 +10,7 @@ A message never ends a bridge, because anybody can send to a key: what is wrong 
 
 from __future__ import annotations
 
-from .._errors import Iox2VideoError
+from ..errors import Iox2VideoError
 
 
 class BridgeError(Iox2VideoError):

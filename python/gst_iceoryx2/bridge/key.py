@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Final
 
-from .._zenoh import Receiver, Sender, ZenohError, reason
+from .._extras.zenoh import Receiver, Sender, ZenohError, reason
 from .errors import NetworkError
 from .message import Codec, Message, pack, unpack
 from .parcel import Parcel

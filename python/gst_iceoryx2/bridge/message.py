@@ -12,17 +12,17 @@ from typing import Any, Final, Literal, TypeAlias, cast
 import numpy as np
 
 from .. import jpeg
-from .._errors import FormatError
+from .._wire.auxblob import build_aux, parse_aux
+from .._wire.caps import parse_caps, video_caps
+from .._wire.formats import get_format
+from .._wire.header import BUFFER_FLAGS_MASK, HEADER_SIZE, NONE_U64, VideoFrameHeader
+from .._wire.metas import ReferenceTimestamp, decode_meta, encode_meta
+from .._wire.stamp import Stamp, monotonic_ns
+from .._wire.validate import check_caps, geometry_of, validate_geometry
+from ..errors import FormatError
 from ..video._layout import FrameLayout, caps_fields
-from ..video.auxblob import build_aux, parse_aux
-from ..video.caps import parse_caps, video_caps
 from ..video.colour import to_rgb
-from ..video.formats import get_format
-from ..video.header import BUFFER_FLAGS_MASK, HEADER_SIZE, NONE_U64, VideoFrameHeader
 from ..video.loan import Meta
-from ..video.metas import ReferenceTimestamp, decode_meta, encode_meta
-from ..video.stamp import Stamp, monotonic_ns
-from ..video.validate import check_caps, geometry_of, validate_geometry
 from .parcel import HOPS_MAX, TRAIL_META, Parcel, Trail, split_trail
 
 Codec: TypeAlias = Literal["jpeg", "raw"]

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeAlias
 
 import numpy.typing as npt
 
+from .._wire.metas import CustomMeta
 from ..video.frame import VideoFrame
 from ..video.loan import Meta
-from ..video.metas import CustomMeta
 
 TRAIL_META: Final = "Iox2VideoBridge"
 """Name of the meta that carries the trail through services."""

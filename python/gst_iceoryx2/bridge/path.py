@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 
+from .._wire.caps import video_caps
+from .._wire.stamp import monotonic_ns
 from ..sh4lt import Follower, FrameSizeError, TypeTextError, Writer
 from ..sh4lt.bridge import write_planes, writer_for
 from ..sh4lt.frame import Picture
-from ..video.caps import video_caps
-from ..video.stamp import monotonic_ns
 from .message import Unsound
 from .parcel import Parcel
 

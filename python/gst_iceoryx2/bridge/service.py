@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..video.formats import get_format
+from .._wire.formats import get_format
 from ..video.publisher import VideoFramePublisher
 from ..video.subscriber import VideoFrameSubscriber
 from .message import Unsound

@@ -13,14 +13,14 @@ from typing import Final, NoReturn
 
 import click
 
-from gst_iceoryx2._errors import (
+from gst_iceoryx2._text import printable
+from gst_iceoryx2.errors import (
     FrameTimeoutError,
     InvalidServiceNameError,
     Iox2VideoError,
     MissingExtraError,
     ServiceNotFoundError,
 )
-from gst_iceoryx2._text import printable
 
 OK: Final = 0
 FAILED: Final = 1

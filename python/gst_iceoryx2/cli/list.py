@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gst_iceoryx2._domain import current_domain
+from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2._text import printable
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import examples

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gst_iceoryx2._errors import FormatError
 from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Misused, examples
 from gst_iceoryx2.cli._progress import Progress, clock
@@ -15,6 +14,7 @@ from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._service import ServiceName
 from gst_iceoryx2.cli._signals import Signals
 from gst_iceoryx2.discovery.names import short_name
+from gst_iceoryx2.errors import FormatError
 
 if TYPE_CHECKING:
     from gst_iceoryx2.feed import Fed, Source

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gst_iceoryx2._errors import Iox2VideoError, ServiceNotFoundError
 from gst_iceoryx2.cli._naming import STREAM
 from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
 from gst_iceoryx2.cli._screen import say
+from gst_iceoryx2.errors import Iox2VideoError, ServiceNotFoundError
 
 if TYPE_CHECKING:
     from gst_iceoryx2.preview import Preview

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from .._domain import ServiceRecord, current_domain
-from .._errors import ServiceNotFoundError
+from .._iox2.domain import ServiceRecord, current_domain
 from .._text import decoded, printable
-from ..video.auxblob import parse_aux
+from .._wire.auxblob import parse_aux
+from ..errors import ServiceNotFoundError
 from ..video.frame import VideoFrame
 from .glance import glance
 from .names import require, short_name, video_records

@@ -13,15 +13,15 @@ from fractions import Fraction
 from types import TracebackType
 from typing import Final
 
-from .. import _iceoryx2, _native
-from .._domain import Domain, ServiceRecord, service_identity
-from .._errors import FormatError, Iox2VideoError
-from .._explain import RELEASE
+from .._iox2 import binding, types
+from .._iox2.domain import Domain, ServiceRecord, service_identity
+from .._iox2.explain import RELEASE
+from .._wire.caps import parse_caps
+from .._wire.header import VideoFrameHeader
+from .._wire.stamp import monotonic_ns
+from ..errors import FormatError, Iox2VideoError
 from ..video._intake import Intake
-from ..video.caps import parse_caps
 from ..video.frame import VideoFrame
-from ..video.header import VideoFrameHeader
-from ..video.stamp import monotonic_ns
 from .pace import Pace
 from .stream import Stream
 
@@ -96,7 +96,7 @@ class _Looks:
         on_frame: Callable[[str, VideoFrame], object] | None,
         end: float,
     ) -> None:
-        self._node: _native.Node | None = _iceoryx2.create_node(domain)
+        self._node: types.Node | None = binding.create_node(domain)
         self._looks: list[_Look] = []
         try:
             for record in records:
@@ -143,7 +143,7 @@ class _Look:
 
     def __init__(
         self,
-        node: _native.Node,
+        node: types.Node,
         domain: Domain,
         record: ServiceRecord,
         on_frame: Callable[[str, VideoFrame], object] | None,
@@ -153,9 +153,9 @@ class _Look:
         self._intake = Intake(record.name)
         self._pace = Pace()
         self._problem: str | None = None
-        self._service: _native.PubSubService | None = None
-        self._port: _native.Subscriber | None = None
-        self._tell_taken: Callable[[_native.Sample | None], None] | None = None
+        self._service: types.PubSubService | None = None
+        self._port: types.Subscriber | None = None
+        self._tell_taken: Callable[[types.Sample | None], None] | None = None
         self._format: str | None = None
         self._size: tuple[int, int] | None = None
         self._captured_at: int | None = None
@@ -169,14 +169,14 @@ class _Look:
         except Iox2VideoError as exc:
             self._problem = str(exc)
 
-    def _open(self, node: _native.Node, domain: Domain) -> None:
+    def _open(self, node: types.Node, domain: Domain) -> None:
         name = self._record.name
         file = domain.service_file(name, "PublishSubscribe")
         if service_identity(file) is None:
             self.has_gone = not os.path.exists(file)
             self._problem = "it is being made, or its maker died over it"
             return
-        service = _iceoryx2.open_pub_sub(node, name, VideoFrameHeader)
+        service = binding.open_pub_sub(node, name, VideoFrameHeader)
         if service is None:
             self.has_gone = True
             return
@@ -189,9 +189,9 @@ class _Look:
                 f"all {config.max_subscribers} places for subscribers are taken: what it carries cannot be looked at"
             )
         else:
-            self._port = _iceoryx2.create_subscriber(node, service, name)
+            self._port = binding.create_subscriber(node, service, name)
             if not config.has_safe_overflow:
-                self._tell_taken = _iceoryx2.taken_signal(node, name, self._port)
+                self._tell_taken = binding.taken_signal(node, name, self._port)
 
     def take(self) -> bool:
         """Take the next frame that is waiting; return whether there was one."""
@@ -200,7 +200,7 @@ class _Look:
             return False
         try:
             sample = port.receive()
-        except (_iceoryx2.ReceiveError, _iceoryx2.ConnectionFailure) as exc:
+        except (binding.ReceiveError, binding.ConnectionFailure) as exc:
             self._problem = f"it cannot be received from: iceoryx2 says {type(exc).__name__}: {exc}"
             self._port = None
             return False

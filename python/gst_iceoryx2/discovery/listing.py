@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .._domain import current_domain
+from .._iox2.domain import current_domain
 from .names import video_records
 from .sh4lt import Sh4ltLook
 from .stream import Stream

@@ -13,12 +13,12 @@ from statistics import pstdev
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from .. import _iceoryx2, _native
-from .._domain import Domain, current_domain, service_identity
-from .._errors import ClosedError, Iox2VideoError
+from .._iox2 import binding, types
+from .._iox2.domain import Domain, current_domain, service_identity
+from .._wire.header import VideoFrameHeader
+from .._wire.stamp import monotonic_ns
+from ..errors import ClosedError, Iox2VideoError
 from ..video.frame import VideoFrame
-from ..video.header import VideoFrameHeader
-from ..video.stamp import monotonic_ns
 from ..video.subscriber import VideoFrameSubscriber
 from .names import names, short_name
 
@@ -208,7 +208,7 @@ class Meters:
 
     def __init__(self, wanted: Iterable[str] = ()) -> None:
         self._domain: Domain = current_domain()
-        self._node: _native.Node | None = None
+        self._node: types.Node | None = None
         self._meters: dict[str, Meter] = {}
         self._last_seen: dict[str, float] = {}
         self._follows_all = True
@@ -243,9 +243,9 @@ class Meters:
             return replace(reading, publishers=0, problem=reading.problem or "waiting for a publisher")
         try:
             if self._node is None:
-                self._node = _iceoryx2.create_node(self._domain)
+                self._node = binding.create_node(self._domain)
             # Not kept open: whoever keeps a service open keeps its quality of service for the next publisher.
-            service = _iceoryx2.open_pub_sub(self._node, meter.name, VideoFrameHeader)
+            service = binding.open_pub_sub(self._node, meter.name, VideoFrameHeader)
         except Iox2VideoError as exc:
             return replace(reading, problem=reading.problem or str(exc))
         if service is None:

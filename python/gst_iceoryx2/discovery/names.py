@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from .._domain import Domain, ServiceRecord, current_domain, list_services
-from .._errors import ServiceNotFoundError
-from .._obstacle import in_folders
+from .._iox2.domain import Domain, ServiceRecord, current_domain, list_services
+from .._iox2.obstacle import in_folders
+from ..errors import ServiceNotFoundError
 
 SH4LT: Final = "sh4lt:"
 """Begins the name of a stream that is a Sh4lt path."""

@@ -2,7 +2,7 @@
 
 The folder of a node has a tag for each service and each port of it, and shared memory is called after the ports. No
 file of a node is opened but its details, and those of this process not even then: closing them would drop its locks
-(see `_stale`).
+(see `cleanup`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from .._domain import Domain
-from .._liveness import is_gone, start_time
-from .._remains import SHARED_MEMORY
+from .._iox2.domain import Domain
+from .._iox2.leftovers import SHARED_MEMORY
+from .._iox2.liveness import is_gone, start_time
+from .._iox2.toml import read_toml
 from .._text import decoded
-from .._toml import read_toml
 
 Role = Literal["publisher", "subscriber", "waits", "looks on"]
 """What a participant does: `waits` for a publisher, or just `looks on` without a port."""

@@ -141,8 +141,8 @@ def sh4lt_stream(found: Sh4ltPath, seconds: float, *, is_measured: bool = False)
     if caps is None:
         problem = "its writer did not answer" if seconds > 0 else f"not asked: iox2-video info {name}"
         return Stream(name, "sh4lt", publishers=1, subscribers=found.readers, problem=problem)
-    from .._errors import FormatError
-    from ..video.caps import parse_caps
+    from .._wire.caps import parse_caps
+    from ..errors import FormatError
     from .glance import stated_framerate
 
     fields = {}

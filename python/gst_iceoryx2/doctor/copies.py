@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from .._domain import Domain
+from .._iox2.domain import Domain
 from .._plugin import plugin_library
 from .._text import decoded
 from ..discovery.participants import node_processes

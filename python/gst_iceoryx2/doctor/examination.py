@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from .._domain import Domain, current_domain
-from .._errors import DomainError
-from .._obstacle import in_folders
+from .._iox2.domain import Domain, current_domain
+from .._iox2.obstacle import in_folders
+from ..errors import DomainError
 from . import containers, copies, leftovers, limits, plugin, releases, segments, shared_memory, users
 from .finding import Finding
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from .._domain import Domain
-from .._remains import (
+from .._iox2.cleanup import run_helper
+from .._iox2.domain import Domain
+from .._iox2.leftovers import (
     SHARED_MEMORY,
     dead_nodes,
     has_trap,
@@ -14,7 +15,6 @@ from .._remains import (
     unknown_memory,
     unused_descriptions,
 )
-from .._stale import run_helper
 from .finding import Finding
 
 NAME: Final = "leftovers"

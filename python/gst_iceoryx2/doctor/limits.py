@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from .._domain import Domain
+from .._iox2.domain import Domain
 from ..discovery.participants import node_processes
 from .finding import Finding
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from .._domain import Domain
+from .._iox2.domain import Domain
 from .._namesake import namesake
 from .._plugin import MIN_GSTREAMER, gstreamer_version, library_folders, plugin_library, plugin_version
 from .finding import Finding

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .._domain import Domain
+from .._iox2.domain import Domain
 from .finding import Finding
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from .._domain import Domain
-from .._obstacle import in_shared_memory, shared_by_all
-from .._remains import SHARED_MEMORY
+from .._iox2.domain import Domain
+from .._iox2.leftovers import SHARED_MEMORY
+from .._iox2.obstacle import in_shared_memory, shared_by_all
 from .finding import Finding
 
 NAME: Final = "shared-memory"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from .._domain import Domain
-from .._obstacle import in_folders
+from .._iox2.domain import Domain
+from .._iox2.obstacle import in_folders
 from .finding import Finding
 
 NAME: Final = "users"

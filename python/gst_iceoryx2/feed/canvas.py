@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from .._wire.formats import VideoFormat
 from ..video.colour import Colorimetry, colorimetry_of
-from ..video.formats import VideoFormat
 from .errors import SettingError
 
 Colour: TypeAlias = tuple[int, int, int]

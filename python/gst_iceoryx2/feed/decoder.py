@@ -10,8 +10,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from .._av import PIXEL_FORMATS, av, open_media
-from ..video.stamp import monotonic_ns
+from .._extras.av import PIXEL_FORMATS, av, open_media
+from .._wire.stamp import monotonic_ns
 from .errors import SettingError, SourceError
 from .scaler import Scaler, gstreamer_format
 from .source import Picture, Shape

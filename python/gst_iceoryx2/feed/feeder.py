@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from .._stop import Stop
+from .._wire.formats import get_format
+from .._wire.stamp import monotonic_ns
 from ..discovery import full_name
-from ..video.formats import get_format
 from ..video.publisher import VideoFramePublisher
-from ..video.stamp import monotonic_ns
 from .source import Shape, Source
 
 _NS: Final = 1_000_000_000

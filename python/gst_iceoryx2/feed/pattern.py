@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ..video.formats import get_format
+from .._wire.formats import get_format
 from ..video.loan import LoanedFrame
 from .canvas import Canvas, Colour, Palette
 from .errors import SettingError

@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .._av import PIXEL_FORMATS, PRIMARIES, TRANSFERS, VideoReformatter
-from ..video.formats import get_format
+from .._extras.av import PIXEL_FORMATS, PRIMARIES, TRANSFERS, VideoReformatter
+from .._wire.formats import get_format
 from ..video.loan import LoanedFrame
 
 _LIMITED: Final = 1  # AVCOL_RANGE_MPEG

@@ -6,8 +6,8 @@ import struct
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
-from .._av import filter_graph
-from ..video.header import BUFFER_FLAGS
+from .._extras.av import filter_graph
+from .._wire.header import BUFFER_FLAGS
 
 _TICK: Final = Fraction(1, 1_000_000)
 _MATRIX: Final = struct.Struct("<9i")

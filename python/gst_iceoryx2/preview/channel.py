@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from .. import jpeg
-from .._errors import ClosedError, Iox2VideoError
 from .._log import log
+from .._wire.stamp import monotonic_ns
 from ..discovery.names import full_name, short_name
+from ..errors import ClosedError, Iox2VideoError
 from ..video import VideoFrame, VideoFrameSubscriber
 from ..video.shape import size_in_squares
-from ..video.stamp import monotonic_ns
 from .websocket import binary_message
 
 State = Literal["waiting", "live", "silent", "ended", "problem"]

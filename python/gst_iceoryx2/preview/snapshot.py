@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import jpeg
-from .._errors import FrameTimeoutError
 from ..discovery.names import require
+from ..errors import FrameTimeoutError
 from ..video import VideoFrame, VideoFrameSubscriber
 from ..video.shape import size_in_squares
 from .channel import service_of

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from ..video.stamp import monotonic_ns
+from .._wire.stamp import monotonic_ns
 from .channel import Channel, Picture
 from .websocket import POLICY, WebSocket, WebSocketClosed, text_message
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from .._av import PRIMARIES, TRANSFERS
-from ..video.caps import parse_caps
+from .._extras.av import PRIMARIES, TRANSFERS
+from .._wire.caps import parse_caps
+from .._wire.formats import get_format
 from ..video.colour import colorimetry_of
-from ..video.formats import get_format
 from ..video.frame import VideoFrame
 
 LIMITED: Final = 1  # AVCOL_RANGE_MPEG

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Final
 
-from .._av import VideoReformatter, av, filter_graph
+from .._extras.av import VideoReformatter, av, filter_graph
 from .._log import log
-from ..video.caps import parse_caps
-from ..video.formats import get_format
+from .._wire.caps import parse_caps
+from .._wire.formats import get_format
 from ..video.frame import VideoFrame
 from ..video.shape import FrameShape, shape_of
 from .colour import FULL, LIMITED, Colours, colours_of

@@ -9,7 +9,7 @@ Iox2VideoError
 
 from __future__ import annotations
 
-from .._errors import Iox2VideoError
+from ..errors import Iox2VideoError
 
 
 class RecordError(Iox2VideoError):

@@ -7,11 +7,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .._av import av
-from .._errors import FormatError, UnsupportedViewError
-from ..video.formats import VideoFormat, get_format
+from .._extras.av import av
+from .._wire.formats import VideoFormat, get_format
+from .._wire.samples import Component, components, widened
+from ..errors import FormatError, UnsupportedViewError
 from ..video.frame import VideoFrame
-from ..video.samples import Component, components, widened
 
 # What `from_numpy_buffer` takes as it lies. An unused byte may stand where it has opacity.
 _BORROWED: Final = {

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .._av import av, open_media
-from .._errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
+from .._extras.av import av, open_media
 from .._numbers import real, whole
 from .._stop import Stop
 from ..discovery import full_name, names, require, short_name
+from ..errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
 from .errors import RecordFileError
 from .target import DEFAULT_PRESET, Target
 from .track import Limits, Track, TrackReport

@@ -8,9 +8,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from .._stop import Stop
 from .._thinning import Thinning
+from .._wire.stamp import monotonic_ns
 from ..discovery import short_name
 from ..video.frame import VideoFrame
-from ..video.stamp import monotonic_ns
 from ..video.subscriber import VideoFrameSubscriber
 from .encoder import Encoder
 from .errors import NotLosslessError

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from .._log import log
 from .._numbers import whole
-from ..video.caps import video_caps
-from ..video.formats import get_format
+from .._wire.caps import video_caps
+from .._wire.formats import get_format
 from ..video.frame import VideoFrame
 from ..video.publisher import VideoFramePublisher
 from ..video.subscriber import VideoFrameSubscriber

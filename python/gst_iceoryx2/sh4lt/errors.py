@@ -13,7 +13,7 @@ What the operating system refuses stays an OSError.
 
 from __future__ import annotations
 
-from .._errors import Iox2VideoError
+from ..errors import Iox2VideoError
 
 
 class Sh4ltError(Iox2VideoError):

@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .._errors import FormatError, UnsupportedViewError
-from ..video.caps import Caps, parse_caps
-from ..video.formats import Layout, VideoFormat, get_format
+from .._wire.caps import Caps, parse_caps
+from .._wire.formats import Layout, VideoFormat, get_format
+from ..errors import FormatError, UnsupportedViewError
 from .errors import FrameSizeError
 
 _NOTHING: Final = np.empty(0, np.uint8)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Final
 
-from .._errors import FormatError
-from ..video.caps import Caps, parse_caps
-from ..video.structure import write_structure
+from .._wire.caps import Caps, parse_caps
+from .._wire.text import write_structure
+from ..errors import FormatError
 
 FORMATS: Final = (
     "RGBA", "BGRA", "RGBx", "BGRx", "ARGB", "ABGR", "xRGB", "xBGR", "RGB", "I420", "NV12", "NV21", "NV16", "NV24",

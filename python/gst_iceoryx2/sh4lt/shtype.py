@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from .._errors import FormatError
-from ..video.caps import parse_caps
-from ..video.structure import write_structure
-from ..video.values import FieldValue
+from .._wire.caps import parse_caps
+from .._wire.text import write_structure
+from .._wire.values import FieldValue
+from ..errors import FormatError
 from .dialect import DEFAULT_GROUP
 
 _LABEL = "label"

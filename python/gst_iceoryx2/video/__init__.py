@@ -11,19 +11,16 @@ read-only, and keep it in place for as long as they exist.
 
 from __future__ import annotations
 
-from .._iceoryx2 import create_listener, create_node, create_notifier
-from ._service import open_video_service
-from .auxblob import ParsedAux, build_aux, parse_aux
-from .config import FrameParams, Qos, SinkConfig
-from .formats import (
+from .._iox2.binding import create_listener, create_node, create_notifier
+from .._wire.auxblob import ParsedAux, build_aux, parse_aux
+from .._wire.formats import (
     PACKED_FORMATS,
     SUPPORTED_FORMATS,
     format_channels,
     header_pixels_to_numpy_view,
     plane_heights,
 )
-from .frame import VideoFrame
-from .header import (
+from .._wire.header import (
     BUFFER_FLAGS,
     DEFAULT_AUX_BYTES,
     DEFAULT_SERVICE,
@@ -39,11 +36,14 @@ from .header import (
     VIDEO_SAFE_OVERFLOW,
     VideoFrameHeader,
 )
+from .._wire.metas import CustomMeta, ReferenceTimestamp
+from .._wire.validate import validate_geometry
+from ._service import open_video_service
+from .config import FrameParams, Qos, SinkConfig
+from .frame import VideoFrame
 from .loan import LoanedFrame
-from .metas import CustomMeta, ReferenceTimestamp
 from .publisher import PublisherStats, VideoFramePublisher
 from .subscriber import SubscriberStats, VideoFrameSubscriber
-from .validate import validate_geometry
 
 __all__ = [
     "BUFFER_FLAGS",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from .header import NONE_U64
-from .stamp import Stamp
+from .._wire.header import NONE_U64
+from .._wire.stamp import Stamp
 
 # Anybody can name publishers; the table of them is emptied rather than grown.
 _PUBLISHERS: Final = 64

@@ -7,17 +7,17 @@ import re
 import struct
 from typing import Final
 
-from .. import _native
+from .._iox2 import types
 from .._log import log
+from .._wire.auxblob import MAX_AUX, parse_aux
+from .._wire.header import HEADER_FLAG_EOS, HEADER_SIZE, VideoFrameHeader
+from .._wire.stamp import LazyStamp
+from .._wire.validate import Fault, Geometry, check_caps, geometry_of, validate_geometry
 from ._drops import DropCounter
 from ._layout import EOS_HEADER, repeated
 from ._memory import Ledger, ReceivedMemory
 from ._segments import NOWHERE, Mapping, Segments
-from .auxblob import MAX_AUX, parse_aux
 from .frame import VideoFrame
-from .header import HEADER_FLAG_EOS, HEADER_SIZE, VideoFrameHeader
-from .stamp import LazyStamp
-from .validate import Fault, Geometry, check_caps, geometry_of, validate_geometry
 
 # iceoryx2's own header of a sample, which lies before the user header: node, publisher, elements, offset.
 # Source: iceoryx2/src/service/header/publish_subscribe.rs, `repr(C)`.
@@ -108,7 +108,7 @@ class Intake:
         if unnoted is not None:
             self._drops.note(unnoted[0].read(), unnoted[1])
 
-    def take(self, sample: _native.Sample, port: _native.Subscriber) -> VideoFrame | None:
+    def take(self, sample: types.Sample, port: types.Subscriber) -> VideoFrame | None:
         """Make a frame of a sample of this port, end of stream included.
 
         Returns:

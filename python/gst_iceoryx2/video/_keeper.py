@@ -22,8 +22,8 @@ import weakref
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from .._errors import ClosedError, TransportError
-from .._fork import guard_port
+from .._iox2.fork import guard_port
+from ..errors import ClosedError, TransportError
 
 _INTERVAL: Final = 0.25
 _ATTENDED_INTERVAL: Final = 1 / 3

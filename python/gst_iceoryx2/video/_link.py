@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from .. import _iceoryx2, _native
-from .._domain import Domain, service_identity
-from .._errors import ServiceBrokenError, TransportError
-from .._fork import leak
+from .._iox2 import binding, types
+from .._iox2.domain import Domain, service_identity
+from .._iox2.fork import leak
+from .._iox2.obstacle import Obstacle, after_failure
 from .._log import log
-from .._obstacle import Obstacle, after_failure
+from .._wire.header import VideoFrameHeader
+from ..errors import ServiceBrokenError, TransportError
 from ._mapping import memory_behind, unmapped_connections
 from ._service import qos_of
 from .config import Qos
-from .header import VideoFrameHeader
 
 _LOOK_INTERVAL: Final = 0.5
 # A publisher whose frames outgrow its memory is gone for about a millisecond.
@@ -63,11 +63,11 @@ class Link:
     def __init__(
         self,
         domain: Domain,
-        service: _native.PubSubService,
-        subscriber: _native.Subscriber,
+        service: types.PubSubService,
+        subscriber: types.Subscriber,
         path: str,
         identity: tuple[int, int] | None,
-        tell_taken: Callable[[_native.Sample | None], None] | None,
+        tell_taken: Callable[[types.Sample | None], None] | None,
     ) -> None:
         self._domain = domain
         self._service = service
@@ -175,11 +175,11 @@ class Connector:
         "was_first",
     )
 
-    def __init__(self, node: _native.Node, name: str) -> None:
+    def __init__(self, node: types.Node, name: str) -> None:
         self._node = node
         self._name = name
-        self._is_local = _iceoryx2.is_local(node)
-        self._domain: Domain = _iceoryx2.domain_of(node)
+        self._is_local = binding.is_local(node)
+        self._domain: Domain = binding.domain_of(node)
         self._path = self._domain.service_file(name, "PublishSubscribe")
         self._next_try = 0.0
         self._rest_until = 0.0
@@ -215,7 +215,7 @@ class Connector:
     def _take_hold(self, identity: tuple[int, int] | None) -> Link | None:
         now = time.monotonic()
         try:
-            service = _iceoryx2.open_pub_sub(self._node, self._name, VideoFrameHeader)
+            service = binding.open_pub_sub(self._node, self._name, VideoFrameHeader)
         except ServiceBrokenError as exc:
             # A publisher that was killed while it started is no reason to give up: the next one will mend it.
             self._rest_until = time.monotonic() + _REST
@@ -232,9 +232,9 @@ class Connector:
             self._next_try = time.monotonic() + _SECOND_LOOK
             return None
         self._unpublished_since = None
-        subscriber = _iceoryx2.create_subscriber(self._node, service, self._name)
+        subscriber = binding.create_subscriber(self._node, service, self._name)
         waits = not service.static_config.has_safe_overflow
-        tell_taken = _iceoryx2.taken_signal(self._node, self._name, subscriber) if waits else None
+        tell_taken = binding.taken_signal(self._node, self._name, subscriber) if waits else None
         return Link(self._domain, service, subscriber, self._path, identity, tell_taken)
 
     def give_up(self, link: Link) -> None:

@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from .._domain import Domain
-from .._remains import SHARED_MEMORY
+from .._iox2.domain import Domain
+from .._iox2.leftovers import SHARED_MEMORY
 
 _MAPS: Final = Path("/proc/self/maps")
 

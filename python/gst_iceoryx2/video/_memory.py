@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .. import _native
-from .._fork import guard_kind, leak
+from .._iox2 import types
+from .._iox2.fork import guard_kind, leak
 
 
 @guard_kind
@@ -63,8 +63,8 @@ class ReceivedMemory:
 
     def __init__(
         self,
-        sample: _native.Sample,
-        port: _native.Subscriber,
+        sample: types.Sample,
+        port: types.Subscriber,
         address: int,
         kind: type[ctypes.Array[ctypes.c_ubyte]],
         ledger: Ledger,
@@ -78,7 +78,7 @@ class ReceivedMemory:
             kind: As many bytes as there are pixel bytes.
             ledger: Where it is counted.
         """
-        self._sample: _native.Sample | None = sample
+        self._sample: types.Sample | None = sample
         self._port = port
         self._address = address
         self._kind = kind
@@ -126,7 +126,7 @@ class LoanedMemory:
 
     __slots__ = ("__array_interface__", "_anchor")
 
-    def __init__(self, anchor: _native.SampleMutUninit, address: int, size: int) -> None:
+    def __init__(self, anchor: types.SampleMutUninit, address: int, size: int) -> None:
         self._anchor = anchor
         self.__array_interface__: dict[str, Any] = {
             "version": 3,

@@ -9,7 +9,7 @@ import contextlib
 import threading
 from typing import Final
 
-from .. import _iceoryx2
+from .._iox2 import binding
 from . import _keeper
 from ._link import Link
 from ._memory import Ledger
@@ -57,7 +57,7 @@ class Orphan:
             while 0 < self._ledger.held < self._ledger.limit:
                 try:
                     sample = link.subscriber.receive()
-                except (_iceoryx2.ReceiveError, _iceoryx2.ConnectionFailure):
+                except (binding.ReceiveError, binding.ConnectionFailure):
                     break
                 if sample is None:
                     link.tell_taken(None)

@@ -13,13 +13,13 @@ import os
 import time
 from typing import Final
 
-from .. import _iceoryx2, _native
-from .._domain import Domain
-from .._errors import Iox2VideoError, LoanLimitError, OutOfSharedMemoryError, TransportError
-from .._fork import leak
+from .._iox2 import binding, types
+from .._iox2.domain import Domain
+from .._iox2.fork import leak
+from .._iox2.leftovers import SHARED_MEMORY
+from .._iox2.obstacle import file_size
 from .._log import log
-from .._obstacle import file_size
-from .._remains import SHARED_MEMORY
+from ..errors import Iox2VideoError, LoanLimitError, OutOfSharedMemoryError, TransportError
 from ._mapping import unmapped_connections
 
 LOANS: Final = 8
@@ -66,7 +66,7 @@ class Pool:
         "number",
     )
 
-    def __init__(self, node: _native.Node, service: _native.PubSubService, name: str, max_bytes: int) -> None:
+    def __init__(self, node: types.Node, service: types.PubSubService, name: str, max_bytes: int) -> None:
         """Make the first native publisher.
 
         Args:
@@ -86,8 +86,8 @@ class Pool:
         self._name = name
         # One more for the anchor. Source of the rest: static_config/publish_subscribe.rs, required_amount_of_samples….
         self._worst = config.max_subscribers * receiver + config.history_size + LOANS + 1
-        self._publisher: _native.Publisher | None = None
-        self.anchor: _native.SampleMutUninit | None = None
+        self._publisher: types.Publisher | None = None
+        self.anchor: types.SampleMutUninit | None = None
         self._used = False
         self._starved = False
         self._slice_len = max_bytes or _FIRST_BYTES
@@ -98,7 +98,7 @@ class Pool:
         self.before: int | None = None
         self._replace(self._slice_len, self._chunks)
 
-    def loan(self, size: int) -> _native.SampleMutUninit | None:
+    def loan(self, size: int) -> types.SampleMutUninit | None:
         """Borrow memory for a frame of `size` bytes; its content is left over.
 
         Returns:
@@ -117,7 +117,7 @@ class Pool:
                 publisher = self._replace(self._slice_len, self._chunks)
             try:
                 loan = publisher.loan_slice_uninit(size)
-            except _iceoryx2.LoanError as exc:
+            except binding.LoanError as exc:
                 if str(exc) != "OutOfMemory":
                     raise self._explained(str(exc)) from exc
                 if not self._add_chunks():
@@ -127,8 +127,8 @@ class Pool:
             return loan
 
     def sendable(
-        self, loan: _native.SampleMutUninit, anchor: _native.SampleMutUninit | None, size: int
-    ) -> _native.SampleMutUninit | None:
+        self, loan: types.SampleMutUninit, anchor: types.SampleMutUninit | None, size: int
+    ) -> types.SampleMutUninit | None:
         """Return a loan that can be sent: this one, or a copy of it if its pool was replaced since.
 
         Args:
@@ -210,12 +210,12 @@ class Pool:
             return False
         return True
 
-    def _replace(self, slice_len: int, chunks: int) -> _native.Publisher:
+    def _replace(self, slice_len: int, chunks: int) -> types.Publisher:
         self._check_room(slice_len, chunks)
         before = self.subscribers if self._publisher is not None else None
         # The service may admit one publisher only, so the old one goes first; what it sent is still delivered.
         self._drop()
-        publisher = _iceoryx2.create_publisher(
+        publisher = binding.create_publisher(
             self._node, self._service, self._name, slice_len=slice_len, chunks=chunks, loans=LOANS + 1
         )
         self.anchor = publisher.loan_slice_uninit(1)

@@ -11,20 +11,20 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
-from .. import _iceoryx2, _native
-from .._domain import Domain
-from .._errors import ClosedError, ForkedError, FormatError, TransportError
-from .._fork import leak
+from .._iox2 import binding, types
+from .._iox2.cleanup import watch
+from .._iox2.domain import Domain
+from .._iox2.fork import leak
+from .._iox2.obstacle import after_failure
 from .._log import log
-from .._obstacle import after_failure
-from .._stale import watch
+from .._wire.header import HEADER_SIZE, NONE_U64
+from .._wire.metas import encode_meta
+from .._wire.stamp import monotonic_ns
+from ..errors import ClosedError, ForkedError, FormatError, TransportError
 from . import _keeper
 from ._layout import EOS_HEADER, FrameLayout, ended
 from ._pool import Pool
-from .header import HEADER_SIZE, NONE_U64
 from .loan import LoanedFrame, LoanPlan, Meta
-from .metas import encode_meta
-from .stamp import monotonic_ns
 
 # How often to look whether subscribers that joined are connected: a connection may be in the making at one look.
 _LOOKS: Final = 3
@@ -53,19 +53,19 @@ class Sender:
 
     def __init__(
         self,
-        node: _native.Node,
+        node: types.Node,
         domain: Domain,
-        events: _native.EventService,
-        notifier: _native.Notifier,
+        events: types.EventService,
+        notifier: types.Notifier,
         pool: Pool,
         name: str,
         aux_bytes: int,
     ) -> None:
         # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
-        self._node: _native.Node | None = node
-        self._events: _native.EventService | None = events
-        self._notifier: _native.Notifier | None = notifier
+        self._node: types.Node | None = node
+        self._events: types.EventService | None = events
+        self._notifier: types.Notifier | None = notifier
         self._pool: Pool | None = pool
         self._name = name
         self._aux_bytes = aux_bytes
@@ -123,7 +123,7 @@ class Sender:
             loan = pool.loan(size + reserve)
             return LoanedFrame(loan, LoanPlan(layout, size, reserve, pool.anchor), captured_at, self._send)
 
-    def _send(self, frame: LoanedFrame, loan: _native.SampleMutUninit | None, plan: LoanPlan) -> int:
+    def _send(self, frame: LoanedFrame, loan: types.SampleMutUninit | None, plan: LoanPlan) -> int:
         """Send a frame in the making; the loan is used up by it."""
         layout, size, reserve, anchor = plan
         records = _records(frame.metas)
@@ -202,12 +202,12 @@ class Sender:
         # Where not even the caps fit the blob is left out: SPEC.md section 3.
         return blob if len(blob) <= reserve else b""
 
-    def _dispatch(self, loan: _native.SampleMutUninit, header: bytes) -> int:
+    def _dispatch(self, loan: types.SampleMutUninit, header: bytes) -> int:
         # iceoryx2 leaves an earlier frame's header in a loan, so all of it is written.
         _HEADER_BYTES.from_address(loan.user_header_ptr).raw = header
         try:
             receivers = loan.assume_init().send()
-        except (_iceoryx2.SendError, _iceoryx2.ConnectionFailure) as exc:
+        except (binding.SendError, binding.ConnectionFailure) as exc:
             raise TransportError(f"cannot send a frame of {self._name!r}: iceoryx2 says {exc}") from exc
         if self._notifier is not None:
             self._notifier.notify()

@@ -6,13 +6,13 @@ import time
 from dataclasses import fields
 from typing import Final
 
-from .. import _iceoryx2, _native
-from .._errors import QosError
+from .._iox2 import binding, types
 from .._log import log
 from .._numbers import whole
+from .._wire.header import VideoFrameHeader
+from ..errors import QosError
 from . import _keeper
 from .config import Qos
-from .header import VideoFrameHeader
 
 DEFAULT_MAX_SUBSCRIBERS: Final = 8
 DEFAULT_MAX_PUBLISHERS: Final = 1
@@ -25,13 +25,13 @@ _HAND_OVER_STEP: Final = 0.01
 
 
 def open_video_service(
-    node: _native.Node,
+    node: types.Node,
     service_name: str,
     qos: Qos | None = None,
     *,
     max_subscribers: int = DEFAULT_MAX_SUBSCRIBERS,
     max_publishers: int = DEFAULT_MAX_PUBLISHERS,
-) -> _native.PubSubService:
+) -> types.PubSubService:
     """Open the video service of a name as it is, or create it.
 
     Args:
@@ -52,7 +52,7 @@ def open_video_service(
     """
     max_subscribers, max_publishers = check_ports(max_subscribers, max_publishers)
     wanted = Qos() if qos is None else qos
-    return _iceoryx2.create_pub_sub(
+    return binding.create_pub_sub(
         node,
         service_name,
         VideoFrameHeader,
@@ -80,8 +80,8 @@ def check_ports(max_subscribers: object, max_publishers: object) -> tuple[int, i
 
 
 def open_for_publishing(
-    node: _native.Node, name: str, notifier: _native.Notifier, wanted: Qos, max_subscribers: int, max_publishers: int
-) -> _native.PubSubService:
+    node: types.Node, name: str, notifier: types.Notifier, wanted: Qos, max_subscribers: int, max_publishers: int
+) -> types.PubSubService:
     """Open or create the service for a publisher; one that waiting subscribers keep alive is let go first.
 
     Raises:
@@ -109,7 +109,7 @@ def open_for_publishing(
     return service
 
 
-def qos_of(config: _native.StaticConfig) -> Qos:
+def qos_of(config: types.StaticConfig) -> Qos:
     """The quality of service that the creator of a service laid down."""
     return Qos(
         config.subscriber_max_buffer_size,
@@ -131,7 +131,7 @@ class _Difference:
 
 
 def _differences(
-    config: _native.StaticConfig, wanted: Qos, max_subscribers: int, max_publishers: int
+    config: types.StaticConfig, wanted: Qos, max_subscribers: int, max_publishers: int
 ) -> list[_Difference]:
     existing, default = qos_of(config), Qos()
     rows = [

@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from .. import _native
-from .._fork import leak
+from .._iox2 import types
+from .._iox2.fork import leak
 
 # try_wait empties everything that is pending, so more rounds than this mean a notifier faster than this loop.
 _DRAIN_ROUNDS: Final = 64
@@ -44,7 +44,7 @@ class Waiter:
         "_watchers",
     )
 
-    def __init__(self, listener: _native.Listener) -> None:
+    def __init__(self, listener: types.Listener) -> None:
         # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._sleepers: set[int] = set()
@@ -55,7 +55,7 @@ class Waiter:
         # Only now is there something to dispose of.
         self._closed = False
         os.set_blocking(self._wake_out, False)
-        self._listener: _native.Listener | None = listener
+        self._listener: types.Listener | None = listener
         self._descriptor = _descriptor_of(listener, near=self._wake_out)
         # What the last wait used: no two threads may wait with one.
         self._poll: select.poll | None = None
@@ -182,7 +182,7 @@ class Waiter:
             self._dispose()
 
 
-def _descriptor_of(listener: _native.Listener, near: int) -> int | None:
+def _descriptor_of(listener: types.Listener, near: int) -> int | None:
     """Find the socket of a listener, which the binding does not tell, by the name it is bound to.
 
     Args:

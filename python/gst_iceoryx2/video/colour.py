@@ -15,9 +15,9 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .._errors import FormatError
-from .formats import VideoFormat
-from .samples import Component, components, widened
+from .._wire.formats import VideoFormat
+from .._wire.samples import Component, components, widened
+from ..errors import FormatError
 
 # Source: gst_video_color_matrix_get_Kr_Kb() in gst-libs/gst/video/video-color.c, by GstVideoColorMatrix.
 _KR_KB: Final = {

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._errors import ForkedError, FrameReleasedError, UnsupportedViewError
-from .._fork import guard_kind
+from .._iox2.fork import guard_kind
+from .._wire.auxblob import ParsedAux, parse_aux
+from .._wire.caps import parse_caps
+from .._wire.header import BUFFER_FLAGS_MASK, NONE_U64, VideoFrameHeader
+from .._wire.metas import CustomMeta, ReferenceTimestamp, decode_meta
+from .._wire.stamp import LazyStamp, Stamp, monotonic_ns
+from .._wire.validate import Geometry, geometry_of
+from ..errors import ForkedError, FrameReleasedError, UnsupportedViewError
 from . import colour
 from ._memory import CopiedMemory, Ledger, ReceivedMemory
-from .auxblob import ParsedAux, parse_aux
-from .caps import parse_caps
-from .header import BUFFER_FLAGS_MASK, NONE_U64, VideoFrameHeader
-from .metas import CustomMeta, ReferenceTimestamp, decode_meta
-from .stamp import LazyStamp, Stamp, monotonic_ns
-from .validate import Geometry, geometry_of
 
 
 @guard_kind

@@ -9,13 +9,13 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .. import _native
-from .._errors import FrameReleasedError, UnsupportedViewError
-from .._fork import guard_kind, leak
+from .._iox2 import types
+from .._iox2.fork import guard_kind, leak
 from .._pickling import refuse_to_copy
+from .._wire.metas import CustomMeta, ReferenceTimestamp
+from ..errors import FrameReleasedError, UnsupportedViewError
 from ._layout import FrameLayout
 from ._memory import LoanedMemory
-from .metas import CustomMeta, ReferenceTimestamp
 
 Meta: TypeAlias = ReferenceTimestamp | CustomMeta | bytes
 
@@ -35,7 +35,7 @@ class LoanPlan(NamedTuple):
     layout: FrameLayout
     size: int
     reserve: int
-    anchor: _native.SampleMutUninit | None
+    anchor: types.SampleMutUninit | None
 
 
 @guard_kind
@@ -81,10 +81,10 @@ class LoanedFrame:
 
     def __init__(
         self,
-        native: _native.SampleMutUninit | None,
+        native: types.SampleMutUninit | None,
         plan: LoanPlan,
         captured_at: int,
-        send: Callable[[LoanedFrame, _native.SampleMutUninit | None, LoanPlan], int],
+        send: Callable[[LoanedFrame, types.SampleMutUninit | None, LoanPlan], int],
     ) -> None:
         """For the publisher.
 

@@ -10,22 +10,22 @@ from typing import Any, Final, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from .. import _iceoryx2, _native
-from .._errors import FormatError, FrameTimeoutError, QosError
+from .._iox2 import binding, types
+from .._iox2.cleanup import clean_up_if_stale
+from .._iox2.service_name import check_service_name
 from .._numbers import real, whole
 from .._pickling import refuse_to_copy
-from .._service_name import check_service_name
-from .._stale import clean_up_if_stale
+from .._wire.formats import FORMATS
+from .._wire.header import DEFAULT_AUX_BYTES, DEFAULT_SERVICE, MAX_AUX_BYTES
+from .._wire.stamp import monotonic_ns, new_publisher_id
+from ..errors import FormatError, FrameTimeoutError, QosError
 from . import _keeper
 from ._layout import FrameLayout, Framerate, caps_fields
 from ._pool import Pool
 from ._sender import Sender
 from ._service import DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, check_ports, open_for_publishing, qos_of
 from .config import FrameParams, Qos
-from .formats import FORMATS
-from .header import DEFAULT_AUX_BYTES, DEFAULT_SERVICE, MAX_AUX_BYTES
 from .loan import LoanedFrame, Meta
-from .stamp import monotonic_ns, new_publisher_id
 
 _CONNECT_STEP: Final = 0.005
 # A program that publishes many sizes in turn works them out again now and then.
@@ -85,7 +85,7 @@ class VideoFramePublisher:
         service_name: str = DEFAULT_SERVICE,
         *,
         max_bytes: int = 0,
-        iox2_node: _native.Node | None = None,
+        iox2_node: types.Node | None = None,
         qos: Qos | None = None,
         max_subscribers: int = DEFAULT_MAX_SUBSCRIBERS,
         max_publishers: int = DEFAULT_MAX_PUBLISHERS,
@@ -109,12 +109,12 @@ class VideoFramePublisher:
         self._caps_fields = caps_fields(caps, framerate)
         self._id = new_publisher_id()
         self._layouts: dict[tuple[str, int, int, int | None], FrameLayout] = {}
-        node = _iceoryx2.create_node_for(service_name) if iox2_node is None else iox2_node
-        domain = _iceoryx2.domain_of(node)
+        node = binding.create_node_for(service_name) if iox2_node is None else iox2_node
+        domain = binding.domain_of(node)
         if iox2_node is not None:
             clean_up_if_stale(domain)
-        events = _iceoryx2.open_event(node, service_name)
-        notifier = _iceoryx2.notifier_on(events, node, service_name)
+        events = binding.open_event(node, service_name)
+        notifier = binding.notifier_on(events, node, service_name)
         wanted = Qos() if qos is None else qos
         service = open_for_publishing(node, service_name, notifier, wanted, max_subscribers, max_publishers)
         self._qos = qos_of(service.static_config)

@@ -6,9 +6,9 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from .caps import parse_caps
+from .._wire.caps import parse_caps
+from .._wire.header import BUFFER_FLAGS, MAX_DIMENSION
 from .frame import VideoFrame
-from .header import BUFFER_FLAGS, MAX_DIMENSION
 
 _SQUARE: Final = Fraction(1)
 # Any program may send any ratio; no camera's pixels are as wide or as narrow as that.

@@ -9,13 +9,14 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Final, Literal, NamedTuple, NoReturn
 
-from .. import _iceoryx2, _native
-from .._errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
+from .._iox2 import binding, types
+from .._iox2.cleanup import watch
+from .._iox2.obstacle import after_failure, taking_part
+from .._iox2.service_name import check_service_name
 from .._numbers import real
-from .._obstacle import after_failure, taking_part
 from .._pickling import refuse_to_copy
-from .._service_name import check_service_name
-from .._stale import watch
+from .._wire.header import DEFAULT_SERVICE
+from ..errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
 from . import _keeper
 from ._intake import Intake
 from ._link import Connector, Link
@@ -23,7 +24,6 @@ from ._orphan import Orphan
 from ._waiting import Waiter, readable
 from .config import Qos
 from .frame import VideoFrame
-from .header import DEFAULT_SERVICE
 
 # Longest sleep without a look. A notification can be missed (see `Waiter.drain`), and the death of a publisher tells
 # nothing: `_keeper` looks several times a second, and wakes those that sleep. This is for when it is busy cleaning up.
@@ -83,7 +83,7 @@ class VideoFrameSubscriber:
         self,
         service_name: str = DEFAULT_SERVICE,
         *,
-        iox2_node: _native.Node | None = None,
+        iox2_node: types.Node | None = None,
         busy_wait: float = 0.0,
     ) -> None:
         self._name = check_service_name(service_name)
@@ -102,20 +102,20 @@ class VideoFrameSubscriber:
         self._unheard = False
         # Whether something else may have been announced together with such a frame.
         self._in_doubt = False
-        node = _iceoryx2.create_node_for(service_name) if iox2_node is None else iox2_node
-        self._intake = Intake(service_name, is_local=_iceoryx2.is_local(node))
+        node = binding.create_node_for(service_name) if iox2_node is None else iox2_node
+        self._intake = Intake(service_name, is_local=binding.is_local(node))
         self._connector: Connector | None = Connector(node, service_name)
-        self._domain = _iceoryx2.domain_of(node)
+        self._domain = binding.domain_of(node)
         self._link: Link | None = None
         self._waiter: Waiter | None = None
         # The subscriber before the listener, and one look after both: nothing that happens in between is missed.
         self._connect()
-        listener = _iceoryx2.create_listener(node, service_name)
+        listener = binding.create_listener(node, service_name)
         try:
             self._waiter = Waiter(listener)
         except OSError as exc:
             # Not even a pipe.
-            domain = _iceoryx2.domain_of(node)
+            domain = binding.domain_of(node)
             obstacle = after_failure(domain)
             raise exc if obstacle is None else obstacle.error(taking_part(domain, service_name)) from exc
         self._connect()
@@ -354,7 +354,7 @@ class VideoFrameSubscriber:
                     link.tell_taken(None)
                 self._refuse_to_borrow()
             sample = port.receive()
-        except (_iceoryx2.ReceiveError, _iceoryx2.ConnectionFailure) as exc:
+        except (binding.ReceiveError, binding.ConnectionFailure) as exc:
             self._explain(exc)
         if sample is None:
             intake.settle()
@@ -413,7 +413,7 @@ class VideoFrameSubscriber:
                     has_news = link.subscriber.has_samples()
                     if not has_news:
                         self._let_go_if_over(link)
-            except (Iox2VideoError, _iceoryx2.ConnectionFailure):
+            except (Iox2VideoError, binding.ConnectionFailure):
                 # The next call that receives raises it.
                 has_news = True
         if has_news and waiter is not None:
@@ -465,7 +465,7 @@ class VideoFrameSubscriber:
         there_is_one, clock = link.subscriber.has_samples, time.monotonic
         turn = clock() + _TURN
         # What is wrong with the connection is told by receiving.
-        with contextlib.suppress(_iceoryx2.ConnectionFailure):
+        with contextlib.suppress(binding.ConnectionFailure):
             while not there_is_one() and self._link is link and (now := clock()) < end:
                 if now >= turn:
                     # Lets other threads have the interpreter. The kernel makes 50 µs to 100 µs of it.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from .._errors import FormatError
+from ..errors import FormatError
 from .values import (
     PORTABLE_WORD,
     SCALAR,

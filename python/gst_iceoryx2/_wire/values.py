@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, TypeAlias
 
-from .._errors import FormatError
+from ..errors import FormatError
 
 SPACE: Final = " \t\n\f\r"
 WORD: Final = r"[A-Za-z0-9_\-+/:.*]+"

@@ -1,7 +1,7 @@
 """The one module that imports iceoryx2: nodes, services and ports, and its errors in words.
 
 Everything here is made with the automatic clean-up of dead nodes switched off, because a second copy of iceoryx2 (the
-GStreamer plugin) may live in this process: see `_stale`, which does that work elsewhere.
+GStreamer plugin) may live in this process: see `cleanup`, which does that work elsewhere.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any, Final, TypeVar, cast
 
 import iceoryx2 as iox2  # type: ignore[import-untyped]
 
-from . import _native
-from ._domain import Domain, current_domain
-from ._errors import DomainError, ServiceBrokenError, TransportError, VersionMismatchError
-from ._explain import FULL, HALF_MADE, HANGS, RELEASE, explain
-from ._obstacle import after_failure, before_start, in_folders, taking_part
-from ._remains import dead_nodes
-from ._service_name import check_service_name
-from ._stale import clean_up_if_stale, run_helper
+from ..errors import DomainError, ServiceBrokenError, TransportError, VersionMismatchError
+from . import types
+from .cleanup import clean_up_if_stale, run_helper
+from .domain import Domain, current_domain
+from .explain import FULL, HALF_MADE, HANGS, RELEASE, explain
+from .leftovers import dead_nodes
+from .obstacle import after_failure, before_start, in_folders, taking_part
+from .service_name import check_service_name
 
 EVENT_TAKEN: Final = 1
 """Event by which a reader tells that it has taken a frame (SPEC.md section 1)."""
@@ -70,7 +70,7 @@ def _check_release() -> None:
 _check_release()
 
 
-def create_node(domain: Domain | None = None) -> _native.Node:
+def create_node(domain: Domain | None = None) -> types.Node:
     """Make a participant of a domain, for `iox2_node=` or for iceoryx2's own interface.
 
     Args:
@@ -88,12 +88,12 @@ def create_node(domain: Domain | None = None) -> _native.Node:
     return _start(current_domain() if domain is None else domain, None)
 
 
-def create_node_for(service: str, domain: Domain | None = None) -> _native.Node:
+def create_node_for(service: str, domain: Domain | None = None) -> types.Node:
     """As `create_node`, for a service that an error names."""
     return _start(current_domain() if domain is None else domain, service)
 
 
-def _start(place: Domain, service: str | None) -> _native.Node:
+def _start(place: Domain, service: str | None) -> types.Node:
     check_folders(place, service)
     clean_up_if_stale(place)
     return _make_node(place, service)
@@ -111,14 +111,14 @@ def check_folders(place: Domain, service: str | None = None) -> None:
         raise found.error(taking_part(place, service))
 
 
-def _make_node(place: Domain, service: str | None = None) -> _native.Node:
+def _make_node(place: Domain, service: str | None = None) -> types.Node:
     doing = taking_part(place, service)
     found = before_start(place)
     if found is not None:
         raise found.error(doing)
     try:
         return cast(
-            _native.Node,
+            types.Node,
             iox2.NodeBuilder.new()
             .config(_configuration(place))
             .signal_handling_mode(iox2.SignalHandlingMode.Disabled)
@@ -146,7 +146,7 @@ def _configuration(domain: Domain) -> Any:
     return config
 
 
-def domain_of(node: _native.Node) -> Domain:
+def domain_of(node: types.Node) -> Domain:
     """The domain in which a node takes part."""
     place = node.config.global_cfg
     root = place.root_path.to_string()
@@ -154,14 +154,14 @@ def domain_of(node: _native.Node) -> Domain:
     return Domain(root, place.prefix.to_string(), None, *folders)
 
 
-def is_local(node: _native.Node) -> bool:
+def is_local(node: types.Node) -> bool:
     """Whether a node is of `ServiceType.Local`: for this process only, with no file that others could find."""
     place = domain_of(node)
     return not (place.nodes / f"{place.prefix}{node.id.value}.node_monitor").exists()
 
 
 def clean_dead_nodes(domain: Domain, identifiers: Collection[str]) -> None:
-    """Let iceoryx2 remove what dead nodes left, as far as it can. For the helper process alone: see `_stale`.
+    """Let iceoryx2 remove what dead nodes left, as far as it can. For the helper process alone: see `cleanup`.
 
     Args:
         domain: Where they are.
@@ -182,7 +182,7 @@ def clean_dead_nodes(domain: Domain, identifiers: Collection[str]) -> None:
                 node.blocking_remove_stale_resources(iox2.Duration.from_secs(1))
 
 
-def open_pub_sub(node: _native.Node, name: str, header: type[ctypes.Structure]) -> _native.PubSubService | None:
+def open_pub_sub(node: types.Node, name: str, header: type[ctypes.Structure]) -> types.PubSubService | None:
     """Open a publish/subscribe service of `u8` slices as it is; None if there is none.
 
     Raises:
@@ -190,9 +190,9 @@ def open_pub_sub(node: _native.Node, name: str, header: type[ctypes.Structure]) 
     """
     builder = _pub_sub_builder(node, name, header)
 
-    def attempt() -> _native.PubSubService | None:
+    def attempt() -> types.PubSubService | None:
         try:
-            return cast(_native.PubSubService, builder.open())
+            return cast(types.PubSubService, builder.open())
         except iox2.PublishSubscribeOpenError as exc:
             if str(exc) == "DoesNotExist":
                 return None
@@ -203,7 +203,7 @@ def open_pub_sub(node: _native.Node, name: str, header: type[ctypes.Structure]) 
 
 
 def create_pub_sub(
-    node: _native.Node,
+    node: types.Node,
     name: str,
     header: type[ctypes.Structure],
     *,
@@ -213,7 +213,7 @@ def create_pub_sub(
     safe_overflow: bool,
     max_subscribers: int,
     max_publishers: int,
-) -> _native.PubSubService:
+) -> types.PubSubService:
     """Open a publish/subscribe service of `u8` slices as it is, or create it like this.
 
     Zero aborts the process inside iceoryx2, for all but the history: the caller has judged the numbers.
@@ -232,34 +232,34 @@ def create_pub_sub(
         .max_nodes(_MAX_NODES)
     )
 
-    def attempt() -> _native.PubSubService:
+    def attempt() -> types.PubSubService:
         try:
-            return cast(_native.PubSubService, plain.open())
+            return cast(types.PubSubService, plain.open())
         except iox2.PublishSubscribeOpenError as exc:
             if str(exc) != "DoesNotExist":
                 raise
-        return cast(_native.PubSubService, builder.create())
+        return cast(types.PubSubService, builder.create())
 
     return _patiently(attempt, node, name, "open or create the video service")
 
 
-def _pub_sub_builder(node: _native.Node, name: str, header: type[ctypes.Structure]) -> Any:
+def _pub_sub_builder(node: types.Node, name: str, header: type[ctypes.Structure]) -> Any:
     builder = node.service_builder(iox2.ServiceName.new(check_service_name(name)))
     return builder.publish_subscribe(iox2.Slice[ctypes.c_uint8]).user_header(header)
 
 
-def open_event(node: _native.Node, name: str) -> _native.EventService:
+def open_event(node: types.Node, name: str) -> types.EventService:
     """Open or create the event service of a name, demanding nothing.
 
     Raises:
         ServiceError: It cannot be had; the subclass and the message say why.
     """
     builder = node.service_builder(iox2.ServiceName.new(check_service_name(name))).event()
-    attempt: Callable[[], _native.EventService] = builder.open_or_create
+    attempt: Callable[[], types.EventService] = builder.open_or_create
     return _patiently(attempt, node, name, "open the event service")
 
 
-def create_notifier(node: _native.Node, name: str) -> _native.Notifier:
+def create_notifier(node: types.Node, name: str) -> types.Notifier:
     """Make a notifier on the event service of a name; `notify()` wakes every subscriber of that name.
 
     Raises:
@@ -268,17 +268,17 @@ def create_notifier(node: _native.Node, name: str) -> _native.Notifier:
     return notifier_on(open_event(node, name), node, name)
 
 
-def notifier_on(service: _native.EventService, node: _native.Node, name: str) -> _native.Notifier:
+def notifier_on(service: types.EventService, node: types.Node, name: str) -> types.Notifier:
     """As `create_notifier`, on an event service that `node` has opened.
 
     Raises:
         ServiceError: It cannot be had; the subclass and the message say why.
     """
-    attempt: Callable[[], _native.Notifier] = service.notifier_builder().create
+    attempt: Callable[[], types.Notifier] = service.notifier_builder().create
     return _patiently(attempt, node, name, "create a notifier")
 
 
-def taken_signal(node: _native.Node, name: str, port: _native.Subscriber) -> Callable[[_native.Sample | None], None]:
+def taken_signal(node: types.Node, name: str, port: types.Subscriber) -> Callable[[types.Sample | None], None]:
     """Make the call that tells a publisher that loses nothing what this port has taken (SPEC.md section 1).
 
     Args:
@@ -299,7 +299,7 @@ def taken_signal(node: _native.Node, name: str, port: _native.Subscriber) -> Cal
     publisher: object = None
     unsaid, last = 0, 0.0
 
-    def tell(sample: _native.Sample | None) -> None:
+    def tell(sample: types.Sample | None) -> None:
         nonlocal publisher, unsaid, last
         is_new = is_slow = False
         if sample is not None:
@@ -326,30 +326,30 @@ def event_found(port: int) -> int:
     return 2 + port % 254
 
 
-def create_listener(node: _native.Node, name: str) -> _native.Listener:
+def create_listener(node: types.Node, name: str) -> types.Listener:
     """Make a listener on the event service of a name; `try_wait()` until it returns nothing, then drain the frames.
 
     Raises:
         ServiceError: It cannot be had; the subclass and the message say why.
     """
     builder = open_event(node, name).listener_builder()
-    attempt: Callable[[], _native.Listener] = builder.create
+    attempt: Callable[[], types.Listener] = builder.create
     return _patiently(attempt, node, name, "create a listener")
 
 
-def create_subscriber(node: _native.Node, service: _native.PubSubService, name: str) -> _native.Subscriber:
+def create_subscriber(node: types.Node, service: types.PubSubService, name: str) -> types.Subscriber:
     """Make a subscriber with the buffer that the service provides.
 
     Raises:
         TooManyPortsError: The service has as many as it admits.
     """
-    attempt: Callable[[], _native.Subscriber] = service.subscriber_builder().create
+    attempt: Callable[[], types.Subscriber] = service.subscriber_builder().create
     return _patiently(attempt, node, name, "create a subscriber")
 
 
 def create_publisher(
-    node: _native.Node, service: _native.PubSubService, name: str, *, slice_len: int, chunks: int, loans: int
-) -> _native.Publisher:
+    node: types.Node, service: types.PubSubService, name: str, *, slice_len: int, chunks: int, loans: int
+) -> types.Publisher:
     """Make a publisher with a fixed pool of memory.
 
     A pool that grows (PowerOfTwo, BestFit) must not be made smaller than iceoryx2's own worst case: when it is
@@ -367,7 +367,7 @@ def create_publisher(
     Raises:
         TooManyPortsError: The service has as many as it admits.
     """
-    attempt: Callable[[], _native.Publisher] = (
+    attempt: Callable[[], types.Publisher] = (
         service.publisher_builder()
         .initial_max_slice_len(slice_len)
         .allocation_strategy(iox2.AllocationStrategy.Static)
@@ -382,7 +382,7 @@ def create_publisher(
 
 def _patiently(
     attempt: Callable[[], _T],
-    node: _native.Node,
+    node: types.Node,
     name: str,
     doing: str,
     *,

@@ -19,9 +19,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ._domain import Domain, Pattern, ServiceRecord, read_service
-from ._explain import RELEASE
-from ._liveness import forget_ended, is_gone, is_old
+from .domain import Domain, Pattern, ServiceRecord, read_service
+from .explain import RELEASE
+from .liveness import forget_ended, is_gone, is_old
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 

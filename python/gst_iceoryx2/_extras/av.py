@@ -7,7 +7,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Final, Literal
 
-from ._errors import MissingExtraError
+from ..errors import MissingExtraError
 
 try:
     import av as av

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from .._errors import FormatError
 from .._numbers import ratio
-from .structure import check_size, read_features, read_fields, read_name, write_structure
+from ..errors import FormatError
+from .text import check_size, read_features, read_fields, read_name, write_structure
 from .values import FieldValue
 
 _NO_STRUCTURE: Final = ("ANY", "EMPTY", "NONE")

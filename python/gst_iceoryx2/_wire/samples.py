@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from .._errors import FormatError
+from ..errors import FormatError
 from .formats import VideoFormat
 
 Array: TypeAlias = npt.NDArray[Any]

@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from ._domain import DOMAIN_VARIABLE, Domain
-from ._errors import DomainError, Iox2VideoError, OutOfSharedMemoryError, ServicePermissionError, TransportError
-from ._explain import RELEASE
-from ._remains import SHARED_MEMORY
+from ..errors import DomainError, Iox2VideoError, OutOfSharedMemoryError, ServicePermissionError, TransportError
+from .domain import DOMAIN_VARIABLE, Domain
+from .explain import RELEASE
+from .leftovers import SHARED_MEMORY
 
 # Bytes of shared memory that must be free for a participant to start: several times of what nodes, services and
 # connections take, because iceoryx2's writes into a full file system would be an uncatchable SIGBUS.

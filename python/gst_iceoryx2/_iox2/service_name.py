@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ._errors import InvalidServiceNameError
+from ..errors import InvalidServiceNameError
 
 MAX_NAME_BYTES: Final = 255
 

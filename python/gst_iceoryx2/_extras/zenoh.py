@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from ._errors import MissingExtraError
+from ..errors import MissingExtraError
 
 try:
     import zenoh

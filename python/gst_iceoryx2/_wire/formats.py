@@ -1,7 +1,7 @@
 """Every raw video format of GStreamer as one row of a table: sizes, strides and array views are derived from it.
 
-The table is `formats.json` (SPEC.md section 4), shared with the Rust crate and compared with GStreamer by the tests.
-Views are borrowed: they read and write the memory they were made from and keep the given array alive.
+The table is `contract/formats.json` (SPEC.md section 4), shared with the Rust crate and compared with GStreamer by the
+tests. Views are borrowed: they read and write the memory they were made from and keep the given array alive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .._errors import FormatError, UnsupportedViewError
+from ..errors import FormatError, UnsupportedViewError
 from .header import FORMAT_LEN, MAX_DIMENSION, VideoFrameHeader
 
 Kind: TypeAlias = Literal["planes", "packed", "opaque", "tiled"]
@@ -234,7 +234,8 @@ class VideoFormat:
 
 
 def _load() -> dict[str, VideoFormat]:
-    rows = json.loads(Path(__file__).with_name("formats.json").read_text(encoding="utf-8"))["formats"]
+    table = Path(__file__).parents[1] / "contract" / "formats.json"
+    rows = json.loads(table.read_text(encoding="utf-8"))["formats"]
     return {row["name"]: _format_of(row) for row in rows}
 
 

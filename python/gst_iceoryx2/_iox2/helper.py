@@ -1,7 +1,7 @@
-"""The helper program that removes what crashed participants left; `_stale` starts it.
+"""The helper program that removes what crashed participants left; `cleanup` starts it.
 
 A program of its own, because looking after dead nodes is harmful in a process where a second copy of iceoryx2 may live
-(see `_stale`). Without arguments it serves the domain of its environment.
+(see `cleanup`). Without arguments it serves the domain of its environment.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from ._domain import Domain, current_domain
-from ._errors import Iox2VideoError
-from ._obstacle import in_folders
-from ._remains import Remains, remove_left_behind
+from ..errors import Iox2VideoError
+from .domain import Domain, current_domain
+from .leftovers import Remains, remove_left_behind
+from .obstacle import in_folders
 
 # How long another process is waited for that cleans the same domain.
 _TURN_PATIENCE: Final = 10.0
@@ -55,7 +55,7 @@ def _clean(domain: Domain) -> None:
     # What only a tag tells goes before the tag: a clean-up that is killed can be repeated.
     remains.remove_before()
     if remains.dead:
-        from ._iceoryx2 import clean_dead_nodes
+        from .binding import clean_dead_nodes
 
         clean_dead_nodes(domain, remains.dead)
         remains.remove_nodes()

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from ._errors import DomainError
-from ._toml import Scalar, read_toml
+from ..errors import DomainError
+from .toml import Scalar, read_toml
 
 DOMAIN_VARIABLE: Final = "IOX2_VIDEO_DOMAIN"
 DEFAULT_ROOT: Final = "/tmp/iceoryx2"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import ClassVar, Final
 
-from .._errors import FormatError
+from ..errors import FormatError
 
 DEFAULT_SERVICE: Final = "video/default/frame/v2"
 DEFAULT_AUX_BYTES: Final = 4096

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from .._errors import FormatError
+from ..errors import FormatError
 
 MAX_METAS: Final = 64
 """Records that are read from one blob at most (SPEC.md section 7)."""

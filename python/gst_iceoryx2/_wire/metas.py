@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from .._errors import FormatError
 from .._numbers import whole
+from ..errors import FormatError
 from .caps import parse_caps
 from .header import NONE_U64
-from .structure import MAX_TEXT_BYTES, read_structure, write_structure
+from .text import MAX_TEXT_BYTES, read_structure, write_structure
 from .values import FieldValue, RawValue
 
 __all__ = ["CustomMeta", "FieldValue", "RawValue", "ReferenceTimestamp", "decode_meta", "encode_meta"]

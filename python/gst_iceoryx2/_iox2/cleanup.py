@@ -3,7 +3,7 @@
 iceoryx2 decides by POSIX file locks whether a node lives, and these belong to the process: closing any descriptor of a
 locked file drops the lock. Where two copies of iceoryx2 share a process (this package and the GStreamer plugin), a
 clean-up, or just a listing of nodes, by one of them lets outside processes take the other's nodes for dead. Hence
-nothing here opens a file of a node (`_liveness` knows how), and `run_helper` starts a short-lived program for the work.
+nothing here opens a file of a node (`liveness` knows how), and `run_helper` starts a short-lived program for the work.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from ._domain import DOMAIN_VARIABLE, Domain
-from ._log import log
-from ._remains import dead_nodes, has_trap
-from ._text import decoded
+from .._log import log
+from .._text import decoded
+from .domain import DOMAIN_VARIABLE, Domain
+from .leftovers import dead_nodes, has_trap
 
-_HELPER: Final = Path(__file__).parent / "plugins" / "iceoryx2-cleanup"
+_HELPER: Final = Path(__file__).parents[1] / "plugins" / "iceoryx2-cleanup"
 _HELPER_PATIENCE: Final = 20.0
 _WATCH_INTERVAL: Final = 2.0
 
@@ -108,7 +108,7 @@ def run_helper(domain: Domain) -> bool:
     if os.access(_HELPER, os.X_OK):
         command = [str(_HELPER), domain.root, domain.prefix]
     elif sys.executable:
-        command = [*_interpreter("gst_iceoryx2._cleanup"), domain.root, domain.prefix]
+        command = [*_interpreter("gst_iceoryx2._iox2.helper"), domain.root, domain.prefix]
     else:
         return False
     try:
@@ -137,7 +137,9 @@ def _interpreter(module: str) -> list[str]:
     working directory is not among these folders: anybody may have left a `tempfile.py` there.
     """
     iceoryx2 = find_spec("iceoryx2")
-    own = [str(Path(spec).absolute().parents[1]) for spec in (__file__, iceoryx2 and iceoryx2.origin) if spec]
+    own = [str(Path(__file__).absolute().parents[2])]
+    if iceoryx2 is not None and iceoryx2.origin is not None:
+        own.append(str(Path(iceoryx2.origin).absolute().parents[1]))
     folders = [own[0], *filter(_is_elsewhere, sys.path), *own[1:]]
     program = f"import sys; sys.path += {folders!r}; from {module} import main; sys.exit(main(sys.argv[1:]))"
     return [sys.executable, "-I", "-S", "-c", program]

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Final, TypeAlias
 
-from ._text import whole
+from .._text import whole
 
 Scalar: TypeAlias = str | int | float | bool
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy.typing as npt
 
-from .._errors import FormatError
+from ..errors import FormatError
 from .caps import parse_caps
 from .formats import FORMATS, Layout, Pixels, PlaneView, VideoFormat
 from .header import FORMAT_LEN, MAX_DIMENSION, VideoFrameHeader

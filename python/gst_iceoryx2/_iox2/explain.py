@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ._domain import Domain, Pattern, read_service
-from ._errors import (
+from ..errors import (
     DomainError,
     Iox2VideoError,
     ServiceBrokenError,
@@ -15,6 +14,7 @@ from ._errors import (
     TransportError,
     VersionMismatchError,
 )
+from .domain import Domain, Pattern, read_service
 
 RELEASE: Final = "0.10.0"
 """iceoryx2 compares its own version for equality, patch level included (SPEC.md section 1)."""

@@ -1,0 +1,1 @@
+"""Optional third-party libraries, each imported by one module here."""
