@@ -83,14 +83,18 @@ RUST_ONLY = {
 
 
 def text_of(module: str) -> str:
-    return (SOURCES / f"{module}.rs").read_text(encoding="utf-8").partition("#[cfg(test)]\nmod tests")[0]
+    return (
+        (SOURCES / f"{module.replace('::', '/')}.rs")
+        .read_text(encoding="utf-8")
+        .partition("#[cfg(test)]\nmod tests")[0]
+    )
 
 
 def rust_names() -> set[str]:
     """What `use gst_plugin_iceoryx2_video::…` finds in the crate itself, its modules left out."""
     names: set[str] = set()
     for module, listed, single in re.findall(
-        r"^pub use (\w+)::(?:\{([^}]*)\}|(\w+|\*));", text_of("lib"), re.MULTILINE
+        r"^pub use ([\w:]+)::(?:\{([^}]*)\}|(\w+|\*));", text_of("lib"), re.MULTILINE
     ):
         if single == "*":
             names.update(re.findall(r"^pub (?:const|struct|enum|fn) (\w+)", text_of(module), re.MULTILINE))
@@ -226,8 +230,8 @@ def test_the_arguments_that_programs_rely_on_have_their_order_in_rust() -> None:
     signatures = {
         "publisher/mod": "pub fn with_node(node: Iox2Node, service: &str, max_bytes: usize) -> Result<Self>",
         "subscriber/mod": "pub fn with_node(node: Iox2Node, service: &str) -> Result<Self>",
-        "auxblob": "pub fn build_aux(caps: &str, metas: &[impl AsRef<[u8]>], limit: Option<usize>) -> Vec<u8>",
-        "header": "pub fn format_name(&self) -> &str",
+        "wire::auxblob": "pub fn build_aux(caps: &str, metas: &[impl AsRef<[u8]>], limit: Option<usize>) -> Vec<u8>",
+        "wire::header": "pub fn format_name(&self) -> &str",
         "raw": "pub fn open_video_service(node: &Iox2Node, service: &str, qos: Qos) -> Result<VideoService>",
     }
     for module, signature in signatures.items():
@@ -235,7 +239,7 @@ def test_the_arguments_that_programs_rely_on_have_their_order_in_rust() -> None:
 
 
 def test_the_constants_of_both_languages_are_equal() -> None:
-    text = text_of("header")
+    text = text_of("wire::header")
     for name in set(video.__all__) & rust_names():
         value = getattr(video, name)
         if name.isupper() and not isinstance(value, (tuple, dict)):

@@ -1,8 +1,8 @@
 //! Settings of services, elements and frames.
 
-use crate::fault::Fault;
-use crate::formats::VideoFormat;
-use crate::header::{
+use crate::wire::fault::Fault;
+use crate::wire::formats::VideoFormat;
+use crate::wire::header::{
     NONE, VIDEO_BORROWED_MAX, VIDEO_BUFFER_SIZE, VIDEO_HISTORY_SIZE, VIDEO_SAFE_OVERFLOW, VideoFrameHeader,
 };
 

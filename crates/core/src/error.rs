@@ -2,8 +2,8 @@
 //!
 //! Every message says what failed, on which service, with both numbers, and what to do about it.
 
-use crate::obstacle::Obstacle;
-use crate::validate::Fault;
+use crate::iox2::obstacle::Obstacle;
+use crate::wire::validate::Fault;
 
 /// Result of the SDK's operations.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -7,11 +7,11 @@ use iceoryx2::port::notifier::Notifier;
 
 use crate::config::Qos;
 use crate::error::Result;
-use crate::publisher::{DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS};
-use crate::service::{
+use crate::iox2::service::{
     Iox, Iox2Node, ServiceLimits, VideoService, open_event_service, open_or_create_video_service, port_error,
     service_name,
 };
+use crate::publisher::{DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS};
 
 /// Opens the video service of a name as it is, or creates it with this quality of service.
 ///

@@ -2,10 +2,10 @@
 
 use ndarray::{ArrayView3, ShapeBuilder};
 
-use crate::fault::Fault;
-use crate::formats::{Kind, Sample, VideoFormat};
-use crate::header::VideoFrameHeader;
-use crate::validate::validate_geometry;
+use crate::wire::fault::Fault;
+use crate::wire::formats::{Kind, Sample, VideoFormat};
+use crate::wire::header::VideoFrameHeader;
+use crate::wire::validate::validate_geometry;
 
 /// Why a frame is no array.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

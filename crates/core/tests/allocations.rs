@@ -4,8 +4,8 @@ mod counting;
 
 use counting::asked;
 use gst_plugin_iceoryx2_video as video;
-use video::auxblob::MAX_AUX;
-use video::structure::MAX_TEXT;
+use video::wire::auxblob::MAX_AUX;
+use video::wire::text::MAX_TEXT;
 use video::{AuxRef, AuxTemplate, Caps, MetaRef, decode_meta, parse_aux};
 
 /// Bytes that a call asks the allocator for.

@@ -5,7 +5,7 @@ mod cases;
 use cases::cases;
 use gst_plugin_iceoryx2_video as video;
 use proptest::prelude::*;
-use video::formats::{FORMATS, Kind};
+use video::wire::formats::{FORMATS, Kind};
 use video::{FrameParams, MAX_PLANES, VideoFormat, VideoFrameHeader, validate_aux_size, validate_geometry};
 
 fn format() -> impl Strategy<Value = &'static VideoFormat> {

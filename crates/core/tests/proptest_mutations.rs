@@ -9,9 +9,9 @@ use gst_plugin_iceoryx2_video as video;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use video::auxblob::MAX_METAS;
-use video::formats::{FORMATS, Kind};
-use video::structure::MAX_TEXT;
+use video::wire::auxblob::MAX_METAS;
+use video::wire::formats::{FORMATS, Kind};
+use video::wire::text::MAX_TEXT;
 use video::{
     AuxRef, AuxTemplate, Caps, CustomMeta, Meta, MetaRef, ReferenceTimestamp, Structure, Value, VideoFormat,
     VideoFrameHeader, check_caps, decode_meta, validate_aux_size, validate_geometry,

@@ -6,7 +6,7 @@ use cases::cases;
 use gst_plugin_iceoryx2_video as video;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use video::auxblob::MAX_METAS;
+use video::wire::auxblob::MAX_METAS;
 use video::{
     AuxRef, AuxTemplate, Caps, CustomMeta, Meta, MetaRef, ReferenceTimestamp, Stamp, Structure, Value,
     VideoFrameHeader, build_aux, check_caps, decode_meta, parse_aux,

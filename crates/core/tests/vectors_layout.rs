@@ -5,7 +5,7 @@ mod notation;
 use gst_plugin_iceoryx2_video as video;
 use notation::{array, cases, load, number, read, string, unhex};
 use serde_json::Value as Json;
-use video::{Fault, VideoFormat, VideoFrameHeader, formats::Kind, validate_geometry};
+use video::{Fault, VideoFormat, VideoFrameHeader, validate_geometry, wire::formats::Kind};
 
 const LAYOUT: &str = "python/gst_iceoryx2/contract/layout.json";
 const FORMATS: &str = "python/gst_iceoryx2/contract/formats.json";
@@ -79,11 +79,11 @@ fn constants_and_offsets_are_those_of_the_layout() {
     assert_eq!(layout["constants"].as_object().unwrap().len(), constants.len() + others, "a constant is not compared");
     let limits = [
         ("max_dimension", video::MAX_DIMENSION as usize),
-        ("max_caps_bytes", video::structure::MAX_TEXT),
-        ("max_structure_bytes", video::structure::MAX_TEXT),
-        ("max_metas", video::auxblob::MAX_METAS),
-        ("max_aux_bytes", video::auxblob::MAX_AUX),
-        ("max_custom_metas", video::metas::MAX_CUSTOM_METAS),
+        ("max_caps_bytes", video::wire::text::MAX_TEXT),
+        ("max_structure_bytes", video::wire::text::MAX_TEXT),
+        ("max_metas", video::wire::auxblob::MAX_METAS),
+        ("max_aux_bytes", video::wire::auxblob::MAX_AUX),
+        ("max_custom_metas", video::wire::metas::MAX_CUSTOM_METAS),
     ];
     for (name, value) in limits {
         assert_eq!(number::<usize>(&layout["limits"][name]), value, "{name}");
@@ -120,7 +120,7 @@ fn constants_and_offsets_are_those_of_the_layout() {
 fn the_format_table_is_that_of_the_python_package() {
     let file = read(FORMATS);
     let rows = array(&file["formats"]);
-    assert_eq!(rows.len(), video::formats::FORMATS.len());
+    assert_eq!(rows.len(), video::wire::formats::FORMATS.len());
     for row in rows {
         let name = string(&row["name"]);
         let format = VideoFormat::get(name).unwrap_or_else(|| panic!("{name} is missing"));

@@ -1,6 +1,6 @@
 //! Between a buffer's video layout and the wire header.
 
-use gst_plugin_iceoryx2_video::formats::Kind;
+use gst_plugin_iceoryx2_video::wire::formats::Kind;
 use gst_plugin_iceoryx2_video::{MAX_PLANES, NONE, VideoFormat, VideoFrameHeader};
 use gst_video::VideoInfo;
 

@@ -36,7 +36,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
 
 /// The clean-up helper lies beside the plugin's file.
 fn locate_helper(plugin: &gst::Plugin) {
-    use gst_plugin_iceoryx2_video::cleanup;
+    use gst_plugin_iceoryx2_video::iox2::cleanup;
     if let Some(folder) = plugin.filename().as_deref().and_then(|file| file.parent()) {
         cleanup::set_helper_path(folder.join(cleanup::HELPER));
     }

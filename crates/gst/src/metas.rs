@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
-use gst_plugin_iceoryx2_video::metas::{MAX_CUSTOM_METAS, MetaRef, ReferenceTimestamp, encode_record};
+use gst_plugin_iceoryx2_video::wire::metas::{MAX_CUSTOM_METAS, MetaRef, ReferenceTimestamp, encode_record};
 use gst_plugin_iceoryx2_video::{AuxRef, AuxTemplate, Caps, Stamp, Structure, boot_id};
 
 use crate::{CAT, caps, trust};

@@ -1,4 +1,4 @@
-"""What dead nodes of a domain left, found by the ids in their tags; the twin of crates/core/src/remains.rs.
+"""What dead nodes of a domain left, found by the ids in their tags; the twin of crates/core/src/iox2/leftovers.rs.
 
 Each node has a folder with a tag for each of its services and ports. iceoryx2 0.10.0 makes the tag first, and removes
 it last. Only a service that ends loses its tag just before its memory and its description. A node is dead if nobody

@@ -1,4 +1,4 @@
-"""What keeps this process from taking part in a domain, in words; the twin of crates/core/src/obstacle.rs.
+"""What keeps this process from taking part in a domain, in words; the twin of crates/core/src/iox2/obstacle.rs.
 
 iceoryx2 has few names for failures, and each has many causes. So the cause is looked for where it is: in the folder of
 the domain, in shared memory, in the limits of this process. Both languages tell the same fault with the same text.

@@ -21,9 +21,9 @@ use super::memory::check_shared_memory;
 use super::readers::Readers;
 use super::room::Room;
 use crate::error::{Error, Result};
-use crate::fork::OfThisProcess;
-use crate::header::VideoFrameHeader;
-use crate::service::{Iox, VideoService, port_error, transport};
+use crate::iox2::fork::OfThisProcess;
+use crate::iox2::service::{Iox, VideoService, port_error, transport};
+use crate::wire::header::VideoFrameHeader;
 
 /// Sizes that creep up get new memory only now and then: each time for a sixteenth more.
 const GROWTH_STEPS: usize = 16;

@@ -7,9 +7,9 @@ use std::ptr::NonNull;
 use iceoryx2::sample_mut::SampleMut;
 use iceoryx2::sample_mut_uninit::SampleMutUninit;
 
-use crate::fork::OfThisProcess;
-use crate::header::VideoFrameHeader;
-use crate::service::Iox;
+use crate::iox2::fork::OfThisProcess;
+use crate::iox2::service::Iox;
+use crate::wire::header::VideoFrameHeader;
 
 /// Shared memory for one frame, writable until it is sent; given back when dropped unsent. `Send`, outlives the publisher.
 pub struct Loan {

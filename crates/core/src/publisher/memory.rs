@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::header::HEADER_SIZE;
-use crate::obstacle::{file_size, free_shared_memory};
+use crate::iox2::obstacle::{file_size, free_shared_memory};
+use crate::wire::header::HEADER_SIZE;
 
 /// iceoryx2's own header in front of each frame, in bytes, with room for alignment.
 const CHUNK_OVERHEAD: usize = 64 + HEADER_SIZE + 64;

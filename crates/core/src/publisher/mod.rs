@@ -21,22 +21,22 @@ use self::readers::Readers;
 use self::room::Room;
 use self::settings::{OnSubscribers, OnTrouble, Waits};
 pub use self::settings::{PublisherBuilder, Waiting};
-use crate::auxblob::AuxTemplate;
-use crate::caps::video_caps;
-use crate::cleanup;
 use crate::config::FrameParams;
-use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::fork::OfThisProcess;
-use crate::header::VideoFrameHeader;
-use crate::obstacle::after_failure;
-use crate::service::{
+use crate::iox2::cleanup;
+use crate::iox2::domain::Domain;
+use crate::iox2::fork::OfThisProcess;
+use crate::iox2::obstacle::after_failure;
+use crate::iox2::service::{
     EventService, Iox, Iox2Node, ServiceLimits, VideoService, create_node_for, open_event_service,
     open_or_create_video_service, port_error, service_name,
 };
-use crate::stamp::{monotonic_ns, new_publisher_id};
-use crate::validate::validate_geometry;
-use crate::wait::Interrupt;
+use crate::iox2::wait::Interrupt;
+use crate::wire::auxblob::AuxTemplate;
+use crate::wire::caps::video_caps;
+use crate::wire::header::VideoFrameHeader;
+use crate::wire::stamp::{monotonic_ns, new_publisher_id};
+use crate::wire::validate::validate_geometry;
 
 /// Subscribers that a service of ours admits unless told otherwise.
 pub const DEFAULT_MAX_SUBSCRIBERS: usize = 8;

@@ -8,9 +8,9 @@ use iceoryx2::port::notifier::Notifier;
 use iceoryx2::prelude::*;
 
 use super::settings::Waits;
-use crate::fork::OfThisProcess;
-use crate::liveness;
-use crate::service::{EventService, Iox, VideoService};
+use crate::iox2::fork::OfThisProcess;
+use crate::iox2::liveness;
+use crate::iox2::service::{EventService, Iox, VideoService};
 
 /// How long a publisher waits at most, once for each of its ports, for the readers that it found waiting.
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);

@@ -8,9 +8,9 @@ use iceoryx2::port::{BackpressureAction, BackpressureInfo};
 use iceoryx2::prelude::*;
 
 use super::settings::Waits;
-use crate::fork::OfThisProcess;
-use crate::liveness;
-use crate::service::{EVENT_TAKEN, EventService, Iox, VideoService, event_found};
+use crate::iox2::fork::OfThisProcess;
+use crate::iox2::liveness;
+use crate::iox2::service::{EVENT_TAKEN, EventService, Iox, VideoService, event_found};
 
 /// How long to wait for word from a reader before looking: readers that are not ours say nothing.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);

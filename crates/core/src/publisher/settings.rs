@@ -8,9 +8,9 @@ use iceoryx2::prelude::PortFactory;
 use super::{DEFAULT_MAX_LOANS, DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, MAX_PORTS, VideoFramePublisher};
 use crate::config::Qos;
 use crate::error::{Error, Result};
-use crate::header::DEFAULT_AUX_BYTES;
-use crate::service::{Iox2Node, ServiceLimits, VideoService};
-use crate::wait::Interrupt;
+use crate::iox2::service::{Iox2Node, ServiceLimits, VideoService};
+use crate::iox2::wait::Interrupt;
+use crate::wire::header::DEFAULT_AUX_BYTES;
 
 pub(super) type OnSubscribers = Box<dyn Fn(usize) + Send + Sync>;
 pub(super) type OnTrouble = Box<dyn Fn(Error) + Send + Sync>;

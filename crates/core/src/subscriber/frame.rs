@@ -8,13 +8,13 @@ use iceoryx2::sample::Sample;
 use iceoryx2::service::header::payload_header::PayloadHeader;
 use iceoryx2::service::header::publish_subscribe::Header;
 
-use crate::auxblob::{ParsedAux, parse_aux};
-use crate::fault::Fault;
-use crate::fork::OfThisProcess;
-use crate::header::{HEADER_SIZE, VideoFrameHeader};
-use crate::service::Iox;
-use crate::shared::SharedBytes;
-use crate::stamp::Stamp;
+use crate::iox2::fork::OfThisProcess;
+use crate::iox2::service::Iox;
+use crate::wire::auxblob::{ParsedAux, parse_aux};
+use crate::wire::fault::Fault;
+use crate::wire::header::{HEADER_SIZE, VideoFrameHeader};
+use crate::wire::shared::SharedBytes;
+use crate::wire::stamp::Stamp;
 
 use super::link::{Hold, Link, Port};
 

@@ -14,13 +14,13 @@ use iceoryx2::sample::Sample;
 
 use super::Requirements;
 use super::segments::Segments;
-use crate::cleanup;
 use crate::error::{Error, Result};
-use crate::fork::OfThisProcess;
-use crate::header::VideoFrameHeader;
-use crate::service::{
+use crate::iox2::cleanup;
+use crate::iox2::fork::OfThisProcess;
+use crate::iox2::service::{
     EVENT_TAKEN, EventService, Iox, Iox2Node, VideoService, event_found, open_video_service, port_error,
 };
+use crate::wire::header::VideoFrameHeader;
 
 /// How long a reader may take between two frames before each is announced by itself.
 const QUICK: Duration = Duration::from_millis(1);

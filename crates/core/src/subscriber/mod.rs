@@ -19,20 +19,20 @@ pub use self::frame::VideoFrame;
 use self::link::Link;
 pub use self::settings::{Requirements, SubscriberBuilder};
 use self::state::State;
-use crate::auxblob::AuxRef;
-use crate::cleanup;
 use crate::config::Qos;
-use crate::description::is_described;
-use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::fork::OfThisProcess;
-use crate::header::VideoFrameHeader;
-use crate::obstacle::{Obstacle, ObstacleKind, after_failure};
-use crate::service::{
+use crate::iox2::cleanup;
+use crate::iox2::description::is_described;
+use crate::iox2::domain::Domain;
+use crate::iox2::fork::OfThisProcess;
+use crate::iox2::obstacle::{Obstacle, ObstacleKind, after_failure};
+use crate::iox2::service::{
     EventService, Iox, Iox2Node, create_node_for, open_event_service, port_error, service_name, transport,
 };
-use crate::stamp::Stamp;
-use crate::wait::Interrupt;
+use crate::iox2::wait::Interrupt;
+use crate::wire::auxblob::AuxRef;
+use crate::wire::header::VideoFrameHeader;
+use crate::wire::stamp::Stamp;
 
 /// Longest sleep without a look: a notification can get lost when two publishers notify while the listener is drained.
 const SAFETY_TIMEOUT: Duration = Duration::from_millis(250);
@@ -479,7 +479,7 @@ impl VideoFrameSubscriber {
                 return None;
             }
         };
-        header.flags &= crate::header::FLAGS_MASK | crate::header::HEADER_FLAG_EOS;
+        header.flags &= crate::wire::header::FLAGS_MASK | crate::wire::header::HEADER_FLAG_EOS;
         let mut stamp = Stamp::default();
         let mut discontinuity = false;
         if !header.is_eos() {

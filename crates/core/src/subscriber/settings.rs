@@ -6,7 +6,7 @@ use iceoryx2::prelude::PortFactory;
 
 use super::VideoFrameSubscriber;
 use crate::error::{Error, Result};
-use crate::service::{Iox2Node, VideoService};
+use crate::iox2::service::{Iox2Node, VideoService};
 
 /// What the service has to offer; `None` leaves it to the publisher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,13 +7,13 @@ use iceoryx2::prelude::PortFactory;
 
 use super::GRACE;
 use super::link::Link;
-use crate::auxblob::AuxRef;
-use crate::caps::check_caps;
 use crate::error::Error;
-use crate::header::VideoFrameHeader;
-use crate::shared::SharedBytes;
-use crate::stamp::Stamp;
-use crate::validate::{Fault, validate_aux_size, validate_geometry};
+use crate::wire::auxblob::AuxRef;
+use crate::wire::caps::check_caps;
+use crate::wire::header::VideoFrameHeader;
+use crate::wire::shared::SharedBytes;
+use crate::wire::stamp::Stamp;
+use crate::wire::validate::{Fault, validate_aux_size, validate_geometry};
 
 /// Anybody can name publishers; the table of them is emptied rather than grown.
 const PUBLISHERS: usize = 64;

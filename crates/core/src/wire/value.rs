@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::structure::{Field, is_bare, is_portable, open};
+use crate::wire::text::{Field, is_bare, is_portable, open};
 
 /// A value of a type that we read; anything else is [`Value::Raw`].
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +58,7 @@ pub enum ValueError {
         /// The text.
         text: String,
         /// What is wrong with it.
-        error: crate::structure::TextError,
+        error: crate::wire::text::TextError,
     },
     /// A timestamp that stands for "none".
     #[error("timestamp is {}, which stands for none", u64::MAX)]

@@ -1,7 +1,7 @@
 //! What iceoryx2 writes about its services: `<root>/services/*.service`, one TOML text each.
 //!
 //! Reading these files is harmless; listing services through iceoryx2 is not where a second copy of it lives (see
-//! [`cleanup`](crate::cleanup)).
+//! [`cleanup`](crate::iox2::cleanup)).
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,9 +10,9 @@ use iceoryx2::prelude::{Config, MessagingPattern, ServiceName};
 use iceoryx2::service::Service;
 use iceoryx2::service::service_hash::ServiceHash;
 
-use crate::domain::Domain;
-use crate::header::{HEADER_SIZE, HEADER_TYPE_NAME};
-use crate::service::Iox;
+use crate::iox2::domain::Domain;
+use crate::iox2::service::Iox;
+use crate::wire::header::{HEADER_SIZE, HEADER_TYPE_NAME};
 
 /// Mode of a service's description that is finished. Source: iceoryx2-cal/src/static_storage/file.rs.
 const FINISHED: u32 = 0o400;

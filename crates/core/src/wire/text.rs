@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::value::{Value, ValueError};
+use crate::wire::value::{Value, ValueError};
 
 mod reader;
 

@@ -1,10 +1,10 @@
 //! What a receiver checks before it uses a byte of a frame (SPEC §7).
 
-use crate::formats::{Kind, VideoFormat};
-use crate::header::{MAX_DIMENSION, VideoFrameHeader};
+use crate::wire::formats::{Kind, VideoFormat};
+use crate::wire::header::{MAX_DIMENSION, VideoFrameHeader};
 
-pub use crate::caps::check_caps;
-pub use crate::fault::Fault;
+pub use crate::wire::caps::check_caps;
+pub use crate::wire::fault::Fault;
 
 /// Bytes of the pixel region of a payload of `payload_len` bytes (SPEC §7 rule 1).
 ///

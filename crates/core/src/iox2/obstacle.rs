@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::domain::Domain;
-use crate::service::IOX2_VERSION;
+use crate::iox2::domain::Domain;
+use crate::iox2::service::IOX2_VERSION;
 
 const SHARED_MEMORY: &str = "/dev/shm";
 /// Bytes of shared memory that must be free for a participant to start: several times of what nodes, services and connections take,
@@ -491,7 +491,7 @@ mod tests {
     #[test]
     fn the_name_of_what_all_participants_open_is_iceoryx2s() {
         let (domain, root) = place("name");
-        let node = crate::service::create_node_in(&domain).unwrap();
+        let node = crate::iox2::service::create_node_in(&domain).unwrap();
         let path = shared_by_all(&domain);
         assert!(path.exists(), "{}", path.display());
         assert_eq!(fault_of(&path, &fs::metadata(&path).unwrap()), None);

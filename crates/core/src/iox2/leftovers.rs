@@ -17,9 +17,9 @@ use iceoryx2::prelude::{Config, MessagingPattern, ServiceName};
 use iceoryx2::service::Service;
 use iceoryx2::service::service_hash::ServiceHash;
 
-use crate::description::{service_id, value, version};
-use crate::liveness::{forget_ended, is_gone, is_old, monitor_of, pid_of};
-use crate::service::{IOX2_VERSION, Iox};
+use crate::iox2::description::{service_id, value, version};
+use crate::iox2::liveness::{forget_ended, is_gone, is_old, monitor_of, pid_of};
+use crate::iox2::service::{IOX2_VERSION, Iox};
 
 const SHARED_MEMORY: &str = "/dev/shm";
 /// Mode of shared memory that is being made. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
@@ -440,8 +440,8 @@ fn user() -> u32 {
 #[cfg(target_os = "linux")]
 mod tests {
     use super::*;
-    use crate::cleanup::{Report, clean};
-    use crate::domain::Domain;
+    use crate::iox2::cleanup::{Report, clean};
+    use crate::iox2::domain::Domain;
     use crate::{FrameParams, VideoFramePublisher, VideoFrameSubscriber, create_node_in};
 
     const HASH: &str = "0123456789012345678901234567890123456789";

@@ -8,13 +8,13 @@ use iceoryx2::service::builder::event::{EventOpenError, EventOpenOrCreateError};
 use iceoryx2::service::builder::publish_subscribe::{PublishSubscribeCreateError, PublishSubscribeOpenError};
 use iceoryx2::service::port_factory::{event, publish_subscribe};
 
-use crate::cleanup;
 use crate::config::Qos;
-use crate::description::{Description, description_file, descriptions};
-use crate::domain::Domain;
 use crate::error::{Error, Result};
-use crate::header::VideoFrameHeader;
-use crate::obstacle::{after_failure, before_start, in_folders, taking_part};
+use crate::iox2::cleanup;
+use crate::iox2::description::{Description, description_file, descriptions};
+use crate::iox2::domain::Domain;
+use crate::iox2::obstacle::{after_failure, before_start, in_folders, taking_part};
+use crate::wire::header::VideoFrameHeader;
 
 /// iceoryx2's service type: inter-process, ports usable from any thread.
 pub type Iox = ipc_threadsafe::Service;

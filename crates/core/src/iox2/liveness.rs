@@ -98,8 +98,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::domain::Domain;
-    use crate::service::create_node_in;
+    use crate::iox2::domain::Domain;
+    use crate::iox2::service::create_node_in;
 
     struct Place(Domain);
 

@@ -1,8 +1,8 @@
 //! Meta records: what `gst_meta_serialize()` writes, read and written without GStreamer (SPEC §3).
 
-use crate::caps;
-use crate::structure::{MAX_TEXT, Structure, check};
-use crate::value::{Value, ValueError};
+use crate::wire::caps;
+use crate::wire::text::{MAX_TEXT, Structure, check};
+use crate::wire::value::{Value, ValueError};
 
 /// GStreamer's name of the meta that holds a timestamp of some clock.
 pub const REFERENCE_TIMESTAMP_META: &str = "GstReferenceTimestampMeta";

@@ -1,9 +1,9 @@
 //! Caps as text: `video/x-raw(features), format=(string)BGR, …` (SPEC §7 rule 8).
 
-use crate::fault::Fault;
-use crate::header::VideoFrameHeader;
-use crate::structure::{Fields, Head, TextError, are_features, collect_fields, features, get, open, write_fields};
-use crate::value::{Value, ValueError};
+use crate::wire::fault::Fault;
+use crate::wire::header::VideoFrameHeader;
+use crate::wire::text::{Fields, Head, TextError, are_features, collect_fields, features, get, open, write_fields};
+use crate::wire::value::{Value, ValueError};
 
 /// Caps of one structure.
 #[derive(Debug, Clone, PartialEq, Default)]

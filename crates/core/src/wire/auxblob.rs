@@ -3,9 +3,9 @@
 //! [`AuxRef`] reads without allocating, [`AuxTemplate`] writes without allocating; [`parse_aux`] and [`build_aux`] are
 //! for everybody who has time.
 
-use crate::shared::SharedBytes;
-use crate::stamp::{Stamp, boot_id};
-use crate::structure::MAX_TEXT;
+use crate::wire::shared::SharedBytes;
+use crate::wire::stamp::{Stamp, boot_id};
+use crate::wire::text::MAX_TEXT;
 
 /// Meta records that are read from one blob at most (SPEC §7).
 pub const MAX_METAS: usize = 64;
@@ -21,7 +21,7 @@ const WORD: usize = 4;
 pub struct ParsedAux {
     /// The caps as GStreamer writes them, unchecked; `None` if the blob has none or they are no text.
     pub caps: Option<String>,
-    /// The meta records as they came; [`metas`](crate::metas) decodes them.
+    /// The meta records as they came; [`metas`](crate::wire::metas) decodes them.
     pub metas: Vec<Vec<u8>>,
 }
 

@@ -9,7 +9,7 @@ use super::{Kind, Plane, Sample, VideoFormat};
 
 /// Shorthands for the rows of the table.
 mod shape {
-    use crate::formats::Plane;
+    use crate::wire::formats::Plane;
 
     const fn plane(w_shift: u8, h_shift: u8, channels: u8) -> Plane {
         Plane { w_shift, h_shift, channels, group: 1 }

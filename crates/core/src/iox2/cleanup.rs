@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use iceoryx2::node::NodeView;
 use iceoryx2::prelude::*;
 
-use crate::domain::Domain;
-use crate::liveness::{is_gone, monitor_of};
-use crate::remains::{Remains, dead_nodes, has_trap, remove_left_behind};
-use crate::service::{Iox, check_folders};
+use crate::iox2::domain::Domain;
+use crate::iox2::leftovers::{Remains, dead_nodes, has_trap, remove_left_behind};
+use crate::iox2::liveness::{is_gone, monitor_of};
+use crate::iox2::service::{Iox, check_folders};
 
 /// Name of the helper program.
 pub const HELPER: &str = "iceoryx2-cleanup";

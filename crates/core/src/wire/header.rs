@@ -42,7 +42,7 @@ pub const VIDEO_SAFE_OVERFLOW: bool = true;
 /// What a receiver has to know about one frame: times, geometry, format (SPEC §2).
 ///
 /// It lies in shared memory that its publisher may still be writing: copy it (it is `Copy`) before looking at it, and
-/// look at nothing of it before [`validate_geometry`](crate::validate::validate_geometry) agreed.
+/// look at nothing of it before [`validate_geometry`](crate::wire::validate::validate_geometry) agreed.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ZeroCopySend)]
 #[type_name("VideoFrameHeader")]

@@ -2,8 +2,8 @@
 //!
 //! The same table exists as `formats.json` for the Python package; a test compares the two row by row.
 
-use crate::fault::Fault;
-use crate::header::{MAX_DIMENSION, MAX_PLANES};
+use crate::wire::fault::Fault;
+use crate::wire::header::{MAX_DIMENSION, MAX_PLANES};
 
 mod table;
 
@@ -240,7 +240,7 @@ pub fn plane_heights(name: &str, height: u32) -> Option<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::header::FORMAT_LEN;
+    use crate::wire::header::FORMAT_LEN;
 
     fn layout(name: &str, width: u32, height: u32, stride0: Option<u32>) -> Layout {
         VideoFormat::get(name).unwrap().tight_layout(width, height, stride0).unwrap()

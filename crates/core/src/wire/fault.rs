@@ -1,7 +1,7 @@
 //! Why a frame is refused.
 
-use crate::header::{FORMAT_LEN, MAX_DIMENSION};
-use crate::structure::TextError;
+use crate::wire::header::{FORMAT_LEN, MAX_DIMENSION};
+use crate::wire::text::TextError;
 
 /// What is wrong with a frame; [`rule`](Fault::rule) names the rule, `Display` the field and both numbers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
