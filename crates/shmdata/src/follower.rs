@@ -184,7 +184,7 @@ impl Follower {
                 return Ok(Event::Interrupted);
             }
             if self.connection.is_none() {
-                if let Some(type_text) = self.connect(wakeup)? {
+                if let Some(type_text) = self.connect()? {
                     return Ok(Event::Connected(type_text));
                 }
                 if left.is_zero() {
@@ -231,7 +231,7 @@ impl Follower {
     }
 
     /// Greets the writer, if there is one that can be read; its type text.
-    fn connect(&mut self, wakeup: Wakeup<'_>) -> Result<Option<String>> {
+    fn connect(&mut self) -> Result<Option<String>> {
         let length = self.path.as_os_str().len();
         if length > MAX_PATH {
             return Err(Error::PathTooLong { path: self.path.clone(), length });
@@ -257,7 +257,7 @@ impl Follower {
         if let Err(error) = objects() {
             return refused(error);
         }
-        let (stream, hello) = match greet(&self.path, wakeup) {
+        let (stream, hello) = match greet(&self.path) {
             Ok(greeted) => greeted,
             Err(error) => return refused(error),
         };
@@ -378,9 +378,11 @@ impl Connection {
 
 /// Connects and reads the greeting, which is yet to be acknowledged.
 ///
+/// Nothing but the time ends this wait: a writer that is left with its greeting unread may never recover (Shmdata 1.3.77).
+///
 /// # Errors
-/// Nobody answers as a writer would, or the wait was ended from outside.
-fn greet(path: &Path, wakeup: Wakeup<'_>) -> io::Result<(UnixStream, Vec<u8>)> {
+/// Nobody answers as a writer would.
+fn greet(path: &Path) -> io::Result<(UnixStream, Vec<u8>)> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_nonblocking(true)?;
     let mut hello = vec![0; CONNECT_SIZE];
@@ -388,10 +390,10 @@ fn greet(path: &Path, wakeup: Wakeup<'_>) -> io::Result<(UnixStream, Vec<u8>)> {
     let deadline = Instant::now() + HANDSHAKE;
     while count < CONNECT_SIZE {
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || (wakeup.is_set)() {
+        if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        if !readable(&[stream.as_raw_fd(), wakeup.descriptor], left)?[0] {
+        if !readable(&[stream.as_raw_fd()], left)?[0] {
             continue;
         }
         match stream.read(&mut hello[count..]) {

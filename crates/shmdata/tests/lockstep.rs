@@ -64,6 +64,19 @@ fn wait_for_clients(writer: &Writer, count: usize) {
     }
 }
 
+/// A reader that was stopped while it connected left the greeting unread, from which a writer of Shmdata 1.3.77 never recovers.
+#[test]
+fn a_wake_up_does_not_end_the_wait_for_the_greeting() {
+    let place = Place::new();
+    let _writer = place.writer();
+    let looks = AtomicUsize::new(0);
+    let is_set = || looks.fetch_add(1, Ordering::Relaxed) > 0;
+    let mut follower = Follower::new(&place.0);
+    let wakeup = Wakeup { descriptor: -1, is_set: &is_set };
+    assert!(matches!(follower.next(PATIENCE, wakeup).unwrap(), Event::Connected(_)));
+    assert!(matches!(follower.next(PATIENCE, wakeup).unwrap(), Event::Interrupted));
+}
+
 #[test]
 fn every_frame_arrives_once_and_in_order() {
     let place = Place::new();
