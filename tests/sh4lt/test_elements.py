@@ -79,13 +79,16 @@ TOO_SLOW = "identity sleep-time=33000"
 def test_recording_gives_sixty_frames_a_second(
     path: Path, launch: Launch, tmp_path: Path, suffix: str, codec: str, encoder: str, muxer: str
 ) -> None:
-    """The recipes of score's manual, with a small picture and a faster preset for slow machines."""
+    """The recipes of score's manual, with a small picture and a faster preset for slow machines.
+
+    A film of an encoder that is too slow stood still for longer and longer, and took as long again to finish.
+    """
     av = pytest.importorskip("av")
     film = tmp_path / f"foo.{suffix}"
     rate = "videorate ! video/x-raw,framerate=60/1"
     recorder = launch(
-        f"sh4ltsrc socket-path={path} ! queue leaky=downstream ! videoconvert ! {rate} ! {encoder} ! {muxer} "
-        f"! filesink location={film}",
+        f"sh4ltsrc socket-path={path} ! queue leaky=downstream ! videoconvert ! {rate} ! queue leaky=downstream "
+        f"! {encoder} ! {muxer} ! filesink location={film}",
         "-e",
     )
     # As score writes them.
@@ -114,15 +117,14 @@ def test_recording_gives_sixty_frames_a_second(
         frames = list(container.decode(stream))
         duration = container.duration / 1e6
     pixels = [frame.to_ndarray(format="rgb24")[60, 80].astype(int) for frame in frames]
-    assert abs(len(frames) - 60 * took) < 20
-    assert abs(duration - len(frames) / 60) < 0.05
-    # Steady to the millisecond, which is what Matroska keeps.
-    assert all(abs(after.time - before.time - 1 / 60) < 0.0015 for before, after in pairwise(frames))
-    if TOO_SLOW in encoder:
-        return
+    assert abs(duration - took) < 0.35
+    if TOO_SLOW not in encoder:
+        assert abs(len(frames) - 60 * took) < 20
+        # Steady to the millisecond, which is what Matroska keeps.
+        assert all(abs(after.time - before.time - 1 / 60) < 0.0015 for before, after in pairwise(frames))
     # What was seen at a moment is in the film at that moment.
     assert pixels[-1][1] > 200 > 60 > pixels[3][1]
-    assert all(abs(pixel[1] - 255 * at / len(pixels)) < 40 for at, pixel in enumerate(pixels))
+    assert all(abs(pixel[1] - 255 * frame.time / duration) < 40 for frame, pixel in zip(frames, pixels, strict=True))
     assert all(pixel[0] < 20 and abs(pixel[2] - 200) < 20 for pixel in pixels)
 
 
