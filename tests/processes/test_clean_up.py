@@ -61,7 +61,7 @@ def test_the_helper_runs_nothing_from_the_working_directory(
         f"sys.path.insert(0, {str(ROOT / 'python')!r})\n"
         "import importlib; here = sys.path.pop(1); import iceoryx2, tempfile, numpy; sys.path.insert(1, here)\n"
         "from pathlib import Path\n"
-        "from gst_iceoryx2 import cleanup\n"
+        "from gst_iceoryx2._iox2 import cleanup\n"
         "from gst_iceoryx2._iox2.domain import current_domain\n"
         + ("cleanup._HELPER = Path('/nonexistent')\n" if helper == "python" else "")
         + "sys.exit(not cleanup.run_helper(current_domain()))\n"
