@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import re
 from pathlib import Path
@@ -53,6 +54,23 @@ def test_a_name_that_is_none_is_refused(name: str, words: str) -> None:
         with pytest.raises(InvalidServiceNameError, match=words) as caught:
             make(name)
         assert isinstance(caught.value, ValueError)
+
+
+def test_a_service_of_ours_is_what_the_contract_says(service: str) -> None:
+    """The data told of an alignment and of a memory that no publisher asked for."""
+    layout = Path(binding.__file__).parents[1] / "contract" / "layout.json"
+    creator = json.loads(layout.read_text(encoding="utf-8"))["creator"]
+    with VideoFramePublisher(service):
+        config = open_video_service(create_node(), service).static_config
+        found = {
+            "buffer_size": config.subscriber_max_buffer_size,
+            "borrowed_max": config.subscriber_max_borrowed_samples,
+            "history_size": config.history_size,
+            "safe_overflow": config.has_safe_overflow,
+            "max_subscribers": config.max_subscribers,
+            "max_publishers": config.max_publishers,
+        }
+    assert creator == found | {"allocation_strategy": "Static", "event_id": 0}
 
 
 @pytest.mark.parametrize("name", ["x", "x" * 255, "video/cam 0/../frame v2", "/ a ~!\"'\\ ", "...", "100%s {}"])
