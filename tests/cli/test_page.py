@@ -272,7 +272,8 @@ def test_streams_stand_side_by_side_and_on_a_phone_one_below_the_other(
     moves(page, 0)
     moves(page, 1)
     assert texts(page, "h2") == ["cam0", "cam1"]
-    assert texts(page, "#link") == ["2 of 2 live"]
+    # The line follows the next report of the server.
+    wait_until(lambda: texts(page, "#link") == ["2 of 2 live"], 20)
     (x0, y0, *_), (x1, y1, *_) = boxes(page, ".card")
     assert y0 == y1
     assert x0 < x1
