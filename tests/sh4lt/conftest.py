@@ -40,6 +40,9 @@ def preloaded(folder: Path, source: str) -> Path:
 ours: set[int] = {os.getpid()}
 """Numbers of the processes that these tests have started, and of this one."""
 
+there_before: set[str] = set()
+"""Segments and semaphores older than these tests: the kernel may have given a child the number of their process."""
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _known_children() -> Iterator[None]:
@@ -50,9 +53,16 @@ def _known_children() -> Iterator[None]:
         begin(self, *arguments, **named)
         ours.add(self.pid)
 
+    there_before.update(f"{key} {number}" for key, number in listed())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess.Popen, "__init__", noting)
         yield
+
+
+def listed() -> list[tuple[str, str]]:
+    """The protocol's segments and semaphores of this machine: key and ID."""
+    lines = subprocess.run(["ipcs", "-m", "-s"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [(line.split()[0], line.split()[1]) for line in lines if line.startswith(("0x6e", "0x6d"))]
 
 
 def left_behind(*, by_the_living: bool = False) -> set[str]:
@@ -61,9 +71,10 @@ def left_behind(*, by_the_living: bool = False) -> set[str]:
     Other programs of this machine use the protocol meanwhile, and leave what they like. Whose a set is tells the
     segment at its side, and where there is none, who used it last.
     """
-    lines = subprocess.run(["ipcs", "-m", "-s"], capture_output=True, text=True, check=True).stdout.splitlines()
     found = set()
-    for key, number, *_ in (line.split() for line in lines if line.startswith(("0x6e", "0x6d"))):
+    for key, number in listed():
+        if f"{key} {number}" in there_before:
+            continue
         try:
             owner = segment_status(SEGMENT_PROJECT << 24 | int(key, 16) & 0xFFFFFF).creator
         except OSError:

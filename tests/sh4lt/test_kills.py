@@ -23,6 +23,7 @@ import pytest
 
 from gst_iceoryx2.sh4lt import Follower, Writer
 from gst_iceoryx2.sh4lt.dialect import READERS, WRITER, keys_of
+from tests.sh4lt import conftest
 from tests.sh4lt.conftest import Launch, left_behind, ours
 from tests.waiting import wait_until
 
@@ -262,3 +263,16 @@ def test_what_other_programs_leave_is_not_taken_for_ours(path: Path) -> None:
     assert len(left_behind(by_the_living=True) - before) == 2
     Writer(path).close()
     assert left_behind(by_the_living=True) <= before
+
+
+def test_what_lay_there_before_is_not_ours_when_its_process_number_comes_again(path: Path) -> None:
+    """A set that an earlier run had left failed these tests as soon as a child got the number of its process."""
+    child = "import os, sys; from gst_iceoryx2.sh4lt import Writer; w = Writer(sys.argv[1]); os._exit(0)"
+    number = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", child, str(path)])
+    os.waitpid(number, 0)
+    earlier = {f"{key} {number}" for key, number in conftest.listed()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conftest, "there_before", earlier)
+        patch.setattr(conftest, "ours", ours | {number})
+        assert left_behind(by_the_living=True) == set()
+    Writer(path).close()
