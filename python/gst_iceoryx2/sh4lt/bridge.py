@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -11,10 +12,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .._log import log
-from .._numbers import whole
 from .._wire.caps import video_caps
 from .._wire.formats import get_format
+from .._wire.numbers import whole
 from ..video.frame import VideoFrame
 from ..video.publisher import VideoFramePublisher
 from ..video.subscriber import VideoFrameSubscriber
@@ -22,6 +22,8 @@ from . import score
 from .follower import Follower
 from .frame import Picture, default_layout
 from .writer import Writer
+
+_log: Final = logging.getLogger("gst_iceoryx2")
 
 _LOOK_INTERVAL: Final = 0.25
 
@@ -140,7 +142,7 @@ def writer_for(caps: str, path: str | os.PathLike[str], writer: Writer | None, r
     """
     new = Writer(path, caps, reader_timeout=reader_timeout) if writer is None else writer.retyped(caps)
     if new is not writer and (reason := score.refusal(new.datatype)):
-        log.warning("ossia score shows nothing of %s: %s", path, reason)
+        _log.warning("ossia score shows nothing of %s: %s", path, reason)
     return new
 
 
