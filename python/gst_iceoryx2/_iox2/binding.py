@@ -23,7 +23,7 @@ from .domain import Domain, current_domain
 from .explain import FULL, HALF_MADE, HANGS, RELEASE, explain
 from .leftovers import dead_nodes
 from .obstacle import after_failure, before_start, in_folders, taking_part
-from .service_name import check_service_name
+from .service import check_service_name
 
 EVENT_TAKEN: Final = 1
 """Event by which a reader tells that it has taken a frame (SPEC.md section 1)."""

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Final
 
 from .._iox2 import binding, types
-from .._iox2.domain import Domain, service_identity
+from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.obstacle import Obstacle, after_failure
+from .._iox2.service import service_identity
 from .._wire.header import VideoFrameHeader
 from ..errors import ServiceBrokenError, TransportError
 from ._mapping import memory_behind, unmapped_connections

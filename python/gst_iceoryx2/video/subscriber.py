@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple, NoReturn
 from .._iox2 import binding, types
 from .._iox2.cleanup import watch
 from .._iox2.obstacle import after_failure, taking_part
-from .._iox2.service_name import check_service_name
+from .._iox2.service import check_service_name
 from .._wire.header import DEFAULT_SERVICE
 from .._wire.numbers import real
 from ..errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
