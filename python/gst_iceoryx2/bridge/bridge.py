@@ -61,6 +61,7 @@ class Bridge:
             are reached.
         connect: Zenoh endpoints to connect to.
         frames: Frames after which to end; None = none.
+        until_end: Whether to end with the stream.
 
     Raises:
         EndpointError: An end is none, or both are the same.
@@ -81,6 +82,7 @@ class Bridge:
         listen: Sequence[str] = (),
         connect: Sequence[str] = (),
         frames: int | None = None,
+        until_end: bool = False,
     ) -> None:
         self.source, self.target = Endpoint.of(source), Endpoint.of(target)
         check_pair(self.source, self.target)
@@ -93,6 +95,7 @@ class Bridge:
             raise EndpointError("endpoints to listen on and to connect to are Zenoh's, and no end is a zenoh:KEY")
         self._id = secrets.token_hex(8)
         self._frames = frames
+        self._until_end = until_end
         self._thinning = Thinning(max_fps)
         self._stop = Stop()
         self._passed = self._unwanted = self._size = 0
@@ -172,6 +175,8 @@ class Bridge:
             if parcel is None:
                 return
             self._check_trail(parcel)
+            if parcel.is_end and self._until_end:
+                self._stop.set()
             if parcel.is_end and not self._is_flowing:
                 # Ends are told again to whoever joins late, and carry no trail through services.
                 return
@@ -222,7 +227,8 @@ class Bridge:
         if kind == "path":
             from .path import FromPath
 
-            return FromPath(name)
+            # Writing to a key or another path may take long, and the path's writer would wait for it.
+            return FromPath(name, borrows=self.target.kind == "service")
         from .key import FromKey
 
         return FromKey(self._session, name)
