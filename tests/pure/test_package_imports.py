@@ -17,7 +17,7 @@ PACKAGE = ROOT / "python" / "gst_iceoryx2"
 # From the bottom up, as patterns; a module belongs to the first layer that names it. It may import from its own layer
 # (without a cycle) and from those below.
 LAYERS = {
-    "errors": ("errors", "_numbers", "_text"),
+    "errors": ("errors", "_contract", "_numbers", "_text"),
     "wire": ("_wire", "_wire.*"),
     "base": ("_[!_]*",),
     "transport": ("_iox2.binding", "_iox2.helper"),

@@ -55,7 +55,7 @@ def test_the_package_is_complete_and_nothing_else_is_in_the_wheel(wheel: Path) -
         for path in (source / "gst_iceoryx2").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and path.parent.name != "plugins"
     }
-    data = {"py.typed", "contract/layout.json", "contract/formats.json", "preview/page.html"}
+    data = {"py.typed", "contract/layout.json", "contract/formats.json", "contract/limits.json", "preview/page.html"}
     assert {f"gst_iceoryx2/{name}" for name in data} <= wanted
     packaged = {name for name in names_in(wheel) if not name.startswith(metadata_name(wheel))}
     assert packaged == wanted | {LIBRARY, CLEANUP}
