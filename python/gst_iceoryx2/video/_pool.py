@@ -194,7 +194,7 @@ class Pool:
             leak(native)
 
     def _grow(self, size: int) -> None:
-        step = max((1 << (size - 1).bit_length()) // _GROWTH_STEPS, _PAGE)
+        step = max((1 << (size - 1).bit_length()) // _GROWTH_STEPS, _PAGE) if self._used else _PAGE
         self._replace(size + -size % step, self._chunks)
 
     def _add_chunks(self) -> bool:

@@ -131,7 +131,10 @@ impl Frames {
             }
             let (bytes, chunks) = (pool.bytes, pool.chunks);
             match failure {
-                LoanError::ExceedsMaxLoanSize => self.replace(&mut pool, with_spare(len).max(bytes), chunks)?,
+                LoanError::ExceedsMaxLoanSize => {
+                    let wanted = if pool.is_used.load(Ordering::Relaxed) { with_spare(len) } else { len };
+                    self.replace(&mut pool, wanted.next_multiple_of(PAGE).max(bytes), chunks)?;
+                }
                 LoanError::OutOfMemory if chunks < self.most => {
                     let more = (2 * chunks).min(self.most);
                     self.replace(&mut pool, bytes, more).map_err(|error| self.no_frame(chunks, error))?;
