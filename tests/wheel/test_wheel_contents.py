@@ -55,10 +55,22 @@ def test_the_package_is_complete_and_nothing_else_is_in_the_wheel(wheel: Path) -
         for path in (source / "gst_iceoryx2").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and path.parent.name != "plugins"
     }
-    data = {"py.typed", "contract/layout.json", "contract/formats.json", "contract/limits.json", "preview/page.html"}
+    data = {
+        "py.typed",
+        *(f"contract/{name}.json" for name in ("formats", "layout", "limits", "messages")),
+        "preview/page.html",
+    }
     assert {f"gst_iceoryx2/{name}" for name in data} <= wanted
     packaged = {name for name in names_in(wheel) if not name.startswith(metadata_name(wheel))}
     assert packaged == wanted | {LIBRARY, CLEANUP}
+
+
+def test_the_crate_carries_the_same_data() -> None:
+    command = ["cargo", "package", "--list", "--allow-dirty", "--offline", "-p", "iox2-video-core"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    data = {f"contract/{file.name}" for file in (ROOT / "python" / "gst_iceoryx2" / "contract").iterdir()}
+    assert data <= set(listed)
+    assert all((ROOT / "crates" / "core" / name).exists() for name in data)
 
 
 def test_no_entry_is_a_symlink(wheel: Path) -> None:
