@@ -18,17 +18,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from .._contract import seconds
 from .domain import DOMAIN_VARIABLE, Domain
 from .leftovers import dead_nodes, has_trap
 
 _log: Final = logging.getLogger("gst_iceoryx2")
 
 _HELPER: Final = Path(__file__).parents[1] / "plugins" / "iceoryx2-cleanup"
-_HELPER_PATIENCE: Final = 20.0
+_HELPER_PATIENCE: Final = seconds("cleanup_helper")
 _WATCH_INTERVAL: Final = 2.0
 
 # How long until a second attempt to clean up behind the same node; each further pause is twice as long.
-_FIRST_PAUSE: Final = 4.0
+_FIRST_PAUSE: Final = seconds("cleanup_retry")
 
 
 class _Watch:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from .._contract import limit
 from ..errors import InvalidServiceNameError
 from .domain import Domain
 from .toml import Scalar, read_toml
 
-MAX_NAME_BYTES: Final = 255
+MAX_NAME_BYTES: Final = limit("max_service_name_bytes")
 
 FINISHED_MODE: Final = 0o400
 """Mode of a file that its creator has finished. Source: iceoryx2-cal/src/static_storage/file.rs."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
+from .._contract import seconds
 from .._iox2 import binding, types
 from .._iox2.cleanup import watch
 from .._iox2.domain import Domain
@@ -32,8 +33,8 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 _LOOKS: Final = 3
 _HEADER_BYTES: Final = ctypes.c_char * HEADER_SIZE
 # How long readers that are found waiting get to connect to each native publisher, seconds, and how often to look.
-_CONNECTING: Final = 0.5
-_CONNECTING_STEP: Final = 0.002
+_CONNECTING: Final = seconds("connect")
+_CONNECTING_STEP: Final = seconds("connect_look")
 
 
 class _Sent(NamedTuple):
