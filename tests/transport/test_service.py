@@ -7,6 +7,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import iceoryx2 as iox2
 import pytest
@@ -22,6 +23,7 @@ from gst_iceoryx2.errors import (
 )
 from gst_iceoryx2.video import (
     FrameParams,
+    Qos,
     VideoFramePublisher,
     VideoFrameSubscriber,
     _link,
@@ -58,8 +60,7 @@ def test_a_name_that_is_none_is_refused(name: str, words: str) -> None:
 
 def test_a_service_of_ours_is_what_the_contract_says(service: str) -> None:
     """The data told of an alignment and of a memory that no publisher asked for."""
-    layout = Path(binding.__file__).parents[1] / "contract" / "layout.json"
-    creator = json.loads(layout.read_text(encoding="utf-8"))["creator"]
+    creator = contract()["creator"]
     with VideoFramePublisher(service):
         config = open_video_service(create_node(), service).static_config
         found = {
@@ -70,7 +71,33 @@ def test_a_service_of_ours_is_what_the_contract_says(service: str) -> None:
             "max_subscribers": config.max_subscribers,
             "max_publishers": config.max_publishers,
         }
-    assert creator == found | {"allocation_strategy": "Static", "event_id": 0}
+    assert creator == found | {"allocation_strategy": "Static"}
+
+
+def test_ports_notify_with_the_event_ids_of_the_contract(service: str) -> None:
+    """Read from a listener beside them: a publisher that comes and goes, its frame, and a reader that takes it."""
+    ids = contract()["event_ids"]
+    node = create_node()
+    listener = create_listener(node, service)
+
+    def heard() -> list[int]:
+        return [event.id.as_value for event in listener.try_wait()]
+
+    with VideoFramePublisher(service, qos=Qos(safe_overflow=False)) as pub, VideoFrameSubscriber(service) as sub:
+        assert heard() == [ids["publishers_changed"]]
+        pub.publish_frame(noise(12), FrameParams(2, 2))
+        assert ids["frame"] in heard()
+        assert sub.receive_blocking(10_000) is not None
+        taken, found = heard()
+        assert taken == ids["taken"]
+        assert found in range(ids["found"]["first"], ids["found"]["first"] + ids["found"]["count"])
+    assert ids["publishers_changed"] in heard()
+
+
+def contract() -> dict[str, Any]:
+    """The layout of the wire as data."""
+    layout = Path(binding.__file__).parents[1] / "contract" / "layout.json"
+    return json.loads(layout.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", ["x", "x" * 255, "video/cam 0/../frame v2", "/ a ~!\"'\\ ", "...", "100%s {}"])
