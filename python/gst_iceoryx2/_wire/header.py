@@ -8,20 +8,28 @@ from typing import ClassVar, Final
 from ..errors import FormatError
 
 DEFAULT_SERVICE: Final = "video/default/frame/v2"
+"""Name of the service that the elements use if none is set."""
 DEFAULT_AUX_BYTES: Final = 4096
+"""Bytes that a publisher reserves behind the pixels for caps, times and metas."""
 MAX_AUX_BYTES: Final = (1 << 32) - 1
 
 HEADER_TYPE_NAME: Final = "VideoFrameHeader"
+"""Name under which iceoryx2 compares the header type of both ends."""
 HEADER_SIZE: Final = 104
+"""Size of `VideoFrameHeader` in bytes."""
 HEADER_ALIGN: Final = 8
+"""Alignment of `VideoFrameHeader` in bytes."""
 FORMAT_LEN: Final = 16
+"""Bytes of the header's `format` field: a name of at most 15 characters, then NULs."""
 MAX_PLANES: Final = 4
+"""Largest number of planes that a header can describe."""
 MAX_DIMENSION: Final = 32768
 
 NONE_U64: Final = 2**64 - 1
 """Stands for "none" in pts, dts, duration and offset."""
 
 HEADER_FLAG_EOS: Final = 1 << 32
+"""Flag of a header that ends the stream and carries no picture."""
 
 BUFFER_FLAGS: Final = {
     "DISCONT": 1 << 6,
@@ -47,9 +55,13 @@ Source: gst/gstbuffer.h and gst/video/video-frame.h of GStreamer.
 BUFFER_FLAGS_MASK: Final = sum(BUFFER_FLAGS.values())
 
 VIDEO_BUFFER_SIZE: Final = 10
+"""Default number of frames that wait for one subscriber."""
 VIDEO_BORROWED_MAX: Final = 10
+"""Default number of frames that one subscriber may hold."""
 VIDEO_HISTORY_SIZE: Final = 0
+"""Default `history_size`: 0 means that a subscriber that joins late gets the newest frame."""
 VIDEO_SAFE_OVERFLOW: Final = True
+"""Default `safe_overflow`: a full subscriber buffer loses its oldest frame."""
 
 
 class VideoFrameHeader(ctypes.Structure):

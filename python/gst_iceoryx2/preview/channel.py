@@ -20,6 +20,7 @@ from ..video.shape import size_in_squares
 from .websocket import binary_message
 
 State = Literal["waiting", "live", "silent", "ended", "problem"]
+"""What a watched stream does: it waits for a publisher, sends, is silent, has ended, or cannot be received."""
 
 # How long a look for a frame lasts; a request to end is noticed after it.
 _LOOK: Final = 0.25
