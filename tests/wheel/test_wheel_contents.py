@@ -48,6 +48,14 @@ def test_one_wheel_serves_every_python_on_its_platform(wheel: Path) -> None:
     assert "Root-Is-Purelib: false" in text_in(wheel, f"{metadata_name(wheel)}/WHEEL")
 
 
+def test_the_crate_carries_the_same_data() -> None:
+    command = ["cargo", "package", "--list", "--allow-dirty", "--offline", "-p", "iox2-video-core"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    data = {f"contract/{file.name}" for file in (ROOT / "python" / "gst_iceoryx2" / "contract").iterdir()}
+    assert data <= set(listed)
+    assert all((ROOT / "crates" / "core" / name).exists() for name in data)
+
+
 def test_no_entry_is_a_symlink(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         assert not [entry.filename for entry in archive.infolist() if stat.S_ISLNK(entry.external_attr >> 16)]

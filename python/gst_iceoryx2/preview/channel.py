@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import struct
 import threading
 import time
@@ -11,7 +12,6 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from .. import jpeg
-from .._log import log
 from .._wire.stamp import monotonic_ns
 from ..discovery.names import full_name, short_name
 from ..errors import ClosedError, Iox2VideoError
@@ -19,7 +19,10 @@ from ..video import VideoFrame, VideoFrameSubscriber
 from ..video.shape import size_in_squares
 from .websocket import binary_message
 
+_log: Final = logging.getLogger("gst_iceoryx2")
+
 State = Literal["waiting", "live", "silent", "ended", "problem"]
+"""What a watched stream does: it waits for a publisher, sends, is silent, has ended, or cannot be received."""
 
 # How long a look for a frame lasts; a request to end is noticed after it.
 _LOOK: Final = 0.25
@@ -306,7 +309,7 @@ class Channel:
         """What is wrong, in one line; logged if it is something else than before."""
         text = " ".join(str(exc).split()) or type(exc).__name__
         if text != before:
-            log.warning("preview of %s: %s", self.name, text)
+            _log.warning("preview of %s: %s", self.name, text)
         return text
 
     def _totals(self) -> tuple[int, int | None, int]:
