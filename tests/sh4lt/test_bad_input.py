@@ -29,9 +29,9 @@ from gst_iceoryx2.sh4lt import (
     TypeTextError,
     Writer,
     WriterIsAliveError,
+    claim,
     dialect,
 )
-from gst_iceoryx2.sh4lt import writer as writing
 from gst_iceoryx2.sh4lt.sysv import Segment, Semaphores, max_segment
 from tests.sh4lt.conftest import Launch, on_tmpfs
 from tests.waiting import wait_until
@@ -433,7 +433,7 @@ def test_a_frame_larger_than_the_kernels_limit_is_refused_and_the_next_goes_thro
     with Writer(path) as writer, Follower(path) as follower:
         assert follower.read(0) is None
         wait_until(lambda: writer.clients == 1)
-        monkeypatch.setattr(writing, "max_segment", lambda: 1000)
+        monkeypatch.setattr(claim, "max_segment", lambda: 1000)
         with pytest.raises(FrameSizeError, match=r"1001 bytes .*\(1000, kernel\.shmmax\)"):
             writer.write(bytes(1001))
         writer.write(b"small")

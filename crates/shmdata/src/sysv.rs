@@ -39,7 +39,9 @@ pub fn remove(keys: Keys) {
     }
 }
 
-/// Removes segment and semaphores with these keys, unless the process that created the segment lives and has it attached.
+/// Removes segment and semaphores with these keys.
+///
+/// They stay if the process that created the segment lives and a process has the segment attached.
 pub fn remove_if_dead(keys: Keys) {
     if let Ok(id) = Segment::find(keys.segment) {
         let Ok(status) = status(id) else { return };

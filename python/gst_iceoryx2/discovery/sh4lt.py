@@ -75,7 +75,8 @@ def writers_without_memory() -> list[Path]:
     """Named paths on which somebody listens whose memory is not here: it is in another IPC namespace."""
     if sys.platform != "linux":
         return []
-    from ..sh4lt.dialect import keys_of, runtime_folder
+    from ..sh4lt.dialect import keys_of
+    from ..sh4lt.paths import runtime_folder
     from ..sh4lt.sysv import segment_status
 
     found = []
@@ -116,7 +117,7 @@ class Sh4ltLook:
             thread.start()
 
     def _look(self, found: Sh4ltPath, seconds: float) -> None:
-        from ..sh4lt.dialect import runtime_folder
+        from ..sh4lt.paths import runtime_folder
 
         is_named = found.path.is_relative_to(runtime_folder())
         self._streams[found] = sh4lt_stream(found, seconds if is_named else 0)
