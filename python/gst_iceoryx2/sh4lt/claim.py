@@ -10,7 +10,7 @@ from typing import Final
 
 from . import dialect
 from .errors import FrameSizeError, WriterIsAliveError
-from .paths import check_path, error_of_use
+from .paths import error_of_use, is_socket
 from .sysv import Segment, Semaphores, max_segment, remove, remove_if_dead
 
 # Seconds that another writer on the path may take to send its greeting.
@@ -72,7 +72,7 @@ def check_size(path: Path, size: int) -> None:
 
 def _remove_dead_writer(path: Path) -> None:
     """Remove the socket of a dead writer, with its segment and semaphores. Refuse anything else at the path."""
-    if not check_path(path):
+    if not is_socket(path):
         return
     # Before the file is removed: the keys contain its inode number.
     keys = dialect.keys_of(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 import time
 import weakref
 from collections.abc import Iterator
@@ -16,9 +15,9 @@ import numpy as np
 
 from .._wire.numbers import real
 from .connection import HANDSHAKE_TIMEOUT, Connection
-from .errors import AddressError, Sh4ltClosedError
+from .errors import Sh4ltClosedError
 from .frame import Frame
-from .paths import DEFAULT_GROUP, error_of_use, resolve
+from .paths import DEFAULT_GROUP, error_of_use, is_socket, resolve
 from .sysv import Segment
 
 # How often the follower looks for a writer.
@@ -234,12 +233,12 @@ class Follower:
     def _connect(self) -> Connection | None:
         """Connect to the writer, if there is one."""
         try:
-            mode = self.path.stat().st_mode
-        except OSError:
+            # A reader may follow a symbolic link to a socket. RuntimeError: a loop of links, before Python 3.13.
+            target = self.path.resolve(strict=True)
+        except (OSError, RuntimeError):
             return None
-        if not stat.S_ISSOCK(mode):
-            what = "a folder" if stat.S_ISDIR(mode) else "a file"
-            raise AddressError(f"{self.path} is {what}, not a socket; choose another path or remove it")
+        if not is_socket(target):
+            return None
         try:
             connection = Connection(self.path)
         except PermissionError as error:

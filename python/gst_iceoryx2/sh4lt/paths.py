@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import string
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -77,7 +78,7 @@ def check_length(path: Path) -> Path:
     return path
 
 
-def check_path(path: Path) -> bool:
+def is_socket(path: Path) -> bool:
     """Whether a socket exists at the path. Connects to nothing.
 
     Raises:
@@ -108,14 +109,12 @@ def prepare_folder(address: Path) -> None:
 
 def error_of_use(path: Path, error: OSError) -> OSError:
     """The error to raise for a path that the system refused. It names the owner if the path is another user's."""
-    try:
-        owner = path.stat().st_uid
-    except OSError:
-        owner = os.geteuid()
     reason = error.strerror or str(error)
-    if isinstance(error, PermissionError) and owner != os.geteuid():
-        user = f"this process runs as user {os.geteuid()}"
-        reason = f"permission denied: the path belongs to user {owner} ({user}); run both as the same user"
+    with suppress(OSError):
+        owner, user = path.stat().st_uid, os.geteuid()
+        if isinstance(error, PermissionError) and owner != user:
+            whose = f"the path belongs to user {owner} (this process runs as user {user})"
+            reason = f"permission denied: {whose}; run both as the same user"
     return OSError(error.errno, reason, os.fspath(path))
 
 

@@ -7,6 +7,7 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from . import dialect, lockstep
@@ -17,13 +18,11 @@ _AT_ONCE: Final = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 _update_message: Final = functools.lru_cache(dialect.update_message)
 
 
+@dataclass(eq=False, slots=True)
 class _Reader:
-    __slots__ = ("is_acknowledged", "is_announced", "socket")
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.socket = connection
-        self.is_acknowledged = False
-        self.is_announced = False
+    socket: socket.socket
+    is_acknowledged: bool = False
+    is_announced: bool = False
 
 
 class Readers:

@@ -9,18 +9,20 @@ import os
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from .dialect import READERS, WRITER, Keys
 
 _IPC_CREAT: Final = 0o1000
 _IPC_EXCL: Final = 0o2000
-_IPC_NOWAIT: Final = 0o4000
 _IPC_RMID: Final = 0
 _IPC_STAT: Final = 2
-_SEM_UNDO: Final = 0x1000
 _SHM_RDONLY: Final = 0o10000
 _GETVAL: Final = 12
+AT_ONCE: Final = 0o4000
+"""Flag of a step: it fails instead of waiting (IPC_NOWAIT)."""
+UNDO: Final = 0x1000
+"""Flag of a step: the kernel reverts it if the process dies (SEM_UNDO)."""
 _MREMAP_MAYMOVE_FIXED: Final = 1 | 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -69,7 +71,9 @@ class SegmentStatus(ctypes.Structure):
     ]  # fmt: skip
 
 
-class _SemBuf(ctypes.Structure):
+class Step(ctypes.Structure):
+    """Adds `change` to a semaphore; 0 waits until the semaphore is 0. `flags` are `UNDO` and `AT_ONCE`."""
+
     _fields_ = [("number", ctypes.c_ushort), ("change", ctypes.c_short), ("flags", ctypes.c_short)]
 
 
@@ -211,25 +215,13 @@ class Segment:
         self.discard()
 
 
-class Step(NamedTuple):
-    """Adds `change` to a semaphore; 0 waits until the semaphore is 0."""
-
-    number: int
-    change: int
-    undone: bool = False
-    at_once: bool = False
-
-
 class Operation:
     """Steps that are done at once when all are possible, in the kernel's layout."""
 
     __slots__ = ("_steps", "arguments")
 
     def __init__(self, *steps: Step) -> None:
-        self._steps = (_SemBuf * len(steps))()
-        for place, step in zip(self._steps, steps, strict=True):
-            place.number, place.change = step.number, step.change
-            place.flags = (_SEM_UNDO if step.undone else 0) | (_IPC_NOWAIT if step.at_once else 0)
+        self._steps = (Step * len(steps))(*steps)
         self.arguments = (ctypes.addressof(self._steps), len(steps), _MAX_WAIT_ADDRESS)
 
 

@@ -55,7 +55,7 @@ class Writer:
         FrameSizeError: `initial_size` is above the kernel's limit.
         OSError: The operating system refused a call; PermissionError if the path belongs to another user.
         ValueError: A number is outside its range, or NaN.
-        TypeError: A number is not a number, or there is neither a path nor a label.
+        TypeError: An argument has the wrong type, or there is neither a path nor a label.
 
     Example:
         import numpy as np
