@@ -1,7 +1,7 @@
-"""Python ends that are there to be killed: `python -m tests.sh4lt.victims`.
+"""Python writers and readers for tests that kill them: `python -m tests.sh4lt.victims`.
 
-Lines "writer PATH" and "reader PATH" on standard input; each makes a process by fork, whose number is printed. That is
-much quicker than a new interpreter.
+For each line "writer PATH" or "reader PATH" on standard input, the program forks a process and prints its ID. A fork is
+much faster than a new interpreter.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def writer(path: str) -> None:
     with Writer(path, "application/x-count") as end:
         while True:
             end.write_with(50_000, fill)
-            # Longer than a reader takes, so that nobody is inside at times.
+            # Longer than a reader takes, so that sometimes no process uses the segment.
             time.sleep(3 * PAUSE)
 
 
