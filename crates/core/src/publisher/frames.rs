@@ -15,14 +15,15 @@ use iceoryx2::port::update_connections::UpdateConnections;
 use iceoryx2::port::{DegradationAction, DegradationCause, LoanError, SendError};
 use iceoryx2::prelude::*;
 
-use super::FIRST_FRAMES;
 use super::loan::Loan;
 use super::memory::check_shared_memory;
 use super::readers::Readers;
 use super::room::Room;
+use super::settings::FIRST_FRAMES;
 use crate::error::{Error, Result};
 use crate::iox2::fork::OfThisProcess;
-use crate::iox2::service::{Iox, VideoService, port_error, transport};
+use crate::iox2::types::Iox;
+use crate::service::{VideoService, port_error, transport};
 use crate::wire::header::VideoFrameHeader;
 
 /// Sizes that creep up get new memory only now and then: each time for a sixteenth more.

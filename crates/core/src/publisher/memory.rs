@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::iox2::obstacle::{file_size, free_shared_memory};
+use crate::iox2::limits::file_size;
+use crate::iox2::shared_memory::free_shared_memory;
 use crate::wire::header::HEADER_SIZE;
 
 /// iceoryx2's own header in front of each frame, in bytes, with room for alignment.

@@ -19,35 +19,25 @@ use self::frames::Frames;
 pub use self::loan::Loan;
 use self::readers::Readers;
 use self::room::Room;
+pub use self::settings::{DEFAULT_MAX_LOANS, FIRST_FRAMES, MAX_PORTS, PublisherBuilder, Waiting};
 use self::settings::{OnSubscribers, OnTrouble, Waits};
-pub use self::settings::{PublisherBuilder, Waiting};
 use crate::config::FrameParams;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::domain::Domain;
 use crate::iox2::fork::OfThisProcess;
+use crate::iox2::node::create_node_for;
 use crate::iox2::obstacle::after_failure;
-use crate::iox2::service::{
-    EventService, Iox, Iox2Node, ServiceLimits, VideoService, create_node_for, open_event_service,
-    open_or_create_video_service, port_error, service_name,
-};
+use crate::iox2::service_name::service_name;
+use crate::iox2::types::{EventService, Iox, Iox2Node};
 use crate::iox2::wait::Interrupt;
+use crate::service::{ServiceLimits, VideoService, open_event_service, open_or_create_video_service, port_error};
 use crate::wire::auxblob::AuxTemplate;
 use crate::wire::caps::video_caps;
 use crate::wire::header::VideoFrameHeader;
 use crate::wire::stamp::{monotonic_ns, new_publisher_id};
 use crate::wire::validate::validate_geometry;
 
-/// Subscribers that a service of ours admits unless told otherwise.
-pub const DEFAULT_MAX_SUBSCRIBERS: usize = 8;
-/// Publishers that a service of ours admits: two would interleave their frames silently.
-pub const DEFAULT_MAX_PUBLISHERS: usize = 1;
-/// Subscribers or publishers that a service can admit: the memory in which iceoryx2 counts them is 9 MB then.
-pub const MAX_PORTS: usize = 1 << 16;
-/// Loans that a publisher can have out at once unless told otherwise.
-pub const DEFAULT_MAX_LOANS: usize = 4;
-/// Frames in shared memory to begin with: what is plausibly in use at once, rather than every subscriber hoarding all it may.
-pub const FIRST_FRAMES: usize = 24;
 /// How often new subscribers are looked for between frames.
 const MONITOR_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a publisher waits for the left-over participants of its predecessor before it adopts their QoS.
@@ -295,6 +285,17 @@ impl Drop for VideoFramePublisher {
         }
         // Whoever waits for a frame notices that the publisher has gone.
         self.shared.notify();
+    }
+}
+
+impl PublisherBuilder {
+    /// Opens or creates the service and becomes its publisher.
+    ///
+    /// # Errors
+    /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Obstacle`], [`Error::TypeMismatch`], [`Error::VersionMismatch`],
+    /// [`Error::TooManyPorts`] when the service has its publisher already, [`Error::Qos`], [`Error::SharedMemory`].
+    pub fn build(self) -> Result<VideoFramePublisher> {
+        VideoFramePublisher::build(self)
     }
 }
 

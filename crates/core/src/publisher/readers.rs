@@ -10,7 +10,8 @@ use iceoryx2::prelude::*;
 use super::settings::Waits;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::liveness;
-use crate::iox2::service::{EventService, Iox, VideoService};
+use crate::iox2::types::{EventService, Iox};
+use crate::service::VideoService;
 
 /// How long a publisher waits at most, once for each of its ports, for the readers that it found waiting.
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);

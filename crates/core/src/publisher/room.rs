@@ -10,7 +10,8 @@ use iceoryx2::prelude::*;
 use super::settings::Waits;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::liveness;
-use crate::iox2::service::{EVENT_TAKEN, EventService, Iox, VideoService, event_found};
+use crate::iox2::types::{EventService, Iox};
+use crate::service::{EVENT_TAKEN, VideoService, event_found};
 
 /// How long to wait for word from a reader before looking: readers that are not ours say nothing.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);

@@ -12,14 +12,13 @@ use iceoryx2::port::{DegradationAction, DegradationCause};
 use iceoryx2::prelude::*;
 use iceoryx2::sample::Sample;
 
-use super::Requirements;
 use super::segments::Segments;
+use super::settings::Requirements;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::fork::OfThisProcess;
-use crate::iox2::service::{
-    EVENT_TAKEN, EventService, Iox, Iox2Node, VideoService, event_found, open_video_service, port_error,
-};
+use crate::iox2::types::{EventService, Iox, Iox2Node};
+use crate::service::{EVENT_TAKEN, VideoService, event_found, open_video_service, port_error};
 use crate::wire::header::VideoFrameHeader;
 
 /// How long a reader may take between two frames before each is announced by itself.

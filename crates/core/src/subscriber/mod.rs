@@ -18,26 +18,25 @@ use self::frame::Payload;
 pub use self::frame::VideoFrame;
 use self::link::Link;
 pub use self::settings::{Requirements, SubscriberBuilder};
-use self::state::State;
+use self::state::{GRACE, State};
 use crate::config::Qos;
-use crate::error::{Error, Result};
+use crate::error::{Error, Obstacle, ObstacleKind, Result};
 use crate::iox2::cleanup;
 use crate::iox2::description::is_described;
 use crate::iox2::domain::Domain;
 use crate::iox2::fork::OfThisProcess;
-use crate::iox2::obstacle::{Obstacle, ObstacleKind, after_failure};
-use crate::iox2::service::{
-    EventService, Iox, Iox2Node, create_node_for, open_event_service, port_error, service_name, transport,
-};
+use crate::iox2::node::create_node_for;
+use crate::iox2::obstacle::after_failure;
+use crate::iox2::service_name::service_name;
+use crate::iox2::types::{EventService, Iox, Iox2Node};
 use crate::iox2::wait::Interrupt;
+use crate::service::{open_event_service, port_error, transport};
 use crate::wire::auxblob::AuxRef;
 use crate::wire::header::VideoFrameHeader;
 use crate::wire::stamp::Stamp;
 
 /// Longest sleep without a look: a notification can get lost when two publishers notify while the listener is drained.
 const SAFETY_TIMEOUT: Duration = Duration::from_millis(250);
-/// How long a service without a publisher is kept open: a publisher that needs more memory goes and comes back at once.
-const GRACE: Duration = Duration::from_millis(50);
 /// How long until another attempt to map the memory of a publisher.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Shortest time between two looks for a publisher that is not there, for callers that poll.
@@ -497,6 +496,16 @@ impl VideoFrameSubscriber {
         let link = state.link.as_ref()?;
         let (_port, _hold) = (link.subscriber.clone(), link.hold());
         Some(VideoFrame { header, stamp, discontinuity, pixel_bytes, aux, payload, _port, _hold })
+    }
+}
+
+impl SubscriberBuilder {
+    /// Subscribes.
+    ///
+    /// # Errors
+    /// As [`VideoFrameSubscriber::new`].
+    pub fn build(self) -> Result<VideoFrameSubscriber> {
+        VideoFrameSubscriber::build(self)
     }
 }
 

@@ -1,11 +1,10 @@
 //! What a subscriber knows between two frames: where it is connected, what it counted, and what it has already checked.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use iceoryx2::prelude::PortFactory;
 
-use super::GRACE;
 use super::link::Link;
 use crate::error::Error;
 use crate::wire::auxblob::AuxRef;
@@ -15,6 +14,8 @@ use crate::wire::shared::SharedBytes;
 use crate::wire::stamp::Stamp;
 use crate::wire::validate::{Fault, validate_aux_size, validate_geometry};
 
+/// How long a service without a publisher is kept open: a publisher that needs more memory goes and comes back at once.
+pub(super) const GRACE: Duration = Duration::from_millis(50);
 /// Anybody can name publishers; the table of them is emptied rather than grown.
 const PUBLISHERS: usize = 64;
 

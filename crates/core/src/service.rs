@@ -6,27 +6,24 @@ use std::time::{Duration, Instant};
 use iceoryx2::prelude::*;
 use iceoryx2::service::builder::event::{EventOpenError, EventOpenOrCreateError};
 use iceoryx2::service::builder::publish_subscribe::{PublishSubscribeCreateError, PublishSubscribeOpenError};
-use iceoryx2::service::port_factory::{event, publish_subscribe};
+use iceoryx2::service::port_factory::publish_subscribe;
 
 use crate::config::Qos;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::description::{Description, description_file, descriptions};
 use crate::iox2::domain::Domain;
-use crate::iox2::obstacle::{after_failure, before_start, in_folders, taking_part};
-use crate::wire::header::VideoFrameHeader;
+use crate::iox2::obstacle::{after_failure, taking_part};
+use crate::iox2::types::{EventService, IOX2_VERSION, Iox, Iox2Node};
+use crate::wire::header::{HEADER_SIZE, HEADER_TYPE_NAME, VideoFrameHeader};
 
-/// iceoryx2's service type: inter-process, ports usable from any thread.
-pub type Iox = ipc_threadsafe::Service;
-/// A node of iceoryx2.
-pub type Iox2Node = Node<Iox>;
 /// An open video service of iceoryx2.
 pub type VideoService = publish_subscribe::PortFactory<Iox, [u8], VideoFrameHeader>;
-pub(crate) type EventService = event::PortFactory<Iox>;
 
-/// iceoryx2 release this crate is pinned to; peers must have the same.
-pub const IOX2_VERSION: &str = "0.10.0";
-
+/// Subscribers that a service of ours admits unless told otherwise.
+pub const DEFAULT_MAX_SUBSCRIBERS: usize = 8;
+/// Publishers that a service of ours admits: two would interleave their frames silently.
+pub const DEFAULT_MAX_PUBLISHERS: usize = 1;
 /// Event by which a reader tells that it has taken a frame, where the publisher may be waiting for room (SPEC §1).
 pub(crate) const EVENT_TAKEN: usize = 1;
 
@@ -52,58 +49,17 @@ pub(crate) struct ServiceLimits {
     pub max_publishers: usize,
 }
 
+impl Default for ServiceLimits {
+    fn default() -> Self {
+        Self { qos: Qos::default(), max_subscribers: DEFAULT_MAX_SUBSCRIBERS, max_publishers: DEFAULT_MAX_PUBLISHERS }
+    }
+}
+
 impl ServiceLimits {
     /// History as created: at least the one frame a late joiner gets.
     pub fn history(&self) -> usize {
         self.qos.history_size.max(1) as usize
     }
-}
-
-/// Creates a node in the process's domain, with nothing that could disturb a second copy of iceoryx2.
-///
-/// # Errors
-/// [`Error::Domain`] for a bad configuration, [`Error::Obstacle`] for what keeps this process out, such as another user's folder.
-pub fn create_node() -> Result<Iox2Node> {
-    start(None)
-}
-
-/// As [`create_node`], for a service that an error names.
-pub(crate) fn create_node_for(service: &str) -> Result<Iox2Node> {
-    start(Some(service))
-}
-
-fn start(service: Option<&str>) -> Result<Iox2Node> {
-    let domain = Domain::from_env()?;
-    check_folders(&domain, &taking_part(&domain.root(), service))?;
-    cleanup::clean_up_if_stale(&domain);
-    make_node(&domain, service)
-}
-
-/// Refuses a domain whose folders belong to another user, or are links: others would choose what is removed there.
-pub(crate) fn check_folders(domain: &Domain, doing: &str) -> Result<()> {
-    in_folders(domain).map_or(Ok(()), |obstacle| Err(Error::Obstacle { doing: doing.to_owned(), obstacle }))
-}
-
-/// Creates a node in the given domain.
-///
-/// # Errors
-/// As [`create_node`].
-pub fn create_node_in(domain: &Domain) -> Result<Iox2Node> {
-    make_node(domain, None)
-}
-
-fn make_node(domain: &Domain, service: Option<&str>) -> Result<Iox2Node> {
-    set_log_level_from_env_or(LogLevel::Error);
-    let doing = taking_part(&domain.root(), service);
-    if let Some(obstacle) = before_start(domain) {
-        return Err(Error::Obstacle { doing, obstacle });
-    }
-    let created =
-        NodeBuilder::new().config(domain.config()).signal_handling_mode(SignalHandlingMode::Disabled).create::<Iox>();
-    created.map_err(|e| match after_failure(domain, 0, None) {
-        Some(obstacle) => Error::Obstacle { doing, obstacle },
-        None => Error::Domain(format!("cannot {doing}: iceoryx2 cannot make a node: {e:?}")),
-    })
 }
 
 /// What keeps this process from a service, if that is to be found outside iceoryx2; `memory` bytes were to be mapped.
@@ -130,26 +86,16 @@ pub(crate) fn transport(service: &str, operation: &'static str, cause: impl std:
     Error::Transport { service: service.to_owned(), operation, cause: format!("{cause:?}") }
 }
 
-/// Checks a service name without touching iceoryx2's files.
-///
-/// # Errors
-/// [`Error::InvalidServiceName`].
-pub fn check_service_name(name: &str) -> Result<()> {
-    service_name(name).map(drop)
+/// The video services of a domain, whether or not a publisher is there.
+pub fn video_services(domain: &Domain) -> Vec<Description> {
+    descriptions(domain.config()).filter(carries_video).collect()
 }
 
-pub(crate) fn service_name(name: &str) -> Result<ServiceName> {
-    let invalid = |reason: String| Error::InvalidServiceName { name: name.to_owned(), reason };
-    if name.is_empty() {
-        return Err(invalid("it is empty".into()));
-    }
-    if name.len() > 255 {
-        return Err(invalid(format!("it has {} bytes, at most 255 are possible", name.len())));
-    }
-    if let Some(c) = name.chars().find(|c| !matches!(c, ' '..='~')) {
-        return Err(invalid(format!("it contains {c:?}")));
-    }
-    ServiceName::new(name).map_err(|e| invalid(format!("{e:?}")))
+fn carries_video(description: &Description) -> bool {
+    description.types.as_ref().is_some_and(|types| {
+        let header = &types.user_header;
+        types.payload.name == "u8" && header.name == HEADER_TYPE_NAME && header.size == HEADER_SIZE.to_string()
+    })
 }
 
 /// Opens the video service of that name and adopts whatever it is, or says that there is none.
@@ -316,7 +262,8 @@ impl PubSubState {
             Self::Open(
                 PublishSubscribeOpenError::IncompatibleTypes | PublishSubscribeOpenError::IncompatibleMessagingPattern,
             ) => {
-                let found = describe(node, name).find_map(|description| description.types);
+                let found =
+                    describe(node, name).find_map(|description| description.types).map(|types| types.to_string());
                 Error::TypeMismatch { service, found: found.unwrap_or_else(|| "something else".into()) }
             }
             Self::Open(PublishSubscribeOpenError::ExceedsMaxNumberOfNodes) => too_many_participants(node, name),
@@ -353,18 +300,4 @@ fn version_mismatch(node: &Iox2Node, name: &ServiceName) -> Option<Error> {
 fn describe(node: &Iox2Node, name: &ServiceName) -> impl Iterator<Item = Description> {
     let name = name.to_string();
     descriptions(node.config()).filter(move |description| description.name == name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_checked_before_iceoryx2_sees_them() {
-        for (name, word) in [("", "empty"), ("a\nb", "\\n"), ("käse", "ä"), (&"x".repeat(256), "256 bytes")] {
-            let text = service_name(name).unwrap_err().to_string();
-            assert!(text.contains(word), "{text}");
-        }
-        assert!(service_name("video/cam 0/frame v2").is_ok());
-    }
 }
