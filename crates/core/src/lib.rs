@@ -5,12 +5,13 @@
 //! what came from elsewhere.
 
 pub mod config;
+mod contract;
 mod error;
 pub mod iox2;
 mod publisher;
 mod raw;
-pub mod service;
 mod subscriber;
+pub mod video_service;
 #[cfg(feature = "ndarray")]
 pub mod view;
 pub mod wire;
@@ -19,15 +20,15 @@ pub use config::{FrameParams, PropValue, Qos, SinkConfig};
 pub use error::{Error, Obstacle, ObstacleKind, Result};
 pub use iox2::domain::{DOMAIN_VARIABLE, Domain};
 pub use iox2::node::{create_node, create_node_in};
-pub use iox2::service_name::check_service_name;
+pub use iox2::service::check_service_name;
 pub use iox2::types::{IOX2_VERSION, Iox, Iox2Node};
 pub use iox2::wait::Interrupt;
 pub use publisher::{
     DEFAULT_MAX_LOANS, FIRST_FRAMES, Loan, MAX_PORTS, PublisherBuilder, Turn, VideoFramePublisher, Waiting,
 };
 pub use raw::{create_listener, create_notifier, open_video_service};
-pub use service::{DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, VideoService};
 pub use subscriber::{Received, Requirements, SubscriberBuilder, SubscriberStats, VideoFrame, VideoFrameSubscriber};
+pub use video_service::{DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, VideoService};
 #[cfg(feature = "ndarray")]
 pub use view::header_pixels_to_ndarray_view;
 pub use wire::auxblob::{AuxRef, AuxTemplate, ParsedAux, build_aux, parse_aux};

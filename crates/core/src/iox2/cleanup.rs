@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use iceoryx2::prelude::Config;
 
+use crate::contract::limits;
 use crate::iox2::domain::Domain;
 use crate::iox2::liveness::{dead_nodes, is_gone, monitor_of};
 use crate::iox2::objects::has_trap;
@@ -20,11 +21,11 @@ use crate::iox2::objects::has_trap;
 pub const HELPER: &str = "iceoryx2-cleanup";
 
 /// How long until a second attempt to clean up behind the same node; each further pause is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(4);
+const FIRST_PAUSE: Duration = limits::CLEANUP_RETRY;
 /// How long a process that was killed may take to end.
-const LAST_BREATH: Duration = Duration::from_millis(300);
+const LAST_BREATH: Duration = limits::KILL_GRACE;
 /// How long the helper may take: more than it waits for its turn.
-const HELPER_PATIENCE: Duration = Duration::from_secs(20);
+const HELPER_PATIENCE: Duration = limits::CLEANUP_HELPER;
 
 static HELPER_PATH: OnceLock<PathBuf> = OnceLock::new();
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use iceoryx2::node::NodeView;
 use iceoryx2::prelude::*;
 
+use crate::contract::limits;
 use crate::error::Result;
 use crate::iox2::domain::Domain;
 use crate::iox2::leftovers::Remains;
@@ -15,8 +16,8 @@ use crate::iox2::obstacle::check_folders;
 use crate::iox2::types::Iox;
 
 /// How long another process is waited for that cleans the same domain, and one that cleans the same node.
-const TURN_PATIENCE: Duration = Duration::from_secs(10);
-const CLEANING_PATIENCE: Duration = Duration::from_secs(1);
+const TURN_PATIENCE: Duration = limits::CLEANUP_TURN;
+const CLEANING_PATIENCE: Duration = limits::CLEANUP_NODE;
 
 /// What a clean-up removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -14,15 +14,16 @@ use std::time::Duration;
 
 use iceoryx2::prelude::Config;
 
-use crate::iox2::description::{hashes, service_id, value, version};
+use crate::contract::limits;
 use crate::iox2::files::{Identity, files, identity, is_writable, remove};
 use crate::iox2::liveness::{dead_nodes, folder_of, monitors, node_ids, pid_of};
 use crate::iox2::objects::{Object, objects};
+use crate::iox2::service::{hashes, service_id, value, version};
 use crate::iox2::tags::Tags;
 use crate::iox2::types::IOX2_VERSION;
 
 /// A participant that waits for a service's memory renews its tag every 25 ms. Source: iceoryx2/src/config.rs.
-const TAG_IS_RENEWED: Duration = Duration::from_millis(200);
+const TAG_IS_RENEWED: Duration = limits::TAG_RENEWAL;
 
 /// What the dead nodes of a domain left, as it was at one moment.
 #[derive(Debug)]

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 
+use crate::contract::limits;
 use crate::error::{Obstacle, ObstacleKind};
 use crate::iox2::system::words;
 
 /// Descriptors of a subscriber with one publisher, its node included; counted in /proc/self/fd.
-const DESCRIPTORS: usize = 20;
+const DESCRIPTORS: usize = limits::START_DESCRIPTORS;
 
 /// The limit of this process on something; `None` for no limit.
 #[allow(clippy::unnecessary_cast, reason = "the types differ between C libraries")]

@@ -1,7 +1,6 @@
 //! Everything about iceoryx2: the domain, nodes, who lives, and what crashed programs leave.
 
 pub mod cleanup;
-pub mod description;
 pub(crate) mod domain;
 mod files;
 mod folders;
@@ -13,7 +12,7 @@ pub(crate) mod liveness;
 pub(crate) mod node;
 mod objects;
 pub(crate) mod obstacle;
-pub(crate) mod service_name;
+pub mod service;
 pub(crate) mod shared_memory;
 mod system;
 mod tags;

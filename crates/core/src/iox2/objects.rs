@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use iceoryx2::prelude::Config;
 
+use crate::contract::limits;
 use crate::iox2::files::{files, remove};
 use crate::iox2::liveness::is_old;
 use crate::iox2::system::user;
@@ -17,7 +18,7 @@ pub(crate) const SHARED_MEMORY: &str = "/dev/shm";
 pub(crate) const IN_THE_MAKING: u32 = 0o200;
 
 /// How long the counter of nodes is waited for: longer than until it counts as left behind.
-const COUNTER_PATIENCE: Duration = Duration::from_secs(6);
+const COUNTER_PATIENCE: Duration = limits::NODE_COUNTER_TIMEOUT;
 
 /// Hash in the name of the object that counts the nodes of a prefix: that of the type in it.
 const COUNTER: &str = "9204dd183d1c4d8e1ff592a30766ffa6765aa8b5";

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use crate::contract::limits;
 use crate::error::{Error, Obstacle, Result};
 use crate::iox2::domain::Domain;
 use crate::iox2::folders::{in_folders, reading, writing};
@@ -13,7 +14,7 @@ use crate::iox2::shared_memory::in_shared_memory;
 use crate::iox2::system::HOUSEKEEPING;
 
 /// What iceoryx2 maps beside frames, and what this process needs to go on.
-const MAPPED: usize = 1 << 20;
+const MAPPED: usize = limits::START_MAPPED_BYTES;
 
 /// What failed: taking part in a domain, for a service where one is known.
 pub(crate) fn taking_part(root: &Path, service: Option<&str>) -> String {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::contract::limits;
 use crate::error::{Obstacle, ObstacleKind};
 use crate::iox2::domain::Domain;
 use crate::iox2::objects::{SHARED_MEMORY, counter};
@@ -13,7 +14,7 @@ use crate::iox2::system::{HOUSEKEEPING, may, statvfs, user};
 use crate::iox2::types::IOX2_VERSION;
 
 /// How long the first participant of a prefix may take to make what all of them open.
-const MAKING: Duration = Duration::from_secs(1);
+const MAKING: Duration = limits::FIRST_PARTICIPANT;
 /// Two counters of 8 bytes each; the first is the release: major, minor, patch, 16 bits each from bit 32 down.
 const SHARED_SIZE: u64 = 16;
 const SHARED_RELEASE: u64 = 10 << 16;

@@ -4,9 +4,11 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::path::Path;
 
+use crate::contract::limits;
+
 /// Bytes of shared memory that must be free for a participant to start: several times of what nodes, services and connections take,
 /// because iceoryx2's writes into a full file system would be an uncatchable SIGBUS.
-pub(crate) const HOUSEKEEPING: u64 = 256 << 10;
+pub(crate) const HOUSEKEEPING: u64 = limits::START_MEMORY_BYTES as u64;
 
 pub(crate) fn user() -> u32 {
     // SAFETY: asks for a number.

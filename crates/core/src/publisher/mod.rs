@@ -22,16 +22,17 @@ use self::room::Room;
 pub use self::settings::{DEFAULT_MAX_LOANS, FIRST_FRAMES, MAX_PORTS, PublisherBuilder, Waiting};
 use self::settings::{OnSubscribers, OnTrouble, Waits};
 use crate::config::FrameParams;
+use crate::contract::limits;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::domain::Domain;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::node::create_node_for;
 use crate::iox2::obstacle::after_failure;
-use crate::iox2::service_name::service_name;
+use crate::iox2::service::service_name;
 use crate::iox2::types::{EventService, Iox, Iox2Node};
 use crate::iox2::wait::Interrupt;
-use crate::service::{ServiceLimits, VideoService, open_event_service, open_or_create_video_service, port_error};
+use crate::video_service::{ServiceLimits, VideoService, open_event_service, open_or_create_video_service, port_error};
 use crate::wire::auxblob::AuxTemplate;
 use crate::wire::caps::video_caps;
 use crate::wire::header::VideoFrameHeader;
@@ -39,9 +40,9 @@ use crate::wire::stamp::{monotonic_ns, new_publisher_id};
 use crate::wire::validate::validate_geometry;
 
 /// How often new subscribers are looked for between frames.
-const MONITOR_INTERVAL: Duration = Duration::from_millis(250);
+const MONITOR_INTERVAL: Duration = limits::MONITOR;
 /// How long a publisher waits for the left-over participants of its predecessor before it adopts their QoS.
-const HAND_OVER: Duration = Duration::from_millis(1000);
+const HAND_OVER: Duration = limits::HANDOVER;
 
 const NO_RECORDS: &[&[u8]] = &[];
 
@@ -114,7 +115,7 @@ impl VideoFramePublisher {
         let config = video.static_config();
 
         let bytes = match settings.max_bytes {
-            0 => settings.aux_bytes.max(1),
+            0 => limits::FIRST_FRAME_BYTES,
             bytes => bytes + settings.aux_bytes,
         };
         let stop = Interrupt::new();
@@ -412,7 +413,7 @@ fn open_service(
         }
         drop(video);
         let _ = notifier.notify();
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(limits::HANDOVER_LOOK);
     }
 }
 

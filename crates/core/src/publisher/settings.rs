@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use iceoryx2::prelude::PortFactory;
 
+use crate::contract::limits;
 use crate::error::{Error, Result};
 use crate::iox2::types::Iox2Node;
 use crate::iox2::wait::Interrupt;
-use crate::service::{ServiceLimits, VideoService};
+use crate::video_service::{ServiceLimits, VideoService};
 use crate::wire::header::DEFAULT_AUX_BYTES;
 
 /// Subscribers or publishers that a service can admit: the memory in which iceoryx2 counts them is 9 MB then.
-pub const MAX_PORTS: usize = 1 << 16;
+pub const MAX_PORTS: usize = limits::MAX_PORTS;
 /// Loans that a publisher can have out at once unless told otherwise.
-pub const DEFAULT_MAX_LOANS: usize = 4;
+pub const DEFAULT_MAX_LOANS: usize = limits::MAX_LOANS;
 /// Frames in shared memory to begin with: what is plausibly in use at once, rather than every subscriber hoarding all it may.
-pub const FIRST_FRAMES: usize = 24;
+pub const FIRST_FRAMES: usize = limits::FIRST_CHUNKS;
 pub(super) type OnSubscribers = Box<dyn Fn(usize) + Send + Sync>;
 pub(super) type OnTrouble = Box<dyn Fn(Error) + Send + Sync>;
 

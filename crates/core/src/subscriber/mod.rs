@@ -20,25 +20,26 @@ use self::link::Link;
 pub use self::settings::{Requirements, SubscriberBuilder};
 use self::state::{GRACE, State};
 use crate::config::Qos;
+use crate::contract::limits;
 use crate::error::{Error, Obstacle, ObstacleKind, Result};
 use crate::iox2::cleanup;
-use crate::iox2::description::is_described;
 use crate::iox2::domain::Domain;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::node::create_node_for;
 use crate::iox2::obstacle::after_failure;
-use crate::iox2::service_name::service_name;
+use crate::iox2::service::is_described;
+use crate::iox2::service::service_name;
 use crate::iox2::types::{EventService, Iox, Iox2Node};
 use crate::iox2::wait::Interrupt;
-use crate::service::{open_event_service, port_error, transport};
+use crate::video_service::{open_event_service, port_error, transport};
 use crate::wire::auxblob::AuxRef;
 use crate::wire::header::VideoFrameHeader;
 use crate::wire::stamp::Stamp;
 
 /// Longest sleep without a look: a notification can get lost when two publishers notify while the listener is drained.
-const SAFETY_TIMEOUT: Duration = Duration::from_millis(250);
+const SAFETY_TIMEOUT: Duration = limits::MONITOR;
 /// How long until another attempt to map the memory of a publisher.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = limits::MAP_RETRY;
 /// Shortest time between two looks for a publisher that is not there, for callers that poll.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 

@@ -6,7 +6,7 @@ use iceoryx2::prelude::PortFactory;
 
 use crate::error::{Error, Result};
 use crate::iox2::types::Iox2Node;
-use crate::service::VideoService;
+use crate::video_service::VideoService;
 
 /// What the service has to offer; `None` leaves it to the publisher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use iceoryx2::prelude::PortFactory;
 
 use super::link::Link;
+use crate::contract::limits;
 use crate::error::Error;
 use crate::wire::auxblob::AuxRef;
 use crate::wire::caps::check_caps;
@@ -15,9 +16,9 @@ use crate::wire::stamp::Stamp;
 use crate::wire::validate::{Fault, validate_aux_size, validate_geometry};
 
 /// How long a service without a publisher is kept open: a publisher that needs more memory goes and comes back at once.
-pub(super) const GRACE: Duration = Duration::from_millis(50);
+pub(super) const GRACE: Duration = limits::PUBLISHER_GAP;
 /// Anybody can name publishers; the table of them is emptied rather than grown.
-const PUBLISHERS: usize = 64;
+const PUBLISHERS: usize = limits::MAX_KNOWN_PUBLISHERS;
 
 #[derive(Debug, Default)]
 pub(super) struct State {

@@ -1,4 +1,4 @@
-//! What iceoryx2 writes about its services: `<root>/services/*.service`, one TOML text each.
+//! Names of services, and what iceoryx2 writes about them: `<root>/services/*.service`, one TOML text each.
 //!
 //! Reading these files is harmless; listing services through iceoryx2 is not where a second copy of it lives (see
 //! [`cleanup`](crate::iox2::cleanup)).
@@ -10,6 +10,8 @@ use iceoryx2::prelude::{Config, MessagingPattern, ServiceName};
 use iceoryx2::service::Service;
 use iceoryx2::service::service_hash::ServiceHash;
 
+use crate::contract::limits;
+use crate::error::{Error, Result};
 use crate::iox2::types::Iox;
 
 /// Mode of a service's description that is finished. Source: iceoryx2-cal/src/static_storage/file.rs.
@@ -129,9 +131,41 @@ pub(crate) fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| Some(line.strip_prefix(key)?.trim_start().strip_prefix('=')?.trim().trim_matches('"')))
 }
 
+/// Checks a service name without touching iceoryx2's files.
+///
+/// # Errors
+/// [`Error::InvalidServiceName`].
+pub fn check_service_name(name: &str) -> Result<()> {
+    service_name(name).map(drop)
+}
+
+pub(crate) fn service_name(name: &str) -> Result<ServiceName> {
+    let invalid = |reason: String| Error::InvalidServiceName { name: name.to_owned(), reason };
+    if name.is_empty() {
+        return Err(invalid("it is empty".into()));
+    }
+    if name.len() > limits::MAX_SERVICE_NAME_BYTES {
+        let most = limits::MAX_SERVICE_NAME_BYTES;
+        return Err(invalid(format!("it has {} bytes, at most {most} are possible", name.len())));
+    }
+    if let Some(c) = name.chars().find(|c| !matches!(c, ' '..='~')) {
+        return Err(invalid(format!("it contains {c:?}")));
+    }
+    ServiceName::new(name).map_err(|e| invalid(format!("{e:?}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_checked_before_iceoryx2_sees_them() {
+        for (name, word) in [("", "empty"), ("a\nb", "\\n"), ("käse", "ä"), (&"x".repeat(256), "256 bytes")] {
+            let text = service_name(name).unwrap_err().to_string();
+            assert!(text.contains(word), "{text}");
+        }
+        assert!(service_name("video/cam 0/frame v2").is_ok());
+    }
 
     #[test]
     fn a_description_without_a_version_is_an_older_release() {
