@@ -1,4 +1,4 @@
-//! A publisher's memory: a fixed number of equal chunks, replaced when a frame is larger or subscribers hold them all.
+//! A publisher's memory: a fixed number of equal chunks, replaced when a frame is larger.
 //!
 //! iceoryx2's own growing segments are no way. With fewer chunks than its worst case it panics once twice as many are in use
 //! (0.10.0: `SegmentState` has a counter for each chunk of the first segment, the second one has more chunks), and its worst
@@ -42,8 +42,7 @@ pub(super) struct Frames {
     cut_off: Arc<AtomicBool>,
     service: String,
     max_loans: usize,
-    /// Chunks at most: as many as was asked for, or so many that they cannot run out, because every subscriber holds all it may.
-    most: usize,
+    chunks: usize,
     readers: Readers,
     room: Option<Arc<OfThisProcess<Room>>>,
     pool: RwLock<Pool>,
@@ -53,7 +52,6 @@ struct Pool {
     /// `None` where a replacement failed half-way.
     port: Option<OfThisProcess<Publisher<Iox, [u8], VideoFrameHeader>>>,
     bytes: usize,
-    chunks: usize,
     /// Unlike that of any other pool in this process: loans of an earlier one, or of another publisher, have to be copied.
     number: u64,
     /// Until when subscribers that were there before the port may take to find it; `None` if there were none.
@@ -86,30 +84,30 @@ impl Frames {
         let config = video.static_config();
         let held = config.subscriber_max_buffer_size() + config.subscriber_max_borrowed_samples();
         let worst = config.max_subscribers() * held + config.history_size() + max_loans;
-        // A loan for each that upstream may have, the history, and one on its way.
+        // One for each loan, the history, and one on its way.
         let least = max_loans + 2;
-        let most = max_frames.map_or(worst, |frames| worst.min(frames.max(least)));
-        let chunks = most.min(FIRST_FRAMES.max(least));
+        // Room for one subscriber that holds all it may, the history, and one frame more.
+        let usual = FIRST_FRAMES.max(held + config.history_size() + 1);
+        let chunks = max_frames.unwrap_or(usual).max(least).min(worst);
         let frames = Self {
             video,
             config: readers.config().clone(),
             cut_off: Arc::default(),
             service: service.to_owned(),
             max_loans,
-            most,
+            chunks,
             readers,
             room: room.map(|room| Arc::new(OfThisProcess::new(room))),
             pool: RwLock::new(Pool {
                 port: None,
                 bytes,
-                chunks,
                 number: 0,
                 unfound_until: None,
                 is_used: AtomicBool::new(false),
                 last: Mutex::default(),
             }),
         };
-        frames.replace(&mut frames.pool.write().unwrap_or_else(PoisonError::into_inner), bytes, chunks)?;
+        frames.replace(&mut frames.pool.write().unwrap_or_else(PoisonError::into_inner), bytes)?;
         Ok(frames)
     }
 
@@ -130,19 +128,12 @@ impl Frames {
             if pool.number != number {
                 continue;
             }
-            let (bytes, chunks) = (pool.bytes, pool.chunks);
             match failure {
                 LoanError::ExceedsMaxLoanSize => {
                     let wanted = if pool.is_used.load(Ordering::Relaxed) { with_spare(len) } else { len };
-                    self.replace(&mut pool, wanted.next_multiple_of(PAGE).max(bytes), chunks)?;
+                    self.replace(&mut pool, wanted.next_multiple_of(PAGE))?;
                 }
-                LoanError::OutOfMemory if chunks < self.most => {
-                    let more = (2 * chunks).min(self.most);
-                    self.replace(&mut pool, bytes, more).map_err(|error| self.no_frame(chunks, error))?;
-                }
-                LoanError::OutOfMemory => {
-                    return Err(Error::OutOfFrames { service: self.service.clone(), chunks });
-                }
+                LoanError::OutOfMemory => return Err(self.out_of_frames()),
                 LoanError::ExceedsMaxLoans => {
                     return Err(Error::LoanLimit { service: self.service.clone(), limit: self.max_loans });
                 }
@@ -187,9 +178,7 @@ impl Frames {
                 let mut last = pool.last.lock().unwrap_or_else(PoisonError::into_inner);
                 *last = None;
                 let receivers = loan.sample.into_inner().send().map_err(|e| match e {
-                    SendError::LoanError(_) => {
-                        Error::OutOfFrames { service: self.service.clone(), chunks: pool.chunks }
-                    }
+                    SendError::LoanError(_) => self.out_of_frames(),
                     other => transport(&self.service, "send a frame", other),
                 })?;
                 *last = keeps.then_some(sent);
@@ -226,8 +215,8 @@ impl Frames {
     /// Makes another port of the same size, which connects every subscriber.
     pub fn renew(&self) -> Result<()> {
         let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
-        let (bytes, chunks) = (pool.bytes, pool.chunks);
-        self.replace(&mut pool, bytes, chunks)
+        let bytes = pool.bytes;
+        self.replace(&mut pool, bytes)
     }
 
     /// Before the publisher goes: gives subscribers the time to find the port, because what they have not found goes with it.
@@ -244,15 +233,15 @@ impl Frames {
         }
     }
 
-    fn replace(&self, pool: &mut Pool, bytes: usize, chunks: usize) -> Result<()> {
-        check_shared_memory(&self.service, bytes, chunks)?;
+    fn replace(&self, pool: &mut Pool, bytes: usize) -> Result<()> {
+        check_shared_memory(&self.service, bytes, self.chunks)?;
         self.readers.begin(&self.video);
         // The service may admit one publisher only, so the old one goes first. Subscribers of ours bear with that for a moment.
         pool.port = None;
         self.pass_over();
         pool.number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        pool.port = Some(OfThisProcess::new(self.create(bytes, chunks)?));
-        (pool.bytes, pool.chunks) = (bytes, chunks);
+        pool.port = Some(OfThisProcess::new(self.create(bytes)?));
+        pool.bytes = bytes;
         let is_unfound = self.video.dynamic_config().number_of_subscribers() > 0;
         pool.unfound_until = is_unfound.then(|| Instant::now() + FINDING);
         pool.is_used = AtomicBool::new(false);
@@ -263,8 +252,8 @@ impl Frames {
         Ok(())
     }
 
-    fn create(&self, bytes: usize, chunks: usize) -> Result<Publisher<Iox, [u8], VideoFrameHeader>> {
-        let noticed = self.cut_off.clone();
+    fn create(&self, bytes: usize) -> Result<Publisher<Iox, [u8], VideoFrameHeader>> {
+        let (noticed, chunks) = (self.cut_off.clone(), self.chunks);
         let mut builder = self
             .video
             .publisher_builder()
@@ -297,14 +286,8 @@ impl Frames {
         })
     }
 
-    /// Too little shared memory for more chunks costs this frame; the chunks that there are go on.
-    fn no_frame(&self, chunks: usize, error: Error) -> Error {
-        match error {
-            Error::SharedMemory { .. } | Error::Obstacle { .. } => {
-                Error::OutOfFrames { service: self.service.clone(), chunks }
-            }
-            other => other,
-        }
+    fn out_of_frames(&self) -> Error {
+        Error::OutOfFrames { service: self.service.clone(), chunks: self.chunks }
     }
 }
 

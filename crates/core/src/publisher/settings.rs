@@ -16,7 +16,7 @@ use crate::wire::header::DEFAULT_AUX_BYTES;
 pub const MAX_PORTS: usize = limits::MAX_PORTS;
 /// Loans that a publisher can have out at once unless told otherwise.
 pub const DEFAULT_MAX_LOANS: usize = limits::MAX_LOANS;
-/// Frames in shared memory to begin with: what is plausibly in use at once, rather than every subscriber hoarding all it may.
+/// Frames in shared memory unless told otherwise: what is plausibly in use at once.
 pub const FIRST_FRAMES: usize = limits::FIRST_CHUNKS;
 pub(super) type OnSubscribers = Box<dyn Fn(usize) + Send + Sync>;
 pub(super) type OnTrouble = Box<dyn Fn(Error) + Send + Sync>;
@@ -176,9 +176,9 @@ impl PublisherBuilder {
         self
     }
 
-    /// Frames in shared memory at most: loaned, waiting for subscribers, held by them; a frame beyond is dropped.
+    /// Number of frames in shared memory: loaned, waiting for subscribers, or held by them.
     ///
-    /// 0, the default: [`FIRST_FRAMES`], and more while subscribers hold more.
+    /// 0, the default, makes it [`FIRST_FRAMES`], or more if one subscriber may hold more. If all are in use, a frame is dropped.
     #[must_use]
     pub fn max_frames(mut self, count: usize) -> Self {
         self.max_frames = (count > 0).then_some(count);
