@@ -28,6 +28,9 @@ pub const DEFAULT_MAX_PUBLISHERS: usize = limits::DEFAULT_MAX_PUBLISHERS;
 /// Event by which a reader tells that it has taken a frame, where the publisher may be waiting for room (SPEC §1).
 pub(crate) const EVENT_TAKEN: usize = limits::EVENT_TAKEN;
 
+/// Event by which a publisher announces that it has come, has another port, or has gone (SPEC §1).
+pub(crate) const EVENT_PUBLISHERS_CHANGED: usize = limits::EVENT_PUBLISHERS_CHANGED;
+
 /// Event by which the reader at a port tells that it has found a publisher, with the first frame it takes from that one (SPEC §1).
 pub(crate) fn event_found(port: u128) -> usize {
     limits::EVENT_FOUND_FIRST + (port % limits::EVENT_FOUND_COUNT as u128) as usize

@@ -642,6 +642,28 @@ fn listener(node: &Iox2Node, service: &str) -> Listener<ipc_threadsafe::Service>
     events.listener_builder().create().unwrap()
 }
 
+#[test]
+fn a_publisher_announces_that_it_has_come_has_another_port_and_has_gone() {
+    let place = Place::new();
+    let node = place.node();
+    let listener = create_listener(&node, "video/a").unwrap();
+    let heard = || {
+        let mut ids = Vec::new();
+        listener.try_wait(|event| ids.push(event.id.as_value())).unwrap();
+        ids
+    };
+    let publisher = place.publisher("video/a").max_bytes(100).build().unwrap();
+    assert_eq!(heard(), [2]);
+    publisher.publish_frame(&picture(2, 2, 0), &params(2, 2)).unwrap();
+    assert!(heard().contains(&0));
+    publisher.publish_frame(&picture(99, 99, 0), &params(99, 99)).unwrap();
+    assert_eq!(heard(), [0, 2]);
+    let video = open_video_service(&node, "video/a", Qos::default()).unwrap();
+    drop(publisher);
+    assert_eq!(heard(), [2]);
+    assert_eq!(video.dynamic_config().number_of_publishers(), 0);
+}
+
 /// Frames that were sent before a waiting subscriber connected were not counted.
 #[test]
 fn who_was_there_first_counts_what_it_missed_and_a_late_joiner_does_not() {

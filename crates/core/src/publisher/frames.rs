@@ -219,6 +219,12 @@ impl Frames {
         self.replace(&mut pool, bytes)
     }
 
+    /// Removes the port for good and announces it.
+    pub fn close(&self) {
+        self.pool.write().unwrap_or_else(PoisonError::into_inner).port = None;
+        self.readers.announce();
+    }
+
     /// Before the publisher goes: gives subscribers the time to find the port, because what they have not found goes with it.
     ///
     /// A lossless publisher knows that they have found it.
@@ -249,6 +255,7 @@ impl Frames {
         if let Some(room) = &self.room {
             room.begin(&self.video);
         }
+        self.readers.announce();
         Ok(())
     }
 

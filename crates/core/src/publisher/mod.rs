@@ -17,7 +17,7 @@ use iceoryx2::prelude::*;
 
 use self::frames::Frames;
 pub use self::loan::Loan;
-use self::readers::Readers;
+use self::readers::{Readers, announce};
 use self::room::Room;
 pub use self::settings::{DEFAULT_MAX_LOANS, FIRST_FRAMES, MAX_PORTS, PublisherBuilder, Waiting};
 use self::settings::{OnSubscribers, OnTrouble, Waits};
@@ -170,8 +170,6 @@ impl VideoFramePublisher {
             on_trouble: settings.on_trouble,
             is_told: AtomicBool::new(false),
         });
-        // Subscribers that wait for a publisher look now rather than at the first frame.
-        shared.notify();
         let watched = shared.clone();
         let monitor = thread::Builder::new()
             .name("iox2-subscribers".into())
@@ -284,8 +282,7 @@ impl Drop for VideoFramePublisher {
         if let Some(monitor) = self.monitor.take() {
             let _ = monitor.join();
         }
-        // Whoever waits for a frame notices that the publisher has gone.
-        self.shared.notify();
+        self.shared.frames.close();
     }
 }
 
@@ -352,7 +349,6 @@ impl Shared {
                 if self.frames.renew().is_ok() && *lock(&self.ended) {
                     let _ = self.frames.loan(1).and_then(|loan| self.send(loan, &VideoFrameHeader::eos()));
                 }
-                self.notify();
             }
         }
     }
@@ -412,7 +408,7 @@ fn open_service(
             return Ok(video);
         }
         drop(video);
-        let _ = notifier.notify();
+        announce(notifier);
         thread::sleep(limits::HANDOVER_LOOK);
     }
 }

@@ -12,7 +12,7 @@ use crate::contract::limits;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::liveness;
 use crate::iox2::types::{EventService, Iox};
-use crate::video_service::VideoService;
+use crate::video_service::{EVENT_PUBLISHERS_CHANGED, VideoService};
 
 /// How long a publisher waits at most, once for each of its ports, for the readers that it found waiting.
 pub(super) const PATIENCE: Duration = limits::CONNECT;
@@ -66,6 +66,11 @@ impl Readers {
         }
     }
 
+    /// Announces that the publishers of the service changed. Readers that do not hear it look at their safety interval.
+    pub fn announce(&self) {
+        announce(&self.notifier);
+    }
+
     /// Waits until the readers that were found waiting have connected to the present port.
     pub fn meet(&self, video: &VideoService) {
         if self.met.load(Ordering::Acquire) {
@@ -74,8 +79,7 @@ impl Readers {
         let expected = self.expected(video);
         let start = Instant::now();
         while self.is_missing(&expected, video) && start.elapsed() < self.patience {
-            // A hint like any notification: who heard the last one and did not find the port looks again.
-            let _ = self.notifier.notify();
+            self.announce();
             self.waits.wait(-1, LOOK_INTERVAL);
             if self.waits.are_over() {
                 // The next frame is the first one then.
@@ -126,6 +130,11 @@ impl Readers {
         });
         is_missing
     }
+}
+
+/// Announces that the publishers of a service changed.
+pub(super) fn announce(notifier: &Notifier<Iox>) {
+    let _ = notifier.notify_with_custom_event_id(EventId::new(EVENT_PUBLISHERS_CHANGED));
 }
 
 /// The node of each subscriber.

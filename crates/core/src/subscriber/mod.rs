@@ -253,7 +253,7 @@ impl VideoFrameSubscriber {
                 if let Some(frame) = self.receive_from(&mut state)? {
                     return Ok(Received::Frame(frame));
                 }
-                if std::mem::take(&mut state.left_alone) {
+                if std::mem::take(&mut state.is_disconnected) {
                     return Ok(Received::Disconnected);
                 }
                 if !std::mem::replace(&mut spun, true) {
@@ -268,7 +268,9 @@ impl VideoFrameSubscriber {
                     state.looked = None;
                     continue;
                 }
-                if state.alone.is_some() { GRACE } else { SAFETY_TIMEOUT }
+                let is_doubtful =
+                    state.link.is_some() && state.absence.as_ref().is_some_and(|absence| !absence.is_reported);
+                if is_doubtful { GRACE } else { SAFETY_TIMEOUT }
             };
             if self.interrupt.is_set() {
                 return Ok(Received::Interrupted);
@@ -351,7 +353,7 @@ impl VideoFrameSubscriber {
             }
             match link.subscriber.receive() {
                 Ok(Some(sample)) => {
-                    state.alone = None;
+                    state.absence = None;
                     if state.was_cut_off && !link.is_cut_off() {
                         (state.was_cut_off, state.is_told) = (false, false);
                     }
@@ -367,11 +369,11 @@ impl VideoFrameSubscriber {
                         return Ok(None);
                     }
                     if link.service.dynamic_config().number_of_publishers() > 0 {
-                        state.alone = None;
+                        state.absence = None;
                         return Ok(None);
                     }
-                    let alone = *state.alone.get_or_insert_with(Instant::now);
-                    if alone.elapsed() < GRACE || state.told == Some(alone) && link.held() > 0 {
+                    let absence = state.absence.get_or_insert_default();
+                    if absence.is_brief() || absence.is_reported && link.held() > 0 {
                         return Ok(None);
                     }
                     // What it sent between the two looks is still to be had.
@@ -382,8 +384,7 @@ impl VideoFrameSubscriber {
                         }
                         continue;
                     }
-                    state.left_alone = state.told != Some(alone);
-                    state.told = Some(alone);
+                    state.is_disconnected |= !std::mem::replace(&mut absence.is_reported, true);
                     if link.held() > 0 {
                         // Their memory keeps the port and thereby the service: letting go would gain nothing.
                         return Ok(None);
@@ -391,7 +392,6 @@ impl VideoFrameSubscriber {
                     // A subscriber that stays would pin the QoS for the next publisher.
                     state.link = None;
                     state.was_first = true;
-                    state.alone = None;
                     state.looked = Some(Instant::now());
                 }
                 Err(ReceiveError::ExceedsMaxBorrows) => {
@@ -450,7 +450,7 @@ impl VideoFrameSubscriber {
             }
         }
         if state.link.is_some() {
-            state.unpublished = None;
+            state.absence = None;
         } else {
             state.found_nobody(is_described);
         }

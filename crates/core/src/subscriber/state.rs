@@ -23,13 +23,12 @@ const PUBLISHERS: usize = limits::MAX_KNOWN_PUBLISHERS;
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub link: Option<Link>,
+    /// Time of the last look for a publisher; `None` makes the next call look.
     pub looked: Option<Instant>,
-    /// Since when no publisher is there.
-    pub alone: Option<Instant>,
-    /// The last publisher has gone for good, and nobody was told yet.
-    pub left_alone: bool,
-    /// Of which loneliness it was told.
-    pub told: Option<Instant>,
+    /// Set while no publisher is there.
+    pub absence: Option<Absence>,
+    /// [`Received::Disconnected`](super::Received::Disconnected) is still to be returned.
+    pub is_disconnected: bool,
     pub accepted: Accepted,
     /// Bytes of the last frame's aux blob.
     pub aux_bytes: usize,
@@ -38,8 +37,6 @@ pub(super) struct State {
     /// The last count of each publisher, and the publisher of the last frame.
     counts: BTreeMap<u64, u64>,
     publisher: Option<u64>,
-    /// Since when the service is there without a publisher.
-    pub unpublished: Option<Instant>,
     /// A publisher that is new to this subscriber began after it, so the frames before the first that arrives are missing.
     pub was_first: bool,
     pub received: u64,
@@ -52,6 +49,27 @@ pub(super) struct State {
     pub is_told: bool,
     pub try_again: Option<Instant>,
     pub trouble: Option<Error>,
+}
+
+/// The time without a publisher.
+#[derive(Debug)]
+pub(super) struct Absence {
+    since: Instant,
+    /// Whether it counted as a disconnection.
+    pub is_reported: bool,
+}
+
+impl Default for Absence {
+    fn default() -> Self {
+        Self { since: Instant::now(), is_reported: false }
+    }
+}
+
+impl Absence {
+    /// Whether a publisher may only be replacing its port. No event tells: each kind of change has the same one, and may be late or lost.
+    pub fn is_brief(&self) -> bool {
+        self.since.elapsed() < GRACE
+    }
 }
 
 /// The geometry and the caps that passed last, so that a stream of equal frames is checked once.
@@ -79,8 +97,8 @@ impl State {
 
     /// Takes note of a look that found no publisher. A port that is being replaced is missing for a moment only.
     pub fn found_nobody(&mut self, is_described: bool) {
-        let since = *self.unpublished.get_or_insert_with(Instant::now);
-        self.was_first |= !is_described || since.elapsed() >= GRACE;
+        let is_brief = self.absence.get_or_insert_default().is_brief();
+        self.was_first |= !is_described || !is_brief;
     }
 
     /// Whether a frame with this stamp has not been seen yet. Without a count that cannot be told.
