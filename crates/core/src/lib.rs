@@ -20,7 +20,7 @@ pub use config::{FrameParams, PropValue, Qos, SinkConfig};
 pub use error::{Error, Obstacle, ObstacleKind, Result};
 pub use iox2::domain::{DOMAIN_VARIABLE, Domain};
 pub use iox2::node::{create_node, create_node_in};
-pub use iox2::service::check_service_name;
+pub use iox2::service_name::check_service_name;
 pub use iox2::types::{IOX2_VERSION, Iox, Iox2Node};
 pub use iox2::wait::Interrupt;
 pub use publisher::{

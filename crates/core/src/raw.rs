@@ -7,7 +7,7 @@ use iceoryx2::port::notifier::Notifier;
 
 use crate::config::Qos;
 use crate::error::Result;
-use crate::iox2::service::service_name;
+use crate::iox2::service_name::service_name;
 use crate::iox2::types::{Iox, Iox2Node};
 use crate::video_service::{ServiceLimits, VideoService, open_event_service, open_or_create_video_service, port_error};
 

@@ -12,9 +12,9 @@ use crate::config::Qos;
 use crate::contract::limits;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
+use crate::iox2::description::{Description, description_file, descriptions};
 use crate::iox2::domain::Domain;
 use crate::iox2::obstacle::{after_failure, taking_part};
-use crate::iox2::service::{Description, description_file, descriptions};
 use crate::iox2::types::{EventService, IOX2_VERSION, Iox, Iox2Node};
 use crate::wire::header::{HEADER_SIZE, HEADER_TYPE_NAME, VideoFrameHeader};
 
@@ -39,9 +39,9 @@ pub(crate) fn event_found(port: u128) -> usize {
 /// Participants (nodes) a service of ours admits: every element and every SDK object brings one.
 const MAX_NODES: usize = limits::MAX_NODES;
 /// How long an opening is retried while another participant creates or removes the service.
-const FLUX_PATIENCE: Duration = limits::FLUX_TIMEOUT;
+const FLUX_TIMEOUT: Duration = limits::FLUX_TIMEOUT;
 /// How long an opening is retried where a participant stopped or died half-way; each attempt takes iceoryx2 a second.
-const BROKEN_PATIENCE: Duration = limits::HANGING_TIMEOUT;
+const HANG_TIMEOUT: Duration = limits::HANGING_TIMEOUT;
 /// How long creating and removing takes at most where nobody has died over it.
 const USUAL_FLUX: Duration = limits::FLUX_USUAL;
 
@@ -112,7 +112,7 @@ pub(crate) fn open_video_service(node: &Iox2Node, name: &ServiceName) -> Result<
             .map_err(PubSubState::from)
     };
     let is_full = |state: &_| matches!(state, PubSubState::Open(PublishSubscribeOpenError::ExceedsMaxNumberOfNodes));
-    match with_patience(node, || cleanup::with_room(node.config(), open, is_full), PubSubState::is_flux) {
+    match retry_while_in_flux(node, || cleanup::retry_when_full(node.config(), open, is_full), PubSubState::is_flux) {
         Ok(service) => Ok(Some(service)),
         Err(PubSubState::Open(PublishSubscribeOpenError::DoesNotExist)) => Ok(None),
         Err(state) => Err(state.into_error(node, name)),
@@ -152,16 +152,16 @@ pub(crate) fn open_or_create_video_service(
         }
     };
     let start = Instant::now();
-    let mut patience = Patience::default();
+    let mut retries = Retries::default();
     loop {
         match attempt() {
             Ok(Ok(service)) => return Ok(service),
-            Ok(Err(())) if start.elapsed() < FLUX_PATIENCE => std::thread::sleep(Duration::from_millis(5)),
+            Ok(Err(())) if start.elapsed() < FLUX_TIMEOUT => std::thread::sleep(Duration::from_millis(5)),
             Ok(Err(())) => {
                 return Err(Error::Broken { service: name.to_string(), state: "SystemInFlux".into() });
             }
             // The left-overs of a crash: remove them in a process of their own. Those of one who is only stopped stay.
-            Err(Error::Broken { state, .. }) if patience.has_more(&state) => cleanup::run_helper(node.config()),
+            Err(Error::Broken { state, .. }) if retries.may_retry(&state) => cleanup::run_helper(node.config()),
             Err(error) => return Err(error),
         }
     }
@@ -178,12 +178,12 @@ pub(crate) fn open_event_service(node: &Iox2Node, name: &ServiceName) -> Result<
         )
     };
     let is_full = |e: &_| matches!(e, EventOpenOrCreateError::EventOpenError(EventOpenError::ExceedsMaxNumberOfNodes));
-    let mut patience = Patience::default();
+    let mut retries = Retries::default();
     loop {
-        match with_patience(node, || cleanup::with_room(node.config(), attempt, is_full), flux) {
+        match retry_while_in_flux(node, || cleanup::retry_when_full(node.config(), attempt, is_full), flux) {
             Err(EventOpenOrCreateError::EventOpenError(
                 e @ (EventOpenError::HangsInCreation | EventOpenError::ServiceInCorruptedState),
-            )) if obstacle(node.config(), name.as_str(), 0).is_none() && patience.has_more(&format!("{e:?}")) => {
+            )) if obstacle(node.config(), name.as_str(), 0).is_none() && retries.may_retry(&format!("{e:?}")) => {
                 cleanup::run_helper(node.config());
             }
             result => break result,
@@ -204,21 +204,21 @@ pub(crate) fn open_event_service(node: &Iox2Node, name: &ServiceName) -> Result<
 
 /// How often an opening is tried again, after a clean-up, where a participant died or stopped between two steps.
 #[derive(Debug, Default)]
-struct Patience {
+struct Retries {
     since: Option<Instant>,
 }
 
-impl Patience {
+impl Retries {
     /// Whether to try once more. One who is only stopped may go on, so where the creation hangs that takes longer.
-    fn has_more(&mut self, state: &str) -> bool {
+    fn may_retry(&mut self, state: &str) -> bool {
         let first = self.since.is_none();
         let since = *self.since.get_or_insert_with(Instant::now);
-        first || state == "HangsInCreation" && since.elapsed() < BROKEN_PATIENCE
+        first || state == "HangsInCreation" && since.elapsed() < HANG_TIMEOUT
     }
 }
 
 /// Tries until the others are done creating and removing. One that died over it is never done: that is cleaned up.
-fn with_patience<T, E>(
+fn retry_while_in_flux<T, E>(
     node: &Iox2Node,
     mut attempt: impl FnMut() -> std::result::Result<T, E>,
     flux: impl Fn(&E) -> bool,
@@ -227,7 +227,7 @@ fn with_patience<T, E>(
     let mut cleaned = false;
     loop {
         match attempt() {
-            Err(e) if flux(&e) && start.elapsed() < FLUX_PATIENCE => {
+            Err(e) if flux(&e) && start.elapsed() < FLUX_TIMEOUT => {
                 if !cleaned && start.elapsed() > USUAL_FLUX {
                     cleaned = true;
                     cleanup::run_helper(node.config());

@@ -15,7 +15,7 @@ use iceoryx2::prelude::Config;
 use crate::contract::limits;
 use crate::iox2::domain::Domain;
 use crate::iox2::liveness::{dead_nodes, is_gone, monitor_of};
-use crate::iox2::objects::has_trap;
+use crate::iox2::objects::has_unfinished_counter;
 
 /// Name of the helper program.
 pub const HELPER: &str = "iceoryx2-cleanup";
@@ -23,9 +23,9 @@ pub const HELPER: &str = "iceoryx2-cleanup";
 /// How long until a second attempt to clean up behind the same node; each further pause is twice as long.
 const FIRST_PAUSE: Duration = limits::CLEANUP_RETRY;
 /// How long a process that was killed may take to end.
-const LAST_BREATH: Duration = limits::KILL_GRACE;
+const KILL_GRACE: Duration = limits::KILL_GRACE;
 /// How long the helper may take: more than it waits for its turn.
-const HELPER_PATIENCE: Duration = limits::CLEANUP_HELPER;
+const HELPER_TIMEOUT: Duration = limits::CLEANUP_HELPER;
 
 static HELPER_PATH: OnceLock<PathBuf> = OnceLock::new();
 
@@ -35,7 +35,7 @@ pub fn set_helper_path(path: PathBuf) {
 }
 
 /// What this process has tried to remove, by the folder of the nodes and the prefix.
-static ATTEMPTS: Mutex<BTreeMap<(String, String), Attempts<u128>>> = Mutex::new(BTreeMap::new());
+static SCHEDULES: Mutex<BTreeMap<(String, String), CleanupSchedule<u128>>> = Mutex::new(BTreeMap::new());
 
 /// Before a node of ours is made: has the helper remove what crashed participants left.
 ///
@@ -43,7 +43,7 @@ static ATTEMPTS: Mutex<BTreeMap<(String, String), Attempts<u128>>> = Mutex::new(
 pub(crate) fn clean_up_if_stale(domain: &Domain) {
     let config = domain.config();
     let dead = dead_nodes(config);
-    if with_attempts(config, |attempts| attempts.are_due(dead)) || has_trap(config) {
+    if with_schedule(config, |schedule| schedule.is_due(dead)) || has_unfinished_counter(config) {
         run_helper(config);
     }
 }
@@ -63,26 +63,26 @@ fn is_needed(peers: impl IntoIterator<Item = u128>, config: &Config) -> bool {
     if dead.is_empty() {
         return false;
     }
-    with_attempts(config, |attempts| {
+    with_schedule(config, |schedule| {
         // Those of other ports that are still there are not forgotten.
-        let others = attempts.0.keys().copied().filter(|&node| monitor_of(node, config).exists());
+        let others = schedule.0.keys().copied().filter(|&node| monitor_of(node, config).exists());
         let all: BTreeSet<_> = others.chain(dead).collect();
-        attempts.are_due(all)
+        schedule.is_due(all)
     })
 }
 
-fn with_attempts<T>(config: &Config, work: impl FnOnce(&mut Attempts<u128>) -> T) -> T {
+fn with_schedule<T>(config: &Config, work: impl FnOnce(&mut CleanupSchedule<u128>) -> T) -> T {
     let key = (config.global.node_dir().to_string(), config.global.prefix.to_string());
-    work(ATTEMPTS.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
+    work(SCHEDULES.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
 }
 
 /// Tries again after a clean-up where crashed participants may have what there is too little of.
-pub(crate) fn with_room<T, E>(
+pub(crate) fn retry_when_full<T, E>(
     config: &Config,
     mut attempt: impl FnMut() -> Result<T, E>,
     is_full: impl Fn(&E) -> bool,
 ) -> Result<T, E> {
-    let deadline = Instant::now() + LAST_BREATH;
+    let deadline = Instant::now() + KILL_GRACE;
     let mut helped = false;
     loop {
         match attempt() {
@@ -101,17 +101,17 @@ pub(crate) fn with_room<T, E>(
 
 /// When to try again what an earlier attempt did not remove: at once what is new, then ever more seldom.
 #[derive(Debug)]
-struct Attempts<K>(BTreeMap<K, (Instant, Duration)>);
+struct CleanupSchedule<K>(BTreeMap<K, (Instant, Duration)>);
 
-impl<K> Default for Attempts<K> {
+impl<K> Default for CleanupSchedule<K> {
     fn default() -> Self {
         Self(BTreeMap::new())
     }
 }
 
-impl<K: Ord> Attempts<K> {
+impl<K: Ord> CleanupSchedule<K> {
     /// Whether it is time for any of those that are there; the others are forgotten.
-    fn are_due(&mut self, there: impl IntoIterator<Item = K>) -> bool {
+    fn is_due(&mut self, there: impl IntoIterator<Item = K>) -> bool {
         let now = Instant::now();
         let mut is_due = false;
         let mut remaining = BTreeMap::new();
@@ -146,7 +146,7 @@ pub(crate) fn run_helper(config: &Config) {
     let Ok(mut helper) = started else {
         return;
     };
-    let deadline = Instant::now() + HELPER_PATIENCE;
+    let deadline = Instant::now() + HELPER_TIMEOUT;
     while let Ok(None) = helper.try_wait() {
         if Instant::now() > deadline {
             let _ = helper.kill();
@@ -196,13 +196,13 @@ mod tests {
 
     #[test]
     fn what_stays_is_tried_again_ever_more_seldom_and_what_went_is_forgotten() {
-        let mut attempts = Attempts(BTreeMap::new());
-        assert!(attempts.are_due([1, 2]) && !attempts.are_due([1, 2]));
+        let mut schedule = CleanupSchedule(BTreeMap::new());
+        assert!(schedule.is_due([1, 2]) && !schedule.is_due([1, 2]));
         let past = Instant::now();
-        attempts.0.insert(1, (past, FIRST_PAUSE * 2));
-        assert!(attempts.are_due([1]) && !attempts.are_due([1]));
-        assert_eq!(attempts.0[&1].1, FIRST_PAUSE * 4);
-        assert!(attempts.are_due([2]), "it went and came again");
+        schedule.0.insert(1, (past, FIRST_PAUSE * 2));
+        assert!(schedule.is_due([1]) && !schedule.is_due([1]));
+        assert_eq!(schedule.0[&1].1, FIRST_PAUSE * 4);
+        assert!(schedule.is_due([2]), "it went and came again");
     }
 
     #[test]

@@ -16,8 +16,8 @@ use crate::iox2::obstacle::check_folders;
 use crate::iox2::types::Iox;
 
 /// How long another process is waited for that cleans the same domain, and one that cleans the same node.
-const TURN_PATIENCE: Duration = limits::CLEANUP_TURN;
-const CLEANING_PATIENCE: Duration = limits::CLEANUP_NODE;
+const TURN_TIMEOUT: Duration = limits::CLEANUP_TURN;
+const NODE_TIMEOUT: Duration = limits::CLEANUP_NODE;
 
 /// What a clean-up removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub fn clean(domain: &Domain) -> Result<Report> {
             // iceoryx2 would look for a node without details where the configuration of this process says.
             && node.details().is_some()
         {
-            let _ = node.blocking_remove_stale_resources(CLEANING_PATIENCE);
+            let _ = node.blocking_remove_stale_resources(NODE_TIMEOUT);
         }
         CallbackProgression::Continue
     });
@@ -72,7 +72,7 @@ impl Turn {
     /// Waits for the others. A domain without a folder is clean; without its turn in time a clean-up does less harm than none.
     fn wait(root: &FsPath) -> Self {
         let folder = fs::File::open(root).ok();
-        let deadline = Instant::now() + TURN_PATIENCE;
+        let deadline = Instant::now() + TURN_TIMEOUT;
         while let Some(Err(TryLockError::WouldBlock)) = folder.as_ref().map(fs::File::try_lock)
             && Instant::now() < deadline
         {

@@ -15,10 +15,10 @@ use std::time::Duration;
 use iceoryx2::prelude::Config;
 
 use crate::contract::limits;
+use crate::iox2::description::{hashes, service_id, value, version};
 use crate::iox2::files::{Identity, files, identity, is_writable, remove};
 use crate::iox2::liveness::{dead_nodes, folder_of, monitors, node_ids, pid_of};
 use crate::iox2::objects::{Object, objects};
-use crate::iox2::service::{hashes, service_id, value, version};
 use crate::iox2::tags::Tags;
 use crate::iox2::types::IOX2_VERSION;
 
@@ -67,14 +67,14 @@ impl<'a> Remains<'a> {
         }
         let left = dead.values().flat_map(|tags| tags.services.keys().cloned()).collect();
         let mut remains = Self { config, descriptions, dead, left, used };
-        remains.leave_what_is_elsewhere();
+        remains.keep_what_is_elsewhere();
         remains
     }
 
     /// Leaves out the nodes of a container with another /dev/shm, where a service of theirs may live.
     ///
     /// iceoryx2 would take such a service for half made and remove its description.
-    fn leave_what_is_elsewhere(&mut self) {
+    fn keep_what_is_elsewhere(&mut self) {
         let there: BTreeSet<_> =
             objects(self.config).filter(Object::is_finished).flat_map(|object| object.ids).collect();
         let is_doubtful = |hash: &&String| {
@@ -121,9 +121,9 @@ impl<'a> Remains<'a> {
         }
         for object in objects(self.config) {
             // As root, iceoryx2 waits indefinitely for memory without a size to get one.
-            let is_trap = !object.is_finished() && object.meta.len() == 0;
+            let is_unsized = !object.is_finished() && object.meta.len() == 0;
             let is_listener = object.path.extension().is_some_and(|end| end == "event_mgmt");
-            if (is_trap || is_listener) && object.ids.iter().any(|id| ids.contains(id)) {
+            if (is_unsized || is_listener) && object.ids.iter().any(|id| ids.contains(id)) {
                 removed += remove(&object.path);
             }
         }

@@ -1,6 +1,7 @@
 //! Everything about iceoryx2: the domain, nodes, who lives, and what crashed programs leave.
 
 pub mod cleanup;
+pub mod description;
 pub(crate) mod domain;
 mod files;
 mod folders;
@@ -12,7 +13,7 @@ pub(crate) mod liveness;
 pub(crate) mod node;
 mod objects;
 pub(crate) mod obstacle;
-pub mod service;
+pub(crate) mod service_name;
 pub(crate) mod shared_memory;
 mod system;
 mod tags;

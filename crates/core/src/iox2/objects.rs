@@ -15,10 +15,10 @@ use crate::iox2::types::IOX2_VERSION;
 
 pub(crate) const SHARED_MEMORY: &str = "/dev/shm";
 /// Mode of shared memory that is being made. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
-pub(crate) const IN_THE_MAKING: u32 = 0o200;
+pub(crate) const UNFINISHED_MODE: u32 = 0o200;
 
 /// How long the counter of nodes is waited for: longer than until it counts as left behind.
-const COUNTER_PATIENCE: Duration = limits::NODE_COUNTER_TIMEOUT;
+const COUNTER_TIMEOUT: Duration = limits::NODE_COUNTER_TIMEOUT;
 
 /// Hash in the name of the object that counts the nodes of a prefix: that of the type in it.
 const COUNTER: &str = "9204dd183d1c4d8e1ff592a30766ffa6765aa8b5";
@@ -36,11 +36,11 @@ pub(crate) struct Object {
 ///
 /// The counter of nodes keeps everybody from starting, so a young one is waited for.
 pub(crate) fn remove_left_behind(config: &Config) -> usize {
-    let deadline = Instant::now() + COUNTER_PATIENCE;
+    let deadline = Instant::now() + COUNTER_TIMEOUT;
     let mut removed = 0;
     loop {
         removed += objects(config).filter(Object::is_left_behind).map(|object| remove(&object.path)).sum::<usize>();
-        if !has_trap(config) || Instant::now() > deadline {
+        if !has_unfinished_counter(config) || Instant::now() > deadline {
             return removed;
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -48,12 +48,12 @@ pub(crate) fn remove_left_behind(config: &Config) -> usize {
 }
 
 /// Whether a process of this user has not finished the counter that all nodes need: nobody can start.
-pub(crate) fn has_trap(config: &Config) -> bool {
-    fs::symlink_metadata(counter(config)).is_ok_and(|meta| is_in_the_making(&meta) && meta.uid() == user())
+pub(crate) fn has_unfinished_counter(config: &Config) -> bool {
+    fs::symlink_metadata(node_counter(config)).is_ok_and(|meta| is_unfinished(&meta) && meta.uid() == user())
 }
 
 /// The object that counts all nodes.
-pub(crate) fn counter(config: &Config) -> PathBuf {
+pub(crate) fn node_counter(config: &Config) -> PathBuf {
     let (prefix, suffix) = (config.global.prefix, config.global.node.global_mgmt_suffix);
     let release = IOX2_VERSION.replace('.', "_");
     format!("{SHARED_MEMORY}/{prefix}{COUNTER}_node.{release}{suffix}").into()
@@ -61,7 +61,7 @@ pub(crate) fn counter(config: &Config) -> PathBuf {
 
 impl Object {
     pub fn is_finished(&self) -> bool {
-        !is_in_the_making(&self.meta)
+        !is_unfinished(&self.meta)
     }
 
     /// Whether it holds nothing, and a process of this user died while it made it.
@@ -103,8 +103,8 @@ fn ids(name: &str) -> Option<Vec<u128>> {
     }
 }
 
-fn is_in_the_making(memory: &Metadata) -> bool {
-    memory.permissions().mode() & 0o777 == IN_THE_MAKING
+fn is_unfinished(memory: &Metadata) -> bool {
+    memory.permissions().mode() & 0o777 == UNFINISHED_MODE
 }
 
 #[cfg(test)]
@@ -122,13 +122,13 @@ mod tests {
         let root = format!("/tmp/oc{}", std::process::id());
         let domain = Domain::at(&root, &format!("oc{}_", std::process::id())).unwrap();
         let node = create_node_in(&domain).unwrap();
-        let counter = counter(domain.config());
-        assert!(counter.is_file() && !has_trap(domain.config()));
-        fs::set_permissions(&counter, PermissionsExt::from_mode(IN_THE_MAKING)).unwrap();
-        assert!(has_trap(domain.config()));
+        let counter = node_counter(domain.config());
+        assert!(counter.is_file() && !has_unfinished_counter(domain.config()));
+        fs::set_permissions(&counter, PermissionsExt::from_mode(UNFINISHED_MODE)).unwrap();
+        assert!(has_unfinished_counter(domain.config()));
         drop(node);
         fs::remove_file(counter).unwrap();
-        assert!(!has_trap(domain.config()));
+        assert!(!has_unfinished_counter(domain.config()));
         fs::remove_dir_all(root).unwrap();
     }
 

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use crate::contract::limits;
 use crate::error::{Obstacle, ObstacleKind};
 use crate::iox2::domain::Domain;
-use crate::iox2::objects::{SHARED_MEMORY, counter};
+use crate::iox2::objects::{SHARED_MEMORY, node_counter};
 use crate::iox2::system::{HOUSEKEEPING, may, statvfs, user};
 use crate::iox2::types::IOX2_VERSION;
 
 /// How long the first participant of a prefix may take to make what all of them open.
-const MAKING: Duration = limits::FIRST_PARTICIPANT;
+const CREATION_TIMEOUT: Duration = limits::FIRST_PARTICIPANT;
 /// Two counters of 8 bytes each; the first is the release: major, minor, patch, 16 bits each from bit 32 down.
-const SHARED_SIZE: u64 = 16;
-const SHARED_RELEASE: u64 = 10 << 16;
+const COUNTER_SIZE: u64 = 16;
+const COUNTER_RELEASE: u64 = 10 << 16;
 
 /// Bytes that are free in shared memory; `None` where there is no limit (a tmpfs with size=0), and without a /dev/shm (macOS).
 pub(crate) fn free_shared_memory() -> Option<u64> {
@@ -25,7 +25,7 @@ pub(crate) fn free_shared_memory() -> Option<u64> {
     (stat.f_blocks > 0).then_some(stat.f_bavail * stat.f_frsize)
 }
 
-/// Whether shared memory is missing, closed, full, or spoilt for this prefix.
+/// Whether shared memory is missing, closed, full, or in_node_counter for this prefix.
 pub(crate) fn in_shared_memory(domain: &Domain) -> Option<Obstacle> {
     if !cfg!(target_os = "linux") {
         return None;
@@ -63,18 +63,18 @@ pub(crate) fn in_shared_memory(domain: &Domain) -> Option<Obstacle> {
             stat.f_files
         ));
     }
-    spoilt(domain)
+    in_node_counter(domain)
 }
 
 /// Whether what all participants of a prefix open is unusable: iceoryx2 waits for its size without end.
-fn spoilt(domain: &Domain) -> Option<Obstacle> {
-    let path = counter(domain.config());
-    let deadline = Instant::now() + MAKING;
+fn in_node_counter(domain: &Domain) -> Option<Obstacle> {
+    let path = node_counter(domain.config());
+    let deadline = Instant::now() + CREATION_TIMEOUT;
     let (meta, fault) = loop {
         let meta = fs::symlink_metadata(&path).ok()?;
         let fault = fault_of(&path, &meta)?;
         let age = meta.modified().ok().and_then(|time| time.elapsed().ok());
-        if age.is_some_and(|age| age > MAKING) || !meta.is_file() || Instant::now() > deadline {
+        if age.is_some_and(|age| age > CREATION_TIMEOUT) || !meta.is_file() || Instant::now() > deadline {
             break (meta, fault);
         }
         // The first participant may be making it.
@@ -95,8 +95,8 @@ fn fault_of(path: &Path, meta: &Metadata) -> Option<String> {
     if !meta.is_file() {
         return Some("is not a file".into());
     }
-    if meta.len() < SHARED_SIZE {
-        return Some(format!("has {} bytes instead of {SHARED_SIZE}", meta.len()));
+    if meta.len() < COUNTER_SIZE {
+        return Some(format!("has {} bytes instead of {COUNTER_SIZE}", meta.len()));
     }
     let opened = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path);
     let mut file = match opened {
@@ -107,9 +107,9 @@ fn fault_of(path: &Path, meta: &Metadata) -> Option<String> {
         // It has gone, or the fault is not its own, such as too few descriptors.
         Err(_) => return None,
     };
-    let mut content = [0; SHARED_SIZE as usize];
+    let mut content = [0; COUNTER_SIZE as usize];
     let release = file.read_exact(&mut content).ok().and_then(|()| content.first_chunk().copied());
-    (release.map(u64::from_ne_bytes) != Some(SHARED_RELEASE))
+    (release.map(u64::from_ne_bytes) != Some(COUNTER_RELEASE))
         .then(|| format!("was not made by iceoryx2 {IOX2_VERSION}"))
 }
 
@@ -122,7 +122,7 @@ mod tests {
         let root = std::env::temp_dir().join(format!("ob{}name", std::process::id()));
         let domain = Domain::at(root.to_str().unwrap(), "obname_").unwrap();
         let node = crate::iox2::node::create_node_in(&domain).unwrap();
-        let path = counter(domain.config());
+        let path = node_counter(domain.config());
         assert!(path.exists(), "{}", path.display());
         assert_eq!(fault_of(&path, &fs::metadata(&path).unwrap()), None);
         drop(node);

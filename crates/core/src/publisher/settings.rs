@@ -16,7 +16,7 @@ use crate::wire::header::DEFAULT_AUX_BYTES;
 pub const MAX_PORTS: usize = limits::MAX_PORTS;
 /// Loans that a publisher can have out at once unless told otherwise.
 pub const DEFAULT_MAX_LOANS: usize = limits::MAX_LOANS;
-/// Frames in shared memory unless told otherwise: what is plausibly in use at once.
+/// Pool in shared memory unless told otherwise: what is plausibly in use at once.
 pub const FIRST_FRAMES: usize = limits::FIRST_CHUNKS;
 pub(super) type OnSubscribers = Box<dyn Fn(usize) + Send + Sync>;
 pub(super) type OnTrouble = Box<dyn Fn(Error) + Send + Sync>;
@@ -121,7 +121,7 @@ impl PublisherBuilder {
         self
     }
 
-    /// Frames that a subscriber's buffer holds.
+    /// Pool that a subscriber's buffer holds.
     #[must_use]
     pub fn buffer_size(mut self, frames: u32) -> Self {
         self.limits.qos.buffer_size = frames.max(1);
@@ -129,7 +129,7 @@ impl PublisherBuilder {
         self
     }
 
-    /// Frames that a subscriber may hold at once.
+    /// Pool that a subscriber may hold at once.
     #[must_use]
     pub fn borrowed_max(mut self, frames: u32) -> Self {
         self.limits.qos.borrowed_max = frames.max(1);
@@ -137,7 +137,7 @@ impl PublisherBuilder {
         self
     }
 
-    /// Frames that a late joiner gets; 0 stands for the newest one.
+    /// Pool that a late joiner gets; 0 stands for the newest one.
     #[must_use]
     pub fn history_size(mut self, frames: u32) -> Self {
         self.limits.qos.history_size = frames;

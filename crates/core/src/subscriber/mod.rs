@@ -18,17 +18,17 @@ use self::frame::Payload;
 pub use self::frame::VideoFrame;
 use self::link::Link;
 pub use self::settings::{Requirements, SubscriberBuilder};
-use self::state::{GRACE, State};
+use self::state::{GAP, State};
 use crate::config::Qos;
 use crate::contract::limits;
 use crate::error::{Error, Obstacle, ObstacleKind, Result};
 use crate::iox2::cleanup;
+use crate::iox2::description::is_described;
 use crate::iox2::domain::Domain;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::node::create_node_for;
 use crate::iox2::obstacle::after_failure;
-use crate::iox2::service::is_described;
-use crate::iox2::service::service_name;
+use crate::iox2::service_name::service_name;
 use crate::iox2::types::{EventService, Iox, Iox2Node};
 use crate::iox2::wait::Interrupt;
 use crate::video_service::{open_event_service, port_error, transport};
@@ -122,7 +122,7 @@ impl VideoFrameSubscriber {
         let name = service_name(service)?;
         let node = node.map_or_else(|| create_node_for(service), Ok)?;
         let events = open_event_service(&node, &name)?;
-        let listener = cleanup::with_room(
+        let listener = cleanup::retry_when_full(
             node.config(),
             || events.listener_builder().create(),
             |e| matches!(e, ListenerCreateError::ExceedsMaxSupportedListeners),
@@ -270,7 +270,7 @@ impl VideoFrameSubscriber {
                 }
                 let is_doubtful =
                     state.link.is_some() && state.absence.as_ref().is_some_and(|absence| !absence.is_reported);
-                if is_doubtful { GRACE } else { SAFETY_TIMEOUT }
+                if is_doubtful { GAP } else { SAFETY_TIMEOUT }
             };
             if self.interrupt.is_set() {
                 return Ok(Received::Interrupted);
@@ -354,8 +354,8 @@ impl VideoFrameSubscriber {
             match link.subscriber.receive() {
                 Ok(Some(sample)) => {
                     state.absence = None;
-                    if state.was_cut_off && !link.is_cut_off() {
-                        (state.was_cut_off, state.is_told) = (false, false);
+                    if state.was_unmapped && !link.has_unmapped_publisher() {
+                        (state.was_unmapped, state.is_trouble_reported) = (false, false);
                     }
                     link.taken(&sample);
                     if let Some(frame) = self.accept(state, sample) {
@@ -364,8 +364,8 @@ impl VideoFrameSubscriber {
                 }
                 Ok(None) => {
                     link.emptied();
-                    if link.is_cut_off() {
-                        self.let_go_of_what_cannot_be_mapped(state);
+                    if link.has_unmapped_publisher() {
+                        self.close_unmapped_link(state);
                         return Ok(None);
                     }
                     if link.service.dynamic_config().number_of_publishers() > 0 {
@@ -404,22 +404,22 @@ impl VideoFrameSubscriber {
     }
 
     /// iceoryx2 tries to map a publisher's memory once for each port, so another port is made later.
-    fn let_go_of_what_cannot_be_mapped(&self, state: &mut State) {
+    fn close_unmapped_link(&self, state: &mut State) {
         let Some(link) = state.link.take() else { return };
         let obstacle = after_failure(&Domain::of(self.node.config()), link.publishers_memory(), None);
         // Without a limit in the way the next attempt may work: it is not told, and made at once.
-        if obstacle.is_some() || std::mem::replace(&mut state.was_cut_off, true) {
-            self.tell_and_rest(state, obstacle);
+        if obstacle.is_some() || std::mem::replace(&mut state.was_unmapped, true) {
+            self.report_and_pause(state, obstacle);
         }
         if link.held() > 0 {
-            link.leave_to_its_frames();
+            link.close_after_frames();
         }
     }
 
-    fn tell_and_rest(&self, state: &mut State, obstacle: Option<Obstacle>) {
-        state.was_cut_off = true;
-        state.try_again = Some(Instant::now() + RETRY_INTERVAL);
-        if !std::mem::replace(&mut state.is_told, true) {
+    fn report_and_pause(&self, state: &mut State, obstacle: Option<Obstacle>) {
+        state.was_unmapped = true;
+        state.retry_at = Some(Instant::now() + RETRY_INTERVAL);
+        if !std::mem::replace(&mut state.is_trouble_reported, true) {
             state.trouble = Some(match obstacle {
                 Some(obstacle) => Error::Obstacle { doing: format!("receive from {:?}", self.service), obstacle },
                 None => transport(&self.service, "map the memory of the publisher", "FailedToEstablishConnection"),
@@ -432,7 +432,7 @@ impl VideoFrameSubscriber {
         if state.link.is_some() {
             return Ok(true);
         }
-        let is_early = state.try_again.is_some_and(|at| Instant::now() < at);
+        let is_early = state.retry_at.is_some_and(|at| Instant::now() < at);
         if is_early || state.looked.is_some_and(|at| at.elapsed() < LOOK_INTERVAL) {
             return Ok(false);
         }
@@ -443,7 +443,7 @@ impl VideoFrameSubscriber {
                 Ok(link) => state.link = link,
                 // The limit may be raised, or something else of this process be closed.
                 Err(Error::Obstacle { obstacle, .. }) if obstacle.kind() == ObstacleKind::Limit => {
-                    self.tell_and_rest(state, Some(obstacle));
+                    self.report_and_pause(state, Some(obstacle));
                     return Ok(false);
                 }
                 Err(error) => return Err(error),
@@ -452,7 +452,7 @@ impl VideoFrameSubscriber {
         if state.link.is_some() {
             state.absence = None;
         } else {
-            state.found_nobody(is_described);
+            state.note_absence(is_described);
         }
         Ok(state.link.is_some())
     }
@@ -514,10 +514,10 @@ impl Drop for VideoFrameSubscriber {
     fn drop(&mut self) {
         let link = self.lock().link.take();
         if let Some(link) = link
-            && self.node.is_at_home()
+            && self.node.is_usable()
             && link.held() > 0
         {
-            link.leave_to_its_frames();
+            link.close_after_frames();
         }
     }
 }

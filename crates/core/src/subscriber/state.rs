@@ -16,7 +16,7 @@ use crate::wire::stamp::Stamp;
 use crate::wire::validate::{Fault, validate_aux_size, validate_geometry};
 
 /// How long a service without a publisher is kept open: a publisher that needs more memory goes and comes back at once.
-pub(super) const GRACE: Duration = limits::PUBLISHER_GAP;
+pub(super) const GAP: Duration = limits::PUBLISHER_GAP;
 /// Anybody can name publishers; the table of them is emptied rather than grown.
 const PUBLISHERS: usize = limits::MAX_KNOWN_PUBLISHERS;
 
@@ -45,9 +45,9 @@ pub(super) struct State {
     faults: BTreeMap<&'static str, u64>,
     pub news: Option<String>,
     /// Memory of a publisher could not be mapped: whether that was told, when to try again, and the words for it.
-    pub was_cut_off: bool,
-    pub is_told: bool,
-    pub try_again: Option<Instant>,
+    pub was_unmapped: bool,
+    pub is_trouble_reported: bool,
+    pub retry_at: Option<Instant>,
     pub trouble: Option<Error>,
 }
 
@@ -68,7 +68,7 @@ impl Default for Absence {
 impl Absence {
     /// Whether a publisher may only be replacing its port. No event tells: each kind of change has the same one, and may be late or lost.
     pub fn is_brief(&self) -> bool {
-        self.since.elapsed() < GRACE
+        self.since.elapsed() < GAP
     }
 }
 
@@ -96,7 +96,7 @@ impl State {
     }
 
     /// Takes note of a look that found no publisher. A port that is being replaced is missing for a moment only.
-    pub fn found_nobody(&mut self, is_described: bool) {
+    pub fn note_absence(&mut self, is_described: bool) {
         let is_brief = self.absence.get_or_insert_default().is_brief();
         self.was_first |= !is_described || !is_brief;
     }

@@ -1,4 +1,4 @@
-//! Names of services, and what iceoryx2 writes about them: `<root>/services/*.service`, one TOML text each.
+//! What iceoryx2 writes about its services: `<root>/services/*.service`, one TOML text each.
 //!
 //! Reading these files is harmless; listing services through iceoryx2 is not where a second copy of it lives (see
 //! [`cleanup`](crate::iox2::cleanup)).
@@ -10,12 +10,10 @@ use iceoryx2::prelude::{Config, MessagingPattern, ServiceName};
 use iceoryx2::service::Service;
 use iceoryx2::service::service_hash::ServiceHash;
 
-use crate::contract::limits;
-use crate::error::{Error, Result};
 use crate::iox2::types::Iox;
 
 /// Mode of a service's description that is finished. Source: iceoryx2-cal/src/static_storage/file.rs.
-const FINISHED: u32 = 0o400;
+const FINISHED_MODE: u32 = 0o400;
 
 /// One service of a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +55,7 @@ pub(crate) fn description_file(config: &Config, name: &ServiceName) -> String {
 
 /// Whether a video service of that name is described to its end; while its creator is at work, or after it died over it, it is not.
 pub(crate) fn is_described(config: &Config, name: &ServiceName) -> bool {
-    fs::metadata(description_file(config, name)).is_ok_and(|meta| meta.permissions().mode() & 0o777 == FINISHED)
+    fs::metadata(description_file(config, name)).is_ok_and(|meta| meta.permissions().mode() & 0o777 == FINISHED_MODE)
 }
 
 /// Hashes of the video and the event service of a name.
@@ -131,41 +129,9 @@ pub(crate) fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| Some(line.strip_prefix(key)?.trim_start().strip_prefix('=')?.trim().trim_matches('"')))
 }
 
-/// Checks a service name without touching iceoryx2's files.
-///
-/// # Errors
-/// [`Error::InvalidServiceName`].
-pub fn check_service_name(name: &str) -> Result<()> {
-    service_name(name).map(drop)
-}
-
-pub(crate) fn service_name(name: &str) -> Result<ServiceName> {
-    let invalid = |reason: String| Error::InvalidServiceName { name: name.to_owned(), reason };
-    if name.is_empty() {
-        return Err(invalid("it is empty".into()));
-    }
-    if name.len() > limits::MAX_SERVICE_NAME_BYTES {
-        let most = limits::MAX_SERVICE_NAME_BYTES;
-        return Err(invalid(format!("it has {} bytes, at most {most} are possible", name.len())));
-    }
-    if let Some(c) = name.chars().find(|c| !matches!(c, ' '..='~')) {
-        return Err(invalid(format!("it contains {c:?}")));
-    }
-    ServiceName::new(name).map_err(|e| invalid(format!("{e:?}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_checked_before_iceoryx2_sees_them() {
-        for (name, word) in [("", "empty"), ("a\nb", "\\n"), ("käse", "ä"), (&"x".repeat(256), "256 bytes")] {
-            let text = service_name(name).unwrap_err().to_string();
-            assert!(text.contains(word), "{text}");
-        }
-        assert!(service_name("video/cam 0/frame v2").is_ok());
-    }
 
     #[test]
     fn a_description_without_a_version_is_an_older_release() {
