@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast
 
 import iceoryx2 as iox2  # type: ignore[import-untyped]
 
-from .._contract import limit, seconds
+from ..contract import limit, seconds
 from ..errors import DomainError, ServiceBrokenError, TransportError, VersionMismatchError
 from . import types
 from .cleanup import clean_up_if_stale, run_helper
@@ -24,7 +24,7 @@ from .domain import Domain, current_domain
 from .explain import FULL, HALF_MADE, HANGS, RELEASE, explain
 from .leftovers import dead_nodes
 from .obstacle import after_failure, before_start, in_folders, taking_part
-from .service_name import check_service_name
+from .service import check_service_name
 
 EVENT_TAKEN: Final = limit("event_taken")
 """Event by which a reader tells that it has taken a frame (SPEC.md section 1)."""

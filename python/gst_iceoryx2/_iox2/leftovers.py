@@ -19,10 +19,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from .._contract import seconds
-from .domain import Domain, Pattern, ServiceRecord, read_service
+from ..contract import seconds
+from .domain import Domain, Pattern
 from .explain import RELEASE
 from .liveness import forget_ended, is_gone, is_old
+from .service import ServiceRecord, read_service
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 

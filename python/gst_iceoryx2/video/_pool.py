@@ -9,19 +9,21 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import logging
 import os
 import time
 from typing import Final
 
-from .._contract import limit, seconds
 from .._iox2 import binding, types
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.leftovers import SHARED_MEMORY
 from .._iox2.obstacle import file_size
-from .._log import log
+from ..contract import limit, seconds
 from ..errors import Iox2VideoError, LoanLimitError, OutOfSharedMemoryError, TransportError
 from ._mapping import unmapped_connections
+
+_log: Final = logging.getLogger("gst_iceoryx2")
 
 LOANS: Final = limit("max_loans")
 """Frames that one publisher can have in the making at once."""
@@ -206,7 +208,7 @@ class Pool:
         except (OutOfSharedMemoryError, TransportError) as exc:
             if not self._starved:
                 # Not the exception itself: whoever keeps the log record would keep this pool by its traceback.
-                log.warning("dropping frames of %r: subscribers hold all %d; %s", self._name, self._chunks, str(exc))
+                _log.warning("dropping frames of %r: subscribers hold all %d; %s", self._name, self._chunks, str(exc))
             self._starved = True
             return False
         return True

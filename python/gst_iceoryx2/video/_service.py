@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import fields
 from typing import Final
 
-from .._contract import limit, seconds
 from .._iox2 import binding, types
-from .._log import log
-from .._numbers import whole
 from .._wire.header import VideoFrameHeader
+from .._wire.numbers import whole
+from ..contract import limit, seconds
 from ..errors import QosError
 from . import _keeper
 from .config import Qos
+
+_log: Final = logging.getLogger("gst_iceoryx2")
 
 DEFAULT_MAX_SUBSCRIBERS: Final = limit("default_max_subscribers")
 DEFAULT_MAX_PUBLISHERS: Final = limit("default_max_publishers")
@@ -106,7 +108,7 @@ def open_for_publishing(
             f"the service {name!r} exists with other settings ({', '.join(map(str, unmet))}), and its participants "
             "keep it so: stop them, or do not ask for these"
         )
-    log.warning("adopting the service %r with other settings than asked: %s", name, ", ".join(map(str, differences)))
+    _log.warning("adopting the service %r with other settings than asked: %s", name, ", ".join(map(str, differences)))
     return service
 
 
