@@ -17,14 +17,13 @@ PACKAGE = ROOT / "python" / "gst_iceoryx2"
 FLOORS = (
     {"contract", "errors", "_namesake", "_plugin", "_work"},
     {"__init__", "_extras", "_iox2", "_thinning", "_wire"},
-    {"video"},
-    {"jpeg", "sh4lt"},
-    {"discovery"},
+    {"sh4lt", "video"},
+    {"discovery", "jpeg"},
     {"bridge", "doctor", "feed", "preview", "record"},
     {"cli"},
     {"__main__"},
 )
-MAX_FLOORS = 8
+MAX_FLOORS = 7
 
 # Third-party library -> the one module that imports it.
 ONLY_IMPORTER = {"iceoryx2": "_iox2.binding", "gi": "_plugin"}
