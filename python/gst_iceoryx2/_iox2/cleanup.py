@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from .._contract import seconds
+from ..contract import seconds
 from .domain import DOMAIN_VARIABLE, Domain
 from .leftovers import dead_nodes, has_trap
 

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from .._contract import seconds
+from ..contract import seconds
 from .domain import Domain, Pattern
 from .explain import RELEASE
 from .liveness import forget_ended, is_gone, is_old

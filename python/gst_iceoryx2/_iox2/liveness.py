@@ -18,7 +18,7 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Final
 
-from .._contract import seconds
+from ..contract import seconds
 
 # struct flock: type, whence, start, length, pid. Source: fcntl(2), on 64-bit Linux.
 _FLOCK: Final = struct.Struct("hhqqi4x")

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from .._contract import limit, seconds
+from ..contract import limit, seconds
 from ..errors import DomainError, Iox2VideoError, OutOfSharedMemoryError, ServicePermissionError, TransportError
 from .domain import DOMAIN_VARIABLE, Domain
 from .explain import RELEASE

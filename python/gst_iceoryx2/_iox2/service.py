@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from .._contract import limit
+from ..contract import limit
 from ..errors import InvalidServiceNameError
 from .domain import Domain, Scalar, read_toml
 

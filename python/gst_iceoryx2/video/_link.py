@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from .._contract import seconds
 from .._iox2 import binding, types
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.obstacle import Obstacle, after_failure
 from .._iox2.service import service_identity
 from .._wire.header import VideoFrameHeader
+from ..contract import seconds
 from ..errors import ServiceBrokenError, TransportError
 from ._mapping import memory_behind, unmapped_connections
 from ._service import qos_of

@@ -9,8 +9,8 @@ import contextlib
 import threading
 from typing import Final
 
-from .._contract import seconds
 from .._iox2 import binding
+from ..contract import seconds
 from . import _keeper
 from ._link import Link
 from ._memory import Ledger

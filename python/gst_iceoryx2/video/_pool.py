@@ -14,12 +14,12 @@ import os
 import time
 from typing import Final
 
-from .._contract import limit, seconds
 from .._iox2 import binding, types
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.leftovers import SHARED_MEMORY
 from .._iox2.obstacle import file_size
+from ..contract import limit, seconds
 from ..errors import Iox2VideoError, LoanLimitError, OutOfSharedMemoryError, TransportError
 from ._mapping import unmapped_connections
 
