@@ -291,11 +291,6 @@ class VideoFramePublisher:
         """Whether `close` was called."""
         return self._sender.is_closed
 
-    @property
-    def is_attended(self) -> bool:
-        """Always False: no thread sleeps in a publisher."""
-        return False
-
     def close(self) -> None:
         """Leave the service; what was sent is still delivered. Idempotent.
 
