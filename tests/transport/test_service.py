@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import iceoryx2 as iox2
 import pytest
 
+from gst_iceoryx2._contract import limit
 from gst_iceoryx2._iox2 import binding, cleanup
 from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2.errors import (
@@ -60,44 +59,35 @@ def test_a_name_that_is_none_is_refused(name: str, words: str) -> None:
 
 def test_a_service_of_ours_is_what_the_contract_says(service: str) -> None:
     """The data told of an alignment and of a memory that no publisher asked for."""
-    creator = contract()["creator"]
     with VideoFramePublisher(service):
         config = open_video_service(create_node(), service).static_config
         found = {
-            "buffer_size": config.subscriber_max_buffer_size,
-            "borrowed_max": config.subscriber_max_borrowed_samples,
-            "history_size": config.history_size,
-            "safe_overflow": config.has_safe_overflow,
-            "max_subscribers": config.max_subscribers,
-            "max_publishers": config.max_publishers,
+            "default_buffer_size_frames": config.subscriber_max_buffer_size,
+            "default_borrowed_max_frames": config.subscriber_max_borrowed_samples,
+            "min_history_size_frames": config.history_size,
+            "default_safe_overflow": config.has_safe_overflow,
+            "default_max_subscribers": config.max_subscribers,
+            "default_max_publishers": config.max_publishers,
         }
-    assert creator == found | {"allocation_strategy": "Static"}
+    assert found == {name: limit(name) for name in found}
 
 
 def test_ports_notify_with_the_event_ids_of_the_contract(service: str) -> None:
     """Read from a listener beside them: a publisher that comes and goes, its frame, and a reader that takes it."""
-    ids = contract()["event_ids"]
-    node = create_node()
-    listener = create_listener(node, service)
+    listener = create_listener(create_node(), service)
 
     def heard() -> list[int]:
         return [event.id.as_value for event in listener.try_wait()]
 
     with VideoFramePublisher(service, qos=Qos(safe_overflow=False)) as pub, VideoFrameSubscriber(service) as sub:
-        assert heard() == [ids["publishers_changed"]]
+        assert heard() == [limit("event_publishers_changed")]
         pub.publish_frame(noise(12), FrameParams(2, 2))
-        assert ids["frame"] in heard()
+        assert limit("event_new") in heard()
         assert sub.receive_blocking(10_000) is not None
         taken, found = heard()
-        assert taken == ids["taken"]
-        assert found in range(ids["found"]["first"], ids["found"]["first"] + ids["found"]["count"])
-    assert ids["publishers_changed"] in heard()
-
-
-def contract() -> dict[str, Any]:
-    """The layout of the wire as data."""
-    layout = Path(binding.__file__).parents[1] / "contract" / "layout.json"
-    return json.loads(layout.read_text(encoding="utf-8"))
+        assert taken == limit("event_taken")
+        assert 0 <= found - limit("event_found_first") < limit("event_found_count")
+    assert limit("event_publishers_changed") in heard()
 
 
 @pytest.mark.parametrize("name", ["x", "x" * 255, "video/cam 0/../frame v2", "/ a ~!\"'\\ ", "...", "100%s {}"])

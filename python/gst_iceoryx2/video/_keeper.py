@@ -20,12 +20,13 @@ import weakref
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from .._contract import seconds
 from .._iox2.fork import guard_port
 from ..errors import ClosedError, TransportError
 
-_INTERVAL: Final = 0.25
+_INTERVAL: Final = seconds("monitor")
 # The same while a closed subscriber's frames are held: a lossless publisher waits for these visits.
-_CLOSED_READER_INTERVAL: Final = 0.01
+_CLOSED_READER_INTERVAL: Final = seconds("room_look")
 # How long other threads get to leave the ports when the program ends, seconds.
 _LEAVING: Final = 0.3
 
