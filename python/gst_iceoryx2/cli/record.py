@@ -13,13 +13,10 @@ from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._service import ServiceName
 from gst_iceoryx2.cli._words import amount
 from gst_iceoryx2.discovery.names import short_name
+from gst_iceoryx2.record import CODECS, DEFAULT_PRESET, PRESETS, Target, TargetError
 
 if TYPE_CHECKING:
     from gst_iceoryx2.record import Recording, TrackReport
-
-# Kept here, because the recorder's own list comes with PyAV, which takes a third of a second to import.
-CODECS = ("x264", "prores", "ffv1")
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 
 @click.command(
@@ -33,9 +30,9 @@ PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "sl
 )
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, type=ServiceName(is_source=True))
 @click.argument("file", metavar="FILE", type=click.Path(dir_okay=False))
-@click.option("--codec", type=click.Choice(CODECS), default="x264", show_default=True, help="ffv1 is lossless.")
+@click.option("--codec", type=click.Choice(list(CODECS)), default="x264", show_default=True, help="ffv1 is lossless.")
 @click.option(
-    "--preset", type=click.Choice(PRESETS), default="veryfast", show_default=True, help="How hard x264 works."
+    "--preset", type=click.Choice(PRESETS), default=DEFAULT_PRESET, show_default=True, help="How hard x264 works."
 )
 @click.option("--duration", metavar="SECONDS", type=Above0(), help="End after so long.")
 @click.option("--frames", metavar="N", type=click.IntRange(1), help="End after so many frames of each stream.")
@@ -56,8 +53,6 @@ def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
     --duration or --frames, or with Ctrl-C (exit code 130), and leaves a file that plays in each of these cases, and
     also if the publisher goes or the disk is full (exit code 1).
     """
-    from gst_iceoryx2.record import Target, TargetError
-
     try:
         Target.of(file, settings["codec"])
     except TargetError as exc:

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 from .. import jpeg
 from .._log import log
 from .._wire.stamp import monotonic_ns
-from ..discovery.names import full_name, short_name
+from ..discovery.names import short_name
 from ..discovery.watched import Newest, Watched, frames_in
 from ..errors import Iox2VideoError
 from ..video import VideoFrame
@@ -22,20 +22,7 @@ State = Literal["waiting", "live", "silent", "ended", "problem"]
 
 _SILENCE: Final = 2.0
 _FPS_SPAN: Final = 2_000_000_000
-_SCHEMES: Final = ("sh4lt:", "zenoh:")
 _HEAD: Final = struct.Struct(">I")
-
-
-def service_of(name: str) -> str:
-    """The service of a stream's name, short or in full.
-
-    Raises:
-        ValueError: The name is of another transport.
-    """
-    full = full_name(name)
-    if full.startswith(_SCHEMES):
-        raise ValueError(f"{name} is no iceoryx2 service: `iox2-video bridge {name} NAME` makes one of it")
-    return full
 
 
 class Picture(NamedTuple):

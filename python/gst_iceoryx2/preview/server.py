@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final
 
-from .channel import Channel, Status, service_of
+from ..discovery.names import service_name
+from .channel import Channel, Status
 from .door import Door, is_loopback
 from .heads import HeadReader
 from .metrics import CONTENT_TYPE, exposition
@@ -228,7 +229,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _checked(names: Sequence[str], max_fps: float | None, quality: int) -> list[str]:
-    wanted = list(dict.fromkeys(map(service_of, names)))
+    wanted = list(dict.fromkeys(map(service_name, names)))
     if not wanted:
         raise ValueError("names: no stream to show")
     if max_fps is not None and not 0 < max_fps <= 1000:
