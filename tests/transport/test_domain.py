@@ -14,7 +14,8 @@ import pytest
 
 from gst_iceoryx2._iox2 import cleanup, helper, leftovers
 from gst_iceoryx2._iox2.binding import create_listener, create_node
-from gst_iceoryx2._iox2.domain import Domain, current_domain, list_services, read_service, service_identity
+from gst_iceoryx2._iox2.domain import Domain, current_domain
+from gst_iceoryx2._iox2.service import list_services, read_service, service_identity
 from gst_iceoryx2._iox2.toml import read_toml
 from gst_iceoryx2.errors import DomainError
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_notifier

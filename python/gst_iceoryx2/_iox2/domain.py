@@ -1,21 +1,16 @@
-"""Which iceoryx2 domain this process uses, and what its files say; no iceoryx2 needed.
-
-A domain is a root path and a file name prefix. Services are described in ``<root>/services/*.service`` as TOML. Reading
-these files is how services are found: iceoryx2's own listing opens the lock files of nodes, and closing any descriptor
-of such a file drops the POSIX locks of the whole process, those of a second copy of iceoryx2 (the plugin) included.
-"""
+"""Which iceoryx2 domain this process uses: a root path and a prefix of file names. Needs no iceoryx2."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from .._contract import limit
 from ..errors import DomainError
 from .toml import Scalar, read_toml
 
@@ -27,11 +22,8 @@ _FORBIDDEN: Final = '<>"|?*'
 """Characters that iceoryx2 takes in no path on any system, besides control characters and what is not ASCII. Source:
 iceoryx2-bb/system-types/src/path.rs and container/src/string/mod.rs."""
 
-MAX_ROOT_BYTES: Final = 65
+MAX_ROOT_BYTES: Final = limit("max_domain_root_bytes")
 """A socket `<root>/<prefix><30 digits>.event` must fit the 108 bytes of sockaddr_un. Source: unix(7)."""
-
-FINISHED_MODE: Final = 0o400
-"""Mode of a file that its creator has finished. Source: iceoryx2-cal/src/static_storage/file.rs."""
 
 Pattern: TypeAlias = Literal["PublishSubscribe", "Event"]
 # The number that goes into a service's hash. Source: iceoryx2/src/service/messaging_pattern.rs.
@@ -145,74 +137,3 @@ def _configured(environ: Mapping[str, str]) -> Domain:
             text("node.directory", "nodes"),
         )
     return Domain()
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceRecord:
-    """What a service's description says.
-
-    Attributes:
-        name: Name of the service.
-        pattern: iceoryx2's messaging pattern: "PublishSubscribe", "Event", ….
-        version: Release of iceoryx2 that made it, "0.10.0"; "0.9 or older" where the file does not tell.
-        values: All values of the file under dotted keys.
-    """
-
-    name: str
-    pattern: str
-    version: str
-    values: Mapping[str, Scalar]
-
-    def type_of(self, part: Literal["payload", "user_header"]) -> str:
-        """What the service carries as payload or user header, in words: "u8 of 1 byte, alignment 8"."""
-        path = f"messaging_pattern.{self.pattern}.message_type_details.{part}"
-        name, size, align = (self.values.get(f"{path}.{key}", "?") for key in ("type_name", "size", "alignment"))
-        slices = "slices of " if self.values.get(f"{path}.variant") == "Dynamic" else ""
-        return f"{slices}{name} ({size} bytes, alignment {align})"
-
-
-def read_service(path: str | Path) -> ServiceRecord | None:
-    """Read one service description.
-
-    Returns:
-        What it says; None if the file has gone, is not finished yet, or is no description.
-    """
-    try:
-        values = read_toml(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    name = values.get("service_name")
-    patterns = {key.split(".")[1] for key in values if key.startswith("messaging_pattern.")}
-    if not isinstance(name, str) or len(patterns) != 1:
-        return None
-    numbers = [values.get(f"iceoryx2_version.{part}") for part in ("major", "minor", "patch")]
-    # Releases before 0.10 wrote no version into the file.
-    version = "0.9 or older" if None in numbers else ".".join(map(str, numbers))
-    return ServiceRecord(name, patterns.pop(), version, values)
-
-
-def list_services(domain: Domain) -> Iterator[ServiceRecord]:
-    """Every finished service description of a domain, in the order of its file names."""
-    try:
-        names = sorted(os.listdir(domain.services))
-    except (FileNotFoundError, PermissionError):
-        return
-    for name in names:
-        if name.startswith(domain.prefix) and name.endswith(".service"):
-            record = read_service(domain.services / name)
-            if record is not None:
-                yield record
-
-
-def service_identity(path: str) -> tuple[int, int] | None:
-    """What tells this incarnation of a service from the next one of its name; None while it is not there or unfinished.
-
-    Costs one stat. Opening a description that its creator has not finished would block for a second.
-    """
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    if stat.S_IMODE(status.st_mode) != FINISHED_MODE:
-        return None
-    return status.st_ino, status.st_mtime_ns

@@ -10,8 +10,6 @@ import json
 import re
 from typing import Final, TypeAlias
 
-from .._text import whole
-
 Scalar: TypeAlias = str | int | float | bool
 
 _TABLE: Final = re.compile(r"\[{1,2}([^\[\]]+)\]{1,2}\s*(?:#.*)?")
@@ -48,4 +46,6 @@ def _scalar(pair: re.Match[str]) -> Scalar | None:
         value = json.loads(pair["basic"] or pair["bare"].replace("_", ""))
     except ValueError:
         return None
-    return whole(value) if isinstance(value, str) else value if isinstance(value, int | float) else None
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return value if isinstance(value, int | float) else None

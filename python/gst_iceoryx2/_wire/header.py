@@ -5,51 +5,39 @@ from __future__ import annotations
 import ctypes
 from typing import ClassVar, Final
 
+from .._contract import contract, limit
 from ..errors import FormatError
 
-DEFAULT_SERVICE: Final = "video/default/frame/v2"
-DEFAULT_AUX_BYTES: Final = 4096
+_CONSTANTS: Final = contract("layout")["constants"]
+
+DEFAULT_SERVICE: Final[str] = _CONSTANTS["DEFAULT_SERVICE"]
+DEFAULT_AUX_BYTES: Final = limit("default_aux_bytes")
 MAX_AUX_BYTES: Final = (1 << 32) - 1
 
-HEADER_TYPE_NAME: Final = "VideoFrameHeader"
-HEADER_SIZE: Final = 104
-HEADER_ALIGN: Final = 8
-FORMAT_LEN: Final = 16
-MAX_PLANES: Final = 4
-MAX_DIMENSION: Final = 32768
+HEADER_TYPE_NAME: Final[str] = _CONSTANTS["HEADER_TYPE_NAME"]
+HEADER_SIZE: Final[int] = _CONSTANTS["HEADER_SIZE"]
+HEADER_ALIGN: Final[int] = _CONSTANTS["HEADER_ALIGN"]
+FORMAT_LEN: Final[int] = _CONSTANTS["FORMAT_LEN"]
+MAX_PLANES: Final[int] = _CONSTANTS["MAX_PLANES"]
+MAX_DIMENSION: Final = limit("max_dimension_pixels")
 
-NONE_U64: Final = 2**64 - 1
+NONE_U64: Final[int] = _CONSTANTS["NONE_U64"]
 """Stands for "none" in pts, dts, duration and offset."""
 
-HEADER_FLAG_EOS: Final = 1 << 32
+HEADER_FLAG_EOS: Final[int] = _CONSTANTS["HEADER_FLAG_EOS"]
 
-BUFFER_FLAGS: Final = {
-    "DISCONT": 1 << 6,
-    "RESYNC": 1 << 7,
-    "CORRUPTED": 1 << 8,
-    "MARKER": 1 << 9,
-    "HEADER": 1 << 10,
-    "GAP": 1 << 11,
-    "DROPPABLE": 1 << 12,
-    "DELTA_UNIT": 1 << 13,
-    "INTERLACED": 1 << 20,
-    "TFF": 1 << 21,
-    "RFF": 1 << 22,
-    "ONEFIELD": 1 << 23,
-    "MULTIPLE_VIEW": 1 << 24,
-    "FIRST_IN_BUNDLE": 1 << 25,
-}
+BUFFER_FLAGS: Final[dict[str, int]] = contract("layout")["flags"]["bits"]
 """The GstBufferFlags that describe the picture and cross; all others belong to the process that set them.
 
 Source: gst/gstbuffer.h and gst/video/video-frame.h of GStreamer.
 """
 
-BUFFER_FLAGS_MASK: Final = sum(BUFFER_FLAGS.values())
+BUFFER_FLAGS_MASK: Final[int] = contract("layout")["flags"]["mask"]
 
-VIDEO_BUFFER_SIZE: Final = 10
-VIDEO_BORROWED_MAX: Final = 10
-VIDEO_HISTORY_SIZE: Final = 0
-VIDEO_SAFE_OVERFLOW: Final = True
+VIDEO_BUFFER_SIZE: Final = limit("default_buffer_size_frames")
+VIDEO_BORROWED_MAX: Final = limit("default_borrowed_max_frames")
+VIDEO_HISTORY_SIZE: Final = limit("default_history_size_frames")
+VIDEO_SAFE_OVERFLOW: Final = bool(limit("default_safe_overflow"))
 
 
 class VideoFrameHeader(ctypes.Structure):

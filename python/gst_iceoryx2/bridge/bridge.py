@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from .._log import log
 from .._thinning import Thinning
 from .._wire.stamp import monotonic_ns
 from .._work import Work
@@ -19,6 +19,8 @@ from .errors import EndpointError, NetworkError
 from .message import MESSAGE_MAX, Codec, Unsound
 from .parcel import HOPS_MAX, Parcel
 from .sockets import meeting, own_folder
+
+_log: Final = logging.getLogger("gst_iceoryx2")
 
 DEFAULT_QUALITY: Final = 85
 _LOOK: Final = 0.1
@@ -206,7 +208,7 @@ class Bridge(Work[Bridged]):
     def _refuse(self, kind: str, details: str) -> None:
         self._refused[kind] += 1
         if self._refused[kind] == 1:
-            log.warning("refused from %s: %s (further ones of this kind are counted only)", self.source, details)
+            _log.warning("refused from %s: %s (further ones of this kind are counted only)", self.source, details)
 
     def _source(self) -> From:
         # Each kind of end is imported where there is one: only keys need Zenoh.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import logging
 from contextlib import ExitStack
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from .._log import log
 from .._wire.caps import video_caps
 from .._wire.formats import get_format
 from .._wire.stamp import monotonic_ns
@@ -16,6 +17,8 @@ from ..sh4lt import Follower, FrameSizeError, TypeTextError, Writer, score
 from ..sh4lt.frame import Picture, default_layout
 from .message import Unsound
 from .parcel import Parcel
+
+_log: Final = logging.getLogger("gst_iceoryx2")
 
 
 class FromPath:
@@ -105,7 +108,7 @@ class ToPath:
     def _writer_for(self, caps: str) -> Writer:
         writer = Writer(self._path, caps) if self._writer is None else self._writer.retyped(caps)
         if writer is not self._writer and (reason := score.refusal(writer.datatype)):
-            log.warning("ossia score shows nothing of %s: %s", self._path, reason)
+            _log.warning("ossia score shows nothing of %s: %s", self._path, reason)
         self._writer = writer
         return writer
 

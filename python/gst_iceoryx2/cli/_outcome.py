@@ -11,13 +11,13 @@ from typing import Final
 
 import click
 
-from gst_iceoryx2._text import printable
 from gst_iceoryx2.errors import (
     FrameTimeoutError,
     InvalidServiceNameError,
     Iox2VideoError,
     MissingExtraError,
     ServiceNotFoundError,
+    printable,
 )
 
 OK: Final = 0

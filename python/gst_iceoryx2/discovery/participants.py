@@ -18,7 +18,6 @@ from .._iox2.domain import Domain
 from .._iox2.leftovers import SHARED_MEMORY
 from .._iox2.liveness import is_gone, start_time
 from .._iox2.toml import read_toml
-from .._text import decoded
 
 Role = Literal["publisher", "subscriber", "waits", "looks on"]
 """What a participant does: `waits` for a publisher, or just `looks on` without a port."""
@@ -161,8 +160,8 @@ def _program(domain: Domain, node: str, pid: int, created: int) -> tuple[str, st
     # In another container the number is somebody else's, or nobody's.
     if started is not None and started <= created + 1:
         try:
-            words = decoded(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")
-            name = decoded(Path(f"/proc/{pid}/comm").read_bytes()).strip()
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+            name = Path(f"/proc/{pid}/comm").read_bytes().decode("utf-8", "replace").strip()
         except OSError:
             words, name = [], ""
         if name:

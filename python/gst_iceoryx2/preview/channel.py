@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import struct
 import time
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from .. import jpeg
-from .._log import log
 from .._wire.stamp import monotonic_ns
 from ..discovery.names import short_name
 from ..discovery.watched import Newest, Watched, frames_in
@@ -17,6 +17,8 @@ from ..errors import Iox2VideoError
 from ..video import VideoFrame
 from ..video.shape import size_in_squares
 from .websocket import binary_message
+
+_log: Final = logging.getLogger("gst_iceoryx2")
 
 State = Literal["waiting", "live", "silent", "ended", "problem"]
 
@@ -242,5 +244,5 @@ class Channel(Watched):
     def _explain(self, exc: Exception, before: str | None) -> str:
         text = super()._explain(exc, before)
         if text != before:
-            log.warning("preview of %s: %s", self.name, text)
+            _log.warning("preview of %s: %s", self.name, text)
         return text

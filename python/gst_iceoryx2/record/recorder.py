@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .._extras.av import av, open_media
-from .._numbers import real, whole
+from .._wire.numbers import real, whole
 from .._work import Work
 from ..discovery import full_name, names, require, short_name
 from ..errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError

@@ -16,9 +16,6 @@ The names are those of Sh4lt, Shmdata's successor, whose own wire format is anot
 
 from __future__ import annotations
 
-import os
-import threading
-
 from .dialect import address
 from .errors import (
     AddressError,
@@ -45,72 +42,4 @@ __all__ = [
     "Writer",
     "WriterIsAliveError",
     "address",
-    "path_to_service",
-    "service_to_path",
 ]
-
-
-def service_to_path(
-    service: str,
-    path: str | os.PathLike[str],
-    *,
-    stop: threading.Event | None = None,
-    frames: int | None = None,
-) -> int:
-    """Write the frames of an iceoryx2 service to a path until the stream ends: a `bridge.Bridge` in one call.
-
-    Args:
-        service: Name of the service, short or in full; it may start later.
-        path: Path of the socket.
-        stop: Ends the bridge when it is set; None = the bridge ends with the stream only.
-        frames: Frames after which to end; None = no limit.
-
-    Returns:
-        Number of frames written.
-
-    Raises:
-        WriterIsAliveError: The path has another writer.
-        AddressError: The path cannot be used.
-        ServiceError: The service cannot be opened.
-    """
-    return _bridged(service, f"sh4lt:{os.fspath(path)}", stop, frames)
-
-
-def path_to_service(
-    path: str | os.PathLike[str],
-    service: str,
-    *,
-    stop: threading.Event | None = None,
-    frames: int | None = None,
-) -> int:
-    """Publish the frames of a path as an iceoryx2 service: a `bridge.Bridge` in one call.
-
-    Each frame's capture time is the time at which it arrived, because the protocol carries no times.
-    Frames that are not raw video are counted, logged and left out.
-
-    Args:
-        path: Path of the socket; its writer may start later, and restart.
-        service: Name of the service, short or in full.
-        stop: Ends the bridge when it is set; None = only `frames` ends it.
-        frames: Frames after which to end; None = no limit.
-
-    Returns:
-        Number of frames published.
-
-    Raises:
-        ServiceError: The service has another publisher, or cannot be created.
-        AddressError: The path cannot be used.
-    """
-    return _bridged(f"sh4lt:{os.fspath(path)}", service, stop, frames)
-
-
-def _bridged(source: str, target: str, stop: threading.Event | None, frames: int | None) -> int:
-    from ..bridge import Bridge, Bridged
-
-    bridge = Bridge(source, target, frames=frames, until_end=True)
-
-    def check(_: Bridged) -> None:
-        if stop is not None and stop.is_set():
-            bridge.stop()
-
-    return bridge.run(check).passed

@@ -16,8 +16,7 @@ from typing import Final, NoReturn
 
 import numpy as np
 
-from .._numbers import real
-from .._pickling import refuse_to_copy
+from .._wire.numbers import real
 from . import dialect
 from .dialect import READERS, WRITER, Keys
 from .errors import AddressError, Sh4ltClosedError
@@ -283,7 +282,7 @@ class Follower:
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        refuse_to_copy(self, "make a Follower of the same path in the process that reads")
+        raise TypeError(f"cannot pickle or copy {self!r}: make a Follower of the same path in the process that reads")
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "connected" if self._connection else "waiting"

@@ -17,8 +17,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from .._numbers import real, whole
-from .._pickling import refuse_to_copy
+from .._wire.numbers import real, whole
 from . import dialect, score
 from .dialect import READERS, WRITER
 from .errors import FrameSizeError, Sh4ltClosedError, WriterIsAliveError
@@ -235,7 +234,7 @@ class Writer:
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        refuse_to_copy(self, "make a Writer of the same path in the process that writes")
+        raise TypeError(f"cannot pickle or copy {self!r}: make a Writer of the same path in the process that writes")
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{self.clients} readers"

@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import logging
 import struct
 import threading
 import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
+from .._contract import seconds
 from .._iox2 import binding, types
 from .._iox2.cleanup import watch
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.obstacle import after_failure
-from .._log import log
 from .._wire.header import HEADER_SIZE, NONE_U64
 from .._wire.metas import encode_meta
 from .._wire.stamp import monotonic_ns
@@ -26,12 +27,14 @@ from ._layout import EOS_HEADER, FrameLayout, ended
 from ._pool import Pool
 from .loan import LoanedFrame, LoanPlan, Meta
 
+_log: Final = logging.getLogger("gst_iceoryx2")
+
 # How often to look whether subscribers that joined are connected: a connection may be in the making at one look.
 _LOOKS: Final = 3
 _HEADER_BYTES: Final = ctypes.c_char * HEADER_SIZE
 # How long readers that are found waiting get to connect to each native publisher, seconds, and how often to look.
-_CONNECTING: Final = 0.5
-_CONNECTING_STEP: Final = 0.002
+_CONNECTING: Final = seconds("connect")
+_CONNECTING_STEP: Final = seconds("connect_look")
 
 
 class _Sent(NamedTuple):
@@ -287,7 +290,7 @@ class Sender:
         if obstacle is not None:
             if not self._is_told:
                 self._is_told = True
-                log.warning("%s", obstacle.error(f"send to a subscriber of {json.dumps(self._name)}"))
+                _log.warning("%s", obstacle.error(f"send to a subscriber of {json.dumps(self._name)}"))
             return
         self._looks = 0
         # Where no limit was the cause, another port would not be better.

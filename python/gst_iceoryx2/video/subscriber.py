@@ -12,10 +12,9 @@ from typing import Final, Literal, NamedTuple, NoReturn
 from .._iox2 import binding, types
 from .._iox2.cleanup import watch
 from .._iox2.obstacle import after_failure, taking_part
-from .._iox2.service_name import check_service_name
-from .._numbers import real
-from .._pickling import refuse_to_copy
+from .._iox2.service import check_service_name
 from .._wire.header import DEFAULT_SERVICE
+from .._wire.numbers import real
 from ..errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
 from . import _keeper
 from ._intake import Intake
@@ -543,4 +542,6 @@ class VideoFrameSubscriber:
         self._link = self._connector = self._waiter = self._pending = None
 
     def __reduce__(self) -> NoReturn:
-        refuse_to_copy(self, f"make VideoFrameSubscriber({self._name!r}) in the process that receives")
+        raise TypeError(
+            f"cannot pickle or copy {self!r}: make VideoFrameSubscriber({self._name!r}) in the process that receives"
+        )
