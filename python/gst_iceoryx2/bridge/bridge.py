@@ -62,7 +62,6 @@ class Bridge(Work[Bridged]):
             are reached.
         connect: Zenoh endpoints to connect to.
         frames: Frames after which to end; None = none.
-        until_end: Whether to end with the stream.
 
     Raises:
         EndpointError: An end is none, or both are the same.
@@ -83,7 +82,6 @@ class Bridge(Work[Bridged]):
         listen: Sequence[str] = (),
         connect: Sequence[str] = (),
         frames: int | None = None,
-        until_end: bool = False,
     ) -> None:
         super().__init__()
         self.source, self.target = Endpoint.of(source), Endpoint.of(target)
@@ -97,7 +95,6 @@ class Bridge(Work[Bridged]):
             raise EndpointError("endpoints to listen on and to connect to are Zenoh's, and no end is a zenoh:KEY")
         self._id = secrets.token_hex(8)
         self._frames = frames
-        self._until_end = until_end
         self._thinning = Thinning(max_fps)
         self._passed = self._unwanted = self._size = 0
         self._is_flowing = False
@@ -168,8 +165,6 @@ class Bridge(Work[Bridged]):
             if parcel is None:
                 return
             self._check_trail(parcel)
-            if parcel.is_end and self._until_end:
-                self._stop.set()
             if parcel.is_end and not self._is_flowing:
                 # Ends are told again to whoever joins late, and carry no trail through services.
                 return
