@@ -27,7 +27,7 @@ from gst_iceoryx2._wire.formats import FORMATS
 from gst_iceoryx2._wire.header import BUFFER_FLAGS
 from gst_iceoryx2._wire.stamp import Stamp, boot_id, monotonic_ns
 from gst_iceoryx2.bridge.message import HEADER_SIZE, MAGIC, Codec, Unsound, pack, unpack
-from gst_iceoryx2.bridge.parcel import HOPS_MAX, TRAIL_META, Parcel
+from gst_iceoryx2.bridge.parcel import HOPS_MAX, HOPS_META, Parcel
 from gst_iceoryx2.errors import FormatError
 from gst_iceoryx2.sh4lt import Follower, Writer
 from gst_iceoryx2.video import CustomMeta, ReferenceTimestamp, VideoFramePublisher, VideoFrameSubscriber
@@ -65,7 +65,7 @@ def test_raw_frames_cross_with_every_byte_and_everything_known_of_them(
         assert frame.caps == original.caps
         for name in ("format", "width", "height", "pts", "dts", "duration", "flags", "captured_at"):
             assert getattr(frame, name) == getattr(original, name), name
-        assert frame.metas[0].name == TRAIL_META
+        assert frame.metas[0].name == HOPS_META
         assert frame.metas[1:] == metas
         assert all(np.array_equal(one, other) for one, other in zip(frame.planes, picture, strict=True))
         del frame, original
@@ -170,9 +170,9 @@ def test_a_picture_of_some_other_program_is_taken(bridge: Bridge, key: str, doma
 # -- trouble ---------------------------------------------------------------------------------------------------------
 
 
-def a_message(trail: tuple[str, ...] = ()) -> tuple[bytes, bytes]:
+def a_message(hops: tuple[str, ...] = ()) -> tuple[bytes, bytes]:
     parcel = Parcel("BGR", 64, 48, (flat((9, 8, 7)),), None, pts=7)
-    message = pack(parcel, "raw", 80, trail)
+    message = pack(parcel, "raw", 80, hops)
     return bytes(message.payload), message.attachment
 
 
@@ -244,15 +244,15 @@ def test_a_header_cannot_reach_beyond_the_pixels() -> None:
                 assert all(plane.nbytes <= len(payload) for plane in parcel.planes)
 
 
-def test_a_trail_that_somebody_made_up_is_none(bridge: Bridge, key: str, pair: Pair) -> None:
+def test_made_up_hops_are_ignored(bridge: Bridge, key: str, pair: Pair) -> None:
     command = bridge("near", f"zenoh:{key}", "--codec", "raw")
     bridge(f"zenoh:{key}", "far")
-    for trail in ("nonsense", "0123456789abcdef-", "x" * 16, ""):
-        frame = pair.send(flat((1, 2, 3)), metas=[CustomMeta(TRAIL_META, {"trail": trail})])
-        assert isinstance(frame.metas[0].fields["trail"], str)
-        assert len(frame.metas[0].fields["trail"]) == 2 * 16 + 1
+    for hops in ("nonsense", "0123456789abcdef-", "x" * 16, ""):
+        frame = pair.send(flat((1, 2, 3)), metas=[CustomMeta(HOPS_META, {"hops": hops})])
+        assert isinstance(frame.metas[0].fields["hops"], str)
+        assert len(frame.metas[0].fields["hops"]) == 2 * 16 + 1
         del frame
-    full = CustomMeta(TRAIL_META, {"trail": "-".join(["0123456789abcdef"] * HOPS_MAX)})
+    full = CustomMeta(HOPS_META, {"hops": "-".join(["0123456789abcdef"] * HOPS_MAX)})
     while "too many bridges" not in command.err:
         pair.publisher.publish(flat((1, 2, 3)), metas=[full])
         time.sleep(0.01)
@@ -269,7 +269,7 @@ def test_what_is_known_of_a_frame_survives_from_key_to_key(bridge: Bridge, key: 
     picture = noise_planes("NV12", 64, 48)
     frame = pair.send(picture, "NV12", pts=3, captured_at=moment, metas=metas)
     assert (frame.pts, frame.captured_at, frame.metas[1:]) == (3, moment, metas)
-    assert len(frame.metas[0].fields["trail"].split("-")) == 3
+    assert len(frame.metas[0].fields["hops"].split("-")) == 3
     assert all(np.array_equal(one, other) for one, other in zip(frame.planes, picture, strict=True))
     del frame
 
@@ -278,7 +278,7 @@ def test_a_frame_with_many_metas_keeps_its_trail(bridge: Bridge, pair: Pair) -> 
     """A receiver reads 64 metas: the trail was the last one, and lost, and a loop of bridges had no end."""
     bridge("near", "far")
     frame = pair.send(flat((1, 2, 3)), metas=[CustomMeta("Lens", {"number": number}) for number in range(64)])
-    assert frame.metas[0].name == TRAIL_META
+    assert frame.metas[0].name == HOPS_META
     del frame
 
 
@@ -303,11 +303,11 @@ def test_two_bridges_in_a_loop_are_told_and_pass_each_frame_once(bridge: Bridge,
 
 
 def test_a_longer_loop_ends_by_the_number_of_bridges() -> None:
-    trail = tuple(f"{number:016x}" for number in range(HOPS_MAX + 1))
-    _, attachment = a_message(trail[:-1])
-    assert unpack(a_message()[0], attachment).trail == trail[:-1]
-    with pytest.raises(Unsound, match="17 bridges"):
-        unpack(a_message()[0], a_message(trail)[1])
+    hops = tuple(f"{number:016x}" for number in range(HOPS_MAX + 1))
+    _, attachment = a_message(hops[:-1])
+    assert unpack(a_message()[0], attachment).hops == hops[:-1]
+    with pytest.raises(Unsound, match="17 hops"):
+        unpack(a_message()[0], a_message(hops)[1])
 
 
 class Sender:
@@ -391,7 +391,7 @@ _NUMBERS = st.sampled_from([0, 1, 1 << 31, 1 << 32, (1 << 63) - 1, 1 << 63, (1 <
     format=st.sampled_from([name for name, format in FORMATS.items() if format.planes]),
     fields=st.lists(st.tuples(st.sampled_from(_FIELDS), st.sampled_from(_VALUES)), max_size=3),
     numbers=st.tuples(*[_NUMBERS] * 6),
-    metas=st.lists(st.tuples(st.sampled_from(["Lens", TRAIL_META, "___"]), st.sampled_from(_VALUES)), max_size=3),
+    metas=st.lists(st.tuples(st.sampled_from(["Lens", HOPS_META, "___"]), st.sampled_from(_VALUES)), max_size=3),
     moment=_NUMBERS,
 )
 @example(1, "BGR", [("framerate", "(string)1/0")], (0,) * 6, [], 0)
@@ -400,7 +400,7 @@ def test_what_is_accepted_is_passed_on_to_every_end_or_refused(
     kind: int, format: str, fields: Any, numbers: Any, metas: Any, moment: int
 ) -> None:
     """A frame rate of "1/0" or infinity ended the bridge."""
-    texts = [(name.encode(), f"{name}, trail={value};".encode() + b"\0") for name, value in metas]
+    texts = [(name.encode(), f"{name}, hops={value};".encode() + b"\0") for name, value in metas]
     records = [
         struct.pack("<II", 10 + len(name) + len(text), len(name)) + name + b"\0\0" + text for name, text in texts
     ]
@@ -412,7 +412,7 @@ def test_what_is_accepted_is_passed_on_to_every_end_or_refused(
         return
     for codec in get_args(Codec):
         with contextlib.suppress(FormatError):
-            again = pack(parcel, codec, 80, (*parcel.trail, "0" * 16))
+            again = pack(parcel, codec, 80, (*parcel.hops, "0" * 16))
             assert unpack(bytes(again.payload), again.attachment).width == 6
 
 

@@ -164,15 +164,15 @@ class Bridge(Work[Bridged]):
             parcel = source.next(_LOOK)
             if parcel is None:
                 return
-            self._check_trail(parcel)
+            self._check_hops(parcel)
             if parcel.is_end and not self._is_flowing:
-                # Ends are told again to whoever joins late, and carry no trail through services.
+                # Ends are told again to whoever joins late, and carry no hops through services.
                 return
             self._is_flowing = not parcel.is_end
             if not target.is_wanted:
                 self._unwanted += not parcel.is_end
             elif parcel.is_end or self._thinning.takes(parcel.captured_at or monotonic_ns()):
-                parcel.trail = (*parcel.trail, self._id)
+                parcel.hops = (*parcel.hops, self._id)
                 self._size += target.put(parcel)
                 self._passed += not parcel.is_end
         except Unsound as exc:
@@ -185,19 +185,19 @@ class Bridge(Work[Bridged]):
             if parcel is not None:
                 parcel.release()
 
-    def _check_trail(self, parcel: Parcel) -> None:
-        # Anybody who can send to the source can also make up a trail, so it never ends the bridge.
-        if self._id in parcel.trail:
-            others = len(parcel.trail) - parcel.trail.index(self._id) - 1
+    def _check_hops(self, parcel: Parcel) -> None:
+        # Anybody who can send to the source can also make up a hops, so it never ends the bridge.
+        if self._id in parcel.hops:
+            others = len(parcel.hops) - parcel.hops.index(self._id) - 1
             through = "another bridge" if others == 1 else f"{others} other bridges"
             raise Unsound(
                 "bridge loop",
                 f"frames sent to {self.target} come back to {self.source} through {through}; stop one of the bridges",
             )
-        if len(parcel.trail) >= HOPS_MAX:
+        if len(parcel.hops) >= HOPS_MAX:
             raise Unsound(
                 "a frame that has crossed too many bridges",
-                f"{len(parcel.trail)}, at most {HOPS_MAX - 1} are allowed; is there a loop of bridges?",
+                f"{len(parcel.hops)}, at most {HOPS_MAX - 1} are allowed; is there a loop of bridges?",
             )
 
     def _refuse(self, kind: str, details: str) -> None:
@@ -209,29 +209,29 @@ class Bridge(Work[Bridged]):
         # Each kind of end is imported where there is one: only keys need Zenoh.
         kind, name = self.source
         if kind == "service":
-            from .service import FromService
+            from .service_ends import FromService
 
             return FromService(name)
         if kind == "path":
-            from .path import FromPath
+            from .path_ends import FromPath
 
             # Writing to a key or another path may take long, and the path's writer would wait for it.
             return FromPath(name, borrows=self.target.kind == "service")
-        from .key import FromKey
+        from .key_ends import FromKey
 
         return FromKey(self._session, name)
 
     def _target(self, codec: Codec, quality: int) -> To:
         kind, name = self.target
         if kind == "service":
-            from .service import ToService
+            from .service_ends import ToService
 
             return ToService(name)
         if kind == "path":
-            from .path import ToPath
+            from .path_ends import ToPath
 
             return ToPath(name)
-        from .key import ToKey
+        from .key_ends import ToKey
 
         return ToKey(self._session, name, codec, quality)
 

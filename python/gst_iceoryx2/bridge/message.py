@@ -23,7 +23,7 @@ from ..errors import FormatError
 from ..video._layout import FrameLayout, caps_fields
 from ..video.colour import to_rgb
 from ..video.loan import Meta
-from .parcel import HOPS_MAX, TRAIL_META, Parcel, Trail, split_trail
+from .parcel import HOPS_MAX, HOPS_META, Hops, Parcel, split_hops
 
 Codec: TypeAlias = Literal["jpeg", "raw"]
 
@@ -43,8 +43,8 @@ MESSAGE_MAX: Final = 256 << 20
 # The header of a JPEG message tells of the pixels as they were: here it only must not contradict itself.
 _PIXELS_ENOUGH: Final = (1 << 63) - 1
 # Where the name of a record ends at the latest.
-_TRAIL_NAME: Final = TRAIL_META.encode() + b"\0"
-_NAME_END: Final = 8 + len(_TRAIL_NAME)
+_HOPS_NAME: Final = HOPS_META.encode() + b"\0"
+_NAME_END: Final = 8 + len(_HOPS_NAME)
 _UNIX: Final = "timestamp/x-unix"
 # Caps that speak of the samples as they were, and not as they are after JPEG.
 _OF_SAMPLES: Final = ("format", "width", "height", "colorimetry", "chroma-site")
@@ -75,27 +75,27 @@ class Message:
     attachment: bytes
 
 
-def pack(parcel: Parcel, codec: Codec, quality: int, trail: Trail) -> Message:
+def pack(parcel: Parcel, codec: Codec, quality: int, hops: Hops) -> Message:
     """Make the message of a parcel.
 
     Args:
         parcel: The parcel; borrowed pixels are read until this returns, and until a raw message was sent.
         codec: "raw" for the very pixels.
         quality: Of JPEG, 1 to 100.
-        trail: Bridges crossed, this one included.
+        hops: Bridges crossed, this one included.
 
     Raises:
         FormatError: The message would be one that receivers refuse, or JPEG cannot hold such a picture.
         UnsupportedViewError: The same, because of its format.
     """
     if parcel.is_end:
-        return Message(b"", _attachment(END, b"", b"", trail))
+        return Message(b"", _attachment(END, b"", b"", hops))
     fault = _too_large(parcel.width, parcel.height)
     if fault is not None:
         raise FormatError(f"a picture that is too large: {fault}")
     header, aux, pixels = _described(parcel)
     if codec == "raw":
-        attachment = _attachment(RAW, header, aux, trail)
+        attachment = _attachment(RAW, header, aux, hops)
         if len(pixels) + len(attachment) > MESSAGE_MAX:
             raise FormatError(f"a message of {len(pixels) + len(attachment)} bytes, at most {MESSAGE_MAX} can be sent")
         return Message(pixels, attachment)
@@ -106,14 +106,14 @@ def pack(parcel: Parcel, codec: Codec, quality: int, trail: Trail) -> Message:
         text = colorimetry if isinstance(colorimetry, str) else None
         rgb = to_rgb(parcel.planes, get_format(parcel.format), parcel.width, parcel.height, text)
         picture = jpeg.encode_rgb(rgb, quality)
-    return Message(picture, _attachment(JPEG, header, aux, trail))
+    return Message(picture, _attachment(JPEG, header, aux, hops))
 
 
-def _attachment(kind: int, header: bytes, aux: bytes, trail: Trail) -> bytes:
+def _attachment(kind: int, header: bytes, aux: bytes, hops: Hops) -> bytes:
     # What the wall clock says beside the clock of the times, for machines that do not share the latter.
     to_unix = time.time_ns() - monotonic_ns()
-    hops = b"".join(bytes.fromhex(hop) for hop in trail)
-    attachment = _HEAD.pack(MAGIC, kind, len(trail), 0, len(aux), to_unix) + hops + header + aux
+    ids = b"".join(bytes.fromhex(hop) for hop in hops)
+    attachment = _HEAD.pack(MAGIC, kind, len(hops), 0, len(aux), to_unix) + ids + header + aux
     if len(attachment) > _ATTACHMENT_MAX:
         raise FormatError(f"an attachment of {len(attachment)} bytes, at most {_ATTACHMENT_MAX} can be sent")
     return attachment
@@ -129,7 +129,7 @@ def _described(parcel: Parcel) -> tuple[bytes, bytes, memoryview]:
     frame = parcel.frame
     if frame is not None:
         # Records as they are: what cannot be decoded here may be understood elsewhere.
-        records = [record for record in frame.parse_aux().metas if _TRAIL_NAME not in record[:_NAME_END]]
+        records = [record for record in frame.parse_aux().metas if _HOPS_NAME not in record[:_NAME_END]]
         aux = build_aux(frame.caps, records)
         header = frame.header
         header.aux_size = len(aux)
@@ -169,11 +169,11 @@ def unpack(payload: bytes, attachment: bytes | None) -> Parcel:
         if not payload.startswith(_JPEG_BEGINS):
             raise Unsound("neither a JPEG picture nor an attachment of ours", f"{len(payload)} bytes")
         return _with_picture(Parcel(), payload)
-    kind, trail, to_unix, rest = _opened(attachment)
+    kind, hops, to_unix, rest = _opened(attachment)
     if kind == END:
         if payload:
             raise Unsound("an end of stream with a picture", f"{len(payload)} bytes")
-        return Parcel(is_end=True, trail=trail)
+        return Parcel(is_end=True, hops=hops)
     header = VideoFrameHeader.from_buffer_copy(rest[:HEADER_SIZE])
     broken = validate_geometry(header, len(payload) if kind == RAW else _PIXELS_ENOUGH)
     if header.is_eos or broken is not None:
@@ -202,7 +202,7 @@ def unpack(payload: bytes, attachment: bytes | None) -> Parcel:
         flags=header.flags & BUFFER_FLAGS_MASK,
         captured_at=captured,
         metas=metas,
-        trail=trail,
+        hops=hops,
     )
     if kind == JPEG:
         return _with_picture(parcel, payload)
@@ -214,23 +214,23 @@ def _number(number: int) -> int | None:
     return None if number == NONE_U64 else number
 
 
-def _opened(attachment: bytes) -> tuple[int, Trail, int, bytes]:
-    """Kind, trail, what leads to the wall clock, and what follows, of an attachment."""
+def _opened(attachment: bytes) -> tuple[int, Hops, int, bytes]:
+    """Kind, hops, what leads to the wall clock, and what follows, of an attachment."""
     if len(attachment) > _ATTACHMENT_MAX:
         raise Unsound("an attachment that is too long", f"{len(attachment)} bytes")
     if len(attachment) < _HEAD.size or not attachment.startswith(MAGIC[:-1]):
         raise Unsound("an attachment of something else", f"{len(attachment)} bytes")
-    magic, kind, hops, reserved, aux_size, to_unix = _HEAD.unpack_from(attachment)
+    magic, kind, crossed, reserved, aux_size, to_unix = _HEAD.unpack_from(attachment)
     if magic != MAGIC:
         raise Unsound("a message of another version of this bridge", f"{magic[-1]}, this one speaks {MAGIC[-1]}")
-    if kind not in (RAW, JPEG, END) or hops > HOPS_MAX or reserved or (kind == END and aux_size):
-        raise Unsound("an attachment that is not sound", f"kind {kind}, {hops} bridges crossed, aux blob of {aux_size}")
-    begin = _HEAD.size + hops * _HOP
+    if kind not in (RAW, JPEG, END) or crossed > HOPS_MAX or reserved or (kind == END and aux_size):
+        raise Unsound("an attachment that is not sound", f"kind {kind}, {crossed} hops, aux blob of {aux_size}")
+    begin = _HEAD.size + crossed * _HOP
     size = begin + (0 if kind == END else HEADER_SIZE + aux_size)
     if len(attachment) != size:
         raise Unsound("an attachment of the wrong length", f"{len(attachment)} bytes instead of {size}")
-    trail = tuple(attachment[at : at + _HOP].hex() for at in range(_HEAD.size, begin, _HOP))
-    return kind, trail, to_unix, attachment[begin:]
+    hops = tuple(attachment[at : at + _HOP].hex() for at in range(_HEAD.size, begin, _HOP))
+    return kind, hops, to_unix, attachment[begin:]
 
 
 def _with_picture(parcel: Parcel, payload: bytes) -> Parcel:
@@ -261,4 +261,4 @@ def _times_and_metas(records: Sequence[bytes], to_unix: int) -> tuple[int | None
         if 0 <= unix < NONE_U64:
             metas.append(ReferenceTimestamp(_UNIX, unix))
     metas += [decode_meta(record) for record in records if Stamp.read(record) is None]
-    return captured, split_trail(metas)[0]
+    return captured, split_hops(metas)[0]

@@ -13,16 +13,16 @@ from .._wire.metas import CustomMeta
 from ..video.frame import VideoFrame
 from ..video.loan import Meta
 
-TRAIL_META: Final = "Iox2VideoBridge"
-"""Name of the meta that carries the trail through services."""
+HOPS_META: Final = "Iox2VideoBridge"
+"""Name of the meta that carries the hops through services."""
 
 _HOP: Final = re.compile(r"[0-9a-f]{16}")
-_TRAIL: Final = re.compile(r"[0-9a-f]{16}(-[0-9a-f]{16})*")
+_HOPS: Final = re.compile(r"[0-9a-f]{16}(-[0-9a-f]{16})*")
 
 HOPS_MAX: Final = 16
 """Bridges that a frame may have crossed."""
 
-Trail: TypeAlias = tuple[str, ...]
+Hops: TypeAlias = tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Parcel:
         flags: GstBufferFlags.
         captured_at: Nanoseconds of this machine's CLOCK_MONOTONIC; None = unknown.
         metas: Further metas.
-        trail: Bridges that it crossed, 16 hex digits each, the first first.
+        hops: Bridges that it crossed, 16 hex digits each, the first first.
         is_end: Whether it is the end of the stream, and has no picture.
         frame: The received frame, if the parcel comes from a service.
         give_back: Ends borrowing the planes; None if they are not borrowed.
@@ -60,7 +60,7 @@ class Parcel:
     flags: int = 0
     captured_at: int | None = None
     metas: Sequence[Meta] = ()
-    trail: Trail = ()
+    hops: Hops = ()
     is_end: bool = False
     frame: VideoFrame | None = None
     give_back: Callable[[], None] | None = None
@@ -73,20 +73,20 @@ class Parcel:
             give_back()
 
 
-def split_trail(metas: Sequence[Meta]) -> tuple[list[Meta], Trail]:
-    """The metas without that of bridges, and the trail in it."""
+def split_hops(metas: Sequence[Meta]) -> tuple[list[Meta], Hops]:
+    """The metas without that of bridges, and the hops in it."""
     rest: list[Meta] = []
-    trail: Trail = ()
+    hops: Hops = ()
     for meta in metas:
-        if isinstance(meta, CustomMeta) and meta.name == TRAIL_META:
+        if isinstance(meta, CustomMeta) and meta.name == HOPS_META:
             # Any program may publish such a meta.
-            value = meta.fields.get("trail")
-            trail = tuple(_HOP.findall(value)) if isinstance(value, str) and _TRAIL.fullmatch(value) else ()
+            value = meta.fields.get("hops")
+            hops = tuple(_HOP.findall(value)) if isinstance(value, str) and _HOPS.fullmatch(value) else ()
         else:
             rest.append(meta)
-    return rest, trail
+    return rest, hops
 
 
-def trail_meta(trail: Trail) -> CustomMeta:
-    """The meta that carries a trail."""
-    return CustomMeta(TRAIL_META, {"trail": "-".join(trail)})
+def hops_meta(hops: Hops) -> CustomMeta:
+    """The meta that carries a hops."""
+    return CustomMeta(HOPS_META, {"hops": "-".join(hops)})

@@ -176,7 +176,7 @@ def _open(shown: Preview, stack: ExitStack) -> None:
     # Of a session that has ended, or of another user, after su.
     place = runtime if runtime and os.access(runtime, os.W_OK | os.X_OK) else None
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="iox2-video-", dir=place))
-    door = Path(folder, "view.html")
-    door.write_text(f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={shown.url}">\n')
-    if not webbrowser.open(door.as_uri()):
+    page = Path(folder, "view.html")
+    page.write_text(f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={shown.url}">\n')
+    if not webbrowser.open(page.as_uri()):
         say("No browser found: open the address in one.")

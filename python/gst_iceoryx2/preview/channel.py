@@ -27,7 +27,7 @@ _FPS_SPAN: Final = 2_000_000_000
 _HEAD: Final = struct.Struct(">I")
 
 
-class Picture(NamedTuple):
+class JpegPicture(NamedTuple):
     """One encoded picture, shared by all viewers.
 
     Attributes:
@@ -109,7 +109,7 @@ class Channel(Watched):
         self._interval = 0.0 if max_fps is None else 1 / max_fps
         self._quality = quality
         self._wanting: dict[object, Callable[[], None]] = {}
-        self._picture: Picture | None = None
+        self._picture: JpegPicture | None = None
         self._due = 0.0
         # What cannot be encoded, and why.
         self._refused: tuple[Newest | None, str] | None = None
@@ -125,7 +125,7 @@ class Channel(Watched):
         self._start()
 
     @property
-    def picture(self) -> Picture | None:
+    def picture(self) -> JpegPicture | None:
         """The newest picture; None before the first."""
         return self._picture
 
@@ -237,7 +237,7 @@ class Channel(Watched):
             "encoded": monotonic_ns() / 1e6,
         }
         head = json.dumps(about, separators=(",", ":")).encode()
-        picture = Picture(number, binary_message(_HEAD.pack(len(head)), head, data), len(data))
+        picture = JpegPicture(number, binary_message(_HEAD.pack(len(head)), head, data), len(data))
         with self._lock:
             self._picture, self._encoded, self._is_behind = picture, number + 1, False
 

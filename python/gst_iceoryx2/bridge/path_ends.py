@@ -14,7 +14,7 @@ from .._wire.caps import video_caps
 from .._wire.formats import get_format
 from .._wire.stamp import monotonic_ns
 from ..sh4lt import Follower, FrameSizeError, TypeTextError, Writer, score
-from ..sh4lt.frame import Picture, default_layout
+from ..sh4lt.frame import RawVideo, default_layout
 from .message import Unsound
 from .parcel import Parcel
 
@@ -35,7 +35,7 @@ class FromPath:
     def __init__(self, path: str, *, borrows: bool) -> None:
         self._follower = Follower(path)
         self._borrows = borrows
-        self._picture: Picture | None = None
+        self._picture: RawVideo | None = None
         self._datatype = ""
 
     def next(self, timeout: float) -> Parcel | None:
@@ -50,7 +50,7 @@ class FromPath:
                 stack.close()
             try:
                 if self._picture is None or frame.datatype != self._datatype:
-                    self._picture = Picture.of(frame.datatype)
+                    self._picture = RawVideo.of(frame.datatype)
                     self._datatype = frame.datatype
                 parcel.planes = frame.planes
             except ValueError as exc:

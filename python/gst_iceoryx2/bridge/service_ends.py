@@ -6,7 +6,7 @@ from .._wire.formats import get_format
 from ..video.publisher import VideoFramePublisher
 from ..video.subscriber import VideoFrameSubscriber
 from .message import Unsound
-from .parcel import Parcel, split_trail, trail_meta
+from .parcel import Parcel, hops_meta, split_hops
 
 
 class FromService:
@@ -28,7 +28,7 @@ class FromService:
             return None
         if frame.is_eos():
             return Parcel(is_end=True)
-        metas, trail = split_trail(frame.metas)
+        metas, hops = split_hops(frame.metas)
         try:
             planes = frame.planes
         except ValueError as exc:
@@ -47,7 +47,7 @@ class FromService:
             frame.flags,
             frame.captured_at,
             metas,
-            trail,
+            hops,
             frame=frame,
             give_back=frame.release,
         )
@@ -91,7 +91,7 @@ class ToService:
             flags=parcel.flags,
             captured_at=parcel.captured_at,
             # First, because a receiver reads a limited number of metas.
-            metas=[trail_meta(parcel.trail), *parcel.metas],
+            metas=[hops_meta(parcel.hops), *parcel.metas],
         )
         return sum(plane.nbytes for plane in planes)
 
