@@ -174,5 +174,5 @@ def test_a_path_without_video_is_refused_in_the_log(
     ):
         wait_until(lambda: writer.clients == 1)
         writer.write(bytes(64))
-        wait_until(lambda: "is no raw video" in caplog.text)
+        wait_until(lambda: "not raw video" in caplog.text)
     assert counts == [0]

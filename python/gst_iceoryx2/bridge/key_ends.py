@@ -14,7 +14,7 @@ _ENCODINGS: Final[dict[Codec, str]] = {"jpeg": "image/jpeg", "raw": "application
 
 
 class FromKey:
-    """The newest message of a key; an older one that nobody has taken makes room."""
+    """Receives the newest message of a key. A message that was not taken in time is replaced by the next one."""
 
     def __init__(self, session: Any, key: str) -> None:
         self._changed = threading.Condition()
@@ -25,7 +25,7 @@ class FromKey:
 
     def _hear(self, sample: Any) -> None:
         with self._changed:
-            # An empty payload is the end of a stream: it comes after the last picture, and replaces none.
+            # An empty payload is the end of a stream. It is delivered after the last picture and does not replace it.
             if not len(sample.payload):
                 self._end = sample
             else:
@@ -53,7 +53,7 @@ class FromKey:
 
 
 class ToKey:
-    """Messages to a key, made only while somebody subscribes to it."""
+    """Publishes messages to a key. A frame is encoded only while the key has a subscriber."""
 
     def __init__(self, session: Any, key: str, codec: Codec, quality: int) -> None:
         self._publisher = KeyPublisher(session, key, _ENCODINGS[codec])

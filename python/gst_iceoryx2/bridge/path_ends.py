@@ -54,9 +54,9 @@ class FromPath:
                     self._datatype = frame.datatype
                 parcel.planes = frame.planes
             except ValueError as exc:
-                raise Unsound("a type that is no raw video", str(exc)) from exc
+                raise Unsound("not raw video", str(exc)) from exc
             except BufferError as exc:
-                raise Unsound("a frame smaller than its type says", str(exc)) from exc
+                raise Unsound("frame too small for its caps", str(exc)) from exc
             picture = self._picture
             parcel.format, parcel.width, parcel.height = picture.format.name, picture.width, picture.height
             parcel.give_back = stack.pop_all().close
@@ -74,7 +74,7 @@ class ToPath:
         self._path = path
         self._writer: Writer | None = None
 
-    # Readers can only connect once the writer exists.
+    # Readers can connect only once the writer exists.
     is_wanted = True
 
     def put(self, parcel: Parcel) -> int:
@@ -84,7 +84,7 @@ class ToPath:
         try:
             return self._write(parcel)
         except (TypeTextError, FrameSizeError) as exc:
-            raise Unsound("a frame that a path cannot carry", str(exc)) from exc
+            raise Unsound("frame that a path cannot carry", str(exc)) from exc
         except OSError as exc:
             if exc.errno not in (errno.ENOMEM, errno.ENOSPC):
                 raise

@@ -10,14 +10,14 @@ from .parcel import Parcel, hops_meta, split_hops
 
 
 class FromService:
-    """Frames of a service; borrowed."""
+    """Receives frames of a service, without a copy."""
 
     def __init__(self, service: str) -> None:
         self._subscriber = VideoFrameSubscriber(service)
 
     @property
     def passed_over(self) -> int:
-        """Frames skipped for newer ones, and those lost in the buffer."""
+        """Number of frames that were skipped for newer ones or dropped from the full buffer."""
         stats = self._subscriber.stats
         return stats.skipped + (stats.dropped or 0)
 
@@ -33,7 +33,7 @@ class FromService:
             planes = frame.planes
         except ValueError as exc:
             frame.release()
-            raise Unsound("a format without rows", str(exc)) from exc
+            raise Unsound("format without rows", str(exc)) from exc
         return Parcel(
             frame.format,
             frame.width,
@@ -58,7 +58,7 @@ class FromService:
 
 
 class ToService:
-    """Frames into a service; copied once."""
+    """Publishes frames as a service, with one copy."""
 
     is_wanted = True
 
@@ -90,7 +90,7 @@ class ToService:
             offset=parcel.offset,
             flags=parcel.flags,
             captured_at=parcel.captured_at,
-            # First, because a receiver reads a limited number of metas.
+            # The hops come first, because receivers read at most 64 metas.
             metas=[hops_meta(parcel.hops), *parcel.metas],
         )
         return sum(plane.nbytes for plane in planes)
