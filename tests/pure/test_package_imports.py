@@ -15,16 +15,15 @@ PACKAGE = ROOT / "python" / "gst_iceoryx2"
 
 # Rooms are the files and folders of the package. A room imports only from the floors below its own.
 FLOORS = (
-    {"errors", "_namesake", "_plugin", "_stop"},
+    {"_contract", "errors", "_namesake", "_plugin", "_work"},
     {"__init__", "_extras", "_iox2", "_thinning", "_wire"},
-    {"video"},
-    {"jpeg", "sh4lt"},
-    {"discovery"},
+    {"sh4lt", "video"},
+    {"discovery", "jpeg"},
     {"bridge", "doctor", "feed", "preview", "record"},
     {"cli"},
     {"__main__"},
 )
-MAX_FLOORS = 8
+MAX_FLOORS = 7
 
 # Third-party library -> the one module that imports it.
 ONLY_IMPORTER = {"iceoryx2": "_iox2.binding", "gi": "_plugin", "tomli": "_iox2.domain"}

@@ -5,6 +5,7 @@
 //! what came from elsewhere.
 
 pub mod config;
+mod contract;
 mod error;
 pub mod iox2;
 mod publisher;

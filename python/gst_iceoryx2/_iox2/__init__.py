@@ -6,5 +6,5 @@
   `service.rs`, and its ports in `publisher/` and `subscriber/`.
 - `types` holds protocols: iceoryx2's Python package has no type annotations.
 - `explain` turns iceoryx2's errors into ours. In Rust, `error.rs` and `service.rs` do.
-- `files.rs` and `system.rs` are Python's `os`, and `wait.rs` is `video/_waiting.py`, which also serves asyncio.
+- `system.rs` is Python's `os`, and `wait.rs` is `video/_waiting.py`, which also serves asyncio.
 """

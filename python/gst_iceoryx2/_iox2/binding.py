@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar, cast
 
 import iceoryx2 as iox2  # type: ignore[import-untyped]
 
+from .._contract import limit, seconds
 from ..errors import DomainError, ServiceBrokenError, TransportError, VersionMismatchError
 from . import types
 from .cleanup import clean_up_if_stale, run_helper
@@ -25,21 +26,23 @@ from .liveness import dead_nodes, monitor_of
 from .obstacle import after_failure, before_start, check_folders
 from .service_name import check_service_name
 
-EVENT_TAKEN: Final = 1
+EVENT_TAKEN: Final = limit("event_taken")
 """Event with which a reader says that it took frames (SPEC.md section 1)."""
+EVENT_PUBLISHERS_CHANGED: Final = limit("event_publishers_changed")
+"""Event with which a publisher says that it came, got another port, or goes (SPEC.md section 1)."""
 
 # Longest time between two frames for which one notification serves several frames.
-_QUICK: Final = 0.001
+_QUICK: Final = seconds("quick_take")
 # One node per port: subscribers, publishers and observers.
-_MAX_NODES: Final = 32
+_MAX_NODES: Final = limit("max_nodes")
 # How long to retry while another participant creates or removes the service.
-_FLUX_TIMEOUT: Final = 2.0
+_FLUX_TIMEOUT: Final = seconds("flux_timeout")
 # The same if that participant stopped or died half-way.
-_HANG_TIMEOUT: Final = 5.0
+_HANG_TIMEOUT: Final = seconds("hanging_timeout")
 # How long a killed process may take to end.
-_KILL_GRACE: Final = 0.3
+_KILL_GRACE: Final = seconds("kill_grace")
 # Longest time that creating and removing take if no participant dies over it.
-_USUAL_FLUX: Final = 0.1
+_USUAL_FLUX: Final = seconds("flux_usual")
 
 _FLUX: Final = ("SystemInFlux", "IsMarkedForDestruction", "AlreadyExists", "IsBeingCreatedByAnotherInstance")
 LoanError: Final[type[Exception]] = iox2.LoanError
@@ -166,7 +169,7 @@ def clean_dead_nodes(domain: Domain, nodes: Collection[int]) -> None:
         if node.id.value in nodes and node.details is not None:
             with contextlib.suppress(*_ERRORS):
                 # A program of another project may be cleaning it up.
-                node.blocking_remove_stale_resources(iox2.Duration.from_secs(1))
+                node.blocking_remove_stale_resources(iox2.Duration.from_millis(limit("cleanup_node_ms")))
 
 
 def open_pub_sub(node: types.Node, name: str, header: type[ctypes.Structure]) -> types.PubSubService | None:
@@ -312,7 +315,12 @@ class AckNotifier:
 
 def event_found(port: int) -> int:
     """Return the event with which the reader at a port says that it found another publisher (SPEC.md section 1)."""
-    return 2 + port % 254
+    return limit("event_found_first") + port % limit("event_found_count")
+
+
+def tell_publishers_changed(notifier: types.Notifier) -> None:
+    """Notify every subscriber of a name that its publishers changed."""
+    notifier.notify_with_custom_event_id(iox2.EventId.new(EVENT_PUBLISHERS_CHANGED))
 
 
 def create_listener(node: types.Node, name: str) -> types.Listener:

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from .._contract import seconds
 from .domain import DOMAIN_VARIABLE, Domain
 from .liveness import dead_nodes
 from .objects import has_unfinished_counter
@@ -27,11 +28,11 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 
 _HELPER: Final = Path(__file__).parents[1] / "plugins" / "iceoryx2-cleanup"
 # How long the helper may take; longer than it waits for its turn.
-_HELPER_TIMEOUT: Final = 20.0
+_HELPER_TIMEOUT: Final = seconds("cleanup_helper")
 # How often a process looks for dead nodes.
 _INTERVAL: Final = 2.0
 # How long until a second attempt to clean up after a node; each further pause is twice as long.
-_FIRST_PAUSE: Final = 4.0
+_FIRST_PAUSE: Final = seconds("cleanup_retry")
 
 
 class CleanupSchedule:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
+from .._contract import limit
 from ..errors import DomainError
 
 if sys.version_info >= (3, 11):
@@ -26,7 +27,7 @@ _FORBIDDEN: Final = '<>"|?*'
 """Characters that iceoryx2 takes in no path on any system, besides control characters and what is not ASCII. Source:
 iceoryx2-bb/system-types/src/path.rs and container/src/string/mod.rs."""
 
-MAX_ROOT_BYTES: Final = 65
+MAX_ROOT_BYTES: Final = limit("max_domain_root_bytes")
 """A socket `<root>/<prefix><30 digits>.event` must fit the 108 bytes of sockaddr_un. Source: unix(7)."""
 
 Scalar: TypeAlias = str | int | float | bool

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from .._contract import seconds
 from ..errors import Iox2VideoError
 from .domain import Domain, current_domain
 from .leftovers import Remains
@@ -21,7 +22,7 @@ from .objects import remove_left_behind
 from .obstacle import check_folders
 
 # How long to wait for another process that cleans the same domain.
-_TURN_TIMEOUT: Final = 10.0
+_TURN_TIMEOUT: Final = seconds("cleanup_turn")
 
 
 def main(arguments: list[str]) -> int:

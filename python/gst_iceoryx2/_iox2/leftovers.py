@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from .._contract import seconds
 from .description import ServiceRecord, read_service
 from .domain import Domain, Pattern
 from .explain import RELEASE
@@ -26,7 +27,7 @@ from .objects import objects
 from .tags import PORT_TAG, SERVICE_TAG, tags_of
 
 # A participant that waits for a service's memory renews its tag every 25 ms. Source: iceoryx2/src/config.rs.
-_TAG_IS_RENEWED: Final = 0.2
+_TAG_IS_RENEWED: Final = seconds("tag_renewal")
 
 
 class _Description(NamedTuple):

@@ -8,14 +8,15 @@ import os
 import resource
 from typing import Final
 
+from .._contract import limit
 from .explain import Obstacle, words_of
 
-HOUSEKEEPING: Final = 256 << 10
+HOUSEKEEPING: Final = limit("start_memory_bytes")
 """Bytes of shared memory that must be free for a participant to start. It is several times what nodes, services and
 connections take, because a write of iceoryx2's into a full file system would be an uncatchable SIGBUS."""
 
 # Descriptors of a subscriber with one publisher, its node included; counted in /proc/self/fd.
-_DESCRIPTORS: Final = 20
+_DESCRIPTORS: Final = limit("start_descriptors")
 
 
 def file_size(needed: int) -> Obstacle | None:

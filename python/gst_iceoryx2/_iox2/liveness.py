@@ -19,6 +19,7 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Final
 
+from .._contract import seconds
 from .domain import Domain
 from .files import names
 
@@ -30,7 +31,7 @@ _QUESTION: Final = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 _HAS_OPEN_FILE_LOCKS: Final = sys.platform == "linux" and struct.calcsize("P") == 8
 
 # Creating a file takes milliseconds; a file that is not finished after this long was left behind.
-_FINISHES_WITHIN: Final = 5.0
+_FINISHES_WITHIN: Final = seconds("unfinished_file")
 
 _own: dict[int, int] = {}
 """Nodes of this process, with an open descriptor of each monitor. Closing any descriptor of a monitor drops the

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from .._contract import seconds
 from .domain import Domain
 from .explain import RELEASE
 from .files import remove
@@ -21,7 +22,7 @@ SHARED_MEMORY: Final = Path("/dev/shm")
 # Mode of an object that is being created. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
 _UNFINISHED_MODE: Final = 0o200
 # How long to wait for an unfinished node counter; longer than the age from which it counts as left behind.
-_COUNTER_TIMEOUT: Final = 6.0
+_COUNTER_TIMEOUT: Final = seconds("node_counter_timeout")
 # Name of the node counter of a prefix, as iceoryx2's default configuration has it. Source:
 # iceoryx2-cal/src/dynamic_storage/mod.rs: the SHA-1 of `iceoryx2::node::global_management_segment::State`.
 _COUNTER: Final = f"9204dd183d1c4d8e1ff592a30766ffa6765aa8b5_node.{RELEASE.replace('.', '_')}.global_mgmt"

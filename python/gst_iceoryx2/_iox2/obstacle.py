@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from .._contract import limit
 from .domain import Domain
 from .explain import Obstacle
 from .folders import in_folders, reading, writing
@@ -17,7 +18,7 @@ from .limits import HOUSEKEEPING, address_space, descriptors, file_size
 from .shared_memory import in_shared_memory
 
 # What iceoryx2 maps beside frames, and what this process needs to go on.
-_MAPPED: Final = 1 << 20
+_MAPPED: Final = limit("start_mapped_bytes")
 
 
 def before_start(domain: Domain) -> Obstacle | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from .._contract import limit
 from ..errors import InvalidServiceNameError
 
-MAX_NAME_BYTES: Final = 255
+MAX_NAME_BYTES: Final = limit("max_service_name_bytes")
 
 
 def check_service_name(name: str) -> str:

@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 from typing import Final
 
+from .._contract import seconds
 from .domain import DOMAIN_VARIABLE, Domain
 from .explain import RELEASE, Obstacle, words_of
 from .limits import HOUSEKEEPING
 from .objects import SHARED_MEMORY, node_counter
 
 # How long the first participant of a prefix may take to create the node counter.
-_CREATION_TIMEOUT: Final = 1.0
+_CREATION_TIMEOUT: Final = seconds("first_participant")
 # Two counters of 8 bytes each; the first is the release: major, minor, patch, 16 bits each from bit 32 down.
 _COUNTER: Final = struct.Struct("<QQ")
 _COUNTER_RELEASE: Final = 10 << 16

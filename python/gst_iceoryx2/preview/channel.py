@@ -22,6 +22,7 @@ from .websocket import binary_message
 _log: Final = logging.getLogger("gst_iceoryx2")
 
 State = Literal["waiting", "live", "silent", "ended", "problem"]
+"""What a watched stream does: it waits for a publisher, sends, is silent, has ended, or cannot be received."""
 
 # How long a look for a frame lasts; a request to end is noticed after it.
 _LOOK: Final = 0.25

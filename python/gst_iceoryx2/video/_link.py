@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from .._contract import seconds
 from .._iox2 import binding, types
 from .._iox2.description import service_identity
 from .._iox2.domain import Domain
@@ -28,11 +29,11 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 
 _LOOK_INTERVAL: Final = 0.5
 # A publisher whose frames outgrow its memory is gone for about a millisecond.
-_SECOND_LOOK: Final = 0.05
+_SECOND_LOOK: Final = seconds("publisher_gap")
 # How seldom a port that receives is asked whether it has mapped everything.
 _LONGEST_CHECK_PAUSE: Final = 30.0
 # How long until another attempt to map a publisher's memory.
-_MAPPING_INTERVAL: Final = 1.0
+_MAPPING_INTERVAL: Final = seconds("map_retry")
 # Trying to open a service that is half made holds the interpreter for a second.
 _REST: Final = 5.0
 
