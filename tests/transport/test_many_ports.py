@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gst_iceoryx2._iox2 import cleanup, leftovers
+from gst_iceoryx2._iox2 import cleanup, liveness
 from gst_iceoryx2._iox2.domain import Domain, current_domain
 from gst_iceoryx2.errors import TransportError
 from gst_iceoryx2.video import (
@@ -111,7 +111,7 @@ def test_opening_a_port_looks_at_no_more_where_there_are_many(calls: Counter[str
 def test_a_look_for_the_dead_asks_nothing_of_the_nodes_of_this_process(calls: Counter[str]) -> None:
     nodes = [create_node() for _ in range(10)]
     domain = current_domain()
-    leftovers.dead_nodes(domain)
+    liveness.dead_nodes(domain)
     calls.clear()
     assert not cleanup.clean_up_if_stale(domain)
     # The second is the counter of nodes, which is known by its name.
@@ -156,7 +156,7 @@ def test_the_ports_of_a_process_look_for_the_dead_once(monkeypatch: pytest.Monke
     looks: list[Domain] = []
     ports = [opened(number) for number in range(5)]
     monkeypatch.setattr(cleanup, "dead_nodes", lambda domain: looks.append(domain) or [])
-    monkeypatch.setattr(cleanup._watch_of(current_domain()), "_next", 0.0)
+    monkeypatch.setattr(cleanup.schedule_of(current_domain()), "_next_look", 0.0)
     for _ in range(3):
         _keeper.look_around()
     assert len(looks) == 1
