@@ -176,6 +176,7 @@ def a_message(trail: tuple[str, ...] = ()) -> tuple[bytes, bytes]:
     return bytes(message.payload), message.attachment
 
 
+@pytest.mark.proves("B4")
 def test_garbage_on_a_key_is_counted_told_once_a_kind_and_harmless(bridge: Bridge, key: str, domain: Place) -> None:
     payload, attachment = a_message()
     picture = jpeg.encode_rgb(flat((1, 2, 3)))
@@ -274,6 +275,7 @@ def test_what_is_known_of_a_frame_survives_from_key_to_key(bridge: Bridge, key: 
     del frame
 
 
+@pytest.mark.proves("B5")
 def test_a_frame_with_many_metas_keeps_its_trail(bridge: Bridge, pair: Pair) -> None:
     """A receiver reads 64 metas: the trail was the last one, and lost, and a loop of bridges had no end."""
     bridge("near", "far")
@@ -282,6 +284,7 @@ def test_a_frame_with_many_metas_keeps_its_trail(bridge: Bridge, pair: Pair) -> 
     del frame
 
 
+@pytest.mark.proves("B5")
 def test_two_bridges_in_a_loop_are_told_and_pass_each_frame_once(bridge: Bridge, key: str, domain: Place) -> None:
     bridge("near", f"zenoh:{key}", "--codec", "raw")
     second = bridge(f"zenoh:{key}", "near")
@@ -302,6 +305,7 @@ def test_two_bridges_in_a_loop_are_told_and_pass_each_frame_once(bridge: Bridge,
     assert " refused" in second.ends(130).splitlines()[-1]
 
 
+@pytest.mark.proves("B5")
 def test_a_longer_loop_ends_by_the_number_of_bridges() -> None:
     trail = tuple(f"{number:016x}" for number in range(HOPS_MAX + 1))
     _, attachment = a_message(trail[:-1])
@@ -348,6 +352,7 @@ def attacked(bridge: Bridge, key: str, end: str, *options: str, prefix: tuple[st
     assert " refused" in said.splitlines()[-1]
 
 
+@pytest.mark.proves("B4")
 def test_a_trail_in_a_message_never_ends_a_bridge(bridge: Bridge, key: str, domain: Place) -> None:
     """One message with 16 hops did, and one with the id that the bridge puts into its own messages."""
     with attacked(bridge, key, f"zenoh:{key}/next") as sender:
@@ -396,6 +401,7 @@ _NUMBERS = st.sampled_from([0, 1, 1 << 31, 1 << 32, (1 << 63) - 1, 1 << 63, (1 <
 )
 @example(1, "BGR", [("framerate", "(string)1/0")], (0,) * 6, [], 0)
 @example(2, "BGR", [("framerate", "(double)inf")], (0,) * 6, [], 0)
+@pytest.mark.proves("B4")
 def test_what_is_accepted_is_passed_on_to_every_end_or_refused(
     kind: int, format: str, fields: Any, numbers: Any, metas: Any, moment: int
 ) -> None:
@@ -419,6 +425,7 @@ def test_what_is_accepted_is_passed_on_to_every_end_or_refused(
 @pytest.mark.parametrize(
     ("end", "options"), [("far", ()), ("zenoh:{}/next", ()), ("zenoh:{}/next", ("--codec", "raw"))]
 )
+@pytest.mark.proves("B4")
 def test_a_frame_rate_that_is_not_a_number_ends_no_bridge(
     bridge: Bridge, key: str, domain: Place, end: str, options: tuple[str, ...]
 ) -> None:
@@ -427,6 +434,7 @@ def test_a_frame_rate_that_is_not_a_number_ends_no_bridge(
         sender.is_told("cannot publish 'BGR' at 6x4: framerate: ", *message)
 
 
+@pytest.mark.proves("B4")
 def test_caps_that_are_too_long_for_a_path_end_no_bridge(bridge: Bridge, key: str, domain: Place) -> None:
     with attacked(bridge, key, f"sh4lt:{domain.root}s") as sender:
         message = crafted(1, "BGR", f', a="{"y" * 5000}"', (0,) * 6, [])
@@ -441,6 +449,7 @@ def test_caps_that_are_too_long_for_a_path_end_no_bridge(bridge: Bridge, key: st
         ("--ipc", "echo 10 >/proc/sys/kernel/shmall", "sh4lt:{}s", "No space left"),
     ],
 )
+@pytest.mark.proves("B4")
 def test_a_picture_for_which_there_is_no_memory_ends_no_bridge(
     bridge: Bridge, key: str, domain: Place, namespace: str, limit: str, end: str, reason: str
 ) -> None:
@@ -452,6 +461,7 @@ def test_a_picture_for_which_there_is_no_memory_ends_no_bridge(
         sender.is_told(reason, jpeg.encode_rgb(flat((1, 2, 3), (4000, 3000))), None)
 
 
+@pytest.mark.proves("B4")
 def test_a_picture_beyond_the_limit_is_neither_taken_nor_sent() -> None:
     """Raw pictures of any size were taken. 8192x8192 are 67 million pixels, the last ones that are allowed."""
     for height, is_allowed in ((8192, True), (8193, False)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ def test_anything_is_one_line_that_can_be_encoded(text: str) -> None:
 
 
 @given(ANYTHING, st.binary())
+@pytest.mark.proves("W1")
 def test_any_document_is_sound_json(text: str, data: bytes) -> None:
     document = {text: [text, {"bytes": decoded(data)}, os.fsdecode(data), 1, None]}
     written = json_text(document)
