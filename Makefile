@@ -1,7 +1,7 @@
 # Each target makes the machine ready first (scripts/setup), which takes a second once it is.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test develop cargo-test test-integration lint fuzz valgrind chaos soak benchmark docs wheel test-matrix clean
+.PHONY: help demo test develop cargo-test test-integration lint fuzz valgrind chaos soak benchmark docs wheel release test-matrix clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -47,6 +47,9 @@ docs: develop ## build the documents and the API reference into build/site
 
 wheel: develop ## build the wheel, with the plugin, into dist/
 	scripts/wheel
+
+release: develop ## build wheel, source distribution and crates into dist/, check them, print how to publish
+	scripts/release
 
 test-matrix: develop ## run the integration tests of the wheel on other Debians (as root; needs debootstrap)
 	scripts/test-matrix

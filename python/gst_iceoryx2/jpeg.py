@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg  # type: ignore[import-untyped]
 
-from ._numbers import whole
 from ._wire.caps import parse_caps
 from ._wire.formats import VideoFormat, get_format
+from ._wire.numbers import whole
 from ._wire.samples import Component, components, widened
 from .errors import FormatError
 from .video.colour import Colorimetry, colorimetry_of

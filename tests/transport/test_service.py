@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import re
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import iceoryx2 as iox2
 import pytest
 
+from gst_iceoryx2._contract import limit
 from gst_iceoryx2._iox2 import binding, cleanup
 from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2.errors import (
@@ -22,6 +22,7 @@ from gst_iceoryx2.errors import (
 )
 from gst_iceoryx2.video import (
     FrameParams,
+    Qos,
     VideoFramePublisher,
     VideoFrameSubscriber,
     _link,
@@ -58,19 +59,37 @@ def test_a_name_that_is_none_is_refused(name: str, words: str) -> None:
 
 def test_a_service_of_ours_is_what_the_contract_says(service: str) -> None:
     """The data told of an alignment and of a memory that no publisher asked for."""
-    layout = Path(binding.__file__).parents[1] / "contract" / "layout.json"
-    creator = json.loads(layout.read_text(encoding="utf-8"))["creator"]
     with VideoFramePublisher(service):
         config = open_video_service(create_node(), service).static_config
         found = {
-            "buffer_size": config.subscriber_max_buffer_size,
-            "borrowed_max": config.subscriber_max_borrowed_samples,
-            "history_size": config.history_size,
-            "safe_overflow": config.has_safe_overflow,
-            "max_subscribers": config.max_subscribers,
-            "max_publishers": config.max_publishers,
+            "default_buffer_size_frames": config.subscriber_max_buffer_size,
+            "default_borrowed_max_frames": config.subscriber_max_borrowed_samples,
+            "min_history_size_frames": config.history_size,
+            "default_safe_overflow": config.has_safe_overflow,
+            "default_max_subscribers": config.max_subscribers,
+            "default_max_publishers": config.max_publishers,
         }
-    assert creator == found | {"allocation_strategy": "Static", "event_id": 0}
+    assert found == {name: limit(name) for name in found}
+
+
+def test_ports_notify_with_the_event_ids_of_the_contract(service: str) -> None:
+    """Read from a listener beside them: a publisher that comes and goes, its frame, and a reader that takes it."""
+    first = limit("event_found_first")
+    node = create_node()
+    listener = create_listener(node, service)
+
+    def heard() -> list[int]:
+        return [event.id.as_value for event in listener.try_wait()]
+
+    with VideoFramePublisher(service, qos=Qos(safe_overflow=False)) as pub, VideoFrameSubscriber(service) as sub:
+        assert heard() == [limit("event_publishers_changed")]
+        pub.publish_frame(noise(12), FrameParams(2, 2))
+        assert limit("event_new") in heard()
+        assert sub.receive_blocking(10_000) is not None
+        taken, found = heard()
+        assert taken == limit("event_taken")
+        assert found in range(first, first + limit("event_found_count"))
+    assert limit("event_publishers_changed") in heard()
 
 
 @pytest.mark.parametrize("name", ["x", "x" * 255, "video/cam 0/../frame v2", "/ a ~!\"'\\ ", "...", "100%s {}"])

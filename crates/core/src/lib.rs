@@ -4,6 +4,7 @@
 //! The types at the top level are the SDK.
 
 pub mod config;
+mod contract;
 mod error;
 pub mod iox2;
 mod publisher;

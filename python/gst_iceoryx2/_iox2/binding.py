@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar, cast
 
 import iceoryx2 as iox2  # type: ignore[import-untyped]
 
+from .._contract import limit, seconds
 from ..errors import DomainError, ServiceBrokenError, TransportError, VersionMismatchError
 from . import types
 from .cleanup import clean_up_if_stale, run_helper
@@ -23,23 +24,25 @@ from .domain import Domain, current_domain
 from .explain import FULL, HALF_MADE, HANGS, RELEASE, explain
 from .leftovers import dead_nodes
 from .obstacle import after_failure, before_start, in_folders, taking_part
-from .service_name import check_service_name
+from .service import check_service_name
 
-EVENT_TAKEN: Final = 1
+EVENT_TAKEN: Final = limit("event_taken")
 """Event by which a reader tells that it has taken a frame (SPEC.md section 1)."""
+EVENT_PUBLISHERS_CHANGED: Final = limit("event_publishers_changed")
+"""Event by which a publisher tells that it came, got another port, or goes (SPEC.md section 1)."""
 
 # How long a reader may take between two frames before each is announced by itself, seconds.
-_QUICK: Final = 0.001
+_QUICK: Final = seconds("quick_take")
 # One node a port: subscribers, publishers, and whoever only looks.
-_MAX_NODES: Final = 32
+_MAX_NODES: Final = limit("max_nodes")
 # How long an opening is retried while others create or remove the service.
-_PATIENCE: Final = 2.0
+_PATIENCE: Final = seconds("flux_timeout")
 # The same where one of them stopped or died half-way.
-_HANGING_PATIENCE: Final = 5.0
+_HANGING_PATIENCE: Final = seconds("hanging_timeout")
 # How long a process that was killed may take to end.
-_LAST_BREATH: Final = 0.3
+_LAST_BREATH: Final = seconds("kill_grace")
 # How long creating and removing takes at most where nobody has died over it.
-_USUAL_FLUX: Final = 0.1
+_USUAL_FLUX: Final = seconds("flux_usual")
 
 _FLUX: Final = ("SystemInFlux", "IsMarkedForDestruction", "AlreadyExists", "IsBeingCreatedByAnotherInstance")
 LoanError: Final[type[Exception]] = iox2.LoanError
@@ -179,7 +182,7 @@ def clean_dead_nodes(domain: Domain, identifiers: Collection[str]) -> None:
         if str(node.id.value) in identifiers and node.details is not None:
             with contextlib.suppress(*_ERRORS):
                 # Another process may be at it, one that is not ours.
-                node.blocking_remove_stale_resources(iox2.Duration.from_secs(1))
+                node.blocking_remove_stale_resources(iox2.Duration.from_millis(limit("cleanup_node_ms")))
 
 
 def open_pub_sub(node: types.Node, name: str, header: type[ctypes.Structure]) -> types.PubSubService | None:
@@ -323,7 +326,12 @@ def taken_signal(node: types.Node, name: str, port: types.Subscriber) -> Callabl
 
 def event_found(port: int) -> int:
     """Event by which the reader at a port tells that it has found another publisher (SPEC.md section 1)."""
-    return 2 + port % 254
+    return limit("event_found_first") + port % limit("event_found_count")
+
+
+def tell_publishers_changed(notifier: types.Notifier) -> None:
+    """Notify every subscriber of a name that its publishers changed."""
+    notifier.notify_with_custom_event_id(iox2.EventId.new(EVENT_PUBLISHERS_CHANGED))
 
 
 def create_listener(node: types.Node, name: str) -> types.Listener:

@@ -8,6 +8,7 @@ nothing here opens a file of a node (`liveness` knows how), and `run_helper` sta
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -17,17 +18,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from .._log import log
-from .._text import decoded
+from .._contract import seconds
 from .domain import DOMAIN_VARIABLE, Domain
 from .leftovers import dead_nodes, has_trap
 
+_log: Final = logging.getLogger("gst_iceoryx2")
+
 _HELPER: Final = Path(__file__).parents[1] / "plugins" / "iceoryx2-cleanup"
-_HELPER_PATIENCE: Final = 20.0
+_HELPER_PATIENCE: Final = seconds("cleanup_helper")
 _WATCH_INTERVAL: Final = 2.0
 
 # How long until a second attempt to clean up behind the same node; each further pause is twice as long.
-_FIRST_PAUSE: Final = 4.0
+_FIRST_PAUSE: Final = seconds("cleanup_retry")
 
 
 class _Watch:
@@ -122,11 +124,11 @@ def run_helper(domain: Domain) -> bool:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
-        log.warning("the clean-up after crashed participants did not run: %s", exc)
+        _log.warning("the clean-up after crashed participants did not run: %s", exc)
         return False
     if done.returncode != 0:
-        words = decoded(done.stderr).strip()
-        log.warning("the clean-up after crashed participants ended with code %d: %s", done.returncode, words)
+        words = done.stderr.decode("utf-8", "replace").strip()
+        _log.warning("the clean-up after crashed participants ended with code %d: %s", done.returncode, words)
     return done.returncode == 0
 
 

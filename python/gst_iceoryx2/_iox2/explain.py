@@ -14,7 +14,8 @@ from ..errors import (
     TransportError,
     VersionMismatchError,
 )
-from .domain import Domain, Pattern, read_service
+from .domain import Domain, Pattern
+from .service import read_service
 
 RELEASE: Final = "0.10.0"
 """iceoryx2 compares its own version for equality, patch level included (SPEC.md section 1)."""

@@ -14,13 +14,14 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from .._contract import seconds
 from ..errors import Iox2VideoError
 from .domain import Domain, current_domain
 from .leftovers import Remains, remove_left_behind
 from .obstacle import in_folders
 
 # How long another process is waited for that cleans the same domain.
-_TURN_PATIENCE: Final = 10.0
+_TURN_PATIENCE: Final = seconds("cleanup_turn")
 
 
 def main(arguments: list[str]) -> int:

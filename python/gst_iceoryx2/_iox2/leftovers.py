@@ -19,18 +19,20 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from .domain import Domain, Pattern, ServiceRecord, read_service
+from .._contract import seconds
+from .domain import Domain, Pattern
 from .explain import RELEASE
 from .liveness import forget_ended, is_gone, is_old
+from .service import ServiceRecord, read_service
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 
 # Mode of shared memory that is being made. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
 _IN_THE_MAKING: Final = 0o200
 # A participant that waits for a service's memory renews its tag every 25 ms. Source: iceoryx2/src/config.rs.
-_TAG_IS_RENEWED: Final = 0.2
+_TAG_IS_RENEWED: Final = seconds("tag_renewal")
 # How long the counter of nodes is waited for: longer than until it counts as left behind.
-_COUNTER_PATIENCE: Final = 6.0
+_COUNTER_PATIENCE: Final = seconds("node_counter_timeout")
 # The object that counts the nodes of a prefix, by its usual name: the hash is that of the type in it.
 _COUNTER: Final = f"9204dd183d1c4d8e1ff592a30766ffa6765aa8b5_node.{RELEASE.replace('.', '_')}.global_mgmt"
 _SERVICE_TAG, _PORT_TAG = ".service_tag", ".port_tag"

@@ -18,6 +18,8 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Final
 
+from .._contract import seconds
+
 # struct flock: type, whence, start, length, pid. Source: fcntl(2), on 64-bit Linux.
 _FLOCK: Final = struct.Struct("hhqqi4x")
 _QUESTION: Final = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
@@ -32,7 +34,7 @@ _own_lock = threading.Lock()
 
 
 # Making a file takes milliseconds; one that is not finished after this long was left behind.
-_FINISHES_WITHIN: Final = 5.0
+_FINISHES_WITHIN: Final = seconds("unfinished_file")
 
 
 def is_gone(node: int, monitor: str | Path) -> bool:

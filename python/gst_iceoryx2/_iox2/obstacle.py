@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from .._contract import limit, seconds
 from ..errors import DomainError, Iox2VideoError, OutOfSharedMemoryError, ServicePermissionError, TransportError
 from .domain import DOMAIN_VARIABLE, Domain
 from .explain import RELEASE
@@ -28,15 +29,15 @@ from .leftovers import SHARED_MEMORY
 
 # Bytes of shared memory that must be free for a participant to start: several times of what nodes, services and
 # connections take, because iceoryx2's writes into a full file system would be an uncatchable SIGBUS.
-_HOUSEKEEPING: Final = 256 << 10
+_HOUSEKEEPING: Final = limit("start_memory_bytes")
 # Descriptors of a subscriber with one publisher, its node included; counted in /proc/self/fd.
-_DESCRIPTORS: Final = 20
+_DESCRIPTORS: Final = limit("start_descriptors")
 # What iceoryx2 maps beside frames, and what this process needs to go on.
-_MAPPED: Final = 1 << 20
+_MAPPED: Final = limit("start_mapped_bytes")
 # Bytes written to see whether a file can be written: one page.
 _PAGE: Final = bytes(4096)
 # How long the first participant of a prefix may take to make what all of them open.
-_MAKING: Final = 1.0
+_MAKING: Final = seconds("first_participant")
 # Two counters of 8 bytes each; the first is the release: major, minor, patch, 16 bits each from bit 32 down.
 _SHARED: Final = struct.Struct("<QQ")
 _SHARED_RELEASE: Final = 10 << 16

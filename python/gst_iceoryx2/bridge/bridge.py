@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from .._log import log
-from .._stop import Stop
 from .._thinning import Thinning
 from .._wire.stamp import monotonic_ns
+from .._work import Work
 from ..errors import ClosedError, FormatError
 from .endpoint import Endpoint, check_pair
 from .ends import From, To
@@ -20,9 +20,10 @@ from .message import MESSAGE_MAX, Codec, Unsound
 from .parcel import HOPS_MAX, Parcel
 from .sockets import meeting, own_folder
 
+_log: Final = logging.getLogger("gst_iceoryx2")
+
 DEFAULT_QUALITY: Final = 85
 _LOOK: Final = 0.1
-_REPORT_INTERVAL: Final = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Bridged:
     size: int
 
 
-class Bridge:
+class Bridge(Work[Bridged]):
     """Takes frames from one end and hands them to another; never queues, the newest frame goes first.
 
     Goes on when a stream ends, and when either end comes and goes.
@@ -61,6 +62,7 @@ class Bridge:
             are reached.
         connect: Zenoh endpoints to connect to.
         frames: Frames after which to end; None = none.
+        until_end: Whether to end with the stream.
 
     Raises:
         EndpointError: An end is none, or both are the same.
@@ -81,7 +83,9 @@ class Bridge:
         listen: Sequence[str] = (),
         connect: Sequence[str] = (),
         frames: int | None = None,
+        until_end: bool = False,
     ) -> None:
+        super().__init__()
         self.source, self.target = Endpoint.of(source), Endpoint.of(target)
         check_pair(self.source, self.target)
         if codec not in get_args(Codec):
@@ -93,8 +97,8 @@ class Bridge:
             raise EndpointError("endpoints to listen on and to connect to are Zenoh's, and no end is a zenoh:KEY")
         self._id = secrets.token_hex(8)
         self._frames = frames
+        self._until_end = until_end
         self._thinning = Thinning(max_fps)
-        self._stop = Stop()
         self._passed = self._unwanted = self._size = 0
         self._is_flowing = False
         self._refused: Counter[str] = Counter()
@@ -111,10 +115,6 @@ class Bridge:
             self.close()
             raise
 
-    def stop(self) -> None:
-        """End it; `run` returns soon. May be called from any thread and from a signal handler."""
-        self._stop.set()
-
     def run(self, progress: Callable[[Bridged], None] | None = None) -> Bridged:
         """Pass frames on until `stop` is called or a limit is reached; then close everything.
 
@@ -128,17 +128,13 @@ class Bridge:
             ServiceError: The service to publish cannot be had: somebody publishes there, say.
             Sh4ltError: The path to write cannot be had.
         """
-        told = monotonic_ns()
         source, target = self._from, self._to
         if source is None or target is None:
             raise ClosedError(f"this bridge from {self.source} to {self.target} is closed")
         try:
             while not self._stop.is_set() and (self._frames is None or self._passed < self._frames):
                 self._pass_one(source, target)
-                now = monotonic_ns()
-                if progress is not None and now - told >= _REPORT_INTERVAL:
-                    told = now
-                    progress(self.report())
+                self._report_to(progress)
         finally:
             self._last = self.report()
             self.close()
@@ -172,6 +168,8 @@ class Bridge:
             if parcel is None:
                 return
             self._check_trail(parcel)
+            if parcel.is_end and self._until_end:
+                self._stop.set()
             if parcel.is_end and not self._is_flowing:
                 # Ends are told again to whoever joins late, and carry no trail through services.
                 return
@@ -210,7 +208,7 @@ class Bridge:
     def _refuse(self, kind: str, details: str) -> None:
         self._refused[kind] += 1
         if self._refused[kind] == 1:
-            log.warning("refused from %s: %s (further ones of this kind are counted only)", self.source, details)
+            _log.warning("refused from %s: %s (further ones of this kind are counted only)", self.source, details)
 
     def _source(self) -> From:
         # Each kind of end is imported where there is one: only keys need Zenoh.
@@ -222,7 +220,8 @@ class Bridge:
         if kind == "path":
             from .path import FromPath
 
-            return FromPath(name)
+            # Writing to a key or another path may take long, and the path's writer would wait for it.
+            return FromPath(name, borrows=self.target.kind == "service")
         from .key import FromKey
 
         return FromKey(self._session, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -44,7 +44,8 @@ class Parcel:
         metas: Further metas.
         trail: Bridges that it crossed, 16 hex digits each, the first first.
         is_end: Whether it is the end of the stream, and has no picture.
-        frame: The received frame, where it is one.
+        frame: The received frame, if the parcel comes from a service.
+        give_back: Ends borrowing the planes; None if they are not borrowed.
     """
 
     format: str = ""
@@ -62,13 +63,14 @@ class Parcel:
     trail: Trail = ()
     is_end: bool = False
     frame: VideoFrame | None = None
+    give_back: Callable[[], None] | None = None
 
     def release(self) -> None:
-        """Give back what is borrowed."""
-        self.planes = ()
-        if self.frame is not None:
-            self.frame.release()
-            self.frame = None
+        """Give back what is borrowed. Idempotent."""
+        give_back, self.give_back = self.give_back, None
+        self.planes, self.frame = (), None
+        if give_back is not None:
+            give_back()
 
 
 def split_trail(metas: Sequence[Meta]) -> tuple[list[Meta], Trail]:

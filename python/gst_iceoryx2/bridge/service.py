@@ -49,6 +49,7 @@ class FromService:
             metas,
             trail,
             frame=frame,
+            give_back=frame.release,
         )
 
     def close(self) -> None:

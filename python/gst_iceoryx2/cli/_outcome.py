@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import signal
 import sys
 from collections.abc import Iterator
-from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 import click
 
-from gst_iceoryx2._text import printable
 from gst_iceoryx2.errors import (
     FrameTimeoutError,
     InvalidServiceNameError,
     Iox2VideoError,
     MissingExtraError,
     ServiceNotFoundError,
+    printable,
 )
 
 OK: Final = 0
@@ -85,21 +83,6 @@ def told() -> Iterator[None]:
         raise click.exceptions.Exit(OK) from None
     except OSError as exc:
         raise failed_over(exc) from exc
-
-
-@contextlib.contextmanager
-def ending_in_order() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP (the terminal was closed) end a command like an exit, so that it leaves its services."""
-
-    def leave(number: int, _: FrameType | None) -> NoReturn:
-        sys.exit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def forget_stdout() -> None:

@@ -9,9 +9,8 @@ import click
 from gst_iceoryx2.cli._naming import STREAM
 from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Misused, examples
-from gst_iceoryx2.cli._progress import Progress
+from gst_iceoryx2.cli._run import run
 from gst_iceoryx2.cli._screen import say
-from gst_iceoryx2.cli._signals import Signals
 from gst_iceoryx2.cli._words import amount
 
 if TYPE_CHECKING:
@@ -55,13 +54,7 @@ def command(source: str, target: str, **settings: Any) -> None:
     except EndpointError as exc:
         raise Misused(str(exc)) from exc
     say(f"{bridge.source} to {bridge.target}")
-    line = Progress()
-    with Signals(bridge.stop):
-        try:
-            bridge.run(lambda bridged: line.show(_summary(bridged)))
-        finally:
-            line.end()
-            say(_summary(bridge.report()))
+    run(bridge, _summary, lambda bridged: [_summary(bridged)])
 
 
 def _summary(bridged: Bridged) -> str:

@@ -9,10 +9,9 @@ import click
 
 from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Misused, examples
-from gst_iceoryx2.cli._progress import Progress, clock
+from gst_iceoryx2.cli._run import clock, run
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._service import ServiceName
-from gst_iceoryx2.cli._signals import Signals
 from gst_iceoryx2.discovery.names import short_name
 from gst_iceoryx2.errors import FormatError
 
@@ -111,18 +110,7 @@ def command(
     shape = feeder.shape
     rate = f" at {float(shape.framerate):.4g} fps" if shape.framerate else ""
     say(f"publishing {short_name(name)}: {shape.width}x{shape.height} {shape.format}{rate}")
-    line = Progress()
-
-    def progress(fed: Fed) -> None:
-        seen = f"{fed.subscribers} subscriber{'' if fed.subscribers == 1 else 's'}"
-        line.show(f"{clock(fed.seconds)}  {fed.sent} frames  {fed.sent / fed.seconds:.1f} fps  {seen}")
-
-    with Signals(feeder.stop):
-        try:
-            feeder.run(progress)
-        finally:
-            line.end()
-            say(_summary(feeder.report()))
+    run(feeder, _progress, lambda fed: [_summary(fed)])
 
 
 def _source(
@@ -139,6 +127,11 @@ def _source(
         return feed.VideoFile(file, loop=loop, **settings)
     assert image is not None
     return feed.Image(image, **settings)
+
+
+def _progress(fed: Fed) -> str:
+    seen = f"{fed.subscribers} subscriber{'' if fed.subscribers == 1 else 's'}"
+    return f"{clock(fed.seconds)}  {fed.sent} frames  {fed.sent / fed.seconds:.1f} fps  {seen}"
 
 
 def _summary(fed: Fed) -> str:

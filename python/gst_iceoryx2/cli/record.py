@@ -8,10 +8,9 @@ import click
 
 from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
-from gst_iceoryx2.cli._progress import Progress, clock
+from gst_iceoryx2.cli._run import clock, run
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._service import ServiceName
-from gst_iceoryx2.cli._signals import Signals
 from gst_iceoryx2.cli._words import amount
 from gst_iceoryx2.discovery.names import short_name
 
@@ -66,40 +65,33 @@ def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
     from gst_iceoryx2.record import Recorder
 
     recorder = Recorder(names, file, **settings)
-    line = Progress()
     if recorder.missing:
         names_missing = ", ".join(map(short_name, recorder.missing))
         say(f"waiting for {names_missing}, at most {settings['timeout']:g} s")
-    with Signals(recorder.stop):
-        try:
-            recording = recorder.run(lambda so_far: line.show(_how_far(so_far)))
-        finally:
-            line.end()
-            if any(track.frames for track in recorder.report().tracks):
-                _summarise(recorder.report())
+    recording = run(recorder, _progress, _summary)
     if recording.complaints:
         raise Failed("; ".join(recording.complaints) + f". {file} has what came before")
 
 
-def _how_far(recording: Recording) -> str:
+def _progress(recording: Recording) -> str:
     tracks = recording.tracks
     frames = " + ".join(str(track.frames) for track in tracks)
     seconds = max(track.seconds for track in tracks)
     return f"{clock(seconds)}  {frames} frames  {amount(recording.size)}  {_lost(tracks)}"
 
 
-def _summarise(recording: Recording) -> None:
+def _summary(recording: Recording) -> list[str]:
+    lines = []
     for track in recording.tracks:
-        size = f"{track.width}x{track.height} {track.format}"
-        say(
-            f"{short_name(track.service)}: {size}, {track.frames} frames, {track.seconds:.1f} s, {_lost((track,))}",
-        )
-        if track.resized:
-            say(
-                f"{short_name(track.service)}: frames of another size were scaled to {track.width}x{track.height}",
-            )
-    if recording.size:
-        say(f"{recording.file}: {amount(recording.size)}")
+        if track.frames:
+            size, name = f"{track.width}x{track.height}", short_name(track.service)
+            done = f"{track.frames} frames, {track.seconds:.1f} s, {_lost((track,))}"
+            lines.append(f"{name}: {size} {track.format}, {done}")
+            if track.resized:
+                lines.append(f"{name}: frames of another size were scaled to {size}")
+    if lines and recording.size:
+        lines.append(f"{recording.file}: {amount(recording.size)}")
+    return lines
 
 
 def _lost(tracks: tuple[TrackReport, ...]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -111,8 +110,6 @@ def command(
     except OSError as exc:
         about = f"{exc.filename}: " if exc.filename else ""
         raise Failed(f"{about}{exc.strerror or exc}") from exc
-    # As Ctrl-C: what was opened is closed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with shown:
         click.echo(shown.url)
         for line in absent:

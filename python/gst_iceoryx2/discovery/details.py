@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from .._iox2.domain import ServiceRecord, current_domain
-from .._text import decoded, printable
+from .._iox2.domain import current_domain
+from .._iox2.service import ServiceRecord
 from .._wire.auxblob import parse_aux
-from ..errors import ServiceNotFoundError
+from ..errors import ServiceNotFoundError, printable
 from ..video.frame import VideoFrame
 from .glance import glance
 from .names import require, short_name, video_records
@@ -137,12 +137,13 @@ def _meta_name(record: bytes) -> str:
     """Name of a meta, read without decoding the meta; of a reference timestamp also the name of its clock."""
     # u32 total size, u32 length of the name, name, NUL, version, payload. Source: SPEC.md section 3.
     length = int.from_bytes(record[4:8], "little")
-    name = printable(decoded(record[8 : 8 + min(length, _NAME_MAX)])) or "?"
+    name = printable(record[8 : 8 + min(length, _NAME_MAX)].decode("utf-8", "replace")) or "?"
     if name != _REFERENCE_TIMESTAMP:
         return name
     # Timestamp, duration, caps of the clock.
     caps = record[8 + length + 2 + 16 :][:_NAME_MAX].replace(b"\0", b",")
-    return f"{name} ({printable(decoded(caps.partition(b',')[0]))})"
+    clock = caps.partition(b",")[0].decode("utf-8", "replace")
+    return f"{name} ({printable(clock)})"
 
 
 def _value(record: ServiceRecord, key: str) -> object:

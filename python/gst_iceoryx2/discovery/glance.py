@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Final
 
 from .._iox2 import binding, types
-from .._iox2.domain import Domain, ServiceRecord, service_identity
+from .._iox2.domain import Domain
 from .._iox2.explain import RELEASE
+from .._iox2.service import ServiceRecord, service_identity
 from .._wire.caps import parse_caps
 from .._wire.header import VideoFrameHeader
 from .._wire.stamp import monotonic_ns

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from .._iox2.domain import Domain, ServiceRecord, current_domain, list_services
+from .._iox2.domain import Domain, current_domain
 from .._iox2.obstacle import in_folders
+from .._iox2.service import ServiceRecord, list_services
 from ..errors import ServiceNotFoundError
 
 SH4LT: Final = "sh4lt:"

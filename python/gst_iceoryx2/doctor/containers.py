@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from .._iox2.domain import FINISHED_MODE, Domain, list_services
+from .._iox2.domain import Domain
 from .._iox2.explain import RELEASE
 from .._iox2.leftovers import SHARED_MEMORY
 from .._iox2.liveness import is_gone, start_time
+from .._iox2.service import FINISHED_MODE, list_services
 from ..discovery.names import short_name
 from ..discovery.sh4lt import writers_without_memory
 from .finding import Finding

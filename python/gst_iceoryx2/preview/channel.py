@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import struct
 import threading
 import time
@@ -11,13 +12,14 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from .. import jpeg
-from .._log import log
 from .._wire.stamp import monotonic_ns
 from ..discovery.names import full_name, short_name
 from ..errors import ClosedError, Iox2VideoError
 from ..video import VideoFrame, VideoFrameSubscriber
 from ..video.shape import size_in_squares
 from .websocket import binary_message
+
+_log: Final = logging.getLogger("gst_iceoryx2")
 
 State = Literal["waiting", "live", "silent", "ended", "problem"]
 """What a watched stream does: it waits for a publisher, sends, is silent, has ended, or cannot be received."""
@@ -307,7 +309,7 @@ class Channel:
         """What is wrong, in one line; logged if it is something else than before."""
         text = " ".join(str(exc).split()) or type(exc).__name__
         if text != before:
-            log.warning("preview of %s: %s", self.name, text)
+            _log.warning("preview of %s: %s", self.name, text)
         return text
 
     def _totals(self) -> tuple[int, int | None, int]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Final
 
 from .._extras.av import VideoReformatter, av, filter_graph
-from .._log import log
 from .._wire.caps import parse_caps
 from .._wire.formats import get_format
 from ..video.frame import VideoFrame
@@ -16,6 +16,8 @@ from .colour import FULL, LIMITED, Colours, colours_of
 from .errors import NotLosslessError
 from .picture import picture_of
 from .target import CODECS, Target
+
+_log: Final = logging.getLogger("gst_iceoryx2")
 
 _RGB_BYTES: Final = {"rgb24": "bgr0", "bgr24": "bgr0", "gbrp": "bgr0"}
 _RGBA_BYTES: Final = dict.fromkeys(("rgba", "bgra", "argb", "abgr", "gbrap"), "bgra")
@@ -77,7 +79,7 @@ class Encoder:
         if shape.pixel_aspect_ratio != 1:
             context.sample_aspect_ratio = shape.pixel_aspect_ratio
             if not target.keeps_pixel_aspect_ratio:
-                log.warning(
+                _log.warning(
                     "%s cannot say that its pixels are %s as wide as high and is shown too narrow or too wide: name it "
                     ".mov, or use x264",
                     target.path,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from .._contract import limit
 from .._wire.header import NONE_U64
 from .._wire.stamp import Stamp
 
 # Anybody can name publishers; the table of them is emptied rather than grown.
-_PUBLISHERS: Final = 64
+_PUBLISHERS: Final = limit("max_known_publishers")
 
 
 class DropCounter:

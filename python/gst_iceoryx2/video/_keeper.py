@@ -22,10 +22,11 @@ import weakref
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from .._contract import seconds
 from .._iox2.fork import guard_port
 from ..errors import ClosedError, TransportError
 
-_INTERVAL: Final = 0.25
+_INTERVAL: Final = seconds("monitor")
 _ATTENDED_INTERVAL: Final = 1 / 3
 # How long other threads get to leave the ports when the program ends, seconds.
 _LEAVING: Final = 0.3

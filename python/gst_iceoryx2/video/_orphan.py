@@ -9,13 +9,14 @@ import contextlib
 import threading
 from typing import Final
 
+from .._contract import seconds
 from .._iox2 import binding
 from . import _keeper
 from ._link import Link
 from ._memory import Ledger
 
 # Seconds. A publisher that waits looks as often.
-_INTERVAL: Final = 0.01
+_INTERVAL: Final = seconds("room_look")
 
 
 class Orphan:

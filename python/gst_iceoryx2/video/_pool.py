@@ -9,36 +9,39 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import logging
 import os
 import time
 from typing import Final
 
+from .._contract import limit, seconds
 from .._iox2 import binding, types
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.leftovers import SHARED_MEMORY
 from .._iox2.obstacle import file_size
-from .._log import log
 from ..errors import Iox2VideoError, LoanLimitError, OutOfSharedMemoryError, TransportError
 from ._mapping import unmapped_connections
 
-LOANS: Final = 8
+_log: Final = logging.getLogger("gst_iceoryx2")
+
+LOANS: Final = limit("max_loans")
 """Frames that one publisher can have in the making at once."""
 
 # Chunks to begin with: what is plausible at once, 149 MB for BGR at 1920x1080. The worst case, 8 subscribers that all
 # hold what they may, would be 1 GB.
-_CHUNKS: Final = 24
+_CHUNKS: Final = limit("first_chunks")
 # Frames up to this size share the first pool.
-_FIRST_BYTES: Final = 1 << 20
+_FIRST_BYTES: Final = limit("first_frame_bytes")
 # Sizes that creep up get a new pool only now and then.
-_GROWTH: Final = 1.25
-_PAGE: Final = 4096
+_GROWTH_STEPS: Final = limit("growth_steps")
+_PAGE: Final = limit("page_bytes")
 # How long subscribers that were there before the memory get to find it before it goes, also on a busy machine. Nothing
 # tells whether they have.
-_FINDING: Final = 0.5
-_STEP: Final = 0.005
+_FINDING: Final = seconds("find")
+_STEP: Final = seconds("find_look")
 # What iceoryx2 adds to each chunk: its own header, ours and alignment, rounded up.
-_CHUNK_OVERHEAD: Final = 192
+_CHUNK_OVERHEAD: Final = limit("chunk_overhead_bytes")
 
 
 class Pool:
@@ -193,8 +196,8 @@ class Pool:
             leak(native)
 
     def _grow(self, size: int) -> None:
-        wanted = max(size, int(self._slice_len * _GROWTH)) if self._used else size
-        self._replace(wanted + -wanted % _PAGE, self._chunks)
+        step = max((1 << (size - 1).bit_length()) // _GROWTH_STEPS, _PAGE) if self._used else _PAGE
+        self._replace(size + -size % step, self._chunks)
 
     def _add_chunks(self) -> bool:
         """Whether more chunks could be had, up to the number that cannot run out."""
@@ -205,7 +208,7 @@ class Pool:
         except (OutOfSharedMemoryError, TransportError) as exc:
             if not self._starved:
                 # Not the exception itself: whoever keeps the log record would keep this pool by its traceback.
-                log.warning("dropping frames of %r: subscribers hold all %d; %s", self._name, self._chunks, str(exc))
+                _log.warning("dropping frames of %r: subscribers hold all %d; %s", self._name, self._chunks, str(exc))
             self._starved = True
             return False
         return True

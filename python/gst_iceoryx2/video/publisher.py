@@ -12,11 +12,10 @@ import numpy.typing as npt
 
 from .._iox2 import binding, types
 from .._iox2.cleanup import clean_up_if_stale
-from .._iox2.service_name import check_service_name
-from .._numbers import real, whole
-from .._pickling import refuse_to_copy
+from .._iox2.service import check_service_name
 from .._wire.formats import FORMATS
 from .._wire.header import DEFAULT_AUX_BYTES, DEFAULT_SERVICE, MAX_AUX_BYTES
+from .._wire.numbers import real, whole
 from .._wire.stamp import monotonic_ns, new_publisher_id
 from ..errors import FormatError, FrameTimeoutError, QosError
 from . import _keeper
@@ -351,7 +350,9 @@ class VideoFramePublisher:
         self._sender.abandon()
 
     def __reduce__(self) -> NoReturn:
-        refuse_to_copy(self, f"make VideoFramePublisher({self._name!r}) in the process that publishes")
+        raise TypeError(
+            f"cannot pickle or copy {self!r}: make VideoFramePublisher({self._name!r}) in the process that publishes"
+        )
 
 
 def _fits(given: tuple[tuple[int, ...], np.dtype[Any]], wanted: tuple[tuple[int, ...], np.dtype[Any]]) -> bool:

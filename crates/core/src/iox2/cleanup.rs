@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use iceoryx2::node::NodeView;
 use iceoryx2::prelude::*;
 
+use crate::contract::limits;
 use crate::iox2::domain::Domain;
 use crate::iox2::leftovers::{Remains, dead_nodes, has_trap, remove_left_behind};
 use crate::iox2::liveness::{is_gone, monitor_of};
@@ -23,14 +24,14 @@ use crate::iox2::service::{Iox, check_folders};
 pub const HELPER: &str = "iceoryx2-cleanup";
 
 /// How long another process is waited for that cleans the same domain, and one that cleans the same node.
-const TURN_PATIENCE: Duration = Duration::from_secs(10);
-const CLEANING_PATIENCE: Duration = Duration::from_secs(1);
+const TURN_PATIENCE: Duration = limits::CLEANUP_TURN;
+const CLEANING_PATIENCE: Duration = limits::CLEANUP_NODE;
 /// How long until a second attempt to clean up behind the same node; each further pause is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(4);
+const FIRST_PAUSE: Duration = limits::CLEANUP_RETRY;
 /// How long a process that was killed may take to end.
-const LAST_BREATH: Duration = Duration::from_millis(300);
+const LAST_BREATH: Duration = limits::KILL_GRACE;
 /// How long the helper may take: more than it waits for its turn.
-const HELPER_PATIENCE: Duration = Duration::from_secs(20);
+const HELPER_PATIENCE: Duration = limits::CLEANUP_HELPER;
 
 static HELPER_PATH: OnceLock<PathBuf> = OnceLock::new();
 

@@ -17,6 +17,7 @@ use iceoryx2::prelude::{Config, MessagingPattern, ServiceName};
 use iceoryx2::service::Service;
 use iceoryx2::service::service_hash::ServiceHash;
 
+use crate::contract::limits;
 use crate::iox2::description::{service_id, value, version};
 use crate::iox2::liveness::{forget_ended, is_gone, is_old, monitor_of, pid_of};
 use crate::iox2::service::{IOX2_VERSION, Iox};
@@ -25,9 +26,9 @@ const SHARED_MEMORY: &str = "/dev/shm";
 /// Mode of shared memory that is being made. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
 const IN_THE_MAKING: u32 = 0o200;
 /// A participant that waits for a service's memory renews its tag every 25 ms. Source: iceoryx2/src/config.rs.
-const TAG_IS_RENEWED: Duration = Duration::from_millis(200);
+const TAG_IS_RENEWED: Duration = limits::TAG_RENEWAL;
 /// How long the counter of nodes is waited for: longer than until it counts as left behind.
-const COUNTER_PATIENCE: Duration = Duration::from_secs(6);
+const COUNTER_PATIENCE: Duration = limits::NODE_COUNTER_TIMEOUT;
 
 /// Hash in the name of the object that counts the nodes of a prefix: that of the type in it.
 const COUNTER: &str = "9204dd183d1c4d8e1ff592a30766ffa6765aa8b5";

@@ -9,10 +9,12 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::contract::limits;
+
 use iceoryx2::prelude::Config;
 
 /// Making a file takes milliseconds; one that is not finished after this long was left behind.
-const FINISHES_WITHIN: Duration = Duration::from_secs(5);
+const FINISHES_WITHIN: Duration = limits::UNFINISHED_FILE;
 
 /// Nodes of this process. Closing any descriptor of a monitor would drop its lock, so each stays open as long as its file is there.
 static OWN: Mutex<BTreeMap<u128, File>> = Mutex::new(BTreeMap::new());

@@ -13,19 +13,20 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::contract::limits;
 use crate::iox2::domain::Domain;
 use crate::iox2::service::IOX2_VERSION;
 
 const SHARED_MEMORY: &str = "/dev/shm";
 /// Bytes of shared memory that must be free for a participant to start: several times of what nodes, services and connections take,
 /// because iceoryx2's writes into a full file system would be an uncatchable SIGBUS.
-const HOUSEKEEPING: u64 = 256 << 10;
+const HOUSEKEEPING: u64 = limits::START_MEMORY_BYTES as u64;
 /// Descriptors of a subscriber with one publisher, its node included; counted in /proc/self/fd.
-const DESCRIPTORS: usize = 20;
+const DESCRIPTORS: usize = limits::START_DESCRIPTORS;
 /// What iceoryx2 maps beside frames, and what this process needs to go on.
-const MAPPED: usize = 1 << 20;
+const MAPPED: usize = limits::START_MAPPED_BYTES;
 /// How long the first participant of a prefix may take to make what all of them open.
-const MAKING: Duration = Duration::from_secs(1);
+const MAKING: Duration = limits::FIRST_PARTICIPANT;
 /// Two counters of 8 bytes each; the first is the release: major, minor, patch, 16 bits each from bit 32 down.
 const SHARED_SIZE: u64 = 16;
 const SHARED_RELEASE: u64 = 10 << 16;

@@ -9,6 +9,7 @@ use iceoryx2::service::builder::publish_subscribe::{PublishSubscribeCreateError,
 use iceoryx2::service::port_factory::{event, publish_subscribe};
 
 use crate::config::Qos;
+use crate::contract::limits;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::description::{Description, description_file, descriptions};
@@ -28,21 +29,21 @@ pub(crate) type EventService = event::PortFactory<Iox>;
 pub const IOX2_VERSION: &str = "0.10.0";
 
 /// Event by which a reader tells that it has taken a frame, where the publisher may be waiting for room (SPEC §1).
-pub(crate) const EVENT_TAKEN: usize = 1;
+pub(crate) const EVENT_TAKEN: usize = limits::EVENT_TAKEN;
 
 /// Event by which the reader at a port tells that it has found a publisher, with the first frame it takes from that one (SPEC §1).
 pub(crate) fn event_found(port: u128) -> usize {
-    2 + (port % 254) as usize
+    limits::EVENT_FOUND_FIRST + (port % limits::EVENT_FOUND_COUNT as u128) as usize
 }
 
 /// Participants (nodes) a service of ours admits: every element and every SDK object brings one.
-const MAX_NODES: usize = 32;
+const MAX_NODES: usize = limits::MAX_NODES;
 /// How long an opening is retried while another participant creates or removes the service.
-const FLUX_PATIENCE: Duration = Duration::from_secs(2);
+const FLUX_PATIENCE: Duration = limits::FLUX_TIMEOUT;
 /// How long an opening is retried where a participant stopped or died half-way; each attempt takes iceoryx2 a second.
-const BROKEN_PATIENCE: Duration = Duration::from_secs(5);
+const BROKEN_PATIENCE: Duration = limits::HANGING_TIMEOUT;
 /// How long creating and removing takes at most where nobody has died over it.
-const USUAL_FLUX: Duration = Duration::from_millis(100);
+const USUAL_FLUX: Duration = limits::FLUX_USUAL;
 
 /// What a publisher of ours asks of a service it creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub(crate) struct ServiceLimits {
 impl ServiceLimits {
     /// History as created: at least the one frame a late joiner gets.
     pub fn history(&self) -> usize {
-        self.qos.history_size.max(1) as usize
+        (self.qos.history_size as usize).max(limits::MIN_HISTORY_SIZE_FRAMES)
     }
 }
 
@@ -143,8 +144,9 @@ pub(crate) fn service_name(name: &str) -> Result<ServiceName> {
     if name.is_empty() {
         return Err(invalid("it is empty".into()));
     }
-    if name.len() > 255 {
-        return Err(invalid(format!("it has {} bytes, at most 255 are possible", name.len())));
+    if name.len() > limits::MAX_SERVICE_NAME_BYTES {
+        let most = limits::MAX_SERVICE_NAME_BYTES;
+        return Err(invalid(format!("it has {} bytes, at most {most} are possible", name.len())));
     }
     if let Some(c) = name.chars().find(|c| !matches!(c, ' '..='~')) {
         return Err(invalid(format!("it contains {c:?}")));

@@ -20,17 +20,18 @@ use super::loan::Loan;
 use super::memory::check_shared_memory;
 use super::readers::Readers;
 use super::room::Room;
+use crate::contract::limits;
 use crate::error::{Error, Result};
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::service::{Iox, VideoService, port_error, transport};
 use crate::wire::header::VideoFrameHeader;
 
 /// Sizes that creep up get new memory only now and then: each time for a sixteenth more.
-const GROWTH_STEPS: usize = 16;
-const PAGE: usize = 4096;
+const GROWTH_STEPS: usize = limits::GROWTH_STEPS;
+const PAGE: usize = limits::PAGE_BYTES;
 /// How long subscribers that were there before a port get to find it before it goes. Nothing tells whether they have.
-const FINDING: Duration = Duration::from_millis(500);
-const FINDING_STEP: Duration = Duration::from_millis(5);
+const FINDING: Duration = limits::FIND;
+const FINDING_STEP: Duration = limits::FIND_LOOK;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
@@ -130,7 +131,10 @@ impl Frames {
             }
             let (bytes, chunks) = (pool.bytes, pool.chunks);
             match failure {
-                LoanError::ExceedsMaxLoanSize => self.replace(&mut pool, with_spare(len).max(bytes), chunks)?,
+                LoanError::ExceedsMaxLoanSize => {
+                    let wanted = if pool.is_used.load(Ordering::Relaxed) { with_spare(len) } else { len };
+                    self.replace(&mut pool, wanted.next_multiple_of(PAGE).max(bytes), chunks)?;
+                }
                 LoanError::OutOfMemory if chunks < self.most => {
                     let more = (2 * chunks).min(self.most);
                     self.replace(&mut pool, bytes, more).map_err(|error| self.no_frame(chunks, error))?;

@@ -22,6 +22,7 @@ use self::room::Room;
 use self::settings::{OnSubscribers, OnTrouble, Waits};
 pub use self::settings::{PublisherBuilder, Waiting};
 use crate::config::FrameParams;
+use crate::contract::limits;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::domain::Domain;
@@ -39,19 +40,19 @@ use crate::wire::stamp::{monotonic_ns, new_publisher_id};
 use crate::wire::validate::validate_geometry;
 
 /// Subscribers that a service of ours admits unless told otherwise.
-pub const DEFAULT_MAX_SUBSCRIBERS: usize = 8;
+pub const DEFAULT_MAX_SUBSCRIBERS: usize = limits::DEFAULT_MAX_SUBSCRIBERS;
 /// Publishers that a service of ours admits: two would interleave their frames silently.
-pub const DEFAULT_MAX_PUBLISHERS: usize = 1;
+pub const DEFAULT_MAX_PUBLISHERS: usize = limits::DEFAULT_MAX_PUBLISHERS;
 /// Subscribers or publishers that a service can admit: the memory in which iceoryx2 counts them is 9 MB then.
-pub const MAX_PORTS: usize = 1 << 16;
+pub const MAX_PORTS: usize = limits::MAX_PORTS;
 /// Loans that a publisher can have out at once unless told otherwise.
-pub const DEFAULT_MAX_LOANS: usize = 4;
+pub const DEFAULT_MAX_LOANS: usize = limits::MAX_LOANS;
 /// Frames in shared memory to begin with: what is plausibly in use at once, rather than every subscriber hoarding all it may.
-pub const FIRST_FRAMES: usize = 24;
+pub const FIRST_FRAMES: usize = limits::FIRST_CHUNKS;
 /// How often new subscribers are looked for between frames.
-const MONITOR_INTERVAL: Duration = Duration::from_millis(250);
+const MONITOR_INTERVAL: Duration = limits::MONITOR;
 /// How long a publisher waits for the left-over participants of its predecessor before it adopts their QoS.
-const HAND_OVER: Duration = Duration::from_millis(1000);
+const HAND_OVER: Duration = limits::HANDOVER;
 
 const NO_RECORDS: &[&[u8]] = &[];
 
@@ -124,7 +125,7 @@ impl VideoFramePublisher {
         let config = video.static_config();
 
         let bytes = match settings.max_bytes {
-            0 => settings.aux_bytes.max(1),
+            0 => limits::FIRST_FRAME_BYTES,
             bytes => bytes + settings.aux_bytes,
         };
         let stop = Interrupt::new();
@@ -411,7 +412,7 @@ fn open_service(
         }
         drop(video);
         let _ = notifier.notify();
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(limits::HANDOVER_LOOK);
     }
 }
 

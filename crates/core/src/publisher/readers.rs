@@ -8,16 +8,17 @@ use iceoryx2::port::notifier::Notifier;
 use iceoryx2::prelude::*;
 
 use super::settings::Waits;
+use crate::contract::limits;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::liveness;
 use crate::iox2::service::{EventService, Iox, VideoService};
 
 /// How long a publisher waits at most, once for each of its ports, for the readers that it found waiting.
-pub(super) const PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const PATIENCE: Duration = limits::CONNECT;
 /// As [`PATIENCE`], for a publisher that loses nothing.
-pub(super) const LOSSLESS_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const LOSSLESS_PATIENCE: Duration = limits::CONNECT_LOSSLESS;
 /// How often it looks whether they have connected, which costs a few reads of shared memory.
-const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+const LOOK_INTERVAL: Duration = limits::CONNECT_LOOK;
 
 /// The readers on the event service of a publisher's name.
 ///

@@ -8,17 +8,18 @@ use iceoryx2::port::{BackpressureAction, BackpressureInfo};
 use iceoryx2::prelude::*;
 
 use super::settings::Waits;
+use crate::contract::limits;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::liveness;
 use crate::iox2::service::{EVENT_TAKEN, EventService, Iox, VideoService, event_found};
 
 /// How long to wait for word from a reader before looking: readers that are not ours say nothing.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+const LOOK_INTERVAL: Duration = limits::ROOM_LOOK;
 
 /// How long a publisher waits, after the last word from any reader, for a reader that will tell that it has found it.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = limits::FOUND_TIMEOUT;
 /// How long it waits, after the first frame, for a reader that cannot tell: one without a notifier on the event service.
-const SILENT_PATIENCE: Duration = Duration::from_millis(250);
+const SILENT_PATIENCE: Duration = limits::FOUND_SILENT;
 
 /// Waits until a full subscriber has taken a frame, and until those that were there before the publisher have found it.
 ///

@@ -14,6 +14,7 @@ use iceoryx2::sample::Sample;
 
 use super::Requirements;
 use super::segments::Segments;
+use crate::contract::limits;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::fork::OfThisProcess;
@@ -23,9 +24,9 @@ use crate::iox2::service::{
 use crate::wire::header::VideoFrameHeader;
 
 /// How long a reader may take between two frames before each is announced by itself.
-const QUICK: Duration = Duration::from_millis(1);
+const QUICK: Duration = limits::QUICK_TAKE;
 /// How often an abandoned port is emptied, so that a lossless publisher does not wait for it for long.
-const EMPTYING_INTERVAL: Duration = Duration::from_millis(10);
+const EMPTYING_INTERVAL: Duration = limits::ROOM_LOOK;
 
 /// The native port. When it goes, its publisher takes back all its chunks and writes the next frames there, those of frames that
 /// are still held included; so each frame holds it, too.

@@ -20,6 +20,7 @@ use self::link::Link;
 pub use self::settings::{Requirements, SubscriberBuilder};
 use self::state::State;
 use crate::config::Qos;
+use crate::contract::limits;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::description::is_described;
@@ -35,11 +36,11 @@ use crate::wire::header::VideoFrameHeader;
 use crate::wire::stamp::Stamp;
 
 /// Longest sleep without a look: a notification can get lost when two publishers notify while the listener is drained.
-const SAFETY_TIMEOUT: Duration = Duration::from_millis(250);
+const SAFETY_TIMEOUT: Duration = limits::MONITOR;
 /// How long a service without a publisher is kept open: a publisher that needs more memory goes and comes back at once.
-const GRACE: Duration = Duration::from_millis(50);
+const GRACE: Duration = limits::PUBLISHER_GAP;
 /// How long until another attempt to map the memory of a publisher.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = limits::MAP_RETRY;
 /// Shortest time between two looks for a publisher that is not there, for callers that poll.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 

@@ -7,6 +7,7 @@ use iceoryx2::prelude::PortFactory;
 
 use super::GRACE;
 use super::link::Link;
+use crate::contract::limits;
 use crate::error::Error;
 use crate::wire::auxblob::AuxRef;
 use crate::wire::caps::check_caps;
@@ -16,7 +17,7 @@ use crate::wire::stamp::Stamp;
 use crate::wire::validate::{Fault, validate_aux_size, validate_geometry};
 
 /// Anybody can name publishers; the table of them is emptied rather than grown.
-const PUBLISHERS: usize = 64;
+const PUBLISHERS: usize = limits::MAX_KNOWN_PUBLISHERS;
 
 #[derive(Debug, Default)]
 pub(super) struct State {

@@ -1,0 +1,28 @@
+"""The data of `contract/` that the Rust crate reads as well: layouts, formats, limits."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_FOLDER = Path(__file__).with_name("contract")
+
+
+@cache
+def contract(name: str) -> dict[str, Any]:
+    """The content of one of the files: "layout", "formats" or "limits"."""
+    data: dict[str, Any] = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return data
+
+
+def limit(name: str) -> int:
+    """A number of `limits.json`."""
+    value: int = contract("limits")[name][0]
+    return value
+
+
+def seconds(name: str) -> float:
+    """A time of `limits.json`, whose name ends in `_ms`, in seconds."""
+    return limit(f"{name}_ms") / 1000
