@@ -19,6 +19,7 @@ FULL = (
 )
 
 
+@pytest.mark.proves("C1")
 def test_frames_grow_and_shrink_while_others_are_held(stages: Stages, service: str) -> None:
     sizes = [(64, 48), (333, 177), (1, 1), (1280, 720), (64, 48), (640, 480), (2, 900)]
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
@@ -32,6 +33,7 @@ def test_frames_grow_and_shrink_while_others_are_held(stages: Stages, service: s
     assert receiver.kept_digests() == expected
 
 
+@pytest.mark.proves("C4")
 def test_every_field_of_the_caps_survives(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     with VideoFrameSubscriber(service) as subscriber:
@@ -66,6 +68,7 @@ def test_caps_may_change_without_the_picture(stages: Stages, service: str) -> No
         assert f"framerate=(fraction){rate}" in receiver.pull()["caps"]
 
 
+@pytest.mark.proves("C2")
 def test_downstream_that_knows_no_video_meta_gets_default_strides(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service, video_meta=False)
     for number, format in enumerate(["I420", "NV12", "BGR", "GRAY16_LE", "YUY2", "P010_10LE", "RGBA", "v210"]):
@@ -81,6 +84,7 @@ def test_downstream_that_knows_no_video_meta_gets_default_strides(stages: Stages
     assert receiver.get("src", "frames-copied") == 8
 
 
+@pytest.mark.proves("C2")
 def test_default_strides_cost_no_copy_anywhere(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service, video_meta=False)
     sender.push("I420", 333, 177, meta=False)
@@ -124,6 +128,7 @@ class Tight:
 
 
 @pytest.mark.parametrize("picture", ODD, ids=lambda picture: picture[0])
+@pytest.mark.proves("C2")
 def test_a_branch_that_reads_other_rows_is_seen_when_it_comes_and_when_it_goes(
     stages: Stages, service: str, picture: tuple[str, int, int]
 ) -> None:
@@ -151,6 +156,7 @@ def test_a_branch_that_reads_other_rows_is_seen_when_it_comes_and_when_it_goes(
 
 
 @pytest.mark.parametrize("picture", ODD, ids=lambda picture: picture[0])
+@pytest.mark.proves("C2")
 def test_an_element_that_is_exchanged_behind_a_queue_gets_the_rows_that_it_reads(
     stages: Stages, service: str, picture: tuple[str, int, int]
 ) -> None:
@@ -171,6 +177,7 @@ def test_an_element_that_is_exchanged_behind_a_queue_gets_the_rows_that_it_reads
         assert tight.copied() == 3
 
 
+@pytest.mark.proves("C3")
 def test_caps_are_known_before_the_first_buffer_when_a_publisher_is_there(stages: Stages, service: str) -> None:
     sender = sender_of(stages, service, "")
     sender.push("YUY2", 320, 240)
@@ -200,6 +207,7 @@ def test_without_a_publisher_any_raw_video_may_come(stages: Stages, service: str
         ("framerate=5/1", "videorate"),
     ],
 )
+@pytest.mark.proves("C3")
 def test_caps_that_downstream_refuses_are_told_with_the_remedy(
     stages: Stages, service: str, accepted: str, remedy: str
 ) -> None:

@@ -30,6 +30,7 @@ def sent(number: int) -> str:
     return digest_of(**SIZE, number=number)
 
 
+@pytest.mark.proves("M7")
 def test_the_counters_tell_the_truth(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     for number in range(7):
@@ -69,6 +70,7 @@ def test_an_ordinary_pipeline_renders_into_shared_memory(stages: Stages, service
         "! appsink name=branch sync=false",
     ],
 )
+@pytest.mark.proves("M4")
 def test_nobody_sees_a_changed_byte_while_he_holds_a_frame(stages: Stages, service: str, branch: str) -> None:
     """Subscribers and the publisher's own pipeline hold frames while hundreds more are sent from the same memory."""
     sender, receiver = stages(), receiver_of(stages, service)
@@ -93,6 +95,7 @@ def test_nobody_sees_a_changed_byte_while_he_holds_a_frame(stages: Stages, servi
     assert [frame["digest"] for frame in own] == (cropped if "videocrop" in branch else expected)
 
 
+@pytest.mark.proves("M1")
 def test_a_decoders_reference_pictures_stay_what_they_are(stages: Stages, service: str, tmp_path: Path) -> None:
     """The decoder reads pictures that were published long ago; a changed byte would spread into later ones."""
     sender, receiver = stages(), receiver_of(stages, service)
@@ -111,6 +114,7 @@ def test_a_decoders_reference_pictures_stay_what_they_are(stages: Stages, servic
     assert [frame["digest"] for frame in frames] == expected
 
 
+@pytest.mark.proves("M5")
 def test_the_last_frame_is_not_kept(stages: Stages, service: str) -> None:
     sender = sender_of(stages, service, "")
     sender.push(**SIZE)
@@ -118,6 +122,7 @@ def test_the_last_frame_is_not_kept(stages: Stages, service: str) -> None:
     assert sender.run(scenes.has_last_sample, element="sink") is False
 
 
+@pytest.mark.proves("M1")
 def test_a_long_queue_before_a_blocked_sink_neither_fails_nor_deadlocks(stages: Stages, service: str) -> None:
     """The queue holds far more frames than the sink can lend."""
     sender = stages()
@@ -185,6 +190,7 @@ def test_a_lossless_sink_does_not_wait_for_a_closed_subscriber_whose_frames_are_
         held.release()
 
 
+@pytest.mark.proves("M2")
 def test_a_slow_branch_of_the_publishers_pipeline_does_not_starve_the_sink(stages: Stages, service: str) -> None:
     sender = stages()
     sender.launch(
@@ -217,6 +223,7 @@ def test_a_sink_that_waits_for_a_connection_stops_at_once(stages: Stages, servic
     assert sender.drop() < QUICK
 
 
+@pytest.mark.proves("L3")
 def test_a_sink_that_waits_for_a_connection_survives_pauses(stages: Stages, service: str) -> None:
     # Of state changes in a row GStreamer itself loses one now and then (docs/decisions/elements.md): then once more.
     for _ in range(10):
@@ -232,6 +239,7 @@ def test_a_sink_that_waits_for_a_connection_survives_pauses(stages: Stages, serv
     assert receiver.pull()["digest"] == sent(1)
 
 
+@pytest.mark.proves("L11")
 def test_clients_are_counted_between_frames(stages: Stages, service: str) -> None:
     sender = sender_of(stages, service, "")
     sender.watch("sink", ["client-connected", "client-disconnected", "notify::num-clients"])
@@ -251,6 +259,7 @@ def test_clients_are_counted_between_frames(stages: Stages, service: str) -> Non
     assert heard[-2:] == [["client-disconnected", [0]], ["notify::num-clients", 0]]
 
 
+@pytest.mark.proves("L11")
 def test_a_handler_may_use_the_sink(stages: Stages, service: str) -> None:
     """No lock is held while signals are emitted: a handler reads properties and stops the pipeline's other thread."""
     sender = sender_of(stages, service, "")
@@ -260,6 +269,7 @@ def test_a_handler_may_use_the_sink(stages: Stages, service: str) -> None:
         wait_until(lambda: ["client-connected", [1, "video/test/frame/v2", 1]] in sender.heard(), 3)
 
 
+@pytest.mark.proves("L11")
 def test_a_client_that_was_killed_is_not_counted_any_more(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     sender.push(**SIZE)
@@ -269,6 +279,7 @@ def test_a_client_that_was_killed_is_not_counted_any_more(stages: Stages, servic
     wait_until(lambda: sender.get("sink", "num-clients") == 0, 5)
 
 
+@pytest.mark.proves("L12")
 def test_a_listener_that_nobody_drains_makes_a_sink_say_nothing(environment: dict[str, str], service: str) -> None:
     """iceoryx2 would write an error to standard error for each wake-up that finds no room."""
     listener = raw.event_service(raw.node(), service).listener_builder().create()
@@ -279,6 +290,7 @@ def test_a_listener_that_nobody_drains_makes_a_sink_say_nothing(environment: dic
 
 
 @pytest.mark.parametrize(("leaky", "kept"), [("upstream", range(4)), ("downstream", range(26, 30))])
+@pytest.mark.proves("M7")
 def test_what_gives_way_to_a_full_subscriber_is_a_choice(
     stages: Stages, service: str, domain: Place, leaky: str, kept: range
 ) -> None:
@@ -294,6 +306,7 @@ def test_what_gives_way_to_a_full_subscriber_is_a_choice(
         assert [frame and frame.offset for frame in frames] == list(kept)
 
 
+@pytest.mark.proves("M6")
 def test_lossless_loses_nothing_to_a_slow_consumer(stages: Stages, service: str) -> None:
     sender, receiver = stages(), stages()
     receive(receiver, service, limits="max-buffers=1")
@@ -309,6 +322,7 @@ def test_lossless_loses_nothing_to_a_slow_consumer(stages: Stages, service: str)
     assert counts(sender) == {"sent": 100, "zero-copy": 100, "copied": 0, "dropped": 0}
 
 
+@pytest.mark.proves("L3")
 def test_lossless_loses_nothing_to_pauses(stages: Stages, service: str) -> None:
     """A pause interrupts the wait for a full subscriber; the frame at hand is sent afterwards."""
     sender = stages()
@@ -328,6 +342,7 @@ def test_lossless_loses_nothing_to_pauses(stages: Stages, service: str) -> None:
     assert numbers == list(range(60))
 
 
+@pytest.mark.proves("M6")
 def test_a_lossless_sink_that_is_blocked_stops_at_once(stages: Stages, service: str) -> None:
     sender = stages()
     sender.launch(
@@ -357,6 +372,7 @@ def test_a_lossless_sink_goes_on_when_its_slow_consumer_is_killed(stages: Stages
     wait_until(lambda: sender.get("sink", "num-clients") == 0, 5)
 
 
+@pytest.mark.proves("M9")
 def test_a_second_sink_on_a_service_is_refused_in_words(stages: Stages, service: str) -> None:
     first = sender_of(stages, service, "")
     first.push(**SIZE)
@@ -371,6 +387,7 @@ def test_a_second_sink_on_a_service_is_refused_in_words(stages: Stages, service:
     first.run(scenes.wait_for, element="sink", prop="frames-sent", value=2)
 
 
+@pytest.mark.proves("M9")
 def test_two_sinks_share_a_service_that_admits_two(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     both = [sender_of(stages, service, "max-publishers=2") for _ in range(2)]
@@ -386,6 +403,7 @@ ODD = [("BGR", 322, 240), ("GRAY8", 641, 30), ("NV12", 1366, 32), ("I420", 333, 
 
 @pytest.mark.parametrize("picture", ODD, ids=lambda picture: picture[0])
 @pytest.mark.parametrize("before", ["", "! videoconvert ! video/x-raw,format={}"], ids=["appsrc", "videoconvert"])
+@pytest.mark.proves("C5")
 def test_rows_without_padding_are_taken_as_such(
     stages: Stages, service: str, picture: tuple[str, int, int], before: str
 ) -> None:
@@ -415,6 +433,7 @@ def only_warning(sender: Stage, dropped: int) -> str:
     return text
 
 
+@pytest.mark.proves("E1")
 def test_a_sink_says_once_that_buffers_do_not_hold_their_pictures(stages: Stages, service: str) -> None:
     """A sink that lost every frame said nothing on the bus."""
     sender = sender_of(stages, service, "")
@@ -436,6 +455,7 @@ def test_a_sink_says_once_that_buffers_do_not_hold_their_pictures(stages: Stages
     assert "BGR 322x240" in only_warning(sender, 1)
 
 
+@pytest.mark.proves("E1")
 def test_a_sink_says_once_that_it_has_no_frame_left(stages: Stages, service: str) -> None:
     sender = sender_of(stages, service, "wait-for-connection=true max-loans=1 max-frames=1")
     with VideoFrameSubscriber(service) as subscriber:

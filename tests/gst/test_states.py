@@ -29,6 +29,7 @@ def leaks(log: str) -> list[str]:
     return re.findall(r"object-alive, .*", log.split("object-removed, type-name", 1)[-1])
 
 
+@pytest.mark.proves("L2")
 def test_a_source_without_a_publisher_starts_and_stops_at_once(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service, state="READY")
     for state in ("PAUSED", "PLAYING", "PAUSED", "PLAYING", "READY", "PLAYING", "NULL", "PLAYING"):
@@ -36,11 +37,13 @@ def test_a_source_without_a_publisher_starts_and_stops_at_once(stages: Stages, s
     assert receiver.drop() < QUICK
 
 
+@pytest.mark.proves("T5", "L5")
 def test_a_source_is_live(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service, state="READY")
     assert receiver.state("PAUSED")["result"] == "no-preroll"
 
 
+@pytest.mark.proves("L4")
 def test_a_source_with_an_idle_publisher_stops_at_once(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     sender.push(**SIZE)
@@ -48,6 +51,7 @@ def test_a_source_with_an_idle_publisher_stops_at_once(stages: Stages, service: 
     assert receiver.drop() < QUICK
 
 
+@pytest.mark.proves("L4")
 def test_a_source_that_downstream_blocks_stops_at_once(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), stages()
     receive(receiver, service, limits="max-buffers=1")
@@ -100,6 +104,7 @@ def test_storms_of_pauses_lose_neither_stream_nor_end(stages: Stages, service: s
 
 
 @pytest.mark.parametrize("reason", ["nobody", "somebody slow"])
+@pytest.mark.proves("L3")
 def test_storms_of_pauses_do_not_deadlock_a_blocked_sink(stages: Stages, service: str, reason: str) -> None:
     """BaseSink takes the lock that it renders with for every change of state, and unlocks before some of them only."""
     sender = stages()

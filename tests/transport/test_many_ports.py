@@ -94,6 +94,7 @@ def close(ports: list[tuple[VideoFrameSubscriber, VideoFramePublisher]]) -> None
         port.close()
 
 
+@pytest.mark.proves("L15")
 def test_opening_a_port_looks_at_no_more_where_there_are_many(calls: Counter[str]) -> None:
     """Each one asked of each node of the process whether each of them had ended, and opened and closed files for it."""
     ports = [opened(number) for number in range(3)]
@@ -152,6 +153,7 @@ def test_a_listeners_descriptor_is_found_where_the_system_lists_none(
         assert sub._waiter._descriptor is not None
 
 
+@pytest.mark.proves("L15")
 def test_the_ports_of_a_process_look_for_the_dead_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[Domain] = []
     ports = [opened(number) for number in range(5)]
@@ -177,6 +179,7 @@ def test_the_dead_of_one_domain_are_remembered_beside_another(
     assert runs == [place.root for place in places]
 
 
+@pytest.mark.proves("L15")
 def test_subscribers_that_wait_do_not_wake_up_to_look(
     waiting: Callable[[str], VideoFrameSubscriber], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +211,7 @@ class Silent(RawPublisher):
         self.send(header, bytes(48))
 
 
+@pytest.mark.proves("L15")
 def test_a_subscriber_that_waits_is_woken_for_what_was_not_announced(
     waiting: Callable[[str], VideoFrameSubscriber], service: str
 ) -> None:

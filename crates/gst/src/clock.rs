@@ -251,6 +251,7 @@ mod tests {
     }
 
     #[test]
+    // proves: T2
     fn another_clock_is_measured() {
         gst::init().unwrap();
         let realtime: gst::SystemClock =
@@ -283,6 +284,7 @@ mod tests {
     }
 
     #[test]
+    // proves: T4
     fn what_was_said_about_a_moment_stays_when_the_clock_drifts() {
         let mut lead = Lead::default();
         lead.observe(&reading(SECOND, 0));
@@ -303,6 +305,7 @@ mod tests {
     }
 
     #[test]
+    // proves: T2
     fn a_clock_that_was_set_is_believed_at_once() {
         let mut lead = Lead::default();
         lead.observe(&reading(SECOND, 0));

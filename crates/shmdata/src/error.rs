@@ -134,6 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
+    // proves: W1
     fn a_path_steers_no_terminal_and_stays_in_its_line() {
         let path = PathBuf::from("/tmp/\u{1b}[2Ja\nb\u{202e}/é \"c\"");
         let text = Error::WriterIsAlive { path }.to_string();
