@@ -10,7 +10,8 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_plugin_iceoryx2_video::{Domain, Interrupt, iox2::description::video_services};
 
-use crate::{CAT, caps};
+use crate::caps;
+use crate::log::CAT;
 
 /// How often the services are looked for while somebody watches: reading a folder of small files.
 const INTERVAL: Duration = Duration::from_secs(1);

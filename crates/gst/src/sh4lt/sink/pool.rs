@@ -7,7 +7,8 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::{Sh4ltSink, raw_video};
+use super::Sh4ltSink;
+use crate::sh4lt::settings::raw_video;
 
 glib::wrapper! {
     /// Pool of ordinary buffers, of which one at a time may be the segment.

@@ -16,10 +16,12 @@ use gst_plugin_iceoryx2_video::Interrupt;
 use gst_video::prelude::*;
 
 use super::pool::SegmentPool;
-use super::{Address, INTEROPERABILITY, Traffic, caps_property, message, raw_video};
 use crate::caps::for_ever;
+use crate::layout;
+use crate::log::CAT;
 use crate::pace::{self, Pace, Paced};
-use crate::{CAT, layout};
+use crate::sh4lt::errors::message;
+use crate::sh4lt::settings::{Address, INTEROPERABILITY, Traffic, caps_property, raw_video};
 
 /// Largest initial size that can be set: more than any frame, less than a slip of the finger reserves.
 const MAX_INITIAL_SIZE: u64 = 1 << 28;
