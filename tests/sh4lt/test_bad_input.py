@@ -365,6 +365,7 @@ ODD_CAPS = {
 
 
 @on_tmpfs
+@pytest.mark.proves("W2")
 def test_a_type_text_with_meaningless_values_causes_no_warning_and_no_wrong_caps(path: Path, launch: Launch) -> None:
     """Regression: lists became caps, and meaningless values were passed on, which caused criticals and GLib warnings.
 
@@ -388,6 +389,7 @@ def test_a_type_text_with_meaningless_values_causes_no_warning_and_no_wrong_caps
 
 
 @on_tmpfs
+@pytest.mark.proves("W2")
 def test_frames_without_a_usable_type_text_are_passed_on_without_caps(path: Path, launch: Launch) -> None:
     reader = launch(f"sh4ltsrc socket-path={path} ! fakesink", "-v")
     for text, caps in ODD_CAPS.values():

@@ -125,6 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
+    // proves: W1
     fn control_characters_of_a_path_are_escaped() {
         let path = PathBuf::from("/tmp/\u{1b}[2Ja\nb\u{202e}/é \"c\"");
         let text = Error::WriterIsAlive { path }.to_string();

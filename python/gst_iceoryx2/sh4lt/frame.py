@@ -77,7 +77,7 @@ class Frame:
             FormatError: The caps are not raw video in a known format.
             FrameSizeError: The frame has fewer bytes than its caps say.
         """
-        picture = Picture.of(self.datatype)
+        picture = RawVideo.of(self.datatype)
         layout = picture.layout
         if self.data.size < layout.size:
             size = f"{picture.width}x{picture.height}"
@@ -114,7 +114,7 @@ def _copied(data: bytes, datatype: str) -> Frame:
     return Frame(np.frombuffer(data, np.uint8), datatype)
 
 
-class Picture:
+class RawVideo:
     """A raw video format and size, in GStreamer's default layout, which the protocol uses."""
 
     __slots__ = ("format", "framerate", "height", "layout", "width")
@@ -126,7 +126,7 @@ class Picture:
         self.layout = default_layout(format, width, height)
 
     @classmethod
-    def of(cls, datatype: str) -> Picture:
+    def of(cls, datatype: str) -> RawVideo:
         """The picture that a type text describes.
 
         Raises:
