@@ -10,7 +10,7 @@
 
 mod claim;
 mod connection;
-pub mod dialect;
+mod dialect;
 mod error;
 mod follower;
 mod frame;
