@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import select
@@ -438,6 +439,55 @@ def test_a_frame_larger_than_the_kernels_limit_is_refused_and_the_next_goes_thro
         frame = follower.read(5)
         assert frame is not None
         assert bytes(frame) == b"small"
+
+
+@on_tmpfs
+def test_a_frame_without_memory_for_its_segment_is_refused_and_the_next_goes_through(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the next frame was written into the removed segment, where no reader looks."""
+
+    def no_memory(*_: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    with Writer(path, initial_size=100) as writer, Follower(path) as follower:
+        assert follower.read(0) is None
+        wait_until(lambda: writer.clients == 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(Segment, "create", no_memory)
+            with pytest.raises(OSError, match="memory"):
+                writer.write(bytes(1000))
+        writer.write(b"small")
+        frame = follower.read(20)
+        assert frame is not None
+        assert bytes(frame) == b"small"
+
+
+@on_tmpfs
+def test_a_writer_that_accepts_no_connections_blocks_nothing(path: Path, launch: Launch) -> None:
+    """Regression: once its queue was full, a second sink waited for it indefinitely, and a reader could not be stopped."""
+    waiting = []
+    with false_writer(path):
+        while True:
+            connection = socket.socket(socket.AF_UNIX)
+            connection.setblocking(False)
+            waiting.append(connection)
+            try:
+                connection.connect(str(path))
+            except BlockingIOError:
+                break
+        reader = launch(f"sh4ltsrc socket-path={path} num-buffers=1 ! fakesink")
+        with pytest.raises(WriterIsAliveError, match="has a writer already"):
+            Writer(path)
+        assert "has a writer already" in said(launch(PACED.format(path)))
+        with Follower(path) as follower:
+            assert follower.read(0.2) is None
+    for connection in waiting:
+        connection.close()
+    with Writer(path) as writer:
+        wait_until(lambda: writer.clients == 1, 20)
+        writer.write(b"true")
+        assert reader.wait(20) == 0
 
 
 @on_tmpfs

@@ -19,6 +19,7 @@ mod paths;
 mod poll;
 mod readers;
 pub mod score;
+mod socket;
 mod sysv;
 mod writer;
 

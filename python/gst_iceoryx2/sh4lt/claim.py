@@ -76,6 +76,7 @@ def _remove_dead_writer(path: Path) -> None:
         return
     # Before the file is removed: the keys contain its inode number.
     keys = dialect.keys_of(path)
+    alive = WriterIsAliveError(f"{path} has a writer already; stop it or choose another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_PROBE_TIMEOUT)
         try:
@@ -84,13 +85,16 @@ def _remove_dead_writer(path: Path) -> None:
             path.unlink()
             remove(keys)
             return
+        except BlockingIOError:
+            # Its queue of connections is full, so it is alive, but stopped.
+            raise alive from None
         except OSError as error:
             raise error_of_use(path, error) from None
         # An acknowledgement would make the writer wait for this process at its next frame. A writer of Shmdata 1.3.77
         # never recovers if its greeting stays unread.
         with suppress(OSError):
             dialect.receive_greeting(probe)
-    raise WriterIsAliveError(f"{path} has a writer already; stop it or choose another path")
+    raise alive
 
 
 def _bind(path: Path, mode: int) -> socket.socket:

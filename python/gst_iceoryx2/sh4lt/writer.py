@@ -211,7 +211,8 @@ class Writer:
                 raise Sh4ltClosedError(f"{self.path}: the writer was closed")
             self._enter()
             try:
-                if size > self._segment.size:
+                # A segment that is not owned was removed for a larger one, for which there was not enough memory.
+                if size > self._segment.size or not self._segment.is_owned:
                     # Larger than any frame before: readers that only compare the sizes of frames attach again, too.
                     self._replace_segment(size)
                 fill(self._memory[:size])
