@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
@@ -47,3 +49,37 @@ def test_every_limit_is_a_number_with_its_reason() -> None:
     for name, (value, why) in contract("limits").items():
         assert isinstance(value, int), name
         assert why.endswith("."), name
+
+
+# -- messages --------------------------------------------------------------------------------------------------------
+
+RUST_ONLY_MESSAGES = {"out_of_frames": "Python logs why it drops a frame"}
+"""Messages that one language does not use, with the reason."""
+
+
+def calls() -> list[tuple[str, set[str | None]]]:
+    """Message and arguments of each call in the Python package that names its message."""
+    found: list[tuple[str, set[str | None]]] = []
+    for node in ast.walk(ast.parse(sources("python/gst_iceoryx2", ".py").replace("from __future__", "from future"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("message", "_fault"):
+            key = node.args[0]
+            if isinstance(key, ast.Constant):
+                prefix = "fault_" if node.func.id == "_fault" else ""
+                found.append((f"{prefix}{key.value}", {keyword.arg for keyword in node.keywords}))
+    return found
+
+
+def test_every_message_gets_the_values_that_it_shows() -> None:
+    assert len(calls()) > 20
+    for key, arguments in calls():
+        assert arguments == {name for _, name, _, _ in Formatter().parse(contract("messages")[key]) if name}, key
+
+
+@pytest.mark.parametrize("language", ["python", "rust"])
+def test_every_message_is_used_by_both_languages_or_has_a_reason(language: str) -> None:
+    if language == "python":
+        code = sources("python/gst_iceoryx2", ".py")
+        used = {key for key, _ in calls()} | {key for key in contract("messages") if f'"{key}"' in code}
+    else:
+        used = set(re.findall(r"\bmessages::(\w+)", sources("crates/core/src", ".rs")))
+    assert contract("messages").keys() - used == (RUST_ONLY_MESSAGES.keys() if language == "python" else set())

@@ -9,7 +9,7 @@ use iceoryx2::service::builder::publish_subscribe::{PublishSubscribeCreateError,
 use iceoryx2::service::port_factory::{event, publish_subscribe};
 
 use crate::config::Qos;
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::description::{Description, description_file, descriptions};
@@ -142,14 +142,13 @@ pub fn check_service_name(name: &str) -> Result<()> {
 pub(crate) fn service_name(name: &str) -> Result<ServiceName> {
     let invalid = |reason: String| Error::InvalidServiceName { name: name.to_owned(), reason };
     if name.is_empty() {
-        return Err(invalid("it is empty".into()));
+        return Err(invalid(messages::name_is_empty()));
     }
     if name.len() > limits::MAX_SERVICE_NAME_BYTES {
-        let most = limits::MAX_SERVICE_NAME_BYTES;
-        return Err(invalid(format!("it has {} bytes, at most {most} are possible", name.len())));
+        return Err(invalid(messages::name_is_long(name.len())));
     }
     if let Some(c) = name.chars().find(|c| !matches!(c, ' '..='~')) {
-        return Err(invalid(format!("it contains {c:?}")));
+        return Err(invalid(messages::name_contains(c.to_string())));
     }
     ServiceName::new(name).map_err(|e| invalid(format!("{e:?}")))
 }
@@ -210,7 +209,7 @@ pub(crate) fn open_or_create_video_service(
             Ok(Ok(service)) => return Ok(service),
             Ok(Err(())) if start.elapsed() < FLUX_PATIENCE => std::thread::sleep(Duration::from_millis(5)),
             Ok(Err(())) => {
-                return Err(Error::Broken { service: name.to_string(), state: "SystemInFlux".into() });
+                return Err(half_made(node, name, "SystemInFlux".into()));
             }
             // The left-overs of a crash: remove them in a process of their own. Those of one who is only stopped stay.
             Err(Error::Broken { state, .. }) if patience.has_more(&state) => cleanup::run_helper(node.config()),
@@ -330,18 +329,16 @@ impl PubSubState {
 
 /// What is out of reach looks half made, so the cause is looked for first.
 fn broken(node: &Iox2Node, name: &ServiceName, state: String) -> Error {
-    let service = name.to_string();
-    obstacle(node.config(), &service, 0).unwrap_or(Error::Broken { service, state })
+    obstacle(node.config(), name.as_str(), 0).unwrap_or_else(|| half_made(node, name, state))
+}
+
+fn half_made(node: &Iox2Node, name: &ServiceName, state: String) -> Error {
+    Error::Broken { service: name.to_string(), state, file: description_file(node.config(), name).into() }
 }
 
 fn too_many_participants(node: &Iox2Node, name: &ServiceName) -> Error {
     let limit = describe(node, name).find_map(|description| description.max_nodes).unwrap_or(MAX_NODES);
-    Error::TooManyPorts {
-        service: name.to_string(),
-        ports: "participants",
-        limit,
-        advice: "close one of them, or let the creator of the service admit more",
-    }
+    Error::TooManyPorts { service: name.to_string(), port: "participant", limit }
 }
 
 /// The release of iceoryx2 that created this service, if it is not ours.
