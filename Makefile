@@ -1,7 +1,7 @@
 # Each target makes the machine ready first (scripts/setup), which takes a second once it is.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test develop cargo-test test-integration lint fuzz valgrind chaos soak benchmark wheel release test-matrix clean
+.PHONY: help demo test develop cargo-test test-integration lint fuzz valgrind chaos soak benchmark docs wheel release test-matrix clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -41,6 +41,9 @@ soak: develop ## half an hour of real processes; what they take must stay flat; 
 
 benchmark: develop ## measure; ARGS= are passed on
 	scripts/benchmark $(ARGS)
+
+docs: develop ## build the documents and the API reference into build/site
+	scripts/docs
 
 wheel: develop ## build the wheel, with the plugin, into dist/
 	scripts/wheel

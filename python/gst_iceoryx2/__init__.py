@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 __version__: str
+"""Version of the installed distribution `iox2-video`."""
 
 _warn_of_namesake()
 

@@ -24,6 +24,8 @@ from .errors import FormatError
 from .video.colour import Colorimetry, colorimetry_of
 from .video.frame import VideoFrame
 
+__all__ = ["decode", "encode", "encode_rgb"]
+
 Chroma: TypeAlias = Literal["444", "422", "420"]
 Plane: TypeAlias = npt.NDArray[np.uint8]
 Planes: TypeAlias = tuple[Plane, Plane, Plane]

@@ -99,8 +99,8 @@ def test_every_trouble_has_a_cause_and_a_fix() -> None:
     ],
 )
 def test_a_number_is_the_one_in_the_code(pattern: str, claim: str) -> None:
-    files = [ROOT / "pyproject.toml", ROOT / "Cargo.toml", *(ROOT / "crates" / "core" / "src").rglob("*.rs")]
-    files += [ROOT / "python" / "gst_iceoryx2" / "contract" / "limits.json"]
+    limits = ROOT / "python" / "gst_iceoryx2" / "contract" / "limits.json"
+    files = [ROOT / "pyproject.toml", ROOT / "Cargo.toml", limits, *(ROOT / "crates" / "core" / "src").rglob("*.rs")]
     found = {number for file in files for number in re.findall(pattern, file.read_text())}
     assert len(found) == 1, found
     assert claim.format(found.pop()) in " ".join(README.read_text().split())

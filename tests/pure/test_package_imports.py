@@ -26,7 +26,7 @@ FLOORS = (
 MAX_FLOORS = 7
 
 # Third-party library -> the one module that imports it.
-ONLY_IMPORTER = {"iceoryx2": "_iox2.binding", "gi": "_plugin"}
+ONLY_IMPORTER = {"iceoryx2": "_iox2.binding", "gi": "_plugin", "tomli": "_iox2.domain"}
 AT_MOST_ONE_IMPORTER = ("av", "simplejpeg", "zenoh")
 
 

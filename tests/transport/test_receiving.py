@@ -86,7 +86,7 @@ def test_closing_ends_a_busy_wait(service: str, pub: VideoFramePublisher) -> Non
 def test_a_publisher_that_goes_right_after_a_frame_is_let_go_soon(
     service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its farewell and the frame are one announcement, which the frame alone does not explain."""
+    """The reader finds both notifications at once."""
     # Nothing else makes it look.
     monkeypatch.setattr(_link, "_LOOK_INTERVAL", 60.0)
     monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", 60.0)

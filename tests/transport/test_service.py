@@ -22,6 +22,7 @@ from gst_iceoryx2.errors import (
 )
 from gst_iceoryx2.video import (
     FrameParams,
+    Qos,
     VideoFramePublisher,
     VideoFrameSubscriber,
     _link,
@@ -69,6 +70,26 @@ def test_a_service_of_ours_is_what_the_contract_says(service: str) -> None:
             "default_max_publishers": config.max_publishers,
         }
     assert found == {name: limit(name) for name in found}
+
+
+def test_ports_notify_with_the_event_ids_of_the_contract(service: str) -> None:
+    """Read from a listener beside them: a publisher that comes and goes, its frame, and a reader that takes it."""
+    first = limit("event_found_first")
+    node = create_node()
+    listener = create_listener(node, service)
+
+    def heard() -> list[int]:
+        return [event.id.as_value for event in listener.try_wait()]
+
+    with VideoFramePublisher(service, qos=Qos(safe_overflow=False)) as pub, VideoFrameSubscriber(service) as sub:
+        assert heard() == [limit("event_publishers_changed")]
+        pub.publish_frame(noise(12), FrameParams(2, 2))
+        assert limit("event_new") in heard()
+        assert sub.receive_blocking(10_000) is not None
+        taken, found = heard()
+        assert taken == limit("event_taken")
+        assert found in range(first, first + limit("event_found_count"))
+    assert limit("event_publishers_changed") in heard()
 
 
 @pytest.mark.parametrize("name", ["x", "x" * 255, "video/cam 0/../frame v2", "/ a ~!\"'\\ ", "...", "100%s {}"])

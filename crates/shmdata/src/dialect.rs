@@ -56,7 +56,7 @@ impl Message {
 }
 
 /// The first message of a writer: type text and the segment's size, which readers only log.
-pub fn connect(type_text: &str, segment_size: u64) -> Vec<u8> {
+pub fn connect_message(type_text: &str, segment_size: u64) -> Vec<u8> {
     let mut message = vec![0; CONNECT_SIZE];
     message[8..16].copy_from_slice(&segment_size.to_le_bytes());
     message[TYPE_AT..TYPE_AT + type_text.len()].copy_from_slice(type_text.as_bytes());
@@ -64,14 +64,14 @@ pub fn connect(type_text: &str, segment_size: u64) -> Vec<u8> {
 }
 
 /// The type text in a writer's first message; lossy where it is not UTF-8.
-pub fn type_text(connect: &[u8]) -> String {
+pub fn type_text_of(connect: &[u8]) -> String {
     let text = connect.get(TYPE_AT..).unwrap_or_default();
     let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
     String::from_utf8_lossy(&text[..end]).into_owned()
 }
 
 /// The message before a frame.
-pub fn update(size: u64) -> [u8; UPDATE_SIZE] {
+pub fn update_message(size: u64) -> [u8; UPDATE_SIZE] {
     let mut message = [0; UPDATE_SIZE];
     message[0] = 1;
     message[8..].copy_from_slice(&size.to_le_bytes());
@@ -155,24 +155,24 @@ mod tests {
     #[test]
     fn messages_are_those_of_a_captured_session() {
         // Captured from shmdatasink 1.3.77: a segment of 12288 bytes, 64x48 RGBA.
-        let hello = connect("video/x-raw, format=(string)RGBA", 12288);
-        assert_eq!(hello.len(), 4112);
-        assert_eq!(&hello[..16], b"\0\0\0\0\0\0\0\0\0\x30\0\0\0\0\0\0");
-        assert_eq!(&hello[16..32], b"video/x-raw, for");
-        assert_eq!(type_text(&hello), "video/x-raw, format=(string)RGBA");
-        assert_eq!(update(12288), *b"\x01\0\0\0\0\0\0\0\0\x30\0\0\0\0\0\0");
+        let greeting = connect_message("video/x-raw, format=(string)RGBA", 12288);
+        assert_eq!(greeting.len(), 4112);
+        assert_eq!(&greeting[..16], b"\0\0\0\0\0\0\0\0\0\x30\0\0\0\0\0\0");
+        assert_eq!(&greeting[16..32], b"video/x-raw, for");
+        assert_eq!(type_text_of(&greeting), "video/x-raw, format=(string)RGBA");
+        assert_eq!(update_message(12288), *b"\x01\0\0\0\0\0\0\0\0\x30\0\0\0\0\0\0");
         assert_eq!(QUIT, *b"\x02\0");
-        assert_eq!(Message::read(&update(12288)), Message::Update(12288));
+        assert_eq!(Message::read(&update_message(12288)), Message::Update(12288));
         assert_eq!(Message::read(&QUIT), Message::Quit);
     }
 
     #[test]
     fn nonsense_is_no_message_and_never_read_beyond_its_end() {
-        for bytes in [&b""[..], b"\x01", b"\x01\0\0\0", b"\x03\0", b"hello"] {
+        for bytes in [&b""[..], b"\x01", b"\x01\0\0\0", b"\x03\0", b"greeting"] {
             assert_eq!(Message::read(bytes), Message::Unknown, "{bytes:?}");
         }
-        assert_eq!(type_text(b"short"), "");
-        assert_eq!(type_text(&[0xff; CONNECT_SIZE]).chars().next(), Some('\u{fffd}'));
+        assert_eq!(type_text_of(b"short"), "");
+        assert_eq!(type_text_of(&[0xff; CONNECT_SIZE]).chars().next(), Some('\u{fffd}'));
     }
 
     #[test]

@@ -14,12 +14,12 @@ use crate::error::{Error, Result};
 use crate::poll::{Wakeup, readable, send};
 use crate::sysv::{Keys, Outcome, PrivateCopy, Segment, Semaphores, Step};
 
-/// Longest single wait for a semaphore: in between, the end of the writer is noticed and wake-ups heard.
+/// Longest single wait for a semaphore: in between, the end of the writer is noticed and wake-ups woken.
 const SLICE: Duration = Duration::from_millis(20);
 /// How often a path without a writer is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(30);
+const RETRY_INTERVAL: Duration = Duration::from_millis(30);
 /// How long a writer may take to greet, and to say good-bye.
-const HANDSHAKE: Duration = Duration::from_secs(1);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a wait for the next frame ended with.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ struct Connection {
     semaphores: Arc<Semaphores>,
     keys: Keys,
     /// Where the attached segment lies between two frames.
-    shelf: Arc<Mutex<Option<Segment>>>,
+    spare: Arc<Mutex<Option<Segment>>>,
 }
 
 /// One frame, in the writer's segment: until it is dropped, the writer cannot write the next.
@@ -74,7 +74,7 @@ unsafe impl Sync for Held {}
 #[derive(Debug)]
 enum State {
     /// The reader's lock is held.
-    Locked { segment: Segment, semaphores: Arc<Semaphores>, shelf: Arc<Mutex<Option<Segment>>> },
+    Locked { segment: Segment, semaphores: Arc<Semaphores>, spare: Arc<Mutex<Option<Segment>>> },
     /// The writer goes on; the bytes are a private copy at the same address. Kept for its `Drop`.
     Private { _copy: PrivateCopy },
     /// On the way from one to the other.
@@ -111,22 +111,22 @@ impl Held {
         if !matches!(*state, State::Locked { .. }) {
             return;
         }
-        let State::Locked { segment, semaphores, shelf } = std::mem::replace(&mut *state, State::Gone) else { return };
+        let State::Locked { segment, semaphores, spare } = std::mem::replace(&mut *state, State::Gone) else { return };
         *state = match segment.copy_out_in_place(self.len) {
             Ok(copy) => {
                 finish(&semaphores);
                 State::Private { _copy: copy }
             }
-            Err((segment, _)) => State::Locked { segment, semaphores, shelf },
+            Err((segment, _)) => State::Locked { segment, semaphores, spare },
         };
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let State::Locked { segment, semaphores, shelf } = std::mem::replace(&mut *self.lock(), State::Gone) {
+        if let State::Locked { segment, semaphores, spare } = std::mem::replace(&mut *self.lock(), State::Gone) {
             finish(&semaphores);
-            *shelf.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(segment);
+            *spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(segment);
         }
     }
 }
@@ -190,7 +190,7 @@ impl Follower {
                 if left.is_zero() {
                     return Ok(Event::TimedOut);
                 }
-                readable(&[wakeup.descriptor], left.min(LOOK_INTERVAL)).map_err(Error::io(&self.path, "poll"))?;
+                readable(&[wakeup.descriptor], left.min(RETRY_INTERVAL)).map_err(Error::io(&self.path, "poll"))?;
                 continue;
             }
             if left.is_zero() {
@@ -201,13 +201,13 @@ impl Follower {
             if !readable(&descriptors, left).map_err(Error::io(&self.path, "poll"))?[0] {
                 continue;
             }
-            match connection.hear(wakeup) {
-                Heard::Frame(frame) => {
+            match connection.receive(wakeup) {
+                Received::Frame(frame) => {
                     self.last = Arc::downgrade(&frame.0);
                     return Ok(Event::Frame(frame));
                 }
-                Heard::Nothing => {}
-                Heard::End => {
+                Received::Nothing => {}
+                Received::End => {
                     self.connection = None;
                     return Ok(Event::Disconnected);
                 }
@@ -257,18 +257,18 @@ impl Follower {
         if let Err(error) = objects() {
             return refused(error);
         }
-        let (stream, hello) = match greet(&self.path) {
+        let (stream, greeting) = match greet(&self.path) {
             Ok(greeted) => greeted,
             Err(error) => return refused(error),
         };
         // Again, because the writer may be another one by now, or have new ones. Before the acknowledgement, after which it waits for us.
         let Ok((keys, segment, semaphores)) = objects() else { return Ok(None) };
-        if !send(&stream, &hello) {
+        if !send(&stream, &greeting) {
             return Ok(None);
         }
-        let shelf = Arc::new(Mutex::new(Some(segment)));
-        self.connection = Some(Connection { stream, semaphores: Arc::new(semaphores), keys, shelf });
-        Ok(Some(dialect::type_text(&hello)))
+        let spare = Arc::new(Mutex::new(Some(segment)));
+        self.connection = Some(Connection { stream, semaphores: Arc::new(semaphores), keys, spare });
+        Ok(Some(dialect::type_text_of(&greeting)))
     }
 }
 
@@ -278,7 +278,7 @@ impl Drop for Follower {
     }
 }
 
-enum Heard {
+enum Received {
     Frame(Frame),
     Nothing,
     End,
@@ -286,68 +286,68 @@ enum Heard {
 
 impl Connection {
     /// Reads one message, and takes the frame that it announces.
-    fn hear(&mut self, wakeup: Wakeup<'_>) -> Heard {
+    fn receive(&mut self, wakeup: Wakeup<'_>) -> Received {
         let mut message = [0; dialect::UPDATE_SIZE];
         let count = match self.stream.read(&mut message) {
-            Ok(0) => return Heard::End,
+            Ok(0) => return Received::End,
             Ok(count) => count,
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                return Heard::Nothing;
+                return Received::Nothing;
             }
-            Err(_) => return Heard::End,
+            Err(_) => return Received::End,
         };
         match Message::read(&message[..count]) {
             Message::Update(size) => self.take(size, wakeup),
-            Message::Quit => Heard::End,
-            Message::Unknown => Heard::Nothing,
+            Message::Quit => Received::End,
+            Message::Unknown => Received::Nothing,
         }
     }
 
     /// Waits until the writer has left the segment, and locks it for reading. Each announcement is finished exactly once.
-    fn take(&self, size: u64, wakeup: Wakeup<'_>) -> Heard {
+    fn take(&self, size: u64, wakeup: Wakeup<'_>) -> Received {
         let mut locked = promise_and_lock(&self.semaphores);
         if !locked && !matches!(promise(&self.semaphores), Ok(Outcome::Done)) {
-            return Heard::End;
+            return Received::End;
         }
         while !locked {
             match self.semaphores.operate(&[Step::new(WRITER, 0)], SLICE) {
                 Ok(Outcome::Done) => locked = true,
                 Ok(Outcome::TimedOut) if (wakeup.is_set)() => {
                     finish(&self.semaphores);
-                    return Heard::Nothing;
+                    return Received::Nothing;
                 }
                 // A writer that died inside leaves its flag set, and the socket closed.
-                Ok(Outcome::TimedOut) if !self.is_over() => {}
+                Ok(Outcome::TimedOut) if !self.has_ended() => {}
                 Ok(Outcome::TimedOut) => {
                     finish(&self.semaphores);
-                    return Heard::End;
+                    return Received::End;
                 }
-                Ok(Outcome::Removed) | Err(_) => return Heard::End,
+                Ok(Outcome::Removed) | Err(_) => return Received::End,
             }
         }
         // The segment of a key changes when frames grow; its id tells.
-        let shelved = self.shelf.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        let segment = Segment::find(self.keys.segment).and_then(|id| match shelved {
+        let spare = self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        let segment = Segment::find(self.keys.segment).and_then(|id| match spare {
             Some(segment) if segment.id() == id => Ok(segment),
             _ => Segment::open(id),
         });
         match segment {
             Ok(segment) if size <= segment.bytes().len() as u64 => {
                 let (address, len) = (segment.bytes().as_ptr(), size as usize);
-                let (semaphores, shelf) = (self.semaphores.clone(), self.shelf.clone());
-                let state = Mutex::new(State::Locked { segment, semaphores, shelf });
-                Heard::Frame(Frame(Arc::new(Held { address, len, state })))
+                let (semaphores, spare) = (self.semaphores.clone(), self.spare.clone());
+                let state = Mutex::new(State::Locked { segment, semaphores, spare });
+                Received::Frame(Frame(Arc::new(Held { address, len, state })))
             }
             // Announced more than there is, or nothing to attach: this frame is lost, not the connection.
             _ => {
                 finish(&self.semaphores);
-                Heard::Nothing
+                Received::Nothing
             }
         }
     }
 
     /// Whether the writer has closed the connection or said good-bye, without taking anything from the socket.
-    fn is_over(&self) -> bool {
+    fn has_ended(&self) -> bool {
         let mut message = [0; dialect::QUIT_SIZE];
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
         // SAFETY: pointer and length are those of `message`.
@@ -364,11 +364,11 @@ impl Connection {
         if !send(&self.stream, &dialect::QUIT) {
             return;
         }
-        let deadline = Instant::now() + HANDSHAKE;
+        let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
         while Instant::now() < deadline {
             match readable(&[self.stream.as_raw_fd()], SLICE) {
                 Ok(ready) if !ready[0] => {}
-                Ok(_) if matches!(self.hear(Wakeup::NEVER), Heard::End) => return,
+                Ok(_) if matches!(self.receive(Wakeup::NEVER), Received::End) => return,
                 Ok(_) => {}
                 Err(_) => return,
             }
@@ -385,9 +385,9 @@ impl Connection {
 fn greet(path: &Path) -> io::Result<(UnixStream, Vec<u8>)> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_nonblocking(true)?;
-    let mut hello = vec![0; CONNECT_SIZE];
+    let mut greeting = vec![0; CONNECT_SIZE];
     let mut count = 0;
-    let deadline = Instant::now() + HANDSHAKE;
+    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     while count < CONNECT_SIZE {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -396,12 +396,12 @@ fn greet(path: &Path) -> io::Result<(UnixStream, Vec<u8>)> {
         if !readable(&[stream.as_raw_fd()], left)?[0] {
             continue;
         }
-        match stream.read(&mut hello[count..]) {
+        match stream.read(&mut greeting[count..]) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(more) => count += more,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
     }
-    Ok((stream, hello))
+    Ok((stream, greeting))
 }

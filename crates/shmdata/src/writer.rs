@@ -15,17 +15,17 @@ use crate::error::{Error, Result};
 use crate::poll::{Wakeup, readable, send};
 use crate::sysv::{Keys, Outcome, Segment, Semaphores, Step, max_segment};
 
-/// Longest single wait for a semaphore: in between, dead readers are looked for and wake-ups heard.
+/// Longest single wait for a semaphore: in between, dead readers are looked for and wake-ups woken.
 const SLICE: Duration = Duration::from_millis(20);
 /// How long a writer that ends waits for its last frame to be read.
-const FAREWELL: Duration = Duration::from_millis(200);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long readers have to come back after a renewal; those of Shmdata look every 30 ms.
-const RETURN: Duration = Duration::from_millis(300);
+const RECONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long is waited at most for the readers of a frame of which one has died: it may have read the announcement and died before it
 /// promised the kernel to finish, which nobody can see.
-const MOURNING: Duration = Duration::from_millis(300);
+const DEAD_READER_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long another writer on the path has to answer before it counts as dumb, but alive.
-const PROBE: Duration = Duration::from_secs(1);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Attempts to get a socket file whose keys no other writer uses.
 const KEY_ATTEMPTS: usize = 16;
 
@@ -45,14 +45,14 @@ pub struct WriterOptions {
     /// Permissions of socket, segment and semaphores.
     pub mode: u32,
     /// How long readers may take for one frame before the writer goes on without them.
-    pub patience: Duration,
+    pub reader_timeout: Duration,
     /// Told when readers come and go, from the writer's thread.
     pub on_client: Option<Box<dyn Fn(ClientEvent) + Send>>,
 }
 
 impl Default for WriterOptions {
     fn default() -> Self {
-        Self { initial_size: 1, mode: 0o600, patience: Duration::from_secs(1), on_client: None }
+        Self { initial_size: 1, mode: 0o600, reader_timeout: Duration::from_secs(1), on_client: None }
     }
 }
 
@@ -71,15 +71,15 @@ pub struct Writer {
     inode: u64,
     keys: Keys,
     mode: u32,
-    patience: Duration,
+    reader_timeout: Duration,
     segment: Option<Arc<Segment>>,
     semaphores: Semaphores,
     /// Whether the write lock is held already.
-    inside: bool,
+    is_inside: bool,
     shared: Arc<Shared>,
-    bell: UnixStream,
+    wake: UnixStream,
     thread: Option<JoinHandle<()>>,
-    evicted: u64,
+    evictions: u64,
 }
 
 /// A writer's segment, lent to render a frame where readers find it.
@@ -98,7 +98,7 @@ impl AsMut<[u8]> for Lent {
 }
 
 struct Shared {
-    hello: Vec<u8>,
+    greeting: Vec<u8>,
     clients: Mutex<Clients>,
 }
 
@@ -110,7 +110,7 @@ struct Clients {
     /// Readers that died with the latest announcement unread, so that they never promised the kernel to finish.
     unread: usize,
     /// Whether a reader died that had read the latest announcement.
-    bereaved: bool,
+    reader_died: bool,
 }
 
 struct Client {
@@ -128,28 +128,28 @@ impl Writer {
     pub fn new(path: impl AsRef<Path>, type_text: &str, options: WriterOptions) -> Result<Self> {
         let path = path.as_ref().to_owned();
         dialect::check_type(type_text)?;
-        let (listener, keys, segment, semaphores) = occupy(&path, options.initial_size, options.mode)?;
-        let (bell, heard) = UnixStream::pair().map_err(Error::io(&path, "socketpair"))?;
+        let (listener, keys, segment, semaphores) = claim(&path, options.initial_size, options.mode)?;
+        let (wake, woken) = UnixStream::pair().map_err(Error::io(&path, "socketpair"))?;
         let shared = Arc::new(Shared {
-            hello: dialect::connect(type_text, segment.bytes().len() as u64),
+            greeting: dialect::connect_message(type_text, segment.bytes().len() as u64),
             clients: Mutex::default(),
         });
         let served = shared.clone();
         let on_client = options.on_client.unwrap_or_else(|| Box::new(|_| ()));
-        let serve = move || served.serve(&listener, &heard, &on_client);
+        let serve = move || served.serve(&listener, &woken, &on_client);
         let thread = thread::Builder::new().name("shmdata".into()).spawn(serve);
         Ok(Self {
             inode: fs::metadata(&path).map_err(Error::io(&path, "stat"))?.ino(),
             keys,
             mode: options.mode,
-            patience: options.patience,
+            reader_timeout: options.reader_timeout,
             segment: Some(Arc::new(segment)),
             semaphores,
-            inside: false,
+            is_inside: false,
             shared,
-            bell,
+            wake,
             thread: Some(thread.map_err(Error::io(&path, "start a thread"))?),
-            evicted: 0,
+            evictions: 0,
             path,
         })
     }
@@ -171,7 +171,7 @@ impl Writer {
 
     /// How often the writer went on without readers that had not finished in time.
     pub fn evictions(&self) -> u64 {
-        self.evicted
+        self.evictions
     }
 
     /// Copies a frame into the segment and announces it, after every reader has finished with the one before.
@@ -225,14 +225,14 @@ impl Writer {
     /// # Errors
     /// As [`write`](Self::write).
     pub fn send_lent(&mut self, frame: &[u8]) -> Result<Option<Delivery>> {
-        let is_there =
-            self.inside && self.segment.as_ref().is_some_and(|segment| segment.as_ptr() == frame.as_ptr().cast_mut());
+        let is_there = self.is_inside
+            && self.segment.as_ref().is_some_and(|segment| segment.as_ptr() == frame.as_ptr().cast_mut());
         if is_there { self.announce(frame.len()).map(Some) } else { Ok(None) }
     }
 
     /// Gives readers that were sent away a moment to come back, so that the next frame is not lost to them.
     pub fn wait_for(&self, readers: usize) {
-        let deadline = Instant::now() + RETURN;
+        let deadline = Instant::now() + RECONNECT_TIMEOUT;
         while self.clients() < readers && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(2));
         }
@@ -246,10 +246,10 @@ impl Writer {
                 return Err(Error::FrameTooLarge { path: self.path.clone(), size, limit });
             }
         }
-        if !self.inside && !self.lock(wakeup)? {
+        if !self.is_inside && !self.lock(wakeup)? {
             return Ok(false);
         }
-        self.inside = true;
+        self.is_inside = true;
         if size > self.segment_size() || self.segment.is_none() {
             // Larger than any frame before, so that readers who go by the size of a frame attach anew, too.
             self.segment = None;
@@ -276,12 +276,12 @@ impl Writer {
                 Outcome::Removed => self.renew()?,
                 Outcome::TimedOut if (wakeup.is_set)() => return Ok(false),
                 Outcome::TimedOut => {
-                    self.release_the_dead()?;
-                    let mourning = if self.shared.lock().bereaved { MOURNING } else { Duration::MAX };
-                    if start.elapsed() > self.patience.min(mourning) {
+                    self.release_dead_readers()?;
+                    let limit = if self.shared.lock().reader_died { DEAD_READER_TIMEOUT } else { Duration::MAX };
+                    if start.elapsed() > self.reader_timeout.min(limit) {
                         let readers = self.clients();
                         self.renew()?;
-                        self.evicted += 1;
+                        self.evictions += 1;
                         self.wait_for(readers.saturating_sub(1));
                         start = Instant::now();
                     }
@@ -292,7 +292,7 @@ impl Writer {
 
     /// Finishes for readers that are certainly dead: they left the announcement unread, or the counter exceeds those who can still
     /// finish by themselves.
-    fn release_the_dead(&self) -> Result<()> {
+    fn release_dead_readers(&self) -> Result<()> {
         let mut clients = self.shared.lock();
         let alive = clients.connected.iter().filter(|client| client.announced).count() + clients.finishing;
         let readers = self.semaphores.readers().map_err(Error::io(&self.path, "count the readers"))?;
@@ -316,7 +316,7 @@ impl Writer {
             segment.remove();
         }
         self.keys.remove();
-        self.inside = false;
+        self.is_inside = false;
         self.semaphores = Semaphores::create(self.keys.semaphores, self.mode).map_err(io("create semaphores"))?;
         let segment = Segment::create(self.keys.segment, size, self.mode).map_err(io("create a segment"))?;
         self.segment = Some(Arc::new(segment));
@@ -326,48 +326,48 @@ impl Writer {
         Ok(())
     }
 
-    /// Announces the frame in the segment, counts the readers who were told, and leaves.
+    /// Announces the frame in the segment, counts the readers who were announced, and leaves.
     fn announce(&mut self, size: usize) -> Result<Delivery> {
-        let told = self.tell(size);
+        let announced = self.send_update(size);
         self.leave()?;
-        told.map(Delivery::Sent)
+        announced.map(Delivery::Sent)
     }
 
     fn leave(&mut self) -> Result<()> {
-        self.inside = false;
+        self.is_inside = false;
         let leave = [Step::new(READERS, -1).undone().at_once(), Step::new(WRITER, -1).undone().at_once()];
         self.semaphores.operate(&leave, SLICE).map_err(Error::io(&self.path, "leave the segment"))?;
         Ok(())
     }
 
-    fn tell(&self, size: usize) -> Result<usize> {
+    fn send_update(&self, size: usize) -> Result<usize> {
         let mut clients = self.shared.lock();
-        let message = dialect::update(size as u64);
-        (clients.finishing, clients.unread, clients.bereaved) = (0, 0, false);
+        let message = dialect::update_message(size as u64);
+        (clients.finishing, clients.unread, clients.reader_died) = (0, 0, false);
         clients.connected.retain_mut(|client| {
             client.announced = client.acknowledged && send(&client.stream, &message);
             client.announced || !client.acknowledged
         });
-        let told = clients.connected.iter().filter(|client| client.announced).count();
-        if told > 0 {
-            let step = Step::new(READERS, told as i16);
+        let announced = clients.connected.iter().filter(|client| client.announced).count();
+        if announced > 0 {
+            let step = Step::new(READERS, announced as i16);
             self.semaphores.operate(&[step], SLICE).map_err(Error::io(&self.path, "count the readers"))?;
         }
-        Ok(told)
+        Ok(announced)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if self.inside {
+        if self.is_inside {
             let _ = self.leave();
         }
         // The last frame has been announced, but perhaps not read.
-        let deadline = Instant::now() + FAREWELL.min(self.patience);
+        let deadline = Instant::now() + CLOSE_TIMEOUT.min(self.reader_timeout);
         while matches!(self.semaphores.operate(&[Step::new(READERS, 0)], SLICE), Ok(Outcome::TimedOut))
             && Instant::now() < deadline
         {
-            let _ = self.release_the_dead();
+            let _ = self.release_dead_readers();
         }
         // Before the socket: the next file may get its inode, and so its keys.
         if let Some(segment) = self.segment.take() {
@@ -377,7 +377,7 @@ impl Drop for Writer {
         if fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
             let _ = fs::remove_file(&self.path);
         }
-        send(&self.bell, &[0]);
+        send(&self.wake, &[0]);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -389,10 +389,10 @@ impl Shared {
         self.clients.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The writer's thread: greets readers and notices when they leave, until the bell rings.
-    fn serve(&self, listener: &UnixListener, bell: &UnixStream, on_client: &dyn Fn(ClientEvent)) {
+    /// The writer's thread: greets readers and notices when they leave, until the wake rings.
+    fn serve(&self, listener: &UnixListener, wake: &UnixStream, on_client: &dyn Fn(ClientEvent)) {
         loop {
-            let mut descriptors = vec![bell.as_raw_fd(), listener.as_raw_fd()];
+            let mut descriptors = vec![wake.as_raw_fd(), listener.as_raw_fd()];
             descriptors.extend(self.lock().connected.iter().map(|client| client.stream.as_raw_fd()));
             let Ok(ready) = readable(&descriptors, Duration::from_secs(3600)) else { break };
             if ready[0] {
@@ -400,12 +400,12 @@ impl Shared {
             }
             let mut events = Vec::new();
             for (descriptor, _) in descriptors.iter().zip(&ready).skip(2).filter(|&(_, &ready)| ready) {
-                events.extend(self.lock().hear(*descriptor, &self.hello));
+                events.extend(self.lock().receive(*descriptor, &self.greeting));
             }
             if ready[1]
                 && let Ok((stream, _)) = listener.accept()
                 && stream.set_nonblocking(true).is_ok()
-                && send(&stream, &self.hello)
+                && send(&stream, &self.greeting)
             {
                 self.lock().connected.push(Client { stream, acknowledged: false, announced: false });
             }
@@ -419,19 +419,19 @@ impl Shared {
 
 impl Clients {
     /// Reads what a reader has to say: its acknowledgement, its good-bye, or nothing any more.
-    fn hear(&mut self, descriptor: i32, hello: &[u8]) -> Option<ClientEvent> {
+    fn receive(&mut self, descriptor: i32, greeting: &[u8]) -> Option<ClientEvent> {
         let at = self.connected.iter().position(|client| client.stream.as_raw_fd() == descriptor)?;
         let client = &mut self.connected[at];
         let mut message = [0; CONNECT_SIZE];
         match client.stream.read(&mut message) {
-            Ok(0) => self.bereaved |= client.announced,
+            Ok(0) => self.reader_died |= client.announced,
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 return None;
             }
             Err(_) => self.unread += usize::from(client.announced),
             // An acknowledgement repeats the greeting; who says something else would never finish a frame.
             Ok(count) if !client.acknowledged => {
-                if hello.starts_with(&message[..count]) {
+                if greeting.starts_with(&message[..count]) {
                     client.acknowledged = true;
                     return Some(ClientEvent::Connected(descriptor));
                 }
@@ -448,7 +448,7 @@ impl Clients {
 }
 
 /// Binds the path and creates segment and semaphores at its keys.
-fn occupy(path: &Path, size: usize, mode: u32) -> Result<(UnixListener, Keys, Segment, Semaphores)> {
+fn claim(path: &Path, size: usize, mode: u32) -> Result<(UnixListener, Keys, Segment, Semaphores)> {
     let limit = max_segment();
     if size as u64 > limit {
         return Err(Error::FrameTooLarge { path: path.to_owned(), size, limit });
@@ -456,7 +456,7 @@ fn occupy(path: &Path, size: usize, mode: u32) -> Result<(UnixListener, Keys, Se
     // Placeholders that keep the inodes of unsuitable sockets in use, so that the next one gets another.
     let mut unsuitable = Placeholders(Vec::new());
     loop {
-        make_way(path)?;
+        remove_dead_writer(path)?;
         let listener = bind(path, mode).map_err(Error::io(path, "bind"))?;
         let keys = Keys::of(path).map_err(Error::io(path, "stat"))?;
         remove_if_dead(keys);
@@ -496,7 +496,7 @@ impl Drop for Placeholders {
     }
 }
 
-/// Checks that a writer can have this path as far as that can be told without disturbing anybody; true if a socket lies there.
+/// Checks that a writer can have this path as far as that can be announced without disturbing anybody; true if a socket lies there.
 ///
 /// # Errors
 /// [`Error::PathTooLong`], [`Error::NotASocket`], [`Error::Io`].
@@ -521,7 +521,7 @@ pub fn check_path(path: &Path) -> Result<bool> {
 }
 
 /// Removes the socket of a dead writer, with the objects at its keys; refuses whatever else lies at the path.
-fn make_way(path: &Path) -> Result<()> {
+fn remove_dead_writer(path: &Path) -> Result<()> {
     if !check_path(path)? {
         return Ok(());
     }
@@ -529,7 +529,7 @@ fn make_way(path: &Path) -> Result<()> {
     let keys = Keys::of(path).map_err(Error::io(path, "stat"))?;
     match UnixStream::connect(path) {
         Ok(stream) => {
-            hear_greeting(stream);
+            read_greeting(stream);
             Err(Error::WriterIsAlive { path: path.to_owned() })
         }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -545,8 +545,8 @@ fn make_way(path: &Path) -> Result<()> {
 ///
 /// An acknowledgement would make the writer wait for this process at its next frame. One that is left with its greeting unread
 /// never recovers (Shmdata 1.3.77).
-fn hear_greeting(mut stream: UnixStream) {
-    let _ = stream.set_read_timeout(Some(PROBE));
+fn read_greeting(mut stream: UnixStream) {
+    let _ = stream.set_read_timeout(Some(PROBE_TIMEOUT));
     let _ = stream.read_exact(&mut [0; CONNECT_SIZE]);
 }
 

@@ -28,6 +28,8 @@ from .service import check_service_name
 
 EVENT_TAKEN: Final = limit("event_taken")
 """Event by which a reader tells that it has taken a frame (SPEC.md section 1)."""
+EVENT_PUBLISHERS_CHANGED: Final = limit("event_publishers_changed")
+"""Event by which a publisher tells that it came, got another port, or goes (SPEC.md section 1)."""
 
 # How long a reader may take between two frames before each is announced by itself, seconds.
 _QUICK: Final = seconds("quick_take")
@@ -325,6 +327,11 @@ def taken_signal(node: types.Node, name: str, port: types.Subscriber) -> Callabl
 def event_found(port: int) -> int:
     """Event by which the reader at a port tells that it has found another publisher (SPEC.md section 1)."""
     return limit("event_found_first") + port % limit("event_found_count")
+
+
+def tell_publishers_changed(notifier: types.Notifier) -> None:
+    """Notify every subscriber of a name that its publishers changed."""
+    notifier.notify_with_custom_event_id(iox2.EventId.new(EVENT_PUBLISHERS_CHANGED))
 
 
 def create_listener(node: types.Node, name: str) -> types.Listener:

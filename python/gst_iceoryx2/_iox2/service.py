@@ -16,8 +16,7 @@ from typing import Final, Literal
 
 from ..contract import limit, message
 from ..errors import InvalidServiceNameError
-from .domain import Domain
-from .toml import Scalar, read_toml
+from .domain import Domain, Scalar, read_toml
 
 MAX_NAME_BYTES: Final = limit("max_service_name_bytes")
 
@@ -79,7 +78,7 @@ def read_service(path: str | Path) -> ServiceRecord | None:
         What it says; None if the file has gone, is not finished yet, or is no description.
     """
     try:
-        values = read_toml(Path(path).read_text(encoding="utf-8"))
+        values = read_toml(path)
     except (OSError, ValueError):
         return None
     name = values.get("service_name")

@@ -260,6 +260,7 @@ FORMATS: Final = _load()
 """Name to format, in GStreamer's order."""
 
 SUPPORTED_FORMATS: Final[tuple[str, ...]] = tuple(FORMATS)
+"""Names of all raw video formats that can be sent, as GStreamer spells them."""
 
 PACKED_FORMATS: Final[dict[str, int]] = {
     name: fmt.planes[0].channels for name, fmt in FORMATS.items() if fmt.kind == "packed" and fmt.dtype == "u1"

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from .._iox2.domain import Domain
+from .._iox2.domain import Domain, read_toml
 from .._iox2.leftovers import SHARED_MEMORY
 from .._iox2.liveness import is_gone, start_time
-from .._iox2.toml import read_toml
 
 Role = Literal["publisher", "subscriber", "waits", "looks on"]
 """What a participant does: `waits` for a publisher, or just `looks on` without a port."""
@@ -171,7 +170,7 @@ def _program(domain: Domain, node: str, pid: int, created: int) -> tuple[str, st
     if pid == os.getpid():
         return "?", None
     try:
-        details = read_toml((domain.nodes / node / f"{domain.prefix}node.details").read_text(encoding="utf-8"))
+        details = read_toml(domain.nodes / node / f"{domain.prefix}node.details")
     except (OSError, ValueError):
         return "?", None
     return str(details.get("executable", "?")), None

@@ -87,7 +87,7 @@ class Sender:
         self.sequence = 0
         self.dropped = 0
         # Subscribers that wait connect now and not at the first frame, which may be the last one, too.
-        notifier.notify()
+        binding.tell_publishers_changed(notifier)
 
     @property
     def is_closed(self) -> bool:
@@ -174,6 +174,8 @@ class Sender:
             number, expected = pool.number, self._listeners()
             if self._met and pool.before is not None:
                 expected = min(expected, pool.before)
+                if self._notifier is not None:
+                    binding.tell_publishers_changed(self._notifier)
         deadline = time.monotonic() + _CONNECTING
         if self._is_missing(expected):
             # Readers of this process, in the thread that is here.
@@ -189,7 +191,7 @@ class Sender:
                 return False
             if self._pool.subscribers >= min(expected, self._listeners()):
                 return False
-            self._notifier.notify()
+            binding.tell_publishers_changed(self._notifier)
             return True
 
     def _listeners(self) -> int:
@@ -300,7 +302,7 @@ class Sender:
             pool.renew()
             self._end_is_due |= self._ended
             if self._notifier is not None:
-                self._notifier.notify()
+                binding.tell_publishers_changed(self._notifier)
 
     def close(self) -> None:
         """Leave the service; what was sent is still delivered. Idempotent."""
@@ -313,8 +315,8 @@ class Sender:
             # The service itself is left with the last reference to the pool.
             del pool
         if notifier is not None:
-            # Subscribers look who is there and let go of the service, so that the next publisher can make it anew.
-            notifier.notify()
+            # Subscribers let go of the service, so that the next publisher can create it anew.
+            binding.tell_publishers_changed(notifier)
 
     def abandon(self) -> None:
         """In a forked child: keep everything native for ever and refuse to work."""

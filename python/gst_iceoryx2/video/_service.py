@@ -99,7 +99,7 @@ def open_for_publishing(
         if service.dynamic_config.number_of_publishers > 0 or time.monotonic() > deadline:
             break
         del service
-        notifier.notify()
+        binding.tell_publishers_changed(notifier)
         _keeper.look_around(name)
         time.sleep(_HAND_OVER_STEP)
     for setting, exists, asked, is_unmet in differences:
