@@ -53,6 +53,7 @@ def test_every_limit_is_a_number_with_its_reason() -> None:
 
 # -- messages --------------------------------------------------------------------------------------------------------
 
+
 def calls() -> list[tuple[str, set[str | None]]]:
     """Message and arguments of each call in the Python package that names its message."""
     found: list[tuple[str, set[str | None]]] = []
