@@ -142,7 +142,7 @@ def test_asarray_of_a_loan_is_its_memory(pub: VideoFramePublisher, sub: VideoFra
 def test_too_many_loans_are_refused_with_numbers(service: str, pub: VideoFramePublisher) -> None:
     loans = [pub.loan(8, 6) for _ in range(_pool.LOANS)]
     with pytest.raises(
-        LoanLimitError, match=rf"{_pool.LOANS} are in the making and the limit is {_pool.LOANS}"
+        LoanLimitError, match=rf"{_pool.LOANS} are in the making, the limit is {_pool.LOANS}"
     ) as caught:
         pub.loan(8, 6)
     assert isinstance(caught.value, BufferError)
