@@ -30,6 +30,7 @@ def picture(value: int = 0, side: int = 8) -> np.ndarray:
     return np.full((side, side, 3), value, np.uint8)
 
 
+@pytest.mark.proves("P5")
 def test_a_loan_is_sent_on_leaving_the_block(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     with pub.loan(8, 6, "BGR") as loan:
         loan.numpy_view()[...] = 3
@@ -42,6 +43,7 @@ def test_a_loan_is_sent_on_leaving_the_block(pub: VideoFramePublisher, sub: Vide
     assert repr(loan) == "<LoanedFrame 8x6 BGR, sent>"
 
 
+@pytest.mark.proves("P5")
 def test_a_loan_is_shared_memory_and_not_a_copy(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     """Seen by what is written after the frame was sent, through a slice, which cannot be locked."""
     with pub.loan(8, 6) as loan:
@@ -54,6 +56,7 @@ def test_a_loan_is_shared_memory_and_not_a_copy(pub: VideoFramePublisher, sub: V
     assert (frame.numpy_view()[1:] == 3).all()
 
 
+@pytest.mark.proves("P5")
 def test_a_loan_goes_back_on_an_exception(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     for _ in range(100):  # More often than there is memory for.
         with pytest.raises(RuntimeError, match="no picture"):
@@ -141,9 +144,7 @@ def test_asarray_of_a_loan_is_its_memory(pub: VideoFramePublisher, sub: VideoFra
 
 def test_too_many_loans_are_refused_with_numbers(service: str, pub: VideoFramePublisher) -> None:
     loans = [pub.loan(8, 6) for _ in range(_pool.LOANS)]
-    with pytest.raises(
-        LoanLimitError, match=rf"{_pool.LOANS} are in the making, the limit is {_pool.LOANS}"
-    ) as caught:
+    with pytest.raises(LoanLimitError, match=rf"{_pool.LOANS} are in the making, the limit is {_pool.LOANS}") as caught:
         pub.loan(8, 6)
     assert isinstance(caught.value, BufferError)
     assert service in str(caught.value)
@@ -287,6 +288,7 @@ def test_lossless_is_refused_with_a_sentence(service: str) -> None:
     assert service in str(caught.value)
 
 
+@pytest.mark.proves("L14")
 def test_a_listener_that_does_not_connect_costs_its_time_once(service: str) -> None:
     """Nothing tells a listener that is not a reader from one that waits: the first port waits for it, no other."""
     listener = raw.event_service(raw.node(), service).listener_builder().create()
@@ -304,6 +306,7 @@ def test_a_listener_that_does_not_connect_costs_its_time_once(service: str) -> N
     del listener
 
 
+@pytest.mark.proves("L14")
 def test_closing_ends_the_wait_for_readers_to_connect(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the wait lets other threads run: this one closes."""
     monkeypatch.setattr(_sender, "_CONNECTING", 60.0)
@@ -413,6 +416,7 @@ def keep(sub: VideoFrameSubscriber) -> object:
         return None
 
 
+@pytest.mark.proves("M2")
 def test_without_memory_for_more_frames_are_dropped_and_counted(service: str, caplog: pytest.LogCaptureFixture) -> None:
     with VideoFramePublisher(service, max_frames=24) as pub:
         subs = [VideoFrameSubscriber(service) for _ in range(3)]
@@ -483,6 +487,7 @@ def test_too_little_shared_memory_is_refused_before_it_is_written_to(
         assert pub.publish(picture()) == 0
 
 
+@pytest.mark.proves("M8")
 def test_a_full_hd_publisher_reserves_less_than_256_mb(service: str, domain: Place) -> None:
     with VideoFramePublisher(service) as pub, VideoFrameSubscriber(service) as sub:
         pub.wait_for_subscribers(1, timeout=5)
@@ -513,6 +518,7 @@ def test_qos_values_that_cannot_be_are_refused() -> None:
         Qos(buffer_size=2, history_size=3, safe_overflow=False)
 
 
+@pytest.mark.proves("M7")
 def test_without_overflow_a_full_subscriber_misses_the_newest_and_blocks_nobody(service: str) -> None:
     with (
         VideoFramePublisher(service, qos=Qos(buffer_size=3, safe_overflow=False)) as pub,

@@ -45,8 +45,8 @@ def command(source: str, target: str, **settings: Any) -> None:
     """Pass a stream on between services, Sh4lt paths and Zenoh keys.
 
     FROM and TO are each NAME, sh4lt:PATH or zenoh:KEY. A key reaches other machines only through the endpoints of
-    --listen and --connect. Without them it reaches only bridges of the same user on this machine. A bridge keeps running
-    when a stream ends or a program restarts, until Ctrl-C.
+    --listen and --connect. Without them it reaches only bridges of the same user on this machine. A bridge keeps
+    running when a stream ends or a program restarts, until Ctrl-C.
     """
     from gst_iceoryx2.bridge import Endpoint, EndpointError, check_pair
 

@@ -17,8 +17,8 @@ from typing import Final
 from .._iox2 import binding, types
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
-from .._iox2.leftovers import SHARED_MEMORY
-from .._iox2.obstacle import file_size
+from .._iox2.limits import file_size
+from .._iox2.objects import SHARED_MEMORY
 from ..contract import limit, message, seconds
 from ..errors import Iox2VideoError, LoanLimitError, OutOfSharedMemoryError, TransportError
 from ._mapping import unmapped_connections

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
 from .._iox2 import binding, types
-from .._iox2.cleanup import watch
+from .._iox2.cleanup import clean_up_if_due
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.obstacle import after_failure
@@ -276,7 +276,7 @@ class Sender:
                 self._reach_all(pool)
             if self._end_is_due:
                 self._send_end(pool)
-        watch(self._domain)
+        clean_up_if_due(self._domain)
 
     def _reach_all(self, pool: Pool) -> None:
         """Connect subscribers that joined while a limit of this process kept them out, when it is raised.

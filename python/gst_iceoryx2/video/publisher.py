@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .._iox2 import binding, types
 from .._iox2.cleanup import clean_up_if_stale
-from .._iox2.service import check_service_name
+from .._iox2.service_name import check_service_name
 from .._wire.formats import FORMATS
 from .._wire.header import DEFAULT_AUX_BYTES, DEFAULT_SERVICE, MAX_AUX_BYTES
 from .._wire.numbers import real, whole

@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final, Literal, NamedTuple, NoReturn
 
 from .._iox2 import binding, types
-from .._iox2.cleanup import watch
-from .._iox2.obstacle import after_failure, taking_part
-from .._iox2.service import check_service_name
+from .._iox2.cleanup import clean_up_if_due
+from .._iox2.explain import taking_part
+from .._iox2.obstacle import after_failure
+from .._iox2.service_name import check_service_name
 from .._wire.header import DEFAULT_SERVICE
 from .._wire.numbers import real
 from ..contract import message
@@ -402,7 +403,7 @@ class VideoFrameSubscriber:
         if has_news and waiter is not None:
             waiter.nudge()
         # A publisher that was killed counts as one that is there, and its memory stays, until somebody cleans up.
-        watch(self._domain)
+        clean_up_if_due(self._domain)
 
     def _wait_for_next(self, timeout: float | None) -> VideoFrame | None:
         deadline = None if timeout is None else time.monotonic() + timeout
