@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
+from gst_iceoryx2.cli._params import Above0, ServiceName
 from gst_iceoryx2.cli._run import clock, run
 from gst_iceoryx2.cli._screen import say
-from gst_iceoryx2.cli._service import ServiceName
 from gst_iceoryx2.cli._words import amount
 from gst_iceoryx2.discovery.names import short_name
 
@@ -50,7 +49,7 @@ PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "sl
     help="How long to wait for the first frame, and for the next one before the publisher counts as gone.",
 )
 def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
-    """Record streams into a video file.
+    """Record streams to a video file.
 
     FILE is named .mkv, .mp4 or .mov and gets a video track for each stream. A recording ends with the stream, after
     --duration or --frames, or with Ctrl-C (exit code 130), and leaves a file that plays in each of these cases, and
