@@ -33,7 +33,7 @@ FULL: Final[Mapping[str, tuple[str, Pattern, str, str]]] = {
         "publisher",
         "PublishSubscribe",
         "max_publishers",
-        "close the other one, publish under another name, or create the service with a larger max_publishers",
+        "close it, publish under another name, or create the service with a larger max_publishers",
     ),
     "ExceedsMaxSupportedSubscribers": (
         "subscriber",
@@ -109,35 +109,35 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
     for record in records.values():
         if record is not None and record.version != RELEASE:
             return VersionMismatchError(
-                f"cannot {doing} {name!r}: it was made by iceoryx2 {record.version}, this process has {RELEASE}. All "
-                "participants of a service must run the same release: stop the others or update them, or use another "
+                f"cannot {doing} {name!r}: it was created by iceoryx2 {record.version}, this process has {RELEASE}; "
+                "all participants of a service must run the same release: update or stop the others, or use another "
                 "service name"
             )
     there = records["PublishSubscribe"]
     if "IncompatibleTypes" in problem and there is not None:
         return ServiceMismatchError(
             f"cannot {doing} {name!r}: it carries {there.type_of('payload')} with the header "
-            f"{there.type_of('user_header')}; video frames are slices of u8 (1 bytes) with the header VideoFrameHeader "
-            "(104 bytes, alignment 8). Choose another service name, or stop the program that uses this one"
+            f"{there.type_of('user_header')}, but video frames are slices of u8 (1 bytes) with the header "
+            "VideoFrameHeader (104 bytes, alignment 8); use another name, or stop the program that uses this one"
         )
     for word, (port, pattern, setting, advice) in FULL.items():
         if word in problem:
             record = records[pattern]
-            limit = "all" if record is None else record.values.get(f"messaging_pattern.{pattern}.{setting}", "all")
-            has = f"{limit} {port}{'' if limit == 1 else 's'}"
-            return TooManyPortsError(f"the service {name!r} has {has} already and admits no more: {advice}")
+            limit = record and record.values.get(f"messaging_pattern.{pattern}.{setting}")
+            ports = f"its {limit} {port}{'' if limit == 1 else 's'}" if limit else f"all its {port}s"
+            return TooManyPortsError(f"the service {name!r} already has {ports}; {advice}")
     if any(word in problem for word in (*HALF_MADE, "SystemInFlux", "FailedToDeserialize")):
         return ServiceBrokenError(
-            f"cannot {doing} {name!r}: it is half made ({problem}). Either its maker runs in a container that has "
-            "another /dev/shm: containers have to share it. Or it crashed, and clean-up did not help: it leaves alone "
-            "what it cannot trace to a dead participant. Try iox2-video doctor --fix; if that does not help, stop "
-            f"everything that uses the service, then remove {domain.service_file(name, 'PublishSubscribe')} and "
+            f"cannot {doing} {name!r}: it is half made ({problem}). Either its creator runs in a container that has "
+            "another /dev/shm: share /dev/shm between the containers. Or its creator crashed, and the clean-up cannot "
+            "trace it to a dead participant: run iox2-video doctor --fix. If that does not help, stop everything that "
+            f"uses the service, then remove {domain.service_file(name, 'PublishSubscribe')} and "
             f"{domain.service_file(name, 'Event')}"
         )
     if "ResourceCreationFailed" in problem and len(domain.root) + len(domain.prefix) > _MAX_PLACE:
         return DomainError(
             f"cannot {doing} {name!r}: root path and prefix of the iceoryx2 domain, {domain.root!r} and "
-            f"{domain.prefix!r}, have {len(domain.root) + len(domain.prefix)} bytes together, and the names of sockets "
-            f"made of them are limited to 107: use at most {_MAX_PLACE}"
+            f"{domain.prefix!r}, have {len(domain.root) + len(domain.prefix)} bytes together, and sockets with names "
+            f"made of them are limited to 107 bytes; use at most {_MAX_PLACE}"
         )
     return TransportError(f"cannot {doing} {name!r}: iceoryx2 says {type(exc).__name__}: {problem}")
