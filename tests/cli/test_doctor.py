@@ -120,6 +120,7 @@ def test_looking_removes_nothing_and_fix_removes_what_the_dead_left(
     wait_until(lambda: not domain.leftovers())
 
 
+@pytest.mark.proves("L13")
 def test_files_of_another_folder_are_said_to_be_unknown_and_stay(
     iox2_video: CommandLine, source: Source, domain: Place
 ) -> None:
@@ -137,6 +138,7 @@ def test_files_of_another_folder_are_said_to_be_unknown_and_stay(
     assert not Path(here).exists()
 
 
+@pytest.mark.proves("L13")
 def test_a_service_that_no_participant_names_is_removed_on_request_only(
     iox2_video: CommandLine, source: Source, domain: Place
 ) -> None:

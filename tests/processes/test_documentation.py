@@ -59,6 +59,7 @@ def sources() -> str:
 
 
 @pytest.mark.parametrize("text", troubles())
+@pytest.mark.proves("E1")
 def test_a_quoted_message_is_one_that_can_be_read(text: str) -> None:
     assert text in sources()
 
@@ -90,14 +91,15 @@ def test_every_trouble_has_a_cause_and_a_fix() -> None:
 @pytest.mark.parametrize(
     ("pattern", "claim"),
     [
-        (r"FIRST_FRAMES: usize = (\d+)", "room for {} frames"),
+        (r'"first_chunks": \[(\d+)', "room for {} frames"),
         (r'pub const IOX2_VERSION: &str = "([\d.]+)"', "| iceoryx2 | {} |"),
         (r'rust-version = "([\d.]+)"', "Rust ≥ {}"),
         (r'requires-python = ">=([\d.]+)"', "Python ≥ {}"),
     ],
 )
 def test_a_number_is_the_one_in_the_code(pattern: str, claim: str) -> None:
-    files = [ROOT / "pyproject.toml", ROOT / "Cargo.toml", *(ROOT / "crates" / "core" / "src").rglob("*.rs")]
+    limits = ROOT / "python" / "gst_iceoryx2" / "contract" / "limits.json"
+    files = [ROOT / "pyproject.toml", ROOT / "Cargo.toml", limits, *(ROOT / "crates" / "core" / "src").rglob("*.rs")]
     found = {number for file in files for number in re.findall(pattern, file.read_text())}
     assert len(found) == 1, found
     assert claim.format(found.pop()) in " ".join(README.read_text().split())

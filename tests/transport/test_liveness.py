@@ -86,6 +86,7 @@ def test_a_node_without_a_file_is_not_known_to_be_dead() -> None:
     assert not liveness.is_gone(node_of(os.getpid()), current_domain())
 
 
+@pytest.mark.proves("L9")
 def test_asking_about_a_node_of_this_process_does_not_end_it() -> None:
     node = create_node()
     number = node.id.value

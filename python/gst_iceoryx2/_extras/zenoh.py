@@ -80,8 +80,8 @@ def open_session(listen: Sequence[str], connect: Sequence[str], message_max: int
     return zenoh.open(config)
 
 
-class Sender:
-    """Sends to one key; frames that the network cannot take are dropped, not queued."""
+class KeyPublisher:
+    """Publishes to one key. Frames that the network cannot take are dropped, not queued."""
 
     def __init__(self, session: zenoh.Session, key: str, encoding: str) -> None:
         # The stubs of some releases lack types.
@@ -92,32 +92,26 @@ class Sender:
         self._key = key
 
     @property
-    def has_receivers(self) -> bool:
+    def has_subscribers(self) -> bool:
         """Whether the key has a subscriber."""
         return bool(self._frames.matching_status.matching)
 
     def send(self, payload: Any, attachment: bytes) -> None:
         """Send a frame."""
-        # Zenoh accepts only bytes, and copies them once more.
+        # Zenoh takes only bytes, and copies them once more.
         self._frames.put(bytes(payload), attachment=attachment)
 
-    def send_surely(self, attachment: bytes) -> None:
-        """Send a message without payload that is not dropped; this may wait a moment."""
+    def send_reliably(self, attachment: bytes) -> None:
+        """Send a message without payload that must not be dropped; may wait for the network."""
         self._session.put(self._key, b"", attachment=attachment, congestion_control=zenoh.CongestionControl.BLOCK)
 
     def close(self) -> None:
-        """Stop sending."""
+        """Stop publishing."""
         self._frames.undeclare()
 
 
-class Receiver:
-    """Receives what is sent to one key.
-
-    Args:
-        session: The session.
-        key: The key.
-        received: Called with each sample, in a thread of Zenoh's.
-    """
+class KeySubscriber:
+    """Subscribes to one key; calls `received` for each message, in a thread of Zenoh's."""
 
     def __init__(self, session: zenoh.Session, key: str, received: Callable[[zenoh.Sample], None]) -> None:
         self._subscriber: Any = session.declare_subscriber(key, received)

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast
 
 import iceoryx2 as iox2  # type: ignore[import-untyped]
 
-from .._contract import limit, seconds
+from ..contract import limit, seconds
 from ..errors import DomainError, ServiceBrokenError, TransportError, VersionMismatchError
 from . import types
 from .cleanup import clean_up_if_stale, run_helper

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from .._contract import seconds
+from ..contract import seconds
 from .domain import DOMAIN_VARIABLE, Domain
 from .liveness import dead_nodes
 from .objects import has_unfinished_counter

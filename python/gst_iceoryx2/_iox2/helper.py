@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from .._contract import seconds
+from ..contract import seconds
 from ..errors import Iox2VideoError
 from .domain import Domain, current_domain
 from .leftovers import Remains

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from .._contract import seconds
+from ..contract import seconds
 from .description import ServiceRecord, read_service
 from .domain import Domain, Pattern
 from .explain import RELEASE

@@ -8,7 +8,7 @@ import os
 import resource
 from typing import Final
 
-from .._contract import limit
+from ..contract import limit
 from .explain import Obstacle, words_of
 
 HOUSEKEEPING: Final = limit("start_memory_bytes")

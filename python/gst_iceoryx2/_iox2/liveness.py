@@ -19,7 +19,7 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Final
 
-from .._contract import seconds
+from ..contract import seconds
 from .domain import Domain
 from .files import names
 

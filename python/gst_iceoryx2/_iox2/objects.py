@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from .._contract import seconds
+from ..contract import seconds
 from .domain import Domain
 from .explain import RELEASE
 from .files import remove

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from .._contract import limit
+from ..contract import limit
 from .domain import Domain
 from .explain import Obstacle
 from .folders import in_folders, reading, writing

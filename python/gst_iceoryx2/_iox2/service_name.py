@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .._contract import limit
+from ..contract import limit
 from ..errors import InvalidServiceNameError
 
 MAX_NAME_BYTES: Final = limit("max_service_name_bytes")

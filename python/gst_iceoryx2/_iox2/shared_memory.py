@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from .._contract import seconds
+from ..contract import seconds
 from .domain import DOMAIN_VARIABLE, Domain
 from .explain import RELEASE, Obstacle, words_of
 from .limits import HOUSEKEEPING

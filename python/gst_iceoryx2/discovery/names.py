@@ -29,6 +29,18 @@ def full_name(name: str) -> str:
     return name if not name or "/" in name or name.startswith(SCHEMES) else f"video/{name}/frame/v2"
 
 
+def service_name(name: str) -> str:
+    """The full name of an iceoryx2 service, from its short or full name.
+
+    Raises:
+        ValueError: The name is a Sh4lt path or a Zenoh key.
+    """
+    full = full_name(name)
+    if full.startswith(SCHEMES):
+        raise ValueError(f"{name} is not a service; `iox2-video bridge {name} NAME` makes a service of it")
+    return full
+
+
 def short_name(name: str) -> str:
     """The shortest name that `full_name` turns into this one."""
     match = _FULL.fullmatch(name)

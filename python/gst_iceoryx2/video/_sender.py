@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
-from .._contract import seconds
 from .._iox2 import binding, types
 from .._iox2.cleanup import clean_up_if_due
 from .._iox2.domain import Domain
@@ -21,6 +20,7 @@ from .._iox2.obstacle import after_failure
 from .._wire.header import HEADER_SIZE, NONE_U64
 from .._wire.metas import encode_meta
 from .._wire.stamp import monotonic_ns
+from ..contract import seconds
 from ..errors import ClosedError, ForkedError, FormatError, TransportError
 from . import _keeper
 from ._layout import EOS_HEADER, FrameLayout, ended
