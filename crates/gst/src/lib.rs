@@ -11,6 +11,7 @@ mod layout;
 mod log;
 mod metas;
 mod pace;
+mod properties;
 #[cfg(target_os = "linux")]
 mod sh4lt;
 mod sink;

@@ -25,7 +25,7 @@ static MONOTONIC: LazyLock<Monotonic> = LazyLock::new(|| {
     let digits = format!("{:032x}", u128::from_be_bytes(boot_id()));
     let boot_id = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-");
     let moment = |kind: &str| {
-        caps::for_ever(gst::Caps::builder(MONOTONIC_MEDIA).field("boot-id", &boot_id).field("kind", kind).build())
+        caps::permanent(gst::Caps::builder(MONOTONIC_MEDIA).field("boot-id", &boot_id).field("kind", kind).build())
     };
     Monotonic { due: moment("due"), capture: moment("capture") }
 });
