@@ -21,6 +21,7 @@ use super::preroll;
 use super::settings::{PROPERTIES, Settings};
 use crate::log::CAT;
 use crate::pace::{self, Pace, Paced};
+use crate::properties::client_signals;
 use crate::{caps, clock, errors, layout, metas};
 
 /// Loans for frames that are copied, in addition to the loans of upstream's pool.
@@ -208,11 +209,7 @@ impl ObjectImpl for Iceoryx2Sink {
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
-        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
-            ["client-connected", "client-disconnected"]
-                .map(|name| glib::subclass::Signal::builder(name).param_types([u32::static_type()]).build())
-                .into()
-        });
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| client_signals(u32::static_type()));
         &SIGNALS
     }
 }

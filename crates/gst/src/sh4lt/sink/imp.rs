@@ -18,7 +18,7 @@ use super::output::{Output, State};
 use super::pool::SegmentPool;
 use crate::log::CAT;
 use crate::pace::{self, Pace, Paced};
-use crate::properties::{clients, counter, read};
+use crate::properties::{client_signals, clients, counter, read};
 use crate::sh4lt::errors::message;
 use crate::sh4lt::settings::{Address, INTEROPERABILITY, Traffic, properties, raw_video};
 use crate::{caps, errors, layout};
@@ -34,7 +34,7 @@ static SCORE: LazyLock<gst::Caps> = LazyLock::new(|| {
     };
     caps::permanent(gst::Caps::builder_full().structure(of(first)).structure(of(rest)).build())
 });
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Sh4ltSink {
     settings: Mutex<Settings>,
     output: Arc<Output>,
@@ -173,11 +173,7 @@ impl ObjectImpl for Sh4ltSink {
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
-        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
-            ["client-connected", "client-disconnected"]
-                .map(|name| glib::subclass::Signal::builder(name).param_types([i32::static_type()]).build())
-                .into()
-        });
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| client_signals(i32::static_type()));
         &SIGNALS
     }
 }

@@ -13,7 +13,7 @@ use crate::log::CAT;
 const ALONE_IN_A_ROW: u32 = 3;
 
 /// What a sink shares with its pools, which may outlive it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Output {
     /// `None` until the sink has caps.
     pub state: Mutex<Option<State>>,
@@ -78,11 +78,5 @@ impl State {
             None => layout::packed(info, buffer.size()).filter(|_| buffer.size() < info.size()),
         }?;
         Some((info.clone(), header))
-    }
-}
-
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("path", &self.writer.path()).finish_non_exhaustive()
     }
 }

@@ -36,7 +36,7 @@ mod imp {
         is_lendable: bool,
     }
 
-    #[derive(Debug, Default)]
+    #[derive(Default)]
     pub struct SegmentPool {
         pub(super) output: OnceLock<Weak<Output>>,
         layout: Mutex<Option<Layout>>,
