@@ -1,7 +1,7 @@
-"""Writes the tables of properties and signals in README.md, from what the elements say of themselves.
+"""Writes the tables of properties and signals in docs/elements.md, from what the elements say of themselves.
 
 Usage: python tools/element_tables.py           prints them
-       python tools/element_tables.py --write   puts them between the markers in README.md
+       python tools/element_tables.py --write   puts them between the markers of the page
 
 Needs GStreamer, PyGObject and the built plugin.
 """
@@ -20,7 +20,7 @@ from gi.repository import GObject, Gst  # noqa: E402
 
 from gst_iceoryx2 import ELEMENT_NAMES, setup_gstreamer  # noqa: E402
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "elements.md"
 # Source: GST_PARAM_MUTABLE_PLAYING in gst/gstparamspecs.h.
 _MUTABLE_PLAYING = 1 << (GObject.PARAM_USER_SHIFT + 4)
 _TYPES = {"gchararray": "string", "gboolean": "boolean", "guint": "uint", "gint": "int", "guint64": "uint64"}
@@ -72,20 +72,20 @@ def _meaning(element: Any, spec: Any) -> str:
     return text.replace("|", "\\|")
 
 
-def with_tables(readme: str) -> str:
-    """The README with the tables of the elements as they are now."""
+def with_tables(page: str) -> str:
+    """The page with the tables of the elements as they are now."""
     for element in ELEMENT_NAMES:
         first, last = markers(element)
         pattern = re.compile(f"{re.escape(first)}\n.*?{re.escape(last)}", re.DOTALL)
-        if len(pattern.findall(readme)) != 1:
-            raise ValueError(f"{README}: the markers of {element} are not there, or not once")
-        readme = pattern.sub("\n\n".join([first, tables(element), last]).replace("\\", r"\\"), readme)
-    return readme
+        if len(pattern.findall(page)) != 1:
+            raise ValueError(f"{PAGE}: the markers of {element} must be there exactly once")
+        page = pattern.sub("\n\n".join([first, tables(element), last]).replace("\\", r"\\"), page)
+    return page
 
 
 if __name__ == "__main__":
     setup_gstreamer()
     if sys.argv[1:] == ["--write"]:
-        README.write_text(with_tables(README.read_text()))
+        PAGE.write_text(with_tables(PAGE.read_text()))
     else:
         print("\n\n".join(map(tables, ELEMENT_NAMES)))

@@ -7,6 +7,8 @@ the GStreamer elements: `setup_gstreamer()` registers ``iceoryx2sink`` and ``ice
 
 from __future__ import annotations
 
+import logging
+
 from gst_iceoryx2._namesake import warn as _warn_of_namesake
 from gst_iceoryx2._plugin import (
     ELEMENT_NAME,
@@ -17,6 +19,7 @@ from gst_iceoryx2._plugin import (
     plugin_path,
     setup_gstreamer,
 )
+from gst_iceoryx2.errors import printable as _printable
 
 __all__ = [
     "ELEMENT_NAME",
@@ -30,8 +33,18 @@ __all__ = [
 ]
 
 __version__: str
+"""Version of the installed distribution `iox2-video`."""
 
 _warn_of_namesake()
+
+
+def _print_in_one_line(record: logging.LogRecord) -> bool:
+    record.msg, record.args = _printable(record.getMessage()), None
+    return True
+
+
+# Messages may quote names and texts of other programs.
+logging.getLogger(__name__).addFilter(_print_in_one_line)
 
 
 def __getattr__(name: str) -> str:

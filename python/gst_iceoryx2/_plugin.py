@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Any
 
 PLUGIN_NAME = "iceoryx2"
+"""Name of the GStreamer plugin."""
 SINK_ELEMENT_NAME = "iceoryx2sink"
+"""Name of the element that publishes."""
 SRC_ELEMENT_NAME = "iceoryx2src"
+"""Name of the element that receives."""
 ELEMENT_NAMES = (SINK_ELEMENT_NAME, SRC_ELEMENT_NAME)
+"""Names of both elements."""
 ELEMENT_NAME = SINK_ELEMENT_NAME
+"""The same as `SINK_ELEMENT_NAME`, as the first releases named it."""
 
 MIN_GSTREAMER = (1, 22)
 

@@ -28,8 +28,6 @@ A message says what failed, on which service, with both numbers where there are 
 
 from __future__ import annotations
 
-from ._text import printable
-
 __all__ = [
     "BorrowLimitError",
     "ClosedError",
@@ -145,3 +143,21 @@ class TransportError(Iox2VideoError, RuntimeError):
 
 class MissingExtraError(Iox2VideoError, ImportError):
     """An optional dependency is needed and not installed."""
+
+
+def printable(text: str) -> str:
+    r"""Return the text as one line without control characters: an escape character becomes `\x1b`.
+
+    A byte of a file name that is not UTF-8 becomes `\xe9`, and a lone surrogate `\ud800`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        # Python's form of a byte that is not UTF-8. Source: PEP 383.
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")

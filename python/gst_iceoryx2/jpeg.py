@@ -16,13 +16,15 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg  # type: ignore[import-untyped]
 
-from ._numbers import whole
 from ._wire.caps import parse_caps
 from ._wire.formats import VideoFormat, get_format
+from ._wire.numbers import whole
 from ._wire.samples import Component, components, widened
 from .errors import FormatError
 from .video.colour import Colorimetry, colorimetry_of
 from .video.frame import VideoFrame
+
+__all__ = ["decode", "encode", "encode_rgb"]
 
 Chroma: TypeAlias = Literal["444", "422", "420"]
 Plane: TypeAlias = npt.NDArray[np.uint8]

@@ -18,6 +18,7 @@ FULL = (
 )
 
 
+@pytest.mark.proves("C1")
 def test_frames_grow_and_shrink_while_others_are_held(stages: Stages, service: str) -> None:
     sizes = [(64, 48), (333, 177), (1, 1), (1280, 720), (64, 48), (640, 480), (2, 900)]
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
@@ -31,6 +32,7 @@ def test_frames_grow_and_shrink_while_others_are_held(stages: Stages, service: s
     assert receiver.kept_digests() == expected
 
 
+@pytest.mark.proves("C4")
 def test_every_field_of_the_caps_survives(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     with VideoFrameSubscriber(service) as subscriber:
@@ -65,6 +67,7 @@ def test_caps_may_change_without_the_picture(stages: Stages, service: str) -> No
         assert f"framerate=(fraction){rate}" in receiver.pull()["caps"]
 
 
+@pytest.mark.proves("C2")
 def test_downstream_that_knows_no_video_meta_gets_default_strides(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service, video_meta=False)
     for number, format in enumerate(["I420", "NV12", "BGR", "GRAY16_LE", "YUY2", "P010_10LE", "RGBA", "v210"]):
@@ -80,6 +83,7 @@ def test_downstream_that_knows_no_video_meta_gets_default_strides(stages: Stages
     assert receiver.get("src", "frames-copied") == 8
 
 
+@pytest.mark.proves("C2")
 def test_default_strides_cost_no_copy_anywhere(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service, video_meta=False)
     sender.push("I420", 333, 177, meta=False)
@@ -123,6 +127,7 @@ class Tight:
 
 
 @pytest.mark.parametrize("picture", ODD, ids=lambda picture: picture[0])
+@pytest.mark.proves("C2")
 def test_a_branch_that_reads_other_rows_is_seen_when_it_comes_and_when_it_goes(
     stages: Stages, service: str, picture: tuple[str, int, int]
 ) -> None:
@@ -150,6 +155,7 @@ def test_a_branch_that_reads_other_rows_is_seen_when_it_comes_and_when_it_goes(
 
 
 @pytest.mark.parametrize("picture", ODD, ids=lambda picture: picture[0])
+@pytest.mark.proves("C2")
 def test_an_element_that_is_exchanged_behind_a_queue_gets_the_rows_that_it_reads(
     stages: Stages, service: str, picture: tuple[str, int, int]
 ) -> None:

@@ -16,6 +16,7 @@ def sent(number: int) -> str:
     return digest_of(**SIZE, number=number)
 
 
+@pytest.mark.proves("L6")
 def test_the_end_comes_after_the_last_frame(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     with VideoFrameSubscriber(service) as subscriber:
@@ -30,6 +31,7 @@ def test_the_end_comes_after_the_last_frame(stages: Stages, service: str) -> Non
         assert [frame.numpy_view().shape for frame in subscriber] == [(30, 40)] * 3
 
 
+@pytest.mark.proves("L6")
 def test_the_end_is_not_lost_when_the_buffers_overflow(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), stages()
     receive(receiver, service, limits="max-buffers=1")
@@ -47,6 +49,7 @@ def test_the_end_is_not_lost_when_the_buffers_overflow(stages: Stages, service: 
 
 
 @pytest.mark.parametrize("joiner", ["pipeline", "python"])
+@pytest.mark.proves("L6")
 def test_who_joins_after_the_end_gets_the_last_picture_and_the_end(stages: Stages, service: str, joiner: str) -> None:
     """The end took the last picture's place in the history, so that a late joiner got the end only."""
     sender = sender_of(stages, service, "")

@@ -82,6 +82,7 @@ def publish_and_go(stage: Stage, kind: str, service: str, count: int, properties
 
 @pytest.mark.parametrize("publisher", ["sdk", "element"])
 @pytest.mark.parametrize("reader", ["sdk", "element"])
+@pytest.mark.proves("L14")
 def test_a_reader_that_waits_misses_nothing(stages: Stages, publisher: str, reader: str) -> None:
     """The publisher rang once and sent on: of 200 frames anything between none and all arrived."""
     sending, receiving = stages(), stages()
@@ -95,6 +96,7 @@ def test_a_reader_that_waits_misses_nothing(stages: Stages, publisher: str, read
 
 
 @pytest.mark.parametrize("publisher", ["sdk", "element"])
+@pytest.mark.proves("L14")
 def test_five_frames_at_once_arrive_in_the_same_process(stages: Stages, publisher: str) -> None:
     stage = stages()
     for number in range(ROUNDS):
@@ -120,6 +122,7 @@ def publish_beside(stage: Stage, kind: str, service: str) -> None:
 
 
 @pytest.mark.parametrize("properties", ["", "lossless=true"])
+@pytest.mark.proves("L14")
 def test_a_sink_that_waits_for_a_listener_which_does_not_connect_can_be_stopped(
     stages: Stages, service: str, properties: str
 ) -> None:

@@ -43,6 +43,7 @@ def interrupted(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("protocol", ["iceoryx2", "sh4lt"])
+@pytest.mark.proves("E2")
 def test_the_lines_of_a_sink_and_its_source_run_together(
     environment: dict[str, str], tmp_path: Path, protocol: str
 ) -> None:

@@ -59,6 +59,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.proves("C6")
 def test_a_publisher_comes_back_with_other_pictures(stages: Stages, service: str) -> None:
     sender, receiver = stages(), receiver_of(stages, service)
     for number, (format, width, height) in enumerate(PICTURES):
@@ -71,6 +72,7 @@ def test_a_publisher_comes_back_with_other_pictures(stages: Stages, service: str
     assert receiver.message(["error", "eos"], timeout=0) is None
 
 
+@pytest.mark.proves("L1")
 def test_a_publisher_comes_back_with_other_qos(stages: Stages, service: str) -> None:
     """Subscribers that wait, in a pipeline and in Python, pin nothing. (Frames in hand would: an appsink keeps one.)"""
     sender, receiver = stages(), stages()
@@ -101,6 +103,7 @@ def test_a_held_frame_keeps_the_old_service_and_the_publisher_adopts_it(stages: 
     assert receiver.kept_digests() == [sent(0)]
 
 
+@pytest.mark.proves("L1")
 def test_an_appsink_keeps_the_service_by_the_frame_that_was_pulled_last_until_it_is_stopped(
     stages: Stages, service: str
 ) -> None:
@@ -123,6 +126,7 @@ def test_an_appsink_keeps_the_service_by_the_frame_that_was_pulled_last_until_it
     assert receiver.pull()["digest"] == sent(2)
 
 
+@pytest.mark.proves("L1")
 def test_an_appsink_that_gets_copies_keeps_nothing(stages: Stages, service: str) -> None:
     receiver, sender = receiver_of(stages, service, "borrowed-max=1"), stages()
     for number, settings in enumerate(["", "buffer-size=20", "borrowed-max=2"]):

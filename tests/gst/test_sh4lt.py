@@ -38,6 +38,7 @@ def wait_for_frames(stage: Stage, name: str = "p") -> None:
 
 
 @pytest.mark.parametrize("paused", ["iceoryx2sink", "iceoryx2src", "sh4ltsink", "sh4ltsrc"])
+@pytest.mark.proves("S4")
 def test_frames_go_on_after_each_of_ten_pauses(stages: Stages, service: str, path: Path, paused: str) -> None:
     """sh4ltsrc took the end of its wait for the end of its stream."""
     protocol = paused.removesuffix("sink").removesuffix("src")
@@ -57,6 +58,7 @@ def test_frames_go_on_after_each_of_ten_pauses(stages: Stages, service: str, pat
 
 
 @pytest.mark.parametrize("kind", ["bare", "python"])
+@pytest.mark.proves("S4")
 def test_a_source_pauses_and_goes_on_beside_every_kind_of_writer(stages: Stages, path: Path, kind: str) -> None:
     with writing(kind, path):
         reader = BareReader(path)
@@ -76,6 +78,7 @@ def test_a_source_pauses_and_goes_on_beside_every_kind_of_writer(stages: Stages,
         reader.close()
 
 
+@pytest.mark.proves("S5")
 def test_the_writer_goes_on_while_the_end_of_the_stream_is_worked_on(stages: Stages, path: Path) -> None:
     """A muxer that finishes its file took score's renderer with it."""
     with writing("bare", path):
@@ -115,6 +118,7 @@ def test_a_queue_that_leaks_keeps_a_slow_recording_from_holding_the_writer_up(st
         reader.close()
 
 
+@pytest.mark.proves("S8")
 def test_a_sink_that_changes_its_caps_waits_for_its_readers(stages: Stages, path: Path) -> None:
     """New caps are a new writer: 2 to 4 frames went by before the readers were back."""
     stage = stages()
@@ -150,6 +154,7 @@ ENCODED = "x264enc speed-preset=ultrafast tune=fastdecode bframes=2 ! h264parse 
     ],
     ids=["from a source", "from a filter", "through a queue", "from a decoder", "without a pool"],
 )
+@pytest.mark.proves("S9")
 def test_upstream_renders_into_the_segment_while_no_reader_looks_at_it(
     stages: Stages, path: Path, line: str, zero_copy: range
 ) -> None:

@@ -54,6 +54,7 @@ def test_an_ordinary_pipeline_renders_into_shared_memory(stages: Stages, service
         "! appsink name=branch sync=false",
     ],
 )
+@pytest.mark.proves("M4")
 def test_nobody_sees_a_changed_byte_while_he_holds_a_frame(stages: Stages, service: str, branch: str) -> None:
     """Subscribers and the publisher's own pipeline hold frames while hundreds more are sent from the same memory."""
     sender, receiver = stages(), receiver_of(stages, service)
@@ -78,6 +79,7 @@ def test_nobody_sees_a_changed_byte_while_he_holds_a_frame(stages: Stages, servi
     assert [frame["digest"] for frame in own] == (cropped if "videocrop" in branch else expected)
 
 
+@pytest.mark.proves("M1")
 def test_a_decoders_reference_pictures_stay_what_they_are(stages: Stages, service: str, tmp_path: Path) -> None:
     """The decoder reads pictures that were published long ago; a changed byte would spread into later ones."""
     sender, receiver = stages(), receiver_of(stages, service)
@@ -96,6 +98,7 @@ def test_a_decoders_reference_pictures_stay_what_they_are(stages: Stages, servic
     assert [frame["digest"] for frame in frames] == expected
 
 
+@pytest.mark.proves("M1")
 def test_a_long_queue_before_a_blocked_sink_neither_fails_nor_deadlocks(stages: Stages, service: str) -> None:
     """The queue holds far more frames than the sink can lend."""
     sender = stages()
@@ -163,6 +166,7 @@ def test_a_lossless_sink_does_not_wait_for_a_closed_subscriber_whose_frames_are_
         held.release()
 
 
+@pytest.mark.proves("M2")
 def test_a_slow_branch_of_the_publishers_pipeline_does_not_starve_the_sink(stages: Stages, service: str) -> None:
     sender = stages()
     sender.launch(
@@ -176,6 +180,7 @@ def test_a_slow_branch_of_the_publishers_pipeline_does_not_starve_the_sink(stage
     assert counts(sender)["dropped"] == 0
 
 
+@pytest.mark.proves("L3")
 def test_a_sink_that_waits_for_a_connection_survives_pauses(stages: Stages, service: str) -> None:
     # Of state changes in a row GStreamer itself loses one now and then (docs/decisions/elements.md): then once more.
     for _ in range(10):
@@ -191,6 +196,7 @@ def test_a_sink_that_waits_for_a_connection_survives_pauses(stages: Stages, serv
     assert receiver.pull()["digest"] == sent(1)
 
 
+@pytest.mark.proves("L11")
 def test_a_client_that_was_killed_is_not_counted_any_more(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     sender.push(**SIZE)
@@ -200,6 +206,7 @@ def test_a_client_that_was_killed_is_not_counted_any_more(stages: Stages, servic
     wait_until(lambda: sender.get("sink", "num-clients") == 0, 5)
 
 
+@pytest.mark.proves("L12")
 def test_a_listener_that_nobody_drains_makes_a_sink_say_nothing(environment: dict[str, str], service: str) -> None:
     """iceoryx2 would write an error to standard error for each wake-up that finds no room."""
     listener = raw.event_service(raw.node(), service).listener_builder().create()
@@ -209,6 +216,7 @@ def test_a_listener_that_nobody_drains_makes_a_sink_say_nothing(environment: dic
     assert listener.try_wait()
 
 
+@pytest.mark.proves("M6")
 def test_lossless_loses_nothing_to_a_slow_consumer(stages: Stages, service: str) -> None:
     sender, receiver = stages(), stages()
     receive(receiver, service, limits="max-buffers=1")
@@ -224,6 +232,7 @@ def test_lossless_loses_nothing_to_a_slow_consumer(stages: Stages, service: str)
     assert counts(sender) == {"sent": 100, "zero-copy": 100, "copied": 0, "dropped": 0}
 
 
+@pytest.mark.proves("L3")
 def test_lossless_loses_nothing_to_pauses(stages: Stages, service: str) -> None:
     """A pause interrupts the wait for a full subscriber; the frame at hand is sent afterwards."""
     sender = stages()
@@ -243,6 +252,7 @@ def test_lossless_loses_nothing_to_pauses(stages: Stages, service: str) -> None:
     assert numbers == list(range(60))
 
 
+@pytest.mark.proves("M6")
 def test_a_lossless_sink_that_is_blocked_can_be_stopped(stages: Stages, service: str) -> None:
     sender = stages()
     sender.launch(
@@ -272,6 +282,7 @@ def test_a_lossless_sink_goes_on_when_its_slow_consumer_is_killed(stages: Stages
     wait_until(lambda: sender.get("sink", "num-clients") == 0, 5)
 
 
+@pytest.mark.proves("M9")
 def test_two_sinks_share_a_service_that_admits_two(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     both = [sender_of(stages, service, "max-publishers=2") for _ in range(2)]
@@ -286,6 +297,7 @@ ODD = [("BGR", 322, 240), ("GRAY8", 641, 30), ("NV12", 1366, 32), ("I420", 333, 
 
 
 @pytest.mark.parametrize("picture", ODD, ids=lambda picture: picture[0])
+@pytest.mark.proves("C5")
 def test_rows_without_padding_pass_a_converter_and_are_taken_as_such(
     stages: Stages, service: str, picture: tuple[str, int, int]
 ) -> None:

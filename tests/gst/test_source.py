@@ -28,6 +28,7 @@ def sent(number: int) -> str:
     return digest_of(**SIZE, number=number)
 
 
+@pytest.mark.proves("L2")
 def test_a_source_that_waits_gets_the_first_frame(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     with VideoFramePublisher(service) as publisher:
@@ -51,6 +52,7 @@ def gaps(seen: list[tuple[int, bool]]) -> list[bool]:
     return [after[0] != before[0] + 1 for before, after in itertools.pairwise(seen)]
 
 
+@pytest.mark.proves("C6", "M7")
 def test_a_frame_behind_a_gap_is_marked_and_what_is_missing_is_counted(stages: Stages, service: str) -> None:
     receiver = stages()
     receive(receiver, service, limits="max-buffers=1")
@@ -70,6 +72,7 @@ def test_a_frame_behind_a_gap_is_marked_and_what_is_missing_is_counted(stages: S
         assert receiver.get("src", "frames-skipped") == 0
 
 
+@pytest.mark.proves("M7")
 def test_a_source_that_wants_the_newest_frame_skips_what_waits_before_it(stages: Stages, service: str) -> None:
     receiver = stages()
     receive(receiver, service, "leaky-type=downstream", limits="max-buffers=1")
@@ -88,6 +91,7 @@ def test_a_source_that_wants_the_newest_frame_skips_what_waits_before_it(stages:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.proves("M3")
 def test_a_small_borrow_limit_means_copies_and_no_error(stages: Stages, service: str, limit: int) -> None:
     sender = stages()
     receiver = receiver_of(stages, service)
@@ -102,6 +106,7 @@ def test_a_small_borrow_limit_means_copies_and_no_error(stages: Stages, service:
     assert receiver.kept_digests() == [sent(number) for number in range(6)]
 
 
+@pytest.mark.proves("C4", "M3")
 def test_a_consumer_that_keeps_everything_gets_copies_when_the_loans_run_out(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     with VideoFramePublisher(service) as publisher, VideoFrameSubscriber(service) as other:

@@ -26,6 +26,7 @@ def leaks(log: str) -> list[str]:
     return re.findall(r"object-alive, .*", log.split("object-removed, type-name", 1)[-1])
 
 
+@pytest.mark.proves("L4")
 def test_a_source_that_downstream_blocks_can_be_stopped(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), stages()
     receive(receiver, service, limits="max-buffers=1")
@@ -76,6 +77,7 @@ def test_storms_of_pauses_lose_neither_stream_nor_end(stages: Stages, service: s
 
 
 @pytest.mark.parametrize("reason", ["nobody", "somebody slow"])
+@pytest.mark.proves("L3")
 def test_storms_of_pauses_do_not_deadlock_a_blocked_sink(stages: Stages, service: str, reason: str) -> None:
     """BaseSink takes the lock that it renders with for every change of state, and unlocks before some of them only."""
     sender = stages()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gst_iceoryx2._plugin import gstreamer_version
-from tests.processes.markdown import anchors, links, without_snippets
+from tests.processes.markdown import anchors, links
 from tests.processes.programs import ROOT
 
 README = ROOT / "README.md"
@@ -23,7 +23,7 @@ GENERATOR = "tools/element_tables.py"
 def test_the_tables_of_the_elements_are_what_the_elements_say() -> None:
     said = subprocess.run([sys.executable, GENERATOR], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     between = rf"^<!-- \w+: written by {GENERATOR} -->\n\n(.*?)\n\n<!-- \w+: end -->$"
-    tables = re.findall(between, README.read_text(), re.MULTILINE | re.DOTALL)
+    tables = re.findall(between, (ROOT / "docs" / "elements.md").read_text(), re.MULTILINE | re.DOTALL)
     assert len(tables) == 2
     assert "\n\n".join(tables) == said.rstrip("\n"), f"write them anew: .venv/bin/python {GENERATOR} --write"
 
@@ -40,11 +40,11 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 def troubles() -> list[str]:
-    """The literal texts in the first column of the README's troubleshooting table, but for those of other programs."""
-    section = README.read_text().partition("## Troubleshooting\n")[2].partition("\n## ")[0]
-    cells = re.findall(r"^\| (`.*?) \| ", section, re.MULTILINE)
-    assert len(cells) > 20
-    return [text for cell in cells for text in re.findall(r"`([^`]+)`(?! \(from)", cell)]
+    """The messages of this package that the troubleshooting page quotes: its indented lines."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    messages = re.findall(r"^    (.+)$", page, re.MULTILINE)
+    assert len(messages) > 30
+    return messages
 
 
 @cache
@@ -59,6 +59,7 @@ def sources() -> str:
 
 
 @pytest.mark.parametrize("text", troubles())
+@pytest.mark.proves("E1")
 def test_a_quoted_message_is_one_that_can_be_read(text: str) -> None:
     assert text in sources()
 
@@ -72,32 +73,33 @@ def test_the_pictures_are_small_and_credited() -> None:
 
 
 def test_every_example_is_in_the_table() -> None:
-    listed = re.findall(r"^\| \[`(\w+\.py)`\]\(examples/\1\) \|", README.read_text(), re.MULTILINE)
+    page = (ROOT / "docs" / "python.md").read_text()
+    listed = re.findall(r"^\| \[`(\w+\.py)`\]\(\.\./examples/\1\) \|", page, re.MULTILINE)
     assert sorted(listed) == sorted(path.name for path in (ROOT / "examples").glob("*.py"))
 
 
-def test_no_sentence_is_said_twice() -> None:
-    said: dict[str, str] = {}
-    for guide in (README, *(ROOT / "docs").glob("*.md")):
-        prose = [line for line in without_snippets(guide).splitlines() if not line.startswith(("|", "#", "    "))]
-        for sentence in re.split(r"(?<=[.:;?!])\s+", " ".join(" ".join(prose).split())):
-            if len(sentence) > 40:
-                assert sentence not in said, f"{guide.name} repeats {said[sentence]}: {sentence}"
-                said[sentence] = guide.name
-    assert len(said) > 100
+TROUBLE = re.compile(
+    r"^### .+\n\n(?:(?:    .+\n)+\n|(?!\*\*).+\n\n)?\*\*Cause\.\*\* (?:.+\n)+\n\*\*Fix\.\*\* (?:.+\n)+", re.MULTILINE
+)
+
+
+def test_every_trouble_has_a_cause_and_a_fix() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    assert len(TROUBLE.findall(page)) == page.count("\n### ")
 
 
 @pytest.mark.parametrize(
     ("pattern", "claim"),
     [
-        (r"FIRST_FRAMES: usize = (\d+)", "room for {} frames"),
+        (r'"first_chunks": \[(\d+)', "room for {} frames"),
         (r'pub const IOX2_VERSION: &str = "([\d.]+)"', "| iceoryx2 | {} |"),
         (r'rust-version = "([\d.]+)"', "Rust ≥ {}"),
         (r'requires-python = ">=([\d.]+)"', "Python ≥ {}"),
     ],
 )
 def test_a_number_is_the_one_in_the_code(pattern: str, claim: str) -> None:
-    files = [ROOT / "pyproject.toml", ROOT / "Cargo.toml", *(ROOT / "crates" / "core" / "src").rglob("*.rs")]
+    limits = ROOT / "python" / "gst_iceoryx2" / "contract" / "limits.json"
+    files = [ROOT / "pyproject.toml", ROOT / "Cargo.toml", limits, *(ROOT / "crates" / "core" / "src").rglob("*.rs")]
     found = {number for file in files for number in re.findall(pattern, file.read_text())}
     assert len(found) == 1, found
     assert claim.format(found.pop()) in " ".join(README.read_text().split())

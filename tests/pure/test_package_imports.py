@@ -6,7 +6,6 @@ import ast
 import re
 import subprocess
 import sys
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -14,25 +13,20 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "python" / "gst_iceoryx2"
 
-# From the bottom up, as patterns; a module belongs to the first layer that names it. It may import from its own layer
-# (without a cycle) and from those below.
-LAYERS = {
-    "errors": ("errors", "_numbers", "_text"),
-    "wire": ("_wire", "_wire.*"),
-    "base": ("_[!_]*",),
-    "transport": ("_iox2.binding", "_iox2.helper"),
-    "sdk": ("video.*",),
-    "sdk's door": ("video",),
-    "sh4lt": ("sh4lt.*",),
-    "sh4lt's door": ("sh4lt",),
-    "tools": ("jpeg", "discovery*", "doctor*", "preview*", "record*", "feed*", "bridge*"),
-    "package's door": ("__init__",),
-    "command line": ("cli", "cli.*", "__main__"),
-}
-ORDER = list(LAYERS)
+# Rooms are the files and folders of the package. A room imports only from the floors below its own.
+FLOORS = (
+    {"contract", "errors", "_namesake", "_plugin", "_work"},
+    {"__init__", "_extras", "_iox2", "_thinning", "_wire"},
+    {"sh4lt", "video"},
+    {"discovery", "jpeg"},
+    {"bridge", "doctor", "feed", "preview", "record"},
+    {"cli"},
+    {"__main__"},
+)
+MAX_FLOORS = 7
 
 # Third-party library -> the one module that imports it.
-ONLY_IMPORTER = {"iceoryx2": "_iox2.binding", "gi": "_plugin"}
+ONLY_IMPORTER = {"iceoryx2": "_iox2.binding", "gi": "_plugin", "tomli": "_iox2.domain"}
 AT_MOST_ONE_IMPORTER = ("av", "simplejpeg", "zenoh")
 
 
@@ -84,17 +78,35 @@ def own_imports(module: str) -> set[str]:
     return found - {module}
 
 
-def height(module: str) -> int:
-    for layer, patterns in {"transport": LAYERS["transport"], **LAYERS}.items():
-        if any(fnmatchcase(module, pattern) for pattern in patterns):
-            return ORDER.index(layer)
-    pytest.fail(f"{module} has no place in LAYERS: decide which modules may import it")
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_only_from_its_own_layer_and_those_below(module: str) -> None:
-    upwards = {name for name in own_imports(module) if height(name) > height(module)}
-    assert not upwards
+ROOMS = sorted({room_of(module) for module in MODULES})
+
+
+def arrows_from(room: str) -> set[str]:
+    """The other rooms that a room imports from."""
+    found = {room_of(name) for module in MODULES if room_of(module) == room for name in own_imports(module)}
+    return found - {room}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_from_the_floors_below(room: str) -> None:
+    floors = [number for number, rooms in enumerate(FLOORS) if room in rooms]
+    assert len(floors) == 1, f"{room} must stand on one floor of FLOORS"
+    below = set[str]().union(*FLOORS[: floors[0]])
+    assert arrows_from(room) <= below
+
+
+def test_the_house_is_no_higher_than_its_chain_of_imports(record_property) -> None:
+    height: dict[str, int] = {}
+    for floor in FLOORS:
+        for room in floor:
+            height[room] = 1 + max((height[other] for other in arrows_from(room)), default=0)
+    record_property("arrows", sum(len(arrows_from(room)) for room in ROOMS))
+    assert height.keys() == set(ROOMS)
+    assert max(height.values()) == len(FLOORS) <= MAX_FLOORS
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

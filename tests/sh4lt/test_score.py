@@ -7,15 +7,13 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from gst_iceoryx2.bridge import Bridge
-from gst_iceoryx2.sh4lt import Follower, Writer, score, service_to_path
+from gst_iceoryx2.sh4lt import Follower, Writer, score
 from gst_iceoryx2.video import VideoFramePublisher
 from tests.conftest import Place
 from tests.sh4lt.conftest import Launch, on_tmpfs
@@ -54,6 +52,7 @@ def test_the_documents_list_scores_formats() -> None:
         "video/x-raw, format=(string)RGBA, width=(int)64, height=(int)48, framerate=(fraction)0/1",
     ],
 )
+@pytest.mark.proves("S7")
 def test_score_shows_what_a_writer_is_told_in_any_form(path: Path, typed: str) -> None:
     """The snippet of the documents was refused: `framerate=30/1` lacks its type."""
     assert shown(typed) is None
@@ -114,26 +113,16 @@ def test_score_shows_what_the_example_makes_of_its_output(path: Path, tmp_path: 
     assert frame.numpy_view()[0, 0].tolist() == [5, 5, 5, 250]
 
 
-def by_function(path: Path) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    stop = threading.Event()
-    return lambda: service_to_path(SERVICE, path, stop=stop), stop.set
-
-
-def by_bridge(path: Path) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    bridge = Bridge(SERVICE, f"sh4lt:{path}")
-    return bridge.run, bridge.stop
-
-
 @on_tmpfs
-@pytest.mark.parametrize("way", [by_function, by_bridge])
 @pytest.mark.parametrize("format", ["RGBA", "BGR"])
+@pytest.mark.proves("S7")
 def test_a_bridge_writes_what_score_shows_or_says_that_it_does_not(
-    path: Path, domain: Place, caplog: pytest.LogCaptureFixture, way: Any, format: str
+    path: Path, domain: Place, caplog: pytest.LogCaptureFixture, format: str
 ) -> None:
     """A publisher in Python tells no frame rate, and publishes BGR more often than not."""
     caplog.set_level(logging.WARNING, "gst_iceoryx2")
-    run, stop = way(path)
-    thread = threading.Thread(target=run)
+    bridge = Bridge(SERVICE, f"sh4lt:{path}")
+    thread = threading.Thread(target=bridge.run)
     with VideoFramePublisher(SERVICE) as publisher, Follower(path) as follower:
         thread.start()
         try:
@@ -143,7 +132,7 @@ def test_a_bridge_writes_what_score_shows_or_says_that_it_does_not(
                 publisher.publish(picture, format=format)
                 frame = follower.read(0.1)
         finally:
-            stop()
+            bridge.stop()
             thread.join(10)
     said = [record.getMessage() for record in caplog.records if "score" in record.getMessage()]
     if format == "RGBA":
@@ -167,6 +156,7 @@ def test_a_bridge_writes_what_score_shows_or_says_that_it_does_not(
         (f"videotestsrc ! {RGBA},framerate=25/1", ("RGBA", 64, 48)),
     ],
 )
+@pytest.mark.proves("S7")
 def test_score_shows_what_a_pipeline_negotiates(
     path: Path, launch: Launch, line: str, expected: tuple[str, int, int]
 ) -> None:

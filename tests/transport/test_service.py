@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import re
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from gst_iceoryx2._iox2 import binding, cleanup
 from gst_iceoryx2._iox2.domain import current_domain
+from gst_iceoryx2.contract import limit
 from gst_iceoryx2.errors import (
     InvalidServiceNameError,
     ServiceBrokenError,
@@ -22,6 +22,7 @@ from gst_iceoryx2.errors import (
 )
 from gst_iceoryx2.video import (
     FrameParams,
+    Qos,
     VideoFramePublisher,
     VideoFrameSubscriber,
     _link,
@@ -58,19 +59,37 @@ def test_a_name_that_is_none_is_refused(name: str, words: str) -> None:
 
 def test_a_service_of_ours_is_what_the_contract_says(service: str) -> None:
     """The data told of an alignment and of a memory that no publisher asked for."""
-    layout = Path(binding.__file__).parents[1] / "contract" / "layout.json"
-    creator = json.loads(layout.read_text(encoding="utf-8"))["creator"]
     with VideoFramePublisher(service):
         config = open_video_service(create_node(), service).static_config
         found = {
-            "buffer_size": config.subscriber_max_buffer_size,
-            "borrowed_max": config.subscriber_max_borrowed_samples,
-            "history_size": config.history_size,
-            "safe_overflow": config.has_safe_overflow,
-            "max_subscribers": config.max_subscribers,
-            "max_publishers": config.max_publishers,
+            "default_buffer_size_frames": config.subscriber_max_buffer_size,
+            "default_borrowed_max_frames": config.subscriber_max_borrowed_samples,
+            "min_history_size_frames": config.history_size,
+            "default_safe_overflow": config.has_safe_overflow,
+            "default_max_subscribers": config.max_subscribers,
+            "default_max_publishers": config.max_publishers,
         }
-    assert creator == found | {"allocation_strategy": "Static", "event_id": 0}
+    assert found == {name: limit(name) for name in found}
+
+
+def test_ports_notify_with_the_event_ids_of_the_contract(service: str) -> None:
+    """Read from a listener beside them: a publisher that comes and goes, its frame, and a reader that takes it."""
+    first = limit("event_found_first")
+    node = create_node()
+    listener = create_listener(node, service)
+
+    def heard() -> list[int]:
+        return [event.id.as_value for event in listener.try_wait()]
+
+    with VideoFramePublisher(service, qos=Qos(safe_overflow=False)) as pub, VideoFrameSubscriber(service) as sub:
+        assert heard() == [limit("event_publishers_changed")]
+        pub.publish_frame(noise(12), FrameParams(2, 2))
+        assert limit("event_new") in heard()
+        assert sub.receive_blocking(10_000) is not None
+        taken, found = heard()
+        assert taken == limit("event_taken")
+        assert found in range(first, first + limit("event_found_count"))
+    assert limit("event_publishers_changed") in heard()
 
 
 @pytest.mark.parametrize("name", ["x", "x" * 255, "video/cam 0/../frame v2", "/ a ~!\"'\\ ", "...", "100%s {}"])
@@ -91,6 +110,7 @@ def test_services_of_two_names_do_not_meet() -> None:
         assert one.num_subscribers == 0
 
 
+@pytest.mark.proves("M9")
 def test_the_second_publisher_gets_a_sentence(service: str, pub: VideoFramePublisher) -> None:
     with pytest.raises(
         TooManyPortsError, match=r"has 1 publisher already and admits no more: close the other"
@@ -102,6 +122,7 @@ def test_the_second_publisher_gets_a_sentence(service: str, pub: VideoFramePubli
     VideoFramePublisher(service).close()
 
 
+@pytest.mark.proves("M9")
 def test_as_many_publishers_as_asked_for_are_admitted(service: str) -> None:
     with (
         VideoFramePublisher(service, max_publishers=2) as one,
@@ -117,6 +138,7 @@ def test_as_many_publishers_as_asked_for_are_admitted(service: str) -> None:
             VideoFramePublisher(service)
 
 
+@pytest.mark.proves("M9")
 def test_the_ninth_subscriber_gets_a_sentence(service: str, pub: VideoFramePublisher) -> None:
     subs = [VideoFrameSubscriber(service) for _ in range(8)]
     with pytest.raises(TooManyPortsError, match=r"has 8 subscribers already .* larger max_subscribers") as caught:
@@ -160,6 +182,7 @@ class OtherHeader(ctypes.Structure):
         return "SomebodysHeader"
 
 
+@pytest.mark.proves("E1")
 def test_a_name_with_another_header_is_refused_with_both_types(service: str) -> None:
     other = raw.video_service(raw.node(), service, OtherHeader)
     publisher = other.publisher_builder().initial_max_slice_len(8).create()
@@ -262,6 +285,7 @@ def test_an_unfinished_description_that_a_dead_node_names_is_removed_and_the_pub
     domain.remove()
 
 
+@pytest.mark.proves("L13")
 def test_an_unfinished_description_that_no_dead_node_names_is_left_alone(
     service: str, monkeypatch: pytest.MonkeyPatch, domain: Place
 ) -> None:

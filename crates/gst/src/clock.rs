@@ -248,6 +248,7 @@ mod tests {
     }
 
     #[test]
+    // proves: T2
     fn another_clock_is_measured() {
         gst::init().unwrap();
         let realtime: gst::SystemClock =
@@ -281,6 +282,7 @@ mod tests {
     }
 
     #[test]
+    // proves: T4
     fn a_converted_time_keeps_its_value_when_the_clock_drifts() {
         let mut lead = Lead::default();
         lead.observe(&reading(SECOND, 0));
@@ -301,6 +303,7 @@ mod tests {
     }
 
     #[test]
+    // proves: T2
     fn a_clock_that_was_set_is_believed_at_once() {
         let mut lead = Lead::default();
         lead.observe(&reading(SECOND, 0));

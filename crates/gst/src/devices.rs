@@ -21,7 +21,7 @@ use std::time::Duration;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use gst_plugin_iceoryx2_video::{Domain, Interrupt, iox2::description::video_services};
+use gst_plugin_iceoryx2_video::{Domain, Interrupt, video_service::video_services};
 
 use crate::caps;
 use crate::log::CAT;

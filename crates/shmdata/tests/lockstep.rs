@@ -20,11 +20,11 @@ impl Place {
     }
 
     fn writer(&self) -> Writer {
-        self.patient_writer(Duration::from_secs(1))
+        self.writer_with_timeout(Duration::from_secs(1))
     }
 
-    fn patient_writer(&self, patience: Duration) -> Writer {
-        let options = WriterOptions { patience, ..WriterOptions::default() };
+    fn writer_with_timeout(&self, reader_timeout: Duration) -> Writer {
+        let options = WriterOptions { reader_timeout, ..WriterOptions::default() };
         Writer::new(&self.0, "video/x-raw, format=(string)RGBA", options).unwrap()
     }
 }
@@ -144,7 +144,7 @@ fn a_frame_that_is_held_keeps_its_bytes_and_its_address_while_the_stream_goes_on
 #[test]
 fn a_reader_that_holds_its_frame_for_ever_does_not_stop_the_writer() {
     let place = Place::new();
-    let mut writer = place.patient_writer(Duration::from_millis(100));
+    let mut writer = place.writer_with_timeout(Duration::from_millis(100));
     let mut follower = Follower::new(&place.0);
     connect(&mut follower);
     wait_for_clients(&writer, 1);
@@ -183,6 +183,7 @@ fn a_frame_is_rendered_into_the_lent_segment_and_sent_without_a_copy() {
 }
 
 #[test]
+// proves: S9
 fn a_frame_that_comes_before_the_one_in_the_lent_segment_has_a_segment_of_its_own() {
     let place = Place::new();
     let mut writer = place.writer();

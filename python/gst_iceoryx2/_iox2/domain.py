@@ -1,23 +1,23 @@
-"""Which iceoryx2 domain this process uses, and what its files say; no iceoryx2 needed.
-
-A domain is a root path and a file name prefix. Services are described in ``<root>/services/*.service`` as TOML. Reading
-these files is how services are found: iceoryx2's own listing opens the lock files of nodes, and closing any descriptor
-of such a file drops the POSIX locks of the whole process, those of a second copy of iceoryx2 (the plugin) included.
-"""
+"""Which iceoryx2 domain this process uses: a root path and a prefix of file names. Needs no iceoryx2."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import stat
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
+from ..contract import limit
 from ..errors import DomainError
-from .toml import Scalar, read_toml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 DOMAIN_VARIABLE: Final = "IOX2_VIDEO_DOMAIN"
 DEFAULT_ROOT: Final = "/tmp/iceoryx2"
@@ -27,12 +27,10 @@ _FORBIDDEN: Final = '<>"|?*'
 """Characters that iceoryx2 takes in no path on any system, besides control characters and what is not ASCII. Source:
 iceoryx2-bb/system-types/src/path.rs and container/src/string/mod.rs."""
 
-MAX_ROOT_BYTES: Final = 65
+MAX_ROOT_BYTES: Final = limit("max_domain_root_bytes")
 """A socket `<root>/<prefix><30 digits>.event` must fit the 108 bytes of sockaddr_un. Source: unix(7)."""
 
-FINISHED_MODE: Final = 0o400
-"""Mode of a file that its creator has finished. Source: iceoryx2-cal/src/static_storage/file.rs."""
-
+Scalar: TypeAlias = str | int | float | bool
 Pattern: TypeAlias = Literal["PublishSubscribe", "Event"]
 # The number that goes into a service's hash. Source: iceoryx2/src/service/messaging_pattern.rs.
 _PATTERN_NUMBER: Final[Mapping[Pattern, int]] = {"PublishSubscribe": 0, "Event": 1}
@@ -121,98 +119,47 @@ def current_domain(environ: Mapping[str, str] = os.environ) -> Domain:
 
 def _configured(environ: Mapping[str, str]) -> Domain:
     home = environ.get("HOME")
-    folders = [Path(home, ".config")] if home else []
-    for folder in (*folders, Path("/etc")):
-        file = folder / "iceoryx2" / "iceoryx2.toml"
-        # A file that cannot be reached is not there for this process: its home may be closed to it (systemd's
-        # ProtectHome, HOME=/root after setuid), or on a disk that is gone.
-        if not os.path.isfile(file):
-            continue
-        try:
-            values = read_toml(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as exc:
-            raise DomainError(f"the iceoryx2 configuration {file} cannot be read: {exc}") from exc
-        _check_characters("configuration file", str(file), _FORBIDDEN)
+    folders = (*([Path(home, ".config")] if home else []), Path("/etc"))
+    # A file that cannot be reached does not count: the home may be closed to this process (systemd's ProtectHome,
+    # HOME=/root after setuid), or on a disk that is gone.
+    files = (folder / "iceoryx2" / "iceoryx2.toml" for folder in folders)
+    file = next(filter(os.path.isfile, files), None)
+    if file is None:
+        return Domain()
+    try:
+        values = read_toml(file)
+    except (OSError, ValueError) as exc:
+        raise DomainError(f"cannot read the iceoryx2 configuration {file}: {exc}") from exc
+    _check_characters("configuration file", str(file), _FORBIDDEN)
 
-        def text(key: str, default: str, values: Mapping[str, Scalar] = values) -> str:
-            return str(values.get(f"global.{key}", default))
+    def setting(key: str, default: str) -> str:
+        return str(values.get(f"global.{key}", default))
 
-        return Domain(
-            text("root-path", DEFAULT_ROOT).rstrip("/") or "/",
-            text("prefix", DEFAULT_PREFIX),
-            str(file),
-            text("service.directory", "services"),
-            text("node.directory", "nodes"),
-        )
-    return Domain()
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceRecord:
-    """What a service's description says.
-
-    Attributes:
-        name: Name of the service.
-        pattern: iceoryx2's messaging pattern: "PublishSubscribe", "Event", ….
-        version: Release of iceoryx2 that made it, "0.10.0"; "0.9 or older" where the file does not tell.
-        values: All values of the file under dotted keys.
-    """
-
-    name: str
-    pattern: str
-    version: str
-    values: Mapping[str, Scalar]
-
-    def type_of(self, part: Literal["payload", "user_header"]) -> str:
-        """What the service carries as payload or user header, in words: "u8 of 1 byte, alignment 8"."""
-        path = f"messaging_pattern.{self.pattern}.message_type_details.{part}"
-        name, size, align = (self.values.get(f"{path}.{key}", "?") for key in ("type_name", "size", "alignment"))
-        slices = "slices of " if self.values.get(f"{path}.variant") == "Dynamic" else ""
-        return f"{slices}{name} ({size} bytes, alignment {align})"
+    return Domain(
+        setting("root-path", DEFAULT_ROOT).rstrip("/") or "/",
+        setting("prefix", DEFAULT_PREFIX),
+        str(file),
+        setting("service.directory", "services"),
+        setting("node.directory", "nodes"),
+    )
 
 
-def read_service(path: str | Path) -> ServiceRecord | None:
-    """Read one service description.
+def read_toml(path: str | Path) -> dict[str, Scalar]:
+    """Read the scalars of a TOML file under dotted keys; lists and dates are left out.
 
-    Returns:
-        What it says; None if the file has gone, is not finished yet, or is no description.
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is not TOML in UTF-8.
     """
     try:
-        values = read_toml(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    name = values.get("service_name")
-    patterns = {key.split(".")[1] for key in values if key.startswith("messaging_pattern.")}
-    if not isinstance(name, str) or len(patterns) != 1:
-        return None
-    numbers = [values.get(f"iceoryx2_version.{part}") for part in ("major", "minor", "patch")]
-    # Releases before 0.10 wrote no version into the file.
-    version = "0.9 or older" if None in numbers else ".".join(map(str, numbers))
-    return ServiceRecord(name, patterns.pop(), version, values)
+        return dict(_scalars(tomllib.loads(Path(path).read_text(encoding="utf-8")), ""))
+    except RecursionError as exc:
+        raise ValueError("its values are nested too deeply") from exc
 
 
-def list_services(domain: Domain) -> Iterator[ServiceRecord]:
-    """Every finished service description of a domain, in the order of its file names."""
-    try:
-        names = sorted(os.listdir(domain.services))
-    except (FileNotFoundError, PermissionError):
-        return
-    for name in names:
-        if name.startswith(domain.prefix) and name.endswith(".service"):
-            record = read_service(domain.services / name)
-            if record is not None:
-                yield record
-
-
-def service_identity(path: str) -> tuple[int, int] | None:
-    """What tells this incarnation of a service from the next one of its name; None while it is not there or unfinished.
-
-    Costs one stat. Opening a description that its creator has not finished would block for a second.
-    """
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    if stat.S_IMODE(status.st_mode) != FINISHED_MODE:
-        return None
-    return status.st_ino, status.st_mtime_ns
+def _scalars(table: Mapping[str, Any], path: str) -> Iterator[tuple[str, Scalar]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _scalars(value, f"{path}{key}.")
+        elif isinstance(value, Scalar):
+            yield path + key, value

@@ -1,19 +1,20 @@
-"""What can name a service; no iceoryx2 needed."""
+"""The rule for names of services. Needs no iceoryx2."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from ..contract import limit
 from ..errors import InvalidServiceNameError
 
-MAX_NAME_BYTES: Final = 255
+MAX_NAME_BYTES: Final = limit("max_service_name_bytes")
 
 
 def check_service_name(name: str) -> str:
-    """Return a name that can name a service.
+    """Return the name if a service can have it.
 
     Raises:
-        InvalidServiceNameError: It is empty, longer than 255 bytes or not printable ASCII.
+        InvalidServiceNameError: It is empty, longer than 255 bytes, or not printable ASCII.
     """
     if not isinstance(name, str):
         raise InvalidServiceNameError(f"a service name is a str, not {type(name).__name__} ({name!r})")

@@ -85,12 +85,26 @@ class Publisher(Protocol):
     def delete(self) -> None: ...
 
 
+class EventId(Protocol):
+    """`iceoryx2.EventId`."""
+
+    @property
+    def as_value(self) -> int: ...
+
+
+class EventActivation(Protocol):
+    """`iceoryx2.EventActivation`: an event id that was notified, and how often."""
+
+    @property
+    def id(self) -> EventId: ...
+
+
 class Listener(Protocol):
     """`iceoryx2.Listener`."""
 
     @property
     def id(self) -> _Id: ...
-    def try_wait(self) -> list[Any]: ...
+    def try_wait(self) -> list[EventActivation]: ...
 
 
 class Notifier(Protocol):

@@ -6,12 +6,13 @@ import struct
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from ..contract import limit
 from ..errors import FormatError
 
-MAX_METAS: Final = 64
+MAX_METAS: Final = limit("max_metas")
 """Records that are read from one blob at most (SPEC.md section 7)."""
 
-MAX_AUX: Final = 2 << 20
+MAX_AUX: Final = limit("max_aux_bytes")
 """Bytes of a received blob that are read at most (SPEC.md section 7)."""
 
 _WORD: Final = struct.Struct("<I")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from .._numbers import ratio
 from ..errors import FormatError
+from .numbers import ratio
 from .text import check_size, read_features, read_fields, read_name, write_structure
 from .values import FieldValue
 

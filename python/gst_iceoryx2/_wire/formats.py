@@ -7,16 +7,15 @@ tests. Views are borrowed: they read and write the memory they were made from an
 from __future__ import annotations
 
 import difflib
-import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from ..contract import contract
 from ..errors import FormatError, UnsupportedViewError
 from .header import FORMAT_LEN, MAX_DIMENSION, VideoFrameHeader
 
@@ -234,9 +233,7 @@ class VideoFormat:
 
 
 def _load() -> dict[str, VideoFormat]:
-    table = Path(__file__).parents[1] / "contract" / "formats.json"
-    rows = json.loads(table.read_text(encoding="utf-8"))["formats"]
-    return {row["name"]: _format_of(row) for row in rows}
+    return {row["name"]: _format_of(row) for row in contract("formats")["formats"]}
 
 
 def _format_of(row: dict[str, Any]) -> VideoFormat:
@@ -263,6 +260,7 @@ FORMATS: Final = _load()
 """Name to format, in GStreamer's order."""
 
 SUPPORTED_FORMATS: Final[tuple[str, ...]] = tuple(FORMATS)
+"""Names of all raw video formats that can be sent, as GStreamer spells them."""
 
 PACKED_FORMATS: Final[dict[str, int]] = {
     name: fmt.planes[0].channels for name, fmt in FORMATS.items() if fmt.kind == "packed" and fmt.dtype == "u1"

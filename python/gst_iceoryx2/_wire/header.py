@@ -5,51 +5,51 @@ from __future__ import annotations
 import ctypes
 from typing import ClassVar, Final
 
+from ..contract import contract, limit
 from ..errors import FormatError
 
-DEFAULT_SERVICE: Final = "video/default/frame/v2"
-DEFAULT_AUX_BYTES: Final = 4096
+_CONSTANTS: Final = contract("layout")["constants"]
+
+DEFAULT_SERVICE: Final[str] = _CONSTANTS["DEFAULT_SERVICE"]
+"""Name of the service that the elements use if none is set."""
+DEFAULT_AUX_BYTES: Final = limit("default_aux_bytes")
+"""Bytes that a publisher reserves behind the pixels for caps, times and metas."""
 MAX_AUX_BYTES: Final = (1 << 32) - 1
 
-HEADER_TYPE_NAME: Final = "VideoFrameHeader"
-HEADER_SIZE: Final = 104
-HEADER_ALIGN: Final = 8
-FORMAT_LEN: Final = 16
-MAX_PLANES: Final = 4
-MAX_DIMENSION: Final = 32768
+HEADER_TYPE_NAME: Final[str] = _CONSTANTS["HEADER_TYPE_NAME"]
+"""Name under which iceoryx2 compares the header type of both ends."""
+HEADER_SIZE: Final[int] = _CONSTANTS["HEADER_SIZE"]
+"""Size of `VideoFrameHeader` in bytes."""
+HEADER_ALIGN: Final[int] = _CONSTANTS["HEADER_ALIGN"]
+"""Alignment of `VideoFrameHeader` in bytes."""
+FORMAT_LEN: Final[int] = _CONSTANTS["FORMAT_LEN"]
+"""Bytes of the header's `format` field: a name of at most 15 characters, then NULs."""
+MAX_PLANES: Final[int] = _CONSTANTS["MAX_PLANES"]
+"""Largest number of planes that a header can describe."""
+MAX_DIMENSION: Final = limit("max_dimension_pixels")
 
-NONE_U64: Final = 2**64 - 1
+NONE_U64: Final[int] = _CONSTANTS["NONE_U64"]
 """Stands for "none" in pts, dts, duration and offset."""
 
-HEADER_FLAG_EOS: Final = 1 << 32
+HEADER_FLAG_EOS: Final[int] = _CONSTANTS["HEADER_FLAG_EOS"]
+"""Flag of a header that ends the stream and carries no picture."""
 
-BUFFER_FLAGS: Final = {
-    "DISCONT": 1 << 6,
-    "RESYNC": 1 << 7,
-    "CORRUPTED": 1 << 8,
-    "MARKER": 1 << 9,
-    "HEADER": 1 << 10,
-    "GAP": 1 << 11,
-    "DROPPABLE": 1 << 12,
-    "DELTA_UNIT": 1 << 13,
-    "INTERLACED": 1 << 20,
-    "TFF": 1 << 21,
-    "RFF": 1 << 22,
-    "ONEFIELD": 1 << 23,
-    "MULTIPLE_VIEW": 1 << 24,
-    "FIRST_IN_BUNDLE": 1 << 25,
-}
+BUFFER_FLAGS: Final[dict[str, int]] = contract("layout")["flags"]["bits"]
 """The GstBufferFlags that describe the picture and cross; all others belong to the process that set them.
 
 Source: gst/gstbuffer.h and gst/video/video-frame.h of GStreamer.
 """
 
-BUFFER_FLAGS_MASK: Final = sum(BUFFER_FLAGS.values())
+BUFFER_FLAGS_MASK: Final[int] = contract("layout")["flags"]["mask"]
 
-VIDEO_BUFFER_SIZE: Final = 10
-VIDEO_BORROWED_MAX: Final = 10
-VIDEO_HISTORY_SIZE: Final = 0
-VIDEO_SAFE_OVERFLOW: Final = True
+VIDEO_BUFFER_SIZE: Final = limit("default_buffer_size_frames")
+"""Default number of frames that wait for one subscriber."""
+VIDEO_BORROWED_MAX: Final = limit("default_borrowed_max_frames")
+"""Default number of frames that one subscriber may hold."""
+VIDEO_HISTORY_SIZE: Final = limit("default_history_size_frames")
+"""Default `history_size`: 0 means that a subscriber that joins late gets the newest frame."""
+VIDEO_SAFE_OVERFLOW: Final = bool(limit("default_safe_overflow"))
+"""Default `safe_overflow`: a full subscriber buffer loses its oldest frame."""
 
 
 class VideoFrameHeader(ctypes.Structure):

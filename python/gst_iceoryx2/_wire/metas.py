@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from .._numbers import whole
 from ..errors import FormatError
 from .caps import parse_caps
 from .header import NONE_U64
+from .numbers import whole
 from .text import MAX_TEXT_BYTES, read_structure, write_structure
 from .values import FieldValue, RawValue
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from ..contract import limit
 from ..errors import FormatError
 from .values import (
     PORTABLE_WORD,
@@ -25,7 +26,7 @@ from .values import (
     write_scalar,
 )
 
-MAX_TEXT_BYTES: Final = 16 * 1024
+MAX_TEXT_BYTES: Final = limit("max_text_bytes")
 """Bound of a caps or structure string (SPEC.md section 7)."""
 
 _S: Final = f"[{SPACE}]*"

@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from gst_iceoryx2._namesake import warn as _warn_of_namesake
-from gst_iceoryx2.cli._outcome import ending_in_order, ready_streams, told
+from gst_iceoryx2.cli._outcome import ready_streams, told
+from gst_iceoryx2.cli._signals import exiting_on_signals
 
 # The other project may have replaced the package's own first module.
 _warn_of_namesake()
@@ -68,7 +69,7 @@ class _LazyCommands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what the SDK raises becomes one line on stderr and an exit code."""
-        with told(), ending_in_order():
+        with told(), exiting_on_signals():
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from gst_iceoryx2._text import printable, whole
+from gst_iceoryx2.errors import printable
 
 _HIDE_CURSOR = "\x1b[?25l"
 _SHOW_CURSOR = "\x1b[?25h"
@@ -49,7 +49,8 @@ def json_text(document: Any, indent: int | None = None) -> str:
 
 def _whole(value: Any) -> Any:
     if isinstance(value, str):
-        return whole(value)
+        # Half of a surrogate pair, as in a file name that is not UTF-8, becomes U+FFFD.
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, dict):
         return {_whole(key): _whole(item) for key, item in value.items()}
     return [_whole(item) for item in value] if isinstance(value, list) else value

@@ -1,42 +1,55 @@
-"""Ctrl-C and a service manager's SIGTERM: what runs is asked to end in order, not torn apart."""
+"""What signals do to a command: it always leaves its services before it ends."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
-from collections.abc import Callable
-from types import FrameType, TracebackType
-from typing import Any
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import NoReturn, TypeAlias
+
+_Handler: TypeAlias = Callable[[int, FrameType | None], object]
 
 
-class Signals:
-    """While entered, signals call `stop`. Left after a Ctrl-C, it raises KeyboardInterrupt: exit code 130.
+@contextlib.contextmanager
+def _handled(handler: _Handler, *numbers: int) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
 
-    A second Ctrl-C does not wait.
+
+def exiting_on_signals() -> contextlib.AbstractContextManager[None]:
+    """Within the block, SIGTERM and SIGHUP (the terminal was closed) exit with code 128 + the signal's number."""
+
+    def leave(number: int, _: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    return _handled(leave, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Within the block, Ctrl-C and SIGTERM call `stop`. After a Ctrl-C the block raises KeyboardInterrupt at its end.
+
+    A second Ctrl-C raises KeyboardInterrupt at once.
 
     Args:
-        stop: Asks the command's work to end; called in a signal handler.
+        stop: Stops the command's work; called by a signal handler.
     """
+    is_interrupted = False
 
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
-        self._interrupted = False
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Signals:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
+    def ask(number: int, _: FrameType | None) -> None:
+        nonlocal is_interrupted
         if number == signal.SIGINT:
-            self._interrupted = True
+            is_interrupted = True
             signal.signal(number, signal.default_int_handler)
-        self._stop()
+        stop()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        if self._interrupted and kind is None:
-            raise KeyboardInterrupt
+    with _handled(ask, signal.SIGINT, signal.SIGTERM):
+        yield
+    if is_interrupted:
+        raise KeyboardInterrupt

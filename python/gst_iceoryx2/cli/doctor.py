@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from gst_iceoryx2._text import printable
 from gst_iceoryx2.cli._outcome import FAILED, OK, examples
 from gst_iceoryx2.cli._screen import json_text, styled
 from gst_iceoryx2.doctor import Finding, examine, healthy
+from gst_iceoryx2.errors import printable
 
 _COLOURS = {"ok": "green", "fixed": "green", "note": "yellow", "problem": "red"}
 _INDENT = 24

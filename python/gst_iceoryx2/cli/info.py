@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gst_iceoryx2._iox2.domain import current_domain
-from gst_iceoryx2._text import printable
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import examples
 from gst_iceoryx2.cli._screen import json_text, styled, table
@@ -18,7 +17,7 @@ from gst_iceoryx2.discovery import require
 from gst_iceoryx2.discovery.names import SH4LT
 from gst_iceoryx2.discovery.sh4lt import sh4lt_paths, sh4lt_stream
 from gst_iceoryx2.discovery.stream import Stream
-from gst_iceoryx2.errors import ServiceNotFoundError
+from gst_iceoryx2.errors import ServiceNotFoundError, printable
 
 if TYPE_CHECKING:
     from gst_iceoryx2.discovery.details import Details

@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from gst_iceoryx2._iox2.domain import current_domain
-from gst_iceoryx2._text import printable
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import examples
 from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, say, styled, table
 from gst_iceoryx2.discovery import Stream, streams
+from gst_iceoryx2.errors import printable
 
 _INTERVAL = 1.0
 _HEADS = ("NAME", "FORMAT", "SIZE", "FPS", "PUB", "SUB", "AGE", "NOTE")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gst_iceoryx2._text import printable
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import Misused, examples
 from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, table
 from gst_iceoryx2.cli._service import LocalStream
 from gst_iceoryx2.discovery import require
 from gst_iceoryx2.discovery.names import SH4LT
+from gst_iceoryx2.errors import printable
 
 if TYPE_CHECKING:
     from gst_iceoryx2.discovery.meter import Meters, Reading

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from .._iox2.domain import ServiceRecord, current_domain
-from .._text import decoded, printable
+from .._iox2.description import ServiceRecord
+from .._iox2.domain import current_domain
 from .._wire.auxblob import parse_aux
-from ..errors import ServiceNotFoundError
+from ..errors import ServiceNotFoundError, printable
 from ..video.frame import VideoFrame
-from .glance import glance
 from .names import require, short_name, video_records
 from .participants import Participant, participants
+from .probe import probe
 from .stream import Stream
 
 _LOOK: Final = 1.0
@@ -88,7 +88,7 @@ def details(name: str, seconds: float = _LOOK) -> Details:
     seen = _Seen()
     present = participants(domain, full)
     records = [record for record in video_records(domain) if record.name == full]
-    found = glance(domain, records, seconds, seen.note)
+    found = probe(domain, records, seconds, seen.note)
     if not found:
         raise ServiceNotFoundError(f'the stream "{short_name(full)}" has just gone, or was what a crash left')
     (stream,), (record,) = found, records
@@ -137,12 +137,13 @@ def _meta_name(record: bytes) -> str:
     """Name of a meta, read without decoding the meta; of a reference timestamp also the name of its clock."""
     # u32 total size, u32 length of the name, name, NUL, version, payload. Source: SPEC.md section 3.
     length = int.from_bytes(record[4:8], "little")
-    name = printable(decoded(record[8 : 8 + min(length, _NAME_MAX)])) or "?"
+    name = printable(record[8 : 8 + min(length, _NAME_MAX)].decode("utf-8", "replace")) or "?"
     if name != _REFERENCE_TIMESTAMP:
         return name
     # Timestamp, duration, caps of the clock.
     caps = record[8 + length + 2 + 16 :][:_NAME_MAX].replace(b"\0", b",")
-    return f"{name} ({printable(decoded(caps.partition(b',')[0]))})"
+    clock = caps.partition(b",")[0].decode("utf-8", "replace")
+    return f"{name} ({printable(clock)})"
 
 
 def _value(record: ServiceRecord, key: str) -> object:

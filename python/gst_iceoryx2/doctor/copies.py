@@ -9,7 +9,6 @@ from typing import Final
 
 from .._iox2.domain import Domain
 from .._plugin import plugin_library
-from .._text import decoded
 from ..discovery.participants import node_processes
 from .finding import Finding
 
@@ -59,7 +58,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
 def _copies(pid: int) -> set[str] | None:
     """Files of iceoryx2 that a process has mapped; None if it cannot be looked at."""
     try:
-        lines = decoded(Path(f"/proc/{pid}/maps").read_bytes()).split("\n")
+        lines = Path(f"/proc/{pid}/maps").read_bytes().decode("utf-8", "replace").split("\n")
     except OSError:
         return None
     paths = {fields[5] for line in lines if len(fields := line.split(maxsplit=5)) == 6}

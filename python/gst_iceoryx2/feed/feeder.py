@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from .._stop import Stop
 from .._wire.formats import get_format
 from .._wire.stamp import monotonic_ns
+from .._work import Work
 from ..discovery import full_name
 from ..video.publisher import VideoFramePublisher
 from .source import Shape, Source
@@ -17,7 +17,6 @@ from .source import Shape, Source
 _NS: Final = 1_000_000_000
 # Later than this (the machine slept, the decoder is too slow), lost time is not made up for.
 _LATE_MAX: Final = _NS // 2
-_REPORT_INTERVAL: Final = _NS // 10
 _WAIT_STEP: Final = 0.1
 
 
@@ -44,7 +43,7 @@ class Fed:
     behind: int
 
 
-class Feeder:
+class Feeder(Work[Fed]):
     """Publishes the pictures of a source as a service, and the end of the stream at its end, whatever ends it.
 
     Args:
@@ -70,6 +69,7 @@ class Feeder:
         frames: int | None = None,
         wait_for: int = 0,
     ) -> None:
+        super().__init__()
         self._source = source
         self._shape = shape = source.shape
         self._fast = fast
@@ -77,7 +77,6 @@ class Feeder:
         self._duration = None if duration is None or math.isinf(duration * _NS) else round(duration * _NS)
         self._frames = frames
         self._wait_for = wait_for
-        self._stop = Stop()
         self._began: int | None = None
         self._behind = 0
         self._subscribers = 0
@@ -94,10 +93,6 @@ class Feeder:
     def shape(self) -> Shape:
         """What its frames are."""
         return self._shape
-
-    def stop(self) -> None:
-        """End it; `run` returns soon. May be called from any thread and from a signal handler."""
-        self._stop.set()
 
     def run(self, progress: Callable[[Fed], None] | None = None) -> Fed:
         """Publish until the source ends, a limit is reached, or `stop` is called; end the stream; close everything.
@@ -129,7 +124,7 @@ class Feeder:
     def _feed(self, progress: Callable[[Fed], None] | None) -> None:
         shape, publisher = self._shape, self._publisher
         paced = not self._fast and not self._source.is_live
-        told = start = self._began = monotonic_ns()
+        start = self._began = monotonic_ns()
         for number, picture in enumerate(self._source.pictures()):
             if self._is_over(number, picture.pts):
                 return
@@ -142,10 +137,7 @@ class Feeder:
                 frame.pts, frame.duration, frame.flags = picture.pts, picture.duration, picture.flags
                 if picture.captured_at is not None:
                     frame.captured_at = picture.captured_at
-            now = monotonic_ns()
-            if progress is not None and now - told >= _REPORT_INTERVAL:
-                told = now
-                progress(self.report())
+            self._report_to(progress)
 
     def _is_over(self, number: int, pts: int) -> bool:
         over_time = self._duration is not None and pts >= self._duration

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from .._extras.av import av, open_media
-from .._numbers import real, whole
-from .._stop import Stop
+from .._wire.numbers import real, whole
+from .._work import Work
 from ..discovery import full_name, names, require, short_name
 from ..errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
 from .errors import RecordFileError
@@ -43,7 +43,7 @@ class Recording:
         return tuple(track.complaint for track in self.tracks if track.complaint)
 
 
-class Recorder:
+class Recorder(Work[Recording]):
     """Records streams into one file, a track each.
 
     Args:
@@ -80,11 +80,11 @@ class Recorder:
         max_fps: float | None = None,
         timeout: float = 5.0,
     ) -> None:
+        super().__init__()
         self._target = Target.of(file, codec, preset)
         duration = None if duration is None else real(duration, "duration", "seconds")
         frames = None if frames is None else whole(frames, "frames", 1)
         self._timeout = timeout = real(timeout, "timeout", "seconds")
-        self._stop = Stop()
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
         self._container: Any = None
@@ -108,10 +108,6 @@ class Recorder:
     def missing(self) -> tuple[str, ...]:
         """Full names of the services that were not there when this recorder was made; they may still come."""
         return tuple(self._missing)
-
-    def stop(self) -> None:
-        """End the recording; `run` returns soon. May be called from any thread and from a signal handler."""
-        self._stop.set()
 
     def run(self, progress: Callable[[Recording], None] | None = None) -> Recording:
         """Record until all streams have ended, a limit is reached, or `stop` is called.
@@ -196,8 +192,7 @@ class Recorder:
         try:
             for end in ends:
                 while not end.wait(_LOOK):
-                    if progress is not None:
-                        progress(self.report())
+                    self._report_to(progress)
         finally:
             self._stop.set()
             for end, thread in zip(ends, threads, strict=True):

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from .._stop import Stop
 from .._thinning import Thinning
 from .._wire.stamp import monotonic_ns
+from .._work import Stop
 from ..discovery import short_name
 from ..video.frame import VideoFrame
 from ..video.subscriber import VideoFrameSubscriber

@@ -16,7 +16,6 @@ The names are those of Sh4lt, Shmdata's successor, whose own wire format is anot
 
 from __future__ import annotations
 
-from .bridge import path_to_service, service_to_path
 from .dialect import address
 from .errors import (
     AddressError,
@@ -43,6 +42,4 @@ __all__ = [
     "Writer",
     "WriterIsAliveError",
     "address",
-    "path_to_service",
-    "service_to_path",
 ]

@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from .._text import decoded
 from .errors import AddressError, TypeTextError
 
 CONNECT_SIZE: Final = 4112
@@ -74,7 +73,7 @@ def receive_greeting(connection: socket.socket) -> bytes:
 
 def type_text_of(connect: bytes) -> str:
     """The type text in a writer's first message."""
-    return decoded(connect[16:].split(b"\0", 1)[0])
+    return connect[16:].split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
 def update_message(size: int) -> bytes:

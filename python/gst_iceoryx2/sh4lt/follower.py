@@ -16,8 +16,7 @@ from typing import Final, NoReturn
 
 import numpy as np
 
-from .._numbers import real
-from .._pickling import refuse_to_copy
+from .._wire.numbers import real
 from . import dialect
 from .dialect import READERS, WRITER, Keys
 from .errors import AddressError, Sh4ltClosedError
@@ -35,11 +34,11 @@ _PROMISE_AND_LOCK: Final = Operation(
 )
 _LOCK: Final = Operation(Step(WRITER, 0), timeout=_SLICE)
 _FINISH: Final = Operation(Step(READERS, -1, undone=True, at_once=True))
-_LOOK_INTERVAL: Final = 0.03
+_RETRY_INTERVAL: Final = 0.03
 _AT_ONCE: Final = int(socket.MSG_DONTWAIT)
-_HANDSHAKE: Final = 1.0
+_HANDSHAKE_TIMEOUT: Final = 1.0
 # poll takes no more than 24 days of milliseconds. Nobody waits for so long.
-_LONGEST: Final = 2e6
+_MAX_TIMEOUT: Final = 2e6
 
 
 class _Connection:
@@ -74,7 +73,7 @@ class _Connection:
             self._poll = poll
 
     def close(self) -> None:
-        """Close the socket; a thread that waits for it is told that the writer has gone."""
+        """Close the socket; a thread that waits for it is announced that the writer has gone."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
@@ -97,7 +96,7 @@ class _Connection:
         try:
             while not is_locked and (outcome := operate(_LOCK)) is not DONE:
                 # A writer that died inside leaves its flag set, and the socket closed.
-                if outcome is Outcome.REMOVED or self.is_over():
+                if outcome is Outcome.REMOVED or self.has_ended():
                     raise ConnectionResetError
                 # A writer that was stopped inside stays there.
                 if deadline is not None and time.monotonic() > deadline:
@@ -120,7 +119,7 @@ class _Connection:
             return None
         return self.segment
 
-    def is_over(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the writer has closed the connection or said good-bye, without taking anything from the socket."""
         try:
             message = self.socket.recv(2, socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -135,7 +134,7 @@ class Borrowing:
     """A frame of `Follower.borrow` for the length of a `with` block."""
 
     # Not a generator: this is on the way of every frame, and the writer waits for its end.
-    __slots__ = ("_follower", "_frame", "_looked_at", "_taken", "_timeout")
+    __slots__ = ("_data", "_follower", "_frame", "_taken", "_timeout")
 
     def __init__(self, follower: Follower, timeout: float | None) -> None:
         self._follower = follower
@@ -153,7 +152,7 @@ class Borrowing:
         try:
             data = np.frombuffer(connection.memory, np.uint8, size)
             # Every array of the frame refers to this one: it tells whether anybody still looks.
-            self._looked_at = weakref.ref(data)
+            self._data = weakref.ref(data)
             self._frame = frame = Frame(data, self._follower.datatype or "")
         except BaseException:
             # Whoever interrupts here leaves no frame that the writer waits for.
@@ -172,7 +171,7 @@ class Borrowing:
         connection, segment, size = taken
         try:
             frame.close()
-            if self._looked_at() is not None and connection.segment is segment:
+            if self._data() is not None and connection.segment is segment:
                 segment.copy_out(size)
                 connection.segment = None
                 connection.memory = memoryview(b"")
@@ -255,7 +254,7 @@ class Follower:
             TypeError: `timeout` is not a number.
         """
         seconds = math.inf if timeout is None else real(timeout, "timeout", "seconds")
-        return Borrowing(self, None if seconds > _LONGEST else seconds)
+        return Borrowing(self, None if seconds > _MAX_TIMEOUT else seconds)
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames, copied, until `close()`; a writer that goes is waited for again."""
@@ -283,7 +282,7 @@ class Follower:
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        refuse_to_copy(self, "make a Follower of the same path in the process that reads")
+        raise TypeError(f"cannot pickle or copy {self!r}: make a Follower of the same path in the process that reads")
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "connected" if self._connection else "waiting"
@@ -300,7 +299,7 @@ class Follower:
                 if self._connection is None:
                     if left <= 0:
                         return None
-                    time.sleep(min(left, _LOOK_INTERVAL))
+                    time.sleep(min(left, _RETRY_INTERVAL))
                 continue
             connection = self._connection
             try:
@@ -311,7 +310,7 @@ class Follower:
                     continue
                 size = _size_in(message)
                 # What was announced is waited for a little longer.
-                patience = None if deadline is None else max(deadline, time.monotonic() + _HANDSHAKE)
+                patience = None if deadline is None else max(deadline, time.monotonic() + _HANDSHAKE_TIMEOUT)
                 segment = None if size is None else connection.take(size, patience)
             except OSError as error:
                 if not self._closed and not isinstance(error, ConnectionResetError):
@@ -333,11 +332,11 @@ class Follower:
         try:
             # Before the writer is bothered: one that is connected to and left alone again may never recover.
             self._objects()
-            connection, hello = self._greet()
+            connection, greeting = self._greet()
             # Again, because the writer may be another one by now, or have new ones. Before the acknowledgement, after
             # which it waits for us.
             objects = self._objects()
-            connection.sendall(hello)
+            connection.sendall(greeting)
             connection.settimeout(None)
         except OSError as error:
             if connection is not None:
@@ -345,7 +344,7 @@ class Follower:
             if isinstance(error, PermissionError):
                 raise dialect.refused(self.path, error) from None
             return None
-        self.datatype = dialect.type_text_of(hello)
+        self.datatype = dialect.type_text_of(greeting)
         return _Connection(connection, *objects)
 
     def _objects(self) -> tuple[Keys, Segment, Semaphores]:
@@ -355,7 +354,7 @@ class Follower:
     def _greet(self) -> tuple[socket.socket, bytes]:
         """A connection, and the writer's greeting, which is yet to be acknowledged."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(_HANDSHAKE)
+        connection.settimeout(_HANDSHAKE_TIMEOUT)
         try:
             connection.connect(os.fspath(self.path))
             return connection, dialect.receive_greeting(connection)
@@ -369,7 +368,7 @@ class Follower:
             # A forked child's copy: the connection is the parent's.
             connection.socket.close()
             return
-        deadline = time.monotonic() + _HANDSHAKE
+        deadline = time.monotonic() + _HANDSHAKE_TIMEOUT
         try:
             connection.socket.send(dialect.QUIT, socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
             while time.monotonic() < deadline:

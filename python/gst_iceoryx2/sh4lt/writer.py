@@ -17,8 +17,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from .._numbers import real, whole
-from .._pickling import refuse_to_copy
+from .._wire.numbers import real, whole
 from . import dialect, score
 from .dialect import READERS, WRITER
 from .errors import FrameSizeError, Sh4ltClosedError, WriterIsAliveError
@@ -29,15 +28,15 @@ _SLICE: Final = 0.02
 _ENTER: Final = Operation(Step(READERS, 0), Step(WRITER, 1, undone=True), Step(READERS, 1, undone=True), timeout=_SLICE)
 _LEAVE: Final = Operation(Step(READERS, -1, undone=True, at_once=True), Step(WRITER, -1, undone=True, at_once=True))
 _ALL_READ: Final = Operation(Step(READERS, 0), timeout=_SLICE)
-_FAREWELL: Final = 0.2
+_CLOSE_TIMEOUT: Final = 0.2
 # How long readers have to come back after a renewal; those of Shmdata look every 30 ms.
-_RETURN: Final = 0.3
+_RECONNECT_TIMEOUT: Final = 0.3
 # How long is waited at most for the readers of a frame of which one has died: it may have read the announcement and
 # died before it promised the kernel to finish, which nobody can see.
-_MOURNING: Final = 0.3
+_DEAD_READER_TIMEOUT: Final = 0.3
 # Up to so many bytes numpy needs longer to begin than it would keep other threads from running.
 _SMALL: Final = 1 << 20
-_PROBE: Final = 1.0
+_PROBE_TIMEOUT: Final = 1.0
 # Plain: to combine the enumeration's members takes as long as the system call does.
 _AT_ONCE: Final = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 _KEY_ATTEMPTS: Final = 16
@@ -102,11 +101,11 @@ class Writer:
         self._mode = mode
         self._on_client = on_client or (lambda _: None)
         self._check_size(initial_size)
-        self._listener, self._segment, self._semaphores = _occupy(self.path, initial_size, mode)
+        self._listener, self._segment, self._semaphores = _claim(self.path, initial_size, mode)
         self._memory = self._segment.memory()
         self._keys = dialect.keys_of(self.path)
         self._inode = self.path.stat().st_ino
-        self._hello = dialect.connect_message(self.datatype, self._segment.size)
+        self._greeting = dialect.connect_message(self.datatype, self._segment.size)
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -116,11 +115,11 @@ class Writer:
         # Readers that died with the latest announcement unread.
         self._unread = 0
         # Whether a reader died that had read the latest announcement.
-        self._bereaved = False
+        self._reader_died = False
         self._closed = False
         self.evictions = 0
         """How often the writer went on without readers that had not finished in time."""
-        self._bell, self._heard = socket.socketpair()
+        self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="sh4lt writer", daemon=True)
         self._thread.start()
 
@@ -212,9 +211,9 @@ class Writer:
             if self._closed:
                 return
             self._closed = True
-            deadline = time.monotonic() + min(_FAREWELL, self._timeout)
+            deadline = time.monotonic() + min(_CLOSE_TIMEOUT, self._timeout)
             while self._semaphores.operate(_ALL_READ) is Outcome.TIMED_OUT:
-                self._release_the_dead()
+                self._release_dead_readers()
                 if time.monotonic() > deadline:
                     break
             # Before the socket: the next file may get its inode, and so its keys.
@@ -222,7 +221,7 @@ class Writer:
             self._semaphores.discard()
             if self.path.exists() and self.path.stat().st_ino == self._inode:
                 self.path.unlink()
-            self._bell.send(b"!")
+            self._wake.send(b"!")
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
@@ -235,7 +234,7 @@ class Writer:
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        refuse_to_copy(self, "make a Writer of the same path in the process that writes")
+        raise TypeError(f"cannot pickle or copy {self!r}: make a Writer of the same path in the process that writes")
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{self.clients} readers"
@@ -260,15 +259,17 @@ class Writer:
                 # Somebody has taken our set for a dead writer's.
                 self._renew()
                 continue
-            self._release_the_dead()
-            if time.monotonic() - start > min(self._timeout, _MOURNING if self._bereaved else self._timeout):
+            self._release_dead_readers()
+            if time.monotonic() - start > min(
+                self._timeout, _DEAD_READER_TIMEOUT if self._reader_died else self._timeout
+            ):
                 readers = self.clients
                 self._renew()
                 self.evictions += 1
                 self._wait_for(readers - 1)
                 start = 0.0
 
-    def _release_the_dead(self) -> None:
+    def _release_dead_readers(self) -> None:
         """Finish for readers that are certainly dead.
 
         They left the announcement unread, or the counter exceeds those who can still finish by themselves.
@@ -301,12 +302,12 @@ class Writer:
                 client.socket.close()
             self._clients.clear()
             self._finishing = self._unread = 0
-            self._bereaved = False
-        self._bell.send(b".")
+            self._reader_died = False
+        self._wake.send(b".")
 
     def _wait_for(self, readers: int) -> None:
         """Give readers a moment to come back, so that the next frame is not lost to them."""
-        deadline = time.monotonic() + _RETURN
+        deadline = time.monotonic() + _RECONNECT_TIMEOUT
         while self.clients < readers and time.monotonic() < deadline:
             time.sleep(0.002)
 
@@ -318,36 +319,36 @@ class Writer:
             self._memory = self._segment.memory()
         fill(self._memory[:size])
         message = _update_message(size)
-        told = 0
+        announced = 0
         with self._lock:
             self._finishing = self._unread = 0
-            self._bereaved = False
+            self._reader_died = False
             for client in self._clients:
                 client.announced = client.acknowledged and _send(client.socket, message)
-                told += client.announced
-            if told:
-                self._semaphores.operate(_counted(told))
-        return told
+                announced += client.announced
+            if announced:
+                self._semaphores.operate(_count(announced))
+        return announced
 
     def _serve(self) -> None:
         """The writer's thread: greets readers and notices when they leave, until the bell rings."""
         while True:
             with selectors.DefaultSelector() as selector:
-                selector.register(self._heard, selectors.EVENT_READ)
+                selector.register(self._woken, selectors.EVENT_READ)
                 selector.register(self._listener, selectors.EVENT_READ)
                 with self._lock:
                     for client in self._clients:
                         selector.register(client.socket, selectors.EVENT_READ, client)
                 ready = [key for key, _ in selector.select()]
             for key in ready:
-                if key.fileobj is self._heard:
-                    if b"!" in self._heard.recv(64):
-                        self._say_good_bye()
+                if key.fileobj is self._woken:
+                    if b"!" in self._woken.recv(64):
+                        self._dismiss_all()
                         return
                 elif key.fileobj is self._listener:
                     self._greet()
                 else:
-                    self._hear(key.data)
+                    self._receive(key.data)
 
     def _greet(self) -> None:
         try:
@@ -355,13 +356,13 @@ class Writer:
         except OSError:
             return
         connection.setblocking(False)
-        if _send(connection, self._hello):
+        if _send(connection, self._greeting):
             with self._lock:
                 self._clients.append(_Client(connection))
         else:
             connection.close()
 
-    def _hear(self, client: _Client) -> None:
+    def _receive(self, client: _Client) -> None:
         unread = False
         try:
             message = client.socket.recv(dialect.CONNECT_SIZE)
@@ -376,9 +377,9 @@ class Writer:
                 # It died before it read the announcement, so it never promised the kernel to finish.
                 self._unread += 1
             elif not message:
-                self._bereaved |= client.announced
+                self._reader_died |= client.announced
             # An acknowledgement repeats the greeting; who says something else would never finish a frame.
-            came = bool(message) and not client.acknowledged and self._hello.startswith(message)
+            came = bool(message) and not client.acknowledged and self._greeting.startswith(message)
             if came:
                 client.acknowledged = True
             else:
@@ -391,13 +392,13 @@ class Writer:
         if came or client.acknowledged:
             self._on_client(came)
 
-    def _say_good_bye(self) -> None:
+    def _dismiss_all(self) -> None:
         with self._lock:
             for client in self._clients:
                 _send(client.socket, dialect.QUIT)
                 client.socket.close()
             self._clients.clear()
-        for end in (self._listener, self._bell, self._heard):
+        for end in (self._listener, self._wake, self._woken):
             end.close()
 
 
@@ -424,8 +425,8 @@ def _update_message(size: int) -> bytes:
 
 
 @functools.cache
-def _counted(readers: int) -> Operation:
-    """Counts readers that were told of a frame."""
+def _count(readers: int) -> Operation:
+    """Counts readers that were announced of a frame."""
     return Operation(Step(READERS, readers))
 
 
@@ -437,12 +438,12 @@ def _send(connection: socket.socket, message: bytes) -> bool:
         return False
 
 
-def _occupy(path: Path, size: int, mode: int) -> tuple[socket.socket, Segment, Semaphores]:
+def _claim(path: Path, size: int, mode: int) -> tuple[socket.socket, Segment, Semaphores]:
     """Bind the path and create segment and semaphores at its keys."""
     aside: list[Path] = []
     try:
         while True:
-            _make_way(path)
+            _remove_dead_writer(path)
             listener = _bind(path, mode)
             keys = dialect.keys_of(path)
             remove_if_dead(keys)
@@ -470,13 +471,13 @@ def _occupy(path: Path, size: int, mode: int) -> tuple[socket.socket, Segment, S
             leftover.unlink(missing_ok=True)
 
 
-def _make_way(path: Path) -> None:
+def _remove_dead_writer(path: Path) -> None:
     """Remove the socket of a dead writer with the objects at its keys; refuse whatever else lies at the path."""
     if not dialect.refuse_other_files(path):
         return
     keys = dialect.keys_of(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_PROBE)
+        probe.settimeout(_PROBE_TIMEOUT)
         try:
             probe.connect(os.fspath(path))
         except ConnectionRefusedError:
@@ -485,11 +486,11 @@ def _make_way(path: Path) -> None:
             return
         except OSError as error:
             raise dialect.refused(path, error) from None
-        _hear_greeting(probe)
+        _read_greeting(probe)
     raise WriterIsAliveError(f"{path} has a writer already; stop it or choose another path")
 
 
-def _hear_greeting(probe: socket.socket) -> None:
+def _read_greeting(probe: socket.socket) -> None:
     """Read a live writer's greeting and go, as a reader that was never there.
 
     An acknowledgement would make the writer wait for this process at its next frame. One that is left with its greeting

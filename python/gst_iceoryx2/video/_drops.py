@@ -6,9 +6,10 @@ from typing import Final
 
 from .._wire.header import NONE_U64
 from .._wire.stamp import Stamp
+from ..contract import limit
 
 # Anybody can name publishers; the table of them is emptied rather than grown.
-_PUBLISHERS: Final = 64
+_PUBLISHERS: Final = limit("max_known_publishers")
 
 
 class DropCounter:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import re
 import struct
 from typing import Final
 
 from .._iox2 import types
-from .._log import log
 from .._wire.auxblob import MAX_AUX, parse_aux
 from .._wire.header import HEADER_FLAG_EOS, HEADER_SIZE, VideoFrameHeader
 from .._wire.stamp import LazyStamp
@@ -18,6 +18,8 @@ from ._layout import EOS_HEADER, repeated
 from ._memory import Ledger, ReceivedMemory
 from ._segments import NOWHERE, Mapping, Segments
 from .frame import VideoFrame
+
+_log: Final = logging.getLogger("gst_iceoryx2")
 
 # iceoryx2's own header of a sample, which lies before the user header: node, publisher, elements, offset.
 # Source: iceoryx2/src/service/header/publish_subscribe.rs, `repr(C)`.
@@ -204,7 +206,7 @@ class Intake:
         kind = _NUMBERS.sub("#", fault)
         if kind not in self._faults and len(self._faults) < _KINDS_OF_FAULT:
             self._faults.add(kind)
-            log.warning(
+            _log.warning(
                 "dropped a frame of %r: %s (counted in stats.invalid; further ones of this kind are not logged)",
                 self._name,
                 fault,

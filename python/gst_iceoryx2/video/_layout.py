@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, Final, TypeAlias, cast
 
-from .._numbers import ratio, whole
 from .._wire.caps import parse_caps, video_caps
 from .._wire.formats import PlaneView, VideoFormat, get_format
 from .._wire.header import BUFFER_FLAGS_MASK, FORMAT_LEN, HEADER_FLAG_EOS, MAX_PLANES, NONE_U64
+from .._wire.numbers import ratio, whole
 from .._wire.stamp import AuxTemplate
 from .._wire.values import FieldValue
 from ..errors import FormatError

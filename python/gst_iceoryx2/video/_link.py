@@ -7,28 +7,34 @@ without a publisher, and without frames in hand, keeps nothing but the event ser
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
 
 from .._iox2 import binding, types
-from .._iox2.domain import Domain, service_identity
+from .._iox2.description import service_identity
+from .._iox2.domain import Domain
+from .._iox2.explain import Obstacle
 from .._iox2.fork import leak
-from .._iox2.obstacle import Obstacle, after_failure
-from .._log import log
+from .._iox2.obstacle import after_failure
 from .._wire.header import VideoFrameHeader
+from ..contract import seconds
 from ..errors import ServiceBrokenError, TransportError
 from ._mapping import memory_behind, unmapped_connections
+from ._memory import Ledger
 from ._service import qos_of
 from .config import Qos
 
+_log: Final = logging.getLogger("gst_iceoryx2")
+
 _LOOK_INTERVAL: Final = 0.5
 # A publisher whose frames outgrow its memory is gone for about a millisecond.
-_SECOND_LOOK: Final = 0.05
+_SECOND_LOOK: Final = seconds("publisher_gap")
 # How seldom a port that receives is asked whether it has mapped everything.
 _LONGEST_CHECK_PAUSE: Final = 30.0
 # How long until another attempt to map a publisher's memory.
-_MAPPING_INTERVAL: Final = 1.0
+_MAPPING_INTERVAL: Final = seconds("map_retry")
 # Trying to open a service that is half made holds the interpreter for a second.
 _REST: Final = 5.0
 
@@ -153,6 +159,35 @@ class Link:
             leak(native)
 
 
+class ClosedReader:
+    """The port of a closed subscriber whose frames are still held, in a service without safe overflow.
+
+    The frames keep the port in the service, and a lossless publisher would wait for it. So what it gets is thrown away.
+    """
+
+    def __init__(self, link: Link, ledger: Ledger) -> None:
+        self._link = link
+        self._ledger = ledger
+
+    def discard(self) -> bool:
+        """Throw away the frames that wait; return whether frames are still held."""
+        link, ledger = self._link, self._ledger
+        # At the limit nothing can be received.
+        while 0 < ledger.held < ledger.limit:
+            try:
+                sample = link.subscriber.receive()
+            except (binding.ReceiveError, binding.ConnectionFailure):
+                break
+            if link.tell_taken is not None:
+                link.tell_taken(sample)
+            if sample is None:
+                break
+        return ledger.held > 0
+
+    def _abandon(self) -> None:
+        self._link.abandon()
+
+
 class Connector:
     """Takes hold of the video service of a name whenever there is one with a publisher.
 
@@ -221,7 +256,7 @@ class Connector:
             self._rest_until = time.monotonic() + _REST
             if self._broken != identity:
                 self._broken = identity
-                log.warning("waiting for another publisher: %s", str(exc))
+                _log.warning("waiting for another publisher: %s", str(exc))
             return None
         if service is None or service.dynamic_config.number_of_publishers == 0:
             # Somebody else may keep a service without a publisher for long. While a publisher's port is replaced, there
@@ -234,7 +269,7 @@ class Connector:
         self._unpublished_since = None
         subscriber = binding.create_subscriber(self._node, service, self._name)
         waits = not service.static_config.has_safe_overflow
-        tell_taken = binding.taken_signal(self._node, self._name, subscriber) if waits else None
+        tell_taken = binding.AckNotifier(self._node, self._name, subscriber).notify if waits else None
         return Link(self._domain, service, subscriber, self._path, identity, tell_taken)
 
     def give_up(self, link: Link) -> None:
@@ -252,7 +287,7 @@ class Connector:
             self._is_told = True
             doing = f"receive from {json.dumps(self._name)}"
             otherwise = f"cannot {doing}: iceoryx2 cannot map the memory of the publisher"
-            log.warning("%s", otherwise if obstacle is None else obstacle.error(doing))
+            _log.warning("%s", otherwise if obstacle is None else obstacle.error(doing))
 
     def is_well(self) -> None:
         """Take note that everything is mapped."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from ..contract import limit
+
 _MAPS: Final = "/proc/self/maps"
 # User addresses end below.
 _ALL_MEMORY: Final = 1 << 63
 # Publishers whose memory is remembered at once.
-_MAX_KNOWN: Final = 32
+_MAX_KNOWN: Final = limit("max_known_segments")
 
 
 class Mapping(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import logging
 import struct
 import threading
 import time
@@ -12,26 +13,28 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
 from .._iox2 import binding, types
-from .._iox2.cleanup import watch
+from .._iox2.cleanup import clean_up_if_due
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.obstacle import after_failure
-from .._log import log
 from .._wire.header import HEADER_SIZE, NONE_U64
 from .._wire.metas import encode_meta
 from .._wire.stamp import monotonic_ns
+from ..contract import seconds
 from ..errors import ClosedError, ForkedError, FormatError, TransportError
 from . import _keeper
 from ._layout import EOS_HEADER, FrameLayout, ended
 from ._pool import Pool
 from .loan import LoanedFrame, LoanPlan, Meta
 
+_log: Final = logging.getLogger("gst_iceoryx2")
+
 # How often to look whether subscribers that joined are connected: a connection may be in the making at one look.
 _LOOKS: Final = 3
 _HEADER_BYTES: Final = ctypes.c_char * HEADER_SIZE
 # How long readers that are found waiting get to connect to each native publisher, seconds, and how often to look.
-_CONNECTING: Final = 0.5
-_CONNECTING_STEP: Final = 0.002
+_CONNECTING: Final = seconds("connect")
+_CONNECTING_STEP: Final = seconds("connect_look")
 
 
 class _Sent(NamedTuple):
@@ -84,7 +87,7 @@ class Sender:
         self.sequence = 0
         self.dropped = 0
         # Subscribers that wait connect now and not at the first frame, which may be the last one, too.
-        notifier.notify()
+        binding.tell_publishers_changed(notifier)
 
     @property
     def is_closed(self) -> bool:
@@ -171,6 +174,8 @@ class Sender:
             number, expected = pool.number, self._listeners()
             if self._met and pool.before is not None:
                 expected = min(expected, pool.before)
+                if self._notifier is not None:
+                    binding.tell_publishers_changed(self._notifier)
         deadline = time.monotonic() + _CONNECTING
         if self._is_missing(expected):
             # Readers of this process, in the thread that is here.
@@ -186,7 +191,7 @@ class Sender:
                 return False
             if self._pool.subscribers >= min(expected, self._listeners()):
                 return False
-            self._notifier.notify()
+            binding.tell_publishers_changed(self._notifier)
             return True
 
     def _listeners(self) -> int:
@@ -270,7 +275,7 @@ class Sender:
                 self._reach_all(pool)
             if self._end_is_due:
                 self._send_end(pool)
-        watch(self._domain)
+        clean_up_if_due(self._domain)
 
     def _reach_all(self, pool: Pool) -> None:
         """Connect subscribers that joined while a limit of this process kept them out, when it is raised.
@@ -287,7 +292,7 @@ class Sender:
         if obstacle is not None:
             if not self._is_told:
                 self._is_told = True
-                log.warning("%s", obstacle.error(f"send to a subscriber of {json.dumps(self._name)}"))
+                _log.warning("%s", obstacle.error(f"send to a subscriber of {json.dumps(self._name)}"))
             return
         self._looks = 0
         # Where no limit was the cause, another port would not be better.
@@ -296,7 +301,7 @@ class Sender:
             pool.renew()
             self._end_is_due |= self._ended
             if self._notifier is not None:
-                self._notifier.notify()
+                binding.tell_publishers_changed(self._notifier)
 
     def close(self) -> None:
         """Leave the service; what was sent is still delivered. Idempotent."""
@@ -309,8 +314,8 @@ class Sender:
             # The service itself is left with the last reference to the pool.
             del pool
         if notifier is not None:
-            # Subscribers look who is there and let go of the service, so that the next publisher can make it anew.
-            notifier.notify()
+            # Subscribers let go of the service, so that the next publisher can create it anew.
+            binding.tell_publishers_changed(notifier)
 
     def abandon(self) -> None:
         """In a forked child: keep everything native for ever and refuse to work."""

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import fields
 from typing import Final
 
 from .._iox2 import binding, types
-from .._log import log
-from .._numbers import whole
 from .._wire.header import VideoFrameHeader
+from .._wire.numbers import whole
+from ..contract import limit, seconds
 from ..errors import QosError
 from . import _keeper
 from .config import Qos
 
-DEFAULT_MAX_SUBSCRIBERS: Final = 8
-DEFAULT_MAX_PUBLISHERS: Final = 1
+_log: Final = logging.getLogger("gst_iceoryx2")
+
+DEFAULT_MAX_SUBSCRIBERS: Final = limit("default_max_subscribers")
+DEFAULT_MAX_PUBLISHERS: Final = limit("default_max_publishers")
 # The memory in which iceoryx2 counts participants grows with it: here 9 MB, and 2.4 GB for 256 times as many.
-_MAX_PORTS: Final = 1 << 16
+_MAX_PORTS: Final = limit("max_ports")
 # Waiting subscribers of ours let go of a service without a publisher at their second look: 50 ms after a notification
 # where they wait in receive_blocking, after half a second where the program is busy with something else.
-_HAND_OVER: Final = 0.8
-_HAND_OVER_STEP: Final = 0.01
+_HAND_OVER: Final = seconds("handover")
+_HAND_OVER_STEP: Final = seconds("handover_look")
 
 
 def open_video_service(
@@ -59,7 +62,7 @@ def open_video_service(
         buffer_size=wanted.buffer_size,
         borrowed_max=wanted.borrowed_max,
         # A late joiner gets the newest frame (SPEC.md section 1), and with it the end of stream.
-        history_size=max(1, wanted.history_size),
+        history_size=max(limit("min_history_size_frames"), wanted.history_size),
         safe_overflow=wanted.safe_overflow,
         max_subscribers=max_subscribers,
         max_publishers=max_publishers,
@@ -96,7 +99,7 @@ def open_for_publishing(
         if service.dynamic_config.number_of_publishers > 0 or time.monotonic() > deadline:
             break
         del service
-        notifier.notify()
+        binding.tell_publishers_changed(notifier)
         _keeper.look_around(name)
         time.sleep(_HAND_OVER_STEP)
     unmet = [difference for difference in differences if difference.unmet]
@@ -105,7 +108,7 @@ def open_for_publishing(
             f"the service {name!r} exists with other settings ({', '.join(map(str, unmet))}), and its participants "
             "keep it so: stop them, or do not ask for these"
         )
-    log.warning("adopting the service %r with other settings than asked: %s", name, ", ".join(map(str, differences)))
+    _log.warning("adopting the service %r with other settings than asked: %s", name, ", ".join(map(str, differences)))
     return service
 
 
@@ -144,7 +147,7 @@ def _differences(
     ]
     found = []
     for name, exists, asked, usual in rows:
-        as_created = max(1, asked) if name == "history_size" else asked
+        as_created = max(limit("min_history_size_frames"), asked) if name == "history_size" else asked
         if exists != as_created:
             # What equals the default was not asked for by name. More than was asked for is as good, but not for a flag.
             unmet = asked != usual and (isinstance(asked, bool) or exists < as_created)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from .._numbers import whole
 from .._wire.header import VIDEO_BORROWED_MAX, VIDEO_BUFFER_SIZE, VIDEO_HISTORY_SIZE, VIDEO_SAFE_OVERFLOW
+from .._wire.numbers import whole
 
 
 @dataclass(frozen=True, slots=True)

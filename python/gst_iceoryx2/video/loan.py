@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from .._iox2 import types
 from .._iox2.fork import guard_kind, leak
-from .._pickling import refuse_to_copy
 from .._wire.metas import CustomMeta, ReferenceTimestamp
 from ..errors import FrameReleasedError, UnsupportedViewError
 from ._layout import FrameLayout
@@ -231,4 +230,7 @@ class LoanedFrame:
         self._state = "the parent process's"
 
     def __reduce__(self) -> NoReturn:
-        refuse_to_copy(self, "only its publisher can send it; copy its arrays (frame.numpy_view().copy())")
+        raise TypeError(
+            f"cannot pickle or copy {self!r}: "
+            "only its publisher can send it; copy its arrays (frame.numpy_view().copy())"
+        )

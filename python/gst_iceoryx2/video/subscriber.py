@@ -10,17 +10,16 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final, Literal, NamedTuple, NoReturn
 
 from .._iox2 import binding, types
-from .._iox2.cleanup import watch
-from .._iox2.obstacle import after_failure, taking_part
+from .._iox2.cleanup import clean_up_if_due
+from .._iox2.explain import taking_part
+from .._iox2.obstacle import after_failure
 from .._iox2.service_name import check_service_name
-from .._numbers import real
-from .._pickling import refuse_to_copy
 from .._wire.header import DEFAULT_SERVICE
+from .._wire.numbers import real
 from ..errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
 from . import _keeper
 from ._intake import Intake
-from ._link import Connector, Link
-from ._orphan import Orphan
+from ._link import ClosedReader, Connector, Link
 from ._waiting import Waiter, readable
 from .config import Qos
 from .frame import VideoFrame
@@ -28,8 +27,6 @@ from .frame import VideoFrame
 # Longest sleep without a look. A notification can be missed (see `Waiter.drain`), and the death of a publisher tells
 # nothing: `_keeper` looks several times a second, and wakes those that sleep. This is for when it is busy cleaning up.
 _SAFETY_INTERVAL: Final = 2.0
-# How long the next frame has to explain an announcement that came with the last one.
-_DOUBT_INTERVAL: Final = 0.05
 # How long a subscriber that does not sleep keeps the interpreter to itself.
 _TURN: Final = 0.001
 # Seconds for which `latest` skips at most.
@@ -96,12 +93,6 @@ class VideoFrameSubscriber:
         self._qos: Qos | None = None
         self._pending: VideoFrame | None = None
         self._forked = False
-        # Whether something was announced that was no frame.
-        self._rung = False
-        # Whether the announcement of a frame that was received may still be there.
-        self._unheard = False
-        # Whether something else may have been announced together with such a frame.
-        self._in_doubt = False
         node = binding.create_node_for(service_name) if iox2_node is None else iox2_node
         self._intake = Intake(service_name, is_local=binding.is_local(node))
         self._connector: Connector | None = Connector(node, service_name)
@@ -249,11 +240,10 @@ class VideoFrameSubscriber:
                     with waiter.watched():
                         await readable(descriptors, pause)
                     drained = False
-                    self._resolve_doubt()
                 elif received[0].is_eos():
                     return
                 else:
-                    self._unheard, drained = not drained, False
+                    drained = False
                     yield received.pop()
         finally:
             for descriptor in descriptors:
@@ -296,12 +286,6 @@ class VideoFrameSubscriber:
         """Whether `close` was called."""
         return self._connector is None
 
-    @property
-    def is_attended(self) -> bool:
-        """Whether a thread waits for a frame."""
-        waiter = self._waiter
-        return waiter is not None and waiter.has_sleepers
-
     def close(self) -> None:
         """Stop receiving; a thread that waits gets ClosedError at once. Idempotent.
 
@@ -311,9 +295,7 @@ class VideoFrameSubscriber:
             waiter, self._waiter = self._waiter, None
             link, self._link = self._link, None
             self._connector = self._pending = None
-        if link is not None and link.tell_taken is not None and self._intake.ledger.held:
-            # Adopted while this port still is, so that no thread needs to be started.
-            Orphan(link, self._intake.ledger, self._name)
+        self._leave(link)
         _keeper.dismiss(self)
         if waiter is not None:
             waiter.close()
@@ -360,12 +342,8 @@ class VideoFrameSubscriber:
             intake.settle()
             if link.tell_taken is not None:
                 link.tell_taken(None)
-            if self._rung:
-                self._rung = False
-                link.hurry()
             self._let_go_if_over(link)
             return None
-        self._rung, self._unheard = False, True
         if link.tell_taken is not None:
             link.tell_taken(sample)
         frame = intake.take(sample, port)
@@ -388,8 +366,13 @@ class VideoFrameSubscriber:
             return
         self._link = None
         self._connector.give_up(link)
-        if link.tell_taken is not None and is_held:
-            Orphan(link, self._intake.ledger, self._name)
+        self._leave(link)
+
+    def _leave(self, link: Link | None) -> None:
+        """Let go of a link that frames may still keep in the service."""
+        ledger = self._intake.ledger
+        if link is not None and link.tell_taken is not None and ledger.held:
+            _keeper.adopt_closed(ClosedReader(link, ledger))
 
     def _connect(self) -> Link | None:
         if self._connector is None:
@@ -419,7 +402,7 @@ class VideoFrameSubscriber:
         if has_news and waiter is not None:
             waiter.nudge()
         # A publisher that was killed counts as one that is there, and its memory stays, until somebody cleans up.
-        watch(self._domain)
+        clean_up_if_due(self._domain)
 
     def _wait_for_next(self, timeout: float | None) -> VideoFrame | None:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -433,7 +416,6 @@ class VideoFrameSubscriber:
                         return None
                     continue
                 if frame is not None:
-                    self._unheard = not drained
                     return frame
                 waiter = self._open_waiter()
                 pause = self._pause()
@@ -455,7 +437,6 @@ class VideoFrameSubscriber:
                 pause = min(pause, remaining)
             waiter.wait(pause)
             drained = False
-            self._resolve_doubt()
 
     def _look_without_sleep(self, link: Link, deadline: float | None) -> None:
         """Return when there is a frame, or something else to do."""
@@ -474,35 +455,21 @@ class VideoFrameSubscriber:
 
     def _pause(self) -> float:
         """How long nothing needs to be looked at."""
-        if self._in_doubt:
-            return _DOUBT_INTERVAL
         if self._link is None or not self._link.is_in_doubt:
             return _SAFETY_INTERVAL
         return min(_SAFETY_INTERVAL, max(0.001, self._link.next_look - time.monotonic()))
 
     def _drain(self, waiter: Waiter) -> bool:
-        """Take what was announced; whether to look again."""
+        """Take what was notified; return whether to look again."""
+        events = waiter.drain()
         with self._lock:
-            unheard, self._unheard = self._unheard, False
-            if not waiter.drain():
-                return False
-            if unheard:
-                self._in_doubt = True
-            else:
-                self._ring()
-            return True
-
-    def _ring(self) -> None:
-        """Look at the service when no frame waits; call it with the lock held."""
-        self._in_doubt, self._rung = False, True
-        if self._connector is not None:
-            self._connector.hurry()
-
-    def _resolve_doubt(self) -> None:
-        """After a sleep: what the frames since did not explain is looked at."""
-        if self._in_doubt:
-            with self._lock:
-                self._ring()
+            if self._link is None:
+                # Another program's publisher notifies of its frames only.
+                if events and self._connector is not None:
+                    self._connector.hurry()
+            elif binding.EVENT_PUBLISHERS_CHANGED in events:
+                self._link.hurry()
+        return bool(events)
 
     def _open_waiter(self) -> Waiter:
         if self._waiter is None:
@@ -543,4 +510,6 @@ class VideoFrameSubscriber:
         self._link = self._connector = self._waiter = self._pending = None
 
     def __reduce__(self) -> NoReturn:
-        refuse_to_copy(self, f"make VideoFrameSubscriber({self._name!r}) in the process that receives")
+        raise TypeError(
+            f"cannot pickle or copy {self!r}: make VideoFrameSubscriber({self._name!r}) in the process that receives"
+        )

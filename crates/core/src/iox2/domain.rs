@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use iceoryx2::prelude::*;
 
+use crate::contract::limits;
 use crate::error::{Error, Result};
 
 /// Environment variable that moves elements and SDK to another domain: `ROOT` or `ROOT:PREFIX`.
 pub const DOMAIN_VARIABLE: &str = "IOX2_VIDEO_DOMAIN";
 
 /// Longest usable root path in bytes: sockets below it must fit the 108 bytes of `sockaddr_un`.
-const MAX_ROOT: usize = 65;
+const MAX_ROOT: usize = limits::MAX_DOMAIN_ROOT_BYTES;
 
 /// Characters that iceoryx2 takes in no path on any system, besides control characters and what is not ASCII. Source:
 /// iceoryx2-bb/system-types/src/path.rs and container/src/string/mod.rs.

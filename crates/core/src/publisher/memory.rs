@@ -4,12 +4,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::contract::limits;
 use crate::error::{Error, Result};
-use crate::iox2::obstacle::{file_size, free_shared_memory};
-use crate::wire::header::HEADER_SIZE;
+use crate::iox2::limits::file_size;
+use crate::iox2::shared_memory::free_shared_memory;
 
 /// iceoryx2's own header in front of each frame, in bytes, with room for alignment.
-const CHUNK_OVERHEAD: usize = 64 + HEADER_SIZE + 64;
+const CHUNK_OVERHEAD: usize = limits::CHUNK_OVERHEAD_BYTES;
 
 /// Compares the worst case with what is free, because writing beyond that is an uncatchable SIGBUS.
 pub(super) fn check_shared_memory(service: &str, bytes: usize, chunks: usize) -> Result<()> {

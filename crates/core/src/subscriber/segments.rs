@@ -6,8 +6,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::ops::Range;
 
+use crate::contract::limits;
+
 /// Publishers whose memory is remembered at once.
-const MAX_KNOWN: usize = 32;
+const MAX_KNOWN: usize = limits::MAX_KNOWN_SEGMENTS;
 
 /// The mapping in which each publisher's last frame lay; asking the kernel takes a tenth of a millisecond.
 ///

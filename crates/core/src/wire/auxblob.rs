@@ -3,15 +3,15 @@
 //! [`AuxRef`] reads without allocating, [`AuxTemplate`] writes without allocating; [`parse_aux`] and [`build_aux`] are
 //! for everybody who has time.
 
+use crate::contract::limits;
 use crate::wire::shared::SharedBytes;
 use crate::wire::stamp::{Stamp, boot_id};
-use crate::wire::text::MAX_TEXT;
 
 /// Meta records that are read from one blob at most (SPEC §7).
-pub const MAX_METAS: usize = 64;
+pub const MAX_METAS: usize = limits::MAX_METAS;
 
 /// Bytes of a blob that are read at most (SPEC §7): room for caps and 64 records of the longest text that is read.
-pub const MAX_AUX: usize = 2 * MAX_METAS * MAX_TEXT;
+pub const MAX_AUX: usize = limits::MAX_AUX_BYTES;
 
 /// Bytes of a length or count inside the blob.
 const WORD: usize = 4;

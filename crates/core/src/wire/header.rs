@@ -2,42 +2,44 @@
 
 use iceoryx2::prelude::ZeroCopySend;
 
+use crate::contract::{layout, limits};
+
 #[cfg(not(target_endian = "little"))]
 compile_error!("the header is shared as it lies in memory and the contract is little-endian (SPEC §2)");
 
 /// Service name of a publisher or subscriber that names none.
-pub const DEFAULT_SERVICE: &str = "video/default/frame/v2";
+pub const DEFAULT_SERVICE: &str = layout::DEFAULT_SERVICE;
 /// Bytes that the zero-copy path reserves for the aux blob.
-pub const DEFAULT_AUX_BYTES: usize = 4096;
+pub const DEFAULT_AUX_BYTES: usize = limits::DEFAULT_AUX_BYTES;
 /// Size of [`VideoFrameHeader`] in bytes.
-pub const HEADER_SIZE: usize = 104;
+pub const HEADER_SIZE: usize = layout::HEADER_SIZE as usize;
 /// Alignment of [`VideoFrameHeader`] in bytes.
-pub const HEADER_ALIGN: usize = 8;
+pub const HEADER_ALIGN: usize = layout::HEADER_ALIGN as usize;
 /// Name under which iceoryx2 identifies the header type.
-pub const HEADER_TYPE_NAME: &str = "VideoFrameHeader";
+pub const HEADER_TYPE_NAME: &str = layout::HEADER_TYPE_NAME;
 /// Length of the header's format field, its NUL included.
-pub const FORMAT_LEN: usize = 16;
+pub const FORMAT_LEN: usize = layout::FORMAT_LEN as usize;
 /// Planes that a header can describe.
-pub const MAX_PLANES: usize = 4;
+pub const MAX_PLANES: usize = layout::MAX_PLANES as usize;
 /// Largest width and height in pixels.
-pub const MAX_DIMENSION: u32 = 32768;
+pub const MAX_DIMENSION: u32 = limits::MAX_DIMENSION_PIXELS as u32;
 /// "None" in the header's `pts`, `dts`, `duration` and `offset`.
-pub const NONE: u64 = u64::MAX;
+pub const NONE: u64 = layout::NONE_U64;
 /// Flag bit of the sample that ends the stream (SPEC §6).
-pub const HEADER_FLAG_EOS: u64 = 1 << 32;
+pub const HEADER_FLAG_EOS: u64 = layout::HEADER_FLAG_EOS;
 /// The GstBufferFlags that describe the picture and may cross a process border (SPEC §2).
 ///
 /// Source: `gstbuffer.h` (bits 6 to 13) and `video-frame.h` (bits 20 to 25) of GStreamer.
-pub const FLAGS_MASK: u64 = 0x03f0_3fc0;
+pub const FLAGS_MASK: u64 = layout::FLAGS_MASK;
 
 /// Documented subscriber buffer of our services, in samples.
-pub const VIDEO_BUFFER_SIZE: u32 = 10;
+pub const VIDEO_BUFFER_SIZE: u32 = limits::DEFAULT_BUFFER_SIZE_FRAMES as u32;
 /// Documented number of samples that a subscriber of our services may hold at once.
-pub const VIDEO_BORROWED_MAX: u32 = 10;
+pub const VIDEO_BORROWED_MAX: u32 = limits::DEFAULT_BORROWED_MAX_FRAMES as u32;
 /// Documented history of our services, in samples; 0 stands for the newest frame (SPEC §1).
-pub const VIDEO_HISTORY_SIZE: u32 = 0;
+pub const VIDEO_HISTORY_SIZE: u32 = limits::DEFAULT_HISTORY_SIZE_FRAMES as u32;
 /// Whether a full subscriber buffer loses its oldest sample rather than blocking the publisher.
-pub const VIDEO_SAFE_OVERFLOW: bool = true;
+pub const VIDEO_SAFE_OVERFLOW: bool = limits::DEFAULT_SAFE_OVERFLOW;
 
 /// What a receiver has to know about one frame: times, geometry, format (SPEC §2).
 ///

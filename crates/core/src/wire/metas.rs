@@ -1,5 +1,6 @@
 //! Meta records: what `gst_meta_serialize()` writes, read and written without GStreamer (SPEC §3).
 
+use crate::contract::limits;
 use crate::wire::caps;
 use crate::wire::text::{MAX_TEXT, Structure, check};
 use crate::wire::value::{Value, ValueError};
@@ -8,7 +9,7 @@ use crate::wire::value::{Value, ValueError};
 pub const REFERENCE_TIMESTAMP_META: &str = "GstReferenceTimestampMeta";
 
 /// New custom metas that one process registers with GStreamer at most (SPEC §7): registration is for ever.
-pub const MAX_CUSTOM_METAS: usize = 32;
+pub const MAX_CUSTOM_METAS: usize = limits::MAX_CUSTOM_METAS;
 
 /// Bytes of a record that are neither name nor payload: two lengths, a NUL, the version.
 const FRAME: usize = 4 + 4 + 1 + 1;

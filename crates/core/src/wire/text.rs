@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use crate::contract::limits;
 use crate::wire::value::{Value, ValueError};
 
 mod reader;
@@ -12,7 +13,7 @@ mod reader;
 pub(crate) use reader::{Field, Fields, Head, check, open};
 
 /// Bytes of caps or structure text that are read at most.
-pub const MAX_TEXT: usize = 16 * 1024;
+pub const MAX_TEXT: usize = limits::MAX_TEXT_BYTES;
 
 /// Why text is no structure, or no caps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

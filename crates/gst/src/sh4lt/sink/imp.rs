@@ -232,7 +232,7 @@ impl BaseSinkImpl for Sh4ltSink {
         let weak = self.obj().downgrade();
         let options = WriterOptions {
             initial_size: settings.initial_size as usize,
-            patience: Duration::from_nanos(settings.reader_timeout.nseconds()),
+            reader_timeout: Duration::from_nanos(settings.reader_timeout.nseconds()),
             on_client: Some(Box::new(move |event| {
                 if let Some(sink) = weak.upgrade() {
                     match event {

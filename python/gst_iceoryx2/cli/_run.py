@@ -1,0 +1,56 @@
+"""Runs the work of a command: one line of progress on a terminal, an orderly end on signals, a summary."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import click
+
+from gst_iceoryx2._work import Report, Work
+from gst_iceoryx2.cli._screen import say
+from gst_iceoryx2.cli._signals import stopping_on_signals
+
+# Of ten reports a second.
+_EVERY = 5
+
+
+def run(
+    work: Work[Report],
+    progress: Callable[[Report], str],
+    summary: Callable[[Report], list[str]],
+) -> Report:
+    """Run work until it ends; Ctrl-C and SIGTERM stop it.
+
+    Args:
+        work: The work.
+        progress: Makes the line that is shown and overwritten while the work runs.
+        summary: Makes the lines that are printed at the end, however the work ends.
+
+    Returns:
+        The final report.
+    """
+    is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    reports = 0
+
+    def show(report: Report) -> None:
+        nonlocal reports
+        reports += 1
+        if is_terminal and reports % _EVERY == 1:
+            click.echo(f"\r{progress(report)}\x1b[K", err=True, nl=False)
+
+    with stopping_on_signals(work.stop):
+        try:
+            return work.run(show)
+        finally:
+            if is_terminal and reports:
+                click.echo("\r\x1b[K", err=True, nl=False)
+            for line in summary(work.report()):
+                say(line)
+
+
+def clock(seconds: float) -> str:
+    """A span of time as players show it: 00:01:02.3."""
+    whole = int(seconds)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}.{int(seconds * 10) % 10}"

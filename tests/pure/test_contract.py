@@ -1,0 +1,49 @@
+"""The data that both languages read: every entry is used by both, or it is listed here with the reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gst_iceoryx2.contract import contract
+
+ROOT = Path(__file__).parents[2]
+UNITS = ("_ms", "_bytes", "_pixels", "_frames", "_chunks")
+"""How a limit ends that is not a plain count."""
+
+SUBSCRIBERS_ONLY_NOTIFY = "a Python publisher is never lossless, so it listens to no events"
+GSTREAMER = "Python registers no metas with GStreamer"
+EVENTS = {"event_new": "iceoryx2's plain `notify()` sends it", "event_publishers_changed": "not sent yet"}
+RUST_ONLY = {
+    "connect_lossless": SUBSCRIBERS_ONLY_NOTIFY,
+    "found_timeout": SUBSCRIBERS_ONLY_NOTIFY,
+    "found_silent": SUBSCRIBERS_ONLY_NOTIFY,
+    "max_custom_metas": GSTREAMER,
+}
+
+
+def sources(folder: str, suffix: str) -> str:
+    return "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / folder).rglob(f"*{suffix}")))
+
+
+def used_names(language: str) -> set[str]:
+    if language == "python":
+        return set(re.findall(r'\b(?:limit|seconds)\(\s*"(\w+)"', sources("python/gst_iceoryx2", ".py")))
+    return {name.lower() for name in re.findall(r"\blimits::(\w+)", sources("crates/core/src", ".rs"))}
+
+
+@pytest.mark.parametrize("language", ["python", "rust"])
+def test_every_limit_is_used_by_both_languages_or_has_a_reason(language: str) -> None:
+    names = {name.removesuffix("_ms") for name in contract("limits")}
+    used = {name.removesuffix("_ms") for name in used_names(language)}
+    assert used <= names
+    unused = names - used - EVENTS.keys()
+    assert unused == (RUST_ONLY.keys() if language == "python" else set())
+
+
+def test_every_limit_is_a_number_with_its_reason() -> None:
+    for name, (value, why) in contract("limits").items():
+        assert isinstance(value, int), name
+        assert why.endswith("."), name
