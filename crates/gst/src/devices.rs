@@ -169,11 +169,8 @@ mod imp {
 
     impl DeviceImpl for ServiceDevice {
         fn create_element(&self, name: Option<&str>) -> Result<gst::Element, gst::LoggableError> {
-            let mut builder = gst::ElementFactory::make("iceoryx2src").property("service", self.obj().display_name());
-            if let Some(name) = name {
-                builder = builder.name(name);
-            }
-            Ok(builder.build()?)
+            let service = self.obj().display_name();
+            Ok(gst::ElementFactory::make("iceoryx2src").property("service", service).name_if_some(name).build()?)
         }
 
         fn reconfigure_element(&self, element: &gst::Element) -> Result<(), gst::LoggableError> {

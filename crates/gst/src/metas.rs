@@ -21,18 +21,14 @@ const MONOTONIC_MEDIA: &str = "timestamp/x-monotonic";
 /// Number of reference caps that are cached.
 const MAX_REFERENCES: usize = 64;
 
-static MONOTONIC: LazyLock<Monotonic> = LazyLock::new(|| {
+static DUE: LazyLock<gst::Caps> = LazyLock::new(|| monotonic("due"));
+static CAPTURE: LazyLock<gst::Caps> = LazyLock::new(|| monotonic("capture"));
+
+/// Reference caps for times of CLOCK_MONOTONIC since this boot.
+fn monotonic(kind: &str) -> gst::Caps {
     let digits = format!("{:032x}", u128::from_be_bytes(boot_id()));
     let boot_id = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-");
-    let moment = |kind: &str| {
-        caps::permanent(gst::Caps::builder(MONOTONIC_MEDIA).field("boot-id", &boot_id).field("kind", kind).build())
-    };
-    Monotonic { due: moment("due"), capture: moment("capture") }
-});
-
-struct Monotonic {
-    due: gst::Caps,
-    capture: gst::Caps,
+    caps::permanent(gst::Caps::builder(MONOTONIC_MEDIA).field("boot-id", &boot_id).field("kind", kind).build())
 }
 
 /// Records of a buffer's metas, and its capture time if it has one.
@@ -73,7 +69,7 @@ pub fn serialise(buffer: &gst::BufferRef) -> Records {
             let reference = time.reference();
             if reference.structure(0).is_some_and(|structure| structure.name() == MONOTONIC_MEDIA) {
                 // From an earlier hop. The capture time is kept, and the sink sets the due time.
-                if reference.is_strictly_equal(&MONOTONIC.capture) {
+                if reference.is_strictly_equal(&CAPTURE) {
                     result.capture = Some(time.timestamp().nseconds());
                 }
                 continue;
@@ -91,7 +87,7 @@ pub fn serialise(buffer: &gst::BufferRef) -> Records {
         } else if let Some(custom) = meta.try_as_custom_meta() {
             let text = custom.structure().to_string();
             result.records.push(encode_record(custom.structure().name(), 0, &[text.as_bytes(), b"\0"].concat()));
-        } else if let Some(serialize) = FUNCTIONS.serialize {
+        } else if let Some(serialize) = *SERIALIZE {
             result.records.extend(serialize_meta(serialize, &meta));
         }
     }
@@ -123,7 +119,7 @@ impl Reader {
                 }
                 Some(MetaRef::Custom { name, structure }) => attach_custom(buffer, name, structure),
                 Some(MetaRef::Other { name, .. }) => {
-                    if let (true, Some(deserialize)) = (DESERIALISABLE.contains(&name), FUNCTIONS.deserialize) {
+                    if let (true, Some(deserialize)) = (DESERIALISABLE.contains(&name), *DESERIALIZE) {
                         deserialize_meta(deserialize, buffer, name, record);
                     }
                 }
@@ -131,7 +127,7 @@ impl Reader {
             }
         }
         // Added last, because a program that asks for any reference timestamp gets the first one.
-        for (time, reference) in [(stamp.due, &MONOTONIC.due), (stamp.capture, &MONOTONIC.capture)] {
+        for (time, reference) in [(stamp.due, &DUE), (stamp.capture, &CAPTURE)] {
             if let Some(time) = time {
                 gst::ReferenceTimestampMeta::add(
                     buffer,
@@ -197,24 +193,18 @@ fn is_registered(name: &str) -> bool {
 type Serialize = unsafe extern "C" fn(*const gst::ffi::GstMeta, *mut glib::ffi::GByteArray) -> glib::ffi::gboolean;
 type Deserialize = unsafe extern "C" fn(*mut gst::ffi::GstBuffer, *const u8, usize, *mut u32) -> *mut gst::ffi::GstMeta;
 
-/// Functions of GStreamer 1.24 and later, looked up at run time.
-struct Functions {
-    serialize: Option<Serialize>,
-    deserialize: Option<Deserialize>,
-}
+// SAFETY: the signature is the one in `gstmeta.h` since 1.24. A null pointer becomes `None`.
+static SERIALIZE: LazyLock<Option<Serialize>> =
+    LazyLock::new(|| unsafe { std::mem::transmute(look_up(c"gst_meta_serialize_simple")) });
+// SAFETY: as for `SERIALIZE`.
+static DESERIALIZE: LazyLock<Option<Deserialize>> =
+    LazyLock::new(|| unsafe { std::mem::transmute(look_up(c"gst_meta_deserialize")) });
 
-static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
-    // SAFETY: the names are NUL-terminated. The library is loaded, because this plugin links to it.
-    let find = |name: &std::ffi::CStr| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-    let serialize = find(c"gst_meta_serialize_simple");
-    let deserialize = find(c"gst_meta_deserialize");
-    Functions {
-        // SAFETY: the signature is the one in `gstmeta.h` since 1.24. A null pointer becomes `None`.
-        serialize: unsafe { std::mem::transmute::<*mut libc::c_void, Option<Serialize>>(serialize) },
-        // SAFETY: as above.
-        deserialize: unsafe { std::mem::transmute::<*mut libc::c_void, Option<Deserialize>>(deserialize) },
-    }
-});
+/// A function of the GStreamer in this process; null if it is too old.
+fn look_up(name: &std::ffi::CStr) -> *mut libc::c_void {
+    // SAFETY: the name is NUL-terminated. The library is loaded, because this plugin links to it.
+    unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
+}
 
 fn serialize_meta(serialize: Serialize, meta: &gst::MetaRef<'_, gst::Meta>) -> Option<Vec<u8>> {
     // SAFETY: the function fills a new GByteArray, which is read and freed here.

@@ -11,8 +11,8 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use gst_plugin_iceoryx2_video::{
-    AuxTemplate, Error, FLAGS_MASK, Interrupt, Loan, NONE, VideoFrameHeader, VideoFramePublisher, Waiting,
-    monotonic_ns, validate_geometry,
+    AuxTemplate, Error, FLAGS_MASK, Interrupt, Loan, NONE, PublisherBuilder, VideoFrameHeader, VideoFramePublisher,
+    Waiting, monotonic_ns, validate_geometry,
 };
 use gst_video::prelude::*;
 
@@ -154,6 +154,18 @@ impl Stream {
             header,
         });
         Ok(header)
+    }
+}
+
+/// Passes a value to the builder if the property was set.
+fn set<T>(
+    builder: PublisherBuilder,
+    value: Option<T>,
+    call: fn(PublisherBuilder, T) -> PublisherBuilder,
+) -> PublisherBuilder {
+    match value {
+        Some(value) => call(builder, value),
+        None => builder,
     }
 }
 
@@ -426,7 +438,7 @@ impl Iceoryx2Sink {
         if !self.warned.lock().unwrap().insert(cause) {
             return;
         }
-        let text = format!("frame dropped: {reason} (frames-dropped counts further ones)");
+        let text = format!("frame dropped: {reason} (frames-dropped counts further frames)");
         if is_memory {
             gst::element_imp_warning!(self, gst::ResourceError::NoSpaceLeft, ("{text}"));
         } else {
@@ -456,26 +468,15 @@ impl Iceoryx2Sink {
             });
         let interrupt = self.interrupt.lock().unwrap().clone().expect("made by start");
         builder = builder.interrupt(interrupt.clone()).waiting(Waits(self.obj().downgrade()));
-        if settings.lossless {
-            builder = builder.lossless(interrupt);
-        } else if let Some(on) = settings.safe_overflow {
-            builder = builder.safe_overflow(on);
-        }
-        if let Some(frames) = settings.buffer_size {
-            builder = builder.buffer_size(frames);
-        }
-        if let Some(frames) = settings.borrowed_max {
-            builder = builder.borrowed_max(frames);
-        }
-        if let Some(frames) = settings.history_size {
-            builder = builder.history_size(frames);
-        }
-        if let Some(count) = settings.max_subscribers {
-            builder = builder.max_subscribers(count as usize);
-        }
-        if let Some(count) = settings.max_publishers {
-            builder = builder.max_publishers(count as usize);
-        }
+        builder = match settings.lossless {
+            true => builder.lossless(interrupt),
+            false => set(builder, settings.safe_overflow, PublisherBuilder::safe_overflow),
+        };
+        builder = set(builder, settings.buffer_size, PublisherBuilder::buffer_size);
+        builder = set(builder, settings.borrowed_max, PublisherBuilder::borrowed_max);
+        builder = set(builder, settings.history_size, PublisherBuilder::history_size);
+        builder = set(builder, settings.max_subscribers.map(|count| count as usize), PublisherBuilder::max_subscribers);
+        builder = set(builder, settings.max_publishers.map(|count| count as usize), PublisherBuilder::max_publishers);
         let publisher = Arc::new(builder.build()?);
         *self.publisher.lock().unwrap() = Some(publisher.clone());
         Ok(publisher)

@@ -349,14 +349,11 @@ impl Iceoryx2Src {
                         OnDisconnect::Wait => {}
                         OnDisconnect::Eos => return Err(gst::FlowError::Eos),
                         OnDisconnect::Error => {
-                            gst::element_imp_error!(
-                                self,
-                                gst::ResourceError::NotFound,
-                                [
-                                    "the publisher of {:?} has exited without ending the stream; set on-disconnect=wait to wait for the next one",
-                                    subscriber.service()
-                                ]
+                            let text = format!(
+                                "the publisher of {:?} has exited without ending the stream; set on-disconnect=wait to wait for the next one",
+                                subscriber.service()
                             );
+                            gst::element_imp_error!(self, gst::ResourceError::NotFound, ["{text}"]);
                             return Err(gst::FlowError::Error);
                         }
                     }
@@ -392,7 +389,7 @@ impl Iceoryx2Src {
                 Ok(current) => stream.current = Some(current),
                 Err(reason) => {
                     if self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
-                        let text = format!("frame dropped: {reason} (frames-invalid counts further ones)");
+                        let text = format!("frame dropped: {reason} (frames-invalid counts further frames)");
                         gst::element_imp_warning!(self, gst::StreamError::Format, ("{text}"));
                     }
                     return Ok(None);
@@ -455,14 +452,9 @@ impl Iceoryx2Src {
             // Asked first, because GStreamer 1.22 reports success even if the peer refuses the event.
             let is_refused = pad.is_linked() && !pad.peer_query_accept_caps(&caps);
             if is_refused || obj.set_caps(&caps).is_err() {
-                gst::element_imp_error!(
-                    self,
-                    gst::StreamError::Format,
-                    [
-                        "downstream does not accept {caps}: put {} behind iceoryx2src",
-                        caps::converters(&caps, &pad.peer_query_caps(None))
-                    ]
-                );
+                let converters = caps::converters(&caps, &pad.peer_query_caps(None));
+                let text = format!("downstream does not accept {caps}: put {converters} behind iceoryx2src");
+                gst::element_imp_error!(self, gst::StreamError::Format, ["{text}"]);
                 return Err(gst::FlowError::NotNegotiated);
             }
             self.reconfigured.store(true, Ordering::SeqCst);

@@ -1,6 +1,5 @@
 //! Implementation of `sh4ltsrc`.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 
@@ -52,6 +51,15 @@ struct Unlock {
 #[derive(Debug)]
 struct Reader {
     follower: Follower,
+    stream: Stream,
+    /// Frames in a row that downstream still held when the next one was wanted.
+    retained: u32,
+    copies_left: u32,
+}
+
+/// What is known of the present writer's frames.
+#[derive(Debug, Default)]
+struct Stream {
     /// Caps to announce before the next frame.
     caps: Option<gst::Caps>,
     /// Whether the writer's type text is caps.
@@ -60,8 +68,6 @@ struct Reader {
     size: Option<usize>,
     /// Whether a warning was posted that this writer's frames are too short.
     has_warned: bool,
-    retained: u32,
-    copies_left: u32,
 }
 
 #[glib::object_subclass]
@@ -164,7 +170,8 @@ impl BaseSrcImpl for Sh4ltSrc {
         let path = self.settings.lock().unwrap().address.path()?;
         gst::info!(CAT, imp = self, "{}: {INTEROPERABILITY}", path.display());
         *self.unlock.lock().unwrap() = Some(Unlock { interrupt: errors::interrupt()?, is_flushing: false });
-        *self.reader.lock().unwrap() = Some(Reader::new(&path));
+        *self.reader.lock().unwrap() =
+            Some(Reader { follower: Follower::new(&path), stream: Stream::default(), retained: 0, copies_left: 0 });
         Ok(())
     }
 
@@ -282,17 +289,16 @@ impl Sh4ltSrc {
     }
 
     fn connected(&self, reader: &mut Reader, type_text: String) {
-        reader.caps = trust::stream_caps(&type_text);
-        reader.is_typed = reader.caps.is_some();
-        if !reader.is_typed {
+        let caps = trust::stream_caps(&type_text);
+        if caps.is_none() {
             gst::warning!(
                 CAT,
                 imp = self,
                 "the type text {type_text:?} is not fixed caps: buffers have no caps, and are dropped if an earlier writer had caps"
             );
         }
-        reader.size = reader.caps.as_ref().and_then(|caps| raw_video(caps)).map(|info| info.size());
-        reader.has_warned = false;
+        let size = caps.as_ref().and_then(|caps| raw_video(caps)).map(|info| info.size());
+        reader.stream = Stream { is_typed: caps.is_some(), caps, size, has_warned: false };
         *self.caps.lock().unwrap() = Some(type_text);
         self.obj().notify("caps");
         self.set_connected(true);
@@ -307,8 +313,8 @@ impl Sh4ltSrc {
     /// A buffer with a frame; `None` if the frame does not match its caps.
     fn buffer(&self, reader: &mut Reader, frame: Frame) -> Result<Option<gst::Buffer>, gst::FlowError> {
         let bytes = frame.bytes().len();
-        if let Some(size) = reader.size.filter(|&size| bytes < size) {
-            if !std::mem::replace(&mut reader.has_warned, true) {
+        if let Some(size) = reader.stream.size.filter(|&size| bytes < size) {
+            if !std::mem::replace(&mut reader.stream.has_warned, true) {
                 gst::element_imp_warning!(
                     self,
                     gst::StreamError::Format,
@@ -317,11 +323,11 @@ impl Sh4ltSrc {
             }
             return Ok(None);
         }
-        if !reader.is_typed && self.obj().src_pad().has_current_caps() {
+        if !reader.stream.is_typed && self.obj().src_pad().has_current_caps() {
             // Downstream would read these bytes with the caps of the writer before, which cannot be removed.
             return Ok(None);
         }
-        if let Some(caps) = reader.caps.take()
+        if let Some(caps) = reader.stream.caps.take()
             && self.obj().set_caps(&caps).is_err()
         {
             gst::element_imp_error!(self, gst::StreamError::Format, ["downstream does not accept {caps}"]);
@@ -335,19 +341,5 @@ impl Sh4ltSrc {
         let mut buffer = gst::Buffer::new();
         buffer.get_mut().expect("a new buffer").append_memory(memory);
         Ok(Some(buffer))
-    }
-}
-
-impl Reader {
-    fn new(path: &Path) -> Self {
-        Self {
-            follower: Follower::new(path),
-            caps: None,
-            is_typed: false,
-            size: None,
-            has_warned: false,
-            retained: 0,
-            copies_left: 0,
-        }
     }
 }
