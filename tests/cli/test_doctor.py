@@ -222,7 +222,7 @@ def test_a_sh4lt_writer_of_another_ipc_namespace_is_a_problem(
     assert child("write_sh4lt", str(path)).told() == "writing"
     findings = ask(iox2_video, before=[*unshare(), "unshare", "--ipc"])
     problem = next(one for one in of("containers", findings) if one["status"] == "problem")
-    assert problem["text"].startswith(f"Sh4lt writers listen on {path}, and their memory is in another IPC namespace")
+    assert problem["text"].startswith(f"Sh4lt writers listen on {path}, but their memory is in another IPC namespace")
     assert "--ipc=host" in problem["remedy"]
     assert not any("IPC" in one["text"] for one in of("containers", ask(iox2_video)))
 

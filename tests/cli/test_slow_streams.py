@@ -15,8 +15,8 @@ import pytest
 from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2._wire import metas
 from gst_iceoryx2.discovery.details import details
-from gst_iceoryx2.discovery.glance import glance
 from gst_iceoryx2.discovery.names import video_records
+from gst_iceoryx2.discovery.probe import probe
 from gst_iceoryx2.discovery.sh4lt import sh4lt_paths, sh4lt_stream
 from gst_iceoryx2.discovery.stream import Stream
 from gst_iceoryx2.sh4lt import dialect
@@ -44,7 +44,7 @@ def test_a_look_ends_in_the_middle_of_a_stream_that_is_faster_than_it_can_be_loo
         if name == CAM0:
             time.sleep(0.1)
 
-    found = glance(current_domain(), sorted(video_records(current_domain()), key=lambda one: one.name), 0.3, slow)
+    found = probe(current_domain(), sorted(video_records(current_domain()), key=lambda one: one.name), 0.3, slow)
     assert [stream.format for stream in found] == ["BGR", "BGR"]
     assert CAM1 in looks, "the slow stream took all the time"
 

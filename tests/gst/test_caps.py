@@ -7,10 +7,9 @@ import pytest
 from gst_iceoryx2._wire.caps import parse_caps
 from gst_iceoryx2.video import FrameParams, VideoFramePublisher, VideoFrameSubscriber
 from tests.gst import scenes
-from tests.gst.pairs import Stages, receiver_of, send, sender_of
+from tests.gst.pairs import Stages, receiver_of, sender_of
 from tests.gst.pictures import digest_of, padded_layout, picture
 from tests.gst.remote import Stage
-from tests.waiting import wait_until
 
 FULL = (
     "framerate=(fraction)30000/1001, pixel-aspect-ratio=(fraction)12/11, interlace-mode=(string)interleaved, "
@@ -175,67 +174,3 @@ def test_an_element_that_is_exchanged_behind_a_queue_gets_the_rows_that_it_reads
         for _ in range(3):
             tight.check(c=False)
         assert tight.copied() == 3
-
-
-@pytest.mark.proves("C3")
-def test_caps_are_known_before_the_first_buffer_when_a_publisher_is_there(stages: Stages, service: str) -> None:
-    sender = sender_of(stages, service, "")
-    sender.push("YUY2", 320, 240)
-    sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=1)
-    receiver = receiver_of(stages, service, state="PAUSED")
-    # A late joiner is handed the newest frame within a quarter of a second.
-    fixed = "format=(string)YUY2, width=(int)320, height=(int)240"
-    wait_until(lambda: fixed in receiver.run(scenes.query_caps, element="src", pad="src"), 3)
-    # Looking at it does not use it up.
-    receiver.state("PLAYING", timeout=0)
-    assert receiver.pull()["digest"] == digest_of("YUY2", 320, 240)
-
-
-def test_without_a_publisher_any_raw_video_may_come(stages: Stages, service: str) -> None:
-    receiver = receiver_of(stages, service, state="PAUSED")
-    text = receiver.run(scenes.query_caps, element="src", pad="src")
-    assert "NV12" in text
-    assert "width=(int)[ 1, 32768 ]" in text
-
-
-@pytest.mark.parametrize(
-    ("accepted", "remedy"),
-    [
-        ("format=RGB", "videoconvert"),
-        ("width=32,height=24", "videoscale"),
-        ("format=RGB,width=32", "videoscale ! videoconvert"),
-        ("framerate=5/1", "videorate"),
-    ],
-)
-@pytest.mark.proves("C3")
-def test_caps_that_downstream_refuses_are_told_with_the_remedy(
-    stages: Stages, service: str, accepted: str, remedy: str
-) -> None:
-    """It was a videoconvert where only the size was another one."""
-    receiver = stages()
-    receiver.launch(f"iceoryx2src service={service} ! video/x-raw,{accepted} ! appsink name=out")
-    receiver.state("PLAYING", timeout=0)
-    sender = sender_of(stages, service)
-    sender.push("NV12", 64, 48)
-    error = receiver.message(["error"])
-    assert "format=(string)NV12" in error["debug"]
-    assert f": put {remedy} behind iceoryx2src" in error["debug"]
-
-
-@pytest.mark.parametrize("feature", ["memory:DMABuf", "memory:GLMemory", "memory:NVMM"])
-def test_frames_in_other_memory_are_refused_with_the_remedy(stages: Stages, service: str, feature: str) -> None:
-    sender = stages()
-    send(sender, service, "")
-    caps = f"video/x-raw({feature}),format=NV12,width=64,height=48,framerate=30/1"
-    sender.run(scenes.push_nothing, caps=caps, size=64 * 48 * 3 // 2)
-    error = sender.message(["error"])
-    assert feature in error["debug"]
-    assert "download" in error["debug"]
-
-
-def test_caps_that_are_no_raw_video_do_not_link(stages: Stages, service: str) -> None:
-    sender = stages()
-    send(sender, service, "")
-    sender.run(scenes.push_nothing, caps="video/x-h264,width=64,height=48", size=100)
-    error = sender.message(["error"])
-    assert "not-negotiated" in error["debug"]

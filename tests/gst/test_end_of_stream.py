@@ -8,7 +8,6 @@ from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receive, receiver_of, send, sender_of
 from tests.gst.pictures import digest_of, rows_of
-from tests.waiting import wait_until
 
 SIZE = {"format": "GRAY8", "width": 40, "height": 30}
 
@@ -89,32 +88,3 @@ def test_a_stream_can_begin_again_after_its_end(stages: Stages, service: str) ->
         assert receiver.pull() == {"eos": True}
         sender.drop()
         receiver.drop()
-
-
-def test_a_flush_lets_the_stream_go_on(stages: Stages, service: str) -> None:
-    sender, receiver = sender_of(stages, service), receiver_of(stages, service)
-    sender.push(**SIZE, number=0)
-    assert receiver.pull()["digest"] == sent(0)
-    sender.run(scenes.flush, element="sink")
-    sender.push(**SIZE, number=1)
-    assert receiver.pull()["digest"] == sent(1)
-
-
-@pytest.mark.parametrize("policy", ["wait", "eos", "error"])
-@pytest.mark.proves("L7")
-def test_what_happens_when_the_publisher_goes_is_a_choice(stages: Stages, service: str, policy: str) -> None:
-    receiver = receiver_of(stages, service, f"on-disconnect={policy}")
-    sender = sender_of(stages, service)
-    sender.push(**SIZE)
-    assert receiver.pull()["digest"] == sent(0)
-    sender.kill()
-    if policy == "eos":
-        assert receiver.pull() == {"eos": True}
-    elif policy == "error":
-        error = receiver.message(["error"])
-        assert service in error["text"] + error["debug"]
-    else:
-        wait_until(lambda: receiver.message(["error", "eos"], timeout=0) is None, 1)
-        again = sender_of(stages, service)
-        again.push(**SIZE, number=1)
-        assert receiver.pull()["digest"] == sent(1)

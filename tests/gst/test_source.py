@@ -38,26 +38,6 @@ def test_a_source_that_waits_gets_the_first_frame(stages: Stages, service: str) 
         assert [receiver.pull()["digest"] for _ in range(3)] == [sent(number) for number in range(3)]
 
 
-@pytest.mark.proves("C6", "L5")
-def test_what_waited_before_playing_is_dropped_and_counted(stages: Stages, service: str) -> None:
-    with VideoFramePublisher(service) as publisher:
-        receiver = receiver_of(stages, service, state="PAUSED")
-        publisher.wait_for_subscribers(1, timeout=5)
-        for number in range(5):
-            publish(publisher, number)
-        receiver.state("PLAYING", timeout=0)
-        frame = receiver.pull()
-        assert frame["digest"] == sent(4)
-        assert frame["flags"] & DISCONT
-        publish(publisher, 5)
-        frame = receiver.pull()
-        assert frame["digest"] == sent(5)
-        assert not frame["flags"] & DISCONT
-        assert receiver.get("src", "frames-skipped") == 4
-        assert receiver.get("src", "frames-dropped") == 0
-        assert receiver.get("src", "frames-received") == 2
-
-
 def numbers_of(receiver: Stage, last: int) -> list[tuple[int, bool]]:
     """Numbers of the frames up to that one, and whether each is marked as a discontinuity."""
     seen: list[tuple[int, bool]] = []
@@ -110,18 +90,6 @@ def test_a_source_that_wants_the_newest_frame_skips_what_waits_before_it(stages:
         assert receiver.get("src", "frames-dropped") == 0
 
 
-def test_the_last_frame_comes_before_the_end_even_out_of_a_backlog(stages: Stages, service: str) -> None:
-    with VideoFramePublisher(service) as publisher:
-        receiver = receiver_of(stages, service, state="PAUSED")
-        publisher.wait_for_subscribers(1, timeout=5)
-        for number in range(3):
-            publish(publisher, number)
-        publisher.end_of_stream()
-        receiver.state("PLAYING", timeout=0)
-        assert receiver.pull()["digest"] == sent(2)
-        assert receiver.pull() == {"eos": True}
-
-
 @pytest.mark.parametrize("limit", [1, 2, 3])
 @pytest.mark.proves("M3")
 def test_a_small_borrow_limit_means_copies_and_no_error(stages: Stages, service: str, limit: int) -> None:
@@ -136,23 +104,6 @@ def test_a_small_borrow_limit_means_copies_and_no_error(stages: Stages, service:
         assert receiver.pull(keep=True)["digest"] == sent(number)
     assert receiver.get("src", "frames-copied") == 6 - (limit - 1)
     assert receiver.kept_digests() == [sent(number) for number in range(6)]
-
-
-@pytest.mark.proves("M3")
-def test_a_source_copies_from_its_own_limit_on(stages: Stages, service: str) -> None:
-    """It had no effect below what the publisher offers."""
-    receiver = receiver_of(stages, service, "borrowed-max=3")
-    with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=5)
-        readonly = []
-        for number in range(5):
-            publish(publisher, number)
-            frame = receiver.pull(keep=True)
-            assert frame["digest"] == sent(number)
-            readonly.append(frame["readonly"] == [True])
-        assert readonly == [True, True, False, False, False]
-        assert receiver.get("src", "frames-copied") == 3
-        receiver.release()
 
 
 @pytest.mark.proves("C4", "M3")

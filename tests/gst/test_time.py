@@ -233,27 +233,6 @@ def test_a_relay_leaves_the_moment_of_capture_as_it_is(
         del frame
 
 
-@pytest.mark.proves("T5")
-def test_the_source_tells_its_deadline_as_latency(stages: Callable[..., Stage], service: str) -> None:
-    stage = stages()
-    stage.launch(
-        f"videotestsrc is-live=true ! video/x-raw,width=64,height=64 ! iceoryx2sink service={service}", "there"
-    )
-    stage.launch(f"iceoryx2src name=in service={service} ! appsink name=out processing-deadline={5 * MILLISECOND}")
-    stage.state("PLAYING", "there", timeout=0)
-    stage.state("PLAYING", timeout=0)
-    # A sink knows of latency once it has a frame.
-    assert stage.pull() is not None
-    none = 2**64 - 1
-    assert stage.run(clocks.query_latency_of, element="in") == [True, 20 * MILLISECOND, none]
-    while stage.message(["latency"], timeout=0.2):
-        pass
-    stage.set("in", "processing-deadline", 35 * MILLISECOND)
-    assert stage.message(["latency"])["source"] == "in"
-    assert stage.run(clocks.query_latency_of, element="in") == [True, 35 * MILLISECOND, none]
-    assert stage.run(clocks.latency) == [True, 40 * MILLISECOND, none]
-
-
 @pytest.mark.parametrize("mode", ["converted", "original", "arrival"])
 @pytest.mark.proves("T1", "T6")
 def test_a_property_chooses_whose_time_it_is(stages: Callable[..., Stage], service: str, mode: str) -> None:

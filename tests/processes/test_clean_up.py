@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gst_iceoryx2._iox2 import cleanup, leftovers
+from gst_iceoryx2._iox2 import cleanup, liveness
 from gst_iceoryx2._iox2.domain import Domain, current_domain
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_node
 from tests.conftest import Place
@@ -43,7 +43,7 @@ def test_what_a_killed_program_left_is_removed_by_the_helper(
     assert publisher.told() == "publishing"
     publisher.kill()
     assert domain.leftovers()
-    assert leftovers.dead_nodes(current_domain())
+    assert liveness.dead_nodes(current_domain())
     assert cleanup.run_helper(current_domain())
     assert domain.leftovers() == []
 
@@ -179,7 +179,7 @@ def test_a_start_beside_the_dead_takes_a_moment_only(service: str, start: Start)
     assert told["crossed"]
     assert told["took"] < 5
     assert newcomer.ends() == 0
-    assert leftovers.dead_nodes(current_domain()) == []
+    assert liveness.dead_nodes(current_domain()) == []
 
 
 @pytest.mark.proves("L15")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2._iox2.domain import current_domain
-from gst_iceoryx2._iox2.obstacle import shared_by_all
+from gst_iceoryx2._iox2.objects import node_counter
 from gst_iceoryx2._plugin import gstreamer_version, plugin_library
 from gst_iceoryx2.doctor import shared_memory
 from gst_iceoryx2.errors import DomainError, ServicePermissionError
@@ -157,7 +157,7 @@ def test_a_link_of_another_user_is_not_followed(domain: Place, tmp_path: Path) -
 @pytest.mark.proves("E5")
 def test_the_doctor_names_what_another_user_made_for_the_prefix(domain: Place) -> None:
     """Every start hung, and the doctor said that all was well."""
-    path = shared_by_all(current_domain())
+    path = node_counter(current_domain())
     create_node()
     os.chown(path, int(NOBODY), int(NOBODY))
     note = next(shared_memory.check(current_domain(), False))
@@ -174,7 +174,7 @@ def test_the_doctor_names_what_another_user_made_for_the_prefix(domain: Place) -
 @pytest.mark.proves("E5")
 def test_what_all_participants_open_can_be_closed_to_other_users(domain: Place) -> None:
     """The docs said that nobody else can replace it; any user can overwrite it as iceoryx2 makes it."""
-    path = shared_by_all(current_domain())
+    path = node_counter(current_domain())
     damage = ("sh", "-c", f": > {path}")
     with VideoFramePublisher("video/cam0/frame/v2") as publisher:
         assert as_nobody(*damage).returncode == 0

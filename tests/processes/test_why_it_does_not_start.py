@@ -22,7 +22,7 @@ import pytest
 
 from gst_iceoryx2._iox2 import domain
 from gst_iceoryx2._iox2.domain import current_domain
-from gst_iceoryx2._iox2.obstacle import shared_by_all
+from gst_iceoryx2._iox2.objects import node_counter
 from gst_iceoryx2._plugin import gstreamer_version, plugin_library
 from tests.conftest import Place
 
@@ -212,7 +212,7 @@ def test_too_few_descriptors_are_told_with_both_numbers(limit: int, domain: Plac
 @pytest.mark.proves("E5")
 def test_what_another_user_planted_for_the_prefix_is_named(plant: str, fault: str, domain: Place) -> None:
     """Every start hung, or was told to be that of a full disk."""
-    path = shared_by_all(current_domain())
+    path = node_counter(current_domain())
     prepare = plant.format(path, path)
     # Old enough not to be in the making.
     prepare = f"{prepare}; touch -h -d @1 {path}"

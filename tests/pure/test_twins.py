@@ -164,7 +164,6 @@ MEMBERS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
             "stats": "Rust has `turn().sequence()`; a dropped frame is an error",
             "close": FILE,
             "is_closed": FILE,
-            "is_attended": "for the keeper thread",
         },
         {
             "new": "Python's constructor",
@@ -183,7 +182,6 @@ MEMBERS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
             "caps": "of the latest frame; Rust's frames tell them",
             "close": FILE,
             "is_closed": FILE,
-            "is_attended": "for the keeper thread",
         },
         {
             "new": "Python's constructor",

@@ -24,6 +24,7 @@ PICTURE = np.zeros((4, 4, 3), np.uint8)
 
 MAKING: dict[str, Callable[[Any], object]] = {
     "max_bytes": lambda value: VideoFramePublisher("video/n", max_bytes=value),
+    "max_frames": lambda value: VideoFramePublisher("video/n", max_frames=value),
     "aux_bytes": lambda value: VideoFramePublisher("video/n", aux_bytes=value),
     "max_subscribers": lambda value: VideoFramePublisher("video/n", max_subscribers=value),
     "max_publishers": lambda value: VideoFramePublisher("video/n", max_publishers=value),

@@ -257,7 +257,8 @@ def test_a_frame_that_is_refused_takes_no_number(pub: VideoFramePublisher, sub: 
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"max_bytes": -1}, {"aux_bytes": -1}, {"max_subscribers": 0}, {"max_publishers": 0}]
+    "arguments",
+    [{"max_bytes": -1}, {"max_frames": -1}, {"aux_bytes": -1}, {"max_subscribers": 0}, {"max_publishers": 0}],
 )
 def test_settings_below_their_least_value_are_refused(arguments: dict[str, int], service: str) -> None:
     """Zero subscribers would abort the process inside iceoryx2 0.10.0."""
@@ -370,12 +371,9 @@ def test_waiting_for_subscribers_gives_up_in_words(service: str, pub: VideoFrame
     assert service in str(caught.value)
 
 
-def test_hoarding_subscribers_make_the_memory_grow_and_starve_nobody(service: str, domain: Place) -> None:
-    """Three that hold ten frames each need more chunks than a publisher has at first.
-
-    A pool of iceoryx2 0.10.0 that grows by itself would abort the process here.
-    """
-    with VideoFramePublisher(service) as pub:
+def test_with_max_frames_hoarding_subscribers_starve_nobody(service: str) -> None:
+    """Seven that hold ten frames each need far more than the default."""
+    with VideoFramePublisher(service, max_frames=100) as pub:
         hoarders = [VideoFrameSubscriber(service) for _ in range(7)]
         with VideoFrameSubscriber(service) as sub:
             pub.wait_for_subscribers(8, timeout=5)
@@ -395,6 +393,24 @@ def test_hoarding_subscribers_make_the_memory_grow_and_starve_nobody(service: st
             hoarder.close()
 
 
+def test_a_subscriber_that_holds_all_it_may_costs_no_other_a_frame(service: str) -> None:
+    """Without `max_frames`, and with a larger buffer than usual."""
+    with (
+        VideoFramePublisher(service, qos=Qos(buffer_size=30, borrowed_max=20)) as pub,
+        VideoFrameSubscriber(service) as hoarder,
+        VideoFrameSubscriber(service) as sub,
+    ):
+        pub.wait_for_subscribers(2, timeout=5)
+        held = []
+        for value in range(100):
+            assert pub.publish(picture(value), pts=value) == 2
+            frame = sub.receive()
+            assert frame is not None
+            assert frame.pts == value
+            held.append(keep(hoarder))
+        assert pub.stats.dropped == 0
+
+
 def keep(sub: VideoFrameSubscriber) -> object:
     try:
         return sub.receive()
@@ -403,13 +419,10 @@ def keep(sub: VideoFrameSubscriber) -> object:
 
 
 @pytest.mark.proves("M2")
-def test_without_memory_for_more_frames_are_dropped_and_counted(
-    service: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    with VideoFramePublisher(service) as pub:
+def test_without_memory_for_more_frames_are_dropped_and_counted(service: str, caplog: pytest.LogCaptureFixture) -> None:
+    with VideoFramePublisher(service, max_frames=24) as pub:
         subs = [VideoFrameSubscriber(service) for _ in range(3)]
         pub.wait_for_subscribers(3, timeout=5)
-        free_memory(monkeypatch, 1000)
         held: list[object] = []
         for value in range(100):
             pub.publish(picture(value))
@@ -422,7 +435,9 @@ def test_without_memory_for_more_frames_are_dropped_and_counted(
             loan.numpy_view()[...] = 1
         assert pub.stats == (sent, dropped + 1)
         # One line for as long as it lasts.
-        assert [record.message for record in caplog.records if "dropping frames" in record.message].__len__() == 1
+        (line,) = [record.message for record in caplog.records if "dropping frames" in record.message]
+        assert "subscribers hold all 24" in line
+        assert pub.end_of_stream() == 0
         assert pub.end_of_stream() == 0
         del frame
         held.clear()

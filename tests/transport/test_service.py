@@ -10,9 +10,9 @@ from pathlib import Path
 import iceoryx2 as iox2
 import pytest
 
-from gst_iceoryx2._contract import limit
 from gst_iceoryx2._iox2 import binding, cleanup
 from gst_iceoryx2._iox2.domain import current_domain
+from gst_iceoryx2.contract import limit
 from gst_iceoryx2.errors import (
     InvalidServiceNameError,
     ServiceBrokenError,

@@ -2,8 +2,9 @@
 //!
 //! Every message says what failed, on which service, with both numbers, and what to do about it.
 
-use crate::iox2::obstacle::Obstacle;
-use crate::wire::validate::Fault;
+use std::fmt;
+
+use crate::wire::fault::Fault;
 
 /// Result of the SDK's operations.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -195,4 +196,42 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// Of which kind a reason is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ObstacleKind {
+    /// The operating system does not let this user in, or should not.
+    Permission,
+    /// The folder of the domain cannot be used.
+    Domain,
+    /// There is no shared memory, or not enough.
+    Memory,
+    /// A limit of this process: open files, address space, size of files.
+    Limit,
+}
+
+/// One reason why this process cannot take part; `Display` says what is wrong, with paths and numbers, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    kind: ObstacleKind,
+    text: String,
+}
+
+impl Obstacle {
+    pub(crate) fn new(kind: ObstacleKind, text: String) -> Self {
+        Self { kind, text }
+    }
+
+    /// Of which kind it is.
+    pub fn kind(&self) -> ObstacleKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }

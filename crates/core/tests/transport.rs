@@ -197,7 +197,7 @@ fn growing_and_shrinking_frames_just_work() {
 #[test]
 fn subscribers_that_hold_all_they_may_stop_neither_the_publisher_nor_each_other() {
     let place = Place::new();
-    let publisher = place.publisher("video/a").build().unwrap();
+    let publisher = place.publisher("video/a").max_frames(200).build().unwrap();
     let subscribers: Vec<_> = (0..8).map(|_| place.subscriber("video/a")).collect();
     let mut held: Vec<Vec<VideoFrame>> = (0..7).map(|_| Vec::new()).collect();
     for number in 0..40 {
@@ -213,6 +213,41 @@ fn subscribers_that_hold_all_they_may_stop_neither_the_publisher_nor_each_other(
     }
     assert_eq!(subscribers[7].stats().dropped, Some(0));
     assert!(held.iter().all(|held| held.len() == 10));
+}
+
+#[test]
+fn one_subscriber_that_holds_all_it_may_does_not_stop_another() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").buffer_size(30).borrowed_max(30).build().unwrap();
+    let (hoarder, quick) = (place.subscriber("video/a"), place.subscriber("video/a"));
+    let mut held = Vec::new();
+    for number in 0..80 {
+        publisher.publish_frame(&picture(8, 8, number), &params(8, 8)).unwrap();
+        assert_eq!(next(&quick).pixels(), picture(8, 8, number));
+        if held.len() < 30 {
+            held.push(next(&hoarder));
+        }
+    }
+    assert_eq!(quick.stats().dropped, Some(0));
+}
+
+#[test]
+fn a_frame_that_finds_no_free_memory_is_an_error_until_one_is_released() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").max_loans(1).max_frames(3).build().unwrap();
+    let subscriber = place.subscriber("video/a");
+    let publish = |number| publisher.publish_frame(&picture(8, 8, number), &params(8, 8));
+    let mut held = Vec::new();
+    let refused = (0..5).find_map(|number| {
+        let result = publish(number);
+        if result.is_ok() {
+            held.push(next(&subscriber));
+        }
+        result.err()
+    });
+    assert!(matches!(refused, Some(Error::OutOfFrames { chunks: 3, .. })), "{refused:?}");
+    held.clear();
+    publish(9).unwrap();
 }
 
 #[test]
@@ -609,6 +644,28 @@ fn an_interrupt_ends_the_wait_for_readers_to_connect() {
 fn listener(node: &Iox2Node, service: &str) -> Listener<ipc_threadsafe::Service> {
     let events = node.service_builder(&service.try_into().unwrap()).event().open_or_create().unwrap();
     events.listener_builder().create().unwrap()
+}
+
+#[test]
+fn a_publisher_announces_that_it_has_come_has_another_port_and_has_gone() {
+    let place = Place::new();
+    let node = place.node();
+    let listener = create_listener(&node, "video/a").unwrap();
+    let heard = || {
+        let mut ids = Vec::new();
+        listener.try_wait(|event| ids.push(event.id.as_value())).unwrap();
+        ids
+    };
+    let publisher = place.publisher("video/a").max_bytes(100).build().unwrap();
+    assert_eq!(heard(), [2]);
+    publisher.publish_frame(&picture(2, 2, 0), &params(2, 2)).unwrap();
+    assert!(heard().contains(&0));
+    publisher.publish_frame(&picture(99, 99, 0), &params(99, 99)).unwrap();
+    assert_eq!(heard(), [0, 2]);
+    let video = open_video_service(&node, "video/a", Qos::default()).unwrap();
+    drop(publisher);
+    assert_eq!(heard(), [2]);
+    assert_eq!(video.dynamic_config().number_of_publishers(), 0);
 }
 
 /// Frames that were sent before a waiting subscriber connected were not counted.

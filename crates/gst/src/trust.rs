@@ -10,7 +10,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use gst_plugin_iceoryx2_video::{Caps, Structure, Value};
 
-use crate::CAT;
+use crate::log::CAT;
 
 /// Distinct names that this process learns from others at most.
 const MAX_NAMES: usize = 4096;

@@ -175,7 +175,7 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .mutable_ready()
             .build(),
         uint("max-loans", "Loans", "Frames of shared memory that upstream may have in its hands at once; beyond that it gets ordinary memory, which is copied", 1),
-        uint("max-frames", "Frames in memory", "Frames of shared memory at most: in upstream's hands, waiting for subscribers, held by them; a frame that finds none free is dropped (0 = 24, and more while subscribers hold more)", 0),
+        uint("max-frames", "Frames in memory", "Frames of shared memory: in upstream's hands, waiting for subscribers, or held by them; if none is free, a frame is dropped (0 = 24, or more if one subscriber may hold more)", 0),
         glib::ParamSpecUInt::builder("num-clients").nick("Clients").blurb("Subscribers connected right now").read_only().build(),
         counter("frames-sent", "Frames sent", "Frames published: zero-copy plus copied"),
         counter("frames-zero-copy", "Frames by reference", "Frames published from the buffer that upstream rendered into"),

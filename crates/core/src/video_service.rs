@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use iceoryx2::prelude::*;
 use iceoryx2::service::builder::event::{EventOpenError, EventOpenOrCreateError};
 use iceoryx2::service::builder::publish_subscribe::{PublishSubscribeCreateError, PublishSubscribeOpenError};
-use iceoryx2::service::port_factory::{event, publish_subscribe};
+use iceoryx2::service::port_factory::publish_subscribe;
 
 use crate::config::Qos;
 use crate::contract::limits;
@@ -14,22 +14,22 @@ use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::description::{Description, description_file, descriptions};
 use crate::iox2::domain::Domain;
-use crate::iox2::obstacle::{after_failure, before_start, in_folders, taking_part};
-use crate::wire::header::VideoFrameHeader;
+use crate::iox2::obstacle::{after_failure, taking_part};
+use crate::iox2::types::{EventService, IOX2_VERSION, Iox, Iox2Node};
+use crate::wire::header::{HEADER_SIZE, HEADER_TYPE_NAME, VideoFrameHeader};
 
-/// iceoryx2's service type: inter-process, ports usable from any thread.
-pub type Iox = ipc_threadsafe::Service;
-/// A node of iceoryx2.
-pub type Iox2Node = Node<Iox>;
 /// An open video service of iceoryx2.
 pub type VideoService = publish_subscribe::PortFactory<Iox, [u8], VideoFrameHeader>;
-pub(crate) type EventService = event::PortFactory<Iox>;
 
-/// iceoryx2 release this crate is pinned to; peers must have the same.
-pub const IOX2_VERSION: &str = "0.10.0";
-
+/// Subscribers that a service of ours admits unless told otherwise.
+pub const DEFAULT_MAX_SUBSCRIBERS: usize = limits::DEFAULT_MAX_SUBSCRIBERS;
+/// Publishers that a service of ours admits: two would interleave their frames silently.
+pub const DEFAULT_MAX_PUBLISHERS: usize = limits::DEFAULT_MAX_PUBLISHERS;
 /// Event by which a reader tells that it has taken a frame, where the publisher may be waiting for room (SPEC §1).
 pub(crate) const EVENT_TAKEN: usize = limits::EVENT_TAKEN;
+
+/// Event by which a publisher announces that it has come, has another port, or has gone (SPEC §1).
+pub(crate) const EVENT_PUBLISHERS_CHANGED: usize = limits::EVENT_PUBLISHERS_CHANGED;
 
 /// Event by which the reader at a port tells that it has found a publisher, with the first frame it takes from that one (SPEC §1).
 pub(crate) fn event_found(port: u128) -> usize {
@@ -39,9 +39,9 @@ pub(crate) fn event_found(port: u128) -> usize {
 /// Participants (nodes) a service of ours admits: every element and every SDK object brings one.
 const MAX_NODES: usize = limits::MAX_NODES;
 /// How long an opening is retried while another participant creates or removes the service.
-const FLUX_PATIENCE: Duration = limits::FLUX_TIMEOUT;
+const FLUX_TIMEOUT: Duration = limits::FLUX_TIMEOUT;
 /// How long an opening is retried where a participant stopped or died half-way; each attempt takes iceoryx2 a second.
-const BROKEN_PATIENCE: Duration = limits::HANGING_TIMEOUT;
+const HANG_TIMEOUT: Duration = limits::HANGING_TIMEOUT;
 /// How long creating and removing takes at most where nobody has died over it.
 const USUAL_FLUX: Duration = limits::FLUX_USUAL;
 
@@ -53,58 +53,17 @@ pub(crate) struct ServiceLimits {
     pub max_publishers: usize,
 }
 
+impl Default for ServiceLimits {
+    fn default() -> Self {
+        Self { qos: Qos::default(), max_subscribers: DEFAULT_MAX_SUBSCRIBERS, max_publishers: DEFAULT_MAX_PUBLISHERS }
+    }
+}
+
 impl ServiceLimits {
     /// History as created: at least the one frame a late joiner gets.
     pub fn history(&self) -> usize {
         (self.qos.history_size as usize).max(limits::MIN_HISTORY_SIZE_FRAMES)
     }
-}
-
-/// Creates a node in the process's domain, with nothing that could disturb a second copy of iceoryx2.
-///
-/// # Errors
-/// [`Error::Domain`] for a bad configuration, [`Error::Obstacle`] for what keeps this process out, such as another user's folder.
-pub fn create_node() -> Result<Iox2Node> {
-    start(None)
-}
-
-/// As [`create_node`], for a service that an error names.
-pub(crate) fn create_node_for(service: &str) -> Result<Iox2Node> {
-    start(Some(service))
-}
-
-fn start(service: Option<&str>) -> Result<Iox2Node> {
-    let domain = Domain::from_env()?;
-    check_folders(&domain, &taking_part(&domain.root(), service))?;
-    cleanup::clean_up_if_stale(&domain);
-    make_node(&domain, service)
-}
-
-/// Refuses a domain whose folders belong to another user, or are links: others would choose what is removed there.
-pub(crate) fn check_folders(domain: &Domain, doing: &str) -> Result<()> {
-    in_folders(domain).map_or(Ok(()), |obstacle| Err(Error::Obstacle { doing: doing.to_owned(), obstacle }))
-}
-
-/// Creates a node in the given domain.
-///
-/// # Errors
-/// As [`create_node`].
-pub fn create_node_in(domain: &Domain) -> Result<Iox2Node> {
-    make_node(domain, None)
-}
-
-fn make_node(domain: &Domain, service: Option<&str>) -> Result<Iox2Node> {
-    set_log_level_from_env_or(LogLevel::Error);
-    let doing = taking_part(&domain.root(), service);
-    if let Some(obstacle) = before_start(domain) {
-        return Err(Error::Obstacle { doing, obstacle });
-    }
-    let created =
-        NodeBuilder::new().config(domain.config()).signal_handling_mode(SignalHandlingMode::Disabled).create::<Iox>();
-    created.map_err(|e| match after_failure(domain, 0, None) {
-        Some(obstacle) => Error::Obstacle { doing, obstacle },
-        None => Error::Domain(format!("cannot {doing}: iceoryx2 cannot make a node: {e:?}")),
-    })
 }
 
 /// What keeps this process from a service, if that is to be found outside iceoryx2; `memory` bytes were to be mapped.
@@ -131,27 +90,16 @@ pub(crate) fn transport(service: &str, operation: &'static str, cause: impl std:
     Error::Transport { service: service.to_owned(), operation, cause: format!("{cause:?}") }
 }
 
-/// Checks a service name without touching iceoryx2's files.
-///
-/// # Errors
-/// [`Error::InvalidServiceName`].
-pub fn check_service_name(name: &str) -> Result<()> {
-    service_name(name).map(drop)
+/// The video services of a domain, whether or not a publisher is there.
+pub fn video_services(domain: &Domain) -> Vec<Description> {
+    descriptions(domain.config()).filter(carries_video).collect()
 }
 
-pub(crate) fn service_name(name: &str) -> Result<ServiceName> {
-    let invalid = |reason: String| Error::InvalidServiceName { name: name.to_owned(), reason };
-    if name.is_empty() {
-        return Err(invalid("it is empty".into()));
-    }
-    if name.len() > limits::MAX_SERVICE_NAME_BYTES {
-        let most = limits::MAX_SERVICE_NAME_BYTES;
-        return Err(invalid(format!("it has {} bytes, at most {most} are possible", name.len())));
-    }
-    if let Some(c) = name.chars().find(|c| !matches!(c, ' '..='~')) {
-        return Err(invalid(format!("it contains {c:?}")));
-    }
-    ServiceName::new(name).map_err(|e| invalid(format!("{e:?}")))
+fn carries_video(description: &Description) -> bool {
+    description.types.as_ref().is_some_and(|types| {
+        let header = &types.user_header;
+        types.payload.name == "u8" && header.name == HEADER_TYPE_NAME && header.size == HEADER_SIZE.to_string()
+    })
 }
 
 /// Opens the video service of that name and adopts whatever it is, or says that there is none.
@@ -164,7 +112,7 @@ pub(crate) fn open_video_service(node: &Iox2Node, name: &ServiceName) -> Result<
             .map_err(PubSubState::from)
     };
     let is_full = |state: &_| matches!(state, PubSubState::Open(PublishSubscribeOpenError::ExceedsMaxNumberOfNodes));
-    match with_patience(node, || cleanup::with_room(node.config(), open, is_full), PubSubState::is_flux) {
+    match retry_while_in_flux(node, || cleanup::retry_when_full(node.config(), open, is_full), PubSubState::is_flux) {
         Ok(service) => Ok(Some(service)),
         Err(PubSubState::Open(PublishSubscribeOpenError::DoesNotExist)) => Ok(None),
         Err(state) => Err(state.into_error(node, name)),
@@ -204,16 +152,16 @@ pub(crate) fn open_or_create_video_service(
         }
     };
     let start = Instant::now();
-    let mut patience = Patience::default();
+    let mut retries = Retries::default();
     loop {
         match attempt() {
             Ok(Ok(service)) => return Ok(service),
-            Ok(Err(())) if start.elapsed() < FLUX_PATIENCE => std::thread::sleep(Duration::from_millis(5)),
+            Ok(Err(())) if start.elapsed() < FLUX_TIMEOUT => std::thread::sleep(Duration::from_millis(5)),
             Ok(Err(())) => {
                 return Err(Error::Broken { service: name.to_string(), state: "SystemInFlux".into() });
             }
             // The left-overs of a crash: remove them in a process of their own. Those of one who is only stopped stay.
-            Err(Error::Broken { state, .. }) if patience.has_more(&state) => cleanup::run_helper(node.config()),
+            Err(Error::Broken { state, .. }) if retries.may_retry(&state) => cleanup::run_helper(node.config()),
             Err(error) => return Err(error),
         }
     }
@@ -230,12 +178,12 @@ pub(crate) fn open_event_service(node: &Iox2Node, name: &ServiceName) -> Result<
         )
     };
     let is_full = |e: &_| matches!(e, EventOpenOrCreateError::EventOpenError(EventOpenError::ExceedsMaxNumberOfNodes));
-    let mut patience = Patience::default();
+    let mut retries = Retries::default();
     loop {
-        match with_patience(node, || cleanup::with_room(node.config(), attempt, is_full), flux) {
+        match retry_while_in_flux(node, || cleanup::retry_when_full(node.config(), attempt, is_full), flux) {
             Err(EventOpenOrCreateError::EventOpenError(
                 e @ (EventOpenError::HangsInCreation | EventOpenError::ServiceInCorruptedState),
-            )) if obstacle(node.config(), name.as_str(), 0).is_none() && patience.has_more(&format!("{e:?}")) => {
+            )) if obstacle(node.config(), name.as_str(), 0).is_none() && retries.may_retry(&format!("{e:?}")) => {
                 cleanup::run_helper(node.config());
             }
             result => break result,
@@ -256,21 +204,21 @@ pub(crate) fn open_event_service(node: &Iox2Node, name: &ServiceName) -> Result<
 
 /// How often an opening is tried again, after a clean-up, where a participant died or stopped between two steps.
 #[derive(Debug, Default)]
-struct Patience {
+struct Retries {
     since: Option<Instant>,
 }
 
-impl Patience {
+impl Retries {
     /// Whether to try once more. One who is only stopped may go on, so where the creation hangs that takes longer.
-    fn has_more(&mut self, state: &str) -> bool {
+    fn may_retry(&mut self, state: &str) -> bool {
         let first = self.since.is_none();
         let since = *self.since.get_or_insert_with(Instant::now);
-        first || state == "HangsInCreation" && since.elapsed() < BROKEN_PATIENCE
+        first || state == "HangsInCreation" && since.elapsed() < HANG_TIMEOUT
     }
 }
 
 /// Tries until the others are done creating and removing. One that died over it is never done: that is cleaned up.
-fn with_patience<T, E>(
+fn retry_while_in_flux<T, E>(
     node: &Iox2Node,
     mut attempt: impl FnMut() -> std::result::Result<T, E>,
     flux: impl Fn(&E) -> bool,
@@ -279,7 +227,7 @@ fn with_patience<T, E>(
     let mut cleaned = false;
     loop {
         match attempt() {
-            Err(e) if flux(&e) && start.elapsed() < FLUX_PATIENCE => {
+            Err(e) if flux(&e) && start.elapsed() < FLUX_TIMEOUT => {
                 if !cleaned && start.elapsed() > USUAL_FLUX {
                     cleaned = true;
                     cleanup::run_helper(node.config());
@@ -318,7 +266,8 @@ impl PubSubState {
             Self::Open(
                 PublishSubscribeOpenError::IncompatibleTypes | PublishSubscribeOpenError::IncompatibleMessagingPattern,
             ) => {
-                let found = describe(node, name).find_map(|description| description.types);
+                let found =
+                    describe(node, name).find_map(|description| description.types).map(|types| types.to_string());
                 Error::TypeMismatch { service, found: found.unwrap_or_else(|| "something else".into()) }
             }
             Self::Open(PublishSubscribeOpenError::ExceedsMaxNumberOfNodes) => too_many_participants(node, name),
@@ -355,18 +304,4 @@ fn version_mismatch(node: &Iox2Node, name: &ServiceName) -> Option<Error> {
 fn describe(node: &Iox2Node, name: &ServiceName) -> impl Iterator<Item = Description> {
     let name = name.to_string();
     descriptions(node.config()).filter(move |description| description.name == name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_checked_before_iceoryx2_sees_them() {
-        for (name, word) in [("", "empty"), ("a\nb", "\\n"), ("käse", "ä"), (&"x".repeat(256), "256 bytes")] {
-            let text = service_name(name).unwrap_err().to_string();
-            assert!(text.contains(word), "{text}");
-        }
-        assert!(service_name("video/cam 0/frame v2").is_ok());
-    }
 }

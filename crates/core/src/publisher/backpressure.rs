@@ -11,38 +11,39 @@ use super::settings::Waits;
 use crate::contract::limits;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::liveness;
-use crate::iox2::service::{EVENT_TAKEN, EventService, Iox, VideoService, event_found};
+use crate::iox2::types::{EventService, Iox};
+use crate::video_service::{EVENT_TAKEN, VideoService, event_found};
 
 /// How long to wait for word from a reader before looking: readers that are not ours say nothing.
 const LOOK_INTERVAL: Duration = limits::ROOM_LOOK;
 
 /// How long a publisher waits, after the last word from any reader, for a reader that will tell that it has found it.
-const PATIENCE: Duration = limits::FOUND_TIMEOUT;
+const FOUND_TIMEOUT: Duration = limits::FOUND_TIMEOUT;
 /// How long it waits, after the first frame, for a reader that cannot tell: one without a notifier on the event service.
-const SILENT_PATIENCE: Duration = limits::FOUND_SILENT;
+const SILENT_TIMEOUT: Duration = limits::FOUND_SILENT;
 
 /// Waits until a full subscriber has taken a frame, and until those that were there before the publisher have found it.
 ///
 /// iceoryx2 drops what a full buffer has no room for until its subscriber has looked, and what is in the buffer when the publisher
 /// goes before that.
-pub(super) struct Room {
+pub(super) struct Backpressure {
     /// Readers of ours announce what they take, and publishers that they find (SPEC §1).
     listener: Listener<Iox>,
     events: Arc<OfThisProcess<EventService>>,
     config: Config,
     waits: Arc<Waits>,
     /// Ports of readers that have yet to find the publisher.
-    strangers: Mutex<Vec<u128>>,
+    pending_readers: Mutex<Vec<u128>>,
 }
 
-impl Room {
+impl Backpressure {
     pub fn new(
         listener: Listener<Iox>,
         events: Arc<OfThisProcess<EventService>>,
         config: Config,
         waits: Arc<Waits>,
     ) -> Self {
-        Self { listener, events, config, waits, strangers: Mutex::default() }
+        Self { listener, events, config, waits, pending_readers: Mutex::default() }
     }
 
     /// Id of the listener.
@@ -53,40 +54,40 @@ impl Room {
     /// Takes note of who is there, now that the publisher has another port: those who come later find it by themselves.
     pub fn begin(&self, video: &VideoService) {
         // What is announced up to now is about an earlier port.
-        self.listen();
-        let mut strangers = self.strangers();
-        strangers.clear();
+        self.drain();
+        let mut pending_readers = self.pending_readers();
+        pending_readers.clear();
         video.dynamic_config().list_subscribers(|subscriber| {
-            strangers.push(subscriber.subscriber_id.value());
+            pending_readers.push(subscriber.subscriber_id.value());
             CallbackProgression::Continue
         });
     }
 
     /// Waits until everybody has found the publisher, of which a first frame has been sent.
-    pub fn meet(&self, video: &VideoService) {
-        if self.strangers().is_empty() {
+    pub fn wait_until_found(&self, video: &VideoService) {
+        if self.pending_readers().is_empty() {
             return;
         }
         let sent = Instant::now();
         let mut quiet_since = sent;
         loop {
-            if self.listen() > 0 {
+            if self.drain() > 0 {
                 quiet_since = Instant::now();
             }
             let can_tell = self.notifying_nodes();
-            self.strangers().retain(|&port| match self.living_node(port, video) {
-                Some(node) if can_tell.contains(&node) => quiet_since.elapsed() < PATIENCE,
-                Some(_) => sent.elapsed() < SILENT_PATIENCE,
+            self.pending_readers().retain(|&port| match self.living_node(port, video) {
+                Some(node) if can_tell.contains(&node) => quiet_since.elapsed() < FOUND_TIMEOUT,
+                Some(_) => sent.elapsed() < SILENT_TIMEOUT,
                 None => false,
             });
-            if self.strangers().is_empty() {
+            if self.pending_readers().is_empty() {
                 return;
             }
             if self.waits.are_over() {
-                self.strangers().clear();
+                self.pending_readers().clear();
                 return;
             }
-            self.wait_for_word();
+            self.wait_for_event();
         }
     }
 
@@ -95,8 +96,8 @@ impl Room {
         if self.living_node(full.receiver_port_id, video).is_none() || self.waits.are_over() {
             return BackpressureAction::DiscardData;
         }
-        self.wait_for_word();
-        self.listen();
+        self.wait_for_event();
+        self.drain();
         BackpressureAction::Retry
     }
 
@@ -123,35 +124,35 @@ impl Room {
         nodes
     }
 
-    fn wait_for_word(&self) {
+    fn wait_for_event(&self) {
         // SAFETY: the number is used while the listener, which owns the descriptor, lives.
         let descriptor = unsafe { self.listener.file_descriptor().native_handle() };
         self.waits.wait(descriptor, LOOK_INTERVAL);
     }
 
-    /// Empties the listener; answers how much was said.
-    fn listen(&self) -> u64 {
-        let mut said = 0;
+    /// Empties the listener; answers how much was acknowledged.
+    fn drain(&self) -> u64 {
+        let mut acknowledged = 0;
         let mut more = true;
         while std::mem::take(&mut more) {
-            let _ = self.listener.try_wait(|word| {
+            let _ = self.listener.try_wait(|event| {
                 more = true;
-                let id = word.id.as_value();
+                let id = event.id.as_value();
                 if id >= EVENT_TAKEN {
-                    said += word.count;
+                    acknowledged += event.count;
                 }
-                let mut strangers = self.strangers();
-                for _ in 0..word.count {
-                    if let Some(place) = strangers.iter().position(|&port| event_found(port) == id) {
-                        strangers.swap_remove(place);
+                let mut pending_readers = self.pending_readers();
+                for _ in 0..event.count {
+                    if let Some(place) = pending_readers.iter().position(|&port| event_found(port) == id) {
+                        pending_readers.swap_remove(place);
                     }
                 }
             });
         }
-        said
+        acknowledged
     }
 
-    fn strangers(&self) -> MutexGuard<'_, Vec<u128>> {
-        self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending_readers(&self) -> MutexGuard<'_, Vec<u128>> {
+        self.pending_readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! A publisher's memory: a fixed number of equal chunks, replaced when a frame is larger or subscribers hold them all.
+//! A publisher's memory: a fixed number of equal chunks, replaced when a frame is larger.
 //!
 //! iceoryx2's own growing segments are no way. With fewer chunks than its worst case it panics once twice as many are in use
 //! (0.10.0: `SegmentState` has a counter for each chunk of the first segment, the second one has more chunks), and its worst
@@ -15,48 +15,47 @@ use iceoryx2::port::update_connections::UpdateConnections;
 use iceoryx2::port::{DegradationAction, DegradationCause, LoanError, SendError};
 use iceoryx2::prelude::*;
 
-use super::FIRST_FRAMES;
+use super::backpressure::Backpressure;
 use super::loan::Loan;
 use super::memory::check_shared_memory;
 use super::readers::Readers;
-use super::room::Room;
+use super::settings::FIRST_FRAMES;
 use crate::contract::limits;
 use crate::error::{Error, Result};
 use crate::iox2::fork::OfThisProcess;
-use crate::iox2::service::{Iox, VideoService, port_error, transport};
+use crate::iox2::types::Iox;
+use crate::video_service::{VideoService, port_error, transport};
 use crate::wire::header::VideoFrameHeader;
 
 /// Sizes that creep up get new memory only now and then: each time for a sixteenth more.
 const GROWTH_STEPS: usize = limits::GROWTH_STEPS;
 const PAGE: usize = limits::PAGE_BYTES;
 /// How long subscribers that were there before a port get to find it before it goes. Nothing tells whether they have.
-const FINDING: Duration = limits::FIND;
-const FINDING_STEP: Duration = limits::FIND_LOOK;
+const FIND_TIME: Duration = limits::FIND;
+const FIND_INTERVAL: Duration = limits::FIND_LOOK;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
-pub(super) struct Frames {
+pub(super) struct Pool {
     video: Arc<OfThisProcess<VideoService>>,
     config: Config,
-    cut_off: Arc<AtomicBool>,
+    failed_connection: Arc<AtomicBool>,
     service: String,
     max_loans: usize,
-    /// Chunks at most: as many as was asked for, or so many that they cannot run out, because every subscriber holds all it may.
-    most: usize,
+    chunks: usize,
     readers: Readers,
-    room: Option<Arc<OfThisProcess<Room>>>,
-    pool: RwLock<Pool>,
+    backpressure: Option<Arc<OfThisProcess<Backpressure>>>,
+    pool: RwLock<Memory>,
 }
 
-struct Pool {
+struct Memory {
     /// `None` where a replacement failed half-way.
     port: Option<OfThisProcess<Publisher<Iox, [u8], VideoFrameHeader>>>,
     bytes: usize,
-    chunks: usize,
     /// Unlike that of any other pool in this process: loans of an earlier one, or of another publisher, have to be copied.
     number: u64,
     /// Until when subscribers that were there before the port may take to find it; `None` if there were none.
-    unfound_until: Option<Instant>,
+    find_deadline: Option<Instant>,
     is_used: AtomicBool,
     /// What was sent last, where the service's history keeps it in memory.
     last: Mutex<Option<Sent>>,
@@ -71,7 +70,7 @@ struct Sent {
 // SAFETY: the pointer is to shared memory that is mapped as long as the port lives.
 unsafe impl Send for Sent {}
 
-impl Frames {
+impl Pool {
     /// Becomes the publisher of the service, with memory for frames of so many bytes.
     pub fn new(
         video: Arc<OfThisProcess<VideoService>>,
@@ -80,35 +79,35 @@ impl Frames {
         max_frames: Option<usize>,
         bytes: usize,
         readers: Readers,
-        room: Option<Room>,
+        backpressure: Option<Backpressure>,
     ) -> Result<Self> {
         let config = video.static_config();
         let held = config.subscriber_max_buffer_size() + config.subscriber_max_borrowed_samples();
         let worst = config.max_subscribers() * held + config.history_size() + max_loans;
-        // A loan for each that upstream may have, the history, and one on its way.
+        // One for each loan, the history, and one on its way.
         let least = max_loans + 2;
-        let most = max_frames.map_or(worst, |frames| worst.min(frames.max(least)));
-        let chunks = most.min(FIRST_FRAMES.max(least));
+        // Backpressure for one subscriber that holds all it may, the history, and one frame more.
+        let usual = FIRST_FRAMES.max(held + config.history_size() + 1);
+        let chunks = max_frames.unwrap_or(usual).max(least).min(worst);
         let frames = Self {
             video,
             config: readers.config().clone(),
-            cut_off: Arc::default(),
+            failed_connection: Arc::default(),
             service: service.to_owned(),
             max_loans,
-            most,
+            chunks,
             readers,
-            room: room.map(|room| Arc::new(OfThisProcess::new(room))),
-            pool: RwLock::new(Pool {
+            backpressure: backpressure.map(|backpressure| Arc::new(OfThisProcess::new(backpressure))),
+            pool: RwLock::new(Memory {
                 port: None,
                 bytes,
-                chunks,
                 number: 0,
-                unfound_until: None,
+                find_deadline: None,
                 is_used: AtomicBool::new(false),
                 last: Mutex::default(),
             }),
         };
-        frames.replace(&mut frames.pool.write().unwrap_or_else(PoisonError::into_inner), bytes, chunks)?;
+        frames.replace(&mut frames.pool.write().unwrap_or_else(PoisonError::into_inner), bytes)?;
         Ok(frames)
     }
 
@@ -129,19 +128,12 @@ impl Frames {
             if pool.number != number {
                 continue;
             }
-            let (bytes, chunks) = (pool.bytes, pool.chunks);
             match failure {
                 LoanError::ExceedsMaxLoanSize => {
                     let wanted = if pool.is_used.load(Ordering::Relaxed) { with_spare(len) } else { len };
-                    self.replace(&mut pool, wanted.next_multiple_of(PAGE).max(bytes), chunks)?;
+                    self.replace(&mut pool, wanted.next_multiple_of(PAGE))?;
                 }
-                LoanError::OutOfMemory if chunks < self.most => {
-                    let more = (2 * chunks).min(self.most);
-                    self.replace(&mut pool, bytes, more).map_err(|error| self.no_frame(chunks, error))?;
-                }
-                LoanError::OutOfMemory => {
-                    return Err(Error::OutOfFrames { service: self.service.clone(), chunks });
-                }
+                LoanError::OutOfMemory => return Err(self.out_of_frames()),
                 LoanError::ExceedsMaxLoans => {
                     return Err(Error::LoanLimit { service: self.service.clone(), limit: self.max_loans });
                 }
@@ -178,7 +170,7 @@ impl Frames {
             // Held while sending: a publisher that goes meanwhile would take the frame with it.
             let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner);
             if loan.pool == pool.number {
-                self.readers.meet(&self.video);
+                self.readers.wait_for_readers(&self.video);
                 pool.is_used.store(true, Ordering::Relaxed);
                 *loan.sample.user_header_mut() = *header;
                 let keeps = self.video.static_config().history_size() > 0;
@@ -186,15 +178,13 @@ impl Frames {
                 let mut last = pool.last.lock().unwrap_or_else(PoisonError::into_inner);
                 *last = None;
                 let receivers = loan.sample.into_inner().send().map_err(|e| match e {
-                    SendError::LoanError(_) => {
-                        Error::OutOfFrames { service: self.service.clone(), chunks: pool.chunks }
-                    }
+                    SendError::LoanError(_) => self.out_of_frames(),
                     other => transport(&self.service, "send a frame", other),
                 })?;
                 *last = keeps.then_some(sent);
                 drop(last);
-                if let Some(room) = &self.room {
-                    room.meet(&self.video);
+                if let Some(backpressure) = &self.backpressure {
+                    backpressure.wait_until_found(&self.video);
                 }
                 return Ok(receivers);
             }
@@ -213,20 +203,26 @@ impl Frames {
     }
 
     /// Whether a subscriber could not be connected. iceoryx2 does not try again, and says it in no other way.
-    pub fn is_cut_off(&self) -> bool {
-        self.cut_off.load(Ordering::Relaxed)
+    pub fn has_failed_connection(&self) -> bool {
+        self.failed_connection.load(Ordering::Relaxed)
     }
 
     /// Leaves it at that.
-    pub fn pass_over(&self) {
-        self.cut_off.store(false, Ordering::Relaxed);
+    pub fn ignore_failed_connection(&self) {
+        self.failed_connection.store(false, Ordering::Relaxed);
     }
 
     /// Makes another port of the same size, which connects every subscriber.
     pub fn renew(&self) -> Result<()> {
         let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
-        let (bytes, chunks) = (pool.bytes, pool.chunks);
-        self.replace(&mut pool, bytes, chunks)
+        let bytes = pool.bytes;
+        self.replace(&mut pool, bytes)
+    }
+
+    /// Removes the port for good and announces it.
+    pub fn close(&self) {
+        self.pool.write().unwrap_or_else(PoisonError::into_inner).port = None;
+        self.readers.announce();
     }
 
     /// Before the publisher goes: gives subscribers the time to find the port, because what they have not found goes with it.
@@ -234,36 +230,38 @@ impl Frames {
     /// A lossless publisher knows that they have found it.
     pub fn linger(&self) {
         let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(until) = pool.unfound_until.filter(|_| self.room.is_none() && pool.is_used.load(Ordering::Relaxed))
+        let Some(until) =
+            pool.find_deadline.filter(|_| self.backpressure.is_none() && pool.is_used.load(Ordering::Relaxed))
         else {
             return;
         };
         while Instant::now() < until && self.video.dynamic_config().number_of_subscribers() > 0 {
-            thread::sleep(FINDING_STEP);
+            thread::sleep(FIND_INTERVAL);
         }
     }
 
-    fn replace(&self, pool: &mut Pool, bytes: usize, chunks: usize) -> Result<()> {
-        check_shared_memory(&self.service, bytes, chunks)?;
+    fn replace(&self, pool: &mut Memory, bytes: usize) -> Result<()> {
+        check_shared_memory(&self.service, bytes, self.chunks)?;
         self.readers.begin(&self.video);
         // The service may admit one publisher only, so the old one goes first. Subscribers of ours bear with that for a moment.
         pool.port = None;
-        self.pass_over();
+        self.ignore_failed_connection();
         pool.number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        pool.port = Some(OfThisProcess::new(self.create(bytes, chunks)?));
-        (pool.bytes, pool.chunks) = (bytes, chunks);
+        pool.port = Some(OfThisProcess::new(self.create(bytes)?));
+        pool.bytes = bytes;
         let is_unfound = self.video.dynamic_config().number_of_subscribers() > 0;
-        pool.unfound_until = is_unfound.then(|| Instant::now() + FINDING);
+        pool.find_deadline = is_unfound.then(|| Instant::now() + FIND_TIME);
         pool.is_used = AtomicBool::new(false);
         pool.last = Mutex::default();
-        if let Some(room) = &self.room {
-            room.begin(&self.video);
+        if let Some(backpressure) = &self.backpressure {
+            backpressure.begin(&self.video);
         }
+        self.readers.announce();
         Ok(())
     }
 
-    fn create(&self, bytes: usize, chunks: usize) -> Result<Publisher<Iox, [u8], VideoFrameHeader>> {
-        let noticed = self.cut_off.clone();
+    fn create(&self, bytes: usize) -> Result<Publisher<Iox, [u8], VideoFrameHeader>> {
+        let (noticed, chunks) = (self.failed_connection.clone(), self.chunks);
         let mut builder = self
             .video
             .publisher_builder()
@@ -279,11 +277,11 @@ impl Frames {
                 }
                 DegradationCause::ConnectionCorrupted => DegradationAction::Warn,
             });
-        if let Some(room) = self.room.clone() {
+        if let Some(backpressure) = self.backpressure.clone() {
             let video = self.video.clone();
             builder = builder
                 .backpressure_strategy(BackpressureStrategy::RetryUntilDelivered)
-                .set_backpressure_handler(move |full| room.wait(full, &video));
+                .set_backpressure_handler(move |full| backpressure.wait(full, &video));
         }
         builder.create().map_err(|e| match e {
             PublisherCreateError::ExceedsMaxSupportedPublishers => Error::TooManyPorts {
@@ -296,14 +294,8 @@ impl Frames {
         })
     }
 
-    /// Too little shared memory for more chunks costs this frame; the chunks that there are go on.
-    fn no_frame(&self, chunks: usize, error: Error) -> Error {
-        match error {
-            Error::SharedMemory { .. } | Error::Obstacle { .. } => {
-                Error::OutOfFrames { service: self.service.clone(), chunks }
-            }
-            other => other,
-        }
+    fn out_of_frames(&self) -> Error {
+        Error::OutOfFrames { service: self.service.clone(), chunks: self.chunks }
     }
 }
 
