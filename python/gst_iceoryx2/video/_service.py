@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import fields
-from typing import Final
+from typing import Final, NamedTuple
 
 from .._iox2 import binding, types
 from .._wire.header import VideoFrameHeader
 from .._wire.numbers import whole
-from ..contract import limit, seconds
+from ..contract import limit, message, seconds
 from ..errors import QosError
 from . import _keeper
 from .config import Qos
@@ -102,13 +102,11 @@ def open_for_publishing(
         binding.tell_publishers_changed(notifier)
         _keeper.look_around(name)
         time.sleep(_HAND_OVER_STEP)
-    unmet = [difference for difference in differences if difference.unmet]
-    if unmet:
-        raise QosError(
-            f"the service {name!r} exists with other settings ({', '.join(map(str, unmet))}), and its participants "
-            "keep it so: stop them, or do not ask for these"
-        )
-    _log.warning("adopting the service %r with other settings than asked: %s", name, ", ".join(map(str, differences)))
+    for setting, exists, asked, is_unmet in differences:
+        if is_unmet:
+            raise QosError(message("qos", service=name, setting=setting, exists=exists, wanted=asked))
+    texts = ", ".join(f"{setting} is {exists}, wanted {asked}" for setting, exists, asked, _ in differences)
+    _log.warning("adopting the service %r with other settings than asked: %s", name, texts)
     return service
 
 
@@ -122,15 +120,13 @@ def qos_of(config: types.StaticConfig) -> Qos:
     )
 
 
-class _Difference:
+class _Difference(NamedTuple):
     """A setting of an existing service that is not what a publisher would have created."""
 
-    def __init__(self, name: str, exists: int, wanted: int, *, unmet: bool) -> None:
-        self.unmet = unmet
-        self._text = f"{name} is {exists}, wanted {wanted}"
-
-    def __str__(self) -> str:
-        return self._text
+    setting: str
+    exists: str
+    asked: str
+    is_unmet: bool
 
 
 def _differences(
@@ -151,5 +147,5 @@ def _differences(
         if exists != as_created:
             # What equals the default was not asked for by name. More than was asked for is as good, but not for a flag.
             unmet = asked != usual and (isinstance(asked, bool) or exists < as_created)
-            found.append(_Difference(name, exists, as_created, unmet=unmet))
+            found.append(_Difference(name, str(exists).lower(), str(as_created).lower(), unmet))
     return found

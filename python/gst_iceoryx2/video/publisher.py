@@ -17,6 +17,7 @@ from .._wire.formats import FORMATS
 from .._wire.header import DEFAULT_AUX_BYTES, DEFAULT_SERVICE, MAX_AUX_BYTES
 from .._wire.numbers import real, whole
 from .._wire.stamp import monotonic_ns, new_publisher_id
+from ..contract import message
 from ..errors import FormatError, FrameTimeoutError, QosError
 from . import _keeper
 from ._layout import FrameLayout, Framerate, caps_fields
@@ -378,10 +379,15 @@ def _stride_of(size: int, params: FrameParams, layout: FrameLayout) -> int:
         stride0, rest = divmod(size, params.height)
         if rest == 0 and stride0 > layout.format.row_bytes(0, params.width):
             return stride0
-    what = f"{params.format} at {params.width}x{params.height}"
     raise FormatError(
-        f"{what} has {layout.size} bytes in rows without padding, the pixels have {size}: "
-        "send as many, or give stride0, the bytes from row to row"
+        message(
+            "fault_padding",
+            format=params.format,
+            width=params.width,
+            height=params.height,
+            tight=layout.size,
+            given=size,
+        )
     )
 
 

@@ -16,6 +16,7 @@ from .._iox2.obstacle import after_failure
 from .._iox2.service_name import check_service_name
 from .._wire.header import DEFAULT_SERVICE
 from .._wire.numbers import real
+from ..contract import message
 from ..errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
 from . import _keeper
 from ._intake import Intake
@@ -478,24 +479,18 @@ class VideoFrameSubscriber:
 
     def _refuse(self) -> NoReturn:
         if self._forked:
-            raise ForkedError(
-                f"this subscriber of {self._name!r} belongs to the process that forked: make a new one in the child, "
-                "or start children with the 'spawn' method"
-            )
+            raise ForkedError(message("forked", service=self._name))
         raise ClosedError(f"this subscriber of {self._name!r} is closed")
 
     def _refuse_to_borrow(self) -> NoReturn:
         ledger = self._intake.ledger
-        raise BorrowLimitError(
-            f"cannot receive another frame of {self._name!r}: {ledger.held} are held, and the service allows "
-            f"{ledger.limit}. Let go of frames and of arrays made from them (frame.release(), del), copy what you "
-            "keep (frame.numpy_view().copy()), or create the service with a larger borrowed_max"
-        )
+        raise BorrowLimitError(message("borrow_limit", service=self._name, held=ledger.held, limit=ledger.limit))
 
     def _explain(self, exc: Exception) -> NoReturn:
         if "ExceedsMaxBorrows" in str(exc):
             self._refuse_to_borrow()
-        raise TransportError(f"cannot receive from {self._name!r}: iceoryx2 says {type(exc).__name__}: {exc}") from exc
+        text = message("iceoryx2_failed", operation="receive", service=self._name, cause=exc)
+        raise TransportError(text) from exc
 
     def _abandon(self) -> None:
         # The parent's thread that held the lock does not exist here.
