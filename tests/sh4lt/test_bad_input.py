@@ -465,7 +465,7 @@ def test_a_frame_without_memory_for_its_segment_is_refused_and_the_next_goes_thr
 
 @on_tmpfs
 def test_a_writer_that_accepts_no_connections_blocks_nothing(path: Path, launch: Launch) -> None:
-    """Regression: once its queue was full, a second sink waited for it indefinitely, and a reader could not be stopped."""
+    """Regression: once its queue was full, a second sink waited indefinitely, and a reader could not be stopped."""
     waiting = []
     with false_writer(path):
         while True:
