@@ -193,6 +193,43 @@ def test_a_dead_writers_socket_is_taken_over(path: Path, launch: Launch) -> None
         assert follower.read(20) is not None
 
 
+@on_tmpfs
+@pytest.mark.parametrize("kind", ["python", "rust"])
+def test_a_writer_avoids_the_keys_of_a_writer_on_another_path(path: Path, launch: Launch, kind: str) -> None:
+    """Keys contain only 16 bits of the inode number. The numbers of tmpfs increase, so the next ones are known."""
+
+    def inode_after_occupied_keys() -> tuple[int, range]:
+        path.touch()
+        meta = path.stat()
+        path.unlink()
+        occupied = range(meta.st_ino + 1, meta.st_ino + 6)
+        keys = [dialect.SEGMENT_PROJECT << 24 | (meta.st_dev & 0xFF) << 16 | (inode & 0xFFFF) for inode in occupied]
+        segments = [Segment.create(key, 1, 0o600) for key in keys]
+        try:
+            if kind == "python":
+                with Writer(path), Follower(path) as follower:
+                    assert follower.read(0) is None
+                    return path.stat().st_ino, occupied
+            sink = launch(PACED.format(path))
+            with Follower(path) as follower:
+                assert follower.read(20) is not None
+                inode = path.stat().st_ino
+            sink.send_signal(signal.SIGINT)
+            assert sink.wait(20) == 0
+            return inode, occupied
+        finally:
+            for segment in segments:
+                segment.discard()
+
+    # Other programs may take the next numbers, and another processor has other ones.
+    for _ in range(10):
+        inode, occupied = inode_after_occupied_keys()
+        assert inode not in occupied
+        if occupied.stop <= inode < occupied.stop + 5:
+            return
+    pytest.skip("inode numbers of /dev/shm are not consecutive here")
+
+
 def greeted(odd: socket.socket) -> bytes:
     hello = b""
     while len(hello) < dialect.CONNECT_SIZE:

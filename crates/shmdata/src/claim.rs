@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::dialect::{self, Keys};
 use crate::error::{Error, Result};
@@ -20,24 +20,30 @@ const KEY_ATTEMPTS: usize = 16;
 /// [`Error::PathTooLong`], [`Error::NotASocket`], [`Error::WriterIsAlive`], [`Error::FrameTooLarge`], [`Error::Foreign`], [`Error::Io`].
 pub(crate) fn claim(path: &Path, size: usize, mode: u32) -> Result<(UnixListener, Keys, Segment, Semaphores)> {
     check_size(path, size)?;
-    let mut unsuitable = Placeholders(Vec::new());
-    loop {
-        remove_dead_writer(path)?;
-        let listener = socket::listen(path, mode).map_err(Error::io(path, "bind"))?;
-        let keys = Keys::of(path).map_err(Error::io(path, "stat"))?;
-        sysv::remove_if_dead(keys);
-        let created = Segment::create(keys.segment, size, mode)
-            .and_then(|segment| Ok((segment, Semaphores::create(keys.semaphores, mode)?)));
-        match created {
-            Ok((segment, semaphores)) => return Ok((listener, keys, segment, semaphores)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && unsuitable.0.len() < KEY_ATTEMPTS => {
-                // A writer on another path has the same keys, which contain only 16 bits of the inode number.
-                unsuitable.put_aside(path).map_err(Error::io(path, "rename"))?;
-            }
-            Err(error) => {
-                let _ = fs::remove_file(path);
-                return Err(Error::io(path, "create segment and semaphores")(error));
-            }
+    attempt(path, size, mode, 0)
+}
+
+fn attempt(path: &Path, size: usize, mode: u32, number: usize) -> Result<(UnixListener, Keys, Segment, Semaphores)> {
+    remove_dead_writer(path)?;
+    let listener = socket::listen(path, mode).map_err(Error::io(path, "bind"))?;
+    let keys = Keys::of(path).map_err(Error::io(path, "stat"))?;
+    sysv::remove_if_dead(keys);
+    let created = Segment::create(keys.segment, size, mode)
+        .and_then(|segment| Ok((segment, Semaphores::create(keys.semaphores, mode)?)));
+    match created {
+        Ok((segment, semaphores)) => Ok((listener, keys, segment, semaphores)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < KEY_ATTEMPTS => {
+            // A writer on another path has the same keys, which contain only 16 bits of the inode number. The renamed socket keeps
+            // its inode in use, so that the next socket gets another one.
+            let aside = path.with_added_extension(number.to_string());
+            fs::rename(path, &aside).map_err(Error::io(path, "rename"))?;
+            let claimed = attempt(path, size, mode, number + 1);
+            let _ = fs::remove_file(aside);
+            claimed
+        }
+        Err(error) => {
+            let _ = fs::remove_file(path);
+            Err(Error::io(path, "create segment and semaphores")(error))
         }
     }
 }
@@ -52,27 +58,6 @@ pub(crate) fn check_size(path: &Path, size: usize) -> Result<()> {
         return Err(Error::FrameTooLarge { path: path.to_owned(), size, limit });
     }
     Ok(())
-}
-
-/// Sockets with unsuitable inode numbers. They keep their inodes in use, so that the next socket gets another one.
-struct Placeholders(Vec<PathBuf>);
-
-impl Placeholders {
-    fn put_aside(&mut self, path: &Path) -> io::Result<()> {
-        let mut aside = path.as_os_str().to_owned();
-        aside.push(format!(".{}", self.0.len()));
-        fs::rename(path, &aside)?;
-        self.0.push(aside.into());
-        Ok(())
-    }
-}
-
-impl Drop for Placeholders {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            let _ = fs::remove_file(path);
-        }
-    }
 }
 
 /// Removes the socket of a dead writer, with its segment and semaphores. Refuses anything else that exists at the path.

@@ -13,10 +13,8 @@ use crate::sysv::check;
 /// Creates a listening socket at the path, in non-blocking mode. The caller has checked that the path is short enough.
 pub(crate) fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
     let socket = socket()?;
-    // `bind` creates the file with the mode of the socket; the umask may remove bits.
-    // SAFETY: changes a mode; accesses no memory.
-    unsafe { libc::fchmod(socket.as_raw_fd(), mode as libc::mode_t) };
     with_address(libc::bind, &socket, path)?;
+    // Before `listen`: until then every connection is refused.
     set_permissions(path, Permissions::from_mode(mode))?;
     // SAFETY: changes a socket; accesses no memory.
     check(unsafe { libc::listen(socket.as_raw_fd(), 10) })?;

@@ -29,31 +29,32 @@ def claim(path: Path, size: int, mode: int) -> tuple[socket.socket, dialect.Keys
         OSError: The operating system refused a call.
     """
     check_size(path, size)
-    aside: list[Path] = []
+    return _attempt(path, size, mode, 0)
+
+
+def _attempt(path: Path, size: int, mode: int, number: int) -> tuple[socket.socket, dialect.Keys, Segment, Semaphores]:
+    _remove_dead_writer(path)
+    listener = _listen(path, mode)
+    keys = dialect.keys_of(path)
+    remove_if_dead(keys)
+    segment = None
     try:
-        while True:
-            _remove_dead_writer(path)
-            listener = _bind(path, mode)
-            keys = dialect.keys_of(path)
-            remove_if_dead(keys)
-            try:
-                segment = Segment.create(keys.segment, size, mode)
-                try:
-                    return listener, keys, segment, Semaphores.create(keys.semaphores, mode)
-                except OSError:
-                    segment.discard()
-                    raise
-            except OSError as error:
-                listener.close()
-                if not isinstance(error, FileExistsError) or len(aside) >= _KEY_ATTEMPTS:
-                    path.unlink()
-                    raise
-                # A writer on another path has the same keys, which contain only 16 bits of the inode number. The
-                # renamed socket keeps its inode in use, so that the next socket gets another one.
-                aside.append(path.rename(f"{path}.{len(aside)}"))
+        segment = Segment.create(keys.segment, size, mode)
+        return listener, keys, segment, Semaphores.create(keys.semaphores, mode)
+    except OSError as error:
+        listener.close()
+        if segment is not None:
+            segment.discard()
+        if not isinstance(error, FileExistsError) or number == _KEY_ATTEMPTS:
+            path.unlink()
+            raise
+    # A writer on another path has the same keys, which contain only 16 bits of the inode number. The renamed socket
+    # keeps its inode in use, so that the next socket gets another one.
+    aside = path.rename(f"{path}.{number}")
+    try:
+        return _attempt(path, size, mode, number + 1)
     finally:
-        for placeholder in aside:
-            placeholder.unlink(missing_ok=True)
+        aside.unlink()
 
 
 def check_size(path: Path, size: int) -> None:
@@ -97,12 +98,11 @@ def _remove_dead_writer(path: Path) -> None:
     raise alive
 
 
-def _bind(path: Path, mode: int) -> socket.socket:
+def _listen(path: Path, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # `bind` creates the file with the mode of the socket; the umask may remove bits.
-        os.fchmod(listener.fileno(), mode)
         listener.bind(os.fspath(path))
+        # Before `listen`: until then every connection is refused.
         path.chmod(mode)
         listener.listen(10)
         listener.setblocking(False)
