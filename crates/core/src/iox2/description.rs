@@ -3,6 +3,7 @@
 //! Reading these files is harmless; listing services through iceoryx2 is not where a second copy of it lives (see
 //! [`cleanup`](crate::iox2::cleanup)).
 
+use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -22,28 +23,10 @@ pub struct Description {
     pub name: String,
     /// Release of iceoryx2 that created it.
     pub version: String,
-    /// Participants that it admits, where told.
+    /// Number of participants that it admits, if known.
     pub max_nodes: Option<usize>,
-    /// For publish/subscribe: what it carries.
-    pub types: Option<Types>,
-}
-
-/// The types of a publish/subscribe service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Types {
-    /// The payload's.
-    pub payload: Type,
-    /// The user header's.
-    pub user_header: Type,
-}
-
-/// A type, as iceoryx2 names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Type {
-    /// Its name.
-    pub name: String,
-    /// Its size in bytes.
-    pub size: String,
+    /// The types that a publish/subscribe service carries, as [`types_in_words`] writes them.
+    pub types: Option<String>,
 }
 
 /// Path at which the video service of that name is described while it exists.
@@ -77,35 +60,22 @@ pub(crate) fn descriptions(config: &Config) -> impl Iterator<Item = Description>
 
 impl Description {
     fn read(text: &str) -> Option<Self> {
+        let table = |part| text.split_once(&format!("message_type_details.{part}]")).map_or("", |(_, table)| table);
+        let type_in = |table| (value(table, "type_name").unwrap_or("?"), value(table, "size").unwrap_or("?"));
         let is_publish_subscribe = text.contains("[messaging_pattern.PublishSubscribe");
         Some(Self {
             name: value(text, "service_name")?.to_owned(),
             version: version(text),
             max_nodes: value(text, "max_nodes").and_then(|number| number.parse().ok()),
             types: is_publish_subscribe
-                .then(|| Types { payload: Type::read(text, "payload"), user_header: Type::read(text, "user_header") }),
+                .then(|| types_in_words(type_in(table("payload")), type_in(table("user_header")))),
         })
     }
 }
 
-impl Type {
-    fn read(text: &str, part: &str) -> Self {
-        let table = text.split_once(&format!("message_type_details.{part}]")).map_or("", |(_, table)| table);
-        let value = |key| value(table, key).unwrap_or("?").to_owned();
-        Self { name: value("type_name"), size: value("size") }
-    }
-}
-
-impl std::fmt::Display for Types {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "payload {}, user header {}", self.payload, self.user_header)
-    }
-}
-
-impl std::fmt::Display for Type {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {} bytes", self.name, self.size)
-    }
+/// The payload type and the user header type of a service: name and size in bytes of each.
+pub(crate) fn types_in_words(payload: (&str, impl Display), header: (&str, impl Display)) -> String {
+    format!("payload {} of {} bytes, user header {} of {} bytes", payload.0, payload.1, header.0, header.1)
 }
 
 pub(crate) fn version(text: &str) -> String {

@@ -10,15 +10,15 @@ mod settings;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use iceoryx2::port::notifier::{Notifier, NotifierCreateError};
+use iceoryx2::port::notifier::Notifier;
 use iceoryx2::prelude::*;
 
 use self::backpressure::Backpressure;
 pub use self::loan::Loan;
 use self::pool::Pool;
-use self::readers::{Readers, announce};
+use self::readers::{Readers, ReadersState};
 pub use self::settings::{DEFAULT_MAX_LOANS, FIRST_FRAMES, MAX_PORTS, PublisherBuilder, Waiting};
 use self::settings::{OnSubscribers, OnTrouble, Waits};
 use crate::config::FrameParams;
@@ -32,17 +32,15 @@ use crate::iox2::obstacle::after_failure;
 use crate::iox2::service_name::service_name;
 use crate::iox2::types::{EventService, Iox, Iox2Node};
 use crate::iox2::wait::Interrupt;
-use crate::video_service::{ServiceLimits, VideoService, open_event_service, open_or_create_video_service, port_error};
+use crate::video_service::{
+    ServiceLimits, VideoService, announce_publishers, create_listener, create_notifier, open_event_service,
+    open_or_create_video_service, port_error, subscribers_of,
+};
 use crate::wire::auxblob::AuxTemplate;
 use crate::wire::caps::video_caps;
 use crate::wire::header::VideoFrameHeader;
 use crate::wire::stamp::{monotonic_ns, new_publisher_id};
 use crate::wire::validate::validate_geometry;
-
-/// How often new subscribers are looked for between frames.
-const MONITOR_INTERVAL: Duration = limits::MONITOR;
-/// How long a publisher waits for the left-over participants of its predecessor before it adopts their QoS.
-const HANDOVER_TIMEOUT: Duration = limits::HANDOVER;
 
 const NO_RECORDS: &[&[u8]] = &[];
 
@@ -54,7 +52,7 @@ pub struct VideoFramePublisher {
 
 struct Shared {
     // Declaration order is drop order: ports before their services, the node last.
-    frames: Pool,
+    pool: Pool,
     notifier: Arc<OfThisProcess<Notifier<Iox>>>,
     video: Arc<OfThisProcess<VideoService>>,
     _events: Arc<OfThisProcess<EventService>>,
@@ -101,65 +99,51 @@ impl VideoFramePublisher {
     }
 
     fn build(settings: PublisherBuilder) -> Result<Self> {
-        let name = service_name(&settings.service)?;
-        let node = settings.node.map_or_else(|| create_node_for(&settings.service), Ok)?;
+        let PublisherBuilder { service, asked, interrupt, waiting, lossless, .. } = settings;
+        let name = service_name(&service)?;
+        let node = settings.node.map_or_else(|| create_node_for(&service), Ok)?;
         let events = open_event_service(&node, &name)?;
-        let notifier = cleanup::retry_when_full(
-            node.config(),
-            || events.notifier_builder().create(),
-            |e| matches!(e, NotifierCreateError::ExceedsMaxSupportedNotifiers),
-        )
-        .map_err(|e| port_error(node.config(), &settings.service, "create a notifier", 0, e))?;
-        let video = open_service(&node, &name, &settings.limits, &notifier)?;
-        settings.demanded.check(&settings.service, &settings.limits, &video)?;
-        let config = video.static_config();
+        let notifier = create_notifier(&node, &events, &service)?;
+        let video = open_service(&node, &name, &asked.limits(), &notifier)?;
+        asked.check(&service, &video)?;
 
         let bytes = match settings.max_bytes {
             0 => limits::FIRST_FRAME_BYTES,
             bytes => bytes + settings.aux_bytes,
         };
-        let stop = Interrupt::new();
         let stop =
-            stop.map_err(|e| port_error(node.config(), &settings.service, "create a wake-up descriptor", 0, e))?;
-        let waits = Arc::new(Waits::new(settings.interrupt.unwrap_or_else(|| stop.clone()), settings.waiting));
+            Interrupt::new().map_err(|e| port_error(node.config(), &service, "create a wake-up descriptor", 0, e))?;
+        let waits = Arc::new(Waits::new(interrupt.unwrap_or_else(|| stop.clone()), waiting));
         let (notifier, events) = (Arc::new(OfThisProcess::new(notifier)), Arc::new(OfThisProcess::new(events)));
-        let backpressure = if settings.lossless {
-            let listener = events.listener_builder().create();
-            let listener =
-                listener.map_err(|e| port_error(node.config(), &settings.service, "create a listener", 0, e))?;
-            Some(Backpressure::new(listener, events.clone(), node.config().clone(), waits.clone()))
-        } else {
-            None
-        };
-        let readers = Readers::new(
-            events.clone(),
-            notifier.clone(),
-            node.id().value(),
-            backpressure.as_ref().map(Backpressure::listener),
-            node.config().clone(),
+        let listener = if lossless { Some(create_listener(&node, &events, &service)?) } else { None };
+        let backpressure =
+            listener.map(|listener| Backpressure::new(listener, events.clone(), node.config().clone(), waits.clone()));
+        let readers = Readers {
+            events: events.clone(),
+            notifier: notifier.clone(),
+            node: node.id().value(),
+            listener: backpressure.as_ref().map(Backpressure::listener),
+            config: node.config().clone(),
             waits,
-        );
-        // A predecessor that was killed still has its place. There is still an error if this one is not the next.
-        let place =
-            || if video.dynamic_config().number_of_publishers() < config.max_publishers() { Ok(()) } else { Err(()) };
-        let _ = cleanup::retry_when_full(node.config(), place, |()| true);
+            state: ReadersState::default(),
+        };
+        // A predecessor that was killed still has its place. If this does not free it, creating the port is an error.
+        let max_publishers = video.static_config().max_publishers();
+        let has_place = || {
+            let count = video.dynamic_config().number_of_publishers();
+            if count < max_publishers { Ok(()) } else { Err(()) }
+        };
+        let _ = cleanup::retry_when_full(node.config(), has_place, |()| true);
         let video = Arc::new(OfThisProcess::new(video));
-        let frames = Pool::new(
-            video.clone(),
-            &settings.service,
-            settings.max_loans,
-            settings.max_frames,
-            bytes,
-            readers,
-            backpressure,
-        )?;
+        let pool =
+            Pool::new(video.clone(), &service, settings.max_loans, settings.max_frames, bytes, readers, backpressure)?;
         let shared = Arc::new(Shared {
-            frames,
+            pool,
             notifier,
             video,
             _events: events,
             node: OfThisProcess::new(node),
-            service: settings.service,
+            service,
             publisher_id: new_publisher_id(),
             aux_bytes: settings.aux_bytes,
             sequence: Mutex::new(0),
@@ -174,9 +158,10 @@ impl VideoFramePublisher {
         let monitor = thread::Builder::new()
             .name("iox2-subscribers".into())
             .spawn(move || {
-                while !watched.stop.wait(MONITOR_INTERVAL) {
-                    // Killed subscribers would be counted, and keep the frames that they held.
-                    cleanup::clean_up_behind(watched.subscribers(), watched.node.config());
+                while !watched.stop.wait(limits::MONITOR) {
+                    // Killed subscribers would be counted, and keep the frames that they hold.
+                    let nodes = subscribers_of(&watched.video).into_iter().map(|(_, node)| node);
+                    cleanup::clean_up_behind(nodes, watched.node.config());
                     watched.look();
                 }
             })
@@ -217,7 +202,7 @@ impl VideoFramePublisher {
     pub fn loan(&self, len: usize) -> Result<Loan> {
         let shared = &self.shared;
         shared.node.check(&shared.service)?;
-        shared.frames.loan(len)
+        shared.pool.loan(len)
     }
 
     /// The right to send the next frame, and its number in this publisher's count.
@@ -263,9 +248,9 @@ impl VideoFramePublisher {
         let _turn = self.turn();
         *lock(&self.shared.ended) = true;
         // With the last picture: a subscriber that joins later gets this sample only.
-        let (loan, header) = match self.shared.frames.repeat()? {
+        let (loan, header) = match self.shared.pool.repeat()? {
             Some((loan, header)) => (loan, header.ended()),
-            None => (self.shared.frames.loan(1)?, VideoFrameHeader::eos()),
+            None => (self.shared.pool.loan(1)?, VideoFrameHeader::eos()),
         };
         self.shared.send(loan, &header).map(drop)
     }
@@ -277,12 +262,12 @@ impl Drop for VideoFramePublisher {
             // In a forked child the thread does not exist, and nobody may be told that the publisher has gone.
             return;
         }
-        self.shared.frames.linger();
+        self.shared.pool.linger();
         self.shared.stop.set();
         if let Some(monitor) = self.monitor.take() {
             let _ = monitor.join();
         }
-        self.shared.frames.close();
+        self.shared.pool.close();
     }
 }
 
@@ -323,7 +308,7 @@ impl Turn<'_> {
 
 impl Shared {
     fn send(&self, loan: Loan, header: &VideoFrameHeader) -> Result<usize> {
-        let receivers = self.frames.send(loan, header)?;
+        let receivers = self.pool.send(loan, header)?;
         self.notify();
         Ok(receivers)
     }
@@ -344,29 +329,19 @@ impl Shared {
                 }
             }
             // Where no limit was the cause, another port would not be better.
-            None if !self.is_reported.swap(false, Ordering::Relaxed) => self.frames.ignore_failed_connection(),
+            None if !self.is_reported.swap(false, Ordering::Relaxed) => self.pool.ignore_failed_connection(),
             None => {
-                if self.frames.renew().is_ok() && *lock(&self.ended) {
-                    let _ = self.frames.loan(1).and_then(|loan| self.send(loan, &VideoFrameHeader::eos()));
+                if self.pool.renew().is_ok() && *lock(&self.ended) {
+                    let _ = self.pool.loan(1).and_then(|loan| self.send(loan, &VideoFrameHeader::eos()));
                 }
             }
         }
     }
 
-    /// Nodes of the subscribers that are there, or were killed.
-    fn subscribers(&self) -> Vec<u128> {
-        let mut nodes = Vec::new();
-        self.video.dynamic_config().list_subscribers(|subscriber| {
-            nodes.push(subscriber.node_id.value());
-            CallbackProgression::Continue
-        });
-        nodes
-    }
-
     /// Connects subscribers that joined, which hands them the history; tells when their number changed.
     fn look(&self) -> usize {
-        self.frames.update_connections();
-        if self.frames.has_failed_connection() {
+        self.pool.update_connections();
+        if self.pool.has_failed_connection() {
             self.connect_all();
         }
         let now = self.video.dynamic_config().number_of_subscribers();
@@ -374,7 +349,7 @@ impl Shared {
         if now > before {
             if *lock(&self.ended) && self.video.static_config().history_size() == 0 {
                 // A service that somebody else created without history: the end has to be sent again.
-                let _ = self.frames.loan(1).and_then(|loan| self.send(loan, &VideoFrameHeader::eos()));
+                let _ = self.pool.loan(1).and_then(|loan| self.send(loan, &VideoFrameHeader::eos()));
             }
             self.notify();
         }
@@ -394,7 +369,7 @@ fn open_service(
     limits: &ServiceLimits,
     notifier: &Notifier<Iox>,
 ) -> Result<VideoService> {
-    let deadline = Instant::now() + HANDOVER_TIMEOUT;
+    let deadline = Instant::now() + limits::HANDOVER;
     loop {
         let video = open_or_create_video_service(node, name, limits)?;
         let config = video.static_config();
@@ -408,7 +383,7 @@ fn open_service(
             return Ok(video);
         }
         drop(video);
-        announce(notifier);
+        announce_publishers(notifier);
         thread::sleep(limits::HANDOVER_LOOK);
     }
 }

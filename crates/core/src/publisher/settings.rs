@@ -3,13 +3,11 @@
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use iceoryx2::prelude::PortFactory;
-
 use crate::contract::limits;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::iox2::types::Iox2Node;
 use crate::iox2::wait::Interrupt;
-use crate::video_service::{ServiceLimits, VideoService};
+use crate::video_service::Asked;
 use crate::wire::header::DEFAULT_AUX_BYTES;
 
 /// Subscribers or publishers that a service can admit: the memory in which iceoryx2 counts them is 9 MB then.
@@ -65,8 +63,7 @@ pub struct PublisherBuilder {
     pub(super) service: String,
     pub(super) max_bytes: usize,
     pub(super) aux_bytes: usize,
-    pub(super) limits: ServiceLimits,
-    pub(super) demanded: Demanded,
+    pub(super) asked: Asked,
     pub(super) max_loans: usize,
     pub(super) max_frames: Option<usize>,
     pub(super) lossless: bool,
@@ -77,25 +74,13 @@ pub struct PublisherBuilder {
     pub(super) node: Option<Iox2Node>,
 }
 
-/// Settings named by the caller: an existing service that cannot give these is an error, of the others it is adopted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Demanded {
-    buffer_size: bool,
-    borrowed_max: bool,
-    history_size: bool,
-    safe_overflow: bool,
-    max_subscribers: bool,
-    max_publishers: bool,
-}
-
 impl PublisherBuilder {
     pub(super) fn new(service: &str) -> Self {
         Self {
             service: service.to_owned(),
             max_bytes: 0,
             aux_bytes: DEFAULT_AUX_BYTES,
-            limits: ServiceLimits::default(),
-            demanded: Demanded::default(),
+            asked: Asked::default(),
             max_loans: DEFAULT_MAX_LOANS,
             max_frames: None,
             lossless: false,
@@ -124,48 +109,42 @@ impl PublisherBuilder {
     /// Pool that a subscriber's buffer holds.
     #[must_use]
     pub fn buffer_size(mut self, frames: u32) -> Self {
-        self.limits.qos.buffer_size = frames.max(1);
-        self.demanded.buffer_size = true;
+        self.asked.buffer_size = Some(frames.max(1));
         self
     }
 
     /// Pool that a subscriber may hold at once.
     #[must_use]
     pub fn borrowed_max(mut self, frames: u32) -> Self {
-        self.limits.qos.borrowed_max = frames.max(1);
-        self.demanded.borrowed_max = true;
+        self.asked.borrowed_max = Some(frames.max(1));
         self
     }
 
     /// Pool that a late joiner gets; 0 stands for the newest one.
     #[must_use]
     pub fn history_size(mut self, frames: u32) -> Self {
-        self.limits.qos.history_size = frames;
-        self.demanded.history_size = frames > 0;
+        self.asked.history_size = (frames > 0).then_some(frames);
         self
     }
 
     /// Whether a full subscriber loses its oldest frame; without it, new frames are dropped for that subscriber.
     #[must_use]
     pub fn safe_overflow(mut self, on: bool) -> Self {
-        self.limits.qos.safe_overflow = on;
-        self.demanded.safe_overflow = true;
+        self.asked.safe_overflow = Some(on);
         self
     }
 
     /// Subscribers that the service admits, up to [`MAX_PORTS`].
     #[must_use]
     pub fn max_subscribers(mut self, count: usize) -> Self {
-        self.limits.max_subscribers = count.clamp(1, MAX_PORTS);
-        self.demanded.max_subscribers = true;
+        self.asked.max_subscribers = Some(count.clamp(1, MAX_PORTS));
         self
     }
 
     /// Publishers that the service admits, up to [`MAX_PORTS`].
     #[must_use]
     pub fn max_publishers(mut self, count: usize) -> Self {
-        self.limits.max_publishers = count.clamp(1, MAX_PORTS);
-        self.demanded.max_publishers = true;
+        self.asked.max_publishers = Some(count.clamp(1, MAX_PORTS));
         self
     }
 
@@ -226,35 +205,5 @@ impl PublisherBuilder {
     pub fn node(mut self, node: Iox2Node) -> Self {
         self.node = Some(node);
         self
-    }
-}
-
-impl Demanded {
-    /// Compares what was asked for by name with what the service is.
-    pub(super) fn check(self, service: &str, limits: &ServiceLimits, video: &VideoService) -> Result<()> {
-        let config = video.static_config();
-        let qos = &limits.qos;
-        let at_least = [
-            (self.buffer_size, "buffer-size", qos.buffer_size as usize, config.subscriber_max_buffer_size()),
-            (self.borrowed_max, "borrowed-max", qos.borrowed_max as usize, config.subscriber_max_borrowed_samples()),
-            (self.history_size, "history-size", qos.history_size as usize, config.history_size()),
-            (self.max_subscribers, "max-subscribers", limits.max_subscribers, config.max_subscribers()),
-            (self.max_publishers, "max-publishers", limits.max_publishers, config.max_publishers()),
-        ];
-        let unmet = |setting, wanted: &dyn ToString, exists: &dyn ToString| Error::Qos {
-            service: service.to_owned(),
-            setting,
-            wanted: wanted.to_string(),
-            exists: exists.to_string(),
-        };
-        for (asked, setting, wanted, exists) in at_least {
-            if asked && exists < wanted {
-                return Err(unmet(setting, &wanted, &exists));
-            }
-        }
-        if self.safe_overflow && qos.safe_overflow != config.has_safe_overflow() {
-            return Err(unmet("safe-overflow", &qos.safe_overflow, &config.has_safe_overflow()));
-        }
-        Ok(())
     }
 }

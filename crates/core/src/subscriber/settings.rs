@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use iceoryx2::prelude::PortFactory;
-
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::iox2::types::Iox2Node;
-use crate::video_service::VideoService;
+use crate::video_service::{Asked, VideoService};
 
 /// What the service has to offer; `None` leaves it to the publisher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,29 +23,8 @@ pub struct Requirements {
 
 impl Requirements {
     pub(super) fn check(&self, service: &str, video: &VideoService) -> Result<()> {
-        let config = video.static_config();
-        let at_least = [
-            ("buffer-size", self.buffer_size, config.subscriber_max_buffer_size()),
-            ("borrowed-max", self.borrowed_max, config.subscriber_max_borrowed_samples()),
-            ("history-size", self.history_size, config.history_size()),
-        ];
-        let unmet = |setting, wanted: &dyn ToString, exists: &dyn ToString| Error::Qos {
-            service: service.to_owned(),
-            setting,
-            wanted: wanted.to_string(),
-            exists: exists.to_string(),
-        };
-        for (setting, wanted, exists) in at_least {
-            if let Some(wanted) = wanted.map(|wanted| wanted as usize).filter(|&wanted| wanted > exists) {
-                return Err(unmet(setting, &wanted, &exists));
-            }
-        }
-        match self.safe_overflow {
-            Some(on) if on != config.has_safe_overflow() => {
-                Err(unmet("safe-overflow", &on, &config.has_safe_overflow()))
-            }
-            _ => Ok(()),
-        }
+        let Self { buffer_size, borrowed_max, history_size, safe_overflow, .. } = *self;
+        Asked { buffer_size, borrowed_max, history_size, safe_overflow, ..Asked::default() }.check(service, video)
     }
 }
 
@@ -60,7 +37,7 @@ pub struct SubscriberBuilder {
 }
 
 impl SubscriberBuilder {
-    /// What the service has to offer; otherwise receiving fails with [`Error::Qos`].
+    /// What the service has to offer; otherwise receiving fails with [`Error::Qos`](crate::Error::Qos).
     #[must_use]
     pub fn requirements(mut self, requirements: Requirements) -> Self {
         self.requirements = requirements;
