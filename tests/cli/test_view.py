@@ -372,6 +372,7 @@ NONSENSE = (
 """Code of the close frame that answers it, the first byte of a frame, its payload, whether that is masked."""
 
 
+@pytest.mark.proves("H9")
 def test_a_viewer_that_talks_nonsense_is_sent_away_and_the_others_stay(paint: Paint, view: Views) -> None:
     """Numbers beyond what a float can hold ended with a traceback."""
     paint()
@@ -541,6 +542,7 @@ def test_a_snapshot_as_png_is_the_picture_bit_by_bit(paint: Paint, iox2_video: C
 
 
 @pytest.mark.parametrize(("ratio", "size"), [("2/1", (640, 240)), ("3/4", (320, 320)), ("999999/1", (320, 240))])
+@pytest.mark.proves("C7")
 def test_a_snapshot_has_square_pixels(
     paint: Paint, iox2_video: CommandLine, tmp_path: Path, ratio: str, size: tuple[int, int]
 ) -> None:

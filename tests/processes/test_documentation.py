@@ -59,6 +59,7 @@ def sources() -> str:
 
 
 @pytest.mark.parametrize("text", troubles())
+@pytest.mark.proves("E1")
 def test_a_quoted_message_is_one_that_can_be_read(text: str) -> None:
     assert text in sources()
 

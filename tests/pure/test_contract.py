@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gst_iceoryx2._contract import contract
+from gst_iceoryx2.contract import contract
 
 ROOT = Path(__file__).parents[2]
 UNITS = ("_ms", "_bytes", "_pixels", "_frames", "_chunks")

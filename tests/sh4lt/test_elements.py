@@ -39,6 +39,7 @@ def test_a_live_pipeline_is_sent_as_it_comes(path: Path, launch: Launch) -> None
         assert follower.read(20) is not None
 
 
+@pytest.mark.proves("S2")
 def test_a_stopped_pipeline_does_not_stop_the_sink(path: Path, launch: Launch) -> None:
     launch(f"{source('RGBA', 2000)} ! sh4ltsink socket-path={path} reader-timeout=200000000")
     stopped = launch(f"sh4ltsrc socket-path={path} ! fakesink")
@@ -142,6 +143,7 @@ def test_recording_gives_sixty_frames_a_second(
     ],
     ids=lambda caps: caps.partition(",")[0],
 )
+@pytest.mark.proves("S6")
 def test_what_is_no_raw_video_goes_as_it_is(path: Path, launch: Launch, caps: str) -> None:
     """GStreamer takes encoded video for pictures of 0 bytes, and frames of 0 bytes were sent."""
     launch(f"fakesrc sizetype=fixed sizemax=1234 filltype=pattern ! {caps} ! sh4ltsink socket-path={path}")
@@ -154,6 +156,7 @@ def test_what_is_no_raw_video_goes_as_it_is(path: Path, launch: Launch, caps: st
 
 
 @on_tmpfs
+@pytest.mark.proves("S6")
 def test_h264_is_decoded_at_the_other_end(path: Path, launch: Launch, tmp_path: Path) -> None:
     received = tmp_path / "received.raw"
     encoder = "x264enc speed-preset=ultrafast tune=zerolatency key-int-max=5 ! video/x-h264,stream-format=byte-stream"

@@ -23,6 +23,7 @@ def descriptors(process: subprocess.Popen[bytes]) -> int:
 
 
 @pytest.mark.parametrize("kind", ["bare", "python", "rust"])
+@pytest.mark.proves("S1")
 def test_a_writer_that_is_sending_is_not_disturbed_by_a_second_one(path: Path, launch: Launch, kind: str) -> None:
     """The second one acknowledged the greeting and never finished the frame that it was told of in return."""
 
@@ -48,6 +49,7 @@ def test_a_writer_that_is_sending_is_not_disturbed_by_a_second_one(path: Path, l
 
 
 @pytest.mark.parametrize("kind", ["python", "rust"])
+@pytest.mark.proves("S2")
 def test_a_stuck_reader_costs_one_renewal_and_the_living_miss_nothing(path: Path, tmp_path: Path, kind: str) -> None:
     """The living were sent away before the old semaphores had gone, came back to those, and were sent away again."""
     stops = 10
@@ -72,6 +74,7 @@ def test_a_stuck_reader_costs_one_renewal_and_the_living_miss_nothing(path: Path
             reader.close()
 
 
+@pytest.mark.proves("S8")
 def test_a_python_writer_that_changes_its_type_waits_for_its_readers(path: Path) -> None:
     """A new type text is a new writer: frames went on before the readers were back."""
     writer = Writer(path, "application/x-count, part=(int)0")

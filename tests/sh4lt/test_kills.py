@@ -180,6 +180,7 @@ def is_read(path: Path, reader: End) -> bool:
 
 @pytest.mark.parametrize("reader_kind", ["python", "rust"])
 @pytest.mark.parametrize("writer_kind", ["python", "rust"])
+@pytest.mark.proves("S3")
 def test_a_killed_writer_is_replaced_within_a_second(
     path: Path, start: Start, writer_kind: str, reader_kind: str
 ) -> None:
@@ -209,6 +210,7 @@ def test_a_killed_writer_is_replaced_within_a_second(
 
 @pytest.mark.parametrize("reader_kind", ["python", "rust"])
 @pytest.mark.parametrize("writer_kind", ["python", "rust"])
+@pytest.mark.proves("S3")
 def test_a_killed_reader_holds_the_writer_up_for_less_than_a_second(
     path: Path, start: Start, writer_kind: str, reader_kind: str
 ) -> None:

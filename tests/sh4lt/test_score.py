@@ -52,6 +52,7 @@ def test_the_documents_list_scores_formats() -> None:
         "video/x-raw, format=(string)RGBA, width=(int)64, height=(int)48, framerate=(fraction)0/1",
     ],
 )
+@pytest.mark.proves("S7")
 def test_score_shows_what_a_writer_is_told_in_any_form(path: Path, typed: str) -> None:
     """The snippet of the documents was refused: `framerate=30/1` lacks its type."""
     assert shown(typed) is None
@@ -114,6 +115,7 @@ def test_score_shows_what_the_example_makes_of_its_output(path: Path, tmp_path: 
 
 @on_tmpfs
 @pytest.mark.parametrize("format", ["RGBA", "BGR"])
+@pytest.mark.proves("S7")
 def test_a_bridge_writes_what_score_shows_or_says_that_it_does_not(
     path: Path, domain: Place, caplog: pytest.LogCaptureFixture, format: str
 ) -> None:
@@ -154,6 +156,7 @@ def test_a_bridge_writes_what_score_shows_or_says_that_it_does_not(
         (f"videotestsrc ! {RGBA},framerate=25/1", ("RGBA", 64, 48)),
     ],
 )
+@pytest.mark.proves("S7")
 def test_score_shows_what_a_pipeline_negotiates(
     path: Path, launch: Launch, line: str, expected: tuple[str, int, int]
 ) -> None:

@@ -128,6 +128,7 @@ def test_we_adopt_the_service_of_a_plain_subscriber_with_a_warning(
         assert ctypes.string_at(sample.payload_ptr, 24) == noise(24)
 
 
+@pytest.mark.proves("L1")
 def test_a_setting_asked_for_by_name_that_cannot_be_met_is_an_error_with_both_numbers(service: str) -> None:
     native = raw.video_service(raw.node(), service)
     assert native.static_config.subscriber_max_buffer_size == 2

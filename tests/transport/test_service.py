@@ -10,9 +10,9 @@ from pathlib import Path
 import iceoryx2 as iox2
 import pytest
 
-from gst_iceoryx2._contract import limit
 from gst_iceoryx2._iox2 import binding, cleanup
 from gst_iceoryx2._iox2.domain import current_domain
+from gst_iceoryx2.contract import limit
 from gst_iceoryx2.errors import (
     InvalidServiceNameError,
     ServiceBrokenError,
@@ -110,6 +110,7 @@ def test_services_of_two_names_do_not_meet() -> None:
         assert one.num_subscribers == 0
 
 
+@pytest.mark.proves("M9")
 def test_the_second_publisher_gets_a_sentence(service: str, pub: VideoFramePublisher) -> None:
     with pytest.raises(
         TooManyPortsError, match=r"has 1 publisher already and admits no more: close the other"
@@ -121,6 +122,7 @@ def test_the_second_publisher_gets_a_sentence(service: str, pub: VideoFramePubli
     VideoFramePublisher(service).close()
 
 
+@pytest.mark.proves("M9")
 def test_as_many_publishers_as_asked_for_are_admitted(service: str) -> None:
     with (
         VideoFramePublisher(service, max_publishers=2) as one,
@@ -136,6 +138,7 @@ def test_as_many_publishers_as_asked_for_are_admitted(service: str) -> None:
             VideoFramePublisher(service)
 
 
+@pytest.mark.proves("M9")
 def test_the_ninth_subscriber_gets_a_sentence(service: str, pub: VideoFramePublisher) -> None:
     subs = [VideoFrameSubscriber(service) for _ in range(8)]
     with pytest.raises(TooManyPortsError, match=r"has 8 subscribers already .* larger max_subscribers") as caught:
@@ -179,6 +182,7 @@ class OtherHeader(ctypes.Structure):
         return "SomebodysHeader"
 
 
+@pytest.mark.proves("E1")
 def test_a_name_with_another_header_is_refused_with_both_types(service: str) -> None:
     other = raw.video_service(raw.node(), service, OtherHeader)
     publisher = other.publisher_builder().initial_max_slice_len(8).create()
@@ -281,6 +285,7 @@ def test_an_unfinished_description_that_a_dead_node_names_is_removed_and_the_pub
     domain.remove()
 
 
+@pytest.mark.proves("L13")
 def test_an_unfinished_description_that_no_dead_node_names_is_left_alone(
     service: str, monkeypatch: pytest.MonkeyPatch, domain: Place
 ) -> None:

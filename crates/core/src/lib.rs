@@ -1,8 +1,7 @@
 //! Raw video frames between processes by reference: the wire contract and an SDK that needs no GStreamer.
 //!
-//! `SPEC.md` is the contract. The modules, from the bottom up: [`header`], [`formats`], the text of [`structure`]s and
-//! their [`value`]s, [`caps`], [`metas`], [`stamp`], the aux blob of all these ([`auxblob`]), and [`validate`], which judges
-//! what came from elsewhere.
+//! `SPEC.md` is the wire contract. [`wire`] reads and writes it, and [`iox2`] is the transport.
+//! The types at the top level are the SDK.
 
 pub mod config;
 mod contract;

@@ -341,6 +341,7 @@ fn a_second_publisher_and_a_ninth_subscriber_get_a_sentence() {
 }
 
 #[test]
+// proves: P8
 fn the_longest_times_end_with_what_was_waited_for() {
     let place = Place::new();
     let publisher = place.publisher("video/a").build().unwrap();
@@ -398,6 +399,7 @@ fn loans_come_back_when_dropped_and_their_limit_is_told() {
 
 /// GStreamer's own rows of 4,100 bytes were taken for rows of 4,098, and the surplus was accepted: a sheared picture.
 #[test]
+// proves: C2
 fn padded_rows_are_told_from_the_length() {
     let place = Place::new();
     let publisher = place.publisher("video/a").build().unwrap();
@@ -604,6 +606,7 @@ fn looks_late(meanwhile: impl Fn(&Place)) {
 
 /// Nothing tells a listener that is not a reader from one that waits, so the first port waits for it, and no other.
 #[test]
+// proves: L14
 fn a_listener_that_does_not_connect_costs_its_time_once() {
     let place = Place::new();
     let publisher = place.publisher("video/a").max_bytes(1).build().unwrap();
@@ -621,6 +624,7 @@ fn a_listener_that_does_not_connect_costs_its_time_once() {
 }
 
 #[test]
+// proves: L14
 fn an_interrupt_ends_the_wait_for_readers_to_connect() {
     let place = Place::new();
     let interrupt = Interrupt::new().unwrap();
@@ -666,6 +670,7 @@ fn a_publisher_announces_that_it_has_come_has_another_port_and_has_gone() {
 
 /// Frames that were sent before a waiting subscriber connected were not counted.
 #[test]
+// proves: L14
 fn who_was_there_first_counts_what_it_missed_and_a_late_joiner_does_not() {
     let place = Place::new();
     let early = place.subscriber("video/a");
@@ -694,6 +699,7 @@ fn who_was_there_first_counts_what_it_missed_and_a_late_joiner_does_not() {
 
 /// What a subscriber has not found goes with the publisher: of three frames and the end nothing arrived.
 #[test]
+// proves: L14
 fn a_publisher_that_goes_right_after_its_memory_grew_leaves_what_it_sent() {
     let place = Place::new();
     let publisher = place.publisher("video/a").build().unwrap();
@@ -714,6 +720,7 @@ fn a_publisher_that_goes_right_after_its_memory_grew_leaves_what_it_sent() {
 
 /// A foreign reader tells nobody that it has found a new port of the publisher, which waited for it for five seconds.
 #[test]
+// proves: L14
 fn a_lossless_publisher_does_not_wait_long_for_a_reader_that_says_nothing() {
     let place = Place::new();
     let publisher = place.publisher("video/a").max_bytes(1).lossless(Interrupt::new().unwrap()).build().unwrap();
@@ -772,6 +779,7 @@ fn a_frame_beyond_shared_memory_is_refused_with_both_numbers() {
 }
 
 #[test]
+// proves: L10
 fn a_forked_child_is_refused_in_words_and_destroys_nothing() {
     let place = Place::new();
     let publisher = place.publisher("video/a").build().unwrap();

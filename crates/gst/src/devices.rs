@@ -1,4 +1,17 @@
-//! Device provider: video services as devices, for `gst-device-monitor-1.0` and every program that asks GstDeviceMonitor.
+//! SECTION:provider-iceoryx2deviceprovider
+//! @title: iceoryx2deviceprovider
+//! @short_description: Lists video services as devices.
+//!
+//! `iceoryx2deviceprovider` lists the video services of the process's iceoryx2 domain as devices of the class `Source/Video`.
+//! Programs that use GstDeviceMonitor see services come and go, and get an `iceoryx2src` from a device.
+//!
+//! ## Example launch line
+//!
+//! ```bash
+//! gst-device-monitor-1.0 Source/Video
+//! ```
+//!
+//! Lists the services that are published now.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
@@ -10,7 +23,8 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_plugin_iceoryx2_video::{Domain, Interrupt, video_service::video_services};
 
-use crate::{CAT, caps};
+use crate::caps;
+use crate::log::CAT;
 
 /// How often the services are looked for while somebody watches: reading a folder of small files.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -8,9 +8,9 @@ mod clock;
 mod devices;
 mod errors;
 mod layout;
+mod log;
 mod metas;
 mod pace;
-mod pool;
 #[cfg(target_os = "linux")]
 mod sh4lt;
 mod sink;
@@ -18,11 +18,6 @@ mod source;
 mod trust;
 
 use gst::glib;
-use std::sync::LazyLock;
-
-pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new("iceoryx2", gst::DebugColorFlags::empty(), Some("Video by reference over iceoryx2"))
-});
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     locate_helper(plugin);

@@ -11,7 +11,8 @@ use gst::prelude::*;
 use gst_plugin_iceoryx2_video::wire::metas::{MAX_CUSTOM_METAS, MetaRef, ReferenceTimestamp, encode_record};
 use gst_plugin_iceoryx2_video::{AuxRef, AuxTemplate, Caps, Stamp, Structure, boot_id};
 
-use crate::{CAT, caps, trust};
+use crate::log::CAT;
+use crate::{caps, trust};
 
 /// Metas other than ours whose reader in GStreamer bounds its input: audio levels and closed captions.
 const DESERIALISABLE: [&str; 3] = ["GstAudioMeta", "GstAudioLevelMeta", "GstVideoCaptionMeta"];

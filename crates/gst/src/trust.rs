@@ -10,7 +10,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use gst_plugin_iceoryx2_video::{Caps, Structure, Value};
 
-use crate::CAT;
+use crate::log::CAT;
 
 /// Distinct names that this process learns from others at most.
 const MAX_NAMES: usize = 4096;
@@ -191,6 +191,7 @@ mod tests {
     }
 
     #[test]
+    // proves: C4
     fn values_with_parsers_of_their_own_do_not() {
         let text = "x, a=(GstCapsFeatures)1, b=(structure)\"y\\,\\ a\\=\\(int\\)1\\;\", c=(GstCaps)\"video/x-raw\", \
                     f=(taglist)\"taglist\\;\", g={ (uint)1, 1 }, h=(uint){ \"1\" }, i={ NULL, a }, n=(string)NULL, ok=(int)1";
@@ -210,6 +211,7 @@ mod tests {
     }
 
     #[test]
+    // proves: W2
     fn a_picture_loses_what_means_nothing_to_elements() {
         gst::init().unwrap();
         let sound = "video/x-raw, format=(string)BGR, width=(int)5, height=(int)4, framerate=(fraction)0/1, \

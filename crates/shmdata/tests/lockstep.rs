@@ -183,6 +183,7 @@ fn a_frame_is_rendered_into_the_lent_segment_and_sent_without_a_copy() {
 }
 
 #[test]
+// proves: S9
 fn a_frame_that_comes_before_the_one_in_the_lent_segment_has_a_segment_of_its_own() {
     let place = Place::new();
     let mut writer = place.writer();

@@ -76,8 +76,8 @@ def open_session(listen: Sequence[str], connect: Sequence[str], message_max: int
     return zenoh.open(config)
 
 
-class Sender:
-    """Sends to one key: what the network cannot take is dropped, not queued."""
+class KeyPublisher:
+    """Publishes to one key. Frames that the network cannot take are dropped, not queued."""
 
     def __init__(self, session: zenoh.Session, key: str, encoding: str) -> None:
         # The stubs of some releases lack types here and there.
@@ -88,30 +88,30 @@ class Sender:
         self._key = key
 
     @property
-    def has_receivers(self) -> bool:
-        """Whether anybody subscribes to the key."""
+    def has_subscribers(self) -> bool:
+        """Whether the key has a subscriber."""
         return bool(self._frames.matching_status.matching)
 
     def send(self, payload: Any, attachment: bytes) -> None:
         """Send a frame."""
-        # Zenoh takes no other buffers than bytes, and copies those once more.
+        # Zenoh takes only bytes, and copies them once more.
         self._frames.put(bytes(payload), attachment=attachment)
 
-    def send_surely(self, attachment: bytes) -> None:
-        """Send a message without payload that is not to be dropped; may wait a moment."""
+    def send_reliably(self, attachment: bytes) -> None:
+        """Send a message without payload that must not be dropped; may wait for the network."""
         self._session.put(self._key, b"", attachment=attachment, congestion_control=zenoh.CongestionControl.BLOCK)
 
     def close(self) -> None:
-        """Stop sending."""
+        """Stop publishing."""
         self._frames.undeclare()
 
 
-class Receiver:
-    """Hears what is sent to one key, in a thread of Zenoh's."""
+class KeySubscriber:
+    """Subscribes to one key; calls `heard` for each message, in a thread of Zenoh's."""
 
     def __init__(self, session: zenoh.Session, key: str, heard: Callable[[zenoh.Sample], None]) -> None:
         self._subscriber: Any = session.declare_subscriber(key, heard)
 
     def close(self) -> None:
-        """Stop hearing."""
+        """Stop receiving."""
         self._subscriber.undeclare()

@@ -1,28 +1,32 @@
-"""What an error of iceoryx2 means, in words, where the service tells; for the rest see `_obstacle`."""
+"""Errors of iceoryx2 as errors of this package, with a cause and a remedy; `obstacle` finds causes in the system."""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from ..errors import (
     DomainError,
     Iox2VideoError,
+    OutOfSharedMemoryError,
     ServiceBrokenError,
     ServiceMismatchError,
+    ServicePermissionError,
     TooManyPortsError,
     TransportError,
     VersionMismatchError,
 )
+from .description import read_service
 from .domain import Domain, Pattern
-from .service import read_service
 
 RELEASE: Final = "0.10.0"
 """iceoryx2 compares its own version for equality, patch level included (SPEC.md section 1)."""
 
 HANGS: Final = "HangsInCreation"
 HALF_MADE: Final = (HANGS, "ServiceInCorruptedState")
-"""Errors that a crash while a service was made leaves behind."""
+"""Errors after a crash of a process that was creating a service."""
 
 FULL: Final[Mapping[str, tuple[str, Pattern, str, str]]] = {
     "ExceedsMaxSupportedPublishers": (
@@ -41,20 +45,63 @@ FULL: Final[Mapping[str, tuple[str, Pattern, str, str]]] = {
     "ExceedsMaxSupportedNotifiers": ("notifier", "Event", "max_notifiers", "close one"),
     "ExceedsMaxNumberOfNodes": ("participant", "PublishSubscribe", "max_nodes", "close one"),
 }
-"""Errors that say there is no more room: for what, which setting limits it in which service, and what to do."""
+"""Errors of a full service: which kind of port, the service and setting that limit it, and what to do."""
 
-# A socket is called <root>/<prefix><a number of up to 34 digits>.event. Source: unix(7) for 107.
+# A socket is named <root>/<prefix><a number of up to 34 digits>.event. Source: unix(7) for 107.
 _MAX_PLACE: Final = 66
+
+_ERRORS: Final[Mapping[str, type[Iox2VideoError]]] = {
+    "permission": ServicePermissionError,
+    "domain": DomainError,
+    "memory": OutOfSharedMemoryError,
+    "limit": TransportError,
+}
+
+
+class Obstacle(NamedTuple):
+    """One reason why this process cannot take part in a domain. Its text is the same in both languages.
+
+    Attributes:
+        kind: Selects the class of the error.
+        text: What is wrong, with paths and numbers; then, after a semicolon, what to do.
+    """
+
+    kind: Literal["permission", "domain", "memory", "limit"]
+    text: str
+
+    def parts(self) -> tuple[str, str]:
+        """Return what is wrong, and what to do."""
+        fault, _, remedy = self.text.partition("; ")
+        return fault, remedy
+
+    def error(self, doing: str) -> Iox2VideoError:
+        """Return the error to raise.
+
+        Args:
+            doing: What failed, as verb and object: from `taking_part`, or similar.
+        """
+        return _ERRORS[self.kind](f"cannot {doing}: {self.text}")
+
+
+def taking_part(domain: Domain, service: str | None = None) -> str:
+    """Return what failed, as verb and object: taking part in a domain, or opening a service in it."""
+    where = f"the iceoryx2 domain {domain.root}"
+    return f"take part in {where}" if service is None else f"open {json.dumps(service)} in {where}"
+
+
+def words_of(number: int) -> str:
+    """Return the text of an errno."""
+    return f"{os.strerror(number)} (os error {number})"
 
 
 def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoError:
-    """Say in words what an error of iceoryx2 means.
+    """Return the error to raise for an error of iceoryx2.
 
     Args:
         exc: The binding's error; its text is the name of a Rust enum variant.
-        domain: Where it happened.
-        name: On which service.
-        doing: What failed, an infinitive with its object: "create a publisher".
+        domain: Domain of the service.
+        name: Name of the service.
+        doing: What failed, as verb and object: "create a publisher".
     """
     problem = str(exc)
     patterns: tuple[Pattern, ...] = ("PublishSubscribe", "Event")

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .._contract import contract
+from ..contract import contract
 from ..errors import FormatError, UnsupportedViewError
 from .header import FORMAT_LEN, MAX_DIMENSION, VideoFrameHeader
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from .._contract import limit
+from ..contract import limit
 from ..errors import FormatError
 from .values import (
     PORTABLE_WORD,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-from gst_iceoryx2._iox2.service import check_service_name
+from gst_iceoryx2._iox2.service_name import check_service_name
 from gst_iceoryx2.discovery.names import SCHEMES, full_name, names, short_name
 from gst_iceoryx2.errors import Iox2VideoError
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from .._iox2.description import ServiceRecord
 from .._iox2.domain import current_domain
-from .._iox2.service import ServiceRecord
 from .._wire.auxblob import parse_aux
 from ..errors import ServiceNotFoundError, printable
 from ..video.frame import VideoFrame
-from .glance import glance
 from .names import require, short_name, video_records
 from .participants import Participant, participants
+from .probe import probe
 from .stream import Stream
 
 _LOOK: Final = 1.0
@@ -88,7 +88,7 @@ def details(name: str, seconds: float = _LOOK) -> Details:
     seen = _Seen()
     present = participants(domain, full)
     records = [record for record in video_records(domain) if record.name == full]
-    found = glance(domain, records, seconds, seen.note)
+    found = probe(domain, records, seconds, seen.note)
     if not found:
         raise ServiceNotFoundError(f'the stream "{short_name(full)}" has just gone, or was what a crash left')
     (stream,), (record,) = found, records

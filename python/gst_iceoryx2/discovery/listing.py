@@ -6,7 +6,7 @@ from typing import Final
 
 from .._iox2.domain import current_domain
 from .names import video_records
-from .sh4lt import Sh4ltLook
+from .sh4lt import Sh4ltProbe
 from .stream import Stream
 
 # A publisher that pauses looks for newcomers four times a second.
@@ -26,12 +26,12 @@ def streams(seconds: float = _LOOK) -> list[Stream]:
         ServicePermissionError: It belongs to another user.
     """
     domain = current_domain()
-    others = Sh4ltLook(seconds)
+    others = Sh4ltProbe(seconds)
     records = sorted(video_records(domain), key=lambda record: record.name)
     found: list[Stream] = []
     if records:
         # Only now: it takes a tenth of a second.
-        from .glance import glance
+        from .probe import probe
 
-        found = glance(domain, records, seconds)
+        found = probe(domain, records, seconds)
     return found + others.result()

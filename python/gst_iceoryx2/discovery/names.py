@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from .._iox2.description import ServiceRecord, list_services
 from .._iox2.domain import Domain, current_domain
-from .._iox2.obstacle import in_folders
-from .._iox2.service import ServiceRecord, list_services
+from .._iox2.obstacle import check_folders
 from ..errors import ServiceNotFoundError
 
 SH4LT: Final = "sh4lt:"
@@ -29,6 +29,18 @@ def full_name(name: str) -> str:
     return name if not name or "/" in name or name.startswith(SCHEMES) else f"video/{name}/frame/v2"
 
 
+def service_name(name: str) -> str:
+    """The full name of an iceoryx2 service, from its short or full name.
+
+    Raises:
+        ValueError: The name is a Sh4lt path or a Zenoh key.
+    """
+    full = full_name(name)
+    if full.startswith(SCHEMES):
+        raise ValueError(f"{name} is not a service; `iox2-video bridge {name} NAME` makes a service of it")
+    return full
+
+
 def short_name(name: str) -> str:
     """The shortest name that `full_name` turns into this one."""
     match = _FULL.fullmatch(name)
@@ -41,9 +53,7 @@ def video_records(domain: Domain) -> list[ServiceRecord]:
     Raises:
         ServicePermissionError: The domain belongs to another user.
     """
-    obstacle = in_folders(domain)
-    if obstacle is not None:
-        raise obstacle.error(f"look into the iceoryx2 domain {domain.root}")
+    check_folders(domain, f"look into the iceoryx2 domain {domain.root}")
     return [record for record in list_services(domain) if carries_video(record)]
 
 

@@ -95,7 +95,7 @@ def writers_without_memory() -> list[Path]:
     return sorted(found)
 
 
-class Sh4ltLook:
+class Sh4ltProbe:
     """A look at every path with a live writer, at the same time and in the background.
 
     Only writers in the folder of named streams are asked what they carry: a path of somebody's own choice is somebody's
@@ -143,7 +143,7 @@ def sh4lt_stream(found: Sh4ltPath, seconds: float, *, is_measured: bool = False)
         return Stream(name, "sh4lt", publishers=1, subscribers=found.readers, problem=problem)
     from .._wire.caps import parse_caps
     from ..errors import FormatError
-    from .glance import stated_framerate
+    from .probe import stated_framerate
 
     fields = {}
     with contextlib.suppress(FormatError):

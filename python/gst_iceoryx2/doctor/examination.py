@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from .._iox2.domain import Domain, current_domain
-from .._iox2.obstacle import in_folders
+from .._iox2.folders import in_folders
 from ..errors import DomainError
 from . import containers, copies, leftovers, limits, plugin, releases, segments, shared_memory, users
 from .finding import Finding

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
+from .._iox2.description import list_services
 from .._iox2.domain import Domain
 from .._iox2.explain import RELEASE
-from .._iox2.service import list_services
 from ..discovery.names import short_name
 from .finding import Finding
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from .._iox2.domain import Domain
-from .._iox2.leftovers import SHARED_MEMORY
-from .._iox2.obstacle import in_shared_memory, shared_by_all
+from .._iox2.objects import SHARED_MEMORY, node_counter
+from .._iox2.shared_memory import in_shared_memory
 from .finding import Finding
 
 NAME: Final = "shared-memory"
@@ -55,7 +55,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
 def _shared_by_users(domain: Domain) -> Iterator[Finding]:
     """Say whether another user made what every participant with this prefix opens."""
     with contextlib.suppress(OSError):
-        owner = shared_by_all(domain).lstat().st_uid
+        owner = node_counter(domain).lstat().st_uid
         if owner != os.geteuid():
             yield Finding(
                 NAME,

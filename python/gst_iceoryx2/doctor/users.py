@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from .._iox2.domain import Domain
-from .._iox2.obstacle import in_folders
+from .._iox2.folders import in_folders
 from .finding import Finding
 
 NAME: Final = "users"

@@ -13,8 +13,8 @@ The page's address has a secret part, and is of this machine only unless `host` 
 
 from __future__ import annotations
 
+from .access import token_from
 from .channel import State, Status
-from .door import token_from
 from .png import encode_png
 from .server import DEFAULT_MAX_FPS, DEFAULT_QUALITY, Preview, is_reachable_from_elsewhere
 from .snapshot import SNAPSHOT_QUALITY, Snapshot, check_path, save_snapshot

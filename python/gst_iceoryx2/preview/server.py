@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final
 
-from .channel import Channel, Status, service_of
-from .door import Door, is_loopback
+from ..discovery.names import service_name
+from .access import AccessCheck, is_loopback
+from .channel import Channel, Status
 from .heads import HeadReader
 from .metrics import CONTENT_TYPE, exposition
 from .request import Refusal, Request, answer, parse, upgrade
@@ -66,7 +67,7 @@ class Preview:
         token: str | None = None,
     ) -> None:
         wanted = _checked(names, max_fps, quality)
-        self._door = Door(host, token)
+        self._access = AccessCheck(host, token)
         self._viewers: set[Viewer] = set()
         self._lock = threading.Lock()
         self._page, self._policy = _page()
@@ -97,7 +98,7 @@ class Preview:
     def url(self) -> str:
         """Address of the page, token included: whoever has it sees the video."""
         host = socket.gethostname() if self._host in ("", "0.0.0.0", "::") else self._host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/{self._door.token}/"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/{self._access.token}/"
 
     @property
     def viewers(self) -> int:
@@ -154,11 +155,11 @@ class Preview:
 
     def _place(self, request: Request) -> str | None:
         """What a request that has the token asks for; None if the slash behind the token is missing."""
-        if not self._door.knows_host(request.host):
+        if not self._access.knows_host(request.host):
             name = "without a name" if request.host is None else f"as {request.host[:80]!r}"
             raise Refusal(421, f"The server was asked {name}: use 127.0.0.1 or localhost.")
         token, slash, place = request.path[1:].partition("/")
-        if not self._door.knows_token(token):
+        if not self._access.knows_token(token):
             raise Refusal(403, "The address needs its token: take the whole address that was printed at the start.")
         return place if slash else None
 
@@ -184,7 +185,7 @@ class Preview:
             raise Refusal(405, "The methods are GET and HEAD.", {"Allow": "GET, HEAD"})
         with_body = request.method == "GET"
         if place is None:
-            location = {"Location": f"/{self._door.token}/"}
+            location = {"Location": f"/{self._access.token}/"}
             return answer(308, "", "text/plain", location, with_body=with_body)
         if place == "":
             policy = {"Content-Security-Policy": self._policy}
@@ -197,7 +198,7 @@ class Preview:
         key = accept_key(request.headers) if request.method == "GET" and request.can_upgrade else None
         if key is None:
             raise Refusal(426, "This address is for a WebSocket.", {"Upgrade": "websocket"})
-        if not self._door.knows_origin(request.headers.get("origin"), request.host or ""):
+        if not self._access.knows_origin(request.headers.get("origin"), request.host or ""):
             raise Refusal(403, "Another page may not open this.")
         return upgrade(key)
 
@@ -230,7 +231,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _checked(names: Sequence[str], max_fps: float | None, quality: int) -> list[str]:
-    wanted = list(dict.fromkeys(map(service_of, names)))
+    wanted = list(dict.fromkeys(map(service_name, names)))
     if not wanted:
         raise ValueError("names: no stream to show")
     if max_fps is not None and not 0 < max_fps <= 1000:

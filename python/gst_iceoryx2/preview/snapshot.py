@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import jpeg
-from ..discovery.names import require
+from ..discovery.names import require, service_name
 from ..errors import FrameTimeoutError
 from ..video import VideoFrame, VideoFrameSubscriber
 from ..video.shape import size_in_squares
-from .channel import service_of
 from .png import encode_png
 
 SUFFIXES: Final = (".jpg", ".jpeg", ".png")
@@ -61,7 +60,7 @@ def save_snapshot(
     """
     target = Path(path)
     check_path(target)
-    service = service_of(name)
+    service = service_name(name)
     with VideoFrameSubscriber(service) as subscriber:
         frame = _first_picture(subscriber, timeout)
         refused = subscriber.stats.invalid

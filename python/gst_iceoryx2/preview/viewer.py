@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from .._wire.stamp import monotonic_ns
-from .channel import Channel, Picture
+from .channel import Channel, JpegPicture
 from .websocket import POLICY, WebSocket, WebSocketClosed, text_message
 
 # Pictures of a stream on their way to a page. One would make the way there and back part of every picture's time.
@@ -39,7 +39,7 @@ class Viewer:
         self._websocket = websocket
         self._channels = channels
         self._watched: set[int] = set()
-        self._last: dict[int, Picture | None] = {}
+        self._last: dict[int, JpegPicture | None] = {}
         self._on_their_way: dict[int, deque[int]] = {index: deque() for index in range(len(channels))}
         self._heard = time.monotonic()
         self._bell, self._rope = socket.socketpair()

@@ -134,7 +134,7 @@ class Borrowing:
     """A frame of `Follower.borrow` for the length of a `with` block."""
 
     # Not a generator: this is on the way of every frame, and the writer waits for its end.
-    __slots__ = ("_follower", "_frame", "_data", "_taken", "_timeout")
+    __slots__ = ("_data", "_follower", "_frame", "_taken", "_timeout")
 
     def __init__(self, follower: Follower, timeout: float | None) -> None:
         self._follower = follower

@@ -61,7 +61,7 @@ class Frame:
             FormatError: The caps are no raw video in a format that is known.
             FrameSizeError: The frame has fewer bytes than its caps ask for.
         """
-        picture = Picture.of(self.datatype)
+        picture = RawVideo.of(self.datatype)
         layout = picture.layout
         if self.data.size < layout.size:
             size = f"{picture.width}x{picture.height}"
@@ -95,7 +95,7 @@ def _copied(data: bytes, datatype: str) -> Frame:
     return Frame(np.frombuffer(data, np.uint8), datatype)
 
 
-class Picture:
+class RawVideo:
     """A raw video format and size, laid out as the protocol has it: GStreamer's default strides."""
 
     __slots__ = ("format", "framerate", "height", "layout", "width")
@@ -107,7 +107,7 @@ class Picture:
         self.layout = default_layout(format, width, height)
 
     @classmethod
-    def of(cls, datatype: str) -> Picture:
+    def of(cls, datatype: str) -> RawVideo:
         """The picture that caps describe.
 
         Raises:

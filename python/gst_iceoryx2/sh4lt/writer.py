@@ -260,7 +260,9 @@ class Writer:
                 self._renew()
                 continue
             self._release_dead_readers()
-            if time.monotonic() - start > min(self._timeout, _DEAD_READER_TIMEOUT if self._reader_died else self._timeout):
+            if time.monotonic() - start > min(
+                self._timeout, _DEAD_READER_TIMEOUT if self._reader_died else self._timeout
+            ):
                 readers = self.clients
                 self._renew()
                 self.evictions += 1

@@ -1,7 +1,7 @@
-"""A publisher's memory: how much may be needed, whether there is so much, and what happens when it runs out.
+"""A publisher's memory: how much it needs, whether there is that much, and what happens when it runs out.
 
-A native publisher has a fixed pool of equal chunks (see `create_publisher` for why). For a larger frame, or where
-subscribers hold more than expected, it is replaced; frames of the old one stay valid while somebody holds them.
+A native publisher has a fixed number of equal chunks (`create_publisher` says why). For a larger frame it is replaced.
+Frames of the old native publisher stay valid while they are held.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import os
 import time
 from typing import Final
 
-from .._contract import limit, seconds
 from .._iox2 import binding, types
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
-from .._iox2.leftovers import SHARED_MEMORY
-from .._iox2.obstacle import file_size
+from .._iox2.limits import file_size
+from .._iox2.objects import SHARED_MEMORY
+from ..contract import limit, seconds
 from ..errors import Iox2VideoError, LoanLimitError, OutOfSharedMemoryError, TransportError
 from ._mapping import unmapped_connections
 
@@ -28,8 +28,7 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 LOANS: Final = limit("max_loans")
 """Frames that one publisher can have in the making at once."""
 
-# Chunks to begin with: what is plausible at once, 149 MB for BGR at 1920x1080. The worst case, 8 subscribers that all
-# hold what they may, would be 1 GB.
+# 149 MB for BGR at 1920x1080. The worst case, 8 subscribers that all hold what they may, would be 1 GB.
 _CHUNKS: Final = limit("first_chunks")
 # Frames up to this size share the first pool.
 _FIRST_BYTES: Final = limit("first_frame_bytes")
@@ -45,7 +44,7 @@ _CHUNK_OVERHEAD: Final = limit("chunk_overhead_bytes")
 
 
 class Pool:
-    """The native publisher of a service, replaced by one with more memory when that is needed.
+    """The native publisher of a service, replaced by one with larger chunks when a frame needs them.
 
     Attributes:
         anchor: A small loan that keeps the memory mapped while arrays over it exist; another one in each pool.
@@ -55,21 +54,22 @@ class Pool:
 
     __slots__ = (
         "_chunks",
+        "_is_exhausted",
         "_name",
         "_node",
         "_publisher",
         "_service",
         "_settled_at",
         "_slice_len",
-        "_starved",
         "_used",
-        "_worst",
         "anchor",
         "before",
         "number",
     )
 
-    def __init__(self, node: types.Node, service: types.PubSubService, name: str, max_bytes: int) -> None:
+    def __init__(
+        self, node: types.Node, service: types.PubSubService, name: str, max_bytes: int, max_frames: int
+    ) -> None:
         """Make the first native publisher.
 
         Args:
@@ -77,6 +77,7 @@ class Pool:
             service: The service.
             name: Its name.
             max_bytes: Bytes of the largest frame, aux blob included; 0 = as they come.
+            max_frames: Number of chunks; 0 = the default.
 
         Raises:
             OutOfSharedMemoryError: There is not enough.
@@ -87,25 +88,25 @@ class Pool:
         self._node = node
         self._service = service
         self._name = name
-        # One more for the anchor. Source of the rest: static_config/publish_subscribe.rs, required_amount_of_samples….
-        self._worst = config.max_subscribers * receiver + config.history_size + LOANS + 1
         self._publisher: types.Publisher | None = None
         self.anchor: types.SampleMutUninit | None = None
         self._used = False
-        self._starved = False
+        self._is_exhausted = False
         self._slice_len = max_bytes or _FIRST_BYTES
-        # One subscriber that neither reads nor lets go must find room: its share, the history, the anchor, a frame.
-        self._chunks = min(max(_CHUNKS, receiver + config.history_size + 2), self._worst)
+        # Room for one subscriber that neither reads nor releases: its share, the history, the anchor, a frame.
+        wanted = max(max_frames, LOANS + 2) if max_frames else max(_CHUNKS, receiver + config.history_size + 2)
+        # One more for the anchor. Source of the rest: static_config/publish_subscribe.rs, required_amount_of_samples….
+        self._chunks = min(wanted, config.max_subscribers * receiver + config.history_size + LOANS + 1)
         self._settled_at = 0.0
         self.number = 0
         self.before: int | None = None
-        self._replace(self._slice_len, self._chunks)
+        self._replace(self._slice_len)
 
     def loan(self, size: int) -> types.SampleMutUninit | None:
         """Borrow memory for a frame of `size` bytes; its content is left over.
 
         Returns:
-            A loan; None if subscribers hold everything and there is no more shared memory.
+            A loan; None if subscribers hold all chunks.
 
         Raises:
             LoanLimitError: As many loans are out as there can be.
@@ -113,21 +114,23 @@ class Pool:
         """
         if size > self._slice_len:
             self._grow(size)
-        while True:
-            publisher = self._publisher
-            if publisher is None:
-                # The last replacement failed half-way.
-                publisher = self._replace(self._slice_len, self._chunks)
-            try:
-                loan = publisher.loan_slice_uninit(size)
-            except binding.LoanError as exc:
-                if str(exc) != "OutOfMemory":
-                    raise self._explained(str(exc)) from exc
-                if not self._add_chunks():
-                    return None
-                continue
-            self._used, self._starved = True, False
-            return loan
+        # The last replacement may have failed half-way.
+        publisher = self._publisher or self._replace(self._slice_len)
+        try:
+            loan = publisher.loan_slice_uninit(size)
+        except binding.LoanError as exc:
+            if str(exc) != "OutOfMemory":
+                raise self._explained(str(exc)) from exc
+            if not self._is_exhausted:
+                self._is_exhausted = True
+                _log.warning(
+                    "dropping frames of %r: subscribers hold all %d; release frames sooner, or set max_frames",
+                    self._name,
+                    self._chunks,
+                )
+            return None
+        self._used, self._is_exhausted = True, False
+        return loan
 
     def sendable(
         self, loan: types.SampleMutUninit, anchor: types.SampleMutUninit | None, size: int
@@ -160,7 +163,7 @@ class Pool:
 
     def renew(self) -> None:
         """Make another port of the same size, which connects every subscriber."""
-        self._replace(self._slice_len, self._chunks)
+        self._replace(self._slice_len)
 
     @property
     def subscribers(self) -> int:
@@ -197,40 +200,26 @@ class Pool:
 
     def _grow(self, size: int) -> None:
         step = max((1 << (size - 1).bit_length()) // _GROWTH_STEPS, _PAGE) if self._used else _PAGE
-        self._replace(size + -size % step, self._chunks)
+        self._replace(size + -size % step)
 
-    def _add_chunks(self) -> bool:
-        """Whether more chunks could be had, up to the number that cannot run out."""
-        if self._chunks >= self._worst:
-            return False
-        try:
-            self._replace(self._slice_len, min(self._worst, 2 * self._chunks))
-        except (OutOfSharedMemoryError, TransportError) as exc:
-            if not self._starved:
-                # Not the exception itself: whoever keeps the log record would keep this pool by its traceback.
-                _log.warning("dropping frames of %r: subscribers hold all %d; %s", self._name, self._chunks, str(exc))
-            self._starved = True
-            return False
-        return True
-
-    def _replace(self, slice_len: int, chunks: int) -> types.Publisher:
-        self._check_room(slice_len, chunks)
+    def _replace(self, slice_len: int) -> types.Publisher:
+        self._check_room(slice_len)
         before = self.subscribers if self._publisher is not None else None
         # The service may admit one publisher only, so the old one goes first; what it sent is still delivered.
         self._drop()
         publisher = binding.create_publisher(
-            self._node, self._service, self._name, slice_len=slice_len, chunks=chunks, loans=LOANS + 1
+            self._node, self._service, self._name, slice_len=slice_len, chunks=self._chunks, loans=LOANS + 1
         )
         self.anchor = publisher.loan_slice_uninit(1)
-        self._publisher, self._slice_len, self._chunks = publisher, slice_len, chunks
+        self._publisher, self._slice_len = publisher, slice_len
         self._settled_at = time.monotonic() + _FINDING if self.subscribers else 0.0
         self.number, self.before = self.number + 1, before
         return publisher
 
-    def _check_room(self, slice_len: int, chunks: int) -> None:
+    def _check_room(self, slice_len: int) -> None:
         """Compare the worst case with what is there: a write beyond it would be an uncatchable SIGBUS."""
         chunk = slice_len + _CHUNK_OVERHEAD
-        needed = chunk * chunks
+        needed = chunk * self._chunks
         obstacle = file_size(needed)
         if obstacle is not None:
             raise obstacle.error(f"publish on {json.dumps(self._name)}")
@@ -243,7 +232,7 @@ class Pool:
         # A tmpfs without a limit has no blocks.
         if status.f_blocks and needed > free - promised:
             raise OutOfSharedMemoryError(
-                f"frames of {self._name!r} may need {_megabytes(needed)} of shared memory ({chunks} frames of "
+                f"frames of {self._name!r} may need {_megabytes(needed)} of shared memory ({self._chunks} frames of "
                 f"{_megabytes(chunk)}), {SHARED_MEMORY} has {_megabytes(free)} free, {_megabytes(promised)} of that "
                 "laid out for others: enlarge it (docker run --shm-size=…, mount -o remount,size=… /dev/shm), stop "
                 "what else uses it, or publish smaller frames"

@@ -12,15 +12,15 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
-from .._contract import seconds
 from .._iox2 import binding, types
-from .._iox2.cleanup import watch
+from .._iox2.cleanup import clean_up_if_due
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.obstacle import after_failure
 from .._wire.header import HEADER_SIZE, NONE_U64
 from .._wire.metas import encode_meta
 from .._wire.stamp import monotonic_ns
+from ..contract import seconds
 from ..errors import ClosedError, ForkedError, FormatError, TransportError
 from . import _keeper
 from ._layout import EOS_HEADER, FrameLayout, ended
@@ -275,7 +275,7 @@ class Sender:
                 self._reach_all(pool)
             if self._end_is_due:
                 self._send_end(pool)
-        watch(self._domain)
+        clean_up_if_due(self._domain)
 
     def _reach_all(self, pool: Pool) -> None:
         """Connect subscribers that joined while a limit of this process kept them out, when it is raised.

@@ -7,10 +7,10 @@ import time
 from dataclasses import fields
 from typing import Final
 
-from .._contract import limit, seconds
 from .._iox2 import binding, types
 from .._wire.header import VideoFrameHeader
 from .._wire.numbers import whole
+from ..contract import limit, seconds
 from ..errors import QosError
 from . import _keeper
 from .config import Qos

@@ -72,11 +72,6 @@ class Waiter:
         finally:
             self._leave(poll)
 
-    @property
-    def has_sleepers(self) -> bool:
-        """Whether a thread is in `wait`."""
-        return bool(self._sleepers)
-
     def _enter(self) -> select.poll | None:
         with self._lock:
             if self._closed:

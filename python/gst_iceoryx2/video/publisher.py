@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .._iox2 import binding, types
 from .._iox2.cleanup import clean_up_if_stale
-from .._iox2.service import check_service_name
+from .._iox2.service_name import check_service_name
 from .._wire.formats import FORMATS
 from .._wire.header import DEFAULT_AUX_BYTES, DEFAULT_SERVICE, MAX_AUX_BYTES
 from .._wire.numbers import real, whole
@@ -36,7 +36,7 @@ class PublisherStats(NamedTuple):
 
     Attributes:
         sent: Frames sent, end of stream not counted.
-        dropped: Frames not sent because subscribers held all memory and there was no more.
+        dropped: Frames not sent because subscribers held all of `max_frames`.
     """
 
     sent: int
@@ -62,6 +62,8 @@ class VideoFramePublisher:
             than the default that it cannot meet is an error.
         max_subscribers: How many subscribers to admit, 1 to 65,536; as with `qos`.
         max_publishers: How many publishers to admit, 1 to 65,536; as with `qos`.
+        max_frames: Frames in shared memory: being filled, waiting for subscribers, held by them; at least 10. If none
+            is free, a frame is dropped and counted. 0 = 24, which is enough while one subscriber holds all it may.
         aux_bytes: Bytes reserved behind the pixels of a loan for caps, times and metas; 0 sends none of them with any
             frame.
         framerate: Frames a second for the caps; 0 = variable, None = not said.
@@ -88,6 +90,7 @@ class VideoFramePublisher:
         qos: Qos | None = None,
         max_subscribers: int = DEFAULT_MAX_SUBSCRIBERS,
         max_publishers: int = DEFAULT_MAX_PUBLISHERS,
+        max_frames: int = 0,
         aux_bytes: int = DEFAULT_AUX_BYTES,
         framerate: Framerate | None = None,
         caps: str | None = None,
@@ -100,10 +103,9 @@ class VideoFramePublisher:
                 "subscriber inside iceoryx2, with the interpreter locked. Use iceoryx2sink lossless=true, or a qos "
                 "with a larger buffer_size"
             )
-        max_bytes, aux_bytes = (
-            whole(max_bytes, "max_bytes", 0, sys.maxsize),
-            whole(aux_bytes, "aux_bytes", 0, MAX_AUX_BYTES),
-        )
+        max_bytes = whole(max_bytes, "max_bytes", 0, sys.maxsize)
+        max_frames = whole(max_frames, "max_frames", 0, sys.maxsize)
+        aux_bytes = whole(aux_bytes, "aux_bytes", 0, MAX_AUX_BYTES)
         max_subscribers, max_publishers = check_ports(max_subscribers, max_publishers)
         self._caps_fields = caps_fields(caps, framerate)
         self._id = new_publisher_id()
@@ -117,7 +119,7 @@ class VideoFramePublisher:
         wanted = Qos() if qos is None else qos
         service = open_for_publishing(node, service_name, notifier, wanted, max_subscribers, max_publishers)
         self._qos = qos_of(service.static_config)
-        pool = Pool(node, service, service_name, max_bytes + aux_bytes if max_bytes else 0)
+        pool = Pool(node, service, service_name, max_bytes + aux_bytes if max_bytes else 0, max_frames)
         self._sender = Sender(node, domain, events, notifier, pool, service_name, aux_bytes)
         _keeper.adopt(self)
         # Subscribers in this very process may not get a chance to connect before the first frame is sent.
@@ -289,11 +291,6 @@ class VideoFramePublisher:
     def is_closed(self) -> bool:
         """Whether `close` was called."""
         return self._sender.is_closed
-
-    @property
-    def is_attended(self) -> bool:
-        """Always False: no thread sleeps in a publisher."""
-        return False
 
     def close(self) -> None:
         """Leave the service; what was sent is still delivered. Idempotent.

@@ -10,16 +10,16 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final, Literal, NamedTuple, NoReturn
 
 from .._iox2 import binding, types
-from .._iox2.cleanup import watch
-from .._iox2.obstacle import after_failure, taking_part
-from .._iox2.service import check_service_name
+from .._iox2.cleanup import clean_up_if_due
+from .._iox2.explain import taking_part
+from .._iox2.obstacle import after_failure
+from .._iox2.service_name import check_service_name
 from .._wire.header import DEFAULT_SERVICE
 from .._wire.numbers import real
 from ..errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
 from . import _keeper
 from ._intake import Intake
-from ._link import Connector, Link
-from ._orphan import Orphan
+from ._link import ClosedReader, Connector, Link
 from ._waiting import Waiter, readable
 from .config import Qos
 from .frame import VideoFrame
@@ -286,12 +286,6 @@ class VideoFrameSubscriber:
         """Whether `close` was called."""
         return self._connector is None
 
-    @property
-    def is_attended(self) -> bool:
-        """Whether a thread waits for a frame."""
-        waiter = self._waiter
-        return waiter is not None and waiter.has_sleepers
-
     def close(self) -> None:
         """Stop receiving; a thread that waits gets ClosedError at once. Idempotent.
 
@@ -301,9 +295,7 @@ class VideoFrameSubscriber:
             waiter, self._waiter = self._waiter, None
             link, self._link = self._link, None
             self._connector = self._pending = None
-        if link is not None and link.tell_taken is not None and self._intake.ledger.held:
-            # Adopted while this port still is, so that no thread needs to be started.
-            Orphan(link, self._intake.ledger, self._name)
+        self._leave(link)
         _keeper.dismiss(self)
         if waiter is not None:
             waiter.close()
@@ -374,8 +366,13 @@ class VideoFrameSubscriber:
             return
         self._link = None
         self._connector.give_up(link)
-        if link.tell_taken is not None and is_held:
-            Orphan(link, self._intake.ledger, self._name)
+        self._leave(link)
+
+    def _leave(self, link: Link | None) -> None:
+        """Let go of a link that frames may still keep in the service."""
+        ledger = self._intake.ledger
+        if link is not None and link.tell_taken is not None and ledger.held:
+            _keeper.adopt_closed(ClosedReader(link, ledger))
 
     def _connect(self) -> Link | None:
         if self._connector is None:
@@ -405,7 +402,7 @@ class VideoFrameSubscriber:
         if has_news and waiter is not None:
             waiter.nudge()
         # A publisher that was killed counts as one that is there, and its memory stays, until somebody cleans up.
-        watch(self._domain)
+        clean_up_if_due(self._domain)
 
     def _wait_for_next(self, timeout: float | None) -> VideoFrame | None:
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -172,6 +172,7 @@ mod tests {
 
     /// Each port ran the helper for itself, as many times as there were ports.
     #[test]
+    // proves: L15
     fn all_ports_of_a_process_clean_up_once_behind_the_same_dead_in_each_domain() {
         let places =
             ["a", "b"].map(|end| Domain::at(&format!("/tmp/iox2u{}{end}", std::process::id()), "un_").unwrap());
@@ -219,6 +220,7 @@ mod tests {
     }
 
     #[test]
+    // proves: W4
     fn a_program_in_the_working_directory_is_not_the_helper() {
         let folder = std::env::temp_dir().join(format!("iox2h{}", std::process::id()));
         fs::create_dir(&folder).unwrap();

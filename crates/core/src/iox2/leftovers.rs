@@ -280,6 +280,7 @@ mod tests {
     }
 
     #[test]
+    // proves: L8
     fn what_the_tags_of_a_dead_node_name_is_removed_and_nothing_else() {
         let place = Place::new("a");
         let (services, shm) = (place.0.service_dir(), Path::new(SHARED_MEMORY));
@@ -338,6 +339,7 @@ mod tests {
     }
 
     #[test]
+    // proves: L13
     fn the_unfinished_description_of_a_living_node_stays() {
         let place = Place::new("c");
         let node = create_node_in(&place.0).unwrap();
@@ -351,6 +353,7 @@ mod tests {
 
     /// The memory of the service is in the /dev/shm of another container, whose user keeps its tag.
     #[test]
+    // proves: L13
     fn a_dead_node_whose_service_lives_elsewhere_is_left_alone() {
         let place = Place::new("d");
         let node = create_node_in(&place.0).unwrap();
@@ -376,6 +379,7 @@ mod tests {
 
     /// A service loses its tag just before its memory and its description go.
     #[test]
+    // proves: L8
     fn a_service_whose_last_user_died_while_it_ended_it_is_removed() {
         let place = Place::new("e");
         let id = 6_u128 << 64 | 5;

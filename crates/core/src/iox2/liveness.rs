@@ -201,6 +201,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
+    // proves: L9
     fn a_node_of_this_process_lives_and_asking_does_not_end_it() {
         let place = Place::new("own");
         let node = create_node_in(&place.0).unwrap();

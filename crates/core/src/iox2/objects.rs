@@ -133,6 +133,7 @@ mod tests {
     }
 
     #[test]
+    // proves: L13
     fn only_names_of_the_exact_form_are_iceoryx2s() {
         let of = |name: &str| ids(&format!("{HASH}_{name}"));
         assert_eq!(of("12.data"), Some(vec![12]));

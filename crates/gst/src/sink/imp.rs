@@ -16,11 +16,12 @@ use gst_plugin_iceoryx2_video::{
 };
 use gst_video::prelude::*;
 
+use super::pool::{Budget, LoanMemory, LoanPool};
 use super::preroll;
 use super::settings::{PROPERTIES, Settings};
+use crate::log::CAT;
 use crate::pace::{self, Pace, Paced};
-use crate::pool::{Budget, LoanMemory, LoanPool};
-use crate::{CAT, caps, clock, errors, layout, metas};
+use crate::{caps, clock, errors, layout, metas};
 
 /// Loans beyond those of upstream's pool, for frames that have to be copied.
 const COPY_LOANS: usize = 2;

@@ -16,7 +16,8 @@ use gst_plugin_iceoryx2_video::{AuxRef, Error, NONE, Received, VideoFrame, Video
 use gst_video::prelude::*;
 
 use super::settings::{LeakyType, OnDisconnect, PROPERTIES, Settings, TimestampMode};
-use crate::{CAT, caps, clock, errors, layout, metas};
+use crate::log::CAT;
+use crate::{caps, clock, errors, layout, metas};
 
 /// How often a wait is interrupted to see whether there is something to tell.
 const TROUBLE_INTERVAL: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Final
 
-from .._extras.zenoh import Receiver, Sender, ZenohError, reason
+from .._extras.zenoh import KeyPublisher, KeySubscriber, ZenohError, reason
 from .errors import NetworkError
 from .message import Codec, Message, pack, unpack
 from .parcel import Parcel
@@ -14,18 +14,18 @@ _ENCODINGS: Final[dict[Codec, str]] = {"jpeg": "image/jpeg", "raw": "application
 
 
 class FromKey:
-    """The newest message of a key; an older one that nobody has taken makes room."""
+    """Receives the newest message of a key. A message that was not taken in time is replaced by the next one."""
 
     def __init__(self, session: Any, key: str) -> None:
         self._changed = threading.Condition()
         self._newest: Any = None
         self._end: Any = None
         self.passed_over = 0
-        self._receiver = Receiver(session, key, self._hear)
+        self._subscriber = KeySubscriber(session, key, self._hear)
 
     def _hear(self, sample: Any) -> None:
         with self._changed:
-            # An empty payload is the end of a stream: it comes after the last picture, and replaces none.
+            # An empty payload is the end of a stream. It is delivered after the last picture and does not replace it.
             if not len(sample.payload):
                 self._end = sample
             else:
@@ -49,34 +49,34 @@ class FromKey:
 
     def close(self) -> None:
         """As `From.close`."""
-        self._receiver.close()
+        self._subscriber.close()
 
 
 class ToKey:
-    """Messages to a key, made only while somebody subscribes to it."""
+    """Publishes messages to a key. A frame is encoded only while the key has a subscriber."""
 
     def __init__(self, session: Any, key: str, codec: Codec, quality: int) -> None:
-        self._sender = Sender(session, key, _ENCODINGS[codec])
+        self._publisher = KeyPublisher(session, key, _ENCODINGS[codec])
         self._codec: Codec = codec
         self._quality = quality
 
     @property
     def is_wanted(self) -> bool:
         """As `To.is_wanted`."""
-        return self._sender.has_receivers
+        return self._publisher.has_subscribers
 
     def put(self, parcel: Parcel) -> int:
         """As `To.put`."""
-        message: Message = pack(parcel, self._codec, self._quality, parcel.trail)
+        message: Message = pack(parcel, self._codec, self._quality, parcel.hops)
         try:
             if parcel.is_end:
-                self._sender.send_surely(message.attachment)
+                self._publisher.send_reliably(message.attachment)
             else:
-                self._sender.send(message.payload, message.attachment)
+                self._publisher.send(message.payload, message.attachment)
         except ZenohError as exc:
             raise NetworkError(f"cannot send: {reason(exc)}") from exc
         return len(message.payload) + len(message.attachment)
 
     def close(self) -> None:
         """As `To.close`."""
-        self._sender.close()
+        self._publisher.close()

@@ -1,4 +1,4 @@
-"""The data of `contract/` that the Rust crate reads as well: layouts, formats, limits."""
+"""Data that the Rust crate reads as well: the header's layout, the formats, the limits, the messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-_FOLDER = Path(__file__).with_name("contract")
+_FOLDER = Path(__file__).parent
 
 
 @cache

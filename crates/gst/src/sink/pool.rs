@@ -9,7 +9,7 @@ use gst::subclass::prelude::*;
 use gst_plugin_iceoryx2_video::{Error, Loan, VideoFramePublisher};
 use gst_video::prelude::*;
 
-use crate::CAT;
+use crate::log::CAT;
 
 /// How long a buffer is waited for when all loans are out, before ordinary memory (and a copy) serves instead.
 const STARVATION_WAIT: Duration = Duration::from_millis(100);

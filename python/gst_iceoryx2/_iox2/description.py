@@ -1,4 +1,4 @@
-"""Names of services, and the descriptions that iceoryx2 writes: ``<root>/services/*.service``, one TOML text each.
+"""The descriptions that iceoryx2 writes of its services: ``<root>/services/*.service``, one TOML text each.
 
 This package finds services by reading these files, which is harmless. iceoryx2's own listing opens the lock files of
 nodes. Closing any descriptor of such a file drops the POSIX locks of the whole process, including those of a second
@@ -14,44 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from .._contract import limit
-from ..errors import InvalidServiceNameError
 from .domain import Domain, Scalar, read_toml
-
-MAX_NAME_BYTES: Final = limit("max_service_name_bytes")
 
 FINISHED_MODE: Final = 0o400
 """Mode of a file that its creator has finished. Source: iceoryx2-cal/src/static_storage/file.rs."""
 
 
-def check_service_name(name: str) -> str:
-    """Return a name that can name a service.
-
-    Raises:
-        InvalidServiceNameError: It is empty, longer than 255 bytes or not printable ASCII.
-    """
-    if not isinstance(name, str):
-        raise InvalidServiceNameError(f"a service name is a str, not {type(name).__name__} ({name!r})")
-    if not name:
-        raise InvalidServiceNameError("the service name is empty; a good one looks like 'video/cam0/frame/v2'")
-    if len(name) > MAX_NAME_BYTES:
-        raise InvalidServiceNameError(
-            f"the service name {name[:40]!r}… has {len(name)} bytes, at most {MAX_NAME_BYTES} are possible"
-        )
-    wrong = next((c for c in name if not " " <= c <= "~"), None)
-    if wrong is not None:
-        raise InvalidServiceNameError(f"the service name {name!r} contains {wrong!r}; it must be printable ASCII")
-    return name
-
-
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """What a service's description says.
+    """The content of a service's description.
 
     Attributes:
         name: Name of the service.
         pattern: iceoryx2's messaging pattern: "PublishSubscribe", "Event", ….
-        version: Release of iceoryx2 that made it, "0.10.0"; "0.9 or older" where the file does not tell.
+        version: Release of iceoryx2 that created the service: "0.10.0", or "0.9 or older" if the file has no version.
         values: All values of the file under dotted keys.
     """
 
@@ -60,8 +36,14 @@ class ServiceRecord:
     version: str
     values: Mapping[str, Scalar]
 
+    @property
+    def service_id(self) -> int | None:
+        """Id of the service in names of shared memory objects."""
+        high, low = (self.values.get(f"unique_service_id.{part}") for part in ("unique_value", "payload_value"))
+        return high << 64 | low if isinstance(high, int) and isinstance(low, int) else None
+
     def type_of(self, part: Literal["payload", "user_header"]) -> str:
-        """What the service carries as payload or user header, in words: "u8 of 1 byte, alignment 8"."""
+        """Return the type of the payload or user header in words: "slices of u8 (1 bytes, alignment 1)"."""
         path = f"messaging_pattern.{self.pattern}.message_type_details.{part}"
         name, size, align = (self.values.get(f"{path}.{key}", "?") for key in ("type_name", "size", "alignment"))
         slices = "slices of " if self.values.get(f"{path}.variant") == "Dynamic" else ""
@@ -69,10 +51,10 @@ class ServiceRecord:
 
 
 def read_service(path: str | Path) -> ServiceRecord | None:
-    """Read one service description.
+    """Read one description.
 
     Returns:
-        What it says; None if the file has gone, is not finished yet, or is no description.
+        None if the file does not exist, is not finished, or is not a description.
     """
     try:
         values = read_toml(path)
@@ -83,13 +65,13 @@ def read_service(path: str | Path) -> ServiceRecord | None:
     if not isinstance(name, str) or len(patterns) != 1:
         return None
     numbers = [values.get(f"iceoryx2_version.{part}") for part in ("major", "minor", "patch")]
-    # Releases before 0.10 wrote no version into the file.
+    # Releases before 0.10 write no version.
     version = "0.9 or older" if None in numbers else ".".join(map(str, numbers))
     return ServiceRecord(name, patterns.pop(), version, values)
 
 
 def list_services(domain: Domain) -> Iterator[ServiceRecord]:
-    """Every finished service description of a domain, in the order of its file names."""
+    """Yield every finished description of a domain, in the order of the file names."""
     try:
         names = sorted(os.listdir(domain.services))
     except (FileNotFoundError, PermissionError):
@@ -102,9 +84,15 @@ def list_services(domain: Domain) -> Iterator[ServiceRecord]:
 
 
 def service_identity(path: str) -> tuple[int, int] | None:
-    """What tells this incarnation of a service from the next one of its name; None while it is not there or unfinished.
+    """Return the inode and the time of a description, which differ if the service is created again.
 
-    Costs one stat. Opening a description that its creator has not finished would block for a second.
+    Costs one stat. Opening a service whose description is not finished would block for a second.
+
+    Args:
+        path: The description, from `Domain.service_file`.
+
+    Returns:
+        None if the description does not exist or is not finished.
     """
     try:
         status = os.stat(path)

@@ -6,18 +6,18 @@ from .._wire.formats import get_format
 from ..video.publisher import VideoFramePublisher
 from ..video.subscriber import VideoFrameSubscriber
 from .message import Unsound
-from .parcel import Parcel, split_trail, trail_meta
+from .parcel import Parcel, hops_meta, split_hops
 
 
 class FromService:
-    """Frames of a service; borrowed."""
+    """Receives frames of a service, without a copy."""
 
     def __init__(self, service: str) -> None:
         self._subscriber = VideoFrameSubscriber(service)
 
     @property
     def passed_over(self) -> int:
-        """Frames skipped for newer ones, and those lost in the buffer."""
+        """Number of frames that were skipped for newer ones or dropped from the full buffer."""
         stats = self._subscriber.stats
         return stats.skipped + (stats.dropped or 0)
 
@@ -28,12 +28,12 @@ class FromService:
             return None
         if frame.is_eos():
             return Parcel(is_end=True)
-        metas, trail = split_trail(frame.metas)
+        metas, hops = split_hops(frame.metas)
         try:
             planes = frame.planes
         except ValueError as exc:
             frame.release()
-            raise Unsound("a format without rows", str(exc)) from exc
+            raise Unsound("format without rows", str(exc)) from exc
         return Parcel(
             frame.format,
             frame.width,
@@ -47,7 +47,7 @@ class FromService:
             frame.flags,
             frame.captured_at,
             metas,
-            trail,
+            hops,
             frame=frame,
             give_back=frame.release,
         )
@@ -58,7 +58,7 @@ class FromService:
 
 
 class ToService:
-    """Frames into a service; copied once."""
+    """Publishes frames as a service, with one copy."""
 
     is_wanted = True
 
@@ -90,8 +90,8 @@ class ToService:
             offset=parcel.offset,
             flags=parcel.flags,
             captured_at=parcel.captured_at,
-            # First, because a receiver reads a limited number of metas.
-            metas=[trail_meta(parcel.trail), *parcel.metas],
+            # The hops come first, because receivers read at most 64 metas.
+            metas=[hops_meta(parcel.hops), *parcel.metas],
         )
         return sum(plane.nbytes for plane in planes)
 

@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Final
 
 from .._iox2 import binding, types
+from .._iox2.description import ServiceRecord, service_identity
 from .._iox2.domain import Domain
 from .._iox2.explain import RELEASE
-from .._iox2.service import ServiceRecord, service_identity
 from .._wire.caps import parse_caps
 from .._wire.header import VideoFrameHeader
 from .._wire.stamp import monotonic_ns
@@ -30,7 +30,7 @@ from .stream import Stream
 _STEP: Final = 0.002
 
 
-def glance(
+def probe(
     domain: Domain,
     records: Iterable[ServiceRecord],
     seconds: float,
@@ -56,12 +56,12 @@ def glance(
     if not any(record.version == RELEASE for record in wanted):
         # A node would make the folders of a domain that nobody uses.
         return [_unseen(record) for record in wanted]
-    with _Looks(domain, wanted, on_frame, time.monotonic() + seconds) as looks:
+    with _Probes(domain, wanted, on_frame, time.monotonic() + seconds) as probes:
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not (on_frame is None and looks.are_settled()):
-            looks.take(end)
+        while time.monotonic() < end and not (on_frame is None and probes.are_settled()):
+            probes.take(end)
             time.sleep(_STEP)
-        return [look.result() for look in looks if not look.has_gone]
+        return [one.result() for one in probes if not one.has_gone]
 
 
 def _unseen(record: ServiceRecord) -> Stream:
@@ -87,7 +87,7 @@ def _limit(record: ServiceRecord, what: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-class _Looks:
+class _Probes:
     """Looks at several services through one node, which ends with this."""
 
     def __init__(
@@ -98,35 +98,35 @@ class _Looks:
         end: float,
     ) -> None:
         self._node: types.Node | None = binding.create_node(domain)
-        self._looks: list[_Look] = []
+        self._probes: list[_ServiceProbe] = []
         try:
             for record in records:
-                self._looks.append(_Look(self._node, domain, record, on_frame))
+                self._probes.append(_ServiceProbe(self._node, domain, record, on_frame))
                 # The first ones are not to overflow while the last ones are opened.
                 self.take(end)
         except BaseException:
             self.close()
             raise
 
-    def __iter__(self) -> Iterator[_Look]:
-        return iter(self._looks)
+    def __iter__(self) -> Iterator[_ServiceProbe]:
+        return iter(self._probes)
 
     def take(self, end: float) -> None:
         """Take all frames that are waiting, a frame of each service in turn, and begin no turn after `end`."""
-        while sum(look.take() for look in self._looks) and time.monotonic() < end:
+        while sum(one.take() for one in self._probes) and time.monotonic() < end:
             pass
 
     def are_settled(self) -> bool:
-        return all(look.is_settled() for look in self._looks)
+        return all(one.is_settled() for one in self._probes)
 
     def close(self) -> None:
         # By hand, because the traceback of an interrupt would keep the node until after the end of the program.
-        for look in self._looks:
-            look.close()
-        self._looks.clear()
+        for one in self._probes:
+            one.close()
+        self._probes.clear()
         self._node = None
 
-    def __enter__(self) -> _Looks:
+    def __enter__(self) -> _Probes:
         return self
 
     def __exit__(
@@ -135,7 +135,7 @@ class _Looks:
         self.close()
 
 
-class _Look:
+class _ServiceProbe:
     """What one service shows.
 
     Attributes:
@@ -192,7 +192,7 @@ class _Look:
         else:
             self._port = binding.create_subscriber(node, service, name)
             if not config.has_safe_overflow:
-                self._tell_taken = binding.taken_signal(node, name, self._port)
+                self._tell_taken = binding.AckNotifier(node, name, self._port).notify
 
     def take(self) -> bool:
         """Take the next frame that is waiting; return whether there was one."""

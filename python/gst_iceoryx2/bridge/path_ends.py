@@ -14,7 +14,7 @@ from .._wire.caps import video_caps
 from .._wire.formats import get_format
 from .._wire.stamp import monotonic_ns
 from ..sh4lt import Follower, FrameSizeError, TypeTextError, Writer, score
-from ..sh4lt.frame import Picture, default_layout
+from ..sh4lt.frame import RawVideo, default_layout
 from .message import Unsound
 from .parcel import Parcel
 
@@ -35,7 +35,7 @@ class FromPath:
     def __init__(self, path: str, *, borrows: bool) -> None:
         self._follower = Follower(path)
         self._borrows = borrows
-        self._picture: Picture | None = None
+        self._picture: RawVideo | None = None
         self._datatype = ""
 
     def next(self, timeout: float) -> Parcel | None:
@@ -50,13 +50,13 @@ class FromPath:
                 stack.close()
             try:
                 if self._picture is None or frame.datatype != self._datatype:
-                    self._picture = Picture.of(frame.datatype)
+                    self._picture = RawVideo.of(frame.datatype)
                     self._datatype = frame.datatype
                 parcel.planes = frame.planes
             except ValueError as exc:
-                raise Unsound("a type that is no raw video", str(exc)) from exc
+                raise Unsound("not raw video", str(exc)) from exc
             except BufferError as exc:
-                raise Unsound("a frame smaller than its type says", str(exc)) from exc
+                raise Unsound("frame too small for its caps", str(exc)) from exc
             picture = self._picture
             parcel.format, parcel.width, parcel.height = picture.format.name, picture.width, picture.height
             parcel.give_back = stack.pop_all().close
@@ -74,7 +74,7 @@ class ToPath:
         self._path = path
         self._writer: Writer | None = None
 
-    # Readers can only connect once the writer exists.
+    # Readers can connect only once the writer exists.
     is_wanted = True
 
     def put(self, parcel: Parcel) -> int:
@@ -84,7 +84,7 @@ class ToPath:
         try:
             return self._write(parcel)
         except (TypeTextError, FrameSizeError) as exc:
-            raise Unsound("a frame that a path cannot carry", str(exc)) from exc
+            raise Unsound("frame that a path cannot carry", str(exc)) from exc
         except OSError as exc:
             if exc.errno not in (errno.ENOMEM, errno.ENOSPC):
                 raise

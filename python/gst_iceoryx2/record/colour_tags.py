@@ -35,7 +35,7 @@ _NAMED: Final = {
 _NUMBERS: Final = re.compile(r"\d+:\d+:(\d+):(\d+)")
 
 
-class Colours(NamedTuple):
+class ColourTags(NamedTuple):
     """How numbers become light.
 
     Attributes:
@@ -56,7 +56,7 @@ class Colours(NamedTuple):
         return _SWS_SD if self.space == _SD else self.space
 
 
-def colours_of(frame: VideoFrame) -> Colours:
+def colour_tags_of(frame: VideoFrame) -> ColourTags:
     """What the caps of a frame say, with GStreamer's defaults where they say nothing.
 
     For RGB it is what YUV made from it shall have: the limited range, BT.709 above 576 rows, BT.601 up to there.
@@ -69,4 +69,4 @@ def colours_of(frame: VideoFrame) -> Colours:
         primaries, transfer = PRIMARIES.get(int(numbers[2]), UNKNOWN), TRANSFERS.get(int(numbers[1]), UNKNOWN)
     known = colorimetry_of(None if format.is_rgb else text, format.is_gray, frame.height)
     space = _SPACES[known.kr, known.kb]
-    return Colours(LIMITED if known.limited else FULL, space, primaries, transfer)
+    return ColourTags(LIMITED if known.limited else FULL, space, primaries, transfer)

@@ -56,7 +56,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class Door:
+class AccessCheck:
     """Decides about each request.
 
     Args:

@@ -1,13 +1,13 @@
 //! A buffer pool that lends the segment, so that upstream renders where readers read.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use gst::glib;
-use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::{Sh4ltSink, raw_video};
+use super::output::Output;
+use crate::sh4lt::settings::raw_video;
 
 glib::wrapper! {
     /// Pool of ordinary buffers, of which one at a time may be the segment.
@@ -15,10 +15,10 @@ glib::wrapper! {
 }
 
 impl SegmentPool {
-    /// Upstream may keep the pool for as long as it likes: that must not keep the sink.
-    pub fn new(sink: &Sh4ltSink) -> Self {
+    /// A pool that does not keep the writer alive, because upstream may keep the pool indefinitely.
+    pub fn new(output: &Arc<Output>) -> Self {
         let pool: Self = glib::Object::new();
-        pool.imp().sink.set(sink.downgrade()).unwrap_or_else(|_| unreachable!("a new pool has no sink yet"));
+        pool.imp().output.set(Arc::downgrade(output)).unwrap_or_else(|_| unreachable!("a new pool has no output yet"));
         pool
     }
 }
@@ -37,7 +37,7 @@ mod imp {
 
     #[derive(Debug, Default)]
     pub struct SegmentPool {
-        pub(super) sink: OnceLock<glib::WeakRef<Sh4ltSink>>,
+        pub(super) output: OnceLock<Weak<Output>>,
         layout: Mutex<Option<Layout>>,
         /// Address of the buffer that is the segment.
         lent: AtomicUsize,
@@ -72,15 +72,15 @@ mod imp {
         }
 
         fn acquire_buffer(&self, params: Option<&gst::BufferPoolAcquireParams>) -> Result<gst::Buffer, gst::FlowError> {
-            let Some(sink) = self.sink() else { return self.parent_acquire_buffer(params) };
-            let others = sink.imp().outstanding.fetch_add(1, Ordering::SeqCst);
+            let Some(output) = self.output() else { return self.parent_acquire_buffer(params) };
+            let others = output.outstanding.fetch_add(1, Ordering::SeqCst);
             if others == 0
-                && let Some(buffer) = self.lend(&sink)
+                && let Some(buffer) = self.lend(&output)
             {
                 return Ok(buffer);
             }
             self.parent_acquire_buffer(params).inspect_err(|_| {
-                sink.imp().outstanding.fetch_sub(1, Ordering::SeqCst);
+                output.outstanding.fetch_sub(1, Ordering::SeqCst);
             })
         }
 
@@ -91,8 +91,8 @@ mod imp {
         }
 
         fn release_buffer(&self, buffer: gst::Buffer) {
-            if let Some(sink) = self.sink() {
-                sink.imp().outstanding.fetch_sub(1, Ordering::SeqCst);
+            if let Some(output) = self.output() {
+                output.outstanding.fetch_sub(1, Ordering::SeqCst);
             }
             let is_lent =
                 self.lent.compare_exchange(buffer.as_ptr() as usize, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok();
@@ -113,14 +113,14 @@ mod imp {
     }
 
     impl SegmentPool {
-        fn sink(&self) -> Option<Sh4ltSink> {
-            self.sink.get().and_then(glib::WeakRef::upgrade)
+        fn output(&self) -> Option<Arc<Output>> {
+            self.output.get().and_then(Weak::upgrade)
         }
 
         /// The segment as a buffer, if it is free.
-        fn lend(&self, sink: &Sh4ltSink) -> Option<gst::Buffer> {
+        fn lend(&self, output: &Output) -> Option<gst::Buffer> {
             let size = self.layout.lock().unwrap().as_ref().filter(|layout| layout.is_lendable)?.info.size();
-            let lent = sink.imp().lend(size, &self.flushing)?;
+            let lent = output.lend(size, &self.flushing)?;
             let mut buffer = gst::Buffer::new();
             buffer.get_mut().expect("a new buffer").append_memory(gst::Memory::from_mut_slice(lent));
             self.describe(&mut buffer);

@@ -13,8 +13,10 @@ use gst_base::subclass::prelude::*;
 use gst_plugin_iceoryx2_shmdata::{Event, Follower, Frame, Wakeup};
 use gst_plugin_iceoryx2_video::Interrupt;
 
-use super::{Address, INTEROPERABILITY, Traffic, caps_property, message, raw_video};
-use crate::{CAT, trust};
+use crate::log::CAT;
+use crate::sh4lt::errors::message;
+use crate::sh4lt::settings::{Address, INTEROPERABILITY, Traffic, caps_property, raw_video};
+use crate::trust;
 
 /// After so many frames in a row that downstream kept beyond the protocol's one, frames are copied outright …
 const RETAINED_IN_A_ROW: u32 = 3;

@@ -1,7 +1,7 @@
 //! Implementation of `sh4ltsink`.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use gst::glib;
@@ -10,16 +10,19 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use gst_plugin_iceoryx2_shmdata::{
-    ClientEvent, Delivery, Lent, Wakeup, Writer, WriterOptions, check_path, prepare_folder, score,
+    ClientEvent, Delivery, Wakeup, Writer, WriterOptions, check_path, prepare_folder, score,
 };
 use gst_plugin_iceoryx2_video::Interrupt;
 use gst_video::prelude::*;
 
+use super::output::{Output, State};
 use super::pool::SegmentPool;
-use super::{Address, INTEROPERABILITY, Traffic, caps_property, message, raw_video};
 use crate::caps::for_ever;
+use crate::layout;
+use crate::log::CAT;
 use crate::pace::{self, Pace, Paced};
-use crate::{CAT, layout};
+use crate::sh4lt::errors::message;
+use crate::sh4lt::settings::{Address, INTEROPERABILITY, Traffic, caps_property, raw_video};
 
 /// Largest initial size that can be set: more than any frame, less than a slip of the finger reserves.
 const MAX_INITIAL_SIZE: u64 = 1 << 28;
@@ -32,22 +35,15 @@ static SCORE: LazyLock<gst::Caps> = LazyLock::new(|| {
     };
     for_ever(gst::Caps::builder_full().structure(of(first)).structure(of(rest)).build())
 });
-/// After so many frames that upstream had one at a time, it gets the segment to render the next ones in.
-const ALONE_IN_A_ROW: u32 = 3;
-
 #[derive(Debug, Default)]
 pub struct Sh4ltSink {
     settings: Mutex<Settings>,
-    state: Mutex<Option<State>>,
+    output: Arc<Output>,
     caps: Mutex<Option<String>>,
     interrupt: Mutex<Option<Interrupt>>,
-    /// How often a wait was to end.
-    unlocks: AtomicU64,
     traffic: Traffic,
     copied: AtomicU64,
     zero_copy: AtomicU64,
-    /// Buffers of our pools that are in use.
-    pub(super) outstanding: AtomicUsize,
     pace: Pace,
 }
 
@@ -67,37 +63,6 @@ impl Default for Settings {
             initial_size: 1,
             reader_timeout: gst::ClockTime::SECOND,
         }
-    }
-}
-
-struct State {
-    writer: Writer,
-    /// Set for raw video, whose rows travel as GStreamer lays them out by default.
-    info: Option<gst_video::VideoInfo>,
-    /// Frames in a row that upstream had one at a time. A segment has no place for a second one.
-    alone: u32,
-    /// Whether upstream has kept a frame in the segment while it sent another one.
-    keeps_frames: bool,
-}
-
-impl State {
-    /// Bytes of a frame that travel.
-    fn size(&self, buffer: &gst::BufferRef) -> usize {
-        self.info.as_ref().map_or(buffer.size(), |info| buffer.size().min(info.size()))
-    }
-
-    /// Whether rows lie elsewhere than they do by default.
-    fn is_strided(&self, buffer: &gst::BufferRef) -> bool {
-        self.info
-            .as_ref()
-            .zip(buffer.meta::<gst_video::VideoMeta>())
-            .is_some_and(|(info, meta)| meta.stride() != info.stride() || meta.offset() != info.offset())
-    }
-}
-
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("path", &self.writer.path()).finish_non_exhaustive()
     }
 }
 
@@ -193,7 +158,7 @@ impl ObjectImpl for Sh4ltSink {
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         let settings = self.settings.lock().unwrap().clone();
-        let state = || self.state.lock().unwrap();
+        let state = || self.output.state.lock().unwrap();
         if let Some(value) = settings.address.get(pspec.name()).or_else(|| self.traffic.take(pspec.name())) {
             return value;
         }
@@ -272,7 +237,7 @@ impl BaseSinkImpl for Sh4ltSink {
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        let state = self.state.lock().unwrap().take();
+        let state = self.output.state.lock().unwrap().take();
         drop(state);
         *self.interrupt.lock().unwrap() = None;
         *self.caps.lock().unwrap() = None;
@@ -285,7 +250,7 @@ impl BaseSinkImpl for Sh4ltSink {
         let text = published.to_string();
         let path = settings.address.path().map_err(|_| gst::loggable_error!(CAT, "no path"))?;
         // A writer has one type text: new caps are a new writer, and its readers come back to it.
-        let readers = self.state.lock().unwrap().take().map_or(0, |state| state.writer.clients());
+        let readers = self.output.state.lock().unwrap().take().map_or(0, |state| state.writer.clients());
         let weak = self.obj().downgrade();
         let options = WriterOptions {
             initial_size: settings.initial_size as usize,
@@ -304,8 +269,7 @@ impl BaseSinkImpl for Sh4ltSink {
         match Writer::new(&path, &text, options) {
             Ok(writer) => {
                 writer.wait_for(readers);
-                *self.state.lock().unwrap() =
-                    Some(State { writer, info: raw_video(caps), alone: 0, keeps_frames: false });
+                *self.output.state.lock().unwrap() = Some(State::new(writer, raw_video(caps)));
             }
             Err(error) => {
                 self.post_error_message(message(&error));
@@ -331,7 +295,7 @@ impl BaseSinkImpl for Sh4ltSink {
         let (Some(caps), needs_pool) = query.get_owned() else { return Ok(()) };
         let Some(size) = raw_video(&caps).and_then(|info| u32::try_from(info.size()).ok()) else { return Ok(()) };
         if needs_pool {
-            let pool = SegmentPool::new(&self.obj());
+            let pool = SegmentPool::new(&self.output);
             let mut config = pool.config();
             config.set_params(Some(&caps), size, 0, 0);
             pool.set_config(config)?;
@@ -344,7 +308,7 @@ impl BaseSinkImpl for Sh4ltSink {
         let interrupt = self.interrupt.lock().unwrap().clone().ok_or(gst::FlowError::Flushing)?;
         loop {
             let delivery = {
-                let mut state = self.state.lock().unwrap();
+                let mut state = self.output.state.lock().unwrap();
                 let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
                 let wakeup = Wakeup { descriptor: -1, is_set: &|| interrupt.is_set() };
                 self.write(state, buffer, wakeup)?
@@ -363,7 +327,7 @@ impl BaseSinkImpl for Sh4ltSink {
     }
 
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
-        self.unlocks.fetch_add(1, Ordering::SeqCst);
+        self.output.end_waits();
         if let Some(interrupt) = &*self.interrupt.lock().unwrap() {
             interrupt.set();
         }
@@ -395,8 +359,9 @@ impl Sh4ltSink {
     }
 
     fn write(&self, state: &mut State, buffer: &gst::Buffer, wakeup: Wakeup<'_>) -> Result<Delivery, gst::FlowError> {
-        let is_alone =
-            buffer.is_writable() && buffer.is_all_memory_writable() && self.outstanding.load(Ordering::SeqCst) == 1;
+        let is_alone = buffer.is_writable()
+            && buffer.is_all_memory_writable()
+            && self.output.outstanding.load(Ordering::SeqCst) == 1;
         state.alone = if is_alone { state.alone.saturating_add(1) } else { 0 };
         let sent = match buffer.map_readable() {
             Ok(map) if is_alone && !state.is_strided(buffer) => {
@@ -446,18 +411,6 @@ impl Sh4ltSink {
     fn failed(&self, error: &gst_plugin_iceoryx2_shmdata::Error) -> gst::FlowError {
         self.post_error_message(message(error));
         gst::FlowError::Error
-    }
-
-    /// Lends the segment for the next frame of `size` bytes; `None` if it is in use or upstream keeps frames.
-    pub(super) fn lend(&self, size: usize, flushing: &AtomicBool) -> Option<Lent> {
-        let before = self.unlocks.load(Ordering::SeqCst);
-        let mut state = self.state.lock().unwrap();
-        let state = state.as_mut().filter(|state| state.alone >= ALONE_IN_A_ROW && !state.keeps_frames)?;
-        let is_set = || flushing.load(Ordering::SeqCst) || self.unlocks.load(Ordering::SeqCst) != before;
-        state.writer.lend(size, Wakeup { descriptor: -1, is_set: &is_set }).unwrap_or_else(|error| {
-            gst::warning!(CAT, imp = self, "the segment cannot be lent: {error}");
-            None
-        })
     }
 }
 
