@@ -1,22 +1,31 @@
-//! One error type for everything that can go wrong between a program and a video service.
+//! The errors of publishers and subscribers.
 //!
-//! Every message says what failed, on which service, with both numbers, and what to do about it.
+//! Each message says what failed, on which service, with both numbers, and what to do. `contract/messages.json` has the texts.
 
 use std::fmt;
+use std::path::PathBuf;
 
+use crate::contract::{limits, messages};
 use crate::wire::fault::Fault;
 
-/// Result of the SDK's operations.
+/// A result with the SDK's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can go wrong with a video service.
+/// Why an operation on a video service failed.
+///
+/// # Examples
+/// ```
+/// use gst_plugin_iceoryx2_video::{Error, VideoFrameSubscriber};
+///
+/// let error = VideoFrameSubscriber::new("").unwrap_err();
+/// assert!(matches!(error, Error::InvalidServiceName { .. }));
+/// println!("{error}");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The service name is empty, too long or not printable.
-    #[error(
-        "invalid service name {name:?}: {reason}; use 1 to 255 bytes of printable ASCII such as \"video/cam0/frame/v2\""
-    )]
+    #[error("{}", messages::invalid_name(name, reason, limits::MAX_SERVICE_NAME_BYTES))]
     InvalidServiceName {
         /// The name as given.
         name: String,
@@ -29,22 +38,16 @@ pub enum Error {
     Domain(String),
 
     /// The service exists with another payload or header type.
-    #[error(
-        "service {service:?} carries {found}, not video frames (payload [u8], user header VideoFrameHeader of 104 bytes); \
-         choose another service name or stop its owner"
-    )]
+    #[error("{}", messages::type_mismatch(service, found))]
     TypeMismatch {
         /// Name of the service.
         service: String,
-        /// The types it carries.
+        /// The types that it carries.
         found: String,
     },
 
     /// The service was created by another release of iceoryx2.
-    #[error(
-        "service {service:?} was created with iceoryx2 {theirs}, this program uses {ours}; \
-         iceoryx2 releases do not talk to each other: use the same release on both sides"
-    )]
+    #[error("{}", messages::version_mismatch(service, theirs, ours))]
     VersionMismatch {
         /// Name of the service.
         service: String,
@@ -54,91 +57,80 @@ pub enum Error {
         ours: String,
     },
 
-    /// Something outside the service keeps this process from it: another user's folder, too little of something, a limit.
+    /// Something outside iceoryx2 is in the way, such as another user's folder, full shared memory or a limit of this process.
     #[error("cannot {doing}: {obstacle}")]
     Obstacle {
-        /// What failed, with the service where one was meant.
+        /// What failed, with the name of the service if there is one.
         doing: String,
-        /// The reason.
+        /// What is in the way.
         obstacle: Obstacle,
     },
 
-    /// A port more than the service admits.
-    #[error("service {service:?} already has its {limit} {ports}; {advice}")]
+    /// The service admits no more ports of this kind.
+    #[error("{}", messages::too_many_ports(port, service, limit, advice(port)))]
     TooManyPorts {
         /// Name of the service.
         service: String,
-        /// Which ports: publishers, subscribers, listeners, notifiers, participants.
-        ports: &'static str,
-        /// How many the service admits.
+        /// Kind of port: publisher, subscriber, listener, notifier or participant.
+        port: &'static str,
+        /// Number that the service admits.
         limit: usize,
-        /// What to do.
-        advice: &'static str,
     },
 
-    /// A QoS setting asked for by name that an existing service cannot give.
-    #[error(
-        "service {service:?} exists with {setting} {exists}, {wanted} was asked for; use {exists}, or restart every participant"
-    )]
+    /// An existing service does not offer a setting that the program asked for.
+    #[error("{}", messages::qos(service, setting, exists, wanted))]
     Qos {
         /// Name of the service.
         service: String,
         /// Name of the setting.
         setting: &'static str,
-        /// What was asked for: a number, "true" or "false".
+        /// The value that was asked for: a number, "true" or "false".
         wanted: String,
-        /// What the service has.
+        /// The service's value.
         exists: String,
     },
 
-    /// The file system behind shared memory is too small.
-    #[error(
-        "service {service:?} may need {needed} bytes of shared memory ({chunks} frames of {chunk} bytes), /dev/shm has {available} free, \
-         {promised} of that laid out for others; enlarge it (docker run --shm-size=…), or lower the frame size, buffer-size or borrowed-max"
-    )]
+    /// Shared memory has no room for the publisher's frames.
+    #[error("{}", messages::out_of_shared_memory(service, Megabytes(*needed), chunks, Megabytes(*chunk as u64), Megabytes(*available), Megabytes(*promised)))]
     SharedMemory {
         /// Name of the service.
         service: String,
-        /// Bytes in the worst case.
+        /// Number of bytes needed for all frames.
         needed: u64,
-        /// Frames in the worst case.
+        /// Number of frames.
         chunks: usize,
-        /// Bytes a frame.
+        /// Size of one frame in bytes.
         chunk: usize,
-        /// Bytes free.
+        /// Number of free bytes.
         available: u64,
-        /// Bytes of these that others were given and have not written yet.
+        /// Number of these bytes that are reserved by files which are not fully written yet.
         promised: u64,
     },
 
     /// Every loan of the publisher is in use.
-    #[error("publisher of {service:?} has its {limit} loans in use; send or drop one first")]
+    #[error("{}", messages::loan_limit(service, limit))]
     LoanLimit {
         /// Name of the service.
         service: String,
-        /// How many loans it has.
+        /// Number of loans that it can have at once.
         limit: usize,
     },
 
-    /// Every frame slot is held by subscribers.
-    #[error(
-        "publisher of {service:?} has no free frame: subscribers hold its {chunks} frames; the frame is dropped, release frames sooner or raise the limit"
-    )]
+    /// Subscribers hold all frames of the publisher's memory.
+    #[error("{}", messages::out_of_frames(service, chunks))]
     OutOfFrames {
         /// Name of the service.
         service: String,
-        /// Frames the publisher allocated.
+        /// Number of frames in the publisher's memory.
         chunks: usize,
     },
 
     /// The subscriber holds as many frames as it may.
-    #[error(
-        "subscriber of {service:?} holds {limit} frames, the service admits {limit}; drop or copy frames before the next receive"
-    )]
+    #[error("{}", messages::borrow_limit(service, limit, limit))]
     BorrowLimit {
         /// Name of the service.
         service: String,
-        /// How many it may hold.
+        /// Number of frames that it may hold.
         limit: usize,
     },
 
@@ -151,35 +143,32 @@ pub enum Error {
         reason: Fault,
     },
 
-    /// Left-overs of a crash that a clean-up did not cure.
-    #[error(
-        "service {service:?} cannot be opened: {state}. Either its maker runs in a container that has another /dev/shm: \
-         containers have to share it. Or it died while starting: try iox2-video doctor --fix, or use another service name"
-    )]
+    /// The service is half made, and a clean-up did not change that.
+    #[error("{}", messages::half_made(service, state, file.display()))]
     Broken {
         /// Name of the service.
         service: String,
-        /// iceoryx2's word for its state.
+        /// iceoryx2's name for its state.
         state: String,
+        /// Path of its description.
+        file: PathBuf,
     },
 
-    /// A port is used in a child of the process that opened it.
-    #[error(
-        "service {service:?} was opened before this process was forked; open it in the child, or start the child with spawn or exec"
-    )]
+    /// The port was opened before this process was forked.
+    #[error("{}", messages::forked(service))]
     Forked {
         /// Name of the service.
         service: String,
     },
 
-    /// The publisher was closed, or the frame's connection is gone.
-    #[error("{operation} on {service:?}: {cause}")]
+    /// iceoryx2 failed for a reason without an error of its own here.
+    #[error("{}", messages::iceoryx2_failed(operation, service, cause))]
     Transport {
         /// Name of the service.
         service: String,
-        /// What was tried.
+        /// What failed.
         operation: &'static str,
-        /// iceoryx2's answer.
+        /// iceoryx2's name for the cause.
         cause: String,
     },
 
@@ -190,29 +179,31 @@ pub enum Error {
     /// The operating system refused a call.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// What failed.
         what: &'static str,
-        /// Its answer.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// Of which kind a reason is.
+/// The kind of an [`Obstacle`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ObstacleKind {
-    /// The operating system does not let this user in, or should not.
+    /// A file or folder belongs to another user, or this user may not access it.
     Permission,
-    /// The folder of the domain cannot be used.
+    /// The domain's folder cannot be used.
     Domain,
-    /// There is no shared memory, or not enough.
+    /// `/dev/shm` is missing, not writable or full.
     Memory,
-    /// A limit of this process: open files, address space, size of files.
+    /// A limit of this process: open files, address space or size of files.
     Limit,
 }
 
-/// One reason why this process cannot take part; `Display` says what is wrong, with paths and numbers, and what to do.
+/// A reason outside iceoryx2 why this process cannot take part in a domain.
+///
+/// Its text says what is wrong, with paths and numbers, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
     kind: ObstacleKind,
@@ -224,7 +215,7 @@ impl Obstacle {
         Self { kind, text }
     }
 
-    /// Of which kind it is.
+    /// Its kind.
     pub fn kind(&self) -> ObstacleKind {
         self.kind
     }
@@ -233,5 +224,23 @@ impl Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// What to do if a service admits no more ports of a kind.
+fn advice(port: &str) -> String {
+    match port {
+        "publisher" => messages::close_publisher("max-publishers"),
+        "subscriber" => messages::close_subscriber("max-subscribers"),
+        _ => messages::close_participant(),
+    }
+}
+
+/// Bytes, written in MB.
+struct Megabytes(u64);
+
+impl fmt::Display for Megabytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} MB", self.0 as f64 / 1e6)
     }
 }

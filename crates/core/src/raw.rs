@@ -27,7 +27,7 @@ pub fn open_video_service(node: &Iox2Node, service: &str, qos: Qos) -> Result<Vi
 /// Creates a notifier on the event service of a name; `notify()` wakes every subscriber of that name.
 ///
 /// # Errors
-/// The errors of [`open_video_service`], and [`Error::Transport`](crate::Error::Transport) if the service admits no more notifiers.
+/// The errors of [`open_video_service`], also if the service admits no more notifiers.
 pub fn create_notifier(node: &Iox2Node, service: &str) -> Result<Notifier<Iox>> {
     let events = open_event_service(node, &service_name(service)?)?;
     video_service::create_notifier(node, &events, service)

@@ -192,9 +192,8 @@ pub(crate) fn create_listener(node: &Iox2Node, events: &EventService, service: &
     cleanup::retry_when_full(node.config(), create, is_full).map_err(|e| match e {
         ListenerCreateError::ExceedsMaxSupportedListeners => Error::TooManyPorts {
             service: service.to_owned(),
-            ports: "listeners",
+            port: "listener",
             limit: events.static_config().max_listeners(),
-            advice: "close a subscriber first",
         },
         other => port_error(node.config(), service, "create a listener", 0, other),
     })
@@ -204,8 +203,14 @@ pub(crate) fn create_listener(node: &Iox2Node, events: &EventService, service: &
 pub(crate) fn create_notifier(node: &Iox2Node, events: &EventService, service: &str) -> Result<Notifier<Iox>> {
     let create = || events.notifier_builder().create();
     let is_full = |e: &_| matches!(e, NotifierCreateError::ExceedsMaxSupportedNotifiers);
-    cleanup::retry_when_full(node.config(), create, is_full)
-        .map_err(|e| port_error(node.config(), service, "create a notifier", 0, e))
+    cleanup::retry_when_full(node.config(), create, is_full).map_err(|e| match e {
+        NotifierCreateError::ExceedsMaxSupportedNotifiers => Error::TooManyPorts {
+            service: service.to_owned(),
+            port: "notifier",
+            limit: events.static_config().max_notifiers(),
+        },
+        other => port_error(node.config(), service, "create a notifier", 0, other),
+    })
 }
 
 /// Explains why a port that needed `memory` bytes could not be created.
@@ -328,9 +333,8 @@ impl Failure {
         if self.is_full() {
             return Error::TooManyPorts {
                 service,
-                ports: "participants",
+                port: "participant",
                 limit: found.iter().find_map(|found| found.max_nodes).unwrap_or(limits::MAX_NODES),
-                advice: "close one of them, or let the creator of the service admit more",
             };
         }
         let state = match self {
@@ -345,6 +349,7 @@ impl Failure {
             Self::Event(e) => format!("{e:?}"),
         };
         // A service that this process cannot reach looks half made.
-        obstacle(node.config(), &service, 0).unwrap_or(Error::Broken { service, state })
+        let file = description_file(node.config(), name).into();
+        obstacle(node.config(), &service, 0).unwrap_or(Error::Broken { service, state, file })
     }
 }
