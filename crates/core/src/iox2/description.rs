@@ -25,7 +25,7 @@ pub struct Description {
     pub version: String,
     /// Number of participants that it admits, if known.
     pub max_nodes: Option<usize>,
-    /// The types that a publish/subscribe service carries, as [`types_in_words`] writes them.
+    /// The types that a publish/subscribe service carries, in words.
     pub types: Option<String>,
 }
 
