@@ -29,11 +29,13 @@ class Frame:
         datatype: Type text of the frame.
 
     Example:
-        import numpy as np
-        from gst_iceoryx2.sh4lt import Frame
+        Read bytes as a picture:
 
-        frame = Frame(np.arange(96, dtype=np.uint8), "video/x-raw, format=RGBA, width=6, height=4")
-        assert frame.numpy_view().shape == (4, 6, 4)
+            import numpy as np
+            from gst_iceoryx2.sh4lt import Frame
+
+            frame = Frame(np.arange(96, dtype=np.uint8), "video/x-raw, format=RGBA, width=6, height=4")
+            assert frame.numpy_view().shape == (4, 6, 4)
     """
 
     __slots__ = ("data", "datatype")

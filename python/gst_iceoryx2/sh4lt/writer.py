@@ -58,12 +58,14 @@ class Writer:
         TypeError: An argument has the wrong type, or there is neither a path nor a label.
 
     Example:
-        import numpy as np
-        from gst_iceoryx2.sh4lt import Writer
+        Write one picture, for as many readers as there are:
 
-        caps = "video/x-raw, format=RGBA, width=640, height=480"
-        with Writer("/tmp/score_shmdata_input", caps) as writer:
-            readers = writer.write(np.zeros((480, 640, 4), np.uint8))
+            import numpy as np
+            from gst_iceoryx2.sh4lt import Writer
+
+            caps = "video/x-raw, format=RGBA, width=640, height=480"
+            with Writer("/tmp/score_shmdata_input", caps) as writer:
+                readers = writer.write(np.zeros((480, 640, 4), np.uint8))
     """
 
     def __init__(
