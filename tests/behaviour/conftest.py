@@ -144,7 +144,8 @@ def make_peer(domain: Place) -> Iterator[Callable[[str], Peer]]:
         return peer
 
     yield take
-    for peer in taken:
+    # Readers were taken last: a publisher does not wait for a reader that has gone.
+    for peer in reversed(taken):
         if peer.process.poll() is None:
             try:
                 peer.do("domain", root=str(domain.root), prefix=domain.prefix)

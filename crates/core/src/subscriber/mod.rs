@@ -208,8 +208,11 @@ impl VideoFrameSubscriber {
     /// [`Error::BorrowLimit`] while as many frames are held as the service admits; it goes away with the next frame dropped.
     /// What opening the service can give, when a publisher appears.
     pub fn receive(&self) -> Result<Option<VideoFrame>> {
-        let mut state = self.lock();
-        self.receive_from(&mut state)
+        let frame = self.receive_from(&mut self.lock())?;
+        if frame.is_none() {
+            self.clean_up_if_due();
+        }
+        Ok(frame)
     }
 
     /// The next frame, waiting up to `block_ms` milliseconds for it, or for ever with `None`.
@@ -275,18 +278,25 @@ impl VideoFrameSubscriber {
                 return Ok(Received::Interrupted);
             }
             let left = deadline.map_or(longest, |deadline| deadline.saturating_duration_since(Instant::now()));
+            self.clean_up_if_due();
             if left.is_zero() {
                 return Ok(Received::TimedOut);
             }
-            let start = Instant::now();
             // SAFETY: the number is used while the listener, which owns the descriptor, lives.
             let descriptor = unsafe { self.listener.file_descriptor().native_handle() };
             self.interrupt.wait_readable(descriptor, left.min(longest));
             drained = false;
             self.lock().looked = None;
-            if start.elapsed() >= SAFETY_TIMEOUT {
-                cleanup::clean_up_behind(self.publishers(), self.node.config());
-            }
+        }
+    }
+
+    /// Cleans up after publishers that were killed, which count as present until then. Looks as often as the longest sleep lasts,
+    /// even if the program only polls.
+    fn clean_up_if_due(&self) {
+        let now = Instant::now();
+        if now - *self.lock().checked_at.get_or_insert(now) >= SAFETY_TIMEOUT {
+            self.lock().checked_at = Some(now);
+            cleanup::clean_up_behind(self.publishers(), self.node.config());
         }
     }
 
