@@ -22,6 +22,7 @@ METAS = [
 FIELDS = {"pts": 10, "dts": 11, "duration": 12, "flags": BUFFER_FLAGS["DISCONT"] | BUFFER_FLAGS["TFF"], "metas": METAS}
 
 
+@pytest.mark.proves("C4")
 def test_every_field_crosses(publisher: Side, reader: Side) -> None:
     captured_at = time.monotonic_ns() - 1_000_000
     pub = publisher.open()

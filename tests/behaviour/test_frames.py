@@ -15,6 +15,7 @@ SOON = 100
 """Milliseconds after which nothing more comes."""
 
 
+@pytest.mark.proves("L14")
 def test_a_waiting_reader_gets_the_first_frames(publisher: Side, reader: Side) -> None:
     """All of five frames that are sent at once and closed after."""
     sub = reader.open()
@@ -27,6 +28,7 @@ def test_a_waiting_reader_gets_the_first_frames(publisher: Side, reader: Side) -
     assert sub.do("stats")["dropped"] == 0
 
 
+@pytest.mark.proves("L8")
 def test_a_late_joiner_gets_the_newest_frame(publisher: Side, reader: Side) -> None:
     pub = publisher.open()
     pub.do("publish", count=5)
@@ -40,12 +42,19 @@ def test_a_late_joiner_gets_the_newest_frame(publisher: Side, reader: Side) -> N
     assert sub.do("stats")["dropped"] == 0
 
 
+@pytest.mark.proves("L6")
 def test_a_joiner_after_the_end_gets_the_last_frame_and_the_end(publisher: Side, reader: Side) -> None:
     pub = publisher.open()
     pub.do("publish", count=3)
     pub.do("end")
-    assert reader.open().do("values", timeout_ms=WAIT) == [2, "end"]
-    assert pub.do("wait_for_subscribers") == 1
+    for _ in range(2):
+        sub = reader.open()
+        assert sub.do("values", timeout_ms=WAIT) == [2, "end"]
+        # A second end repeats no frame that the reader has.
+        pub.do("end")
+        assert sub.do("values", timeout_ms=WAIT) == ["end"]
+        assert (sub.do("stats")["received"], sub.do("stats")["dropped"]) == (1, 0)
+        sub.do("close")
 
 
 def test_a_stream_can_begin_again_after_its_end(publisher: Side, reader: Side) -> None:
@@ -60,6 +69,7 @@ def test_a_stream_can_begin_again_after_its_end(publisher: Side, reader: Side) -
     assert sub.do("stats") == {"received": 3, "dropped": 0, "invalid": 0, "held": 0, "limit": 10}
 
 
+@pytest.mark.proves("L1")
 def test_a_reader_stays_over_a_restart_of_the_publisher(publisher: Side, reader: Side) -> None:
     """With another size and other settings; the counters go on."""
     sub = reader.open()
@@ -102,6 +112,7 @@ def test_larger_frames_leave_earlier_ones_valid(publisher: Side, reader: Side) -
     reader.peer.do("release")
 
 
+@pytest.mark.proves("L14")
 def test_a_publisher_that_closes_right_after_a_larger_frame_delivers_it(publisher: Side, reader: Side) -> None:
     pub = publisher.open(max_bytes=192)
     sub = reader.open()
@@ -115,6 +126,7 @@ def test_a_publisher_that_closes_right_after_a_larger_frame_delivers_it(publishe
     assert sub.do("stats")["dropped"] == 0
 
 
+@pytest.mark.proves("L14")
 def test_a_reader_that_was_first_counts_what_it_missed(publisher: Side, reader: Side) -> None:
     sub = reader.open()
     pub = publisher.open()
@@ -126,6 +138,7 @@ def test_a_reader_that_was_first_counts_what_it_missed(publisher: Side, reader: 
     assert sub.do("stats")["dropped"] == 5
 
 
+@pytest.mark.proves("M7")
 def test_the_oldest_frames_give_way_and_are_counted(publisher: Side, reader: Side) -> None:
     pub = publisher.open()
     sub = reader.open()
@@ -137,6 +150,7 @@ def test_the_oldest_frames_give_way_and_are_counted(publisher: Side, reader: Sid
     assert sub.do("stats")["dropped"] == 4
 
 
+@pytest.mark.proves("M7")
 def test_without_overflow_the_newest_frames_are_lost(publisher: Side, reader: Side) -> None:
     pub = publisher.open(safe_overflow=False)
     sub = reader.open()
@@ -148,6 +162,7 @@ def test_without_overflow_the_newest_frames_are_lost(publisher: Side, reader: Si
     assert sub.do("stats")["dropped"] == 5
 
 
+@pytest.mark.proves("M6")
 def test_a_reader_that_hoards_costs_no_other_a_frame(publisher: Side, reader: Side) -> None:
     pub = publisher.open()
     hoarder, other = reader.open(), reader.open()
@@ -161,6 +176,7 @@ def test_a_reader_that_hoards_costs_no_other_a_frame(publisher: Side, reader: Si
     reader.peer.do("release")
 
 
+@pytest.mark.proves("L8")
 @pytest.mark.parametrize("publisher", ["python"], indirect=True)
 def test_a_reader_cleans_up_after_a_killed_publisher(publisher: Side, reader: Side) -> None:
     pub, sub = publisher.open(), reader.open()
@@ -174,6 +190,7 @@ def test_a_reader_cleans_up_after_a_killed_publisher(publisher: Side, reader: Si
     sub.do("close")
 
 
+@pytest.mark.proves("L8")
 @pytest.mark.parametrize("reader", ["rust"], indirect=True)
 def test_a_publisher_cleans_up_after_a_killed_reader(publisher: Side, reader: Side) -> None:
     pub, sub = publisher.open(), reader.open()

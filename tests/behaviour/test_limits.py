@@ -41,6 +41,7 @@ def test_a_name_that_cannot_name_a_service_is_refused(
     assert words(Side(make_peer(language), kind).refused(name)) == ("InvalidServiceNameError", text)
 
 
+@pytest.mark.proves("M9")
 def test_a_second_publisher_is_refused(publisher: Side, reader: Side) -> None:
     """By whichever SDK comes second."""
     publisher.open()
@@ -49,6 +50,7 @@ def test_a_second_publisher_is_refused(publisher: Side, reader: Side) -> None:
     assert words(Side(reader.peer, "publisher").refused()) == ("TooManyPortsError", text)
 
 
+@pytest.mark.proves("M9")
 def test_as_many_publishers_as_asked_for_are_admitted(publisher: Side, reader: Side) -> None:
     one = publisher.open(max_publishers=2)
     other = Side(reader.peer, "publisher").open(max_publishers=2)
@@ -60,6 +62,7 @@ def test_as_many_publishers_as_asked_for_are_admitted(publisher: Side, reader: S
     assert sub.do("receive", timeout_ms=WAIT)["value"] == 2
 
 
+@pytest.mark.proves("M9")
 def test_a_subscriber_too_many_is_refused(publisher: Side, reader: Side) -> None:
     publisher.open(max_subscribers=2)
     for _ in range(2):
@@ -69,6 +72,7 @@ def test_a_subscriber_too_many_is_refused(publisher: Side, reader: Side) -> None
     assert words(reader.refused()) == ("TooManyPortsError", text)
 
 
+@pytest.mark.proves("L1")
 @pytest.mark.parametrize(
     ("setting", "exists", "wanted"),
     [("buffer_size", 4, 6), ("borrowed_max", 4, 6), ("max_publishers", 2, 3), ("safe_overflow", False, True)],
@@ -94,13 +98,17 @@ def test_settings_that_were_not_asked_for_are_adopted(publisher: Side, reader: S
     assert sub.do("qos") == [3, 4, 2, True]
 
 
+@pytest.mark.proves("P3")
 def test_the_borrow_limit_is_an_error_that_passes(publisher: Side, reader: Side) -> None:
     pub = publisher.open(borrowed_max=2)
     sub = reader.open()
     assert pub.do("wait_for_subscribers") == 1
-    pub.do("publish", count=3)
+    pub.do("publish", count=2)
     for value in range(2):
         assert sub.do("receive", timeout_ms=WAIT, hold=True)["value"] == value
+    # Without another frame to receive the limit is not an error.
+    assert sub.do("receive", timeout_ms=0) is None
+    pub.do("publish", value=2)
     text = message("borrow_limit", service=SERVICE, held=2, limit=2)
     assert words(sub.error("receive", timeout_ms=WAIT)) == ("BorrowLimitError", text)
     stats = sub.do("stats")
@@ -131,6 +139,7 @@ def test_too_little_shared_memory_is_refused_before_it_is_used(language: str, ma
     assert f'cannot publish on service "{SERVICE}": {needed}, /dev/shm has ' in error.text
 
 
+@pytest.mark.proves("M2")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_frame_without_a_free_place_is_dropped(language: str, make_peer: Callable[[str], Peer]) -> None:
     pub = Side(make_peer(language), "publisher").open(max_frames=12)
@@ -174,6 +183,7 @@ def test_a_service_is_created_as_the_contract_says(
     }
 
 
+@pytest.mark.proves("M8")
 @pytest.mark.parametrize(
     ("max_bytes", "frame"), [(0, limit("first_frame_bytes")), (6_220_800, 6_220_800 + limit("default_aux_bytes"))]
 )
