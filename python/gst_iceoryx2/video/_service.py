@@ -114,13 +114,14 @@ def open_for_publishing(
         binding.tell_publishers_changed(notifier)
         _keeper.look_around(name)
         time.sleep(_HAND_OVER_STEP)
-    unmet = [difference for difference in differences if difference.unmet]
+    unmet = [text for text, is_unmet in differences if is_unmet]
     if unmet:
         raise QosError(
-            f"the service {name!r} exists with other settings ({', '.join(map(str, unmet))}), and its participants "
+            f"the service {name!r} exists with other settings ({', '.join(unmet)}), and its participants "
             "keep it alive: stop them, or do not ask for these settings"
         )
-    _log.warning("adopting the service %r with other settings than asked: %s", name, ", ".join(map(str, differences)))
+    found = ", ".join(text for text, _ in differences)
+    _log.warning("using the service %r with other settings than asked: %s", name, found)
     return service
 
 
@@ -134,20 +135,10 @@ def qos_of(config: types.StaticConfig) -> Qos:
     )
 
 
-class _Difference:
-    """A setting of an existing service that differs from what a publisher asks for."""
-
-    def __init__(self, name: str, exists: int, wanted: int, *, unmet: bool) -> None:
-        self.unmet = unmet
-        self._text = f"{name} is {exists}, wanted {wanted}"
-
-    def __str__(self) -> str:
-        return self._text
-
-
 def _differences(
     config: types.StaticConfig, wanted: Qos, max_subscribers: int, max_publishers: int
-) -> list[_Difference]:
+) -> list[tuple[str, bool]]:
+    """Return each setting that differs, in words, and whether the publisher cannot do with it."""
     existing, default = qos_of(config), Qos()
     rows = [
         (field.name, getattr(existing, field.name), getattr(wanted, field.name), getattr(default, field.name))
@@ -163,5 +154,5 @@ def _differences(
         if exists != as_created:
             # A value that equals its default was not asked for. A larger number is good enough, another flag is not.
             unmet = asked != usual and (isinstance(asked, bool) or exists < as_created)
-            found.append(_Difference(name, exists, as_created, unmet=unmet))
+            found.append((f"{name} is {exists}, wanted {as_created}", unmet))
     return found

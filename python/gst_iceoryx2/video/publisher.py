@@ -22,7 +22,7 @@ from ..errors import FormatError, FrameTimeoutError, QosError
 from . import _keeper
 from ._layout import FrameLayout, Framerate, caps_fields
 from ._pool import Pool
-from ._sender import Sender
+from ._sender import FrameSender
 from ._service import DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, check_ports, open_for_publishing, qos_of
 from .config import FrameParams, Qos
 from .loan import LoanedFrame, Meta
@@ -134,7 +134,7 @@ class VideoFramePublisher:
         service = open_for_publishing(node, service_name, notifier, wanted, max_subscribers, max_publishers)
         self._qos = qos_of(service.static_config)
         pool = Pool(node, service, service_name, max_bytes + aux_bytes if max_bytes else 0, max_frames)
-        self._sender = Sender(node, domain, events, notifier, pool, service_name, aux_bytes)
+        self._sender = FrameSender(node, domain, events, notifier, pool, service_name, aux_bytes)
         _keeper.adopt(self)
         # Subscribers in this thread cannot connect by themselves before the first frame is sent.
         _keeper.look_around(service_name)

@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple, NoReturn
 
 from .._iox2 import binding
 from .._iox2.cleanup import watch
+from .._iox2.fork import leak
 from .._iox2.obstacle import after_failure, taking_part
 from .._iox2.service import check_service_name
 from .._iox2.types import Node
@@ -535,12 +536,8 @@ class VideoFrameSubscriber:
         # The parent's thread that may hold the lock does not exist here.
         self._lock = threading.RLock()
         self._forked = True
-        if self._link is not None:
-            self._link.abandon()
-        if self._connector is not None:
-            self._connector.abandon()
-        if self._waiter is not None:
-            self._waiter.abandon()
+        for native in (self._link, self._connector, self._waiter):
+            leak(native)
         self._link = self._connector = self._waiter = self._pending = None
 
     def __reduce__(self) -> NoReturn:
