@@ -29,6 +29,7 @@ from gst_iceoryx2.video import (
     subscriber,
 )
 from tests.conftest import Place
+from tests.transport.conftest import is_waiting
 from tests.transport.raw import RawPublisher
 from tests.waiting import wait_until
 
@@ -78,11 +79,6 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], VideoFr
         sub.close()
     for thread in threads:
         thread.join()
-
-
-def is_waiting(sub: VideoFrameSubscriber) -> bool:
-    """Whether a thread sleeps in it."""
-    return sub._waiter is not None and bool(sub._waiter._sleepers)
 
 
 def opened(number: int) -> tuple[VideoFrameSubscriber, VideoFramePublisher]:

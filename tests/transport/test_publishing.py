@@ -287,25 +287,31 @@ def test_lossless_is_refused_with_a_sentence(service: str) -> None:
     assert service in str(caught.value)
 
 
-def test_a_listener_that_does_not_connect_costs_its_time_once(service: str) -> None:
-    """Nothing tells a listener that is not a reader from one that waits: the first port waits for it, no other."""
+def test_a_listener_that_does_not_connect_is_waited_for_once(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener that is not a reader looks like a waiting reader. Only the first port waits for it."""
     listener = raw.event_service(raw.node(), service).listener_builder().create()
+    waits: list[float] = []
+    sleep = time.sleep
 
-    def publish(side: int) -> float:
-        begin = time.monotonic()
-        pub.publish(np.zeros((side, side, 3), np.uint8))
-        return time.monotonic() - begin
+    def counting(seconds: float) -> None:
+        if seconds == _sender._CONNECTING_STEP:
+            waits.append(seconds)
+        sleep(seconds)
 
+    monkeypatch.setattr(time, "sleep", counting)
     with VideoFramePublisher(service) as pub:
-        first = publish(8)
-        assert first >= 0.4
-        # Each of these is larger and takes another port.
-        assert sum(publish(600 + 200 * number) for number in range(5)) < 5 * first
+        pub.publish(picture())
+        assert waits
+        waits.clear()
+        for number in range(5):
+            # Each frame is larger and takes another port.
+            pub.publish(picture(side=600 + 200 * number))
+        assert waits == []
     del listener
 
 
 def test_closing_ends_the_wait_for_readers_to_connect(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the wait lets other threads run: this one closes."""
+    """Other threads run during the wait: this thread closes the publisher."""
     monkeypatch.setattr(_sender, "_CONNECTING", 60.0)
     listener = raw.event_service(raw.node(), service).listener_builder().create()
     pub = VideoFramePublisher(service)
