@@ -1,4 +1,4 @@
-"""Bridges as processes, something at both ends of them, and a session among them."""
+"""Helpers for tests of bridges: a publisher and a subscriber at the ends, and a Zenoh session."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEAR, FAR = "video/near/frame/v2", "video/far/frame/v2"
 
 
 class Pair:
-    """A publisher at one end of some bridges and a subscriber at the other; lost frames are sent again."""
+    """A publisher before some bridges and a subscriber behind them; lost frames are sent again."""
 
     def __init__(self, publisher: VideoFramePublisher, subscriber: VideoFrameSubscriber) -> None:
         self.publisher = publisher
@@ -45,7 +45,7 @@ def flat(colour: tuple[int, int, int], size: tuple[int, int] = (64, 48)) -> npt.
 
 @contextlib.contextmanager
 def local_session() -> Iterator[Any]:
-    """A session that meets the bridges of this user."""
+    """A Zenoh session that is connected to the bridges of this user."""
     from gst_iceoryx2._extras.zenoh import open_session
     from gst_iceoryx2.bridge.message import MESSAGE_MAX
     from gst_iceoryx2.bridge.sockets import meeting, own_folder

@@ -268,13 +268,13 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
     [
         ((), "choose one of --test, --camera DEV, --file FILE and --image FILE"),
         (("--test", "--image", "a.png"), "choose one of"),
-        (("--test", "--loop"), "--loop goes with --file"),
-        (("--camera", "0", "--fast"), "--fast does not go with --camera"),
-        (("--test", "--size", "640"), "'640' is no size; a good one looks like 1280x720"),
+        (("--test", "--loop"), "--loop needs --file"),
+        (("--camera", "0", "--fast"), "--fast cannot be used with --camera"),
+        (("--test", "--size", "640"), "'640' is not a size; write it as 1280x720"),
         (("--test", "--size", "8x8"), "8x8 is too small"),
-        (("--test", "--fps", "0"), "'0' is no frame rate"),
+        (("--test", "--fps", "0"), "'0' is not a frame rate"),
         # It was rounded to 0, and pictures came without any pause.
-        (("--test", "--fps", "1e-9"), "'1e-9' is no frame rate"),
+        (("--test", "--fps", "1e-9"), "'1e-9' is not a frame rate"),
         (("--test", "--format", "NV13"), "'NV13' is no raw video format of GStreamer"),
         (("--test", "--format", "v210"), "the pattern cannot be drawn in v210: try I420"),
     ],
@@ -285,13 +285,13 @@ def test_what_makes_no_sense_is_a_usage_error(publish: Publish, arguments: tuple
 
 def test_a_key_or_a_path_is_no_service(publish: Publish) -> None:
     said = publish("zenoh:site/cam0", "--test").ends(2)
-    assert "`iox2-video bridge NAME zenoh:site/cam0` goes between the two" in said
+    assert "connect it to one: iox2-video bridge NAME zenoh:site/cam0" in said
 
 
 def test_a_name_that_somebody_publishes_under_is_refused(publish: Publish) -> None:
     with VideoFramePublisher(CAM):
         said = publish("cam0", "--test").ends(1)
-    assert "has 1 publisher already and admits no more" in said
+    assert "admits 1; close the other publisher" in said
 
 
 @pytest.mark.parametrize("pictures", [1, 2, 3])

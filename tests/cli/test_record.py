@@ -256,7 +256,7 @@ def test_a_publisher_that_stops_in_the_middle_is_told_and_the_file_plays(record:
         for number in range(12):
             send(sender, number, number * 40 * MS)
         said = command.ends(1)
-    assert "Error: cam0 stopped without an end of stream: nothing for 1.5 s. a.mp4 has what came before" in said
+    assert "Error: cam0 stopped without an end of stream: nothing for 1.5 s. a.mp4 has everything up to then" in said
     assert len(decoded(tmp_path / "a.mp4")) == 12
 
 
@@ -499,7 +499,7 @@ def test_names_that_mean_nothing_are_usage_errors(record: Record, tmp_path: Path
     assert "'h265' is not one of" in record("cam0", "a.mkv", "--codec", "h265").ends(2)
     record("a.mkv").ends(2)
     said = record("sh4lt:/tmp/x", "a.mkv").ends(2)
-    assert "sh4lt:/tmp/x is no service: `iox2-video bridge sh4lt:/tmp/x NAME` goes between the two" in said
+    assert "sh4lt:/tmp/x is not a service; connect it to one: iox2-video bridge sh4lt:/tmp/x NAME" in said
     assert not list(tmp_path.glob("a.*"))
 
 

@@ -6,10 +6,11 @@ import contextlib
 import json
 import socket
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gst_iceoryx2.preview.door import Door
+from gst_iceoryx2.preview.access import AccessCheck
 from gst_iceoryx2.preview.request import MAX_HEAD, Refusal, parse
 from gst_iceoryx2.preview.viewer import Viewer
 from gst_iceoryx2.preview.websocket import WebSocket, WebSocketClosed, accept_key
@@ -39,23 +40,24 @@ JSON = st.recursive(
 
 @examples(300)
 @given(damages([HEAD]) | st.binary(max_size=200).map(lambda data: data + b"\r\n\r\n") | st.binary(max_size=MAX_HEAD))
+@pytest.mark.proves("H9")
 def test_any_bytes_are_a_request_or_refused(data: bytes) -> None:
-    door = Door("127.0.0.1", TOKEN)
+    access = AccessCheck("127.0.0.1", TOKEN)
     try:
         request = parse(data)
     except Refusal:
         return
-    door.knows_host(request.host)
-    door.knows_token(request.path[1:])
-    door.knows_origin(request.headers.get("origin"), request.host or "")
+    access.knows_host(request.host)
+    access.knows_token(request.path[1:])
+    access.knows_origin(request.headers.get("origin"), request.host or "")
     accept_key(request.headers)
 
 
 def test_the_request_that_is_damaged_is_sound() -> None:
     request = parse(HEAD)
     assert request.path == f"/{TOKEN}/live"
-    assert Door("127.0.0.1", TOKEN).knows_host(request.host)
-    assert Door("127.0.0.1", TOKEN).knows_origin(request.headers["origin"], request.host or "")
+    assert AccessCheck("127.0.0.1", TOKEN).knows_host(request.host)
+    assert AccessCheck("127.0.0.1", TOKEN).knows_origin(request.headers["origin"], request.host or "")
     assert accept_key(request.headers) is not None
 
 
@@ -90,12 +92,12 @@ def test_any_message_is_done_or_not(message: object) -> None:
     with near, far:
         viewer = Viewer(WebSocket(near), [NoChannel(), NoChannel()])  # type: ignore[list-item]
         try:
-            has_asked = viewer._do(message) and "clock" in message  # type: ignore[operator]
+            has_asked = viewer._handle(message) and "clock" in message  # type: ignore[operator]
             near.shutdown(socket.SHUT_WR)
             answer = far.recv(4096)
             assert bool(answer) <= bool(has_asked)
             # Python would write NaN and Infinity, which is not JSON.
             assert not answer or json.loads(answer[2:], parse_constant=lambda name: None)["clock"][0] is not None
         finally:
-            viewer._bell.close()
-            viewer._rope.close()
+            viewer._wake_end.close()
+            viewer._waker.close()

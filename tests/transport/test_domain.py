@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from gst_iceoryx2._iox2 import cleanup, helper, leftovers
+from gst_iceoryx2._iox2 import cleanup, helper, liveness
 from gst_iceoryx2._iox2.binding import create_listener, create_node
+from gst_iceoryx2._iox2.description import list_services, read_service, service_identity
 from gst_iceoryx2._iox2.domain import Domain, current_domain
-from gst_iceoryx2._iox2.service import list_services, read_service, service_identity
 from gst_iceoryx2.errors import DomainError
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_notifier
 from tests.conftest import Place
@@ -197,17 +197,17 @@ def node_file(domain: Place, pid: int) -> Path:
     return file
 
 
-def number_of(file: Path, domain: Place) -> str:
-    return file.stem.removeprefix(domain.prefix)
+def number_of(file: Path, domain: Place) -> int:
+    return int(file.stem.removeprefix(domain.prefix))
 
 
 def test_a_node_is_dead_when_its_process_has_gone(domain: Place) -> None:
     here = current_domain()
-    assert leftovers.dead_nodes(here) == []
+    assert liveness.dead_nodes(here) == []
     node = create_node()
-    assert leftovers.dead_nodes(here) == []
+    assert liveness.dead_nodes(here) == []
     file = node_file(domain, ended_process())
-    assert leftovers.dead_nodes(here) == [number_of(file, domain)]
+    assert liveness.dead_nodes(here) == [number_of(file, domain)]
     file.unlink()
     assert node is not None
 
@@ -215,7 +215,7 @@ def test_a_node_is_dead_when_its_process_has_gone(domain: Place) -> None:
 def test_a_node_is_dead_although_a_process_has_its_number(domain: Place) -> None:
     """The main process of a container has the same pid at every start."""
     file = node_file(domain, os.getpid())
-    assert leftovers.dead_nodes(current_domain()) == [number_of(file, domain)]
+    assert liveness.dead_nodes(current_domain()) == [number_of(file, domain)]
     file.unlink()
 
 
@@ -223,7 +223,7 @@ def test_a_node_is_dead_although_a_process_has_its_number(domain: Place) -> None
 def test_other_files_are_no_nodes(name: str, domain: Place) -> None:
     (domain.root / "nodes").mkdir(parents=True)
     (domain.root / "nodes" / f"{domain.prefix}{name}").touch()
-    assert leftovers.dead_nodes(current_domain()) == []
+    assert liveness.dead_nodes(current_domain()) == []
     domain.remove()
 
 

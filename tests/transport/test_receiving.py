@@ -131,6 +131,7 @@ def test_receive_blocking_wakes_when_a_frame_comes(
         assert frame.pts == value
 
 
+@pytest.mark.proves("P4")
 def test_a_waiting_thread_does_not_hold_the_interpreter(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     thread = in_thread(lambda: sub.receive_blocking(60_000))
     wait_until(lambda: is_waiting(sub), 30)
@@ -204,6 +205,7 @@ def test_iteration_ends_when_another_thread_closes(pub: VideoFramePublisher, sub
     assert seen == [1]
 
 
+@pytest.mark.proves("M7")
 def test_latest_skips_what_has_queued_up(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     send(pub, 1, 2, 3, 4)
     frame = sub.latest()
@@ -266,6 +268,7 @@ def test_latest_ends_although_frames_come_faster_than_they_are_taken(
     assert next(more, None) is not None
 
 
+@pytest.mark.proves("P3")
 def test_at_the_borrow_limit_the_error_has_service_and_numbers(
     service: str, pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:
@@ -274,11 +277,11 @@ def test_at_the_borrow_limit_the_error_has_service_and_numbers(
     # Reaching the limit is not an error while no frame waits.
     assert sub.receive() is None
     send(pub, 10)
-    with pytest.raises(BorrowLimitError, match=r"10 are held, and the service allows 10") as caught:
+    with pytest.raises(BorrowLimitError, match=r"10 are held, the limit is 10") as caught:
         sub.receive()
     assert isinstance(caught.value, BufferError)
     assert service in str(caught.value)
-    assert "release()" in str(caught.value)
+    assert "release frames" in str(caught.value)
     del held[3]
     frame = sub.receive()
     assert frame is not None
@@ -317,6 +320,7 @@ def test_a_subscriber_that_never_waits_costs_the_publisher_nothing(
     assert caplog.records == []
 
 
+@pytest.mark.proves("M7")
 def test_what_a_slow_subscriber_loses_is_the_oldest_and_is_counted(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:
@@ -333,6 +337,7 @@ def test_what_a_slow_subscriber_loses_is_the_oldest_and_is_counted(
     assert sub.stats.dropped == 25
 
 
+@pytest.mark.proves("M6")
 def test_a_slow_subscriber_disturbs_no_other(service: str, pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     with VideoFrameSubscriber(service) as slow:
         pub.wait_for_subscribers(2, timeout=5)
@@ -359,6 +364,7 @@ def test_either_side_may_start_first(first: str, service: str) -> None:
         assert sub.receive_blocking(1000).pts == 1
 
 
+@pytest.mark.proves("L1")
 def test_a_subscriber_survives_restarts_with_other_sizes_formats_and_qos(service: str) -> None:
     with VideoFrameSubscriber(service) as sub:
         assert sub.qos is None
@@ -412,6 +418,7 @@ def test_waiting_without_a_publisher_and_with_a_frame_in_hand_is_sleeping(
         del held
 
 
+@pytest.mark.proves("L8")
 def test_a_late_joiner_gets_the_newest_frame_of_an_idle_publisher(service: str, pub: VideoFramePublisher) -> None:
     send(pub, 1, 2)
     with VideoFrameSubscriber(service) as sub:
@@ -421,9 +428,8 @@ def test_a_late_joiner_gets_the_newest_frame_of_an_idle_publisher(service: str, 
         assert sub.stats.dropped == 0
 
 
-def test_who_joins_after_the_end_gets_the_last_picture_and_the_end(
-    service: str, pub: VideoFramePublisher
-) -> None:
+@pytest.mark.proves("L6")
+def test_who_joins_after_the_end_gets_the_last_picture_and_the_end(service: str, pub: VideoFramePublisher) -> None:
     """The end replaced the last picture in the history, so a late joiner got only the end."""
     with VideoFrameSubscriber(service) as early:
         send(pub, 1, 2)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from .._contract import limit
+from ..contract import limit
 from ..errors import DomainError
 
 if sys.version_info >= (3, 11):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import ClassVar, Final
 
-from .._contract import contract, limit
+from ..contract import contract, limit
 from ..errors import FormatError
 
 _CONSTANTS: Final = contract("layout")["constants"]

@@ -1,4 +1,4 @@
-"""Streams from here to there: services, Sh4lt paths, and Zenoh keys, which reach other machines.
+"""Bridges between services, Sh4lt paths and Zenoh keys. Keys reach other machines.
 
     from gst_iceoryx2.bridge import Bridge
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # numpy and iceoryx2 are not needed to judge the names of ends.
+    # Checking the names of ends needs neither numpy nor iceoryx2.
     if name in ("Bridge", "Bridged"):
         from . import bridge
 

@@ -1,4 +1,4 @@
-"""Frames from one end to another, whatever the ends are."""
+"""The bridge: takes frames from one end and hands them to the other."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from .sockets import meeting, own_folder
 _log: Final = logging.getLogger("gst_iceoryx2")
 
 DEFAULT_QUALITY: Final = 85
-_LOOK: Final = 0.1
+# Longest wait for a frame: `stop` and progress take effect within it.
+_WAIT: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Bridged:
-    """How far a bridge is, or what became of it.
+    """Progress or final result of a bridge.
 
     Attributes:
         passed: Frames handed over.
-        passed_over: Frames left behind because newer ones were there.
-        unwanted: Frames for which nobody was there at the other end.
+        passed_over: Frames skipped because newer ones were there.
+        unwanted: Frames that came while the target had no receiver.
         skipped: Frames left out because of `max_fps`.
-        refused: Messages and frames that could not be passed on, by what was wrong with them.
+        refused: Number of frames and messages that could not be passed on, for each kind of fault.
         size: Bytes handed over.
     """
 
@@ -48,28 +49,28 @@ class Bridged:
 
 
 class Bridge(Work[Bridged]):
-    """Takes frames from one end and hands them to another; never queues, the newest frame goes first.
+    """Takes frames from one end and hands them to another.
 
-    Goes on when a stream ends, and when either end comes and goes.
+    A bridge never queues frames: it passes on the newest one. It keeps running when a stream ends, and when the other
+    processes exit and restart.
 
     Args:
-        source: Where from: NAME, sh4lt:PATH or zenoh:KEY.
-        target: Where to, likewise.
-        codec: What goes to a key: "jpeg", or "raw" for the very pixels with everything that is known of them.
-        quality: Of JPEG, 1 to 100.
-        max_fps: Frames a second at most.
-        listen: Zenoh endpoints to listen on. Without `listen` and `connect`, only bridges of this user on this machine
-            are reached.
+        source: Where frames come from: NAME, sh4lt:PATH or zenoh:KEY.
+        target: Where frames go: NAME, sh4lt:PATH or zenoh:KEY.
+        codec: What is sent to a key: "jpeg" pictures, or "raw" pixels with all metadata.
+        quality: JPEG quality, 1 to 100.
+        max_fps: Frames a second at most; None = all.
+        listen: Zenoh endpoints to listen on. Without `listen` and `connect`, a bridge reaches only bridges of the same
+            user on the same machine.
         connect: Zenoh endpoints to connect to.
-        frames: Frames after which to end; None = none.
-        until_end: Whether to end with the stream.
+        frames: Number of frames after which to end; None = no limit.
 
     Raises:
-        EndpointError: An end is none, or both are the same.
+        EndpointError: The source or target is not a valid end, or both are the same.
         NetworkError: Zenoh cannot use the endpoints.
-        MissingExtraError: An end is a key, and eclipse-zenoh is not installed.
-        ServiceError: A service cannot be had.
-        Sh4ltError: A path cannot be used.
+        MissingExtraError: The source or target is a key, and eclipse-zenoh is not installed.
+        ServiceError: The service cannot be opened.
+        Sh4ltError: The path cannot be used.
     """
 
     def __init__(
@@ -83,21 +84,19 @@ class Bridge(Work[Bridged]):
         listen: Sequence[str] = (),
         connect: Sequence[str] = (),
         frames: int | None = None,
-        until_end: bool = False,
     ) -> None:
         super().__init__()
         self.source, self.target = Endpoint.of(source), Endpoint.of(target)
         check_pair(self.source, self.target)
         if codec not in get_args(Codec):
-            raise EndpointError(f"unknown codec {codec!r}: there are jpeg and raw")
+            raise EndpointError(f"unknown codec {codec!r}; use jpeg or raw")
         if not 1 <= quality <= 100:
-            raise EndpointError(f"quality is {quality}, it must be 1 to 100")
+            raise EndpointError(f"quality is {quality}; it must be from 1 to 100")
         has_key = "key" in (self.source.kind, self.target.kind)
         if (listen or connect) and not has_key:
-            raise EndpointError("endpoints to listen on and to connect to are Zenoh's, and no end is a zenoh:KEY")
+            raise EndpointError("--listen and --connect need an end that is a zenoh:KEY")
         self._id = secrets.token_hex(8)
         self._frames = frames
-        self._until_end = until_end
         self._thinning = Thinning(max_fps)
         self._passed = self._unwanted = self._size = 0
         self._is_flowing = False
@@ -116,17 +115,18 @@ class Bridge(Work[Bridged]):
             raise
 
     def run(self, progress: Callable[[Bridged], None] | None = None) -> Bridged:
-        """Pass frames on until `stop` is called or a limit is reached; then close everything.
+        """Pass frames on until `stop` is called or `frames` is reached, then close both ends.
 
         Args:
-            progress: Called ten times a second, from this thread, with how far it is.
+            progress: Called ten times a second, by the thread that called `run`, with the numbers so far.
 
         Returns:
-            What became of it.
+            The final numbers.
 
         Raises:
-            ServiceError: The service to publish cannot be had: somebody publishes there, say.
-            Sh4ltError: The path to write cannot be had.
+            ServiceError: The target service cannot be created, for example because it has another publisher.
+            Sh4ltError: The target path cannot be written, for example because it has another writer.
+            ClosedError: The bridge is closed.
         """
         source, target = self._from, self._to
         if source is None or target is None:
@@ -141,7 +141,7 @@ class Bridge(Work[Bridged]):
         return self._last
 
     def report(self) -> Bridged:
-        """How far it is; afterwards, what became of it."""
+        """The numbers so far; after `run`, the final numbers."""
         if self._last is not None:
             return self._last
         return Bridged(
@@ -154,7 +154,7 @@ class Bridge(Work[Bridged]):
         )
 
     def close(self) -> None:
-        """Let go of both ends. Idempotent."""
+        """Close both ends. Idempotent."""
         source, target, session = self._from, self._to, self._session
         self._from = self._to = self._session = None
         for end in (source, target, session):
@@ -164,85 +164,84 @@ class Bridge(Work[Bridged]):
     def _pass_one(self, source: From, target: To) -> None:
         parcel = None
         try:
-            parcel = source.next(_LOOK)
+            parcel = source.next(_WAIT)
             if parcel is None:
                 return
-            self._check_trail(parcel)
-            if parcel.is_end and self._until_end:
-                self._stop.set()
+            self._check_hops(parcel)
             if parcel.is_end and not self._is_flowing:
-                # Ends are told again to whoever joins late, and carry no trail through services.
+                # An end carries no hops through a service, and a late subscriber gets it again: passed on twice, it
+                # would circulate in a loop of bridges.
                 return
             self._is_flowing = not parcel.is_end
             if not target.is_wanted:
                 self._unwanted += not parcel.is_end
             elif parcel.is_end or self._thinning.takes(parcel.captured_at or monotonic_ns()):
-                parcel.trail = (*parcel.trail, self._id)
+                parcel.hops = (*parcel.hops, self._id)
                 self._size += target.put(parcel)
                 self._passed += not parcel.is_end
         except Unsound as exc:
             self._refuse(exc.kind, str(exc))
         except FormatError as exc:
-            self._refuse("a frame that cannot go there", str(exc))
+            self._refuse("frame that the target cannot carry", str(exc))
         except MemoryError as exc:
-            self._refuse("a frame for which there is no memory", str(exc))
+            self._refuse("out of memory", str(exc))
         finally:
             if parcel is not None:
                 parcel.release()
 
-    def _check_trail(self, parcel: Parcel) -> None:
-        # Anybody who can send to the source can also make up a trail, so it never ends the bridge.
-        if self._id in parcel.trail:
-            others = len(parcel.trail) - parcel.trail.index(self._id) - 1
-            through = "another bridge" if others == 1 else f"{others} other bridges"
+    def _check_hops(self, parcel: Parcel) -> None:
+        # A process that can send to the source can also forge hops, so they never end the bridge.
+        if self._id in parcel.hops:
+            others = len(parcel.hops) - parcel.hops.index(self._id) - 1
+            through, them = ("another bridge", "the two") if others == 1 else (f"{others} other bridges", "them")
             raise Unsound(
                 "bridge loop",
-                f"frames sent to {self.target} come back to {self.source} through {through}; stop one of the bridges",
+                f"frames sent to {self.target} come back to {self.source} through {through}; stop one of {them}",
             )
-        if len(parcel.trail) >= HOPS_MAX:
+        if len(parcel.hops) >= HOPS_MAX:
             raise Unsound(
-                "a frame that has crossed too many bridges",
-                f"{len(parcel.trail)}, at most {HOPS_MAX - 1} are allowed; is there a loop of bridges?",
+                "too many hops",
+                f"the frame has crossed {len(parcel.hops)} bridges, the limit is {HOPS_MAX - 1}; is there a loop?",
             )
 
     def _refuse(self, kind: str, details: str) -> None:
         self._refused[kind] += 1
         if self._refused[kind] == 1:
-            _log.warning("refused from %s: %s (further ones of this kind are counted only)", self.source, details)
+            _log.warning("refused from %s: %s (more of this kind are only counted)", self.source, details)
 
     def _source(self) -> From:
-        # Each kind of end is imported where there is one: only keys need Zenoh.
+        # Imported on demand: only keys need Zenoh.
         kind, name = self.source
         if kind == "service":
-            from .service import FromService
+            from .service_ends import FromService
 
             return FromService(name)
         if kind == "path":
-            from .path import FromPath
+            from .path_ends import FromPath
 
             # Writing to a key or another path may take long, and the path's writer would wait for it.
             return FromPath(name, borrows=self.target.kind == "service")
-        from .key import FromKey
+        from .key_ends import FromKey
 
         return FromKey(self._session, name)
 
     def _target(self, codec: Codec, quality: int) -> To:
         kind, name = self.target
         if kind == "service":
-            from .service import ToService
+            from .service_ends import ToService
 
             return ToService(name)
         if kind == "path":
-            from .path import ToPath
+            from .path_ends import ToPath
 
             return ToPath(name)
-        from .key import ToKey
+        from .key_ends import ToKey
 
         return ToKey(self._session, name, codec, quality)
 
 
 def _session(bridge: Bridge, listen: Sequence[str], connect: Sequence[str]) -> Any:
-    """A Zenoh session for the keys of a bridge."""
+    """Open the Zenoh session for the keys of a bridge."""
     from .._extras.zenoh import ZenohError, check_key, open_session, reason
 
     for end in (bridge.source, bridge.target):

@@ -1,4 +1,4 @@
-"""Names of ends, as they are typed. Needs neither numpy nor Zenoh."""
+"""Parses the names of ends. Needs neither numpy nor Zenoh."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _ZENOH: Final = "zenoh:"
 
 
 class Endpoint(NamedTuple):
-    """One end.
+    """One end of a bridge.
 
     Attributes:
-        kind: What it is.
+        kind: Service, Sh4lt path or Zenoh key.
         name: Full name of the service, the path, or the key.
     """
 
@@ -25,15 +25,15 @@ class Endpoint(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Endpoint:
-        """Read `cam0`, `video/cam0/frame/v2`, `sh4lt:/tmp/cam0` or `zenoh:site/cam0`.
+        """Parse `cam0`, `video/cam0/frame/v2`, `sh4lt:/tmp/cam0` or `zenoh:site/cam0`.
 
         Raises:
-            EndpointError: The name is empty, or a key is none.
+            EndpointError: The name is empty.
         """
         kind: Kind = "path" if text.startswith(SH4LT) else "key" if text.startswith(_ZENOH) else "service"
         name = full_name(text) if kind == "service" else text.partition(":")[2]
         if not name:
-            raise EndpointError(f"{text!r} names nothing: an end is NAME, sh4lt:PATH or zenoh:KEY")
+            raise EndpointError(f"{text!r} has no name; an end is NAME, sh4lt:PATH or zenoh:KEY")
         return cls(kind, name)
 
     def __str__(self) -> str:
@@ -43,6 +43,10 @@ class Endpoint(NamedTuple):
 
 
 def check_pair(source: Endpoint, target: Endpoint) -> None:
-    """EndpointError if two ends make no bridge."""
+    """Refuse a bridge from an end to itself.
+
+    Raises:
+        EndpointError: Both ends are the same.
+    """
     if source == target:
-        raise EndpointError(f"both ends are {source}: frames would go round in a circle")
+        raise EndpointError(f"both ends are {source}; a bridge needs two different ends")

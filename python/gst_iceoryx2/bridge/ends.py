@@ -1,4 +1,4 @@
-"""The ends of a bridge: something to take frames from, and something to hand them to."""
+"""What a bridge needs of its source and of its target."""
 
 from __future__ import annotations
 
@@ -8,34 +8,47 @@ from .parcel import Parcel
 
 
 class From(Protocol):
-    """Where frames come from."""
+    """The source of a bridge."""
 
     @property
     def passed_over(self) -> int:
-        """Frames that were there and too old when they could be taken."""
+        """Number of frames that were skipped because a newer one had come."""
 
     def next(self, timeout: float) -> Parcel | None:
-        """The newest frame; None if there was none in so many seconds. Raises Unsound for what is none."""
+        """Wait for the newest frame.
 
-    def close(self) -> None:
-        """Let go of everything."""
+        Args:
+            timeout: Seconds to wait at most.
 
-
-class To(Protocol):
-    """Where frames go."""
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether somebody is there to take them."""
-
-    def put(self, parcel: Parcel) -> int:
-        """Hand a frame over; return how many bytes that took.
+        Returns:
+            The frame, or None if none came in time.
 
         Raises:
-            Unsound: The frame cannot go there; the other frames can.
-            FormatError: The same.
-            MemoryError: There is no memory for the frame.
+            Unsound: What came is not a frame that can be passed on.
         """
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
+
+
+class To(Protocol):
+    """The target of a bridge."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a frame would be received by anyone."""
+
+    def put(self, parcel: Parcel) -> int:
+        """Send a frame, or the end of the stream.
+
+        Returns:
+            Number of bytes sent.
+
+        Raises:
+            Unsound: The target cannot carry this frame. Other frames can still be sent.
+            FormatError: The target cannot carry this frame. Other frames can still be sent.
+            MemoryError: There is not enough memory for the frame.
+        """
+
+    def close(self) -> None:
+        """Release everything."""

@@ -1,11 +1,11 @@
-"""What can go wrong with a bridge.
+"""Errors of bridges.
 
     Iox2VideoError
     └── BridgeError
-        ├── EndpointError (ValueError)   an end that is none, or two ends that make no bridge
-        └── NetworkError (OSError)       Zenoh cannot use the endpoints, or this user's bridges cannot meet
+        ├── EndpointError (ValueError)   a name is not a valid end, or the two ends are the same
+        └── NetworkError (OSError)       Zenoh cannot use the endpoints, or the folder of this user's sockets
 
-A message never ends a bridge, because anybody can send to a key: what is wrong with it is counted and logged.
+A message never ends a bridge, because any process can send to a key. A bridge counts and logs bad messages.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from ..errors import Iox2VideoError
 
 
 class BridgeError(Iox2VideoError):
-    """Base of what this package raises on purpose."""
+    """Base class of errors of bridges."""
 
 
 class EndpointError(BridgeError, ValueError):
-    """An end cannot be one, or two ends make no bridge."""
+    """A name is not a valid end of a bridge, or the two ends are the same."""
 
 
 class NetworkError(BridgeError, OSError):
-    """Zenoh cannot use the endpoints, or the folder in which this user's bridges meet cannot be used."""
+    """Zenoh cannot use the endpoints, or the folder of this user's sockets cannot be used."""

@@ -1,4 +1,4 @@
-"""The messages of a key, as docs/bridge.md describes them: made here, and judged here when somebody else made them."""
+"""Packs frames into messages for Zenoh keys, and checks and unpacks messages from keys. Layout: docs/bridge.md."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from ..errors import FormatError
 from ..video._layout import FrameLayout, caps_fields
 from ..video.colour import to_rgb
 from ..video.loan import Meta
-from .parcel import HOPS_MAX, TRAIL_META, Parcel, Trail, split_trail
+from .parcel import HOPS_MAX, HOPS_META, Hops, Parcel, split_hops
 
 Codec: TypeAlias = Literal["jpeg", "raw"]
 
 MAGIC: Final = b"IOX2VID\x01"
-"""Begins every attachment; the last byte is the version of the layout."""
+"""First bytes of every attachment; the last one is the version of the layout."""
 
 RAW, JPEG, END = 1, 2, 3
 
@@ -38,23 +38,27 @@ _JPEG_BEGINS: Final = b"\xff\xd8\xff"
 _PIXELS_MAX: Final = 1 << 26
 _ATTACHMENT_MAX: Final = 1 << 16
 MESSAGE_MAX: Final = 256 << 20
-"""Bytes of a message; Zenoh drops larger ones before there is memory for them."""
+"""Limit of a message, in bytes. Zenoh drops larger messages before it allocates memory for them."""
 
-# The header of a JPEG message tells of the pixels as they were: here it only must not contradict itself.
+# The header of a JPEG message describes the raw pixels, so the size of the payload is no limit for it.
 _PIXELS_ENOUGH: Final = (1 << 63) - 1
-# Where the name of a record ends at the latest.
-_TRAIL_NAME: Final = TRAIL_META.encode() + b"\0"
-_NAME_END: Final = 8 + len(_TRAIL_NAME)
+# The part of a meta record that can hold this name.
+_HOPS_NAME: Final = HOPS_META.encode() + b"\0"
+_NAME_END: Final = 8 + len(_HOPS_NAME)
 _UNIX: Final = "timestamp/x-unix"
-# Caps that speak of the samples as they were, and not as they are after JPEG.
+# Fields of caps that describe the raw samples and not the JPEG picture.
 _OF_SAMPLES: Final = ("format", "width", "height", "colorimetry", "chroma-site")
 
 
 class Unsound(Exception):
-    """A message or frame that is refused: damaged, of another program, or not possible at the other end.
+    """A message or frame that is refused.
+
+    Args:
+        kind: The kind of fault: one of few texts, which never quote what was received.
+        details: Numbers and quotations.
 
     Attributes:
-        kind: What is wrong, in words of our own: one of few.
+        kind: As given.
     """
 
     def __init__(self, kind: str, details: str = "") -> None:
@@ -64,10 +68,10 @@ class Unsound(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What goes to a key.
+    """What is sent to a key.
 
     Attributes:
-        payload: Pixels as they lie in memory, a JPEG picture, or nothing.
+        payload: Raw pixels, a JPEG picture, or nothing.
         attachment: Everything else.
     """
 
@@ -75,29 +79,29 @@ class Message:
     attachment: bytes
 
 
-def pack(parcel: Parcel, codec: Codec, quality: int, trail: Trail) -> Message:
+def pack(parcel: Parcel, codec: Codec, quality: int, hops: Hops) -> Message:
     """Make the message of a parcel.
 
     Args:
-        parcel: The parcel; borrowed pixels are read until this returns, and until a raw message was sent.
-        codec: "raw" for the very pixels.
-        quality: Of JPEG, 1 to 100.
-        trail: Bridges crossed, this one included.
+        parcel: The parcel. A raw message borrows its pixels until it is sent.
+        codec: "raw" for the pixels as they are, "jpeg" for a picture.
+        quality: JPEG quality, 1 to 100.
+        hops: Ids of the bridges crossed, this one included.
 
     Raises:
-        FormatError: The message would be one that receivers refuse, or JPEG cannot hold such a picture.
-        UnsupportedViewError: The same, because of its format.
+        FormatError: Receivers would refuse the message, or JPEG cannot hold the picture.
+        UnsupportedViewError: The pixel format has no rows.
     """
     if parcel.is_end:
-        return Message(b"", _attachment(END, b"", b"", trail))
+        return Message(b"", _attachment(END, b"", b"", hops))
     fault = _too_large(parcel.width, parcel.height)
     if fault is not None:
-        raise FormatError(f"a picture that is too large: {fault}")
+        raise FormatError(f"picture too large: {fault}")
     header, aux, pixels = _described(parcel)
     if codec == "raw":
-        attachment = _attachment(RAW, header, aux, trail)
+        attachment = _attachment(RAW, header, aux, hops)
         if len(pixels) + len(attachment) > MESSAGE_MAX:
-            raise FormatError(f"a message of {len(pixels) + len(attachment)} bytes, at most {MESSAGE_MAX} can be sent")
+            raise FormatError(f"message of {len(pixels) + len(attachment)} bytes, the limit is {MESSAGE_MAX}")
         return Message(pixels, attachment)
     if parcel.frame is not None:
         picture = jpeg.encode(parcel.frame, quality)
@@ -106,30 +110,30 @@ def pack(parcel: Parcel, codec: Codec, quality: int, trail: Trail) -> Message:
         text = colorimetry if isinstance(colorimetry, str) else None
         rgb = to_rgb(parcel.planes, get_format(parcel.format), parcel.width, parcel.height, text)
         picture = jpeg.encode_rgb(rgb, quality)
-    return Message(picture, _attachment(JPEG, header, aux, trail))
+    return Message(picture, _attachment(JPEG, header, aux, hops))
 
 
-def _attachment(kind: int, header: bytes, aux: bytes, trail: Trail) -> bytes:
-    # What the wall clock says beside the clock of the times, for machines that do not share the latter.
+def _attachment(kind: int, header: bytes, aux: bytes, hops: Hops) -> bytes:
+    # Another machine has another CLOCK_MONOTONIC: it converts our times by the wall clock.
     to_unix = time.time_ns() - monotonic_ns()
-    hops = b"".join(bytes.fromhex(hop) for hop in trail)
-    attachment = _HEAD.pack(MAGIC, kind, len(trail), 0, len(aux), to_unix) + hops + header + aux
+    ids = b"".join(bytes.fromhex(hop) for hop in hops)
+    attachment = _HEAD.pack(MAGIC, kind, len(hops), 0, len(aux), to_unix) + ids + header + aux
     if len(attachment) > _ATTACHMENT_MAX:
-        raise FormatError(f"an attachment of {len(attachment)} bytes, at most {_ATTACHMENT_MAX} can be sent")
+        raise FormatError(f"attachment of {len(attachment)} bytes, the limit is {_ATTACHMENT_MAX}")
     return attachment
 
 
 def _too_large(width: int, height: int) -> str | None:
-    """Why bridges refuse a picture of this size; None if they do not."""
-    return f"{width}x{height} is more than {_PIXELS_MAX} pixels" if width * height > _PIXELS_MAX else None
+    """Why bridges refuse a picture of this size; None if they accept it."""
+    return f"{width}x{height} has more than {_PIXELS_MAX:,} pixels" if width * height > _PIXELS_MAX else None
 
 
 def _described(parcel: Parcel) -> tuple[bytes, bytes, memoryview]:
-    """Header, aux blob and pixels, as SPEC.md sections 2 and 3 have them."""
+    """Header, aux blob and pixels of a parcel (SPEC.md sections 2 and 3)."""
     frame = parcel.frame
     if frame is not None:
-        # Records as they are: what cannot be decoded here may be understood elsewhere.
-        records = [record for record in frame.parse_aux().metas if _TRAIL_NAME not in record[:_NAME_END]]
+        # Records are passed on undecoded: receivers may know metas that we do not know.
+        records = [record for record in frame.parse_aux().metas if _HOPS_NAME not in record[:_NAME_END]]
         aux = build_aux(frame.caps, records)
         header = frame.header
         header.aux_size = len(aux)
@@ -153,42 +157,42 @@ def _layout(format: str, width: int, height: int, caps: str | None) -> FrameLayo
 
 
 def unpack(payload: bytes, attachment: bytes | None) -> Parcel:
-    """Judge a message that anybody may have sent, and take it apart.
+    """Check a message from an untrusted sender, and unpack it.
 
     Args:
-        payload: Its payload.
-        attachment: Its attachment; None = it has none: then it may be a JPEG picture of some other program.
+        payload: Payload of the message.
+        attachment: Attachment of the message. None = no attachment, as in JPEG pictures from other programs.
 
     Returns:
-        What it carries; planes are read-only and private.
+        The frame; its planes are read-only copies.
 
     Raises:
-        Unsound: It is damaged, or none of ours.
+        Unsound: The message is damaged, or is not a bridge's message.
     """
     if attachment is None:
         if not payload.startswith(_JPEG_BEGINS):
-            raise Unsound("neither a JPEG picture nor an attachment of ours", f"{len(payload)} bytes")
+            raise Unsound("not a JPEG picture, and no attachment", f"{len(payload)} bytes")
         return _with_picture(Parcel(), payload)
-    kind, trail, to_unix, rest = _opened(attachment)
+    kind, hops, to_unix, rest = _opened(attachment)
     if kind == END:
         if payload:
-            raise Unsound("an end of stream with a picture", f"{len(payload)} bytes")
-        return Parcel(is_end=True, trail=trail)
+            raise Unsound("end of stream with a picture", f"{len(payload)} bytes")
+        return Parcel(is_end=True, hops=hops)
     header = VideoFrameHeader.from_buffer_copy(rest[:HEADER_SIZE])
     broken = validate_geometry(header, len(payload) if kind == RAW else _PIXELS_ENOUGH)
     if header.is_eos or broken is not None:
-        raise Unsound("a header that is not sound", str(broken or "it is the end of a stream"))
+        raise Unsound("invalid header", str(broken or "end of stream flag"))
     geometry = geometry_of(header)
     if not geometry.planes:
-        raise Unsound("a format without rows", geometry.format.name)
+        raise Unsound("format without rows", geometry.format.name)
     fault = _too_large(geometry.width, geometry.height)
     if fault is not None:
-        raise Unsound("a picture that is too large", fault)
+        raise Unsound("picture too large", fault)
     aux = parse_aux(rest[HEADER_SIZE:])
     if aux.caps is not None:
         broken = check_caps(aux.caps, header)
         if broken is not None:
-            raise Unsound("caps that are not sound", str(broken))
+            raise Unsound("invalid caps", str(broken))
     captured, metas = _times_and_metas(aux.metas, to_unix)
     parcel = Parcel(
         geometry.format.name,
@@ -202,7 +206,7 @@ def unpack(payload: bytes, attachment: bytes | None) -> Parcel:
         flags=header.flags & BUFFER_FLAGS_MASK,
         captured_at=captured,
         metas=metas,
-        trail=trail,
+        hops=hops,
     )
     if kind == JPEG:
         return _with_picture(parcel, payload)
@@ -214,31 +218,31 @@ def _number(number: int) -> int | None:
     return None if number == NONE_U64 else number
 
 
-def _opened(attachment: bytes) -> tuple[int, Trail, int, bytes]:
-    """Kind, trail, what leads to the wall clock, and what follows, of an attachment."""
+def _opened(attachment: bytes) -> tuple[int, Hops, int, bytes]:
+    """Check an attachment; return kind, hops, offset to the wall clock in nanoseconds, and the rest."""
     if len(attachment) > _ATTACHMENT_MAX:
-        raise Unsound("an attachment that is too long", f"{len(attachment)} bytes")
+        raise Unsound("attachment too long", f"{len(attachment)} bytes")
     if len(attachment) < _HEAD.size or not attachment.startswith(MAGIC[:-1]):
-        raise Unsound("an attachment of something else", f"{len(attachment)} bytes")
-    magic, kind, hops, reserved, aux_size, to_unix = _HEAD.unpack_from(attachment)
+        raise Unsound("attachment of another program", f"{len(attachment)} bytes")
+    magic, kind, crossed, reserved, aux_size, to_unix = _HEAD.unpack_from(attachment)
     if magic != MAGIC:
-        raise Unsound("a message of another version of this bridge", f"{magic[-1]}, this one speaks {MAGIC[-1]}")
-    if kind not in (RAW, JPEG, END) or hops > HOPS_MAX or reserved or (kind == END and aux_size):
-        raise Unsound("an attachment that is not sound", f"kind {kind}, {hops} bridges crossed, aux blob of {aux_size}")
-    begin = _HEAD.size + hops * _HOP
+        raise Unsound("message of another version", f"{magic[-1]}, this bridge understands {MAGIC[-1]}")
+    if kind not in (RAW, JPEG, END) or crossed > HOPS_MAX or reserved or (kind == END and aux_size):
+        raise Unsound("invalid attachment", f"kind {kind}, {crossed} hops, aux blob of {aux_size}")
+    begin = _HEAD.size + crossed * _HOP
     size = begin + (0 if kind == END else HEADER_SIZE + aux_size)
     if len(attachment) != size:
-        raise Unsound("an attachment of the wrong length", f"{len(attachment)} bytes instead of {size}")
-    trail = tuple(attachment[at : at + _HOP].hex() for at in range(_HEAD.size, begin, _HOP))
-    return kind, trail, to_unix, attachment[begin:]
+        raise Unsound("attachment of the wrong length", f"{len(attachment)} bytes instead of {size}")
+    hops = tuple(attachment[at : at + _HOP].hex() for at in range(_HEAD.size, begin, _HOP))
+    return kind, hops, to_unix, attachment[begin:]
 
 
 def _with_picture(parcel: Parcel, payload: bytes) -> Parcel:
-    """The parcel with a JPEG picture's pixels, and caps that fit them."""
+    """Set the pixels of a parcel from a JPEG picture, with the caps that remain true of them."""
     try:
         picture = jpeg.decode(payload, "BGR", _PIXELS_MAX)
     except FormatError as exc:
-        raise Unsound("a damaged JPEG picture", str(exc)) from exc
+        raise Unsound("damaged JPEG picture", str(exc)) from exc
     fields = parse_caps(parcel.caps).fields if parcel.caps else {}
     kept = {name.replace("-", "_"): value for name, value in fields.items() if name not in _OF_SAMPLES}
     parcel.format, parcel.planes = "BGR", (picture,)
@@ -251,14 +255,14 @@ def _with_picture(parcel: Parcel, payload: bytes) -> Parcel:
 
 
 def _times_and_metas(records: Sequence[bytes], to_unix: int) -> tuple[int | None, list[Meta]]:
-    """The moment of capture on this machine's clock, and all other metas."""
+    """Capture time on this machine's CLOCK_MONOTONIC (None = unknown), and the metas without stamp and hops."""
     stamp = Stamp.read(records[0]) if records else None
     captured = None if stamp is None else stamp.here().capture
     metas: list[Meta] = []
     if captured is None and stamp is not None and stamp.capture is not None:
-        # The clock of another machine, or another boot: only the wall clock is known on both.
+        # The time is from another machine or another boot, which shares only the wall clock with this one.
         unix = stamp.capture + to_unix
         if 0 <= unix < NONE_U64:
             metas.append(ReferenceTimestamp(_UNIX, unix))
     metas += [decode_meta(record) for record in records if Stamp.read(record) is None]
-    return captured, split_trail(metas)[0]
+    return captured, split_hops(metas)[0]

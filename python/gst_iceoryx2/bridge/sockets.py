@@ -1,7 +1,7 @@
-"""The Unix sockets over which the bridges of one user reach each other when no endpoints are given.
+"""Unix sockets that connect the bridges of one user when no endpoints are given.
 
-Each bridge listens on a socket of its own in one folder and connects to the sockets that it finds there. The folder is
-locked from before the search until the bridge listens, so of two bridges the later one always finds the earlier one.
+Each bridge listens on its own socket in one folder, and connects to all other sockets in it. A bridge locks the folder
+before it searches and unlocks it when it listens, so a later bridge always finds an earlier one.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from typing import Final
 from .errors import NetworkError
 
 _NAME: Final = re.compile(r"([0-9a-f]{16})(\.lock)?")
-# Zenoh makes one beside each socket.
+# Zenoh creates a lock file beside each socket.
 _LOCK: Final = ".lock"
-# A start takes milliseconds; a bridge that is stopped in it keeps the lock.
+# A start takes milliseconds. A bridge that was suspended while it started keeps the lock.
 _PATIENCE: Final = 20.0
 _LOOK: Final = 0.02
 _REMEDY: Final = "or give all bridges endpoints (--listen, --connect)"
 
 
 def own_folder() -> Path:
-    """Folder of this user's sockets: the same in every session, service and domain, and short enough for a socket."""
+    """Folder of this user's sockets: the same in all sessions and domains, with a name short enough for sockets."""
     return Path(f"/tmp/iox2-video-bridges-{os.geteuid()}")
 
 
 @contextlib.contextmanager
 def meeting(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Keep other bridges from starting, and find those that run.
+    """Lock the folder and find the bridges that run; open the Zenoh session within the block.
 
-    Open the session within the `with` block. Sockets of killed bridges are removed.
+    Sockets of killed bridges are removed.
 
     Args:
-        folder: Where the sockets are; made if it does not exist.
+        folder: Folder of the sockets; created if it does not exist.
 
     Yields:
-        The Zenoh endpoint to listen on, and those to connect to.
+        The Zenoh endpoint to listen on, and the endpoints to connect to.
 
     Raises:
-        NetworkError: The folder cannot be used, or another bridge does not finish its start.
+        NetworkError: The folder cannot be used, or another bridge has locked it for 20 s.
     """
     descriptor = _open(folder)
     try:
@@ -63,7 +63,7 @@ def _endpoint(path: Path) -> str:
 
 
 def _open(folder: Path) -> int:
-    """Open the folder; NetworkError unless it is a folder that this user alone can enter."""
+    """Open the folder. Raises NetworkError if other users can enter it."""
     try:
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
@@ -77,7 +77,7 @@ def _open(folder: Path) -> int:
 
 
 def _fault(status: os.stat_result, folder: Path) -> str | None:
-    """Why a folder is refused, and what to do; None if it can be used."""
+    """Why a folder cannot be used, and what to do; None if it can be used."""
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid != os.geteuid():
         return f"it belongs to user {status.st_uid}; have it removed"
@@ -89,7 +89,7 @@ def _fault(status: os.stat_result, folder: Path) -> str | None:
 
 
 def _lock(descriptor: int, folder: Path) -> None:
-    """Lock the folder; closing the descriptor, and the end of the process, unlock it."""
+    """Lock the folder until the descriptor is closed or the process ends."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -106,7 +106,7 @@ def _lock(descriptor: int, folder: Path) -> None:
 
 
 def _living(folder: Path) -> list[Path]:
-    """Sockets of the bridges that run; the files of all others are removed."""
+    """Sockets of running bridges; all other sockets are removed."""
     found = {match[1] for name in os.listdir(folder) if (match := _NAME.fullmatch(name))}
     living = [path for path in (folder / name for name in sorted(found)) if _is_listening(path)]
     for name in found - {path.name for path in living}:
@@ -123,6 +123,6 @@ def _is_listening(path: Path) -> bool:
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except BlockingIOError:
-            # A stopped process has a full queue.
+            # The process is suspended, and its queue is full.
             return True
     return True

@@ -1,4 +1,4 @@
-"""How a command ends: exit codes, one-line errors, and the end of its help."""
+"""Exit codes, one-line errors, and the examples at the end of a command's help."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ INTERRUPTED: Final = 130
 
 
 class Failed(click.ClickException):
-    """It did not work: `Error: …` on stderr, exit code 1."""
+    """The command failed: `Error: …` on stderr, exit code 1."""
 
     exit_code = FAILED
 
 
 class Misused(click.ClickException):
-    """What was asked for makes no sense, or needs an extra that is not installed: exit code 2."""
+    """The arguments make no sense, or need an extra that is not installed: exit code 2."""
 
     exit_code = USAGE
 
 
 class Nothing(click.ClickException):
-    """No such service, or nothing came in time: exit code 3."""
+    """The service does not exist, or no frame came in time: exit code 3."""
 
     exit_code = NOTHING
 
 
 def outcome_of(exc: Iox2VideoError) -> click.ClickException:
-    """How a command ends over an error of the SDK."""
+    """The command's error for an error of the SDK."""
     text = str(exc)
     if isinstance(exc, MissingExtraError | InvalidServiceNameError):
         return Misused(text)
@@ -56,19 +56,19 @@ def outcome_of(exc: Iox2VideoError) -> click.ClickException:
 
 
 def failed_over(exc: OSError) -> Failed:
-    """How a command ends over what the operating system refuses: a full disk, a missing permission."""
+    """The command's error for an error of the operating system: a full disk, a missing permission."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         what = f"{os.fsdecode(exc.filename)}: " if isinstance(exc.filename, str | bytes) else ""
         return Failed(printable(f"{what}{exc.strerror or exc}"))
-    # Whoever flushes at the end of the program must not fail again.
+    # The flush at the end of the program must not fail again.
     forget_stdout()
     return Failed(f"cannot write the output: {exc.strerror or exc}")
 
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """Let whatever ends a command end it with a line on stderr that steers no terminal, and an exit code."""
+    """Turn exceptions into one printable line on stderr and an exit code."""
     try:
         yield
     except click.ClickException as exc:
@@ -86,17 +86,17 @@ def told() -> Iterator[None]:
 
 
 def forget_stdout() -> None:
-    """After the reader of stdout has gone: let nothing complain of it when the interpreter ends."""
+    """Redirect stdout to /dev/null after its reader has gone, so that the interpreter exits without a message."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 def ready_streams() -> None:
-    """Make sure that printing cannot fail over what the streams are.
+    """Make sure that printing cannot fail.
 
-    An output may be closed (`>&-`): Python has no such stream then, and what is opened next, be it shared memory, would
-    get its number. And its encoding may lack a character, or the name of a file be none.
+    A closed stream (`>&-`) becomes /dev/null: otherwise the next descriptor that is opened, even one of shared memory,
+    would get its number. Characters that the encoding of stdout lacks are replaced.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
@@ -111,5 +111,5 @@ def ready_streams() -> None:
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's help, for `epilog=`: commands that can be typed as they are."""
+    """Examples for the end of a command's help (`epilog=`)."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gst_iceoryx2.cli._naming import STREAM
-from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Misused, examples
+from gst_iceoryx2.cli._params import STREAM, Above0
 from gst_iceoryx2.cli._run import run
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._words import amount
@@ -30,19 +29,19 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="FROM", type=STREAM)
 @click.argument("target", metavar="TO", type=STREAM)
 @click.option(
-    "--codec", type=click.Choice(("jpeg", "raw")), default="jpeg", show_default=True, help="What goes to a key."
+    "--codec", type=click.Choice(("jpeg", "raw")), default="jpeg", show_default=True, help="What is sent to a key."
 )
-@click.option("--quality", type=click.IntRange(1, 100), default=85, show_default=True, help="Of JPEG.")
-@click.option("--max-fps", metavar="FPS", type=Above0(), help="Leave out frames above that.")
-@click.option("--listen", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to listen on, tcp/0.0.0.0:7447.")
-@click.option("--connect", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to connect to, tcp/HOST:7447.")
-@click.option("--frames", metavar="N", type=click.IntRange(1), help="End after so many frames.")
+@click.option("--quality", type=click.IntRange(1, 100), default=85, show_default=True, help="JPEG quality.")
+@click.option("--max-fps", metavar="FPS", type=Above0(), help="Pass on at most this many frames a second.")
+@click.option("--listen", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to listen on: tcp/0.0.0.0:7447.")
+@click.option("--connect", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to connect to: tcp/HOST:7447.")
+@click.option("--frames", metavar="N", type=click.IntRange(1), help="End after N frames.")
 def command(source: str, target: str, **settings: Any) -> None:
-    """Pass a stream on between services, Sh4lt paths and Zenoh keys.
+    """Forward a stream between services, Sh4lt paths and Zenoh keys.
 
-    FROM and TO are each NAME, sh4lt:PATH or zenoh:KEY. Keys reach other machines, but only those that --listen and
-    --connect name; without these options they reach only bridges of the same user on this machine. Goes on over ends of
-    streams and restarts of both sides, until Ctrl-C.
+    FROM and TO are each NAME, sh4lt:PATH or zenoh:KEY. A key reaches other machines only through the endpoints of
+    --listen and --connect. Without them it reaches only bridges of the same user on this machine. A bridge keeps
+    running when a stream ends or a program restarts, until Ctrl-C.
     """
     from gst_iceoryx2.bridge import Endpoint, EndpointError, check_pair
 
@@ -60,9 +59,9 @@ def command(source: str, target: str, **settings: Any) -> None:
 def _summary(bridged: Bridged) -> str:
     parts = [f"{bridged.passed} frames, {amount(bridged.size)}"]
     for count, words in (
-        (bridged.passed_over, "passed over for newer ones"),
+        (bridged.passed_over, "skipped for newer ones"),
         (bridged.skipped, "left out"),
-        (bridged.unwanted, "while nobody listened"),
+        (bridged.unwanted, "without a receiver"),
         (sum(bridged.refused.values()), "refused"),
     ):
         if count:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Misused, examples
+from gst_iceoryx2.cli._params import Above0, ServiceName
 from gst_iceoryx2.cli._run import clock, run
 from gst_iceoryx2.cli._screen import say
-from gst_iceoryx2.cli._service import ServiceName
 from gst_iceoryx2.discovery.names import short_name
 from gst_iceoryx2.errors import FormatError
 
@@ -32,7 +31,7 @@ class _Size(_TextType):
             return value
         width, times, height = str(value).lower().partition("x")
         if not times or not width.isdecimal() or not height.isdecimal() or 0 in (int(width), int(height)):
-            self.fail(f"{value!r} is no size; a good one looks like 1280x720", param, ctx)
+            self.fail(f"{value!r} is not a size; write it as 1280x720", param, ctx)
         return int(width), int(height)
 
 
@@ -41,12 +40,12 @@ class _Rate(_TextType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
         try:
-            # As it can stand in caps; what is very small becomes 0.
+            # As caps can state it. Very low rates become 0.
             rate = Fraction(value).limit_denominator(1001)
         except (ValueError, ZeroDivisionError):
             rate = Fraction(0)
         if not 0 < rate <= 1000:
-            self.fail(f"{value!r} is no frame rate; good ones look like 25, 29.97 or 30000/1001", param, ctx)
+            self.fail(f"{value!r} is not a frame rate; write it as 25, 29.97 or 30000/1001", param, ctx)
         return rate
 
 
@@ -61,18 +60,18 @@ class _Rate(_TextType):
     ),
 )
 @click.argument("name", metavar="NAME", type=ServiceName(is_source=False))
-@click.option("--test", is_flag=True, help="Colour bars with a moving box and the frame's number.")
-@click.option("--camera", metavar="DEV", help="A camera: /dev/video0, or 0.")
-@click.option("--file", metavar="FILE", type=click.Path(), help="A video file, in real time.")
-@click.option("--image", metavar="FILE", type=click.Path(), help="A picture, over and over.")
-@click.option("--format", metavar="FORMAT", help="GStreamer's name of the format: I420, NV12, BGR …")
-@click.option("--size", type=_Size(), help="Scale to this; of a camera, ask for it.")
-@click.option("--fps", type=_Rate(), help="Frames a second; a file is played at that rate instead of its own.")
-@click.option("--loop", is_flag=True, help="Begin a file anew at its end.")
-@click.option("--fast", is_flag=True, help="Do not wait for the moments of the frames.")
-@click.option("--duration", metavar="SECONDS", type=Above0(), help="End after so long.")
-@click.option("--frames", metavar="N", type=click.IntRange(1), help="End after so many frames.")
-@click.option("--wait-for", metavar="N", type=click.IntRange(0), default=0, help="Begin when N subscribers are there.")
+@click.option("--test", is_flag=True, help="Publish colour bars with a moving box and the frame number.")
+@click.option("--camera", metavar="DEV", help="Publish a camera: /dev/video0, or 0.")
+@click.option("--file", metavar="FILE", type=click.Path(), help="Publish a video file in real time.")
+@click.option("--image", metavar="FILE", type=click.Path(), help="Publish a picture repeatedly.")
+@click.option("--format", metavar="FORMAT", help="Pixel format, by GStreamer's name: I420, NV12, BGR …")
+@click.option("--size", type=_Size(), help="Scale to this size; request it from a camera.")
+@click.option("--fps", type=_Rate(), help="Frames a second; for a file, instead of its own rate.")
+@click.option("--loop", is_flag=True, help="Play the file again when it ends.")
+@click.option("--fast", is_flag=True, help="Publish as fast as possible.")
+@click.option("--duration", metavar="SECONDS", type=Above0(), help="End after this time.")
+@click.option("--frames", metavar="N", type=click.IntRange(1), help="End after N frames.")
+@click.option("--wait-for", metavar="N", type=click.IntRange(0), default=0, help="Wait for N subscribers first.")
 def command(
     name: str,
     test: bool,
@@ -86,10 +85,10 @@ def command(
     wait_for: int,
     **settings: Any,
 ) -> None:
-    """Publish a test pattern, a camera, a video file or a picture as a stream.
+    """Publish a test pattern, camera, video file or picture.
 
-    Choose one of --test, --camera, --file and --image. The stream ends, for its subscribers, too, at the end of the
-    file, after --duration or --frames, or with Ctrl-C (exit code 130).
+    Choose one of --test, --camera, --file and --image. The stream ends at the end of the file, after --duration or
+    --frames, or on Ctrl-C (exit code 130). Subscribers receive the end of the stream in each case.
     """
     chosen = [
         option for option, given in (("test", test), ("camera", camera), ("file", file), ("image", image)) if given
@@ -97,9 +96,9 @@ def command(
     if len(chosen) != 1:
         raise Misused("choose one of --test, --camera DEV, --file FILE and --image FILE")
     if loop and file is None:
-        raise Misused("--loop goes with --file")
+        raise Misused("--loop needs --file")
     if fast and camera is not None:
-        raise Misused("--fast does not go with --camera, which has its own pace")
+        raise Misused("--fast cannot be used with --camera: a camera has its own rate")
     from gst_iceoryx2.feed import Feeder, SettingError
 
     try:
@@ -137,7 +136,7 @@ def _progress(fed: Fed) -> str:
 def _summary(fed: Fed) -> str:
     text = f"{short_name(fed.service)}: {fed.sent} frames in {fed.seconds:.1f} s"
     if fed.dropped:
-        text += f", {fed.dropped} dropped because subscribers held all memory"
+        text += f", {fed.dropped} dropped because subscribers held all buffers"
     if fed.behind:
-        text += f"; too slow for real time {fed.behind} times"
+        text += f"; fell behind real time {fed.behind} times"
     return text

@@ -6,20 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
+from gst_iceoryx2.cli._params import Above0, ServiceName
 from gst_iceoryx2.cli._run import clock, run
 from gst_iceoryx2.cli._screen import say
-from gst_iceoryx2.cli._service import ServiceName
 from gst_iceoryx2.cli._words import amount
 from gst_iceoryx2.discovery.names import short_name
+from gst_iceoryx2.record import CODECS, DEFAULT_PRESET, PRESETS, Target, TargetError
 
 if TYPE_CHECKING:
     from gst_iceoryx2.record import Recording, TrackReport
-
-# Kept here, because the recorder's own list comes with PyAV, which takes a third of a second to import.
-CODECS = ("x264", "prores", "ffv1")
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 
 @click.command(
@@ -33,13 +29,17 @@ PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "sl
 )
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, type=ServiceName(is_source=True))
 @click.argument("file", metavar="FILE", type=click.Path(dir_okay=False))
-@click.option("--codec", type=click.Choice(CODECS), default="x264", show_default=True, help="ffv1 is lossless.")
+@click.option("--codec", type=click.Choice(list(CODECS)), default="x264", show_default=True, help="ffv1 is lossless.")
 @click.option(
-    "--preset", type=click.Choice(PRESETS), default="veryfast", show_default=True, help="How hard x264 works."
+    "--preset",
+    type=click.Choice(PRESETS),
+    default=DEFAULT_PRESET,
+    show_default=True,
+    help="Speed of x264; slower = smaller.",
 )
-@click.option("--duration", metavar="SECONDS", type=Above0(), help="End after so long.")
-@click.option("--frames", metavar="N", type=click.IntRange(1), help="End after so many frames of each stream.")
-@click.option("--max-fps", metavar="FPS", type=Above0(), help="Leave out frames above that.")
+@click.option("--duration", metavar="SECONDS", type=Above0(), help="End after this time.")
+@click.option("--frames", metavar="N", type=click.IntRange(1), help="End after N frames of each stream.")
+@click.option("--max-fps", metavar="FPS", type=Above0(), help="Record at most this many frames a second.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option(
     "--timeout",
@@ -47,17 +47,15 @@ PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "sl
     type=Above0(),
     default=5.0,
     show_default=True,
-    help="How long to wait for the first frame, and for the next one before the publisher counts as gone.",
+    help="End if no frame comes for this time, at the start or later.",
 )
 def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
-    """Record streams into a video file.
+    """Record streams to a video file.
 
-    FILE is named .mkv, .mp4 or .mov and gets a video track for each stream. A recording ends with the stream, after
-    --duration or --frames, or with Ctrl-C (exit code 130), and leaves a file that plays in each of these cases, and
-    also if the publisher goes or the disk is full (exit code 1).
+    FILE ends in .mkv, .mp4 or .mov, and gets a video track for each stream. The recording ends with the stream, after
+    --duration or --frames, or on Ctrl-C (exit code 130). If a publisher exits or the disk is full, it ends with exit
+    code 1. The file plays in each of these cases.
     """
-    from gst_iceoryx2.record import Target, TargetError
-
     try:
         Target.of(file, settings["codec"])
     except TargetError as exc:
@@ -70,7 +68,7 @@ def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
         say(f"waiting for {names_missing}, at most {settings['timeout']:g} s")
     recording = run(recorder, _progress, _summary)
     if recording.complaints:
-        raise Failed("; ".join(recording.complaints) + f". {file} has what came before")
+        raise Failed("; ".join(recording.complaints) + f". {file} has everything up to then")
 
 
 def _progress(recording: Recording) -> str:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gst_iceoryx2.cli._naming import STREAM
-from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
+from gst_iceoryx2.cli._params import STREAM, Above0
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.errors import Iox2VideoError, ServiceNotFoundError
 
@@ -30,20 +29,20 @@ _EXAMPLES = (
 @click.command(name="view", epilog=examples(*_EXAMPLES))
 @click.argument("names", metavar="NAME...", type=STREAM, nargs=-1, required=True)
 @click.option(
-    "--port", metavar="N", type=click.IntRange(0, 65535), default=0, help="TCP port of the page [default: a free one]."
+    "--port", metavar="N", type=click.IntRange(0, 65535), default=0, help="TCP port of the page [default: a free port]."
 )
 @click.option(
     "--host",
     metavar="ADDRESS",
     default="127.0.0.1",
     show_default=True,
-    help="Address to listen on. Any other than this one shows the video to other machines, unencrypted.",
+    help="Address to listen on. Another address shows the video to other machines, unencrypted.",
 )
 @click.option(
     "--token-file",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Take the secret part of the address from FILE, which is made if it is not there: the address stays the same.",
+    help="Keep the secret part of the address in FILE, so that the address stays the same.",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.option(
@@ -52,19 +51,19 @@ _EXAMPLES = (
     type=Above0(1000),
     default=60.0,
     show_default=True,
-    help="Pictures a second of each stream at most.",
+    help="Show at most this many pictures a second of each stream.",
 )
 @click.option(
     "--quality",
     metavar="1-100",
     type=click.IntRange(1, 100),
-    help="Of JPEG [default: 80 on the page, 92 in a snapshot].",
+    help="JPEG quality [default: 80 on the page, 92 in a snapshot].",
 )
 @click.option(
     "--snapshot",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Save one picture as .jpg or .png, and end.",
+    help="Save one picture as .jpg or .png, then exit.",
 )
 @click.option(
     "--timeout",
@@ -85,11 +84,11 @@ def command(
     snapshot: Path | None,
     timeout: float,
 ) -> None:
-    """Show streams live in the browser, or save one picture.
+    """Show streams live in the browser, or save a snapshot.
 
-    The page has the streams side by side, with frame rate, latency and drops. Streams that are not there yet are waited
-    for. Its address is printed on stdout, and has a secret part: other users of this machine do not see the video.
-    Ctrl-C ends it.
+    The page shows the streams side by side, with frame rate, latency and drops. Streams may start later. The address of
+    the page is printed on stdout. It has a secret part, so other users of this machine cannot see the video. Ctrl-C
+    ends the command.
     """
     if snapshot is not None:
         _save(names, snapshot, timeout, quality)
@@ -105,7 +104,7 @@ def command(
     except Iox2VideoError:
         raise
     except (TypeError, ValueError) as exc:
-        # TypeError: a name of a host that cannot be encoded.
+        # TypeError: a host name that cannot be encoded.
         raise Misused(str(exc)) from exc
     except OSError as exc:
         about = f"{exc.filename}: " if exc.filename else ""
@@ -123,7 +122,7 @@ def command(
 
 def _save(names: tuple[str, ...], path: Path, timeout: float, quality: int | None) -> None:
     if len(names) > 1:
-        raise click.UsageError("--snapshot saves one stream: name one")
+        raise click.UsageError("--snapshot saves one stream; give one NAME")
     from gst_iceoryx2 import preview
 
     try:
@@ -139,7 +138,7 @@ def _save(names: tuple[str, ...], path: Path, timeout: float, quality: int | Non
 
 
 def _absent(names: tuple[str, ...]) -> list[str]:
-    """A line for each stream that has to be waited for; asked before waiting for it makes it a service."""
+    """A line for each stream that does not exist yet. Call it before the preview creates event services."""
     from gst_iceoryx2.discovery import require
 
     lines = []
@@ -156,27 +155,30 @@ def _warn(host: str) -> None:
 
     if is_reachable_from_elsewhere(host):
         say(
-            f"Warning: other machines can reach {host}: whoever learns the page's address sees the video, which "
-            "travels unencrypted. `ssh -L` to 127.0.0.1 avoids both.",
+            f"Warning: other machines can reach {host}. Everyone who knows the page's address can see the video, "
+            "which is not encrypted. Use `ssh -L` to 127.0.0.1 instead.",
         )
-    say("Ctrl-C ends it.")
+    say("Press Ctrl-C to stop.")
 
 
 def _open(shown: Preview, stack: ExitStack) -> None:
-    """Open the browser by way of a file of ours: every user can read the arguments of a process, the token too."""
+    """Open the browser with a private file that redirects to the page.
+
+    All users can read the arguments of a process, so the address with its token must not be one.
+    """
     import tempfile
     import webbrowser
 
     has_display = sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")))
     if not has_display:
-        # A browser in text mode would take this terminal.
-        say("No display here: open the address in a browser; from another machine by way of ssh -L.")
+        # A browser in text mode would take over this terminal.
+        say("No display: open the address in a browser. From another machine, use ssh -L.")
         return
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    # Of a session that has ended, or of another user, after su.
+    # It may belong to a session that has ended, or to another user (after su).
     place = runtime if runtime and os.access(runtime, os.W_OK | os.X_OK) else None
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="iox2-video-", dir=place))
-    door = Path(folder, "view.html")
-    door.write_text(f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={shown.url}">\n')
-    if not webbrowser.open(door.as_uri()):
-        say("No browser found: open the address in one.")
+    page = Path(folder, "view.html")
+    page.write_text(f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={shown.url}">\n')
+    if not webbrowser.open(page.as_uri()):
+        say("No browser found: open the address yourself.")

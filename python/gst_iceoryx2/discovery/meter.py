@@ -1,60 +1,53 @@
-"""Streams measured for as long as one likes, each by a subscriber of its own."""
+"""Measures streams continuously, each with a subscriber of its own."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import pstdev
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import Final
 
 from .._iox2 import binding, types
+from .._iox2.description import service_identity
 from .._iox2.domain import Domain, current_domain
-from .._iox2.service import service_identity
 from .._wire.header import VideoFrameHeader
 from .._wire.stamp import monotonic_ns
-from ..errors import ClosedError, Iox2VideoError
+from ..errors import Iox2VideoError
 from ..video.frame import VideoFrame
-from ..video.subscriber import VideoFrameSubscriber
 from .names import names, short_name
+from .watched import Watched, frames_in
 
-# Rates are of the last second; what needs many frames to mean something looks further back.
+# Rates cover one second, statistics five.
 _SECOND: Final = 1_000_000_000
 _SPREAD: Final = 5 * _SECOND
-# Frames of the fastest cameras in that time; older ones are forgotten then.
-_MOST_FRAMES: Final = 10_000
-_WAIT_MS: Final = 250.0
-# A service that is full is asked again; each attempt looks for dead participants.
-_RETRY: Final = 3.0
-# How long a stream that has gone stays in view.
+# Seconds for which a stream that has gone is still shown.
 _LINGER: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a stream does now; None stands for what is not known.
+    """Measurements of a stream; None = unknown.
 
     Attributes:
-        name: Name of the service.
+        name: Full name of the service.
         format: GStreamer's name of the pixel format.
         width: Pixels.
-        height: Pixels.
+        height: Rows.
         fps: Frames that arrived in the last second.
         jitter: Standard deviation of the times between arrivals, over five seconds, in seconds.
         bytes_per_second: Pixel bytes that arrived in the last second.
-        gaps: Frames that did not arrive, since the beginning.
-        latency_p50: From capture to arrival, seconds, over five seconds: half of the frames took less.
-        latency_p99: As `latency_p50`: 99 of 100 frames took less.
-        publishers: How many take part.
-        subscribers: How many take part, this one not counted.
-        max_subscribers: How many the service admits.
-        has_ended: Whether the last thing was the end of the stream.
-        problem: What keeps this from measuring; one line.
+        gaps: Frames that were sent and did not arrive, since the measurement began.
+        latency_p50: Median time from capture to arrival over five seconds, in seconds.
+        latency_p99: 99th percentile of the time from capture to arrival over five seconds, in seconds.
+        publishers: Number of publishers.
+        subscribers: Number of subscribers, without this one.
+        max_subscribers: Limit of subscribers.
+        has_ended: Whether the stream has ended and not started again.
+        problem: Why the stream cannot be measured; one line.
     """
 
     name: str
@@ -75,123 +68,46 @@ class Reading:
 
     @property
     def short_name(self) -> str:
-        """The shortest name that commands understand."""
+        """The shortest name that commands accept."""
         return short_name(self.name)
 
 
-class _Arrival(NamedTuple):
-    moment: int
-    latency: int | None
-    size: int
-
-
-class Meter:
-    """Measures one stream in a thread of its own, until it is closed.
-
-    The stream need not be there yet, and may come and go.
-    """
+class Meter(Watched):
+    """Measures one stream from now on, until it is closed. The stream may start later, end and restart."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
-        self._lock = threading.Lock()
-        self._began = monotonic_ns()
-        self._arrivals: deque[_Arrival] = deque(maxlen=_MOST_FRAMES)
-        self._subscriber: VideoFrameSubscriber | None = None
-        self._picture: tuple[str, int, int] | None = None
-        self._has_ended = False
-        self._problem: str | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"meter of {name}", daemon=True)
-        self._thread.start()
+        super().__init__(name, skips=False)
+        self._start()
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                with VideoFrameSubscriber(self.name) as subscriber:
-                    with self._lock:
-                        self._subscriber = subscriber
-                    self._receive(subscriber)
-            except ClosedError:
-                return
-            except Iox2VideoError as exc:
-                self._problem = str(exc)
-            finally:
-                with self._lock:
-                    self._subscriber = None
-            self._stop.wait(_RETRY)
-
-    def _receive(self, subscriber: VideoFrameSubscriber) -> None:
-        is_first = True
-        while not self._stop.is_set():
-            frame = subscriber.receive_blocking(_WAIT_MS)
-            moment = monotonic_ns()
-            if frame is None:
-                continue
-            self._problem = None
-            if frame.is_eos():
-                self._has_ended = True
-            else:
-                self._note(frame, moment, is_first=is_first)
-                is_first = False
-            frame.release()
-
-    def _note(self, frame: VideoFrame, moment: int, *, is_first: bool) -> None:
-        captured_at = frame.captured_at
-        latency = None if captured_at is None else moment - captured_at
-        with self._lock:
-            self._has_ended = False
-            self._picture = frame.format, frame.width, frame.height
-            # The first one is the newest of those sent before: it has waited for this subscriber.
-            if not is_first:
-                self._arrivals.append(_Arrival(moment, latency, frame.pixel_size))
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether it takes part in the service as a subscriber now."""
-        subscriber = self._subscriber
-        return subscriber is not None and subscriber.is_connected
+    def _take(self, frame: VideoFrame, *, is_new: bool) -> None:
+        self.has_ended = False
 
     def reading(self) -> Reading:
-        """How the stream does now; who takes part is for `Meters` to tell."""
+        """The state of the stream now; numbers of participants are left out."""
         now = monotonic_ns()
-        with self._lock:
-            while self._arrivals and self._arrivals[0].moment < now - _SPREAD:
-                self._arrivals.popleft()
-            arrivals = list(self._arrivals)
-            subscriber, picture = self._subscriber, self._picture
-        form, width, height = picture or (None, None, None)
-        recent = [one for one in arrivals if one.moment >= now - _SECOND]
+        arrivals, newest = self.arrivals(now - _SPREAD), self.newest
         latencies = sorted(one.latency for one in arrivals if one.latency is not None)
         between = [later.moment - one.moment for one, later in pairwise(arrivals)]
-        # In the first second there is less than a second to look back to.
-        seconds = min(now - self._began, _SECOND) / 1e9
+        recent = [one for one in arrivals if one.moment >= now - _SECOND]
+        seconds = self.seconds(now, _SECOND)
         return Reading(
             self.name,
-            form,
-            width,
-            height,
-            fps=len(recent) / seconds if picture else None,
+            newest and newest.format,
+            newest and newest.width,
+            newest and newest.height,
+            fps=frames_in(recent) / seconds if newest else None,
             jitter=pstdev(between) / 1e9 if len(between) > 1 else None,
-            bytes_per_second=sum(one.size for one in recent) / seconds if picture else None,
-            gaps=subscriber.stats.dropped if subscriber is not None and picture else None,
+            bytes_per_second=sum(one.size for one in recent) / seconds if newest else None,
+            gaps=self.counts().dropped if newest else None,
             latency_p50=_percentile(latencies, 50),
             latency_p99=_percentile(latencies, 99),
-            has_ended=self._has_ended,
-            problem=self._problem,
+            has_ended=self.has_ended,
+            problem=self.problem,
         )
-
-    def close(self) -> None:
-        """Leave the service. Idempotent."""
-        self._stop.set()
-        with self._lock:
-            subscriber = self._subscriber
-        if subscriber is not None:
-            subscriber.close()
-        self._thread.join()
 
 
 def _percentile(ascending: Sequence[int], percent: int) -> float | None:
-    """The smallest value that so many percent do not exceed, in seconds."""
+    """The smallest value that `percent` of the values do not exceed, in seconds."""
     if not ascending:
         return None
     return ascending[-(-len(ascending) * percent // 100) - 1] / 1e9
@@ -201,7 +117,7 @@ class Meters:
     """Measures several streams.
 
     Args:
-        wanted: Full names; none for every stream of the domain, those included that come later.
+        wanted: Full names of services; empty = all streams of the domain, also those that start later.
 
     Raises:
         DomainError: The domain of this process cannot be used.
@@ -220,7 +136,7 @@ class Meters:
             self._follow()
 
     def _follow(self) -> None:
-        """Begin with streams that have come, give up those that have been gone for a while."""
+        """Add meters for new streams, and close those of streams that have gone."""
         now = time.monotonic()
         for name in names():
             self._last_seen[name] = now
@@ -232,7 +148,7 @@ class Meters:
                 self._meters.pop(name).close()
 
     def readings(self) -> list[Reading]:
-        """How each stream does now, by name, or in the order that was asked for."""
+        """The state of each stream now: in the order of `wanted`, or by name."""
         if self._follows_all:
             self._follow()
         order = sorted(self._meters) if self._follows_all else self._meters
@@ -245,7 +161,7 @@ class Meters:
         try:
             if self._node is None:
                 self._node = binding.create_node(self._domain)
-            # Not kept open: whoever keeps a service open keeps its quality of service for the next publisher.
+            # Not kept open: an open service would force its quality of service on the next publisher.
             service = binding.open_pub_sub(self._node, meter.name, VideoFrameHeader)
         except Iox2VideoError as exc:
             return replace(reading, problem=reading.problem or str(exc))
@@ -260,7 +176,7 @@ class Meters:
         )
 
     def close(self) -> None:
-        """Leave all services. Idempotent."""
+        """Close all meters. Idempotent."""
         meters, self._meters = self._meters, {}
         for meter in meters.values():
             with contextlib.suppress(Iox2VideoError):

@@ -1,4 +1,4 @@
-"""Live pictures of streams in a web browser, and in files.
+"""Shows streams live in a web browser, and saves single pictures.
 
     from gst_iceoryx2.preview import Preview, save_snapshot
 
@@ -8,13 +8,13 @@
 
     save_snapshot("cam0", "cam0.png")
 
-The page's address has a secret part, and is of this machine only unless `host` says otherwise.
+The page's address has a secret part. Other machines can reach it only if `host` is not a loopback address.
 """
 
 from __future__ import annotations
 
+from .access import token_from
 from .channel import State, Status
-from .door import token_from
 from .png import encode_png
 from .server import DEFAULT_MAX_FPS, DEFAULT_QUALITY, Preview, is_reachable_from_elsewhere
 from .snapshot import SNAPSHOT_QUALITY, Snapshot, check_path, save_snapshot

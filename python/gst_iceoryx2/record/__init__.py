@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .errors import NotLosslessError, RecordError, RecordFileError, TargetError
-from .target import CODECS, PRESETS, Target
+from .target import CODECS, DEFAULT_PRESET, PRESETS, Target
 
 if TYPE_CHECKING:
     from .recorder import Recorder, Recording, record
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CODECS",
+    "DEFAULT_PRESET",
     "PRESETS",
     "NotLosslessError",
     "RecordError",

@@ -12,7 +12,7 @@ from .._wire.caps import parse_caps
 from .._wire.formats import get_format
 from ..video.frame import VideoFrame
 from ..video.shape import FrameShape, shape_of
-from .colour import FULL, LIMITED, Colours, colours_of
+from .colour_tags import FULL, LIMITED, ColourTags, colour_tags_of
 from .errors import NotLosslessError
 from .picture import picture_of
 from .target import CODECS, Target
@@ -61,7 +61,7 @@ class Encoder:
         self._shape = shape = shape_of(first)
         self._marks: dict[tuple[Any, ...], Any] = {}
         self.resized = False
-        self._colours = colours_of(first)
+        self._colours = colour_tags_of(first)
         source = picture_of(first, apart=self._apart).format.name
         self.pixel_format = self._chosen(first, source, target)
         if target.codec == "prores" or (get_format(first.format).is_rgb and not self._stays_rgb):
@@ -121,7 +121,7 @@ class Encoder:
                 "record that to another file"
             )
         if frame.format != self._format:
-            colours = colours_of(frame)
+            colours = colour_tags_of(frame)
         picture = picture_of(frame, apart=self._apart)
         frame.release()
         if (picture.width, picture.height) != self._size or wider != 1:
@@ -159,10 +159,10 @@ class Encoder:
             raise NotLosslessError(f"{target.codec} has no lossless form for {first.format}: use x264 or prores")
         return chosen
 
-    def _changes_range(self, picture: Any, colours: Colours) -> bool:
+    def _changes_range(self, picture: Any, colours: ColourTags) -> bool:
         return not picture.format.is_rgb and colours.range != self._encoded.range
 
-    def _converted(self, picture: Any, colours: Colours) -> Any:
+    def _converted(self, picture: Any, colours: ColourTags) -> Any:
         is_rgb = picture.format.is_rgb
         return self._reformatter.reformat(
             picture,
@@ -192,7 +192,7 @@ class Encoder:
         graph.push(picture)
         return graph.pull()
 
-    def _fitted(self, picture: Any, colours: Colours, wider: Fraction) -> Any:
+    def _fitted(self, picture: Any, colours: ColourTags, wider: Fraction) -> Any:
         """The picture scaled into the first one's size, its shape kept, black around it."""
         width, height = self._size
         sides = float(picture.width * wider), float(picture.height)

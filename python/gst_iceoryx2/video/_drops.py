@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from .._contract import limit
 from .._wire.header import NONE_U64
 from .._wire.stamp import Stamp
+from ..contract import limit
 
 # A process can pretend to be many publishers, so the table is emptied when it is full.
 _PUBLISHERS: Final = limit("max_known_publishers")

@@ -20,8 +20,8 @@ import weakref
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from .._contract import seconds
 from .._iox2.fork import guard_port
+from ..contract import seconds
 from ..errors import ClosedError, TransportError
 
 _INTERVAL: Final = seconds("monitor")

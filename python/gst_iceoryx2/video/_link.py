@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from .._contract import seconds
 from .._iox2 import binding, types
+from .._iox2.description import service_identity
 from .._iox2.domain import Domain
+from .._iox2.explain import Obstacle
 from .._iox2.fork import leak
-from .._iox2.obstacle import Obstacle, after_failure
-from .._iox2.service import service_identity
+from .._iox2.obstacle import after_failure
 from .._wire.header import VideoFrameHeader
+from ..contract import seconds
 from ..errors import ServiceBrokenError, TransportError
 from ._mapping import memory_behind, unmapped_connections
 from ._memory import Ledger
@@ -232,7 +233,7 @@ class Connector:
         self._unpublished_since = None
         subscriber = binding.create_subscriber(self._node, service, self._name)
         waits = not service.static_config.has_safe_overflow
-        tell_taken = binding.taken_signal(self._node, self._name, subscriber) if waits else None
+        tell_taken = binding.AckNotifier(self._node, self._name, subscriber).notify if waits else None
         return Link(self._domain, service, subscriber, self._path, identity, tell_taken)
 
     def give_up(self, link: Link) -> None:

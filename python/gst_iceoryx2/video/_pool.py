@@ -14,11 +14,11 @@ import os
 import time
 from typing import Final
 
-from .._contract import limit, seconds
 from .._iox2 import binding, types
 from .._iox2.domain import Domain
-from .._iox2.leftovers import SHARED_MEMORY
-from .._iox2.obstacle import file_size
+from .._iox2.limits import file_size
+from .._iox2.objects import SHARED_MEMORY
+from ..contract import limit, message, seconds
 from ..errors import Iox2VideoError, LoanLimitError, OutOfSharedMemoryError, TransportError
 from ._mapping import unmapped_connections
 
@@ -107,11 +107,7 @@ class Pool:
                 raise self._explained(str(exc)) from exc
             if not self._is_exhausted:
                 self._is_exhausted = True
-                _log.warning(
-                    "dropping frames of %r: subscribers hold all %d; release frames sooner, or set max_frames",
-                    self._name,
-                    self._chunks,
-                )
+                _log.warning("%s", message("out_of_frames", service=self._name, chunks=self._chunks))
             return None
         self._used, self._is_exhausted = True, False
         return loan
@@ -214,19 +210,21 @@ class Pool:
         # A tmpfs without a limit has no blocks.
         if status.f_blocks and needed > free - promised:
             raise OutOfSharedMemoryError(
-                f"frames of {self._name!r} may need {_megabytes(needed)} of shared memory ({self._chunks} frames of "
-                f"{_megabytes(chunk)}), but {SHARED_MEMORY} has {_megabytes(free)} free, {_megabytes(promised)} of "
-                "it reserved for other files: enlarge it (docker run --shm-size=…, mount -o remount,size=… /dev/shm), "
-                "stop other programs that use it, or lower max_frames"
+                message(
+                    "out_of_shared_memory",
+                    service=self._name,
+                    needed=_megabytes(needed),
+                    chunks=self._chunks,
+                    chunk=_megabytes(chunk),
+                    free=_megabytes(free),
+                    promised=_megabytes(promised),
+                )
             )
 
     def _explained(self, problem: str) -> Iox2VideoError:
         if problem == "ExceedsMaxLoans":
-            return LoanLimitError(
-                f"cannot begin another frame of {self._name!r}: {LOANS} are being filled and the limit is {LOANS}; "
-                "send or discard one (leave its `with` block) first"
-            )
-        return TransportError(f"cannot begin a frame of {self._name!r}: iceoryx2 says LoanError: {problem}")
+            return LoanLimitError(message("loan_limit", service=self._name, limit=LOANS))
+        return TransportError(message("iceoryx2_failed", operation="loan a frame", service=self._name, cause=problem))
 
 
 def _promised() -> int:

@@ -12,15 +12,15 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
-from .._contract import seconds
 from .._iox2 import binding, types
-from .._iox2.cleanup import watch
+from .._iox2.cleanup import clean_up_if_due
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.obstacle import after_failure
 from .._wire.header import HEADER_SIZE, NONE_U64
 from .._wire.metas import encode_meta
 from .._wire.stamp import monotonic_ns
+from ..contract import message, seconds
 from ..errors import ClosedError, ForkedError, FormatError, TransportError
 from . import _keeper
 from ._layout import EOS_HEADER, FrameLayout, ended
@@ -215,7 +215,8 @@ class FrameSender:
         try:
             receivers = loan.assume_init().send()
         except (binding.SendError, binding.ConnectionFailure) as exc:
-            raise TransportError(f"cannot send a frame of {self._name!r}: iceoryx2 says {exc}") from exc
+            text = message("iceoryx2_failed", operation="send a frame", service=self._name, cause=exc)
+            raise TransportError(text) from exc
         if self._notifier is not None:
             self._notifier.notify()
         return receivers
@@ -277,7 +278,7 @@ class FrameSender:
                 self._reach_all(pool)
             if self._end_is_due:
                 self._send_end(pool)
-        watch(self._domain)
+        clean_up_if_due(self._domain)
 
     def _reach_all(self, pool: Pool) -> None:
         """Connect subscribers that a limit of this process kept out, as soon as the limit is raised.
@@ -335,10 +336,7 @@ class FrameSender:
 
     def _refuse(self) -> NoReturn:
         if self._forked:
-            raise ForkedError(
-                f"this publisher of {self._name!r} belongs to the process that forked: create a new one in the child, "
-                "or start children with the 'spawn' method"
-            )
+            raise ForkedError(message("forked", service=self._name))
         raise ClosedError(f"this publisher of {self._name!r} is closed")
 
 

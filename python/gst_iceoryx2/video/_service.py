@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import fields
-from typing import Final
+from typing import Final, NamedTuple
 
-from .._contract import limit, seconds
 from .._iox2 import binding, types
 from .._iox2.types import Node, PubSubService
 from .._wire.header import VideoFrameHeader
 from .._wire.numbers import whole
+from ..contract import limit, message, seconds
 from ..errors import QosError
 from . import _keeper
 from .config import Qos
@@ -114,14 +114,11 @@ def open_for_publishing(
         binding.tell_publishers_changed(notifier)
         _keeper.look_around(name)
         time.sleep(_HAND_OVER_STEP)
-    unmet = [text for text, is_unmet in differences if is_unmet]
-    if unmet:
-        raise QosError(
-            f"the service {name!r} exists with other settings ({', '.join(unmet)}), and its participants "
-            "keep it alive: stop them, or do not ask for these settings"
-        )
-    found = ", ".join(text for text, _ in differences)
-    _log.warning("using the service %r with other settings than asked: %s", name, found)
+    for setting, exists, asked, is_unmet in differences:
+        if is_unmet:
+            raise QosError(message("qos", service=name, setting=setting, exists=exists, wanted=asked))
+    texts = ", ".join(f"{setting} is {exists}, wanted {asked}" for setting, exists, asked, _ in differences)
+    _log.warning("using the service %r with other settings than asked: %s", name, texts)
     return service
 
 
@@ -135,10 +132,19 @@ def qos_of(config: types.StaticConfig) -> Qos:
     )
 
 
+class _Difference(NamedTuple):
+    """A setting of an existing service that differs from what a publisher asks for."""
+
+    setting: str
+    exists: str
+    asked: str
+    is_unmet: bool
+
+
 def _differences(
     config: types.StaticConfig, wanted: Qos, max_subscribers: int, max_publishers: int
-) -> list[tuple[str, bool]]:
-    """Return each setting that differs, in words, and whether the publisher cannot do with it."""
+) -> list[_Difference]:
+    """Return each setting of the existing service that differs."""
     existing, default = qos_of(config), Qos()
     rows = [
         (field.name, getattr(existing, field.name), getattr(wanted, field.name), getattr(default, field.name))
@@ -154,5 +160,5 @@ def _differences(
         if exists != as_created:
             # A value that equals its default was not asked for. A larger number is good enough, another flag is not.
             unmet = asked != usual and (isinstance(asked, bool) or exists < as_created)
-            found.append((f"{name} is {exists}, wanted {as_created}", unmet))
+            found.append(_Difference(name, str(exists).lower(), str(as_created).lower(), unmet))
     return found

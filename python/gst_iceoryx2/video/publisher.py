@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from .._iox2 import binding
 from .._iox2.cleanup import clean_up_if_stale
-from .._iox2.service import check_service_name
+from .._iox2.service_name import check_service_name
 from .._iox2.types import Node
 from .._wire.formats import FORMATS
 from .._wire.header import DEFAULT_AUX_BYTES, DEFAULT_SERVICE, MAX_AUX_BYTES
 from .._wire.numbers import real, whole
 from .._wire.stamp import monotonic_ns, new_publisher_id
+from ..contract import message
 from ..errors import FormatError, FrameTimeoutError, QosError
 from . import _keeper
 from ._layout import FrameLayout, Framerate, caps_fields
@@ -428,10 +429,15 @@ def _stride_of(size: int, params: FrameParams, layout: FrameLayout) -> int:
         stride0, rest = divmod(size, params.height)
         if rest == 0 and stride0 > layout.format.row_bytes(0, params.width):
             return stride0
-    what = f"{params.format} at {params.width}x{params.height}"
     raise FormatError(
-        f"{what} has {layout.size} bytes in rows without padding, the pixels have {size}: "
-        "send as many, or set stride0, the bytes from row to row"
+        message(
+            "fault_padding",
+            format=params.format,
+            width=params.width,
+            height=params.height,
+            tight=layout.size,
+            given=size,
+        )
     )
 
 

@@ -10,13 +10,15 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final, Literal, NamedTuple, NoReturn
 
 from .._iox2 import binding
-from .._iox2.cleanup import watch
+from .._iox2.cleanup import clean_up_if_due
+from .._iox2.explain import taking_part
 from .._iox2.fork import leak
-from .._iox2.obstacle import after_failure, taking_part
-from .._iox2.service import check_service_name
+from .._iox2.obstacle import after_failure
+from .._iox2.service_name import check_service_name
 from .._iox2.types import Node
 from .._wire.header import DEFAULT_SERVICE
 from .._wire.numbers import real
+from ..contract import message
 from ..errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
 from . import _keeper
 from ._intake import Intake
@@ -437,7 +439,7 @@ class VideoFrameSubscriber:
         if has_news and waiter is not None:
             waiter.nudge()
         # A killed publisher counts as alive, and its memory stays, until a process cleans up.
-        watch(self._domain)
+        clean_up_if_due(self._domain)
 
     def _wait_for_next(self, timeout: float | None) -> VideoFrame | None:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -513,24 +515,18 @@ class VideoFrameSubscriber:
 
     def _refuse(self) -> NoReturn:
         if self._forked:
-            raise ForkedError(
-                f"this subscriber of {self._name!r} belongs to the process that forked: create a new one in the child, "
-                "or start children with the 'spawn' method"
-            )
+            raise ForkedError(message("forked", service=self._name))
         raise ClosedError(f"this subscriber of {self._name!r} is closed")
 
     def _refuse_to_borrow(self) -> NoReturn:
         ledger = self._intake.ledger
-        raise BorrowLimitError(
-            f"cannot receive another frame of {self._name!r}: {ledger.held} are held, and the service allows "
-            f"{ledger.limit}; release frames and arrays made from them (frame.release(), del), copy what you keep "
-            "(frame.numpy_view().copy()), or create the service with a larger borrowed_max"
-        )
+        raise BorrowLimitError(message("borrow_limit", service=self._name, held=ledger.held, limit=ledger.limit))
 
     def _explain(self, exc: Exception) -> NoReturn:
         if "ExceedsMaxBorrows" in str(exc):
             self._refuse_to_borrow()
-        raise TransportError(f"cannot receive from {self._name!r}: iceoryx2 says {type(exc).__name__}: {exc}") from exc
+        text = message("iceoryx2_failed", operation="receive", service=self._name, cause=exc)
+        raise TransportError(text) from exc
 
     def _abandon(self) -> None:
         # The parent's thread that may hold the lock does not exist here.

@@ -1,0 +1,119 @@
+"""Sh4lt paths as ends of a bridge."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from contextlib import ExitStack
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .._wire.caps import video_caps
+from .._wire.formats import get_format
+from .._wire.stamp import monotonic_ns
+from ..sh4lt import Follower, FrameSizeError, TypeTextError, Writer, score
+from ..sh4lt.frame import RawVideo, default_layout
+from .message import Unsound
+from .parcel import Parcel
+
+_log: Final = logging.getLogger("gst_iceoryx2")
+
+
+class FromPath:
+    """Takes frames from a path.
+
+    Args:
+        path: Path of the socket.
+        borrows: Whether frames stay in the writer's memory until the parcel is released. The writer waits for them, so
+            frames that take long to pass on are copied instead.
+    """
+
+    passed_over = 0
+
+    def __init__(self, path: str, *, borrows: bool) -> None:
+        self._follower = Follower(path)
+        self._borrows = borrows
+        self._picture: RawVideo | None = None
+        self._datatype = ""
+
+    def next(self, timeout: float) -> Parcel | None:
+        """As `From.next`."""
+        with ExitStack() as stack:
+            frame = stack.enter_context(self._follower.borrow(timeout))
+            if frame is None:
+                return None
+            parcel = Parcel(captured_at=monotonic_ns(), caps=frame.datatype)
+            if not self._borrows:
+                frame = frame.copy()
+                stack.close()
+            try:
+                if self._picture is None or frame.datatype != self._datatype:
+                    self._picture = RawVideo.of(frame.datatype)
+                    self._datatype = frame.datatype
+                parcel.planes = frame.planes
+            except ValueError as exc:
+                raise Unsound("not raw video", str(exc)) from exc
+            except BufferError as exc:
+                raise Unsound("frame too small for its caps", str(exc)) from exc
+            picture = self._picture
+            parcel.format, parcel.width, parcel.height = picture.format.name, picture.width, picture.height
+            parcel.give_back = stack.pop_all().close
+            return parcel
+
+    def close(self) -> None:
+        """As `From.close`."""
+        self._follower.close()
+
+
+class ToPath:
+    """Writes frames to a path, with one copy. Times, metas and hops end here: the protocol cannot carry them."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._writer: Writer | None = None
+
+    # Readers can connect only once the writer exists.
+    is_wanted = True
+
+    def put(self, parcel: Parcel) -> int:
+        """As `To.put`."""
+        if parcel.is_end:
+            return 0
+        try:
+            return self._write(parcel)
+        except (TypeTextError, FrameSizeError) as exc:
+            raise Unsound("frame that a path cannot carry", str(exc)) from exc
+        except OSError as exc:
+            if exc.errno not in (errno.ENOMEM, errno.ENOSPC):
+                raise
+            # The writer has lost its segment.
+            self.close()
+            raise MemoryError(f"{self._path}: {exc.strerror}") from exc
+
+    def _write(self, parcel: Parcel) -> int:
+        writer = self._writer_for(parcel.caps or video_caps(parcel.format, parcel.width, parcel.height))
+        format = get_format(parcel.format)
+        layout = default_layout(format, parcel.width, parcel.height)
+
+        def fill(target: npt.NDArray[np.uint8]) -> None:
+            views = format.views(target, parcel.width, parcel.height, layout.strides, layout.offsets)
+            for view, plane in zip(views, parcel.planes, strict=True):
+                view[...] = plane
+
+        writer.write_with(layout.size, fill)
+        return layout.size
+
+    def _writer_for(self, caps: str) -> Writer:
+        writer = Writer(self._path, caps) if self._writer is None else self._writer.retyped(caps)
+        if writer is not self._writer and (reason := score.refusal(writer.datatype)):
+            _log.warning("ossia score shows nothing of %s: %s", self._path, reason)
+        self._writer = writer
+        return writer
+
+    def close(self) -> None:
+        """As `To.close`."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
