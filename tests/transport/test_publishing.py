@@ -1,4 +1,4 @@
-"""Loans, refusals, memory that runs out, and what publishers count."""
+"""Loans, refused arguments, exhausted memory, and the counters of publishers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_loan_is_sent_on_leaving_the_block(pub: VideoFramePublisher, sub: Vide
 
 @pytest.mark.proves("P5")
 def test_a_loan_is_shared_memory_and_not_a_copy(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    """Seen by what is written after the frame was sent, through a slice, which cannot be locked."""
+    """A slice of a loan stays writable. What it writes after sending appears in the received frame."""
     with pub.loan(8, 6) as loan:
         loan.numpy_view()[...] = 3
         part = loan.numpy_view()[:1]
@@ -58,7 +58,7 @@ def test_a_loan_is_shared_memory_and_not_a_copy(pub: VideoFramePublisher, sub: V
 
 @pytest.mark.proves("P5")
 def test_a_loan_goes_back_on_an_exception(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    for _ in range(100):  # More often than there is memory for.
+    for _ in range(100):  # More loans than there is memory for.
         with pytest.raises(RuntimeError, match="no picture"):
             fill_and_fail(pub)
     assert sub.receive() is None
@@ -326,7 +326,7 @@ def test_closing_ends_the_wait_for_readers_to_connect(service: str, monkeypatch:
         ended.append("ClosedError")
 
     thread = threading.Thread(target=publish)
-    # What announces the publisher itself.
+    # The publisher's own arrival was notified.
     wait_until(lambda: not listener.try_wait())
     thread.start()
     wait_until(listener.try_wait)
@@ -440,7 +440,7 @@ def test_without_memory_for_more_frames_are_dropped_and_counted(service: str, ca
         with pub.loan(8, 8) as loan:
             loan.numpy_view()[...] = 1
         assert pub.stats == (sent, dropped + 1)
-        # One line for as long as it lasts.
+        # One log line for the whole episode.
         (line,) = [record.message for record in caplog.records if "subscribers hold all" in record.message]
         assert "dropped: subscribers hold all 24 frames" in line
         assert pub.end_of_stream() == 0
@@ -453,7 +453,7 @@ def test_without_memory_for_more_frames_are_dropped_and_counted(service: str, ca
 
 
 def drain(sub: VideoFrameSubscriber) -> list[object]:
-    """Every frame until the end of the stream."""
+    """Return every frame until the end of the stream."""
     frames = []
     while not frames or not frames[-1].is_eos():
         frame = sub.receive_blocking(3000)
@@ -505,7 +505,7 @@ def test_a_full_hd_publisher_reserves_less_than_256_mb(service: str, domain: Pla
             frame = sub.receive()
             assert frame is not None
         assert sum(path.stat().st_size for path in domain.shared_memory()) < 160e6
-        # Only as many frames as exist at once are ever touched: three here, and what the kernel rounds up.
+        # Only the frames that exist at once are written to: three here, rounded up by the kernel.
         assert sum(path.stat().st_blocks * 512 for path in domain.shared_memory()) < 32e6
 
 
