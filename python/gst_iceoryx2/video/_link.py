@@ -16,7 +16,7 @@ from .._iox2 import binding, types
 from .._iox2.description import service_identity
 from .._iox2.domain import Domain
 from .._iox2.explain import Obstacle
-from .._iox2.fork import leak
+from .._iox2.fork import guard_port, leak
 from .._iox2.obstacle import after_failure
 from .._wire.header import VideoFrameHeader
 from ..contract import seconds
@@ -47,7 +47,8 @@ class Link:
         qos: Quality of service that the creator of the service chose.
         next_look: When to call `is_over` again, seconds of `time.monotonic`.
         unmapped: Connections that were not mapped at the last check.
-        tell_taken: Call it with each sample, and with None when no sample is left. None if publishers do not wait.
+        is_waited_for: Whether a publisher may wait until this port has room.
+        tell_taken: Call it with each sample, and with None when no sample is left.
     """
 
     def __init__(
@@ -67,7 +68,8 @@ class Link:
         self.subscriber = subscriber
         self.qos: Qos = qos_of(service.static_config)
         self.next_look = time.monotonic() + _LOOK_INTERVAL
-        self.tell_taken = tell_taken
+        self.is_waited_for = tell_taken is not None
+        self.tell_taken = tell_taken or _tell_nobody
         self.unmapped: set[str] = set()
         self._check_pause = _LOOK_INTERVAL
         self._next_check = self.next_look
@@ -138,6 +140,10 @@ class Link:
         self._next_check = min(self._next_check, time.monotonic() + _SECOND_LOOK)
 
 
+def _tell_nobody(_: types.Sample | None) -> None:
+    pass
+
+
 class ClosedReader:
     """The port of a closed subscriber whose frames are still held, in a service without safe overflow.
 
@@ -147,6 +153,7 @@ class ClosedReader:
     def __init__(self, link: Link, ledger: Ledger) -> None:
         self._link = link
         self._ledger = ledger
+        guard_port(self)
 
     def discard(self) -> bool:
         """Throw away the frames that wait; return whether frames are still held."""
@@ -157,8 +164,7 @@ class ClosedReader:
                 sample = link.subscriber.receive()
             except (binding.ReceiveError, binding.ConnectionFailure):
                 break
-            if link.tell_taken is not None:
-                link.tell_taken(sample)
+            link.tell_taken(sample)
             if sample is None:
                 break
         return ledger.held > 0

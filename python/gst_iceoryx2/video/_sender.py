@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple
 
 from .._iox2 import binding, types
 from .._iox2.cleanup import clean_up_if_due
@@ -330,11 +330,8 @@ class FrameSender:
         self._pool = self._notifier = self._events = self._node = None
 
     def _open_pool(self) -> Pool:
-        if self._pool is None:
-            self._refuse()
-        return self._pool
-
-    def _refuse(self) -> NoReturn:
+        if self._pool is not None:
+            return self._pool
         if self._forked:
             raise ForkedError(message("forked", service=self._name))
         raise ClosedError(f"this publisher of {self._name!r} is closed")

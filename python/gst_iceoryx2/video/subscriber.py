@@ -369,20 +369,17 @@ class VideoFrameSubscriber:
         try:
             # iceoryx2 counts held frames per publisher port. A restart or larger frames bring another port.
             if intake.ledger.is_full and port.has_samples():
-                if link.tell_taken is not None:
-                    link.tell_taken(None)
+                link.tell_taken(None)
                 self._refuse_to_borrow()
             sample = port.receive()
         except (binding.ReceiveError, binding.ConnectionFailure) as exc:
             self._explain(exc)
         if sample is None:
             intake.settle()
-            if link.tell_taken is not None:
-                link.tell_taken(None)
+            link.tell_taken(None)
             self._let_go_if_over(link)
             return None
-        if link.tell_taken is not None:
-            link.tell_taken(sample)
+        link.tell_taken(sample)
         frame = intake.take(sample, port)
         if frame is not None and intake.ends:
             self._pending = intake.end()
@@ -406,10 +403,10 @@ class VideoFrameSubscriber:
         self._leave(link)
 
     def _leave(self, link: Link | None) -> None:
-        """Let go of a link that frames may still keep in the service."""
+        """Let go of a link. Held frames keep its port in the service, so a lossless publisher would wait for it."""
         ledger = self._intake.ledger
-        if link is not None and link.tell_taken is not None and ledger.held:
-            _keeper.adopt_closed(ClosedReader(link, ledger))
+        if link is not None and link.is_waited_for and ledger.held:
+            _keeper.adopt_closed(ClosedReader(link, ledger).discard)
 
     def _connect(self) -> Link | None:
         if self._connector is None:
