@@ -247,7 +247,7 @@ def test_a_source_that_vanishes_ends_the_stream_and_is_told(domain: Place) -> No
 
 def test_a_camera_that_is_not_there_is_named_with_those_that_are(publish: Publish) -> None:
     said = publish("cam0", "--camera", "97").ends(1)
-    assert "Error: cannot use the camera /dev/video97: No such file or directory; there is" in said
+    assert "Error: cannot use the camera /dev/video97: No such file or directory; " in said
     said = publish("cam0", "--camera", "/dev/null").ends(1)
     assert "Error: cannot use the camera /dev/null: " in said
 
@@ -258,7 +258,7 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         sound.writeframes(bytes(16000))
     (tmp_path / "text.mp4").write_text("no video")
     assert "sound.wav has no video, only audio" in publish("cam0", "--file", "sound.wav").ends(1)
-    assert "text.mp4 is no video or picture that FFmpeg can read" in publish("cam0", "--file", "text.mp4").ends(1)
+    assert "text.mp4: not a video or picture that FFmpeg can read" in publish("cam0", "--file", "text.mp4").ends(1)
     assert "cannot open gone.mp4: No such file or directory" in publish("cam0", "--file", "gone.mp4").ends(1)
     assert f"cannot open {tmp_path}: it is a folder" in publish("cam0", "--image", str(tmp_path)).ends(1)
 
@@ -276,7 +276,7 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         # It was rounded to 0, and pictures came without any pause.
         (("--test", "--fps", "1e-9"), "'1e-9' is not a frame rate"),
         (("--test", "--format", "NV13"), "'NV13' is no raw video format of GStreamer"),
-        (("--test", "--format", "v210"), "the pattern cannot be drawn in v210: try I420"),
+        (("--test", "--format", "v210"), "cannot draw the pattern in v210: try I420"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(publish: Publish, arguments: tuple[str, ...], text: str) -> None:

@@ -124,7 +124,7 @@ def test_a_matroska_recording_without_h264_says_what_it_can(
 ) -> None:
     """FFV1 says it in each frame; ProRes cannot, and the user is told."""
     recorded(tmp_path / "a.mkv", RATIO, codec=codec)
-    assert ("a.mkv cannot say that its pixels are 16/11 as wide as high" in caplog.text) == (codec == "prores")
+    assert ("a.mkv cannot store the pixel aspect ratio 16/11" in caplog.text) == (codec == "prores")
     frame = probed(tmp_path / "a.mkv")
     assert frame is None or codec == "prores" or frame["sample_aspect_ratio"] == "16:11"
 

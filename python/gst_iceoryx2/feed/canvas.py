@@ -1,4 +1,4 @@
-"""Rectangles of one colour in a frame of any format whose samples have places of their own."""
+"""Draws rectangles in frames of all formats whose components do not share samples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,19 @@ Colour: TypeAlias = tuple[int, int, int]
 
 
 class _Part(NamedTuple):
-    """Where the samples of one component are: plane, channel, and which pixels of a group; and their form."""
+    """Place and form of the samples of one component.
+
+    Attributes:
+        plane: Index of the plane.
+        channel: Index in the last axis of the plane.
+        first: First pixel of a group that has a sample.
+        step: Pixels of a group.
+        w_shift: Horizontal subsampling, log2.
+        h_shift: Vertical subsampling, log2.
+        letter: Name of the component.
+        bits: Bits of a sample.
+        shift: Unused low bits of a sample.
+    """
 
     plane: int
     channel: int
@@ -30,14 +42,14 @@ class _Part(NamedTuple):
 
 
 class Palette:
-    """Samples of colours in one format.
+    """Converts colours to samples of one format.
 
     Args:
         format: The format.
-        height: Rows of the pictures, on which the usual matrix of YUV depends.
+        height: Rows of the pictures, which select the default matrix of YUV.
 
     Raises:
-        SettingError: Several components share a sample in this format, or its rows are none.
+        SettingError: Components of the format share samples, or it has no rows.
     """
 
     def __init__(self, format: VideoFormat, height: int) -> None:
@@ -46,7 +58,7 @@ class Palette:
         self._known: dict[Colour, tuple[int, ...]] = {}
 
     def samples(self, colour: Colour) -> tuple[int, ...]:
-        """One sample for each of `parts`."""
+        """The samples of a colour, one for each of `parts`."""
         known = self._known.get(colour)
         if known is None:
             values = self._values(colour)
@@ -82,7 +94,7 @@ class Canvas:
 
     Args:
         planes: Writable arrays, one a plane, as of `LoanedFrame.planes`.
-        palette: Colours in their format.
+        palette: Palette of the picture's format.
     """
 
     def __init__(self, planes: Sequence[npt.NDArray[Any]], palette: Palette) -> None:
@@ -94,7 +106,7 @@ class Canvas:
         ]
 
     def fill(self, left: int, top: int, right: int, bottom: int, colour: Colour) -> None:
-        """Fill the pixels from (left, top) up to, without, (right, bottom)."""
+        """Fill the pixels from (left, top) to (right, bottom), exclusive."""
         samples = self._palette.samples(colour)
         for view, part, sample in zip(self._views, self._palette.parts, samples, strict=True):
             first, step = part.first, part.step
@@ -108,11 +120,9 @@ class Canvas:
 def _parts_of(format: VideoFormat) -> tuple[_Part, ...]:
     in_group = [plane.channels * plane.group_pixels for plane in format.planes]
     if format.kind not in ("planes", "packed") or format.is_word or sum(in_group) != len(format.components):
-        raise SettingError(
-            f"the pattern cannot be drawn in {format.name}: try I420, NV12, P010_10LE, YUY2, BGR or RGBA"
-        )
+        raise SettingError(f"cannot draw the pattern in {format.name}: try I420, NV12, P010_10LE, YUY2, BGR or RGBA")
     if np.dtype(format.dtype).kind != "u":
-        raise SettingError(f"the pattern cannot be drawn in {format.name}, whose samples are no integers")
+        raise SettingError(f"cannot draw the pattern in {format.name}: its samples are not integers")
     parts = []
     index = 0
     for number, plane in enumerate(format.planes):
