@@ -235,3 +235,16 @@ def view(iox2_video: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[V
     views = Views(iox2_video)
     yield views
     views.close()
+
+
+@pytest.fixture
+def record(tmp_path: Path, domain: Place) -> Iterator[Callable[..., Command]]:
+    running: list[Command] = []
+
+    def start(*arguments: str, prefix: tuple[str, ...] = ()) -> Command:
+        running.append(Command(tmp_path, "record", *arguments, prefix=prefix))
+        return running[-1]
+
+    yield start
+    for command in running:
+        command.close()
