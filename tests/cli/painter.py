@@ -55,3 +55,22 @@ def paint(service: str, options: dict[str, Any]) -> None:
         if options.get("end"):
             publisher.end_of_stream()
         stop.wait()
+
+
+def colours(rgb: np.ndarray) -> list[tuple[int, ...]]:
+    """Colours in the middle of the four quarters."""
+    height, width = rgb.shape[:2]
+    spots = [(height // 4, width // 4), (height // 4, 3 * width // 4), (3 * height // 4, width // 4)]
+    return [tuple(map(int, rgb[spot])) for spot in [*spots, (3 * height // 4, 3 * width // 4)]]
+
+
+def close_to(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return max(abs(a - b) for a, b in zip(found, wanted, strict=True)) <= 8
+
+
+def is_painted(rgb: np.ndarray) -> bool:
+    red, green, blue, last = colours(rgb)
+    grays = [(gray(number),) * 3 for number in range(10)]
+    return (
+        close_to(red, RED) and close_to(green, GREEN) and close_to(blue, BLUE) and any(close_to(last, g) for g in grays)
+    )
