@@ -1,9 +1,9 @@
-# Each target makes the machine ready first (scripts/setup), which takes a second once it is.
+# Each target first prepares the machine (scripts/setup); a second run takes a second.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test develop cargo-test test-integration lint fuzz valgrind chaos soak benchmark wheel release test-matrix clean
+.PHONY: help demo test develop cargo-test test-integration lint fuzz valgrind chaos soak benchmark docs wheel release test-matrix clean
 
-help: ## list the targets
+help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
 		printf '  make %-17s %s\n' "$$name" "$$text"; done
 
@@ -14,43 +14,46 @@ test: ## run every check: formatting, linters, types, Rust tests, Python tests
 	scripts/setup tests
 	scripts/test
 
-develop: ## install what is missing, make .venv with an editable install, compile the plugin
+develop: ## install missing packages, create .venv with an editable install, compile the plugin
 	scripts/setup
 
 cargo-test: develop ## run the Rust tests
 	scripts/test rust
 
-test-integration: ## run the Python tests with real second processes and real pipelines
+test-integration: ## run the Python tests that use several processes and pipelines
 	scripts/setup tests
 	scripts/test integration
 
 lint: develop ## check formatting, linters and types
 	scripts/test lint
 
-fuzz: develop ## feed whatever reads a frame with damaged input, ten million times (some minutes)
+fuzz: develop ## test everything that reads frames with ten million damaged inputs (some minutes)
 	scripts/fuzz
 
 valgrind: develop ## run the Rust core's tests under valgrind
 	scripts/valgrind
 
-chaos: develop ## kill, stop and stall real processes for five minutes; SEED= repeats a run
+chaos: develop ## kill, stop and stall processes at random for five minutes; SEED= repeats a run
 	.venv/bin/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-soak: develop ## half an hour of real processes; what they take must stay flat; SECONDS= for less
+soak: develop ## run processes for half an hour and check that memory, descriptors and files stay flat; SECONDS= sets the time
 	.venv/bin/python -m tests.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-benchmark: develop ## measure; ARGS= are passed on
+benchmark: develop ## run the benchmarks; ARGS= sets their arguments
 	scripts/benchmark $(ARGS)
 
-wheel: develop ## build the wheel, with the plugin, into dist/
+docs: develop ## build the documents and the API reference into build/site
+	scripts/docs
+
+wheel: develop ## build the wheel with the plugin into dist/
 	scripts/wheel
 
-release: develop ## build wheel, source distribution and crates into dist/, check them, print how to publish
+release: develop ## build and check wheel, source distribution and crates in dist/, and print how to publish them
 	scripts/release
 
-test-matrix: develop ## run the integration tests of the wheel on other Debians (as root; needs debootstrap)
+test-matrix: develop ## test the wheel on other Debian releases (as root; needs debootstrap)
 	scripts/test-matrix
 
-clean: ## remove what the targets made, except .venv
+clean: ## remove everything that the targets created, except .venv
 	rm -rf build dist target python/gst_iceoryx2/plugins .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +

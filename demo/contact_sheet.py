@@ -1,4 +1,4 @@
-"""The contact sheet: twelve moments of what a consumer saw, each with its motion below."""
+"""The contact sheet: twelve pictures that a consumer saw, each with its motion below."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from demo.lettering import draw
 from demo.png import write_png
 
 COLUMNS, ROWS = 4, 3
-# One frame in this many is drawn while the clip plays; the moments on the sheet are chosen from these at the end.
+# While the clip plays, every n-th frame is drawn; the pictures of the sheet are chosen from these at the end.
 EVERY = 8
 _MARGIN = 6
 _FOOTER = 24
@@ -29,7 +29,7 @@ class ContactSheet:
         self._moments: list[tuple[str, Picture]] = []
 
     def offer(self, pts: int | None, motion: float, make: Callable[[], tuple[Picture, Picture]]) -> None:
-        """Take the frame if its turn has come; `make` gives the frame and its motion as pictures of one size."""
+        """Take every n-th frame; `make` returns the frame and its motion as pictures of one size."""
         # The first frame has no motion yet.
         if self._seen % EVERY == 1:
             label = f"FRAME {self._seen}" + ("" if pts is None else f"  {pts / 1e9:.2f} S") + f"  MOTION {motion:.0%}"

@@ -1,4 +1,4 @@
-"""A 5×7 letter for each sign that the contact sheet needs; drawn here so that the demo needs no font."""
+"""A 5×7 picture of each character on the contact sheet, so that the demo needs no font."""
 
 from __future__ import annotations
 

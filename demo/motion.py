@@ -6,20 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEP = 4
-# A change of grey below this is the codec's noise.
+# Smaller changes of grey are noise of the codec.
 _NOISE = 6
 _AFTERGLOW = 0.6
 
 
 class MotionMeter:
-    """Keeps the frame before and a heat map that cools slowly."""
+    """Keeps the previous frame and a heat map that fades slowly."""
 
     def __init__(self) -> None:
         self._before: NDArray[np.int16] | None = None
         self._heat: NDArray[np.float32] | None = None
 
     def see(self, pixels: NDArray[np.uint8]) -> float:
-        """Take the next BGR frame, (H, W, 3) uint8, and return the share of it that changed, 0 to 1; keeps a copy."""
+        """Take the next BGR frame, (H, W, 3) uint8, and return the share of changed pixels, 0 to 1; keeps a copy."""
         small = pixels[::STEP, ::STEP].astype(np.int16)
         grey = (small[..., 0] + 2 * small[..., 1] + small[..., 2]) >> 2
         if self._before is None or self._heat is None:
@@ -32,7 +32,7 @@ class MotionMeter:
         return float(np.mean(change > _NOISE))
 
     def draw(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """The frame seen last and its motion, both new RGB pictures, (H/4, W/4, 3) uint8.
+        """Return the last frame and its motion as new RGB pictures, (H/4, W/4, 3) uint8.
 
         Motion goes from dark grey (none) over red to yellow and white.
         """

@@ -21,8 +21,8 @@ from gst_iceoryx2 import setup_gstreamer
 def main() -> None:
     clip, service, times, consumers = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     setup_gstreamer()
-    # videoconvert is the last to touch the pixels, so it is what renders into the sink's shared memory. A pipeline in
-    # which it has nothing to convert would hand over the decoder's own frames, which the sink would have to copy.
+    # videoconvert renders into the sink's shared memory, because it is the last element that writes pixels. If it had
+    # nothing to convert, it would pass on the decoder's own frames, and the sink would have to copy them.
     pipeline = Gst.parse_launch(
         f"concat name=clips ! videoscale ! videoconvert ! video/x-raw,format=BGR,width={WIDTH},height={HEIGHT} "
         f'! iceoryx2sink name=sink service="{service}" '
@@ -31,7 +31,7 @@ def main() -> None:
     sink = pipeline.get_by_name("sink")
     bus = pipeline.get_bus()
     ends = Gst.MessageType.EOS | Gst.MessageType.ERROR
-    # The service exists from PAUSED on, so everybody can connect before the first frame leaves.
+    # The service exists from PAUSED on, so all consumers can connect before the first frame is sent.
     pipeline.set_state(Gst.State.PAUSED)
     message = None
     deadline = time.monotonic() + CONNECT_TIMEOUT
@@ -44,7 +44,7 @@ def main() -> None:
     pipeline.set_state(Gst.State.NULL)
     if message.type == Gst.MessageType.ERROR:
         error, details = message.parse_error()
-        sys.exit(f"demo: the playing pipeline failed: {error.message} ({details})")
+        sys.exit(f"demo: the publishing pipeline failed: {error.message} ({details})")
     print(published.to_line())
 
 

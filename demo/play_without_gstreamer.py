@@ -1,4 +1,4 @@
-"""The publisher where GStreamer or the plugin is missing: PyAV decodes, the SDK publishes.
+"""The publisher for machines without GStreamer or the plugin: PyAV decodes, the SDK publishes.
 
 Usage: python -m demo.play_without_gstreamer CLIP SERVICE TIMES CONSUMERS
 """
@@ -32,7 +32,7 @@ def main() -> None:
                     publisher.publish(picture, format="BGR", pts=round(due * 1e9))
                     sent += 1
         publisher.end_of_stream()
-    # swscale cannot be told to render into the loan, so each frame is copied there.
+    # swscale cannot render into a loan, so each frame is copied into it.
     print(Published(sent, 0).to_line())
 
 

@@ -1,4 +1,4 @@
-"""PNG files with the standard library alone (Source: PNG specification, third edition, sections 5 and 11)."""
+"""Writes PNG files with only the standard library (Source: PNG specification, third edition, sections 5 and 11)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 def write_png(path: Path, picture: NDArray[np.uint8], texts: dict[str, str]) -> None:
     """Write an RGB picture, (H, W, 3) uint8, with text chunks such as ``Copyright``."""
     height, width, _ = picture.shape
-    # Each row begins with the number of its filter; 2 is "up", the difference to the row above.
+    # Each row begins with the number of its filter: 2, "up", is the difference to the row above.
     rows = np.empty((height, 1 + 3 * width), dtype=np.uint8)
     rows[:, 0] = 2
     flat = picture.reshape(height, 3 * width)

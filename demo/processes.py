@@ -13,11 +13,11 @@ from demo.shared_memory import SharedMemoryUse
 
 
 class ProcessError(RuntimeError):
-    """A process of the demo failed or did not end."""
+    """A process of the demo failed or did not exit."""
 
 
 def run_together(commands: dict[str, list[str]], timeout: float) -> tuple[dict[str, str], SharedMemoryUse]:
-    """Run modules side by side until all have ended, and watch the shared memory meanwhile.
+    """Run modules in parallel until all have exited, and measure the shared memory meanwhile.
 
     Args:
         commands: Module and arguments, by a name for messages. Their standard error is this process's.
@@ -29,7 +29,7 @@ def run_together(commands: dict[str, list[str]], timeout: float) -> tuple[dict[s
     Raises:
         ProcessError: One failed (the others are killed at once: they would wait for it), or time ran out.
     """
-    # Nothing else is disturbed, and what lies in /dev/shm under this prefix is the demo's.
+    # A domain of its own disturbs no other process; everything in /dev/shm with this prefix belongs to the demo.
     root, prefix = Path(f"/tmp/iox2-demo-{os.getpid()}"), f"demo{os.getpid()}_"
     environment = os.environ | {"IOX2_VIDEO_DOMAIN": f"{root}:{prefix}"}
     memory = SharedMemoryUse(prefix)

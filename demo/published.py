@@ -1,17 +1,17 @@
-"""What a publisher hands back to the main process."""
+"""What a publisher prints for the main process."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 
-# Seconds that a publisher waits for its consumers before it starts without them.
+# After this many seconds, a publisher starts without its consumers.
 CONNECT_TIMEOUT = 20
 
 
 @dataclass(frozen=True)
 class Published:
-    """One publisher's run: frames sent, and how many of them had been rendered straight into shared memory."""
+    """One run of a publisher: frames sent, and how many of them were rendered directly into shared memory."""
 
     sent: int
     zero_copy: int

@@ -20,7 +20,7 @@ from gst_iceoryx2 import setup_gstreamer
 def main() -> None:
     (service,) = sys.argv[1:]
     setup_gstreamer()
-    # SPEC.md §5: the publisher's moment of capture or sending, on this host's CLOCK_MONOTONIC.
+    # SPEC.md §5: when the publisher captured or sent the frame, on this host's CLOCK_MONOTONIC.
     reference = Gst.Caps.from_string("timestamp/x-monotonic, kind=(string)capture")
     pipeline = Gst.parse_launch("iceoryx2src name=source ! fakesink")
     source = pipeline.get_by_name("source")

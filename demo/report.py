@@ -45,7 +45,7 @@ def _percent(share: float | None) -> str:
 
 
 def _sparkline(values: list[float]) -> str:
-    """The highest value of each stretch of time as a bar."""
+    """Draw the highest value of each interval as a bar."""
     step = max(1, -(-len(values) // _SPARK_WIDTH))
     peaks = [max(values[i : i + step]) for i in range(0, len(values), step)]
     top = max(peaks) or 1

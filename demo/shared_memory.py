@@ -9,7 +9,7 @@ _SHM = Path("/dev/shm")
 
 
 class SharedMemoryUse:
-    """Keeps the highest use by shared memory objects whose names begin with `prefix`, in bytes."""
+    """Records the highest use, in bytes, of shared memory objects whose names begin with `prefix`."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -17,7 +17,7 @@ class SharedMemoryUse:
         self.touched = 0
 
     def sample(self) -> None:
-        """Look once. The objects are sparse: their size is what is reserved, their blocks are what was ever written."""
+        """Measure once. The objects are sparse: their size is reserved, their blocks were written."""
         reserved = touched = 0
         for entry in _SHM.glob(f"{self._prefix}*"):
             try:
@@ -30,7 +30,7 @@ class SharedMemoryUse:
         self.touched = max(self.touched, touched)
 
     def remove_leftovers(self) -> None:
-        """Remove what the ended processes left (iceoryx2 keeps 16 bytes for each domain, a killed process more)."""
+        """Remove the files of the exited processes (iceoryx2 keeps 16 bytes for each domain, a killed process more)."""
         for entry in _SHM.glob(f"{self._prefix}*"):
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)

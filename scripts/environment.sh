@@ -1,4 +1,4 @@
-# Sourced by the other scripts: the repository as working directory, the virtual environment's Python, a usable cargo.
+# Sourced by the other scripts: changes to the root of the repository, and finds the virtual environment's Python and a usable cargo.
 # shellcheck shell=bash
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -11,7 +11,7 @@ GSTREAMER_WANTED=1.22
 # Some CI systems start without it.
 export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d : -f 6)}
 
-# Nothing here ever asks: a question without a terminal would hang.
+# A question without a terminal would hang.
 export DEBIAN_FRONTEND=noninteractive
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
@@ -20,8 +20,8 @@ say() { printf '%s\n' "$*" >&2; }
 # at_least FOUND WANTED: compares versions.
 at_least() { [[ -n $1 && $(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]; }
 
-# Prints the folder of the first cargo that is new enough. rustup's folder is on PATH only in a login shell, and an old
-# cargo may come first on PATH.
+# Prints the folder of the first cargo that is new enough.
+# rustup's folder is on PATH only in a login shell, and an old cargo may come first on PATH.
 find_rust() {
     local folder
     for folder in "$(dirname "$(command -v cargo || echo /nowhere/cargo)")" "$HOME/.cargo/bin" /usr/bin; do
@@ -40,7 +40,7 @@ have_gstreamer_headers() {
         "gstreamer-video-1.0 >= $GSTREAMER_WANTED" 2>/dev/null
 }
 
-# Puts a good cargo first on PATH; succeeds if the native part can be built.
+# Puts a usable cargo first on PATH; succeeds if the plugin can be built.
 use_rust() {
     local folder
     folder=$(find_rust) || return 1

@@ -38,6 +38,7 @@ def a_message(hops: tuple[str, ...] = ()) -> tuple[bytes, bytes]:
     return bytes(message.payload), message.attachment
 
 
+@pytest.mark.proves("B4")
 def test_garbage_on_a_key_is_counted_told_once_a_kind_and_harmless(bridge: Bridge, key: str, domain: Place) -> None:
     payload, attachment = a_message()
     picture = jpeg.encode_rgb(flat((1, 2, 3)))
@@ -136,6 +137,7 @@ def test_what_is_known_of_a_frame_survives_from_key_to_key(bridge: Bridge, key: 
     del frame
 
 
+@pytest.mark.proves("B5")
 def test_a_frame_with_many_metas_keeps_its_hops(bridge: Bridge, pair: Pair) -> None:
     """Receivers read at most 64 metas, so the hops must come first: otherwise a loop of bridges never ends."""
     bridge("near", "far")
@@ -144,6 +146,7 @@ def test_a_frame_with_many_metas_keeps_its_hops(bridge: Bridge, pair: Pair) -> N
     del frame
 
 
+@pytest.mark.proves("B5")
 def test_two_bridges_in_a_loop_are_told_and_pass_each_frame_once(bridge: Bridge, key: str, domain: Place) -> None:
     bridge("near", f"zenoh:{key}", "--codec", "raw")
     second = bridge(f"zenoh:{key}", "near")
@@ -164,6 +167,7 @@ def test_two_bridges_in_a_loop_are_told_and_pass_each_frame_once(bridge: Bridge,
     assert " refused" in second.ends(130).splitlines()[-1]
 
 
+@pytest.mark.proves("B5")
 def test_a_longer_loop_ends_by_the_number_of_bridges() -> None:
     hops = tuple(f"{number:016x}" for number in range(HOPS_MAX + 1))
     _, attachment = a_message(hops[:-1])
@@ -210,6 +214,7 @@ def attacked(bridge: Bridge, key: str, end: str, *options: str, prefix: tuple[st
     assert " refused" in said.splitlines()[-1]
 
 
+@pytest.mark.proves("B4")
 def test_hops_in_a_message_never_end_a_bridge(bridge: Bridge, key: str, domain: Place) -> None:
     """Regression: a message with 16 hops ended the bridge, and so did a message with the bridge's own id."""
     with attacked(bridge, key, f"zenoh:{key}/next") as sender:
@@ -258,6 +263,7 @@ _NUMBERS = st.sampled_from([0, 1, 1 << 31, 1 << 32, (1 << 63) - 1, 1 << 63, (1 <
 )
 @example(1, "BGR", [("framerate", "(string)1/0")], (0,) * 6, [], 0)
 @example(2, "BGR", [("framerate", "(double)inf")], (0,) * 6, [], 0)
+@pytest.mark.proves("B4")
 def test_what_is_accepted_is_passed_on_to_every_end_or_refused(
     kind: int, format: str, fields: Any, numbers: Any, metas: Any, moment: int
 ) -> None:
@@ -281,6 +287,7 @@ def test_what_is_accepted_is_passed_on_to_every_end_or_refused(
 @pytest.mark.parametrize(
     ("end", "options"), [("far", ()), ("zenoh:{}/next", ()), ("zenoh:{}/next", ("--codec", "raw"))]
 )
+@pytest.mark.proves("B4")
 def test_a_frame_rate_that_is_not_a_number_ends_no_bridge(
     bridge: Bridge, key: str, domain: Place, end: str, options: tuple[str, ...]
 ) -> None:
@@ -289,6 +296,7 @@ def test_a_frame_rate_that_is_not_a_number_ends_no_bridge(
         sender.is_told("cannot publish 'BGR' at 6x4: framerate: ", *message)
 
 
+@pytest.mark.proves("B4")
 def test_caps_that_are_too_long_for_a_path_end_no_bridge(bridge: Bridge, key: str, domain: Place) -> None:
     with attacked(bridge, key, f"sh4lt:{domain.root}s") as sender:
         message = crafted(1, "BGR", f', a="{"y" * 5000}"', (0,) * 6, [])
@@ -303,6 +311,7 @@ def test_caps_that_are_too_long_for_a_path_end_no_bridge(bridge: Bridge, key: st
         ("--ipc", "echo 10 >/proc/sys/kernel/shmall", "sh4lt:{}s", "No space left"),
     ],
 )
+@pytest.mark.proves("B4")
 def test_a_picture_for_which_there_is_no_memory_ends_no_bridge(
     bridge: Bridge, key: str, domain: Place, namespace: str, limit: str, end: str, reason: str
 ) -> None:
@@ -314,6 +323,7 @@ def test_a_picture_for_which_there_is_no_memory_ends_no_bridge(
         sender.is_told(reason, jpeg.encode_rgb(flat((1, 2, 3), (4000, 3000))), None)
 
 
+@pytest.mark.proves("B4")
 def test_a_picture_beyond_the_limit_is_neither_taken_nor_sent() -> None:
     """Regression: raw pictures of any size were accepted. The limit is 8192x8192, 67 million pixels."""
     for height, is_allowed in ((8192, True), (8193, False)):

@@ -65,6 +65,7 @@ def owner(path: Path) -> int | None:
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 3, 0, 2), None], ids=str)
+@pytest.mark.proves("B2")
 def test_four_bridges_in_any_order_hear_each_other_also_after_the_first_was_killed(
     bridge: Bridge, key: str, pair: Pair, order: tuple[int, ...] | None
 ) -> None:
@@ -93,6 +94,7 @@ def test_four_bridges_in_any_order_hear_each_other_also_after_the_first_was_kill
     assert not path.exists(), "the socket of the killed bridge is still there"
 
 
+@pytest.mark.proves("B2")
 def test_bridges_of_two_domains_of_one_user_meet(
     bridge: Bridge, key: str, domain: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +117,7 @@ def test_bridges_of_two_domains_of_one_user_meet(
 
 
 @LINUX_ONLY
+@pytest.mark.proves("B1")
 def test_without_endpoints_a_bridge_has_no_ip_socket(bridge: Bridge, key: str, pair: Pair) -> None:
     """Zenoh's scouting socket (UDP, all interfaces) made it connect to whatever any machine announced."""
     commands = [bridge("near", f"zenoh:{key}"), bridge(f"zenoh:{key}", "far")]
@@ -124,6 +127,7 @@ def test_without_endpoints_a_bridge_has_no_ip_socket(bridge: Bridge, key: str, p
 
 
 @LINUX_ONLY
+@pytest.mark.proves("B3")
 def test_with_endpoints_a_bridge_has_exactly_those(bridge: Bridge, key: str, pair: Pair) -> None:
     port = free_port()
     listener = bridge("near", f"zenoh:{key}", "--listen", f"tcp/127.0.0.1:{port}")
@@ -139,6 +143,7 @@ def test_with_endpoints_a_bridge_has_exactly_those(bridge: Bridge, key: str, pai
 
 @ROOT_ONLY
 @LINUX_ONLY
+@pytest.mark.proves("B1")
 def test_another_user_of_this_machine_cannot_connect(bridge: Bridge, key: str) -> None:
     """Loopback TCP was open to every local user."""
     running = bridge(f"zenoh:{key}", "far")
@@ -227,6 +232,7 @@ with zenoh.open(config):
 """
 
 
+@pytest.mark.proves("B1")
 def test_another_machine_that_announces_itself_to_every_port_gets_nothing(
     bridge: Bridge, key: str, pair: Pair, machines: tuple[Namespace, Namespace]
 ) -> None:
@@ -271,6 +277,7 @@ def test_another_machine_that_announces_itself_to_every_port_gets_nothing(
         pytest.param("mkdir {0} && chown 65534 {0}", "it belongs to user 65534; have it removed", marks=ROOT_ONLY),
     ],
 )
+@pytest.mark.proves("B1")
 def test_a_folder_that_another_user_may_have_planted_is_refused(
     bridge: Bridge, domain: Place, planted: str, reason: str
 ) -> None:
@@ -288,6 +295,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "b"
 
 
+@pytest.mark.proves("B2")
 def test_only_the_sockets_of_bridges_that_run_are_found_and_the_other_ones_removed(folder: Path) -> None:
     with meeting(folder) as (own, others):
         assert others == []

@@ -120,6 +120,7 @@ def test_looking_removes_nothing_and_fix_removes_what_the_dead_left(
     wait_until(lambda: not domain.leftovers())
 
 
+@pytest.mark.proves("L13")
 def test_files_of_another_folder_are_said_to_be_unknown_and_stay(
     iox2_video: CommandLine, source: Source, domain: Place
 ) -> None:
@@ -137,6 +138,7 @@ def test_files_of_another_folder_are_said_to_be_unknown_and_stay(
     assert not Path(here).exists()
 
 
+@pytest.mark.proves("L13")
 def test_a_service_that_no_participant_names_is_removed_on_request_only(
     iox2_video: CommandLine, source: Source, domain: Place
 ) -> None:
@@ -220,7 +222,7 @@ def test_a_sh4lt_writer_of_another_ipc_namespace_is_a_problem(
     assert child("write_sh4lt", str(path)).told() == "writing"
     findings = ask(iox2_video, before=[*unshare(), "unshare", "--ipc"])
     problem = next(one for one in of("containers", findings) if one["status"] == "problem")
-    assert problem["text"].startswith(f"Sh4lt writers listen on {path}, and their memory is in another IPC namespace")
+    assert problem["text"].startswith(f"Sh4lt writers listen on {path}, but their memory is in another IPC namespace")
     assert "--ipc=host" in problem["remedy"]
     assert not any("IPC" in one["text"] for one in of("containers", ask(iox2_video)))
 
@@ -269,7 +271,7 @@ def test_services_of_another_release_are_a_problem(iox2_video: CommandLine, sour
     with described_by_another_release(domain, "old"):
         finding = one_of("versions", ask(iox2_video))
     assert finding["status"] == "problem"
-    assert finding["text"].startswith("made by iceoryx2 0.9.0, while this is 0.10.0: old.")
+    assert finding["text"].startswith("created by iceoryx2 0.9.0, while this is 0.10.0: old.")
 
 
 def plugin_findings(domain: Place) -> dict[str, list[Finding]]:

@@ -101,6 +101,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Sh4lt is for Linux")
+@pytest.mark.proves("W1")
 def test_sockets_of_any_name_are_no_reason_to_fail(line: CommandLine, folder: Path) -> None:
     """A new line in the name of any user's socket ended `list`, `info sh4lt:` and `doctor` for everybody."""
     place = os.fsencode(folder)
@@ -138,6 +139,7 @@ def test_sockets_of_any_name_are_no_reason_to_fail(line: CommandLine, folder: Pa
     assert r"w\x1b[2J\x9b\u202ecaf\xe9" in missing.err
 
 
+@pytest.mark.proves("W1")
 def test_services_processes_caps_and_metas_of_any_name_are_shown_and_steer_nothing(
     request: pytest.FixtureRequest, line: CommandLine, child: Source, domain: Place
 ) -> None:
@@ -177,6 +179,7 @@ def test_services_processes_caps_and_metas_of_any_name_are_shown_and_steer_nothi
     assert proposed == ["plain,cam0"], "a name that the shell would run is proposed"
 
 
+@pytest.mark.proves("W1")
 def test_a_file_with_tags_and_a_name_in_another_encoding_is_played(
     line: CommandLine, domain: Place, tmp_path: Path
 ) -> None:
@@ -219,6 +222,7 @@ def test_a_file_with_tags_and_a_name_in_another_encoding_is_played(
 @pytest.mark.parametrize(
     "variable", ["IOX2_VIDEO_DOMAIN", "XDG_RUNTIME_DIR", "GST_PLUGIN_PATH", "HOME", "TERM", "XDG_DATA_HOME"]
 )
+@pytest.mark.proves("W1")
 def test_an_environment_of_any_bytes_is_no_reason_to_fail(line: CommandLine, variable: str) -> None:
     say(
         line,

@@ -228,6 +228,7 @@ def test_the_snapshot_is_the_picture_that_is_shown(paint: Paint, view: Callable[
     file.unlink()
 
 
+@pytest.mark.proves("C7")
 def test_pixels_that_are_not_square_are_shown_and_saved_in_their_shape(
     paint: Paint, view: Callable[..., str], page: Chromium
 ) -> None:

@@ -108,6 +108,7 @@ def probed(path: Path) -> dict[str, Any] | None:
 @pytest.mark.parametrize(
     ("name", "codec"), [("a.mp4", "x264"), ("a.mkv", "x264"), ("a.mov", "x264"), ("a.mov", "prores")]
 )
+@pytest.mark.proves("C7")
 def test_a_recording_keeps_the_pixel_aspect_ratio(name: str, codec: str, tmp_path: Path) -> None:
     """720x576 of a PAL camera was shown as 5:4."""
     track, frames = recorded(tmp_path / name, RATIO, codec=codec)
@@ -131,6 +132,7 @@ def test_a_matroska_recording_without_h264_says_what_it_can(
 
 @pytest.mark.parametrize(("order", "flags"), [("top-field-first", TFF), ("bottom-field-first", BFF), (None, TFF)])
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "x264"), ("a.mov", "prores"), ("a.mkv", "ffv1")])
+@pytest.mark.proves("C7")
 def test_a_recording_keeps_the_fields(name: str, codec: str, order: str | None, flags: int, tmp_path: Path) -> None:
     """An interlaced stream became a file of progressive frames."""
     field_order = "" if order is None else f", field-order=(string){order}"
@@ -205,6 +207,7 @@ def fed(source: Any) -> tuple[dict[str, Any], int, npt.NDArray[Any]]:
     return dict(parse_caps(one.caps or "").fields), one.flags, one.to_rgb()
 
 
+@pytest.mark.proves("C7")
 def test_publish_tells_pixel_aspect_ratio_and_fields_of_a_file(tmp_path: Path) -> None:
     """Both were lost: a PAL recording came out as square pixels without fields."""
     file = written(tmp_path / "pal.mkv", ratio=Fraction(16, 11), order="tff")
@@ -230,6 +233,7 @@ def test_an_ordinary_file_has_ordinary_caps(tmp_path: Path) -> None:
     assert flags == 0
 
 
+@pytest.mark.proves("C7")
 def test_a_phone_clip_stands_upright(tmp_path: Path) -> None:
     """It lay on its side: the file says by how much to turn it."""
     file = written(tmp_path / "phone.mp4", turn=(-90,), ratio=Fraction(4, 3))
@@ -304,6 +308,7 @@ def test_fields_are_scaled_one_by_one(tmp_path: Path) -> None:
         ((2, 1, 1, 1), "1:3:5:1"),
     ],
 )
+@pytest.mark.proves("C7")
 def test_colours_cross_from_file_to_file(tags: tuple[int, int, int, int], colorimetry: str, tmp_path: Path) -> None:
     """A film in HDR was published, and recorded again, as one in SDR; numbers instead of names were not read."""
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
@@ -338,6 +343,7 @@ def tagged(orientation: int) -> bytes:
 @pytest.mark.parametrize(
     ("orientation", "seen"), list(enumerate(["rgbx", "grxb", "xbgr", "bxrg", "rbgx", "brxg", "xgbr", "gxrb"], 1))
 )
+@pytest.mark.proves("C7")
 def test_a_photo_is_shown_as_its_camera_was_held(orientation: int, seen: str, tmp_path: Path) -> None:
     """EXIF's orientation was not looked at, so that photos of phones lay on their sides."""
     path = tmp_path / "photo.jpg"

@@ -32,6 +32,7 @@ Source = Callable[..., Child]
 CAM1 = "video/cam1/frame/v2"
 
 
+@pytest.mark.proves("W3")
 def test_a_look_ends_in_the_middle_of_a_stream_that_is_faster_than_it_can_be_looked_at(source: Source) -> None:
     """A look took frames until none was waiting: a stream faster than that held the look for as long as it ran."""
     source(CAM0, CAM1, fps=100)
@@ -48,6 +49,7 @@ def test_a_look_ends_in_the_middle_of_a_stream_that_is_faster_than_it_can_be_loo
     assert CAM1 in looks, "the slow stream took all the time"
 
 
+@pytest.mark.proves("W3")
 def test_heavy_metas_are_not_decoded_to_look_at_a_stream(
     source: Source, child: Source, iox2_video: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +87,7 @@ def stays_inside(peer: socket.socket) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Sh4lt is for Linux")
 @pytest.mark.parametrize("behave", [drips, stays_inside])
+@pytest.mark.proves("W3")
 def test_a_sh4lt_writer_that_never_finishes_is_listed_as_one_that_does_not_answer(
     runtime: Path, domain: Place, behave: Callable[[socket.socket], None]
 ) -> None:

@@ -47,6 +47,7 @@ def test_a_snapshot_as_png_is_the_picture_bit_by_bit(paint: Paint, iox2_video: C
     assert list(tmp_path.glob(".*")) == []
 
 
+@pytest.mark.proves("C7")
 @pytest.mark.parametrize(("ratio", "size"), [("2/1", (640, 240)), ("3/4", (320, 320)), ("999999/1", (320, 240))])
 def test_a_snapshot_has_square_pixels(
     paint: Paint, iox2_video: CommandLine, tmp_path: Path, ratio: str, size: tuple[int, int]

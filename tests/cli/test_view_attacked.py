@@ -128,6 +128,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.proves("H9")
 def test_the_owner_comes_in_while_others_attack(paint: Paint, view: Views, attack: str) -> None:
     """Regression: 128 connections that sent a byte now and then kept out all others."""
     paint()
@@ -147,6 +148,7 @@ def test_the_owner_comes_in_while_others_attack(paint: Paint, view: Views, attac
         wait_until(lambda: metrics(url)["viewers"] == 1)
 
 
+@pytest.mark.proves("H9")
 def test_long_heads_cost_no_memory(view: Views) -> None:
     """Regression: 120 connections with 98 fields of 65 kB each took 3.7 GB."""
     url = view("cam0")
@@ -268,6 +270,7 @@ REQUESTS = (
 )
 
 
+@pytest.mark.proves("H9")
 def test_each_request_gets_one_answer_whatever_it_is(view: Views) -> None:
     """Regression: `GET http://[x/` ended with a traceback, and a second Host was ignored."""
     url = view("cam0")
@@ -324,6 +327,7 @@ def reading() -> Iterator[Callable[[], tuple[str, list[bytes]]]]:
         thread.join()
 
 
+@pytest.mark.proves("H9")
 def test_one_deadline_is_for_the_whole_head(
     reading: Callable[[], tuple[str, list[bytes]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,6 +354,7 @@ def test_one_deadline_is_for_the_whole_head(
     assert taken == [b"GET /\r\n\r\n"]
 
 
+@pytest.mark.proves("H9")
 def test_the_oldest_connection_gives_way_and_the_others_stay(
     reading: Callable[[], tuple[str, list[bytes]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

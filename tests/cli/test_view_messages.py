@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.conftest import Paint, Views
 from tests.cli.page_client import PageClient
 from tests.cli.painter import is_painted
@@ -65,6 +67,7 @@ INVALID = (
 """Expected close code, first byte of the frame, payload, whether the payload is masked."""
 
 
+@pytest.mark.proves("H9")
 def test_an_invalid_message_disconnects_its_viewer_only(paint: Paint, view: Views) -> None:
     """Regression: numbers beyond the range of float ended with a traceback."""
     paint()

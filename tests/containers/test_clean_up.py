@@ -59,6 +59,7 @@ def owned(domain: Place, own_memory: bool, own_folder: bool) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(("own_memory", "own_folder", "count"), list(product([False, True], [False, True], [1, 2, 3])))
+@pytest.mark.proves("L13")
 def test_a_crash_in_one_container_removes_no_file_that_lives_in_another(
     container: Start, service: str, domain: Place, own_memory: bool, own_folder: bool, count: int
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_crash_in_one_container_removes_no_file_that_lives_in_another(
 
 
 @pytest.mark.parametrize("in_python", [False, True])
+@pytest.mark.proves("L13")
 def test_an_unfinished_service_of_a_process_in_another_pid_namespace_is_left_alone(
     container: Start, service: str, domain: Place, in_python: bool
 ) -> None:
@@ -98,6 +100,7 @@ def test_an_unfinished_service_of_a_process_in_another_pid_namespace_is_left_alo
     ("count", "own_folder", "in_python"),
     [(1, False, False), (1, False, True), (2, False, False), (2, False, True), (2, True, False)],
 )
+@pytest.mark.proves("L8")
 def test_kills_while_participants_start_leave_the_name_usable_and_the_living_alone(
     container: Start, service: str, domain: Place, count: int, own_folder: bool, in_python: bool
 ) -> None:

@@ -51,6 +51,7 @@ def test_the_elements_cross_containers(container: Start, service: str) -> None:
 
 
 @pytest.mark.parametrize("after", [0, 40])
+@pytest.mark.proves("M6")
 def test_a_lossless_publisher_loses_nothing_across_containers(container: Start, service: str, after: int) -> None:
     """A reader whose process number means nothing here, or somebody else, is not a dead one."""
     receiver = container("receive", service, 1000, 0.01, after=after)
@@ -80,6 +81,7 @@ def lossless(service: str, count: int) -> str:
     return f"videotestsrc num-buffers={count} ! video/x-raw,width=64,height=48 ! {sink}"
 
 
+@pytest.mark.proves("L8")
 def test_a_killed_container_is_replaced_and_leaves_nothing(container: Start, service: str, domain: Place) -> None:
     receiver = container("receive", service, 10_000)
     for _ in range(3):
@@ -131,6 +133,7 @@ def test_a_killed_subscriber_gives_its_place_back(container: Start, service: str
     publisher.finish()
 
 
+@pytest.mark.proves("E1")
 def test_without_a_common_dev_shm_the_error_says_so_and_harms_nobody(container: Start, service: str) -> None:
     publisher = container("publish", service, 0.01)
     wait_for(publisher, "publishing")
@@ -165,6 +168,7 @@ def test_without_a_common_root_nobody_is_found(container: Start, service: str, d
 
 
 @pytest.mark.parametrize("after", [0, 40])
+@pytest.mark.proves("L11")
 def test_a_killed_subscriber_of_another_container_is_no_longer_counted(
     container: Start, service: str, after: int
 ) -> None:

@@ -53,13 +53,6 @@ def arrivals(stage: Stage, element: str) -> list[list[int]]:
     return stage.kept[f"arrivals of {element}"]
 
 
-def query_latency_of(stage: Stage, element: str, pipeline: str = "p") -> list[Any]:
-    """The latency that one element tells."""
-    query = Gst.Query.new_latency()
-    assert stage.element(element, pipeline).query(query)
-    return list(query.parse_latency())
-
-
 def start_at_zero(stage: Stage, pipeline: str = "p") -> None:
     """Keep a pipeline's base time at 0, so that running time is clock time."""
     stage.pipelines[pipeline].set_start_time(Gst.CLOCK_TIME_NONE)

@@ -111,19 +111,6 @@ def push_nothing(stage: Stage, caps: str, size: int = 0, element: str = "in") ->
     return result
 
 
-def push_misdescribed(stage: Stage, format: str, size: list[int], caps_size: list[int]) -> None:
-    """Push a picture of `size` whose GstVideoMeta says so, with caps of another size."""
-    layout = default_layout(format, *size)
-    buffer = Gst.Buffer.new_wrapped(bytes(layout.size))
-    spare = [0] * (4 - len(layout.offsets))
-    planes = len(layout.offsets), [*layout.offsets, *spare], [*layout.strides, *spare]
-    video_format = GstVideo.VideoFormat.from_string(format)
-    GstVideo.buffer_add_video_meta_full(buffer, GstVideo.VideoFrameFlags.NONE, video_format, *size, *planes)
-    width, height = caps_size
-    caps = Gst.Caps.from_string(f"video/x-raw,format={format},width={width},height={height},framerate=30/1")
-    stage.element("in").emit("push-sample", Gst.Sample.new(buffer, caps, None, None))
-
-
 def push_from_pool(
     stage: Stage,
     format: str,
@@ -237,23 +224,6 @@ def is_forgotten_in_pause(stage: Stage, element: str) -> bool:
     settled = stage.element(element).get_state(0)
     paused = (Gst.StateChangeReturn.SUCCESS, Gst.State.PAUSED, Gst.State.VOID_PENDING)
     return result == Gst.StateChangeReturn.ASYNC and tuple(settled) == paused
-
-
-def has_last_sample(stage: Stage, element: str) -> bool:
-    return stage.get(element, "last-sample") is not None
-
-
-def meddle(stage: Stage, element: str, signals: list[str]) -> None:
-    """Connect handlers that do with the element whatever handlers do."""
-    target = stage.element(element)
-    for signal in signals:
-
-        def handle(obj: Gst.Element, argument: Any, signal: str = signal) -> None:
-            told = [obj.get_property("num-clients"), obj.get_property("service"), obj.get_property("frames-sent")]
-            obj.set_property("qos", False)
-            stage.told.append([signal, told])
-
-        target.connect(signal, handle)
 
 
 def restart_behind_a_block(stage: Stage, element: str) -> None:

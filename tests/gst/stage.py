@@ -10,7 +10,6 @@ import importlib
 import json
 import os
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -47,23 +46,19 @@ class Stage:
             pipeline = whole
         self.pipelines[name] = pipeline
 
-    def state(self, to: str, name: str = "p", timeout: float = 10.0) -> dict[str, Any]:
-        """Go to a state; answers the outcome and how long it took in seconds."""
+    def state(self, to: str, name: str = "p", timeout: float = 10.0) -> str:
+        """Go to a state and return the outcome, for an asynchronous change after at most `timeout` seconds."""
         pipeline = self.pipelines[name]
-        start = time.monotonic()
         result = pipeline.set_state(getattr(Gst.State, to))
         if result == Gst.StateChangeReturn.ASYNC and timeout > 0:
             result = pipeline.get_state(int(timeout * Gst.SECOND))[0]
-        return {"result": result.value_nick, "seconds": time.monotonic() - start}
+        nick: str = result.value_nick
+        return nick
 
-    def drop(self, name: str = "p") -> float:
-        """Stop a pipeline and forget it; answers the seconds it took."""
-        pipeline = self.pipelines.pop(name)
-        start = time.monotonic()
-        pipeline.set_state(Gst.State.NULL)
-        seconds = time.monotonic() - start
+    def drop(self, name: str = "p") -> None:
+        """Stop a pipeline and forget it."""
+        self.pipelines.pop(name).set_state(Gst.State.NULL)
         self.kept.pop(name, None)
-        return seconds
 
     def element(self, element: str, name: str = "p") -> Gst.Element:
         found = self.pipelines[name].get_by_name(element)

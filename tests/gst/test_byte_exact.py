@@ -18,6 +18,7 @@ WHOLE = 768
 SIZES = [[33, 17], [1, 1], [WHOLE, 256], [2, 2], [WIDTH, HEIGHT]]
 
 
+@pytest.mark.proves("C2")
 def test_a_padded_picture_keeps_its_bytes_and_strides(stages: Stages, service: str) -> None:
     """From sink to source and from sink to Python at the same time, one format after the other."""
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
@@ -64,6 +65,7 @@ def has_spare_samples(format: str, width: int) -> bool:
     return layout.kind == "packed" and 2 * layout.row_bytes(0, width) != width * layout.row_bytes(0, 2)
 
 
+@pytest.mark.proves("C1")
 def test_every_format_that_gstreamer_makes_crosses_without_a_copy(stages: Stages, service: str) -> None:
     """Within one stream that grows and shrinks, so that memory is renewed again and again with frames on their way."""
     # What is not written into new memory differs between the two: unused bits of odd rows and tiles.
@@ -116,6 +118,7 @@ def test_the_moving_pattern_moves(stages: Stages, service: str) -> None:
     assert made["frames"][0]["digest"] != made["frames"][1]["digest"]
 
 
+@pytest.mark.proves("C5")
 def test_a_buffer_of_any_memories_arrives_whole(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     sender = sender_of(stages, service)
@@ -128,6 +131,7 @@ def test_a_buffer_of_any_memories_arrives_whole(stages: Stages, service: str) ->
     assert sender.get("sink", "frames-copied") == 6
 
 
+@pytest.mark.proves("C5")
 def test_a_buffer_without_memory_is_no_frame_and_no_error(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     sender = sender_of(stages, service)
@@ -195,6 +199,7 @@ def test_what_decoders_make_arrives_as_they_made_it(
     assert made["counts"]["sent"] == 30
 
 
+@pytest.mark.proves("C2")
 def test_padding_that_a_pool_user_asks_for_is_granted_without_a_copy(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     sender = sender_of(stages, service)

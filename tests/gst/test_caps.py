@@ -7,10 +7,9 @@ import pytest
 from gst_iceoryx2._wire.caps import parse_caps
 from gst_iceoryx2.video import FrameParams, VideoFramePublisher, VideoFrameSubscriber
 from tests.gst import scenes
-from tests.gst.pairs import Stages, receiver_of, send, sender_of
+from tests.gst.pairs import Stages, receiver_of, sender_of
 from tests.gst.pictures import digest_of, padded_layout, picture
 from tests.gst.remote import Stage
-from tests.waiting import wait_until
 
 FULL = (
     "framerate=(fraction)30000/1001, pixel-aspect-ratio=(fraction)12/11, interlace-mode=(string)interleaved, "
@@ -19,6 +18,7 @@ FULL = (
 )
 
 
+@pytest.mark.proves("C1")
 def test_frames_grow_and_shrink_while_others_are_held(stages: Stages, service: str) -> None:
     sizes = [(64, 48), (333, 177), (1, 1), (1280, 720), (64, 48), (640, 480), (2, 900)]
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
@@ -32,6 +32,7 @@ def test_frames_grow_and_shrink_while_others_are_held(stages: Stages, service: s
     assert receiver.kept_digests() == expected
 
 
+@pytest.mark.proves("C4")
 def test_every_field_of_the_caps_survives(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     with VideoFrameSubscriber(service) as subscriber:
@@ -66,6 +67,7 @@ def test_caps_may_change_without_the_picture(stages: Stages, service: str) -> No
         assert f"framerate=(fraction){rate}" in receiver.pull()["caps"]
 
 
+@pytest.mark.proves("C2")
 def test_downstream_that_knows_no_video_meta_gets_default_strides(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service, video_meta=False)
     for number, format in enumerate(["I420", "NV12", "BGR", "GRAY16_LE", "YUY2", "P010_10LE", "RGBA", "v210"]):
@@ -81,6 +83,7 @@ def test_downstream_that_knows_no_video_meta_gets_default_strides(stages: Stages
     assert receiver.get("src", "frames-copied") == 8
 
 
+@pytest.mark.proves("C2")
 def test_default_strides_cost_no_copy_anywhere(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service, video_meta=False)
     sender.push("I420", 333, 177, meta=False)
@@ -124,6 +127,7 @@ class Tight:
 
 
 @pytest.mark.parametrize("picture", ODD, ids=lambda picture: picture[0])
+@pytest.mark.proves("C2")
 def test_a_branch_that_reads_other_rows_is_seen_when_it_comes_and_when_it_goes(
     stages: Stages, service: str, picture: tuple[str, int, int]
 ) -> None:
@@ -151,6 +155,7 @@ def test_a_branch_that_reads_other_rows_is_seen_when_it_comes_and_when_it_goes(
 
 
 @pytest.mark.parametrize("picture", ODD, ids=lambda picture: picture[0])
+@pytest.mark.proves("C2")
 def test_an_element_that_is_exchanged_behind_a_queue_gets_the_rows_that_it_reads(
     stages: Stages, service: str, picture: tuple[str, int, int]
 ) -> None:
@@ -169,65 +174,3 @@ def test_an_element_that_is_exchanged_behind_a_queue_gets_the_rows_that_it_reads
         for _ in range(3):
             tight.check(c=False)
         assert tight.copied() == 3
-
-
-def test_caps_are_known_before_the_first_buffer_when_a_publisher_is_there(stages: Stages, service: str) -> None:
-    sender = sender_of(stages, service, "")
-    sender.push("YUY2", 320, 240)
-    sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=1)
-    receiver = receiver_of(stages, service, state="PAUSED")
-    # A late joiner is handed the newest frame within a quarter of a second.
-    fixed = "format=(string)YUY2, width=(int)320, height=(int)240"
-    wait_until(lambda: fixed in receiver.run(scenes.query_caps, element="src", pad="src"), 3)
-    # Looking at it does not use it up.
-    receiver.state("PLAYING", timeout=0)
-    assert receiver.pull()["digest"] == digest_of("YUY2", 320, 240)
-
-
-def test_without_a_publisher_any_raw_video_may_come(stages: Stages, service: str) -> None:
-    receiver = receiver_of(stages, service, state="PAUSED")
-    text = receiver.run(scenes.query_caps, element="src", pad="src")
-    assert "NV12" in text
-    assert "width=(int)[ 1, 32768 ]" in text
-
-
-@pytest.mark.parametrize(
-    ("accepted", "remedy"),
-    [
-        ("format=RGB", "videoconvert"),
-        ("width=32,height=24", "videoscale"),
-        ("format=RGB,width=32", "videoscale ! videoconvert"),
-        ("framerate=5/1", "videorate"),
-    ],
-)
-def test_caps_that_downstream_refuses_are_told_with_the_remedy(
-    stages: Stages, service: str, accepted: str, remedy: str
-) -> None:
-    """It was a videoconvert where only the size was another one."""
-    receiver = stages()
-    receiver.launch(f"iceoryx2src service={service} ! video/x-raw,{accepted} ! appsink name=out")
-    receiver.state("PLAYING", timeout=0)
-    sender = sender_of(stages, service)
-    sender.push("NV12", 64, 48)
-    error = receiver.message(["error"])
-    assert "format=(string)NV12" in error["debug"]
-    assert f": put {remedy} behind iceoryx2src" in error["debug"]
-
-
-@pytest.mark.parametrize("feature", ["memory:DMABuf", "memory:GLMemory", "memory:NVMM"])
-def test_frames_in_other_memory_are_refused_with_the_remedy(stages: Stages, service: str, feature: str) -> None:
-    sender = stages()
-    send(sender, service, "")
-    caps = f"video/x-raw({feature}),format=NV12,width=64,height=48,framerate=30/1"
-    sender.run(scenes.push_nothing, caps=caps, size=64 * 48 * 3 // 2)
-    error = sender.message(["error"])
-    assert feature in error["debug"]
-    assert "download" in error["debug"]
-
-
-def test_caps_that_are_no_raw_video_do_not_link(stages: Stages, service: str) -> None:
-    sender = stages()
-    send(sender, service, "")
-    sender.run(scenes.push_nothing, caps="video/x-h264,width=64,height=48", size=100)
-    error = sender.message(["error"])
-    assert "not-negotiated" in error["debug"]

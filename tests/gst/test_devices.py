@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import gi
+import pytest
 
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst
@@ -58,6 +59,7 @@ def _is_ours(device: Gst.Device) -> bool:
     return properties is not None and properties.has_field("iceoryx2.service")
 
 
+@pytest.mark.proves("E3")
 def test_services_are_devices_as_long_as_they_are_there(stages: Stages, environment: dict[str, str]) -> None:
     """A name with characters that steer a terminal is no device: no source could be made of it."""
     viewer = stages()

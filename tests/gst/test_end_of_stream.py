@@ -8,7 +8,6 @@ from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receive, receiver_of, send, sender_of
 from tests.gst.pictures import digest_of, rows_of
-from tests.waiting import wait_until
 
 SIZE = {"format": "GRAY8", "width": 40, "height": 30}
 
@@ -17,6 +16,7 @@ def sent(number: int) -> str:
     return digest_of(**SIZE, number=number)
 
 
+@pytest.mark.proves("L6")
 def test_the_end_comes_after_the_last_frame(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     with VideoFrameSubscriber(service) as subscriber:
@@ -31,6 +31,7 @@ def test_the_end_comes_after_the_last_frame(stages: Stages, service: str) -> Non
         assert [frame.numpy_view().shape for frame in subscriber] == [(30, 40)] * 3
 
 
+@pytest.mark.proves("L6")
 def test_the_end_is_not_lost_when_the_buffers_overflow(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), stages()
     receive(receiver, service, limits="max-buffers=1")
@@ -48,6 +49,7 @@ def test_the_end_is_not_lost_when_the_buffers_overflow(stages: Stages, service: 
 
 
 @pytest.mark.parametrize("joiner", ["pipeline", "python"])
+@pytest.mark.proves("L6")
 def test_who_joins_after_the_end_gets_the_last_picture_and_the_end(stages: Stages, service: str, joiner: str) -> None:
     """The end took the last picture's place in the history, so that a late joiner got the end only."""
     sender = sender_of(stages, service, "")
@@ -86,31 +88,3 @@ def test_a_stream_can_begin_again_after_its_end(stages: Stages, service: str) ->
         assert receiver.pull() == {"eos": True}
         sender.drop()
         receiver.drop()
-
-
-def test_a_flush_lets_the_stream_go_on(stages: Stages, service: str) -> None:
-    sender, receiver = sender_of(stages, service), receiver_of(stages, service)
-    sender.push(**SIZE, number=0)
-    assert receiver.pull()["digest"] == sent(0)
-    sender.run(scenes.flush, element="sink")
-    sender.push(**SIZE, number=1)
-    assert receiver.pull()["digest"] == sent(1)
-
-
-@pytest.mark.parametrize("policy", ["wait", "eos", "error"])
-def test_what_happens_when_the_publisher_goes_is_a_choice(stages: Stages, service: str, policy: str) -> None:
-    receiver = receiver_of(stages, service, f"on-disconnect={policy}")
-    sender = sender_of(stages, service)
-    sender.push(**SIZE)
-    assert receiver.pull()["digest"] == sent(0)
-    sender.kill()
-    if policy == "eos":
-        assert receiver.pull() == {"eos": True}
-    elif policy == "error":
-        error = receiver.message(["error"])
-        assert service in error["text"] + error["debug"]
-    else:
-        wait_until(lambda: receiver.message(["error", "eos"], timeout=0) is None, 1)
-        again = sender_of(stages, service)
-        again.push(**SIZE, number=1)
-        assert receiver.pull()["digest"] == sent(1)

@@ -69,6 +69,7 @@ def component_of(fmt: VideoFormat, info: GstVideo.VideoInfo, plane: int) -> int:
     return next(index for index in range(info.finfo.n_components) if info.finfo.plane[index] == plane)
 
 
+@pytest.mark.proves("C1")
 def test_every_raw_format_of_this_gstreamer_has_a_row() -> None:
     assert sorted(known_here().keys() - FORMATS.keys()) == []
 

@@ -205,16 +205,19 @@ def attack(victim: Stage, liar: RawPublisher, blobs: dict[str, bytes]) -> dict[s
     return cost
 
 
+@pytest.mark.proves("H3")
 def test_a_crafted_meta_costs_at_most_itself(victim: Stage, liar: RawPublisher) -> None:
     cost = attack(victim, liar, {name: build_aux(CAPS, [record] * 3) for name, record in RECORDS.items()})
     assert set(cost.values()) == {0}, cost
 
 
+@pytest.mark.proves("H3", "W2")
 def test_crafted_caps_cost_at_most_their_frame(victim: Stage, liar: RawPublisher) -> None:
     cost = attack(victim, liar, {name: build_aux(caps, []) for name, caps in CAPS_TEXTS.items()})
     assert set(cost.values()) == {0, 1}, cost
 
 
+@pytest.mark.proves("H3")
 def test_names_made_up_by_a_sender_are_learned_up_to_a_limit(victim: Stage, liar: RawPublisher) -> None:
     """What is registered or interned stays for ever: a sender must not fill the memory with it."""
     blobs = []
@@ -253,6 +256,7 @@ def grammar(seed: int) -> str:
     return fields(0)
 
 
+@pytest.mark.proves("H3")
 def test_fields_of_every_type_with_every_value_are_survived(victim: Stage, liar: RawPublisher) -> None:
     for begin in range(0, 400 * FACTOR, 200):
         feed(

@@ -33,6 +33,7 @@ def writer(environment: dict[str, str], service: str, request: pytest.FixtureReq
     ids=["texts", "numbers"],
     indirect=True,
 )
+@pytest.mark.proves("H10", "H11")
 def test_a_source_survives_frames_that_change_while_it_reads_them(
     stages: Callable[..., Stage], service: str, writer: Child
 ) -> None:

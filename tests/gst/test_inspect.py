@@ -58,6 +58,7 @@ def properties(text: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("element", "expected"), [("iceoryx2sink", SINK), ("iceoryx2src", SOURCE)])
+@pytest.mark.proves("E2")
 def test_the_elements_have_the_published_properties(
     plugin_environment: dict[str, str], element: str, expected: dict[str, tuple[str, str | None]]
 ) -> None:
@@ -73,6 +74,7 @@ def test_the_elements_have_the_published_properties(
 
 
 @pytest.mark.parametrize(("element", "klass"), [("iceoryx2sink", "Sink/Video"), ("iceoryx2src", "Source/Video")])
+@pytest.mark.proves("E2")
 def test_every_property_explains_itself(plugin_environment: dict[str, str], element: str, klass: str) -> None:
     text = inspect(element, plugin_environment)
     assert re.search(rf"Klass +{klass}\n", text)
@@ -109,6 +111,7 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", LINES)
+@pytest.mark.proves("E2")
 def test_a_launch_line_ends_by_itself_and_leaves_nothing(environment: dict[str, str], line: str) -> None:
     done = run(["gst-launch-1.0", *line.split(" ! ")[0].split(), *_rest(line)], environment)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+import pytest
+
 from gst_iceoryx2._wire.text import read_structure
 from gst_iceoryx2.video import CustomMeta, ReferenceTimestamp, VideoFramePublisher, VideoFrameSubscriber
 from tests.gst import scenes
@@ -42,6 +44,7 @@ def fields_of(text: str) -> tuple[str, dict[str, Any]]:
     return name, {key: plain(value) for key, value in fields.items()}
 
 
+@pytest.mark.proves("C4")
 def test_metas_cross_from_a_pipeline(stages: Stages, service: str) -> None:
     """To a pipeline that has never heard of the custom meta, and to Python."""
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
@@ -74,6 +77,7 @@ def test_the_users_reference_timestamps_come_before_ours(stages: Stages, service
     assert reference.startswith("timestamp/x-monotonic")
 
 
+@pytest.mark.proves("C4")
 def test_metas_cross_from_python(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     with VideoFramePublisher(service) as publisher:
@@ -138,6 +142,7 @@ def test_a_process_learns_a_bounded_number_of_custom_metas(stages: Stages, servi
         assert [meta[0] for meta in foreign(receiver.pull())] == ["Name3Meta"]
 
 
+@pytest.mark.proves("C6")
 def test_flags_of_the_picture_cross_and_others_stay_home(stages: Stages, service: str) -> None:
     """GST_BUFFER_FLAG_… and GST_VIDEO_BUFFER_FLAG_… of gst/gstbuffer.h and gst/video/video-frame.h."""
     crossing = {"CORRUPTED": 1 << 8, "MARKER": 1 << 9, "GAP": 1 << 11, "DROPPABLE": 1 << 12, "DELTA_UNIT": 1 << 13}

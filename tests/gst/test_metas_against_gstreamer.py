@@ -370,6 +370,7 @@ def custom_meta() -> str:
 @serialises
 @given(FIELDS)
 @example(ODD)
+@pytest.mark.proves("C4")
 def test_gstreamer_serialises_a_custom_meta_to_our_record_and_reads_it_back(custom_meta, fields):
     buffer = buffer_new()
     structure = custom_structure(add_custom(buffer, custom_meta.encode()))

@@ -24,6 +24,7 @@ from tests.waiting import wait_until
 ODD_NUMBERS = "a=(double)nan, b=(double)inf, c=(double)-inf, d=(string)nan, e=(double)-0, f=(double)1e-320"
 
 
+@pytest.mark.proves("C1", "H6")
 def test_caps_that_change_with_every_frame(stages: Stages, service: str, domain: Place) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     formats, sizes = ["NV12", "BGR", "I420", "GRAY16_LE", "v210"], [(64, 48), (333, 177), (2, 1), (640, 360)]
@@ -41,6 +42,7 @@ def test_caps_that_change_with_every_frame(stages: Stages, service: str, domain:
     assert max(segments) <= 2
 
 
+@pytest.mark.proves("H7")
 def test_numbers_that_are_none_cross_in_both_directions(
     stages: Stages, service: str, environment: dict[str, str]
 ) -> None:
@@ -69,6 +71,7 @@ def test_numbers_that_are_none_cross_in_both_directions(
     assert "d=(string)nan" in text
 
 
+@pytest.mark.proves("H8")
 def test_metas_that_nobody_here_knows_are_left_out_and_the_others_stay(
     stages: Stages, service: str, environment: dict[str, str]
 ) -> None:
@@ -103,6 +106,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.proves("L8", "H5")
 def test_a_publisher_that_dies_with_loans_in_its_hands(
     stages: Stages, service: str, environment: dict[str, str]
 ) -> None:
@@ -122,6 +126,7 @@ def test_a_publisher_that_dies_with_loans_in_its_hands(
     receiver.release()
 
 
+@pytest.mark.proves("L8")
 def test_a_pipeline_that_dies_with_frames_on_their_way(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service, "on-disconnect=wait")
     for _ in range(3):
@@ -144,6 +149,7 @@ def test_a_pipeline_that_dies_with_frames_on_their_way(stages: Stages, service: 
 
 
 @pytest.mark.parametrize("policy", ["wait", "eos", "error"])
+@pytest.mark.proves("L7")
 def test_a_killed_publisher_is_a_disconnect(stages: Stages, service: str, policy: str) -> None:
     receiver = receiver_of(stages, service, f"on-disconnect={policy}")
     sender = sender_of(stages, service)

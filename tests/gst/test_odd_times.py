@@ -45,6 +45,7 @@ def test_a_frame_without_a_time_is_due_when_it_is_sent(stages: Callable[..., Sta
     assert (frame["dts"], frame["duration"]) == (None, None)
 
 
+@pytest.mark.proves("H4")
 def test_times_that_jump_back_are_kept(stages: Callable[..., Stage], service: str) -> None:
     receiver, sender = receiving(stages, service), sending(stages, service)
     for number, seconds in enumerate([110, 105, 105, 100, 107]):
@@ -55,6 +56,7 @@ def test_times_that_jump_back_are_kept(stages: Callable[..., Stage], service: st
 
 
 @pytest.mark.parametrize("clock", ["system", "realtime", "none"])
+@pytest.mark.proves("T6")
 def test_times_at_the_ends_of_their_range_cross(stages: Callable[..., Stage], service: str, clock: str) -> None:
     receiver, sender = receiving(stages, service, clock=clock), sending(stages, service, clock=clock)
     times = [LAST, 0, 2**63, 2**63 - 1, LAST]
@@ -81,6 +83,7 @@ def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
 
 
 @pytest.mark.parametrize("clock", ["system", "realtime"])
+@pytest.mark.proves("H4")
 def test_moments_at_the_ends_of_their_range_harm_nobody(
     stages: Callable[..., Stage], service: str, liar: RawPublisher, clock: str
 ) -> None:
@@ -106,6 +109,7 @@ def test_moments_at_the_ends_of_their_range_harm_nobody(
     assert receiver.get("in", "frames-invalid") == 0
 
 
+@pytest.mark.proves("H4")
 def test_a_consumer_without_a_clock_shows_frames_at_once(stages: Callable[..., Stage], service: str) -> None:
     receiver = stages()
     receiver.launch(f"iceoryx2src name=in service={service} ! appsink name=out sync=true")
@@ -127,6 +131,7 @@ def test_a_publisher_without_a_clock_sends_frames_that_are_due_now(stages: Calla
 
 
 @pytest.mark.parametrize("framerate", ["0/1", "1/2147483647", "2147483647/1"])
+@pytest.mark.proves("H4")
 def test_any_framerate_crosses(stages: Callable[..., Stage], service: str, framerate: str) -> None:
     receiver, sender = receiving(stages, service), sending(stages, service)
     sender.push(**PICTURE, caps=f"framerate=(fraction){framerate}")

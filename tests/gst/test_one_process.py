@@ -71,11 +71,13 @@ def close(stage: RemoteStage) -> None:
         stage.run(close_in_python, service=service)
 
 
+@pytest.mark.proves("L9")
 def test_frames_cross_between_plugin_and_package_in_one_process(both: RemoteStage) -> None:
     exchange(both, 20)
     close(both)
 
 
+@pytest.mark.proves("L9")
 def test_nobody_outside_takes_either_for_dead(both: RemoteStage, stages: Stages, domain: Place) -> None:
     exchange(both, 3)
     helper = plugin_library().parent / "iceoryx2-cleanup"

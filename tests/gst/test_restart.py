@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import os
 
 import pytest
 
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
-from tests.conftest import Place
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receive, receiver_of, send, sender_of
 from tests.gst.pictures import digest_of, rows_of
@@ -61,6 +59,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.proves("C6")
 def test_a_publisher_comes_back_with_other_pictures(stages: Stages, service: str) -> None:
     sender, receiver = stages(), receiver_of(stages, service)
     for number, (format, width, height) in enumerate(PICTURES):
@@ -73,6 +72,7 @@ def test_a_publisher_comes_back_with_other_pictures(stages: Stages, service: str
     assert receiver.message(["error", "eos"], timeout=0) is None
 
 
+@pytest.mark.proves("L1")
 def test_a_publisher_comes_back_with_other_qos(stages: Stages, service: str) -> None:
     """Subscribers that wait, in a pipeline and in Python, pin nothing. (Frames in hand would: an appsink keeps one.)"""
     sender, receiver = stages(), stages()
@@ -103,6 +103,7 @@ def test_a_held_frame_keeps_the_old_service_and_the_publisher_adopts_it(stages: 
     assert receiver.kept_digests() == [sent(0)]
 
 
+@pytest.mark.proves("L1")
 def test_an_appsink_keeps_the_service_by_the_frame_that_was_pulled_last_until_it_is_stopped(
     stages: Stages, service: str
 ) -> None:
@@ -125,6 +126,7 @@ def test_an_appsink_keeps_the_service_by_the_frame_that_was_pulled_last_until_it
     assert receiver.pull()["digest"] == sent(2)
 
 
+@pytest.mark.proves("L1")
 def test_an_appsink_that_gets_copies_keeps_nothing(stages: Stages, service: str) -> None:
     receiver, sender = receiver_of(stages, service, "borrowed-max=1"), stages()
     for number, settings in enumerate(["", "buffer-size=20", "borrowed-max=2"]):
@@ -164,104 +166,6 @@ def test_either_side_may_be_killed_at_any_time(stages: Stages, service: str) -> 
         wait_until(lambda: sender.get("sink", "num-clients") == 1, 5)
         sender.push(**SIZE, number=10 + number)
         wait_until(lambda: receiver.pull()["digest"] == sent(10 + number), 5)  # noqa: B023
-
-
-def test_the_subscriber_one_too_many_gets_a_sentence(stages: Stages, service: str) -> None:
-    sender = sender_of(stages, service, "")
-    sender.push(**SIZE)
-    sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=1)
-    subscribers = [VideoFrameSubscriber(service) for _ in range(8)]
-    receiver = receiver_of(stages, service)
-    error = receiver.message(["error"])
-    for word in (service, "8 subscribers", "max-subscribers"):
-        assert word in error["debug"], error
-    receiver.drop()
-    subscribers.pop().close()
-    receive(receiver, service)
-    assert receiver.pull()["digest"] == sent(0)
-    for subscriber in subscribers:
-        subscriber.close()
-
-
-@pytest.mark.parametrize(
-    ("wish", "offer"),
-    [
-        ("buffer-size=20", "10"),
-        ("borrowed-max=11", "10"),
-        ("history-size=3", "1"),
-        ("safe-overflow=false", "true"),
-    ],
-)
-def test_a_wish_that_the_publisher_does_not_meet_shows_both_values(
-    stages: Stages, service: str, wish: str, offer: str
-) -> None:
-    sender = sender_of(stages, service, "")
-    sender.push(**SIZE)
-    sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=1)
-    receiver = stages()
-    receiver.launch(f"iceoryx2src service={service} {wish} ! fakesink")
-    receiver.state("PLAYING", timeout=0)
-    error = receiver.message(["error"])
-    name, _, value = wish.partition("=")
-    for word in (service, name, value, offer):
-        assert word in error["debug"], error
-
-
-def test_a_wish_that_is_met_is_no_matter(stages: Stages, service: str) -> None:
-    sender = sender_of(stages, service, "wait-for-connection=true buffer-size=20 history-size=5")
-    receiver = receiver_of(stages, service, "buffer-size=15 borrowed-max=3 history-size=2 safe-overflow=true")
-    sender.push(**SIZE)
-    assert receiver.pull()["digest"] == sent(0)
-
-
-def test_a_sink_whose_wish_an_existing_service_does_not_meet_shows_both_values(stages: Stages, service: str) -> None:
-    """Another publisher's service stands, whoever created it."""
-    first = sender_of(stages, service, "max-publishers=2 buffer-size=3")
-    first.push(**SIZE)
-    first.run(scenes.wait_for, element="sink", prop="num-clients", value=0)
-    wait_until(lambda: first.message(["error"], timeout=0) is None and service_exists(), 5)
-    second = sender_of(stages, service, "max-publishers=2 buffer-size=7")
-    second.push(**SIZE)
-    error = second.message(["error"])
-    for word in (service, "buffer-size", "3", "7"):
-        assert word in error["debug"], error
-
-
-def service_exists() -> bool:
-    root = os.environ["IOX2_VIDEO_DOMAIN"].rpartition(":")[0]
-    folder = f"{root}/services"
-    return os.path.isdir(folder) and len(os.listdir(folder)) >= 2
-
-
-@pytest.mark.parametrize("name", ["a", "video/cam 0/left eye/frame v2", "~!#$%&()*+-./:;<=>?@[]^_`{|}", "x" * 255])
-def test_any_printable_name_works(stages: Stages, name: str) -> None:
-    sender, receiver = stages(), stages()
-    for stage, element, other in ((receiver, "iceoryx2src", "appsink name=out sync=false"), (sender, "", "")):
-        if stage is receiver:
-            stage.launch(f"{element} name=end ! {other}")
-        else:
-            stage.launch("appsrc name=in format=time ! iceoryx2sink name=end sync=false wait-for-connection=true")
-        stage.set("end", "service", name)
-        stage.state("PLAYING", timeout=0)
-    sender.push(**SIZE)
-    assert receiver.pull()["digest"] == sent(0)
-
-
-@pytest.mark.parametrize(
-    ("name", "word"), [("", "empty"), ("x" * 256, "256 bytes"), ("a\nb", r"\n"), ("käse", "ä"), ("a\x7fb", "7f")]
-)
-@pytest.mark.parametrize("element", ["iceoryx2src", "iceoryx2sink"])
-def test_an_impossible_name_is_refused_in_words(
-    stages: Stages, domain: Place, element: str, name: str, word: str
-) -> None:
-    stage = stages()
-    stage.launch(f"{element} name=end ! fakesink" if element == "iceoryx2src" else f"appsrc ! {element} name=end")
-    stage.set("end", "service", name)
-    assert stage.state("PAUSED")["result"] == "failure"
-    error = stage.message(["error"])
-    assert word in error["debug"], error
-    assert "printable ASCII" in error["debug"]
-    assert not domain.leftovers()
 
 
 class OtherHeader(ctypes.Structure):

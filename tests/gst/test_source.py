@@ -28,6 +28,7 @@ def sent(number: int) -> str:
     return digest_of(**SIZE, number=number)
 
 
+@pytest.mark.proves("L2")
 def test_a_source_that_waits_gets_the_first_frame(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     with VideoFramePublisher(service) as publisher:
@@ -35,25 +36,6 @@ def test_a_source_that_waits_gets_the_first_frame(stages: Stages, service: str) 
         for number in range(3):
             publish(publisher, number)
         assert [receiver.pull()["digest"] for _ in range(3)] == [sent(number) for number in range(3)]
-
-
-def test_what_waited_before_playing_is_dropped_and_counted(stages: Stages, service: str) -> None:
-    with VideoFramePublisher(service) as publisher:
-        receiver = receiver_of(stages, service, state="PAUSED")
-        publisher.wait_for_subscribers(1, timeout=5)
-        for number in range(5):
-            publish(publisher, number)
-        receiver.state("PLAYING", timeout=0)
-        frame = receiver.pull()
-        assert frame["digest"] == sent(4)
-        assert frame["flags"] & DISCONT
-        publish(publisher, 5)
-        frame = receiver.pull()
-        assert frame["digest"] == sent(5)
-        assert not frame["flags"] & DISCONT
-        assert receiver.get("src", "frames-skipped") == 4
-        assert receiver.get("src", "frames-dropped") == 0
-        assert receiver.get("src", "frames-received") == 2
 
 
 def numbers_of(receiver: Stage, last: int) -> list[tuple[int, bool]]:
@@ -70,6 +52,7 @@ def gaps(seen: list[tuple[int, bool]]) -> list[bool]:
     return [after[0] != before[0] + 1 for before, after in itertools.pairwise(seen)]
 
 
+@pytest.mark.proves("C6", "M7")
 def test_a_frame_behind_a_gap_is_marked_and_what_is_missing_is_counted(stages: Stages, service: str) -> None:
     receiver = stages()
     receive(receiver, service, limits="max-buffers=1")
@@ -89,6 +72,7 @@ def test_a_frame_behind_a_gap_is_marked_and_what_is_missing_is_counted(stages: S
         assert receiver.get("src", "frames-skipped") == 0
 
 
+@pytest.mark.proves("M7")
 def test_a_source_that_wants_the_newest_frame_skips_what_waits_before_it(stages: Stages, service: str) -> None:
     receiver = stages()
     receive(receiver, service, "leaky-type=downstream", limits="max-buffers=1")
@@ -106,19 +90,8 @@ def test_a_source_that_wants_the_newest_frame_skips_what_waits_before_it(stages:
         assert receiver.get("src", "frames-dropped") == 0
 
 
-def test_the_last_frame_comes_before_the_end_even_out_of_a_backlog(stages: Stages, service: str) -> None:
-    with VideoFramePublisher(service) as publisher:
-        receiver = receiver_of(stages, service, state="PAUSED")
-        publisher.wait_for_subscribers(1, timeout=5)
-        for number in range(3):
-            publish(publisher, number)
-        publisher.end_of_stream()
-        receiver.state("PLAYING", timeout=0)
-        assert receiver.pull()["digest"] == sent(2)
-        assert receiver.pull() == {"eos": True}
-
-
 @pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.proves("M3")
 def test_a_small_borrow_limit_means_copies_and_no_error(stages: Stages, service: str, limit: int) -> None:
     sender = stages()
     receiver = receiver_of(stages, service)
@@ -133,22 +106,7 @@ def test_a_small_borrow_limit_means_copies_and_no_error(stages: Stages, service:
     assert receiver.kept_digests() == [sent(number) for number in range(6)]
 
 
-def test_a_source_copies_from_its_own_limit_on(stages: Stages, service: str) -> None:
-    """It had no effect below what the publisher offers."""
-    receiver = receiver_of(stages, service, "borrowed-max=3")
-    with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=5)
-        readonly = []
-        for number in range(5):
-            publish(publisher, number)
-            frame = receiver.pull(keep=True)
-            assert frame["digest"] == sent(number)
-            readonly.append(frame["readonly"] == [True])
-        assert readonly == [True, True, False, False, False]
-        assert receiver.get("src", "frames-copied") == 3
-        receiver.release()
-
-
+@pytest.mark.proves("C4", "M3")
 def test_a_consumer_that_keeps_everything_gets_copies_when_the_loans_run_out(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     with VideoFramePublisher(service) as publisher, VideoFrameSubscriber(service) as other:

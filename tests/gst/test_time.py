@@ -22,6 +22,7 @@ CLOCKS = ["system", "realtime"]
 
 
 @pytest.mark.parametrize("there", CLOCKS)
+@pytest.mark.proves("T1", "T2")
 def test_frames_are_shown_when_they_are_due(environment: dict[str, str], there: str) -> None:
     cases = {
         "at once": Case(publisher_clock=there),
@@ -42,6 +43,7 @@ def test_frames_are_shown_when_they_are_due(environment: dict[str, str], there: 
 
 @pytest.mark.parametrize("there", CLOCKS)
 @pytest.mark.parametrize("here", CLOCKS)
+@pytest.mark.proves("T4")
 def test_equal_times_of_two_streams_stay_equal(stages: Callable[..., Stage], there: str, here: str) -> None:
     sender, receiver = stages(), stages()
     receiver.launch(
@@ -71,6 +73,7 @@ def test_equal_times_of_two_streams_stay_equal(stages: Callable[..., Stage], the
         assert steps == {40 * MILLISECOND}
 
 
+@pytest.mark.proves("T3")
 def test_the_age_of_a_frame_from_python_is_true(environment: dict[str, str], service: str) -> None:
     errors = []
     with VideoFramePublisher(service) as publisher, VideoFrameSubscriber(service) as subscriber:
@@ -84,6 +87,7 @@ def test_the_age_of_a_frame_from_python_is_true(environment: dict[str, str], ser
     assert abs(statistics.median(errors)) < 1e-3, errors
 
 
+@pytest.mark.proves("T3")
 def test_the_age_of_a_frame_from_a_file_counts_from_its_publication(
     stages: Callable[..., Stage], service: str, environment: dict[str, str]
 ) -> None:
@@ -150,6 +154,7 @@ QUEUE = "! queue min-threshold-time=500000000 max-size-time=0 max-size-buffers=0
     ],
     ids=["30 fps", "15 fps", "queue", "another clock", "sync=false"],
 )
+@pytest.mark.proves("T3")
 def test_the_age_of_a_frame_from_a_live_pipeline_counts_from_its_source(
     stages: Callable[..., Stage],
     service: str,
@@ -178,6 +183,7 @@ def test_the_age_of_a_frame_from_a_live_pipeline_counts_from_its_source(
 @pytest.mark.parametrize(
     ("properties", "latency"), [("", 1000), ("sync=true", 1000), ("sync=false", None)], ids=["unset", "true", "false"]
 )
+@pytest.mark.proves("T3")
 def test_a_live_pipeline_is_sent_as_it_comes_unless_the_application_says_otherwise(
     stages: Callable[..., Stage], service: str, environment: dict[str, str], properties: str, latency: int | None
 ) -> None:
@@ -198,6 +204,7 @@ def test_a_live_pipeline_is_sent_as_it_comes_unless_the_application_says_otherwi
         assert frames[-1].due - frames[-1].taken == latency * MILLISECOND + 20 * MILLISECOND
 
 
+@pytest.mark.proves("T3")
 def test_a_file_keeps_its_pace(stages: Callable[..., Stage], service: str, environment: dict[str, str]) -> None:
     frames = watch(
         stages,
@@ -208,6 +215,7 @@ def test_a_file_keeps_its_pace(stages: Callable[..., Stage], service: str, envir
     assert all(frame.captured >= frame.due == frame.taken for frame in frames), frames
 
 
+@pytest.mark.proves("T3")
 def test_a_relay_leaves_the_moment_of_capture_as_it_is(
     stages: Callable[..., Stage], service: str, environment: dict[str, str]
 ) -> None:
@@ -225,27 +233,8 @@ def test_a_relay_leaves_the_moment_of_capture_as_it_is(
         del frame
 
 
-def test_the_source_tells_its_deadline_as_latency(stages: Callable[..., Stage], service: str) -> None:
-    stage = stages()
-    stage.launch(
-        f"videotestsrc is-live=true ! video/x-raw,width=64,height=64 ! iceoryx2sink service={service}", "there"
-    )
-    stage.launch(f"iceoryx2src name=in service={service} ! appsink name=out processing-deadline={5 * MILLISECOND}")
-    stage.state("PLAYING", "there", timeout=0)
-    stage.state("PLAYING", timeout=0)
-    # A sink knows of latency once it has a frame.
-    assert stage.pull() is not None
-    none = 2**64 - 1
-    assert stage.run(clocks.query_latency_of, element="in") == [True, 20 * MILLISECOND, none]
-    while stage.message(["latency"], timeout=0.2):
-        pass
-    stage.set("in", "processing-deadline", 35 * MILLISECOND)
-    assert stage.message(["latency"])["source"] == "in"
-    assert stage.run(clocks.query_latency_of, element="in") == [True, 35 * MILLISECOND, none]
-    assert stage.run(clocks.latency) == [True, 40 * MILLISECOND, none]
-
-
 @pytest.mark.parametrize("mode", ["converted", "original", "arrival"])
+@pytest.mark.proves("T1", "T6")
 def test_a_property_chooses_whose_time_it_is(stages: Callable[..., Stage], service: str, mode: str) -> None:
     sender, receiver = stages(), stages()
     receiver.launch(f"iceoryx2src name=in service={service} timestamp-mode={mode} ! appsink name=out sync=false")

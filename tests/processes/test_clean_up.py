@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gst_iceoryx2._iox2 import cleanup, leftovers
+from gst_iceoryx2._iox2 import cleanup, liveness
 from gst_iceoryx2._iox2.domain import Domain, current_domain
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_node
 from tests.conftest import Place
@@ -43,12 +43,13 @@ def test_what_a_killed_program_left_is_removed_by_the_helper(
     assert publisher.told() == "publishing"
     publisher.kill()
     assert domain.leftovers()
-    assert leftovers.dead_nodes(current_domain())
+    assert liveness.dead_nodes(current_domain())
     assert cleanup.run_helper(current_domain())
     assert domain.leftovers() == []
 
 
 @pytest.mark.parametrize("way", ["-c", "-m"])
+@pytest.mark.proves("W4")
 def test_the_helper_runs_nothing_from_the_working_directory(
     helper: str, service: str, start: Start, domain: Place, tmp_path: Path, way: str
 ) -> None:
@@ -78,6 +79,7 @@ def test_the_helper_runs_nothing_from_the_working_directory(
     assert domain.leftovers() == []
 
 
+@pytest.mark.proves("L13")
 def test_shared_memory_of_other_programs_is_left_alone(helper: str, service: str, start: Start, domain: Place) -> None:
     """Mapped or not: a name that only begins with the prefix is not iceoryx2's."""
     publisher = start("publish_until_told", service)
@@ -119,6 +121,7 @@ def test_the_helper_leaves_the_living_alone(helper: str, service: str, start: St
         assert sub.receive_blocking(2000) is not None
 
 
+@pytest.mark.proves("L9")
 def test_outside_processes_that_clean_up_take_nobody_here_for_dead(service: str, start: Start) -> None:
     """They would, if anything in this process had opened and closed a node's lock file."""
     program = (
@@ -140,6 +143,7 @@ def test_outside_processes_that_clean_up_take_nobody_here_for_dead(service: str,
             assert sub.receive_blocking(2000) is not None
 
 
+@pytest.mark.proves("L8")
 def test_starts_that_are_killed_half_way_never_block_the_next(
     helper: str, service: str, start: Start, domain: Place
 ) -> None:
@@ -175,9 +179,10 @@ def test_a_start_beside_the_dead_takes_a_moment_only(service: str, start: Start)
     assert told["crossed"]
     assert told["took"] < 5
     assert newcomer.ends() == 0
-    assert leftovers.dead_nodes(current_domain()) == []
+    assert liveness.dead_nodes(current_domain()) == []
 
 
+@pytest.mark.proves("L15")
 def test_a_process_cleans_up_once_behind_one_that_had_many_ports(
     service: str, start: Start, domain: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +202,7 @@ def test_a_process_cleans_up_once_behind_one_that_had_many_ports(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root to be two users")
+@pytest.mark.proves("E1")
 def test_a_domain_of_another_user_is_refused_in_words(service: str, domain: Place) -> None:
     """A raw PermissionError where the folder is closed to the group as well."""
     create_node()
@@ -247,6 +253,7 @@ def may_mount() -> bool:
 
 
 @pytest.mark.skipif(not may_mount(), reason="needs to mount a /dev/shm of its own")
+@pytest.mark.proves("M8")
 def test_in_a_small_dev_shm_the_error_comes_before_the_bus_error(service: str) -> None:
     program = "from tests.processes import acts; acts.write_beyond({!r}, {}, {})"
     refused = in_small_shared_memory(program.format(service, 1920, 1080), 64)

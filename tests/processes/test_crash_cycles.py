@@ -94,6 +94,7 @@ def lives(kind: str) -> Iterator[float]:
 
 
 @pytest.mark.parametrize("kind", ["subscriber", pytest.param("source", marks=needs_gstreamer)])
+@pytest.mark.proves("L8")
 def test_a_publisher_and_a_subscriber_go_on_when_other_subscribers_are_killed(
     kind: str, service: str, domain: Place, victims: Victims
 ) -> None:
@@ -129,6 +130,7 @@ def test_a_publisher_and_a_subscriber_go_on_when_other_subscribers_are_killed(
 
 
 @pytest.mark.parametrize("kind", ["publisher", pytest.param("sink", marks=needs_gstreamer)])
+@pytest.mark.proves("L8")
 def test_a_subscriber_goes_on_when_its_publishers_are_killed(
     kind: str, service: str, domain: Place, victims: Victims
 ) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2._iox2.domain import current_domain
-from gst_iceoryx2._iox2.obstacle import shared_by_all
+from gst_iceoryx2._iox2.objects import node_counter
 from gst_iceoryx2._plugin import gstreamer_version, plugin_library
 from gst_iceoryx2.doctor import shared_memory
 from gst_iceoryx2.errors import DomainError, ServicePermissionError
@@ -48,6 +48,7 @@ def plugin() -> Path:
 @pytest.mark.parametrize(
     "line", ["iceoryx2src service={} ! fakesink", "videotestsrc is-live=true ! iceoryx2sink service={}"]
 )
+@pytest.mark.proves("E1")
 def test_an_element_of_another_user_is_refused_in_words(line: str, domain: Place, plugin: Path) -> None:
     service = "video/mine/frame/v2"
     picture = np.ones((48, 64, 3), np.uint8)
@@ -113,6 +114,7 @@ def plant(domain: Place, tmp_path: Path) -> list[Path]:
     return sorted(tmp_path.glob("*/*"))
 
 
+@pytest.mark.proves("E5")
 def test_a_clean_up_does_not_follow_links(domain: Place, tmp_path: Path) -> None:
     """`doctor --fix` deleted files of the prefix wherever a link led."""
     planted = plant(domain, tmp_path)
@@ -131,6 +133,7 @@ def test_a_clean_up_does_not_follow_links(domain: Place, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("owned", ["", "nodes", "services"])
+@pytest.mark.proves("E5")
 def test_a_folder_of_another_user_is_refused_by_root_too(owned: str, domain: Place) -> None:
     """Who owns it chooses what root would remove, and what root's programs read."""
     for name in ("nodes", "services"):
@@ -151,9 +154,10 @@ def test_a_link_of_another_user_is_not_followed(domain: Place, tmp_path: Path) -
     domain.root.unlink()
 
 
+@pytest.mark.proves("E5")
 def test_the_doctor_names_what_another_user_made_for_the_prefix(domain: Place) -> None:
     """Every start hung, and the doctor said that all was well."""
-    path = shared_by_all(current_domain())
+    path = node_counter(current_domain())
     create_node()
     os.chown(path, int(NOBODY), int(NOBODY))
     note = next(shared_memory.check(current_domain(), False))
@@ -167,9 +171,10 @@ def test_the_doctor_names_what_another_user_made_for_the_prefix(domain: Place) -
     path.rmdir()
 
 
+@pytest.mark.proves("E5")
 def test_what_all_participants_open_can_be_closed_to_other_users(domain: Place) -> None:
     """The docs said that nobody else can replace it; any user can overwrite it as iceoryx2 makes it."""
-    path = shared_by_all(current_domain())
+    path = node_counter(current_domain())
     damage = ("sh", "-c", f": > {path}")
     with VideoFramePublisher("video/cam0/frame/v2") as publisher:
         assert as_nobody(*damage).returncode == 0

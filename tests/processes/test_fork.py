@@ -28,10 +28,12 @@ def forked(service: str, start: Start) -> Callable[[str], Any]:
     return fork
 
 
+@pytest.mark.proves("L10")
 def test_a_child_that_ends_normally_leaves_its_parents_ports_alone(forked: Callable[[str], Any]) -> None:
     assert forked("nothing") is None
 
 
+@pytest.mark.proves("L10")
 def test_the_parents_ports_refuse_to_work_in_the_child(forked: Callable[[str], Any], service: str) -> None:
     errors, view = forked("parent's ports")
     ports, (loan, frame) = errors[:-2], errors[-2:]

@@ -129,6 +129,7 @@ def reader(request: pytest.FixtureRequest, service: str, domain: Place, tmp_path
 
 
 @pytest.mark.parametrize("limit", [address_space, no_descriptors, few_descriptors])
+@pytest.mark.proves("E6")
 def test_a_reader_that_cannot_map_its_publisher_says_so_once_and_recovers(
     limit: Limit, reader: Process, service: str
 ) -> None:
@@ -159,6 +160,7 @@ def test_a_reader_that_cannot_map_its_publisher_says_so_once_and_recovers(
         assert len(set(told.findall(reader.said()))) == 1, reader.said()
 
 
+@pytest.mark.proves("E6")
 def test_a_reader_recovers_from_a_publisher_that_grew_beyond_the_limit(reader: Process, service: str) -> None:
     """Only the first publisher's memory is mapped when the port is made."""
     pid = reader.process.pid
@@ -181,6 +183,7 @@ def test_a_reader_recovers_from_a_publisher_that_grew_beyond_the_limit(reader: P
 
 
 @pytest.mark.parametrize("language", ["python", "element"])
+@pytest.mark.proves("E6")
 def test_a_publisher_that_cannot_connect_a_reader_says_so_once_and_does_it_later(
     language: str, service: str, domain: Place, tmp_path: Path
 ) -> None:

@@ -83,12 +83,13 @@ def launch(line: str, environment: dict[str, str]) -> subprocess.CompletedProces
 
 
 @needs_gstreamer
+@pytest.mark.proves("M8")
 def test_a_sink_whose_frames_are_too_large_says_so_with_both_numbers(gst: dict[str, str]) -> None:
     caps = "video/x-raw,format=BGR,width=1920,height=1080"
     ended = launch(f"videotestsrc num-buffers=60 ! {caps} ! iceoryx2sink service=large", gst)
     # A bus error would be -7, or 128 + 7.
     assert ended.returncode == 1, ended.stderr
-    assert '"large" may need 14' in ended.stderr
+    assert 'on service "large": it may need 14' in ended.stderr
     assert "frames of 62" in ended.stderr
     assert re.search(r"/dev/shm has 6\d{7} free, \d+ of that laid out for others", ended.stderr)
     assert "--shm-size" in ended.stderr
@@ -102,6 +103,7 @@ def test_a_sink_whose_frames_are_too_large_says_so_with_both_numbers(gst: dict[s
         ("width=1920,height=1080", "max-frames=6 max-loans=2 buffer-size=2 borrowed-max=2"),
     ],
 )
+@pytest.mark.proves("M8")
 def test_small_frames_or_few_of_them_work(gst: dict[str, str], size: str, settings: str) -> None:
     source = f"videotestsrc num-buffers=60 pattern=ball ! video/x-raw,format=BGR,{size}"
     # The receiver holds back a second of frames, more than there is room for.
@@ -136,6 +138,7 @@ OPEN = "import sys; from gst_iceoryx2.video import {0}; {0}(sys.argv[1])"
 
 
 @pytest.mark.parametrize("port", ["VideoFramePublisher", "VideoFrameSubscriber"])
+@pytest.mark.proves("M8")
 def test_where_shared_memory_is_full_the_sdk_says_so_before_it_writes(port: str, service: str, domain: Place) -> None:
     """The first 16 bytes of a domain were a bus error."""
     command = shlex.join([sys.executable, "-c", OPEN.format(port), service])
@@ -146,6 +149,7 @@ def test_where_shared_memory_is_full_the_sdk_says_so_before_it_writes(port: str,
 
 @needs_gstreamer
 @pytest.mark.parametrize("line", ["iceoryx2src service=s ! fakesink", "videotestsrc ! iceoryx2sink service=s"])
+@pytest.mark.proves("M8")
 def test_where_shared_memory_is_full_an_element_says_so_before_it_writes(line: str, gst: dict[str, str]) -> None:
     command = shlex.join(["gst-launch-1.0", *line.split()])
     ended = in_small_memory("sh", "-c", FILLED.format(command), megabytes=2, environment=gst)
@@ -153,6 +157,7 @@ def test_where_shared_memory_is_full_an_element_says_so_before_it_writes(line: s
     assert "needs 262144 bytes of shared memory beside frames, /dev/shm has 0 free; enlarge it" in ended.stderr
 
 
+@pytest.mark.proves("M8")
 def test_memory_that_is_laid_out_for_others_counts_as_used(service: str, domain: Place) -> None:
     """Any number of publishers of 22 MB find 60 MB free, as long as none of them has written; two of them fit."""
     ended = in_small_memory(sys.executable, "-c", SEVERAL, service, "6", megabytes=60)

@@ -14,6 +14,7 @@ from tests.soak.gauges import DESCRIPTORS, FILES, THREADS, Samples, table
 
 @pytest.mark.timeout(120)
 @pytest.mark.skipif(gstreamer_version() is None, reason="GStreamer is not there")
+@pytest.mark.proves("L8")
 def test_descriptors_threads_and_files_stay_flat_while_subscribers_come_and_go(tmp_path: Path) -> None:
     verdict, samples = play(random.SystemRandom().randrange(10**6), 12.0, tmp_path / "logs")
     print("\n".join([*verdict.lines(), *table(samples.growths)]))

@@ -22,7 +22,7 @@ import pytest
 
 from gst_iceoryx2._iox2 import domain
 from gst_iceoryx2._iox2.domain import current_domain
-from gst_iceoryx2._iox2.obstacle import shared_by_all
+from gst_iceoryx2._iox2.objects import node_counter
 from gst_iceoryx2._plugin import gstreamer_version, plugin_library
 from tests.conftest import Place
 
@@ -172,6 +172,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.proves("E4")
 def test_the_cause_is_told_alike_in_both_languages(fault: str, domain: Place) -> None:
     prepare, kind, reason = (text.format(root=domain.root, prefix=domain.prefix) for text in FAULTS[fault])
     answer = ask(prepare)
@@ -185,6 +186,7 @@ def test_the_cause_is_told_alike_in_both_languages(fault: str, domain: Place) ->
 
 
 @pytest.mark.parametrize("limit", [12, 13])
+@pytest.mark.proves("E4")
 def test_too_few_descriptors_are_told_with_both_numbers(limit: int, domain: Place) -> None:
     answer = ask(f"ulimit -n {limit}")
     told = re.compile(
@@ -207,9 +209,10 @@ def test_too_few_descriptors_are_told_with_both_numbers(limit: int, domain: Plac
         ("ln -s /etc/passwd {}", "is not a file"),
     ],
 )
+@pytest.mark.proves("E5")
 def test_what_another_user_planted_for_the_prefix_is_named(plant: str, fault: str, domain: Place) -> None:
     """Every start hung, or was told to be that of a full disk."""
-    path = shared_by_all(current_domain())
+    path = node_counter(current_domain())
     prepare = plant.format(path, path)
     # Old enough not to be in the making.
     prepare = f"{prepare}; touch -h -d @1 {path}"
@@ -224,6 +227,7 @@ def test_what_another_user_planted_for_the_prefix_is_named(plant: str, fault: st
         path.rmdir()
 
 
+@pytest.mark.proves("E4")
 def test_a_home_that_may_not_be_searched_is_passed_over(tmp_path: Path, domain: Place) -> None:
     """systemd's ProtectHome and HOME=/root after setuid kept the package from starting, not the elements."""
     closed = tmp_path / "closed"
@@ -265,6 +269,7 @@ def test_a_configuration_that_cannot_be_reached_is_not_there(
     ("root", "prefix", "found"),
     [("/tmp/vidéo", "v_", "é"), ("/tmp/vid*", "v_", "*"), ("/tmp/vid", "v?", "?"), ("/tmp/vid", "v\\x", "\\")],
 )
+@pytest.mark.proves("E4")
 def test_a_character_that_iceoryx2_does_not_take_is_named(root: str, prefix: str, found: str) -> None:
     """Told were the length of a path of 15 bytes, and "InvalidContent"."""
     what, text = ("prefix", prefix) if found in prefix else ("root path", root)

@@ -6,6 +6,7 @@ import time
 import tracemalloc
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,12 +45,14 @@ def read_all(blob: bytes) -> None:
 
 @examples(300)
 @given(damages(BLOBS) | st.binary(max_size=300))
+@pytest.mark.proves("H2")
 def test_any_blob_is_read(blob: bytes) -> None:
     read_all(blob)
 
 
 @examples(30)
 @given(damages(BLOBS))
+@pytest.mark.proves("H2")
 def test_reading_a_blob_costs_memory_in_proportion(blob: bytes) -> None:
     tracemalloc.start()
     try:
@@ -130,6 +133,7 @@ def first_broken_rule(header: VideoFrameHeader, pixels: int) -> str | None:
     return None
 
 
+@pytest.mark.proves("H2")
 def test_no_text_takes_long() -> None:
     """Nested quotes and brackets that other parsers never come back from."""
     pieces = ['(structure)"x, a=[a,', "{ ", "< ", "[ ", "\\\\", '"', "a=(int)1, ", "\\303", '(GstCaps)["x, y=["']

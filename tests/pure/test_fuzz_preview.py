@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -39,6 +40,7 @@ JSON = st.recursive(
 
 @examples(300)
 @given(damages([HEAD]) | st.binary(max_size=200).map(lambda data: data + b"\r\n\r\n") | st.binary(max_size=MAX_HEAD))
+@pytest.mark.proves("H9")
 def test_any_bytes_are_a_request_or_refused(data: bytes) -> None:
     access = AccessCheck("127.0.0.1", TOKEN)
     try:

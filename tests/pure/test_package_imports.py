@@ -15,7 +15,7 @@ PACKAGE = ROOT / "python" / "gst_iceoryx2"
 
 # Rooms are the files and folders of the package. A room imports only from the floors below its own.
 FLOORS = (
-    {"_contract", "errors", "_namesake", "_plugin", "_work"},
+    {"contract", "errors", "_namesake", "_plugin", "_work"},
     {"__init__", "_extras", "_iox2", "_thinning", "_wire"},
     {"sh4lt", "video"},
     {"discovery", "jpeg"},
@@ -26,7 +26,7 @@ FLOORS = (
 MAX_FLOORS = 7
 
 # Third-party library -> the one module that imports it.
-ONLY_IMPORTER = {"iceoryx2": "_iox2.binding", "gi": "_plugin"}
+ONLY_IMPORTER = {"iceoryx2": "_iox2.binding", "gi": "_plugin", "tomli": "_iox2.domain"}
 AT_MOST_ONE_IMPORTER = ("av", "simplejpeg", "zenoh")
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ def test_anything_is_one_line_that_can_be_encoded(text: str) -> None:
 
 
 @given(ANYTHING, st.binary())
+@pytest.mark.proves("W1")
 def test_any_document_is_sound_json(text: str, data: bytes) -> None:
     document = {text: [text, {"bytes": data.decode("utf-8", "replace")}, os.fsdecode(data), 1, None]}
     written = json_text(document)

@@ -103,6 +103,7 @@ def rust_names() -> set[str]:
     return names
 
 
+@pytest.mark.proves("P7")
 def test_every_public_name_is_in_both_languages_or_has_a_reason() -> None:
     """`PACKED_FORMATS`, `create_listener` and others were in Python only."""
     python, rust = set(video.__all__), rust_names()
@@ -163,7 +164,6 @@ MEMBERS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
             "stats": "Rust has `turn().sequence()`; a dropped frame is an error",
             "close": FILE,
             "is_closed": FILE,
-            "is_attended": "for the keeper thread",
         },
         {
             "new": "Python's constructor",
@@ -182,7 +182,6 @@ MEMBERS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
             "caps": "of the latest frame; Rust's frames tell them",
             "close": FILE,
             "is_closed": FILE,
-            "is_attended": "for the keeper thread",
         },
         {
             "new": "Python's constructor",
@@ -218,6 +217,7 @@ def python_members(kind: str) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", MEMBERS)
+@pytest.mark.proves("P7")
 def test_every_public_member_is_in_both_languages_or_has_a_reason(kind: str) -> None:
     renamed, python_only, rust_only = MEMBERS[kind]
     python, rust = python_members(kind), rust_members(kind)

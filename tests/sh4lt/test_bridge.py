@@ -49,6 +49,7 @@ def noise(format: str, width: int, height: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("format", ["RGBA", "BGR", "I420"])
+@pytest.mark.proves("S6")
 def test_from_a_service_to_a_path_every_pixel_arrives(path: Path, domain: Place, format: str) -> None:
     planes = noise(format, 33, 17)
     with (

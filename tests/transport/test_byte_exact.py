@@ -90,6 +90,7 @@ def test_a_single_channel_may_have_an_axis_of_its_own(pub: VideoFramePublisher, 
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (2, 3), (33, 17)])
+@pytest.mark.proves("C1")
 def test_small_and_odd_sizes_work_in_subsampled_formats(
     size: tuple[int, int], pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:
@@ -123,6 +124,7 @@ def test_more_bytes_than_the_picture_needs_are_sent_along(pub: VideoFramePublish
 @pytest.mark.parametrize(
     ("format", "width", "stride"), [("BGR", 1366, 4100), ("GRAY8", 641, 644), ("RGBA", 5, 64), ("v210", 9, 128)]
 )
+@pytest.mark.proves("C2")
 def test_padded_rows_are_told_from_the_length(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber, format: str, width: int, stride: int
 ) -> None:

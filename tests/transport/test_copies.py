@@ -75,6 +75,7 @@ def test_a_copied_frame_says_what_the_original_says(
     assert "copied" in repr(twin)
 
 
+@pytest.mark.proves("P6")
 def test_a_copied_frame_has_its_own_pixels_and_holds_nothing(
     copied: Callable[[Any], Any], pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:
@@ -116,6 +117,7 @@ def test_a_copy_is_usable_in_a_forked_child(pub: VideoFramePublisher, sub: Video
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
+@pytest.mark.proves("P6")
 def test_a_released_frame_cannot_be_copied(
     copied: Callable[[Any], Any],
     pub: VideoFramePublisher,
@@ -172,6 +174,7 @@ def test_an_error_about_geometry_reaches_another_process(copied: Callable[[Any],
     assert str(copied(caught.value)) == str(caught.value)
 
 
+@pytest.mark.proves("P6")
 def test_ports_and_loans_are_refused_in_words(
     copied: Callable[[Any], Any],
     pub: VideoFramePublisher,
@@ -182,9 +185,9 @@ def test_ports_and_loans_are_refused_in_words(
     """They failed with the names of iceoryx2's own classes, or of a lock."""
     loan = pub.loan(4, 4)
     for thing, instead in (
-        (pub, rf"VideoFramePublisher '{service}', sent 0.*make VideoFramePublisher\('{service}'\) in the process"),
-        (sub, rf"VideoFrameSubscriber '{service}'.*make VideoFrameSubscriber\('{service}'\) in the process"),
-        (loan, "LoanedFrame 4x4 BGR, in the making.*copy its arrays"),
+        (pub, rf"VideoFramePublisher '{service}', sent 0.*create VideoFramePublisher\('{service}'\) in the process"),
+        (sub, rf"VideoFrameSubscriber '{service}'.*create VideoFrameSubscriber\('{service}'\) in the process"),
+        (loan, "LoanedFrame 4x4 BGR, being filled.*copy its arrays"),
     ):
         with pytest.raises(TypeError, match=rf"^cannot pickle or copy <{instead}"):
             copied(thing)
@@ -234,6 +237,7 @@ def child() -> Iterator[tuple[Queue[VideoFrame], Queue[Any]]]:
         queue.join_thread()
 
 
+@pytest.mark.proves("P6")
 def test_frames_cross_a_queue_between_processes(
     child: tuple[Queue[VideoFrame], Queue[Any]], pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:

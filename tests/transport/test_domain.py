@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from gst_iceoryx2._iox2 import cleanup, helper, leftovers
+from gst_iceoryx2._iox2 import cleanup, helper, liveness
 from gst_iceoryx2._iox2.binding import create_listener, create_node
+from gst_iceoryx2._iox2.description import list_services, read_service, service_identity
 from gst_iceoryx2._iox2.domain import Domain, current_domain
-from gst_iceoryx2._iox2.service import list_services, read_service, service_identity
-from gst_iceoryx2._iox2.toml import read_toml
 from gst_iceoryx2.errors import DomainError
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_notifier
 from tests.conftest import Place
@@ -79,10 +78,26 @@ def test_iceoryx2_reads_the_same_configuration(tmp_path: Path, domain: Place, mo
         assert domain.leftovers()
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[global\nroot-path = 3", "Expected ']'"),
+        (b"[global]\nprefix = mine_\n", "Invalid value"),
+        (b"[global]\nprefix = 'caf\xe9'\n", "utf-8"),
+        (b"deep = " + b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_configuration_that_is_not_toml_is_an_error_with_its_path(tmp_path: Path, content: bytes, words: str) -> None:
+    file = write_config(tmp_path, "")
+    file.write_bytes(content)
+    with pytest.raises(DomainError, match=f"cannot read the iceoryx2 configuration {file}: .*{words}"):
+        current_domain({"HOME": str(tmp_path)})
+
+
 def test_a_configuration_that_iceoryx2_refuses_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = write_config(tmp_path, "[global\nroot-path = 3")
+    file = write_config(tmp_path, "[global.node]\ncleanup-dead-nodes-on-creation = 3\n")
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(DomainError, match=str(file)):
+    with pytest.raises(DomainError, match=f"iceoryx2 cannot use the configuration {file}"):
         create_node()
 
 
@@ -154,40 +169,18 @@ def test_services_are_found_by_their_files_alone(service: str) -> None:
 def test_files_that_are_no_descriptions_are_passed_over(domain: Place) -> None:
     folder = domain.root / "services"
     folder.mkdir(parents=True)
-    for name, text in (("a", ""), ("b", "\0\1\2"), ("c", "service_name = 3"), ("d", "service_name = 'x'")):
+    for name, text in (
+        ("a", ""),
+        ("b", "\0\1\2"),
+        ("c", "service_name = 3"),
+        ("d", "service_name = 'x'"),
+        ("e", "a = " + "[" * 100_000),
+    ):
         (folder / f"{domain.prefix}{name}.service").write_text(text)
     (folder / "other.service").write_text("service_name = 'x'\n[messaging_pattern.Event]\na = 1")
     assert list(list_services(current_domain())) == []
     domain.remove()
     assert list(list_services(current_domain())) == []
-
-
-def test_the_toml_of_a_description_is_read() -> None:
-    text = "\n".join(
-        [
-            'name = "a \\"b\\" \\\\ \\u0041"  # comment',
-            "literal = 'c:\\d # e'",
-            "number = 1_000",
-            "flag = true",
-            "list = []",
-            "[[items]]",
-            "key = 1",
-            "[a.b]",
-            "key = -2",
-            "real = 0.5",
-            "inline = { secs = 1 }",
-            "nonsense",
-        ]
-    )
-    assert read_toml(text) == {
-        "name": 'a "b" \\ A',
-        "literal": "c:\\d # e",
-        "number": 1000,
-        "flag": True,
-        "items.key": 1,
-        "a.b.key": -2,
-        "a.b.real": 0.5,
-    }
 
 
 def ended_process() -> int:
@@ -204,17 +197,17 @@ def node_file(domain: Place, pid: int) -> Path:
     return file
 
 
-def number_of(file: Path, domain: Place) -> str:
-    return file.stem.removeprefix(domain.prefix)
+def number_of(file: Path, domain: Place) -> int:
+    return int(file.stem.removeprefix(domain.prefix))
 
 
 def test_a_node_is_dead_when_its_process_has_gone(domain: Place) -> None:
     here = current_domain()
-    assert leftovers.dead_nodes(here) == []
+    assert liveness.dead_nodes(here) == []
     node = create_node()
-    assert leftovers.dead_nodes(here) == []
+    assert liveness.dead_nodes(here) == []
     file = node_file(domain, ended_process())
-    assert leftovers.dead_nodes(here) == [number_of(file, domain)]
+    assert liveness.dead_nodes(here) == [number_of(file, domain)]
     file.unlink()
     assert node is not None
 
@@ -222,7 +215,7 @@ def test_a_node_is_dead_when_its_process_has_gone(domain: Place) -> None:
 def test_a_node_is_dead_although_a_process_has_its_number(domain: Place) -> None:
     """The main process of a container has the same pid at every start."""
     file = node_file(domain, os.getpid())
-    assert leftovers.dead_nodes(current_domain()) == [number_of(file, domain)]
+    assert liveness.dead_nodes(current_domain()) == [number_of(file, domain)]
     file.unlink()
 
 
@@ -230,7 +223,7 @@ def test_a_node_is_dead_although_a_process_has_its_number(domain: Place) -> None
 def test_other_files_are_no_nodes(name: str, domain: Place) -> None:
     (domain.root / "nodes").mkdir(parents=True)
     (domain.root / "nodes" / f"{domain.prefix}{name}").touch()
-    assert leftovers.dead_nodes(current_domain()) == []
+    assert liveness.dead_nodes(current_domain()) == []
     domain.remove()
 
 

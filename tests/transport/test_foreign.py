@@ -65,9 +65,11 @@ def test_a_publisher_that_may_wait_hears_who_has_found_it_and_of_every_frame_tak
                     pub.publish_frame(noise(24), FrameParams(4, 2))
                     frame = sub.receive_blocking(5000)
                     assert frame is not None
-                    told.append(sorted(activation.id.as_value for activation in listener.try_wait()))
+                    ids = {activation.id.as_value for activation in listener.try_wait()}
+                    # Id 2 tells waiting readers of the publisher.
+                    told.append(sorted(ids - {2}))
                     del frame
-                # Somebody of the 254 has found it, with the first frame of each publisher.
+                # The third id tells that the reader received the first frame of this publisher.
                 assert told[0][:2] == [0, 1]
                 assert len(told[0]) == 3
                 assert told[1] == [0, 1]
@@ -126,13 +128,14 @@ def test_we_adopt_the_service_of_a_plain_subscriber_with_a_warning(
         assert ctypes.string_at(sample.payload_ptr, 24) == noise(24)
 
 
+@pytest.mark.proves("L1")
 def test_a_setting_asked_for_by_name_that_cannot_be_met_is_an_error_with_both_numbers(service: str) -> None:
     native = raw.video_service(raw.node(), service)
     assert native.static_config.subscriber_max_buffer_size == 2
     for asked, words in (
-        ({"qos": Qos(buffer_size=5)}, "buffer_size is 2, wanted 5"),
-        ({"qos": Qos(safe_overflow=False)}, "safe_overflow is True, wanted False"),
-        ({"max_publishers": 3}, "max_publishers is 2, wanted 3"),
+        ({"qos": Qos(buffer_size=5)}, "buffer_size 2, 5 was asked for"),
+        ({"qos": Qos(safe_overflow=False)}, "safe_overflow true, false was asked for"),
+        ({"max_publishers": 3}, "max_publishers 2, 3 was asked for"),
     ):
         with pytest.raises(QosError, match=words) as caught:
             VideoFramePublisher(service, **asked)  # type: ignore[arg-type]
@@ -181,7 +184,7 @@ def test_a_node_and_ports_of_the_users_own_can_be_used(service: str) -> None:
         pub.wait_for_subscribers(1, timeout=5)
         listener = create_listener(node, service)
         pub.publish_frame(noise(24), FrameParams(4, 2))
-        assert len(listener.try_wait()) == 1
+        assert 0 in [activation.id.as_value for activation in listener.try_wait()]
         assert create_notifier(node, service).notify() == 2
         assert bytes(sub.receive().pixels) == noise(24)
 

@@ -168,6 +168,7 @@ def test_caps_and_metas_cross(service: str) -> None:
     assert fields["pixel-aspect-ratio"] == Fraction(4, 3)
 
 
+@pytest.mark.proves("H8")
 def test_a_record_that_is_no_meta_of_ours_arrives_as_it_is(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     pub.publish(np.zeros((4, 6, 3), np.uint8), metas=[b"something else"])
     frame = sub.receive()

@@ -129,6 +129,7 @@ def next_frame(sub: VideoFrameSubscriber) -> VideoFrame:
 
 
 @pytest.mark.parametrize("case", BROKEN)
+@pytest.mark.proves("H1")
 def test_a_broken_header_is_dropped_and_the_stream_goes_on(
     case: str, service: str, raw: RawPublisher, victim: VideoFrameSubscriber, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -168,6 +169,7 @@ def test_caps_that_are_wrong_are_dropped_and_the_stream_goes_on(
     assert len(line) < 500
 
 
+@pytest.mark.proves("H1")
 def test_a_fault_of_another_kind_gets_a_line_of_its_own(
     raw: RawPublisher, victim: VideoFrameSubscriber, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -212,6 +214,7 @@ def test_a_queue_full_of_broken_frames_hides_no_sound_one(raw: RawPublisher, vic
     assert bytes(frame.pixels) == PIXELS
 
 
+@pytest.mark.proves("H10")
 def test_a_header_that_changes_after_it_was_judged_changes_nothing(
     raw: RawPublisher, victim: VideoFrameSubscriber
 ) -> None:
@@ -298,6 +301,7 @@ def writer(service: str, request: pytest.FixtureRequest) -> Iterator[Child]:
 
 
 @pytest.mark.parametrize("writer", [TEXTS, NUMBERS], ids=["texts", "numbers"], indirect=True)
+@pytest.mark.proves("H10")
 def test_frames_that_change_while_they_are_read_harm_nobody(service: str, writer: Child) -> None:
     """iceoryx2's number of bytes was believed, wherever it led: SIGSEGV."""
     with VideoFrameSubscriber(service) as sub:
@@ -324,6 +328,7 @@ NUMBERS_OF_BYTES = {
 
 
 @pytest.mark.parametrize("case", NUMBERS_OF_BYTES)
+@pytest.mark.proves("H11")
 def test_a_number_of_bytes_beyond_the_publishers_memory_is_refused(
     case: str, raw: RawPublisher, victim: VideoFrameSubscriber, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -340,6 +345,7 @@ def test_a_number_of_bytes_beyond_the_publishers_memory_is_refused(
     assert "length: the payload has" in line
 
 
+@pytest.mark.proves("H11")
 def test_memory_is_told_apart_by_its_publisher(service: str) -> None:
     """Memory of a publisher that has gone may have held more where that of the next one lies now."""
     with VideoFrameSubscriber(service) as sub:

@@ -24,6 +24,7 @@ PICTURE = np.zeros((4, 4, 3), np.uint8)
 
 MAKING: dict[str, Callable[[Any], object]] = {
     "max_bytes": lambda value: VideoFramePublisher("video/n", max_bytes=value),
+    "max_frames": lambda value: VideoFramePublisher("video/n", max_frames=value),
     "aux_bytes": lambda value: VideoFramePublisher("video/n", aux_bytes=value),
     "max_subscribers": lambda value: VideoFramePublisher("video/n", max_subscribers=value),
     "max_publishers": lambda value: VideoFramePublisher("video/n", max_publishers=value),
@@ -57,6 +58,7 @@ def test_what_is_not_a_number_makes_nothing(name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("name", ["aux_bytes", "max_subscribers", "max_publishers", "quality"])
+@pytest.mark.proves("P8")
 def test_what_is_far_too_large_makes_nothing(name: str) -> None:
     """Room for 2**31 subscribers would be hundreds of gigabytes: iceoryx2 began to write them."""
     with pytest.raises(ValueError, match=f"^{name} is .*, it must be at most"):
@@ -70,6 +72,7 @@ def test_a_service_has_the_same_limits(service: str) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, True, "5"])
 @pytest.mark.parametrize("name", WAITING)
+@pytest.mark.proves("P8")
 def test_what_is_not_a_number_is_not_waited_for(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber, name: str, value: object
 ) -> None:
@@ -79,6 +82,7 @@ def test_what_is_not_a_number_is_not_waited_for(
 
 
 @pytest.mark.parametrize("value", [0, -1, -math.inf, np.float32(0.01), np.float64(0.01), np.int8(0)])
+@pytest.mark.proves("P8")
 def test_times_are_numbers_of_any_type(pub: VideoFramePublisher, sub: VideoFrameSubscriber, value: Any) -> None:
     """`receive_blocking(np.float32(5))` was a TypeError."""
     assert sub.receive_blocking(value) is None
@@ -88,6 +92,7 @@ def test_times_are_numbers_of_any_type(pub: VideoFramePublisher, sub: VideoFrame
 
 
 @pytest.mark.parametrize("value", [math.inf, 10**400, 1e300])
+@pytest.mark.proves("P8")
 def test_the_longest_times_end_with_what_was_waited_for(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber, value: Any
 ) -> None:

@@ -86,7 +86,7 @@ def test_closing_ends_a_busy_wait(service: str, pub: VideoFramePublisher) -> Non
 def test_a_publisher_that_goes_right_after_a_frame_is_let_go_soon(
     service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its farewell and the frame are one announcement, which the frame alone does not explain."""
+    """The reader finds both notifications at once."""
     # Nothing else makes it look.
     monkeypatch.setattr(_link, "_LOOK_INTERVAL", 60.0)
     monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", 60.0)
@@ -119,6 +119,7 @@ def test_receive_blocking_wakes_when_a_frame_comes(
         assert frame.pts == value
 
 
+@pytest.mark.proves("P4")
 def test_a_waiting_thread_does_not_hold_the_interpreter(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     thread = in_thread(lambda: sub.receive_blocking(60_000))
     counted = sum(range(100_000))
@@ -190,6 +191,7 @@ def test_iteration_ends_when_another_thread_closes(pub: VideoFramePublisher, sub
     assert seen == [1]
 
 
+@pytest.mark.proves("M7")
 def test_latest_skips_what_has_queued_up(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     send(pub, 1, 2, 3, 4)
     frame = sub.latest()
@@ -252,6 +254,7 @@ def test_latest_ends_although_frames_come_faster_than_they_are_taken(
     assert next(more, None) is not None
 
 
+@pytest.mark.proves("P3")
 def test_at_the_borrow_limit_the_error_has_service_and_numbers(
     service: str, pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:
@@ -260,11 +263,11 @@ def test_at_the_borrow_limit_the_error_has_service_and_numbers(
     # The limit alone is no error: there is nothing to receive.
     assert sub.receive() is None
     send(pub, 10)
-    with pytest.raises(BorrowLimitError, match=r"10 are held, and the service allows 10") as caught:
+    with pytest.raises(BorrowLimitError, match=r"10 are held, the limit is 10") as caught:
         sub.receive()
     assert isinstance(caught.value, BufferError)
     assert service in str(caught.value)
-    assert "release()" in str(caught.value)
+    assert "release frames" in str(caught.value)
     del held[3]
     frame = sub.receive()
     assert frame is not None
@@ -303,6 +306,7 @@ def test_a_subscriber_that_never_waits_costs_the_publisher_nothing(
     assert caplog.records == []
 
 
+@pytest.mark.proves("M7")
 def test_what_a_slow_subscriber_loses_is_the_oldest_and_is_counted(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:
@@ -319,6 +323,7 @@ def test_what_a_slow_subscriber_loses_is_the_oldest_and_is_counted(
     assert sub.stats.dropped == 25
 
 
+@pytest.mark.proves("M6")
 def test_a_slow_subscriber_disturbs_no_other(service: str, pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     with VideoFrameSubscriber(service) as slow:
         pub.wait_for_subscribers(2, timeout=5)
@@ -345,6 +350,7 @@ def test_either_side_may_start_first(first: str, service: str) -> None:
         assert sub.receive_blocking(1000).pts == 1
 
 
+@pytest.mark.proves("L1")
 def test_a_subscriber_survives_restarts_with_other_sizes_formats_and_qos(service: str) -> None:
     with VideoFrameSubscriber(service) as sub:
         assert sub.qos is None
@@ -394,6 +400,7 @@ def test_waiting_without_a_publisher_and_with_a_frame_in_hand_is_sleeping(servic
         del held
 
 
+@pytest.mark.proves("L8")
 def test_a_late_joiner_gets_the_newest_frame_of_an_idle_publisher(service: str, pub: VideoFramePublisher) -> None:
     send(pub, 1, 2)
     with VideoFrameSubscriber(service) as sub:
@@ -403,6 +410,7 @@ def test_a_late_joiner_gets_the_newest_frame_of_an_idle_publisher(service: str, 
         assert sub.stats.dropped == 0
 
 
+@pytest.mark.proves("L6")
 def test_who_joins_after_the_end_gets_the_last_picture_and_the_end(service: str, pub: VideoFramePublisher) -> None:
     """The end took the last picture's place in the history, so that a late joiner got the end only."""
     with VideoFrameSubscriber(service) as early:

@@ -47,6 +47,7 @@ def test_a_loan_was_captured_when_it_began(pub: VideoFramePublisher, sub: VideoF
     assert frame.due_at >= frame.captured_at + 20_000_000
 
 
+@pytest.mark.proves("T3")
 def test_the_moment_of_capture_can_be_given(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     pub.publish(PICTURE, captured_at=now() - 10**9)
     with pub.loan(4, 4) as loan:

@@ -32,6 +32,7 @@ def test_a_frame_holds_a_loan_until_it_goes(pub: VideoFramePublisher, sub: Video
     assert sub.stats.held == 0
 
 
+@pytest.mark.proves("P2")
 def test_a_slice_of_a_view_keeps_the_loan(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     pub.publish(picture(7))
     part = take(sub).numpy_view()[3:5][::-1, 1:, 0]
@@ -44,6 +45,7 @@ def test_a_slice_of_a_view_keeps_the_loan(pub: VideoFramePublisher, sub: VideoFr
 
 
 @pytest.mark.parametrize("view", ["pixels", "planes", "numpy_view", "asarray", "slice of pixels", "dlpack"])
+@pytest.mark.proves("P2")
 def test_every_kind_of_view_keeps_the_loan_by_itself(
     view: str, pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:
@@ -80,6 +82,7 @@ def overwrite(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
             frame.release()
 
 
+@pytest.mark.proves("P1")
 def test_views_are_read_only_and_stay_so(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     """Shared memory is mapped read-only: a write would be a SIGSEGV and not an exception."""
     pub.publish(picture(1))
@@ -96,6 +99,7 @@ def test_views_are_read_only_and_stay_so(pub: VideoFramePublisher, sub: VideoFra
         frame.pixels[0] = 0
 
 
+@pytest.mark.proves("P2")
 def test_a_view_outlives_frame_subscriber_and_publisher(service: str) -> None:
     pub = VideoFramePublisher(service)
     sub = VideoFrameSubscriber(service)
@@ -166,6 +170,7 @@ def test_a_frame_can_be_referred_to_weakly(pub: VideoFramePublisher, sub: VideoF
     assert reference() is None
 
 
+@pytest.mark.proves("M4")
 def test_held_frames_do_not_change_while_the_publisher_goes_on(service: str) -> None:
     with (
         VideoFramePublisher(service, qos=Qos(buffer_size=2, borrowed_max=6)) as pub,

@@ -51,7 +51,7 @@ def test_one_wheel_serves_every_python_on_its_platform(wheel: Path) -> None:
 def test_the_crate_carries_the_same_data() -> None:
     command = ["cargo", "package", "--list", "--allow-dirty", "--offline", "-p", "iox2-video-core"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
-    data = {f"contract/{file.name}" for file in (ROOT / "python" / "gst_iceoryx2" / "contract").iterdir()}
+    data = {f"contract/{file.name}" for file in (ROOT / "python" / "gst_iceoryx2" / "contract").glob("*.json")}
     assert data <= set(listed)
     assert all((ROOT / "crates" / "core" / name).exists() for name in data)
 

@@ -1,8 +1,7 @@
 //! Raw video frames between processes by reference: the wire contract and an SDK that needs no GStreamer.
 //!
-//! `SPEC.md` is the contract. The modules, from the bottom up: [`header`], [`formats`], the text of [`structure`]s and
-//! their [`value`]s, [`caps`], [`metas`], [`stamp`], the aux blob of all these ([`auxblob`]), and [`validate`], which judges
-//! what came from elsewhere.
+//! `SPEC.md` is the wire contract. [`wire`] reads and writes it, and [`iox2`] is the transport.
+//! The types at the top level are the SDK.
 
 pub mod config;
 mod contract;
@@ -11,22 +10,24 @@ pub mod iox2;
 mod publisher;
 mod raw;
 mod subscriber;
+pub mod video_service;
 #[cfg(feature = "ndarray")]
 pub mod view;
 pub mod wire;
 
 pub use config::{FrameParams, PropValue, Qos, SinkConfig};
-pub use error::{Error, Result};
+pub use error::{Error, Obstacle, ObstacleKind, Result};
 pub use iox2::domain::{DOMAIN_VARIABLE, Domain};
-pub use iox2::obstacle::{Obstacle, ObstacleKind};
-pub use iox2::service::{IOX2_VERSION, Iox, Iox2Node, VideoService, check_service_name, create_node, create_node_in};
+pub use iox2::node::{create_node, create_node_in};
+pub use iox2::service_name::check_service_name;
+pub use iox2::types::{IOX2_VERSION, Iox, Iox2Node};
 pub use iox2::wait::Interrupt;
 pub use publisher::{
-    DEFAULT_MAX_LOANS, DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, FIRST_FRAMES, Loan, MAX_PORTS,
-    PublisherBuilder, Turn, VideoFramePublisher, Waiting,
+    DEFAULT_MAX_LOANS, FIRST_FRAMES, Loan, MAX_PORTS, PublisherBuilder, Turn, VideoFramePublisher, Waiting,
 };
 pub use raw::{create_listener, create_notifier, open_video_service};
 pub use subscriber::{Received, Requirements, SubscriberBuilder, SubscriberStats, VideoFrame, VideoFrameSubscriber};
+pub use video_service::{DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, VideoService};
 #[cfg(feature = "ndarray")]
 pub use view::header_pixels_to_ndarray_view;
 pub use wire::auxblob::{AuxRef, AuxTemplate, ParsedAux, build_aux, parse_aux};

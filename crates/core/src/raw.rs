@@ -7,11 +7,9 @@ use iceoryx2::port::notifier::Notifier;
 
 use crate::config::Qos;
 use crate::error::Result;
-use crate::iox2::service::{
-    Iox, Iox2Node, ServiceLimits, VideoService, open_event_service, open_or_create_video_service, port_error,
-    service_name,
-};
-use crate::publisher::{DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS};
+use crate::iox2::service_name::service_name;
+use crate::iox2::types::{Iox, Iox2Node};
+use crate::video_service::{ServiceLimits, VideoService, open_event_service, open_or_create_video_service, port_error};
 
 /// Opens the video service of a name as it is, or creates it with this quality of service.
 ///
@@ -20,9 +18,7 @@ use crate::publisher::{DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS};
 /// [`Error::TypeMismatch`](crate::Error::TypeMismatch), [`Error::VersionMismatch`](crate::Error::VersionMismatch),
 /// [`Error::Broken`](crate::Error::Broken).
 pub fn open_video_service(node: &Iox2Node, service: &str, qos: Qos) -> Result<VideoService> {
-    let limits =
-        ServiceLimits { qos, max_subscribers: DEFAULT_MAX_SUBSCRIBERS, max_publishers: DEFAULT_MAX_PUBLISHERS };
-    open_or_create_video_service(node, &service_name(service)?, &limits)
+    open_or_create_video_service(node, &service_name(service)?, &ServiceLimits { qos, ..ServiceLimits::default() })
 }
 
 /// Makes a notifier on the event service of a name; `notify()` wakes every subscriber of that name.

@@ -104,6 +104,7 @@ fn writer() {
 }
 
 #[test]
+// proves: H10, H11
 fn a_subscriber_survives_frames_that_change_while_it_reads_them() {
     let place = format!("iox2h{}", std::process::id());
     let mut writer = Command::new(std::env::current_exe().unwrap())

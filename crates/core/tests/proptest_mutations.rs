@@ -213,6 +213,7 @@ proptest! {
     #![proptest_config(cases(1000))]
 
     #[test]
+    // proves: H2
     fn a_damaged_blob_is_read_within_its_bounds_and_cheaply(header in header(), damages in vec(damage(), 0..6)) {
         let mut blob = blob(&header);
         damages.iter().for_each(|damage| apply(&mut blob, damage));
@@ -250,6 +251,7 @@ proptest! {
     }
 
     #[test]
+    // proves: H1
     fn a_damaged_header_breaks_the_rule_that_it_breaks(
         header in header(),
         damages in vec(damage(), 0..3),

@@ -1,32 +1,34 @@
-//! Times between a pipeline's clock and the host's monotonic clock (SPEC §5).
+//! Conversion between the time of a pipeline's clock and CLOCK_MONOTONIC (SPEC §5).
 //!
-//! The ordinary system clock *is* CLOCK_MONOTONIC. Any other clock is compared with it for every frame, and a comparison has noise; yet
-//! frames of several streams with one moment have to keep one moment. So the elements of a process share what they found out about a
-//! clock, and what once was said about a moment stays.
+//! The default system clock is CLOCK_MONOTONIC. Any other clock is compared with it for every frame.
+//! Each comparison is noisy, yet frames of several streams with equal times must keep equal times.
+//! So all elements of a process share what was measured, and a time that was converted once is always converted to the same value.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use gst::glib;
 use gst::prelude::*;
 use gst_plugin_iceoryx2_video::monotonic_ns;
 
-/// Deviation of a reading from what holds, in nanoseconds, that is taken for noise.
+/// Differences up to this many nanoseconds are noise.
 const TOLERANCE: u64 = 100_000;
-/// Deviation from which on a clock was set rather than drifted, so that nothing known of it holds any more.
+/// A larger difference in nanoseconds means that the clock was set. Earlier measurements no longer apply.
 const SET: u64 = 1_000_000_000;
-/// How far ahead the moment of a frame may be to count as asked for.
+/// Times further ahead than this many nanoseconds are ignored as mistakes.
 const HORIZON: u64 = 10_000_000_000;
-/// Changes of the lead that are remembered: more than happen while a frame is on its way.
+/// Leads that are kept for one clock, more than a clock changes while a frame is on its way.
+///
+/// One lead is not enough: when a clock drifts, two streams in one pipeline would convert equal times with different leads.
 const MAX_STEPS: usize = 64;
-/// A reading in which the clock took longer to answer is tried again.
-const PROMPT: u64 = 20_000;
+/// A reading with a larger uncertainty in nanoseconds is repeated.
+const PRECISE: u64 = 20_000;
 const ATTEMPTS: usize = 3;
-/// The largest moment that is not "none".
+/// The largest time that does not mean "none".
 const LAST: u64 = u64::MAX - 1;
 
-/// The moment on CLOCK_MONOTONIC at which a running time is reached, `latency` later.
+/// Converts a running time plus `latency` to CLOCK_MONOTONIC.
 pub fn to_monotonic(
     running_time: gst::Signed<gst::ClockTime>,
     base_time: gst::ClockTime,
@@ -38,17 +40,16 @@ pub fn to_monotonic(
         gst::Signed::Positive(time) => start.saturating_add(time.nseconds()),
         gst::Signed::Negative(time) => start.saturating_sub(time.nseconds()),
     };
-    let moment = with_lead(clock, clock_time, Lead::moment_of);
-    moment.min(LAST)
+    with_lead(clock, clock_time, Lead::moment_of).min(LAST)
 }
 
-/// The running time of a pipeline at a moment on CLOCK_MONOTONIC, zero for moments before its start.
+/// Converts a time of CLOCK_MONOTONIC to running time. Times before the pipeline's start become zero.
 pub fn to_running_time(moment: u64, base_time: gst::ClockTime, clock: &gst::Clock) -> gst::ClockTime {
     let clock_time = with_lead(clock, moment, Lead::clock_time_of);
     gst::ClockTime::from_nseconds(clock_time.saturating_sub(base_time.nseconds()).min(LAST))
 }
 
-/// Converts a time with what is known of the clock now.
+/// Compares the clock with CLOCK_MONOTONIC and converts a time.
 fn with_lead(clock: &gst::Clock, time: u64, convert: fn(&mut Lead, u64, u64) -> u64) -> u64 {
     static LEADS: Mutex<Vec<(glib::WeakRef<gst::Clock>, Lead)>> = Mutex::new(Vec::new());
     if is_monotonic(clock) {
@@ -56,9 +57,8 @@ fn with_lead(clock: &gst::Clock, time: u64, convert: fn(&mut Lead, u64, u64) -> 
     }
     let reading = Reading::take(clock);
     let mut leads = LEADS.lock().unwrap_or_else(PoisonError::into_inner);
-    leads.retain(|(known, _)| known.upgrade().is_some());
-    let at = leads.iter().position(|(known, _)| known.upgrade().as_ref() == Some(clock));
-    let at = at.unwrap_or_else(|| {
+    let at = leads.iter().position(|(known, _)| known.upgrade().as_ref() == Some(clock)).unwrap_or_else(|| {
+        leads.retain(|(known, _)| known.upgrade().is_some());
         leads.push((clock.downgrade(), Lead::default()));
         leads.len() - 1
     });
@@ -67,89 +67,70 @@ fn with_lead(clock: &gst::Clock, time: u64, convert: fn(&mut Lead, u64, u64) -> 
     convert(lead, time, reading.now)
 }
 
+/// Whether this is the default system clock, running on CLOCK_MONOTONIC.
+///
+/// Reading the clock's type for every frame would take as long as sending the frame, so its changes are followed instead.
 fn is_monotonic(clock: &gst::Clock) -> bool {
+    static IS_MONOTONIC: AtomicBool = AtomicBool::new(false);
+    static DEFAULT_CLOCK: LazyLock<gst::Clock> = LazyLock::new(|| {
+        let update = |clock: &gst::Clock| {
+            let is_monotonic = clock.property::<gst::ClockType>("clock-type") == gst::ClockType::Monotonic;
+            IS_MONOTONIC.store(is_monotonic, Ordering::Relaxed);
+        };
+        let clock = gst::SystemClock::obtain();
+        clock.connect_notify(Some("clock-type"), move |clock, _| update(clock));
+        update(&clock);
+        clock
+    });
     let (internal, external, rate_num, rate_denom) = clock.calibration();
-    let untouched = internal == external && rate_num == rate_denom;
-    untouched && DEFAULT_CLOCK.is_of(clock).unwrap_or_else(|| has_monotonic_type(clock))
+    *clock == *DEFAULT_CLOCK && IS_MONOTONIC.load(Ordering::Relaxed) && internal == external && rate_num == rate_denom
 }
 
-fn has_monotonic_type(clock: &gst::Clock) -> bool {
-    // Subclasses (network and audio clocks) tick differently.
-    clock.type_() == gst::SystemClock::static_type()
-        && clock.property::<gst::ClockType>("clock-type") == gst::ClockType::Monotonic
-}
-
-/// The clock of nearly every pipeline. Asking it for its type with every frame would cost as much as sending the frame.
-static DEFAULT_CLOCK: LazyLock<Watched> = LazyLock::new(|| Watched::new(gst::SystemClock::obtain()));
-
-/// A clock that tells when its type changes.
-struct Watched {
-    clock: gst::Clock,
-    is_monotonic: Arc<AtomicBool>,
-}
-
-impl Watched {
-    fn new(clock: gst::Clock) -> Self {
-        let is_monotonic = Arc::new(AtomicBool::new(false));
-        let told = is_monotonic.clone();
-        clock.connect_notify(Some("clock-type"), move |clock, _| {
-            told.store(has_monotonic_type(clock), Ordering::Relaxed);
-        });
-        // Only now, so that no change is missed.
-        is_monotonic.store(has_monotonic_type(&clock), Ordering::Relaxed);
-        Self { clock, is_monotonic }
-    }
-
-    /// Whether the clock's type is that of CLOCK_MONOTONIC; `None` for another clock.
-    fn is_of(&self, clock: &gst::Clock) -> Option<bool> {
-        (self.clock == *clock).then(|| self.is_monotonic.load(Ordering::Relaxed))
-    }
-}
-
-/// A comparison of a clock with CLOCK_MONOTONIC.
+/// A comparison of a clock with CLOCK_MONOTONIC, in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
-    /// CLOCK_MONOTONIC at that time.
+    /// CLOCK_MONOTONIC when the clock was read.
     now: u64,
-    /// How far it was ahead of the clock.
+    /// CLOCK_MONOTONIC minus the clock.
     lead: i64,
-    /// How wrong that may be.
-    doubt: u64,
+    /// Largest error of `lead`.
+    uncertainty: u64,
 }
 
 impl Reading {
+    /// The most precise of a few attempts.
     fn take(clock: &gst::Clock) -> Self {
-        let attempt = || {
-            // The clock was read somewhere between the two: in the middle, give or take half.
-            let before = monotonic_ns();
-            let clock_time = clock.time().nseconds();
-            let doubt = (monotonic_ns() - before) / 2;
-            let now = before + doubt;
-            Self { now, lead: now.wrapping_sub(clock_time).cast_signed(), doubt }
-        };
-        let mut best = attempt();
+        let mut best = Self::attempt(clock);
         for _ in 1..ATTEMPTS {
-            if best.doubt <= PROMPT {
+            if best.uncertainty <= PRECISE {
                 break;
             }
-            let another = attempt();
-            if another.doubt < best.doubt {
+            let another = Self::attempt(clock);
+            if another.uncertainty < best.uncertainty {
                 best = another;
             }
         }
         best
     }
+
+    fn attempt(clock: &gst::Clock) -> Self {
+        let before = monotonic_ns();
+        let clock_time = clock.time().nseconds();
+        let uncertainty = (monotonic_ns() - before) / 2;
+        let now = before + uncertainty;
+        Self { now, lead: now.wrapping_sub(clock_time).cast_signed(), uncertainty }
+    }
 }
 
-/// How far CLOCK_MONOTONIC is ahead of one clock, as it changed.
+/// How far CLOCK_MONOTONIC is ahead of one clock, and how far it was.
 #[derive(Debug, Default)]
 struct Lead {
     steps: VecDeque<Step>,
-    /// The latest times that were converted: no later change may touch them.
-    asked: Pair,
+    /// The latest times that were converted. A new lead applies to later times only.
+    latest: Pair,
 }
 
-/// A time of the clock and the moment on CLOCK_MONOTONIC that it became.
+/// A time of the clock and the time of CLOCK_MONOTONIC to which it was converted.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pair {
     clock_time: u64,
@@ -158,35 +139,39 @@ struct Pair {
 
 #[derive(Clone, Copy, Debug)]
 struct Step {
-    /// The first times to which it applies.
+    /// The first times to which the lead applies.
     since: Pair,
     lead: i64,
 }
 
 impl Lead {
-    /// Takes over a reading that says more than noise.
+    /// Adds a lead if the reading differs by more than noise from the newest one.
     fn observe(&mut self, reading: &Reading) {
-        let mut since = Pair::default();
+        let noise = reading.uncertainty.saturating_add(TOLERANCE);
+        let (mut since, mut lead) = (Pair::default(), reading.lead);
         if let Some(newest) = self.steps.back() {
-            let deviation = newest.lead.abs_diff(reading.lead);
-            if deviation <= reading.doubt.saturating_add(TOLERANCE) {
+            let difference = newest.lead.abs_diff(lead);
+            if difference <= noise {
                 return;
             }
-            if deviation > SET {
+            if difference > SET {
                 self.steps.clear();
-                self.asked = Pair::default();
+                self.latest = Pair::default();
             } else {
-                let Pair { clock_time, moment } = self.asked;
+                let Pair { clock_time, moment } = self.latest;
                 since = Pair { clock_time: clock_time + 1, moment: moment + 1 };
             }
+        } else if lead.unsigned_abs() <= noise {
+            // Another monotonic system clock: its times need no conversion.
+            lead = 0;
         }
         if self.steps.len() == MAX_STEPS {
             self.steps.pop_front();
         }
-        self.steps.push_back(Step { since, lead: reading.lead });
+        self.steps.push_back(Step { since, lead });
     }
 
-    /// The moment on CLOCK_MONOTONIC of a time of the clock.
+    /// Converts a time of the clock to CLOCK_MONOTONIC.
     fn moment_of(&mut self, clock_time: u64, now: u64) -> u64 {
         let lead = self.lead_where(|since| since.clock_time <= clock_time);
         let moment = clock_time.saturating_add_signed(lead);
@@ -194,7 +179,7 @@ impl Lead {
         moment
     }
 
-    /// The time of the clock at a moment on CLOCK_MONOTONIC.
+    /// Converts a time of CLOCK_MONOTONIC to a time of the clock.
     fn clock_time_of(&mut self, moment: u64, now: u64) -> u64 {
         let lead = self.lead_where(|since| since.moment <= moment);
         let clock_time = moment.saturating_sub_signed(lead);
@@ -202,17 +187,17 @@ impl Lead {
         clock_time
     }
 
-    /// The newest lead that applies; the oldest to what was before it.
+    /// The newest lead that applies, or the oldest lead for times before all of them.
     fn lead_where(&self, applies: impl Fn(Pair) -> bool) -> i64 {
         let step = self.steps.iter().rev().find(|step| applies(step.since)).or(self.steps.front());
         step.map_or(0, |step| step.lead)
     }
 
     fn remember(&mut self, Pair { clock_time, moment }: Pair, now: u64) {
-        // A time from far ahead is a mistake or a lie, and must not keep the lead from changing until then.
+        // A time beyond the horizon must not keep the lead from changing until then.
         if moment <= now.saturating_add(HORIZON) {
-            self.asked.clock_time = self.asked.clock_time.max(clock_time.min(LAST));
-            self.asked.moment = self.asked.moment.max(moment.min(LAST));
+            self.latest.clock_time = self.latest.clock_time.max(clock_time.min(LAST));
+            self.latest.moment = self.latest.moment.max(moment.min(LAST));
         }
     }
 }
@@ -222,26 +207,38 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
+    /// Held by tests that use the default clock, because one of them changes it.
+    static DEFAULT_CLOCK: Mutex<()> = Mutex::new(());
 
     #[test]
-    fn a_watched_clock_is_asked_once_and_tells_when_it_becomes_another() {
+    fn the_default_clock_is_followed_when_its_type_changes() {
+        let _held = DEFAULT_CLOCK.lock().unwrap();
         gst::init().unwrap();
-        let clock = gst::glib::Object::new::<gst::SystemClock>().upcast::<gst::Clock>();
-        let watched = Watched::new(clock.clone());
-        assert_eq!(watched.is_of(&clock), Some(true));
+        let clock = gst::SystemClock::obtain();
+        assert!(is_monotonic(&clock));
         clock.set_property("clock-type", gst::ClockType::Realtime);
-        assert_eq!(watched.is_of(&clock), Some(false));
+        let followed = !is_monotonic(&clock);
         clock.set_property("clock-type", gst::ClockType::Monotonic);
-        assert_eq!(watched.is_of(&clock), Some(true));
-        assert_eq!(watched.is_of(&gst::SystemClock::obtain()), None);
+        assert!(followed && is_monotonic(&clock));
+    }
+
+    #[test]
+    fn another_monotonic_clock_needs_no_conversion() {
+        gst::init().unwrap();
+        let clock = glib::Object::new::<gst::SystemClock>().upcast::<gst::Clock>();
+        assert!(!is_monotonic(&clock));
+        for moment in [monotonic_ns(), monotonic_ns() + 5 * SECOND] {
+            assert_eq!(to_running_time(moment, gst::ClockTime::ZERO, &clock).nseconds(), moment);
+        }
     }
 
     fn reading(now: u64, lead: i64) -> Reading {
-        Reading { now, lead, doubt: 1000 }
+        Reading { now, lead, uncertainty: 1000 }
     }
 
     #[test]
     fn the_system_clock_is_the_monotonic_clock() {
+        let _held = DEFAULT_CLOCK.lock().unwrap();
         gst::init().unwrap();
         let system = gst::SystemClock::obtain();
         let second = gst::Signed::Positive(gst::ClockTime::SECOND);
@@ -251,6 +248,7 @@ mod tests {
     }
 
     #[test]
+    // proves: T2
     fn another_clock_is_measured() {
         gst::init().unwrap();
         let realtime: gst::SystemClock =
@@ -264,6 +262,7 @@ mod tests {
 
     #[test]
     fn times_at_both_ends_of_the_range_are_bounded() {
+        let _held = DEFAULT_CLOCK.lock().unwrap();
         gst::init().unwrap();
         let clock = gst::SystemClock::obtain();
         let (last, none) = (gst::ClockTime::from_nseconds(LAST), gst::ClockTime::ZERO);
@@ -276,14 +275,15 @@ mod tests {
     #[test]
     fn noise_changes_nothing() {
         let mut lead = Lead::default();
-        lead.observe(&reading(0, 500));
-        lead.observe(&reading(0, 500 + TOLERANCE.cast_signed()));
-        lead.observe(&Reading { now: 0, lead: 40_000_000, doubt: 50_000_000 });
-        assert_eq!(lead.moment_of(SECOND, SECOND), SECOND + 500);
+        lead.observe(&reading(0, 500_000));
+        lead.observe(&reading(0, 500_000 + TOLERANCE.cast_signed()));
+        lead.observe(&Reading { now: 0, lead: 40_000_000, uncertainty: 50_000_000 });
+        assert_eq!(lead.moment_of(SECOND, SECOND), SECOND + 500_000);
     }
 
     #[test]
-    fn what_was_said_about_a_moment_stays_when_the_clock_drifts() {
+    // proves: T4
+    fn a_converted_time_keeps_its_value_when_the_clock_drifts() {
         let mut lead = Lead::default();
         lead.observe(&reading(SECOND, 0));
         let due = SECOND + 20_000_000;
@@ -303,6 +303,7 @@ mod tests {
     }
 
     #[test]
+    // proves: T2
     fn a_clock_that_was_set_is_believed_at_once() {
         let mut lead = Lead::default();
         lead.observe(&reading(SECOND, 0));

@@ -1,4 +1,4 @@
-//! What can go wrong with a path that is shared.
+//! Errors of this crate.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 /// Result of this crate's operations.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can go wrong with a path that is shared.
+/// Error of a writer or follower.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No socket can have this path.
-    #[error("{}: the path has {length} bytes, a socket's has at most 107; choose a shorter one", printable(path))]
+    /// The path is too long for a socket.
+    #[error("{}: the path has {length} bytes, a socket's has at most 107; choose a shorter path", printable(path))]
     PathTooLong {
         /// The path.
         path: PathBuf,
@@ -20,12 +20,12 @@ pub enum Error {
         length: usize,
     },
 
-    /// Something that is no socket lies there.
+    /// Something other than a socket exists at the path.
     #[error("{} is {what}, not a socket; choose another path or remove it", printable(path))]
     NotASocket {
         /// The path.
         path: PathBuf,
-        /// What it is.
+        /// What exists there: "a file", for instance.
         what: &'static str,
     },
 
@@ -36,56 +36,47 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// Another user's, who does not permit it.
+    /// The path belongs to another user, and this user has no permission.
     #[error(
-        "{} belongs to user {owner} (this process runs as user {user}), and there is no permission to use it; run both as the same user",
+        "{}: permission denied: the path belongs to user {owner} (this process runs as user {user}); run both as the same user",
         printable(path)
     )]
     Foreign {
         /// The path.
         path: PathBuf,
-        /// Whose it is.
+        /// User ID of the owner.
         owner: u32,
-        /// Who we are.
+        /// User ID of this process.
         user: u32,
     },
 
-    /// Nobody writes there now.
-    #[error("{} has no writer", printable(path))]
-    NoWriter {
-        /// The path.
-        path: PathBuf,
-    },
-
-    /// The type text is too long or cannot be sent.
-    #[error("the type text {reason}; it takes at most 4095 bytes without NUL")]
+    /// The type text cannot be sent.
+    #[error("the type text {reason}")]
     Type {
         /// What is wrong with it.
         reason: String,
     },
 
-    /// A label or group that cannot name a path.
-    #[error("{what} {name:?} cannot be used: {reason}")]
+    /// A label or group cannot be part of a path.
+    #[error("{what} {name:?} cannot be used: it is empty or names a folder")]
     Name {
-        /// Label or group.
+        /// "label" or "group".
         what: &'static str,
-        /// As given.
+        /// The name as given.
         name: String,
-        /// What is wrong with it.
-        reason: &'static str,
     },
 
-    /// A frame larger than the kernel's limit for one segment.
+    /// A frame is larger than the kernel's limit for one segment.
     #[error(
-        "{}: a frame of {size} bytes is more than one segment of shared memory can hold ({limit}, kernel.shmmax)",
+        "{}: a frame of {size} bytes is larger than a shared memory segment can be ({limit}, kernel.shmmax); raise that limit",
         printable(path)
     )]
     FrameTooLarge {
         /// The path.
         path: PathBuf,
-        /// Size of the frame.
+        /// Size of the frame in bytes.
         size: usize,
-        /// The kernel's limit.
+        /// The kernel's limit in bytes.
         limit: u64,
     },
 
@@ -96,13 +87,13 @@ pub enum Error {
         path: PathBuf,
         /// What was tried.
         what: &'static str,
-        /// Its answer.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// A path in one line that steers no terminal: an escape character becomes `\u{1b}`.
+/// The path without control characters, for one line of a terminal: an escape character becomes `\u{1b}`.
 fn printable(path: &Path) -> String {
     let text = path.to_string_lossy();
     let is_shown = |c: char| matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1;
@@ -110,9 +101,9 @@ fn printable(path: &Path) -> String {
 }
 
 impl Error {
-    /// For a path that could not be used: whose it is, where that was the reason.
+    /// Error of an attempt to use a path: [`Error::Foreign`] if the path belongs to another user, which explains `source`.
     pub(crate) fn of_use(path: &Path, what: &'static str, source: io::Error) -> Self {
-        // SAFETY: `geteuid` cannot fail and touches nothing.
+        // SAFETY: `geteuid` cannot fail and accesses no memory.
         let user = unsafe { libc::geteuid() };
         match std::fs::metadata(path) {
             Ok(meta) if source.kind() == io::ErrorKind::PermissionDenied && meta.uid() != user => {
@@ -122,7 +113,7 @@ impl Error {
         }
     }
 
-    /// For `map_err`: the last step on a path failed.
+    /// Makes [`Error::Io`] of a system error, for `map_err`.
     pub(crate) fn io(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, what, source }
@@ -134,7 +125,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_steers_no_terminal_and_stays_in_its_line() {
+    // proves: W1
+    fn control_characters_of_a_path_are_escaped() {
         let path = PathBuf::from("/tmp/\u{1b}[2Ja\nb\u{202e}/é \"c\"");
         let text = Error::WriterIsAlive { path }.to_string();
         assert!(text.starts_with("/tmp/\\u{1b}[2Ja\\nb\\u{202e}/é \"c\" has a writer"), "{text}");

@@ -5,12 +5,12 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// Ends a wait from outside: a descriptor that becomes readable, and whether it did so on purpose.
+/// Ends a wait from another thread.
 #[derive(Clone, Copy)]
 pub struct Wakeup<'a> {
-    /// Readable when the wait has to end; -1 for none.
+    /// Descriptor that becomes readable to end the wait; -1 for none.
     pub descriptor: RawFd,
-    /// Whether it has to end.
+    /// Whether the wait is to end. Called again after each wake-up.
     pub is_set: &'a dyn Fn() -> bool,
 }
 
@@ -19,14 +19,12 @@ impl Wakeup<'_> {
     pub const NEVER: Wakeup<'static> = Wakeup { descriptor: -1, is_set: &|| false };
 }
 
-/// Waits until one of the descriptors has something to read or has hung up, or the time is over; tells which.
-///
-/// A signal ends the wait early, like the time.
+/// Waits until a descriptor is readable or has hung up; tells which ones are. A timeout and a signal return all false.
 pub(crate) fn readable(descriptors: &[RawFd], timeout: Duration) -> io::Result<Vec<bool>> {
     let poll = |&fd: &RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     let mut set: Vec<_> = descriptors.iter().map(poll).collect();
     let milliseconds = timeout.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32;
-    // SAFETY: `set` holds that many initialised entries and lives across the call.
+    // SAFETY: `set` has `set.len()` initialised entries and lives across the call.
     if unsafe { libc::poll(set.as_mut_ptr(), set.len() as libc::nfds_t, milliseconds) } < 0 {
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {
@@ -37,7 +35,7 @@ pub(crate) fn readable(descriptors: &[RawFd], timeout: Duration) -> io::Result<V
     Ok(set.iter().map(|entry| entry.revents != 0).collect())
 }
 
-/// Sends a message in one piece; false if it does not go through at once, which never happens to a reader that reads.
+/// Sends a message without waiting. False if the whole message could not be sent, which means that the peer does not read.
 pub(crate) fn send(stream: &UnixStream, message: &[u8]) -> bool {
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     // SAFETY: pointer and length are those of `message`.

@@ -1,67 +1,52 @@
 //! The writing side of a path.
 
-use std::io::{self, Read};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fs, mem};
 
-use crate::dialect::{self, CONNECT_SIZE, MAX_PATH, READERS, WRITER};
+use crate::claim::{check_size, claim};
+use crate::dialect::{self, Keys};
 use crate::error::{Error, Result};
-use crate::poll::{Wakeup, readable, send};
-use crate::sysv::{Keys, Outcome, Segment, Semaphores, Step, max_segment};
+use crate::lockstep;
+use crate::poll::Wakeup;
+use crate::readers::{ClientEvent, Readers};
+use crate::sysv::{self, Outcome, Segment, Semaphores};
 
-/// Longest single wait for a semaphore: in between, dead readers are looked for and wake-ups heard.
-const SLICE: Duration = Duration::from_millis(20);
-/// How long a writer that ends waits for its last frame to be read.
-const FAREWELL: Duration = Duration::from_millis(200);
-/// How long readers have to come back after a renewal; those of Shmdata look every 30 ms.
-const RETURN: Duration = Duration::from_millis(300);
-/// How long is waited at most for the readers of a frame of which one has died: it may have read the announcement and died before it
-/// promised the kernel to finish, which nobody can see.
-const MOURNING: Duration = Duration::from_millis(300);
-/// How long another writer on the path has to answer before it counts as dumb, but alive.
-const PROBE: Duration = Duration::from_secs(1);
-/// Attempts to get a socket file whose keys no other writer uses.
-const KEY_ATTEMPTS: usize = 16;
-
-/// A reader that came or went, with the number of its connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientEvent {
-    /// It is connected and gets frames from now on.
-    Connected(i32),
-    /// It has gone.
-    Disconnected(i32),
-}
+/// How long a writer that is dropped waits for its last frame to be read.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long readers have to reconnect after a renewal. Shmdata's readers try every 30 ms.
+const RECONNECT_TIMEOUT: Duration = Duration::from_millis(300);
+/// How long the writer waits for the readers of a frame after one of them died. The dead reader may have read the announcement
+/// and died before its promise to the kernel, which cannot be detected.
+const DEAD_READER_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Settings of a writer.
 pub struct WriterOptions {
-    /// Size of the first segment in bytes; it grows with the frames.
+    /// Size of the first segment in bytes. The segment grows with the frames.
     pub initial_size: usize,
     /// Permissions of socket, segment and semaphores.
     pub mode: u32,
-    /// How long readers may take for one frame before the writer goes on without them.
-    pub patience: Duration,
-    /// Told when readers come and go, from the writer's thread.
+    /// How long readers may take for one frame before the writer continues without them.
+    pub reader_timeout: Duration,
+    /// Called from the writer's thread when a reader connects or disconnects.
     pub on_client: Option<Box<dyn Fn(ClientEvent) + Send>>,
 }
 
 impl Default for WriterOptions {
     fn default() -> Self {
-        Self { initial_size: 1, mode: 0o600, patience: Duration::from_secs(1), on_client: None }
+        Self { initial_size: 1, mode: 0o600, reader_timeout: Duration::from_secs(1), on_client: None }
     }
 }
 
-/// What became of a frame.
+/// Result of writing a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// It was announced to that many readers.
+    /// The frame was announced to this many readers.
     Sent(usize),
-    /// The wait for the readers of the frame before was ended from outside; nothing was written.
+    /// The [`Wakeup`] ended the wait for the readers of the previous frame. Nothing was written.
     Interrupted,
 }
 
@@ -71,18 +56,16 @@ pub struct Writer {
     inode: u64,
     keys: Keys,
     mode: u32,
-    patience: Duration,
+    reader_timeout: Duration,
     segment: Option<Arc<Segment>>,
     semaphores: Semaphores,
-    /// Whether the write lock is held already.
-    inside: bool,
-    shared: Arc<Shared>,
-    bell: UnixStream,
-    thread: Option<JoinHandle<()>>,
-    evicted: u64,
+    /// Whether the write lock is held.
+    is_inside: bool,
+    readers: Readers,
+    evictions: u64,
 }
 
-/// A writer's segment, lent to render a frame where readers find it.
+/// A writer's segment, lent to render a frame in shared memory.
 #[derive(Debug)]
 pub struct Lent {
     segment: Arc<Segment>,
@@ -91,65 +74,34 @@ pub struct Lent {
 
 impl AsMut<[u8]> for Lent {
     fn as_mut(&mut self) -> &mut [u8] {
-        // SAFETY: the segment is attached for writing and has that many bytes. The write lock keeps readers out, and the writer does
-        // not touch a segment that is lent.
+        // SAFETY: the segment is attached for writing and has at least `size` bytes. The write lock keeps readers out, and the writer
+        // does not access a lent segment.
         unsafe { std::slice::from_raw_parts_mut(self.segment.as_ptr(), self.size) }
     }
 }
 
-struct Shared {
-    hello: Vec<u8>,
-    clients: Mutex<Clients>,
-}
-
-#[derive(Default)]
-struct Clients {
-    connected: Vec<Client>,
-    /// Readers that got the latest announcement and have left politely since: they finish by themselves.
-    finishing: usize,
-    /// Readers that died with the latest announcement unread, so that they never promised the kernel to finish.
-    unread: usize,
-    /// Whether a reader died that had read the latest announcement.
-    bereaved: bool,
-}
-
-struct Client {
-    stream: UnixStream,
-    acknowledged: bool,
-    announced: bool,
-}
-
 impl Writer {
-    /// Becomes the writer of a path, whose left-overs of a dead writer are removed.
+    /// Creates the writer of a path. What a dead writer left there is removed first.
     ///
     /// # Errors
-    /// [`Error::PathTooLong`], [`Error::NotASocket`], [`Error::WriterIsAlive`] (which stays undisturbed), [`Error::Type`],
-    /// [`Error::FrameTooLarge`], [`Error::Io`].
+    /// [`Error::PathTooLong`], [`Error::NotASocket`], [`Error::WriterIsAlive`] (that writer is not disturbed), [`Error::Type`],
+    /// [`Error::FrameTooLarge`], [`Error::Foreign`], [`Error::Io`].
     pub fn new(path: impl AsRef<Path>, type_text: &str, options: WriterOptions) -> Result<Self> {
         let path = path.as_ref().to_owned();
         dialect::check_type(type_text)?;
-        let (listener, keys, segment, semaphores) = occupy(&path, options.initial_size, options.mode)?;
-        let (bell, heard) = UnixStream::pair().map_err(Error::io(&path, "socketpair"))?;
-        let shared = Arc::new(Shared {
-            hello: dialect::connect(type_text, segment.bytes().len() as u64),
-            clients: Mutex::default(),
-        });
-        let served = shared.clone();
+        let (listener, keys, segment, semaphores) = claim(&path, options.initial_size, options.mode)?;
+        let greeting = dialect::connect_message(type_text, segment.bytes().len() as u64);
         let on_client = options.on_client.unwrap_or_else(|| Box::new(|_| ()));
-        let serve = move || served.serve(&listener, &heard, &on_client);
-        let thread = thread::Builder::new().name("shmdata".into()).spawn(serve);
         Ok(Self {
             inode: fs::metadata(&path).map_err(Error::io(&path, "stat"))?.ino(),
             keys,
             mode: options.mode,
-            patience: options.patience,
+            reader_timeout: options.reader_timeout,
             segment: Some(Arc::new(segment)),
             semaphores,
-            inside: false,
-            shared,
-            bell,
-            thread: Some(thread.map_err(Error::io(&path, "start a thread"))?),
-            evicted: 0,
+            is_inside: false,
+            readers: Readers::start(listener, greeting, on_client).map_err(Error::io(&path, "start a thread"))?,
+            evictions: 0,
             path,
         })
     }
@@ -159,9 +111,9 @@ impl Writer {
         &self.path
     }
 
-    /// Readers connected right now.
+    /// Number of connected readers.
     pub fn clients(&self) -> usize {
-        self.shared.lock().connected.iter().filter(|client| client.acknowledged).count()
+        self.readers.lock().count()
     }
 
     /// Size of the segment in bytes.
@@ -169,12 +121,12 @@ impl Writer {
         self.segment.as_ref().map_or(0, |segment| segment.bytes().len())
     }
 
-    /// How often the writer went on without readers that had not finished in time.
+    /// How often the writer continued without readers that had not finished in time.
     pub fn evictions(&self) -> u64 {
-        self.evicted
+        self.evictions
     }
 
-    /// Copies a frame into the segment and announces it, after every reader has finished with the one before.
+    /// Waits until every reader has finished with the previous frame, copies a frame into the segment and announces it.
     ///
     /// # Errors
     /// [`Error::FrameTooLarge`], [`Error::Io`].
@@ -182,13 +134,13 @@ impl Writer {
         self.write_with(frame.len(), wakeup, |target| target.copy_from_slice(frame))
     }
 
-    /// As [`write`](Self::write), with a function that fills the `size` bytes of the frame in place.
+    /// Like [`write`](Self::write), but calls `fill` to write the frame's `size` bytes in place.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
+    /// [`Error::FrameTooLarge`], [`Error::Io`].
     pub fn write_with(&mut self, size: usize, wakeup: Wakeup<'_>, fill: impl FnOnce(&mut [u8])) -> Result<Delivery> {
         if self.is_lent() {
-            // It goes before the frame that is being rendered, in a segment of its own.
+            // This frame comes before the frame in the lent segment, so it needs another segment.
             let readers = self.clients();
             self.renew()?;
             self.wait_for(readers);
@@ -196,18 +148,18 @@ impl Writer {
         if !self.enter(size, wakeup)? {
             return Ok(Delivery::Interrupted);
         }
-        let segment = self.segment.as_ref().expect("there is one inside the lock");
-        // SAFETY: attached for writing, not lent, and at least that large; the write lock keeps readers out.
+        let segment = self.segment.as_ref().expect("a segment exists while the write lock is held");
+        // SAFETY: attached for writing, not lent, and at least `size` bytes large; the write lock keeps readers out.
         fill(unsafe { std::slice::from_raw_parts_mut(segment.as_ptr(), size) });
         self.announce(size)
     }
 
-    /// Lends the segment to render the next frame of `size` bytes in, after every reader has finished with the one before.
+    /// Waits until every reader has finished with the previous frame, and lends the segment to render a frame of `size` bytes.
     ///
-    /// It is to be sent with [`send_lent`](Self::send_lent), or dropped. `None` if it is lent already or the wait was ended from outside.
+    /// Send the frame with [`send_lent`](Self::send_lent), or drop it. `None` if the segment is lent already or `wakeup` ended the wait.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
+    /// [`Error::FrameTooLarge`], [`Error::Io`].
     pub fn lend(&mut self, size: usize, wakeup: Wakeup<'_>) -> Result<Option<Lent>> {
         if self.is_lent() || !self.enter(size, wakeup)? {
             return Ok(None);
@@ -220,38 +172,35 @@ impl Writer {
         self.segment.as_ref().is_some_and(|segment| Arc::strong_count(segment) > 1)
     }
 
-    /// Announces a frame that was rendered into the lent segment, if that is where it lies; nothing may be written to it any more.
+    /// Announces a frame that was rendered into the lent segment; do not write to it afterwards. `None` if `frame` is elsewhere.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
+    /// [`Error::Io`].
     pub fn send_lent(&mut self, frame: &[u8]) -> Result<Option<Delivery>> {
-        let is_there =
-            self.inside && self.segment.as_ref().is_some_and(|segment| segment.as_ptr() == frame.as_ptr().cast_mut());
+        let is_there = self.is_inside
+            && self.segment.as_ref().is_some_and(|segment| segment.as_ptr() == frame.as_ptr().cast_mut());
         if is_there { self.announce(frame.len()).map(Some) } else { Ok(None) }
     }
 
-    /// Gives readers that were sent away a moment to come back, so that the next frame is not lost to them.
+    /// Waits up to 0.3 s until this many readers are connected, so that readers that reconnect do not miss the next frame.
     pub fn wait_for(&self, readers: usize) {
-        let deadline = Instant::now() + RETURN;
+        let deadline = Instant::now() + RECONNECT_TIMEOUT;
         while self.clients() < readers && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(2));
         }
     }
 
-    /// Takes the write lock for a frame of `size` bytes, and sees to a segment that holds it. False if ended from outside.
+    /// Takes the write lock and ensures a segment of at least `size` bytes. False if `wakeup` ended the wait.
     fn enter(&mut self, size: usize, wakeup: Wakeup<'_>) -> Result<bool> {
         if size > self.segment_size() {
-            let limit = max_segment();
-            if size as u64 > limit {
-                return Err(Error::FrameTooLarge { path: self.path.clone(), size, limit });
-            }
+            check_size(&self.path, size)?;
         }
-        if !self.inside && !self.lock(wakeup)? {
+        if !self.is_inside && !self.lock(wakeup)? {
             return Ok(false);
         }
-        self.inside = true;
+        self.is_inside = true;
         if size > self.segment_size() || self.segment.is_none() {
-            // Larger than any frame before, so that readers who go by the size of a frame attach anew, too.
+            // Larger than any frame before: readers that only compare the sizes of frames attach again, too.
             self.segment = None;
             match Segment::create(self.keys.segment, size, self.mode) {
                 Ok(segment) => self.segment = Some(Arc::new(segment)),
@@ -264,24 +213,23 @@ impl Writer {
         Ok(true)
     }
 
-    /// Waits for the readers of the frame before, but not for ever. False if ended from outside.
+    /// Waits for the readers of the previous frame, up to the timeout. False if `wakeup` ended the wait.
     fn lock(&mut self, wakeup: Wakeup<'_>) -> Result<bool> {
-        let steps = [Step::new(READERS, 0), Step::new(WRITER, 1).undone(), Step::new(READERS, 1).undone()];
         let mut start = Instant::now();
         loop {
-            let outcome = self.semaphores.operate(&steps, SLICE).map_err(Error::io(&self.path, "enter the segment"))?;
-            match outcome {
+            let outcome = self.semaphores.operate(&lockstep::ENTER);
+            match outcome.map_err(Error::io(&self.path, "enter the segment"))? {
                 Outcome::Done => return Ok(true),
-                // Somebody has taken our set for a dead writer's.
+                // Another process took the semaphores for a dead writer's.
                 Outcome::Removed => self.renew()?,
                 Outcome::TimedOut if (wakeup.is_set)() => return Ok(false),
                 Outcome::TimedOut => {
-                    self.release_the_dead()?;
-                    let mourning = if self.shared.lock().bereaved { MOURNING } else { Duration::MAX };
-                    if start.elapsed() > self.patience.min(mourning) {
+                    self.release_dead_readers()?;
+                    let limit = if self.readers.lock().reader_died { DEAD_READER_TIMEOUT } else { Duration::MAX };
+                    if start.elapsed() > self.reader_timeout.min(limit) {
                         let readers = self.clients();
                         self.renew()?;
-                        self.evicted += 1;
+                        self.evictions += 1;
                         self.wait_for(readers.saturating_sub(1));
                         start = Instant::now();
                     }
@@ -290,86 +238,57 @@ impl Writer {
         }
     }
 
-    /// Finishes for readers that are certainly dead: they left the announcement unread, or the counter exceeds those who can still
-    /// finish by themselves.
-    fn release_the_dead(&self) -> Result<()> {
-        let mut clients = self.shared.lock();
-        let alive = clients.connected.iter().filter(|client| client.announced).count() + clients.finishing;
-        let readers = self.semaphores.readers().map_err(Error::io(&self.path, "count the readers"))?;
-        let surplus = (readers - alive as i32).max(mem::take(&mut clients.unread) as i32).min(readers);
-        if surplus > 0 && !self.semaphores.has_writer().map_err(Error::io(&self.path, "look for a writer"))? {
-            let step = Step::new(READERS, -(surplus.min(i16::MAX.into()) as i16)).at_once();
-            self.semaphores.operate(&[step], SLICE).map_err(Error::io(&self.path, "finish for dead readers"))?;
-        }
-        Ok(())
+    fn release_dead_readers(&self) -> Result<()> {
+        let released = self.readers.lock().release_dead(&self.semaphores);
+        released.map_err(Error::io(&self.path, "finish for dead readers"))
     }
 
-    /// Goes on without readers that do not finish: with a new segment and new semaphores, which the living find when they come back.
+    /// Continues without readers that do not finish: creates a new segment and new semaphores, and sends every reader away. Live
+    /// readers reconnect and find the new objects.
     ///
-    /// Merely lowering the counter would be wrong for a reader that is stopped: it finishes later, for a frame that it did not read.
+    /// Only lowering the counter would be wrong for a stopped reader: it finishes later, for a frame that it did not read.
     fn renew(&mut self) -> Result<()> {
         let size = self.segment_size();
         let io = |what| Error::io(&self.path, what);
-        let mut clients = self.shared.lock();
-        // Before the good-bye: a reader that comes back at once would find the old ones.
+        let mut readers = self.readers.lock();
+        // Before the good-bye: a reader that reconnects at once would find the old objects.
         if let Some(segment) = self.segment.take() {
             segment.remove();
         }
-        self.keys.remove();
-        self.inside = false;
+        sysv::remove(self.keys);
+        self.is_inside = false;
         self.semaphores = Semaphores::create(self.keys.semaphores, self.mode).map_err(io("create semaphores"))?;
         let segment = Segment::create(self.keys.segment, size, self.mode).map_err(io("create a segment"))?;
         self.segment = Some(Arc::new(segment));
-        for client in mem::take(&mut *clients).connected {
-            send(&client.stream, &dialect::QUIT);
-        }
+        readers.dismiss();
         Ok(())
     }
 
-    /// Announces the frame in the segment, counts the readers who were told, and leaves.
+    /// Announces the frame in the segment and releases the write lock.
     fn announce(&mut self, size: usize) -> Result<Delivery> {
-        let told = self.tell(size);
+        let announced = self.readers.lock().announce(size, &self.semaphores);
         self.leave()?;
-        told.map(Delivery::Sent)
+        Ok(Delivery::Sent(announced.map_err(Error::io(&self.path, "count the readers"))?))
     }
 
     fn leave(&mut self) -> Result<()> {
-        self.inside = false;
-        let leave = [Step::new(READERS, -1).undone().at_once(), Step::new(WRITER, -1).undone().at_once()];
-        self.semaphores.operate(&leave, SLICE).map_err(Error::io(&self.path, "leave the segment"))?;
+        self.is_inside = false;
+        self.semaphores.operate(&lockstep::LEAVE).map_err(Error::io(&self.path, "leave the segment"))?;
         Ok(())
-    }
-
-    fn tell(&self, size: usize) -> Result<usize> {
-        let mut clients = self.shared.lock();
-        let message = dialect::update(size as u64);
-        (clients.finishing, clients.unread, clients.bereaved) = (0, 0, false);
-        clients.connected.retain_mut(|client| {
-            client.announced = client.acknowledged && send(&client.stream, &message);
-            client.announced || !client.acknowledged
-        });
-        let told = clients.connected.iter().filter(|client| client.announced).count();
-        if told > 0 {
-            let step = Step::new(READERS, told as i16);
-            self.semaphores.operate(&[step], SLICE).map_err(Error::io(&self.path, "count the readers"))?;
-        }
-        Ok(told)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if self.inside {
+        if self.is_inside {
             let _ = self.leave();
         }
-        // The last frame has been announced, but perhaps not read.
-        let deadline = Instant::now() + FAREWELL.min(self.patience);
-        while matches!(self.semaphores.operate(&[Step::new(READERS, 0)], SLICE), Ok(Outcome::TimedOut))
-            && Instant::now() < deadline
+        let deadline = Instant::now() + CLOSE_TIMEOUT.min(self.reader_timeout);
+        while matches!(self.semaphores.operate(&lockstep::ALL_READ), Ok(Outcome::TimedOut)) && Instant::now() < deadline
         {
-            let _ = self.release_the_dead();
+            let _ = self.release_dead_readers();
         }
-        // Before the socket: the next file may get its inode, and so its keys.
+        // Before the socket: the next socket may get its inode, and with it the same keys.
         if let Some(segment) = self.segment.take() {
             segment.remove();
         }
@@ -377,225 +296,5 @@ impl Drop for Writer {
         if fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
             let _ = fs::remove_file(&self.path);
         }
-        send(&self.bell, &[0]);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Clients> {
-        self.clients.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// The writer's thread: greets readers and notices when they leave, until the bell rings.
-    fn serve(&self, listener: &UnixListener, bell: &UnixStream, on_client: &dyn Fn(ClientEvent)) {
-        loop {
-            let mut descriptors = vec![bell.as_raw_fd(), listener.as_raw_fd()];
-            descriptors.extend(self.lock().connected.iter().map(|client| client.stream.as_raw_fd()));
-            let Ok(ready) = readable(&descriptors, Duration::from_secs(3600)) else { break };
-            if ready[0] {
-                break;
-            }
-            let mut events = Vec::new();
-            for (descriptor, _) in descriptors.iter().zip(&ready).skip(2).filter(|&(_, &ready)| ready) {
-                events.extend(self.lock().hear(*descriptor, &self.hello));
-            }
-            if ready[1]
-                && let Ok((stream, _)) = listener.accept()
-                && stream.set_nonblocking(true).is_ok()
-                && send(&stream, &self.hello)
-            {
-                self.lock().connected.push(Client { stream, acknowledged: false, announced: false });
-            }
-            events.into_iter().for_each(on_client);
-        }
-        for client in mem::take(&mut *self.lock()).connected {
-            send(&client.stream, &dialect::QUIT);
-        }
-    }
-}
-
-impl Clients {
-    /// Reads what a reader has to say: its acknowledgement, its good-bye, or nothing any more.
-    fn hear(&mut self, descriptor: i32, hello: &[u8]) -> Option<ClientEvent> {
-        let at = self.connected.iter().position(|client| client.stream.as_raw_fd() == descriptor)?;
-        let client = &mut self.connected[at];
-        let mut message = [0; CONNECT_SIZE];
-        match client.stream.read(&mut message) {
-            Ok(0) => self.bereaved |= client.announced,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                return None;
-            }
-            Err(_) => self.unread += usize::from(client.announced),
-            // An acknowledgement repeats the greeting; who says something else would never finish a frame.
-            Ok(count) if !client.acknowledged => {
-                if hello.starts_with(&message[..count]) {
-                    client.acknowledged = true;
-                    return Some(ClientEvent::Connected(descriptor));
-                }
-            }
-            Ok(_) => {
-                // Anything from a connected reader is its good-bye. It still finishes what was announced to it.
-                send(&client.stream, &dialect::QUIT);
-                self.finishing += usize::from(client.announced);
-            }
-        }
-        let client = self.connected.remove(at);
-        client.acknowledged.then_some(ClientEvent::Disconnected(descriptor))
-    }
-}
-
-/// Binds the path and creates segment and semaphores at its keys.
-fn occupy(path: &Path, size: usize, mode: u32) -> Result<(UnixListener, Keys, Segment, Semaphores)> {
-    let limit = max_segment();
-    if size as u64 > limit {
-        return Err(Error::FrameTooLarge { path: path.to_owned(), size, limit });
-    }
-    // Placeholders that keep the inodes of unsuitable sockets in use, so that the next one gets another.
-    let mut unsuitable = Placeholders(Vec::new());
-    loop {
-        make_way(path)?;
-        let listener = bind(path, mode).map_err(Error::io(path, "bind"))?;
-        let keys = Keys::of(path).map_err(Error::io(path, "stat"))?;
-        remove_if_dead(keys);
-        let made = Segment::create(keys.segment, size, mode)
-            .and_then(|segment| Ok((segment, Semaphores::create(keys.semaphores, mode)?)));
-        match made {
-            Ok((segment, semaphores)) => return Ok((listener, keys, segment, semaphores)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && unsuitable.0.len() < KEY_ATTEMPTS => {
-                // A live writer elsewhere has the same keys by chance: they hold 16 bits of the inode only.
-                unsuitable.put_aside(path).map_err(Error::io(path, "rename"))?;
-            }
-            Err(error) => {
-                let _ = fs::remove_file(path);
-                return Err(Error::io(path, "create segment and semaphores")(error));
-            }
-        }
-    }
-}
-
-struct Placeholders(Vec<PathBuf>);
-
-impl Placeholders {
-    fn put_aside(&mut self, path: &Path) -> io::Result<()> {
-        let mut aside = path.as_os_str().to_owned();
-        aside.push(format!(".{}", self.0.len()));
-        fs::rename(path, &aside)?;
-        self.0.push(aside.into());
-        Ok(())
-    }
-}
-
-impl Drop for Placeholders {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
-/// Checks that a writer can have this path as far as that can be told without disturbing anybody; true if a socket lies there.
-///
-/// # Errors
-/// [`Error::PathTooLong`], [`Error::NotASocket`], [`Error::Io`].
-pub fn check_path(path: &Path) -> Result<bool> {
-    let length = path.as_os_str().len();
-    if length > MAX_PATH {
-        return Err(Error::PathTooLong { path: path.to_owned(), length });
-    }
-    let kind = match fs::symlink_metadata(path) {
-        Ok(meta) => meta.file_type(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(Error::io(path, "stat")(error)),
-    };
-    let what = match () {
-        () if kind.is_socket() => return Ok(true),
-        () if kind.is_dir() => "a folder",
-        () if kind.is_symlink() => "a symbolic link",
-        () if kind.is_file() => "a file",
-        () => "a device or pipe",
-    };
-    Err(Error::NotASocket { path: path.to_owned(), what })
-}
-
-/// Removes the socket of a dead writer, with the objects at its keys; refuses whatever else lies at the path.
-fn make_way(path: &Path) -> Result<()> {
-    if !check_path(path)? {
-        return Ok(());
-    }
-    // The keys are those of this inode, which is gone once the file is removed.
-    let keys = Keys::of(path).map_err(Error::io(path, "stat"))?;
-    match UnixStream::connect(path) {
-        Ok(stream) => {
-            hear_greeting(stream);
-            Err(Error::WriterIsAlive { path: path.to_owned() })
-        }
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(Error::io(path, "remove a dead writer's socket"))?;
-            keys.remove();
-            Ok(())
-        }
-        Err(error) => Err(Error::of_use(path, "connect", error)),
-    }
-}
-
-/// Reads a live writer's greeting and goes, as a reader that was never there.
-///
-/// An acknowledgement would make the writer wait for this process at its next frame. One that is left with its greeting unread
-/// never recovers (Shmdata 1.3.77).
-fn hear_greeting(mut stream: UnixStream) {
-    let _ = stream.set_read_timeout(Some(PROBE));
-    let _ = stream.read_exact(&mut [0; CONNECT_SIZE]);
-}
-
-/// Removes what a dead writer left at the keys of a new socket, whose inode it had before.
-fn remove_if_dead(keys: Keys) {
-    if let Ok(id) = Segment::find(keys.segment) {
-        // SAFETY: `stat` is a plain C struct for which all-zero is a value, and the kernel fills it.
-        let (attached, creator) = unsafe {
-            let mut stat: libc::shmid_ds = mem::zeroed();
-            if libc::shmctl(id, libc::IPC_STAT, &raw mut stat) < 0 {
-                return;
-            }
-            (stat.shm_nattch, stat.shm_cpid)
-        };
-        // SAFETY: signal 0 only asks whether the process exists.
-        let gone =
-            unsafe { libc::kill(creator, 0) } == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
-        if attached > 0 && !gone {
-            return;
-        }
-    }
-    keys.remove();
-}
-
-fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
-    // SAFETY: makes a socket of our own, which `OwnedFd` closes.
-    let socket = unsafe {
-        let fd = libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0);
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        OwnedFd::from_raw_fd(fd)
-    };
-    // SAFETY: the address is a plain C struct; the path fits, with its NUL, and is copied in.
-    unsafe {
-        // The mode of the socket becomes the mode of its file, from the first moment on.
-        libc::fchmod(socket.as_raw_fd(), mode as libc::mode_t);
-        let mut address: libc::sockaddr_un = mem::zeroed();
-        address.sun_family = libc::AF_UNIX as libc::sa_family_t;
-        for (target, &byte) in address.sun_path.iter_mut().zip(path.as_os_str().as_encoded_bytes()) {
-            *target = byte as libc::c_char;
-        }
-        let length = mem::size_of_val(&address) as libc::socklen_t;
-        if libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) < 0
-            || libc::listen(socket.as_raw_fd(), 10) < 0
-        {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    Ok(UnixListener::from(socket))
 }

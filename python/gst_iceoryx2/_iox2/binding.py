@@ -1,7 +1,7 @@
-"""The one module that imports iceoryx2: nodes, services and ports, and its errors in words.
+"""Nodes, services and ports: the one module that imports iceoryx2.
 
-Everything here is made with the automatic clean-up of dead nodes switched off, because a second copy of iceoryx2 (the
-GStreamer plugin) may live in this process: see `cleanup`, which does that work elsewhere.
+The automatic clean-up of dead nodes is off for everything that is created here, because this process may have a second
+copy of iceoryx2 (the GStreamer plugin). `cleanup` does that work in another process.
 """
 
 from __future__ import annotations
@@ -16,30 +16,32 @@ from typing import Any, Final, TypeVar, cast
 
 import iceoryx2 as iox2  # type: ignore[import-untyped]
 
-from .._contract import limit, seconds
+from ..contract import limit, seconds
 from ..errors import DomainError, ServiceBrokenError, TransportError, VersionMismatchError
 from . import types
 from .cleanup import clean_up_if_stale, run_helper
 from .domain import Domain, current_domain
-from .explain import FULL, HALF_MADE, HANGS, RELEASE, explain
-from .leftovers import dead_nodes
-from .obstacle import after_failure, before_start, in_folders, taking_part
-from .service import check_service_name
+from .explain import FULL, HALF_MADE, HANGS, RELEASE, explain, taking_part
+from .liveness import dead_nodes, monitor_of
+from .obstacle import after_failure, before_start, check_folders
+from .service_name import check_service_name
 
 EVENT_TAKEN: Final = limit("event_taken")
-"""Event by which a reader tells that it has taken a frame (SPEC.md section 1)."""
+"""Event with which a reader says that it took frames (SPEC.md section 1)."""
+EVENT_PUBLISHERS_CHANGED: Final = limit("event_publishers_changed")
+"""Event with which a publisher says that it came, got another port, or goes (SPEC.md section 1)."""
 
-# How long a reader may take between two frames before each is announced by itself, seconds.
+# Longest time between two frames for which one notification serves several frames.
 _QUICK: Final = seconds("quick_take")
-# One node a port: subscribers, publishers, and whoever only looks.
+# One node per port: subscribers, publishers and observers.
 _MAX_NODES: Final = limit("max_nodes")
-# How long an opening is retried while others create or remove the service.
-_PATIENCE: Final = seconds("flux_timeout")
-# The same where one of them stopped or died half-way.
-_HANGING_PATIENCE: Final = seconds("hanging_timeout")
-# How long a process that was killed may take to end.
-_LAST_BREATH: Final = seconds("kill_grace")
-# How long creating and removing takes at most where nobody has died over it.
+# How long to retry while another participant creates or removes the service.
+_FLUX_TIMEOUT: Final = seconds("flux_timeout")
+# The same if that participant stopped or died half-way.
+_HANG_TIMEOUT: Final = seconds("hanging_timeout")
+# How long a killed process may take to end.
+_KILL_GRACE: Final = seconds("kill_grace")
+# Longest time that creating and removing take if no participant dies over it.
 _USUAL_FLUX: Final = seconds("flux_usual")
 
 _FLUX: Final = ("SystemInFlux", "IsMarkedForDestruction", "AlreadyExists", "IsBeingCreatedByAnotherInstance")
@@ -54,7 +56,7 @@ _ERRORS: Final[tuple[type[Exception], ...]] = tuple(
 
 _T = TypeVar("_T")
 
-# Errors only: at lower levels the names of its loggers are dumps of whole objects, without end.
+# Errors only: at lower levels the names of its loggers are dumps of whole objects.
 iox2.set_log_level_from_env_or(iox2.LogLevel.Error)
 
 
@@ -63,8 +65,8 @@ def _check_release() -> None:
         found = info.name.removeprefix("iceoryx2-").removesuffix(".dist-info")
         if found != RELEASE:
             raise VersionMismatchError(
-                f"the installed Python package iceoryx2 is release {found}, this package works with {RELEASE} only "
-                f"(iceoryx2 refuses peers of another release): pip install iceoryx2=={RELEASE}"
+                f"the installed Python package iceoryx2 is release {found}, but this package needs {RELEASE}, because "
+                f"iceoryx2 refuses peers of another release; pip install iceoryx2=={RELEASE}"
             )
 
 
@@ -72,44 +74,32 @@ _check_release()
 
 
 def create_node(domain: Domain | None = None) -> types.Node:
-    """Make a participant of a domain, for `iox2_node=` or for iceoryx2's own interface.
+    """Create a node for `iox2_node=`, or for iceoryx2's own API.
 
     Args:
-        domain: None for the domain of this process.
+        domain: Domain of the node; None = the domain of this process.
 
     Returns:
-        An `iceoryx2.Node` that leaves signals and other participants alone. Do not wait on it.
+        An `iceoryx2.Node` that handles no signals and never cleans up after other participants. Do not wait on it.
 
     Raises:
         DomainError: The domain cannot be used.
-        ServicePermissionError: Its folder belongs to another user.
+        ServicePermissionError: The folder of the domain belongs to another user.
         OutOfSharedMemoryError: There is hardly any shared memory left.
-        TransportError: A limit of this process is in the way: open files, address space, size of files.
+        TransportError: This process has reached a limit: open files, address space, or size of files.
     """
     return _start(current_domain() if domain is None else domain, None)
 
 
 def create_node_for(service: str, domain: Domain | None = None) -> types.Node:
-    """As `create_node`, for a service that an error names."""
+    """Create a node as `create_node` does; an error names the service for which it is."""
     return _start(current_domain() if domain is None else domain, service)
 
 
 def _start(place: Domain, service: str | None) -> types.Node:
-    check_folders(place, service)
+    check_folders(place, taking_part(place, service))
     clean_up_if_stale(place)
     return _make_node(place, service)
-
-
-def check_folders(place: Domain, service: str | None = None) -> None:
-    """Refuse a domain whose folders belong to another user, or are links: others would choose what is removed there.
-
-    Raises:
-        DomainError: Something in it is not a folder.
-        ServicePermissionError: It belongs to another user.
-    """
-    found = in_folders(place)
-    if found is not None:
-        raise found.error(taking_part(place, service))
 
 
 def _make_node(place: Domain, service: str | None = None) -> types.Node:
@@ -148,7 +138,7 @@ def _configuration(domain: Domain) -> Any:
 
 
 def domain_of(node: types.Node) -> Domain:
-    """The domain in which a node takes part."""
+    """Return the domain of a node."""
     place = node.config.global_cfg
     root = place.root_path.to_string()
     folders = (os.path.relpath(path.to_string(), root) for path in (place.service_dir, place.node_dir))
@@ -156,17 +146,16 @@ def domain_of(node: types.Node) -> Domain:
 
 
 def is_local(node: types.Node) -> bool:
-    """Whether a node is of `ServiceType.Local`: for this process only, with no file that others could find."""
-    place = domain_of(node)
-    return not (place.nodes / f"{place.prefix}{node.id.value}.node_monitor").exists()
+    """Return whether a node is of `ServiceType.Local`: it has no files, and no other process can find it."""
+    return not os.path.exists(monitor_of(node.id.value, domain_of(node)))
 
 
-def clean_dead_nodes(domain: Domain, identifiers: Collection[str]) -> None:
-    """Let iceoryx2 remove what dead nodes left, as far as it can. For the helper process alone: see `cleanup`.
+def clean_dead_nodes(domain: Domain, nodes: Collection[int]) -> None:
+    """Let iceoryx2 remove what dead nodes left behind, as far as it can. Only the helper process may call it.
 
     Args:
-        domain: Where they are.
-        identifiers: Ids of those that may be removed.
+        domain: Domain of the nodes.
+        nodes: Ids of the nodes to remove.
     """
     try:
         states = iox2.Node.list(iox2.ServiceType.Ipc, _configuration(domain))
@@ -176,18 +165,21 @@ def clean_dead_nodes(domain: Domain, identifiers: Collection[str]) -> None:
         if not isinstance(state, iox2.NodeState.Dead):
             continue
         node = cast(Any, state)[0]
-        # iceoryx2 would look for a node without details where the configuration of this process says.
-        if str(node.id.value) in identifiers and node.details is not None:
+        # iceoryx2 would look for a node without details in the folders of this process's own configuration.
+        if node.id.value in nodes and node.details is not None:
             with contextlib.suppress(*_ERRORS):
-                # Another process may be at it, one that is not ours.
+                # A program of another project may be cleaning it up.
                 node.blocking_remove_stale_resources(iox2.Duration.from_millis(limit("cleanup_node_ms")))
 
 
 def open_pub_sub(node: types.Node, name: str, header: type[ctypes.Structure]) -> types.PubSubService | None:
-    """Open a publish/subscribe service of `u8` slices as it is; None if there is none.
+    """Open a publish/subscribe service of `u8` slices with the QoS that it has.
+
+    Returns:
+        None if the service does not exist.
 
     Raises:
-        ServiceError: It is there and cannot be opened; the subclass and the message say why.
+        ServiceError: The service exists and cannot be opened; the subclass and the message say why.
     """
     builder = _pub_sub_builder(node, name, header)
 
@@ -199,8 +191,8 @@ def open_pub_sub(node: types.Node, name: str, header: type[ctypes.Structure]) ->
                 return None
             raise
 
-    # Who opens only is a subscriber, which looks again later.
-    return _patiently(attempt, node, name, "open the video service", hanging=0.0)
+    # Only subscribers open without creating, and they try again later.
+    return _retried(attempt, node, name, "open the video service", hang_timeout=0.0)
 
 
 def create_pub_sub(
@@ -215,12 +207,12 @@ def create_pub_sub(
     max_subscribers: int,
     max_publishers: int,
 ) -> types.PubSubService:
-    """Open a publish/subscribe service of `u8` slices as it is, or create it like this.
+    """Open a publish/subscribe service of `u8` slices with the QoS that it has, or create it with this QoS.
 
-    Zero aborts the process inside iceoryx2, for all but the history: the caller has judged the numbers.
+    The caller checks the numbers: inside iceoryx2 a zero aborts the process, except for the history.
 
     Raises:
-        ServiceError: Neither works; the subclass and the message say why.
+        ServiceError: The service cannot be opened or created; the subclass and the message say why.
     """
     plain = _pub_sub_builder(node, name, header)
     builder = (
@@ -241,7 +233,7 @@ def create_pub_sub(
                 raise
         return cast(types.PubSubService, builder.create())
 
-    return _patiently(attempt, node, name, "open or create the video service")
+    return _retried(attempt, node, name, "open or create the video service")
 
 
 def _pub_sub_builder(node: types.Node, name: str, header: type[ctypes.Structure]) -> Any:
@@ -250,123 +242,129 @@ def _pub_sub_builder(node: types.Node, name: str, header: type[ctypes.Structure]
 
 
 def open_event(node: types.Node, name: str) -> types.EventService:
-    """Open or create the event service of a name, demanding nothing.
+    """Open the event service of a name with any QoS, or create it with iceoryx2's defaults.
 
     Raises:
-        ServiceError: It cannot be had; the subclass and the message say why.
+        ServiceError: It cannot be opened or created; the subclass and the message say why.
     """
     builder = node.service_builder(iox2.ServiceName.new(check_service_name(name))).event()
     attempt: Callable[[], types.EventService] = builder.open_or_create
-    return _patiently(attempt, node, name, "open the event service")
+    return _retried(attempt, node, name, "open the event service")
 
 
 def create_notifier(node: types.Node, name: str) -> types.Notifier:
-    """Make a notifier on the event service of a name; `notify()` wakes every subscriber of that name.
+    """Create a notifier on the event service of a name; `notify()` wakes every subscriber of that name.
 
     Raises:
-        ServiceError: It cannot be had; the subclass and the message say why.
+        ServiceError: The notifier or its service cannot be created; the subclass and the message say why.
     """
     return notifier_on(open_event(node, name), node, name)
 
 
 def notifier_on(service: types.EventService, node: types.Node, name: str) -> types.Notifier:
-    """As `create_notifier`, on an event service that `node` has opened.
+    """Create a notifier on an event service that `node` has opened.
 
     Raises:
-        ServiceError: It cannot be had; the subclass and the message say why.
+        ServiceError: The notifier cannot be created; the subclass and the message say why.
     """
     attempt: Callable[[], types.Notifier] = service.notifier_builder().create
-    return _patiently(attempt, node, name, "create a notifier")
+    return _retried(attempt, node, name, "create a notifier")
 
 
-def taken_signal(node: types.Node, name: str, port: types.Subscriber) -> Callable[[types.Sample | None], None]:
-    """Make the call that tells a publisher that loses nothing what this port has taken (SPEC.md section 1).
+class AckNotifier:
+    """Tells a lossless publisher which frames a subscriber has taken (SPEC.md section 1).
+
+    If frames are taken quickly, one notification serves several: each one is a system call.
 
     Args:
-        node: The node that `port` belongs to.
+        node: The node of `subscriber`.
         name: Name of the service.
-        port: Who takes.
-
-    Returns:
-        To be called with each sample, and with None when no more is taken. Of frames that are taken quickly it tells
-        now and then: each time is a system call.
+        subscriber: The subscriber that takes frames.
 
     Raises:
-        ServiceError: The event service cannot be had.
+        ServiceError: The event service cannot be opened.
     """
-    notifier, taken = create_notifier(node, name), iox2.EventId.new(EVENT_TAKEN)
-    found = iox2.EventId.new(event_found(port.id.value))
-    together = max(1, port.buffer_size // 2)
-    publisher: object = None
-    unsaid, last = 0, 0.0
 
-    def tell(sample: types.Sample | None) -> None:
-        nonlocal publisher, unsaid, last
+    def __init__(self, node: types.Node, name: str, subscriber: types.Subscriber) -> None:
+        self._notifier = create_notifier(node, name)
+        self._taken = iox2.EventId.new(EVENT_TAKEN)
+        self._found = iox2.EventId.new(event_found(subscriber.id.value))
+        self._max_pending = max(1, subscriber.buffer_size // 2)
+        self._pending = 0
+        self._publisher: object = None
+        self._last = 0.0
+
+    def notify(self, sample: types.Sample | None) -> None:
+        """Note a sample that was taken, or None when no sample is left, and notify the publisher if it is time."""
         is_new = is_slow = False
         if sample is not None:
-            before, publisher = publisher, sample.header.publisher_id
-            is_new = publisher != before
-            before_last, last = last, time.monotonic()
-            is_slow = last - before_last > _QUICK
-            unsaid += 1
-        elif not unsaid:
+            publisher, now = sample.header.publisher_id, time.monotonic()
+            is_new, self._publisher = publisher != self._publisher, publisher
+            is_slow, self._last = now - self._last > _QUICK, now
+            self._pending += 1
+        elif not self._pending:
             return
-        if is_new or is_slow or sample is None or unsaid >= together:
-            unsaid = 0
-            # Hints like any notification: a publisher that misses them looks by itself.
+        if is_new or is_slow or sample is None or self._pending >= self._max_pending:
+            self._pending = 0
+            # Notifications are hints: a publisher that misses one checks by itself.
             with contextlib.suppress(iox2.NotifierNotifyError):
                 if is_new:
-                    notifier.notify_with_custom_event_id(found)
-                notifier.notify_with_custom_event_id(taken)
-
-    return tell
+                    self._notifier.notify_with_custom_event_id(self._found)
+                self._notifier.notify_with_custom_event_id(self._taken)
 
 
 def event_found(port: int) -> int:
-    """Event by which the reader at a port tells that it has found another publisher (SPEC.md section 1)."""
+    """Return the event with which the reader at a port says that it found another publisher (SPEC.md section 1)."""
     return limit("event_found_first") + port % limit("event_found_count")
 
 
+def tell_publishers_changed(notifier: types.Notifier) -> None:
+    """Notify every subscriber of a name that its publishers changed."""
+    notifier.notify_with_custom_event_id(iox2.EventId.new(EVENT_PUBLISHERS_CHANGED))
+
+
 def create_listener(node: types.Node, name: str) -> types.Listener:
-    """Make a listener on the event service of a name; `try_wait()` until it returns nothing, then drain the frames.
+    """Create a listener on the event service of a name.
+
+    When it wakes you, call `try_wait()` until it returns nothing, then receive frames until there are none.
 
     Raises:
-        ServiceError: It cannot be had; the subclass and the message say why.
+        ServiceError: The listener or its service cannot be created; the subclass and the message say why.
     """
     builder = open_event(node, name).listener_builder()
     attempt: Callable[[], types.Listener] = builder.create
-    return _patiently(attempt, node, name, "create a listener")
+    return _retried(attempt, node, name, "create a listener")
 
 
 def create_subscriber(node: types.Node, service: types.PubSubService, name: str) -> types.Subscriber:
-    """Make a subscriber with the buffer that the service provides.
+    """Create a subscriber with the buffer size of the service.
 
     Raises:
-        TooManyPortsError: The service has as many as it admits.
+        TooManyPortsError: The service has its maximum number of subscribers.
     """
     attempt: Callable[[], types.Subscriber] = service.subscriber_builder().create
-    return _patiently(attempt, node, name, "create a subscriber")
+    return _retried(attempt, node, name, "create a subscriber")
 
 
 def create_publisher(
     node: types.Node, service: types.PubSubService, name: str, *, slice_len: int, chunks: int, loans: int
 ) -> types.Publisher:
-    """Make a publisher with a fixed pool of memory.
+    """Create a publisher with a fixed pool of memory.
 
-    A pool that grows (PowerOfTwo, BestFit) must not be made smaller than iceoryx2's own worst case: when it is
-    exhausted, iceoryx2 0.10.0 adds a segment with more chunks than it has counters for, and aborts the process (index
-    out of bounds in port/details/segment_state.rs). A fixed pool answers OutOfMemory instead.
+    A growing pool (PowerOfTwo, BestFit) must not be smaller than iceoryx2's own worst case. When it is exhausted,
+    iceoryx2 0.10.0 adds a segment with more chunks than it has counters for, and aborts the process (index out of
+    bounds in port/details/segment_state.rs). A fixed pool returns OutOfMemory instead.
 
     Args:
         node: The node that opened `service`.
         service: The service.
-        name: Its name.
+        name: Name of the service.
         slice_len: Bytes of the largest frame, aux blob included.
-        chunks: Frames that can exist at once.
-        loans: Frames that can be in the making at once.
+        chunks: Number of frames that can exist at once.
+        loans: Number of frames that can be loaned at once.
 
     Raises:
-        TooManyPortsError: The service has as many as it admits.
+        TooManyPortsError: The service has its maximum number of publishers.
     """
     attempt: Callable[[], types.Publisher] = (
         service.publisher_builder()
@@ -378,19 +376,19 @@ def create_publisher(
         .backpressure_strategy(iox2.BackpressureStrategy.DiscardData)
         .create
     )
-    return _patiently(attempt, node, name, "create a publisher", memory=slice_len * chunks)
+    return _retried(attempt, node, name, "create a publisher", memory=slice_len * chunks)
 
 
-def _patiently(
+def _retried(
     attempt: Callable[[], _T],
     node: types.Node,
     name: str,
     doing: str,
     *,
-    hanging: float = _HANGING_PATIENCE,
+    hang_timeout: float = _HANG_TIMEOUT,
     memory: int = 0,
 ) -> _T:
-    """Try until the others are done creating and removing, and again after cleaning up behind a crash."""
+    """Retry while other participants create or remove the service, and after a clean-up behind a crashed one."""
     start = time.monotonic()
     cleaned = False
     while True:
@@ -402,22 +400,22 @@ def _patiently(
             if isinstance(error, VersionMismatchError):
                 raise error from exc
             if isinstance(error, (ServiceBrokenError, TransportError)) and not any(word in problem for word in _FLUX):
-                # Before anything is tried again: what is out of reach stays so, and looks half made.
+                # Check before the next attempt: a service that is out of reach stays so, and looks half made.
                 found = after_failure(domain, memory, domain.service_file(name, "PublishSubscribe"))
                 if found is not None:
                     raise found.error(taking_part(domain, name)) from exc
-            if any(word in problem for word in _FLUX) and spent < _PATIENCE:
+            if any(word in problem for word in _FLUX) and spent < _FLUX_TIMEOUT:
                 if not cleaned and spent > _USUAL_FLUX:
-                    # Somebody died over it.
+                    # A participant died over it.
                     cleaned = run_helper(domain)
                 time.sleep(0.005)
                 continue
             crashed = any(word in problem for word in HALF_MADE)
             full = any(word in problem for word in FULL)
-            # Somebody who is only stopped may go on; each attempt takes iceoryx2 a second. A killed one takes a moment.
-            again = spent < (hanging if HANGS in problem else _LAST_BREATH if full else 0.0)
+            # A stopped process may continue (each attempt takes iceoryx2 a second), a killed one takes a moment to end.
+            again = spent < (hang_timeout if HANGS in problem else _KILL_GRACE if full else 0.0)
             if (crashed or full) and (again or not cleaned):
-                # At first even where nobody looks dead: another helper may be at it, and this one waits for its turn.
+                # Even if no node looks dead at first: another helper may be cleaning up, and this one waits for it.
                 if not cleaned or crashed or dead_nodes(domain):
                     cleaned = run_helper(domain) or cleaned
                 if cleaned or again:

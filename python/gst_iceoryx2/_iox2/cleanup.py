@@ -1,9 +1,9 @@
-"""What crashed participants leave behind: noticed without harm to the living, removed in a process of its own.
+"""Clean-up after crashed participants, always in a process of its own.
 
-iceoryx2 decides by POSIX file locks whether a node lives, and these belong to the process: closing any descriptor of a
-locked file drops the lock. Where two copies of iceoryx2 share a process (this package and the GStreamer plugin), a
-clean-up, or just a listing of nodes, by one of them lets outside processes take the other's nodes for dead. Hence
-nothing here opens a file of a node (`liveness` knows how), and `run_helper` starts a short-lived program for the work.
+iceoryx2 decides by POSIX file locks whether a node lives. These locks belong to the process: closing any descriptor of
+a locked file drops the lock. If two copies of iceoryx2 share a process (this package and the GStreamer plugin), a
+clean-up by one copy, or just a listing of nodes, makes other processes take the other copy's nodes for dead. So nothing
+here opens a file of a node (`liveness` knows how), and `run_helper` starts a short-lived program for the work.
 """
 
 from __future__ import annotations
@@ -14,98 +14,102 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from .._contract import seconds
+from ..contract import seconds
 from .domain import DOMAIN_VARIABLE, Domain
-from .leftovers import dead_nodes, has_trap
+from .liveness import dead_nodes
+from .objects import has_unfinished_counter
 
 _log: Final = logging.getLogger("gst_iceoryx2")
 
 _HELPER: Final = Path(__file__).parents[1] / "plugins" / "iceoryx2-cleanup"
-_HELPER_PATIENCE: Final = seconds("cleanup_helper")
-_WATCH_INTERVAL: Final = 2.0
-
-# How long until a second attempt to clean up behind the same node; each further pause is twice as long.
+# How long the helper may take; longer than it waits for its turn.
+_HELPER_TIMEOUT: Final = seconds("cleanup_helper")
+# How often a process looks for dead nodes.
+_INTERVAL: Final = 2.0
+# How long until a second attempt to clean up after a node; each further pause is twice as long.
 _FIRST_PAUSE: Final = seconds("cleanup_retry")
 
 
-class _Watch:
-    """What this process knows of the dead of one domain, whatever the number of its ports there."""
+class CleanupSchedule:
+    """When this process looks for dead nodes of a domain, and when it tries again to remove one."""
 
     def __init__(self, domain: Domain) -> None:
         self._domain = domain
         self._lock = threading.Lock()
-        self._next = 0.0
-        # For each dead node that was tried: when to try again, and the pause after that.
-        self._attempts: dict[str, tuple[float, float]] = {}
+        self._next_look = 0.0
+        # For each dead node: when to try again, and the pause after that attempt.
+        self._attempts: dict[int, tuple[float, float]] = {}
 
-    def look_if_due(self) -> None:
-        """Clean up if nobody in this process has looked for a while."""
-        if time.monotonic() >= self._next:
-            self.look()
+    def run_if_due(self) -> None:
+        """Clean up if no port of this process has looked within the interval."""
+        if time.monotonic() >= self._next_look:
+            self.run()
 
-    def look(self) -> bool:
-        """Run the helper if that is worth it; return whether it ran."""
+    def run(self) -> bool:
+        """Look, and run the helper if that is worth it; return whether it ran."""
         with self._lock:
-            self._next = time.monotonic() + _WATCH_INTERVAL
-            is_needed = self._are_due(dead_nodes(self._domain), time.monotonic()) or has_trap(self._domain)
+            self._next_look = time.monotonic() + _INTERVAL
+            is_needed = self._is_due(dead_nodes(self._domain)) or has_unfinished_counter(self._domain)
         if is_needed:
             run_helper(self._domain)
         return is_needed
 
-    def _are_due(self, names: list[str], now: float) -> bool:
-        """Whether to try to remove these: new ones at once, what an earlier attempt did not remove ever more seldom."""
+    def _is_due(self, nodes: Collection[int]) -> bool:
+        """Whether to try to remove any of these nodes: a new one at once, others after their pauses."""
+        now = time.monotonic()
+        former, self._attempts = self._attempts, {}
         is_due = False
-        for gone in self._attempts.keys() - set(names):
-            del self._attempts[gone]
-        for name in names:
-            due, pause = self._attempts.get(name, (now, _FIRST_PAUSE))
+        for node in nodes:
+            due, pause = former.get(node, (now, _FIRST_PAUSE))
             if due <= now:
                 is_due = True
-                self._attempts[name] = (now + pause, 2 * pause)
+                due, pause = now + pause, 2 * pause
+            self._attempts[node] = due, pause
         return is_due
 
 
-_watches: dict[tuple[str, str, str], _Watch] = {}
+_schedules: dict[tuple[str, str, str], CleanupSchedule] = {}
 
 
-def _watch_of(domain: Domain) -> _Watch:
+def schedule_of(domain: Domain) -> CleanupSchedule:
+    """Return the schedule that all ports of this process in a domain share."""
     key = (domain.root, domain.prefix, domain.node_dir)
-    return _watches.get(key) or _watches.setdefault(key, _Watch(domain))
+    return _schedules.get(key) or _schedules.setdefault(key, CleanupSchedule(domain))
 
 
 def clean_up_if_stale(domain: Domain) -> bool:
-    """Run the helper if dead nodes are there that this process has not just tried to remove.
+    """Run the helper if there are dead nodes that this process has not just tried to remove.
 
-    Looking for them costs one listing and some ten µs for each node of another process, running the helper a tenth of
-    a second.
+    Looking costs one listing and some ten µs per node of another process, running the helper a tenth of a second.
 
     Returns:
         Whether the helper ran.
     """
-    return _watch_of(domain).look()
+    return schedule_of(domain).run()
 
 
-def watch(domain: Domain) -> None:
-    """Do so if no port of this process has done it for two seconds. Call it as often as you like."""
-    _watch_of(domain).look_if_due()
+def clean_up_if_due(domain: Domain) -> None:
+    """Do `clean_up_if_stale` if no port of this process has done it for two seconds. Call it as often as you like."""
+    schedule_of(domain).run_if_due()
 
 
 if hasattr(os, "register_at_fork"):
     # The parent's thread that held a lock does not exist in the child.
-    os.register_at_fork(after_in_child=_watches.clear)
+    os.register_at_fork(after_in_child=_schedules.clear)
 
 
 def run_helper(domain: Domain) -> bool:
-    """Remove what dead participants left, in a process of its own, and wait for it.
+    """Remove what dead participants left behind, in a process of its own, and wait for it.
 
-    The compiled helper beside the GStreamer plugin is taken where it exists, else this package's own in Python.
+    Uses the compiled helper beside the GStreamer plugin if it exists, else this package's own in Python.
 
     Returns:
-        Whether it ran and succeeded; where it did not, a later process will clean up.
+        Whether it ran and succeeded; if not, a later process will clean up.
     """
     if os.access(_HELPER, os.X_OK):
         command = [str(_HELPER), domain.root, domain.prefix]
@@ -120,23 +124,23 @@ def run_helper(domain: Domain) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            timeout=_HELPER_PATIENCE,
+            timeout=_HELPER_TIMEOUT,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
         _log.warning("the clean-up after crashed participants did not run: %s", exc)
         return False
     if done.returncode != 0:
-        words = done.stderr.decode("utf-8", "replace").strip()
-        _log.warning("the clean-up after crashed participants ended with code %d: %s", done.returncode, words)
+        reason = done.stderr.decode("utf-8", "replace").strip()
+        _log.warning("the clean-up after crashed participants failed with exit code %d: %s", done.returncode, reason)
     return done.returncode == 0
 
 
 def _interpreter(module: str) -> list[str]:
     """Command that runs `main(arguments)` of a module of this package in another interpreter.
 
-    That interpreter takes its standard library first, then this package, then what this process has on its path. The
-    working directory is not among these folders: anybody may have left a `tempfile.py` there.
+    That interpreter searches its standard library first, then this package, then the path of this process without the
+    working directory: another user may have left a `tempfile.py` there.
     """
     iceoryx2 = find_spec("iceoryx2")
     own = [str(Path(__file__).absolute().parents[2])]
@@ -148,7 +152,7 @@ def _interpreter(module: str) -> list[str]:
 
 
 def _is_elsewhere(folder: str) -> bool:
-    """Whether a folder is another one than the working directory, in whatever way that is written."""
+    """Whether a folder is not the working directory, however its path is written."""
     try:
         return os.path.isabs(folder) and not os.path.samefile(folder, os.curdir)
     except OSError:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from .._contract import limit
+from ..contract import limit
 from ..errors import DomainError
-from .toml import Scalar, read_toml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 DOMAIN_VARIABLE: Final = "IOX2_VIDEO_DOMAIN"
 DEFAULT_ROOT: Final = "/tmp/iceoryx2"
@@ -25,6 +30,7 @@ iceoryx2-bb/system-types/src/path.rs and container/src/string/mod.rs."""
 MAX_ROOT_BYTES: Final = limit("max_domain_root_bytes")
 """A socket `<root>/<prefix><30 digits>.event` must fit the 108 bytes of sockaddr_un. Source: unix(7)."""
 
+Scalar: TypeAlias = str | int | float | bool
 Pattern: TypeAlias = Literal["PublishSubscribe", "Event"]
 # The number that goes into a service's hash. Source: iceoryx2/src/service/messaging_pattern.rs.
 _PATTERN_NUMBER: Final[Mapping[Pattern, int]] = {"PublishSubscribe": 0, "Event": 1}
@@ -113,27 +119,47 @@ def current_domain(environ: Mapping[str, str] = os.environ) -> Domain:
 
 def _configured(environ: Mapping[str, str]) -> Domain:
     home = environ.get("HOME")
-    folders = [Path(home, ".config")] if home else []
-    for folder in (*folders, Path("/etc")):
-        file = folder / "iceoryx2" / "iceoryx2.toml"
-        # A file that cannot be reached is not there for this process: its home may be closed to it (systemd's
-        # ProtectHome, HOME=/root after setuid), or on a disk that is gone.
-        if not os.path.isfile(file):
-            continue
-        try:
-            values = read_toml(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as exc:
-            raise DomainError(f"the iceoryx2 configuration {file} cannot be read: {exc}") from exc
-        _check_characters("configuration file", str(file), _FORBIDDEN)
+    folders = (*([Path(home, ".config")] if home else []), Path("/etc"))
+    # A file that cannot be reached does not count: the home may be closed to this process (systemd's ProtectHome,
+    # HOME=/root after setuid), or on a disk that is gone.
+    files = (folder / "iceoryx2" / "iceoryx2.toml" for folder in folders)
+    file = next(filter(os.path.isfile, files), None)
+    if file is None:
+        return Domain()
+    try:
+        values = read_toml(file)
+    except (OSError, ValueError) as exc:
+        raise DomainError(f"cannot read the iceoryx2 configuration {file}: {exc}") from exc
+    _check_characters("configuration file", str(file), _FORBIDDEN)
 
-        def text(key: str, default: str, values: Mapping[str, Scalar] = values) -> str:
-            return str(values.get(f"global.{key}", default))
+    def setting(key: str, default: str) -> str:
+        return str(values.get(f"global.{key}", default))
 
-        return Domain(
-            text("root-path", DEFAULT_ROOT).rstrip("/") or "/",
-            text("prefix", DEFAULT_PREFIX),
-            str(file),
-            text("service.directory", "services"),
-            text("node.directory", "nodes"),
-        )
-    return Domain()
+    return Domain(
+        setting("root-path", DEFAULT_ROOT).rstrip("/") or "/",
+        setting("prefix", DEFAULT_PREFIX),
+        str(file),
+        setting("service.directory", "services"),
+        setting("node.directory", "nodes"),
+    )
+
+
+def read_toml(path: str | Path) -> dict[str, Scalar]:
+    """Read the scalars of a TOML file under dotted keys; lists and dates are left out.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is not TOML in UTF-8.
+    """
+    try:
+        return dict(_scalars(tomllib.loads(Path(path).read_text(encoding="utf-8")), ""))
+    except RecursionError as exc:
+        raise ValueError("its values are nested too deeply") from exc
+
+
+def _scalars(table: Mapping[str, Any], path: str) -> Iterator[tuple[str, Scalar]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _scalars(value, f"{path}{key}.")
+        elif isinstance(value, Scalar):
+            yield path + key, value

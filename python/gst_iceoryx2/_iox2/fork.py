@@ -1,8 +1,7 @@
-"""What happens to ports and frames in a forked child: they stay the parent's.
+"""Ports and frames in a forked child: they stay the parent's.
 
-A child that ends normally would run iceoryx2's destructors, and these remove the parent's node, services and shared
-memory. So right after a fork every native object gets a reference that is never given back, and whoever holds it says
-so when it is used.
+When a child exits, iceoryx2's destructors would remove the parent's node, services and shared memory. So right after a
+fork every native object gets a reference that is never given back, and its owner raises an error when it is used.
 """
 
 from __future__ import annotations
@@ -25,28 +24,28 @@ _kinds: Final[set[type]] = set()
 
 
 def guard_port(port: _Guarded) -> None:
-    """In a forked child, call the port's `_abandon()`; it must `leak` what is native."""
+    """Call the port's `_abandon()` in a forked child; it must `leak` its native objects."""
     _ports.add(port)
 
 
 def guard_kind(kind: _G) -> _G:
-    """Class decorator: in a forked child, call `_abandon()` of every instance.
+    """Class decorator: call `_abandon()` of every instance in a forked child.
 
-    For what is made for every frame: the search through all objects of the interpreter, once a fork, costs less than
-    registering every frame would.
+    For objects that are made for every frame: one search through all objects of the interpreter per fork costs less
+    than registering every frame.
     """
     _kinds.add(kind)
     return kind
 
 
 def leak(native: object) -> None:
-    """Keep a native object until the process ends, whoever lets go of it. None is nothing to keep."""
+    """Keep a native object until the process ends; None is ignored."""
     if native is not None:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(native))
 
 
 def _abandon_all() -> None:
-    # The list keeps everything alive until all of it has leaked what is native.
+    # This list keeps every object alive until all of them have leaked their native objects.
     things = gc.get_objects()
     for thing in things:
         if type(thing) in _kinds:

@@ -1,7 +1,7 @@
-"""The helper program that removes what crashed participants left; `cleanup` starts it.
+"""The helper program that removes what crashed participants left behind; `cleanup` starts it.
 
-A program of its own, because looking after dead nodes is harmful in a process where a second copy of iceoryx2 may live
-(see `cleanup`). Without arguments it serves the domain of its environment.
+It is a program of its own, because listing dead nodes is harmful in a process that may have a second copy of iceoryx2
+(see `cleanup`). Without arguments it cleans the domain of its environment.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from .._contract import seconds
+from ..contract import seconds
 from ..errors import Iox2VideoError
 from .domain import Domain, current_domain
-from .leftovers import Remains, remove_left_behind
-from .obstacle import in_folders
+from .leftovers import Remains
+from .objects import remove_left_behind
+from .obstacle import check_folders
 
-# How long another process is waited for that cleans the same domain.
-_TURN_PATIENCE: Final = seconds("cleanup_turn")
+# How long to wait for another process that cleans the same domain.
+_TURN_TIMEOUT: Final = seconds("cleanup_turn")
 
 
 def main(arguments: list[str]) -> int:
@@ -31,17 +32,15 @@ def main(arguments: list[str]) -> int:
         arguments: Root path and prefix, or nothing.
 
     Returns:
-        Exit code: 0 when it ran, whatever there was to do; 2 for wrong arguments, 1 if the domain cannot be used.
+        Exit code: 0 after a clean-up, even if there was nothing to remove; 1 if the domain cannot be used; 2 for wrong
+        arguments.
     """
     if len(arguments) not in (0, 2):
-        sys.stderr.write("usage: _cleanup [ROOT PREFIX]\n")
+        sys.stderr.write("usage: helper [ROOT PREFIX]\n")
         return 2
     try:
         domain = Domain(*arguments) if arguments else current_domain()
-        obstacle = in_folders(domain)
-        if obstacle is not None:
-            # Somebody else would choose what is removed.
-            raise obstacle.error(f"clean up in the iceoryx2 domain {domain.root}")
+        check_folders(domain, f"clean up in the iceoryx2 domain {domain.root}")
         with _turn(domain):
             _clean(domain)
     except Iox2VideoError as exc:
@@ -53,7 +52,7 @@ def main(arguments: list[str]) -> int:
 def _clean(domain: Domain) -> None:
     remove_left_behind(domain)
     remains = Remains(domain)
-    # What only a tag tells goes before the tag: a clean-up that is killed can be repeated.
+    # Files that only a tag names go before the tag: so a clean-up that is killed can be repeated.
     remains.remove_before()
     if remains.dead:
         from .binding import clean_dead_nodes
@@ -64,19 +63,19 @@ def _clean(domain: Domain) -> None:
 
 @contextlib.contextmanager
 def _turn(domain: Domain) -> Iterator[None]:
-    """Be the only one of its kind that cleans the domain, by a lock on its folder; without a folder it is clean."""
+    """Wait until no other helper cleans the domain, by a lock on its folder; without a folder, do not wait."""
     try:
         folder = os.open(domain.root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         yield
         return
-    deadline = time.monotonic() + _TURN_PATIENCE
+    deadline = time.monotonic() + _TURN_TIMEOUT
     try:
         while True:
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                # Without its turn in time a clean-up does less harm than none.
+                # After the timeout, two clean-ups at once do less harm than none.
                 if time.monotonic() > deadline:
                     break
                 time.sleep(0.002)

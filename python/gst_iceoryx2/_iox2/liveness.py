@@ -1,7 +1,7 @@
 """Whether the process that made a node still lives.
 
-A node's id has a process id in it, which says nothing across pid namespaces: in another container the same number is
-somebody else, or nobody. What says it everywhere is the lock that a living process holds on its node's monitor.
+A node's id contains a process id, which tells nothing across pid namespaces: in another container the same number is
+another process, or none. The lock that a living process holds on its node's monitor tells everywhere.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import math
 import os
+import re
 import stat
 import struct
 import sys
@@ -18,71 +19,123 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Final
 
-from .._contract import seconds
+from ..contract import seconds
+from .domain import Domain
+from .files import names
 
 # struct flock: type, whence, start, length, pid. Source: fcntl(2), on 64-bit Linux.
 _FLOCK: Final = struct.Struct("hhqqi4x")
 _QUESTION: Final = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
-# Without locks of open files, asking about a node of this process would end it.
-_LOCKS_TELL: Final = sys.platform == "linux" and struct.calcsize("P") == 8
+# Without locks of open files, asking about a node of this process would drop its lock.
+_HAS_OPEN_FILE_LOCKS: Final = sys.platform == "linux" and struct.calcsize("P") == 8
+
+# Creating a file takes milliseconds; a file that is not finished after this long was left behind.
+_FINISHES_WITHIN: Final = seconds("unfinished_file")
 
 _own: dict[int, int] = {}
-"""Nodes of this process, and a descriptor of each one's monitor. Closing any of a file would drop the process's lock on
-it, so they stay open as long as the file is there."""
+"""Nodes of this process, with an open descriptor of each monitor. Closing any descriptor of a monitor drops the
+process's lock on it, so each one stays open as long as its file exists."""
 _own_lock = threading.Lock()
 
 
-# Making a file takes milliseconds; one that is not finished after this long was left behind.
-_FINISHES_WITHIN: Final = seconds("unfinished_file")
+def is_gone(node: int, domain: Domain) -> bool:
+    """Return whether the process that made a node has ended.
 
-
-def is_gone(node: int, monitor: str | Path) -> bool:
-    """Whether the process that made a node has ended; safe in a process that has nodes, of several copies of iceoryx2.
-
-    Args:
-        node: Id of the node.
-        monitor: File that its process has locked.
+    Safe in a process that has nodes, even of several copies of iceoryx2. For a node of this process it costs no system
+    call after the first time.
 
     Returns:
-        False if it cannot be known: the file is not there, is being made, or belongs to another user.
-        For a node of this process, once known, without a system call.
+        False if it cannot be known: the monitor does not exist, is being created, or belongs to another user.
     """
-    return _is_unlocked(node, monitor) if _LOCKS_TELL else _has_no_process(node)
+    return _is_unlocked(node, domain) if _HAS_OPEN_FILE_LOCKS else _has_no_process(node)
+
+
+def dead_nodes(domain: Domain) -> list[int]:
+    """Return the nodes whose process has ended; costs one listing, and some ten µs per node of another process.
+
+    A node without a monitor counts as dead by its age: its process was killed before it locked one.
+    """
+    found = node_ids(domain)
+    forget_ended(found.keys())
+    return [
+        node
+        for node, has_monitor in found.items()
+        if (is_gone(node, domain) if has_monitor else _is_old_node(node, domain))
+    ]
+
+
+def node_ids(domain: Domain) -> dict[int, bool]:
+    """Return the ids of all nodes, known by a folder or by a file beside it, and whether each has its monitor."""
+    entries = names(domain.nodes)
+    file = re.compile(rf"{re.escape(domain.prefix)}([0-9]+)\.node_monitor(_owner_lock|_context)?")
+    found: dict[int, bool] = {}
+    for match in filter(None, map(file.fullmatch, entries)):
+        node = int(match[1])
+        found[node] = found.get(node, False) or match[2] is None
+    for name in entries:
+        # A folder's name has no prefix, and two domains may share a root.
+        is_folder = name.isascii() and name.isdecimal() and int(name) not in found
+        if is_folder and all(one.startswith(domain.prefix) for one in names(domain.nodes / name)):
+            found[int(name)] = False
+    return dict(sorted(found.items()))
+
+
+def monitor_of(node: int, domain: Domain) -> str:
+    """Return the path of the file that a node's process has locked."""
+    return f"{domain.root}/{domain.node_dir}/{domain.prefix}{node}.node_monitor"
+
+
+def monitors(node: int, domain: Domain) -> list[Path]:
+    """Return the monitor and the two files beside it. Source: iceoryx2-bb/posix/src/process_state.rs."""
+    return [Path(monitor_of(node, domain) + end) for end in ("", "_owner_lock", "_context")]
+
+
+def folder_of(node: int, domain: Domain) -> Path:
+    """Return the folder with a node's tags."""
+    return domain.nodes / str(node)
+
+
+def pid_of(number: int) -> int:
+    """Return the process id in the id of a node, port or service."""
+    # From the lowest: seconds, nanoseconds, pid and counter, 32 bits each.
+    # Source: iceoryx2-bb/posix/src/unique_system_id.rs.
+    return number >> 64 & 0xFFFFFFFF
+
+
+def is_old(status: os.stat_result) -> bool:
+    """Return whether an unfinished file was left behind, by its age."""
+    return time.time() - status.st_mtime > _FINISHES_WITHIN
 
 
 def forget_ended(listed: Set[int]) -> None:
-    """Close what is kept of nodes of this process that have ended.
+    """Close the monitors of this process's nodes that have ended.
 
     Args:
-        listed: Ids of nodes that were just seen. They are not looked at.
+        listed: Nodes that certainly exist; they are not checked.
     """
     with _own_lock:
-        # A node of another domain, or one that was made since, is not listed and still there.
+        # A node of another domain, or a newer one, exists although it is not listed.
         for ended in [number for number in _own.keys() - listed if os.fstat(_own[number]).st_nlink == 0]:
             os.close(_own.pop(ended))
 
 
-def is_old(status: os.stat_result) -> bool:
-    """Whether a file that is not finished was left behind, by its age."""
-    return time.time() - status.st_mtime > _FINISHES_WITHIN
-
-
-def _is_unlocked(node: int, monitor: str | Path) -> bool:
-    """Whether the file is there, and no process has locked it."""
+def _is_unlocked(node: int, domain: Domain) -> bool:
+    """Whether the monitor exists and no process has locked it."""
     with _own_lock:
         if node in _own:
             return False
         try:
+            monitor = monitor_of(node, domain)
             status = os.stat(monitor)
             if not status.st_mode & stat.S_IRUSR and not is_old(status):
-                # It is being made, maybe by another thread of this process, whose lock would be dropped.
+                # It is being created, maybe by another thread of this process, whose lock would be dropped.
                 return False
             file = os.open(monitor, os.O_WRONLY | os.O_CLOEXEC)
         except OSError:
             return False
-        # A lock of an open file is in the way of everybody's lock, this process's included. Asked once: between two
-        # questions the process that holds the lock can end.
+        # The lock of an open file conflicts with every process's lock, including this process's. Ask once: the process
+        # that holds the lock could end between two questions.
         kind, _, _, _, holder = _FLOCK.unpack(fcntl.fcntl(file, fcntl.F_OFD_GETLK, _QUESTION))
         is_locked = bool(kind != fcntl.F_UNLCK)
         if is_locked and holder == os.getpid():
@@ -93,9 +146,8 @@ def _is_unlocked(node: int, monitor: str | Path) -> bool:
 
 
 def _has_no_process(node: int) -> bool:
-    """Whether the process of a node has ended, where there are no pid namespaces: only Linux has them."""
-    # Seconds, nanoseconds, pid and counter, 32 bits each. Source: iceoryx2-bb/posix/src/unique_system_id.rs.
-    pid = node >> 64 & 0xFFFFFFFF
+    """Whether the process of a node has ended, on a system without pid namespaces: only Linux has them."""
+    pid = pid_of(node)
     if not 0 < pid < 1 << 31:
         return False
     try:
@@ -103,12 +155,25 @@ def _has_no_process(node: int) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False
+        pass
     return False
 
 
-def _start_anew() -> None:
-    # What the parent has locked is nothing of the child's, and the owner of the lock does not exist here.
+def _is_old_node(node: int, domain: Domain) -> bool:
+    """Whether all files of a node without a monitor are old."""
+    folder = folder_of(node, domain)
+    own = [folder / name for name in names(folder)] or [folder]
+    found = []
+    for path in (*monitors(node, domain)[1:], *own):
+        try:
+            found.append(path.stat())
+        except OSError:
+            continue
+    return bool(found) and all(map(is_old, found))
+
+
+def _forget_parent() -> None:
+    # The parent's locks are not the child's, and the thread that held `_own_lock` does not exist here.
     global _own_lock
     _own_lock = threading.Lock()
     while _own:
@@ -116,13 +181,14 @@ def _start_anew() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+    os.register_at_fork(after_in_child=_forget_parent)
 
 
 def start_time(pid: int) -> float | None:
-    """When a process started, in seconds of CLOCK_MONOTONIC; inf if it has ended and nobody has waited for it yet.
+    """Return when a process started, in seconds of CLOCK_MONOTONIC.
 
-    None where /proc does not tell.
+    Returns:
+        inf if the process has ended and its parent has not waited for it yet; None if /proc does not tell.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
@@ -133,3 +199,10 @@ def start_time(pid: int) -> float | None:
     except (OSError, IndexError, ValueError, AttributeError):
         return None
     return ticks / os.sysconf("SC_CLK_TCK") - suspended
+
+
+def is_here(node: int) -> bool:
+    """Return whether this process can see the process that made a node: its pid, started before the node was made."""
+    started = start_time(pid_of(node))
+    # The lowest 32 bits are the second at which the id was made.
+    return started is not None and started <= (node & 0xFFFFFFFF) + 1

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from .._contract import limit
+from ..contract import limit
 from ..errors import FormatError
 
 MAX_METAS: Final = limit("max_metas")

@@ -5,26 +5,34 @@ from __future__ import annotations
 import ctypes
 from typing import ClassVar, Final
 
-from .._contract import contract, limit
+from ..contract import contract, limit
 from ..errors import FormatError
 
 _CONSTANTS: Final = contract("layout")["constants"]
 
 DEFAULT_SERVICE: Final[str] = _CONSTANTS["DEFAULT_SERVICE"]
+"""Name of the service that the elements use if none is set."""
 DEFAULT_AUX_BYTES: Final = limit("default_aux_bytes")
+"""Bytes that a publisher reserves behind the pixels for caps, times and metas."""
 MAX_AUX_BYTES: Final = (1 << 32) - 1
 
 HEADER_TYPE_NAME: Final[str] = _CONSTANTS["HEADER_TYPE_NAME"]
+"""Name under which iceoryx2 compares the header type of both ends."""
 HEADER_SIZE: Final[int] = _CONSTANTS["HEADER_SIZE"]
+"""Size of `VideoFrameHeader` in bytes."""
 HEADER_ALIGN: Final[int] = _CONSTANTS["HEADER_ALIGN"]
+"""Alignment of `VideoFrameHeader` in bytes."""
 FORMAT_LEN: Final[int] = _CONSTANTS["FORMAT_LEN"]
+"""Bytes of the header's `format` field: a name of at most 15 characters, then NULs."""
 MAX_PLANES: Final[int] = _CONSTANTS["MAX_PLANES"]
+"""Largest number of planes that a header can describe."""
 MAX_DIMENSION: Final = limit("max_dimension_pixels")
 
 NONE_U64: Final[int] = _CONSTANTS["NONE_U64"]
 """Stands for "none" in pts, dts, duration and offset."""
 
 HEADER_FLAG_EOS: Final[int] = _CONSTANTS["HEADER_FLAG_EOS"]
+"""Flag of a header that ends the stream and carries no picture."""
 
 BUFFER_FLAGS: Final[dict[str, int]] = contract("layout")["flags"]["bits"]
 """The GstBufferFlags that describe the picture and cross; all others belong to the process that set them.
@@ -35,9 +43,13 @@ Source: gst/gstbuffer.h and gst/video/video-frame.h of GStreamer.
 BUFFER_FLAGS_MASK: Final[int] = contract("layout")["flags"]["mask"]
 
 VIDEO_BUFFER_SIZE: Final = limit("default_buffer_size_frames")
+"""Default number of frames that wait for one subscriber."""
 VIDEO_BORROWED_MAX: Final = limit("default_borrowed_max_frames")
+"""Default number of frames that one subscriber may hold."""
 VIDEO_HISTORY_SIZE: Final = limit("default_history_size_frames")
+"""Default `history_size`: 0 means that a subscriber that joins late gets the newest frame."""
 VIDEO_SAFE_OVERFLOW: Final = bool(limit("default_safe_overflow"))
+"""Default `safe_overflow`: a full subscriber buffer loses its oldest frame."""
 
 
 class VideoFrameHeader(ctypes.Structure):

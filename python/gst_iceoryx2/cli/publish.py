@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Misused, examples
+from gst_iceoryx2.cli._params import Above0, ServiceName
 from gst_iceoryx2.cli._run import clock, run
 from gst_iceoryx2.cli._screen import say
-from gst_iceoryx2.cli._service import ServiceName
 from gst_iceoryx2.discovery.names import short_name
 from gst_iceoryx2.errors import FormatError
 
@@ -86,7 +85,7 @@ def command(
     wait_for: int,
     **settings: Any,
 ) -> None:
-    """Publish a test pattern, a camera, a video file or a picture as a stream.
+    """Publish a test pattern, camera, video file or picture.
 
     Choose one of --test, --camera, --file and --image. The stream ends at the end of the file, after --duration or
     --frames, or on Ctrl-C (exit code 130). Subscribers receive the end of the stream in each case.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from .._iox2.description import ServiceRecord
 from .._iox2.domain import current_domain
-from .._iox2.service import ServiceRecord
 from .._wire.auxblob import parse_aux
 from ..errors import ServiceNotFoundError, printable
 from ..video.frame import VideoFrame

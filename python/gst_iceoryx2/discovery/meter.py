@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Final
 
 from .._iox2 import binding, types
+from .._iox2.description import service_identity
 from .._iox2.domain import Domain, current_domain
-from .._iox2.service import service_identity
 from .._wire.header import VideoFrameHeader
 from .._wire.stamp import monotonic_ns
 from ..errors import Iox2VideoError

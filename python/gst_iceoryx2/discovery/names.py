@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from .._iox2.description import ServiceRecord, list_services
 from .._iox2.domain import Domain, current_domain
-from .._iox2.obstacle import in_folders
-from .._iox2.service import ServiceRecord, list_services
+from .._iox2.obstacle import check_folders
 from ..errors import ServiceNotFoundError
 
 SH4LT: Final = "sh4lt:"
@@ -53,9 +53,7 @@ def video_records(domain: Domain) -> list[ServiceRecord]:
     Raises:
         ServicePermissionError: The domain belongs to another user.
     """
-    obstacle = in_folders(domain)
-    if obstacle is not None:
-        raise obstacle.error(f"look into the iceoryx2 domain {domain.root}")
+    check_folders(domain, f"look into the iceoryx2 domain {domain.root}")
     return [record for record in list_services(domain) if carries_video(record)]
 
 

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from .._iox2.domain import Domain
-from .._iox2.leftovers import SHARED_MEMORY
-from .._iox2.liveness import is_gone, start_time
-from .._iox2.toml import read_toml
+from .._iox2.domain import Domain, read_toml
+from .._iox2.liveness import is_gone, is_here, pid_of
+from .._iox2.objects import SHARED_MEMORY
 
 Role = Literal["publisher", "subscriber", "waits", "looks on"]
 """What a participant does: `waits` = it waits for a publisher; `looks on` = it has no port."""
@@ -77,10 +76,8 @@ def node_processes(domain: Domain) -> dict[int, str]:
     """Visible processes that take part in a domain: process id to name of the program."""
     found = {}
     for node in filter(str.isdecimal, _names(domain.nodes)):
-        pid = int(node) >> 64 & 0xFFFFFFFF
-        started = start_time(pid)
-        if started is not None and started <= (int(node) & 0xFFFFFFFF) + 1:
-            found[pid] = _program(domain, node, pid, int(node) & 0xFFFFFFFF)[0]
+        if is_here(int(node)):
+            found[pid_of(int(node))] = _program(domain, node)[0]
     return found
 
 
@@ -122,9 +119,6 @@ def _port_files(domain: Domain) -> dict[str, _PortFiles]:
 def _participant(
     domain: Domain, node: str, files: list[str], ports: dict[str, _PortFiles], *, waits: bool
 ) -> Participant:
-    number = int(node)
-    # Seconds, nanoseconds, pid and counter, 32 bits each. Source: iceoryx2-bb/posix/src/unique_system_id.rs.
-    pid = number >> 64 & 0xFFFFFFFF
     own = [
         ports[port]
         for file in files
@@ -140,11 +134,11 @@ def _participant(
         roles.append("subscriber")
     if waits:
         roles.append("waits")
-    is_alive = not is_gone(number, domain.nodes / f"{domain.prefix}{node}.node_monitor")
-    name, command = _program(domain, node, pid, number & 0xFFFFFFFF)
+    is_alive = not is_gone(int(node), domain)
+    name, command = _program(domain, node)
     return Participant(
         node,
-        pid,
+        pid_of(int(node)),
         name,
         command,
         () if is_untold else tuple(roles) or ("looks on",),
@@ -154,11 +148,11 @@ def _participant(
     )
 
 
-def _program(domain: Domain, node: str, pid: int, created: int) -> tuple[str, str | None]:
+def _program(domain: Domain, node: str) -> tuple[str, str | None]:
     """Program name and command line of the process that created a node."""
-    started = start_time(pid)
+    pid = pid_of(int(node))
     # The id of a process in another container may be unused here, or another process's.
-    if started is not None and started <= created + 1:
+    if is_here(int(node)):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
             name = Path(f"/proc/{pid}/comm").read_bytes().decode("utf-8", "replace").strip()
@@ -171,7 +165,7 @@ def _program(domain: Domain, node: str, pid: int, created: int) -> tuple[str, st
     if pid == os.getpid():
         return "?", None
     try:
-        details = read_toml((domain.nodes / node / f"{domain.prefix}node.details").read_text(encoding="utf-8"))
+        details = read_toml(domain.nodes / node / f"{domain.prefix}node.details")
     except (OSError, ValueError):
         return "?", None
     return str(details.get("executable", "?")), None

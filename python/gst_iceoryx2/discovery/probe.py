@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Final
 
 from .._iox2 import binding, types
+from .._iox2.description import ServiceRecord, service_identity
 from .._iox2.domain import Domain
 from .._iox2.explain import RELEASE
-from .._iox2.service import ServiceRecord, service_identity
 from .._wire.caps import parse_caps
 from .._wire.header import VideoFrameHeader
 from .._wire.stamp import monotonic_ns
@@ -193,7 +193,7 @@ class _ServiceProbe:
         else:
             self._port = binding.create_subscriber(node, service, name)
             if not config.has_safe_overflow:
-                self._tell_taken = binding.taken_signal(node, name, self._port)
+                self._tell_taken = binding.AckNotifier(node, name, self._port).notify
 
     def take(self) -> bool:
         """Take the next waiting frame; return whether there was one."""

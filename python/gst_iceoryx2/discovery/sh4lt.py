@@ -74,7 +74,8 @@ def writers_without_memory() -> list[Path]:
     """Named paths with a listening writer whose memory is in another IPC namespace."""
     if sys.platform != "linux":
         return []
-    from ..sh4lt.dialect import keys_of, runtime_folder
+    from ..sh4lt.dialect import keys_of
+    from ..sh4lt.paths import runtime_folder
     from ..sh4lt.sysv import segment_status
 
     found = []
@@ -114,7 +115,7 @@ class Sh4ltProbe:
             thread.start()
 
     def _probe(self, found: Sh4ltPath, seconds: float) -> None:
-        from ..sh4lt.dialect import runtime_folder
+        from ..sh4lt.paths import runtime_folder
 
         is_named = found.path.is_relative_to(runtime_folder())
         self._streams[found] = sh4lt_stream(found, seconds if is_named else 0)

@@ -1,4 +1,4 @@
-"""What separates containers, and must not be separate."""
+"""Checks what containers must share."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from .._iox2.domain import Domain
-from .._iox2.explain import RELEASE
-from .._iox2.leftovers import SHARED_MEMORY
-from .._iox2.liveness import is_gone, start_time
-from .._iox2.service import FINISHED_MODE, list_services
+from .._iox2.leftovers import services_without_memory
+from .._iox2.liveness import dead_nodes, is_here, node_ids
+from .._iox2.objects import SHARED_MEMORY
 from ..discovery.names import short_name
 from ..discovery.sh4lt import writers_without_memory
 from .finding import Finding
@@ -19,24 +18,26 @@ from .finding import Finding
 NAME: Final = "containers"
 
 _MARKS: Final = (Path("/.dockerenv"), Path("/run/.containerenv"))
-_SHARE: Final = "docs/containers.md has a recipe"
+_SHARE: Final = (
+    "docker run --ipc=host, or --ipc=shareable for one container and --ipc=container:NAME for the others; "
+    "docs/containers.md has a recipe"
+)
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Look for services whose memory is not here, participants that cannot be seen, and a domain that nobody shares."""
+    """Find services without memory here, participants that cannot be seen, and a domain that is not shared."""
     inside = any(mark.exists() for mark in _MARKS) or bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
-    where = "this is a container" if inside else "this is no container"
+    where = "this is a container" if inside else "this is not a container"
     found = False
-    elsewhere = _services_without_memory(domain)
+    elsewhere = _services_elsewhere(domain)
     if elsewhere:
         found = True
         yield Finding(
             NAME,
             "problem",
-            f"{', '.join(elsewhere[:8])}: described in {domain.services}, but not in this {SHARED_MEMORY}: who takes "
-            f"part there has another one ({where})",
-            "share it: docker run --ipc=host, or --ipc=shareable at one and --ipc=container:NAME at the others; "
-            f"{_SHARE}",
+            f"{', '.join(elsewhere[:8])}: described in {domain.services}, but without memory in this {SHARED_MEMORY}: "
+            f"the participants have another one ({where})",
+            f"share it: {_SHARE}",
         )
     writers = writers_without_memory()
     if writers:
@@ -44,9 +45,9 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         yield Finding(
             NAME,
             "problem",
-            f"Sh4lt writers listen on {', '.join(map(str, writers[:8]))}, and their memory is in another IPC namespace "
+            f"Sh4lt writers listen on {', '.join(map(str, writers[:8]))}, but their memory is in another IPC namespace "
             f"({where})",
-            f"docker run --ipc=host, or --ipc=shareable at one and --ipc=container:NAME at the others; {_SHARE}",
+            f"share it: {_SHARE}",
         )
     unseen = _unseen_participants(domain)
     if unseen:
@@ -55,75 +56,29 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
             NAME,
             "note",
             f"{unseen} participant{' lives' if unseen == 1 else 's live'} in another pid namespace ({where}): frames "
-            "pass, but names of processes are not known here",
+            "pass, but process names are not known here",
         )
     if inside and Path(domain.root).exists() and os.stat(domain.root).st_dev == os.stat("/").st_dev:
         found = True
         yield Finding(
             NAME,
             "note",
-            f"{domain.root} lies in the file system of this container: neither the host nor another container sees it, "
-            "and it goes with the container",
-            f"docker run --volume {domain.root}:{domain.root}, and the same at all others that shall meet; {_SHARE}",
+            f"{domain.root} is in the file system of this container: the host and other containers cannot see it, and "
+            "it is removed with the container",
+            f"docker run --volume {domain.root}:{domain.root} for every container of the domain; docs/containers.md "
+            "has a recipe",
         )
     if not found:
         yield Finding(NAME, "ok", f"{where}; every service of this domain has its memory here")
 
 
-def _services_without_memory(domain: Domain) -> list[str]:
-    """Services that somebody living takes part in, without a counterpart in this process's shared memory."""
-    if not SHARED_MEMORY.is_dir():
-        return []
-    # <prefix><hash>_<id>.dynamic, the id being both values of the description. Source: iceoryx2 0.10.0, on disk.
-    there = {name.rpartition("_")[2] for name in os.listdir(SHARED_MEMORY) if name.startswith(domain.prefix)}
-    missing = set()
-    for record in list_services(domain):
-        high, low = (record.values.get(f"unique_service_id.{part}") for part in ("unique_value", "payload_value"))
-        if record.version != RELEASE or not isinstance(high, int) or not isinstance(low, int):
-            continue
-        file = record.pattern in ("PublishSubscribe", "Event") and domain.service_file(
-            record.name, "Event" if record.pattern == "Event" else "PublishSubscribe"
-        )
-        if f"{high << 64 | low}.dynamic" not in there and file and _is_in_use(domain, file):
-            missing.add(short_name(record.name))
-    return sorted(missing)
-
-
-def _is_in_use(domain: Domain, description: str) -> bool:
-    """Whether a living node has a tag for a service, and the description is still there."""
-    try:
-        if os.stat(description).st_mode & 0o777 != FINISHED_MODE:
-            return False
-    except OSError:
-        return False
-    tag = f"{Path(description).stem}.service_tag"
-    return any(
-        (domain.nodes / node / tag).exists() and not is_gone(int(node), _monitor(domain, node))
-        for node in _nodes(domain)
-    )
+def _services_elsewhere(domain: Domain) -> list[str]:
+    return sorted(map(short_name, services_without_memory(domain))) if SHARED_MEMORY.is_dir() else []
 
 
 def _unseen_participants(domain: Domain) -> int:
-    """Living nodes whose process number is nobody's here, or somebody else's."""
+    """Number of living nodes whose process cannot be seen here."""
     if not Path("/proc/self/stat").exists():
         return 0
-    count = 0
-    for node in _nodes(domain):
-        number = int(node)
-        # Seconds, nanoseconds, pid and counter, 32 bits each. Source: iceoryx2-bb/posix/src/unique_system_id.rs.
-        started = start_time(number >> 64 & 0xFFFFFFFF)
-        is_here = started is not None and started <= (number & 0xFFFFFFFF) + 1
-        if not is_here and not is_gone(number, _monitor(domain, node)):
-            count += 1
-    return count
-
-
-def _monitor(domain: Domain, node: str) -> Path:
-    return domain.nodes / f"{domain.prefix}{node}.node_monitor"
-
-
-def _nodes(domain: Domain) -> list[str]:
-    try:
-        return [name for name in os.listdir(domain.nodes) if name.isdecimal()]
-    except OSError:
-        return []
+    living = node_ids(domain).keys() - dead_nodes(domain)
+    return sum(not is_here(node) for node in living)

@@ -1,4 +1,4 @@
-"""What crashed participants left in the domain, and its removal."""
+"""Checks what crashed participants left behind in the domain, and removes it on request."""
 
 from __future__ import annotations
 
@@ -7,21 +7,16 @@ from typing import Final
 
 from .._iox2.cleanup import run_helper
 from .._iox2.domain import Domain
-from .._iox2.leftovers import (
-    SHARED_MEMORY,
-    dead_nodes,
-    has_trap,
-    remove_unused_descriptions,
-    unknown_memory,
-    unused_descriptions,
-)
+from .._iox2.leftovers import remove_unused_descriptions, unknown_memory, unused_descriptions
+from .._iox2.liveness import dead_nodes
+from .._iox2.objects import SHARED_MEMORY, has_unfinished_counter
 from .finding import Finding
 
 NAME: Final = "leftovers"
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Count what dead participants left, and remove it if asked; tell what cannot be known."""
+    """Count what dead participants left behind, and remove it if `fix` is set; report memory of unknown owners."""
     before = _count(domain)
     if not any(before):
         yield Finding(NAME, "ok", "no dead participants, no unused files")
@@ -39,7 +34,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
                 NAME,
                 "problem",
                 f"{_words(*before)}; after a clean-up {_words(*after)}",
-                f"try again: what is younger than 5 s is left alone. If it stays, stop everything that uses the "
+                f"try again: files younger than 5 s are left alone. If they stay, stop everything that uses the "
                 f"domain, then remove {domain.root} and {domain.prefix}* in {SHARED_MEMORY}",
                 can_fix=True,
             )
@@ -51,15 +46,15 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
             "note",
             f"{_files(len(unknown))} of {size:.1f} MB in {SHARED_MEMORY} have the prefix {domain.prefix!r} and belong "
             f"to no participant of {domain.root}: it is not known whether a participant of another folder, container "
-            "or user has them in use",
-            "give each folder a prefix of its own (IOX2_VIDEO_DOMAIN=ROOT:PREFIX). Remove the files by hand only when "
+            "or user uses them",
+            "give each folder a prefix of its own (IOX2_VIDEO_DOMAIN=ROOT:PREFIX); remove the files by hand only if "
             "nothing on this machine uses the prefix",
         )
 
 
 def _count(domain: Domain) -> tuple[int, int]:
-    """Dead nodes, and files that no node has a tag for."""
-    return len(dead_nodes(domain)), len(unused_descriptions(domain)) + has_trap(domain)
+    """Number of dead nodes, and of files that no node has a tag for."""
+    return len(dead_nodes(domain)), len(unused_descriptions(domain)) + has_unfinished_counter(domain)
 
 
 def _words(nodes: int, files: int) -> str:

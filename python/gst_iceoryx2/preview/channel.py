@@ -21,6 +21,7 @@ from .websocket import binary_message
 _log: Final = logging.getLogger("gst_iceoryx2")
 
 State = Literal["waiting", "live", "silent", "ended", "problem"]
+"""What a watched stream does: it waits for a publisher, sends, is silent, has ended, or cannot be received."""
 
 _SILENCE: Final = 2.0
 _FPS_SPAN: Final = 2_000_000_000

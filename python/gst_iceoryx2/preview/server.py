@@ -24,7 +24,9 @@ from .viewer import Viewer
 from .websocket import GOING_AWAY, WebSocket, accept_key
 
 DEFAULT_MAX_FPS: Final = 60.0
+"""Default limit of frames per second that the page gets of each stream."""
 DEFAULT_QUALITY: Final = 80
+"""Default JPEG quality of the page's pictures, 1 to 100."""
 
 # Seconds to send one answer or message.
 _TIMEOUT: Final = 15.0

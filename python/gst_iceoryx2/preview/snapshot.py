@@ -20,6 +20,7 @@ from .png import encode_png
 
 SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 SNAPSHOT_QUALITY: Final = 92
+"""Default JPEG quality of a snapshot, 1 to 100."""
 
 
 class Snapshot(NamedTuple):

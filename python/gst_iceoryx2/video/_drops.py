@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from .._contract import limit
 from .._wire.header import NONE_U64
 from .._wire.stamp import Stamp
+from ..contract import limit
 
 # Anybody can name publishers; the table of them is emptied rather than grown.
 _PUBLISHERS: Final = limit("max_known_publishers")

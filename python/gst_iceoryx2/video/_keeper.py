@@ -1,15 +1,13 @@
-"""Looks after all open publishers and subscribers of the process while the program does something else.
+"""One thread that visits all open publishers and subscribers of this process, four times a second.
 
-A publisher meets its subscribers when it sends, a subscriber its publisher when it receives. Without a third party a
-publisher that pauses, or has said "end of stream", would leave late joiners without the newest frame; the memory that a
-killed subscriber held would stay lost; and a subscriber that is busy would miss the first frames of a publisher that
-comes, or keep the service of one that has gone. So one thread looks at every port four times a second, for a few µs;
-three times while all of them are subscribers that wait for a frame. It wakes those that have missed something, so that
-a thread that waits need not wake up by itself to look.
+A publisher connects its subscribers when it sends, and a subscriber connects to its publisher when it receives. While
+the program does something else, this thread does both. A late joiner thus gets the newest frame of a publisher that
+pauses. A subscriber that is busy gets the first frames of a new publisher, and lets go of the service of a publisher
+that closed. The memory of a killed subscriber is freed. A visit takes a few µs. It wakes a subscriber that sleeps
+although a frame waits, so that sleeping subscribers need not wake up by themselves.
 
-It is a daemon: it keeps no program alive. When the program ends, ports that are open are closed in order; without that,
-an object in a reference cycle through the binding, which the garbage collector cannot see into, would never be
-destroyed, and its files would stay.
+The thread is a daemon: it does not keep the program alive. When the program ends, open ports are closed in order. The
+garbage collector cannot see into the binding, so without this a port in a reference cycle would leave its files behind.
 """
 
 from __future__ import annotations
@@ -22,31 +20,37 @@ import weakref
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from .._contract import seconds
 from .._iox2.fork import guard_port
+from ..contract import seconds
 from ..errors import ClosedError, TransportError
 
 _INTERVAL: Final = seconds("monitor")
-_ATTENDED_INTERVAL: Final = 1 / 3
+# The same while a closed subscriber's frames are held: a lossless publisher waits for these visits.
+_CLOSED_READER_INTERVAL: Final = seconds("room_look")
 # How long other threads get to leave the ports when the program ends, seconds.
 _LEAVING: Final = 0.3
 
 
 class Port(Protocol):
-    """What is looked after."""
+    """An open publisher or subscriber."""
 
     def close(self) -> None:
         """Close it."""
 
     @property
     def service_name(self) -> str:
-        """Name of the service that it belongs to."""
-
-    @property
-    def is_attended(self) -> bool:
-        """Whether somebody waits in it."""
+        """Name of its service."""
 
     def _tend(self) -> None: ...
+    def _abandon(self) -> None: ...
+
+
+class _ClosedReader(Protocol):
+    """The port of a closed subscriber whose frames are still held."""
+
+    def discard(self) -> bool:
+        """Throw away the frames that wait; return whether frames are still held."""
+
     def _abandon(self) -> None: ...
 
 
@@ -54,43 +58,53 @@ class _Keeper:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ports: weakref.WeakSet[Port] = weakref.WeakSet()
+        self._closed_readers: list[_ClosedReader] = []
         self._thread: threading.Thread | None = None
-        self._has_news = threading.Event()
+        self._has_closed_readers = threading.Event()
 
     def add(self, port: Port) -> None:
         with self._lock:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="gst_iceoryx2 ports", daemon=True)
-                # What cannot be looked after is not opened, and the next port tries again.
+                # If this raises, the port is not opened, and the next port tries again.
                 thread.start()
                 self._thread = thread
             self._ports.add(port)
-            self._has_news.set()
 
     def remove(self, port: Port) -> None:
         with self._lock:
             self._ports.discard(port)
+
+    def add_closed(self, reader: _ClosedReader) -> None:
+        with self._lock:
+            self._closed_readers.append(reader)
+        self._has_closed_readers.set()
+
+    def remove_closed(self) -> None:
+        with self._lock:
+            self._closed_readers.clear()
 
     def ports(self) -> list[Port]:
         with self._lock:
             return list(self._ports)
 
     def _run(self) -> None:
-        while True:
-            # Within calls of their own, so that no variable of this loop keeps a forgotten port alive while it sleeps.
-            if self._has_news.wait(self._pause()):
-                self._has_news.clear()
-                time.sleep(_INTERVAL)
+        while not self._is_idle():
+            if self._has_closed_readers.wait(_INTERVAL):
+                self._discard()
+                time.sleep(_CLOSED_READER_INTERVAL)
+            # In a call of its own, so that no variable of this loop keeps a port alive while it sleeps.
             look_around()
-            if self._is_idle():
-                return
 
-    def _pause(self) -> float:
-        return _ATTENDED_INTERVAL if all(port.is_attended for port in self.ports()) else _INTERVAL
+    def _discard(self) -> None:
+        with self._lock:
+            self._closed_readers = [reader for reader in self._closed_readers if reader.discard()]
+            if not self._closed_readers:
+                self._has_closed_readers.clear()
 
     def _is_idle(self) -> bool:
         with self._lock:
-            if self._ports:
+            if self._ports or self._closed_readers:
                 return False
             self._thread = None
             return True
@@ -100,10 +114,10 @@ _keeper = _Keeper()
 
 
 def adopt(port: Port) -> None:
-    """Look after a port that was opened; close it when the program ends; give it up in a forked child.
+    """Visit a port that was opened, close it when the program ends, and give it up in a forked child.
 
     Raises:
-        TransportError: No thread can be started for that; the port is closed.
+        TransportError: The thread cannot be started; the port is closed.
     """
     guard_port(port)
     try:
@@ -117,12 +131,18 @@ def adopt(port: Port) -> None:
 
 
 def dismiss(port: Port) -> None:
-    """No longer look after a port: it was closed."""
+    """Stop visiting a port that was closed."""
     _keeper.remove(port)
 
 
+def adopt_closed(reader: _ClosedReader) -> None:
+    """Empty the port of a closed subscriber until its frames are released. Call it before `dismiss`."""
+    guard_port(reader)
+    _keeper.add_closed(reader)
+
+
 def look_around(service_name: str | None = None) -> None:
-    """Look after every port now, or after those of one service."""
+    """Visit every port now, or the ports of one service."""
     for port in _keeper.ports():
         if service_name in (None, port.service_name):
             port._tend()
@@ -132,26 +152,29 @@ def look_around(service_name: str | None = None) -> None:
 def _close_all() -> None:
     ports = _keeper.ports()
     if ports:
-        threading.excepthook = _without_ends(threading.excepthook)
+        threading.excepthook = _without_closed_errors(threading.excepthook)
     for port in ports:
         port.close()
-    # A thread that was in one of them leaves it now. One that is still there when the interpreter goes is frozen, and
-    # what its variables refer to is never destroyed.
+    _keeper.remove_closed()
+    # A thread that was in a port leaves it now. A thread that is still there when the interpreter exits is frozen, and
+    # the objects that its variables refer to are never destroyed.
     deadline = time.monotonic() + _LEAVING
     for thread in threading.enumerate() if ports else ():
         if thread.daemon and thread not in (_keeper._thread, threading.current_thread()):
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _without_ends(hook: Callable[[threading.ExceptHookArgs], object]) -> Callable[[threading.ExceptHookArgs], None]:
-    """A hook that says nothing of daemon threads that used a port which the end of the program closed."""
+def _without_closed_errors(
+    hook: Callable[[threading.ExceptHookArgs], object],
+) -> Callable[[threading.ExceptHookArgs], None]:
+    """A hook that does not report a daemon thread whose port was closed because the program ends."""
 
-    def tell(args: threading.ExceptHookArgs) -> None:
+    def report(args: threading.ExceptHookArgs) -> None:
         is_ours = issubclass(args.exc_type, ClosedError) and args.thread is not None and args.thread.daemon
         if not is_ours:
             hook(args)
 
-    return tell
+    return report
 
 
 def _start_anew() -> None:

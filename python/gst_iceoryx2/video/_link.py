@@ -12,15 +12,17 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from .._contract import seconds
 from .._iox2 import binding, types
+from .._iox2.description import service_identity
 from .._iox2.domain import Domain
+from .._iox2.explain import Obstacle
 from .._iox2.fork import leak
-from .._iox2.obstacle import Obstacle, after_failure
-from .._iox2.service import service_identity
+from .._iox2.obstacle import after_failure
 from .._wire.header import VideoFrameHeader
+from ..contract import seconds
 from ..errors import ServiceBrokenError, TransportError
 from ._mapping import memory_behind, unmapped_connections
+from ._memory import Ledger
 from ._service import qos_of
 from .config import Qos
 
@@ -157,6 +159,35 @@ class Link:
             leak(native)
 
 
+class ClosedReader:
+    """The port of a closed subscriber whose frames are still held, in a service without safe overflow.
+
+    The frames keep the port in the service, and a lossless publisher would wait for it. So what it gets is thrown away.
+    """
+
+    def __init__(self, link: Link, ledger: Ledger) -> None:
+        self._link = link
+        self._ledger = ledger
+
+    def discard(self) -> bool:
+        """Throw away the frames that wait; return whether frames are still held."""
+        link, ledger = self._link, self._ledger
+        # At the limit nothing can be received.
+        while 0 < ledger.held < ledger.limit:
+            try:
+                sample = link.subscriber.receive()
+            except (binding.ReceiveError, binding.ConnectionFailure):
+                break
+            if link.tell_taken is not None:
+                link.tell_taken(sample)
+            if sample is None:
+                break
+        return ledger.held > 0
+
+    def _abandon(self) -> None:
+        self._link.abandon()
+
+
 class Connector:
     """Takes hold of the video service of a name whenever there is one with a publisher.
 
@@ -238,7 +269,7 @@ class Connector:
         self._unpublished_since = None
         subscriber = binding.create_subscriber(self._node, service, self._name)
         waits = not service.static_config.has_safe_overflow
-        tell_taken = binding.taken_signal(self._node, self._name, subscriber) if waits else None
+        tell_taken = binding.AckNotifier(self._node, self._name, subscriber).notify if waits else None
         return Link(self._domain, service, subscriber, self._path, identity, tell_taken)
 
     def give_up(self, link: Link) -> None:

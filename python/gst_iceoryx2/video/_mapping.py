@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from .._iox2.domain import Domain
-from .._iox2.leftovers import SHARED_MEMORY
+from .._iox2.objects import SHARED_MEMORY
 
 _MAPS: Final = Path("/proc/self/maps")
 

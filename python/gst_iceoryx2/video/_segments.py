@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from .._contract import limit
+from ..contract import limit
 
 _MAPS: Final = "/proc/self/maps"
 # User addresses end below.

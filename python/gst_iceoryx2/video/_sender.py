@@ -12,15 +12,15 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
-from .._contract import seconds
 from .._iox2 import binding, types
-from .._iox2.cleanup import watch
+from .._iox2.cleanup import clean_up_if_due
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.obstacle import after_failure
 from .._wire.header import HEADER_SIZE, NONE_U64
 from .._wire.metas import encode_meta
 from .._wire.stamp import monotonic_ns
+from ..contract import message, seconds
 from ..errors import ClosedError, ForkedError, FormatError, TransportError
 from . import _keeper
 from ._layout import EOS_HEADER, FrameLayout, ended
@@ -87,7 +87,7 @@ class Sender:
         self.sequence = 0
         self.dropped = 0
         # Subscribers that wait connect now and not at the first frame, which may be the last one, too.
-        notifier.notify()
+        binding.tell_publishers_changed(notifier)
 
     @property
     def is_closed(self) -> bool:
@@ -124,7 +124,7 @@ class Sender:
         with self._lock:
             pool = self._open_pool()
             loan = pool.loan(size + reserve)
-            return LoanedFrame(loan, LoanPlan(layout, size, reserve, pool.anchor), captured_at, self._send)
+            return LoanedFrame()._fill(loan, LoanPlan(layout, size, reserve, pool.anchor), captured_at, self._send)
 
     def _send(self, frame: LoanedFrame, loan: types.SampleMutUninit | None, plan: LoanPlan) -> int:
         """Send a frame in the making; the loan is used up by it."""
@@ -174,6 +174,8 @@ class Sender:
             number, expected = pool.number, self._listeners()
             if self._met and pool.before is not None:
                 expected = min(expected, pool.before)
+                if self._notifier is not None:
+                    binding.tell_publishers_changed(self._notifier)
         deadline = time.monotonic() + _CONNECTING
         if self._is_missing(expected):
             # Readers of this process, in the thread that is here.
@@ -189,7 +191,7 @@ class Sender:
                 return False
             if self._pool.subscribers >= min(expected, self._listeners()):
                 return False
-            self._notifier.notify()
+            binding.tell_publishers_changed(self._notifier)
             return True
 
     def _listeners(self) -> int:
@@ -211,7 +213,8 @@ class Sender:
         try:
             receivers = loan.assume_init().send()
         except (binding.SendError, binding.ConnectionFailure) as exc:
-            raise TransportError(f"cannot send a frame of {self._name!r}: iceoryx2 says {exc}") from exc
+            text = message("iceoryx2_failed", operation="send a frame", service=self._name, cause=exc)
+            raise TransportError(text) from exc
         if self._notifier is not None:
             self._notifier.notify()
         return receivers
@@ -273,7 +276,7 @@ class Sender:
                 self._reach_all(pool)
             if self._end_is_due:
                 self._send_end(pool)
-        watch(self._domain)
+        clean_up_if_due(self._domain)
 
     def _reach_all(self, pool: Pool) -> None:
         """Connect subscribers that joined while a limit of this process kept them out, when it is raised.
@@ -299,7 +302,7 @@ class Sender:
             pool.renew()
             self._end_is_due |= self._ended
             if self._notifier is not None:
-                self._notifier.notify()
+                binding.tell_publishers_changed(self._notifier)
 
     def close(self) -> None:
         """Leave the service; what was sent is still delivered. Idempotent."""
@@ -312,8 +315,8 @@ class Sender:
             # The service itself is left with the last reference to the pool.
             del pool
         if notifier is not None:
-            # Subscribers look who is there and let go of the service, so that the next publisher can make it anew.
-            notifier.notify()
+            # Subscribers let go of the service, so that the next publisher can create it anew.
+            binding.tell_publishers_changed(notifier)
 
     def abandon(self) -> None:
         """In a forked child: keep everything native for ever and refuse to work."""
@@ -333,10 +336,7 @@ class Sender:
 
     def _refuse(self) -> NoReturn:
         if self._forked:
-            raise ForkedError(
-                f"this publisher of {self._name!r} belongs to the process that forked: make a new one in the child, or "
-                "start children with the 'spawn' method"
-            )
+            raise ForkedError(message("forked", service=self._name))
         raise ClosedError(f"this publisher of {self._name!r} is closed")
 
 

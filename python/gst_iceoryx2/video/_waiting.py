@@ -72,11 +72,6 @@ class Waiter:
         finally:
             self._leave(poll)
 
-    @property
-    def has_sleepers(self) -> bool:
-        """Whether a thread is in `wait`."""
-        return bool(self._sleepers)
-
     def _enter(self) -> select.poll | None:
         with self._lock:
             if self._closed:
@@ -134,19 +129,22 @@ class Waiter:
                 return []
             return [os.dup(fd) for fd in (self._wake_out, self._descriptor) if fd is not None]
 
-    def drain(self) -> bool:
-        """Take all pending notifications; return whether there were any.
+    def drain(self) -> set[int]:
+        """Take all pending notifications and return their event ids.
 
         One `try_wait` is not enough: iceoryx2 0.10.0 clears its flag before it empties the socket, and a notification
-        in between would never wake anybody again.
+        in between would not wake this process again.
         """
+        events: set[int] = set()
         listener = self._listener
-        if listener is None or not listener.try_wait():
-            return False
+        if listener is None:
+            return events
         for _ in range(_DRAIN_ROUNDS):
-            if not listener.try_wait():
+            taken = listener.try_wait()
+            if not taken:
                 break
-        return True
+            events.update(event.id.as_value for event in taken)
+        return events
 
     def close(self) -> None:
         """Let every present and future `wait` return at once, and leave the event service when all have. Idempotent."""

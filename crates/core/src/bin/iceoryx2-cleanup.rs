@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use gst_plugin_iceoryx2_video::Domain;
-use gst_plugin_iceoryx2_video::iox2::cleanup::clean;
+use gst_plugin_iceoryx2_video::iox2::helper::clean;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

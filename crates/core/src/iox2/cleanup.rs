@@ -2,36 +2,30 @@
 //!
 //! iceoryx2 decides by POSIX file locks whether a node lives, and those belong to the process: closing any descriptor of a
 //! locked file drops the lock. In a process with two copies of iceoryx2 a clean-up by one copy would therefore remove the live
-//! nodes of the other. `run_helper` starts the small program `iceoryx2-cleanup`; [`clean`] is what that program does.
+//! nodes of the other. `run_helper` starts the small program `iceoryx2-cleanup`; [`clean`](crate::iox2::helper::clean) is what that program does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, TryLockError};
-use std::path::{Path as FsPath, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use iceoryx2::node::NodeView;
-use iceoryx2::prelude::*;
+use iceoryx2::prelude::Config;
 
 use crate::contract::limits;
 use crate::iox2::domain::Domain;
-use crate::iox2::leftovers::{Remains, dead_nodes, has_trap, remove_left_behind};
-use crate::iox2::liveness::{is_gone, monitor_of};
-use crate::iox2::service::{Iox, check_folders};
+use crate::iox2::liveness::{dead_nodes, is_gone, monitor_of};
+use crate::iox2::objects::has_unfinished_counter;
 
 /// Name of the helper program.
 pub const HELPER: &str = "iceoryx2-cleanup";
 
-/// How long another process is waited for that cleans the same domain, and one that cleans the same node.
-const TURN_PATIENCE: Duration = limits::CLEANUP_TURN;
-const CLEANING_PATIENCE: Duration = limits::CLEANUP_NODE;
 /// How long until a second attempt to clean up behind the same node; each further pause is twice as long.
 const FIRST_PAUSE: Duration = limits::CLEANUP_RETRY;
 /// How long a process that was killed may take to end.
-const LAST_BREATH: Duration = limits::KILL_GRACE;
+const KILL_GRACE: Duration = limits::KILL_GRACE;
 /// How long the helper may take: more than it waits for its turn.
-const HELPER_PATIENCE: Duration = limits::CLEANUP_HELPER;
+const HELPER_TIMEOUT: Duration = limits::CLEANUP_HELPER;
 
 static HELPER_PATH: OnceLock<PathBuf> = OnceLock::new();
 
@@ -41,7 +35,7 @@ pub fn set_helper_path(path: PathBuf) {
 }
 
 /// What this process has tried to remove, by the folder of the nodes and the prefix.
-static ATTEMPTS: Mutex<BTreeMap<(String, String), Attempts<u128>>> = Mutex::new(BTreeMap::new());
+static SCHEDULES: Mutex<BTreeMap<(String, String), CleanupSchedule<u128>>> = Mutex::new(BTreeMap::new());
 
 /// Before a node of ours is made: has the helper remove what crashed participants left.
 ///
@@ -49,7 +43,7 @@ static ATTEMPTS: Mutex<BTreeMap<(String, String), Attempts<u128>>> = Mutex::new(
 pub(crate) fn clean_up_if_stale(domain: &Domain) {
     let config = domain.config();
     let dead = dead_nodes(config);
-    if with_attempts(config, |attempts| attempts.are_due(dead)) || has_trap(config) {
+    if with_schedule(config, |schedule| schedule.is_due(dead)) || has_unfinished_counter(config) {
         run_helper(config);
     }
 }
@@ -69,26 +63,26 @@ fn is_needed(peers: impl IntoIterator<Item = u128>, config: &Config) -> bool {
     if dead.is_empty() {
         return false;
     }
-    with_attempts(config, |attempts| {
+    with_schedule(config, |schedule| {
         // Those of other ports that are still there are not forgotten.
-        let others = attempts.0.keys().copied().filter(|&node| monitor_of(node, config).exists());
+        let others = schedule.0.keys().copied().filter(|&node| monitor_of(node, config).exists());
         let all: BTreeSet<_> = others.chain(dead).collect();
-        attempts.are_due(all)
+        schedule.is_due(all)
     })
 }
 
-fn with_attempts<T>(config: &Config, work: impl FnOnce(&mut Attempts<u128>) -> T) -> T {
+fn with_schedule<T>(config: &Config, work: impl FnOnce(&mut CleanupSchedule<u128>) -> T) -> T {
     let key = (config.global.node_dir().to_string(), config.global.prefix.to_string());
-    work(ATTEMPTS.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
+    work(SCHEDULES.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
 }
 
 /// Tries again after a clean-up where crashed participants may have what there is too little of.
-pub(crate) fn with_room<T, E>(
+pub(crate) fn retry_when_full<T, E>(
     config: &Config,
     mut attempt: impl FnMut() -> Result<T, E>,
     is_full: impl Fn(&E) -> bool,
 ) -> Result<T, E> {
-    let deadline = Instant::now() + LAST_BREATH;
+    let deadline = Instant::now() + KILL_GRACE;
     let mut helped = false;
     loop {
         match attempt() {
@@ -107,17 +101,17 @@ pub(crate) fn with_room<T, E>(
 
 /// When to try again what an earlier attempt did not remove: at once what is new, then ever more seldom.
 #[derive(Debug)]
-struct Attempts<K>(BTreeMap<K, (Instant, Duration)>);
+struct CleanupSchedule<K>(BTreeMap<K, (Instant, Duration)>);
 
-impl<K> Default for Attempts<K> {
+impl<K> Default for CleanupSchedule<K> {
     fn default() -> Self {
         Self(BTreeMap::new())
     }
 }
 
-impl<K: Ord> Attempts<K> {
+impl<K: Ord> CleanupSchedule<K> {
     /// Whether it is time for any of those that are there; the others are forgotten.
-    fn are_due(&mut self, there: impl IntoIterator<Item = K>) -> bool {
+    fn is_due(&mut self, there: impl IntoIterator<Item = K>) -> bool {
         let now = Instant::now();
         let mut is_due = false;
         let mut remaining = BTreeMap::new();
@@ -152,7 +146,7 @@ pub(crate) fn run_helper(config: &Config) {
     let Ok(mut helper) = started else {
         return;
     };
-    let deadline = Instant::now() + HELPER_PATIENCE;
+    let deadline = Instant::now() + HELPER_TIMEOUT;
     while let Ok(None) = helper.try_wait() {
         if Instant::now() > deadline {
             let _ = helper.kill();
@@ -169,75 +163,16 @@ fn helper_among(mut folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
     folders.find_map(|folder| Some(folder.join(HELPER)).filter(|file| folder.is_absolute() && file.is_file()))
 }
 
-/// What a clean-up removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Dead nodes with everything that belonged to them.
-    pub nodes: u64,
-    /// Dead nodes that could not be removed.
-    pub failed_nodes: u64,
-    /// Files that iceoryx2 does not remove: of participants that died while they started or ended.
-    pub files: usize,
-}
-
-/// Removes what can be traced to dead participants of the domain. Never call it in a process that holds a node.
-///
-/// # Errors
-/// [`Error::Obstacle`](crate::Error::Obstacle) for a domain folder that another user owns, or that holds links.
-pub fn clean(domain: &Domain) -> crate::Result<Report> {
-    set_log_level_from_env_or(LogLevel::Error);
-    // Another user would choose what is removed.
-    check_folders(domain, &format!("clean up in the iceoryx2 domain {}", domain.root().display()))?;
-    let config = domain.config();
-    let _turn = Turn::wait(&domain.root());
-    let mut report = Report { files: remove_left_behind(config), ..Report::default() };
-    let remains = Remains::of(config);
-    // What only a tag tells goes before the tag: a clean-up that is killed can be repeated.
-    report.files += remains.remove_before();
-    if remains.is_empty() {
-        return Ok(report);
-    }
-    // A domain that cannot be listed keeps its nodes, which is seen below.
-    let _ = Node::<Iox>::list(config, |state| {
-        if let NodeState::Dead(node) = state
-            && remains.has(node.id().value())
-            // iceoryx2 would look for a node without details where the configuration of this process says.
-            && node.details().is_some()
-        {
-            let _ = node.blocking_remove_stale_resources(CLEANING_PATIENCE);
-        }
-        CallbackProgression::Continue
-    });
-    (report.nodes, report.failed_nodes) = remains.remove_nodes();
-    Ok(report)
-}
-
-/// Being the only one of its kind that cleans a domain: a lock on its folder.
-#[derive(Debug)]
-struct Turn {
-    _folder: Option<fs::File>,
-}
-
-impl Turn {
-    /// Waits for the others. A domain without a folder is clean; without its turn in time a clean-up does less harm than none.
-    fn wait(root: &FsPath) -> Self {
-        let folder = fs::File::open(root).ok();
-        let deadline = Instant::now() + TURN_PATIENCE;
-        while let Some(Err(TryLockError::WouldBlock)) = folder.as_ref().map(fs::File::try_lock)
-            && Instant::now() < deadline
-        {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        Self { _folder: folder }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::iox2::node::create_node_in;
 
     /// Each port ran the helper for itself, as many times as there were ports.
     #[test]
+    // proves: L15
     fn all_ports_of_a_process_clean_up_once_behind_the_same_dead_in_each_domain() {
         let places =
             ["a", "b"].map(|end| Domain::at(&format!("/tmp/iox2u{}{end}", std::process::id()), "un_").unwrap());
@@ -262,13 +197,13 @@ mod tests {
 
     #[test]
     fn what_stays_is_tried_again_ever_more_seldom_and_what_went_is_forgotten() {
-        let mut attempts = Attempts(BTreeMap::new());
-        assert!(attempts.are_due([1, 2]) && !attempts.are_due([1, 2]));
+        let mut schedule = CleanupSchedule(BTreeMap::new());
+        assert!(schedule.is_due([1, 2]) && !schedule.is_due([1, 2]));
         let past = Instant::now();
-        attempts.0.insert(1, (past, FIRST_PAUSE * 2));
-        assert!(attempts.are_due([1]) && !attempts.are_due([1]));
-        assert_eq!(attempts.0[&1].1, FIRST_PAUSE * 4);
-        assert!(attempts.are_due([2]), "it went and came again");
+        schedule.0.insert(1, (past, FIRST_PAUSE * 2));
+        assert!(schedule.is_due([1]) && !schedule.is_due([1]));
+        assert_eq!(schedule.0[&1].1, FIRST_PAUSE * 4);
+        assert!(schedule.is_due([2]), "it went and came again");
     }
 
     #[test]
@@ -276,7 +211,7 @@ mod tests {
         let root = format!("/tmp/iox2c{}", std::process::id());
         let domain = Domain::at(&root, "cl_").unwrap();
         assert_eq!(dead_nodes(domain.config()), []);
-        let node = NodeBuilder::new().config(domain.config()).create::<Iox>().unwrap();
+        let node = create_node_in(&domain).unwrap();
         assert_eq!(dead_nodes(domain.config()), []);
         fs::write(monitor_of(7, domain.config()), "").unwrap();
         assert_eq!(dead_nodes(domain.config()), [7]);
@@ -285,6 +220,7 @@ mod tests {
     }
 
     #[test]
+    // proves: W4
     fn a_program_in_the_working_directory_is_not_the_helper() {
         let folder = std::env::temp_dir().join(format!("iox2h{}", std::process::id()));
         fs::create_dir(&folder).unwrap();

@@ -10,12 +10,10 @@ use iceoryx2::prelude::{Config, MessagingPattern, ServiceName};
 use iceoryx2::service::Service;
 use iceoryx2::service::service_hash::ServiceHash;
 
-use crate::iox2::domain::Domain;
-use crate::iox2::service::Iox;
-use crate::wire::header::{HEADER_SIZE, HEADER_TYPE_NAME};
+use crate::iox2::types::Iox;
 
 /// Mode of a service's description that is finished. Source: iceoryx2-cal/src/static_storage/file.rs.
-const FINISHED: u32 = 0o400;
+const FINISHED_MODE: u32 = 0o400;
 
 /// One service of a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,15 +24,26 @@ pub struct Description {
     pub version: String,
     /// Participants that it admits, where told.
     pub max_nodes: Option<usize>,
-    /// For publish/subscribe: what it carries, in words.
-    pub types: Option<String>,
-    /// Whether that is video by the wire contract.
-    pub carries_video: bool,
+    /// For publish/subscribe: what it carries.
+    pub types: Option<Types>,
 }
 
-/// The video services of a domain, whether or not a publisher is there.
-pub fn video_services(domain: &Domain) -> Vec<Description> {
-    descriptions(domain.config()).filter(|description| description.carries_video).collect()
+/// The types of a publish/subscribe service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Types {
+    /// The payload's.
+    pub payload: Type,
+    /// The user header's.
+    pub user_header: Type,
+}
+
+/// A type, as iceoryx2 names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Type {
+    /// Its name.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: String,
 }
 
 /// Path at which the video service of that name is described while it exists.
@@ -46,7 +55,14 @@ pub(crate) fn description_file(config: &Config, name: &ServiceName) -> String {
 
 /// Whether a video service of that name is described to its end; while its creator is at work, or after it died over it, it is not.
 pub(crate) fn is_described(config: &Config, name: &ServiceName) -> bool {
-    fs::metadata(description_file(config, name)).is_ok_and(|meta| meta.permissions().mode() & 0o777 == FINISHED)
+    fs::metadata(description_file(config, name)).is_ok_and(|meta| meta.permissions().mode() & 0o777 == FINISHED_MODE)
+}
+
+/// Hashes of the video and the event service of a name.
+pub(crate) fn hashes(name: &str) -> Vec<String> {
+    type Hasher = <Iox as Service>::ServiceNameHasher;
+    let hash = |pattern| Some(ServiceHash::new::<Hasher>(&ServiceName::new(name).ok()?, pattern).as_str().to_owned());
+    [MessagingPattern::PublishSubscribe, MessagingPattern::Event].into_iter().filter_map(hash).collect()
 }
 
 pub(crate) fn descriptions(config: &Config) -> impl Iterator<Item = Description> {
@@ -61,37 +77,32 @@ pub(crate) fn descriptions(config: &Config) -> impl Iterator<Item = Description>
 
 impl Description {
     fn read(text: &str) -> Option<Self> {
-        let types = text.contains("[messaging_pattern.PublishSubscribe").then(|| {
-            let payload = Type::read(text, "payload");
-            let header = Type::read(text, "user_header");
-            let is_video =
-                payload.name == "u8" && header.name == HEADER_TYPE_NAME && header.size == HEADER_SIZE.to_string();
-            (format!("payload {payload}, user header {header}"), is_video)
-        });
+        let is_publish_subscribe = text.contains("[messaging_pattern.PublishSubscribe");
         Some(Self {
             name: value(text, "service_name")?.to_owned(),
             version: version(text),
             max_nodes: value(text, "max_nodes").and_then(|number| number.parse().ok()),
-            carries_video: types.as_ref().is_some_and(|&(_, is_video)| is_video),
-            types: types.map(|(words, _)| words),
+            types: is_publish_subscribe
+                .then(|| Types { payload: Type::read(text, "payload"), user_header: Type::read(text, "user_header") }),
         })
     }
 }
 
-struct Type<'a> {
-    name: &'a str,
-    size: &'a str,
-}
-
-impl<'a> Type<'a> {
-    fn read(text: &'a str, part: &str) -> Self {
+impl Type {
+    fn read(text: &str, part: &str) -> Self {
         let table = text.split_once(&format!("message_type_details.{part}]")).map_or("", |(_, table)| table);
-        let value = |key| value(table, key).unwrap_or("?");
+        let value = |key| value(table, key).unwrap_or("?").to_owned();
         Self { name: value("type_name"), size: value("size") }
     }
 }
 
-impl std::fmt::Display for Type<'_> {
+impl std::fmt::Display for Types {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "payload {}, user header {}", self.payload, self.user_header)
+    }
+}
+
+impl std::fmt::Display for Type {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} of {} bytes", self.name, self.size)
     }
@@ -129,18 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn video_is_told_from_other_payloads() {
-        let text = |header: &str| {
-            format!(
-                "service_name = \"a b\"\n[messaging_pattern.PublishSubscribe]\nmax_nodes = 20\n\
-                 [messaging_pattern.PublishSubscribe.message_type_details.user_header]\ntype_name = \"{header}\"\nsize = 104\n\
-                 [messaging_pattern.PublishSubscribe.message_type_details.payload]\ntype_name = \"u8\"\nsize = 1\n"
-            )
-        };
-        let video = Description::read(&text("VideoFrameHeader")).unwrap();
-        assert!(video.carries_video && video.name == "a b" && video.max_nodes == Some(20));
-        let other = Description::read(&text("Pose")).unwrap();
-        assert!(!other.carries_video);
-        assert_eq!(other.types.unwrap(), "payload u8 of 1 bytes, user header Pose of 104 bytes");
+    fn the_types_of_a_service_are_told() {
+        let text = "service_name = \"a b\"\n[messaging_pattern.PublishSubscribe]\nmax_nodes = 20\n\
+             [messaging_pattern.PublishSubscribe.message_type_details.user_header]\ntype_name = \"Pose\"\nsize = 104\n\
+             [messaging_pattern.PublishSubscribe.message_type_details.payload]\ntype_name = \"u8\"\nsize = 1\n";
+        let found = Description::read(text).unwrap();
+        assert_eq!((found.name.as_str(), found.max_nodes), ("a b", Some(20)));
+        assert_eq!(found.types.unwrap().to_string(), "payload u8 of 1 bytes, user header Pose of 104 bytes");
     }
 }

@@ -38,13 +38,13 @@ impl<T> OfThisProcess<T> {
     }
 
     /// Whether this is the process that made the value.
-    pub fn is_at_home(&self) -> bool {
+    pub fn is_usable(&self) -> bool {
         self.generation == GENERATION.load(Ordering::Relaxed)
     }
 
     /// Refuses, in words, in a forked child.
     pub fn check(&self, service: &str) -> Result<()> {
-        if self.is_at_home() { Ok(()) } else { Err(Error::Forked { service: service.to_owned() }) }
+        if self.is_usable() { Ok(()) } else { Err(Error::Forked { service: service.to_owned() }) }
     }
 
     /// The value itself; leaves nothing to destroy.
@@ -58,7 +58,7 @@ impl<T> OfThisProcess<T> {
 
 impl<T> Drop for OfThisProcess<T> {
     fn drop(&mut self) {
-        if self.is_at_home() {
+        if self.is_usable() {
             // SAFETY: dropped once, here; `into_inner` forgets `self`.
             unsafe { ManuallyDrop::drop(&mut self.value) };
         }

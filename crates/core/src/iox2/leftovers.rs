@@ -8,33 +8,22 @@
 //! processes of other users and pid namespaces cannot be seen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Metadata};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use iceoryx2::prelude::{Config, MessagingPattern, ServiceName};
-use iceoryx2::service::Service;
-use iceoryx2::service::service_hash::ServiceHash;
+use iceoryx2::prelude::Config;
 
 use crate::contract::limits;
-use crate::iox2::description::{service_id, value, version};
-use crate::iox2::liveness::{forget_ended, is_gone, is_old, monitor_of, pid_of};
-use crate::iox2::service::{IOX2_VERSION, Iox};
+use crate::iox2::description::{hashes, service_id, value, version};
+use crate::iox2::files::{Identity, files, identity, is_writable, remove};
+use crate::iox2::liveness::{dead_nodes, folder_of, monitors, node_ids, pid_of};
+use crate::iox2::objects::{Object, objects};
+use crate::iox2::tags::Tags;
+use crate::iox2::types::IOX2_VERSION;
 
-const SHARED_MEMORY: &str = "/dev/shm";
-/// Mode of shared memory that is being made. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
-const IN_THE_MAKING: u32 = 0o200;
 /// A participant that waits for a service's memory renews its tag every 25 ms. Source: iceoryx2/src/config.rs.
 const TAG_IS_RENEWED: Duration = limits::TAG_RENEWAL;
-/// How long the counter of nodes is waited for: longer than until it counts as left behind.
-const COUNTER_PATIENCE: Duration = limits::NODE_COUNTER_TIMEOUT;
-
-/// Hash in the name of the object that counts the nodes of a prefix: that of the type in it.
-const COUNTER: &str = "9204dd183d1c4d8e1ff592a30766ffa6765aa8b5";
-
-/// What tells a file from the next one of its name: device, inode, time.
-type Identity = (u64, u64, i64, i64);
 
 /// What the dead nodes of a domain left, as it was at one moment.
 #[derive(Debug)]
@@ -49,16 +38,6 @@ pub(crate) struct Remains<'a> {
     used: BTreeMap<String, Vec<(u128, Identity)>>,
 }
 
-/// The tags of a node.
-#[derive(Debug, Default)]
-struct Tags {
-    /// For each service, by its hash.
-    services: BTreeMap<String, Identity>,
-    ports: BTreeSet<u128>,
-    /// Tags that were not finished, of which nothing exists.
-    unfinished: Vec<PathBuf>,
-}
-
 /// A service's description.
 #[derive(Debug)]
 struct Description {
@@ -67,15 +46,6 @@ struct Description {
     is_finished: bool,
     /// Name and id of the service, if this release made it.
     service: Option<(String, u128)>,
-}
-
-/// A shared memory object whose name has iceoryx2's exact form.
-#[derive(Debug)]
-struct Object {
-    path: PathBuf,
-    meta: Metadata,
-    /// Ids of the service or the ports in its name; none for the counter that all nodes of a prefix share.
-    ids: Vec<u128>,
 }
 
 impl<'a> Remains<'a> {
@@ -97,14 +67,14 @@ impl<'a> Remains<'a> {
         }
         let left = dead.values().flat_map(|tags| tags.services.keys().cloned()).collect();
         let mut remains = Self { config, descriptions, dead, left, used };
-        remains.leave_what_is_elsewhere();
+        remains.keep_what_is_elsewhere();
         remains
     }
 
     /// Leaves out the nodes of a container with another /dev/shm, where a service of theirs may live.
     ///
     /// iceoryx2 would take such a service for half made and remove its description.
-    fn leave_what_is_elsewhere(&mut self) {
+    fn keep_what_is_elsewhere(&mut self) {
         let there: BTreeSet<_> =
             objects(self.config).filter(Object::is_finished).flat_map(|object| object.ids).collect();
         let is_doubtful = |hash: &&String| {
@@ -151,9 +121,9 @@ impl<'a> Remains<'a> {
         }
         for object in objects(self.config) {
             // As root, iceoryx2 waits indefinitely for memory without a size to get one.
-            let is_trap = !object.is_finished() && object.meta.len() == 0;
+            let is_unsized = !object.is_finished() && object.meta.len() == 0;
             let is_listener = object.path.extension().is_some_and(|end| end == "event_mgmt");
-            if (is_trap || is_listener) && object.ids.iter().any(|id| ids.contains(id)) {
+            if (is_unsized || is_listener) && object.ids.iter().any(|id| ids.contains(id)) {
                 removed += remove(&object.path);
             }
         }
@@ -221,63 +191,6 @@ impl<'a> Remains<'a> {
     }
 }
 
-/// Nodes whose process has ended, by one listing and a few µs for each node of another process.
-///
-/// One that was killed before it had a lock is told by its age: it has nothing yet but its own files.
-pub(crate) fn dead_nodes(config: &Config) -> Vec<u128> {
-    let found = node_ids(config);
-    forget_ended(|node| found.contains_key(&node));
-    let is_dead =
-        |&(node, has_monitor): &_| if has_monitor { is_gone(node, config) } else { is_old_node(node, config) };
-    found.into_iter().filter(is_dead).map(|(node, _)| node).collect()
-}
-
-/// Removes shared memory whose maker died before it was finished; returns how many objects.
-///
-/// The counter of nodes keeps everybody from starting, so a young one is waited for.
-pub(crate) fn remove_left_behind(config: &Config) -> usize {
-    let deadline = Instant::now() + COUNTER_PATIENCE;
-    let mut removed = 0;
-    loop {
-        removed += objects(config).filter(Object::is_left_behind).map(|object| remove(&object.path)).sum::<usize>();
-        if !has_trap(config) || Instant::now() > deadline {
-            return removed;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// Whether a process of this user has not finished the counter that all nodes need: nobody can start.
-pub(crate) fn has_trap(config: &Config) -> bool {
-    fs::symlink_metadata(counter(config)).is_ok_and(|meta| is_in_the_making(&meta) && meta.uid() == user())
-}
-
-/// The object that counts all nodes.
-fn counter(config: &Config) -> PathBuf {
-    let (prefix, suffix) = (config.global.prefix, config.global.node.global_mgmt_suffix);
-    let release = IOX2_VERSION.replace('.', "_");
-    format!("{SHARED_MEMORY}/{prefix}{COUNTER}_node.{release}{suffix}").into()
-}
-
-impl Tags {
-    fn of(node: u128, config: &Config) -> Self {
-        let prefix = config.global.prefix.to_string();
-        let mut tags = Self::default();
-        for (path, meta) in files(&folder_of(node, config)) {
-            let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(&prefix));
-            match name.and_then(|name| name.split_once('.')) {
-                Some((hash, "service_tag")) => drop(tags.services.insert(hash.to_owned(), identity(&meta))),
-                Some((port, "port_tag")) => tags.ports.extend(port.parse::<u128>()),
-                _ => continue,
-            }
-            if is_writable(&meta) {
-                tags.unfinished.push(path);
-            }
-        }
-        tags
-    }
-}
-
 impl Description {
     /// Removes it with the memory of its service, if it is still the same file; returns how many files.
     fn remove(&self, config: &Config) -> usize {
@@ -287,50 +200,6 @@ impl Description {
         let id = self.service.as_ref().map(|(_, id)| *id);
         let memory = objects(config).filter(|object| id.is_some_and(|id| object.ids == [id]));
         memory.map(|object| remove(&object.path)).sum::<usize>() + remove(&self.path)
-    }
-}
-
-impl Object {
-    fn is_finished(&self) -> bool {
-        !is_in_the_making(&self.meta)
-    }
-
-    /// Whether it holds nothing, and a process of this user died while it made it.
-    fn is_left_behind(&self) -> bool {
-        let holds_nothing = !self.is_finished() && (self.meta.len() == 0 || self.ids.is_empty());
-        holds_nothing && self.meta.uid() == user() && is_old(&self.meta)
-    }
-}
-
-/// Shared memory objects with the domain's prefix and iceoryx2's exact form of name, of whatever folder.
-fn objects(config: &Config) -> impl Iterator<Item = Object> {
-    let prefix = config.global.prefix.to_string();
-    files(Path::new(SHARED_MEMORY)).filter_map(move |(path, meta)| {
-        let ids = ids(path.file_name()?.to_str()?.strip_prefix(&prefix)?)?;
-        meta.is_file().then_some(Object { path, meta, ids })
-    })
-}
-
-/// Ids in the name of an object, which is HASH_SERVICE.dynamic, HASH_PORT.data, HASH_PORT__SEGMENT.data, HASH_PORT_PORT.connection and so on.
-fn ids(name: &str) -> Option<Vec<u128>> {
-    let (hash, rest) = name.split_at_checked(40)?;
-    let (stem, end) = rest.strip_prefix('_')?.rsplit_once('.')?;
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = |text: &str| if is_number(text) { text.parse::<u128>().ok() } else { None };
-    let is_hash = hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if !is_hash || end.is_empty() || !end.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_')) {
-        return None;
-    }
-    if let Some(release) = stem.strip_prefix("node.") {
-        let is_release = release.split('_').count() == 3 && release.split('_').all(is_number);
-        return is_release.then(Vec::new);
-    }
-    match stem.split_once('_') {
-        None => Some(vec![number(stem)?]),
-        Some((port, other)) => match other.strip_prefix('_') {
-            Some(segment) => (segment == "mgmt" || is_number(segment)).then_some(vec![number(port)?]),
-            None => Some(vec![number(port)?, number(other)?]),
-        },
     }
 }
 
@@ -348,101 +217,16 @@ fn descriptions(config: &Config) -> BTreeMap<String, Description> {
         .collect()
 }
 
-/// Ids of all nodes, known by a folder or a file beside it; for each, whether its monitor is there.
-fn node_ids(config: &Config) -> BTreeMap<u128, bool> {
-    let prefix = config.global.prefix.to_string();
-    let nodes = PathBuf::from(config.global.node_dir().to_string());
-    let entries = fs::read_dir(&nodes).into_iter().flatten().flatten();
-    let names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    let monitor = |name: &String| {
-        let (id, end) = name.strip_prefix(&prefix)?.split_once(".node_monitor")?;
-        let id = ["", "_owner_lock", "_context"].contains(&end).then(|| id.parse().ok())?;
-        Some((id?, end.is_empty()))
-    };
-    let mut found = BTreeMap::new();
-    for (id, is_monitor) in names.iter().filter_map(monitor) {
-        *found.entry(id).or_default() |= is_monitor;
-    }
-    for name in names {
-        // The name of a folder has no prefix, and two domains may share a root.
-        let is_ours =
-            |(path, _): (PathBuf, _)| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&prefix));
-        if let Ok(id) = name.parse()
-            && !found.contains_key(&id)
-            && files(&nodes.join(name)).all(is_ours)
-        {
-            found.insert(id, false);
-        }
-    }
-    found
-}
-
-/// Whether all that there is of a node without a monitor was left behind.
-fn is_old_node(node: u128, config: &Config) -> bool {
-    let [_, others @ ..] = monitors(node, config);
-    let folder = folder_of(node, config);
-    let mut found: Vec<_> = files(&folder).map(|(_, meta)| meta).collect();
-    if found.is_empty() {
-        found.extend(fs::metadata(folder));
-    }
-    found.extend(others.iter().filter_map(|path| fs::metadata(path).ok()));
-    !found.is_empty() && found.iter().all(is_old)
-}
-
-/// The file that a node's process has locked, and the two beside it. Source: iceoryx2-bb/posix/src/process_state.rs.
-fn monitors(node: u128, config: &Config) -> [PathBuf; 3] {
-    ["", "_owner_lock", "_context"].map(|end| {
-        let mut path = monitor_of(node, config).into_os_string();
-        path.push(end);
-        path.into()
-    })
-}
-
-fn folder_of(node: u128, config: &Config) -> PathBuf {
-    PathBuf::from(config.global.node_dir().to_string()).join(node.to_string())
-}
-
-/// Hashes of the video and the event service of a name.
-fn hashes(name: &str) -> Vec<String> {
-    type Hasher = <Iox as Service>::ServiceNameHasher;
-    let hash = |pattern| Some(ServiceHash::new::<Hasher>(&ServiceName::new(name).ok()?, pattern).as_str().to_owned());
-    [MessagingPattern::PublishSubscribe, MessagingPattern::Event].into_iter().filter_map(hash).collect()
-}
-
-/// Files in a folder; nothing follows symbolic links.
-fn files(folder: &Path) -> impl Iterator<Item = (PathBuf, Metadata)> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
-}
-
-fn remove(path: &Path) -> usize {
-    usize::from(fs::remove_file(path).is_ok())
-}
-
-fn is_in_the_making(memory: &Metadata) -> bool {
-    memory.permissions().mode() & 0o777 == IN_THE_MAKING
-}
-
-/// Whether a description or a tag is not finished.
-fn is_writable(meta: &Metadata) -> bool {
-    meta.permissions().mode() & 0o200 != 0
-}
-
-fn identity(meta: &Metadata) -> Identity {
-    (meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec())
-}
-
-fn user() -> u32 {
-    // SAFETY: asks for a number.
-    unsafe { libc::geteuid() }
-}
-
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
     use super::*;
-    use crate::iox2::cleanup::{Report, clean};
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
     use crate::iox2::domain::Domain;
+    use crate::iox2::helper::{Report, clean};
+    use crate::iox2::objects::SHARED_MEMORY;
     use crate::{FrameParams, VideoFramePublisher, VideoFrameSubscriber, create_node_in};
 
     const HASH: &str = "0123456789012345678901234567890123456789";
@@ -496,6 +280,7 @@ mod tests {
     }
 
     #[test]
+    // proves: L8
     fn what_the_tags_of_a_dead_node_name_is_removed_and_nothing_else() {
         let place = Place::new("a");
         let (services, shm) = (place.0.service_dir(), Path::new(SHARED_MEMORY));
@@ -554,6 +339,7 @@ mod tests {
     }
 
     #[test]
+    // proves: L13
     fn the_unfinished_description_of_a_living_node_stays() {
         let place = Place::new("c");
         let node = create_node_in(&place.0).unwrap();
@@ -567,6 +353,7 @@ mod tests {
 
     /// The memory of the service is in the /dev/shm of another container, whose user keeps its tag.
     #[test]
+    // proves: L13
     fn a_dead_node_whose_service_lives_elsewhere_is_left_alone() {
         let place = Place::new("d");
         let node = create_node_in(&place.0).unwrap();
@@ -592,6 +379,7 @@ mod tests {
 
     /// A service loses its tag just before its memory and its description go.
     #[test]
+    // proves: L8
     fn a_service_whose_last_user_died_while_it_ended_it_is_removed() {
         let place = Place::new("e");
         let id = 6_u128 << 64 | 5;
@@ -630,34 +418,5 @@ mod tests {
         fs::rename(&other, &path).unwrap();
         assert_eq!(remains.remove_before(), 0);
         assert!(path.exists());
-    }
-
-    /// As root, iceoryx2 waits for it indefinitely.
-    #[test]
-    fn a_counter_of_nodes_that_is_not_finished_is_noticed_by_its_name() {
-        let place = Place::new("count");
-        let node = create_node_in(&place.0).unwrap();
-        let counter = counter(place.0.config());
-        assert!(counter.is_file() && !has_trap(place.0.config()));
-        fs::set_permissions(&counter, PermissionsExt::from_mode(IN_THE_MAKING)).unwrap();
-        assert!(has_trap(place.0.config()));
-        drop(node);
-        fs::remove_file(counter).unwrap();
-        assert!(!has_trap(place.0.config()));
-    }
-
-    #[test]
-    fn only_names_of_the_exact_form_are_iceoryx2s() {
-        let of = |name: &str| ids(&format!("{HASH}_{name}"));
-        assert_eq!(of("12.data"), Some(vec![12]));
-        assert_eq!(of("12__0.data"), Some(vec![12]));
-        assert_eq!(of("12__mgmt.data"), Some(vec![12]));
-        assert_eq!(of("12_34.connection"), Some(vec![12, 34]));
-        assert_eq!(of("node.0_10_0.global_mgmt"), Some(vec![]));
-        for other in ["12", "12.", ".data", "12_.data", "_12.data", "+12.data", "12_x.data", "12.Data", "node.data"] {
-            assert_eq!(of(other), None, "{other}");
-        }
-        assert_eq!(ids("calibration"), None);
-        assert_eq!(ids(&format!("{}_12.data", HASH.replace('0', "A"))), None);
     }
 }

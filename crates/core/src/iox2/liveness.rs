@@ -13,6 +13,8 @@ use crate::contract::limits;
 
 use iceoryx2::prelude::Config;
 
+use crate::iox2::files::files;
+
 /// Making a file takes milliseconds; one that is not finished after this long was left behind.
 const FINISHES_WITHIN: Duration = limits::UNFINISHED_FILE;
 
@@ -94,6 +96,71 @@ pub(crate) fn pid_of(id: u128) -> u32 {
     (id >> 64) as u32
 }
 
+/// Nodes whose process has ended, by one listing and a few µs for each node of another process.
+///
+/// One that was killed before it had a lock is told by its age: it has nothing yet but its own files.
+pub(crate) fn dead_nodes(config: &Config) -> Vec<u128> {
+    let found = node_ids(config);
+    forget_ended(|node| found.contains_key(&node));
+    let is_dead =
+        |&(node, has_monitor): &_| if has_monitor { is_gone(node, config) } else { is_old_node(node, config) };
+    found.into_iter().filter(is_dead).map(|(node, _)| node).collect()
+}
+
+/// Ids of all nodes, known by a folder or a file beside it; for each, whether its monitor is there.
+pub(crate) fn node_ids(config: &Config) -> BTreeMap<u128, bool> {
+    let prefix = config.global.prefix.to_string();
+    let nodes = PathBuf::from(config.global.node_dir().to_string());
+    let entries = fs::read_dir(&nodes).into_iter().flatten().flatten();
+    let names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let monitor = |name: &String| {
+        let (id, end) = name.strip_prefix(&prefix)?.split_once(".node_monitor")?;
+        let id = ["", "_owner_lock", "_context"].contains(&end).then(|| id.parse().ok())?;
+        Some((id?, end.is_empty()))
+    };
+    let mut found = BTreeMap::new();
+    for (id, is_monitor) in names.iter().filter_map(monitor) {
+        *found.entry(id).or_default() |= is_monitor;
+    }
+    for name in names {
+        // The name of a folder has no prefix, and two domains may share a root.
+        let is_ours =
+            |(path, _): (PathBuf, _)| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&prefix));
+        if let Ok(id) = name.parse()
+            && !found.contains_key(&id)
+            && files(&nodes.join(name)).all(is_ours)
+        {
+            found.insert(id, false);
+        }
+    }
+    found
+}
+
+/// Whether all that there is of a node without a monitor was left behind.
+fn is_old_node(node: u128, config: &Config) -> bool {
+    let [_, others @ ..] = monitors(node, config);
+    let folder = folder_of(node, config);
+    let mut found: Vec<_> = files(&folder).map(|(_, meta)| meta).collect();
+    if found.is_empty() {
+        found.extend(fs::metadata(folder));
+    }
+    found.extend(others.iter().filter_map(|path| fs::metadata(path).ok()));
+    !found.is_empty() && found.iter().all(is_old)
+}
+
+/// The file that a node's process has locked, and the two beside it. Source: iceoryx2-bb/posix/src/process_state.rs.
+pub(crate) fn monitors(node: u128, config: &Config) -> [PathBuf; 3] {
+    ["", "_owner_lock", "_context"].map(|end| {
+        let mut path = monitor_of(node, config).into_os_string();
+        path.push(end);
+        path.into()
+    })
+}
+
+pub(crate) fn folder_of(node: u128, config: &Config) -> PathBuf {
+    PathBuf::from(config.global.node_dir().to_string()).join(node.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::{Child, Command, Stdio};
@@ -101,7 +168,7 @@ mod tests {
 
     use super::*;
     use crate::iox2::domain::Domain;
-    use crate::iox2::service::create_node_in;
+    use crate::iox2::node::create_node_in;
 
     struct Place(Domain);
 
@@ -134,6 +201,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
+    // proves: L9
     fn a_node_of_this_process_lives_and_asking_does_not_end_it() {
         let place = Place::new("own");
         let node = create_node_in(&place.0).unwrap();

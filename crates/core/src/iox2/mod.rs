@@ -1,11 +1,21 @@
-//! Everything about iceoryx2: the domain, services, who lives, and what crashed programs leave.
+//! Everything about iceoryx2: the domain, nodes, who lives, and what crashed programs leave.
 
 pub mod cleanup;
 pub mod description;
 pub(crate) mod domain;
+mod files;
+mod folders;
 pub(crate) mod fork;
-pub(crate) mod leftovers;
+pub mod helper;
+mod leftovers;
+pub(crate) mod limits;
 pub(crate) mod liveness;
+pub(crate) mod node;
+mod objects;
 pub(crate) mod obstacle;
-pub(crate) mod service;
+pub(crate) mod service_name;
+pub(crate) mod shared_memory;
+mod system;
+mod tags;
+pub(crate) mod types;
 pub(crate) mod wait;

@@ -85,6 +85,7 @@ mod tests {
     use std::time::Instant;
 
     #[test]
+    // proves: L4
     fn an_interrupt_set_before_the_wait_is_not_lost() {
         let interrupt = Interrupt::new().unwrap();
         interrupt.set();

@@ -8,7 +8,7 @@ use iceoryx2::sample_mut::SampleMut;
 use iceoryx2::sample_mut_uninit::SampleMutUninit;
 
 use crate::iox2::fork::OfThisProcess;
-use crate::iox2::service::Iox;
+use crate::iox2::types::Iox;
 use crate::wire::header::VideoFrameHeader;
 
 /// Shared memory for one frame, writable until it is sent; given back when dropped unsent. `Send`, outlives the publisher.

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use crate::contract::limits;
 use crate::error::{Error, Result};
-use crate::iox2::obstacle::{file_size, free_shared_memory};
+use crate::iox2::limits::file_size;
+use crate::iox2::shared_memory::free_shared_memory;
 
 /// iceoryx2's own header in front of each frame, in bytes, with room for alignment.
 const CHUNK_OVERHEAD: usize = limits::CHUNK_OVERHEAD_BYTES;

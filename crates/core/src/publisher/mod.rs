@@ -1,10 +1,10 @@
 //! Publishing frames: loans of shared memory, filled in place and sent by reference.
 
-mod frames;
+mod backpressure;
 mod loan;
 pub(crate) mod memory;
+mod pool;
 mod readers;
-mod room;
 mod settings;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,44 +15,34 @@ use std::time::{Duration, Instant};
 use iceoryx2::port::notifier::{Notifier, NotifierCreateError};
 use iceoryx2::prelude::*;
 
-use self::frames::Frames;
+use self::backpressure::Backpressure;
 pub use self::loan::Loan;
-use self::readers::Readers;
-use self::room::Room;
+use self::pool::Pool;
+use self::readers::{Readers, announce};
+pub use self::settings::{DEFAULT_MAX_LOANS, FIRST_FRAMES, MAX_PORTS, PublisherBuilder, Waiting};
 use self::settings::{OnSubscribers, OnTrouble, Waits};
-pub use self::settings::{PublisherBuilder, Waiting};
 use crate::config::FrameParams;
 use crate::contract::limits;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::domain::Domain;
 use crate::iox2::fork::OfThisProcess;
+use crate::iox2::node::create_node_for;
 use crate::iox2::obstacle::after_failure;
-use crate::iox2::service::{
-    EventService, Iox, Iox2Node, ServiceLimits, VideoService, create_node_for, open_event_service,
-    open_or_create_video_service, port_error, service_name,
-};
+use crate::iox2::service_name::service_name;
+use crate::iox2::types::{EventService, Iox, Iox2Node};
 use crate::iox2::wait::Interrupt;
+use crate::video_service::{ServiceLimits, VideoService, open_event_service, open_or_create_video_service, port_error};
 use crate::wire::auxblob::AuxTemplate;
 use crate::wire::caps::video_caps;
 use crate::wire::header::VideoFrameHeader;
 use crate::wire::stamp::{monotonic_ns, new_publisher_id};
 use crate::wire::validate::validate_geometry;
 
-/// Subscribers that a service of ours admits unless told otherwise.
-pub const DEFAULT_MAX_SUBSCRIBERS: usize = limits::DEFAULT_MAX_SUBSCRIBERS;
-/// Publishers that a service of ours admits: two would interleave their frames silently.
-pub const DEFAULT_MAX_PUBLISHERS: usize = limits::DEFAULT_MAX_PUBLISHERS;
-/// Subscribers or publishers that a service can admit: the memory in which iceoryx2 counts them is 9 MB then.
-pub const MAX_PORTS: usize = limits::MAX_PORTS;
-/// Loans that a publisher can have out at once unless told otherwise.
-pub const DEFAULT_MAX_LOANS: usize = limits::MAX_LOANS;
-/// Frames in shared memory to begin with: what is plausibly in use at once, rather than every subscriber hoarding all it may.
-pub const FIRST_FRAMES: usize = limits::FIRST_CHUNKS;
 /// How often new subscribers are looked for between frames.
 const MONITOR_INTERVAL: Duration = limits::MONITOR;
 /// How long a publisher waits for the left-over participants of its predecessor before it adopts their QoS.
-const HAND_OVER: Duration = limits::HANDOVER;
+const HANDOVER_TIMEOUT: Duration = limits::HANDOVER;
 
 const NO_RECORDS: &[&[u8]] = &[];
 
@@ -64,7 +54,7 @@ pub struct VideoFramePublisher {
 
 struct Shared {
     // Declaration order is drop order: ports before their services, the node last.
-    frames: Frames,
+    frames: Pool,
     notifier: Arc<OfThisProcess<Notifier<Iox>>>,
     video: Arc<OfThisProcess<VideoService>>,
     _events: Arc<OfThisProcess<EventService>>,
@@ -79,7 +69,7 @@ struct Shared {
     on_subscribers: Option<OnSubscribers>,
     on_trouble: Option<OnTrouble>,
     /// A subscriber could not be connected, and that was told.
-    is_told: AtomicBool,
+    is_reported: AtomicBool,
 }
 
 impl std::fmt::Debug for VideoFramePublisher {
@@ -114,7 +104,7 @@ impl VideoFramePublisher {
         let name = service_name(&settings.service)?;
         let node = settings.node.map_or_else(|| create_node_for(&settings.service), Ok)?;
         let events = open_event_service(&node, &name)?;
-        let notifier = cleanup::with_room(
+        let notifier = cleanup::retry_when_full(
             node.config(),
             || events.notifier_builder().create(),
             |e| matches!(e, NotifierCreateError::ExceedsMaxSupportedNotifiers),
@@ -133,11 +123,11 @@ impl VideoFramePublisher {
             stop.map_err(|e| port_error(node.config(), &settings.service, "create a wake-up descriptor", 0, e))?;
         let waits = Arc::new(Waits::new(settings.interrupt.unwrap_or_else(|| stop.clone()), settings.waiting));
         let (notifier, events) = (Arc::new(OfThisProcess::new(notifier)), Arc::new(OfThisProcess::new(events)));
-        let room = if settings.lossless {
+        let backpressure = if settings.lossless {
             let listener = events.listener_builder().create();
             let listener =
                 listener.map_err(|e| port_error(node.config(), &settings.service, "create a listener", 0, e))?;
-            Some(Room::new(listener, events.clone(), node.config().clone(), waits.clone()))
+            Some(Backpressure::new(listener, events.clone(), node.config().clone(), waits.clone()))
         } else {
             None
         };
@@ -145,23 +135,23 @@ impl VideoFramePublisher {
             events.clone(),
             notifier.clone(),
             node.id().value(),
-            room.as_ref().map(Room::listener),
+            backpressure.as_ref().map(Backpressure::listener),
             node.config().clone(),
             waits,
         );
         // A predecessor that was killed still has its place. There is still an error if this one is not the next.
         let place =
             || if video.dynamic_config().number_of_publishers() < config.max_publishers() { Ok(()) } else { Err(()) };
-        let _ = cleanup::with_room(node.config(), place, |()| true);
+        let _ = cleanup::retry_when_full(node.config(), place, |()| true);
         let video = Arc::new(OfThisProcess::new(video));
-        let frames = Frames::new(
+        let frames = Pool::new(
             video.clone(),
             &settings.service,
             settings.max_loans,
             settings.max_frames,
             bytes,
             readers,
-            room,
+            backpressure,
         )?;
         let shared = Arc::new(Shared {
             frames,
@@ -178,10 +168,8 @@ impl VideoFramePublisher {
             stop,
             on_subscribers: settings.on_subscribers,
             on_trouble: settings.on_trouble,
-            is_told: AtomicBool::new(false),
+            is_reported: AtomicBool::new(false),
         });
-        // Subscribers that wait for a publisher look now rather than at the first frame.
-        shared.notify();
         let watched = shared.clone();
         let monitor = thread::Builder::new()
             .name("iox2-subscribers".into())
@@ -285,7 +273,7 @@ impl VideoFramePublisher {
 
 impl Drop for VideoFramePublisher {
     fn drop(&mut self) {
-        if !self.shared.node.is_at_home() {
+        if !self.shared.node.is_usable() {
             // In a forked child the thread does not exist, and nobody may be told that the publisher has gone.
             return;
         }
@@ -294,8 +282,18 @@ impl Drop for VideoFramePublisher {
         if let Some(monitor) = self.monitor.take() {
             let _ = monitor.join();
         }
-        // Whoever waits for a frame notices that the publisher has gone.
-        self.shared.notify();
+        self.shared.frames.close();
+    }
+}
+
+impl PublisherBuilder {
+    /// Opens or creates the service and becomes its publisher.
+    ///
+    /// # Errors
+    /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Obstacle`], [`Error::TypeMismatch`], [`Error::VersionMismatch`],
+    /// [`Error::TooManyPorts`] when the service has its publisher already, [`Error::Qos`], [`Error::SharedMemory`].
+    pub fn build(self) -> Result<VideoFramePublisher> {
+        VideoFramePublisher::build(self)
     }
 }
 
@@ -336,22 +334,21 @@ impl Shared {
     }
 
     /// iceoryx2 tries to connect a subscriber once for each port. So another port is made, when nothing is in its way any more.
-    fn reach_all(&self) {
+    fn connect_all(&self) {
         match after_failure(&Domain::of(self.node.config()), 0, None) {
             Some(obstacle) => {
-                if !self.is_told.swap(true, Ordering::Relaxed)
+                if !self.is_reported.swap(true, Ordering::Relaxed)
                     && let Some(call) = &self.on_trouble
                 {
                     call(Error::Obstacle { doing: format!("send to a subscriber of {:?}", self.service), obstacle });
                 }
             }
             // Where no limit was the cause, another port would not be better.
-            None if !self.is_told.swap(false, Ordering::Relaxed) => self.frames.pass_over(),
+            None if !self.is_reported.swap(false, Ordering::Relaxed) => self.frames.ignore_failed_connection(),
             None => {
                 if self.frames.renew().is_ok() && *lock(&self.ended) {
                     let _ = self.frames.loan(1).and_then(|loan| self.send(loan, &VideoFrameHeader::eos()));
                 }
-                self.notify();
             }
         }
     }
@@ -369,8 +366,8 @@ impl Shared {
     /// Connects subscribers that joined, which hands them the history; tells when their number changed.
     fn look(&self) -> usize {
         self.frames.update_connections();
-        if self.frames.is_cut_off() {
-            self.reach_all();
+        if self.frames.has_failed_connection() {
+            self.connect_all();
         }
         let now = self.video.dynamic_config().number_of_subscribers();
         let before = self.subscribers.swap(now, Ordering::Relaxed);
@@ -397,7 +394,7 @@ fn open_service(
     limits: &ServiceLimits,
     notifier: &Notifier<Iox>,
 ) -> Result<VideoService> {
-    let deadline = Instant::now() + HAND_OVER;
+    let deadline = Instant::now() + HANDOVER_TIMEOUT;
     loop {
         let video = open_or_create_video_service(node, name, limits)?;
         let config = video.static_config();
@@ -411,7 +408,7 @@ fn open_service(
             return Ok(video);
         }
         drop(video);
-        let _ = notifier.notify();
+        announce(notifier);
         thread::sleep(limits::HANDOVER_LOOK);
     }
 }

@@ -11,12 +11,13 @@ use super::settings::Waits;
 use crate::contract::limits;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::liveness;
-use crate::iox2::service::{EventService, Iox, VideoService};
+use crate::iox2::types::{EventService, Iox};
+use crate::video_service::{EVENT_PUBLISHERS_CHANGED, VideoService};
 
 /// How long a publisher waits at most, once for each of its ports, for the readers that it found waiting.
-pub(super) const PATIENCE: Duration = limits::CONNECT;
-/// As [`PATIENCE`], for a publisher that loses nothing.
-pub(super) const LOSSLESS_PATIENCE: Duration = limits::CONNECT_LOSSLESS;
+pub(super) const CONNECT_TIMEOUT: Duration = limits::CONNECT;
+/// As [`CONNECT_TIMEOUT`], for a publisher that loses nothing.
+pub(super) const LOSSLESS_CONNECT_TIMEOUT: Duration = limits::CONNECT_LOSSLESS;
 /// How often it looks whether they have connected, which costs a few reads of shared memory.
 const LOOK_INTERVAL: Duration = limits::CONNECT_LOOK;
 
@@ -32,9 +33,9 @@ pub(super) struct Readers {
     listener: Option<u128>,
     config: Config,
     waits: Arc<Waits>,
-    patience: Duration,
+    timeout: Duration,
     /// Whether the present port waits for nobody any more.
-    met: AtomicBool,
+    has_waited: AtomicBool,
     /// Nodes that were connected to the port before the present one. A reader that did not connect to that port is not waited for again.
     before: Mutex<Option<Vec<u128>>>,
 }
@@ -48,9 +49,9 @@ impl Readers {
         config: Config,
         waits: Arc<Waits>,
     ) -> Self {
-        let patience = if listener.is_some() { LOSSLESS_PATIENCE } else { PATIENCE };
-        let (met, before) = (AtomicBool::new(false), Mutex::default());
-        Self { events, notifier, node, listener, config, waits, patience, met, before }
+        let timeout = if listener.is_some() { LOSSLESS_CONNECT_TIMEOUT } else { CONNECT_TIMEOUT };
+        let (has_waited, before) = (AtomicBool::new(false), Mutex::default());
+        Self { events, notifier, node, listener, config, waits, timeout, has_waited, before }
     }
 
     /// The configuration of the publisher's node.
@@ -60,28 +61,32 @@ impl Readers {
 
     /// The publisher's port is about to be replaced.
     pub fn begin(&self, video: &VideoService) {
-        if self.met.swap(false, Ordering::AcqRel) {
+        if self.has_waited.swap(false, Ordering::AcqRel) {
             *self.before.lock().unwrap_or_else(PoisonError::into_inner) = Some(subscribing_nodes(video));
         }
     }
 
+    /// Announces that the publishers of the service changed. Readers that do not hear it look at their safety interval.
+    pub fn announce(&self) {
+        announce(&self.notifier);
+    }
+
     /// Waits until the readers that were found waiting have connected to the present port.
-    pub fn meet(&self, video: &VideoService) {
-        if self.met.load(Ordering::Acquire) {
+    pub fn wait_for_readers(&self, video: &VideoService) {
+        if self.has_waited.load(Ordering::Acquire) {
             return;
         }
         let expected = self.expected(video);
         let start = Instant::now();
-        while self.is_missing(&expected, video) && start.elapsed() < self.patience {
-            // A hint like any notification: who heard the last one and did not find the port looks again.
-            let _ = self.notifier.notify();
+        while self.is_missing(&expected, video) && start.elapsed() < self.timeout {
+            self.announce();
             self.waits.wait(-1, LOOK_INTERVAL);
             if self.waits.are_over() {
                 // The next frame is the first one then.
                 return;
             }
         }
-        self.met.store(true, Ordering::Release);
+        self.has_waited.store(true, Ordering::Release);
     }
 
     /// Listeners of living processes that may be those of readers.
@@ -125,6 +130,11 @@ impl Readers {
         });
         is_missing
     }
+}
+
+/// Announces that the publishers of a service changed.
+pub(super) fn announce(notifier: &Notifier<Iox>) {
+    let _ = notifier.notify_with_custom_event_id(EventId::new(EVENT_PUBLISHERS_CHANGED));
 }
 
 /// The node of each subscriber.

@@ -5,13 +5,19 @@ use std::time::Duration;
 
 use iceoryx2::prelude::PortFactory;
 
-use super::{DEFAULT_MAX_LOANS, DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, MAX_PORTS, VideoFramePublisher};
-use crate::config::Qos;
+use crate::contract::limits;
 use crate::error::{Error, Result};
-use crate::iox2::service::{Iox2Node, ServiceLimits, VideoService};
+use crate::iox2::types::Iox2Node;
 use crate::iox2::wait::Interrupt;
+use crate::video_service::{ServiceLimits, VideoService};
 use crate::wire::header::DEFAULT_AUX_BYTES;
 
+/// Subscribers or publishers that a service can admit: the memory in which iceoryx2 counts them is 9 MB then.
+pub const MAX_PORTS: usize = limits::MAX_PORTS;
+/// Loans that a publisher can have out at once unless told otherwise.
+pub const DEFAULT_MAX_LOANS: usize = limits::MAX_LOANS;
+/// Pool in shared memory unless told otherwise: what is plausibly in use at once.
+pub const FIRST_FRAMES: usize = limits::FIRST_CHUNKS;
 pub(super) type OnSubscribers = Box<dyn Fn(usize) + Send + Sync>;
 pub(super) type OnTrouble = Box<dyn Fn(Error) + Send + Sync>;
 
@@ -54,7 +60,7 @@ impl Waits {
     }
 }
 
-/// Settings of a [`VideoFramePublisher`] before it exists.
+/// Settings of a [`VideoFramePublisher`](super::VideoFramePublisher) before it exists.
 pub struct PublisherBuilder {
     pub(super) service: String,
     pub(super) max_bytes: usize,
@@ -88,11 +94,7 @@ impl PublisherBuilder {
             service: service.to_owned(),
             max_bytes: 0,
             aux_bytes: DEFAULT_AUX_BYTES,
-            limits: ServiceLimits {
-                qos: Qos::default(),
-                max_subscribers: DEFAULT_MAX_SUBSCRIBERS,
-                max_publishers: DEFAULT_MAX_PUBLISHERS,
-            },
+            limits: ServiceLimits::default(),
             demanded: Demanded::default(),
             max_loans: DEFAULT_MAX_LOANS,
             max_frames: None,
@@ -119,7 +121,7 @@ impl PublisherBuilder {
         self
     }
 
-    /// Frames that a subscriber's buffer holds.
+    /// Pool that a subscriber's buffer holds.
     #[must_use]
     pub fn buffer_size(mut self, frames: u32) -> Self {
         self.limits.qos.buffer_size = frames.max(1);
@@ -127,7 +129,7 @@ impl PublisherBuilder {
         self
     }
 
-    /// Frames that a subscriber may hold at once.
+    /// Pool that a subscriber may hold at once.
     #[must_use]
     pub fn borrowed_max(mut self, frames: u32) -> Self {
         self.limits.qos.borrowed_max = frames.max(1);
@@ -135,7 +137,7 @@ impl PublisherBuilder {
         self
     }
 
-    /// Frames that a late joiner gets; 0 stands for the newest one.
+    /// Pool that a late joiner gets; 0 stands for the newest one.
     #[must_use]
     pub fn history_size(mut self, frames: u32) -> Self {
         self.limits.qos.history_size = frames;
@@ -174,9 +176,9 @@ impl PublisherBuilder {
         self
     }
 
-    /// Frames in shared memory at most: loaned, waiting for subscribers, held by them; a frame beyond is dropped.
+    /// Number of frames in shared memory: loaned, waiting for subscribers, or held by them.
     ///
-    /// 0, the default: [`FIRST_FRAMES`](super::FIRST_FRAMES), and more while subscribers hold more.
+    /// 0, the default, makes it [`FIRST_FRAMES`], or more if one subscriber may hold more. If all are in use, a frame is dropped.
     #[must_use]
     pub fn max_frames(mut self, count: usize) -> Self {
         self.max_frames = (count > 0).then_some(count);
@@ -224,15 +226,6 @@ impl PublisherBuilder {
     pub fn node(mut self, node: Iox2Node) -> Self {
         self.node = Some(node);
         self
-    }
-
-    /// Opens or creates the service and becomes its publisher.
-    ///
-    /// # Errors
-    /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Obstacle`], [`Error::TypeMismatch`], [`Error::VersionMismatch`],
-    /// [`Error::TooManyPorts`] when the service has its publisher already, [`Error::Qos`], [`Error::SharedMemory`].
-    pub fn build(self) -> Result<VideoFramePublisher> {
-        VideoFramePublisher::build(self)
     }
 }
 

@@ -9,7 +9,7 @@ use iceoryx2::service::header::payload_header::PayloadHeader;
 use iceoryx2::service::header::publish_subscribe::Header;
 
 use crate::iox2::fork::OfThisProcess;
-use crate::iox2::service::Iox;
+use crate::iox2::types::Iox;
 use crate::wire::auxblob::{ParsedAux, parse_aux};
 use crate::wire::fault::Fault;
 use crate::wire::header::{HEADER_SIZE, VideoFrameHeader};

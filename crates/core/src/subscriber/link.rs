@@ -12,15 +12,14 @@ use iceoryx2::port::{DegradationAction, DegradationCause};
 use iceoryx2::prelude::*;
 use iceoryx2::sample::Sample;
 
-use super::Requirements;
 use super::segments::Segments;
+use super::settings::Requirements;
 use crate::contract::limits;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::fork::OfThisProcess;
-use crate::iox2::service::{
-    EVENT_TAKEN, EventService, Iox, Iox2Node, VideoService, event_found, open_video_service, port_error,
-};
+use crate::iox2::types::{EventService, Iox, Iox2Node};
+use crate::video_service::{EVENT_TAKEN, VideoService, event_found, open_video_service, port_error};
 use crate::wire::header::VideoFrameHeader;
 
 /// How long a reader may take between two frames before each is announced by itself.
@@ -38,9 +37,9 @@ pub(super) struct Link {
     // Declaration order is drop order: the port before its service.
     pub subscriber: Arc<Port>,
     /// Only where a publisher may be waiting for this reader.
-    word: Option<Word>,
+    acks: Option<AckNotifier>,
     /// Publishers whose memory could not be mapped.
-    cut_off: Arc<Mutex<Vec<u128>>>,
+    unmapped: Arc<Mutex<Vec<u128>>>,
     held: Arc<AtomicUsize>,
     pub segments: Segments,
     /// Alignment of every payload.
@@ -60,21 +59,21 @@ impl Drop for Hold {
 
 /// What a reader tells a publisher of ours that loses nothing; nobody needs to listen.
 #[derive(Debug)]
-struct Word {
+struct AckNotifier {
     notifier: OfThisProcess<Notifier<Iox>>,
     found: EventId,
     /// The publisher that was found last.
     publisher: Option<u128>,
     /// Frames that were taken and not announced, and when the last one was taken.
-    unsaid: usize,
+    pending: usize,
     taken: Instant,
     /// So many are announced at once where they are taken quickly: half of what waits for a reader at most.
-    together: usize,
+    batch: usize,
 }
 
-impl Word {
-    fn say(&mut self) {
-        self.unsaid = 0;
+impl AckNotifier {
+    fn notify(&mut self) {
+        self.pending = 0;
         let _ = self.notifier.notify_with_custom_event_id(EventId::new(EVENT_TAKEN));
     }
 }
@@ -97,9 +96,9 @@ impl Link {
             return Ok(None);
         }
         requirements.check(name, &service)?;
-        let cut_off: Arc<Mutex<Vec<u128>>> = Arc::default();
+        let unmapped: Arc<Mutex<Vec<u128>>> = Arc::default();
         let create = || {
-            let noticed = cut_off.clone();
+            let noticed = unmapped.clone();
             let mut builder = service.subscriber_builder().set_degradation_handler(move |cause, info| match cause {
                 DegradationCause::FailedToEstablishConnection => {
                     noticed.lock().unwrap_or_else(PoisonError::into_inner).push(info.sender_port_id);
@@ -114,35 +113,35 @@ impl Link {
             builder.create()
         };
         let is_full = |e: &_| matches!(e, SubscriberCreateError::ExceedsMaxSupportedSubscribers);
-        let subscriber = cleanup::with_room(node.config(), create, is_full).map_err(|e| match e {
+        let subscriber = cleanup::retry_when_full(node.config(), create, is_full).map_err(|e| match e {
             SubscriberCreateError::ExceedsMaxSupportedSubscribers => Error::TooManyPorts {
                 service: name.to_string(),
-                ports: "subscribers",
+                port: "subscriber",
                 limit: service.static_config().max_subscribers(),
-                advice: "close one of them, or raise max-subscribers at the publisher",
             },
             other => port_error(node.config(), name, "create a subscriber", 0, other),
         })?;
         // Not needed: a publisher that hears nothing goes on after a while.
         let notifier = || events.notifier_builder().create().ok();
-        let word = (!service.static_config().has_safe_overflow()).then(notifier).flatten().map(|notifier| Word {
-            notifier: OfThisProcess::new(notifier),
-            found: EventId::new(event_found(subscriber.id().value())),
-            publisher: None,
-            unsaid: 0,
-            taken: Instant::now(),
-            together: subscriber.buffer_size() / 2,
-        });
+        let acks =
+            (!service.static_config().has_safe_overflow()).then(notifier).flatten().map(|notifier| AckNotifier {
+                notifier: OfThisProcess::new(notifier),
+                found: EventId::new(event_found(subscriber.id().value())),
+                publisher: None,
+                pending: 0,
+                taken: Instant::now(),
+                batch: subscriber.buffer_size() / 2,
+            });
         let subscriber = Arc::new(OfThisProcess::new(subscriber));
         let alignment = service.static_config().message_type_details().payload.alignment();
         let (held, segments, service) = (Arc::default(), Segments::default(), OfThisProcess::new(service));
-        Ok(Some(Self { subscriber, word, cut_off, held, segments, alignment, service }))
+        Ok(Some(Self { subscriber, acks, unmapped, held, segments, alignment, service }))
     }
 
     /// Whether the memory of a publisher that is there could not be mapped. iceoryx2 does not try again, and says it in no other way.
-    pub fn is_cut_off(&self) -> bool {
-        let mut cut_off = self.cut_off.lock().unwrap_or_else(PoisonError::into_inner);
-        if cut_off.is_empty() {
+    pub fn has_unmapped_publisher(&self) -> bool {
+        let mut unmapped = self.unmapped.lock().unwrap_or_else(PoisonError::into_inner);
+        if unmapped.is_empty() {
             return false;
         }
         // One that was leaving could not be mapped either.
@@ -151,8 +150,8 @@ impl Link {
             there.push(publisher.publisher_id.value());
             CallbackProgression::Continue
         });
-        cut_off.retain(|publisher| there.contains(publisher));
-        !cut_off.is_empty()
+        unmapped.retain(|publisher| there.contains(publisher));
+        !unmapped.is_empty()
     }
 
     /// Bytes of the memory that publishers send from; of the largest.
@@ -194,28 +193,28 @@ impl Link {
 
     /// Tells that a frame was taken; of frames that are taken quickly, now and then.
     pub fn taken(&mut self, sample: &Sample<Iox, [u8], VideoFrameHeader>) {
-        let Some(word) = &mut self.word else { return };
+        let Some(acks) = &mut self.acks else { return };
         let (publisher, now) = (sample.origin().value(), Instant::now());
-        let is_new = word.publisher.replace(publisher) != Some(publisher);
+        let is_new = acks.publisher.replace(publisher) != Some(publisher);
         if is_new {
-            let _ = word.notifier.notify_with_custom_event_id(word.found);
+            let _ = acks.notifier.notify_with_custom_event_id(acks.found);
         }
-        let is_slow = now - std::mem::replace(&mut word.taken, now) > QUICK;
-        word.unsaid += 1;
-        if is_new || is_slow || word.unsaid >= word.together {
-            word.say();
+        let is_slow = now - std::mem::replace(&mut acks.taken, now) > QUICK;
+        acks.pending += 1;
+        if is_new || is_slow || acks.pending >= acks.batch {
+            acks.notify();
         }
     }
 
     /// Tells what was taken, now that no more is.
     pub fn emptied(&mut self) {
-        if let Some(word) = self.word.as_mut().filter(|word| word.unsaid > 0) {
-            word.say();
+        if let Some(acks) = self.acks.as_mut().filter(|acks| acks.pending > 0) {
+            acks.notify();
         }
     }
 
     /// Lets go; the frames that are still held keep the port. One without overflow is emptied meanwhile.
-    pub fn leave_to_its_frames(self) {
+    pub fn close_after_frames(self) {
         if self.service.static_config().has_safe_overflow() {
             return;
         }

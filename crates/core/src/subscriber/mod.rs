@@ -18,27 +18,26 @@ use self::frame::Payload;
 pub use self::frame::VideoFrame;
 use self::link::Link;
 pub use self::settings::{Requirements, SubscriberBuilder};
-use self::state::State;
+use self::state::{GAP, State};
 use crate::config::Qos;
 use crate::contract::limits;
-use crate::error::{Error, Result};
+use crate::error::{Error, Obstacle, ObstacleKind, Result};
 use crate::iox2::cleanup;
 use crate::iox2::description::is_described;
 use crate::iox2::domain::Domain;
 use crate::iox2::fork::OfThisProcess;
-use crate::iox2::obstacle::{Obstacle, ObstacleKind, after_failure};
-use crate::iox2::service::{
-    EventService, Iox, Iox2Node, create_node_for, open_event_service, port_error, service_name, transport,
-};
+use crate::iox2::node::create_node_for;
+use crate::iox2::obstacle::after_failure;
+use crate::iox2::service_name::service_name;
+use crate::iox2::types::{EventService, Iox, Iox2Node};
 use crate::iox2::wait::Interrupt;
+use crate::video_service::{open_event_service, port_error, transport};
 use crate::wire::auxblob::AuxRef;
 use crate::wire::header::VideoFrameHeader;
 use crate::wire::stamp::Stamp;
 
 /// Longest sleep without a look: a notification can get lost when two publishers notify while the listener is drained.
 const SAFETY_TIMEOUT: Duration = limits::MONITOR;
-/// How long a service without a publisher is kept open: a publisher that needs more memory goes and comes back at once.
-const GRACE: Duration = limits::PUBLISHER_GAP;
 /// How long until another attempt to map the memory of a publisher.
 const RETRY_INTERVAL: Duration = limits::MAP_RETRY;
 /// Shortest time between two looks for a publisher that is not there, for callers that poll.
@@ -123,7 +122,7 @@ impl VideoFrameSubscriber {
         let name = service_name(service)?;
         let node = node.map_or_else(|| create_node_for(service), Ok)?;
         let events = open_event_service(&node, &name)?;
-        let listener = cleanup::with_room(
+        let listener = cleanup::retry_when_full(
             node.config(),
             || events.listener_builder().create(),
             |e| matches!(e, ListenerCreateError::ExceedsMaxSupportedListeners),
@@ -131,9 +130,8 @@ impl VideoFrameSubscriber {
         .map_err(|e| match e {
             ListenerCreateError::ExceedsMaxSupportedListeners => Error::TooManyPorts {
                 service: service.to_owned(),
-                ports: "listeners",
+                port: "listener",
                 limit: events.static_config().max_listeners(),
-                advice: "close a subscriber first",
             },
             other => port_error(node.config(), service, "create a listener", 0, other),
         })?;
@@ -254,7 +252,7 @@ impl VideoFrameSubscriber {
                 if let Some(frame) = self.receive_from(&mut state)? {
                     return Ok(Received::Frame(frame));
                 }
-                if std::mem::take(&mut state.left_alone) {
+                if std::mem::take(&mut state.is_disconnected) {
                     return Ok(Received::Disconnected);
                 }
                 if !std::mem::replace(&mut spun, true) {
@@ -269,7 +267,9 @@ impl VideoFrameSubscriber {
                     state.looked = None;
                     continue;
                 }
-                if state.alone.is_some() { GRACE } else { SAFETY_TIMEOUT }
+                let is_doubtful =
+                    state.link.is_some() && state.absence.as_ref().is_some_and(|absence| !absence.is_reported);
+                if is_doubtful { GAP } else { SAFETY_TIMEOUT }
             };
             if self.interrupt.is_set() {
                 return Ok(Received::Interrupted);
@@ -352,9 +352,9 @@ impl VideoFrameSubscriber {
             }
             match link.subscriber.receive() {
                 Ok(Some(sample)) => {
-                    state.alone = None;
-                    if state.was_cut_off && !link.is_cut_off() {
-                        (state.was_cut_off, state.is_told) = (false, false);
+                    state.absence = None;
+                    if state.was_unmapped && !link.has_unmapped_publisher() {
+                        (state.was_unmapped, state.is_trouble_reported) = (false, false);
                     }
                     link.taken(&sample);
                     if let Some(frame) = self.accept(state, sample) {
@@ -363,16 +363,16 @@ impl VideoFrameSubscriber {
                 }
                 Ok(None) => {
                     link.emptied();
-                    if link.is_cut_off() {
-                        self.let_go_of_what_cannot_be_mapped(state);
+                    if link.has_unmapped_publisher() {
+                        self.close_unmapped_link(state);
                         return Ok(None);
                     }
                     if link.service.dynamic_config().number_of_publishers() > 0 {
-                        state.alone = None;
+                        state.absence = None;
                         return Ok(None);
                     }
-                    let alone = *state.alone.get_or_insert_with(Instant::now);
-                    if alone.elapsed() < GRACE || state.told == Some(alone) && link.held() > 0 {
+                    let absence = state.absence.get_or_insert_default();
+                    if absence.is_brief() || absence.is_reported && link.held() > 0 {
                         return Ok(None);
                     }
                     // What it sent between the two looks is still to be had.
@@ -383,8 +383,7 @@ impl VideoFrameSubscriber {
                         }
                         continue;
                     }
-                    state.left_alone = state.told != Some(alone);
-                    state.told = Some(alone);
+                    state.is_disconnected |= !std::mem::replace(&mut absence.is_reported, true);
                     if link.held() > 0 {
                         // Their memory keeps the port and thereby the service: letting go would gain nothing.
                         return Ok(None);
@@ -392,7 +391,6 @@ impl VideoFrameSubscriber {
                     // A subscriber that stays would pin the QoS for the next publisher.
                     state.link = None;
                     state.was_first = true;
-                    state.alone = None;
                     state.looked = Some(Instant::now());
                 }
                 Err(ReceiveError::ExceedsMaxBorrows) => {
@@ -405,22 +403,22 @@ impl VideoFrameSubscriber {
     }
 
     /// iceoryx2 tries to map a publisher's memory once for each port, so another port is made later.
-    fn let_go_of_what_cannot_be_mapped(&self, state: &mut State) {
+    fn close_unmapped_link(&self, state: &mut State) {
         let Some(link) = state.link.take() else { return };
         let obstacle = after_failure(&Domain::of(self.node.config()), link.publishers_memory(), None);
         // Without a limit in the way the next attempt may work: it is not told, and made at once.
-        if obstacle.is_some() || std::mem::replace(&mut state.was_cut_off, true) {
-            self.tell_and_rest(state, obstacle);
+        if obstacle.is_some() || std::mem::replace(&mut state.was_unmapped, true) {
+            self.report_and_pause(state, obstacle);
         }
         if link.held() > 0 {
-            link.leave_to_its_frames();
+            link.close_after_frames();
         }
     }
 
-    fn tell_and_rest(&self, state: &mut State, obstacle: Option<Obstacle>) {
-        state.was_cut_off = true;
-        state.try_again = Some(Instant::now() + RETRY_INTERVAL);
-        if !std::mem::replace(&mut state.is_told, true) {
+    fn report_and_pause(&self, state: &mut State, obstacle: Option<Obstacle>) {
+        state.was_unmapped = true;
+        state.retry_at = Some(Instant::now() + RETRY_INTERVAL);
+        if !std::mem::replace(&mut state.is_trouble_reported, true) {
             state.trouble = Some(match obstacle {
                 Some(obstacle) => Error::Obstacle { doing: format!("receive from {:?}", self.service), obstacle },
                 None => transport(&self.service, "map the memory of the publisher", "FailedToEstablishConnection"),
@@ -433,7 +431,7 @@ impl VideoFrameSubscriber {
         if state.link.is_some() {
             return Ok(true);
         }
-        let is_early = state.try_again.is_some_and(|at| Instant::now() < at);
+        let is_early = state.retry_at.is_some_and(|at| Instant::now() < at);
         if is_early || state.looked.is_some_and(|at| at.elapsed() < LOOK_INTERVAL) {
             return Ok(false);
         }
@@ -444,16 +442,16 @@ impl VideoFrameSubscriber {
                 Ok(link) => state.link = link,
                 // The limit may be raised, or something else of this process be closed.
                 Err(Error::Obstacle { obstacle, .. }) if obstacle.kind() == ObstacleKind::Limit => {
-                    self.tell_and_rest(state, Some(obstacle));
+                    self.report_and_pause(state, Some(obstacle));
                     return Ok(false);
                 }
                 Err(error) => return Err(error),
             }
         }
         if state.link.is_some() {
-            state.unpublished = None;
+            state.absence = None;
         } else {
-            state.found_nobody(is_described);
+            state.note_absence(is_described);
         }
         Ok(state.link.is_some())
     }
@@ -501,14 +499,24 @@ impl VideoFrameSubscriber {
     }
 }
 
+impl SubscriberBuilder {
+    /// Subscribes.
+    ///
+    /// # Errors
+    /// As [`VideoFrameSubscriber::new`].
+    pub fn build(self) -> Result<VideoFrameSubscriber> {
+        VideoFrameSubscriber::build(self)
+    }
+}
+
 impl Drop for VideoFrameSubscriber {
     fn drop(&mut self) {
         let link = self.lock().link.take();
         if let Some(link) = link
-            && self.node.is_at_home()
+            && self.node.is_usable()
             && link.held() > 0
         {
-            link.leave_to_its_frames();
+            link.close_after_frames();
         }
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use iceoryx2::prelude::PortFactory;
 
-use super::VideoFrameSubscriber;
 use crate::error::{Error, Result};
-use crate::iox2::service::{Iox2Node, VideoService};
+use crate::iox2::types::Iox2Node;
+use crate::video_service::VideoService;
 
 /// What the service has to offer; `None` leaves it to the publisher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Requirements {
     }
 }
 
-/// Settings of a [`VideoFrameSubscriber`] before it exists.
+/// Settings of a [`VideoFrameSubscriber`](super::VideoFrameSubscriber) before it exists.
 pub struct SubscriberBuilder {
     pub(super) service: String,
     pub(super) requirements: Requirements,
@@ -81,13 +81,5 @@ impl SubscriberBuilder {
     pub fn node(mut self, node: Iox2Node) -> Self {
         self.node = Some(node);
         self
-    }
-
-    /// Subscribes.
-    ///
-    /// # Errors
-    /// As [`VideoFrameSubscriber::new`].
-    pub fn build(self) -> Result<VideoFrameSubscriber> {
-        VideoFrameSubscriber::build(self)
     }
 }

@@ -1,13 +1,12 @@
 //! What a subscriber knows between two frames: where it is connected, what it counted, and what it has already checked.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use iceoryx2::prelude::PortFactory;
 
-use super::GRACE;
 use super::link::Link;
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::Error;
 use crate::wire::auxblob::AuxRef;
 use crate::wire::caps::check_caps;
@@ -16,19 +15,20 @@ use crate::wire::shared::SharedBytes;
 use crate::wire::stamp::Stamp;
 use crate::wire::validate::{Fault, validate_aux_size, validate_geometry};
 
+/// How long a service without a publisher is kept open: a publisher that needs more memory goes and comes back at once.
+pub(super) const GAP: Duration = limits::PUBLISHER_GAP;
 /// Anybody can name publishers; the table of them is emptied rather than grown.
 const PUBLISHERS: usize = limits::MAX_KNOWN_PUBLISHERS;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub link: Option<Link>,
+    /// Time of the last look for a publisher; `None` makes the next call look.
     pub looked: Option<Instant>,
-    /// Since when no publisher is there.
-    pub alone: Option<Instant>,
-    /// The last publisher has gone for good, and nobody was told yet.
-    pub left_alone: bool,
-    /// Of which loneliness it was told.
-    pub told: Option<Instant>,
+    /// Set while no publisher is there.
+    pub absence: Option<Absence>,
+    /// [`Received::Disconnected`](super::Received::Disconnected) is still to be returned.
+    pub is_disconnected: bool,
     pub accepted: Accepted,
     /// Bytes of the last frame's aux blob.
     pub aux_bytes: usize,
@@ -37,8 +37,6 @@ pub(super) struct State {
     /// The last count of each publisher, and the publisher of the last frame.
     counts: BTreeMap<u64, u64>,
     publisher: Option<u64>,
-    /// Since when the service is there without a publisher.
-    pub unpublished: Option<Instant>,
     /// A publisher that is new to this subscriber began after it, so the frames before the first that arrives are missing.
     pub was_first: bool,
     pub received: u64,
@@ -47,10 +45,31 @@ pub(super) struct State {
     faults: BTreeMap<&'static str, u64>,
     pub news: Option<String>,
     /// Memory of a publisher could not be mapped: whether that was told, when to try again, and the words for it.
-    pub was_cut_off: bool,
-    pub is_told: bool,
-    pub try_again: Option<Instant>,
+    pub was_unmapped: bool,
+    pub is_trouble_reported: bool,
+    pub retry_at: Option<Instant>,
     pub trouble: Option<Error>,
+}
+
+/// The time without a publisher.
+#[derive(Debug)]
+pub(super) struct Absence {
+    since: Instant,
+    /// Whether it counted as a disconnection.
+    pub is_reported: bool,
+}
+
+impl Default for Absence {
+    fn default() -> Self {
+        Self { since: Instant::now(), is_reported: false }
+    }
+}
+
+impl Absence {
+    /// Whether a publisher may only be replacing its port. No event tells: each kind of change has the same one, and may be late or lost.
+    pub fn is_brief(&self) -> bool {
+        self.since.elapsed() < GAP
+    }
 }
 
 /// The geometry and the caps that passed last, so that a stream of equal frames is checked once.
@@ -70,16 +89,14 @@ impl State {
         let count = self.faults.entry(rule).or_default();
         *count += 1;
         if *count == 1 {
-            self.news = Some(format!(
-                "service {service:?}: frame dropped, {fault} (rule {rule:?}; further ones are counted only)"
-            ));
+            self.news = Some(messages::frame_refused(service, format!("{rule}: {fault}")));
         }
     }
 
     /// Takes note of a look that found no publisher. A port that is being replaced is missing for a moment only.
-    pub fn found_nobody(&mut self, is_described: bool) {
-        let since = *self.unpublished.get_or_insert_with(Instant::now);
-        self.was_first |= !is_described || since.elapsed() >= GRACE;
+    pub fn note_absence(&mut self, is_described: bool) {
+        let is_brief = self.absence.get_or_insert_default().is_brief();
+        self.was_first |= !is_described || !is_brief;
     }
 
     /// Whether a frame with this stamp has not been seen yet. Without a count that cannot be told.

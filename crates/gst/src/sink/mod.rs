@@ -1,9 +1,27 @@
-//! `iceoryx2sink`: publishes each frame from its buffer in shared memory.
+//! SECTION:element-iceoryx2sink
+//! @title: iceoryx2sink
+//! @short_description: Publishes raw video to other processes by reference.
+//!
+//! `iceoryx2sink` publishes raw video on an iceoryx2 service.
+//! It offers upstream a buffer pool in shared memory.
+//! A frame that upstream renders into one of these buffers is sent without a copy. Any other frame is copied once.
+//!
+//! In a live pipeline a frame is sent as soon as it arrives, otherwise at the time of its timestamp. Set `sync` to choose.
+//! A slow subscriber loses its oldest frames. With `lossless=true` the sink waits for slow subscribers instead.
+//!
+//! ## Example launch line
+//!
+//! ```bash
+//! gst-launch-1.0 videotestsrc is-live=true ! video/x-raw,format=BGR,width=640,height=480 ! iceoryx2sink service=video/cam0/frame/v2
+//! ```
+//!
+//! Publishes a test picture. `iceoryx2src` receives it in another process.
 
 use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod pool;
 mod preroll;
 mod settings;
 

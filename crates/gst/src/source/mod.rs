@@ -1,4 +1,21 @@
-//! `iceoryx2src`: hands the frames of another process to this pipeline, by reference.
+//! SECTION:element-iceoryx2src
+//! @title: iceoryx2src
+//! @short_description: Receives raw video from other processes by reference.
+//!
+//! `iceoryx2src` receives raw video from an iceoryx2 service, on which an `iceoryx2sink` or a program with the SDK publishes.
+//! Buffers are read-only and share the publisher's memory.
+//! If downstream holds nearly as many frames as the publisher allows, or does not support GstVideoMeta, the source copies frames.
+//!
+//! The source is live. It waits for a publisher, also after the last one has exited; `on-disconnect` changes this.
+//! Timestamps are the publisher's, converted to the running time of this pipeline; `timestamp-mode` changes this.
+//!
+//! ## Example launch line
+//!
+//! ```bash
+//! gst-launch-1.0 iceoryx2src service=video/cam0/frame/v2 ! videoconvert ! autovideosink
+//! ```
+//!
+//! Shows what is published on the service.
 
 use gst::glib;
 use gst::prelude::*;

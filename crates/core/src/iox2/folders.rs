@@ -1,0 +1,190 @@
+//! What keeps this process from using the folders of a domain.
+
+use std::fs::{self, DirBuilder, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::{Obstacle, ObstacleKind};
+use crate::iox2::domain::Domain;
+use crate::iox2::limits::{descriptors, file_size};
+use crate::iox2::system::{HOUSEKEEPING, may, statvfs, user, words};
+
+const USE_ANOTHER: &str = "use another domain (IOX2_VIDEO_DOMAIN=/path/of/yours)";
+
+/// Whether the folders of a domain are somebody else's, or no folders; those that do not exist are fine.
+pub(crate) fn in_folders(domain: &Domain) -> Option<Obstacle> {
+    let root = domain.root();
+    let existing = |path: &Path, meta: io::Result<Metadata>| match meta {
+        Ok(meta) => unsuitable(path, &meta),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => Some(refused(path, &error)),
+    };
+    if let Ok(link) = fs::symlink_metadata(&root)
+        && link.is_symlink()
+    {
+        if !is_trusted(&link) {
+            return Some(foreign(&root, &link));
+        }
+        if let Ok(target) = fs::read_link(&root)
+            && matches!(fs::metadata(&root), Err(error) if error.kind() == io::ErrorKind::NotFound)
+        {
+            let (root, target) = (root.display(), target.display());
+            let text = format!(
+                "{root} is a symbolic link to {target}, which does not exist; make it, remove {root}, or {USE_ANOTHER}"
+            );
+            return Some(Obstacle::new(ObstacleKind::Domain, text));
+        }
+    }
+    let (services, nodes) = (domain.service_dir(), domain.node_dir());
+    existing(&root, fs::metadata(&root))
+        .or_else(|| existing(&services, fs::symlink_metadata(&services)))
+        .or_else(|| existing(&nodes, fs::symlink_metadata(&nodes)))
+        .or_else(|| {
+            // iceoryx2 makes a folder for each node.
+            let links = fs::read_dir(&nodes).into_iter().flatten().flatten();
+            let mut links = links.filter(|item| item.file_type().is_ok_and(|kind| kind.is_symlink()));
+            links.find_map(|item| unsuitable(&item.path(), &item.metadata().ok()?))
+        })
+}
+
+fn unsuitable(folder: &Path, meta: &Metadata) -> Option<Obstacle> {
+    let domain = |text: String| Some(Obstacle::new(ObstacleKind::Domain, text));
+    let path = folder.display();
+    if meta.is_symlink() {
+        return domain(format!(
+            "{path} is a symbolic link, where iceoryx2 makes a folder; remove it, or {USE_ANOTHER}"
+        ));
+    }
+    if !meta.is_dir() {
+        return domain(format!("{path} is not a folder; remove it, or {USE_ANOTHER}"));
+    }
+    if !is_trusted(meta) {
+        return Some(foreign(folder, meta));
+    }
+    (!may(folder, libc::R_OK | libc::X_OK)).then(|| closed(folder))
+}
+
+/// Whether a folder may be used: its links are followed, and its files are removed after a crash.
+fn is_trusted(meta: &Metadata) -> bool {
+    [user(), 0].contains(&meta.uid())
+}
+
+fn foreign(path: &Path, meta: &Metadata) -> Obstacle {
+    let text = format!(
+        "{} belongs to user {} (this process runs as {}); run all participants as one user, or {USE_ANOTHER}",
+        path.display(),
+        meta.uid(),
+        user()
+    );
+    Obstacle::new(ObstacleKind::Permission, text)
+}
+
+/// Tries to make what a participant makes: the folders, a file in each, a socket.
+pub(crate) fn writing(domain: &Domain) -> Option<Obstacle> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let (root, services, nodes) = (domain.root(), domain.service_dir(), domain.node_dir());
+    let mut missing: Vec<_> = root.ancestors().filter(|folder| fs::symlink_metadata(folder).is_err()).collect();
+    missing.reverse();
+    for folder in missing.into_iter().chain([services.as_path(), nodes.as_path()]) {
+        // Source: iceoryx2's own mode, on disk.
+        match DirBuilder::new().mode(0o750).create(folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(error) => return Some(refused(folder, &error)),
+            Ok(()) => {}
+        }
+    }
+    // No name of iceoryx2's, so that no clean-up takes it for one.
+    let name = format!("probe{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    for folder in [&services, &nodes, &root] {
+        let probe = folder.join(&name);
+        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe);
+        let written = opened.and_then(|mut file| {
+            // One page.
+            let written = file.write_all(&[0; 4096]);
+            fs::remove_file(&probe).and(written)
+        });
+        if let Err(error) = written {
+            return Some(refused(folder, &error));
+        }
+    }
+    let probe = root.join(&name);
+    match UnixDatagram::bind(&probe) {
+        Ok(_) => fs::remove_file(&probe).err().map(|error| refused(&root, &error)),
+        Err(error) => Some(refused(&root, &error)),
+    }
+}
+
+pub(crate) fn reading(file: &Path) -> Option<Obstacle> {
+    match fs::symlink_metadata(file) {
+        Ok(meta) => (!may(file, libc::R_OK)).then(|| foreign(file, &meta)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => Some(refused(file, &error)),
+    }
+}
+
+/// Says what the operating system's answer means for a path that was to be made, entered or written.
+fn refused(path: &Path, error: &io::Error) -> Obstacle {
+    let number = error.raw_os_error().unwrap_or_default();
+    let (shown, near) = (path.display(), nearest(path));
+    let near = near.display();
+    let limit = |text: String| Obstacle::new(ObstacleKind::Limit, text);
+    let text = match number {
+        libc::EACCES | libc::EPERM => return closed(path),
+        libc::EMFILE | libc::ENFILE => {
+            return descriptors().unwrap_or_else(|| limit(format!("{shown} cannot be opened: {}", words(number))));
+        }
+        libc::EFBIG => {
+            return file_size(HOUSEKEEPING)
+                .unwrap_or_else(|| limit(format!("{shown} cannot be written: {}", words(number))));
+        }
+        libc::EROFS => format!("{near} is on a read-only file system; mount it writable, or {USE_ANOTHER}"),
+        libc::ENOSPC => format!("the file system of {near} {}, or {USE_ANOTHER}", fullness(&nearest(path))),
+        libc::EDQUOT => {
+            format!("the disk quota of user {} on {near} is used up; remove files, or {USE_ANOTHER}", user())
+        }
+        libc::ENOTDIR | libc::EEXIST => format!("{near} is not a folder; remove it, or {USE_ANOTHER}"),
+        libc::ELOOP => format!("{shown} is a symbolic link that leads to itself; remove it, or {USE_ANOTHER}"),
+        libc::ENAMETOOLONG => format!("a name in {shown} is longer than its file system takes; {USE_ANOTHER}"),
+        _ => format!(
+            "{shown} cannot be used: {}; {USE_ANOTHER} on a local disk where sockets can be made",
+            words(number)
+        ),
+    };
+    Obstacle::new(ObstacleKind::Domain, text)
+}
+
+fn fullness(path: &Path) -> String {
+    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap_or_default();
+    match statvfs(&path) {
+        Ok(stat) if stat.f_files > 0 && stat.f_favail == 0 => format!("has its {} files; remove some", stat.f_files),
+        _ => "is full; remove what fills it".into(),
+    }
+}
+
+/// The path, or the lowest thing above it that can be seen.
+fn nearest(path: &Path) -> PathBuf {
+    path.ancestors().find(|one| fs::symlink_metadata(one).is_ok()).unwrap_or(path).to_owned()
+}
+
+/// The highest thing on the way to a path that this user may not enter, or write where the way ends.
+fn closed(path: &Path) -> Obstacle {
+    let mut way: Vec<_> = path.ancestors().collect();
+    way.reverse();
+    // Where all folders can be entered, it is the last one that cannot be read or written.
+    let shut = way.into_iter().find(|one| one.is_dir() && !may(one, libc::X_OK));
+    let shut = shut.map_or_else(|| nearest(path), Path::to_owned);
+    let Ok(meta) = fs::metadata(&shut) else {
+        return Obstacle::new(ObstacleKind::Permission, format!("user {} may not look for {}", user(), shut.display()));
+    };
+    if meta.uid() != user() {
+        return foreign(&shut, &meta);
+    }
+    let (shut, mode, owner) = (shut.display(), meta.permissions().mode() & 0o7777, user());
+    let text = format!(
+        "{shut} has the mode {mode:04o}, which keeps its own user {owner} out; chmod 0700 {shut}, or {USE_ANOTHER}"
+    );
+    Obstacle::new(ObstacleKind::Permission, text)
+}

@@ -1,0 +1,76 @@
+//! Limits of this process that keep it from taking part.
+
+use std::fs::File;
+
+use crate::contract::limits;
+use crate::error::{Obstacle, ObstacleKind};
+use crate::iox2::system::words;
+
+/// Descriptors of a subscriber with one publisher, its node included; counted in /proc/self/fd.
+const DESCRIPTORS: usize = limits::START_DESCRIPTORS;
+
+/// The limit of this process on something; `None` for no limit.
+#[allow(clippy::unnecessary_cast, reason = "the types differ between C libraries")]
+fn limit(what: libc::__rlimit_resource_t) -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the struct lives through the call.
+    let status = unsafe { libc::getrlimit(what, &raw mut limit) };
+    (status == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur as u64)
+}
+
+/// Whether files of so many bytes, of shared memory too, may be written: beyond the limit SIGXFSZ ends the program.
+pub(crate) fn file_size(needed: u64) -> Option<Obstacle> {
+    let limit = limit(libc::RLIMIT_FSIZE).filter(|&limit| limit < needed)?;
+    let text = format!(
+        "this process may write files of {limit} bytes, and {needed} are needed; raise the limit \
+         (ulimit -f unlimited, LimitFSIZE=infinity in a systemd unit)"
+    );
+    Some(Obstacle::new(ObstacleKind::Limit, text))
+}
+
+pub(crate) fn descriptors() -> Option<Obstacle> {
+    let mut opened = Vec::with_capacity(DESCRIPTORS);
+    let text = loop {
+        match File::open("/") {
+            Ok(_) if opened.len() + 1 == DESCRIPTORS => return None,
+            Ok(file) => opened.push(file),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ENFILE) => {
+                    break "this machine has as many files open as it may; raise the limit (sysctl fs.file-max)".into();
+                }
+                Some(libc::EMFILE) => {
+                    break format!(
+                        "this process may open {} files, {} more than it has open now, and a participant needs up to {DESCRIPTORS}; \
+                         raise the limit (ulimit -n 65536, LimitNOFILE=65536 in a systemd unit, docker run --ulimit nofile=65536)",
+                        limit(libc::RLIMIT_NOFILE).unwrap_or_default(),
+                        opened.len()
+                    );
+                }
+                _ => return None,
+            },
+        }
+    };
+    Some(Obstacle::new(ObstacleKind::Limit, text))
+}
+
+pub(crate) fn address_space(needed: usize) -> Option<Obstacle> {
+    // SAFETY: new memory at a place of the system's choice, which nobody uses.
+    let mapped = unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let place = libc::mmap(std::ptr::null_mut(), needed, libc::PROT_READ, flags, -1, 0);
+        place != libc::MAP_FAILED && libc::munmap(place, needed) == 0
+    };
+    if mapped {
+        return None;
+    }
+    let text = limit(libc::RLIMIT_AS).map_or_else(
+        || format!("this process cannot map {needed} more bytes of memory: {}", words(libc::ENOMEM)),
+        |limit| {
+            format!(
+                "this process may use {limit} bytes of address space, and cannot map {needed} more; raise the limit \
+                 (ulimit -v unlimited, LimitAS=infinity in a systemd unit)"
+            )
+        },
+    );
+    Some(Obstacle::new(ObstacleKind::Limit, text))
+}

@@ -1,0 +1,150 @@
+//! iceoryx2's objects in shared memory.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use iceoryx2::prelude::Config;
+
+use crate::contract::limits;
+use crate::iox2::files::{files, remove};
+use crate::iox2::liveness::is_old;
+use crate::iox2::system::user;
+use crate::iox2::types::IOX2_VERSION;
+
+pub(crate) const SHARED_MEMORY: &str = "/dev/shm";
+/// Mode of shared memory that is being made. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
+pub(crate) const UNFINISHED_MODE: u32 = 0o200;
+
+/// How long the counter of nodes is waited for: longer than until it counts as left behind.
+const COUNTER_TIMEOUT: Duration = limits::NODE_COUNTER_TIMEOUT;
+
+/// Hash in the name of the object that counts the nodes of a prefix: that of the type in it.
+const COUNTER: &str = "9204dd183d1c4d8e1ff592a30766ffa6765aa8b5";
+
+/// A shared memory object whose name has iceoryx2's exact form.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub path: PathBuf,
+    pub meta: Metadata,
+    /// Ids of the service or the ports in its name; none for the counter that all nodes of a prefix share.
+    pub ids: Vec<u128>,
+}
+
+/// Removes shared memory whose maker died before it was finished; returns how many objects.
+///
+/// The counter of nodes keeps everybody from starting, so a young one is waited for.
+pub(crate) fn remove_left_behind(config: &Config) -> usize {
+    let deadline = Instant::now() + COUNTER_TIMEOUT;
+    let mut removed = 0;
+    loop {
+        removed += objects(config).filter(Object::is_left_behind).map(|object| remove(&object.path)).sum::<usize>();
+        if !has_unfinished_counter(config) || Instant::now() > deadline {
+            return removed;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether a process of this user has not finished the counter that all nodes need: nobody can start.
+pub(crate) fn has_unfinished_counter(config: &Config) -> bool {
+    fs::symlink_metadata(node_counter(config)).is_ok_and(|meta| is_unfinished(&meta) && meta.uid() == user())
+}
+
+/// The object that counts all nodes.
+pub(crate) fn node_counter(config: &Config) -> PathBuf {
+    let (prefix, suffix) = (config.global.prefix, config.global.node.global_mgmt_suffix);
+    let release = IOX2_VERSION.replace('.', "_");
+    format!("{SHARED_MEMORY}/{prefix}{COUNTER}_node.{release}{suffix}").into()
+}
+
+impl Object {
+    pub fn is_finished(&self) -> bool {
+        !is_unfinished(&self.meta)
+    }
+
+    /// Whether it holds nothing, and a process of this user died while it made it.
+    fn is_left_behind(&self) -> bool {
+        let holds_nothing = !self.is_finished() && (self.meta.len() == 0 || self.ids.is_empty());
+        holds_nothing && self.meta.uid() == user() && is_old(&self.meta)
+    }
+}
+
+/// Shared memory objects with the domain's prefix and iceoryx2's exact form of name, of whatever folder.
+pub(crate) fn objects(config: &Config) -> impl Iterator<Item = Object> {
+    let prefix = config.global.prefix.to_string();
+    files(Path::new(SHARED_MEMORY)).filter_map(move |(path, meta)| {
+        let ids = ids(path.file_name()?.to_str()?.strip_prefix(&prefix)?)?;
+        meta.is_file().then_some(Object { path, meta, ids })
+    })
+}
+
+/// Ids in the name of an object, which is HASH_SERVICE.dynamic, HASH_PORT.data, HASH_PORT__SEGMENT.data, HASH_PORT_PORT.connection and so on.
+fn ids(name: &str) -> Option<Vec<u128>> {
+    let (hash, rest) = name.split_at_checked(40)?;
+    let (stem, end) = rest.strip_prefix('_')?.rsplit_once('.')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |text: &str| if is_number(text) { text.parse::<u128>().ok() } else { None };
+    let is_hash = hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_hash || end.is_empty() || !end.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_')) {
+        return None;
+    }
+    if let Some(release) = stem.strip_prefix("node.") {
+        let is_release = release.split('_').count() == 3 && release.split('_').all(is_number);
+        return is_release.then(Vec::new);
+    }
+    match stem.split_once('_') {
+        None => Some(vec![number(stem)?]),
+        Some((port, other)) => match other.strip_prefix('_') {
+            Some(segment) => (segment == "mgmt" || is_number(segment)).then_some(vec![number(port)?]),
+            None => Some(vec![number(port)?, number(other)?]),
+        },
+    }
+}
+
+fn is_unfinished(memory: &Metadata) -> bool {
+    memory.permissions().mode() & 0o777 == UNFINISHED_MODE
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+    use crate::iox2::domain::Domain;
+    use crate::iox2::node::create_node_in;
+
+    const HASH: &str = "0123456789012345678901234567890123456789";
+
+    /// As root, iceoryx2 waits for it indefinitely.
+    #[test]
+    fn a_counter_of_nodes_that_is_not_finished_is_noticed_by_its_name() {
+        let root = format!("/tmp/oc{}", std::process::id());
+        let domain = Domain::at(&root, &format!("oc{}_", std::process::id())).unwrap();
+        let node = create_node_in(&domain).unwrap();
+        let counter = node_counter(domain.config());
+        assert!(counter.is_file() && !has_unfinished_counter(domain.config()));
+        fs::set_permissions(&counter, PermissionsExt::from_mode(UNFINISHED_MODE)).unwrap();
+        assert!(has_unfinished_counter(domain.config()));
+        drop(node);
+        fs::remove_file(counter).unwrap();
+        assert!(!has_unfinished_counter(domain.config()));
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    // proves: L13
+    fn only_names_of_the_exact_form_are_iceoryx2s() {
+        let of = |name: &str| ids(&format!("{HASH}_{name}"));
+        assert_eq!(of("12.data"), Some(vec![12]));
+        assert_eq!(of("12__0.data"), Some(vec![12]));
+        assert_eq!(of("12__mgmt.data"), Some(vec![12]));
+        assert_eq!(of("12_34.connection"), Some(vec![12, 34]));
+        assert_eq!(of("node.0_10_0.global_mgmt"), Some(vec![]));
+        for other in ["12", "12.", ".data", "12_.data", "_12.data", "+12.data", "12_x.data", "12.Data", "node.data"] {
+            assert_eq!(of(other), None, "{other}");
+        }
+        assert_eq!(ids("calibration"), None);
+        assert_eq!(ids(&format!("{}_12.data", HASH.replace('0', "A"))), None);
+    }
+}

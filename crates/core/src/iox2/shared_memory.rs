@@ -1,0 +1,132 @@
+//! What keeps this process from using shared memory.
+
+use std::fs::{self, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::contract::limits;
+use crate::error::{Obstacle, ObstacleKind};
+use crate::iox2::domain::Domain;
+use crate::iox2::objects::{SHARED_MEMORY, node_counter};
+use crate::iox2::system::{HOUSEKEEPING, may, statvfs, user};
+use crate::iox2::types::IOX2_VERSION;
+
+/// How long the first participant of a prefix may take to make what all of them open.
+const CREATION_TIMEOUT: Duration = limits::FIRST_PARTICIPANT;
+/// Two counters of 8 bytes each; the first is the release: major, minor, patch, 16 bits each from bit 32 down.
+const COUNTER_SIZE: u64 = 16;
+const COUNTER_RELEASE: u64 = 10 << 16;
+
+/// Bytes that are free in shared memory; `None` where there is no limit (a tmpfs with size=0), and without a /dev/shm (macOS).
+pub(crate) fn free_shared_memory() -> Option<u64> {
+    let stat = statvfs(c"/dev/shm").ok()?;
+    (stat.f_blocks > 0).then_some(stat.f_bavail * stat.f_frsize)
+}
+
+/// Whether shared memory is missing, closed, full, or in_node_counter for this prefix.
+pub(crate) fn in_shared_memory(domain: &Domain) -> Option<Obstacle> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let memory = |text: String| Some(Obstacle::new(ObstacleKind::Memory, text));
+    let stat = match statvfs(c"/dev/shm") {
+        Ok(stat) => stat,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return memory("there is no /dev/shm; mount it: mount -t tmpfs tmpfs /dev/shm".into());
+        }
+        Err(error) => return memory(format!("/dev/shm cannot be used: {error}")),
+    };
+    if stat.f_flag & libc::ST_RDONLY != 0 {
+        return memory("/dev/shm is read-only; mount it writable: mount -o remount,rw /dev/shm".into());
+    }
+    let folder = Path::new(SHARED_MEMORY);
+    if !may(folder, libc::R_OK | libc::W_OK | libc::X_OK) {
+        let mode = fs::metadata(folder).map_or(0, |meta| meta.permissions().mode() & 0o7777);
+        return memory(format!(
+            "/dev/shm has the mode {mode:04o}, and user {} may not write there; chmod 1777 /dev/shm",
+            user()
+        ));
+    }
+    let free = stat.f_bavail * stat.f_frsize;
+    // A tmpfs without a limit has neither blocks nor inodes.
+    if stat.f_blocks > 0 && free < HOUSEKEEPING {
+        return memory(format!(
+            "it needs {HOUSEKEEPING} bytes of shared memory beside frames, /dev/shm has {free} free; enlarge it \
+             (docker run --shm-size=…, mount -o remount,size=… /dev/shm), or remove what fills it"
+        ));
+    }
+    if stat.f_files > 0 && stat.f_favail == 0 {
+        return memory(format!(
+            "/dev/shm has its {} files; raise the number (mount -o remount,nr_inodes=… /dev/shm), or remove some",
+            stat.f_files
+        ));
+    }
+    in_node_counter(domain)
+}
+
+/// Whether what all participants of a prefix open is unusable: iceoryx2 waits for its size without end.
+fn in_node_counter(domain: &Domain) -> Option<Obstacle> {
+    let path = node_counter(domain.config());
+    let deadline = Instant::now() + CREATION_TIMEOUT;
+    let (meta, fault) = loop {
+        let meta = fs::symlink_metadata(&path).ok()?;
+        let fault = fault_of(&path, &meta)?;
+        let age = meta.modified().ok().and_then(|time| time.elapsed().ok());
+        if age.is_some_and(|age| age > CREATION_TIMEOUT) || !meta.is_file() || Instant::now() > deadline {
+            break (meta, fault);
+        }
+        // The first participant may be making it.
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let (prefix, root, owner, us) = (domain.prefix(), domain.root(), meta.uid(), user());
+    let kind = if owner == us { ObstacleKind::Domain } else { ObstacleKind::Permission };
+    let text = format!(
+        "{}, which every participant with the prefix {prefix} opens, {fault} and belongs to user {owner} (this process runs as {us}); \
+         remove it, or use a prefix of your own (IOX2_VIDEO_DOMAIN={}:yours_)",
+        path.display(),
+        root.display()
+    );
+    Some(Obstacle::new(kind, text))
+}
+
+fn fault_of(path: &Path, meta: &Metadata) -> Option<String> {
+    if !meta.is_file() {
+        return Some("is not a file".into());
+    }
+    if meta.len() < COUNTER_SIZE {
+        return Some(format!("has {} bytes instead of {COUNTER_SIZE}", meta.len()));
+    }
+    let opened = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path);
+    let mut file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Some(format!("has the mode {:04o}", meta.permissions().mode() & 0o7777));
+        }
+        // It has gone, or the fault is not its own, such as too few descriptors.
+        Err(_) => return None,
+    };
+    let mut content = [0; COUNTER_SIZE as usize];
+    let release = file.read_exact(&mut content).ok().and_then(|()| content.first_chunk().copied());
+    (release.map(u64::from_ne_bytes) != Some(COUNTER_RELEASE))
+        .then(|| format!("was not made by iceoryx2 {IOX2_VERSION}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_what_all_participants_open_is_iceoryx2s() {
+        let root = std::env::temp_dir().join(format!("ob{}name", std::process::id()));
+        let domain = Domain::at(root.to_str().unwrap(), "obname_").unwrap();
+        let node = crate::iox2::node::create_node_in(&domain).unwrap();
+        let path = node_counter(domain.config());
+        assert!(path.exists(), "{}", path.display());
+        assert_eq!(fault_of(&path, &fs::metadata(&path).unwrap()), None);
+        drop(node);
+        fs::remove_file(path).unwrap();
+        fs::remove_dir_all(root).unwrap();
+    }
+}

@@ -1,0 +1,150 @@
+//! A follower's connection to a writer.
+
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use crate::dialect::{self, HANDSHAKE_TIMEOUT, Keys, Message};
+use crate::frame::{Frame, Spare, finish};
+use crate::lockstep;
+use crate::poll::{Wakeup, readable, send};
+use crate::sysv::{Outcome, Segment, Semaphores};
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub stream: UnixStream,
+    semaphores: Arc<Semaphores>,
+    keys: Keys,
+    spare: Spare,
+}
+
+/// What a writer sent.
+pub(crate) enum Received {
+    Frame(Frame),
+    Nothing,
+    End,
+}
+
+impl Connection {
+    /// Connects to the writer of a path; the connection and the writer's type text. `None` if the writer is gone meanwhile.
+    ///
+    /// # Errors
+    /// The path has no writer, or this user has no permission.
+    pub fn open(path: &Path) -> io::Result<Option<(Self, String)>> {
+        // Before the writer is contacted: a writer of Shmdata 1.3.77 may never recover from a reader that connects and leaves at once.
+        objects(path)?;
+        let mut stream = UnixStream::connect(path)?;
+        // A wake-up does not end this wait: a writer of Shmdata 1.3.77 may never recover if its greeting stays unread.
+        let greeting = dialect::receive_greeting(&mut stream)?;
+        stream.set_nonblocking(true)?;
+        // Again, because the writer or its objects may have changed. Before the acknowledgement, after which the writer waits for us.
+        let Ok((keys, segment, semaphores)) = objects(path) else { return Ok(None) };
+        if !send(&stream, &greeting) {
+            return Ok(None);
+        }
+        let spare = Arc::new(Mutex::new(Some(segment)));
+        let connection = Self { stream, semaphores: Arc::new(semaphores), keys, spare };
+        Ok(Some((connection, dialect::type_text_of(&greeting))))
+    }
+
+    /// Reads one message, and takes the frame that it announces.
+    pub fn receive(&mut self, wakeup: Wakeup<'_>) -> Received {
+        let mut message = [0; dialect::UPDATE_SIZE];
+        let count = match self.stream.read(&mut message) {
+            Ok(0) => return Received::End,
+            Ok(count) => count,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                return Received::Nothing;
+            }
+            Err(_) => return Received::End,
+        };
+        match Message::read(&message[..count]) {
+            Message::Update(size) => self.take(size, wakeup),
+            Message::Quit => Received::End,
+            Message::Unknown => Received::Nothing,
+        }
+    }
+
+    /// Waits until the writer has left the segment, and takes the read lock. Every announcement is finished exactly once.
+    fn take(&self, size: u64, wakeup: Wakeup<'_>) -> Received {
+        let done = |steps| matches!(self.semaphores.operate(steps), Ok(Outcome::Done));
+        let mut is_locked = done(&lockstep::PROMISE_AND_LOCK);
+        if !is_locked && !done(&lockstep::PROMISE) {
+            return Received::End;
+        }
+        while !is_locked {
+            match self.semaphores.operate(&lockstep::LOCK) {
+                Ok(Outcome::Done) => is_locked = true,
+                Ok(Outcome::TimedOut) if (wakeup.is_set)() => {
+                    finish(&self.semaphores);
+                    return Received::Nothing;
+                }
+                // A writer that died while it wrote closed its socket, but its semaphore may stay 1.
+                Ok(Outcome::TimedOut) if !self.has_ended() => {}
+                Ok(Outcome::TimedOut) => {
+                    finish(&self.semaphores);
+                    return Received::End;
+                }
+                Ok(Outcome::Removed) | Err(_) => return Received::End,
+            }
+        }
+        match self.segment() {
+            Ok(segment) if size <= segment.bytes().len() as u64 => {
+                Received::Frame(Frame::new(segment, size as usize, self.semaphores.clone(), self.spare.clone()))
+            }
+            // There is no segment, or it is smaller than announced: the frame is lost, the connection is not.
+            _ => {
+                finish(&self.semaphores);
+                Received::Nothing
+            }
+        }
+    }
+
+    /// The writer's current segment. A growing frame replaces the segment under the same key; the new one has another ID.
+    fn segment(&self) -> io::Result<Segment> {
+        let spare = self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        let id = Segment::find(self.keys.segment)?;
+        match spare {
+            Some(segment) if segment.id() == id => Ok(segment),
+            _ => Segment::open(id),
+        }
+    }
+
+    /// Whether the writer has closed the connection or said good-bye. Takes nothing from the socket.
+    fn has_ended(&self) -> bool {
+        let mut message = dialect::QUIT;
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        // SAFETY: pointer and length are those of `message`.
+        let count = unsafe { libc::recv(self.stream.as_raw_fd(), message.as_mut_ptr().cast(), message.len(), flags) };
+        match usize::try_from(count) {
+            Ok(0) => true,
+            Ok(count) => Message::read(&message[..count]) == Message::Quit,
+            Err(_) => !matches!(io::Error::last_os_error().kind(), io::ErrorKind::WouldBlock),
+        }
+    }
+
+    /// Says good-bye, and finishes frames that are announced until the writer answers.
+    pub fn close(mut self) {
+        if !send(&self.stream, &dialect::QUIT) {
+            return;
+        }
+        let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match readable(&[self.stream.as_raw_fd()], left) {
+                Ok(ready) if ready[0] && !matches!(self.receive(Wakeup::NEVER), Received::End) => {}
+                Ok(ready) if !ready[0] && !left.is_zero() => {}
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Keys, segment and semaphores of a path.
+fn objects(path: &Path) -> io::Result<(Keys, Segment, Semaphores)> {
+    let keys = Keys::of(path)?;
+    Ok((keys, Segment::open(Segment::find(keys.segment)?)?, Semaphores::open(keys.semaphores)?))
+}

@@ -1,0 +1,68 @@
+"""Every public name has a docstring: `make docs` builds the API reference from them."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gst_iceoryx2
+
+ROOT = Path(__file__).parents[2]
+MODULES = re.findall(r"reference/(gst_iceoryx2[\w.]*)\.md", (ROOT / "mkdocs.yml").read_text())
+"""The modules that have a page in the reference."""
+
+
+def public_names() -> Iterator[tuple[str, str]]:
+    for module in MODULES:
+        for name in importlib.import_module(module).__all__:
+            yield module, name
+
+
+def public_members(owner: type) -> Iterator[tuple[str, Any]]:
+    """The methods and properties that a class of this package defines itself."""
+    for name, member in vars(owner).items():
+        if not name.startswith("_") and (inspect.isroutine(member) or isinstance(member, property)):
+            yield name, member
+
+
+@cache
+def documented_values() -> set[str]:
+    """Names of module-level values that have a docstring: a string right after the assignment."""
+    found = set()
+    for path in Path(gst_iceoryx2.__file__).parent.rglob("*.py"):
+        statements = ast.parse(path.read_text()).body
+        for assignment, text in pairwise(statements):
+            if (
+                isinstance(text, ast.Expr)
+                and isinstance(text.value, ast.Constant)
+                and isinstance(text.value.value, str)
+            ):
+                targets = getattr(assignment, "targets", [getattr(assignment, "target", None)])
+                found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_has_a_docstring(module: str) -> None:
+    assert importlib.import_module(module).__doc__
+
+
+@pytest.mark.parametrize(("module", "name"), list(public_names()), ids=str)
+def test_a_public_name_has_a_docstring(module: str, name: str) -> None:
+    value = getattr(importlib.import_module(module), name)
+    if not (inspect.isclass(value) or inspect.isroutine(value)):
+        assert name in documented_values() or inspect.ismodule(value)
+        return
+    # A docstring of its own, not the one of a base class.
+    assert vars(value)["__doc__"] if inspect.isclass(value) else value.__doc__
+    if inspect.isclass(value) and value.__module__.startswith("gst_iceoryx2"):
+        assert [member for member, found in public_members(value) if not inspect.getdoc(found)] == []
