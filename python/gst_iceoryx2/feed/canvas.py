@@ -61,32 +61,22 @@ class Palette:
         """The samples of a colour, one for each of `parts`."""
         known = self._known.get(colour)
         if known is None:
-            values = self._values(colour)
-            known = self._known[colour] = tuple(round(values[p.letter](p.bits)) << p.shift for p in self.parts)
+            known = tuple(round(self._sample(colour, part.letter, part.bits)) << part.shift for part in self.parts)
+            self._known[colour] = known
         return known
 
-    def _values(self, colour: Colour) -> dict[str, Any]:
+    def _sample(self, colour: Colour, letter: str, bits: int) -> float:
+        highest, byte = (1 << bits) - 1, 2.0 ** (bits - 8)
         red, green, blue = (value / 255 for value in colour)
-        full = {
-            letter: (lambda bits, value=value: value * ((1 << bits) - 1))
-            for letter, value in {"R": red, "G": green, "B": blue, "A": 1.0, "x": 1.0}.items()
-        }
+        direct = {"R": red, "G": green, "B": blue, "A": 1.0, "x": 1.0}
         rule = self._rule
-        if rule is None:
-            return full
+        if rule is None or letter not in "YUV":
+            return direct[letter] * highest
         luma = rule.kr * red + (1 - rule.kr - rule.kb) * green + rule.kb * blue
-        differences = {"U": (blue - luma) / (2 * (1 - rule.kb)), "V": (red - luma) / (2 * (1 - rule.kr))}
-
-        def bright(bits: int) -> float:
-            return (16 + 219 * luma) * 2.0 ** (bits - 8) if rule.limited else luma * ((1 << bits) - 1)
-
-        def tint(letter: str) -> Any:
-            swing = differences[letter]
-            if rule.limited:
-                return lambda bits: (128 + 224 * swing) * 2.0 ** (bits - 8)
-            return lambda bits: (1 << (bits - 1)) + swing * ((1 << bits) - 1)
-
-        return full | {"Y": bright, "U": tint("U"), "V": tint("V")}
+        if letter == "Y":
+            return (16 + 219 * luma) * byte if rule.limited else luma * highest
+        difference = (blue - luma) / (2 * (1 - rule.kb)) if letter == "U" else (red - luma) / (2 * (1 - rule.kr))
+        return (128 + 224 * difference) * byte if rule.limited else 128 * byte + difference * highest
 
 
 class Canvas:

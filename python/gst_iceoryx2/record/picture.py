@@ -7,28 +7,16 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .._extras.av import av
+from .._extras.av import PIXEL_FORMATS, av
 from .._wire.formats import VideoFormat, get_format
 from .._wire.samples import Component, components, widened
 from ..errors import FormatError, UnsupportedViewError
 from ..video.frame import VideoFrame
 
-# Formats that `from_numpy_buffer` borrows. The unused byte of RGBx takes the place of alpha.
-_BORROWED: Final = {
-    "RGB": "rgb24",
-    "BGR": "bgr24",
-    "RGBA": "rgba",
-    "BGRA": "bgra",
-    "ARGB": "argb",
-    "ABGR": "abgr",
-    "RGBx": "rgba",
-    "BGRx": "bgra",
-    "xRGB": "argb",
-    "xBGR": "abgr",
-    "GRAY8": "gray",
-    "GRAY16_LE": "gray16le",
-    "RGBA64_LE": "rgba64le",
-}
+# Formats that `from_numpy_buffer` borrows.
+_BORROWED: Final = frozenset(
+    ("RGB", "BGR", "RGBA", "BGRA", "ARGB", "ABGR", "RGBx", "BGRx", "xRGB", "xBGR", "GRAY8", "GRAY16_LE", "RGBA64_LE")
+)
 _SUBSAMPLING: Final = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (4, 1): "411", (4, 4): "410", (1, 2): "440"}
 # FFmpeg reads up to a vector register beyond the last row, in bytes.
 _READ_AHEAD: Final = 64
@@ -59,9 +47,9 @@ def _borrowed(frame: VideoFrame, format: VideoFormat, apart: bool) -> av.VideoFr
     # The aux blob follows the pixels. Without it, the mapping may end with the last row.
     if len(frame.aux) < _READ_AHEAD:
         return None
-    name = _BORROWED.get(format.name)
-    if name is not None:
-        return _from_buffer(frame.numpy_view(), name)
+    if format.name in _BORROWED:
+        # An unused byte ("rgb0") is borrowed in the place of alpha ("rgba").
+        return _from_buffer(frame.numpy_view(), PIXEL_FORMATS[format.name].replace("0", "a"))
     if format.name not in ("NV12", "I420") or (apart and format.name == "NV12"):
         return None
     header = frame.header
