@@ -89,9 +89,7 @@ def test_a_name_that_is_nearly_right_gets_a_suggestion(iox2_video: CommandLine, 
     assert done.stderr.count("\n") == 1
 
 
-def test_a_stream_that_somebody_waits_for_is_told_from_one_that_nobody_knows(
-    iox2_video: CommandLine, domain: Place
-) -> None:
+def test_a_stream_with_a_waiting_subscriber_differs_from_an_unknown_one(iox2_video: CommandLine, domain: Place) -> None:
     from gst_iceoryx2.video import VideoFrameSubscriber
 
     with VideoFrameSubscriber(CAM0):

@@ -210,7 +210,7 @@ def test_a_picture_is_shown_over_and_over(publish: Publish, clip: Path, tmp_path
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_whoever_stops_it_the_stream_ends_for_its_subscribers(publish: Publish, number: int, code: int) -> None:
+def test_every_signal_ends_the_stream_for_its_subscribers(publish: Publish, number: int, code: int) -> None:
     with VideoFrameSubscriber(CAM) as subscriber:
         command = publish("cam0", "--test", "--size", "64x48")
         with subscriber.receive_blocking(20_000) or pytest.fail("no frame"):
@@ -288,7 +288,7 @@ def test_a_key_or_a_path_is_no_service(publish: Publish) -> None:
     assert "connect it to one: iox2-video bridge NAME zenoh:site/cam0" in said
 
 
-def test_a_name_that_somebody_publishes_under_is_refused(publish: Publish) -> None:
+def test_a_name_with_a_publisher_is_refused(publish: Publish) -> None:
     with VideoFramePublisher(CAM):
         said = publish("cam0", "--test").ends(1)
     assert "admits 1; close the other publisher" in said

@@ -33,7 +33,7 @@ CAM1 = "video/cam1/frame/v2"
 
 
 @pytest.mark.proves("W3")
-def test_a_look_ends_in_the_middle_of_a_stream_that_is_faster_than_it_can_be_looked_at(source: Source) -> None:
+def test_a_probe_ends_in_the_middle_of_a_stream_that_is_faster_than_it(source: Source) -> None:
     """Regression: a probe took frames until none was waiting, so a fast stream kept it busy forever."""
     source(CAM0, CAM1, fps=100)
     looks: list[str] = []
@@ -50,7 +50,7 @@ def test_a_look_ends_in_the_middle_of_a_stream_that_is_faster_than_it_can_be_loo
 
 
 @pytest.mark.proves("W3")
-def test_heavy_metas_are_not_decoded_to_look_at_a_stream(
+def test_a_probe_does_not_decode_heavy_metas(
     source: Source, child: Source, iox2_video: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Regression: with 64 metas of 16 kB in each frame, `list` took over 50 s and `top --count 5` took 20 s."""

@@ -156,7 +156,7 @@ def test_several_streams_come_through_one_connection(paint: Paint, view: Views) 
     assert widths == {0: 320, 1: 160}
 
 
-def test_the_encoder_runs_only_while_somebody_watches(paint: Paint, view: Views) -> None:
+def test_the_encoder_runs_only_while_a_viewer_watches(paint: Paint, view: Views) -> None:
     paint()
     url = view("cam0")
     wait_until(lambda: metrics(url)["frames_received_total"] > 10)
@@ -354,7 +354,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert "Traceback" not in done.stderr
 
 
-def test_ctrl_c_ends_it_while_somebody_watches(paint: Paint, view: Views) -> None:
+def test_ctrl_c_ends_it_while_a_viewer_watches(paint: Paint, view: Views) -> None:
     paint()
     with PageClient(view("cam0"), watch=[0]) as client:
         client.picture()
