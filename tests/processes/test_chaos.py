@@ -25,4 +25,4 @@ def test_chaos_breaks_no_guarantee(tmp_path: Path) -> None:
     assert not verdict.leftovers
     # Enough happened.
     assert verdict.frames > 500
-    assert verdict.deeds["kill"] > 5
+    assert verdict.performed["kill"] > 5

@@ -27,7 +27,7 @@ def test_descriptors_threads_and_files_stay_flat_while_subscribers_come_and_go(t
     assert not [str(growth) for growth in judged if not growth.is_flat]
     # Enough happened.
     assert verdict.frames > 200
-    assert verdict.deeds["quit"] >= 2
+    assert verdict.performed["quit"] >= 2
 
 
 def test_a_thing_that_grows_is_found() -> None:
