@@ -260,7 +260,7 @@ def test_a_name_that_somebody_publishes_under_is_refused(bridge: Bridge, pair: P
             pair.publisher.publish(flat((1, 1, 1)))
             with contextlib.suppress(subprocess.TimeoutExpired):
                 command.process.wait(0.05)
-        assert "already has its 1 publisher" in command.ends(1)
+        assert "admits 1; close the other publisher" in command.ends(1)
 
 
 @pytest.mark.parametrize(

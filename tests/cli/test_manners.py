@@ -89,7 +89,7 @@ def test_a_command_that_is_nearly_right_gets_a_suggestion(iox2_video: CommandLin
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("", "is empty"), ("x" * 300, "at most 255"), ("bad\nname", "must be printable ASCII"), ("käse", "'ä'")],
+    [("", "is empty"), ("x" * 300, "1 to 255 bytes"), ("bad\nname", "printable ASCII"), ("käse", '"ä"')],
 )
 def test_a_name_that_can_name_nothing_is_a_usage_error(iox2_video: CommandLine, name: str, words: str) -> None:
     for command in ("info", "top"):

@@ -291,7 +291,7 @@ def test_a_key_or_a_path_is_no_service(publish: Publish) -> None:
 def test_a_name_that_somebody_publishes_under_is_refused(publish: Publish) -> None:
     with VideoFramePublisher(CAM):
         said = publish("cam0", "--test").ends(1)
-    assert "already has its 1 publisher" in said
+    assert "admits 1; close the other publisher" in said
 
 
 @pytest.mark.parametrize("pictures", [1, 2, 3])

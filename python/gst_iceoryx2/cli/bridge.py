@@ -33,12 +33,8 @@ if TYPE_CHECKING:
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=85, show_default=True, help="JPEG quality.")
 @click.option("--max-fps", metavar="FPS", type=Above0(), help="Pass on at most this many frames a second.")
-@click.option(
-    "--listen", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to listen on, such as tcp/0.0.0.0:7447."
-)
-@click.option(
-    "--connect", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to connect to, such as tcp/HOST:7447."
-)
+@click.option("--listen", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to listen on: tcp/0.0.0.0:7447.")
+@click.option("--connect", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to connect to: tcp/HOST:7447.")
 @click.option("--frames", metavar="N", type=click.IntRange(1), help="End after N frames.")
 def command(source: str, target: str, **settings: Any) -> None:
     """Forward a stream between services, Sh4lt paths and Zenoh keys.

@@ -71,9 +71,7 @@ class _Rate(_TextType):
 @click.option("--fast", is_flag=True, help="Publish as fast as possible.")
 @click.option("--duration", metavar="SECONDS", type=Above0(), help="End after this time.")
 @click.option("--frames", metavar="N", type=click.IntRange(1), help="End after N frames.")
-@click.option(
-    "--wait-for", metavar="N", type=click.IntRange(0), default=0, help="Start when N subscribers are connected."
-)
+@click.option("--wait-for", metavar="N", type=click.IntRange(0), default=0, help="Wait for N subscribers first.")
 def command(
     name: str,
     test: bool,

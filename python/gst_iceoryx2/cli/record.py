@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     type=click.Choice(PRESETS),
     default=DEFAULT_PRESET,
     show_default=True,
-    help="Speed of x264: slower presets make smaller files.",
+    help="Speed of x264; slower = smaller.",
 )
 @click.option("--duration", metavar="SECONDS", type=Above0(), help="End after this time.")
 @click.option("--frames", metavar="N", type=click.IntRange(1), help="End after N frames of each stream.")

@@ -42,7 +42,7 @@ _EXAMPLES = (
     "--token-file",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Read the secret part of the address from FILE, so that the address stays the same; create FILE if needed.",
+    help="Keep the secret part of the address in FILE, so that the address stays the same.",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.option(
