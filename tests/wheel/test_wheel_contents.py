@@ -1,4 +1,4 @@
-"""What is in a wheel, and what is not."""
+"""The contents of a wheel."""
 
 from __future__ import annotations
 
