@@ -1,1 +1,1 @@
-"""How fast, how big: `make benchmark`, or `python -m benchmarks --help`."""
+"""The benchmarks: `make benchmark`, or `python -m benchmarks --help`."""

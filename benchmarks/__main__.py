@@ -1,4 +1,4 @@
-"""Runs the benchmarks, prints what they found, and writes all values as JSON."""
+"""Runs the benchmarks, prints their results, and writes all values as JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BENCHMARKS = {
 
 
 def main() -> int:
-    """Run them; 1 if one could not be run. A limit that does not hold is told, and is no failure."""
+    """Run the benchmarks and return 1 if one could not run. A missed goal is reported, but is not a failure."""
     arguments = _arguments()
     try:
         bench, plan = Bench(arguments.program or build()), _plan(arguments)
@@ -43,7 +43,7 @@ def main() -> int:
     print(*(f"{name}: {value}" for name, value in facts.items()), sep="\n")
     print(f"load before: {busy:.1f}")
     if busy > 0.5:
-        print("The machine is busy with something else: compare the ratios, not the times.")
+        print("Other programs use the machine: compare ratios, not times.")
     reports = _run(arguments.only, bench, plan)
     facts["load before"], facts["load after"] = busy, load()
     settings = {
@@ -62,12 +62,12 @@ def main() -> int:
         print("", *markdown.lines(facts, reports.values()), sep="\n")
     findings = [finding for report in reports.values() for finding in report.findings if finding.limit is not None]
     kept = sum(finding.holds for finding in findings)
-    print(f"\n{kept} of {len(findings)} limits hold. All values: {arguments.json}")
+    print(f"\n{kept} of {len(findings)} goals reached. All values: {arguments.json}")
     return 0 if len(reports) == len(arguments.only) else 1
 
 
 def _run(names: Sequence[str], bench: Bench, plan: Plan) -> dict[str, Report]:
-    """Those that could be run: an hour's work is not lost because something is wrong with the last of them."""
+    """Return the reports of all benchmarks that could run, so that a late failure does not lose an hour's work."""
     reports = {}
     for name in names:
         started = time.monotonic()
@@ -85,7 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer frames and rounds: under two minutes")
     parser.add_argument("--rounds", type=int, help="runs of each case (default: 7, quick 1)")
-    parser.add_argument("--frames", type=int, help="of each run (default: as many as its benchmark thinks right)")
+    parser.add_argument("--frames", type=int, help="frames of each run (default: chosen by the benchmark)")
     parser.add_argument(
         "--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS), metavar="NAME", help=", ".join(BENCHMARKS)
     )
@@ -95,17 +95,19 @@ def _arguments() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="FOLDER",
-        help=f"measure another plugin with these elements side by side (also: the variable {AGAINST_VARIABLE})",
+        help=f"compare another plugin that has these elements (also: the variable {AGAINST_VARIABLE})",
     )
     parser.add_argument(
         "--ways",
         nargs="*",
         metavar="NAME",
-        help="beside the plain way, only those whose names begin so (nothing = none of them)",
+        help="besides the plain transport, measure only those whose names begin with NAME (none given: none of them)",
     )
-    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="write a picture of each chart there, as SVG")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="write each chart to this folder as SVG")
     parser.add_argument("--markdown", action="store_true", help="print the tables for the README")
-    parser.add_argument("--program", type=Path, metavar="FILE", help="the compiled example, instead of compiling it")
+    parser.add_argument(
+        "--program", type=Path, metavar="FILE", help="use this compiled example instead of compiling it"
+    )
     parser.add_argument("--json", type=Path, default=OUT / "benchmark.json", metavar="FILE")
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 7)

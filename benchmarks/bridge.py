@@ -28,8 +28,8 @@ SETTLE = 60  # frames
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20, help="of latency")
-    parser.add_argument("--stall", type=float, default=20, help="seconds for which the receiver stands still")
+    parser.add_argument("--seconds", type=float, default=20, help="seconds of the latency measurement")
+    parser.add_argument("--stall", type=float, default=20, help="seconds for which the receiver is stopped")
     parser.add_argument("--size", default="1280x720")
     parser.add_argument("--format", default="NV12")
     parser.add_argument("--codec", default="jpeg")
@@ -86,7 +86,7 @@ def _latency(seconds: float, sender: subprocess.Popen[bytes], receiver: subproce
     added = sorted((arrivals[FAR][offset] - arrivals[NEAR][offset]) / 1e6 for offset in offsets)
     sent = max(offsets) - min(offsets) + 1
     print(f"added latency: p50 {statistics.median(added):.1f} ms, p90 {added[len(added) * 9 // 10]:.1f} ms, ", end="")
-    print(f"p99 {added[len(added) * 99 // 100]:.1f} ms (asked: p50 at most 30 ms)")
+    print(f"p99 {added[len(added) * 99 // 100]:.1f} ms (goal: p50 at most 30 ms)")
     print(f"frames: {len(offsets)} of {sent} arrived")
     for name, time_spent in zip(("to the key", "from the key"), spent, strict=True):
         print(f"processor of the bridge {name}: {time_spent / seconds * 100:.0f} % of one", flush=True)
@@ -94,13 +94,13 @@ def _latency(seconds: float, sender: subprocess.Popen[bytes], receiver: subproce
 
 def _stall(seconds: float, sender: subprocess.Popen[bytes], receiver: subprocess.Popen[bytes]) -> None:
     receiver.send_signal(signal.SIGSTOP)
-    # What fits into the buffers of the sockets goes there first.
+    # The buffers of the sockets fill first.
     time.sleep(3)
     began, sizes = time.monotonic(), []
     while time.monotonic() - began < seconds:
         sizes.append(_resident(sender))
         time.sleep(0.5)
-    print(f"memory of the sender while the receiver stood still for {seconds:g} s: ", end="")
+    print(f"memory of the sender while the receiver was stopped for {seconds:g} s: ", end="")
     print(f"{sizes[0] / 1e6:.1f} MB at first, {max(sizes) / 1e6:.1f} MB at most, {sizes[-1] / 1e6:.1f} MB at last")
     with VideoFrameSubscriber(FAR) as subscriber:
         while subscriber.receive_blocking(300) is not None:
@@ -110,10 +110,10 @@ def _stall(seconds: float, sender: subprocess.Popen[bytes], receiver: subprocess
         while time.monotonic() - resumed < 30:
             frame = subscriber.receive_blocking(1000)
             if frame is not None and frame.age is not None and frame.age < 1:
-                print(f"a new picture {time.monotonic() - resumed:.1f} s after it went on", flush=True)
+                print(f"a new picture {time.monotonic() - resumed:.1f} s after it continued", flush=True)
                 return
             del frame
-        print("no new picture within 30 s after it went on", flush=True)
+        print("no new picture within 30 s after it continued", flush=True)
 
 
 def _resident(process: subprocess.Popen[bytes]) -> int:

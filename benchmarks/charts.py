@@ -1,4 +1,4 @@
-"""What of a benchmark's values is worth a picture, or a table."""
+"""Charts and tables of a benchmark's values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Chart:
-    """Medians of several ways in several situations.
+    """Medians of several transports in several situations.
 
     Attributes:
         name: For the file.
@@ -28,7 +28,7 @@ class Chart:
 
     @property
     def situations(self) -> list[str]:
-        """All of them, in the order in which they were named."""
+        """Return all situations, in the order in which they were named."""
         return list(dict.fromkeys(name for row in self.values.values() for name in row))
 
     def as_data(self) -> dict[str, object]:

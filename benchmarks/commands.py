@@ -1,4 +1,4 @@
-"""How long commands of `iox2-video` take from the key to the prompt.
+"""Measures the time that commands of `iox2-video` take until the prompt is back.
 
 Usage: python -m benchmarks.commands [--streams 10] [--rounds 15]
 
@@ -30,7 +30,7 @@ FPS = 30
 
 
 def publish(streams: int) -> None:
-    """Publish until stdin ends; a line on stdout when all streams are there."""
+    """Publish until stdin ends; print a line when all streams exist."""
     publishers = [VideoFramePublisher(f"video/cam{number}/frame/v2", framerate=FPS) for number in range(streams)]
     picture = np.zeros((360, 640, 3), np.uint8)
     due, is_told = time.monotonic(), False
@@ -48,7 +48,7 @@ def publish(streams: int) -> None:
 
 
 def timed(command: list[str], environment: Mapping[str, str], codes: tuple[int, ...]) -> Measurement:
-    """Run a command to its end; time passed, and processor time, which a busy machine changes less."""
+    """Run a command and return its time and its processor time, which a busy machine changes less."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True)
     took = time.perf_counter() - began
@@ -60,7 +60,7 @@ def timed(command: list[str], environment: Mapping[str, str], codes: tuple[int, 
 
 
 def measure(streams: int, rounds: int) -> Report:
-    """Time the commands that answer at once."""
+    """Measure the commands that return at once."""
     place = Place()
     environment = os.environ | {"IOX2_VIDEO_DOMAIN": place.variable}
     source = subprocess.Popen(
@@ -89,7 +89,7 @@ def measure(streams: int, rounds: int) -> Report:
         "doctor": partial(timed, [*line, "doctor"], environment, (0, 1)),
     }
     try:
-        # Once before: byte code and caches.
+        # A first run fills byte code and caches.
         interleave(cases, 1)
         results = interleave(cases, rounds)
     finally:

@@ -1,4 +1,4 @@
-"""What does each further subscriber cost the publisher?"""
+"""Measures the cost of each further subscriber for the publisher."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNTS = (1, 2, 4, 8)
 
 
 def measure(bench: Bench, plan: Plan) -> Report:
-    """The publisher's processor time a frame at 60 frames a second, when all readers sleep in between."""
+    """Measure the publisher's processor time per frame at 60 frames a second, if all readers sleep between frames."""
     frames = plan.choose(3 * FPS, FPS)
     counts = (COUNTS[0], COUNTS[-1]) if plan.quick else COUNTS
     peer = plan.peer("shm", native=True)

@@ -1,4 +1,4 @@
-"""gst_buffer_map() and gst_buffer_unmap() by the address of a buffer: PyGObject alone copies all bytes of what it maps.
+"""gst_buffer_map() and gst_buffer_unmap() by the address of a buffer, because PyGObject copies all bytes that it maps.
 
 Only its addition for GStreamer (python3-gst-1.0) does not, and that is not everywhere.
 """

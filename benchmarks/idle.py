@@ -1,4 +1,4 @@
-"""What does a subscriber cost while nothing comes?"""
+"""Measures the cost of a subscriber that receives nothing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from benchmarks.rounds import Measurement, Series, interleave, size
 from benchmarks.transports import Transport
 
 WAKE_LIMIT, SHARE_LIMIT = 4, 0.1
-# Seconds until everything that was on its way has arrived.
+# Seconds until all frames on their way have arrived.
 CALM = 1.0
 
 
 def measure(bench: Bench, plan: Plan) -> Report:
-    """Wake-ups and processor time of a receiving process: while its publisher is stopped, and without any publisher."""
+    """Measure wake-ups and processor time of a receiving process, with a stopped publisher and without a publisher."""
     seconds = 2 if plan.quick else 5
 
     def standing(way: Transport) -> Measurement:
@@ -62,7 +62,7 @@ def _watch(pid: int, seconds: float) -> Measurement:
 
 
 def _used(pid: int) -> tuple[int, int]:
-    """Times that threads of a process have gone to sleep, and nanoseconds that they ran."""
+    """Return how often the threads of a process went to sleep, and for how many nanoseconds they ran."""
     wakes = busy = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         status = (task / "status").read_text()

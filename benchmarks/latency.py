@@ -1,4 +1,4 @@
-"""How long is a frame on its way, by which way, and is that the same whatever its size?"""
+"""Measures the latency of a frame by transport and size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.rounds import Finding, Measurement, Series, combined, interleave
 from benchmarks.transports import Transport
 
 FPS = 60
-# For readers that do not sleep: between two frames nobody else's work has pushed theirs out of a shared core's caches.
+# For readers that do not sleep: at this rate, other work does not evict their data from the caches between two frames.
 FAST_FPS = 1000
 FLOOR = "floor: stamp + eventfd"
 _BUSY = (transports.busy(), transports.busy_at_both_ends())
@@ -28,11 +28,11 @@ _TIMES = ("p50", "p95", "p99")
 
 
 def measure(bench: Bench, plan: Plan) -> Report:
-    """From before the frame is handed over in one process until it is in hand in another, at 60 frames a second."""
+    """Measure the time of a frame from one process to another, at 60 frames a second."""
     frames = plan.choose(2 * FPS, FPS // 2)
 
     def run(way: Transport, size: Size, fps: int = FPS) -> Measurement:
-        # A way that neither keeps up nor waits has all of them in memory at the end.
+        # A transport that neither keeps up nor waits has all frames in memory at the end.
         count = frames if way.waits or way.is_ours else min(frames, QUEUED // size.bytes)
         stream = bench.stream(way, bench.publisher(count, fps, size), [bench.receiver(size)])
         received = stream.received[0]
@@ -86,7 +86,7 @@ def _sizes(way: Transport, plan: Plan) -> tuple[Size, ...]:
         return (HD,)
     if plan.quick:
         return (VGA, HD, UHD) if way is plan.ours else (HD,)
-    # To a program in Python, only the number of bytes matters.
+    # For a Python program, only the number of bytes matters.
     return (*SIZES, *FORMATS) if way.is_native else SIZES
 
 

@@ -1,4 +1,4 @@
-"""The machine that the numbers are from."""
+"""Facts about the machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def machine() -> dict[str, object]:
-    """Processor, memory, system and versions, as they are now."""
+    """Return processor, memory, system and versions."""
     return {
         "processor": _first("/proc/cpuinfo", "model name") or platform.processor(),
         "processors": os.cpu_count(),
@@ -29,12 +29,12 @@ def machine() -> dict[str, object]:
 
 
 def load() -> float:
-    """Processes that wanted a processor in the last minute, on average."""
+    """Return the average number of running processes in the last minute."""
     return os.getloadavg()[0]
 
 
 def _commit() -> str:
-    """What is measured; empty outside a repository, and without git."""
+    """Return the measured commit; empty outside of a repository, and without git."""
     try:
         command = ["git", "describe", "--always", "--dirty"]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()

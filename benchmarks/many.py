@@ -1,4 +1,4 @@
-"""What many ports in one process cost: to open them, and while nothing comes.
+"""Measures the cost of many ports in one process: opening them, and waiting without frames.
 
 Usage: python -m benchmarks.many [--ports 50 100] [--elements 50 150] [--seconds 5] [--rounds 3]
 
@@ -29,14 +29,14 @@ from gst_iceoryx2._plugin import plugin_path
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.conftest import Place
 
-# Percent of a core for each subscriber that waits, and seconds for as many publishers and subscribers.
+# Goals: percentage of a core for each waiting subscriber, and seconds to open as many publishers and subscribers.
 SHARE_LIMIT_EACH, OPENING_LIMITS = 0.06, {50: 3.0}
-# Seconds until everything that opening has begun is done.
+# Seconds until all work that opening started is done.
 CALM = 1.5
 
 
 def share(seconds: float) -> float:
-    """Percent of a core that this process takes while its main thread sleeps."""
+    """Return the percentage of a core that this process uses while its main thread sleeps."""
     time.sleep(CALM)
     busy, began = time.process_time(), time.monotonic()
     time.sleep(seconds)
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--elements", type=int, nargs="*", default=[50, 150])
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="where the folder of the domain is made (default: /tmp)")
+    parser.add_argument("--folder", type=Path, help="create the folder of the domain here (default: /tmp)")
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("number", type=int, nargs="?", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

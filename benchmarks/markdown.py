@@ -1,4 +1,4 @@
-"""The tables for the README: what was promised and found, and the ways side by side."""
+"""The tables for the README: goals and results, and the transports side by side."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.report import Report
 
 
 def lines(facts: Mapping[str, object], reports: Iterable[Report]) -> list[str]:
-    """Everything that has a limit, then a table for each chart."""
+    """Return everything that has a goal, then a table for each chart."""
     reports = list(reports)
     findings = [finding for report in reports for finding in report.findings if finding.limit is not None]
     machine = ", ".join(

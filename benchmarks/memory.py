@@ -1,4 +1,4 @@
-"""How much shared memory does a 1080p stream reserve and touch?"""
+"""Measures how much shared memory a 1080p stream reserves and touches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESERVED_LIMIT, TOUCHED_LIMIT = 256, 64
 
 
 def measure(bench: Bench, plan: Plan) -> Report:
-    """As the demo: drawn frames of 1080p BGR to a Python program and to a second pipeline."""
+    """Send drawn frames of 1080p BGR to a Python program and to a second pipeline, like the demo."""
     publisher = bench.render(SOURCE, plan.choose(5 * FPS, 2 * FPS), FPS, HD)
     receiver = bench.receiver(HD)
 

@@ -1,4 +1,4 @@
-"""Do frames of an ordinary pipeline go by reference, and what does a copy cost where they cannot?"""
+"""Measures the share of frames by reference in ordinary pipelines, and the cost of a copy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.transports import Transport
 FPS = 60
 MEMCPY = "floor: one memcpy"
 SHARE_LIMIT, COPY_LIMIT = 99, 1.15
-# What a user writes. The first hands down what the source draws, in the others the converter draws.
+# Typical pipelines. In the first the source draws into the sink's memory, in the others the converter does.
 PIPELINES = {
     "videotestsrc ! videoconvert ! queue": "videotestsrc ! videoconvert ! queue",
     "the same, converting": "videotestsrc ! video/x-raw,format=I420 ! videoconvert ! queue",
@@ -24,12 +24,12 @@ PIPELINES = {
 
 
 def measure(bench: Bench, plan: Plan) -> Report:
-    """The share that the sink counts as sent without a copy; and the sink's time with a copy, less that without one."""
+    """Measure the share of frames that the sink sends without a copy, and what a copy adds to its time."""
     frames, many = plan.choose(5 * FPS, FPS), plan.choose(2000, 500)
 
     def share(source: str, way: Transport) -> Measurement:
         assert way.sink is not None
-        # On the clock, as it is written.
+        # With the clock, as users run it.
         paced = replace(way, sink=way.sink.replace(" sync=false", ""))
         stream = bench.stream(paced, bench.render(source, frames, 0, HD), [bench.drain(HD)])
         counters = stream.sent["counters"]

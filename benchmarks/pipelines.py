@@ -24,7 +24,7 @@ from demo.shared_memory import SharedMemoryUse
 
 SERVICE = "video/benchmark/frame/v2"
 OUT = ROOT / "build" / "benchmark"
-# Seconds; a run takes a few.
+# Time limit in seconds; a run takes a few.
 TIMEOUT = 120
 
 Result = dict[str, Any]
@@ -36,7 +36,7 @@ class BenchmarkError(RuntimeError):
 
 @dataclass(frozen=True)
 class Size:
-    """What the frames are; width and height are such that no row needs padding."""
+    """Format and size of the frames; no row needs padding."""
 
     width: int
     height: int
@@ -59,7 +59,7 @@ VGA, HD720, HD, UHD = Size(640, 480), Size(1280, 720), Size(1920, 1080), Size(38
 
 
 def build() -> Path:
-    """Compile the native programs; returns the one that has them all."""
+    """Compile the native programs and return the path of the executable."""
     cargo = shutil.which("cargo") or shutil.which("cargo", path=Path("~/.cargo/bin").expanduser())
     if cargo is None:
         raise BenchmarkError("the benchmarks need Rust, and there is no cargo; `make develop` says how to get it")
@@ -89,22 +89,22 @@ class Bench:
     _runs: int = field(default=0, init=False)
 
     def hop(self, frames: int, size: Size) -> Result:
-        """Frames from an appsrc to an appsink in one process."""
+        """Send frames from an appsrc to an appsink in one process."""
         with self.domain(None) as place, place.start(str(self.program), "hop", frames, *_numbers(size)) as hop:
             return hop.result()
 
     def feed(self, frames: int, fps: int, size: Size) -> Callable[[Place, Transport], Process]:
-        """A publisher whose frames cost nothing; 0 frames a second = as fast as they go."""
+        """Start a publisher whose frames cost nothing; 0 frames a second means without a limit."""
         arguments = (frames, fps, *_numbers(size))
         return lambda place, way: place.start(str(self.program), way.feed, place.line(way.sink, size), *arguments)
 
     def floor(self, name: str, *arguments: int) -> Result:
-        """What the bare system calls take: `wake`, `send` or `copy`, see crates/gst/examples/bench/main.rs."""
+        """Measure bare system calls: `wake`, `send` or `copy`, see crates/gst/examples/bench/main.rs."""
         with self.domain(None) as place, place.start(str(self.program), f"floor-{name}", *arguments) as floor:
             return floor.result()
 
     def publisher(self, frames: int, fps: int, size: Size) -> Callable[[Place, Transport], Process]:
-        """What publishes for a transport: the feed, or its program in Python."""
+        """Start the publisher of a transport: the native one, or its Python program."""
 
         def start(place: Place, way: Transport) -> Process:
             if not way.sender:
@@ -114,7 +114,7 @@ class Bench:
         return start
 
     def receiver(self, size: Size) -> Callable[[Place, Transport], Process]:
-        """What receives for a transport: the drain, or its program in Python."""
+        """Start the receiver of a transport: the native one, or its Python program."""
 
         def start(place: Place, way: Transport) -> Process:
             return place.start_module(way.receiver, size) if way.receiver else self.drain(size)(place, way)
@@ -122,14 +122,14 @@ class Bench:
         return start
 
     def render(self, source: str, frames: int, fps: int, size: Size) -> Callable[[Place, Transport], Process]:
-        """A publisher whose frames are drawn by a launch line's source."""
+        """Start a publisher whose frames are drawn by the source of a launch line."""
         line = f"{source} ! capsfilter caps={size.caps}"
         return lambda place, way: place.start(
             str(self.program), "render", line, place.line(way.sink, size), frames, fps
         )
 
     def drain(self, size: Size, behind: bool = False) -> Callable[[Place, Transport], Process]:
-        """A pipeline that receives; `behind`: too slowly, so that it never sleeps and nobody has to wake it."""
+        """Start a pipeline that receives; with `behind` it is too slow, so it never sleeps and need not be woken."""
         slow = " ! identity sleep-time=200" if behind else ""
         return lambda place, way: place.start(str(self.program), "drain", place.line(f"{way.source}{slow}", size))
 
@@ -139,7 +139,7 @@ class Bench:
         publisher: Callable[[Place, Transport], Process],
         receivers: Sequence[Callable[[Place, Transport], Process]] = (),
     ) -> Stream:
-        """Have a publisher send its frames to receivers; the frames count when all are there."""
+        """Let a publisher send its frames to receivers; frames count once all receivers are connected."""
         with self.domain(way.plugins) as place, ExitStack() as running:
             sender = running.enter_context(publisher(place, way))
             sender.wait_until_ready()
@@ -154,12 +154,12 @@ class Bench:
 
     @contextmanager
     def domain(self, plugins: Path | None) -> Iterator[Place]:
-        """A place for processes that find each other, and nobody else."""
+        """Create a domain and a folder for the processes of one run."""
         self._runs += 1
         OUT.mkdir(parents=True, exist_ok=True)
         prefix = f"bench{os.getpid()}-{self._runs}_"
         with tempfile.TemporaryDirectory(prefix=prefix) as folder:
-            # Scanning all plugins takes seconds, so each set of them keeps its registry.
+            # Scanning all plugins takes seconds, so each set of plugins keeps its registry.
             registry = OUT / f"registry-{str(plugins).replace('/', '_')}.bin"
             environment = os.environ | {"IOX2_VIDEO_DOMAIN": f"{folder}/d:{prefix}", "GST_REGISTRY": str(registry)}
             environment.pop("GST_PLUGIN_PATH", None)
@@ -178,7 +178,7 @@ def _numbers(size: Size) -> tuple[object, ...]:
 
 @dataclass(frozen=True)
 class Stream:
-    """What a publisher and its receivers printed, and the shared memory of their domain."""
+    """Output of a publisher and its receivers, and the shared memory of their domain."""
 
     sent: Result
     received: list[Result]
@@ -187,7 +187,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the processes of one run find each other."""
+    """Domain and folder of the processes of one run."""
 
     service: str
     folder: str
@@ -195,7 +195,7 @@ class Place:
     memory: SharedMemoryUse
 
     def line(self, line: str, size: Size) -> str:
-        # A page more for each, because there is some administration between the frames.
+        # One more page for each frame, because shmsink stores some administration between frames.
         pool = 16 * (size.bytes + 4096)
         numbers = {"format": size.format, "width": size.width, "height": size.height, "bytes": size.bytes}
         return line.format(service=self.service, folder=self.folder, caps=size.caps, pool=pool, **numbers)
@@ -213,14 +213,14 @@ class Place:
 
 
 class Process:
-    """A process that prints `ready` when it has begun and one line of JSON when it is done."""
+    """A process that prints `ready` at its start and one line of JSON at its end."""
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self._command = command
         self._child = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        # One that hangs shall not stop an hour's work.
+        # A hanging process must not stop an hour's work.
         self._watchdog = threading.Timer(TIMEOUT, self._child.kill)
         self._watchdog.daemon = True
         self._watchdog.start()
@@ -241,7 +241,7 @@ class Process:
         return self._child.pid
 
     def wait_until_ready(self) -> None:
-        """Wait for its first frame, sent or received."""
+        """Wait for the process's first frame, sent or received."""
         if self._read() != "ready\n":
             self._fail()
 
@@ -249,13 +249,13 @@ class Process:
         self._child.send_signal(number)
 
     def go(self) -> None:
-        """Let the frames that count begin."""
+        """Start the counted frames."""
         assert self._child.stdin is not None
         self._child.stdin.write("g")
         self._child.stdin.flush()
 
     def result(self) -> Result:
-        """Wait for the end and return what was measured.
+        """Wait for the end and return the result.
 
         A publisher ends when its frames are sent and nobody needs to be told any more that they were.
         """

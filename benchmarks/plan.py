@@ -1,4 +1,4 @@
-"""What to compare, and with how much patience."""
+"""Which transports to compare, and for how long."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.transports import Transport
 
 @dataclass(frozen=True)
 class Plan:
-    """What the command line asked for.
+    """The options of the command line.
 
     Attributes:
         ways: This working tree's plugin, then other builds of it.
@@ -30,18 +30,18 @@ class Plan:
 
     @property
     def ours(self) -> Transport:
-        """This working tree's plugin."""
+        """Return the plugin of this working tree."""
         return self.ways[0]
 
     def choose(self, full: int, quick: int) -> int:
-        """Frames of a run."""
+        """Return the number of frames of a run."""
         return self.frames or (quick if self.quick else full)
 
     def wanted(self, ways: Iterable[Transport]) -> list[Transport]:
-        """Those of several ways that are to be measured."""
+        """Return the transports that the options choose."""
         return [way for way in ways if self.names is None or way.name.startswith(self.names)]
 
     def peer(self, start: str, *, native: bool) -> Transport | None:
-        """The peer whose name starts so, if it is there."""
+        """Return the peer whose name begins like this, if it is installed."""
         found = (way for way in self.peers if way.name.startswith(start) and way.is_native == native)
         return next(found, None)

@@ -1,4 +1,4 @@
-"""What no program in Python can be faster than: it reads the stamps that `benchbaresink` writes into a named pipe.
+"""The least that a Python reader can take: it reads the stamps that `benchbaresink` writes into a named pipe.
 
 Usage: python -m benchmarks.python_bare PATH
 """
@@ -17,7 +17,7 @@ from benchmarks.python_meter import Seen
 
 def main() -> None:
     seen, clock = Seen(), time.monotonic_ns
-    # For writing, too: then nobody is told that the other end has gone.
+    # Also open for writing, so that the end of the other process is not reported.
     pipe = os.open(sys.argv[1], os.O_RDWR)
     waiting = select.poll()
     waiting.register(pipe, select.POLLIN)

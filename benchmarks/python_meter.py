@@ -1,4 +1,4 @@
-"""What the Python processes of a run share with the native ones (crates/gst/examples/bench): stamps and counts."""
+"""Stamps and counts, as in the native programs (crates/gst/examples/bench)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import struct
 import time
 from typing import Any
 
-# Which part of a run a frame belongs to: the first byte of its pixels. Plain numbers, because to compare an Enum would
+# The phase of a run, in the first byte of the pixels. Plain numbers, because comparing an Enum would
 # cost as much as what is measured.
 WARM_UP, COUNTED, END = 0, 1, 2
-# Frames at full pace before the counted ones.
+# Frames at full speed before the counted ones.
 SETTLE = 50
 
 # As in stamp.rs: phase, time and number first, the number once more at the very end.
@@ -37,20 +37,20 @@ def write_stamp(pixels: Any, phase: int, number: int, sent: int) -> None:
 
 
 class Meter:
-    """Processor time of this process and time on the wall, since it was made."""
+    """Measures processor time of this process and elapsed time since its creation."""
 
     def __init__(self) -> None:
         self._wall = time.monotonic_ns()
         self._cpu = time.process_time_ns()
 
     def taken(self, frames: int) -> dict[str, int]:
-        """What so many frames took."""
+        """Return the time that this many frames took."""
         cpu, wall = time.process_time_ns() - self._cpu, time.monotonic_ns() - self._wall
         return {"frames": frames, "cpu_ns": cpu, "wall_ns": wall}
 
 
 class Seen:
-    """What a receiver has seen of the counted frames."""
+    """Counts what a receiver got of the counted frames."""
 
     def __init__(self) -> None:
         self._meter: Meter | None = None
@@ -60,7 +60,7 @@ class Seen:
         self._sent = 0
 
     def is_last(self, pixels: Any, now: int) -> bool:
-        """Take note of a frame that was in hand at `now`; whether it was the end of the run."""
+        """Record a frame that was received at `now`; return whether it ends the run."""
         phase, sent, number = _read_head(pixels)
         if number != _read_tail(pixels, pixels.nbytes - 8)[0]:
             self._torn += 1
@@ -85,7 +85,7 @@ class Seen:
         return False
 
     def line(self) -> str:
-        """The result of a run as one line of JSON."""
+        """Return the result of a run as one line of JSON."""
         meter, ordered = self._meter or Meter(), sorted(self._latencies)
         result = meter.taken(len(ordered))
         result |= {"torn": self._torn, "duplicated": self._duplicated}

@@ -1,4 +1,4 @@
-"""When the next frame is sent, in the phases of `bench feed` (crates/gst/examples/bench/pace.rs)."""
+"""The pace of sending, in the phases of `bench feed` (crates/gst/examples/bench/pace.rs)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 from benchmarks.python_meter import COUNTED, END, SETTLE, WARM_UP, Meter
 
-# Seconds between two frames while somebody is awaited.
+# Seconds between two frames while receivers connect.
 SLOW = 0.01
 
 
 def send_frames(send: Callable[[int, int], None], frames: int, fps: int) -> None:
-    """Call `send(phase, number)` slowly until told to go, then at the pace to measure, then slowly until told to stop.
+    """Call `send(phase, number)` slowly until the start, then at the measured pace, then slowly until the stop.
 
     Args:
         send: Sends one frame.

@@ -16,12 +16,12 @@ from benchmarks.python_meter import Seen, write_stamp
 from benchmarks.python_pace import send_frames
 from gst_iceoryx2.sh4lt import Follower, Writer
 
-# As many as the pool of `bench feed` has: a source has more memory than a processor's cache.
+# As many as in the pool of `bench feed`: a source uses more memory than a processor's cache.
 PICTURES = 10
 
 
 def drawn(size: int) -> list[npt.NDArray[np.uint8]]:
-    """Frames to be sent in turns. Memory that was never written to would cost next to nothing to read."""
+    """Return frames to be sent in turns. Memory that was never written would cost almost nothing to read."""
     return [np.ones(size, np.uint8) for _ in range(PICTURES)]
 
 

@@ -1,4 +1,4 @@
-"""Does `iox2-video record` keep up? `python -m benchmarks.record [--seconds N]`; needs PyAV.
+"""Measures whether `iox2-video record` keeps up: `python -m benchmarks.record [--seconds N]`; needs PyAV.
 
 A process publishes 1080p at 30 frames a second (benchmarks/scenery.py), another one records it. Counted: frames in the
 file, frames dropped, processor time of the recorder a frame.

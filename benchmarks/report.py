@@ -1,4 +1,4 @@
-"""What a benchmark found, for people and for programs."""
+"""The result of a benchmark, as text and as data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.rounds import Finding, Series
 
 @dataclass(frozen=True)
 class Report:
-    """One benchmark's outcome."""
+    """The result of one benchmark."""
 
     title: str
     series: Sequence[Series]

@@ -1,4 +1,4 @@
-"""Values of interleaved runs, and what they say about each other."""
+"""Values of interleaved runs, and their ratios."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 Measurement = Mapping[str, float]
-"""What one run measured, by name."""
+"""The values of one run, by name."""
 
 
 def interleave(
     cases: Mapping[str, Callable[[], Measurement]], rounds: int, optional: Container[str] = ()
 ) -> dict[str, list[Measurement]]:
-    """Run every case once a round, so that what disturbs the machine disturbs all of them.
+    """Run every case once in each round, so that a disturbance of the machine affects all cases.
 
     Args:
         cases: What to run, by name. The order is another one in each round.
@@ -43,7 +43,7 @@ def interleave(
 
 @dataclass(frozen=True)
 class Series:
-    """One value of every run."""
+    """Return one value of every run."""
 
     name: str
     unit: str
@@ -63,7 +63,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Finding:
-    """A value with its spread, and what it may be at most, or has to be at least; None = it is only told."""
+    """A value with its spread and its goal, at most or at least; None means without a goal."""
 
     name: str
     value: float
@@ -81,7 +81,7 @@ class Finding:
 
     @property
     def wanted(self) -> str:
-        """The limit in words; empty where there is none."""
+        """The goal as text; empty without a goal."""
         return "" if self.limit is None else f"{'at least' if self.is_least else 'at most'} {self.limit:.3g}"
 
     def as_data(self) -> dict[str, object]:
@@ -99,23 +99,23 @@ class Finding:
 def ratio(
     name: str, of: Series, to: Series, limit: float | None, scale: float = 1, *, is_least: bool = False
 ) -> Finding:
-    """The ratio of two medians; its spread is that of the ratios within the rounds."""
+    """Return the ratio of two medians; its spread is the range of the ratios within the rounds."""
     each = [scale * a / b for a, b in zip(of.values, to.values, strict=True)]
     return Finding(name, scale * of.median / to.median, min(each), max(each), limit, is_least=is_least)
 
 
 def size(name: str, series: Series, limit: float | None, *, is_least: bool = False) -> Finding:
-    """A value by itself."""
+    """Return a single value."""
     return Finding(name, series.median, min(series.values), max(series.values), limit, series.unit, is_least)
 
 
 def worst(findings: Sequence[Finding]) -> Iterable[Finding]:
-    """The one of several that is furthest from what is wanted; none of none."""
+    """Return the finding that is furthest from its goal, or None if there are no findings."""
     if findings:
         chosen = (min if findings[0].is_least else max)(findings, key=lambda finding: finding.value)
         yield chosen if len(findings) == 1 else replace(chosen, name=f"{chosen.name} (worst of {len(findings)})")
 
 
 def combined(name: str, unit: str, value: Callable[..., float], *parts: Series) -> Series:
-    """A series that is worked out from others, round by round."""
+    """Return a series that is computed from others, round by round."""
     return Series(name, unit, tuple(map(value, *(part.values for part in parts))))

@@ -17,21 +17,21 @@ _PIXELS_A_FRAME = 3
 
 
 def scenery(width: int, height: int, seed: int = 0) -> npt.NDArray[np.uint8]:
-    """Smooth noise in several scales, (height, width), with the grain of a camera on it."""
+    """Return smooth noise in several scales, (height, width), with the grain of a camera."""
     random = np.random.default_rng(seed)
     total = np.zeros((height, width), np.float32)
     for cell, weight in ((128, 60.0), (32, 30.0), (8, 14.0), (2, 5.0)):
         rows, columns = height // cell + 2, width // cell + 2
         coarse = random.standard_normal((rows, columns), np.float32)
         total += weight * coarse.repeat(cell, 0).repeat(cell, 1)[:height, :width]
-        # Steps would be easier, or harder, than what nature has.
+        # Steps would be easier, or harder, to encode than a real scene.
         total = (total + np.roll(total, cell // 2, 0) + np.roll(total, cell // 2, 1)) / 3
     total += 2 * random.standard_normal(total.shape, np.float32)
     return (128 + total).clip(16, 235).astype(np.uint8)
 
 
 def main() -> None:
-    """Publish until the time is over."""
+    """Publish for the given time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("service")
     parser.add_argument("--size", default="1920x1080")

@@ -1,4 +1,4 @@
-"""What Sh4lt ends cost beside a bare writer and reader in C, in the same run: `python -m benchmarks.sh4lt`.
+"""Compares Sh4lt writers and readers with bare ones in C, in the same run: `python -m benchmarks.sh4lt`.
 
 The bare ones (lockstep.c) do what the protocol asks for and nothing else: the semaphores, one message and one memcpy a
 frame. So do those in Python (python_lockstep.py): the least that the interpreter can do. Cost is the processor time of
@@ -32,12 +32,12 @@ BARE, ELEMENTS, PYTHON = "bare C", "sh4ltsink → sh4ltsrc", "Writer → Followe
 BARE_PYTHON = "bare Python"
 FEEDING = "the elements' feed alone"
 PATH = '"{folder}/s"'
-# sync=false: the feed has a pace of its own.
+# sync=false, because the publisher sets the pace.
 WAY = Transport("sh4lt", f"sh4ltsink socket-path={PATH} sync=false", f"sh4ltsrc socket-path={PATH}", plugin_path())
 
 
 def compile_lockstep(folder: Path) -> Path:
-    """Compile the bare ends."""
+    """Compile the bare writer and reader."""
     compiler = shutil.which("cc")
     if compiler is None:
         raise BenchmarkError("the bare ends need a C compiler, and there is no cc")
@@ -47,7 +47,7 @@ def compile_lockstep(folder: Path) -> Path:
 
 
 def measure(bench: Bench, lockstep: Path, *, quick: bool, rounds: int) -> Report:
-    """Each pair of ends, paced and as fast as the frames go."""
+    """Measure each pair of writer and reader, at 60 frames a second and without a limit."""
 
     def command(*parts: object) -> Callable[[Place, Transport], Process]:
         return lambda place, _: place.start(*(f"{place.folder}/s" if part == PATH else part for part in parts))
@@ -85,7 +85,7 @@ def measure(bench: Bench, lockstep: Path, *, quick: bool, rounds: int) -> Report
         for (fps, of), count in frames.items()
         for pair in pairs
     }
-    # What GStreamer takes for half of the way, whatever the transport.
+    # GStreamer's cost of one side, for every transport.
     cases |= {
         (FEEDING, fps, VGA): partial(feed_alone, fps, frames[fps, VGA] // (2 if quick else 1), VGA) for fps in (0, FPS)
     }

@@ -1,4 +1,4 @@
-"""How long from the start of a process until the first frame is in hand?"""
+"""Measures the time from the start of a process to its first frame."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmarks.report import Report
 from benchmarks.rounds import Measurement, Series, interleave
 from benchmarks.transports import Transport
 
-# Seconds in which a subscriber gets to where it waits for a publisher.
+# Seconds until a subscriber waits for a publisher.
 WAIT = 1.0
 
 
 def measure(bench: Bench, plan: Plan) -> Report:
-    """Joining a stream of 100 frames a second, and publishing to a subscriber that waits already."""
+    """Measure joining a stream of 100 frames a second, and publishing to a waiting subscriber."""
 
     def joining(way: Transport) -> Measurement:
         with bench.domain(way.plugins) as place, bench.publisher(1, 0, HD)(place, way) as sender:
@@ -38,7 +38,7 @@ def measure(bench: Bench, plan: Plan) -> Report:
     ours = [*plan.ways, *plan.wanted([transports.to_python(), transports.from_python()])]
     cases = {
         **{f"{way.name}: publisher first": partial(joining, way) for way in [*ours, *plan.peers]},
-        # The peers' receivers need a publisher to connect to.
+        # Receivers of the peers need a publisher to connect to.
         **{f"{way.name}: subscriber first": partial(waiting, way) for way in ours},
     }
     order = ("publisher first", "subscriber first")

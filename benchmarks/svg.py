@@ -1,4 +1,4 @@
-"""Charts as plain SVG files that can be read on a light and on a dark page."""
+"""Charts as plain SVG files, readable on light and dark pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.charts import Chart
 
 WIDTH, LEFT, RIGHT, TOP = 860, 250, 70, 64
 BAR, GAP, PLOT = 14, 10, 340
-# Of middle lightness, so that they stand out on white and on black alike.
+# Medium lightness, visible on white and on black.
 COLOURS = ("#e4572e", "#2e86ab", "#5fad56", "#b57edc", "#c9a227", "#17a398", "#d6409f", "#8d8d8d")
 DASHES = ("", "6 4", "2 3")
 _STYLE = """<style>
@@ -23,7 +23,7 @@ text { fill: currentColor } .title { font-size: 15px; font-weight: 600 } .quiet 
 
 
 def write(charts: Sequence[Chart], folder: Path) -> list[Path]:
-    """Write a file for each chart, benchmark-NAME.svg."""
+    """Write each chart to a file benchmark-NAME.svg."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for chart in charts:
@@ -35,7 +35,7 @@ def write(charts: Sequence[Chart], folder: Path) -> list[Path]:
 
 
 class Scale:
-    """Places values on an axis, with marks at round numbers."""
+    """An axis with marks at round numbers."""
 
     def __init__(self, values: Sequence[float], length: float, is_log: bool) -> None:
         self._length, self._is_log = length, is_log
@@ -59,7 +59,7 @@ class Scale:
 
 
 def _bars(chart: Chart) -> str:
-    """A group of bars a way, one bar a situation."""
+    """Draw a group of bars for each transport, with one bar for each situation."""
     situations, names = chart.situations, list(chart.values)
     group = BAR * len(situations) + GAP
     bottom = TOP + group * len(names)
@@ -89,7 +89,7 @@ def _bars(chart: Chart) -> str:
 
 
 def _lines(chart: Chart) -> str:
-    """A line a way, with a point for each situation."""
+    """Draw a line for each transport, with a point for each situation."""
     situations, names = chart.situations, list(chart.values)
     scale, left, right = Scale(_values(chart), PLOT, chart.is_log), 80, WIDTH - LEFT - 20
     bottom = TOP + PLOT

@@ -1,4 +1,4 @@
-"""How many frames a second are lost to the transport, when a source draws every one of them?"""
+"""Measures the cost of the transport if a source draws every frame."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from benchmarks.report import Report
 from benchmarks.rounds import Measurement, Series, interleave, ratio
 from benchmarks.transports import Transport, nothing
 
-# It draws every frame anew; a still pattern is drawn once.
+# This pattern is drawn for every frame; a still pattern is drawn once.
 SOURCE = "videotestsrc pattern=ball"
 LOSS = 0.05
 
 
 def measure(bench: Bench, plan: Plan) -> Report:
-    """The publisher's time a frame with one receiving pipeline in another process, against a fakesink."""
+    """Measure the publisher's time per frame with one receiving pipeline in another process, relative to a fakesink."""
     ways, rounds = plan.ways, plan.rounds
     frames = plan.choose(400, 100)
     publisher = bench.render(SOURCE, frames, 0, HD)

@@ -1,4 +1,4 @@
-"""How many frames a second cross, and what one of them costs each end, when the frames themselves cost nothing?"""
+"""Measures throughput, and the cost of a frame at each end, if producing frames costs nothing."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from benchmarks.transports import Transport
 
 HOP = "appsrc → appsink"
 HOP_LIMIT, SHM_LIMIT, UNIXFD_LIMIT, COST_LIMIT = 0.75, 2, 5, 5
-# 100 000 frames a second where the hop makes 240 000.
+# 100,000 frames a second if the hop makes 240,000.
 PYTHON_LIMIT = 100 / 240
-# Bytes that a way that copies may move in a run.
+# Bytes that a copying transport may move in a run.
 MUCH, LITTLE = 2_000_000_000, 500_000_000
 
 
 def measure(bench: Bench, plan: Plan) -> Report:
-    """Frames that arrived, by the receiver's clock, and the processor time of each end for each of them."""
+    """Measure the frames that arrive, by the receiver's clock, and the processor time of each end per frame."""
     frames = plan.choose(50_000, 10_000)
 
     def run(way: Transport, size: Size) -> Measurement:
         count = frames
         if way.copies or not way.is_ours:
-            # What copies is so much slower that it needs fewer frames, and one of them keeps all that waits in memory.
+            # Copying transports are slower and need fewer frames; one of them keeps all waiting frames in memory.
             count = max(20, min(frames, (LITTLE if plan.quick else MUCH) // max(1, way.copies) // size.bytes))
         stream = bench.stream(way, bench.publisher(count, 0, size), [bench.receiver(size)])
         received = stream.received[0]
@@ -90,7 +90,7 @@ def _our_ways(plan: Plan) -> list[Transport]:
 
 
 def _copies(way: Transport, stream: Stream) -> float:
-    """Copies of the pixels a frame: as the elements count them where they do, otherwise what is known of the way."""
+    """Return the copies of the pixels per frame: as counted by the elements, or else as known of the transport."""
     sink, source = stream.sent.get("counters", {}), stream.received[0].get("counters", {})
     if "frames-copied" not in sink or "frames-copied" not in source:
         return way.copies
@@ -101,7 +101,7 @@ def _copies(way: Transport, stream: Stream) -> float:
 def _findings(
     plan: Plan, sizes: Iterable[Size], rates: Mapping[str, Series], costs: Mapping[str, Series]
 ) -> Iterable[Finding]:
-    # The hop and the peers wait when the receiver is slower. What does not wait, loses frames and sends the faster.
+    # The hop and the peers wait for a slower receiver. A transport that does not wait loses frames and sends faster.
     ours, python = (transports.lossless(way).name for way in (plan.ours, transports.to_python()))
 
     def against(name: str, other: str, limit: float) -> Iterable[Finding]:

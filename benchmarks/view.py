@@ -1,4 +1,4 @@
-"""What `iox2-video view` costs beside encoding, and how old a picture is on the page.
+"""Measures the cost of `iox2-video view` without encoding, and the age of pictures on the page.
 
 Usage: python -m benchmarks.view [--viewers 8] [--seconds 20] [--rounds 3] [--format BGR]
 
@@ -49,7 +49,7 @@ Picture: TypeAlias = npt.NDArray[np.uint8]
 
 
 def camera_picture(rng: np.random.Generator) -> Picture:
-    """Soft shapes under fine noise: about the detail that a camera's picture has."""
+    """Return soft shapes under fine noise, with about the detail of a camera's picture."""
     coarse = rng.integers(30, 226, (HEIGHT // 80 + 2, WIDTH // 80 + 2)).astype(float)
     rows, columns = np.linspace(0, coarse.shape[0] - 1.01, HEIGHT), np.linspace(0, coarse.shape[1] - 1.01, WIDTH)
     top, left = rows.astype(int), columns.astype(int)
@@ -60,7 +60,7 @@ def camera_picture(rng: np.random.Generator) -> Picture:
 
 
 def fill(planes: Sequence[Any], picture: Picture) -> None:
-    """The same picture in every component."""
+    """Return the same picture in every component."""
     for plane in planes:
         part = picture[:: HEIGHT // plane.shape[0], :: WIDTH // plane.shape[1]]
         plane[...] = part if plane.ndim == 2 else part[..., None]
@@ -77,7 +77,7 @@ def publish(format: str) -> None:
         while not stop.is_set():
             with publisher.loan(WIDTH, HEIGHT, format) as loan:
                 fill(loan.planes, pictures[number % len(pictures)])
-                # From here on it is a picture that a camera has just delivered.
+                # From here on, the picture counts as just delivered by a camera.
                 loan.captured_at = monotonic_ns()
             number += 1
             due += 1 / FPS
@@ -85,7 +85,7 @@ def publish(format: str) -> None:
 
 
 def watch(url: str, viewers: int) -> None:
-    """Watch with so many viewers until stdin ends; then tell what each picture's latency was, in milliseconds."""
+    """Watch with this many viewers until stdin ends; then print the latency of each picture in milliseconds."""
     stop = threading.Event()
     counting = threading.Event()
     found: list[list[float]] = [[] for _ in range(viewers)]
@@ -112,7 +112,7 @@ def watch(url: str, viewers: int) -> None:
 
 
 def processor_time(pid: int) -> float:
-    """Seconds of processor time of a process, all threads, those included that have ended."""
+    """Return the seconds of processor time of a process, with all threads, also exited ones."""
     # What clock_getcpuclockid(3) makes of a process number: MAKE_PROCESS_CPUCLOCK in linux/posix-timers_types.h.
     return time.clock_gettime(~pid << 3 | 2)
 
@@ -138,7 +138,7 @@ class Scene:
         )
 
     def watched(self, viewers: int, seconds: float) -> Measurement:
-        """What so many viewers cost, and see."""
+        """Measure what this many viewers cost and receive."""
         child = self._start("-m", "benchmarks.view", "--watch", self.url, "--viewers", str(viewers))
         assert child.stdin is not None
         assert child.stdout is not None
@@ -167,7 +167,7 @@ class Scene:
         }
 
     def drawn(self, folder: str, seconds: float) -> Measurement:
-        """Until pictures are drawn on the page of a headless Chromium."""
+        """Measure the time until pictures are drawn on the page in headless Chromium."""
         browser = Chromium(Path(folder))
         try:
             browser.open(self.url)
@@ -188,7 +188,7 @@ class Scene:
 
 
 def measure(format: str, viewers: int, seconds: float, rounds: int) -> Report:
-    """One viewer, many, and a browser, in turns."""
+    """Measure one viewer, many viewers and a browser, in turns."""
     with tempfile.TemporaryDirectory(prefix="iox2-bench-") as folder:
         scene = Scene(folder, format)
         try:
@@ -229,14 +229,14 @@ def measure(format: str, viewers: int, seconds: float, rounds: int) -> Report:
 
 
 def idle(scene: Scene, seconds: float) -> Measurement:
-    """What the process costs while nobody watches."""
+    """Measure the cost of the process without viewers."""
     began, cpu = time.monotonic(), processor_time(scene.view.pid)
     time.sleep(seconds)
     return {"beside": 100 * (processor_time(scene.view.pid) - cpu) / (time.monotonic() - began)}
 
 
 def compare_encoders(rounds: int) -> None:
-    """Print the processor time of a picture, from shared memory and by way of RGB."""
+    """Print the processor time of a picture, from shared memory and through RGB."""
     folder = tempfile.mkdtemp(prefix="iox2-bench-")
     os.environ["IOX2_VIDEO_DOMAIN"] = f"{folder}/d:be{os.getpid()}_"
     for format in ENCODED:
@@ -252,7 +252,7 @@ def compare_encoders(rounds: int) -> None:
                 runs = interleave({"direct": partial(direct, frame), "rgb": partial(by_rgb, frame)}, 10 * rounds)
                 frame.release()
             own, other = (statistics.median(run["ms"] for run in runs[name]) for name in ("direct", "rgb"))
-            print(f"  {format:<10} {colorimetry}  {own:5.1f} ms, by way of RGB {other:5.1f} ms ({other / own:.1f} x)")
+            print(f"  {format:<10} {colorimetry}  {own:5.1f} ms, through RGB {other:5.1f} ms ({other / own:.1f} x)")
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -283,7 +283,7 @@ def main() -> None:
     elif arguments.watch:
         watch(arguments.watch, arguments.viewers)
     else:
-        # What was started ends with it.
+        # Leaving the block ends the started processes.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         print(*(f"{name}: {value}" for name, value in machine().items()), sep="\n")
         print(f"load before: {load():.1f}")

@@ -1,4 +1,4 @@
-"""What a frame costs by reference, in processor time of the whole process, as fast as the frames go."""
+"""Measures the processor time of a frame by reference, of the whole process, without a limit of the rate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ELEMENT_LIMIT, PYTHON_LIMIT = 1.5, 3
 
 
 def measure(bench: Bench, plan: Plan) -> Report:
-    """Each side of a transport against a side of the hop from an appsrc to an appsink in one process."""
+    """Compare each side of a transport with a side of the hop from an appsrc to an appsink in one process."""
     ways, rounds = plan.ways, plan.rounds
     frames = plan.choose(50_000, 10_000)
     feed, drain = bench.feed(frames, 0, HD), bench.drain(HD)
@@ -41,7 +41,7 @@ def measure(bench: Bench, plan: Plan) -> Report:
         FEEDING: lambda: {"cpu": _cost(bench.stream(nothing(), feed).sent)},
         **{way.name: partial(both_ends, way) for way in ways},
         RECEIVE: receive,
-        # A reader that is faster has to be woken for each frame, and the kernel's work for that is the sender's.
+        # A faster reader must be woken for each frame, and the kernel charges that work to the sender.
         SEND: partial(send, True),
         WAKE: partial(send, False),
     }

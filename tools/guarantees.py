@@ -3,7 +3,7 @@
 A test names its rules by the marker `proves`, in Rust by a comment above the function:
 
     @pytest.mark.proves("L8", "M6")
-    def test_…                          # proves: L8, M6  (as a Rust comment)
+    // proves: L8, M6
 
 Usage: python tools/guarantees.py           prints the page
        python tools/guarantees.py --write   writes it
@@ -16,6 +16,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ RULES = ROOT / "docs" / "guarantees.md"
 PAGE = ROOT / "docs" / "proofs.md"
 
 _GROUP = re.compile(r"^## (.+)$")
-_RULE = re.compile(r"^- \*\*([A-Z]\d+)\.\*\* (.+)$")
+_RULE = re.compile(r"^- \[\*\*([A-Z]\d+)\*\*\]\(proofs\.md#\w+\) (.+)$")
 _MORE = re.compile(r"^  (\S.*)$")
 _RUST_MARK = re.compile(r"^ *// proves: (.+)\n(?: *#\[.*\n)* *(?:async )?fn (\w+)", re.MULTILINE)
 
@@ -58,6 +59,7 @@ def rules() -> list[Rule]:
     return found
 
 
+@cache
 def proofs() -> dict[str, list[Test]]:
     """The tests of each rule, sorted."""
     found = defaultdict(list)

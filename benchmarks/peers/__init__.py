@@ -1,4 +1,4 @@
-"""What somebody would use instead: other elements of GStreamer, and what Python programs commonly take."""
+"""The alternatives: other elements of GStreamer, and transports that Python programs commonly use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RING, _ZEROMQ, _SOCKET, _REDIS = (f"peers.{name}" for name in ("ring", "zeromq"
 
 
 def peers() -> tuple[list[Transport], dict[str, str]]:
-    """Those that are installed here, and why others are missing."""
+    """Return the installed peers, and why others are missing."""
     found, missing = [*_gstreamer_shm(), *_ring()], {}
     for names, ways, reason in (
         ("unixfdsink", _unixfd(), _lacks_element("unixfdsink")),

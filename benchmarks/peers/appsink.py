@@ -1,4 +1,4 @@
-"""Frames between a pipeline and arrays of a Python program, by appsink and PyGObject.
+"""Frames between a pipeline and arrays of a Python program, through appsink and PyGObject.
 
 Usage: python -m benchmarks.peers.appsink LAUNCH_LINE_OF_A_SOURCE
 """
@@ -24,7 +24,7 @@ _SINK = "appsink name=out sync=false max-buffers=10 enable-last-sample=false"
 
 
 def _arrays(sink: Any) -> Iterator[Pixels]:
-    """Each sample as an array without a copy, valid until the next one is asked for."""
+    """Yield each sample as an array without a copy, valid until the next one is requested."""
     info = MapInfo()
     while (sample := sink.pull_sample()) is not None:
         buffer = sample.get_buffer()
@@ -37,14 +37,14 @@ def _arrays(sink: Any) -> Iterator[Pixels]:
 
 
 def through_pipeline(caps: str, size: int, send: Callable[[Pixels], None]) -> tuple[Pixels, Callable[[Pixels], None]]:
-    """An array that is the memory of a buffer, and a function that pulls that buffer out of a pipeline and sends it."""
+    """Return an array over the memory of a buffer, and a function that pulls and sends that buffer."""
     pipeline = Gst.parse_launch(f'appsrc name=in format=time max-buffers=10 block=true caps="{caps}" ! {_SINK}')
     source, sink = pipeline.get_by_name("in"), pipeline.get_by_name("out")
     buffer, info = Gst.Buffer.new_allocate(None, size, None), MapInfo()
     if not map_buffer(hash(buffer), ctypes.byref(info), Gst.MapFlags.READ | Gst.MapFlags.WRITE):
         raise RuntimeError("a new buffer cannot be mapped")
     picture = np.frombuffer((ctypes.c_uint8 * size).from_address(info.data), np.uint8)
-    # The memory stays where it is for as long as the buffer exists, and can be read downstream.
+    # The memory stays mapped as long as the buffer exists, and downstream can read it.
     unmap_buffer(hash(buffer), ctypes.byref(info))
     pipeline.set_state(Gst.State.PLAYING)
     arrays = _arrays(sink)

@@ -1,4 +1,4 @@
-"""The two programs of a peer in Python: one that sends an array again and again, and one that receives arrays."""
+"""The two programs of a peer in Python: one sends an array repeatedly, the other receives arrays."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from benchmarks.python_meter import Seen, write_stamp
 from benchmarks.python_pace import send_frames
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
-# With the folder of the run and the bytes of a frame.
+# Called with the folder of the run and the bytes of a frame.
 Sender: TypeAlias = Callable[[Path, int], AbstractContextManager[Callable[[Pixels], None]]]
 Receiver: TypeAlias = Callable[[Path, int], AbstractContextManager[Iterator[Pixels]]]
 
 
 def main(sender: Sender, receiver: Receiver, pictures: int = 1) -> None:
-    """Be the end that the command line asks for.
+    """Run the end that the command line names.
 
     Args:
         sender: Makes a function that sends an array.
@@ -34,9 +34,9 @@ def main(sender: Sender, receiver: Receiver, pictures: int = 1) -> None:
     parser.add_argument("end", choices=("send", "receive"))
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--bytes", type=int)
-    parser.add_argument("--appsink", metavar="CAPS", help="have each array come out of a pipeline")
+    parser.add_argument("--appsink", metavar="CAPS", help="take each array from a pipeline")
     parser.add_argument("numbers", nargs="*", type=int, metavar="FRAMES FPS")
-    # Intermixed: the numbers come behind the options of each peer.
+    # Intermixed, because the numbers follow the options of each peer.
     arguments = parser.parse_intermixed_args()
     if arguments.end == "receive":
         with receiver(arguments.folder, arguments.bytes) as received:
@@ -60,7 +60,7 @@ def main(sender: Sender, receiver: Receiver, pictures: int = 1) -> None:
 
 
 def receive(arrays: Iterator[Pixels]) -> None:
-    """Look at arrays until the end of the run, and print what was seen."""
+    """Read arrays until the end of the run, and print the result."""
     seen, clock = Seen(), time.monotonic_ns
     for pixels in arrays:
         if seen.is_last(pixels, clock()):

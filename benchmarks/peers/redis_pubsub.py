@@ -21,16 +21,16 @@ from redis.connection import PythonRespSerializer
 from benchmarks.peers.ends import Pixels, main
 
 CHANNEL = "frames"
-# Seconds that the server may take to start.
+# Time limit in seconds for the start of the server.
 START = 10
-# Bytes a read.
+# Bytes per read.
 READ = 1 << 20
 # <linux/prctl.h>
 _PR_SET_PDEATHSIG = 1
 
 
 class _Connection(redis.UnixDomainSocketConnection):
-    """Sends large values from where they are; with hiredis installed, the library would copy them two times before."""
+    """Sends large values without a copy; with hiredis installed, the library would first copy them twice."""
 
     def _construct_command_packer(self, packer: Any) -> Any:
         return PythonRespSerializer(self._buffer_cutoff, self.encoder.encode)
@@ -45,7 +45,7 @@ def sender(folder: Path, size: int) -> Iterator[Callable[[Pixels], None]]:
         "dir": folder,
         "save": "",
         "appendonly": "no",
-        # A subscriber that is slower is not thrown out; the benchmark sends only so much.
+        # A slow subscriber is not disconnected, because the benchmark sends a limited amount.
         "client-output-buffer-limit": "pubsub 0 0 0",
     }
     command = ["redis-server", *(str(part) for name, value in options.items() for part in (f"--{name}", value))]
@@ -66,7 +66,7 @@ def sender(folder: Path, size: int) -> Iterator[Callable[[Pixels], None]]:
 
 
 def _end_with_parent() -> None:
-    # A publisher that is killed must not leave a server behind.
+    # A killed publisher must not leave a server behind.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -85,7 +85,7 @@ def _wait_for(client: redis.Redis) -> None:
 
 @contextmanager
 def receiver(folder: Path, size: int) -> Iterator[Iterator[Pixels]]:
-    # By default it reads 64 KiB at a time, and by the newer protocol it writes every picture out for its log, as text.
+    # By default it reads 64 KiB at a time, and with the newer protocol it formats every picture as text for its log.
     options: dict[str, Any] = {"unix_socket_path": str(folder / "redis"), "socket_read_size": READ, "protocol": 2}
     with redis.Redis(**options) as client, client.pubsub() as subscription:
         subscription.subscribe(CHANNEL)

@@ -30,13 +30,13 @@ def sender(folder: Path, size: int) -> Iterator[Callable[[Pixels], None]]:
     pipes = [folder / "forth", folder / "back"]
     for pipe in pipes:
         os.mkfifo(pipe)
-    # Both ways at once: opening only one end would wait for the other process.
+    # Opened for reading and writing: opening only one end would wait for the other process.
     forth, back = (os.open(pipe, os.O_RDWR) for pipe in pipes)
     os.write(back, bytes(range(SLOTS)))
     slots = _slots(memory, size)
 
     def send(pixels: Pixels) -> None:
-        # Not for ever: at the end of the run there is nobody any more.
+        # With a time limit, because the other process has exited at the end of the run.
         if not select.select([back], [], [], 1)[0]:
             return
         slot = os.read(back, 1)
@@ -66,17 +66,17 @@ def receiver(folder: Path, size: int) -> Iterator[Iterator[Pixels]]:
 
 
 def _slots(memory: SharedMemory, size: int) -> list[Pixels]:
-    # A list that can be emptied: the memory cannot be closed while there are arrays of it.
+    # A list that can be emptied: the memory cannot be closed while arrays over it exist.
     return [np.frombuffer(memory.buf, np.uint8, size, slot * size) for slot in range(SLOTS)]
 
 
 def _name(folder: Path) -> str:
-    # The run removes from /dev/shm what has the name of its folder.
+    # The run removes files with the name of its folder from /dev/shm.
     return folder.name
 
 
 def _own_nothing(memory: SharedMemory) -> SharedMemory:
-    # Python before 3.13 takes every user of a memory for its owner, and would remove it when the first one ends.
+    # Python before 3.13 treats every process that opens a memory as its owner, and removes it when the first exits.
     resource_tracker.unregister(memory._name, "shared_memory")  # type: ignore[attr-defined]
     return memory
 

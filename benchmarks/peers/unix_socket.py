@@ -1,4 +1,4 @@
-"""A stream socket of the Unix domain: bytes of frames, one behind the other.
+"""A Unix stream socket: the bytes of the frames, one after the other.
 
 Usage: python -m benchmarks.peers.unix_socket send|receive --folder FOLDER --bytes BYTES [FRAMES FPS]
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.peers.ends import Pixels, main
 
-# Bytes; the kernel gives at most net.core.wmem_max, 212 992 where nobody changed it.
+# Bytes; the kernel gives at most net.core.wmem_max, 212,992 by default.
 BUFFER = 4 << 20
 
 

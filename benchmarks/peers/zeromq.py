@@ -1,4 +1,4 @@
-"""ZeroMQ push and pull over ipc, with its own way to avoid copies on both sides.
+"""ZeroMQ push and pull over ipc, with its own means to avoid copies on both sides.
 
 Usage: python -m benchmarks.peers.zeromq send|receive --folder FOLDER --bytes BYTES [FRAMES FPS]
 """
@@ -23,7 +23,7 @@ def sender(folder: Path, size: int) -> Iterator[Callable[[Pixels], None]]:
         socket.setsockopt(zmq.SNDHWM, WAITING)
         socket.setsockopt(zmq.LINGER, 0)
         socket.bind(f"ipc://{folder}/zmq")
-        # Not for ever: at the end of the run there is nobody any more.
+        # With a time limit, because the other process has exited at the end of the run.
         socket.setsockopt(zmq.SNDTIMEO, 1000)
 
         def send(pixels: Pixels) -> None:
@@ -42,5 +42,5 @@ def receiver(folder: Path, size: int) -> Iterator[Iterator[Pixels]]:
 
 
 if __name__ == "__main__":
-    # It refers to the arrays of the frames that wait, on both sides and in between.
+    # Refers to the arrays of the waiting frames, on both sides and in between.
     main(sender, receiver, pictures=3 * WAITING)

@@ -229,10 +229,13 @@ def test_a_receiver_that_stands_still_costs_the_sender_no_memory(bridge: Bridge,
     [
         (("cam0", "cam0"), "both ends are cam0; a bridge needs two different ends"),
         (("cam0", "zenoh:"), "'zenoh:' has no name; an end is NAME, sh4lt:PATH or zenoh:KEY"),
-        (("cam0", "zenoh:/x//y"), "'/x//y' is no key"),
-        (("zenoh:site/**", "cam0"), "'site/**' is a pattern: name one key"),
+        (("cam0", "zenoh:/x//y"), "'/x//y' is not a key"),
+        (("zenoh:site/**", "cam0"), "'site/**' is a pattern; name one key"),
         (("cam0", "cam1", "--listen", "tcp/0.0.0.0:7447"), "--listen and --connect need an end that is a zenoh:KEY"),
-        (("cam0", "zenoh:x", "--connect", "nonsense"), "Error: no endpoint of Zenoh: Endpoints must be of the form"),
+        (
+            ("cam0", "zenoh:x", "--connect", "nonsense"),
+            "Error: not an endpoint of Zenoh: Endpoints must be of the form",
+        ),
         (("cam0", "zenoh:x", "--quality", "0"), "0 is not in the range"),
         (("cam0", "zenoh:x", "--codec", "png"), "'png' is not one of"),
         (("cam0",), "Missing argument 'TO'"),
@@ -257,7 +260,7 @@ def test_a_name_that_somebody_publishes_under_is_refused(bridge: Bridge, pair: P
             pair.publisher.publish(flat((1, 1, 1)))
             with contextlib.suppress(subprocess.TimeoutExpired):
                 command.process.wait(0.05)
-        assert "has 1 publisher already and admits no more" in command.ends(1)
+        assert "admits 1; close the other publisher" in command.ends(1)
 
 
 @pytest.mark.parametrize(

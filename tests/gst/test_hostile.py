@@ -66,7 +66,7 @@ def test_every_broken_header_is_dropped_counted_and_told_once_a_kind(victim: Sta
     lines = warnings(victim)
     assert len(lines) == len(rules), lines
     for rule in rules:
-        assert sum(f'rule "{rule}"' in line for line in lines) == 1, (rule, lines)
+        assert sum(f"dropped: {rule}: " in line for line in lines) == 1, (rule, lines)
     assert victim.message(["error"], timeout=0) is None
 
 

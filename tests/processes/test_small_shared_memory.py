@@ -89,7 +89,7 @@ def test_a_sink_whose_frames_are_too_large_says_so_with_both_numbers(gst: dict[s
     ended = launch(f"videotestsrc num-buffers=60 ! {caps} ! iceoryx2sink service=large", gst)
     # A bus error would be -7, or 128 + 7.
     assert ended.returncode == 1, ended.stderr
-    assert '"large" may need 14' in ended.stderr
+    assert 'on service "large": it may need 14' in ended.stderr
     assert "frames of 62" in ended.stderr
     assert re.search(r"/dev/shm has 6\d{7} free, \d+ of that laid out for others", ended.stderr)
     assert "--shm-size" in ended.stderr

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
@@ -15,7 +17,7 @@ UNITS = ("_ms", "_bytes", "_pixels", "_frames", "_chunks")
 
 SUBSCRIBERS_ONLY_NOTIFY = "a Python publisher is never lossless, so it listens to no events"
 GSTREAMER = "Python registers no metas with GStreamer"
-EVENTS = {"event_new": "iceoryx2's plain `notify()` sends it", "event_publishers_changed": "not sent yet"}
+IMPLIED = {"event_new": "iceoryx2's plain `notify()` sends it"}
 RUST_ONLY = {
     "connect_lossless": SUBSCRIBERS_ONLY_NOTIFY,
     "found_timeout": SUBSCRIBERS_ONLY_NOTIFY,
@@ -31,7 +33,7 @@ def sources(folder: str, suffix: str) -> str:
 def used_names(language: str) -> set[str]:
     if language == "python":
         return set(re.findall(r'\b(?:limit|seconds)\(\s*"(\w+)"', sources("python/gst_iceoryx2", ".py")))
-    return {name.lower() for name in re.findall(r"\blimits::(\w+)", sources("crates/core/src", ".rs"))}
+    return {name.lower() for name in re.findall(r"\blimits::([A-Z]\w+)", sources("crates/core/src", ".rs"))}
 
 
 @pytest.mark.parametrize("language", ["python", "rust"])
@@ -39,7 +41,7 @@ def test_every_limit_is_used_by_both_languages_or_has_a_reason(language: str) ->
     names = {name.removesuffix("_ms") for name in contract("limits")}
     used = {name.removesuffix("_ms") for name in used_names(language)}
     assert used <= names
-    unused = names - used - EVENTS.keys()
+    unused = names - used - IMPLIED.keys()
     assert unused == (RUST_ONLY.keys() if language == "python" else set())
 
 
@@ -47,3 +49,34 @@ def test_every_limit_is_a_number_with_its_reason() -> None:
     for name, (value, why) in contract("limits").items():
         assert isinstance(value, int), name
         assert why.endswith("."), name
+
+
+# -- messages --------------------------------------------------------------------------------------------------------
+
+
+def calls() -> list[tuple[str, set[str | None]]]:
+    """Message and arguments of each call in the Python package that names its message."""
+    found: list[tuple[str, set[str | None]]] = []
+    for node in ast.walk(ast.parse(sources("python/gst_iceoryx2", ".py").replace("from __future__", "from future"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("message", "_fault"):
+            key = node.args[0]
+            if isinstance(key, ast.Constant):
+                prefix = "fault_" if node.func.id == "_fault" else ""
+                found.append((f"{prefix}{key.value}", {keyword.arg for keyword in node.keywords}))
+    return found
+
+
+def test_every_message_gets_the_values_that_it_shows() -> None:
+    assert len(calls()) > 20
+    for key, arguments in calls():
+        assert arguments == {name for _, name, _, _ in Formatter().parse(contract("messages")[key]) if name}, key
+
+
+@pytest.mark.parametrize("language", ["python", "rust"])
+def test_every_message_is_used_by_both_languages(language: str) -> None:
+    if language == "python":
+        code = sources("python/gst_iceoryx2", ".py")
+        used = {key for key, _ in calls()} | {key for key in contract("messages") if f'"{key}"' in code}
+    else:
+        used = set(re.findall(r"\bmessages::(\w+)", sources("crates/core/src", ".rs")))
+    assert not contract("messages").keys() - used

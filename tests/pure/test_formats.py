@@ -89,7 +89,7 @@ def test_geometry_is_that_of_the_vectors(kind: str) -> None:
         assert [fmt.rows(plane, height) for plane in range(fmt.n_planes)] == vector["rows"], vector
         assert plane_heights(fmt.name, height) == vector["rows"], vector
         if vector["layout"] is None:
-            with pytest.raises(ValueError, match=r"needs offsets to|stride0 is"):
+            with pytest.raises(ValueError, match=r"is too large|stride0 is"):
                 fmt.tight_layout(width, height, vector["stride0"])
         else:
             expected = vector["layout"]

@@ -81,10 +81,10 @@ def test_a_refusal_begins_with_its_rule(case: dict[str, Any]) -> None:
 def test_a_refusal_names_the_field_and_both_numbers() -> None:
     header, size = sound_header()
     assert str(validate_geometry(header, size - 1)).endswith(
-        f"plane 1 of NV12 ends at byte {size}, the frame has {size - 1} pixel bytes"
+        f"plane 1 ends at byte {size}, the frame has {size - 1} pixel bytes"
     )
     header.stride[1] = 33
-    assert "stride of plane 1 is 33, a row of NV12 at width 33 has 34" in str(validate_geometry(header, size))
+    assert "stride of plane 1 is 33, a row has 34 bytes" in str(validate_geometry(header, size))
     header.n_planes = 3
     assert "n_planes is 3, NV12 has 2" in str(validate_geometry(header, size))
     header.height = 40000
@@ -229,7 +229,7 @@ def test_caps_agree_with_the_header_or_are_refused(vector: dict[str, Any]) -> No
 def test_caps_that_disagree_are_answered_with_both_numbers() -> None:
     header, _ = sound_header("BGR", 640, 480)
     fault = check_caps("video/x-raw, format=(string)BGR, width=(int)641, height=(int)480", header)
-    assert fault == "caps: width is 641 in the caps, 640 in the header"
+    assert fault == "caps: width is (int)641 in the caps, (int)640 in the header"
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_caps_beyond_the_limits_are_refused(text: str) -> None:
 def test_a_refusal_of_caps_stays_one_line_whatever_they_say() -> None:
     header, _ = sound_header("BGR", 640, 480)
     fault = check_caps('video/x-raw, format=(string)"B\\012GR", width=(int)640, height=(int)480', header)
-    assert fault == r"caps: format is 'B\nGR' in the caps, 'BGR' in the header"
+    assert fault == r'caps: format is (string)"B\012GR" in the caps, (string)BGR in the header'
 
 
 @settings(deadline=None)

@@ -40,12 +40,12 @@ from tests.waiting import wait_until
     ("name", "words"),
     [
         ("", "is empty"),
-        ("x" * 256, "has 256 bytes, at most 255"),
-        ("video/käse", "contains 'ä'"),
-        ("a\nb", r"contains '\\n'"),
-        ("a\tb", r"contains '\\t'"),
-        ("a\0b", r"contains '\\x00'"),
-        ("a\x7fb", r"contains '\\x7f'"),
+        ("x" * 256, "has 256 bytes; use 1 to 255 bytes"),
+        ("video/käse", 'contains "ä"'),
+        ("a\nb", r'contains "\\n"'),
+        ("a\tb", r'contains "\\t"'),
+        ("a\0b", r'contains "\\u0000"'),
+        ("a\x7fb", r'contains "\\x7f"'),
         (b"video", "not bytes"),
         (None, "not NoneType"),
     ],
@@ -112,9 +112,7 @@ def test_services_of_two_names_do_not_meet() -> None:
 
 @pytest.mark.proves("M9")
 def test_the_second_publisher_gets_a_sentence(service: str, pub: VideoFramePublisher) -> None:
-    with pytest.raises(
-        TooManyPortsError, match=r"has 1 publisher already and admits no more: close the other"
-    ) as caught:
+    with pytest.raises(TooManyPortsError, match=r"another publisher: service .* admits 1; close the other") as caught:
         VideoFramePublisher(service)
     assert service in str(caught.value)
     pub.publish_frame(noise(12), FrameParams(2, 2))
@@ -134,14 +132,14 @@ def test_as_many_publishers_as_asked_for_are_admitted(service: str) -> None:
         assert sorted(frame.pts for frame in (sub.receive() for _ in range(4)) if frame) == [1, 2, 3, 4]
         # Two counts side by side are no gaps.
         assert sub.stats.dropped == 0
-        with pytest.raises(TooManyPortsError, match="has 2 publishers"):
+        with pytest.raises(TooManyPortsError, match="admits 2; "):
             VideoFramePublisher(service)
 
 
 @pytest.mark.proves("M9")
 def test_the_ninth_subscriber_gets_a_sentence(service: str, pub: VideoFramePublisher) -> None:
     subs = [VideoFrameSubscriber(service) for _ in range(8)]
-    with pytest.raises(TooManyPortsError, match=r"has 8 subscribers already .* larger max_subscribers") as caught:
+    with pytest.raises(TooManyPortsError, match=r"admits 8; .* larger max_subscribers") as caught:
         VideoFrameSubscriber(service)
     assert service in str(caught.value)
     pub.publish_frame(noise(12), FrameParams(2, 2))
@@ -155,7 +153,7 @@ def test_the_ninth_subscriber_gets_a_sentence(service: str, pub: VideoFramePubli
 def test_one_listener_too_many_gets_a_sentence(service: str) -> None:
     node = create_node()
     listeners = [create_listener(node, service) for _ in range(16)]
-    with pytest.raises(TooManyPortsError, match=r"has 16 listeners already and admits no more: close one"):
+    with pytest.raises(TooManyPortsError, match=r"another listener: service .* admits 16; close one"):
         VideoFrameSubscriber(service)
     del listeners
 
@@ -191,7 +189,7 @@ def test_a_name_with_another_header_is_refused_with_both_types(service: str) -> 
             make(service)
         assert isinstance(caught.value, TypeError)
         assert service in str(caught.value)
-        assert "VideoFrameHeader (104 bytes" in str(caught.value)
+        assert "VideoFrameHeader of 104 bytes" in str(caught.value)
     del publisher
 
 
@@ -199,7 +197,7 @@ def test_a_name_with_another_payload_is_refused_with_both_types(service: str) ->
     node = raw.node()
     name = iox2.ServiceName.new(service)
     other = node.service_builder(name).publish_subscribe(ctypes.c_uint64).create()
-    with pytest.raises(ServiceMismatchError, match=r"it carries u64 \(8 bytes, alignment 8\) .* slices of u8"):
+    with pytest.raises(ServiceMismatchError, match=r"carries u64 \(8 bytes, alignment 8\) .* \(slices of u8"):
         VideoFramePublisher(service)
     del other
 
@@ -238,7 +236,9 @@ def test_a_service_of_another_release_is_refused_with_both_versions(
 ) -> None:
     existing = open_video_service(create_node(), service)
     rewrite(description(service), pattern, replacement)
-    with pytest.raises(VersionMismatchError, match=f"made by iceoryx2 {theirs}, this process has 0\\.10\\.0") as caught:
+    with pytest.raises(
+        VersionMismatchError, match=f"created with iceoryx2 {theirs}, this program uses 0\\.10\\.0"
+    ) as caught:
         VideoFramePublisher(service)
     assert service in str(caught.value)
     assert "same release" in str(caught.value)

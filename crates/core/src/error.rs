@@ -3,7 +3,9 @@
 //! Every message says what failed, on which service, with both numbers, and what to do about it.
 
 use std::fmt;
+use std::path::PathBuf;
 
+use crate::contract::{limits, messages};
 use crate::wire::fault::Fault;
 
 /// Result of the SDK's operations.
@@ -14,9 +16,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// The service name is empty, too long or not printable.
-    #[error(
-        "invalid service name {name:?}: {reason}; use 1 to 255 bytes of printable ASCII such as \"video/cam0/frame/v2\""
-    )]
+    #[error("{}", messages::invalid_name(name, reason, limits::MAX_SERVICE_NAME_BYTES))]
     InvalidServiceName {
         /// The name as given.
         name: String,
@@ -29,10 +29,7 @@ pub enum Error {
     Domain(String),
 
     /// The service exists with another payload or header type.
-    #[error(
-        "service {service:?} carries {found}, not video frames (payload [u8], user header VideoFrameHeader of 104 bytes); \
-         choose another service name or stop its owner"
-    )]
+    #[error("{}", messages::type_mismatch(service, found))]
     TypeMismatch {
         /// Name of the service.
         service: String,
@@ -41,10 +38,7 @@ pub enum Error {
     },
 
     /// The service was created by another release of iceoryx2.
-    #[error(
-        "service {service:?} was created with iceoryx2 {theirs}, this program uses {ours}; \
-         iceoryx2 releases do not talk to each other: use the same release on both sides"
-    )]
+    #[error("{}", messages::version_mismatch(service, theirs, ours))]
     VersionMismatch {
         /// Name of the service.
         service: String,
@@ -64,22 +58,18 @@ pub enum Error {
     },
 
     /// A port more than the service admits.
-    #[error("service {service:?} already has its {limit} {ports}; {advice}")]
+    #[error("{}", messages::too_many_ports(port, service, limit, advice(port)))]
     TooManyPorts {
         /// Name of the service.
         service: String,
-        /// Which ports: publishers, subscribers, listeners, notifiers, participants.
-        ports: &'static str,
+        /// Which port: publisher, subscriber, listener, notifier, participant.
+        port: &'static str,
         /// How many the service admits.
         limit: usize,
-        /// What to do.
-        advice: &'static str,
     },
 
     /// A QoS setting asked for by name that an existing service cannot give.
-    #[error(
-        "service {service:?} exists with {setting} {exists}, {wanted} was asked for; use {exists}, or restart every participant"
-    )]
+    #[error("{}", messages::qos(service, setting, exists, wanted))]
     Qos {
         /// Name of the service.
         service: String,
@@ -92,10 +82,7 @@ pub enum Error {
     },
 
     /// The file system behind shared memory is too small.
-    #[error(
-        "service {service:?} may need {needed} bytes of shared memory ({chunks} frames of {chunk} bytes), /dev/shm has {available} free, \
-         {promised} of that laid out for others; enlarge it (docker run --shm-size=…), or lower the frame size, buffer-size or borrowed-max"
-    )]
+    #[error("{}", messages::out_of_shared_memory(service, Megabytes(*needed), chunks, Megabytes(*chunk as u64), Megabytes(*available), Megabytes(*promised)))]
     SharedMemory {
         /// Name of the service.
         service: String,
@@ -112,7 +99,7 @@ pub enum Error {
     },
 
     /// Every loan of the publisher is in use.
-    #[error("publisher of {service:?} has its {limit} loans in use; send or drop one first")]
+    #[error("{}", messages::loan_limit(service, limit))]
     LoanLimit {
         /// Name of the service.
         service: String,
@@ -121,9 +108,7 @@ pub enum Error {
     },
 
     /// Every frame slot is held by subscribers.
-    #[error(
-        "publisher of {service:?} has no free frame: subscribers hold its {chunks} frames; the frame is dropped, release frames sooner or raise the limit"
-    )]
+    #[error("{}", messages::out_of_frames(service, chunks))]
     OutOfFrames {
         /// Name of the service.
         service: String,
@@ -132,9 +117,7 @@ pub enum Error {
     },
 
     /// The subscriber holds as many frames as it may.
-    #[error(
-        "subscriber of {service:?} holds {limit} frames, the service admits {limit}; drop or copy frames before the next receive"
-    )]
+    #[error("{}", messages::borrow_limit(service, limit, limit))]
     BorrowLimit {
         /// Name of the service.
         service: String,
@@ -152,28 +135,25 @@ pub enum Error {
     },
 
     /// Left-overs of a crash that a clean-up did not cure.
-    #[error(
-        "service {service:?} cannot be opened: {state}. Either its maker runs in a container that has another /dev/shm: \
-         containers have to share it. Or it died while starting: try iox2-video doctor --fix, or use another service name"
-    )]
+    #[error("{}", messages::half_made(service, state, file.display()))]
     Broken {
         /// Name of the service.
         service: String,
         /// iceoryx2's word for its state.
         state: String,
+        /// Its description.
+        file: PathBuf,
     },
 
     /// A port is used in a child of the process that opened it.
-    #[error(
-        "service {service:?} was opened before this process was forked; open it in the child, or start the child with spawn or exec"
-    )]
+    #[error("{}", messages::forked(service))]
     Forked {
         /// Name of the service.
         service: String,
     },
 
     /// The publisher was closed, or the frame's connection is gone.
-    #[error("{operation} on {service:?}: {cause}")]
+    #[error("{}", messages::iceoryx2_failed(operation, service, cause))]
     Transport {
         /// Name of the service.
         service: String,
@@ -233,5 +213,23 @@ impl Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// What to do about a port too many.
+fn advice(port: &str) -> String {
+    match port {
+        "publisher" => messages::close_publisher("max-publishers"),
+        "subscriber" => messages::close_subscriber("max-subscribers"),
+        _ => messages::close_participant(),
+    }
+}
+
+/// Bytes, written in MB.
+struct Megabytes(u64);
+
+impl fmt::Display for Megabytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} MB", self.0 as f64 / 1e6)
     }
 }

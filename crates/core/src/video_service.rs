@@ -158,7 +158,7 @@ pub(crate) fn open_or_create_video_service(
             Ok(Ok(service)) => return Ok(service),
             Ok(Err(())) if start.elapsed() < FLUX_TIMEOUT => std::thread::sleep(Duration::from_millis(5)),
             Ok(Err(())) => {
-                return Err(Error::Broken { service: name.to_string(), state: "SystemInFlux".into() });
+                return Err(half_made(node, name, "SystemInFlux".into()));
             }
             // The left-overs of a crash: remove them in a process of their own. Those of one who is only stopped stay.
             Err(Error::Broken { state, .. }) if retries.may_retry(&state) => cleanup::run_helper(node.config()),
@@ -279,18 +279,16 @@ impl PubSubState {
 
 /// What is out of reach looks half made, so the cause is looked for first.
 fn broken(node: &Iox2Node, name: &ServiceName, state: String) -> Error {
-    let service = name.to_string();
-    obstacle(node.config(), &service, 0).unwrap_or(Error::Broken { service, state })
+    obstacle(node.config(), name.as_str(), 0).unwrap_or_else(|| half_made(node, name, state))
+}
+
+fn half_made(node: &Iox2Node, name: &ServiceName, state: String) -> Error {
+    Error::Broken { service: name.to_string(), state, file: description_file(node.config(), name).into() }
 }
 
 fn too_many_participants(node: &Iox2Node, name: &ServiceName) -> Error {
     let limit = describe(node, name).find_map(|description| description.max_nodes).unwrap_or(MAX_NODES);
-    Error::TooManyPorts {
-        service: name.to_string(),
-        ports: "participants",
-        limit,
-        advice: "close one of them, or let the creator of the service admit more",
-    }
+    Error::TooManyPorts { service: name.to_string(), port: "participant", limit }
 }
 
 /// The release of iceoryx2 that created this service, if it is not ours.

@@ -5,10 +5,9 @@ mod notation;
 use gst_plugin_iceoryx2_video as video;
 use notation::{array, cases, load, number, read, string, unhex};
 use serde_json::Value as Json;
-use video::{Fault, VideoFormat, VideoFrameHeader, validate_geometry, wire::formats::Kind};
+use video::{Fault, VideoFormat, VideoFrameHeader, validate_geometry};
 
 const LAYOUT: &str = "python/gst_iceoryx2/contract/layout.json";
-const FORMATS: &str = "python/gst_iceoryx2/contract/formats.json";
 
 fn header(fields: &Json) -> VideoFrameHeader {
     let four = |json: &Json| std::array::from_fn(|plane| number(&json[plane]));
@@ -80,42 +79,6 @@ fn fields_lie_where_the_layout_says() {
             other => panic!("field {other}"),
         };
         assert!(full, "{name}");
-    }
-}
-
-#[test]
-fn the_format_table_is_that_of_the_python_package() {
-    let file = read(FORMATS);
-    let rows = array(&file["formats"]);
-    assert_eq!(rows.len(), video::wire::formats::FORMATS.len());
-    for row in rows {
-        let name = string(&row["name"]);
-        let format = VideoFormat::get(name).unwrap_or_else(|| panic!("{name} is missing"));
-        let kind = match string(&row["kind"]) {
-            "planes" => Kind::Planes,
-            "packed" => Kind::Packed,
-            "opaque" => Kind::Opaque,
-            "tiled" => Kind::Tiled,
-            other => panic!("kind {other}"),
-        };
-        assert_eq!(format.kind, kind, "{name}");
-        assert_eq!(format.n_planes(), number::<usize>(&row["n_planes"]), "{name}");
-        assert_eq!(format.align, number::<u8>(&row["align"]), "{name}");
-        if kind == Kind::Tiled {
-            continue;
-        }
-        assert_eq!(format.sample.dtype(), string(&row["dtype"]), "{name}");
-        let planes: Vec<[u8; 3]> = format
-            .planes
-            .iter()
-            .map(|plane| match kind {
-                Kind::Opaque => [plane.group, plane.channels, plane.h_shift],
-                _ => [plane.w_shift, plane.h_shift, plane.channels],
-            })
-            .collect();
-        let expected: Vec<[u8; 3]> =
-            array(&row["planes"]).iter().map(|plane| std::array::from_fn(|i| number(&plane[i]))).collect();
-        assert_eq!(planes, expected, "{name}");
     }
 }
 

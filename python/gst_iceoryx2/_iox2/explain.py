@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
+from ..contract import message
 from ..errors import (
     DomainError,
     Iox2VideoError,
@@ -28,24 +29,16 @@ HANGS: Final = "HangsInCreation"
 HALF_MADE: Final = (HANGS, "ServiceInCorruptedState")
 """Errors after a crash of a process that was creating a service."""
 
-FULL: Final[Mapping[str, tuple[str, Pattern, str, str]]] = {
-    "ExceedsMaxSupportedPublishers": (
-        "publisher",
-        "PublishSubscribe",
-        "max_publishers",
-        "close the other one, publish under another name, or create the service with a larger max_publishers",
-    ),
-    "ExceedsMaxSupportedSubscribers": (
-        "subscriber",
-        "PublishSubscribe",
-        "max_subscribers",
-        "close one, or create the service with a larger max_subscribers",
-    ),
-    "ExceedsMaxSupportedListeners": ("listener", "Event", "max_listeners", "close one"),
-    "ExceedsMaxSupportedNotifiers": ("notifier", "Event", "max_notifiers", "close one"),
-    "ExceedsMaxNumberOfNodes": ("participant", "PublishSubscribe", "max_nodes", "close one"),
+FULL: Final[Mapping[str, tuple[str, Pattern, str]]] = {
+    "ExceedsMaxSupportedPublishers": ("publisher", "PublishSubscribe", "max_publishers"),
+    "ExceedsMaxSupportedSubscribers": ("subscriber", "PublishSubscribe", "max_subscribers"),
+    "ExceedsMaxSupportedListeners": ("listener", "Event", "max_listeners"),
+    "ExceedsMaxSupportedNotifiers": ("notifier", "Event", "max_notifiers"),
+    "ExceedsMaxNumberOfNodes": ("participant", "PublishSubscribe", "max_nodes"),
 }
-"""Errors of a full service: which kind of port, the service and setting that limit it, and what to do."""
+"""Errors of a service that is full: the port, and the setting that limits it."""
+
+_ADVICE: Final = {"publisher": "close_publisher", "subscriber": "close_subscriber"}
 
 # A socket is named <root>/<prefix><a number of up to 34 digits>.event. Source: unix(7) for 107.
 _MAX_PLACE: Final = 66
@@ -108,36 +101,24 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
     records = {pattern: read_service(domain.service_file(name, pattern)) for pattern in patterns}
     for record in records.values():
         if record is not None and record.version != RELEASE:
-            return VersionMismatchError(
-                f"cannot {doing} {name!r}: it was made by iceoryx2 {record.version}, this process has {RELEASE}. All "
-                "participants of a service must run the same release: stop the others or update them, or use another "
-                "service name"
-            )
+            return VersionMismatchError(message("version_mismatch", service=name, theirs=record.version, ours=RELEASE))
     there = records["PublishSubscribe"]
     if "IncompatibleTypes" in problem and there is not None:
-        return ServiceMismatchError(
-            f"cannot {doing} {name!r}: it carries {there.type_of('payload')} with the header "
-            f"{there.type_of('user_header')}; video frames are slices of u8 (1 bytes) with the header VideoFrameHeader "
-            "(104 bytes, alignment 8). Choose another service name, or stop the program that uses this one"
-        )
-    for word, (port, pattern, setting, advice) in FULL.items():
+        found = f"{there.type_of('payload')} with the header {there.type_of('user_header')}"
+        return ServiceMismatchError(message("type_mismatch", service=name, found=found))
+    for word, (port, pattern, setting) in FULL.items():
         if word in problem:
             record = records[pattern]
             limit = "all" if record is None else record.values.get(f"messaging_pattern.{pattern}.{setting}", "all")
-            has = f"{limit} {port}{'' if limit == 1 else 's'}"
-            return TooManyPortsError(f"the service {name!r} has {has} already and admits no more: {advice}")
+            advice = message(_ADVICE[port], setting=setting) if port in _ADVICE else message("close_participant")
+            return TooManyPortsError(message("too_many_ports", port=port, service=name, limit=limit, advice=advice))
     if any(word in problem for word in (*HALF_MADE, "SystemInFlux", "FailedToDeserialize")):
-        return ServiceBrokenError(
-            f"cannot {doing} {name!r}: it is half made ({problem}). Either its maker runs in a container that has "
-            "another /dev/shm: containers have to share it. Or it crashed, and clean-up did not help: it leaves alone "
-            "what it cannot trace to a dead participant. Try iox2-video doctor --fix; if that does not help, stop "
-            f"everything that uses the service, then remove {domain.service_file(name, 'PublishSubscribe')} and "
-            f"{domain.service_file(name, 'Event')}"
-        )
+        file = domain.service_file(name, "PublishSubscribe")
+        return ServiceBrokenError(message("half_made", service=name, state=problem, file=file))
     if "ResourceCreationFailed" in problem and len(domain.root) + len(domain.prefix) > _MAX_PLACE:
         return DomainError(
             f"cannot {doing} {name!r}: root path and prefix of the iceoryx2 domain, {domain.root!r} and "
-            f"{domain.prefix!r}, have {len(domain.root) + len(domain.prefix)} bytes together, and the names of sockets "
-            f"made of them are limited to 107: use at most {_MAX_PLACE}"
+            f"{domain.prefix!r}, have {len(domain.root) + len(domain.prefix)} bytes together, and sockets with names "
+            f"made of them are limited to 107 bytes; use at most {_MAX_PLACE}"
         )
-    return TransportError(f"cannot {doing} {name!r}: iceoryx2 says {type(exc).__name__}: {problem}")
+    return TransportError(message("iceoryx2_failed", operation=doing, service=name, cause=problem))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..contract import limit
+from ..contract import limit, message
 from ..errors import InvalidServiceNameError
 
 MAX_NAME_BYTES: Final = limit("max_service_name_bytes")
@@ -19,12 +19,15 @@ def check_service_name(name: str) -> str:
     if not isinstance(name, str):
         raise InvalidServiceNameError(f"a service name is a str, not {type(name).__name__} ({name!r})")
     if not name:
-        raise InvalidServiceNameError("the service name is empty; a good one looks like 'video/cam0/frame/v2'")
-    if len(name) > MAX_NAME_BYTES:
-        raise InvalidServiceNameError(
-            f"the service name {name[:40]!r}… has {len(name)} bytes, at most {MAX_NAME_BYTES} are possible"
-        )
+        raise _invalid(name, message("name_is_empty"))
+    length = len(name.encode(errors="surrogatepass"))
+    if length > MAX_NAME_BYTES:
+        raise _invalid(name, message("name_is_long", length=length))
     wrong = next((c for c in name if not " " <= c <= "~"), None)
     if wrong is not None:
-        raise InvalidServiceNameError(f"the service name {name!r} contains {wrong!r}; it must be printable ASCII")
+        raise _invalid(name, message("name_contains", character=wrong))
     return name
+
+
+def _invalid(name: str, reason: str) -> InvalidServiceNameError:
+    return InvalidServiceNameError(message("invalid_name", name=name, reason=reason, most=MAX_NAME_BYTES))

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..contract import contract
+from ..contract import contract, message
 from ..errors import FormatError, UnsupportedViewError
 from .header import FORMAT_LEN, MAX_DIMENSION, VideoFrameHeader
 
@@ -170,7 +170,7 @@ class VideoFormat:
             end += stride * self.rows(index, height)
         most = max(*strides, *offsets)
         if most > _U32_MAX:
-            raise FormatError(f"{self.name} at {width}x{height} needs offsets to {most}, the header holds {_U32_MAX}")
+            raise FormatError(message("fault_too_large", needed=most, most=_U32_MAX))
         return Layout(tuple(strides), tuple(offsets), end)
 
     def _scaled_stride(self, index: int, width: int, stride0: int) -> int:
@@ -229,7 +229,7 @@ class VideoFormat:
         return tuple(view.of(pixels) for view in self.plane_views(width, height, strides, offsets))
 
     def _no_rows(self) -> FormatError:
-        return FormatError(f"{self.name} is made of tiles or a palette: it has no rows of bytes")
+        return FormatError(message("fault_tiled", format=self.name))
 
 
 def _load() -> dict[str, VideoFormat]:

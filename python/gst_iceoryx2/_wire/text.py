@@ -127,7 +127,7 @@ def write_structure(name: str, fields: Mapping[str, FieldValue]) -> str:
         if not _NEW_FIELD_NAME.fullmatch(field):
             raise FormatError(f"{field!r} is no field name: letters, digits or _-+/:.")
         try:
-            parts.append(f", {field}={_write_value(value)}")
+            parts.append(f", {field}={write_value(value)}")
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else FormatError
             raise kind(f"field {field!r}: {error}") from error
@@ -185,7 +185,7 @@ def _read_items(items: list[tuple[str | None, str]], type_name: str | None) -> l
     return values
 
 
-def _write_value(value: FieldValue) -> str:
+def write_value(value: FieldValue) -> str:
     if isinstance(value, RawValue):
         return _write_raw(value.text)
     if isinstance(value, (list, tuple)):

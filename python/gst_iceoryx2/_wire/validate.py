@@ -12,10 +12,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy.typing as npt
 
-from ..errors import FormatError
+from ..contract import message
+from ..errors import FormatError, printable
 from .caps import parse_caps
 from .formats import FORMATS, Layout, Pixels, PlaneView, VideoFormat
 from .header import FORMAT_LEN, MAX_DIMENSION, VideoFrameHeader
+from .text import write_value
+from .values import FieldValue
 
 # From width to the end: all that geometry depends on, and nothing that differs from frame to frame.
 _GEOMETRY_BEGIN: Final = VideoFrameHeader.width.offset  # type: ignore[attr-defined]
@@ -23,6 +26,21 @@ _GEOMETRY_BEGIN: Final = VideoFrameHeader.width.offset  # type: ignore[attr-defi
 _EOS_BYTE: Final = VideoFrameHeader.flags.offset + 4  # type: ignore[attr-defined]
 # A sender that changes its geometry at every frame must not fill the memory of its receivers.
 _REMEMBERED: Final = 64
+
+
+_RULES: Final = {
+    "aux_size": "aux-size",
+    "format_name": "format",
+    "format": "format",
+    "size": "size",
+    "no_pixels": "size",
+    "planes": "planes",
+    "stride": "stride",
+    "bounds": "bounds",
+    "caps_media": "caps",
+    "caps_disagree": "caps",
+}
+"""Text of `messages.json`, without `fault_`: the rule of SPEC.md section 7 that it belongs to."""
 
 
 class Fault(str):
@@ -105,7 +123,7 @@ def validate_geometry(header: VideoFrameHeader, pixel_size: int) -> Fault | None
     if known is not None and known.layout.size <= pixel_size:
         return None
     if pixel_size < 0:
-        return Fault("aux-size", f"aux_size is {header.aux_size}, the payload has {pixel_size + header.aux_size} bytes")
+        return _fault("aux_size", aux_size=header.aux_size, payload=pixel_size + header.aux_size)
     if raw[_EOS_BYTE] & 1:
         return None
     judged = _judge(header, pixel_size)
@@ -131,16 +149,34 @@ def check_caps(caps_text: str, header: VideoFrameHeader) -> Fault | None:
     except ValueError as error:
         return Fault("caps", str(error).removeprefix("caps: "))
     if caps.media != "video/x-raw":
-        return Fault("caps", f"media type is {caps.media[:64]!r}, not 'video/x-raw'")
+        return _fault("caps_media", found=_shortened(caps.media))
     for feature in caps.features:
         if feature == "ANY" or (feature.startswith("memory:") and feature != "memory:SystemMemory"):
-            return Fault("caps", f"the frame is in shared memory, its caps say {feature[:64]!r}")
+            return _fault("caps_media", found=_shortened(f"{caps.media}({', '.join(caps.features)})"))
     for field in ("format", "width", "height"):
         said, sent = caps.fields.get(field), header.format_name if field == "format" else getattr(header, field)
         # The very type: a list, a range, raw text or a bool is no answer even where it compares equal.
         if type(said) is not type(sent) or said != sent:
-            return Fault("caps", f"{field} is {repr(said)[:64]} in the caps, {sent!r} in the header")
+            shown = "nothing" if said is None else _shortened(_value_text(said))
+            return _fault("caps_disagree", field=field, caps=shown, header=_value_text(sent))
     return None
+
+
+def _fault(key: str, **values: object) -> Fault:
+    return Fault(_RULES[key], message(f"fault_{key}", **values))
+
+
+def _value_text(value: FieldValue) -> str:
+    try:
+        return write_value(value)
+    except ValueError:
+        # What was read cannot always be written: a double that is infinite.
+        return ""
+
+
+def _shortened(text: str) -> str:
+    """What a sender wrote, cut: it goes into a log."""
+    return printable(text[:64])
 
 
 def _judge(header: VideoFrameHeader, pixel_size: int = 1) -> Geometry | Fault:
@@ -159,18 +195,18 @@ def _judge(header: VideoFrameHeader, pixel_size: int = 1) -> Geometry | Fault:
 
 def _read_geometry(header: VideoFrameHeader, pixel_size: int) -> Geometry | Fault:
     if len(header.format) == FORMAT_LEN:
-        return Fault("format", f"format has no NUL within {FORMAT_LEN} bytes")
+        return _fault("format_name", field=FORMAT_LEN)
     fmt = FORMATS.get(header.format_name)
     if fmt is None:
-        return Fault("format", f"{header.format_name!r} is no raw video format")
+        return _fault("format", name=header.format_name)
     width, height = header.width, header.height
     for field, value in (("width", width), ("height", height)):
         if not 1 <= value <= MAX_DIMENSION:
-            return Fault("size", f"{field} is {value}, outside 1 to {MAX_DIMENSION}")
+            return _fault("size", field=field, value=value, most=MAX_DIMENSION)
     if pixel_size < 1:
-        return Fault("size", f"the frame has {pixel_size} pixel bytes, at least 1 is needed")
+        return _fault("no_pixels", pixels=pixel_size)
     if header.n_planes != fmt.n_planes:
-        return Fault("planes", f"n_planes is {header.n_planes}, {fmt.name} has {fmt.n_planes}")
+        return _fault("planes", n_planes=header.n_planes, format=fmt.name, expected=fmt.n_planes)
     strides, offsets = tuple(header.stride[: fmt.n_planes]), tuple(header.plane_offsets[: fmt.n_planes])
     if not fmt.planes:
         # Tiles count tiles in the stride: only GStreamer knows their size.
@@ -179,8 +215,7 @@ def _read_geometry(header: VideoFrameHeader, pixel_size: int) -> Geometry | Faul
     row_bytes = [fmt.row_bytes(plane, width) for plane in range(fmt.n_planes)]
     for plane, (stride, needed) in enumerate(zip(strides, row_bytes, strict=True)):
         if stride < needed:
-            row = f"a row of {fmt.name} at width {width} has {needed} bytes"
-            return Fault("stride", f"stride of plane {plane} is {stride}, {row}")
+            return _fault("stride", plane=plane, stride=stride, row=needed)
     ends = tuple(
         offset + stride * (fmt.rows(plane, height) - 1) + needed
         for plane, (offset, stride, needed) in enumerate(zip(offsets, strides, row_bytes, strict=True))
@@ -190,9 +225,7 @@ def _read_geometry(header: VideoFrameHeader, pixel_size: int) -> Geometry | Faul
 
 
 def _check_bounds(geometry: Geometry, pixel_size: int) -> Fault | None:
-    name = geometry.format.name
     for plane, end in enumerate(geometry.ends):
         if end > pixel_size:
-            reaches = f"ends at byte {end}" if geometry.planes else f"begins at byte {end - 1}"
-            return Fault("bounds", f"plane {plane} of {name} {reaches}, the frame has {pixel_size} pixel bytes")
+            return _fault("bounds", plane=plane, end=end, pixels=pixel_size)
     return None

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 _FOLDER = Path(__file__).parent
+_QUOTED = ("name", "service", "character")
 
 
 @cache
 def contract(name: str) -> dict[str, Any]:
-    """The content of one of the files: "layout", "formats" or "limits"."""
+    """The content of one of the files: "layout", "formats", "limits" or "messages"."""
     data: dict[str, Any] = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return data
 
@@ -26,3 +27,12 @@ def limit(name: str) -> int:
 def seconds(name: str) -> float:
     """A time of `limits.json`, whose name ends in `_ms`, in seconds."""
     return limit(f"{name}_ms") / 1000
+
+
+def message(key: str, **values: object) -> str:
+    """A text of `messages.json` with its placeholders filled in; names are written in quotes."""
+    filled = {
+        name: json.dumps(value, ensure_ascii=False) if name in _QUOTED else value for name, value in values.items()
+    }
+    text: str = contract("messages")[key]
+    return text.format(**filled)

@@ -18,6 +18,7 @@ PRESETS: Final = ("ultrafast", "superfast", "veryfast", "faster", "fast", "mediu
 """Settings of x264, from little work and large files to much work and small files."""
 
 DEFAULT_PRESET: Final = "veryfast"
+"""Preset of x264 that `record` uses if none is named."""
 
 _FITTING: Final = {
     ".mkv": ("x264", "ffv1", "prores"),

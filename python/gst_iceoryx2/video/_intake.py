@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import re
 import struct
 from typing import Final
 
@@ -13,6 +12,7 @@ from .._wire.auxblob import MAX_AUX, parse_aux
 from .._wire.header import HEADER_FLAG_EOS, HEADER_SIZE, VideoFrameHeader
 from .._wire.stamp import LazyStamp
 from .._wire.validate import Fault, Geometry, check_caps, geometry_of, validate_geometry
+from ..contract import message
 from ._drops import DropCounter
 from ._layout import EOS_HEADER, repeated
 from ._memory import Ledger, ReceivedMemory
@@ -31,9 +31,6 @@ _GEOMETRY_AT: Final = 40
 _AUX_SIZE_AT: Final = 52
 _U32: Final = struct.Struct("<I")
 _NO_STAMP: Final = LazyStamp(b"")
-_NUMBERS: Final = re.compile(r"\d+|'[^']*'")
-# Faults can be told apart by text that a sender chooses; it must not fill memory or log.
-_KINDS_OF_FAULT: Final = 64
 
 
 class Intake:
@@ -121,7 +118,7 @@ class Intake:
         if not mapping.start < place < mapping.end:
             self._mapping = mapping = self._segments.at(place)
         if address > mapping.end:
-            return self._refuse(Fault("length", "the sample lies outside of the memory that its publisher shares"))
+            return self._refuse(Fault("length", message("fault_place")))
         # Read once: all of this is memory in which the publisher can write at any time.
         headers: bytes = _HEADERS.from_address(place - _SAMPLE_HEADER_SIZE).raw
         publisher, length, offset, flags = _FIELDS.unpack_from(headers)
@@ -129,8 +126,8 @@ class Intake:
             self._mapping = mapping = self._segments.settle(mapping, publisher, place)
             room = mapping.end - address
             if length > room:
-                reach = f"the memory that its publisher shares ends after {max(room, 0)}"
-                return self._refuse(Fault("length", f"the payload has {length} bytes, {reach}"))
+                text = message("fault_length", payload=length, room=max(room, 0))
+                return self._refuse(Fault("length", text))
         header = headers[_SAMPLE_HEADER_SIZE:]
         self.ends = False
         if flags & HEADER_FLAG_EOS:
@@ -143,7 +140,7 @@ class Intake:
             if fault is not None:
                 return self.end() if self.ends else self._refuse(fault)
             if flags & HEADER_FLAG_EOS:
-                return VideoFrame(header, None, 0, None, b"", None, _NO_STAMP, self.ledger)
+                return VideoFrame()._fill(header, None, 0, None, b"", None, _NO_STAMP, self.ledger)
         size = self._size
         stamp, aux = _NO_STAMP, b""
         if size != length:
@@ -161,14 +158,14 @@ class Intake:
         self._unnoted = (stamp, offset)
         self.received += 1
         memory = ReceivedMemory(sample, port, address, self._pixel_kind, self.ledger)
-        return VideoFrame(header, self._geometry, size, memory, aux, self.caps, stamp, self.ledger)
+        return VideoFrame()._fill(header, self._geometry, size, memory, aux, self.caps, stamp, self.ledger)
 
     def end(self) -> VideoFrame:
         """The end of the stream, which has no sample of its own."""
         self.ends = False
-        return VideoFrame(EOS_HEADER, None, 0, None, b"", None, _NO_STAMP, self.ledger)
+        return VideoFrame()._fill(EOS_HEADER, None, 0, None, b"", None, _NO_STAMP, self.ledger)
 
-    def _learn(self, raw: bytes, length: int) -> str | None:
+    def _learn(self, raw: bytes, length: int) -> Fault | None:
         """Judge another geometry than the last one; return why it is refused."""
         size = length - _U32.unpack_from(raw, _AUX_SIZE_AT)[0]
         header = VideoFrameHeader.from_buffer_copy(raw)
@@ -187,7 +184,7 @@ class Intake:
         # No blob begins with a caps length of this much.
         self._caps_prefix = b"\xff\xff\xff\xff"
 
-    def _learn_caps(self, raw: bytes, aux: bytes) -> str | None:
+    def _learn_caps(self, raw: bytes, aux: bytes) -> Fault | None:
         """Judge other caps than the last ones; return why they are refused."""
         self._forget_caps()
         caps = parse_aux(aux).caps
@@ -201,14 +198,9 @@ class Intake:
                 self.caps, self._caps_prefix = caps, aux[:end]
         return None
 
-    def _refuse(self, fault: str) -> VideoFrame | None:
+    def _refuse(self, fault: Fault) -> VideoFrame | None:
         self.invalid += 1
-        kind = _NUMBERS.sub("#", fault)
-        if kind not in self._faults and len(self._faults) < _KINDS_OF_FAULT:
-            self._faults.add(kind)
-            _log.warning(
-                "dropped a frame of %r: %s (counted in stats.invalid; further ones of this kind are not logged)",
-                self._name,
-                fault,
-            )
+        if fault.rule not in self._faults:
+            self._faults.add(fault.rule)
+            _log.warning("%s", message("frame_refused", service=self._name, fault=fault))
         return None

@@ -20,7 +20,7 @@ from .._iox2.obstacle import after_failure
 from .._wire.header import HEADER_SIZE, NONE_U64
 from .._wire.metas import encode_meta
 from .._wire.stamp import monotonic_ns
-from ..contract import seconds
+from ..contract import message, seconds
 from ..errors import ClosedError, ForkedError, FormatError, TransportError
 from . import _keeper
 from ._layout import EOS_HEADER, FrameLayout, ended
@@ -124,7 +124,7 @@ class Sender:
         with self._lock:
             pool = self._open_pool()
             loan = pool.loan(size + reserve)
-            return LoanedFrame(loan, LoanPlan(layout, size, reserve, pool.anchor), captured_at, self._send)
+            return LoanedFrame()._fill(loan, LoanPlan(layout, size, reserve, pool.anchor), captured_at, self._send)
 
     def _send(self, frame: LoanedFrame, loan: types.SampleMutUninit | None, plan: LoanPlan) -> int:
         """Send a frame in the making; the loan is used up by it."""
@@ -213,7 +213,8 @@ class Sender:
         try:
             receivers = loan.assume_init().send()
         except (binding.SendError, binding.ConnectionFailure) as exc:
-            raise TransportError(f"cannot send a frame of {self._name!r}: iceoryx2 says {exc}") from exc
+            text = message("iceoryx2_failed", operation="send a frame", service=self._name, cause=exc)
+            raise TransportError(text) from exc
         if self._notifier is not None:
             self._notifier.notify()
         return receivers
@@ -335,10 +336,7 @@ class Sender:
 
     def _refuse(self) -> NoReturn:
         if self._forked:
-            raise ForkedError(
-                f"this publisher of {self._name!r} belongs to the process that forked: make a new one in the child, or "
-                "start children with the 'spawn' method"
-            )
+            raise ForkedError(message("forked", service=self._name))
         raise ClosedError(f"this publisher of {self._name!r} is closed")
 
 

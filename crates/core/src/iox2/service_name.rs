@@ -2,7 +2,7 @@
 
 use iceoryx2::prelude::ServiceName;
 
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::{Error, Result};
 
 /// Checks a service name without touching iceoryx2's files.
@@ -16,14 +16,13 @@ pub fn check_service_name(name: &str) -> Result<()> {
 pub(crate) fn service_name(name: &str) -> Result<ServiceName> {
     let invalid = |reason: String| Error::InvalidServiceName { name: name.to_owned(), reason };
     if name.is_empty() {
-        return Err(invalid("it is empty".into()));
+        return Err(invalid(messages::name_is_empty()));
     }
     if name.len() > limits::MAX_SERVICE_NAME_BYTES {
-        let most = limits::MAX_SERVICE_NAME_BYTES;
-        return Err(invalid(format!("it has {} bytes, at most {most} are possible", name.len())));
+        return Err(invalid(messages::name_is_long(name.len())));
     }
     if let Some(c) = name.chars().find(|c| !matches!(c, ' '..='~')) {
-        return Err(invalid(format!("it contains {c:?}")));
+        return Err(invalid(messages::name_contains(c.to_string())));
     }
     ServiceName::new(name).map_err(|e| invalid(format!("{e:?}")))
 }

@@ -286,9 +286,8 @@ impl Pool {
         builder.create().map_err(|e| match e {
             PublisherCreateError::ExceedsMaxSupportedPublishers => Error::TooManyPorts {
                 service: self.service.clone(),
-                ports: "publishers",
+                port: "publisher",
                 limit: self.video.static_config().max_publishers(),
-                advice: "stop the other one, choose another service name, or raise max-publishers on both",
             },
             other => port_error(&self.config, &self.service, "create a publisher", bytes * chunks, other),
         })

@@ -116,9 +116,8 @@ impl Link {
         let subscriber = cleanup::retry_when_full(node.config(), create, is_full).map_err(|e| match e {
             SubscriberCreateError::ExceedsMaxSupportedSubscribers => Error::TooManyPorts {
                 service: name.to_string(),
-                ports: "subscribers",
+                port: "subscriber",
                 limit: service.static_config().max_subscribers(),
-                advice: "close one of them, or raise max-subscribers at the publisher",
             },
             other => port_error(node.config(), name, "create a subscriber", 0, other),
         })?;

@@ -130,9 +130,8 @@ impl VideoFrameSubscriber {
         .map_err(|e| match e {
             ListenerCreateError::ExceedsMaxSupportedListeners => Error::TooManyPorts {
                 service: service.to_owned(),
-                ports: "listeners",
+                port: "listener",
                 limit: events.static_config().max_listeners(),
-                advice: "close a subscriber first",
             },
             other => port_error(node.config(), service, "create a listener", 0, other),
         })?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use iceoryx2::prelude::PortFactory;
 
 use super::link::Link;
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::Error;
 use crate::wire::auxblob::AuxRef;
 use crate::wire::caps::check_caps;
@@ -89,9 +89,7 @@ impl State {
         let count = self.faults.entry(rule).or_default();
         *count += 1;
         if *count == 1 {
-            self.news = Some(format!(
-                "service {service:?}: frame dropped, {fault} (rule {rule:?}; further ones are counted only)"
-            ));
+            self.news = Some(messages::frame_refused(service, format!("{rule}: {fault}")));
         }
     }
 

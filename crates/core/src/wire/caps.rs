@@ -64,7 +64,7 @@ pub fn check_caps(caps: impl AsRef<[u8]>, header: &VideoFrameHeader) -> Result<(
         |feature: &str| feature == "ANY" || feature.starts_with("memory:") && feature != "memory:SystemMemory";
     if caps.media != "video/x-raw" || caps.features.iter().any(|feature| foreign(feature)) {
         let features = if caps.features.is_empty() { String::new() } else { format!("({})", caps.features.join(", ")) };
-        return Err(Fault::CapsMedia { found: caps.media + &features });
+        return Err(Fault::CapsMedia { found: shortened(caps.media + &features) });
     }
     let name = header.sound_format_name().ok_or(Fault::FormatName)?;
     let integer = |value: u32| i32::try_from(value).map_or_else(|_| Value::Int64(value.into()), Value::Int);
@@ -74,11 +74,17 @@ pub fn check_caps(caps: impl AsRef<[u8]>, header: &VideoFrameHeader) -> Result<(
         let found = caps.get(field);
         if found != Some(&expected) {
             let show = |value: &Value| value.to_text().unwrap_or_default();
-            let caps = found.map_or_else(|| "nothing".to_owned(), show);
+            let caps = found.map_or_else(|| "nothing".to_owned(), |value| shortened(show(value)));
             return Err(Fault::CapsDisagree { field, caps, header: show(&expected) });
         }
     }
     Ok(())
+}
+
+/// What a sender wrote, cut: it goes into a log.
+fn shortened(text: String) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().take(64).map(escaped).collect()
 }
 
 /// Caps text of raw video, in the form of `gst_caps_to_string()`.

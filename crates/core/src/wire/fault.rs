@@ -1,5 +1,6 @@
 //! Why a frame is refused.
 
+use crate::contract::messages;
 use crate::wire::header::{FORMAT_LEN, MAX_DIMENSION};
 use crate::wire::text::TextError;
 
@@ -8,10 +9,10 @@ use crate::wire::text::TextError;
 #[non_exhaustive]
 pub enum Fault {
     /// The sample does not lie in memory of its publisher.
-    #[error("the sample lies outside of the memory that its publisher shares")]
+    #[error("{}", messages::fault_place())]
     Place,
     /// The payload would end beyond the memory of its publisher.
-    #[error("the payload has {len} bytes, the memory that its publisher shares ends after {room}")]
+    #[error("{}", messages::fault_length(len, room))]
     Length {
         /// Number of bytes, as iceoryx2's own header of the sample tells.
         len: u64,
@@ -19,7 +20,7 @@ pub enum Fault {
         room: usize,
     },
     /// The aux blob would be larger than the payload.
-    #[error("aux_size is {aux_size} bytes, the payload has {payload}")]
+    #[error("{}", messages::fault_aux_size(aux_size, payload))]
     AuxSize {
         /// The header's `aux_size`.
         aux_size: u32,
@@ -27,18 +28,16 @@ pub enum Fault {
         payload: usize,
     },
     /// The format's name does not end within its field, or is not ASCII.
-    #[error("format is not a NUL-terminated ASCII name within its {FORMAT_LEN} bytes")]
+    #[error("{}", messages::fault_format_name(FORMAT_LEN))]
     FormatName,
     /// The format table has no such format.
-    #[error(
-        "format {name:?} is not a known raw video format; GStreamer's names are meant, such as \"BGR\" or \"NV12\""
-    )]
+    #[error("{}", messages::fault_format(name))]
     Format {
         /// The name.
         name: String,
     },
     /// The width or height is 0 or too large.
-    #[error("{field} is {value} pixels, outside 1 to {MAX_DIMENSION}")]
+    #[error("{}", messages::fault_size(field, value, MAX_DIMENSION))]
     Size {
         /// `width` or `height`.
         field: &'static str,
@@ -46,17 +45,10 @@ pub enum Fault {
         value: u32,
     },
     /// The payload has no pixels.
-    #[error("pixel-bytes is 0: {width}x{height} {format} takes at least 1 byte")]
-    NoPixels {
-        /// The header's width.
-        width: u32,
-        /// The header's height.
-        height: u32,
-        /// The format's name.
-        format: &'static str,
-    },
+    #[error("{}", messages::fault_no_pixels(0))]
+    NoPixels,
     /// The format has another number of planes.
-    #[error("n_planes is {n_planes}, {format} has {expected}")]
+    #[error("{}", messages::fault_planes(n_planes, format, expected))]
     Planes {
         /// The header's `n_planes`.
         n_planes: u32,
@@ -66,7 +58,7 @@ pub enum Fault {
         expected: usize,
     },
     /// A row does not fit its stride.
-    #[error("stride[{plane}] is {stride} bytes, a row takes {row_bytes}")]
+    #[error("{}", messages::fault_stride(plane, stride, row_bytes))]
     Stride {
         /// The plane.
         plane: usize,
@@ -76,13 +68,13 @@ pub enum Fault {
         row_bytes: usize,
     },
     /// Of a tiled format only GStreamer knows where its planes lie.
-    #[error("format {format} is tiled: only GStreamer lays it out")]
+    #[error("{}", messages::fault_tiled(format))]
     Tiled {
         /// The format's name.
         format: &'static str,
     },
     /// A picture is too large for the header's 32-bit fields.
-    #[error("stride or offset of plane {plane} would be {bytes}, the header holds at most {max}", max = u32::MAX)]
+    #[error("{}", messages::fault_too_large(bytes, u32::MAX))]
     TooLarge {
         /// The plane.
         plane: usize,
@@ -90,10 +82,7 @@ pub enum Fault {
         bytes: u64,
     },
     /// The pixels are neither rows without padding nor, in one plane, rows that are all padded alike.
-    #[error(
-        "{format} at {width}x{height} has {tight} bytes in rows without padding, the pixels have {given}: \
-         send as many, or give stride0, the bytes from row to row"
-    )]
+    #[error("{}", messages::fault_padding(format, width, height, tight, given))]
     Padding {
         /// The format's name.
         format: &'static str,
@@ -107,7 +96,7 @@ pub enum Fault {
         given: usize,
     },
     /// A plane reaches beyond the pixels.
-    #[error("plane_offsets[{plane}] is {offset}: the plane ends at byte {end}, pixel-bytes is {pixel_size}")]
+    #[error("{}", messages::fault_bounds(plane, end, pixel_size))]
     Bounds {
         /// The plane.
         plane: usize,
@@ -122,13 +111,13 @@ pub enum Fault {
     #[error("caps: {0}")]
     Caps(#[from] TextError),
     /// The caps are those of something else than raw video in system memory.
-    #[error("caps say {found}, a frame is video/x-raw in system memory")]
+    #[error("{}", messages::fault_caps_media(found))]
     CapsMedia {
         /// Media type and features of the caps.
         found: String,
     },
     /// The caps name another value than the header.
-    #[error("caps say {field} {caps}, the header says {header}")]
+    #[error("{}", messages::fault_caps_disagree(field, caps, header))]
     CapsDisagree {
         /// `format`, `width` or `height`.
         field: &'static str,
@@ -146,7 +135,7 @@ impl Fault {
             Self::Place | Self::Length { .. } => "length",
             Self::AuxSize { .. } => "aux-size",
             Self::FormatName | Self::Format { .. } | Self::Tiled { .. } => "format",
-            Self::Size { .. } | Self::NoPixels { .. } => "size",
+            Self::Size { .. } | Self::NoPixels => "size",
             Self::Planes { .. } => "planes",
             Self::Stride { .. } => "stride",
             Self::Bounds { .. } | Self::TooLarge { .. } | Self::Padding { .. } => "bounds",

@@ -1,13 +1,14 @@
 //! GStreamer's raw video formats: how many bytes a row of a plane takes, how many rows it has (SPEC §4).
 //!
-//! The same table exists as `formats.json` for the Python package; a test compares the two row by row.
+//! `build.rs` makes the table of `contract/formats.json`, which the Python package reads as well.
 
 use crate::wire::fault::Fault;
 use crate::wire::header::{MAX_DIMENSION, MAX_PLANES};
 
-mod table;
-
-pub use table::FORMATS;
+/// Every raw video format that may be named, in GStreamer's order.
+///
+/// Source: `video-format.c` and `video-info.c` of GStreamer, up to its development branch before 1.30.
+pub static FORMATS: &[VideoFormat] = &include!(concat!(env!("OUT_DIR"), "/formats.rs"));
 
 /// How the pixels of a format lie in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,7 +32,7 @@ pub fn validate_geometry(header: &VideoFrameHeader, pixel_size: usize) -> Result
         }
     }
     if pixel_size == 0 {
-        return Err(Fault::NoPixels { width: header.width, height: header.height, format: format.name });
+        return Err(Fault::NoPixels);
     }
     let expected = format.n_planes();
     if usize::try_from(header.n_planes) != Ok(expected) {
