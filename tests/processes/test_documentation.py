@@ -12,7 +12,7 @@ import pytest
 
 from gst_iceoryx2._plugin import gstreamer_version
 from gst_iceoryx2.contract import contract
-from tests.processes.markdown import anchors, links
+from tests.processes.markdown import anchors, links, without_snippets
 from tests.processes.programs import ROOT
 
 README = ROOT / "README.md"
@@ -40,12 +40,16 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{document.name} links to {link}"
 
 
-def troubles() -> list[str]:
-    """The messages of this package that the troubleshooting page quotes: its indented lines."""
+def quoted_messages() -> list[str]:
+    """The indented lines of the troubleshooting page, and what other guides quote within a sentence."""
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
     messages = re.findall(r"^    (.+)$", page, re.MULTILINE)
     assert len(messages) > 20
-    return messages
+    for guide in (ROOT / "docs").glob("*.md"):
+        spans = re.findall(r"`([^`\n]+)`", without_snippets(guide))
+        # Not commands, which have options, properties and pipes.
+        messages += [span for span in spans if re.search(r"….* .* |; ", span) and not re.search(r"[!=]| -", span)]
+    return sorted(set(messages))
 
 
 @cache
@@ -60,7 +64,7 @@ def sources() -> str:
     return re.sub(r"\{[^{}]*\}|%[rsd]", "…", code)
 
 
-@pytest.mark.parametrize("text", troubles())
+@pytest.mark.parametrize("text", quoted_messages())
 @pytest.mark.proves("E1")
 def test_a_quoted_message_is_one_that_can_be_read(text: str) -> None:
     assert text in sources()
