@@ -1,8 +1,8 @@
 """Live raw video between processes by reference, over Eclipse iceoryx2 shared memory.
 
-`gst_iceoryx2.video` publishes and subscribes to frames from plain Python, without GStreamer. This module is the way to
-the GStreamer elements: `setup_gstreamer()` registers ``iceoryx2sink`` and ``iceoryx2src`` in the running program, and
-`plugin_path()` is the folder that GST_PLUGIN_PATH wants. Importing either loads neither GStreamer nor the plugin.
+`gst_iceoryx2.video` publishes and receives frames in plain Python, without GStreamer. This module gives access to the
+GStreamer elements: `setup_gstreamer()` registers ``iceoryx2sink`` and ``iceoryx2src`` in the running program, and
+`plugin_path()` returns the folder for GST_PLUGIN_PATH. Importing them loads neither GStreamer nor the plugin.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ logging.getLogger(__name__).addFilter(_print_in_one_line)
 
 
 def __getattr__(name: str) -> str:
-    # importlib.metadata costs more than everything else in this package's import, so it waits until somebody asks.
+    # importlib.metadata would take most of the time of this import.
     if name == "__version__":
         from importlib.metadata import version
 

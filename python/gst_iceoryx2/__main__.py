@@ -1,4 +1,4 @@
-"""`python -m gst_iceoryx2` is the command line, for an environment whose scripts are not on PATH."""
+"""`python -m gst_iceoryx2` runs the command line if the environment's scripts are not on PATH."""
 
 from gst_iceoryx2.cli import main
 

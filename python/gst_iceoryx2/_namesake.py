@@ -1,4 +1,4 @@
-"""Another project's distribution, `gst-plugin-iceoryx2`, whose package has the same import name as this one."""
+"""Detection of `gst-plugin-iceoryx2`, another project whose package has the same import name as this one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PREFIX: Final = "gst_plugin_iceoryx2-"
 
 
 def namesake() -> str | None:
-    """Return one sentence if the other distribution is installed beside this package; None if it is not."""
+    """Return a sentence for the user if the other distribution is installed, else None."""
     folder = Path(__file__).parents[1]
     try:
         found = [name for name in os.listdir(folder) if name.startswith(_PREFIX) and name.endswith(".dist-info")]
@@ -28,7 +28,7 @@ def namesake() -> str | None:
 
 @cache
 def warn() -> None:
-    """Warn once for each process if the other distribution is installed, too."""
+    """Warn once per process if the other distribution is installed."""
     sentence = namesake()
     if sentence is not None:
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)

@@ -1,6 +1,6 @@
-"""The compiled plugin: where it is, what keeps it from working, and its registration with the host's GStreamer.
+"""The compiled GStreamer plugin: its path, its registration in this process, and the host's GStreamer.
 
-The only module that imports `gi`, and only inside functions: the SDK must import where there is no GStreamer.
+Only this module imports `gi`, and only inside functions: the SDK also works without GStreamer.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ else:
 
 
 def plugin_path() -> Path:
-    """Folder that holds the compiled plugin, for GST_PLUGIN_PATH.
+    """Return the folder of the compiled plugin, for GST_PLUGIN_PATH.
 
     Raises:
-        RuntimeError: this installation has no plugin; the message says why and how to get it.
+        RuntimeError: This installation has no plugin; the message says why, and how to get it.
     """
     return plugin_library().parent
 
 
 def plugin_library() -> Path:
-    """File of the compiled plugin.
+    """Return the file of the compiled plugin.
 
     Raises:
-        RuntimeError: this installation has no plugin; the message says why and how to get it.
+        RuntimeError: This installation has no plugin; the message says why, and how to get it.
     """
     library = _FOLDER / _LIBRARY_NAME
     if library.is_file():
@@ -77,14 +77,14 @@ def plugin_library() -> Path:
 def setup_gstreamer(*, verify: bool = True) -> None:
     """Register ``iceoryx2sink`` and ``iceoryx2src`` with the GStreamer of this process.
 
-    Initialises GStreamer if that has not happened. Call it before or after ``Gst.init()``, any number of times.
+    Initialises GStreamer if necessary. Call it before or after ``Gst.init()``, any number of times.
 
     Args:
-        verify: also make one element of each kind, so that a plugin which loads and then does not work is found here.
+        verify: Also create one element of each kind, to find a plugin that loads but does not work.
 
     Raises:
-        RuntimeError: the plugin is missing, Python has no GStreamer bindings, GStreamer is too old, the plugin does
-            not load, an element does not register, or elements of these names come from another file.
+        RuntimeError: The plugin is missing or does not load, Python has no GStreamer bindings, GStreamer is too old, an
+            element does not register, or another file provides elements of these names.
     """
     library = plugin_library()
     gst = _initialised_gst()
@@ -122,12 +122,12 @@ def _initialised_gst() -> Any:
 
 
 def _origin(gst: Any, element: str) -> str | None:
-    """File of the plugin that provides an element now; None if nothing does."""
+    """File of the plugin that provides an element; None if there is none."""
     factory = gst.ElementFactory.find(element)
     if factory is None:
         return None
     plugin = factory.get_plugin()
-    # A program in Rust may have linked the plugin in: then there is no file, and it is ours.
+    # A Rust program may have linked the plugin in: it is ours, and has no file.
     return None if plugin is None else plugin.get_filename() or str(_FOLDER / _LIBRARY_NAME)
 
 
@@ -158,7 +158,7 @@ def _verify(gst: Any, element: str, library: Path) -> None:
 
 
 def gstreamer_version() -> str | None:
-    """Version of the host's GStreamer library, found without its Python bindings; None where there is none."""
+    """Return the version of the host's GStreamer, found without its Python bindings; None if there is none."""
     try:
         library = ctypes.CDLL(_LIBGSTREAMER)
     except OSError:
@@ -180,7 +180,7 @@ class _DlInfo(ctypes.Structure):
 
 
 def library_folders() -> list[Path]:
-    """Folders in which the host's GStreamer looks for plugins, as far as they exist; empty without GStreamer.
+    """Return the existing folders in which the host's GStreamer searches for plugins; none without GStreamer.
 
     Source: gst_update_registry() in gst/gstregistry.c, and gst-running of GStreamer's documentation.
     """
@@ -219,10 +219,10 @@ class _PluginDesc(ctypes.Structure):
 
 
 def plugin_version() -> str:
-    """Version that the compiled plugin states of itself, read without initialising GStreamer.
+    """Return the version in the compiled plugin, read without initialising GStreamer.
 
     Raises:
-        RuntimeError: there is no plugin, or it cannot be opened (GStreamer is missing or too old).
+        RuntimeError: There is no plugin, or it cannot be opened because GStreamer is missing or too old.
     """
     path = plugin_library()
     try:

@@ -1,29 +1,29 @@
-"""Everything this package raises on purpose, in one tree; each class is also the built-in that one would catch.
+"""Errors of this package, in one tree; each class is also the built-in error that you would expect.
 
     Iox2VideoError
     ├── DomainError (ValueError)                IOX2_VIDEO_DOMAIN or an iceoryx2 configuration file is unusable
     ├── InvalidServiceNameError (ValueError)
-    ├── ServiceError                            something about the service, always named in the message
+    ├── ServiceError                            a problem of a service, which the message names
     │   ├── ServiceNotFoundError (LookupError)
-    │   ├── ServiceMismatchError (TypeError)    the name carries other data than frames
-    │   ├── VersionMismatchError (RuntimeError) made by another release of iceoryx2
+    │   ├── ServiceMismatchError (TypeError)    the service carries other data than frames
+    │   ├── VersionMismatchError (RuntimeError) another release of iceoryx2 created the service
     │   ├── ServicePermissionError (PermissionError)
-    │   ├── ServiceBrokenError (RuntimeError)   left half-made by a crash, and clean-up did not help
-    │   ├── QosError (ValueError)               an explicit setting that the existing service cannot meet
-    │   └── TooManyPortsError (RuntimeError)    the publisher, subscriber or participant too many
+    │   ├── ServiceBrokenError (RuntimeError)   a crash left the service half made, and clean-up did not help
+    │   ├── QosError (ValueError)               the existing service does not meet an explicit setting
+    │   └── TooManyPortsError (RuntimeError)    the service has its maximum of publishers, subscribers or participants
     ├── FormatError (ValueError)                pixels, sizes, caps or metas that do not fit together
     │   └── UnsupportedViewError (NotImplementedError)   this format has no such array
-    ├── FrameReleasedError (ValueError)         a frame used after it was given back or sent
+    ├── FrameReleasedError (ValueError)         a frame was used after it was released or sent
     ├── FrameTimeoutError (TimeoutError)
-    ├── BorrowLimitError (BufferError)          too many received frames held
-    ├── LoanLimitError (BufferError)            too many frames being filled at once
+    ├── BorrowLimitError (BufferError)          a subscriber holds too many received frames
+    ├── LoanLimitError (BufferError)            a publisher has too many loaned frames
     ├── OutOfSharedMemoryError (MemoryError)
-    ├── ClosedError (ValueError)                a port used after close()
-    │   └── ForkedError (RuntimeError)          a port of the parent used in a forked child
-    ├── TransportError (RuntimeError)           anything else that iceoryx2 reports
+    ├── ClosedError (ValueError)                a port was used after close()
+    │   └── ForkedError (RuntimeError)          a port of the parent was used in a forked child
+    ├── TransportError (RuntimeError)           iceoryx2 reports any other failure
     └── MissingExtraError (ImportError)         an optional dependency is not installed
 
-A message says what failed, on which service, with both numbers where there are two, and what to do.
+A message says what failed, on which service, with both numbers of a limit, and what to do.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ __all__ = [
 
 
 class Iox2VideoError(Exception):
-    """Base of every error that this package raises on purpose. Its text is one line that steers no terminal."""
+    """Base class of this package's errors. The text is one line without control characters."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -66,11 +66,11 @@ class DomainError(Iox2VideoError, ValueError):
 
 
 class InvalidServiceNameError(Iox2VideoError, ValueError):
-    """A service name is empty, too long or not printable ASCII."""
+    """A service name is empty, longer than 255 bytes, or not printable ASCII."""
 
 
 class ServiceError(Iox2VideoError):
-    """Something is wrong with a service as a whole."""
+    """A problem of a service; the message names the service."""
 
 
 class ServiceNotFoundError(ServiceError, LookupError):
@@ -82,23 +82,23 @@ class ServiceMismatchError(ServiceError, TypeError):
 
 
 class VersionMismatchError(ServiceError, RuntimeError):
-    """The service, or the installed package, belongs to another release of iceoryx2."""
+    """The service or the installed iceoryx2 package belongs to another release of iceoryx2."""
 
 
 class ServicePermissionError(ServiceError, PermissionError):
-    """The operating system refuses access to the service or its domain."""
+    """The operating system denies access to the service or its domain."""
 
 
 class ServiceBrokenError(ServiceError, RuntimeError):
-    """The service was left half-made or damaged, and clean-up did not help."""
+    """A crash left the service half made or damaged, and clean-up did not help."""
 
 
 class QosError(ServiceError, ValueError):
-    """A setting that was asked for by name cannot be met by the service that exists."""
+    """The existing service does not meet a setting that the program asked for."""
 
 
 class TooManyPortsError(ServiceError, RuntimeError):
-    """The service has as many publishers, subscribers or participants as it admits."""
+    """The service has its maximum number of publishers, subscribers or participants."""
 
 
 class FormatError(Iox2VideoError, ValueError):
@@ -106,27 +106,27 @@ class FormatError(Iox2VideoError, ValueError):
 
 
 class UnsupportedViewError(FormatError, NotImplementedError):
-    """This format cannot be seen as the array that was asked for."""
+    """This format has no array view of the requested kind."""
 
 
 class FrameReleasedError(Iox2VideoError, ValueError):
-    """The pixels of a frame were asked for after it was given back or sent."""
+    """A frame was used after it was released or sent."""
 
 
 class FrameTimeoutError(Iox2VideoError, TimeoutError):
-    """What was waited for did not happen in time."""
+    """A wait timed out."""
 
 
 class BorrowLimitError(Iox2VideoError, BufferError):
-    """This subscriber holds as many frames as its service allows."""
+    """The subscriber holds as many frames as its service allows (`borrowed_max`)."""
 
 
 class LoanLimitError(Iox2VideoError, BufferError):
-    """This publisher has as many frames in the making as it allows."""
+    """The publisher has as many loaned frames as it allows."""
 
 
 class OutOfSharedMemoryError(Iox2VideoError, MemoryError):
-    """Shared memory cannot hold the frames that this publisher may need."""
+    """Shared memory has no room for the frames that the publisher may need."""
 
 
 class ClosedError(Iox2VideoError, ValueError):
@@ -138,11 +138,11 @@ class ForkedError(ClosedError, RuntimeError):
 
 
 class TransportError(Iox2VideoError, RuntimeError):
-    """iceoryx2 reports a failure that has no class of its own here."""
+    """iceoryx2 reports a failure that has no class of its own."""
 
 
 class MissingExtraError(Iox2VideoError, ImportError):
-    """An optional dependency is needed and not installed."""
+    """An optional dependency is not installed; the message says how to install it."""
 
 
 def printable(text: str) -> str:

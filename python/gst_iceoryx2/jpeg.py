@@ -1,8 +1,8 @@
-"""Frames as JPEG pictures, straight from shared memory, and JPEG pictures as arrays. The one module with simplejpeg.
+"""Frames as JPEG pictures, straight from shared memory, and JPEG pictures as arrays. Only this module uses simplejpeg.
 
-JPEG has its own idea of colour: full-range YCbCr by the matrix of BT.601. R, G and B of whatever order, and full-range
-gray, go into the encoder where they lie. Y'CbCr keeps its planes and its chroma resolution: a table (BT.601) or a small
-matrix (BT.709, BT.2020 …) makes them what JPEG means, which is less work than R, G and B on the way. The rest is
+JPEG's colours are full-range YCbCr with the matrix of BT.601. The encoder reads R, G and B in any order, and full-range
+gray, directly from the frame. Y'CbCr keeps its planes and its chroma resolution: a table (BT.601) or a small matrix
+(BT.709, BT.2020 …) converts it to JPEG's, which is less work than a conversion to R, G and B. Other formats are
 converted to RGB first.
 """
 
@@ -31,12 +31,12 @@ Plane: TypeAlias = npt.NDArray[np.uint8]
 Planes: TypeAlias = tuple[Plane, Plane, Plane]
 
 MAX_SIDE: Final = 65500
-"""Pixels of the longest side that the encoder takes."""
+"""Largest width and height in pixels."""
 
 _RGB_ORDERS: Final = {
     name: name.upper() for name in ("RGB", "BGR", "RGBx", "BGRx", "xRGB", "xBGR", "RGBA", "BGRA", "ARGB", "ABGR")
 }
-# Pixels that share a chroma sample, across and down, as JPEG knows them.
+# Pixels that share a chroma sample in JPEG, across and down.
 _SUBSAMPLINGS: Final = ((1, 1), (2, 1), (2, 2), (1, 2), (4, 1))
 # Source: ITU-T T.871 section 7.
 _JPEG_COLOUR: Final = Colorimetry(False, 0.299, 0.114)
@@ -47,14 +47,14 @@ _ROWS_PER_STEP: Final = 4
 
 
 def encode(frame: VideoFrame, quality: int = 80, chroma: Chroma = "420") -> bytes:
-    """Encode a frame; reads it where it lies and holds nothing of it afterwards. Runs without the GIL.
+    """Encode a frame as JPEG, without the GIL. The result is a copy; the frame can be released afterwards.
 
-    The picture has the frame's own pixels and does not say how wide they are (`pixel-aspect-ratio` of the caps).
+    The picture has the pixels of the frame, but not their shape (`pixel-aspect-ratio` of the caps).
 
     Args:
         frame: A received frame with a picture.
         quality: 1 to 100.
-        chroma: Colour resolution for formats of R, G and B. Y'CbCr keeps its own.
+        chroma: Chroma resolution for formats of R, G and B; Y'CbCr formats keep theirs.
 
     Returns:
         A JPEG (JFIF) picture.
@@ -62,15 +62,15 @@ def encode(frame: VideoFrame, quality: int = 80, chroma: Chroma = "420") -> byte
     Raises:
         FrameReleasedError: The frame was released.
         UnsupportedViewError: The format is made of tiles or has a palette.
-        FormatError: A side is longer than JPEG allows, or the frame is the end of a stream.
+        FormatError: The frame is larger than JPEG allows, or it is the end of a stream.
         ValueError: `quality` is not 1 to 100.
         TypeError: `quality` is not a whole number.
     """
     quality = whole(quality, "quality", 1, 100)
     if frame.is_eos():
-        raise FormatError("the end of a stream has no picture")
+        raise FormatError("cannot encode the end of a stream: it has no picture")
     if max(frame.width, frame.height) > MAX_SIDE:
-        raise FormatError(f"{frame.width}x{frame.height} is too large for JPEG, which ends at {MAX_SIDE} pixels a side")
+        raise FormatError(f"{frame.width}x{frame.height} is too large for JPEG (at most {MAX_SIDE} pixels per side)")
     form = get_format(frame.format)
     order = _RGB_ORDERS.get(form.name)
     if order is not None:
@@ -90,12 +90,12 @@ def encode(frame: VideoFrame, quality: int = 80, chroma: Chroma = "420") -> byte
 
 
 def encode_rgb(picture: Plane, quality: int = 80, chroma: Chroma = "420") -> bytes:
-    """Encode an array (H, W, 3) of R, G, B, its rows padded or not.
+    """Encode an array of R, G and B as JPEG.
 
     Args:
-        picture: The array.
+        picture: uint8 array (H, W, 3); rows may be padded.
         quality: 1 to 100.
-        chroma: Colour resolution.
+        chroma: Chroma resolution.
 
     Returns:
         A JPEG (JFIF) picture.
@@ -108,18 +108,18 @@ def encode_rgb(picture: Plane, quality: int = 80, chroma: Chroma = "420") -> byt
 
 
 def decode(data: bytes, order: Literal["RGB", "BGR"] = "RGB", max_pixels: int = 1 << 27) -> Plane:
-    """Decode a JPEG picture that anybody may have made.
+    """Decode a JPEG picture from any source.
 
     Args:
         data: The picture.
-        order: Which channel comes first.
-        max_pixels: Refuse larger ones before there is memory for them.
+        order: Order of the channels.
+        max_pixels: Largest size; a larger picture is refused before memory is allocated.
 
     Returns:
-        A new array (H, W, 3).
+        A new uint8 array (H, W, 3).
 
     Raises:
-        FormatError: It is not a JPEG picture, damaged, or too large.
+        FormatError: The data is not a JPEG picture, or it is damaged or too large.
         ValueError: `max_pixels` is not at least 1.
         TypeError: `max_pixels` is not a whole number.
     """
@@ -132,7 +132,7 @@ def decode(data: bytes, order: Literal["RGB", "BGR"] = "RGB", max_pixels: int = 
     except FormatError:
         raise
     except (ValueError, RuntimeError) as exc:
-        raise FormatError(f"no JPEG picture, or a damaged one, of {len(data)} bytes: {exc}") from exc
+        raise FormatError(f"cannot decode {len(data)} bytes as a JPEG picture: {exc}") from exc
     return picture
 
 
@@ -148,11 +148,11 @@ def _colorimetry(frame: VideoFrame) -> str | None:
     return text if isinstance(text, str) else None
 
 
-# --- Y'CbCr of any kind to that of JPEG ---
+# --- any Y'CbCr to JPEG's ---
 
 
 def _jpeg_planes(views: Any, form: VideoFormat, width: int, height: int, rule: Colorimetry) -> Planes | None:
-    """Y, Cb and Cr for the encoder, new or borrowed like `views`; None where JPEG has no such chroma resolution."""
+    """Y, Cb and Cr for the encoder, new or borrowed like `views`; None if JPEG has no such chroma resolution."""
     parts = components(views, form, width)
     luma, u, v = parts["Y"], parts["U"], parts["V"]
     factors = (u.w_factor, u.h_factor)
@@ -166,7 +166,7 @@ def _jpeg_planes(views: Any, form: VideoFormat, width: int, height: int, rule: C
 
 
 def _eight_bits(part: Component, limited: bool, *, chroma: bool = False) -> Plane:
-    """Samples as 8 bits of the full range; where they are that already, as they lie if their rows allow."""
+    """Samples as 8 bits of the full range; not copied if they have this form and their rows are contiguous."""
     samples = part.samples
     if part.bits == 8 and part.shift == 0 and not limited and samples.dtype == np.uint8:
         return samples if samples.strides[1] == 1 else np.ascontiguousarray(samples)
@@ -181,12 +181,12 @@ def _eight_bits(part: Component, limited: bool, *, chroma: bool = False) -> Plan
             total >>= _POINT
             plane[rows] = total.clip(0, 255, out=total)
         return plane
-    # "clip": what lies above the bits of a sample is not to be trusted, and needs no second look.
+    # "clip" because a publisher may set bits above those of a sample.
     return _table(part.bits, part.shift, limited, chroma).take(samples, mode="clip")
 
 
 def _blocks(height: int, width: int) -> Iterator[slice]:
-    """Rows in portions that stay in the processor's cache from step to step, whole groups of chroma rows each."""
+    """Slices of rows that stay in the processor's cache; each has whole groups of chroma rows."""
     step = max(_BLOCK_PIXELS // width // _ROWS_PER_STEP, 1) * _ROWS_PER_STEP
     return (slice(top, min(top + step, height)) for top in range(0, height, step))
 
@@ -196,13 +196,13 @@ def _is_plain(part: Component) -> bool:
 
 
 def _in_64ths(part: Component, rows: slice, limited: bool) -> npt.NDArray[np.int16]:
-    """Brightness of some rows in 64ths of a step of 8 bits of the full range."""
+    """Luma of some rows, in 64ths of a step of full-range 8 bits."""
     samples = part.samples[rows]
     if not _is_plain(part):
         return _scaled(part.bits, part.shift, limited, False, 1.0).take(samples, mode="clip")
     if not limited:
         return samples.astype(np.int16) << _POINT
-    # 149/128 is 255/219 up to a tenth of a step at white. A table would take three times as long.
+    # 149/128 differs from 255/219 by a tenth of a step at white. A table would take three times as long.
     product = np.multiply(samples, 149, dtype=np.uint16)
     product >>= 1
     total = product.view(np.int16)
@@ -212,7 +212,7 @@ def _in_64ths(part: Component, rows: slice, limited: bool) -> npt.NDArray[np.int
 
 @lru_cache(maxsize=64)
 def _unit(bits: int, shift: int, limited: bool, chroma: bool) -> npt.NDArray[np.float64]:
-    """What each value of a sample means, on the scale of 8 bits of the full range; chroma around 0."""
+    """Meaning of each sample value on the scale of full-range 8 bits; chroma around 0."""
     unit = 2.0 ** (bits - 8)
     values = (np.arange(1 << (bits + shift)) >> shift) / unit
     if chroma:
@@ -228,14 +228,14 @@ def _table(bits: int, shift: int, limited: bool, chroma: bool) -> Plane:
 
 @lru_cache(maxsize=64)
 def _scaled(bits: int, shift: int, limited: bool, chroma: bool, factor: float) -> npt.NDArray[np.int16]:
-    """A factor times what each value of a sample means, in 64ths."""
+    """Meaning of each sample value times a factor, in 64ths."""
     values = _unit(bits, shift, limited, chroma) * factor * (1 << _POINT)
     return np.rint(values).clip(-32768 // 4, 32767 // 2).astype(np.int16)
 
 
 @lru_cache(maxsize=16)
 def _turn(rule: Colorimetry) -> npt.NDArray[np.float64]:
-    """The matrix (3, 3) from Y, Cb, Cr of this rule to those of JPEG, all of the full range around 0."""
+    """The matrix (3, 3) from this rule's Y, Cb, Cr to JPEG's, all full range around 0."""
     return _from_rgb(_JPEG_COLOUR) @ np.linalg.inv(_from_rgb(rule))
 
 
@@ -271,12 +271,12 @@ def _turned(luma: Component, u: Component, v: Component, width: int, height: int
 
 
 def _mixed(u: Component, v: Component, rows: slice, limited: bool, of_u: float, of_v: float) -> npt.NDArray[np.int16]:
-    """So much of U and so much of V, both around 0, in 64ths of a step of 8 bits of the full range."""
+    """`of_u` × U + `of_v` × V, both around 0, in 64ths of a step of full-range 8 bits."""
     if not (_is_plain(u) and _is_plain(v)):
         total = _scaled(u.bits, u.shift, limited, True, of_u).take(u.samples[rows], mode="clip")
         total += _scaled(v.bits, v.shift, limited, True, of_v).take(v.samples[rows], mode="clip")
         return total
-    # In 128ths, of which 128 steps times the largest factors are just within 16 bits.
+    # In 128ths: 128 steps times the largest factors just fit 16 bits.
     swing = 128 * (255 / 224 if limited else 1)
     total = np.subtract(u.samples[rows], 128, dtype=np.int16) * np.int16(round(of_u * swing))
     total += np.subtract(v.samples[rows], 128, dtype=np.int16) * np.int16(round(of_v * swing))

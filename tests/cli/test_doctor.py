@@ -271,7 +271,7 @@ def test_services_of_another_release_are_a_problem(iox2_video: CommandLine, sour
     with described_by_another_release(domain, "old"):
         finding = one_of("versions", ask(iox2_video))
     assert finding["status"] == "problem"
-    assert finding["text"].startswith("made by iceoryx2 0.9.0, while this is 0.10.0: old.")
+    assert finding["text"].startswith("created by iceoryx2 0.9.0, while this is 0.10.0: old.")
 
 
 def plugin_findings(domain: Place) -> dict[str, list[Finding]]:

@@ -136,8 +136,8 @@ def test_a_service_of_another_type_is_no_stream(iox2_video: CommandLine, domain:
     assert services(iox2_video.json("list", "--json")) == []
     done = iox2_video("info", "cam0")
     assert done.returncode == 3
-    assert done.stderr == f"Error: \"cam0\" in {domain.root} (prefix '{domain.prefix}') carries no video: " + (
-        "`iox2-video list` shows what does\n"
+    assert done.stderr == f"Error: \"cam0\" in {domain.root} (prefix '{domain.prefix}') carries no video; " + (
+        "`iox2-video list` shows the video streams\n"
     )
     del pose
 
@@ -149,7 +149,7 @@ def test_a_service_of_another_release_is_listed_and_left_alone(
     with described_by_another_release(domain, "old"):
         listed = {stream["short_name"]: stream for stream in services(iox2_video.json("list", "--json"))}
     assert listed.keys() == {"cam0", "old"}
-    assert "made by iceoryx2 0.9.0, this is 0.10.0" in listed["old"]["problem"]
+    assert "created by iceoryx2 0.9.0, this is 0.10.0" in listed["old"]["problem"]
     assert listed["old"]["publishers"] is None
 
 

@@ -19,7 +19,7 @@ from tests.cli.test_list import CAM0
 from tests.processes.children import ROOT, Child
 
 Source = Callable[..., Child]
-COMMANDS = list(cli._COMMANDS)
+COMMANDS = list(cli.COMMANDS)
 
 
 def run_in_one_interpreter(*lines: list[str]) -> str:
@@ -240,7 +240,7 @@ def test_what_is_no_number_above_0_is_a_usage_error(iox2_video: CommandLine, arg
 def test_a_key_cannot_be_looked_at_and_the_way_around_is_told(iox2_video: CommandLine, arguments: list[str]) -> None:
     done = iox2_video(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "`iox2-video bridge zenoh:site/cam0 NAME` makes one" in done.stderr
+    assert "make it a service: iox2-video bridge zenoh:site/cam0 NAME" in done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])

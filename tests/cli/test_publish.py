@@ -285,7 +285,7 @@ def test_what_makes_no_sense_is_a_usage_error(publish: Publish, arguments: tuple
 
 def test_a_key_or_a_path_is_no_service(publish: Publish) -> None:
     said = publish("zenoh:site/cam0", "--test").ends(2)
-    assert "`iox2-video bridge NAME zenoh:site/cam0` goes between the two" in said
+    assert "connect it to one: iox2-video bridge NAME zenoh:site/cam0" in said
 
 
 def test_a_name_that_somebody_publishes_under_is_refused(publish: Publish) -> None:

@@ -92,12 +92,12 @@ def test_any_message_is_done_or_not(message: object) -> None:
     with near, far:
         viewer = Viewer(WebSocket(near), [NoChannel(), NoChannel()])  # type: ignore[list-item]
         try:
-            has_asked = viewer._do(message) and "clock" in message  # type: ignore[operator]
+            has_asked = viewer._handle(message) and "clock" in message  # type: ignore[operator]
             near.shutdown(socket.SHUT_WR)
             answer = far.recv(4096)
             assert bool(answer) <= bool(has_asked)
             # Python would write NaN and Infinity, which is not JSON.
             assert not answer or json.loads(answer[2:], parse_constant=lambda name: None)["clock"][0] is not None
         finally:
-            viewer._bell.close()
-            viewer._rope.close()
+            viewer._wake_end.close()
+            viewer._waker.close()

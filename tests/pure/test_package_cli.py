@@ -34,12 +34,12 @@ def test_help_version_and_usage_errors_start_no_heavy_library() -> None:
     assert answer.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("name", cli._COMMANDS)
+@pytest.mark.parametrize("name", cli.COMMANDS)
 def test_a_command_describes_itself_as_the_list_does(name: str) -> None:
     command = cli.main.get_command(None, name)  # type: ignore[arg-type]
     assert command is not None
     assert command.name == name
-    assert command.get_short_help_str(limit=200) == cli._COMMANDS[name]
+    assert command.get_short_help_str(limit=200) == cli.COMMANDS[name]
 
 
 def test_version_lists_the_four_parts_that_have_to_fit() -> None:

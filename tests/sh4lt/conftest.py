@@ -1,4 +1,4 @@
-"""A path for each test, pipelines on it, and a look at what the test leaves in the kernel."""
+"""Fixtures: a path for each test, pipelines, and a check that nothing is left in the kernel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from gst_iceoryx2 import plugin_path
 from gst_iceoryx2.sh4lt.dialect import READERS, SEGMENT_PROJECT
 from gst_iceoryx2.sh4lt.sysv import segment_status
+from tests.waiting import wait_until
 
 _GETPID = 11  # linux/sem.h
 _libc = ctypes.CDLL(None)
@@ -28,7 +30,7 @@ Launch = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def preloaded(folder: Path, source: str) -> Path:
-    """A library for LD_PRELOAD, compiled from one of the C files here."""
+    """Compile one of the C files of this folder to a library for LD_PRELOAD."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("needs a C compiler")
@@ -38,15 +40,15 @@ def preloaded(folder: Path, source: str) -> Path:
 
 
 ours: set[int] = {os.getpid()}
-"""Numbers of the processes that these tests have started, and of this one."""
+"""IDs of this process and of the processes that the tests have started."""
 
 there_before: set[str] = set()
-"""Segments and semaphores older than these tests: the kernel may have given a child the number of their process."""
+"""Segments and semaphores that existed before the tests. A child may get the ID of the process that created them."""
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _known_children() -> Iterator[None]:
-    """Notes whatever process is started, in whichever way."""
+    """Record the ID of every process that the tests start."""
     begin = subprocess.Popen.__init__
 
     def noting(self: subprocess.Popen[Any], *arguments: Any, **named: Any) -> None:
@@ -60,16 +62,16 @@ def _known_children() -> Iterator[None]:
 
 
 def listed() -> list[tuple[str, str]]:
-    """The protocol's segments and semaphores of this machine: key and ID."""
+    """All segments and semaphores of this machine with a key of the protocol: key and ID."""
     lines = subprocess.run(["ipcs", "-m", "-s"], capture_output=True, text=True, check=True).stdout.splitlines()
     return [(line.split()[0], line.split()[1]) for line in lines if line.startswith(("0x6e", "0x6d"))]
 
 
 def left_behind(*, by_the_living: bool = False) -> set[str]:
-    """Segments and semaphores of our processes that are gone, as "KEY ID"; on request those of this one, too.
+    """Segments and semaphores of our dead processes, as "KEY ID"; with `by_the_living`, those of this process, too.
 
-    Other programs of this machine use the protocol meanwhile, and leave what they like. Whose a set is tells the
-    segment at its side, and where there is none, who used it last.
+    Other programs on this machine may use the protocol at the same time. The owner of semaphores is the creator of the
+    segment with the same key, or without such a segment, the process that used them last.
     """
     found = set()
     for key, number in listed():
@@ -79,7 +81,7 @@ def left_behind(*, by_the_living: bool = False) -> set[str]:
             owner = segment_status(SEGMENT_PROJECT << 24 | int(key, 16) & 0xFFFFFF).creator
         except OSError:
             owner = _libc.semctl(int(number), READERS, _GETPID) if key.startswith("0x6d") else -1
-        # It is -1 if the set was removed since it was listed.
+        # The owner is -1 if the semaphores were removed after they were listed.
         if owner in ours and (not Path(f"/proc/{owner}").exists() or (by_the_living and owner == os.getpid())):
             found.add(f"{key} {number}")
     return found
@@ -87,7 +89,7 @@ def left_behind(*, by_the_living: bool = False) -> set[str]:
 
 @pytest.fixture(params=sorted(FOLDERS))
 def path(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A path for a socket, once on disk and once on tmpfs, whose inode numbers are never used twice."""
+    """A path for a socket: once on disk and once on tmpfs, which never uses an inode number twice."""
     before = left_behind(by_the_living=True)
     socket = FOLDERS[request.param] / f"sh4lt{os.getpid()}_{next(_numbers)}"
     yield socket
@@ -95,13 +97,18 @@ def path(request: pytest.FixtureRequest) -> Iterator[Path]:
     assert left_behind(by_the_living=True) <= before, "SysV objects were left behind"
 
 
-# A test that is not about the file system.
+# For tests that do not depend on the file system.
 on_tmpfs = pytest.mark.parametrize("path", ["tmpfs"], indirect=True)
+
+
+def wait_until_in(file: str, thread: int) -> None:
+    """Wait until a thread runs or waits in a function of this file of the package."""
+    wait_until(lambda: Path(sys._current_frames()[thread].f_code.co_filename).name == file, 20)
 
 
 @pytest.fixture
 def launch() -> Iterator[Launch]:
-    """Starts `gst-launch-1.0` with this package's plugin; whatever still runs at the end is stopped."""
+    """Starts `gst-launch-1.0` with this package's plugin. Pipelines that still run at the end are stopped."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(pipeline: str, *options: str, before: tuple[str, ...] = (), **variables: str) -> subprocess.Popen[bytes]:
@@ -115,6 +122,6 @@ def launch() -> Iterator[Launch]:
     yield start
     for process in started:
         if process.poll() is None:
-            # gst-launch ends a pipeline properly on SIGINT only.
+            # gst-launch ends a pipeline in order on SIGINT only.
             process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)

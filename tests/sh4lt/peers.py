@@ -1,9 +1,9 @@
-"""Ends that do what Shmdata's own library does, with none of our precautions.
+"""A writer and a reader that behave like Shmdata's own library, without our precautions.
 
-Their semaphore operations have no time limit and no undo, and the writer counts every reader that it told of a frame. A
-reader looks for segment and semaphores as soon as it is connected, and comes back at once after a good-bye.
+Their semaphore operations have no timeout and no undo. The writer counts every reader to which it announced a frame.
+The reader looks for segment and semaphores as soon as it is connected, and reconnects at once after a good-bye.
 
-`python -m tests.sh4lt.peers PATH FPS` is such a writer; each of its frames is its number, 8 bytes.
+`python -m tests.sh4lt.peers PATH FPS` runs the writer. Each frame is its number, 8 bytes.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _libc.shmdt.argtypes = [ctypes.c_void_p]
 
 
 def _semop(identity: int, *steps: tuple[int, int]) -> bool:
-    """Do the steps in one go, however long that takes; False if the set is gone."""
+    """Do all steps at once, without a timeout; False if the semaphores no longer exist."""
     operations = (ctypes.c_short * (3 * len(steps)))(*(part for step in steps for part in (*step, 0)))
     return bool(_libc.semop(identity, operations, len(steps)) == 0)
 
 
 class BareWriter:
-    """The library's copying writer: it announces a frame, counts whom it told, and fills the segment."""
+    """The library's copying writer: announces a frame, counts the readers and then fills the segment."""
 
     def __init__(self, path: Path, size: int, type_text: str = TYPE) -> None:
         self.path = path
@@ -106,12 +106,12 @@ class BareWriter:
 
 
 class BareReader:
-    """The library's follower: reads frames that are numbers, in a thread, until it is closed.
+    """The library's follower: reads numbered frames in a thread until it is closed.
 
     Attributes:
-        numbers: What it read.
-        connections: How often it found a writer.
-        types: The type text of each.
+        numbers: The numbers that it read.
+        connections: How often it connected to a writer.
+        types: The type text of each connection.
     """
 
     def __init__(self, path: Path) -> None:
@@ -119,7 +119,7 @@ class BareReader:
         self.numbers: list[int] = []
         self.types: list[str] = []
         self.hold = 0.0
-        """Seconds for which it looks at its next frame."""
+        """Seconds for which it keeps the next frame."""
         self._closed = False
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
@@ -134,7 +134,7 @@ class BareReader:
         assert not self._thread.is_alive(), "it is stuck"
 
     def missed(self) -> int:
-        """Numbers between the first and the last that it did not read."""
+        """How many numbers between the first and the last were not read."""
         return self.numbers[-1] - self.numbers[0] + 1 - len(self.numbers)
 
     def _follow(self) -> None:
@@ -169,7 +169,7 @@ class BareReader:
                 if size is None:
                     return
                 if size != last:
-                    # It goes by the size of the frames alone.
+                    # It attaches again only if the size of the frames changes.
                     _libc.shmdt(address)
                     address, last = _libc.shmat(_libc.shmget(keys.segment, 0, 0), None, 0), size
                 if _semop(semaphores, (WRITER, 0)):
@@ -193,7 +193,7 @@ SINK = "fdsrc fd=0 blocksize=8 ! application/x-count ! sh4ltsink socket-path={pa
 
 
 class Feeder(threading.Thread):
-    """Hands numbers to a process through a pipe."""
+    """Sends numbers to a process through a pipe."""
 
     def __init__(self, process: subprocess.Popen[bytes], fps: float) -> None:
         super().__init__(daemon=True)
@@ -219,7 +219,7 @@ class Feeder(threading.Thread):
 def writing(
     kind: str, path: Path, *, fps: float = 200, timeout: float = 1.0, **variables: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A writer of numbers in a process of its own: "bare", "python" or "rust"."""
+    """A process that writes numbered frames: "bare", "python" or "rust"."""
     environment = os.environ | {"GST_PLUGIN_PATH": str(plugin_path())} | variables
     sink = SINK.format(path=path, timeout=round(timeout * 1e9))
     command = {
@@ -241,7 +241,7 @@ def writing(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            # What it left goes with the next one.
+            # The next writer removes what this one left.
             Writer(path).close()
             raise
 

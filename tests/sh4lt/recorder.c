@@ -1,5 +1,5 @@
-// Preloaded into an end: writes every message that it sends over the socket at RECORD_PATH to the file RECORD_LOG.
-// A line each: "writer" or "reader", a blank, the bytes in hex.
+// Preloaded into a writer or reader: logs every message that it sends over the socket at RECORD_PATH to the file RECORD_LOG.
+// Each line is "writer" or "reader", a space, and the bytes in hex.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

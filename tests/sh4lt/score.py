@@ -1,13 +1,13 @@
-"""ossia score's own rules for a type text: `ShmdataInputDevice.cpp` and the table of `GStreamerCompatibility.hpp`.
+"""ossia score's own rules for a type text, from `ShmdataInputDevice.cpp` and the table in `GStreamerCompatibility.hpp`.
 
-They are stricter than GStreamer's and ours: a text that score does not take is a black picture there.
+They are stricter than GStreamer's rules and ours. score shows a black picture if it does not accept a text.
 """
 
 from __future__ import annotations
 
 import re
 
-# Upper case, as score compares them. RGBP and Y410 are in its table, too, as other formats than they are.
+# In upper case, as score compares them. Its table also has RGBP and Y410, but treats them as other formats.
 FORMATS = frozenset((
     "A420", "A420_10BE", "A420_10LE", "A422_10BE", "A422_10LE", "A444_10BE", "A444_10LE", "ABGR", "ARGB", "AYUV64",
     "BGRA", "BGRX", "GBR", "GBRA", "GRAY16_BE", "GRAY16_LE", "GRAY8", "I420", "I420_10BE", "I420_10LE", "I420_12BE",
@@ -18,7 +18,7 @@ FORMATS = frozenset((
 
 
 def shown(type_text: str) -> tuple[str, int, int] | None:
-    """Format, width and height of what score shows; None if it shows nothing."""
+    """Format, width and height of the picture that score shows; None if it shows nothing."""
     media, *fields = type_text.split(",")
     if media != "video/x-raw":
         return None
@@ -43,7 +43,7 @@ def _whole(value: str) -> int:
 
 
 def _rate(value: str) -> float:
-    """A fraction needs its type: without, the whole text has to be one number."""
+    """A fraction needs its type. Without a type, the whole text must be one number."""
     if value.startswith("(fraction)"):
         parts = value.removeprefix("(fraction)").split("/")
         return float(parts[0]) / float(parts[1]) if len(parts) == 2 and float(parts[1]) > 0 else 0

@@ -1,4 +1,4 @@
-// Preloaded into a writer: it takes its time before it removes a segment, so that what it did before is seen by others.
+// Preloaded into a writer: delays the removal of each segment, so that other processes see the state before it.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <sys/shm.h>

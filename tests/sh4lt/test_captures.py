@@ -1,4 +1,4 @@
-"""What two ends say to each other, recorded, is what was captured from Shmdata itself (captures.json)."""
+"""The messages between a writer and a reader equal those that were captured from Shmdata itself (captures.json)."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ RUST = {
 
 @pytest.fixture(scope="module")
 def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library that records what an end sends."""
+    """The library that records what a process sends."""
     return preloaded(tmp_path_factory.mktemp("recorder"), "recorder.c")
 
 
 def captured(name: str, whole: bytes) -> bytes:
-    """The captured message, whose middle, the type text, the capture tells by its length and place only."""
+    """The captured message. The capture has only place and length of the type text, which `whole` supplies."""
     message = CAPTURES["messages"][name]
     begin = bytes.fromhex(message["begin"])
     end = message["last_byte_that_is_not_zero"] + 1
@@ -84,7 +84,7 @@ def test_what_is_said_on_the_wire_is_what_was_captured(
     with start("writer", writer) as writing:
         with start("reader", reader) as reading:
             assert reading.wait(20) == 0
-        # The answer to its good-bye.
+        # The writer has answered the good-bye.
         wait_until(lambda: "writer 0200\n" in log.read_text())
         if writer == "rust":
             writing.send_signal(signal.SIGINT)

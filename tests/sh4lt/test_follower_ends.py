@@ -1,4 +1,4 @@
-"""A follower that is closed, forked or interrupted while it waits or reads: nobody hangs, no writer waits for it."""
+"""A follower that is closed, forked or interrupted while it waits or reads stops, and no writer waits for it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from gst_iceoryx2.sh4lt import Follower, Sh4ltClosedError, Writer, follower
-from tests.sh4lt.conftest import on_tmpfs
+from tests.sh4lt.conftest import on_tmpfs, wait_until_in
 from tests.waiting import wait_until
 
 pytestmark = on_tmpfs
@@ -43,7 +43,7 @@ def connected(writer: Writer, path: Path) -> Follower:
 
 
 def ends_with(read: Follower, timeout: float | None) -> tuple[threading.Thread, list[BaseException]]:
-    """A thread that reads, and what it ends with."""
+    """A thread that waits for a frame, and a list for the exception that ends it."""
     ended: list[BaseException] = []
 
     def run() -> None:
@@ -54,8 +54,28 @@ def ends_with(read: Follower, timeout: float | None) -> tuple[threading.Thread, 
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    time.sleep(0.1)
+    assert thread.ident is not None
+    wait_until_in("connection.py", thread.ident)
     return thread, ended
+
+
+@contextmanager
+def closed_by_a_signal(reader: Follower) -> Iterator[None]:
+    """Closes a follower in a signal handler as soon as this thread waits for a frame."""
+    waiting = threading.get_ident()
+
+    def interrupt() -> None:
+        wait_until_in("connection.py", waiting)
+        signal.pthread_kill(waiting, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: reader.close())
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
 
 
 @pytest.mark.parametrize("timeout", [None, 30.0])
@@ -63,30 +83,21 @@ def test_closing_from_another_thread_ends_a_read(writer: Writer, path: Path, tim
     reader = connected(writer, path)
     thread, ended = ends_with(reader, timeout)
     reader.close()
-    thread.join(5)
+    thread.join(20)
     assert [type(exc) for exc in ended] == [Sh4ltClosedError]
 
 
 @pytest.mark.parametrize("timeout", [None, 30.0])
 def test_closing_from_a_signal_handler_ends_a_read(writer: Writer, path: Path, timeout: float | None) -> None:
     reader = connected(writer, path)
-    before = signal.signal(signal.SIGALRM, lambda *_: reader.close())
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
-        with pytest.raises(Sh4ltClosedError):
-            reader.read(timeout)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with closed_by_a_signal(reader), pytest.raises(Sh4ltClosedError):
+        reader.read(timeout)
 
 
 def test_closing_from_a_signal_handler_ends_an_iteration(writer: Writer, path: Path) -> None:
     reader = connected(writer, path)
-    before = signal.signal(signal.SIGALRM, lambda *_: reader.close())
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
+    with closed_by_a_signal(reader):
         assert list(reader) == []
-    finally:
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_closing_ends_a_read_although_the_writer_is_stopped(path: Path) -> None:
@@ -100,7 +111,7 @@ def test_closing_ends_a_read_although_the_writer_is_stopped(path: Path) -> None:
         process.send_signal(signal.SIGSTOP)
         try:
             reader.close()
-            thread.join(5)
+            thread.join(20)
             assert [type(exc) for exc in ended] == [Sh4ltClosedError]
         finally:
             process.send_signal(signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""Our ends beside others that do what Shmdata's own library does, while frames run."""
+"""Our writers and readers together with peers that behave like Shmdata's own library."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def descriptors(process: subprocess.Popen[bytes]) -> int:
 @pytest.mark.parametrize("kind", ["bare", "python", "rust"])
 @pytest.mark.proves("S1")
 def test_a_writer_that_is_sending_is_not_disturbed_by_a_second_one(path: Path, launch: Launch, kind: str) -> None:
-    """The second one acknowledged the greeting and never finished the frame that it was told of in return."""
+    """Regression: the second writer acknowledged the greeting and never finished the frame that was announced to it."""
 
     def second_writer() -> None:
         with pytest.raises(WriterIsAliveError, match="has a writer already"):
@@ -51,7 +51,7 @@ def test_a_writer_that_is_sending_is_not_disturbed_by_a_second_one(path: Path, l
 @pytest.mark.parametrize("kind", ["python", "rust"])
 @pytest.mark.proves("S2")
 def test_a_stuck_reader_costs_one_renewal_and_the_living_miss_nothing(path: Path, tmp_path: Path, kind: str) -> None:
-    """The living were sent away before the old semaphores had gone, came back to those, and were sent away again."""
+    """Regression: live readers were sent away before the old semaphores were removed, and had to reconnect twice."""
     stops = 10
     with writing(kind, path, timeout=0.1, LD_PRELOAD=str(preloaded(tmp_path, "slow.c"))) as writer:
         assert writer.poll() is None
@@ -59,7 +59,7 @@ def test_a_stuck_reader_costs_one_renewal_and_the_living_miss_nothing(path: Path
         wait_until(lambda: all(reader.numbers for reader in (stuck, *living)), 20)
         before = [reader.connections for reader in living]
         for stop in range(stops):
-            # As long as a second renewal would take.
+            # Long enough for a second renewal.
             stuck.hold = 0.35
             wait_until(lambda stop=stop: stuck.connections == stop + 2)
             seen = [len(reader.numbers) for reader in living]
@@ -76,7 +76,7 @@ def test_a_stuck_reader_costs_one_renewal_and_the_living_miss_nothing(path: Path
 
 @pytest.mark.proves("S8")
 def test_a_python_writer_that_changes_its_type_waits_for_its_readers(path: Path) -> None:
-    """A new type text is a new writer: frames went on before the readers were back."""
+    """A new type text needs a new writer. Regression: it wrote frames before the readers had reconnected."""
     writer = Writer(path, "application/x-count, part=(int)0")
     readers = [BareReader(path) for _ in range(2)]
     wait_until(lambda: writer.clients == 2)

@@ -1,4 +1,4 @@
-"""Frames arrive byte for byte, in order, between ends of either language."""
+"""Frames arrive byte for byte and in order, between writers and readers of both languages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gst_iceoryx2.sh4lt import Follower, Frame, Writer
 from tests.sh4lt.conftest import Launch, on_tmpfs
 from tests.waiting import wait_until
 
-# Caps, and the bytes of a frame in GStreamer's default layout.
+# Caps, and the size of a frame in GStreamer's default layout in bytes.
 FORMATS = {
     "RGBA": ("video/x-raw,format=(string)RGBA,width=(int)33,height=(int)17,framerate=(fraction)30/1", 33 * 4 * 17),
     "BGR": ("video/x-raw,format=(string)BGR,width=(int)33,height=(int)17,framerate=(fraction)30/1", 100 * 17),
@@ -26,7 +26,7 @@ TAKEN = 40
 
 
 def in_order(received: list[bytes], sent: list[bytes]) -> bool:
-    """Whether these are the frames that are sent round and round, from any of them on, without a gap."""
+    """Whether the received frames are consecutive frames of the sequence that is sent repeatedly."""
     start = sent.index(received[0])
     return received == list(itertools.islice(itertools.cycle(sent), start, start + len(received)))
 
@@ -44,7 +44,7 @@ def test_frames_arrive_byte_for_byte_and_in_order(
     received = tmp_path / "received.raw"
     reading = None
     if reader == "rust":
-        # The caps filter lets nothing through but the writer's caps.
+        # The caps filter accepts only the writer's caps.
         reading = launch(f"sh4ltsrc socket-path={path} num-buffers={TAKEN} ! {caps} ! filesink location={received}")
 
     over = threading.Event()
@@ -65,7 +65,7 @@ def test_frames_arrive_byte_for_byte_and_in_order(
     else:
         for number, frame in enumerate(frames):
             (tmp_path / f"{number}.raw").write_bytes(frame)
-        # do-timestamp is off, so that the sink does not wait for a clock.
+        # Without do-timestamp the sink does not wait for a clock.
         files = f"multifilesrc location={tmp_path}/%d.raw stop-index={DISTINCT - 1} loop=true caps={caps}"
         writing = launch(f"{files} ! sh4ltsink socket-path={path} sync=false")
     try:
@@ -93,7 +93,7 @@ def test_frames_arrive_byte_for_byte_and_in_order(
 
 @on_tmpfs
 def test_rows_without_padding_get_the_padding_that_readers_expect(path: Path, launch: Launch, tmp_path: Path) -> None:
-    """They went out as they were, shorter than the caps say, and sh4ltsrc dropped them."""
+    """Regression: such frames were sent unchanged, shorter than their caps say, and sh4ltsrc dropped them."""
     caps, size = FORMATS["BGR"]
     picture = np.random.default_rng(7).integers(0, 256, (17, 33, 3), np.uint8)
     (tmp_path / "0.raw").write_bytes(picture.tobytes())
@@ -115,14 +115,14 @@ def test_a_source_says_once_that_frames_are_shorter_than_their_caps(path: Path, 
             writer.write(bytes(size - 1))
         writer.write(bytes(size))
         text = reader.communicate(timeout=20)[0].decode()
-    assert text.count(f"frame of {size - 1} bytes dropped: its caps ask for {size}") == 1, text
+    assert text.count(f"it has {size - 1} bytes, its caps require {size}") == 1, text
 
 
 def test_from_a_pipeline_to_a_pipeline_whatever_the_strides(path: Path, launch: Launch, tmp_path: Path) -> None:
-    """videocrop hands over frames with a GstVideoMeta of other strides; they travel in GStreamer's default layout."""
+    """videocrop outputs frames whose GstVideoMeta has other strides. They are sent in GStreamer's default layout."""
     plain, received = tmp_path / "plain.raw", tmp_path / "received.raw"
     picture = "video/x-raw,format=I420,width=64,height=48 ! videocrop left=10 top=4 right=21 bottom=27"
-    # A filesink asks for no meta, so videocrop writes the default layout itself.
+    # A filesink does not request the meta, so videocrop writes the default layout itself.
     launch(f"videotestsrc pattern=gradient num-buffers=1 ! {picture} ! filesink location={plain}").wait(20)
     assert len(set(plain.read_bytes())) > 5
     reader = launch(f"sh4ltsrc socket-path={path} num-buffers=5 ! filesink location={received}")
@@ -132,5 +132,5 @@ def test_from_a_pipeline_to_a_pipeline_whatever_the_strides(path: Path, launch: 
     expected = Frame(np.fromfile(plain, np.uint8), caps)
     assert len(expected) == 1008
     for frame in np.fromfile(received, np.uint8).reshape(5, 1008):
-        # Planes and not bytes: what lies between the end of a row and the next is nobody's picture.
+        # Planes instead of bytes: the padding of rows is undefined.
         assert all(map(np.array_equal, Frame(frame, caps).planes, expected.planes))

@@ -1,4 +1,4 @@
-"""Writer and follower in Python: frames, views, refusals."""
+"""Writer and Follower in Python: frames, views, addresses and types."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from gst_iceoryx2.sh4lt import (
     Writer,
     address,
 )
+from tests.sh4lt.conftest import wait_until_in
 from tests.waiting import wait_until
 
 RGBA = "video/x-raw, format=(string)RGBA, width=(int)6, height=(int)4, framerate=(fraction)30/1"
@@ -91,7 +92,9 @@ def test_a_borrowed_frame_holds_the_writer_only_as_long_as_its_block(path: Path)
             assert frame is not None
             thread = threading.Thread(target=write)
             thread.start()
-            assert not done.wait(0.1)
+            assert thread.ident is not None
+            wait_until_in("sysv.py", thread.ident)
+            assert not done.is_set()
             assert bytes(frame) == b"a" * 100
         assert done.wait(5)
         thread.join()
@@ -168,12 +171,12 @@ def test_whatever_has_bytes_is_written_packed(path: Path, frame: Any) -> None:
 
 
 def mapping(array: np.ndarray) -> str:
-    """What the kernel calls the memory in which an array lies."""
+    """The line of /proc/self/maps for the memory of an array."""
     for line in Path("/proc/self/maps").read_text().splitlines():
         begin, end = (int(part, 16) for part in line.split()[0].split("-"))
         if begin <= array.ctypes.data < end:
             return line
-    raise AssertionError("nowhere")
+    raise AssertionError("not mapped")
 
 
 def test_a_borrowed_frame_lies_in_the_writers_memory_until_its_block_ends(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What ossia score shows: by its own rules, which are stricter than GStreamer's and ours."""
+"""What ossia score shows, by its own rules, which are stricter than GStreamer's and ours."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 SERVICE = "video/stage/frame/v2"
 RGBA = "video/x-raw,format=RGBA,width=64,height=48"
-# As score writes them.
+# In the form that score writes.
 FROM_SCORE = "video/x-raw,format=(string)RGBA,width=(int)64,height=(int)48,framerate=60/1"
 
 
 def test_our_table_is_scores_in_both_languages() -> None:
-    """BGR, which it lacks, went there as it was."""
+    """Regression: BGR, which score does not know, was sent to it unchanged."""
     assert {name.upper() for name in score.FORMATS} == FORMATS
     assert score.FORMATS[0] == "RGBA"
     text = (ROOT / "crates/shmdata/src/score.rs").read_text()
@@ -53,8 +53,8 @@ def test_the_documents_list_scores_formats() -> None:
     ],
 )
 @pytest.mark.proves("S7")
-def test_score_shows_what_a_writer_is_told_in_any_form(path: Path, typed: str) -> None:
-    """The snippet of the documents was refused: `framerate=30/1` lacks its type."""
+def test_score_shows_a_writers_stream_however_its_caps_are_written(path: Path, typed: str) -> None:
+    """Regression: score refused the example of the documentation, because its `framerate=30/1` lacked the type."""
     assert shown(typed) is None
     with Writer(path, typed) as writer:
         assert shown(writer.datatype) == ("RGBA", 64, 48)
@@ -78,7 +78,7 @@ def test_other_type_texts_stay_as_they_are(path: Path, text: str) -> None:
 
 
 def snippets() -> list[str]:
-    """Type texts in the documents' Python snippets and in the package's own."""
+    """Type texts in the Python examples of the documentation and of the package."""
     texts = [(ROOT / name).read_text() for name in ("docs/score.md", "python/gst_iceoryx2/sh4lt/__init__.py")]
     return [text for page in texts for text in re.findall(r'"(video/x-raw[^"]*)"', page)]
 
@@ -93,7 +93,7 @@ def test_score_shows_what_the_documents_write(path: Path) -> None:
 
 @on_tmpfs
 def test_score_shows_what_the_example_makes_of_its_output(path: Path, tmp_path: Path) -> None:
-    """It handed score's own text back, which score itself does not take: 214 frames arrived, none was usable."""
+    """Regression: the example wrote score's own type text, which score does not accept."""
     there = tmp_path / "back"
     program = [sys.executable, str(ROOT / "examples/sh4lt_negative.py"), str(path), str(there)]
     assert shown(FROM_SCORE) is None
@@ -105,7 +105,7 @@ def test_score_shows_what_the_example_makes_of_its_output(path: Path, tmp_path: 
             while frame is None:
                 writer.write(b"\xfa" * (64 * 48 * 4))
                 frame = back.read(0.05)
-            # It ends when nothing comes any more.
+            # The example exits when no more frames arrive.
             example.communicate(timeout=20)
     finally:
         writer.close()
@@ -119,7 +119,7 @@ def test_score_shows_what_the_example_makes_of_its_output(path: Path, tmp_path: 
 def test_a_bridge_writes_what_score_shows_or_says_that_it_does_not(
     path: Path, domain: Place, caplog: pytest.LogCaptureFixture, format: str
 ) -> None:
-    """A publisher in Python tells no frame rate, and publishes BGR more often than not."""
+    """A Python publisher states no frame rate, and often publishes BGR."""
     caplog.set_level(logging.WARNING, "gst_iceoryx2")
     bridge = Bridge(SERVICE, f"sh4lt:{path}")
     thread = threading.Thread(target=bridge.run)
@@ -147,11 +147,11 @@ def test_a_bridge_writes_what_score_shows_or_says_that_it_does_not(
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        # The first command as it is written: GStreamer's own choice is ABGR64_LE.
+        # The first command of the documentation. Left alone, GStreamer chooses ABGR64_LE.
         ("videotestsrc pattern=snow ! queue ! videoconvert", ("RGBA", 320, 240)),
         ("videotestsrc", ("RGBA", 320, 240)),
         ("videotestsrc ! video/x-raw,format=I420,width=64,height=48 ! videoconvert", ("I420", 64, 48)),
-        # A frame rate that is not known.
+        # The frame rate is unknown.
         (f"videotestsrc ! {RGBA},framerate=30/1 ! capssetter caps=video/x-raw,framerate=0/1", ("RGBA", 64, 48)),
         (f"videotestsrc ! {RGBA},framerate=25/1", ("RGBA", 64, 48)),
     ],
@@ -170,7 +170,7 @@ def test_score_shows_what_a_pipeline_negotiates(
 
 @on_tmpfs
 def test_every_raw_format_is_still_taken(path: Path, launch: Launch) -> None:
-    """score's come first; what it does not take is for others."""
+    """The sink prefers score's formats, but other programs accept other formats."""
     launch(f"videotestsrc ! video/x-raw,format=BGR,width=64,height=48 ! sh4ltsink socket-path={path}")
     with Follower(path) as follower:
         frame = follower.read(20)

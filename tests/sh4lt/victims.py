@@ -1,7 +1,7 @@
-"""Python ends that are there to be killed: `python -m tests.sh4lt.victims`.
+"""Python writers and readers for tests that kill them: `python -m tests.sh4lt.victims`.
 
-Lines "writer PATH" and "reader PATH" on standard input; each makes a process by fork, whose number is printed. That is
-much quicker than a new interpreter.
+For each line "writer PATH" or "reader PATH" on standard input, the program forks a process and prints its ID. A fork is
+much faster than a new interpreter.
 """
 
 from __future__ import annotations
@@ -10,24 +10,23 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gst_iceoryx2.sh4lt import Follower, Writer
+from gst_iceoryx2.sh4lt.readers import Readers
 
 PAUSE = 0.005
+announce = Readers.announce
 
 
-class SlowWriter(Writer):
-    """Takes its time between the announcement of a frame and the end of its writing."""
-
-    def _put(self, size: int, fill: Callable[[memoryview], Any]) -> int:
-        told = super()._put(size, fill)
-        time.sleep(PAUSE)
-        return told
+def announce_slowly(readers: Readers, *arguments: Any) -> int:
+    """Pauses between the announcement of a frame and the release of the write lock."""
+    announced = announce(readers, *arguments)
+    time.sleep(PAUSE)
+    return announced
 
 
 def writer(path: str) -> None:
@@ -35,10 +34,10 @@ def writer(path: str) -> None:
         target[:] = 1
         time.sleep(PAUSE)
 
-    with SlowWriter(path, "application/x-count") as end:
+    with Writer(path, "application/x-count") as end:
         while True:
             end.write_with(50_000, fill)
-            # Longer than a reader takes, so that nobody is inside at times.
+            # Longer than a reader takes, so that sometimes no process uses the segment.
             time.sleep(3 * PAUSE)
 
 
@@ -50,6 +49,7 @@ def reader(path: str) -> None:
 
 
 def main() -> None:
+    Readers.announce = announce_slowly
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         role, path = line.rstrip("\n").split(" ", 1)

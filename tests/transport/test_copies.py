@@ -185,9 +185,9 @@ def test_ports_and_loans_are_refused_in_words(
     """They failed with the names of iceoryx2's own classes, or of a lock."""
     loan = pub.loan(4, 4)
     for thing, instead in (
-        (pub, rf"VideoFramePublisher '{service}', sent 0.*make VideoFramePublisher\('{service}'\) in the process"),
-        (sub, rf"VideoFrameSubscriber '{service}'.*make VideoFrameSubscriber\('{service}'\) in the process"),
-        (loan, "LoanedFrame 4x4 BGR, in the making.*copy its arrays"),
+        (pub, rf"VideoFramePublisher '{service}', sent 0.*create VideoFramePublisher\('{service}'\) in the process"),
+        (sub, rf"VideoFrameSubscriber '{service}'.*create VideoFrameSubscriber\('{service}'\) in the process"),
+        (loan, "LoanedFrame 4x4 BGR, being filled.*copy its arrays"),
     ):
         with pytest.raises(TypeError, match=rf"^cannot pickle or copy <{instead}"):
             copied(thing)

@@ -1,4 +1,4 @@
-//! Caps of both elements, and caps of received frames.
+//! Caps of the elements and of received frames.
 
 use std::sync::LazyLock;
 
@@ -6,26 +6,37 @@ use gst_plugin_iceoryx2_video::{MAX_DIMENSION, VideoFormat, VideoFrameHeader, ch
 
 use crate::trust;
 
-/// Raw video in system memory in every format that this GStreamer and the wire contract know.
+/// Raw video in system memory, in every format that this GStreamer and the wire format know.
 ///
-/// In GStreamer's own order of preference, which decides where neither side does.
-pub static SYSTEM_MEMORY: LazyLock<gst::Caps> = LazyLock::new(|| for_ever(builder().build()));
+/// The formats are in GStreamer's order of preference.
+pub static SYSTEM_MEMORY: LazyLock<gst::Caps> = LazyLock::new(|| permanent(builder().build()));
 
-/// The same in any memory: what the sink links with, so that it can say why it refuses the rest.
+/// The same in any memory. The sink links with it so that it can explain why it refuses other memory.
 pub static ANY_MEMORY: LazyLock<gst::Caps> = LazyLock::new(|| {
     let mut caps = SYSTEM_MEMORY.copy();
     caps.make_mut().append(builder().any_features().build());
-    for_ever(caps)
+    permanent(caps)
 });
 
-/// Caps that live as long as the process, and no leak to GStreamer's tracer.
-pub fn for_ever(mut caps: gst::Caps) -> gst::Caps {
-    // SAFETY: `make_mut` made this the only reference; the flag is one of those that may be set by anybody.
+/// Caps that live as long as the process and that GStreamer's tracer does not report as a leak.
+pub fn permanent(mut caps: gst::Caps) -> gst::Caps {
+    // SAFETY: `make_mut` returned the only reference, and any code may set this flag.
     unsafe { (*caps.make_mut().as_mut_ptr()).mini_object.flags |= gst::ffi::GST_MINI_OBJECT_FLAG_MAY_BE_LEAKED };
     caps
 }
 
-/// What turns these caps into some that an element behind accepts, as `gst-launch-1.0` has it.
+/// The answer to a caps query.
+pub fn filtered(caps: &gst::Caps, filter: Option<&gst::Caps>) -> gst::Caps {
+    filter.map_or_else(|| caps.clone(), |filter| filter.intersect_with_mode(caps, gst::CapsIntersectMode::First))
+}
+
+/// The templates of an element with one pad.
+pub fn templates(direction: gst::PadDirection, caps: &gst::Caps) -> Vec<gst::PadTemplate> {
+    let name = if direction == gst::PadDirection::Sink { "sink" } else { "src" };
+    vec![gst::PadTemplate::new(name, direction, gst::PadPresence::Always, caps).expect("a valid template")]
+}
+
+/// The converters, as `gst-launch-1.0` writes them, that turn `caps` into some that are accepted.
 pub fn converters(caps: &gst::Caps, accepted: &gst::Caps) -> String {
     const FIELDS: [(&str, &[&str]); 4] = [
         ("deinterlace", &["interlace-mode", "field-order"]),
@@ -41,7 +52,7 @@ pub fn converters(caps: &gst::Caps, accepted: &gst::Caps) -> String {
         !part.can_intersect(accepted)
     };
     let needed: Vec<_> = FIELDS.iter().filter(|(_, fields)| is_refused(fields)).map(|(element, _)| *element).collect();
-    // Each of them alone is accepted, in some combination.
+    // Each field alone is accepted, so their combination is refused.
     if needed.is_empty() { "videoscale ! videoconvert".to_owned() } else { needed.join(" ! ") }
 }
 
@@ -52,21 +63,21 @@ fn builder() -> gst_video::VideoCapsBuilder<gst::caps::NoFeature> {
     gst_video::VideoCapsBuilder::new().format_list(formats).width_range(pixels.clone()).height_range(pixels)
 }
 
-/// Caps of a received frame: the publisher's own if it sent any that parse, else what the header says.
+/// Caps of a received frame: the publisher's if they are valid, otherwise caps made from the header.
 ///
-/// The text is checked first: GStreamer's parser recurses as deep as a text tells it to.
+/// The text is checked first, because GStreamer's parser recurses as deep as the text is nested.
 pub fn of_frame(header: &VideoFrameHeader, text: &str) -> Result<gst::Caps, String> {
     let checked = (!text.is_empty() && check_caps(text, header).is_ok()).then(|| trust::caps(text)).flatten();
     if let Some(mut caps) = checked {
         let whole = caps.make_mut();
         if whole.structure(0).is_some_and(|structure| !structure.has_field("framerate")) {
-            // Optional on the wire; encoders and video sinks accept no caps without it.
+            // The wire format does not require a framerate, but encoders and video sinks do.
             whole.set("framerate", gst::Fraction::new(0, 1));
         }
         let fits = |info: gst_video::VideoInfo| {
             info.width() == header.width && info.height() == header.height && info.name() == header.format_name()
         };
-        // Other caps than the template promises would be refused downstream, and end the stream.
+        // Downstream would refuse caps outside of the template, which ends the stream.
         if caps.is_fixed() && caps.is_subset(&SYSTEM_MEMORY) && gst_video::VideoInfo::from_caps(&caps).is_ok_and(fits) {
             return Ok(caps);
         }

@@ -26,7 +26,7 @@ use gst_plugin_iceoryx2_video::{Domain, Interrupt, video_service::video_services
 use crate::caps;
 use crate::log::CAT;
 
-/// How often the services are looked for while somebody watches: reading a folder of small files.
+/// How often the services are listed, which reads a folder of small files.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
@@ -96,10 +96,10 @@ mod imp {
         }
 
         fn start(&self) -> Result<(), gst::LoggableError> {
-            let failed = |error: std::io::Error| gst::loggable_error!(CAT, "services cannot be watched: {error}");
+            let failed = |error: std::io::Error| gst::loggable_error!(CAT, "cannot watch services: {error}");
             let stop = Interrupt::new().map_err(failed)?;
             let (stopped, provider) = (stop.clone(), self.obj().downgrade());
-            // The first look is taken here: whoever asks for the devices right after the start is told of them.
+            // Listed once before returning, so that the devices are complete right after the start.
             let mut known = BTreeMap::new();
             follow(&self.obj(), &mut known);
             let watch = move || {
@@ -121,7 +121,7 @@ mod imp {
         }
     }
 
-    /// Tells of services that came or went since the last look.
+    /// Adds and removes devices for services that appeared or disappeared.
     fn follow(provider: &super::ServiceProvider, known: &mut BTreeMap<String, gst::Device>) {
         let now = services();
         known.retain(|service, device| {
@@ -144,8 +144,7 @@ mod imp {
         match Domain::from_env() {
             Ok(domain) => {
                 let names = video_services(&domain).into_iter().map(|service| service.name);
-                // No source can be made of any other name, and programs print what they list. A backslash is TOML's escape for a
-                // character that is not printable.
+                // A source accepts printable names only. In the TOML file a backslash escapes other characters.
                 names.filter(|name| name.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\')).collect()
             }
             Err(error) => {
@@ -170,16 +169,13 @@ mod imp {
 
     impl DeviceImpl for ServiceDevice {
         fn create_element(&self, name: Option<&str>) -> Result<gst::Element, gst::LoggableError> {
-            let mut builder = gst::ElementFactory::make("iceoryx2src").property("service", self.obj().display_name());
-            if let Some(name) = name {
-                builder = builder.name(name);
-            }
-            Ok(builder.build()?)
+            let service = self.obj().display_name();
+            Ok(gst::ElementFactory::make("iceoryx2src").property("service", service).name_if_some(name).build()?)
         }
 
         fn reconfigure_element(&self, element: &gst::Element) -> Result<(), gst::LoggableError> {
             if element.factory().is_none_or(|factory| factory.name() != "iceoryx2src") {
-                return Err(gst::loggable_error!(CAT, "{} is no iceoryx2src", element.name()));
+                return Err(gst::loggable_error!(CAT, "{} is not an iceoryx2src", element.name()));
             }
             element.set_property("service", self.obj().display_name());
             Ok(())

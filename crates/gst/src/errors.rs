@@ -1,28 +1,30 @@
-//! From the SDK's errors to GStreamer's: the one place where domains are chosen.
+//! GStreamer error messages for errors of the SDK.
 
-use gst_plugin_iceoryx2_video::{Error, ObstacleKind};
+use gst::ResourceError;
+use gst_plugin_iceoryx2_video::{Error, Interrupt, ObstacleKind};
 
 /// The message to post for an error of the SDK.
 pub fn message(error: &Error) -> gst::ErrorMessage {
-    match error {
-        Error::InvalidServiceName { .. } | Error::Domain(_) | Error::Qos { .. } => {
-            gst::error_msg!(gst::ResourceError::Settings, ["{error}"])
-        }
+    let kind = match error {
+        Error::TypeMismatch { .. } => return gst::error_msg!(gst::StreamError::WrongType, ["{error}"]),
+        Error::Geometry { .. } | Error::Format(_) => return gst::error_msg!(gst::StreamError::Format, ["{error}"]),
+        Error::InvalidServiceName { .. } | Error::Domain(_) | Error::Qos { .. } => ResourceError::Settings,
         Error::Obstacle { obstacle, .. } => match obstacle.kind() {
-            ObstacleKind::Permission => gst::error_msg!(gst::ResourceError::NotAuthorized, ["{error}"]),
-            ObstacleKind::Domain => gst::error_msg!(gst::ResourceError::Settings, ["{error}"]),
-            ObstacleKind::Memory => gst::error_msg!(gst::ResourceError::NoSpaceLeft, ["{error}"]),
-            _ => gst::error_msg!(gst::ResourceError::Failed, ["{error}"]),
+            ObstacleKind::Permission => ResourceError::NotAuthorized,
+            ObstacleKind::Domain => ResourceError::Settings,
+            ObstacleKind::Memory => ResourceError::NoSpaceLeft,
+            _ => ResourceError::Failed,
         },
-        Error::TooManyPorts { .. } => gst::error_msg!(gst::ResourceError::Busy, ["{error}"]),
-        Error::SharedMemory { .. } | Error::OutOfFrames { .. } | Error::LoanLimit { .. } => {
-            gst::error_msg!(gst::ResourceError::NoSpaceLeft, ["{error}"])
-        }
-        Error::TypeMismatch { .. } => gst::error_msg!(gst::StreamError::WrongType, ["{error}"]),
-        Error::Geometry { .. } | Error::Format(_) => gst::error_msg!(gst::StreamError::Format, ["{error}"]),
-        Error::VersionMismatch { .. } | Error::Broken { .. } => {
-            gst::error_msg!(gst::ResourceError::OpenReadWrite, ["{error}"])
-        }
-        _ => gst::error_msg!(gst::ResourceError::Failed, ["{error}"]),
-    }
+        Error::TooManyPorts { .. } => ResourceError::Busy,
+        Error::SharedMemory { .. } | Error::OutOfFrames { .. } | Error::LoanLimit { .. } => ResourceError::NoSpaceLeft,
+        Error::VersionMismatch { .. } | Error::Broken { .. } => ResourceError::OpenReadWrite,
+        _ => ResourceError::Failed,
+    };
+    gst::error_msg!(kind, ["{error}"])
+}
+
+/// Creates what ends an element's waits.
+pub fn interrupt() -> Result<Interrupt, gst::ErrorMessage> {
+    Interrupt::new()
+        .map_err(|error| gst::error_msg!(ResourceError::Failed, ["cannot create a wake-up descriptor: {error}"]))
 }

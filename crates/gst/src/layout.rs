@@ -1,12 +1,14 @@
-//! Between a buffer's video layout and the wire header.
+//! Conversion between the layout of a buffer and the wire header.
 
 use gst_plugin_iceoryx2_video::wire::formats::Kind;
 use gst_plugin_iceoryx2_video::{MAX_PLANES, NONE, VideoFormat, VideoFrameHeader};
 use gst_video::VideoInfo;
 
-/// The header of every frame with these caps, laid out as `info` says; times and flags are still open.
+use crate::log::CAT;
+
+/// The header of a frame with this layout. The caller sets times and flags.
 ///
-/// Returns `None` for a layout that the header cannot express: an offset beyond 4 GiB, a negative stride.
+/// `None` if the header cannot represent the layout: it has an offset beyond 4 GiB or a negative stride.
 pub fn header(info: &VideoInfo, offsets: &[usize], strides: &[i32]) -> Option<VideoFrameHeader> {
     let mut header = VideoFrameHeader {
         pts: NONE,
@@ -30,7 +32,7 @@ pub fn header(info: &VideoInfo, offsets: &[usize], strides: &[i32]) -> Option<Vi
     Some(header)
 }
 
-/// The header of a frame whose `size` bytes are the picture in rows without padding; `None` if they are not.
+/// The header of a frame whose rows have no padding; `None` if such a frame does not have `size` bytes.
 ///
 /// Many programs push such buffers without a GstVideoMeta, although GStreamer pads rows to 4 bytes.
 pub fn packed(info: &VideoInfo, size: usize) -> Option<VideoFrameHeader> {
@@ -43,11 +45,11 @@ pub fn packed(info: &VideoInfo, size: usize) -> Option<VideoFrameHeader> {
     header(info, &layout.offsets.map(|offset| offset as usize), &strides.ok()?)
 }
 
-/// Bytes of the first plane's rows, as GStreamer pads them and without padding, for a message.
+/// Compares rows as GStreamer pads them with rows without padding, for an error message.
 pub fn row_lengths(info: &VideoInfo) -> String {
     let tight = VideoFormat::get(info.name()).map_or(0, |format| format.row_bytes(0, info.width()));
     format!(
-        "GStreamer lays {} {}x{} out in {} bytes with rows of {}, rows without padding have {tight}",
+        "GStreamer stores {} {}x{} in {} bytes with rows of {}; rows without padding have {tight}",
         info.name(),
         info.width(),
         info.height(),
@@ -56,7 +58,7 @@ pub fn row_lengths(info: &VideoInfo) -> String {
     )
 }
 
-/// Offsets and strides of a received frame in GStreamer's types; `None` for numbers that those cannot hold.
+/// Offsets and strides of a received frame in GStreamer's types; `None` if a number is too large for its type.
 pub fn planes(header: &VideoFrameHeader) -> Option<(Vec<usize>, Vec<i32>)> {
     let planes = (header.n_planes as usize).min(MAX_PLANES);
     let offsets = header.plane_offsets[..planes].iter().map(|&offset| offset as usize).collect();
@@ -64,27 +66,26 @@ pub fn planes(header: &VideoFrameHeader) -> Option<(Vec<usize>, Vec<i32>)> {
     Some((offsets, strides))
 }
 
-/// Whether a received frame lies in memory as every element expects it without being told.
+/// Whether a received frame has GStreamer's default layout, which needs no GstVideoMeta.
 pub fn is_default(header: &VideoFrameHeader, info: &VideoInfo) -> bool {
     planes(header).is_some_and(|(offsets, strides)| offsets == info.offset() && strides == info.stride())
 }
 
-/// Whether only GStreamer knows where the pixels of a frame lie: it has to be laid out as GStreamer does it (SPEC §7).
+/// Whether only GStreamer knows where the pixels are, so that a frame must have its default layout (SPEC §7).
 pub fn is_tiled(header: &VideoFrameHeader) -> bool {
     VideoFormat::get(header.format_name()).is_none_or(|format| format.kind == Kind::Tiled)
 }
 
-/// Copies a received frame into GStreamer's default layout, for an element that knows no GstVideoMeta.
-///
-/// By the rows of the format table: `gst_video_frame_copy` leaves out the last chroma sample of odd rows of YUY2 and its like.
-/// Tiled formats come in the default layout only.
+/// Copies a received frame to GStreamer's default layout, for an element without support for GstVideoMeta.
 pub fn copy_to_default(pixels: &[u8], header: &VideoFrameHeader, info: &VideoInfo) -> Option<gst::Buffer> {
     let mut target = vec![0; info.size()];
     copy_rows(pixels, header, info, &mut target)?;
     Some(gst::Buffer::from_mut_slice(target))
 }
 
-/// As [`copy_to_default`], into memory of that size; `None` where `pixels` or `target` are too short.
+/// Copies the rows of a frame to the layout of `info`; `None` if `pixels` or `target` is too short.
+///
+/// `gst_video_frame_copy` is not used, because it omits the last chroma sample in odd rows of YUY2 and similar formats.
 pub fn copy_rows(pixels: &[u8], header: &VideoFrameHeader, info: &VideoInfo, target: &mut [u8]) -> Option<()> {
     let format = VideoFormat::get(header.format_name())?;
     for plane in 0..format.n_planes() {
@@ -97,4 +98,20 @@ pub fn copy_rows(pixels: &[u8], header: &VideoFrameHeader, info: &VideoInfo, tar
         }
     }
     Some(())
+}
+
+/// Adds a GstVideoMeta to a buffer that has none.
+pub fn add_meta<'b>(
+    buffer: &'b mut gst::BufferRef,
+    info: &VideoInfo,
+    offsets: &[usize],
+    strides: &[i32],
+) -> Result<gst::MetaRefMut<'b, gst_video::VideoMeta, gst::meta::Standalone>, gst::FlowError> {
+    let flags = gst_video::VideoFrameFlags::empty();
+    gst_video::VideoMeta::add_full(buffer, flags, info.format(), info.width(), info.height(), offsets, strides).map_err(
+        |error| {
+            gst::error!(CAT, "cannot add a GstVideoMeta: {error}");
+            gst::FlowError::Error
+        },
+    )
 }

@@ -1,7 +1,8 @@
 //! GStreamer elements that share raw video between processes by reference, over Eclipse iceoryx2.
 //!
-//! `iceoryx2sink` publishes each frame from its buffer in shared memory, `iceoryx2src` hands the same memory to another pipeline.
-//! As a plugin the library is found through `GST_PLUGIN_PATH`; a Rust program calls [`plugin_register_static`].
+//! `iceoryx2sink` publishes frames in shared memory, and `iceoryx2src` passes the same memory to another pipeline.
+//! `sh4ltsink` and `sh4ltsrc` exchange media with programs that speak the Shmdata protocol.
+//! GStreamer finds the plugin through `GST_PLUGIN_PATH`. A Rust program calls [`plugin_register_static`] instead.
 
 mod caps;
 mod clock;
@@ -11,6 +12,7 @@ mod layout;
 mod log;
 mod metas;
 mod pace;
+mod properties;
 #[cfg(target_os = "linux")]
 mod sh4lt;
 mod sink;
@@ -29,7 +31,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     Ok(())
 }
 
-/// The clean-up helper lies beside the plugin's file.
+/// Sets the path of the clean-up helper, which is installed beside the plugin.
 fn locate_helper(plugin: &gst::Plugin) {
     use gst_plugin_iceoryx2_video::iox2::cleanup;
     if let Some(folder) = plugin.filename().as_deref().and_then(|file| file.parent()) {

@@ -1,7 +1,7 @@
-//! Metas of buffers to and from records of the aux blob.
+//! Conversion between metas of buffers and records of the aux blob.
 //!
-//! Reference timestamps and custom metas are written and read here on every GStreamer, in the form that GStreamer 1.24 and later
-//! give them: their own reader of that form crashes on crafted input. Other metas go through `gst_meta_serialize`, where there is one.
+//! Reference timestamps and custom metas have the format of GStreamer 1.24 and later, but are always written and read here,
+//! because GStreamer's own reader crashes on crafted input. Other metas use `gst_meta_serialize`, if it exists.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
@@ -14,35 +14,31 @@ use gst_plugin_iceoryx2_video::{AuxRef, AuxTemplate, Caps, Stamp, Structure, boo
 use crate::log::CAT;
 use crate::{caps, trust};
 
-/// Metas other than ours whose reader in GStreamer bounds its input: audio levels and closed captions.
+/// Metas that GStreamer can safely read: audio levels and closed captions.
 const DESERIALISABLE: [&str; 3] = ["GstAudioMeta", "GstAudioLevelMeta", "GstVideoCaptionMeta"];
-/// Media type of the reference caps under which the moments of a stamp (SPEC §5) are on a buffer.
+/// Media type of the reference caps for the times of a stamp (SPEC §5).
 const MONOTONIC_MEDIA: &str = "timestamp/x-monotonic";
-/// Reference caps remembered by their text.
+/// Number of reference caps that are cached.
 const MAX_REFERENCES: usize = 64;
 
-static MONOTONIC: LazyLock<Monotonic> = LazyLock::new(|| {
+static DUE: LazyLock<gst::Caps> = LazyLock::new(|| monotonic("due"));
+static CAPTURE: LazyLock<gst::Caps> = LazyLock::new(|| monotonic("capture"));
+
+/// Reference caps for times of CLOCK_MONOTONIC since this boot.
+fn monotonic(kind: &str) -> gst::Caps {
     let digits = format!("{:032x}", u128::from_be_bytes(boot_id()));
     let boot_id = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-");
-    let moment = |kind: &str| {
-        caps::for_ever(gst::Caps::builder(MONOTONIC_MEDIA).field("boot-id", &boot_id).field("kind", kind).build())
-    };
-    Monotonic { due: moment("due"), capture: moment("capture") }
-});
-
-struct Monotonic {
-    due: gst::Caps,
-    capture: gst::Caps,
+    caps::permanent(gst::Caps::builder(MONOTONIC_MEDIA).field("boot-id", &boot_id).field("kind", kind).build())
 }
 
-/// Records of a buffer's metas, and its capture time if it brought one.
+/// Records of a buffer's metas, and its capture time if it has one.
 #[derive(Debug, Default)]
 pub struct Records {
     pub records: Vec<Vec<u8>>,
     pub capture: Option<u64>,
 }
 
-/// The prebuilt aux blob of every frame with these caps, without the fields that no reader would accept (SPEC §7).
+/// The aux blob of every frame with these caps, without the fields that readers refuse (SPEC §7).
 pub fn template(caps: &gst::Caps, publisher_id: u64) -> AuxTemplate {
     let mut sent = caps.to_owned();
     if Caps::parse(&sent.to_string()).is_err()
@@ -61,7 +57,7 @@ pub fn template(caps: &gst::Caps, publisher_id: u64) -> AuxTemplate {
     AuxTemplate::new(&sent.to_string(), publisher_id)
 }
 
-/// Writes the metas that another process can use.
+/// Writes the metas that can be serialised.
 pub fn serialise(buffer: &gst::BufferRef) -> Records {
     let mut result = Records::default();
     for meta in buffer.iter_meta::<gst::Meta>() {
@@ -72,8 +68,8 @@ pub fn serialise(buffer: &gst::BufferRef) -> Records {
         if let Some(time) = meta.downcast_ref::<gst::ReferenceTimestampMeta>() {
             let reference = time.reference();
             if reference.structure(0).is_some_and(|structure| structure.name() == MONOTONIC_MEDIA) {
-                // Ours from an earlier hop: the capture moment stays what it was, the rest is told anew.
-                if reference.is_strictly_equal(&MONOTONIC.capture) {
+                // From an earlier hop. The capture time is kept, and the sink sets the due time.
+                if reference.is_strictly_equal(&CAPTURE) {
                     result.capture = Some(time.timestamp().nseconds());
                 }
                 continue;
@@ -86,26 +82,27 @@ pub fn serialise(buffer: &gst::BufferRef) -> Records {
             };
             match record.encode() {
                 Ok(record) => result.records.push(record),
-                Err(error) => gst::debug!(CAT, "reference timestamp left out: {error}"),
+                Err(error) => gst::debug!(CAT, "omitted a reference timestamp: {error}"),
             }
         } else if let Some(custom) = meta.try_as_custom_meta() {
             let text = custom.structure().to_string();
             result.records.push(encode_record(custom.structure().name(), 0, &[text.as_bytes(), b"\0"].concat()));
-        } else if let Some(serialize) = FUNCTIONS.serialize {
+        } else if let Some(serialize) = *SERIALIZE {
             result.records.extend(serialize_meta(serialize, &meta));
         }
     }
     result
 }
 
-/// Puts received metas on buffers; remembers reference caps by their text.
+/// Adds received metas to buffers.
 #[derive(Debug, Default)]
 pub struct Reader {
+    /// Reference caps by their text.
     references: HashMap<String, gst::Caps>,
 }
 
 impl Reader {
-    /// Adds a frame's metas to its buffer: what it brought that can be used here, then the moments of its stamp.
+    /// Adds the metas of a frame to its buffer, then the times of its stamp.
     pub fn attach(&mut self, buffer: &mut gst::BufferRef, aux: &AuxRef<'_>, stamp: &Stamp) {
         for record in aux.records() {
             if Stamp::read(record).is_some() {
@@ -114,7 +111,7 @@ impl Reader {
             match MetaRef::read(record) {
                 Some(MetaRef::ReferenceTimestamp { reference, timestamp, duration, .. }) => {
                     let Some(caps) = self.reference(reference) else {
-                        gst::debug!(CAT, "reference timestamp left out: {reference:?} are no caps");
+                        gst::debug!(CAT, "omitted a reference timestamp: {reference:?} is not caps");
                         continue;
                     };
                     let time = gst::ClockTime::from_nseconds;
@@ -122,15 +119,15 @@ impl Reader {
                 }
                 Some(MetaRef::Custom { name, structure }) => attach_custom(buffer, name, structure),
                 Some(MetaRef::Other { name, .. }) => {
-                    if let (true, Some(deserialize)) = (DESERIALISABLE.contains(&name), FUNCTIONS.deserialize) {
+                    if let (true, Some(deserialize)) = (DESERIALISABLE.contains(&name), *DESERIALIZE) {
                         deserialize_meta(deserialize, buffer, name, record);
                     }
                 }
-                None => gst::debug!(CAT, "meta left out: its record is broken"),
+                None => gst::debug!(CAT, "omitted a meta: its record is invalid"),
             }
         }
-        // Behind those of the frame: a program that asks for any reference timestamp wants the first of these.
-        for (time, reference) in [(stamp.due, &MONOTONIC.due), (stamp.capture, &MONOTONIC.capture)] {
+        // Added last, because a program that asks for any reference timestamp gets the first one.
+        for (time, reference) in [(stamp.due, &DUE), (stamp.capture, &CAPTURE)] {
             if let Some(time) = time {
                 gst::ReferenceTimestampMeta::add(
                     buffer,
@@ -156,7 +153,7 @@ impl Reader {
 
 fn attach_custom(buffer: &mut gst::BufferRef, name: &str, text: &str) {
     let Some(fields) = trust::structure(text) else {
-        gst::debug!(CAT, "custom meta {name} left out: its text is no structure");
+        gst::debug!(CAT, "omitted the custom meta {name}: its text is not a structure");
         return;
     };
     if !is_registered(name) {
@@ -169,20 +166,23 @@ fn attach_custom(buffer: &mut gst::BufferRef, name: &str, text: &str) {
                 structure.set_value(field, value.clone());
             }
         }
-        Err(error) => gst::debug!(CAT, "custom meta {name} left out: {error}"),
+        Err(error) => gst::debug!(CAT, "omitted the custom meta {name}: {error}"),
     }
 }
 
-/// Whether a custom meta of that name exists, registering it if it may be.
+/// Whether a custom meta has this name. Registers the name if the limit allows it.
 fn is_registered(name: &str) -> bool {
     static REGISTERED: Mutex<usize> = Mutex::new(0);
     let mut registered = REGISTERED.lock().unwrap();
-    // Looked up first: registering a name twice is a critical of GLib's.
+    // Looked up first, because GLib logs a critical if a name is registered twice.
     if glib::Type::from_name(name).is_some() {
         return true;
     }
     if *registered >= MAX_CUSTOM_METAS {
-        gst::warning!(CAT, "custom meta {name} left out: {MAX_CUSTOM_METAS} names are registered already");
+        gst::warning!(
+            CAT,
+            "omitted the custom meta {name}: {MAX_CUSTOM_METAS} names are registered (limit {MAX_CUSTOM_METAS})"
+        );
         return false;
     }
     *registered += 1;
@@ -193,27 +193,21 @@ fn is_registered(name: &str) -> bool {
 type Serialize = unsafe extern "C" fn(*const gst::ffi::GstMeta, *mut glib::ffi::GByteArray) -> glib::ffi::gboolean;
 type Deserialize = unsafe extern "C" fn(*mut gst::ffi::GstBuffer, *const u8, usize, *mut u32) -> *mut gst::ffi::GstMeta;
 
-/// Functions of GStreamer 1.24 and later, found in whatever GStreamer this process has.
-struct Functions {
-    serialize: Option<Serialize>,
-    deserialize: Option<Deserialize>,
+// SAFETY: the signature is the one in `gstmeta.h` since 1.24. A null pointer becomes `None`.
+static SERIALIZE: LazyLock<Option<Serialize>> =
+    LazyLock::new(|| unsafe { std::mem::transmute(look_up(c"gst_meta_serialize_simple")) });
+// SAFETY: as for `SERIALIZE`.
+static DESERIALIZE: LazyLock<Option<Deserialize>> =
+    LazyLock::new(|| unsafe { std::mem::transmute(look_up(c"gst_meta_deserialize")) });
+
+/// A function of the GStreamer in this process; null if it is too old.
+fn look_up(name: &std::ffi::CStr) -> *mut libc::c_void {
+    // SAFETY: the name is NUL-terminated. The library is loaded, because this plugin links to it.
+    unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
 }
 
-static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
-    // SAFETY: the names are NUL-terminated; the libraries are loaded, because this plugin links to them.
-    let find = |name: &std::ffi::CStr| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-    let serialize = find(c"gst_meta_serialize_simple");
-    let deserialize = find(c"gst_meta_deserialize");
-    Functions {
-        // SAFETY: the signature is that of `gstmeta.h` since 1.24; a null pointer becomes `None`.
-        serialize: unsafe { std::mem::transmute::<*mut libc::c_void, Option<Serialize>>(serialize) },
-        // SAFETY: as above.
-        deserialize: unsafe { std::mem::transmute::<*mut libc::c_void, Option<Deserialize>>(deserialize) },
-    }
-});
-
 fn serialize_meta(serialize: Serialize, meta: &gst::MetaRef<'_, gst::Meta>) -> Option<Vec<u8>> {
-    // SAFETY: a new GByteArray is filled by the function and read and freed here.
+    // SAFETY: the function fills a new GByteArray, which is read and freed here.
     unsafe {
         let array = glib::ffi::g_byte_array_new();
         let done = serialize(meta.as_ptr(), array) != glib::ffi::GFALSE;
@@ -225,9 +219,9 @@ fn serialize_meta(serialize: Serialize, meta: &gst::MetaRef<'_, gst::Meta>) -> O
 
 fn deserialize_meta(deserialize: Deserialize, buffer: &mut gst::BufferRef, name: &str, record: &[u8]) {
     let mut consumed = 0;
-    // SAFETY: buffer and record live across the call; the record's inner lengths have been checked against its size.
+    // SAFETY: buffer and record outlive the call. The lengths in the record were checked against its size.
     let meta = unsafe { deserialize(buffer.as_mut_ptr(), record.as_ptr(), record.len(), &raw mut consumed) };
     if meta.is_null() {
-        gst::debug!(CAT, "meta {name} left out: its reader refused it");
+        gst::debug!(CAT, "omitted the meta {name}: GStreamer refused it");
     }
 }

@@ -1,7 +1,7 @@
-//! When a sink sends a buffer: at once in a live pipeline, else at the moment that its timestamp names.
+//! When a sink sends a buffer: at once in a live pipeline, otherwise at the time of its timestamp.
 //!
-//! A live pipeline has its pace from its source. To hold every frame back for the latency of the pipeline would only make it older.
-//! The sink still counts as one that synchronises: it asks for the same latency, and frames are due when they would be anyway.
+//! A live source sets the pace of its pipeline. Holding frames back for the latency of the pipeline would only delay them.
+//! `sync` stays true: the sink takes part in the latency of the pipeline, and the due time of frames does not change.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,27 +13,27 @@ use gst_base::subclass::prelude::*;
 
 #[derive(Debug, Default)]
 pub struct Pace {
-    /// The application has set `sync`, to whatever value.
+    /// Whether the application has set `sync`.
     is_chosen: AtomicBool,
-    /// The answer to the latency query, if there was one.
+    /// The answer to the latency query, if it was answered.
     is_live: Mutex<Option<bool>>,
 }
 
-/// A sink with that pace; its class calls [`install`], its instances pass on what [`Pace`] wants to know.
+/// A sink that uses [`Pace`]. Its class calls [`install`].
 pub trait Paced: BaseSinkImpl {
     fn pace(&self) -> &Pace;
 }
 
 impl Pace {
-    /// A property was set, be it to the value that it had.
+    /// Called when a property was set.
     pub fn notified(&self, pspec: &glib::ParamSpec) {
         if pspec.name() == "sync" {
             self.is_chosen.store(true, Ordering::Relaxed);
         }
     }
 
-    /// An event came to the element: behind some of them the pipeline may be another one.
-    pub fn see(&self, event: &gst::Event) {
+    /// Called for every event. After some of them the pipeline may have other sources.
+    pub fn event(&self, event: &gst::Event) {
         if matches!(event.type_(), gst::EventType::StreamStart | gst::EventType::Caps | gst::EventType::Latency) {
             *self.is_live.lock().unwrap() = None;
         }
@@ -45,7 +45,7 @@ impl Pace {
             return is_live;
         }
         let mut query = gst::query::Latency::new();
-        // Without an answer it is asked again with the next buffer.
+        // Without an answer, the next buffer repeats the query.
         let is_live = sink.sink_pad().peer_query(&mut query).then(|| query.result().0);
         *self.is_live.lock().unwrap() = is_live;
         is_live.unwrap_or(false)
@@ -56,26 +56,26 @@ impl Pace {
     }
 }
 
-/// Makes a class of sinks keep their pace.
+/// Replaces `get_times` of a class.
 pub fn install<T: Paced>(class: &mut glib::Class<gst_base::BaseSink>) {
     class.as_mut().get_times = Some(get_times::<T>);
 }
 
-/// BaseSink waits for no clock if a buffer has no start here.
+/// Reports no start time for a buffer that is sent at once, so that BaseSink does not wait for the clock.
 unsafe extern "C" fn get_times<T: Paced>(
     sink: *mut gst_base::ffi::GstBaseSink,
     buffer: *mut gst::ffi::GstBuffer,
     start: *mut gst::ffi::GstClockTime,
     end: *mut gst::ffi::GstClockTime,
 ) {
-    // SAFETY: called by the base class on an instance of the class in which `install` put this function.
+    // SAFETY: the base class calls this function on an instance of the class in which `install` set it.
     let imp = unsafe { (*sink.cast::<T::Instance>()).imp() };
     let obj = imp.obj();
     if imp.pace().is_at_once(obj.upcast_ref()) {
         return;
     }
     let data = T::type_data();
-    // SAFETY: the parent class is that of BaseSink, which lives as long as the process; the arguments are passed on as they came.
+    // SAFETY: the parent class is BaseSink's, which lives as long as the process. The arguments are passed on unchanged.
     unsafe {
         let parent = data.as_ref().parent_class().cast::<gst_base::ffi::GstBaseSinkClass>();
         if let Some(get_times) = (*parent).get_times {

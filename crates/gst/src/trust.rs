@@ -1,9 +1,10 @@
-//! Text of others that GStreamer's parser is given: caps, reference caps, custom metas.
+//! Parsing of untrusted text by GStreamer: caps, reference caps, custom metas.
 //!
-//! The core has bounded its length and its brackets. That is not enough for this parser: a type in parentheses may be any registered
-//! one, and some bring parsers of their own, which log criticals (`(GstCapsFeatures)`, ranges) or never come back (`(sample)`, whose
-//! base64 holds text nested as deep as anybody likes). Names stay in memory for ever. So fields of other types than those below are left
-//! out, and so are names when there have been too many, and fields of pictures whose value means nothing there.
+//! The core has already limited its length and nesting. GStreamer's parser needs more protection: a type in parentheses can be any
+//! registered type. Some types have parsers of their own, which log criticals (`(GstCapsFeatures)`, ranges) or do not terminate
+//! (`(sample)`, whose base64 contains text with any nesting). Names are never freed.
+//! So fields of other types than those below are omitted, and fields whose value has no meaning for pictures.
+//! The number of names is limited.
 
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -12,58 +13,27 @@ use gst_plugin_iceoryx2_video::{Caps, Structure, Value};
 
 use crate::log::CAT;
 
-/// Distinct names that this process learns from others at most.
+/// Number of distinct names that this process accepts from other processes.
 const MAX_NAMES: usize = 4096;
 
-/// Types beyond those of [`Value`] whose text is one word. Their readers take numbers, dates and names of flags.
-const WORD_TYPES: [&str; 25] = [
-    "uint",
-    "u",
-    "guint",
-    "guint64",
-    "uchar",
-    "guchar",
-    "glong",
-    "gulong",
-    "float",
-    "f",
-    "gfloat",
-    "bitmask",
-    "GstBitmask",
-    "date",
-    "GDate",
-    "datetime",
-    "GstDateTime",
-    "gdatetime",
-    "GDateTime",
-    "flagset",
-    "GstFlagSet",
-    "GstVideoMultiviewMode",
-    "GstVideoMultiviewFlags",
-    "GstVideoMultiviewFlagsSet",
-    "GstVideoMultiviewFramePacking",
-];
+/// Types, beyond those of [`Value`], whose text is one word: numbers, dates and names of flags.
+const WORD_TYPES: &str = "uint u guint guint64 uchar guchar glong gulong float f gfloat bitmask GstBitmask date GDate datetime \
+                          GstDateTime gdatetime GDateTime flagset GstFlagSet GstVideoMultiviewMode GstVideoMultiviewFlags \
+                          GstVideoMultiviewFlagsSet GstVideoMultiviewFramePacking";
 
-/// What `multiview-mode` can be. GStreamer logs a GLib warning for anything else, each time that it reads the caps.
+/// Values of `multiview-mode`. GStreamer logs a GLib warning for any other value, each time that it reads the caps.
 /// Source: `gst_video_multiview_mode_from_caps_string()`, gst-libs/gst/video/video-multiview.c.
-const MULTIVIEW_MODES: [&str; 12] = [
-    "mono",
-    "left",
-    "right",
-    "side-by-side",
-    "side-by-side-quincunx",
-    "column-interleaved",
-    "row-interleaved",
-    "top-bottom",
-    "checkerboard",
-    "frame-by-frame",
-    "multiview-frame-by-frame",
-    "separated",
-];
+const MULTIVIEW_MODES: &str = "mono left right side-by-side side-by-side-quincunx column-interleaved row-interleaved top-bottom \
+                               checkerboard frame-by-frame multiview-frame-by-frame separated";
 
-/// A structure from its text, without the fields that are not to be trusted; `None` if nothing is left to parse.
+/// Whether a list of words, separated by spaces, contains this word.
+fn contains_word(words: &str, word: &str) -> bool {
+    words.split(' ').any(|known| known == word)
+}
+
+/// Parses a structure and omits its untrusted fields; `None` if the text is not a structure.
 ///
-/// Written anew for the parser: of what has no type in parentheses, each GStreamer makes something else, some with a warning.
+/// The text is rewritten first, because releases of GStreamer differ in how they read values without a type.
 pub fn structure(text: &str) -> Option<gst::Structure> {
     let read = Structure::parse(text).ok()?;
     if !admit([&read.name]) {
@@ -72,17 +42,17 @@ pub fn structure(text: &str) -> Option<gst::Structure> {
     Structure { fields: trusted(read.fields), ..read }.to_text().ok()?.parse().ok()
 }
 
-/// Caps of one structure from their text, without the fields that are not to be trusted; `None` if nothing is left to parse.
+/// Parses caps of one structure and omits their untrusted fields; `None` if the text is not such caps.
 pub fn caps(text: &str) -> Option<gst::Caps> {
     let read = Caps::parse(text).ok()?;
     if !read.features.iter().all(|feature| is_feature(feature)) || !admit(read.features.iter().chain([&read.media])) {
         return None;
     }
     let mut fields = trusted(read.fields);
-    // What does not equal itself is in no intersection: elements would refuse the stream.
+    // NaN does not equal itself, so elements would refuse the caps.
     fields.retain(|(_, value)| !has_nan(value));
     if read.media.starts_with("video/") || read.media.starts_with("image/") {
-        fields.retain(|(name, value)| means_something(name, value));
+        fields.retain(|(name, value)| is_meaningful(name, value));
     }
     let text = Structure { name: read.media.clone(), fields }.to_text().ok()?;
     let fields = text.strip_prefix(&read.media)?.trim_end_matches(';');
@@ -94,7 +64,7 @@ fn trusted(mut fields: Vec<(String, Value)>) -> Vec<(String, Value)> {
     fields.retain(|(name, value)| {
         let keep = is_trusted(value) && admit([name]);
         if !keep {
-            gst::debug!(CAT, "field {name} left out: {value:?}");
+            gst::debug!(CAT, "omitted the field {name}: {value:?}");
         }
         keep
     });
@@ -103,23 +73,23 @@ fn trusted(mut fields: Vec<(String, Value)>) -> Vec<(String, Value)> {
 
 fn is_trusted(value: &Value) -> bool {
     let Value::Raw(text) = value else {
-        // Read by ourselves; what remains to be read is numbers, words and strings.
+        // The core has parsed the value. GStreamer gets numbers, words and strings.
         return true;
     };
     if text == "(string)NULL" {
         return true;
     }
     let text = match text.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
-        Some((name, rest)) if WORD_TYPES.contains(&name.trim_ascii()) => rest,
+        Some((name, rest)) if contains_word(WORD_TYPES, name.trim_ascii()) => rest,
         Some(_) => return false,
         None => text,
     };
-    // Words, or lists and arrays of words: no quotes, in which there could be anything, no types within, no ranges. A NULL among
-    // the items of a list is read, and cannot be written again.
+    // Words, or lists and arrays of words. Excluded are quotes, inner types and ranges, and NULL in a list, which GStreamer reads but
+    // cannot write.
     text.bytes().all(|byte| !matches!(byte, b'"' | b'(' | b')' | b'[' | b']')) && !text.contains("NULL")
 }
 
-/// Caps of a stream from their text: fixed, and of raw video with all that makes them a picture; `None` for any other text.
+/// Parses fixed caps, which for raw video must describe a picture; `None` for any other text.
 pub fn stream_caps(text: &str) -> Option<gst::Caps> {
     let caps = caps(text).filter(|caps| caps.is_fixed())?;
     let is_raw_video = caps.structure(0).is_some_and(|structure| structure.name() == "video/x-raw");
@@ -134,22 +104,22 @@ fn has_nan(value: &Value) -> bool {
     }
 }
 
-/// Whether a field of a picture's caps has a value that elements can work with: with others some log criticals.
+/// Whether elements accept the value of a field in the caps of a picture. For other values some log criticals.
 ///
-/// Of the fields that `gst_video_info_from_caps()` reads, it takes an unknown interlace-mode, field-order, colorimetry, chroma-site or
-/// multiview-flags for the default without a complaint: these may be names of a newer release, and are handed on.
-fn means_something(name: &str, value: &Value) -> bool {
+/// Unknown values of interlace-mode, field-order, colorimetry, chroma-site and multiview-flags are kept. They may come from a newer
+/// release, and `gst_video_info_from_caps()` silently replaces them by the default.
+fn is_meaningful(name: &str, value: &Value) -> bool {
     match (name, value) {
         ("width" | "height" | "views", value) => matches!(value, Value::Int(1..)),
         ("framerate" | "max-framerate", value) => matches!(value, Value::Fraction(0.., 1..)),
         ("pixel-aspect-ratio", value) => matches!(value, Value::Fraction(1.., 1..)),
-        ("multiview-mode", Value::Str(mode)) => MULTIVIEW_MODES.contains(&mode.as_str()),
+        ("multiview-mode", Value::Str(mode)) => contains_word(MULTIVIEW_MODES, mode),
         ("multiview-mode", _) => false,
         _ => true,
     }
 }
 
-/// Whether GStreamer takes this for the name of a caps feature without a warning.
+/// Whether GStreamer accepts this name of a caps feature without a warning.
 fn is_feature(name: &str) -> bool {
     name.split_once(':').is_some_and(|(scope, name)| {
         scope.bytes().all(|byte| byte.is_ascii_alphabetic())
@@ -158,7 +128,7 @@ fn is_feature(name: &str) -> bool {
     })
 }
 
-/// Whether these names may become known to this process, for ever.
+/// Whether this process accepts these names. It never forgets a name.
 fn admit<'a>(names: impl IntoIterator<Item = &'a String>) -> bool {
     static NAMES: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
     let mut known = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -167,7 +137,7 @@ fn admit<'a>(names: impl IntoIterator<Item = &'a String>) -> bool {
             return true;
         }
         if known.len() == MAX_NAMES {
-            gst::debug!(CAT, "{name} left out: {MAX_NAMES} names are known already");
+            gst::debug!(CAT, "omitted {name}: {MAX_NAMES} names are known (limit {MAX_NAMES})");
             return false;
         }
         known.insert(name.to_owned())
@@ -257,7 +227,7 @@ mod tests {
     #[test]
     fn text_that_would_never_end_ends() {
         gst::init().unwrap();
-        // base64 of "x, a=[a,a=[a,a=[…": the time that GStreamer takes for it doubles with each bracket.
+        // base64 of "x, a=[a,a=[a,a=[…". GStreamer's time to parse it doubles with each bracket.
         let nested = "eCwgYT1bYSxhPVthLGE9W2EsYT1bYSxhPVthLGE9W2EsYT1b".repeat(40);
         for kind in ["sample", "GstSample"] {
             let read = structure(&format!("x, a=({kind})00:None:None:{nested}, b=(int)1"));

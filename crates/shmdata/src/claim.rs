@@ -1,20 +1,17 @@
 //! Claiming a path for a writer: socket, segment and semaphores, after a dead writer's are removed.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use std::{fs, mem};
 
-use crate::dialect::{CONNECT_SIZE, Keys};
+use crate::dialect::{self, Keys};
 use crate::error::{Error, Result};
 use crate::paths::check_path;
 use crate::sysv::{self, Segment, Semaphores};
 
-/// How long another writer on the path may take to send its greeting.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Attempts to get a socket file whose keys no other writer uses.
 const KEY_ATTEMPTS: usize = 16;
 
@@ -87,8 +84,10 @@ fn remove_dead_writer(path: &Path) -> Result<()> {
     // Before the file is removed: the keys contain its inode number.
     let keys = Keys::of(path).map_err(Error::io(path, "stat"))?;
     match UnixStream::connect(path) {
-        Ok(stream) => {
-            read_greeting(stream);
+        Ok(mut stream) => {
+            // An acknowledgement would make the writer wait for this process at its next frame. A writer of Shmdata 1.3.77 never
+            // recovers if its greeting stays unread.
+            let _ = dialect::receive_greeting(&mut stream);
             Err(Error::WriterIsAlive { path: path.to_owned() })
         }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -98,15 +97,6 @@ fn remove_dead_writer(path: &Path) -> Result<()> {
         }
         Err(error) => Err(Error::of_use(path, "connect", error)),
     }
-}
-
-/// Reads a live writer's greeting and disconnects.
-///
-/// An acknowledgement would make the writer wait for this process at its next frame. A writer of Shmdata 1.3.77 never recovers if its
-/// greeting stays unread.
-fn read_greeting(mut stream: UnixStream) {
-    let _ = stream.set_read_timeout(Some(PROBE_TIMEOUT));
-    let _ = stream.read_exact(&mut [0; CONNECT_SIZE]);
 }
 
 fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {

@@ -5,16 +5,13 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::dialect::{self, CONNECT_SIZE, Keys, Message};
+use crate::dialect::{self, HANDSHAKE_TIMEOUT, Keys, Message};
 use crate::frame::{Frame, Spare, finish};
 use crate::lockstep;
 use crate::poll::{Wakeup, readable, send};
 use crate::sysv::{Outcome, Segment, Semaphores};
-
-/// How long a writer may take to send its greeting, and to answer a good-bye.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -39,7 +36,10 @@ impl Connection {
     pub fn open(path: &Path) -> io::Result<Option<(Self, String)>> {
         // Before the writer is contacted: a writer of Shmdata 1.3.77 may never recover from a reader that connects and leaves at once.
         objects(path)?;
-        let (stream, greeting) = greet(path)?;
+        let mut stream = UnixStream::connect(path)?;
+        // A wake-up does not end this wait: a writer of Shmdata 1.3.77 may never recover if its greeting stays unread.
+        let greeting = dialect::receive_greeting(&mut stream)?;
+        stream.set_nonblocking(true)?;
         // Again, because the writer or its objects may have changed. Before the acknowledgement, after which the writer waits for us.
         let Ok((keys, segment, semaphores)) = objects(path) else { return Ok(None) };
         if !send(&stream, &greeting) {
@@ -147,31 +147,4 @@ impl Connection {
 fn objects(path: &Path) -> io::Result<(Keys, Segment, Semaphores)> {
     let keys = Keys::of(path)?;
     Ok((keys, Segment::open(Segment::find(keys.segment)?)?, Semaphores::open(keys.semaphores)?))
-}
-
-/// Connects and reads the greeting, which the caller has to acknowledge.
-///
-/// A wake-up does not end this wait: a writer of Shmdata 1.3.77 may never recover if its greeting stays unread.
-fn greet(path: &Path) -> io::Result<(UnixStream, Vec<u8>)> {
-    let mut stream = UnixStream::connect(path)?;
-    stream.set_nonblocking(true)?;
-    let mut greeting = vec![0; CONNECT_SIZE];
-    let mut count = 0;
-    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
-    while count < CONNECT_SIZE {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        if !readable(&[stream.as_raw_fd()], left)?[0] {
-            continue;
-        }
-        match stream.read(&mut greeting[count..]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(more) => count += more,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((stream, greeting))
 }

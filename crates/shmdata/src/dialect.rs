@@ -2,9 +2,11 @@
 //!
 //! The messages are native structs of a 64-bit little-endian C++ program, without a version number: Shmdata 1.0.2 to 1.3.77.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
@@ -20,6 +22,8 @@ pub const MAX_TYPE: usize = 4095;
 pub const READERS: u16 = 0;
 /// Index of the semaphore that is 1 while a writer writes.
 pub const WRITER: u16 = 1;
+/// How long a writer may take to send its greeting, and to answer a good-bye.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 
 const SEGMENT_PROJECT: u8 = b'n';
 const SEMAPHORE_PROJECT: u8 = b'm';
@@ -74,6 +78,27 @@ pub fn connect_message(type_text: &str, segment_size: u64) -> Vec<u8> {
     message[8..16].copy_from_slice(&segment_size.to_le_bytes());
     message[TYPE_AT..TYPE_AT + type_text.len()].copy_from_slice(type_text.as_bytes());
     message
+}
+
+/// Receives a writer's whole greeting.
+///
+/// # Errors
+/// The greeting is not complete within [`HANDSHAKE_TIMEOUT`], or the writer leaves.
+pub fn receive_greeting(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let mut greeting = vec![0; CONNECT_SIZE];
+    let mut count = 0;
+    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
+    while count < CONNECT_SIZE {
+        // A timeout of zero is an error.
+        stream.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
+        match stream.read(&mut greeting[count..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(greeting)
 }
 
 /// The type text in a writer's greeting; bytes that are not UTF-8 are replaced.

@@ -1,8 +1,6 @@
 //! The reading side of a path.
 
-use std::fs;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -10,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::connection::{Connection, Received};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Held};
-use crate::paths::check_length;
+use crate::paths::{check_length, is_socket};
 use crate::poll::{Wakeup, readable};
 
 /// How often the follower looks for a writer.
@@ -121,13 +119,10 @@ impl Follower {
     /// Connects to the writer if there is one; its type text.
     fn connect(&mut self) -> Result<Option<String>> {
         check_length(&self.path)?;
-        match fs::metadata(&self.path) {
-            Ok(meta) if meta.file_type().is_socket() => {}
-            Ok(meta) => {
-                let what = if meta.is_dir() { "a folder" } else { "a file" };
-                return Err(Error::NotASocket { path: self.path.clone(), what });
-            }
-            Err(_) => return Ok(None),
+        // A reader may follow a symbolic link to a socket.
+        let Ok(target) = self.path.canonicalize() else { return Ok(None) };
+        if !is_socket(&target)? {
+            return Ok(None);
         }
         match Connection::open(&self.path) {
             Ok(opened) => Ok(opened.map(|(connection, type_text)| {

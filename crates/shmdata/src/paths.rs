@@ -51,6 +51,14 @@ pub fn prepare_folder(address: &Path) -> Result<()> {
 /// [`Error::PathTooLong`], [`Error::NotASocket`], [`Error::Io`].
 pub fn check_path(path: &Path) -> Result<bool> {
     check_length(path)?;
+    is_socket(path)
+}
+
+/// Whether a socket exists at the path.
+///
+/// # Errors
+/// [`Error::NotASocket`], [`Error::Io`].
+pub(crate) fn is_socket(path: &Path) -> Result<bool> {
     let kind = match fs::symlink_metadata(path) {
         Ok(meta) => meta.file_type(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

@@ -24,14 +24,9 @@ pub enum ClientEvent {
 
 /// Readers of a writer. A thread greets them and notices when they leave, until this value is dropped.
 pub(crate) struct Readers {
-    shared: Arc<Shared>,
+    connected: Arc<Mutex<Connected>>,
     wake: UnixStream,
     thread: Option<JoinHandle<()>>,
-}
-
-struct Shared {
-    greeting: Vec<u8>,
-    connected: Mutex<Connected>,
 }
 
 /// The readers, locked.
@@ -60,16 +55,16 @@ impl Readers {
         on_client: impl Fn(ClientEvent) + Send + 'static,
     ) -> io::Result<Self> {
         let (wake, woken) = UnixStream::pair()?;
-        let shared = Arc::new(Shared { greeting, connected: Mutex::default() });
-        let served = shared.clone();
-        let serve = move || served.serve(&listener, &woken, &on_client);
+        let connected = Arc::<Mutex<Connected>>::default();
+        let served = connected.clone();
+        let serve = move || serve(&served, &listener, &woken, &greeting, &on_client);
         let thread = thread::Builder::new().name("shmdata".into()).spawn(serve)?;
-        Ok(Self { shared, wake, thread: Some(thread) })
+        Ok(Self { connected, wake, thread: Some(thread) })
     }
 
     /// Locks the readers.
     pub fn lock(&self) -> MutexGuard<'_, Connected> {
-        self.shared.lock()
+        lock(&self.connected)
     }
 }
 
@@ -82,34 +77,39 @@ impl Drop for Readers {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Connected> {
-        self.connected.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
+fn lock(connected: &Mutex<Connected>) -> MutexGuard<'_, Connected> {
+    connected.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
 
-    fn serve(&self, listener: &UnixListener, woken: &UnixStream, on_client: &dyn Fn(ClientEvent)) {
-        loop {
-            let mut descriptors = vec![woken.as_raw_fd(), listener.as_raw_fd()];
-            descriptors.extend(self.lock().readers.iter().map(|reader| reader.stream.as_raw_fd()));
-            let Ok(ready) = readable(&descriptors, Duration::from_secs(3600)) else { break };
-            if ready[0] {
-                break;
-            }
-            let mut events = Vec::new();
-            for (descriptor, _) in descriptors.iter().zip(&ready).skip(2).filter(|&(_, &ready)| ready) {
-                events.extend(self.lock().receive(*descriptor, &self.greeting));
-            }
-            if ready[1]
-                && let Ok((stream, _)) = listener.accept()
-                && stream.set_nonblocking(true).is_ok()
-                && send(&stream, &self.greeting)
-            {
-                self.lock().readers.push(Reader { stream, is_acknowledged: false, is_announced: false });
-            }
-            events.into_iter().for_each(on_client);
+/// Greets readers and receives their messages until `woken` is readable.
+fn serve(
+    connected: &Mutex<Connected>,
+    listener: &UnixListener,
+    woken: &UnixStream,
+    greeting: &[u8],
+    on_client: &dyn Fn(ClientEvent),
+) {
+    loop {
+        let mut descriptors = vec![woken.as_raw_fd(), listener.as_raw_fd()];
+        descriptors.extend(lock(connected).readers.iter().map(|reader| reader.stream.as_raw_fd()));
+        let Ok(ready) = readable(&descriptors, Duration::from_secs(3600)) else { break };
+        if ready[0] {
+            break;
         }
-        self.lock().dismiss();
+        let mut events = Vec::new();
+        for (descriptor, _) in descriptors.iter().zip(&ready).skip(2).filter(|&(_, &ready)| ready) {
+            events.extend(lock(connected).receive(*descriptor, greeting));
+        }
+        if ready[1]
+            && let Ok((stream, _)) = listener.accept()
+            && stream.set_nonblocking(true).is_ok()
+            && send(&stream, greeting)
+        {
+            lock(connected).readers.push(Reader { stream, is_acknowledged: false, is_announced: false });
+        }
+        events.into_iter().for_each(on_client);
     }
+    lock(connected).dismiss();
 }
 
 impl Connected {

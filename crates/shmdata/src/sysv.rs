@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dialect::{Keys, READERS, WRITER};
 
-/// Longest wait of a semaphore operation in nanoseconds. Callers look for dead peers and wake-ups in between.
-const MAX_WAIT: libc::c_long = 20_000_000;
+/// Longest wait of a semaphore operation. Callers look for dead peers and wake-ups in between.
+static MAX_WAIT: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 unsafe extern "C" {
     // The libc crate lacks it for glibc.
     fn semtimedop(
         id: libc::c_int,
-        operations: *mut libc::sembuf,
+        operations: *const libc::sembuf,
         count: usize,
         timeout: *const libc::timespec,
     ) -> libc::c_int;
@@ -39,7 +39,9 @@ pub fn remove(keys: Keys) {
     }
 }
 
-/// Removes segment and semaphores with these keys, unless the process that created the segment lives and has it attached.
+/// Removes segment and semaphores with these keys.
+///
+/// They stay if the process that created the segment lives and a process has the segment attached.
 pub fn remove_if_dead(keys: Keys) {
     if let Ok(id) = Segment::find(keys.segment) {
         let Ok(status) = status(id) else { return };
@@ -202,35 +204,6 @@ impl Drop for PrivateCopy {
     }
 }
 
-/// One step of a semaphore operation.
-#[derive(Debug, Clone, Copy)]
-pub struct Step {
-    index: u16,
-    change: i16,
-    flags: i16,
-}
-
-impl Step {
-    /// Adds `change` to a semaphore; 0 waits until the semaphore is 0.
-    pub const fn new(index: u16, change: i16) -> Self {
-        Self { index, change, flags: 0 }
-    }
-
-    /// The kernel reverts the step if this process dies.
-    #[must_use]
-    pub const fn undone(mut self) -> Self {
-        self.flags |= libc::SEM_UNDO as i16;
-        self
-    }
-
-    /// The step fails instead of waiting.
-    #[must_use]
-    pub const fn at_once(mut self) -> Self {
-        self.flags |= libc::IPC_NOWAIT as i16;
-        self
-    }
-}
-
 /// Result of a semaphore operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -287,15 +260,9 @@ impl Semaphores {
     }
 
     /// Does all steps at once when all are possible. Waits for up to 20 ms; a signal ends the wait early.
-    pub fn operate(&self, steps: &[Step]) -> io::Result<Outcome> {
-        let mut operations = [libc::sembuf { sem_num: 0, sem_op: 0, sem_flg: 0 }; 3];
-        for (operation, step) in operations.iter_mut().zip(steps) {
-            *operation = libc::sembuf { sem_num: step.index, sem_op: step.change, sem_flg: step.flags };
-        }
-        let count = steps.len().min(operations.len());
-        let limit = libc::timespec { tv_sec: 0, tv_nsec: MAX_WAIT };
-        // SAFETY: `operations` has `count` initialised entries; it and `limit` live across the call.
-        let result = unsafe { semtimedop(self.id, operations.as_mut_ptr(), count, &raw const limit) };
+    pub fn operate(&self, steps: &[libc::sembuf]) -> io::Result<Outcome> {
+        // SAFETY: `steps` and `MAX_WAIT` live across the call, and the kernel only reads them.
+        let result = unsafe { semtimedop(self.id, steps.as_ptr(), steps.len(), &raw const MAX_WAIT) };
         if result == 0 {
             return Ok(Outcome::Done);
         }

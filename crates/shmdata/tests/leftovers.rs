@@ -1,4 +1,4 @@
-//! In a process of its own: another writer may get the inode, and so the keys, of one that has gone.
+//! Runs in its own process, because another writer could get the inode of a removed socket, and with it the same keys.
 
 use std::process::Command;
 

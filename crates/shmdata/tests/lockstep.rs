@@ -1,4 +1,4 @@
-//! A writer and followers over real SysV objects.
+//! A writer and followers with real segments and semaphores.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use gst_plugin_iceoryx2_shmdata::{Delivery, Error, Event, Follower, Frame, Wakeup, Writer, WriterOptions};
 
-const PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
+const TIMEOUT: Option<Duration> = Some(Duration::from_secs(5));
 
-/// A path of one test; nothing of it may be left in the kernel.
+/// The path of one test. Its socket must be gone in the end.
 struct Place(PathBuf);
 
 impl Place {
@@ -38,19 +38,19 @@ impl Drop for Place {
 fn write(writer: &mut Writer, frame: &[u8]) -> usize {
     match writer.write(frame, Wakeup::NEVER).unwrap() {
         Delivery::Sent(readers) => readers,
-        Delivery::Interrupted => panic!("nobody interrupts"),
+        Delivery::Interrupted => panic!("interrupted without a wake-up"),
     }
 }
 
 fn connect(follower: &mut Follower) -> String {
-    match follower.next(PATIENCE, Wakeup::NEVER).unwrap() {
+    match follower.next(TIMEOUT, Wakeup::NEVER).unwrap() {
         Event::Connected(type_text) => type_text,
         other => panic!("{other:?}"),
     }
 }
 
 fn frame(follower: &mut Follower) -> Frame {
-    match follower.next(PATIENCE, Wakeup::NEVER).unwrap() {
+    match follower.next(TIMEOUT, Wakeup::NEVER).unwrap() {
         Event::Frame(frame) => frame,
         other => panic!("{other:?}"),
     }
@@ -64,7 +64,8 @@ fn wait_for_clients(writer: &Writer, count: usize) {
     }
 }
 
-/// A reader that was stopped while it connected left the greeting unread, from which a writer of Shmdata 1.3.77 never recovers.
+/// Regression: a reader that was stopped while it connected left the greeting unread. A writer of Shmdata 1.3.77 never recovers
+/// from that.
 #[test]
 fn a_wake_up_does_not_end_the_wait_for_the_greeting() {
     let place = Place::new();
@@ -73,8 +74,8 @@ fn a_wake_up_does_not_end_the_wait_for_the_greeting() {
     let is_set = || looks.fetch_add(1, Ordering::Relaxed) > 0;
     let mut follower = Follower::new(&place.0);
     let wakeup = Wakeup { descriptor: -1, is_set: &is_set };
-    assert!(matches!(follower.next(PATIENCE, wakeup).unwrap(), Event::Connected(_)));
-    assert!(matches!(follower.next(PATIENCE, wakeup).unwrap(), Event::Interrupted));
+    assert!(matches!(follower.next(TIMEOUT, wakeup).unwrap(), Event::Connected(_)));
+    assert!(matches!(follower.next(TIMEOUT, wakeup).unwrap(), Event::Interrupted));
 }
 
 #[test]
@@ -142,7 +143,7 @@ fn a_frame_that_is_held_keeps_its_bytes_and_its_address_while_the_stream_goes_on
 }
 
 #[test]
-fn a_reader_that_holds_its_frame_for_ever_does_not_stop_the_writer() {
+fn a_reader_that_never_drops_its_frame_does_not_stop_the_writer() {
     let place = Place::new();
     let mut writer = place.writer_with_timeout(Duration::from_millis(100));
     let mut follower = Follower::new(&place.0);
@@ -153,8 +154,8 @@ fn a_reader_that_holds_its_frame_for_ever_does_not_stop_the_writer() {
     write(&mut writer, &[2; 100]);
     assert_eq!((held.bytes(), writer.evictions()), (&[1; 100][..], 1));
     drop(held);
-    // It is told that it was left behind, and comes back.
-    assert!(matches!(follower.next(PATIENCE, Wakeup::NEVER).unwrap(), Event::Disconnected));
+    // The follower is disconnected and connects again.
+    assert!(matches!(follower.next(TIMEOUT, Wakeup::NEVER).unwrap(), Event::Disconnected));
     connect(&mut follower);
     wait_for_clients(&writer, 1);
     write(&mut writer, &[3; 100]);
@@ -169,14 +170,14 @@ fn a_frame_is_rendered_into_the_lent_segment_and_sent_without_a_copy() {
     connect(&mut follower);
     wait_for_clients(&writer, 1);
     for number in 1..=3 {
-        let mut lent = writer.lend(5000, Wakeup::NEVER).unwrap().expect("nobody has it");
+        let mut lent = writer.lend(5000, Wakeup::NEVER).unwrap().expect("the segment is not lent");
         assert!(writer.lend(5000, Wakeup::NEVER).unwrap().is_none(), "it was lent twice");
         lent.as_mut().fill(number);
         assert_eq!(writer.send_lent(lent.as_mut()).unwrap(), Some(Delivery::Sent(1)));
         drop(lent);
         assert_eq!(frame(&mut follower).bytes(), [number; 5000]);
     }
-    // Given back unsent: the next frame takes its place.
+    // Dropped without being sent.
     drop(writer.lend(5000, Wakeup::NEVER).unwrap());
     assert_eq!(write(&mut writer, b"next"), 1);
     assert_eq!(frame(&mut follower).bytes(), b"next");
@@ -190,17 +191,17 @@ fn a_frame_that_comes_before_the_one_in_the_lent_segment_has_a_segment_of_its_ow
     let mut follower = Follower::new(&place.0);
     connect(&mut follower);
     wait_for_clients(&writer, 1);
-    let mut lent = writer.lend(5000, Wakeup::NEVER).unwrap().expect("nobody has it");
+    let mut lent = writer.lend(5000, Wakeup::NEVER).unwrap().expect("the segment is not lent");
     lent.as_mut().fill(2);
     let reading = thread::spawn(move || {
-        assert!(matches!(follower.next(PATIENCE, Wakeup::NEVER), Ok(Event::Disconnected)));
+        assert!(matches!(follower.next(TIMEOUT, Wakeup::NEVER), Ok(Event::Disconnected)));
         connect(&mut follower);
         let frames = [frame(&mut follower).bytes().to_vec(), frame(&mut follower).bytes().to_vec()];
         (follower, frames)
     });
     assert_eq!(write(&mut writer, &[1; 5000]), 1);
     assert_eq!(lent.as_mut(), [2; 5000], "it was written to while it was lent");
-    // It is not where readers look any more.
+    // Readers do not look there any more.
     assert_eq!(writer.send_lent(lent.as_mut()).unwrap(), None);
     assert_eq!(write(&mut writer, lent.as_mut()), 1);
     let (_follower, frames) = reading.join().unwrap();
@@ -208,10 +209,10 @@ fn a_frame_that_comes_before_the_one_in_the_lent_segment_has_a_segment_of_its_ow
 }
 
 #[test]
-fn a_writer_that_goes_leaves_nothing_although_its_segment_is_lent() {
+fn a_writer_that_is_dropped_leaves_nothing_although_its_segment_is_lent() {
     let place = Place::new();
     let mut writer = place.writer();
-    let mut lent = writer.lend(5000, Wakeup::NEVER).unwrap().expect("nobody has it");
+    let mut lent = writer.lend(5000, Wakeup::NEVER).unwrap().expect("the segment is not lent");
     drop(writer);
     lent.as_mut().fill(1);
     let mut writer = place.writer();
@@ -231,12 +232,12 @@ fn a_follower_starts_first_and_survives_its_writer() {
         write(&mut writer, &[round; 64]);
         assert_eq!(frame(&mut follower).bytes(), [round; 64]);
         drop(writer);
-        assert!(matches!(follower.next(PATIENCE, Wakeup::NEVER).unwrap(), Event::Disconnected));
+        assert!(matches!(follower.next(TIMEOUT, Wakeup::NEVER).unwrap(), Event::Disconnected));
     }
 }
 
 #[test]
-fn the_last_frame_is_read_although_the_writer_leaves() {
+fn the_last_frame_is_read_after_the_writer_is_dropped() {
     for _ in 0..20 {
         let place = Place::new();
         let mut writer = place.writer();
@@ -268,7 +269,7 @@ fn a_live_writer_is_not_disturbed_by_a_second_one() {
 }
 
 #[test]
-fn paths_that_cannot_be_used_are_refused_in_words() {
+fn paths_that_cannot_be_used_are_refused_with_the_reason() {
     let refused = |path: &std::path::Path| Writer::new(path, "x", WriterOptions::default()).err().unwrap().to_string();
     let long = std::env::temp_dir().join("x".repeat(200));
     assert!(refused(&long).contains("a socket's has at most 107"));

@@ -1,4 +1,4 @@
-"""PyAV, if it is installed: the only module that imports it, and the names that FFmpeg has for GStreamer's formats."""
+"""PyAV, if it is installed, and FFmpeg's names of GStreamer's formats. No other module imports PyAV."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ except ImportError as exc:
 
 
 def open_media(name: str, mode: Literal["r", "w"] = "r", **settings: Any) -> Any:
-    """Open a file or a device as `av.open` does; tags that are not UTF-8 are no reason to fail."""
+    """Open a file or a device as `av.open` does, but accept tags that are not UTF-8."""
     return av.open(name, mode, metadata_errors="replace", **settings)
 
 
 def filter_graph(picture: Any, time_base: Fraction, filters: Sequence[tuple[str, str]]) -> Any:
-    """Connect filters of FFmpeg for pictures like this one: push a picture, pull what they make of it.
+    """Return a graph of FFmpeg filters for pictures of one kind: push a picture, pull the result.
 
     Args:
-        picture: Tells size and format.
-        time_base: Unit of the times of what is pushed, seconds.
-        filters: Names and arguments, from first to last.
+        picture: A picture of this kind; its size and format count.
+        time_base: Unit of the pictures' times, in seconds.
+        filters: Name and arguments of each filter, from first to last.
     """
     graph = av.filter.Graph()
     nodes = [
@@ -90,4 +90,4 @@ PIXEL_FORMATS: Final = {
     "RGBA64_LE": "rgba64le",
     "BGRA64_LE": "bgra64le",
 }
-"""GStreamer's name of a format to FFmpeg's, for those that lie in memory alike, plane for plane."""
+"""GStreamer's name of a format to FFmpeg's, for formats with the same planes in memory."""

@@ -1,4 +1,4 @@
-"""Eclipse Zenoh, if it is installed: the only module that imports it, and how our sessions are set up.
+"""Eclipse Zenoh, if it is installed. No other module imports it.
 
 By default, Zenoh listens on every network interface and scouts by multicast, and its scouting socket accepts an
 announcement from any machine. Our sessions use exactly the endpoints that they are given and never scout.
@@ -25,20 +25,24 @@ ZenohError: Final = zenoh.ZError
 
 
 def reason(exc: BaseException) -> str:
-    """What Zenoh says is wrong, without the lines of its source code that it found it in."""
+    """Return Zenoh's error text without its references to lines of source code."""
     text = re.sub(r" at \S+\.rs:\d+\.?", "", str(exc).splitlines()[0])
     within = re.search(r'Message \{ msg: "(.*?)", location', text)
     return within[1] if within else text
 
 
 def check_key(key: str) -> str:
-    """Return the key; ValueError with what is wrong with it if it names none, or more than one."""
+    """Return the key if it names exactly one key.
+
+    Raises:
+        ValueError: It is not a key, or it is a pattern; the message says why.
+    """
     try:
         zenoh.KeyExpr(key)
     except ZenohError as exc:
-        raise ValueError(f"{key!r} is no key: {reason(exc)}") from exc
+        raise ValueError(f"{key!r} is not a key: {reason(exc)}") from exc
     if "*" in key or "$" in key:
-        raise ValueError(f"{key!r} is a pattern: name one key")
+        raise ValueError(f"{key!r} is a pattern; name one key")
     return key
 
 
@@ -46,12 +50,12 @@ def open_session(listen: Sequence[str], connect: Sequence[str], message_max: int
     """Open a session.
 
     Args:
-        listen: Endpoints to listen on, "tcp/0.0.0.0:7447".
-        connect: Endpoints to connect to, "tcp/192.168.1.5:7447"; retried until they exist.
-        message_max: Bytes of a message; larger ones are dropped on arrival, before there is memory for them.
+        listen: Endpoints to listen on, such as "tcp/0.0.0.0:7447".
+        connect: Endpoints to connect to, such as "tcp/192.168.1.5:7447"; retried until they exist.
+        message_max: Largest message in bytes; larger ones are dropped on arrival, before memory is allocated.
 
     Raises:
-        ValueError: An endpoint is none.
+        ValueError: A text is not an endpoint.
         ZenohError: An endpoint cannot be used.
     """
     config = zenoh.Config()
@@ -60,7 +64,7 @@ def open_session(listen: Sequence[str], connect: Sequence[str], message_max: int
         "listen/endpoints": list(listen),
         "connect/endpoints": list(connect),
         "connect/exit_on_failure": False,
-        # In the background and without an end; 0 would be a single attempt.
+        # In the background, indefinitely; 0 would be a single attempt.
         "connect/timeout_ms": -1,
         "connect/retry": {"period_init_ms": 250, "period_max_ms": 2000, "period_increase_factor": 2},
         "scouting/multicast/enabled": False,
@@ -72,7 +76,7 @@ def open_session(listen: Sequence[str], connect: Sequence[str], message_max: int
         try:
             config.insert_json5(key, json.dumps(value))
         except ZenohError as exc:
-            raise ValueError(f"no endpoint of Zenoh: {reason(exc)}") from exc
+            raise ValueError(f"not an endpoint of Zenoh: {reason(exc)}") from exc
     return zenoh.open(config)
 
 
@@ -80,7 +84,7 @@ class KeyPublisher:
     """Publishes to one key. Frames that the network cannot take are dropped, not queued."""
 
     def __init__(self, session: zenoh.Session, key: str, encoding: str) -> None:
-        # The stubs of some releases lack types here and there.
+        # The stubs of some releases lack types.
         self._frames: Any = session.declare_publisher(
             key, encoding=encoding, congestion_control=zenoh.CongestionControl.DROP, priority=zenoh.Priority.REAL_TIME
         )
@@ -107,10 +111,10 @@ class KeyPublisher:
 
 
 class KeySubscriber:
-    """Subscribes to one key; calls `heard` for each message, in a thread of Zenoh's."""
+    """Subscribes to one key; calls `received` for each message, in a thread of Zenoh's."""
 
-    def __init__(self, session: zenoh.Session, key: str, heard: Callable[[zenoh.Sample], None]) -> None:
-        self._subscriber: Any = session.declare_subscriber(key, heard)
+    def __init__(self, session: zenoh.Session, key: str, received: Callable[[zenoh.Sample], None]) -> None:
+        self._subscriber: Any = session.declare_subscriber(key, received)
 
     def close(self) -> None:
         """Stop receiving."""

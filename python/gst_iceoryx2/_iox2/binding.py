@@ -65,8 +65,8 @@ def _check_release() -> None:
         found = info.name.removeprefix("iceoryx2-").removesuffix(".dist-info")
         if found != RELEASE:
             raise VersionMismatchError(
-                f"the installed Python package iceoryx2 is release {found}, this package works with {RELEASE} only "
-                f"(iceoryx2 refuses peers of another release): pip install iceoryx2=={RELEASE}"
+                f"the installed Python package iceoryx2 is release {found}, but this package needs {RELEASE}, because "
+                f"iceoryx2 refuses peers of another release; pip install iceoryx2=={RELEASE}"
             )
 
 

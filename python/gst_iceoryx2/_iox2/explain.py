@@ -118,7 +118,7 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
     if "ResourceCreationFailed" in problem and len(domain.root) + len(domain.prefix) > _MAX_PLACE:
         return DomainError(
             f"cannot {doing} {name!r}: root path and prefix of the iceoryx2 domain, {domain.root!r} and "
-            f"{domain.prefix!r}, have {len(domain.root) + len(domain.prefix)} bytes together, and the names of sockets "
-            f"made of them are limited to 107: use at most {_MAX_PLACE}"
+            f"{domain.prefix!r}, have {len(domain.root) + len(domain.prefix)} bytes together, and sockets with names "
+            f"made of them are limited to 107 bytes; use at most {_MAX_PLACE}"
         )
     return TransportError(message("iceoryx2_failed", operation=doing, service=name, cause=problem))

@@ -1,4 +1,4 @@
-"""The parts of iceoryx2's Python binding that this package uses, as types; the binding itself has none."""
+"""Types of the parts of iceoryx2's Python binding that this package uses; the binding has no annotations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Node(Protocol):
 
 
 class MessageHeader(Protocol):
-    """`iceoryx2.HeaderPublishSubscribe`: what iceoryx2 itself says of a sample."""
+    """`iceoryx2.HeaderPublishSubscribe`: iceoryx2's own header of a sample."""
 
     @property
     def number_of_elements(self) -> int: ...
@@ -36,7 +36,7 @@ class MessageHeader(Protocol):
 
 
 class Sample(Protocol):
-    """`iceoryx2.Sample`: a received frame; its memory is given back when the last reference goes."""
+    """`iceoryx2.Sample`: a received frame; its memory is released with the last reference."""
 
     @property
     def payload_ptr(self) -> int: ...
@@ -48,13 +48,13 @@ class Sample(Protocol):
 
 
 class SampleMut(Protocol):
-    """`iceoryx2.SampleMut`: a loan that is ready to be sent."""
+    """`iceoryx2.SampleMut`: a loan that can be sent."""
 
     def send(self) -> int: ...
 
 
 class SampleMutUninit(Protocol):
-    """`iceoryx2.SampleMutUninit`: a loan that is being filled. Any use after `assume_init` aborts the process."""
+    """`iceoryx2.SampleMutUninit`: a loan to fill. Any use after `assume_init` aborts the process."""
 
     @property
     def payload_ptr(self) -> int: ...
@@ -115,7 +115,7 @@ class Notifier(Protocol):
 
 
 class StaticConfig(Protocol):
-    """What the creator of a publish/subscribe service laid down."""
+    """QoS of a publish/subscribe service, which its creator sets."""
 
     @property
     def max_publishers(self) -> int: ...
@@ -134,7 +134,7 @@ class StaticConfig(Protocol):
 
 
 class DynamicConfig(Protocol):
-    """Who takes part now; the dead count until somebody cleans up."""
+    """Number of ports now; ports of dead nodes count until a clean-up."""
 
     @property
     def number_of_publishers(self) -> int: ...
@@ -154,7 +154,7 @@ class PubSubService(Protocol):
 
 
 class EventDynamicConfig(Protocol):
-    """Who takes part in an event service now; the dead count until somebody cleans up."""
+    """Number of ports of an event service now; ports of dead nodes count until a clean-up."""
 
     @property
     def number_of_listeners(self) -> int: ...

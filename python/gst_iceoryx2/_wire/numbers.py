@@ -1,4 +1,4 @@
-"""Numbers that a program gives, judged before they are used: a wrong one is a sentence, and not a wait without end."""
+"""Checks of numbers that a program gives: a wrong number is an error that names it, never an endless wait."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _SHOWN = 40
 
 
 def whole(value: object, what: str, least: int | None = 0, most: int | None = None) -> int:
-    """A whole number as a Python int.
+    """Return a whole number as a Python int.
 
     Args:
-        value: An int, or what stands for one: a numpy integer.
-        what: What to call it.
-        least: The smallest one that is allowed; None for any.
-        most: The largest one; None for any.
+        value: An int or a numpy integer.
+        what: Name of the number in errors.
+        least: Smallest allowed value; None = no limit.
+        most: Largest allowed value; None = no limit.
 
     Raises:
-        TypeError: It is not a whole number. True and False are not.
-        ValueError: It is too small or too large.
+        TypeError: `value` is not a whole number; True and False are not.
+        ValueError: `value` is too small or too large.
     """
     try:
         if isinstance(value, bool):
@@ -37,16 +37,16 @@ def whole(value: object, what: str, least: int | None = 0, most: int | None = No
 
 
 def real(value: object, what: str, unit: str) -> float:
-    """A number, such as a time, as a Python float; what is larger than any float becomes infinite.
+    """Return a number, such as a time, as a Python float; a number larger than any float becomes infinite.
 
     Args:
         value: An int, a float, a Fraction, or a numpy scalar.
-        what: What to call it.
-        unit: What it counts: "seconds".
+        what: Name of the number in errors.
+        unit: Unit of the number in errors: "seconds".
 
     Raises:
-        TypeError: It is not a number. True and False are not.
-        ValueError: It is NaN.
+        TypeError: `value` is not a number; True and False are not.
+        ValueError: `value` is NaN.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{what} is {_shown(value)}, it must be a number of {unit}")
@@ -60,20 +60,20 @@ def real(value: object, what: str, unit: str) -> float:
 
 
 def ratio(value: object, what: str) -> Fraction:
-    """A rational number, such as a frame rate.
+    """Return a rational number, such as a frame rate, as a Fraction.
 
     Args:
         value: An int, a float, a Fraction, text that Fraction reads, or a numpy scalar.
-        what: What to call it.
+        what: Name of the number in errors.
 
     Raises:
-        TypeError: It is not a number. True and False are not.
-        ValueError: It is NaN, infinite, or text that is not a number.
-        ZeroDivisionError: It is text with a denominator of 0.
+        TypeError: `value` is not a number; True and False are not.
+        ValueError: `value` is NaN, infinite, or text that is not a number.
+        ZeroDivisionError: `value` is text with a denominator of 0.
     """
     if isinstance(value, (str, Fraction)):
         return Fraction(value)
-    # numpy's integers would stay what they are inside a Fraction, and overflow.
+    # A Fraction would keep numpy's integers, and they overflow.
     if isinstance(value, numbers.Integral):
         return Fraction(whole(value, what, None))
     number = real(value, what, "frames a second")
@@ -86,6 +86,6 @@ def _shown(value: object) -> str:
     try:
         text = repr(value)
     except ValueError:
-        # Python does not write ints with thousands of digits.
+        # Python does not print ints with thousands of digits.
         return "a number with thousands of digits"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,8 +1,8 @@
 """The command line `iox2-video`: one module per command, imported when that command runs.
 
-A command parses, calls the SDK and prints; what it does can be called from Python. Its module is named like it (``-``
-becomes ``_``) and holds the click command ``command``; a line in `_COMMANDS` makes it appear. Those lines are kept here
-so that ``--help`` imports no command: iceoryx2 alone takes 0.1 s.
+A command parses its arguments, calls the SDK and prints; you can call the same functions from Python. Its module has
+the command's name (``-`` becomes ``_``) and holds the click command ``command``. To add a command, add a line to
+`COMMANDS`: ``--help`` reads these lines and imports no command, because iceoryx2 alone takes 0.1 s.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from gst_iceoryx2._namesake import warn as _warn_of_namesake
 from gst_iceoryx2.cli._outcome import ready_streams, told
 from gst_iceoryx2.cli._signals import exiting_on_signals
 
-# The other project may have replaced the package's own first module.
+# The other project may have replaced this package's `__init__`.
 _warn_of_namesake()
 
-_COMMANDS = {
+COMMANDS = {
     "list": "List the video streams of this domain, and Sh4lt paths.",
-    "info": "Show one stream in full: caps, QoS, strides, metas, processes, memory.",
-    "top": "Show live how streams do: rate, jitter, gaps, latency.",
-    "view": "Show streams live in the browser, or save one picture.",
-    "record": "Record streams into a video file.",
-    "publish": "Publish a test pattern, a camera, a video file or a picture as a stream.",
-    "bridge": "Pass a stream on between services, Sh4lt paths and Zenoh keys.",
-    "doctor": "Look for what keeps streams from working, each with what to do.",
-    "completion": "Print what makes TAB complete commands, options and streams in a shell.",
+    "info": "Show one stream in detail: caps, QoS, strides, metas, processes, memory.",
+    "top": "Show live statistics of streams: rate, jitter, gaps, latency.",
+    "view": "Show streams live in the browser, or save a snapshot.",
+    "record": "Record streams to a video file.",
+    "publish": "Publish a test pattern, camera, video file or picture.",
+    "bridge": "Forward a stream between services, Sh4lt paths and Zenoh keys.",
+    "doctor": "Find problems and suggest fixes.",
+    "completion": "Print a shell script that completes commands, options and streams on TAB.",
     "plugin-path": "Print the folder of the GStreamer plugin, for GST_PLUGIN_PATH.",
 }
 
 
 class _LazyCommands(click.Group):
-    """A group that imports a command's module when the command is asked for."""
+    """A group that imports a command's module when the command is used."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the command line, whatever its outputs are."""
+        """Run the command line, even if its outputs are closed or cannot encode every character."""
         ready_streams()
         return super().main(*args, **kwargs)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Read the arguments, which may print help or versions."""
+        """Parse the arguments; some of them print help or versions."""
         with told():
             return super().make_context(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
         return command
@@ -58,23 +58,23 @@ class _LazyCommands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; of one that does not exist, tell which one was probably meant."""
-        if args and not args[0].startswith("-") and args[0] not in _COMMANDS and not ctx.resilient_parsing:
+        """Find the command; suggest the nearest one if it does not exist."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], _COMMANDS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_COMMANDS)}"
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
             ctx.fail(f'no such command "{args[0]}": {hint}')
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what the SDK raises becomes one line on stderr and an exit code."""
+        """Run a command; an error of the SDK becomes one line on stderr and an exit code."""
         with told(), exiting_on_signals():
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""Output that suits where it goes: colours on a terminal only, tables, and redrawing in place."""
+"""Output for terminals and files: colours, tables, and redrawing in place."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ _GAP = "  "
 
 
 def is_terminal() -> bool:
-    """Whether stdout is a terminal that can be redrawn."""
+    """Return whether stdout is a terminal that can be redrawn."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def wants_colour() -> bool:
-    """Whether stdout gets colours: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    """Return whether stdout gets colours: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
     return is_terminal() and not os.environ.get("NO_COLOR")
 
 
 def styled(text: str, **style: bool | str) -> str:
-    """Text in a style of `click.style`, where stdout gets colours."""
+    """Return text in a style of `click.style` if stdout gets colours, else as it is."""
     return click.style(text, **style) if wants_colour() else text  # type: ignore[arg-type]
 
 
 def say(text: str) -> None:
-    """Write a message to stderr, in one line."""
+    """Print a message to stderr in one line."""
     click.echo(printable(text), err=True)
 
 
 def json_text(document: Any, indent: int | None = None) -> str:
-    """A document as JSON, in ASCII; text that is not valid Unicode is made so."""
+    """Return a document as ASCII JSON; invalid Unicode in texts is replaced."""
     return json.dumps(_whole(document), indent=indent)
 
 
@@ -57,12 +57,12 @@ def _whole(value: Any) -> Any:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> list[str]:
-    """Lines of a table.
+    """Return the lines of a table.
 
     Args:
-        heads: A word a column.
-        rows: Cells; what other programs wrote there cannot steer the terminal.
-        right: Columns of numbers, by their heads.
+        heads: One word per column.
+        rows: Cells; control characters in them are shown as escapes.
+        right: Heads of the columns that are aligned right.
     """
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max([len(head), *(len(row[n]) for row in cells)]) for n, head in enumerate(heads)]
@@ -77,7 +77,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequenc
 
 
 class Painter:
-    """Draws lines over those that it drew before; the terminal's cursor is hidden meanwhile."""
+    """Draws lines in place of the lines that it drew before; hides the terminal's cursor meanwhile."""
 
     def __init__(self) -> None:
         self._drawn = 0
@@ -88,14 +88,14 @@ class Painter:
         return self
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Draw, as much as the terminal has room for; the first line is the heading."""
+        """Draw as many lines as the terminal has room for; the first line is the heading."""
         size = columns, rows = shutil.get_terminal_size()
         shown = [line if len(line) <= columns else line[: columns - 1] + "…" for line in lines]
         if len(shown) >= rows:
             shown = [*shown[: rows - 2], f"… and {len(shown) - rows + 2} more"]
         up = f"\x1b[{self._drawn}A\r" if self._drawn else ""
         if self._size not in (size, None):
-            # A terminal of another size has wrapped or scrolled what was drawn, each kind in its own way.
+            # After a change of size, terminals wrap or scroll the old lines, each in its own way.
             up = _CLEAR_SCREEN
         self._size = size
         body = "".join(f"{styled(line, bold=True) if n == 0 else line}{_CLEAR_LINE}\n" for n, line in enumerate(shown))
@@ -106,6 +106,6 @@ class Painter:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A terminal writes "^C" where the cursor is.
+        # A terminal prints "^C" at the cursor.
         sys.stdout.write(_SHOW_CURSOR + ("\n" if kind is KeyboardInterrupt else ""))
         sys.stdout.flush()

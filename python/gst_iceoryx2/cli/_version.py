@@ -1,4 +1,4 @@
-"""What `iox2-video --version` says: four parts that have to fit each other."""
+"""The output of `iox2-video --version`: four parts that must fit each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gst_iceoryx2._plugin import gstreamer_version, plugin_version
 
 
 def version_lines() -> list[str]:
-    """One line each for the package, iceoryx2, the compiled plugin and the host's GStreamer."""
+    """Return a line for each of the package, iceoryx2, the compiled plugin and the host's GStreamer."""
     try:
         plugin = plugin_version()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Values as people read them: times, bytes, sizes, rates; "-" for what is not known."""
+"""Values for people: times, bytes, sizes, rates; "-" if a value is not known."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ UNKNOWN = "-"
 
 
 def age(seconds: float | None) -> str:
-    """A span of time: "8 ms", "2.4 s", "12 min"; negative ones are clocks that disagree."""
+    """Format a time span: "8 ms", "2.4 s", "12 min"; it is negative if two clocks disagree."""
     if seconds is None:
         return UNKNOWN
     size = abs(seconds)
@@ -18,7 +18,7 @@ def age(seconds: float | None) -> str:
 
 
 def amount(count: int | None) -> str:
-    """Bytes: "512 B", "149 MB"; powers of a thousand."""
+    """Format a number of bytes with a unit, in powers of 1,000: "512 B", "149 MB"."""
     if count is None:
         return UNKNOWN
     number, unit = float(count), "B"
@@ -30,29 +30,29 @@ def amount(count: int | None) -> str:
 
 
 def size(width: int | None, height: int | None) -> str:
-    """A picture's size: "640x480"."""
+    """Format the size of a picture: "640x480"."""
     return UNKNOWN if width is None or height is None else f"{width}x{height}"
 
 
 def rate(fps: float | None) -> str:
-    """Frames a second: "29.97"; whole ones without decimals would look exact."""
+    """Format frames per second: "30.0", because "30" would look exact; from 1,000 on without decimals."""
     return UNKNOWN if fps is None else f"{fps:.1f}" if fps < 1000 else f"{fps:.0f}"
 
 
 def share(count: int | None, limit: int | None) -> str:
-    """How many of how many: "2/8"."""
+    """Format a count and its limit: "2/8"."""
     if count is None:
         return UNKNOWN
     return str(count) if limit is None else f"{count}/{limit}"
 
 
 def text(value: object) -> str:
-    """Anything else."""
+    """Format any other value."""
     return UNKNOWN if value is None else str(value)
 
 
 def milliseconds(seconds: float | None) -> str:
-    """A short span in milliseconds, with as many digits as tell something: "0.42 ms", "17 ms"."""
+    """Format a short time span in milliseconds, with two significant digits: "0.42 ms", "17 ms"."""
     if seconds is None:
         return UNKNOWN
     number = seconds * 1000
@@ -60,12 +60,12 @@ def milliseconds(seconds: float | None) -> str:
 
 
 def megabytes(count: float | None) -> str:
-    """Bytes as megabytes, without the unit."""
+    """Format a number of bytes in megabytes, without the unit."""
     return UNKNOWN if count is None else f"{count / 1e6:.1f}"
 
 
 def note(problem: str | None, *, has_ended: bool) -> str:
-    """What a row says at its end: of a problem the first sentence, JSON has the rest."""
+    """Return the note at the end of a row: the first sentence of a problem, or the end of the stream."""
     if problem:
         return problem.partition(". ")[0]
     return "end of stream" if has_ended else ""

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gst_iceoryx2.cli._naming import STREAM
-from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Misused, examples
+from gst_iceoryx2.cli._params import STREAM, Above0
 from gst_iceoryx2.cli._run import run
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._words import amount
@@ -34,15 +33,11 @@ if TYPE_CHECKING:
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=85, show_default=True, help="JPEG quality.")
 @click.option("--max-fps", metavar="FPS", type=Above0(), help="Pass on at most this many frames a second.")
-@click.option(
-    "--listen", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to listen on, such as tcp/0.0.0.0:7447."
-)
-@click.option(
-    "--connect", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to connect to, such as tcp/HOST:7447."
-)
+@click.option("--listen", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to listen on: tcp/0.0.0.0:7447.")
+@click.option("--connect", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to connect to: tcp/HOST:7447.")
 @click.option("--frames", metavar="N", type=click.IntRange(1), help="End after N frames.")
 def command(source: str, target: str, **settings: Any) -> None:
-    """Pass a stream on between services, Sh4lt paths and Zenoh keys.
+    """Forward a stream between services, Sh4lt paths and Zenoh keys.
 
     FROM and TO are each NAME, sh4lt:PATH or zenoh:KEY. A key reaches other machines only through the endpoints of
     --listen and --connect. Without them it reaches only bridges of the same user on this machine. A bridge keeps

@@ -28,11 +28,11 @@ _WIDTH = 110
     ),
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--fix", is_flag=True, help="Remove what crashed participants left; nothing that is in use.")
+@click.option("--fix", is_flag=True, help="Remove what crashed participants left behind; nothing that is in use.")
 def command(as_json: bool, fix: bool) -> None:
-    """Look for what keeps streams from working, each with what to do.
+    """Find problems and suggest fixes.
 
-    Ends with 1 if there is a problem, with 0 if there are notes at most.
+    Exits with 1 if there is a problem, else with 0; notes do not count.
     """
     findings = examine(fix=fix)
     if as_json:
@@ -44,7 +44,7 @@ def command(as_json: bool, fix: bool) -> None:
 
 
 def document(findings: Sequence[Finding]) -> dict[str, Any]:
-    """What `--json` prints; docs/cli.md has the meaning of each key."""
+    """Return the document of `--json`; docs/cli.md explains each key."""
     return {
         "healthy": healthy(findings),
         "findings": [

@@ -10,8 +10,8 @@ import click
 from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import examples
+from gst_iceoryx2.cli._params import LocalStream
 from gst_iceoryx2.cli._screen import json_text, styled, table
-from gst_iceoryx2.cli._service import LocalStream
 from gst_iceoryx2.cli.list import stream_document
 from gst_iceoryx2.discovery import require
 from gst_iceoryx2.discovery.names import SH4LT
@@ -36,9 +36,9 @@ _SH4LT_LOOK = 1.0
 @click.argument("name", type=LocalStream())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str, as_json: bool) -> None:
-    """Show one stream in full: caps, QoS, strides, metas, processes, memory.
+    """Show one stream in detail: caps, QoS, strides, metas, processes, memory.
 
-    It looks at the frames of one second.
+    Examines the frames of one second.
     """
     if name.startswith(SH4LT):
         stream, pid = _sh4lt(name)
@@ -57,13 +57,13 @@ def command(name: str, as_json: bool) -> None:
 def _sh4lt(name: str) -> tuple[Stream, int]:
     paths = {f"{SH4LT}{found.path}": found for found in sh4lt_paths()}
     if name not in paths:
-        there = f"there are {', '.join(paths)}" if paths else "none is anywhere on this machine"
-        raise ServiceNotFoundError(f"no Sh4lt writer is at {name.removeprefix(SH4LT)}: {there}")
+        there = f"there are {', '.join(paths)}" if paths else "there is none on this machine"
+        raise ServiceNotFoundError(f"no Sh4lt writer at {name.removeprefix(SH4LT)}; {there}")
     return sh4lt_stream(paths[name], _SH4LT_LOOK, is_measured=True), paths[name].pid
 
 
 def document(found: Details) -> dict[str, Any]:
-    """What `--json` prints; docs/cli.md has the meaning of each key."""
+    """Return the document of `--json`; docs/cli.md explains each key."""
     return stream_document(found.stream) | {
         "iceoryx2_version": found.iceoryx2_version,
         "qos": {
@@ -94,7 +94,7 @@ def document(found: Details) -> dict[str, Any]:
 
 
 def _lines(found: Details) -> list[str]:
-    overflow = {True: "a full buffer loses its oldest frame", False: "a full buffer holds the publisher up", None: "-"}
+    overflow = {True: "a full buffer loses its oldest frame", False: "a full buffer blocks the publisher", None: "-"}
     domain = current_domain()
     pairs = [
         *_picture(found.stream),
@@ -117,7 +117,9 @@ def _lines(found: Details) -> list[str]:
             one.name,
             ", ".join(one.roles) or words.UNKNOWN,
             words.amount(one.memory_reserved) if "publisher" in one.roles else words.UNKNOWN,
-            (one.command or words.UNKNOWN) if one.is_alive else "was killed: the next one to start removes it",
+            (one.command or words.UNKNOWN)
+            if one.is_alive
+            else "was killed; the next participant that starts removes it",
         )
         for one in found.participants
     ]
@@ -140,7 +142,7 @@ def _picture(stream: Stream) -> list[tuple[str, str]]:
         ),
     ]
     if stream.has_ended:
-        pairs.append(("ended", "its publisher has ended the stream"))
+        pairs.append(("ended", "the publisher ended the stream"))
     if stream.problem:
         pairs.append(("note", stream.problem))
     return pairs

@@ -28,12 +28,12 @@ _NUMBERS = ("SIZE", "FPS", "PUB", "SUB", "AGE")
         "iox2-video list --json | jq -r '.streams[] | select(.fps != null) | .name'",
     ),
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch, one document a line.")
-@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch, one document per line.")
+@click.option("--watch", is_flag=True, help="Repeat every second until Ctrl-C.")
 def command(as_json: bool, watch: bool) -> None:
     """List the video streams of this domain, and Sh4lt paths.
 
-    FPS is measured, AGE is that of the newest frame; "-" stands for what is not known.
+    FPS is measured. AGE is the age of the newest frame. "-" means that a value is not known.
     """
     if not watch:
         found = streams()
@@ -57,7 +57,7 @@ def command(as_json: bool, watch: bool) -> None:
 
 
 def document(found: Sequence[Stream]) -> dict[str, Any]:
-    """What `--json` prints; docs/cli.md has the meaning of each key."""
+    """Return the document of `--json`; docs/cli.md explains each key."""
     domain = current_domain()
     return {
         "domain": {"root": domain.root, "prefix": domain.prefix},
@@ -66,7 +66,7 @@ def document(found: Sequence[Stream]) -> dict[str, Any]:
 
 
 def stream_document(stream: Stream) -> dict[str, Any]:
-    """One stream as JSON."""
+    """Return the JSON object of one stream."""
     return {
         "name": stream.name,
         "short_name": stream.short_name,
@@ -118,5 +118,5 @@ def _nothing() -> str:
     domain = current_domain()
     return printable(
         f"no video streams in {domain.root} (prefix {domain.prefix!r}); "
-        "IOX2_VIDEO_DOMAIN chooses another domain, `iox2-video doctor` looks for reasons"
+        "set IOX2_VIDEO_DOMAIN for another domain, or run `iox2-video doctor` to find the reason"
     )

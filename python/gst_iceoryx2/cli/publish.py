@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Misused, examples
+from gst_iceoryx2.cli._params import Above0, ServiceName
 from gst_iceoryx2.cli._run import clock, run
 from gst_iceoryx2.cli._screen import say
-from gst_iceoryx2.cli._service import ServiceName
 from gst_iceoryx2.discovery.names import short_name
 from gst_iceoryx2.errors import FormatError
 
@@ -72,9 +71,7 @@ class _Rate(_TextType):
 @click.option("--fast", is_flag=True, help="Publish as fast as possible.")
 @click.option("--duration", metavar="SECONDS", type=Above0(), help="End after this time.")
 @click.option("--frames", metavar="N", type=click.IntRange(1), help="End after N frames.")
-@click.option(
-    "--wait-for", metavar="N", type=click.IntRange(0), default=0, help="Start when N subscribers are connected."
-)
+@click.option("--wait-for", metavar="N", type=click.IntRange(0), default=0, help="Wait for N subscribers first.")
 def command(
     name: str,
     test: bool,
@@ -88,7 +85,7 @@ def command(
     wait_for: int,
     **settings: Any,
 ) -> None:
-    """Publish a test pattern, a camera, a video file or a picture as a stream.
+    """Publish a test pattern, camera, video file or picture.
 
     Choose one of --test, --camera, --file and --image. The stream ends at the end of the file, after --duration or
     --frames, or on Ctrl-C (exit code 130). Subscribers receive the end of the stream in each case.

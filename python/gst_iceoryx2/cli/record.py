@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
+from gst_iceoryx2.cli._params import Above0, ServiceName
 from gst_iceoryx2.cli._run import clock, run
 from gst_iceoryx2.cli._screen import say
-from gst_iceoryx2.cli._service import ServiceName
 from gst_iceoryx2.cli._words import amount
 from gst_iceoryx2.discovery.names import short_name
 from gst_iceoryx2.record import CODECS, DEFAULT_PRESET, PRESETS, Target, TargetError
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     type=click.Choice(PRESETS),
     default=DEFAULT_PRESET,
     show_default=True,
-    help="Speed of x264: slower presets make smaller files.",
+    help="Speed of x264; slower = smaller.",
 )
 @click.option("--duration", metavar="SECONDS", type=Above0(), help="End after this time.")
 @click.option("--frames", metavar="N", type=click.IntRange(1), help="End after N frames of each stream.")
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
     help="End if no frame comes for this time, at the start or later.",
 )
 def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
-    """Record streams into a video file.
+    """Record streams to a video file.
 
     FILE ends in .mkv, .mp4 or .mov, and gets a video track for each stream. The recording ends with the stream, after
     --duration or --frames, or on Ctrl-C (exit code 130). If a publisher exits or the disk is full, it ends with exit

@@ -11,8 +11,8 @@ import click
 
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import Misused, examples
+from gst_iceoryx2.cli._params import LocalStream
 from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, table
-from gst_iceoryx2.cli._service import LocalStream
 from gst_iceoryx2.discovery import require
 from gst_iceoryx2.discovery.names import SH4LT
 from gst_iceoryx2.errors import printable
@@ -34,18 +34,20 @@ _NUMBERS = _HEADS[2:-1]
     ),
 )
 @click.argument("names", metavar="[NAME]...", type=LocalStream(), nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document a second, one a line.")
-@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N seconds instead of at Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document per second, each on one line.")
+@click.option(
+    "--count", type=click.IntRange(min=1), metavar="N", help="Exit after N seconds; the default is to run until Ctrl-C."
+)
 def command(names: tuple[str, ...], as_json: bool, count: int | None) -> None:
-    """Show live how streams do: rate, jitter, gaps, latency.
+    """Show live statistics of streams: rate, jitter, gaps, latency.
 
-    It receives every frame, as any subscriber does. Without a NAME it shows all streams, those included that come
-    later. P50 and P99 are the latency from capture to arrival: half of the frames, and 99 of 100, took less. Where the
-    output is no terminal it prints one line a second for each stream.
+    Receives every frame, as any subscriber does. Without NAME it shows all streams, also streams that start later. P50
+    and P99 are latencies from capture to arrival: half of the frames, and 99 of 100, took less. If the output is not a
+    terminal, it prints one line per second for each stream.
     """
     for name in names:
         if name.startswith(SH4LT):
-            raise Misused(f"{name} cannot be watched: its writer waits for every reader. `iox2-video info` looks once")
+            raise Misused(f"{name} cannot be watched: its writer waits for every reader; try `iox2-video info`")
     wanted = [require(name) for name in names]
     rounds: Iterable[int] = itertools.count() if count is None else range(count)
     from gst_iceoryx2.discovery.meter import Meters
@@ -63,7 +65,7 @@ def command(names: tuple[str, ...], as_json: bool, count: int | None) -> None:
                 painter.draw([_heading([]), "measuring …"])
                 for readings in _every_second(meters, rounds):
                     lines = table(_HEADS, [_row(reading) for reading in readings], right=_NUMBERS)
-                    painter.draw(lines if readings else [_heading([]), "no streams; they appear here when they begin"])
+                    painter.draw(lines if readings else [_heading([]), "no streams; they appear here when they start"])
 
 
 def _every_second(meters: Meters, rounds: Iterable[int]) -> Iterator[list[Reading]]:
@@ -75,7 +77,7 @@ def _every_second(meters: Meters, rounds: Iterable[int]) -> Iterator[list[Readin
 
 
 def document(readings: Sequence[Reading]) -> dict[str, Any]:
-    """What `--json` prints each second; docs/cli.md has the meaning of each key."""
+    """Return the document that `--json` prints each second; docs/cli.md explains each key."""
     return {"streams": [_reading_document(reading) for reading in readings]}
 
 
@@ -125,7 +127,7 @@ def _row(reading: Reading) -> tuple[str, ...]:
 
 
 def _line(reading: Reading) -> str:
-    """One reading where nothing can be redrawn."""
+    """Format one reading for an output that is not a terminal."""
     pairs = zip(_HEADS, _row(reading), strict=True)
     name, *rest = ((head.lower(), printable(value)) for head, value in pairs)
     return "  ".join([name[1], *(f"{head} {value}" for head, value in rest if value)])

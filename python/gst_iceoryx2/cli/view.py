@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gst_iceoryx2.cli._naming import STREAM
-from gst_iceoryx2.cli._number import Above0
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
+from gst_iceoryx2.cli._params import STREAM, Above0
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.errors import Iox2VideoError, ServiceNotFoundError
 
@@ -43,7 +42,7 @@ _EXAMPLES = (
     "--token-file",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Read the secret part of the address from FILE, so that the address stays the same; create FILE if needed.",
+    help="Keep the secret part of the address in FILE, so that the address stays the same.",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.option(
@@ -85,7 +84,7 @@ def command(
     snapshot: Path | None,
     timeout: float,
 ) -> None:
-    """Show streams live in the browser, or save one picture.
+    """Show streams live in the browser, or save a snapshot.
 
     The page shows the streams side by side, with frame rate, latency and drops. Streams may start later. The address of
     the page is printed on stdout. It has a secret part, so other users of this machine cannot see the video. Ctrl-C

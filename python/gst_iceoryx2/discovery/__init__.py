@@ -1,11 +1,11 @@
-"""What video streams there are: services of this domain that carry frames, and Sh4lt paths with a live writer.
+"""Finds video streams: services of this domain that carry frames, and Sh4lt paths with a live writer.
 
     from gst_iceoryx2.discovery import streams
 
     for stream in streams():
         print(stream.short_name, stream.format, stream.width, stream.height, stream.fps, stream.age)
 
-Looking changes nothing: no service is created, and what takes part for the look has gone when a function returns.
+A probe creates no service. Its subscribers are gone when a function returns.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One stream in full: what its frames look like, how its service is laid out, who takes part."""
+"""Describes one stream in full: frames, quality of service, participants, memory."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .participants import Participant, participants
 from .probe import probe
 from .stream import Stream
 
-_LOOK: Final = 1.0
+_SECONDS: Final = 1.0
 _REFERENCE_TIMESTAMP: Final = "GstReferenceTimestampMeta"
-# Bytes of a name that are shown.
+# Bytes of a meta's name that are shown.
 _NAME_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """Where a plane of the newest frame lies.
+    """The place of a plane in the newest frame.
 
     Attributes:
-        offset: Bytes from the beginning of the pixels.
-        stride: Bytes from row to row.
+        offset: Bytes from the start of the pixels.
+        stride: Bytes from one row to the next.
     """
 
     offset: int
@@ -36,23 +36,23 @@ class Plane:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """A stream in full.
+    """A stream in full; None = unknown.
 
     Attributes:
-        stream: What `streams()` says of it, after a longer look.
-        iceoryx2_version: Release that made the service.
-        buffer_size: As in `Qos`.
-        borrowed_max: As in `Qos`.
-        history_size: As in `Qos`.
-        safe_overflow: As in `Qos`.
-        max_nodes: Participants that the service admits, whatever they do.
-        planes: Planes of the newest frame; empty if there was none, or where it has no rows.
+        stream: The state of the stream.
+        iceoryx2_version: Release of iceoryx2 that created the service.
+        buffer_size: Frames that wait for a subscriber at most.
+        borrowed_max: Frames that a subscriber can hold at most.
+        history_size: Past frames that a late subscriber gets.
+        safe_overflow: Whether a new frame replaces the oldest one in a full buffer.
+        max_nodes: Limit of participants of any kind.
+        planes: Planes of the newest frame; empty if none came, or if its format has no rows.
         frame_bytes: Pixel bytes of the newest frame.
-        metas: Names of the metas that travelled with the frames seen, and with how many of them.
-        frames_seen: How many frames the look saw.
-        participants: Who takes part, this look left out.
-        memory_reserved: Bytes of shared memory laid out by its publishers; None if that cannot be told.
-        memory_touched: Bytes of it that were written to at least once.
+        metas: Names of the metas, each with the number of frames that had it.
+        frames_seen: Number of frames that came.
+        participants: All participants but this probe.
+        memory_reserved: Bytes of shared memory that the publishers have reserved.
+        memory_touched: Bytes of the reserved memory that were written at least once.
     """
 
     stream: Stream
@@ -71,17 +71,17 @@ class Details:
     memory_touched: int | None = None
 
 
-def details(name: str, seconds: float = _LOOK) -> Details:
-    """Look at one video service for a while.
+def details(name: str, seconds: float = _SECONDS) -> Details:
+    """Describe one video service in full.
 
     Args:
-        name: Short or in full.
-        seconds: How long to look for frames.
+        name: Name of the service, short or in full.
+        seconds: Seconds to receive frames.
 
     Raises:
-        ServiceNotFoundError: There is no video service of this name; the message names what is near.
+        ServiceNotFoundError: There is no video service of this name; the message suggests a similar name.
         DomainError: The domain of this process cannot be used.
-        ServicePermissionError: It belongs to another user.
+        ServicePermissionError: The domain belongs to another user.
     """
     full = require(name)
     domain = current_domain()
@@ -90,9 +90,9 @@ def details(name: str, seconds: float = _LOOK) -> Details:
     records = [record for record in video_records(domain) if record.name == full]
     found = probe(domain, records, seconds, seen.note)
     if not found:
-        raise ServiceNotFoundError(f'the stream "{short_name(full)}" has just gone, or was what a crash left')
+        raise ServiceNotFoundError(f'the stream "{short_name(full)}" has just gone, or was left by a crash')
     (stream,), (record,) = found, records
-    # Again, for those who came meanwhile and for memory that was written to.
+    # The memory again, now that frames were written. This probe's own node is not among the first participants.
     known = {one.node for one in present}
     now = [one for one in participants(domain, full) if one.node in known]
     publishers = [one for one in now if "publisher" in one.roles]
@@ -116,7 +116,7 @@ def details(name: str, seconds: float = _LOOK) -> Details:
 
 
 class _Seen:
-    """What the frames of a look have in common."""
+    """Collects facts about the frames of a probe."""
 
     def __init__(self) -> None:
         self.frames = 0
@@ -134,7 +134,7 @@ class _Seen:
 
 
 def _meta_name(record: bytes) -> str:
-    """Name of a meta, read without decoding the meta; of a reference timestamp also the name of its clock."""
+    """The name of a meta, read without decoding the meta; for a reference timestamp with the name of its clock."""
     # u32 total size, u32 length of the name, name, NUL, version, payload. Source: SPEC.md section 3.
     length = int.from_bytes(record[4:8], "little")
     name = printable(record[8 : 8 + min(length, _NAME_MAX)].decode("utf-8", "replace")) or "?"

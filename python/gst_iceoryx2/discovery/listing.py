@@ -1,4 +1,4 @@
-"""All streams of a domain, with one short look at all of them together."""
+"""Lists all streams of this machine and domain."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ from .names import video_records
 from .sh4lt import Sh4ltProbe
 from .stream import Stream
 
-# A publisher that pauses looks for newcomers four times a second.
-_LOOK: Final = 0.4
+# A publisher that pauses looks for new subscribers four times a second.
+_SECONDS: Final = 0.4
 
 
-def streams(seconds: float = _LOOK) -> list[Stream]:
-    """Every stream of this process's domain, by name, then every Sh4lt path with a live writer.
+def streams(seconds: float = _SECONDS) -> list[Stream]:
+    """List the services of this process's domain that carry video, and the Sh4lt paths with a live writer.
 
-    Takes part in each service for the look: one more participant and, where there is room, one more subscriber.
+    Meanwhile each service has one more participant and, if there is room, one more subscriber.
 
     Args:
-        seconds: How long to look for frames at most; 0 asks for none: then format, size, fps and age are unknown.
+        seconds: Seconds to wait for frames at most. With 0, format, size, fps and age are unknown.
+
+    Returns:
+        Services by name, then Sh4lt paths by path.
 
     Raises:
         DomainError: The domain cannot be used.
-        ServicePermissionError: It belongs to another user.
+        ServicePermissionError: The domain belongs to another user.
     """
     domain = current_domain()
     others = Sh4ltProbe(seconds)
     records = sorted(video_records(domain), key=lambda record: record.name)
     found: list[Stream] = []
     if records:
-        # Only now: it takes a tenth of a second.
+        # Importing iceoryx2 takes a tenth of a second.
         from .probe import probe
 
         found = probe(domain, records, seconds)

@@ -1,4 +1,4 @@
-"""Streams measured for as long as one likes, each by a subscriber of its own."""
+"""Measures streams continuously, each with a subscriber of its own."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from ..video.frame import VideoFrame
 from .names import names, short_name
 from .watched import Watched, frames_in
 
-# Rates are of the last second; what needs many frames to mean something looks further back.
+# Rates cover one second, statistics five.
 _SECOND: Final = 1_000_000_000
 _SPREAD: Final = 5 * _SECOND
-# How long a stream that has gone stays in view.
+# Seconds for which a stream that has gone is still shown.
 _LINGER: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a stream does now; None stands for what is not known.
+    """Measurements of a stream; None = unknown.
 
     Attributes:
-        name: Name of the service.
+        name: Full name of the service.
         format: GStreamer's name of the pixel format.
         width: Pixels.
-        height: Pixels.
+        height: Rows.
         fps: Frames that arrived in the last second.
         jitter: Standard deviation of the times between arrivals, over five seconds, in seconds.
         bytes_per_second: Pixel bytes that arrived in the last second.
-        gaps: Frames that did not arrive, since the beginning.
-        latency_p50: From capture to arrival, seconds, over five seconds: half of the frames took less.
-        latency_p99: As `latency_p50`: 99 of 100 frames took less.
-        publishers: How many take part.
-        subscribers: How many take part, this one not counted.
-        max_subscribers: How many the service admits.
-        has_ended: Whether the last thing was the end of the stream.
-        problem: What keeps this from measuring; one line.
+        gaps: Frames that were sent and did not arrive, since the measurement began.
+        latency_p50: Median time from capture to arrival over five seconds, in seconds.
+        latency_p99: 99th percentile of the time from capture to arrival over five seconds, in seconds.
+        publishers: Number of publishers.
+        subscribers: Number of subscribers, without this one.
+        max_subscribers: Limit of subscribers.
+        has_ended: Whether the stream has ended and not started again.
+        problem: Why the stream cannot be measured; one line.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Reading:
 
     @property
     def short_name(self) -> str:
-        """The shortest name that commands understand."""
+        """The shortest name that commands accept."""
         return short_name(self.name)
 
 
@@ -107,7 +107,7 @@ class Meter(Watched):
 
 
 def _percentile(ascending: Sequence[int], percent: int) -> float | None:
-    """The smallest value that so many percent do not exceed, in seconds."""
+    """The smallest value that `percent` of the values do not exceed, in seconds."""
     if not ascending:
         return None
     return ascending[-(-len(ascending) * percent // 100) - 1] / 1e9
@@ -117,7 +117,7 @@ class Meters:
     """Measures several streams.
 
     Args:
-        wanted: Full names; none for every stream of the domain, those included that come later.
+        wanted: Full names of services; empty = all streams of the domain, also those that start later.
 
     Raises:
         DomainError: The domain of this process cannot be used.
@@ -136,7 +136,7 @@ class Meters:
             self._follow()
 
     def _follow(self) -> None:
-        """Begin with streams that have come, give up those that have been gone for a while."""
+        """Add meters for new streams, and close those of streams that have gone."""
         now = time.monotonic()
         for name in names():
             self._last_seen[name] = now
@@ -148,7 +148,7 @@ class Meters:
                 self._meters.pop(name).close()
 
     def readings(self) -> list[Reading]:
-        """How each stream does now, by name, or in the order that was asked for."""
+        """The state of each stream now: in the order of `wanted`, or by name."""
         if self._follows_all:
             self._follow()
         order = sorted(self._meters) if self._follows_all else self._meters
@@ -161,7 +161,7 @@ class Meters:
         try:
             if self._node is None:
                 self._node = binding.create_node(self._domain)
-            # Not kept open: whoever keeps a service open keeps its quality of service for the next publisher.
+            # Not kept open: an open service would force its quality of service on the next publisher.
             service = binding.open_pub_sub(self._node, meter.name, VideoFrameHeader)
         except Iox2VideoError as exc:
             return replace(reading, problem=reading.problem or str(exc))
@@ -176,7 +176,7 @@ class Meters:
         )
 
     def close(self) -> None:
-        """Leave all services. Idempotent."""
+        """Close all meters. Idempotent."""
         meters, self._meters = self._meters, {}
         for meter in meters.values():
             with contextlib.suppress(Iox2VideoError):

@@ -1,4 +1,4 @@
-"""Names of streams: short and full, those that exist, and the one that was meant. Needs no iceoryx2."""
+"""Short and full names of streams, existing names, and suggestions. Needs no iceoryx2."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from .._iox2.obstacle import check_folders
 from ..errors import ServiceNotFoundError
 
 SH4LT: Final = "sh4lt:"
-"""Begins the name of a stream that is a Sh4lt path."""
+"""Prefix of Sh4lt paths."""
 
 SCHEMES: Final = (SH4LT, "zenoh:")
-"""Begin names of what is no service: they are never short."""
+"""Prefixes of names that are not services. Such names are always full names."""
 
 _FULL: Final = re.compile(r"video/([^/]+)/frame/v2")
 _HEADER_BYTES: Final = 104
 
 
 def full_name(name: str) -> str:
-    """The name of a stream in full: `cam0` is `video/cam0/frame/v2`.
+    """The full name of a stream: `video/cam0/frame/v2` for `cam0`.
 
-    What contains a slash, or begins with `sh4lt:` or `zenoh:`, is full already.
+    A name with a slash, or with the prefix `sh4lt:` or `zenoh:`, is a full name already.
     """
     return name if not name or "/" in name or name.startswith(SCHEMES) else f"video/{name}/frame/v2"
 
@@ -42,13 +42,13 @@ def service_name(name: str) -> str:
 
 
 def short_name(name: str) -> str:
-    """The shortest name that `full_name` turns into this one."""
+    """The shortest name for which `full_name` returns this name."""
     match = _FULL.fullmatch(name)
     return match[1] if match and not match[1].startswith(SCHEMES) else name
 
 
 def video_records(domain: Domain) -> list[ServiceRecord]:
-    """Descriptions of the services of a domain that carry frames, of whatever release of iceoryx2.
+    """Descriptions of the services of a domain that carry video, of all releases of iceoryx2.
 
     Raises:
         ServicePermissionError: The domain belongs to another user.
@@ -58,7 +58,7 @@ def video_records(domain: Domain) -> list[ServiceRecord]:
 
 
 def carries_video(record: ServiceRecord) -> bool:
-    """Whether a service is video by the wire contract (SPEC.md section 1)."""
+    """Whether a service carries video, by the wire contract (SPEC.md section 1)."""
     details = "messaging_pattern.PublishSubscribe.message_type_details"
     return (
         record.values.get(f"{details}.payload.type_name") == "u8"
@@ -68,26 +68,26 @@ def carries_video(record: ServiceRecord) -> bool:
 
 
 def names() -> list[str]:
-    """Full names of the video services of this process's domain, whether or not a publisher is there; sorted.
+    """Full names of the video services of this process's domain, sorted, with or without a publisher.
 
-    Reads the descriptions of services, a millisecond for some ten of them.
+    Reading the descriptions of ten services takes about a millisecond.
 
     Raises:
         DomainError: The domain of this process cannot be used.
-        ServicePermissionError: It belongs to another user.
+        ServicePermissionError: The domain belongs to another user.
     """
     return sorted(record.name for record in video_records(current_domain()))
 
 
 def nearest(name: str, among: Iterable[str]) -> str | None:
-    """The name that was probably meant.
+    """The existing name that is most similar to a mistyped one.
 
     Args:
-        name: What was asked for, short or in full.
-        among: What exists, short or in full.
+        name: The mistyped name, short or in full.
+        among: Existing names, short or in full.
 
     Returns:
-        One of `among`, in its short form; None if nothing comes near.
+        One of `among`, as a short name; None if no name is similar.
     """
     import difflib
 
@@ -99,15 +99,15 @@ def nearest(name: str, among: Iterable[str]) -> str | None:
 
 
 def require(name: str) -> str:
-    """The full name of a stream that exists.
+    """The full name of an existing stream.
 
     Args:
-        name: Short or in full.
+        name: Name of the stream, short or in full.
 
     Raises:
-        ServiceNotFoundError: There is no service of this name, or it carries no video; the message names what is near.
+        ServiceNotFoundError: There is no such service, or it carries no video; the message suggests a similar name.
         DomainError: The domain of this process cannot be used.
-        ServicePermissionError: It belongs to another user.
+        ServicePermissionError: The domain belongs to another user.
     """
     full = full_name(name)
     existing = names()
@@ -117,14 +117,14 @@ def require(name: str) -> str:
     where = f"in {domain.root} (prefix {domain.prefix!r})"
     patterns = {record.pattern for record in list_services(domain) if record.name == full}
     if "PublishSubscribe" in patterns:
-        raise ServiceNotFoundError(f'"{asked}" {where} carries no video: `iox2-video list` shows what does')
+        raise ServiceNotFoundError(f'"{asked}" {where} carries no video; `iox2-video list` shows the video streams')
     meant = nearest(name, existing)
     if "Event" in patterns:
-        hint = "somebody waits for it, and nobody publishes"
+        hint = "a subscriber waits for it, but it has no publisher"
     elif meant is not None:
         hint = f"did you mean {meant}?"
     elif existing:
-        hint = f"there is {', '.join(map(short_name, existing[:8]))}{', …' if len(existing) > 8 else ''}"
+        hint = f"existing streams: {', '.join(map(short_name, existing[:8]))}{', …' if len(existing) > 8 else ''}"
     else:
-        hint = "nobody publishes there; IOX2_VIDEO_DOMAIN chooses another domain"
+        hint = "the domain has no streams; IOX2_VIDEO_DOMAIN selects another domain"
     raise ServiceNotFoundError(f'no such stream "{asked}" {where}: {hint}')

@@ -1,16 +1,19 @@
-"""How fast frames follow each other, from few of them."""
+"""Measures the rate of a stream from a few frames."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# Of a frame's moments; enough for two digits of a usual rate.
+# Nanoseconds; enough for two digits of a usual rate.
 _KNOWN_SPAN: Final = 200_000_000
 _KNOWN_FRAMES: Final = 3
 
 
 class Pace:
-    """Frames a second over all frames noted; those that were sent and did not arrive count, too."""
+    """Frames a second, by their times of capture. Frames that were sent and did not arrive count, too.
+
+    Times of arrival would not do: the first frame of a probe may have waited long.
+    """
 
     __slots__ = ("_count", "_first", "_last", "_missed")
 
@@ -20,14 +23,14 @@ class Pace:
         self._missed = 0
 
     def note(self, moment: int, missed: int | None) -> None:
-        """Take note of a frame.
+        """Count a frame.
 
         Args:
-            moment: When it was captured, or else when it arrived, nanoseconds.
-            missed: How many frames had not arrived by then; None = unknown.
+            moment: Capture time, or else time of arrival, in nanoseconds.
+            missed: Number of frames so far that did not arrive; None = unknown.
         """
         if self._count and moment < self._last:
-            # Another publisher, or one that invents its times: from here on.
+            # Times go back: another publisher, or one with invented times. Start again.
             self._count = 0
         total = self._missed if missed is None else missed
         self._count += 1 + (total - self._missed if self._count else 0)
@@ -38,11 +41,11 @@ class Pace:
 
     @property
     def fps(self) -> float | None:
-        """Frames a second; None before there are two moments."""
+        """Frames a second; None before two frames with different times."""
         span = self._last - self._first
         return (self._count - 1) * 1e9 / span if self._count > 1 and span > 0 else None
 
     @property
     def is_known(self) -> bool:
-        """Whether further frames would change little."""
+        """Whether more frames would change little."""
         return self._count >= _KNOWN_FRAMES and self._last - self._first >= _KNOWN_SPAN

@@ -1,8 +1,8 @@
-"""Who takes part in which service, and with how much memory: from names of files alone.
+"""Finds the participants of a service and their memory from names of files.
 
-The folder of a node has a tag for each service and each port of it, and shared memory is called after the ports. No
-file of a node is opened but its details, and those of this process not even then: closing them would drop its locks
-(see `cleanup`).
+The folder of a node has a tag for each of its services and ports, and names of shared memory contain ids of ports. Of a
+node's files only its details are opened, and never those of this process: closing a file would drop the locks that this
+process has on it (see `cleanup`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .._iox2.liveness import is_gone, is_here, pid_of
 from .._iox2.objects import SHARED_MEMORY
 
 Role = Literal["publisher", "subscriber", "waits", "looks on"]
-"""What a participant does: `waits` for a publisher, or just `looks on` without a port."""
+"""What a participant does: `waits` = it waits for a publisher; `looks on` = it has no port."""
 
-# st_blocks counts these. Source: stat(2).
+# Unit of st_blocks, in bytes. Source: stat(2).
 _BLOCK: Final = 512
 _COMMAND_LENGTH: Final = 120
 
@@ -32,13 +32,13 @@ class Participant:
 
     Attributes:
         node: Id of the node.
-        pid: Process number, in the pid namespace of the process itself.
+        pid: Process id, in the participant's own pid namespace.
         name: Name of the program.
-        command: Its command line, shortened; None where it cannot be seen: another user's or another container's.
-        roles: What it does there; empty where that cannot be told, as where one node serves several video services.
-        memory_reserved: Bytes of shared memory laid out for its frames; None as with `roles`.
-        memory_touched: Bytes of it that were written to at least once.
-        is_alive: False for what a killed process left; the next participant removes it.
+        command: Command line, shortened; None if it is hidden (another user, another container).
+        roles: What it does; empty = unknown, because the node takes part in several video services.
+        memory_reserved: Bytes of shared memory reserved for its frames; None = unknown.
+        memory_touched: Bytes of the reserved memory that were written at least once; None = unknown.
+        is_alive: False if the process was killed; the next participant removes what it left.
     """
 
     node: str
@@ -52,14 +52,14 @@ class Participant:
 
 
 def participants(domain: Domain, service: str) -> list[Participant]:
-    """Everybody who takes part in a video service, publishers first.
+    """List the participants of a video service, publishers first.
 
     Args:
-        domain: Where it is.
-        service: Its full name.
+        domain: Domain of the service.
+        service: Full name of the service.
     """
     video = _tag(domain, 0, service)
-    # Someone who waits for a publisher keeps only the event service.
+    # A subscriber without a publisher holds only the event service.
     event = _tag(domain, 1, service)
     ports = _port_files(domain)
     found = []
@@ -73,7 +73,7 @@ def participants(domain: Domain, service: str) -> list[Participant]:
 
 
 def node_processes(domain: Domain) -> dict[int, str]:
-    """Processes that take part in a domain and can be seen here: number and name."""
+    """Visible processes that take part in a domain: process id to name of the program."""
     found = {}
     for node in filter(str.isdecimal, _names(domain.nodes)):
         if is_here(int(node)):
@@ -88,7 +88,7 @@ def _tag(domain: Domain, pattern: int, service: str) -> str:
 
 @dataclass(slots=True)
 class _PortFiles:
-    """What shared memory says about a port."""
+    """Facts about a port, from shared memory."""
 
     publishes: bool = False
     subscribes: bool = False
@@ -124,8 +124,8 @@ def _participant(
         for file in files
         if file.endswith(".port_tag") and (port := file[len(domain.prefix) : -len(".port_tag")]) in ports
     ]
-    # A port's tag does not say of which service it is: with a second video service on the node nobody can tell. Nor
-    # can anybody where shared memory is no file system (macOS).
+    # A port's tag does not name its service, so the roles of a node with two video services are unknown. They are also
+    # unknown if shared memory is not a file system (macOS).
     is_untold = sum(file.endswith(".service_tag") for file in files) > 2 or not SHARED_MEMORY.is_dir()
     roles: list[Role] = []
     if any(port.publishes for port in own):
@@ -149,9 +149,9 @@ def _participant(
 
 
 def _program(domain: Domain, node: str) -> tuple[str, str | None]:
-    """Name and command line of the process that made a node."""
+    """Program name and command line of the process that created a node."""
     pid = pid_of(int(node))
-    # In another container the same number is another process, or none.
+    # The id of a process in another container may be unused here, or another process's.
     if is_here(int(node)):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")

@@ -1,7 +1,7 @@
-"""A short look at services through subscribers of its own, all at once and soon gone.
+"""Probes services: receives a few frames of each for a fraction of a second.
 
-A look costs each service one participant and, where there is room, one subscriber for a fraction of a second. It takes
-what comes at once, so that a lossless publisher is not held up.
+A probe is one more participant of each service and, if there is room, one more subscriber. It has no listener, and it
+takes frames as soon as they come, so that lossless publishers do not wait for it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..video.frame import VideoFrame
 from .pace import Pace
 from .stream import Stream
 
-# Between two looks at all services; well below a frame of the fastest cameras.
+# Pause between two rounds over all services; shorter than a frame of the fastest cameras.
 _STEP: Final = 0.002
 
 
@@ -36,25 +36,26 @@ def probe(
     seconds: float,
     on_frame: Callable[[str, VideoFrame], object] | None = None,
 ) -> list[Stream]:
-    """Look at services at the same time.
+    """Probe services, all at the same time.
 
     Args:
-        domain: Where they are.
-        records: Their descriptions.
-        seconds: How long to look at most. A publisher that pauses shows its newest frame to a new subscriber within
-            0.25 s; a steady stream is known after 0.2 s.
-        on_frame: Called with the service's name and each frame, borrowed for the call; looks for `seconds` then.
+        domain: Domain of the services.
+        records: Descriptions of the services.
+        seconds: Duration at most. 0.2 s are enough for a steady stream. A publisher that pauses sends its newest frame
+            to a new subscriber within 0.25 s.
+        on_frame: Called with the service's name and each frame, which is borrowed for the call. With it, the probe
+            lasts the full `seconds`.
 
     Returns:
-        What was seen, in the order of `records`; services that have gone by then are left out.
+        The streams in the order of `records`, without those whose service has gone.
 
     Raises:
         DomainError: The domain cannot be used.
-        ServicePermissionError: It belongs to another user.
+        ServicePermissionError: The domain belongs to another user.
     """
     wanted = list(records)
     if not any(record.version == RELEASE for record in wanted):
-        # A node would make the folders of a domain that nobody uses.
+        # A node would create the folders of an unused domain.
         return [_unseen(record) for record in wanted]
     with _Probes(domain, wanted, on_frame, time.monotonic() + seconds) as probes:
         end = time.monotonic() + seconds
@@ -69,12 +70,12 @@ def _unseen(record: ServiceRecord) -> Stream:
         record.name,
         max_publishers=_limit(record, "publishers"),
         max_subscribers=_limit(record, "subscribers"),
-        problem=f"made by iceoryx2 {record.version}, this is {RELEASE}: only participants of one release meet",
+        problem=f"created by iceoryx2 {record.version}, this is {RELEASE}: participants need the same release",
     )
 
 
 def stated_framerate(caps: str | None) -> str | None:
-    """The framerate that caps state, as "30000/1001"; None where they state none, or a variable one."""
+    """The frame rate in caps, as "30000/1001"; None if the caps state no rate or a variable one."""
     try:
         rate = parse_caps(caps).fields.get("framerate") if caps else None
     except FormatError:
@@ -88,7 +89,7 @@ def _limit(record: ServiceRecord, what: str) -> int | None:
 
 
 class _Probes:
-    """Looks at several services through one node, which ends with this."""
+    """Probes of several services through one node."""
 
     def __init__(
         self,
@@ -102,7 +103,7 @@ class _Probes:
         try:
             for record in records:
                 self._probes.append(_ServiceProbe(self._node, domain, record, on_frame))
-                # The first ones are not to overflow while the last ones are opened.
+                # The first buffers must not overflow while the last services are opened.
                 self.take(end)
         except BaseException:
             self.close()
@@ -112,7 +113,7 @@ class _Probes:
         return iter(self._probes)
 
     def take(self, end: float) -> None:
-        """Take all frames that are waiting, a frame of each service in turn, and begin no turn after `end`."""
+        """Take all waiting frames, one of each service in turn; start no turn after `end`."""
         while sum(one.take() for one in self._probes) and time.monotonic() < end:
             pass
 
@@ -120,7 +121,7 @@ class _Probes:
         return all(one.is_settled() for one in self._probes)
 
     def close(self) -> None:
-        # By hand, because the traceback of an interrupt would keep the node until after the end of the program.
+        # The traceback of an interrupt would keep the node alive until after the end of the program.
         for one in self._probes:
             one.close()
         self._probes.clear()
@@ -136,10 +137,10 @@ class _Probes:
 
 
 class _ServiceProbe:
-    """What one service shows.
+    """The probe of one service.
 
     Attributes:
-        has_gone: Whether it was not there any more: its last participant left, or was dead.
+        has_gone: Whether the service no longer exists.
     """
 
     def __init__(
@@ -175,7 +176,7 @@ class _ServiceProbe:
         file = domain.service_file(name, "PublishSubscribe")
         if service_identity(file) is None:
             self.has_gone = not os.path.exists(file)
-            self._problem = "it is being made, or its maker died over it"
+            self._problem = "the service is being created, or its creator died"
             return
         service = binding.open_pub_sub(node, name, VideoFrameHeader)
         if service is None:
@@ -187,7 +188,7 @@ class _ServiceProbe:
             self._problem = "no publisher"
         elif now.number_of_subscribers >= config.max_subscribers:
             self._problem = (
-                f"all {config.max_subscribers} places for subscribers are taken: what it carries cannot be looked at"
+                f"all {config.max_subscribers} places for subscribers are taken, so its frames cannot be received"
             )
         else:
             self._port = binding.create_subscriber(node, service, name)
@@ -195,14 +196,14 @@ class _ServiceProbe:
                 self._tell_taken = binding.AckNotifier(node, name, self._port).notify
 
     def take(self) -> bool:
-        """Take the next frame that is waiting; return whether there was one."""
+        """Take the next waiting frame; return whether there was one."""
         port = self._port
         if port is None:
             return False
         try:
             sample = port.receive()
         except (binding.ReceiveError, binding.ConnectionFailure) as exc:
-            self._problem = f"it cannot be received from: iceoryx2 says {type(exc).__name__}: {exc}"
+            self._problem = f"cannot receive: iceoryx2 says {type(exc).__name__}: {exc}"
             self._port = None
             return False
         arrived = monotonic_ns()
@@ -216,7 +217,7 @@ class _ServiceProbe:
             self._note(frame, arrived)
             frame.release()
         if self._intake.ends:
-            # The last frame again, which was new here: the end comes after it.
+            # The end of the stream came with the last frame, which was new here.
             self._note(self._intake.end(), arrived)
         return True
 
@@ -232,11 +233,11 @@ class _ServiceProbe:
             self._on_frame(self._record.name, frame)
 
     def is_settled(self) -> bool:
-        """Whether a longer look would tell little more."""
+        """Whether a longer probe would tell little more."""
         return self._port is None or self._has_ended or self._pace.is_known
 
     def result(self) -> Stream:
-        """What was seen, as of now."""
+        """The stream as it is now."""
         service = self._service
         width, height = self._size or (None, None)
         publishers = subscribers = None
@@ -246,9 +247,9 @@ class _ServiceProbe:
             subscribers = now.number_of_subscribers - (self._port is not None)
         problem = self._problem
         if problem is None and self._intake.invalid and self._format is None:
-            problem = f"all {self._intake.invalid} frames break the wire contract; the log says how"
+            problem = f"all {self._intake.invalid} frames break the wire contract; see the log"
         if problem is None and self._format is None and not self._has_ended:
-            problem = "no frame came during the look"
+            problem = "no frame came in time"
         return Stream(
             self._record.name,
             format=self._format,

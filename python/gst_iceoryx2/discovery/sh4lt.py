@@ -1,8 +1,7 @@
-"""Sh4lt paths with a live writer: of ossia score, of `sh4ltsink`, of every program that speaks the Shmdata protocol.
+"""Finds Sh4lt paths with a live writer: of ossia score, `sh4ltsink` and other programs with the Shmdata protocol.
 
-They are found without touching them: a socket that somebody listens on, in the kernel's table, and a SysV segment at
-the keys that belong to its path, made by the very process that listens. Only then its writer is asked what the stream
-is.
+A path is found without connecting to it: the kernel's table lists a listening socket, and the process that listens has
+created a SysV segment at the keys of the path. Only then the writer is asked for its caps.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ _LISTENS: Final = 1 << 16
 
 
 class Sh4ltPath(NamedTuple):
-    """A socket with a live writer.
+    """A path with a live writer.
 
     Attributes:
-        path: Where it is.
-        pid: Process that made its segment.
-        size: Bytes of the segment.
-        readers: Processes that have the segment attached, the writer not counted.
+        path: Path of the socket.
+        pid: Process id of the writer.
+        size: Bytes of its segment.
+        readers: Number of processes that have attached the segment, without the writer.
     """
 
     path: Path
@@ -50,10 +49,10 @@ class Sh4ltPath(NamedTuple):
 
 
 def sh4lt_paths() -> list[Sh4ltPath]:
-    """Every path with a live writer of this user, by name; reads the kernel's tables alone."""
+    """All paths with a live writer of this user, sorted. Connects to no writer."""
     if sys.platform != "linux":
         return []
-    # Here, because these bring numpy, and most who ask for names have no such socket.
+    # These import numpy, which most callers do not need.
     from ..sh4lt.dialect import keys_of
     from ..sh4lt.sysv import segment_status
 
@@ -65,17 +64,18 @@ def sh4lt_paths() -> list[Sh4ltPath]:
             status = segment_status(keys_of(path).segment)
         except OSError:
             continue
-        # Keys have 24 bits: one of another path can be the same.
+        # Keys have 24 bits, so another path can have the same key.
         if _has_socket(status.creator, inode):
             found.append(Sh4ltPath(path, status.creator, status.size, max(0, status.attached - 1)))
     return sorted(found)
 
 
 def writers_without_memory() -> list[Path]:
-    """Named paths on which somebody listens whose memory is not here: it is in another IPC namespace."""
+    """Named paths with a listening writer whose memory is in another IPC namespace."""
     if sys.platform != "linux":
         return []
-    from ..sh4lt.dialect import keys_of, runtime_folder
+    from ..sh4lt.dialect import keys_of
+    from ..sh4lt.paths import runtime_folder
     from ..sh4lt.sysv import segment_status
 
     found = []
@@ -96,45 +96,44 @@ def writers_without_memory() -> list[Path]:
 
 
 class Sh4ltProbe:
-    """A look at every path with a live writer, at the same time and in the background.
+    """Probes all paths with a live writer at the same time, in the background.
 
-    Only writers in the folder of named streams are asked what they carry: a path of somebody's own choice is somebody's
-    own business.
+    Only writers in the folder of named streams are asked for their caps.
 
     Args:
-        seconds: How long an answer may take; 0 asks no writer.
+        seconds: Seconds to wait for an answer; 0 = no writer is asked.
     """
 
     def __init__(self, seconds: float) -> None:
         self._streams: dict[Sh4ltPath, Stream] = {}
         self._paths = sh4lt_paths()
         self._threads = [
-            threading.Thread(target=self._look, args=(path, seconds), name=f"look at {path.path}")
+            threading.Thread(target=self._probe, args=(path, seconds), name=f"probe {path.path}")
             for path in self._paths
         ]
         for thread in self._threads:
             thread.start()
 
-    def _look(self, found: Sh4ltPath, seconds: float) -> None:
-        from ..sh4lt.dialect import runtime_folder
+    def _probe(self, found: Sh4ltPath, seconds: float) -> None:
+        from ..sh4lt.paths import runtime_folder
 
         is_named = found.path.is_relative_to(runtime_folder())
         self._streams[found] = sh4lt_stream(found, seconds if is_named else 0)
 
     def result(self) -> list[Stream]:
-        """What was seen, by path; waits for it."""
+        """Wait for the probes; return the streams, by path."""
         for thread in self._threads:
             thread.join()
         return [self._streams[path] for path in self._paths if path in self._streams]
 
 
 def sh4lt_stream(found: Sh4ltPath, seconds: float, *, is_measured: bool = False) -> Stream:
-    """A look at one path.
+    """Probe one path.
 
     Args:
-        found: From `sh4lt_paths()`.
-        seconds: How long its writer may take to answer, which does not hold it up; 0 does not ask it.
-        is_measured: Read frames for so many seconds to measure their rate. The writer waits for one reader more.
+        found: A path from `sh4lt_paths()`.
+        seconds: Seconds to wait for the writer's answer; 0 = it is not asked. Answering does not block the writer.
+        is_measured: Whether to read frames for `seconds` to measure the rate. The writer waits for this reader, too.
     """
     name = f"{SH4LT}{found.path}"
     caps = _type_text(found.path, seconds) if seconds > 0 else None
@@ -160,24 +159,24 @@ def sh4lt_stream(found: Sh4ltPath, seconds: float, *, is_measured: bool = False)
         publishers=1,
         subscribers=found.readers,
         caps=caps,
-        problem=None if isinstance(form, str) else f"it carries no raw video: {caps[:80]}",
+        problem=None if isinstance(form, str) else f"not raw video: {caps[:80]}",
     )
 
 
 def _type_text(path: Path, seconds: float) -> str | None:
-    """What the writer says it writes; None if it does not answer."""
+    """The writer's type text; None if it does not answer."""
     from ..sh4lt import dialect
 
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(seconds)
         probe.connect(os.fspath(path))
-        # Unacknowledged: the writer waits for acknowledged readers only.
+        # Not acknowledged: the writer waits only for readers that acknowledge its greeting.
         return dialect.type_text_of(dialect.receive_greeting(probe))
     return None
 
 
 def _pace(path: Path, seconds: float) -> Pace:
-    """The pace of the frames that come in so many seconds."""
+    """The pace of the frames that come within `seconds`."""
     from ..sh4lt.follower import Follower
 
     pace = Pace()
@@ -192,13 +191,13 @@ def _pace(path: Path, seconds: float) -> Pace:
 
 
 def _listening() -> Iterator[tuple[Path, str]]:
-    """Paths and inodes of the sockets that somebody listens on."""
+    """Paths and inodes of listening sockets."""
     try:
         lines = _SOCKETS.read_bytes().split(b"\n")
     except OSError:
         return
     for line in lines:
-        # A path may contain anything, a new line too: what follows it there is no row, or a row that lies.
+        # A path can contain a newline: the text after it is not a row, or a false one.
         row = _ROW.fullmatch(line)
         if row is not None and int(row["flags"], 16) & _LISTENS:
             yield Path(os.fsdecode(row["path"])), row["inode"].decode()

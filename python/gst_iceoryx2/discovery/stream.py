@@ -1,4 +1,4 @@
-"""One stream, as it was at the moment of a look."""
+"""The state of a stream at one time."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from .names import short_name
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What is known of a stream; None stands for what is not.
+    """The state of a stream; None = unknown.
 
     Attributes:
-        name: Name of the service; of a Sh4lt path, `sh4lt:` and the path.
-        kind: Where it runs.
+        name: Full name of the service, or `sh4lt:` and a path.
+        kind: Transport of the stream.
         format: GStreamer's name of the pixel format.
         width: Pixels.
-        height: Pixels.
-        fps: Frames a second, measured; None where fewer than two frames came during the look.
-        framerate: What the caps state, "30000/1001".
-        publishers: How many take part now.
-        subscribers: How many take part now, this look not counted.
-        max_publishers: How many the service admits.
-        max_subscribers: How many the service admits.
+        height: Rows.
+        fps: Measured frames a second; None if fewer than two frames came.
+        framerate: Frame rate in the caps, as "30000/1001".
+        publishers: Number of publishers.
+        subscribers: Number of subscribers, without this probe.
+        max_publishers: Limit of publishers.
+        max_subscribers: Limit of subscribers.
         age: Seconds since the newest frame was captured.
         caps: Caps of the newest frame, as GStreamer writes them.
-        has_ended: Whether the newest thing was the end of the stream.
-        problem: Why something is unknown, or what is wrong; one line.
+        has_ended: Whether the stream has ended and not started again.
+        problem: What is wrong, or why something is unknown; one line.
     """
 
     name: str
@@ -48,5 +48,5 @@ class Stream:
 
     @property
     def short_name(self) -> str:
-        """The shortest name that commands and `full_name` understand."""
+        """The shortest name that commands and `full_name` accept."""
         return short_name(self.name)

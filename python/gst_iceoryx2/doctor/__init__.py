@@ -1,12 +1,12 @@
-"""Why does it not work: what can be wrong with a machine, a domain and an installation, each with what to do.
+"""Find problems of a machine, a domain and an installation, each with a fix.
 
     from gst_iceoryx2.doctor import examine
 
     for finding in examine():
         print(finding.status, finding.check, finding.text, finding.remedy)
 
-Looking changes nothing; `examine(fix=True)` removes what crashed participants left, with the clean-up that every
-participant uses, and nothing else.
+`examine()` changes nothing. `examine(fix=True)` removes what crashed participants left behind, and nothing else. It
+uses the same clean-up as every participant.
 """
 
 from __future__ import annotations

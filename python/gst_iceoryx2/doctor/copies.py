@@ -18,7 +18,7 @@ _IS_COPY: Final = re.compile(r"/(?:_iceoryx2[^/]*\.so|lib(?:gst)?iceoryx2[^/]*\.
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Look which libraries the participants of the domain have mapped."""
+    """Find participants of the domain that have mapped several copies of iceoryx2."""
     processes = node_processes(domain)
     seen = found = 0
     for pid, name in sorted(processes.items()):
@@ -35,28 +35,28 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
                 NAME,
                 "note",
                 f"process {pid} ({name}) uses the Python SDK and the GStreamer plugin, each with its own iceoryx2 "
-                f"({listed}); both know of this. What else uses iceoryx2 there must not list nodes or clean up: it "
-                "would take the locks of the others",
+                f"({listed}); each expects the other. No other code of this process may list nodes or clean up with "
+                "iceoryx2: it would drop their locks",
             )
         else:
             yield Finding(
                 NAME,
                 "problem",
-                f"process {pid} ({name}) has several copies of iceoryx2: {listed}. Where one of them cleans up or "
-                "lists nodes, the others count as dead from then on, and their frames may vanish",
-                "use one build of the plugin and one Python environment in a process, and leave other iceoryx2 "
-                "programs to processes of their own",
+                f"process {pid} ({name}) has several copies of iceoryx2: {listed}. If one of them cleans up or lists "
+                "nodes, the others count as dead from then on, and their frames may be lost",
+                "use one build of the plugin and one Python environment per process, and run other iceoryx2 programs "
+                "in processes of their own",
             )
     if not processes:
-        yield Finding(NAME, "ok", "no process that can be seen here takes part in this domain")
+        yield Finding(NAME, "ok", "no visible process takes part in this domain")
     elif not found:
         unseen = len(processes) - seen
-        rest = f"; {unseen} more cannot be looked at: another user's, or another container's" if unseen else ""
-        yield Finding(NAME, "ok", f"of {seen} processes that take part none has two copies of iceoryx2{rest}")
+        rest = f"; {unseen} more cannot be examined: another user or container owns them" if unseen else ""
+        yield Finding(NAME, "ok", f"none of {seen} participating processes has two copies of iceoryx2{rest}")
 
 
 def _copies(pid: int) -> set[str] | None:
-    """Files of iceoryx2 that a process has mapped; None if it cannot be looked at."""
+    """Files of iceoryx2 that a process has mapped; None if the process cannot be examined."""
     try:
         lines = Path(f"/proc/{pid}/maps").read_bytes().decode("utf-8", "replace").split("\n")
     except OSError:
@@ -66,7 +66,7 @@ def _copies(pid: int) -> set[str] | None:
 
 
 def _own(copies: set[str]) -> set[str]:
-    """Those that are this package's: one plugin, one Python binding."""
+    """The copies that belong to this package: one plugin, one Python binding."""
     try:
         plugin = str(plugin_library().resolve())
     except RuntimeError:

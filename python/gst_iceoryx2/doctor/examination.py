@@ -1,4 +1,4 @@
-"""All checks, one after the other."""
+"""Runs all checks."""
 
 from __future__ import annotations
 
@@ -25,31 +25,30 @@ CHECKS: Final[Mapping[str, _Check]] = {
     containers.NAME: containers.check,
     segments.NAME: segments.check,
 }
-"""Name of each check, in the order in which they are done."""
+"""The checks by name, in the order in which they run."""
 
-
-# Checks that look into the domain.
+# Checks that read the domain's folders.
 _INSIDE: Final = (leftovers.NAME, releases.NAME, copies.NAME, containers.NAME)
 
 
 def examine(*, fix: bool = False) -> list[Finding]:
-    """Do all checks.
+    """Run all checks.
 
     Args:
-        fix: Also remove what crashed participants left: nodes, files, shared memory, SysV segments of dead Sh4lt
-            writers. What a living process may use is left alone.
+        fix: Also remove what crashed participants left behind: nodes, files, shared memory, and SysV segments of dead
+            Sh4lt writers. Nothing that a living process may use is removed.
 
     Returns:
-        At least one finding of each check, in the order of `CHECKS`; of a domain that this user must not use, what can
-        be said.
+        At least one finding per check, in the order of `CHECKS`. If this user must not use the domain, the checks that
+        read its folders are left out; if the domain itself is invalid, only the plugin is checked.
     """
     try:
         domain = current_domain()
     except DomainError as exc:
-        broken = Finding("domain", "problem", str(exc), "correct or unset IOX2_VIDEO_DOMAIN, or correct that file")
-        # Whatever does not depend on it.
+        broken = Finding(
+            "domain", "problem", str(exc), "correct or unset IOX2_VIDEO_DOMAIN, or correct the configuration file"
+        )
         return [broken, *plugin.check(Domain(), False), *plugin.check_names(Domain(), False)]
-    # Where its files and processes are not to be seen, it still is whose it is.
     left_out = () if in_folders(domain) is None else _INSIDE
     found: list[Finding] = []
     for name, check in CHECKS.items():
@@ -58,10 +57,10 @@ def examine(*, fix: bool = False) -> list[Finding]:
         try:
             found += check(domain, fix)
         except (OSError, ValueError) as exc:
-            found.append(Finding(name, "note", f"could not be checked: {exc}"))
+            found.append(Finding(name, "note", f"the check failed: {exc}"))
     return found
 
 
 def healthy(findings: Iterable[Finding]) -> bool:
-    """Whether nothing is left to be done."""
+    """Return whether no problem is left; a problem that was fixed does not count."""
     return not any(finding.status == "problem" and not finding.was_fixed for finding in findings)

@@ -1,4 +1,4 @@
-"""What a check says."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal["ok", "note", "problem"]
-"""`note`: it works, or is not needed by everybody, and is worth knowing."""
+"""`note`: worth knowing, but not a problem for every user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a check found.
+    """One result of a check.
 
     Attributes:
         check: Name of the check.
-        status: How bad it is.
+        status: "ok", "note" or "problem".
         text: What was found, with numbers.
-        remedy: What to do; None where nothing is to be done.
-        can_fix: Whether `examine(fix=True)` does it.
-        was_fixed: Whether it did.
+        remedy: What to do; None if there is nothing to do.
+        can_fix: Whether `examine(fix=True)` can do it.
+        was_fixed: Whether `examine(fix=True)` did it.
     """
 
     check: str

@@ -1,4 +1,4 @@
-"""Limits of the operating system on open files."""
+"""Checks the limits on open files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME: Final = "file-limits"
 
 # Descriptors of a subscriber with one publisher, on Linux with iceoryx2 0.10.0; counted in /proc/self/fd.
 _PER_SUBSCRIBER: Final = 20
-# As many streams as a process should be able to receive.
+# Number of streams that a process should be able to receive.
 _STREAMS: Final = 25
 _NEARLY: Final = 0.8
 _LIMIT: Final = re.compile(r"^Max open files\s+(\d+)", re.MULTILINE)
@@ -27,11 +27,11 @@ _REMEDY: Final = (
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Compare the limit here, and those of the participants, with what streams need."""
+    """Compare the limit of this process and of the participants with what streams need."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    text = f"a process started here may open {soft} files (at most {hard}), a subscriber needs some {_PER_SUBSCRIBER}"
+    text = f"a process started here may open {soft} files (at most {hard}); a subscriber needs about {_PER_SUBSCRIBER}"
     if soft != resource.RLIM_INFINITY and soft < _STREAMS * _PER_SUBSCRIBER:
-        yield Finding(NAME, "problem", f"{text}: enough for {soft // _PER_SUBSCRIBER} streams at best", _REMEDY)
+        yield Finding(NAME, "problem", f"{text}: enough for {soft // _PER_SUBSCRIBER} streams", _REMEDY)
     else:
         yield Finding(NAME, "ok", text)
     for pid, name in sorted(node_processes(domain).items()):
@@ -42,5 +42,5 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
             continue
         if limit is not None and used > _NEARLY * int(limit[1]):
             yield Finding(
-                NAME, "problem", f"process {pid} ({name}) has {used} files open, of {limit[1]} that it may", _REMEDY
+                NAME, "problem", f"process {pid} ({name}) has {used} of at most {limit[1]} files open", _REMEDY
             )

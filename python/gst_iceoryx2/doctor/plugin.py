@@ -1,4 +1,4 @@
-"""The GStreamer plugin: there, loadable, found, and the only one with its element names."""
+"""Checks that the GStreamer plugin exists, loads, is found, and is the only one with its element names."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PACKAGES: Final = {
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Look for the plugin, what it needs, GStreamer, and whether pipelines find it."""
+    """Check GStreamer, the plugin and what it needs, and whether pipelines find it."""
     sentence = namesake()
     if sentence is not None:
         what, _, how = sentence.rpartition("; ")
@@ -43,13 +43,16 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         yield Finding(
             NAME,
             "note",
-            "there is no GStreamer on this machine; the Python SDK and these commands need none",
+            "there is no GStreamer on this machine; the Python SDK and these commands do not need it",
             "for the elements: apt install libgstreamer1.0-0 gstreamer1.0-plugins-base",
         )
     elif tuple(map(int, gstreamer.split(".")[:2])) < MIN_GSTREAMER:
         wanted = ".".join(map(str, MIN_GSTREAMER))
         yield Finding(
-            NAME, "problem", f"GStreamer is {gstreamer}, the elements need {wanted} or newer", "a newer distribution"
+            NAME,
+            "problem",
+            f"GStreamer is {gstreamer}, the elements need {wanted} or newer",
+            "use a newer distribution",
         )
     try:
         library = plugin_library()
@@ -78,7 +81,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         yield Finding(
             NAME,
             "problem",
-            f"the plugin is version {stated}, the package {own}: one of them is left from another installation",
+            f"the plugin is version {stated}, the package {own}: one of them belongs to another installation",
             "pip install --force-reinstall --no-deps .",
         )
         return
@@ -89,8 +92,8 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         yield Finding(
             NAME,
             "note",
-            f"{text}; pipelines and gst-launch-1.0 find it through setup_gstreamer() or GST_PLUGIN_PATH only, which is "
-            f"{os.environ.get('GST_PLUGIN_PATH', '')!r} now",
+            f"{text}; pipelines find it only through setup_gstreamer() or GST_PLUGIN_PATH, which is now "
+            f"{os.environ.get('GST_PLUGIN_PATH', '')!r}",
             "export GST_PLUGIN_PATH=$(iox2-video plugin-path)",
         )
     if importlib.util.find_spec("gi") is None:
@@ -103,7 +106,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
 
 
 def check_names(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Look through the folders where GStreamer looks for other plugins with our elements' names."""
+    """Search the folders of GStreamer's plugins for other plugins with our element names."""
     try:
         own: Path | None = plugin_library()
     except RuntimeError:
@@ -111,7 +114,7 @@ def check_names(domain: Domain, fix: bool) -> Iterator[Finding]:
     others = []
     count = 0
     for folder in library_folders():
-        # GStreamer itself goes deeper; nobody has plugins there.
+        # GStreamer searches deeper, but no distribution has plugins there.
         for file in sorted(
             found for end in ("so", "dylib") for found in (*folder.glob(f"*.{end}"), *folder.glob(f"*/*.{end}"))
         ):
@@ -125,9 +128,9 @@ def check_names(domain: Domain, fix: bool) -> Iterator[Finding]:
         yield Finding(
             NAMES_NAME,
             "problem",
-            f"{file} has {', '.join(names)}, too: of two plugins with one element name GStreamer takes the one that it "
+            f"{file} has {', '.join(names)}, too: of two plugins with one element name, GStreamer uses the one that it "
             "loaded last",
-            "remove it, or take its folder out of GST_PLUGIN_PATH; gst-inspect-1.0 ELEMENT says which one is taken "
+            "remove it, or take its folder out of GST_PLUGIN_PATH; gst-inspect-1.0 ELEMENT shows which one is used "
             "(Filename)",
         )
     if not others:

@@ -1,4 +1,4 @@
-"""Whether everybody speaks the same release of iceoryx2."""
+"""Checks that all participants have the same release of iceoryx2."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME: Final = "versions"
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Compare the release that this package needs with the one installed and those that made the services."""
+    """Compare the release that this package needs with the installed one and with the ones that created services."""
     try:
         installed = version("iceoryx2")
     except PackageNotFoundError:
@@ -42,11 +42,11 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         yield Finding(
             NAME,
             "problem",
-            f"made by iceoryx2 {release}, while this is {RELEASE}: {', '.join(sorted(names)[:8])}. Only participants "
-            "of one release meet",
-            f"stop or update the programs that use it; if they have ended, only a program of release {release} can "
-            f"clean up, or: stop everything, then remove {domain.root} and {domain.prefix}* in /dev/shm",
+            f"created by iceoryx2 {release}, while this is {RELEASE}: {', '.join(sorted(names)[:8])}. All participants "
+            "of a service must have the same release",
+            f"stop or update the programs that use it. If they have ended, only a program of release {release} can "
+            f"clean up; or stop everything, then remove {domain.root} and {domain.prefix}* in /dev/shm",
         )
     if installed == RELEASE and not others:
-        made = f"and has made all services of this domain ({count})" if count else "and this domain has no services now"
+        made = f"and created all services of this domain ({count})" if count else "and this domain has no services now"
         yield Finding(NAME, "ok", f"iceoryx2 {RELEASE} is installed, {made}")

@@ -1,4 +1,4 @@
-"""SysV memory that dead Sh4lt writers left."""
+"""Checks for SysV memory that dead Sh4lt writers left behind, and removes it on request."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 NAME: Final = "sysv"
 
 _TABLES: Final = Path("/proc/sysvipc")
-
-
-# Making a segment and attaching it takes far less.
+# Age from which an unattached segment counts as left behind; creating and attaching one takes far less.
 _YOUNG: Final = 5.0
 
 
@@ -34,17 +32,17 @@ class _Segment(NamedTuple):
 
     @property
     def is_alive(self) -> bool:
-        """Whether its writer may still be there: it keeps the segment attached."""
+        """Whether its writer may still live: a writer keeps its segment attached."""
         if not self.attached:
             return time.time() - self.made_at < _YOUNG
-        # 0 stands for a process of another pid namespace. Source: ipc/shm.c of Linux.
+        # 0 is a process of another pid namespace. Source: ipc/shm.c of Linux.
         return self.creator == 0 or Path(f"/proc/{self.creator}").exists()
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Look for segments of the Shmdata protocol whose writer has gone; remove them if asked."""
+    """Find segments of the Shmdata protocol whose writer has ended; remove them if `fix` is set."""
     if sys.platform != "linux" or not _TABLES.is_dir():
-        yield Finding(NAME, "ok", "this system has no table of SysV memory: Sh4lt is for Linux")
+        yield Finding(NAME, "ok", "this system has no table of SysV memory; Sh4lt runs on Linux only")
         return
     segments = _shmdata_segments()
     dead = [one for one in segments if not one.is_alive]
@@ -56,8 +54,8 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         yield Finding(
             NAME,
             "note",
-            f"readers still look at {_count(len(attached))} of dead Sh4lt writers",
-            "they go with their readers, or with the next writer on the path",
+            f"readers still have {_count(len(attached))} of dead Sh4lt writers attached",
+            "they are removed when their readers end, or by the next writer on the path",
         )
     if not free:
         if not attached:
@@ -91,7 +89,7 @@ def _keys(segment: int) -> Keys:
 
 
 def _shmdata_segments() -> list[_Segment]:
-    """Segments with a key of the protocol whose two semaphores are there, too: others may use such keys as well."""
+    """Segments with a key of the protocol and its two semaphores; other programs may use such keys as well."""
     from ..sh4lt.dialect import SEGMENT_PROJECT
 
     semaphores = {int(row["key"]) for row in _rows("sem") if row["nsems"] == "2"}

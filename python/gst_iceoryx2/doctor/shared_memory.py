@@ -1,4 +1,4 @@
-"""Whether shared memory holds what the streams of this machine may need."""
+"""Checks that shared memory has room for the streams of this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME: Final = "shared-memory"
 
 # Source: stat(2).
 _BLOCK: Final = 512
-# 24 frames of 1080p in BGR, what a publisher begins with (docs/operations.md).
+# A publisher's first memory: 24 frames of 1080p in BGR (docs/operations.md).
 _ONE_STREAM: Final = 24 * 1920 * 1080 * 3
 _LARGER: Final = (
     "enlarge it: docker run --shm-size=2g …, compose: shm_size: 2g, "
@@ -25,13 +25,13 @@ _LARGER: Final = (
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Compare the size of /dev/shm with what is laid out there."""
+    """Compare the size of /dev/shm with what its files may take."""
     obstacle = in_shared_memory(domain)
     if obstacle is not None:
         yield Finding(NAME, "problem", *obstacle.parts())
         return
     if not SHARED_MEMORY.is_dir():
-        yield Finding(NAME, "ok", f"this system has no {SHARED_MEMORY}: shared memory is no file system here")
+        yield Finding(NAME, "ok", f"this system has no {SHARED_MEMORY}: its shared memory is not a file system")
         return
     yield from _shared_by_users(domain)
     status = os.statvfs(SHARED_MEMORY)
@@ -40,10 +40,12 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     ours, touched = _laid_out(domain.prefix)
     text = (
         f"{SHARED_MEMORY} has {_words(size)}, {_words(free)} free; streams of this domain take {_words(touched)} and "
-        f"may take {_words(ours)} more, everything there {_words(promised)} more"
+        f"may take {_words(ours)} more, all files {_words(promised)} more"
     )
     if promised > free:
-        yield Finding(NAME, "problem", f"{text}: a publisher that uses what it laid out is ended with SIGBUS", _LARGER)
+        yield Finding(
+            NAME, "problem", f"{text}: a publisher that uses all its memory will be killed by SIGBUS", _LARGER
+        )
     elif free - promised < _ONE_STREAM:
         yield Finding(
             NAME, "problem", f"{text}: not enough for one more stream of 1080p in BGR ({_words(_ONE_STREAM)})", _LARGER
@@ -53,7 +55,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
 
 
 def _shared_by_users(domain: Domain) -> Iterator[Finding]:
-    """Say whether another user made what every participant with this prefix opens."""
+    """Report a node counter of another user: every participant with this prefix opens it."""
     with contextlib.suppress(OSError):
         owner = node_counter(domain).lstat().st_uid
         if owner != os.geteuid():
@@ -62,12 +64,12 @@ def _shared_by_users(domain: Domain) -> Iterator[Finding]:
                 "note",
                 f"user {owner} was the first with the prefix {domain.prefix} on this machine, and can keep others from "
                 "starting with it",
-                f"a prefix for each user: export IOX2_VIDEO_DOMAIN={domain.root}:yours_ (docs/operations.md)",
+                f"use a prefix per user: export IOX2_VIDEO_DOMAIN={domain.root}:yours_ (docs/operations.md)",
             )
 
 
 def _laid_out(prefix: str) -> tuple[int, int]:
-    """Bytes that files there may take yet, and bytes that they take; other users' included."""
+    """Bytes that the files with a prefix may still take, and bytes that they take, of all users."""
     more = taken = 0
     with os.scandir(SHARED_MEMORY) as files:
         for file in files:

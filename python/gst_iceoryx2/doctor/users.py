@@ -1,4 +1,4 @@
-"""Whose the domain is."""
+"""Checks which user owns the domain."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ NAME: Final = "users"
 
 _REMEDY: Final = (
     "run all participants as one user, or give this one a domain of its own: "
-    "export IOX2_VIDEO_DOMAIN=$XDG_RUNTIME_DIR/iox2 for all programs that shall meet (docs/operations.md)"
+    "export IOX2_VIDEO_DOMAIN=$XDG_RUNTIME_DIR/iox2 for all programs that share streams (docs/operations.md)"
 )
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Look who owns the folders and services of the domain."""
+    """Check the owners of the folders and services of the domain."""
     root = Path(domain.root)
     obstacle = in_folders(domain)
     if obstacle is not None:
@@ -30,9 +30,11 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     if not os.path.exists(root):
         parent = next(folder for folder in root.parents if os.path.exists(folder))
         if os.access(parent, os.W_OK | os.X_OK):
-            yield Finding(NAME, "ok", f"{root} does not exist yet; the first participant makes it")
+            yield Finding(NAME, "ok", f"{root} does not exist yet; the first participant creates it")
         else:
-            yield Finding(NAME, "problem", f"{root} does not exist, and this user cannot make it in {parent}", _REMEDY)
+            yield Finding(
+                NAME, "problem", f"{root} does not exist, and this user cannot create it in {parent}", _REMEDY
+            )
         return
     me, owner = os.geteuid(), root.stat().st_uid
     others = sorted({uid for uid in _owners(domain) if uid != owner})
@@ -41,8 +43,8 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         yield Finding(
             NAME,
             "problem",
-            f"services in {root} belong to {_user(owner)}, and to {names}: users other than root cannot open each "
-            "other's",
+            f"services in {root} belong to {_user(owner)} and to {names}: only root can open the services of another "
+            "user",
             _REMEDY,
         )
     else:

@@ -1,4 +1,4 @@
-"""Live pictures of streams in a web browser, and in files.
+"""Shows streams live in a web browser, and saves single pictures.
 
     from gst_iceoryx2.preview import Preview, save_snapshot
 
@@ -8,7 +8,7 @@
 
     save_snapshot("cam0", "cam0.png")
 
-The page's address has a secret part, and is of this machine only unless `host` says otherwise.
+The page's address has a secret part. Other machines can reach it only if `host` is not a loopback address.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Who may come in: the token in the address, and the names under which this server may be called.
+"""Checks who may use a preview: the token in the address, and the host name in the request.
 
-File modes keep other users of the machine from the frames; a port on 127.0.0.1 is open to all of them, and to every web
-page in a browser on it. So the address has a secret part, and a request must be for a name that can only mean this
-machine: a page from elsewhere whose own name has been made to point here (DNS rebinding) says so in its Host header.
+All users of a machine can connect to a port on 127.0.0.1, and so can every web page in a browser on it. So the address
+has a secret part. The host name must mean this machine: after DNS rebinding, a page from another site sends requests
+here with its own name in the Host header.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _HOST: Final = re.compile(r"(?:\[([\da-f:.]+)\]|([\w.-]+))(?::\d*)?", re.ASCII |
 
 
 def new_token() -> str:
-    """A token that nobody can guess: 192 bits."""
+    """Draw a random token of 192 bits."""
     return secrets.token_urlsafe(24)
 
 
 def token_from(path: str | os.PathLike[str]) -> str:
-    """The token in a file; a file that does not exist yet is made, with a new one, for this user alone.
+    """Read the token from a file. If the file does not exist, create it with a new token, for this user alone.
 
     Raises:
         ValueError: Other users can read the file.
-        OSError: It can neither be read nor made.
+        OSError: The file can neither be read nor created.
     """
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -41,13 +41,13 @@ def token_from(path: str | os.PathLike[str]) -> str:
     with open(path, encoding="ascii", errors="replace") as file:
         if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
             raise ValueError(
-                f"{os.fspath(path)} can be read by other users: chmod 600 it, or name a file that is not there"
+                f"other users can read {os.fspath(path)}; run `chmod 600 {os.fspath(path)}`, or name a new file"
             )
         return file.read(1000).strip()
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address, or a name for one, stays within this machine."""
+    """Whether an address or a host name is reachable from this machine only."""
     if host.lower() == "localhost":
         return True
     try:
@@ -57,24 +57,24 @@ def is_loopback(host: str) -> bool:
 
 
 class AccessCheck:
-    """Decides about each request.
+    """Checks tokens, host names and origins of requests.
 
     Args:
-        host: Where the server listens.
-        token: Secret part of the address; None draws one.
+        host: Address on which the server listens.
+        token: Secret part of the address; None = a random one.
 
     Attributes:
-        token: The one in use.
+        token: The token in use.
 
     Raises:
-        ValueError: The token is short, or has characters that do not belong into an address.
+        ValueError: The token is too short, or has characters that an address cannot contain.
     """
 
     def __init__(self, host: str, token: str | None = None) -> None:
         self.token: Final = new_token() if token is None else token
         if len(self.token) < _MIN_TOKEN or not _SAFE.issuperset(self.token):
             raise ValueError(
-                f"token: it has {len(self.token)} characters; wanted are {_MIN_TOKEN} or more, letters, digits, - and _"
+                f"token of {len(self.token)} characters; use {_MIN_TOKEN} or more letters, digits, - and _"
             )
         self._is_local = is_loopback(host)
         self._names = {"localhost"}
@@ -82,13 +82,14 @@ class AccessCheck:
             self._names |= {host.lower(), socket.gethostname().lower(), socket.getfqdn().lower()}
 
     def knows_token(self, token: str) -> bool:
-        """Whether this is the token; takes the same time for every wrong one."""
+        """Whether this is the token, in constant time."""
         return hmac.compare_digest(token.encode(), self.token.encode())
 
     def knows_host(self, host: str | None) -> bool:
-        """Whether a Host header names this machine; any port will do, for those who forward one.
+        """Whether a Host header names this machine. The port is not checked, because it may be forwarded.
 
-        An address in digits cannot be rebound: behind --host any is good, else those of the loopback.
+        An IP address cannot be rebound. It may be any address if the server listens to other machines, otherwise it
+        must be a loopback address.
         """
         match = _HOST.fullmatch(host or "")
         if match is None:
@@ -103,5 +104,5 @@ class AccessCheck:
         return address.is_loopback or not self._is_local
 
     def knows_origin(self, origin: str | None, host: str) -> bool:
-        """Whether a WebSocket is asked for by our own page; programs that are no browsers send no origin."""
+        """Whether a WebSocket is opened by our own page, or by a program that is not a browser (no origin)."""
         return origin is None or origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}")

@@ -32,9 +32,9 @@ class JpegPicture(NamedTuple):
     """One encoded picture, shared by all viewers.
 
     Attributes:
-        number: How many pictures of this channel came before it.
-        message: What a viewer is sent: length of the following JSON (4 bytes, big-endian), the JSON, the JPEG.
-        jpeg: Bytes of the JPEG picture in it.
+        number: Number of the picture, from 0.
+        message: WebSocket message: length of the JSON (4 bytes, big-endian), JSON, JPEG.
+        jpeg: Size of the JPEG picture, in bytes.
     """
 
     number: int
@@ -43,27 +43,27 @@ class JpegPicture(NamedTuple):
 
 
 class Status(NamedTuple):
-    """What is known of a stream at a moment; None = unknown.
+    """The state of a stream at one time; None = unknown.
 
     Attributes:
-        name: Name of the service.
-        short_name: As commands take it.
-        state: `waiting` for the first frame, `live`, `silent` for two seconds and more, `ended` by its publisher,
+        name: Full name of the service.
+        short_name: Short name of the service.
+        state: `waiting` (no frame yet), `live`, `silent` (no frame for two seconds), `ended` (end of the stream) or
             `problem`.
-        problem: What is wrong, in one line.
+        problem: What is wrong; one line.
         format: GStreamer's name of the pixel format of the newest frame.
-        width: Its pixels in a row.
-        height: Its rows.
-        caps: Its caps.
-        fps: Frames a second that came, over two seconds.
-        age: Seconds from the capture of the newest frame to its arrival here.
+        width: Width of the newest frame, pixels.
+        height: Rows of the newest frame.
+        caps: Caps of the newest frame.
+        fps: Frames a second that arrived, over two seconds.
+        age: Seconds from the capture of the newest frame to its arrival.
         silence: Seconds since the newest frame.
-        received: Frames that came.
-        dropped: Frames that the publisher counted and that did not come.
+        received: Frames that arrived.
+        dropped: Frames that were sent and did not arrive.
         invalid: Frames that broke the wire contract.
-        encoded: Pictures made of them.
-        encode_seconds: Processor time spent on these, conversion of colours included.
-        jpeg_bytes: Size of the newest picture.
+        encoded: Pictures encoded.
+        encode_seconds: Processor time for encoding them, with conversion of colours.
+        jpeg_bytes: Size of the newest picture, in bytes.
         wanting: Viewers that would take a picture now.
     """
 

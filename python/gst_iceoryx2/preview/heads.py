@@ -1,4 +1,4 @@
-"""Reads the heads of requests from connections that any user of this machine can open."""
+"""Reads the heads of requests from untrusted connections."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Final, NamedTuple
 
 from .request import END_OF_HEAD, MAX_HEAD
 
-# Seconds for a whole head.
+# Seconds to send a whole head.
 _DEADLINE: Final = 10.0
-# Connections at a time that have not sent their whole head, and their share of the process's descriptors.
+# Limit of connections with an incomplete head, and their share of the process's descriptors.
 _MAX_WAITING: Final = 128
 _SHARE: Final = 1 / 4
-# Seconds without accepting, when the process has no descriptor left and none can be freed here.
+# Pause when the process has no descriptor left and none can be freed here, in seconds.
 _PAUSE: Final = 0.05
 
 
@@ -26,22 +26,22 @@ class _Waiting(NamedTuple):
 
 
 class HeadReader:
-    """Accepts connections, and reads the head of one request from each. It uses one thread and at most 2 MiB.
+    """Accepts connections, and reads the head of one request from each, with one thread and at most 2 MiB.
 
-    A connection that has not sent its whole head after 10 s is closed. If 128 of them wait, or as many as a quarter of
-    the process's limit of descriptors, the oldest one is closed when another one comes: no number of slow connections
-    can keep a new one out.
+    A connection without a whole head is closed after 10 s. When a new connection comes and 128 are waiting (or a
+    quarter of the process's limit of descriptors), the oldest one is closed. So slow connections cannot keep new ones
+    out.
 
     Args:
         listener: A listening socket; `run` closes it.
-        take: Called by `run` with a non-blocking connection, which is the callee's from then on, and with what was
-            received: a head and what came behind it, or `MAX_HEAD` bytes without the end of a head. It must not wait.
+        take: Called by `run` with a non-blocking connection and the bytes received: a head and the bytes after it, or
+            `MAX_HEAD` bytes without the end of a head. It owns the connection, and must not wait.
     """
 
     def __init__(self, listener: socket.socket, take: Callable[[socket.socket, bytes], None]) -> None:
         self._listener = listener
         self._take = take
-        # In the order in which they came, which is that of their deadlines.
+        # In order of arrival, which is the order of deadlines.
         self._waiting: dict[socket.socket, _Waiting] = {}
         soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         share = _MAX_WAITING if soft_limit == resource.RLIM_INFINITY else int(soft_limit * _SHARE)
@@ -51,14 +51,14 @@ class HeadReader:
         listener.setblocking(False)
 
     def run(self) -> None:
-        """Accept and read until `end` is called."""
+        """Accept and read connections until `end` is called."""
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._ear, selectors.EVENT_READ)
         while True:
             ready = {key.fileobj for key, _ in self._selector.select(self._until_next_deadline())}
             if self._ear in ready:
                 break
-            # Accepting comes last, because it may close a connection whose head has just come.
+            # Last, because accepting may close a connection whose head has just come.
             for connection in self._waiting.keys() & ready:
                 self._read(connection)
             while self._waiting and self._until_next_deadline() == 0:
@@ -71,7 +71,7 @@ class HeadReader:
             each.close()
 
     def end(self) -> None:
-        """Make `run` return; from any thread."""
+        """Make `run` return. Any thread may call this."""
         self._bell.close()
 
     def _until_next_deadline(self) -> float | None:
@@ -94,7 +94,7 @@ class HeadReader:
             self._close_oldest()
         self._waiting[connection] = _Waiting(time.monotonic() + _DEADLINE, bytearray())
         self._selector.register(connection, selectors.EVENT_READ)
-        # The head is often there already.
+        # The head has often arrived already.
         self._read(connection)
 
     def _read(self, connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Arrays as PNG pictures, with the standard library alone.
+"""Encodes PNG pictures with the standard library.
 
 Source: https://www.w3.org/TR/png-3/ (sections 5, 9 and 11).
 """
@@ -18,19 +18,19 @@ _UP: Final = 2
 
 
 def encode_png(picture: npt.NDArray[Any]) -> bytes:
-    """Encode without loss.
+    """Encode an array as a PNG picture, without loss.
 
     Args:
-        picture: uint8 (H, W, 3) of R, G, B or (H, W) of gray; or uint16 (H, W) of gray.
+        picture: uint8 of shape (H, W, 3) for RGB or (H, W) for gray, or uint16 of shape (H, W) for gray.
 
     Returns:
-        A PNG picture.
+        The PNG file.
     """
     height, width = picture.shape[:2]
     channels = 1 if picture.ndim == 2 else picture.shape[2]
     depth = picture.dtype.itemsize * 8
     rows = np.ascontiguousarray(picture, picture.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
-    # Each byte less the one above it: cheap, and most of what a clever choice among the five filters would save.
+    # Filter "up": each byte minus the byte above it. A choice among all five filters would save little more.
     filtered = np.empty((height, rows.shape[1] + 1), np.uint8)
     filtered[:, 0] = _UP
     filtered[0, 1:] = rows[0]

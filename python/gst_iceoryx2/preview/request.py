@@ -1,6 +1,6 @@
-"""One HTTP request and its answer, on bytes (RFC 9112 sections 2 to 6); no connection is needed here.
+"""Parses an HTTP request and formats its answer (RFC 9112 sections 2 to 6).
 
-The server answers one request a connection and then closes it, so a body or a second request is never read.
+The server answers one request on each connection and closes it. It never reads a body or a second request.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 MAX_HEAD: Final = 16 * 1024
-"""Bytes of a request's first line and header fields, the empty line included."""
+"""Limit of a request's first line and header fields with the empty line, in bytes."""
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 
 _LINE: Final = re.compile(r"([A-Z]+) (?:(?i:http)://([^ /?#@]+))?(/[!-~]*) HTTP/1\.(\d)")
 _FIELD: Final = re.compile(r"([\w!#$%&'*+.^`|~-]+):([^\x00-\x08\x0a-\x1f\x7f]*)", re.ASCII)
-# A second one of these would mean something else to another program.
+# Programs disagree on the meaning of a second field of these names.
 _SINGLE: Final = frozenset(
     ("content-length", "host", "origin", "sec-websocket-key", "sec-websocket-version", "transfer-encoding")
 )
 
 
 class Refusal(Exception):
-    """A request that gets an error as its answer.
+    """A request is answered with an error.
 
     Args:
         status: HTTP status code.
-        why: One sentence for the person who asked.
+        why: One sentence for the person in front of the browser.
         headers: Header fields of the answer.
     """
 
@@ -39,7 +39,7 @@ class Refusal(Exception):
         self.headers = headers
 
     def answer(self) -> bytes:
-        """What to send."""
+        """The answer."""
         return answer(self.status, f"{self}\n", "text/plain; charset=utf-8", self.headers)
 
 
@@ -47,11 +47,11 @@ class Request(NamedTuple):
     """The head of a request.
 
     Attributes:
-        method: For instance `GET`.
-        path: Begins with a slash; without the query.
-        host: The name under which the server was asked, with its port; None if the request has none.
-        headers: Header fields by their names in lower case; values of equal names are joined with commas.
-        can_upgrade: Whether the connection may become a WebSocket: nothing was sent behind the head.
+        method: Method, such as `GET`.
+        path: Path with its first slash, without the query.
+        host: Host name and port of the request; None if it has none.
+        headers: Header fields by their names in lower case. Values of the same name are joined with commas.
+        can_upgrade: Whether the connection may become a WebSocket. Nothing was sent after the head.
     """
 
     method: str
@@ -62,10 +62,10 @@ class Request(NamedTuple):
 
 
 def parse(data: bytes) -> Request:
-    """Read the head of a request.
+    """Parse the head of a request.
 
     Args:
-        data: The head, and what was received behind it.
+        data: The head and the bytes after it.
 
     Raises:
         Refusal: The head does not end within `MAX_HEAD` bytes, breaks the rules of HTTP/1.1, or announces a body.
@@ -93,7 +93,7 @@ def parse(data: bytes) -> Request:
     method, authority, target, minor = line.groups()
     if "host" not in headers and minor != "0":
         raise Refusal(400, "The request has no header field host.")
-    # A whole address names the host; the header field then does not count (RFC 9112 section 3.2.2).
+    # The host in an absolute address overrides the header field (RFC 9112 section 3.2.2).
     host = authority or headers.get("host")
     return Request(method, target.partition("?")[0], host, headers, can_upgrade=minor != "0" and not rest)
 
@@ -101,14 +101,14 @@ def parse(data: bytes) -> Request:
 def answer(
     status: int, text: str, kind: str, headers: Mapping[str, str] | None = None, *, with_body: bool = True
 ) -> bytes:
-    """An answer behind which the connection is closed.
+    """An answer that closes the connection.
 
     Args:
         status: HTTP status code.
-        text: The body.
-        kind: Its media type.
-        headers: Further header fields.
-        with_body: False for the answer to HEAD.
+        text: Text of the body.
+        kind: Media type of the body.
+        headers: More header fields.
+        with_body: Whether to send the body; False in the answer to HEAD.
     """
     body = text.encode()
     fields = {
@@ -127,7 +127,7 @@ def answer(
 
 
 def upgrade(key: str) -> bytes:
-    """The answer that makes a WebSocket of the connection.
+    """The answer that turns the connection into a WebSocket.
 
     Args:
         key: Value of Sec-WebSocket-Accept.

@@ -1,4 +1,4 @@
-"""The web server of a preview: one page, one WebSocket a viewer, metrics; all of it behind a token."""
+"""The web server of a preview: a page, a WebSocket for each viewer, and metrics, all protected by a token."""
 
 from __future__ import annotations
 
@@ -28,32 +28,31 @@ DEFAULT_MAX_FPS: Final = 60.0
 DEFAULT_QUALITY: Final = 80
 """Default JPEG quality of the page's pictures, 1 to 100."""
 
-# Seconds for one answer or message to be sent.
+# Seconds to send one answer or message.
 _TIMEOUT: Final = 15.0
-# Connections at a time that have shown the token; the others are bounded by HeadReader.
+# Limit of connections with the token. HeadReader limits the connections without.
 _MAX_CONNECTIONS: Final = 128
-# Little may wait in the kernel on its way to a page that has stopped reading.
+# Small, so that little waits in the kernel for a page that has stopped reading.
 _SEND_BUFFER: Final = 512 * 1024
 
 
 class Preview:
     """Shows streams in a web browser.
 
-    Receives the streams from now on, and serves them until `close()`. Streams that do not exist yet are waited for;
-    they may end and begin again, in other sizes and formats.
+    It serves the streams until `close()`. Streams may start later, end, and restart with another size and format.
 
     Args:
         names: Names of services, short (`cam0`) or in full.
         host: Address to listen on.
-        port: TCP port; 0 = one that is free.
-        max_fps: Pictures a second of each stream at most; None = as many as frames come.
+        port: TCP port; 0 = a free port.
+        max_fps: Pictures a second of each stream at most; None = a picture for each frame.
         quality: JPEG quality, 1 to 100.
-        token: Secret part of the address; None draws one.
+        token: Secret part of the address; None = a random one.
 
     Raises:
-        ValueError: No name, a name that is no iceoryx2 service, or a number out of its range.
-        OSError: The address cannot be listened on; the message says why.
-        ServiceError: A service is there and cannot be opened.
+        ValueError: There is no name, a name is not a service, or a number is out of range.
+        OSError: The server cannot listen on the address; the message says why.
+        ServiceError: A service exists and cannot be opened.
     """
 
     def __init__(
@@ -96,25 +95,25 @@ class Preview:
 
     @property
     def url(self) -> str:
-        """Address of the page, token included: whoever has it sees the video."""
+        """Address of the page with its token. Everyone who knows it can see the video."""
         host = socket.gethostname() if self._host in ("", "0.0.0.0", "::") else self._host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/{self._access.token}/"
 
     @property
     def viewers(self) -> int:
-        """Pages that are connected."""
+        """Number of connected pages."""
         return len(self._viewers)
 
     def status(self) -> list[Status]:
-        """What is known of each stream right now."""
+        """The state of each stream now."""
         return [channel.status() for channel in self._channels]
 
     def wait(self) -> None:
-        """Sleep until another thread calls `close`; Ctrl-C wakes it."""
+        """Sleep until another thread calls `close`, or until Ctrl-C."""
         self._ended.wait()
 
     def close(self) -> None:
-        """Send the viewers away and let go of the services. Idempotent."""
+        """Disconnect the viewers and close the subscribers. Idempotent."""
         if self._ended.is_set():
             return
         self._ended.set()
@@ -136,12 +135,12 @@ class Preview:
     # -- requests ----------------------------------------------------------------------------------------------------
 
     def _take(self, connection: socket.socket, received: bytes) -> None:
-        """Refuse a request, or hand it to a thread of its own if it has the token."""
+        """Refuse a request, or start a thread for it if it has the token."""
         try:
             request = parse(received)
             place = self._place(request)
             if not self._places.acquire(blocking=False):
-                raise Refusal(503, f"{_MAX_CONNECTIONS} connections are open: close a page that shows this address.")
+                raise Refusal(503, f"{_MAX_CONNECTIONS} connections are open. Close a page with this address.")
             try:
                 arguments = (connection, request, place)
                 threading.Thread(target=self._serve, args=arguments, name="preview's page", daemon=True).start()
@@ -149,18 +148,18 @@ class Preview:
                 self._places.release()
                 raise Refusal(503, "This process cannot start another thread.") from None
         except Refusal as refusal:
-            # A fresh connection has room for it.
+            # The buffer of a new connection has room for it, so this cannot wait.
             with connection, contextlib.suppress(OSError):
                 connection.send(refusal.answer())
 
     def _place(self, request: Request) -> str | None:
-        """What a request that has the token asks for; None if the slash behind the token is missing."""
+        """The part of the path after the token; None if the slash after the token is missing."""
         if not self._access.knows_host(request.host):
-            name = "without a name" if request.host is None else f"as {request.host[:80]!r}"
-            raise Refusal(421, f"The server was asked {name}: use 127.0.0.1 or localhost.")
+            name = "no host name" if request.host is None else f"the host name {request.host[:80]!r}"
+            raise Refusal(421, f"The request has {name}. Use 127.0.0.1 or localhost.")
         token, slash, place = request.path[1:].partition("/")
         if not self._access.knows_token(token):
-            raise Refusal(403, "The address needs its token: take the whole address that was printed at the start.")
+            raise Refusal(403, "The address lacks its token. Use the whole address that was printed at the start.")
         return place if slash else None
 
     def _serve(self, connection: socket.socket, request: Request, place: str | None) -> None:
@@ -182,7 +181,7 @@ class Preview:
 
     def _answer(self, request: Request, place: str | None) -> bytes:
         if request.method not in ("GET", "HEAD"):
-            raise Refusal(405, "The methods are GET and HEAD.", {"Allow": "GET, HEAD"})
+            raise Refusal(405, "Use GET or HEAD.", {"Allow": "GET, HEAD"})
         with_body = request.method == "GET"
         if place is None:
             location = {"Location": f"/{self._access.token}/"}
@@ -192,14 +191,14 @@ class Preview:
             return answer(200, self._page, "text/html; charset=utf-8", policy, with_body=with_body)
         if place == "metrics":
             return answer(200, exposition(self.status(), self.viewers), CONTENT_TYPE, with_body=with_body)
-        raise Refusal(404, "There is the page, and metrics; nothing else.")
+        raise Refusal(404, "The server has only the page and metrics.")
 
     def _upgrade(self, request: Request) -> bytes:
         key = accept_key(request.headers) if request.method == "GET" and request.can_upgrade else None
         if key is None:
             raise Refusal(426, "This address is for a WebSocket.", {"Upgrade": "websocket"})
         if not self._access.knows_origin(request.headers.get("origin"), request.host or ""):
-            raise Refusal(403, "Another page may not open this.")
+            raise Refusal(403, "A page from another site cannot open this.")
         return upgrade(key)
 
     def _watch(self, connection: socket.socket) -> None:
@@ -233,30 +232,30 @@ def _listening(host: str, port: int) -> socket.socket:
 def _checked(names: Sequence[str], max_fps: float | None, quality: int) -> list[str]:
     wanted = list(dict.fromkeys(map(service_name, names)))
     if not wanted:
-        raise ValueError("names: no stream to show")
+        raise ValueError("names is empty; name a stream")
     if max_fps is not None and not 0 < max_fps <= 1000:
-        raise ValueError(f"max_fps: {max_fps} is not above 0 and at most 1000")
+        raise ValueError(f"max_fps is {max_fps}; it must be above 0 and at most 1000")
     if not 1 <= quality <= 100:
-        raise ValueError(f"quality: {quality} is not from 1 to 100")
+        raise ValueError(f"quality is {quality}; it must be from 1 to 100")
     return wanted
 
 
 def _explained(exc: OSError | OverflowError, host: str, port: int) -> OSError:
     number = exc.errno if isinstance(exc, OSError) else errno.EINVAL
     reasons = {
-        errno.EADDRINUSE: f"port {port} of {host} is taken: choose another, or 0 for one that is free",
-        errno.EACCES: f"port {port} of {host} is for root only: choose one from 1024 to 65535",
-        errno.EADDRNOTAVAIL: f"{host} is no address of this machine",
-        errno.EINVAL: f"{port} is no port: choose one from 1024 to 65535, or 0 for one that is free",
+        errno.EADDRINUSE: f"port {port} of {host} is in use; choose another one, or 0 for a free port",
+        errno.EACCES: f"port {port} of {host} needs root; choose one from 1024 to 65535",
+        errno.EADDRNOTAVAIL: f"{host} is not an address of this machine",
+        errno.EINVAL: f"{port} is not a port; choose one from 1024 to 65535, or 0 for a free port",
     }
     if isinstance(exc, socket.gaierror):
-        return OSError(errno.EADDRNOTAVAIL, f"{host} is no address, and no name of one ({exc.strerror})")
+        return OSError(errno.EADDRNOTAVAIL, f"{host} is neither an address nor a host name ({exc.strerror})")
     number = errno.EIO if number is None else number
     return OSError(number, reasons.get(number, f"cannot listen on port {port} of {host}: {os.strerror(number)}"))
 
 
 def _page() -> tuple[str, str]:
-    """The page, and the Content-Security-Policy under which it runs: its own script and style, by their hashes."""
+    """The page and its Content-Security-Policy, which allows only its own script and style, by their hashes."""
     text = files(__package__).joinpath("page.html").read_text("utf-8")
 
     def hashes(tag: str) -> str:
@@ -273,5 +272,5 @@ def _page() -> tuple[str, str]:
 
 
 def is_reachable_from_elsewhere(host: str) -> bool:
-    """Whether other machines can reach a server that listens there."""
+    """Whether other machines can reach a server that listens on this address."""
     return not is_loopback(host)

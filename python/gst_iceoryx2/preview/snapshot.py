@@ -1,4 +1,4 @@
-"""One picture of a stream into a file."""
+"""Saves one picture of a stream to a file."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SNAPSHOT_QUALITY: Final = 92
 
 
 class Snapshot(NamedTuple):
-    """What was saved.
+    """A saved picture.
 
     Attributes:
-        path: Where.
-        width: Pixels of the file.
-        height: Rows of the file.
+        path: The file.
+        width: Width of the picture, pixels.
+        height: Rows of the picture.
         size: Bytes of the file.
     """
 
@@ -42,20 +42,23 @@ class Snapshot(NamedTuple):
 def save_snapshot(
     name: str, path: str | os.PathLike[str], *, timeout: float = 5.0, quality: int = SNAPSHOT_QUALITY
 ) -> Snapshot:
-    """Save the newest frame of a stream, or the first one that comes. A file that exists is replaced.
+    """Save the newest frame of a stream, or the first one that comes. An existing file is replaced.
 
-    A frame whose pixels are not square is stretched, because what shows pictures takes pixels for square.
+    A frame with pixels that are not square is stretched, because viewers show pixels as squares.
 
     Args:
         name: Name of the service, short or in full.
-        path: Ends in .jpg or .jpeg, or in .png: without loss, GRAY16 in 16 bits, other formats as 8-bit RGB or gray.
+        path: File name ending in .jpg, .jpeg or .png. PNG is lossless: 16 bits for GRAY16, else 8-bit RGB or gray.
         timeout: Seconds to wait for a frame.
-        quality: Of JPEG, 1 to 100.
+        quality: JPEG quality, 1 to 100.
+
+    Returns:
+        Path, size in pixels, and size in bytes of the file.
 
     Raises:
-        ValueError: The path has another ending, or the name is of another transport.
-        ServiceNotFoundError: There is no such service; waited for the whole time.
-        FrameTimeoutError: It is there, and nothing came in time.
+        ValueError: The path has another ending, or the name is a Sh4lt path or a Zenoh key.
+        ServiceNotFoundError: The service does not exist, even after `timeout`.
+        FrameTimeoutError: The service exists, and no frame came in time.
         OSError: The file cannot be written.
     """
     target = Path(path)
@@ -71,20 +74,24 @@ def save_snapshot(
                 data = _as_png(frame, width, height) if is_png else _as_jpeg(frame, width, height, quality)
     if frame is None:
         require(name)
-        why = f"{refused} were refused, because they break the wire contract" if refused else "its publisher is silent"
+        why = (
+            f"{refused} frames were refused, because they break the wire contract"
+            if refused
+            else "its publisher is silent"
+        )
         raise FrameTimeoutError(f"no frame of {service!r} came within {timeout:g} s: {why}")
     _write(target, data)
     return Snapshot(target, width, height, len(data))
 
 
 def check_path(path: Path) -> None:
-    """Refuse a file name whose ending stands for no picture that can be written.
+    """Check the ending of a file name.
 
     Raises:
-        ValueError: It does not end in one of `SUFFIXES`.
+        ValueError: The name does not end in .jpg, .jpeg or .png.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{str(path)!r}: a snapshot is a .jpg or .png file")
+        raise ValueError(f"cannot save {str(path)!r}: name it .jpg or .png")
 
 
 def _first_picture(subscriber: VideoFrameSubscriber, timeout: float) -> VideoFrame | None:
@@ -110,7 +117,7 @@ def _as_jpeg(frame: VideoFrame, width: int, height: int, quality: int) -> bytes:
 
 
 def _stretched(picture: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
-    """The picture with more columns or more rows, linearly interpolated; the very same where there are as many."""
+    """The picture with more columns or rows, linearly interpolated; the same array if the size fits."""
     for axis, size in enumerate((height, width)):
         if (there := picture.shape[axis]) != size:
             places = ((np.arange(size) + 0.5) * (there / size) - 0.5).clip(0, there - 1)
@@ -122,7 +129,7 @@ def _stretched(picture: npt.NDArray[Any], width: int, height: int) -> npt.NDArra
 
 
 def _write(target: Path, data: bytes) -> None:
-    """Write in one go: whoever looks at the path sees the old picture or the new one."""
+    """Replace the file atomically: readers see the old picture or the new one."""
     target = target.resolve()
     part = target.with_name(f".{target.stem[:100]}.{secrets.token_hex(4)}")
     try:

@@ -1,4 +1,4 @@
-"""One page that watches: sends it the newest pictures as fast as it takes them, and no faster."""
+"""Serves one page: sends the newest pictures as fast as the page draws them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from .._wire.stamp import monotonic_ns
 from .channel import Channel, JpegPicture
 from .websocket import POLICY, WebSocket, WebSocketClosed, text_message
 
-# Pictures of a stream on their way to a page. One would make the way there and back part of every picture's time.
+# Limit of unconfirmed pictures of a stream. With 1, every picture would wait for a round trip.
 _WINDOW: Final = 3
 _STATUS_INTERVAL: Final = 0.5
-# A page that has pictures and says nothing for so long does not watch.
-_PATIENCE: Final = 30.0
-# Milliseconds since a page was opened; no page is open for longer than 300,000 years.
+# A page that confirms no picture for this time is disconnected, in seconds.
+_STALLED: Final = 30.0
+# Limit of a page's clock, in milliseconds: 300,000 years.
 _MAX_CLOCK: Final = 1e16
 
 
 class Viewer:
-    """Serves one WebSocket until it closes. The page tells which streams it wants, and each picture it has drawn.
+    """Serves one WebSocket until it closes. The page names the streams that it wants, and confirms drawn pictures.
 
-    What the page has not confirmed is limited, so nothing piles up on the way; while it cannot take a picture it does
-    not count as somebody who wants one, and it gets the newest afterwards, not those it missed.
+    The number of unconfirmed pictures is limited, so none pile up on the way. A page at the limit wants no picture;
+    afterwards it gets the newest one and none of those before.
 
     Args:
         websocket: The connection, after its handshake.
@@ -40,29 +40,29 @@ class Viewer:
         self._channels = channels
         self._watched: set[int] = set()
         self._last: dict[int, JpegPicture | None] = {}
-        self._on_their_way: dict[int, deque[int]] = {index: deque() for index in range(len(channels))}
-        self._heard = time.monotonic()
-        self._bell, self._rope = socket.socketpair()
-        self._bell.setblocking(False)
-        self._rope.setblocking(False)
+        self._unconfirmed: dict[int, deque[int]] = {index: deque() for index in range(len(channels))}
+        self._received_at = time.monotonic()
+        self._wake_end, self._waker = socket.socketpair()
+        self._wake_end.setblocking(False)
+        self._waker.setblocking(False)
         self._ends = False
 
     def wake(self) -> None:
-        """A picture is there, or the end is near; from any thread."""
-        # A full pipe rings already; a closed one belongs to a viewer that has gone.
+        """Wake `serve` for a picture or for the end. Any thread may call this."""
+        # A full socket has woken it already; a closed one belongs to a viewer that has gone.
         with contextlib.suppress(OSError):
-            self._rope.send(b"!")
+            self._waker.send(b"!")
 
     def end(self) -> None:
-        """Make `serve` return; from any thread."""
+        """Make `serve` return. Any thread may call this."""
         self._ends = True
         self.wake()
 
     def serve(self) -> None:
-        """Send pictures and status until the page goes, stalls, or `end` is called."""
+        """Send pictures and status until the page closes or stalls, or until `end` is called."""
         poll = select.poll()
         poll.register(self._websocket, select.POLLIN)
-        poll.register(self._bell, select.POLLIN)
+        poll.register(self._wake_end, select.POLLIN)
         next_status = 0.0
         try:
             while not self._ends:
@@ -72,19 +72,19 @@ class Viewer:
                     next_status = now + _STATUS_INTERVAL
                 self._send_pictures()
                 for descriptor, _ in poll.poll(max(1, (next_status - time.monotonic()) * 1000)):
-                    if descriptor == self._bell.fileno():
-                        self._bell.recv(4096)
+                    if descriptor == self._wake_end.fileno():
+                        self._wake_end.recv(4096)
                     else:
-                        self._hear()
-                if any(self._on_their_way.values()) and time.monotonic() - self._heard > _PATIENCE:
+                        self._receive()
+                if any(self._unconfirmed.values()) and time.monotonic() - self._received_at > _STALLED:
                     return
         except WebSocketClosed:
             return
         finally:
             for channel in self._channels:
                 channel.want(self, None)
-            self._bell.close()
-            self._rope.close()
+            self._wake_end.close()
+            self._waker.close()
 
     # -- to the page -------------------------------------------------------------------------------------------------
 
@@ -98,45 +98,45 @@ class Viewer:
 
     def _send_pictures(self) -> None:
         for index in self._watched:
-            channel, on_their_way = self._channels[index], self._on_their_way[index]
+            channel, unconfirmed = self._channels[index], self._unconfirmed[index]
             picture = channel.picture
-            if picture is not None and picture is not self._last.get(index) and len(on_their_way) < _WINDOW:
-                # Taken note of before: sending may wait, and a newer one is then due at once.
+            if picture is not None and picture is not self._last.get(index) and len(unconfirmed) < _WINDOW:
+                # Noted before sending, which may wait while a newer picture comes.
                 self._last[index] = picture
-                on_their_way.append(picture.number)
-                self._say_what_is_wanted(index)
+                unconfirmed.append(picture.number)
+                self._tell_channel(index)
                 self._websocket.send(picture.message)
 
-    def _say_what_is_wanted(self, index: int) -> None:
-        takes = index in self._watched and len(self._on_their_way[index]) < _WINDOW
+    def _tell_channel(self, index: int) -> None:
+        takes = index in self._watched and len(self._unconfirmed[index]) < _WINDOW
         self._channels[index].want(self, self.wake if takes else None)
 
     # -- from the page -----------------------------------------------------------------------------------------------
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         for text in self._websocket.receive():
-            self._heard = time.monotonic()
+            self._received_at = time.monotonic()
             try:
                 message = json.loads(text)
             except (ValueError, RecursionError):
                 message = None
-            if not self._do(message):
+            if not self._handle(message):
                 self._websocket.close(POLICY)
-                raise WebSocketClosed(f"a message that makes no sense: {text[:80]!r}")
+                raise WebSocketClosed(f"invalid message: {text[:80]!r}")
 
-    def _do(self, message: object) -> bool:
-        """Do what a message asks for; False if it asks for nothing that can be done."""
+    def _handle(self, message: object) -> bool:
+        """Handle a message; return whether it is valid."""
         match message:
-            case {"drawn": [int(index), int(number)]} if index in self._on_their_way:
-                on_their_way = self._on_their_way[index]
-                while on_their_way and on_their_way[0] <= number:
-                    on_their_way.popleft()
-                self._say_what_is_wanted(index)
+            case {"drawn": [int(index), int(number)]} if index in self._unconfirmed:
+                unconfirmed = self._unconfirmed[index]
+                while unconfirmed and unconfirmed[0] <= number:
+                    unconfirmed.popleft()
+                self._tell_channel(index)
             case {"watch": [*indices]} if all(isinstance(index, int) for index in indices):
-                # A page that was open before may know more streams than there are now.
-                self._watched = self._on_their_way.keys() & set(indices)
-                for index in self._on_their_way:
-                    self._say_what_is_wanted(index)
+                # A page of an earlier server may know more streams.
+                self._watched = self._unconfirmed.keys() & set(indices)
+                for index in self._unconfirmed:
+                    self._tell_channel(index)
             case {"clock": int(asked) | float(asked)} if abs(asked) < _MAX_CLOCK:
                 answer = {"clock": [asked, monotonic_ns() / 1e6]}
                 self._websocket.send(text_message(json.dumps(answer)))

@@ -1,7 +1,7 @@
-"""The server's end of a WebSocket, as far as one page of ours needs it (RFC 6455, version 13).
+"""The server's end of a WebSocket (RFC 6455, version 13), limited to the needs of the preview's page.
 
-Pictures go out as binary messages, status as text; short texts come in. Nothing else is understood: a fragmented or
-long message closes the connection. Frames from a server are not masked, so a picture's bytes are the same for all.
+The server sends pictures as binary messages and status as text, and receives short texts. A fragmented or long message
+closes the connection. A server does not mask its frames, so all viewers get the same bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = _OPCODES = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-# What a page has to say fits.
+# The page's messages are shorter.
 _MAX_INCOMING: Final = 1024
 _MAX_CONTROL: Final = 125  # RFC 6455 section 5.5
 
@@ -33,11 +33,11 @@ _NEVER_SENT: Final = (1004, 1005, 1006, 1015)
 
 
 class WebSocketClosed(Exception):
-    """The other end has closed, or broke the protocol; nothing more can be sent."""
+    """The client has closed the connection or broken the protocol; nothing more can be sent."""
 
 
 def accept_key(headers: Mapping[str, str]) -> str | None:
-    """The value of Sec-WebSocket-Accept for a request that asks for a WebSocket; None if it does not.
+    """The value of Sec-WebSocket-Accept for a valid WebSocket request; None for other requests.
 
     Args:
         headers: Header fields by their names in lower case.
@@ -60,7 +60,7 @@ def _head(opcode: int, length: int) -> bytes:
 
 
 def binary_message(*parts: bytes) -> bytes:
-    """A binary message in one frame, ready for any number of connections."""
+    """A binary message in one frame. It can be sent on any number of connections."""
     return b"".join((_head(_BINARY, sum(map(len, parts))), *parts))
 
 
@@ -71,10 +71,10 @@ def text_message(text: str) -> bytes:
 
 
 class WebSocket:
-    """One connection, after its handshake. For one thread.
+    """One connection, after its handshake. Not thread-safe.
 
     Args:
-        connection: The socket, with a timeout: an end that takes nothing for so long is given up.
+        connection: The socket, with a timeout. A client that reads nothing for this time is disconnected.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -83,14 +83,14 @@ class WebSocket:
         self._closed = False
 
     def fileno(self) -> int:
-        """For `select`."""
+        """File descriptor, for `select` and `poll`."""
         return self._socket.fileno()
 
     def send(self, message: bytes) -> None:
-        """Send what `binary_message` or `text_message` made; waits for room, up to the socket's timeout.
+        """Send a message made by `binary_message` or `text_message`. Waits up to the socket's timeout.
 
         Raises:
-            WebSocketClosed: The other end has gone, or took nothing for too long.
+            WebSocketClosed: The client has gone, or reads too slowly.
         """
         try:
             self._socket.sendall(message)
@@ -99,10 +99,10 @@ class WebSocket:
             raise WebSocketClosed(str(exc)) from exc
 
     def receive(self) -> list[str]:
-        """Texts that have come; waits for bytes if none have, so ask after `select`. Answers pings.
+        """Receive texts, and answer pings. Waits if no bytes have come, so call it after `select`.
 
         Raises:
-            WebSocketClosed: The other end has gone, closes, or broke the protocol.
+            WebSocketClosed: The client has gone, has closed the connection, or has broken the protocol.
         """
         try:
             data = self._socket.recv(4096)
@@ -127,12 +127,11 @@ class WebSocket:
         return texts
 
     def close(self, code: int = 1000) -> None:
-        """Say goodbye, as far as that works. Idempotent."""
+        """Send a close frame if that is possible without waiting. Idempotent."""
         if self._closed:
             return
         self._closed = True
         try:
-            # Never waits: whoever takes nothing hears nothing.
             self._socket.settimeout(0)
             self._socket.send(_head(_CLOSE, 2) + code.to_bytes(2, "big"))
         except OSError:
@@ -149,7 +148,7 @@ class WebSocket:
         first, second = data[0], data[1]
         opcode, is_last, length, at = first & 0x0F, first & 0x80, second & 0x7F, 2
         is_control = opcode & 0x8
-        # No extension was agreed on, and a client masks whatever it sends (sections 5.1 and 5.2).
+        # There is no extension, and a client masks all its frames (sections 5.1 and 5.2).
         if first & 0x70 or not second & 0x80 or opcode not in _OPCODES:
             self._fail(PROTOCOL_ERROR)
         if is_control and (not is_last or length > _MAX_CONTROL):
@@ -172,7 +171,7 @@ class WebSocket:
 
 
 def _answer_to_close(payload: bytes) -> int:
-    """The code of the close frame that answers one with this payload."""
+    """The code for the answer to a close frame with this payload."""
     if not payload:
         return _NORMAL
     code = int.from_bytes(payload[:2], "big")

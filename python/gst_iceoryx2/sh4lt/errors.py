@@ -1,14 +1,14 @@
-"""What can go wrong with a path that is shared.
+"""Errors of this package.
 
     Iox2VideoError
     └── Sh4ltError
-        ├── AddressError (ValueError)        path, label or group that cannot be used
-        ├── TypeTextError (ValueError)       a type text that cannot be sent
+        ├── AddressError (ValueError)        a path, label or group cannot be used
+        ├── TypeTextError (ValueError)       a type text cannot be sent
         ├── WriterIsAliveError (FileExistsError)
-        ├── FrameSizeError (BufferError)     more than one segment of shared memory holds, or other than the caps say
-        └── Sh4ltClosedError (ValueError)    a writer or follower used after close()
+        ├── FrameSizeError (BufferError)     too large for a segment, or too small for the caps
+        └── Sh4ltClosedError (ValueError)    a writer or follower is used after close()
 
-What the operating system refuses stays an OSError.
+An error of the operating system stays an OSError.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import Iox2VideoError
 
 
 class Sh4ltError(Iox2VideoError):
-    """Base of what this package raises on purpose."""
+    """Base of this package's errors."""
 
 
 class AddressError(Sh4ltError, ValueError):
@@ -29,11 +29,11 @@ class TypeTextError(Sh4ltError, ValueError):
 
 
 class WriterIsAliveError(Sh4ltError, FileExistsError):
-    """Another writer is alive on the path; it was not disturbed."""
+    """Another writer is alive on the path. It was not disturbed."""
 
 
 class FrameSizeError(Sh4ltError, BufferError):
-    """A frame has more bytes than a segment can hold, or fewer than its caps ask for."""
+    """A frame is larger than a segment can be, or smaller than its caps say."""
 
 
 class Sh4ltClosedError(Sh4ltError, ValueError):

@@ -1,4 +1,4 @@
-"""One frame of a path: bytes, and what their type text says of them."""
+"""A frame of a path: its bytes, and the picture that its type text describes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,24 @@ _NOTHING: Final = np.empty(0, np.uint8)
 
 
 class Frame:
-    """Bytes of one frame, read-only. `pickle` and `copy` copy them.
+    """One frame, read-only. `pickle` and `copy` copy its bytes.
+
+    `Follower` makes frames. You can make one of bytes from elsewhere, for instance of a file.
 
     Attributes:
-        data: All bytes, shape (size,), uint8; borrowed from the writer inside `Follower.borrow()`, otherwise a copy.
+        data: All bytes, shape (size,), uint8. Borrowed from the writer in a `Follower.borrow` block, else a copy.
         datatype: The writer's type text.
+
+    Args:
+        data: All bytes, shape (size,), uint8. Borrowed, not copied.
+        datatype: Type text of the frame.
+
+    Example:
+        import numpy as np
+        from gst_iceoryx2.sh4lt import Frame
+
+        frame = Frame(np.arange(96, dtype=np.uint8), "video/x-raw, format=RGBA, width=6, height=4")
+        assert frame.numpy_view().shape == (4, 6, 4)
     """
 
     __slots__ = ("data", "datatype")
@@ -36,18 +49,18 @@ class Frame:
         return self.data.tobytes()
 
     def copy(self) -> Frame:
-        """The same frame in memory of its own; copies."""
+        """Return a copy of the frame, in memory of its own."""
         data = self.data.copy()
         data.flags.writeable = False
         return Frame(data, self.datatype)
 
     def close(self) -> None:
-        """Let go of the bytes; arrays of them that somebody else keeps stay valid."""
+        """Drop the bytes: `data` becomes empty. Arrays that you keep stay valid."""
         self.data = _NOTHING
 
     @property
     def caps(self) -> Caps | None:
-        """The type text read as caps, or None if it is none."""
+        """The type text as caps; None if it is not caps."""
         try:
             return parse_caps(self.datatype)
         except FormatError:
@@ -55,31 +68,37 @@ class Frame:
 
     @property
     def planes(self) -> tuple[npt.NDArray[Any], ...]:
-        """One read-only array a plane, for raw video: shapes and dtypes as of `VideoFrame.planes`; borrows `data`.
+        """One array for each plane of raw video; read-only, borrowed from `data`.
+
+        Each has shape (rows, columns) or (rows, columns, channels) and the dtype of the format's samples: uint8, or
+        uint16 for formats with more than 8 bits.
 
         Raises:
-            FormatError: The caps are no raw video in a format that is known.
-            FrameSizeError: The frame has fewer bytes than its caps ask for.
+            FormatError: The caps are not raw video in a known format.
+            FrameSizeError: The frame has fewer bytes than its caps say.
         """
         picture = RawVideo.of(self.datatype)
         layout = picture.layout
         if self.data.size < layout.size:
             size = f"{picture.width}x{picture.height}"
-            raise FrameSizeError(f"frame of {self.data.size} bytes: {picture.format.name} {size} takes {layout.size}")
+            raise FrameSizeError(f"frame of {self.data.size} bytes: {picture.format.name} {size} needs {layout.size}")
         return picture.format.views(self.data, picture.width, picture.height, layout.strides, layout.offsets)
 
     def numpy_view(self) -> npt.NDArray[Any]:
-        """The picture as one array, (H, W, C) or (H, W), for formats of one plane; borrows `data`.
+        """Return raw video with one plane as one array.
+
+        Returns:
+            Array of shape (height, width, channels) or (height, width); read-only, borrowed from `data`.
 
         Raises:
-            UnsupportedViewError: The format has several planes: use `planes`.
-            FormatError: The caps are no raw video in a format that is known.
-            FrameSizeError: The frame has fewer bytes than its caps ask for.
+            UnsupportedViewError: The format has several planes; use `planes`.
+            FormatError: The caps are not raw video in a known format.
+            FrameSizeError: The frame has fewer bytes than its caps say.
         """
         planes = self.planes
         if len(planes) != 1:
             raise UnsupportedViewError(
-                f"{self.datatype.split(',')[0]} with {len(planes)} planes is no single array: use .planes"
+                f"a frame with {len(planes)} planes cannot be represented as one array; use .planes"
             )
         return planes[0]
 
@@ -91,12 +110,12 @@ class Frame:
 
 
 def _copied(data: bytes, datatype: str) -> Frame:
-    """A frame out of what `Frame.__reduce__` tells of one; read-only as every frame."""
+    """Make a frame of pickled bytes; `np.frombuffer` makes it read-only."""
     return Frame(np.frombuffer(data, np.uint8), datatype)
 
 
 class RawVideo:
-    """A raw video format and size, laid out as the protocol has it: GStreamer's default strides."""
+    """A raw video format and size, in GStreamer's default layout, which the protocol uses."""
 
     __slots__ = ("format", "framerate", "height", "layout", "width")
 
@@ -108,27 +127,27 @@ class RawVideo:
 
     @classmethod
     def of(cls, datatype: str) -> RawVideo:
-        """The picture that caps describe.
+        """The picture that a type text describes.
 
         Raises:
-            FormatError: The caps are no raw video in a format that is known.
+            FormatError: The caps are not raw video in a known format.
         """
         caps = parse_caps(datatype)
         name, width, height = (caps.fields.get(key) for key in ("format", "width", "height"))
         if caps.media != "video/x-raw" or not (
             isinstance(name, str) and isinstance(width, int) and isinstance(height, int)
         ):
-            raise FormatError(f"{datatype[:100]!r} is no raw video with format, width and height")
+            raise FormatError(f"{datatype[:100]!r} is not raw video with format, width and height")
         return cls(get_format(name), width, height)
 
 
 def default_layout(format: VideoFormat, width: int, height: int) -> Layout:
-    """GStreamer's default layout: rows padded to 4 bytes, planes to whole chroma rows.
+    """GStreamer's default layout: rows are padded to 4 bytes, planes to whole chroma rows.
 
     Source: `fill_planes()` of `video-info.c`.
 
     Raises:
-        FormatError: The format is tiled, or the size is none.
+        FormatError: The format is tiled, or the size is not positive.
     """
     strides, offsets, end = [], [], 0
     tight = format.tight_layout(width, height)

@@ -1,4 +1,4 @@
-"""What ossia score's Shmdata input takes, and how a type text has to be written for it."""
+"""What ossia score's Shmdata input accepts, and the type text that it understands."""
 
 from __future__ import annotations
 
@@ -17,22 +17,25 @@ FORMATS: Final = (
     "A420_10LE", "A420_10BE", "A422_10LE", "A422_10BE", "A444_10LE", "A444_10BE", "P010_10LE", "P010_10BE",
     "P016_LE", "P016_BE", "Y210",
 )  # fmt: skip
-"""Pixel formats that score shows as they are, by GStreamer's names; the Rust crate has the same list (`score.rs`)."""
+"""Pixel formats that score displays without conversion, by GStreamer's names.
+
+The Rust crate has the same list in `score.rs`.
+"""
 
 FRAMERATE: Final = Fraction(30)
-"""Written where no frame rate is known: score refuses a type text without one."""
+"""Frame rate that is written if none is known: score refuses a type text without a frame rate."""
 
 _RAW_VIDEO: Final = "video/x-raw"
 
 
 def type_text(datatype: str) -> str:
-    """A type text as score reads it: raw video with the type of each value, and with a frame rate if none is known.
+    """Write caps of raw video as score reads them: with the type of each value and with a frame rate.
 
     Args:
-        datatype: Caps as one types them: `video/x-raw, format=RGBA, width=640, height=480`.
+        datatype: Caps in any form: `video/x-raw, format=RGBA, width=640, height=480`.
 
     Returns:
-        The caps in GStreamer's own form. Other media, and text that is not caps, as they are.
+        The caps in GStreamer's own form. Other media and text that is not caps are returned unchanged.
     """
     caps = _raw_video(datatype)
     if caps is None or caps.features:
@@ -46,10 +49,13 @@ def type_text(datatype: str) -> str:
 
 
 def refusal(datatype: str) -> str | None:
-    """Why score shows nothing of a stream; None if it does.
+    """Tell why score does not display a stream.
 
     Args:
         datatype: The stream's type text, from `type_text`.
+
+    Returns:
+        The reason and what to do, or None if score displays the stream.
     """
     caps = _raw_video(datatype)
     if caps is None:

@@ -1,4 +1,4 @@
-"""What a stream carries: media type, label, group and properties, and the caps text of it."""
+"""The type of a stream: media type, label, group and properties, and its caps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .._wire.caps import parse_caps
 from .._wire.text import write_structure
 from .._wire.values import FieldValue
 from ..errors import FormatError
-from .dialect import DEFAULT_GROUP
+from .paths import DEFAULT_GROUP
 
 _LABEL = "label"
 _GROUP = "group"
@@ -18,13 +18,20 @@ _GROUP = "group"
 
 @dataclass(frozen=True)
 class ShType:
-    """Media type and properties of a stream, as a type text describes them.
+    """The type of a stream, as its type text describes it.
 
     Attributes:
         media: Media type: `video/x-raw`, `audio/x-raw`, `application/x-…`.
-        label: Name of the stream; empty if the text tells none.
-        group: Its group.
-        properties: Name to value: str, int, float, bool, Fraction, flat lists.
+        label: Name of the stream; empty if the type text has none.
+        group: Group of the stream.
+        properties: Other fields, name to value: str, int, float, bool, Fraction, flat lists.
+
+    Example:
+        from gst_iceoryx2.sh4lt import ShType
+
+        kind = ShType("video/x-raw", label="cam0", properties={"format": "RGBA", "width": 640})
+        assert kind.to_caps() == "video/x-raw, format=(string)RGBA, width=(int)640, label=(string)cam0"
+        assert ShType.from_caps(kind.to_caps()) == kind
     """
 
     media: str
@@ -39,18 +46,21 @@ class ShType:
     def from_caps(cls, text: str) -> ShType:
         """Read a type text.
 
+        Args:
+            text: Caps with one structure.
+
         Raises:
-            FormatError: The text is no single caps structure.
+            FormatError: The text is not one caps structure, or label or group is not a string.
         """
         caps = parse_caps(text)
         fields = dict(caps.fields)
         label, group = fields.pop(_LABEL, ""), fields.pop(_GROUP, DEFAULT_GROUP)
         if not isinstance(label, str) or not isinstance(group, str):
-            raise FormatError(f"label {label!r} and group {group!r} of a type text have to be strings")
+            raise FormatError(f"label {label!r} and group {group!r} of a type text must be strings")
         return cls(caps.media, label, group, fields)
 
     def to_caps(self) -> str:
-        """The type text: caps that GStreamer reads. Label and group are told only where they are not the default.
+        """Write the type text: caps that GStreamer reads. An empty label and the default group are left out.
 
         Raises:
             FormatError: A name or value cannot be written.

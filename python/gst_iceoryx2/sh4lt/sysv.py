@@ -6,20 +6,23 @@ import ctypes
 import errno
 import mmap
 import os
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from .dialect import READERS, WRITER, Keys
 
 _IPC_CREAT: Final = 0o1000
 _IPC_EXCL: Final = 0o2000
-_IPC_NOWAIT: Final = 0o4000
 _IPC_RMID: Final = 0
 _IPC_STAT: Final = 2
-_SEM_UNDO: Final = 0x1000
 _SHM_RDONLY: Final = 0o10000
 _GETVAL: Final = 12
+AT_ONCE: Final = 0o4000
+"""Flag of a step: it fails instead of waiting (IPC_NOWAIT)."""
+UNDO: Final = 0x1000
+"""Flag of a step: the kernel reverts it if the process dies (SEM_UNDO)."""
 _MREMAP_MAYMOVE_FIXED: Final = 1 | 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -48,8 +51,18 @@ class _IpcPerm(ctypes.Structure):
     ]  # fmt: skip
 
 
-class _ShmidDs(ctypes.Structure):
-    """`struct shmid_ds` of 64-bit Linux. Source: bits/types/struct_shmid_ds.h of glibc 2.36."""
+class SegmentStatus(ctypes.Structure):
+    """`struct shmid_ds` of 64-bit Linux. Source: bits/types/struct_shmid_ds.h of glibc 2.36.
+
+    Attributes:
+        size: Size in bytes.
+        creator: ID of the process that created the segment.
+        attached: How many times the segment is attached now.
+    """
+
+    size: int
+    creator: int
+    attached: int
 
     _fields_ = [
         ("perm", _IpcPerm), ("size", ctypes.c_size_t), ("atime", ctypes.c_long), ("dtime", ctypes.c_long),
@@ -58,12 +71,16 @@ class _ShmidDs(ctypes.Structure):
     ]  # fmt: skip
 
 
-class _SemBuf(ctypes.Structure):
+class Step(ctypes.Structure):
+    """Adds `change` to a semaphore; 0 waits until the semaphore is 0. `flags` are `UNDO` and `AT_ONCE`."""
+
     _fields_ = [("number", ctypes.c_ushort), ("change", ctypes.c_short), ("flags", ctypes.c_short)]
 
 
-class _TimeSpec(ctypes.Structure):
-    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
+# Longest wait of a semaphore operation, as a `struct timespec`: 20 ms. In between, callers look for dead peers and
+# Python runs signal handlers.
+_MAX_WAIT: Final = (ctypes.c_long * 2)(0, 20_000_000)
+_MAX_WAIT_ADDRESS: Final = ctypes.addressof(_MAX_WAIT)
 
 
 def _check(result: int) -> int:
@@ -74,52 +91,32 @@ def _check(result: int) -> int:
 
 
 def max_segment() -> int:
-    """The kernel's limit for one segment in bytes."""
+    """The kernel's limit for the size of one segment in bytes."""
     return int(Path("/proc/sys/kernel/shmmax").read_text(encoding="ascii"))
 
 
 def find_segment(key: int) -> int:
-    """Id of the segment at a key."""
+    """ID of the segment with this key."""
     return _check(_shmget(key, 0, 0))
 
 
-def _status(identity: int) -> _ShmidDs:
-    status = _ShmidDs()
+def _status(identity: int) -> SegmentStatus:
+    status = SegmentStatus()
     _check(_libc.shmctl(identity, _IPC_STAT, ctypes.byref(status)))
     return status
 
 
-class SegmentStatus(NamedTuple):
-    """What the kernel says of a segment.
-
-    Attributes:
-        size: Bytes.
-        creator: Process that made it.
-        attached: How many times it is attached now.
-        key: Its key; 0 for one that is removed with its last user.
-        owner: User whose it is.
-    """
-
-    size: int
-    creator: int
-    attached: int
-    key: int
-    owner: int
-
-
 def segment_status(key: int) -> SegmentStatus:
-    """Ask about the segment at a key, without attaching it.
+    """State of the segment with this key. Does not attach it.
 
     Raises:
-        OSError: There is none, or it is another user's.
+        OSError: There is no such segment, or it belongs to another user.
     """
-    status = _status(find_segment(key))
-    perm = status.perm
-    return SegmentStatus(status.size, status.creator, status.attached, perm.key, perm.uid)
+    return _status(find_segment(key))
 
 
 def remove(keys: Keys) -> None:
-    """Remove whatever lies at these keys: a dead writer's."""
+    """Remove segment and semaphores with these keys, if they exist."""
     segment = _shmget(keys.segment, 0, 0)
     if segment >= 0:
         _libc.shmctl(segment, _IPC_RMID, None)
@@ -129,28 +126,27 @@ def remove(keys: Keys) -> None:
 
 
 def remove_if_dead(keys: Keys) -> None:
-    """Remove what lies at the keys of a new socket, unless a live process made it and has it attached."""
-    try:
+    """Remove segment and semaphores with these keys.
+
+    They stay if the process that created the segment lives and a process has the segment attached.
+    """
+    with suppress(OSError):
         status = _status(find_segment(keys.segment))
-    except OSError:
-        remove(keys)
-        return
+        if status.attached and _is_alive(status.creator):
+            return
+    remove(keys)
+
+
+def _is_alive(process: int) -> bool:
     try:
-        os.kill(status.creator, 0)
-        alive = True
-    except ProcessLookupError:
-        alive = False
-    except PermissionError:
-        alive = True
-    if not (alive and status.attached):
-        remove(keys)
+        os.kill(process, 0)
+    except OSError as error:
+        return error.errno != errno.ESRCH
+    return True
 
 
 class Segment:
-    """An attached segment: every view of it refers to it, and therefore can never dangle.
-
-    It is detached when the last of them has gone. `copy_out()` puts a private copy in its place, at the same address.
-    """
+    """An attached segment. It stays attached as long as this object or a view of its memory exists."""
 
     __slots__ = ("__weakref__", "_address", "_mapped", "_owned", "_process", "identity", "size")
 
@@ -169,7 +165,7 @@ class Segment:
 
     @classmethod
     def create(cls, key: int, size: int, mode: int) -> Segment:
-        """Create a writer's segment; `discard()` removes it."""
+        """Create and attach a segment. `discard()` removes it from the kernel."""
         identity = _check(_shmget(key, max(size, 1), _IPC_CREAT | _IPC_EXCL | mode))
         try:
             return cls(identity, owned=True)
@@ -178,17 +174,17 @@ class Segment:
             raise
 
     def memory(self) -> memoryview:
-        """All of its bytes, borrowed; writable for the owner only. The view keeps the segment attached."""
+        """All bytes of the segment, borrowed; writable if this object created it. The view keeps it attached."""
         bytes_there = (ctypes.c_ubyte * self.size).from_address(self._address)
         bytes_there.segment = self  # type: ignore[attr-defined]
         view = memoryview(bytes_there).cast("B")
         return view if self._owned else view.toreadonly()
 
     def copy_out(self, size: int) -> None:
-        """Put a private copy of the first `size` bytes in the segment's place, at its address.
+        """Replace the mapping by a private copy of its first `size` bytes, at the same address.
 
         Raises:
-            OSError: There is no memory for the copy; the segment stays attached.
+            OSError: There is not enough memory for the copy; the segment stays attached.
         """
         if self._mapped:
             return
@@ -205,7 +201,7 @@ class Segment:
         self._mapped = whole
 
     def discard(self) -> None:
-        """Remove a writer's segment from the kernel; it stays attached for arrays that are still looked at."""
+        """Remove the segment from the kernel if this object created it. It stays attached for existing views."""
         if self._owned:
             self._owned = False
             if os.getpid() == self._process:
@@ -219,43 +215,25 @@ class Segment:
         self.discard()
 
 
-class Step(NamedTuple):
-    """One step of a semaphore operation: add, take, or wait for zero."""
-
-    number: int
-    change: int
-    undone: bool = False
-    at_once: bool = False
-
-
 class Operation:
-    """Steps that are done in one go, laid out for the kernel once and for all.
+    """Steps that are done at once when all are possible, in the kernel's layout."""
 
-    Args:
-        steps: What to do.
-        timeout: Seconds to wait for it to be possible.
-    """
+    __slots__ = ("_steps", "arguments")
 
-    __slots__ = ("_limit", "_steps", "arguments")
-
-    def __init__(self, *steps: Step, timeout: float = 0.02) -> None:
-        self._steps = (_SemBuf * len(steps))()
-        for place, step in zip(self._steps, steps, strict=True):
-            place.number, place.change = step.number, step.change
-            place.flags = (_SEM_UNDO if step.undone else 0) | (_IPC_NOWAIT if step.at_once else 0)
-        self._limit = _TimeSpec(int(timeout), int(timeout % 1 * 1e9))
-        self.arguments = (ctypes.addressof(self._steps), len(steps), ctypes.addressof(self._limit))
+    def __init__(self, *steps: Step) -> None:
+        self._steps = (Step * len(steps))(*steps)
+        self.arguments = (ctypes.addressof(self._steps), len(steps), _MAX_WAIT_ADDRESS)
 
 
 class Outcome(Enum):
-    """How a bounded semaphore operation ended."""
+    """Result of a semaphore operation."""
 
     DONE = "done"
     TIMED_OUT = "timed out"
     REMOVED = "removed"
 
 
-# Looking up a member takes as long as the system call does.
+# Looking up a member takes as long as the system call.
 DONE: Final = Outcome.DONE
 
 
@@ -271,29 +249,29 @@ class Semaphores:
 
     @classmethod
     def create(cls, key: int, mode: int) -> Semaphores:
-        """Create a writer's set, both 0. Never one with id 0, which other readers take for no set."""
+        """Create both semaphores with value 0. Never returns ID 0, which other readers take for none."""
         made = cls.__new__(cls)
         made._owned = False
         made._process = os.getpid()
         flags = _IPC_CREAT | _IPC_EXCL | mode
         made.identity = _check(_libc.semget(ctypes.c_int(key), 2, flags))
         if made.identity == 0:
-            # The kernel does not give the same id twice in a row.
+            # The kernel does not assign the same ID twice in a row.
             _libc.semctl(0, 0, _IPC_RMID)
             made.identity = _check(_libc.semget(ctypes.c_int(key), 2, flags))
         made._owned = True
         return made
 
     def readers(self) -> int:
-        """Readers that have not finished (plus the writer, while it is inside)."""
+        """Number of readers that have not finished, plus 1 while a writer writes."""
         return _check(_libc.semctl(self.identity, READERS, _GETVAL))
 
     def has_writer(self) -> bool:
-        """Whether a writer is inside."""
+        """Whether a writer writes."""
         return _check(_libc.semctl(self.identity, WRITER, _GETVAL)) > 0
 
     def operate(self, operation: Operation) -> Outcome:
-        """Do the steps, waiting without the GIL."""
+        """Do the steps. Waits for up to 20 ms without the GIL; a signal ends the wait early."""
         if _semtimedop(self.identity, *operation.arguments) == 0:
             return DONE
         number = ctypes.get_errno()
@@ -304,10 +282,10 @@ class Semaphores:
         raise OSError(number, os.strerror(number))
 
     def discard(self) -> None:
-        """Remove the set, if it is ours."""
+        """Remove the semaphores if this object created them."""
         if self._owned:
             self._owned = False
-            # A forked child's copy: the set is the parent's.
+            # In a forked child: the semaphores belong to the parent.
             if os.getpid() == self._process:
                 _libc.semctl(self.identity, 0, _IPC_RMID)
 

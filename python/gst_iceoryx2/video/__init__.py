@@ -1,12 +1,12 @@
-"""Publish and subscribe to video frames in shared memory from plain Python; no GStreamer needed.
+"""Publish and subscribe to video frames in shared memory from plain Python, without GStreamer.
 
     from gst_iceoryx2.video import VideoFrameSubscriber
 
     for frame in VideoFrameSubscriber("video/cam0/frame/v2"):
         print(frame.numpy_view().shape, frame.age)
 
-Frames are borrowed: their arrays lie in memory that all subscribers of the service share with its publisher, are
-read-only, and keep it in place for as long as they exist.
+Frames are borrowed. Their arrays are read-only views of memory that the publisher shares with all subscribers of the
+service. They keep the memory in place for as long as they exist.
 """
 
 from __future__ import annotations
@@ -85,3 +85,8 @@ __all__ = [
     "plane_heights",
     "validate_geometry",
 ]
+
+# Help and error messages show the module that programs import from, not a private one.
+for _name in __all__:
+    if "._" in getattr(globals()[_name], "__module__", ""):
+        globals()[_name].__module__ = __name__

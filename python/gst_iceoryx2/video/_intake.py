@@ -140,7 +140,7 @@ class Intake:
             if fault is not None:
                 return self.end() if self.ends else self._refuse(fault)
             if flags & HEADER_FLAG_EOS:
-                return VideoFrame(header, None, 0, None, b"", None, _NO_STAMP, self.ledger)
+                return VideoFrame()._fill(header, None, 0, None, b"", None, _NO_STAMP, self.ledger)
         size = self._size
         stamp, aux = _NO_STAMP, b""
         if size != length:
@@ -158,12 +158,12 @@ class Intake:
         self._unnoted = (stamp, offset)
         self.received += 1
         memory = ReceivedMemory(sample, port, address, self._pixel_kind, self.ledger)
-        return VideoFrame(header, self._geometry, size, memory, aux, self.caps, stamp, self.ledger)
+        return VideoFrame()._fill(header, self._geometry, size, memory, aux, self.caps, stamp, self.ledger)
 
     def end(self) -> VideoFrame:
         """The end of the stream, which has no sample of its own."""
         self.ends = False
-        return VideoFrame(EOS_HEADER, None, 0, None, b"", None, _NO_STAMP, self.ledger)
+        return VideoFrame()._fill(EOS_HEADER, None, 0, None, b"", None, _NO_STAMP, self.ledger)
 
     def _learn(self, raw: bytes, length: int) -> Fault | None:
         """Judge another geometry than the last one; return why it is refused."""

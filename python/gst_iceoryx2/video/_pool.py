@@ -26,17 +26,17 @@ from ._mapping import unmapped_connections
 _log: Final = logging.getLogger("gst_iceoryx2")
 
 LOANS: Final = limit("max_loans")
-"""Frames that one publisher can have in the making at once."""
+"""Frames that one publisher can fill at once."""
 
 # 149 MB for BGR at 1920x1080. The worst case, 8 subscribers that all hold what they may, would be 1 GB.
 _CHUNKS: Final = limit("first_chunks")
 # Frames up to this size share the first pool.
 _FIRST_BYTES: Final = limit("first_frame_bytes")
-# Sizes that creep up get a new pool only now and then.
+# Sizes that grow slowly get a new pool only now and then.
 _GROWTH_STEPS: Final = limit("growth_steps")
 _PAGE: Final = limit("page_bytes")
-# How long subscribers that were there before the memory get to find it before it goes, also on a busy machine. Nothing
-# tells whether they have.
+# How long subscribers that were connected before the memory was made get to map it before it is removed. iceoryx2 does
+# not tell whether they have.
 _FINDING: Final = seconds("find")
 _STEP: Final = seconds("find_look")
 # What iceoryx2 adds to each chunk: its own header, ours and alignment, rounded up.
@@ -47,9 +47,9 @@ class Pool:
     """The native publisher of a service, replaced by one with larger chunks when a frame needs them.
 
     Attributes:
-        anchor: A small loan that keeps the memory mapped while arrays over it exist; another one in each pool.
-        number: How many native publishers there have been.
-        before: Subscribers that the native publisher before the present one had; None for the first one.
+        anchor: A small loan that keeps the memory mapped while arrays over it exist; each native publisher has its own.
+        number: Number of native publishers so far.
+        before: Number of subscribers of the previous native publisher; None for the first one.
     """
 
     __slots__ = (
@@ -70,17 +70,17 @@ class Pool:
     def __init__(
         self, node: types.Node, service: types.PubSubService, name: str, max_bytes: int, max_frames: int
     ) -> None:
-        """Make the first native publisher.
+        """Create the first native publisher.
 
         Args:
             node: The node that opened `service`.
             service: The service.
             name: Its name.
-            max_bytes: Bytes of the largest frame, aux blob included; 0 = as they come.
+            max_bytes: Bytes of the largest frame, aux blob included; 0 = decided by the frames.
             max_frames: Number of chunks; 0 = the default.
 
         Raises:
-            OutOfSharedMemoryError: There is not enough.
+            OutOfSharedMemoryError: There is not enough shared memory.
             TooManyPortsError: The service has as many publishers as it admits.
         """
         config = service.static_config
@@ -103,14 +103,14 @@ class Pool:
         self._replace(self._slice_len)
 
     def loan(self, size: int) -> types.SampleMutUninit | None:
-        """Borrow memory for a frame of `size` bytes; its content is left over.
+        """Borrow memory for a frame of `size` bytes. It has the content of an earlier frame.
 
         Returns:
             A loan; None if subscribers hold all chunks.
 
         Raises:
-            LoanLimitError: As many loans are out as there can be.
-            OutOfSharedMemoryError: The frame is larger than any before, and there is not enough for it.
+            LoanLimitError: 8 frames are being filled already.
+            OutOfSharedMemoryError: The frame is larger than all before, and there is not enough shared memory for it.
         """
         if size > self._slice_len:
             self._grow(size)
@@ -131,15 +131,18 @@ class Pool:
     def sendable(
         self, loan: types.SampleMutUninit, anchor: types.SampleMutUninit | None, size: int
     ) -> types.SampleMutUninit | None:
-        """Return a loan that can be sent: this one, or a copy of it if its pool was replaced since.
+        """Return this loan, or a copy of it if its native publisher was replaced since.
 
         Args:
             loan: From `loan`.
-            anchor: The pool's anchor at that time.
-            size: Bytes of it.
+            anchor: `anchor` at the time of the loan.
+            size: Number of bytes.
 
         Returns:
-            A loan; None and LoanLimitError as in `loan`.
+            A loan; None if a copy is needed and subscribers hold all chunks.
+
+        Raises:
+            LoanLimitError: A copy is needed, and 8 frames are being filled already.
         """
         if anchor is self.anchor:
             return loan
@@ -149,34 +152,34 @@ class Pool:
         return copy
 
     def update_connections(self) -> None:
-        """Let subscribers that joined see this publisher, and hand them the history."""
+        """Connect subscribers that joined, and send them the history."""
         if self._publisher is not None:
             self._publisher.update_connections()
 
     def unmapped(self, domain: Domain) -> set[str]:
-        """Connections that subscribers made and this process could not map: see `_mapping`."""
+        """Connections of subscribers that this process could not map; see `_mapping`."""
         return set() if self._publisher is None else unmapped_connections(domain, self._publisher.id.value)
 
     def renew(self) -> None:
-        """Make another port of the same size, which connects every subscriber."""
+        """Replace the native publisher by one of the same size, which connects every subscriber."""
         self._replace(self._slice_len)
 
     @property
     def subscribers(self) -> int:
-        """How many subscribers there are; a dead one counts until somebody cleans up."""
+        """Number of subscribers. A dead one counts until a process cleans up."""
         return self._service.dynamic_config.number_of_subscribers
 
     @property
     def keeps_history(self) -> bool:
-        """Whether late joiners get the newest frame by themselves."""
+        """Whether iceoryx2 sends the newest frame to subscribers that join late."""
         return self._service.static_config.history_size > 0
 
     def close(self) -> None:
-        """Leave the service; what was sent is still delivered. Arrays over loans stay readable memory.
+        """Leave the service. Frames that were sent are still delivered. Arrays over loans stay readable.
 
-        A subscriber that joins maps the publisher's memory at once, and one that was there before the memory when it
-        looks for frames; what it has not mapped is gone with the publisher. So where the memory is quite new this waits
-        for a moment, as long as there are subscribers.
+        A subscriber that joins maps the memory at once. A subscriber that was connected before the memory was made maps
+        it when it looks for frames, and loses the frames if the publisher goes before. So if the memory is new, and
+        there are subscribers, this waits.
         """
         if self._used and self._publisher is not None:
             while time.monotonic() < self._settled_at and self.subscribers:
@@ -190,7 +193,7 @@ class Pool:
             publisher.delete()
 
     def abandon(self) -> None:
-        """In a forked child: keep everything native for ever."""
+        """In a forked child, keep everything native until the process ends."""
         for native in (self._publisher, self.anchor, self._service, self._node):
             leak(native)
 
@@ -201,7 +204,7 @@ class Pool:
     def _replace(self, slice_len: int) -> types.Publisher:
         self._check_room(slice_len)
         before = self.subscribers if self._publisher is not None else None
-        # The service may admit one publisher only, so the old one goes first; what it sent is still delivered.
+        # The service may admit one publisher only, so remove the old one first. Its frames are still delivered.
         self._drop()
         publisher = binding.create_publisher(
             self._node, self._service, self._name, slice_len=slice_len, chunks=self._chunks, loans=LOANS + 1
@@ -213,7 +216,7 @@ class Pool:
         return publisher
 
     def _check_room(self, slice_len: int) -> None:
-        """Compare the worst case with what is there: a write beyond it would be an uncatchable SIGBUS."""
+        """Compare the worst case with the free memory: a write beyond it would kill the process with SIGBUS."""
         chunk = slice_len + _CHUNK_OVERHEAD
         needed = chunk * self._chunks
         obstacle = file_size(needed)
@@ -222,7 +225,7 @@ class Pool:
         try:
             status = os.statvfs(SHARED_MEMORY)
         except OSError:
-            # Where shared memory is no file system (macOS) it cannot be too small either.
+            # If shared memory is not a file system (macOS), it cannot be too small either.
             return
         free, promised = status.f_bavail * status.f_frsize, _promised()
         # A tmpfs without a limit has no blocks.
@@ -246,7 +249,7 @@ class Pool:
 
 
 def _promised() -> int:
-    """Bytes that files in shared memory may yet take: they have their size at once, and memory as it is written."""
+    """Bytes that existing files in shared memory may still take: they get memory only when it is written."""
     total = 0
     try:
         with os.scandir(SHARED_MEMORY) as files:

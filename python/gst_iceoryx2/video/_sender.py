@@ -124,7 +124,7 @@ class Sender:
         with self._lock:
             pool = self._open_pool()
             loan = pool.loan(size + reserve)
-            return LoanedFrame(loan, LoanPlan(layout, size, reserve, pool.anchor), captured_at, self._send)
+            return LoanedFrame()._fill(loan, LoanPlan(layout, size, reserve, pool.anchor), captured_at, self._send)
 
     def _send(self, frame: LoanedFrame, loan: types.SampleMutUninit | None, plan: LoanPlan) -> int:
         """Send a frame in the making; the loan is used up by it."""

@@ -1,4 +1,4 @@
-"""The video service behind a name: opened as it is, or created as a publisher wants it."""
+"""The video service of a name: opened as it is, or created with a publisher's settings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Final, NamedTuple
 
 from .._iox2 import binding, types
+from .._iox2.types import Node, PubSubService
 from .._wire.header import VideoFrameHeader
 from .._wire.numbers import whole
 from ..contract import limit, message, seconds
@@ -28,30 +29,41 @@ _HAND_OVER_STEP: Final = seconds("handover_look")
 
 
 def open_video_service(
-    node: types.Node,
+    node: Node,
     service_name: str,
     qos: Qos | None = None,
     *,
     max_subscribers: int = DEFAULT_MAX_SUBSCRIBERS,
     max_publishers: int = DEFAULT_MAX_PUBLISHERS,
-) -> types.PubSubService:
+) -> PubSubService:
     """Open the video service of a name as it is, or create it.
+
+    Use it to create a service before its publisher starts, or for iceoryx2's own interface.
 
     Args:
         node: From `create_node()`.
-        service_name: 1 to 255 bytes of printable ASCII.
-        qos: What to create it with; None = `Qos()`.
-        max_subscribers: What to create it with, 1 to 65,536.
-        max_publishers: What to create it with, 1 to 65,536.
+        service_name: Name of the service, 1 to 255 bytes of printable ASCII.
+        qos: Quality of service for a new service; None = `Qos()`.
+        max_subscribers: Subscribers that a new service admits, 1 to 65,536.
+        max_publishers: Publishers that a new service admits, 1 to 65,536.
 
     Returns:
         An `iceoryx2.PortFactoryPublishSubscribe` for slices of u8 with `VideoFrameHeader`.
 
     Raises:
-        InvalidServiceNameError: The name cannot name a service.
-        ServiceError: It is there and cannot be opened; the subclass and the message say why.
-        ValueError: A number is outside its range.
-        TypeError: A number is not one.
+        InvalidServiceNameError: The name cannot be used as a service name.
+        ServiceError: The service exists but cannot be opened; the subclass and the message say why.
+        ValueError: A number is out of range.
+        TypeError: An argument that must be a number is not a number.
+
+    Example:
+        Create a service that admits two publishers:
+
+            from gst_iceoryx2.video import VideoFramePublisher, create_node, open_video_service
+
+            service = open_video_service(create_node(), "video/cam0/frame/v2", max_publishers=2)
+            with VideoFramePublisher("video/cam0/frame/v2"), VideoFramePublisher("video/cam0/frame/v2"):
+                print(service.dynamic_config.number_of_publishers)
     """
     max_subscribers, max_publishers = check_ports(max_subscribers, max_publishers)
     wanted = Qos() if qos is None else qos
@@ -61,7 +73,7 @@ def open_video_service(
         VideoFrameHeader,
         buffer_size=wanted.buffer_size,
         borrowed_max=wanted.borrowed_max,
-        # A late joiner gets the newest frame (SPEC.md section 1), and with it the end of stream.
+        # A subscriber that joins late gets the newest frame (SPEC.md section 1), and with it the end of the stream.
         history_size=max(limit("min_history_size_frames"), wanted.history_size),
         safe_overflow=wanted.safe_overflow,
         max_subscribers=max_subscribers,
@@ -70,11 +82,11 @@ def open_video_service(
 
 
 def check_ports(max_subscribers: object, max_publishers: object) -> tuple[int, int]:
-    """Both as Python ints.
+    """Return both limits as Python ints.
 
     Raises:
         ValueError: A number is outside 1 to 65,536.
-        TypeError: A number is not one.
+        TypeError: An argument is not a number.
     """
     return (
         whole(max_subscribers, "max_subscribers", 1, _MAX_PORTS),
@@ -85,10 +97,10 @@ def check_ports(max_subscribers: object, max_publishers: object) -> tuple[int, i
 def open_for_publishing(
     node: types.Node, name: str, notifier: types.Notifier, wanted: Qos, max_subscribers: int, max_publishers: int
 ) -> types.PubSubService:
-    """Open or create the service for a publisher; one that waiting subscribers keep alive is let go first.
+    """Open or create the service for a publisher. Waiting subscribers get time to let go of a service that differs.
 
     Raises:
-        QosError: A setting that differs from its default cannot be met by the service that exists.
+        QosError: The existing service offers less than a setting that differs from its default.
     """
     deadline = time.monotonic() + _HAND_OVER
     while True:
@@ -111,7 +123,7 @@ def open_for_publishing(
 
 
 def qos_of(config: types.StaticConfig) -> Qos:
-    """The quality of service that the creator of a service laid down."""
+    """Return the quality of service that the creator of a service chose."""
     return Qos(
         config.subscriber_max_buffer_size,
         config.subscriber_max_borrowed_samples,
@@ -121,7 +133,7 @@ def qos_of(config: types.StaticConfig) -> Qos:
 
 
 class _Difference(NamedTuple):
-    """A setting of an existing service that is not what a publisher would have created."""
+    """A setting of an existing service that differs from what a publisher asks for."""
 
     setting: str
     exists: str
@@ -145,7 +157,7 @@ def _differences(
     for name, exists, asked, usual in rows:
         as_created = max(limit("min_history_size_frames"), asked) if name == "history_size" else asked
         if exists != as_created:
-            # What equals the default was not asked for by name. More than was asked for is as good, but not for a flag.
+            # A value that equals its default was not asked for. A larger number is good enough, another flag is not.
             unmet = asked != usual and (isinstance(asked, bool) or exists < as_created)
             found.append(_Difference(name, str(exists).lower(), str(as_created).lower(), unmet))
     return found

@@ -1,4 +1,4 @@
-"""Settings as values: quality of service, the sink element's properties, and where the planes of raw bytes lie."""
+"""Settings as values: quality of service, properties of the sink element, and the layout of raw bytes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,26 @@ from .._wire.numbers import whole
 
 @dataclass(frozen=True, slots=True)
 class Qos:
-    """Quality of service that the creator of a service lays down for all its participants.
+    """Quality of service, which the creator of a service chooses for all of its participants.
 
     Attributes:
         buffer_size: Frames that wait for each subscriber, at least 1.
         borrowed_max: Received frames that each subscriber may hold at once, at least 1.
-        history_size: Frames that a late joiner gets; 0 means the newest one, as 1 does.
-        safe_overflow: True = a full buffer loses its oldest frame, False = its newest. A Python publisher never waits
-            for a subscriber: for back-pressure use `iceoryx2sink lossless=true`.
+        history_size: Frames that a subscriber gets which joins late; 0 is treated as 1, the newest frame.
+        safe_overflow: Whether a full buffer loses its oldest frame (True) or the new one (False). A Python publisher
+            never waits for a subscriber. Use `iceoryx2sink lossless=true` for back-pressure.
 
     Raises:
-        ValueError: A number is outside its range, or the history has no room in a buffer that does not overflow.
-        TypeError: A number is not a whole one, or `safe_overflow` is not a bool.
+        ValueError: A number is out of range, or the history does not fit a buffer without overflow.
+        TypeError: A number is not a whole number, or `safe_overflow` is not a bool.
+
+    Example:
+        Let each subscriber hold 30 frames:
+
+            from gst_iceoryx2.video import Qos, VideoFramePublisher
+
+            with VideoFramePublisher("video/cam0/frame/v2", qos=Qos(borrowed_max=30)) as publisher:
+                print(publisher.qos)
     """
 
     buffer_size: int = VIDEO_BUFFER_SIZE
@@ -34,7 +42,7 @@ class Qos:
 
     def __post_init__(self) -> None:
         for name, least in (("buffer_size", 1), ("borrowed_max", 1), ("history_size", 0)):
-            # Others' services may have whatever iceoryx2 allows.
+            # Services of other programs may have any number that iceoryx2 allows.
             object.__setattr__(self, name, whole(getattr(self, name), name, least, sys.maxsize))
         if not isinstance(self.safe_overflow, (bool, np.bool_)):
             raise TypeError(f"safe_overflow is {self.safe_overflow!r}, it must be True or False")
@@ -48,15 +56,23 @@ class Qos:
 
 @dataclass(frozen=True, slots=True)
 class SinkConfig:
-    """Properties of an `iceoryx2sink` as a value, for programs that own the naming of services.
+    """Properties of an `iceoryx2sink` as a value.
 
     Attributes:
         service: Name of the service.
         max_bytes: Bytes of the largest frame; 0 = as the caps say.
-        buffer_size: As in `Qos`.
-        borrowed_max: As in `Qos`.
-        history_size: As in `Qos`.
-        safe_overflow: As in `Qos`.
+        buffer_size: Frames that wait for each subscriber.
+        borrowed_max: Received frames that each subscriber may hold at once.
+        history_size: Frames that a subscriber gets which joins late; 0 is treated as 1, the newest frame.
+        safe_overflow: Whether a full buffer loses its oldest frame (True) or the new one (False).
+
+    Example:
+        Turn it into the text of a pipeline:
+
+            from gst_iceoryx2.video import SinkConfig
+
+            properties = SinkConfig("video/cam0/frame/v2", buffer_size=3).gst_properties()
+            print("videotestsrc ! iceoryx2sink", *(f"{name}={value}" for name, value in properties.items()))
     """
 
     service: str
@@ -67,25 +83,36 @@ class SinkConfig:
     safe_overflow: bool = VIDEO_SAFE_OVERFLOW
 
     def gst_properties(self) -> dict[str, str | int | bool]:
-        """Property names as GStreamer spells them, with values for `element.set_property(name, value)`."""
+        """Return GStreamer's property names with values for `element.set_property(name, value)`."""
         return {field.name.replace("_", "-"): getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(slots=True)
 class FrameParams:
-    """What raw pixel bytes are, for `VideoFramePublisher.publish_frame`. Can be changed from frame to frame.
+    """Size, format and times of raw pixel bytes, for `VideoFramePublisher.publish_frame`. Mutable.
 
-    The number of planes and where they lie follow from the format: one behind the other.
+    The number of planes and their positions follow from the format: one plane after the other.
 
     Attributes:
-        width: Pixels, at least 1 when a frame is published.
-        height: Pixels, at least 1 when a frame is published.
-        format: GStreamer's name of the format.
-        n_planes: 1, or the format's number of planes; the header gets the latter.
-        stride0: Bytes from row to row of the first plane, the others' in proportion. None = rows without padding. If
-            the pixels have another length, None = length / height, where the format has one plane and that is whole.
-        offset: Frame counter, as in GstBuffer's offset.
-        pts: Presentation timestamp, nanoseconds.
+        width: Width in pixels, at least 1 when a frame is published.
+        height: Height in pixels, at least 1 when a frame is published.
+        format: GStreamer's name of the pixel format.
+        n_planes: 1, or the format's number of planes. The header always gets the latter.
+        stride0: Bytes from row to row of the first plane; further planes in proportion. None = rows without padding,
+            or, for a format with one plane, length of the pixels / height.
+        offset: Frame counter, like the offset of a GstBuffer.
+        pts: Presentation timestamp in nanoseconds.
+
+    Example:
+        Publish raw RGB bytes with rows padded to 2,048 bytes:
+
+            from gst_iceoryx2.video import FrameParams, VideoFramePublisher
+
+            params = FrameParams(640, 480, "RGB", stride0=2048)
+            with VideoFramePublisher("video/cam0/frame/v2") as publisher:
+                for number in range(3):
+                    params.offset, params.pts = number, number * 40_000_000
+                    publisher.publish_frame(bytes(480 * 2048), params)
     """
 
     width: int = 0

@@ -1,4 +1,4 @@
-"""A received frame: its pixels by reference, and what its publisher said about them."""
+"""A received frame: its pixels by reference, and copies of its header, caps and metas."""
 
 from __future__ import annotations
 
@@ -21,18 +21,29 @@ from ._memory import CopiedMemory, Ledger, ReceivedMemory
 
 @guard_kind
 class VideoFrame:
-    """One frame out of shared memory, as long as it is wanted: borrowed, read-only, never changing.
+    """A received frame. Its pixels are borrowed from shared memory and read-only.
 
-    Arrays and memoryviews of it, their slices and whatever else numpy makes of them without copying keep the pixels in
-    place by themselves; the last one to go gives them back to the publisher. `release()` (or leaving a `with` block, or
-    forgetting the frame) ends the frame's own hold. A subscriber may hold `Qos.borrowed_max` frames at once: copy what
-    you keep for long (`frame.numpy_view().copy()`).
+    Arrays and memoryviews of the frame keep the pixels in place, and so do slices of them. The publisher reuses the
+    memory when the frame and the last array are gone. `release()`, the end of a `with` block, or deleting the frame
+    ends the hold of the frame itself. A subscriber may hold `Qos.borrowed_max` frames at once, so copy what you keep
+    for
+    long: `frame.numpy_view().copy()`.
 
-    What is not pixels (header, times, caps, metas) is a private copy and stays usable after `release()`.
+    Header, times, caps and metas are copies. They stay usable after `release()`.
 
-    `pickle` (and with it every `multiprocessing` queue), `copy.copy` and `copy.deepcopy` copy the pixels. The copy is a
-    `VideoFrame` with everything that the original has. Its arrays are read-only, too; it borrows nothing and does not
-    count as held. A frame that was released cannot be copied: FrameReleasedError.
+    `pickle` (and with it `multiprocessing` queues), `copy.copy` and `copy.deepcopy` copy the pixels, too. The copy has
+    everything that the original has, borrows nothing and does not count as held. A released frame cannot be copied:
+    FrameReleasedError.
+
+    Frames come from a `VideoFrameSubscriber`; programs do not create them.
+
+    Example:
+        Save one frame as an array of your own:
+
+            with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
+                frame = subscriber.receive_blocking()
+                picture = frame.numpy_view().copy()
+                print(frame.format, frame.width, frame.height, frame.captured_at)
     """
 
     __slots__ = (
@@ -49,7 +60,7 @@ class VideoFrame:
         "_stamp",
     )
 
-    def __init__(
+    def _fill(
         self,
         header: bytes,
         geometry: Geometry | None,
@@ -59,18 +70,18 @@ class VideoFrame:
         caps: str | None,
         stamp: LazyStamp,
         ledger: Ledger | None,
-    ) -> None:
-        """For the subscriber: frames are received, not made.
+    ) -> VideoFrame:
+        """Fill a new frame and return it. It takes the place of a constructor, which programs must not call.
 
         Args:
             header: The 104 bytes, a private copy.
-            geometry: Where the planes are; None at end of stream.
+            geometry: Position of the planes; None at the end of the stream.
             size: Number of pixel bytes.
-            memory: The pixels; None at end of stream.
+            memory: The pixels; None at the end of the stream.
             aux: The aux blob, a private copy.
             caps: The caps in it, checked.
             stamp: The stamp in it.
-            ledger: Where the subscriber counts what it holds; None for a copy.
+            ledger: Counts the frames that the subscriber holds; None for a copy.
         """
         self._header = header
         self._geometry = geometry
@@ -82,56 +93,57 @@ class VideoFrame:
         self._stamp = stamp
         self._ledger = ledger
         self._eos = geometry is None
+        return self
 
-    # -- what it is --------------------------------------------------------------------------------------------------
+    # -- header ------------------------------------------------------------------------------------------------------
 
     @property
     def header(self) -> VideoFrameHeader:
-        """The header; a copy, at each call a new one."""
+        """The header; a new copy at each call."""
         return VideoFrameHeader.from_buffer_copy(self._header)
 
     def is_eos(self) -> bool:
-        """Whether this is the end of the stream: no picture, and none to follow unless the publisher starts again."""
+        """Whether this is the end of the stream. It has no picture; more frames come only if the publisher goes on."""
         return self._eos
 
     @property
     def width(self) -> int:
-        """Pixels in a row; 0 at end of stream."""
+        """Width in pixels; 0 at the end of the stream."""
         return 0 if self._geometry is None else self._geometry.width
 
     @property
     def height(self) -> int:
-        """Rows; 0 at end of stream."""
+        """Height in pixels; 0 at the end of the stream."""
         return 0 if self._geometry is None else self._geometry.height
 
     @property
     def format(self) -> str:
-        """GStreamer's name of the pixel format; "" at end of stream."""
+        """GStreamer's name of the pixel format; "" at the end of the stream."""
         return "" if self._geometry is None else self._geometry.format.name
 
     @property
     def pts(self) -> int | None:
-        """Presentation timestamp on the publisher's own clock, nanoseconds."""
+        """Presentation timestamp on the publisher's own clock in nanoseconds; None = none."""
         return self._number(0)
 
     @property
     def dts(self) -> int | None:
-        """Decoding timestamp on the publisher's own clock, nanoseconds."""
+        """Decoding timestamp on the publisher's own clock in nanoseconds; None = none."""
         return self._number(8)
 
     @property
     def duration(self) -> int | None:
-        """How long to show it, nanoseconds."""
+        """Duration in nanoseconds; None = none."""
         return self._number(16)
 
     @property
     def offset(self) -> int | None:
-        """Frame counter of the publisher's buffer."""
+        """Frame counter of the publisher's buffer; None = none."""
         return self._number(24)
 
     @property
     def flags(self) -> int:
-        """The GstBufferFlags that describe the picture (`BUFFER_FLAGS`); those of its process stay at home."""
+        """GstBufferFlags that describe the picture (`BUFFER_FLAGS`)."""
         return int.from_bytes(self._header[32:40], "little") & BUFFER_FLAGS_MASK
 
     def _number(self, at: int) -> int | None:
@@ -140,7 +152,7 @@ class VideoFrame:
 
     @property
     def captured_at(self) -> int | None:
-        """When it was captured, or else published: nanoseconds of CLOCK_MONOTONIC; None = unknown."""
+        """Time of capture, or of publishing if that is unknown, in nanoseconds of CLOCK_MONOTONIC; None = unknown."""
         return self._stamp.read().capture
 
     @property
@@ -151,39 +163,39 @@ class VideoFrame:
 
     @property
     def due_at(self) -> int | None:
-        """When to show it: nanoseconds of CLOCK_MONOTONIC; None = unknown."""
+        """Time to show it, in nanoseconds of CLOCK_MONOTONIC; None = unknown."""
         return self._stamp.read().due
 
     @property
     def sequence(self) -> int | None:
-        """How many frames its publisher had sent before it; None = unknown."""
+        """Number of frames that its publisher had sent before; None = unknown."""
         return self._stamp.read().sequence
 
-    # -- what came with it -------------------------------------------------------------------------------------------
+    # -- caps and metas ----------------------------------------------------------------------------------------------
 
     @property
     def aux(self) -> memoryview:
-        """The aux blob; a read-only view of a private copy, empty where there is none."""
+        """The aux blob (SPEC.md section 3) as a read-only view of a copy; empty if there is none."""
         return memoryview(self._aux)
 
     def parse_aux(self) -> ParsedAux:
-        """The caps string and all meta records of the aux blob (copies)."""
+        """Return the caps string and all meta records of the aux blob; copies."""
         return parse_aux(self._aux)
 
     @property
     def caps(self) -> str | None:
-        """Caps as GStreamer writes them, with framerate and colorimetry where the publisher knows them."""
+        """Caps as GStreamer writes them, with framerate and colorimetry if the publisher sent them; None = none."""
         return self._caps
 
     @property
     def metas(self) -> list[ReferenceTimestamp | CustomMeta | bytes]:
-        """The metas on it, decoded; a record that cannot be decoded as bytes.
+        """Decoded metas. A record that cannot be decoded is `bytes`.
 
-        Without the records from which `captured_at`, `due_at` and `sequence` come; `parse_aux().metas` has them all.
+        The stamp, from which `captured_at`, `due_at` and `sequence` come, is left out; `parse_aux().metas` has it.
         """
         return [decode_meta(record) for record in parse_aux(self._aux).metas if Stamp.read(record) is None]
 
-    # -- its pixels --------------------------------------------------------------------------------------------------
+    # -- pixels ------------------------------------------------------------------------------------------------------
 
     @property
     def pixel_size(self) -> int:
@@ -192,54 +204,69 @@ class VideoFrame:
 
     @property
     def pixels(self) -> memoryview:
-        """All pixel bytes as they lie in shared memory; borrowed, read-only, keeps them in place by itself."""
+        """All pixel bytes as they lie in shared memory; borrowed, read-only."""
         if self._eos:
             return memoryview(b"")
         return self._bytes().data
 
     @property
     def planes(self) -> tuple[npt.NDArray[Any], ...]:
-        """One array a plane, rows padded as the publisher has them; borrowed, read-only.
+        """One array per plane, with rows padded as the publisher pads them; borrowed, read-only.
 
         NV12 gives uint8 (H, W) and (ceil(H/2), ceil(W/2), 2), I420 three of uint8, P010_10LE uint16, BGR (H, W, 3),
-        v210 rows of bytes. Empty at end of stream.
+        v210 rows of bytes. Empty at the end of the stream.
 
         Raises:
             FrameReleasedError: The frame was released.
-            UnsupportedViewError: The format is made of tiles or has a palette.
+            UnsupportedViewError: The format consists of tiles or has a palette.
+
+        Example:
+            Read the mean brightness of a format with planes:
+
+                with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
+                    frame = subscriber.receive_blocking()
+                    print(frame.format, frame.planes[0].mean())
         """
         geometry = self._geometry
         if geometry is None:
             return ()
         if not geometry.planes:
             raise UnsupportedViewError(
-                f"{geometry.format.name} is made of tiles or a palette and has no rows: use .pixels"
+                f"{geometry.format.name} consists of tiles or has a palette, not rows: use .pixels"
             )
         return geometry.views(self._bytes())
 
     def numpy_view(self) -> npt.NDArray[Any]:
-        """The picture as one array; borrowed, read-only, not contiguous where rows are padded.
+        """Return the picture as one array; borrowed, read-only, not contiguous if rows are padded.
 
-        BGR gives uint8 (H, W, 3), RGBA (H, W, 4), YUY2 (H, W, 2), GRAY8 (H, W), GRAY16_LE uint16 (H, W), v210 rows of
-        bytes; end of stream (0, 0, 0).
+        Returns:
+            BGR gives uint8 (H, W, 3), RGBA (H, W, 4), YUY2 (H, W, 2), GRAY8 (H, W), GRAY16_LE uint16 (H, W), v210 rows
+            of bytes. The end of the stream gives (0, 0, 0).
 
         Raises:
             FrameReleasedError: The frame was released.
             UnsupportedViewError: The format has several planes (use `planes` or `to_rgb()`), tiles or a palette.
+
+        Example:
+            Look at pixels without a copy:
+
+                with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
+                    view = subscriber.receive_blocking().numpy_view()
+                    print(view.shape, view.dtype, view[0, 0])
         """
         geometry = self._geometry
         if geometry is None:
             return np.empty((0, 0, 0), np.uint8)
         planes = geometry.planes
         if len(planes) != 1:
-            instead = "use .planes, .to_rgb() or .to_bgr()" if planes else "they are tiles or a palette, use .pixels"
+            instead = "use .planes, .to_rgb() or .to_bgr()" if planes else "tiles or a palette, use .pixels"
             raise UnsupportedViewError(
-                f"{geometry.format.name} is no single array, it has {geometry.format.n_planes} planes: {instead}"
+                f"{geometry.format.name} is not a single array, it has {geometry.format.n_planes} planes: {instead}"
             )
         return planes[0].of(self._bytes())
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """`numpy.asarray(frame)`: as `numpy_view()`; `copy` as numpy defines it."""
+        """Support `numpy.asarray(frame)`, which gives `numpy_view()`."""
         view = self.numpy_view()
         if dtype is not None and view.dtype != dtype:
             if copy is False:
@@ -248,20 +275,31 @@ class VideoFrame:
         return view.copy() if copy else view
 
     def to_rgb(self) -> npt.NDArray[np.uint8]:
-        """The picture as (H, W, 3) of R, G, B; copies, converted as the colorimetry of the caps says.
+        """Return the picture as uint8 (H, W, 3) in the order R, G, B; a copy.
+
+        The colorimetry of the caps decides how YUV is converted.
 
         Raises:
             FrameReleasedError: The frame was released.
-            UnsupportedViewError: The format is made of tiles or has a palette.
+            UnsupportedViewError: The format consists of tiles or has a palette.
+
+        Example:
+            Get RGB whatever format the camera sends:
+
+                with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
+                    picture = subscriber.receive_blocking().to_rgb()
+                    print(picture.shape, picture.mean(axis=(0, 1)))
         """
         return self._converted("RGB")
 
     def to_bgr(self) -> npt.NDArray[np.uint8]:
-        """The picture as (H, W, 3) of B, G, R, as OpenCV has it; copies, converted as the colorimetry says.
+        """Return the picture as uint8 (H, W, 3) in the order B, G, R, which OpenCV expects; a copy.
+
+        The colorimetry of the caps decides how YUV is converted.
 
         Raises:
             FrameReleasedError: The frame was released.
-            UnsupportedViewError: The format is made of tiles or has a palette.
+            UnsupportedViewError: The format consists of tiles or has a palette.
         """
         return self._converted("BGR")
 
@@ -282,15 +320,15 @@ class VideoFrame:
                         "this frame belongs to the process that forked: receive frames in the child itself"
                     )
                 raise FrameReleasedError(
-                    f"{self!r} was released: its pixels may be another frame's by now. Take views or copies before"
+                    f"{self!r} was released, and its memory may have another frame by now: take views or copies before"
                 )
             pixels = self._pixels = self._memory.array()
         return pixels
 
-    # -- its end -----------------------------------------------------------------------------------------------------
+    # -- release -----------------------------------------------------------------------------------------------------
 
     def release(self) -> None:
-        """Give up this frame's hold on its pixels; views of them stay valid and keep them in place. Idempotent."""
+        """End this frame's own hold on its pixels. Arrays made from it stay valid and keep the pixels. Idempotent."""
         self._pixels = None
         self._memory = None
 
@@ -318,9 +356,9 @@ class VideoFrame:
 
 
 def _copied(header: bytes, pixels: bytes, aux: bytes, caps: str | None) -> VideoFrame:
-    """A frame out of what `VideoFrame.__reduce__` tells of one."""
+    """Make the frame that `VideoFrame.__reduce__` describes."""
     fields = VideoFrameHeader.from_buffer_copy(header)
     if fields.is_eos:
-        return VideoFrame(header, None, 0, None, aux, caps, LazyStamp(aux), None)
+        return VideoFrame()._fill(header, None, 0, None, aux, caps, LazyStamp(aux), None)
     memory = CopiedMemory(pixels)
-    return VideoFrame(header, geometry_of(fields), len(pixels), memory, aux, caps, LazyStamp(aux), None)
+    return VideoFrame()._fill(header, geometry_of(fields), len(pixels), memory, aux, caps, LazyStamp(aux), None)

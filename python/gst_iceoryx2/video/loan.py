@@ -1,4 +1,4 @@
-"""A frame in the making: planes in shared memory that are filled in place and sent without a copy."""
+"""A frame that is filled in shared memory and sent without a copy."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _NOTHING: Final = np.empty(0, np.uint8)
 
 
 class LoanPlan(NamedTuple):
-    """What a publisher knows of a frame in the making.
+    """What the publisher knows about a frame that is being filled.
 
     Attributes:
-        layout: Where the planes are.
-        size: Pixel bytes; at least what the layout needs.
+        layout: Position of the planes.
+        size: Pixel bytes; at least the layout's.
         reserve: Bytes behind the pixels for the aux blob.
-        anchor: Keeps the memory mapped; None = there is none, the frame is filled in vain.
+        anchor: Keeps the memory mapped; None = no memory was free, and the frame will be dropped.
     """
 
     layout: FrameLayout
@@ -41,23 +41,33 @@ class LoanPlan(NamedTuple):
 class LoanedFrame:
     """A frame that is being filled, from `VideoFramePublisher.loan`.
 
-    Leaving its `with` block sends it; an exception in the block gives it back unsent. Its arrays are writable until
-    then and read-only from then on, because the subscribers read the same memory. Slices and other arrays that you made
-    from them cannot be locked: do not write to them any more.
+    Leaving its `with` block sends the frame; an exception discards it. Its arrays are writable until then and read-only
+    afterwards, because subscribers read the same memory. Slices that you made of them stay writable: do not write there
+    any more. At first the memory has the content of an earlier frame.
 
-    The content at first is whatever an earlier frame left there.
+    Loans come from a `VideoFramePublisher`; programs do not create them.
 
     Attributes:
-        width: Pixels.
-        height: Pixels.
+        width: Width in pixels.
+        height: Height in pixels.
         format: GStreamer's name of the pixel format.
-        pts: Presentation timestamp, nanoseconds; None = none.
-        dts: Decoding timestamp, nanoseconds; None = none.
-        duration: Nanoseconds; None = none.
-        offset: Frame counter; None = this publisher's count.
+        pts: Presentation timestamp in nanoseconds; None = none.
+        dts: Decoding timestamp in nanoseconds; None = none.
+        duration: Duration in nanoseconds; None = none.
+        offset: Frame counter; None = number of frames that the publisher sent before.
         flags: GstBufferFlags that describe the picture (`BUFFER_FLAGS`).
-        captured_at: When it was captured, nanoseconds of CLOCK_MONOTONIC; at first when the loan began.
-        metas: Metas to send along.
+        captured_at: Time of capture, nanoseconds of CLOCK_MONOTONIC; at first the time of the loan.
+        metas: `ReferenceTimestamp`, `CustomMeta` or encoded meta records to send with the frame.
+
+    Example:
+        Fill the planes of an NV12 frame and set its timestamp:
+
+            with VideoFramePublisher("video/cam0/frame/v2") as publisher:
+                with publisher.loan(640, 480, "NV12") as frame:
+                    luma, chroma = frame.planes
+                    luma[...] = 16
+                    chroma[...] = 128
+                    frame.pts = 40_000_000
     """
 
     __slots__ = (
@@ -78,26 +88,26 @@ class LoanedFrame:
         "pts",
     )
 
-    def __init__(
+    def _fill(
         self,
         native: types.SampleMutUninit | None,
         plan: LoanPlan,
         captured_at: int,
         send: Callable[[LoanedFrame, types.SampleMutUninit | None, LoanPlan], int],
-    ) -> None:
-        """For the publisher.
+    ) -> LoanedFrame:
+        """Fill a new object and return it. It takes the place of a constructor, which programs must not call.
 
         Args:
-            native: The loan; None = there is no memory: the frame is filled in vain and counted as dropped.
-            plan: What there is to know about it.
-            captured_at: Moment of the loan.
-            send: Sends the frame with this loan, which is used up by it, and returns how many subscribers got it.
+            native: The loan; None = no memory was free: the frame is filled in private memory and counted as dropped.
+            plan: What the publisher knows about it.
+            captured_at: Time of the loan.
+            send: Sends the frame with this loan, uses the loan up, and returns the number of subscribers that get it.
         """
         self._native = native
         self._plan: LoanPlan | None = plan
         self._layout = plan.layout
         self._send = send
-        self._state = "in the making"
+        self._state = "being filled"
         if native is None or plan.anchor is None:
             self._array: npt.NDArray[np.uint8] = np.empty(plan.size, np.uint8)
         else:
@@ -110,15 +120,16 @@ class LoanedFrame:
         self.flags = 0
         self.captured_at = captured_at
         self.metas: Sequence[Meta] = ()
+        return self
 
     @property
     def width(self) -> int:
-        """Pixels in a row."""
+        """Width in pixels."""
         return self._layout.width
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """Height in pixels."""
         return self._layout.height
 
     @property
@@ -128,10 +139,10 @@ class LoanedFrame:
 
     @property
     def planes(self) -> tuple[npt.NDArray[Any], ...]:
-        """One writable array a plane, in shared memory; shapes as in `VideoFrame.planes`.
+        """One writable array per plane, in shared memory; shapes and dtypes are those of `VideoFrame.planes`.
 
         Raises:
-            FrameReleasedError: The frame was sent or given back.
+            FrameReleasedError: The frame was sent or discarded.
         """
         self._check()
         if not self._planes:
@@ -139,33 +150,42 @@ class LoanedFrame:
         return self._planes
 
     def numpy_view(self) -> npt.NDArray[Any]:
-        """The picture as one writable array in shared memory; shapes as in `VideoFrame.numpy_view`.
+        """Return the picture as one writable array in shared memory, shaped as `VideoFrame.numpy_view` is.
 
         Raises:
-            FrameReleasedError: The frame was sent or given back.
+            FrameReleasedError: The frame was sent or discarded.
             UnsupportedViewError: The format has several planes.
         """
         planes = self.planes
         if len(planes) != 1:
-            raise UnsupportedViewError(f"{self.format} is no single array, it has {len(planes)} planes: use .planes")
+            raise UnsupportedViewError(f"{self.format} is not a single array, it has {len(planes)} planes: use .planes")
         return planes[0]
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """`numpy.asarray(frame)`: as `numpy_view()`."""
+        """Support `numpy.asarray(frame)`, which gives `numpy_view()`."""
         view = self.numpy_view()
         if dtype is not None and view.dtype != dtype:
             raise ValueError(f"a frame of {view.dtype} that is being filled cannot be seen as {np.dtype(dtype)}")
         return view.copy() if copy else view
 
     def send(self) -> int:
-        """Send it now instead of at the end of the `with` block.
+        """Send the frame now instead of at the end of the `with` block.
 
         Returns:
-            How many subscribers got it; 0 also if it was dropped for lack of memory.
+            Number of subscribers that get it. 0 also if it was dropped because no memory was free.
 
         Raises:
-            FrameReleasedError: It was sent or given back already.
-            FormatError: A number or a meta has no form.
+            FrameReleasedError: The frame was sent or discarded already.
+            FormatError: A number or a meta cannot be represented.
+            ClosedError: The publisher is closed.
+
+        Example:
+            Send and see how many subscribers got it:
+
+                with VideoFramePublisher("video/cam0/frame/v2") as publisher:
+                    frame = publisher.loan(640, 480)
+                    frame.numpy_view()[...] = 0
+                    print(frame.send())
         """
         plan = self._plan
         if plan is None:
@@ -179,15 +199,15 @@ class LoanedFrame:
         return receivers
 
     def discard(self) -> None:
-        """Give it back unsent. Does nothing where it was sent or given back already."""
+        """Give the memory back without sending. Does nothing if the frame was sent or discarded already."""
         if self._plan is not None:
-            self._finish("given back")
+            self._finish("discarded")
 
     def bytes(self) -> npt.NDArray[np.uint8]:
-        """All pixel bytes as one writable array, in shared memory.
+        """Return all pixel bytes as one writable array in shared memory.
 
         Raises:
-            FrameReleasedError: The frame was sent or given back.
+            FrameReleasedError: The frame was sent or discarded.
         """
         self._check()
         return self._array
@@ -212,16 +232,16 @@ class LoanedFrame:
             self._refuse()
 
     def _refuse(self) -> NoReturn:
-        raise FrameReleasedError(f"{self!r} cannot be filled or sent any more: begin another with loan()")
+        raise FrameReleasedError(f"{self!r} cannot be filled or sent any more: call loan() for another frame")
 
     def _finish(self, state: str) -> None:
         self._state = state
-        # Without a reference to it an unsent loan goes back by itself.
+        # Dropping the last reference gives an unsent loan back.
         self._native = None
-        # From here on subscribers read these bytes, or another frame is being written there.
+        # From now on subscribers read these bytes, or another frame is written there.
         for array in (self._array, *self._planes):
             array.flags.writeable = False
-        # What is left of the frame must not keep a service in place whose publisher is closed.
+        # A frame that is still referenced must not keep the service of a closed publisher alive.
         self._array, self._planes, self._plan = _NOTHING, (), None
 
     def _abandon(self) -> None:

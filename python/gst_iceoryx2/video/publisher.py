@@ -1,4 +1,4 @@
-"""Publishing frames: filled in shared memory in place, or copied there, and seen by every subscriber by reference."""
+"""Publish frames: fill them in shared memory or copy them there. Every subscriber gets them by reference."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any, Final, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from .._iox2 import binding, types
+from .._iox2 import binding
 from .._iox2.cleanup import clean_up_if_stale
 from .._iox2.service_name import check_service_name
+from .._iox2.types import Node
 from .._wire.formats import FORMATS
 from .._wire.header import DEFAULT_AUX_BYTES, DEFAULT_SERVICE, MAX_AUX_BYTES
 from .._wire.numbers import real, whole
@@ -28,16 +29,16 @@ from .config import FrameParams, Qos
 from .loan import LoanedFrame, Meta
 
 _CONNECT_STEP: Final = 0.005
-# A program that publishes many sizes in turn works them out again now and then.
+# Layouts that are remembered. A program that publishes more sizes in turn computes them again.
 _LAYOUTS: Final = 16
 
 
 class PublisherStats(NamedTuple):
-    """What a publisher has counted, since it was made.
+    """Counters of a `VideoFramePublisher` since it was created.
 
     Attributes:
-        sent: Frames sent, end of stream not counted.
-        dropped: Frames not sent because subscribers held all of `max_frames`.
+        sent: Frames sent, without ends of the stream.
+        dropped: Frames not sent, because subscribers held all memory (see `max_frames`).
     """
 
     sent: int
@@ -45,41 +46,55 @@ class PublisherStats(NamedTuple):
 
 
 class VideoFramePublisher:
-    """Publishes frames on one service.
+    """Publish frames on one service.
 
-    Before the first frame, subscribers that are already waiting get up to half a second to connect. After that the
-    publisher never waits: a subscriber that is slow loses frames by itself, and back-pressure is for `iceoryx2sink
-    lossless=true`. Every method may be called from any thread. In a forked child it refuses to work.
+    Before the first frame, subscribers that already wait get up to 0.5 s to connect. After that the publisher never
+    waits: a slow subscriber loses its oldest frames. You can call every method from any thread. After a fork, create a
+    new publisher in the child: there, this one raises ForkedError.
 
-    A service admits one publisher unless created otherwise. Close the publisher (or leave its `with` block) to give the
-    name free; frames and arrays that others hold stay valid.
+    By default a service admits one publisher. Close it, or leave its `with` block, to free the name. Frames and arrays
+    that subscribers hold stay valid.
 
     Args:
-        service_name: 1 to 255 bytes of printable ASCII.
-        max_bytes: Pixel bytes of the largest frame; 0 = as they come. A larger frame costs about a millisecond, once.
-        iox2_node: The `iceoryx2.Node` to use, from `create_node()`; None makes one. A node of `ServiceType.Local`
-            reaches subscribers of the same kind in this process only.
-        qos: What to create the service with; None = `Qos()`. A service that exists is adopted as it is; a value other
-            than the default that it cannot meet is an error.
-        max_subscribers: How many subscribers to admit, 1 to 65,536; as with `qos`.
-        max_publishers: How many publishers to admit, 1 to 65,536; as with `qos`.
-        max_frames: Frames in shared memory: being filled, waiting for subscribers, held by them; at least 10. If none
-            is free, a frame is dropped and counted. 0 = 24, which is enough while one subscriber holds all it may.
-        aux_bytes: Bytes reserved behind the pixels of a loan for caps, times and metas; 0 sends none of them with any
-            frame.
-        framerate: Frames a second for the caps; 0 = variable, None = not said.
-        caps: Caps of raw video whose other fields (colorimetry, pixel-aspect-ratio …) go into the caps of every frame.
-        lossless: Not possible here, and refused: see above.
+        service_name: Name of the service, 1 to 255 bytes of printable ASCII.
+        max_bytes: Pixel bytes of the largest frame. 0 = decided by the frames. A larger frame replaces the memory,
+            which takes about a millisecond.
+        iox2_node: `iceoryx2.Node` to use, from `create_node()`; None creates one. With a node of `ServiceType.Local`
+            the publisher reaches subscribers with such a node in this process only.
+        qos: Quality of service for a new service; None = `Qos()`. An existing service is used as it is. It is an error
+            if it offers less than a value that differs from its default.
+        max_subscribers: Subscribers that a new service admits, 1 to 65,536. For an existing service, see `qos`.
+        max_publishers: Publishers that a new service admits, 1 to 65,536. For an existing service, see `qos`.
+        max_frames: Frames in shared memory: being filled, waiting for subscribers, or held by them; at least 10. If
+            none is free, a frame is dropped and counted. 0 = 24, which is enough while one subscriber holds all it may.
+        aux_bytes: Bytes reserved behind the pixels of a loan for caps, times and metas. With 0, no frame carries them.
+        framerate: Frames per second for the caps. 0 = variable, None = not in the caps.
+        caps: Caps of raw video. Fields other than format and size (colorimetry, pixel-aspect-ratio …) go into the caps
+            of every frame.
+        lossless: Not supported in Python, so True raises QosError. Use `iceoryx2sink lossless=true` instead.
 
     Raises:
-        InvalidServiceNameError: The name cannot name a service.
-        FormatError: The caps or the frame rate have no form.
-        QosError: The service exists with settings that are less than asked, or `lossless` is.
-        TooManyPortsError: It has as many publishers as it admits.
+        InvalidServiceNameError: The name cannot be used as a service name.
+        FormatError: The caps or the frame rate cannot be represented.
+        QosError: The existing service offers less than asked for, or `lossless` is True.
+        TooManyPortsError: The service has as many publishers as it admits.
         OutOfSharedMemoryError: There is not enough shared memory for frames of `max_bytes`.
-        ServiceError: The service is there and cannot be opened; the subclass and the message say why.
-        ValueError: A number is outside its range.
-        TypeError: A number is not one.
+        ServiceError: The service exists but cannot be opened; the subclass and the message say why.
+        ValueError: A number is out of range.
+        TypeError: An argument that must be a number is not a number.
+
+    Example:
+        Publish 100 frames that move from black to white:
+
+            import numpy as np
+
+            from gst_iceoryx2.video import VideoFramePublisher
+
+            with VideoFramePublisher("video/cam0/frame/v2", framerate=30) as publisher:
+                publisher.wait_for_subscribers(timeout=10)
+                for value in range(100):
+                    publisher.publish(np.full((480, 640, 3), value, np.uint8))
+                publisher.end_of_stream()
     """
 
     def __init__(
@@ -87,7 +102,7 @@ class VideoFramePublisher:
         service_name: str = DEFAULT_SERVICE,
         *,
         max_bytes: int = 0,
-        iox2_node: types.Node | None = None,
+        iox2_node: Node | None = None,
         qos: Qos | None = None,
         max_subscribers: int = DEFAULT_MAX_SUBSCRIBERS,
         max_publishers: int = DEFAULT_MAX_PUBLISHERS,
@@ -100,9 +115,8 @@ class VideoFramePublisher:
         self._name = check_service_name(service_name)
         if lossless:
             raise QosError(
-                f"a publisher in Python cannot be lossless on {service_name!r}: it would wait for its slowest "
-                "subscriber inside iceoryx2, with the interpreter locked. Use iceoryx2sink lossless=true, or a qos "
-                "with a larger buffer_size"
+                f"a publisher in Python cannot be lossless on {service_name!r}: it would block the interpreter while "
+                "it waits for its slowest subscriber; use iceoryx2sink lossless=true, or a larger buffer_size"
             )
         max_bytes = whole(max_bytes, "max_bytes", 0, sys.maxsize)
         max_frames = whole(max_frames, "max_frames", 0, sys.maxsize)
@@ -123,29 +137,38 @@ class VideoFramePublisher:
         pool = Pool(node, service, service_name, max_bytes + aux_bytes if max_bytes else 0, max_frames)
         self._sender = Sender(node, domain, events, notifier, pool, service_name, aux_bytes)
         _keeper.adopt(self)
-        # Subscribers in this very process may not get a chance to connect before the first frame is sent.
+        # Subscribers in this thread cannot connect by themselves before the first frame is sent.
         _keeper.look_around(service_name)
 
     # -- frames ------------------------------------------------------------------------------------------------------
 
     def loan(self, width: int, height: int, format: str = "BGR", *, stride0: int | None = None) -> LoanedFrame:
-        """Begin a frame whose planes are filled in shared memory: `with pub.loan(640, 480) as frame: frame.planes …`.
+        """Lend shared memory for one frame, to be filled in place and sent without a copy.
 
         Args:
-            width: Pixels.
-            height: Pixels.
-            format: GStreamer's name of the format.
-            stride0: Bytes from row to row of the first plane, the others' in proportion; None = rows without padding.
+            width: Width in pixels.
+            height: Height in pixels.
+            format: GStreamer's name of the pixel format.
+            stride0: Bytes from row to row of the first plane; further planes in proportion. None = rows without
+                padding.
 
         Returns:
-            A frame that is sent on leaving the `with` block and given back on an exception. Set its `pts`, `metas` and
-            so on before that.
+            A frame with writable planes. Leaving its `with` block sends it; an exception discards it. Its memory still
+            has the content of an earlier frame.
 
         Raises:
-            FormatError: There is no such format, or it has no rows; or size and stride do not go together.
-            LoanLimitError: Too many frames are in the making.
-            OutOfSharedMemoryError: The frame is larger than any before, and there is not enough shared memory for it.
+            FormatError: The format is unknown or has no rows, or size and stride do not match.
+            LoanLimitError: 8 frames are being filled already.
+            OutOfSharedMemoryError: The frame is larger than all before, and there is not enough shared memory for it.
             ClosedError: This publisher is closed.
+
+        Example:
+            Draw directly into shared memory:
+
+                with VideoFramePublisher("video/cam0/frame/v2") as publisher:
+                    with publisher.loan(640, 480, "BGR") as frame:
+                        frame.numpy_view()[...] = 0
+                        frame.numpy_view()[100:200, 100:200] = (0, 0, 255)
         """
         return self._sender.begin(self._layout(format, width, height, stride0), monotonic_ns())
 
@@ -166,26 +189,34 @@ class VideoFramePublisher:
         """Copy a picture into shared memory and send it.
 
         Args:
-            array: The picture as one array, or a tuple with one array a plane; shapes and dtypes as in
-                `VideoFrame.planes`, any strides, negative ones too.
-            format: GStreamer's name of the format.
-            width: Pixels; needed only where rows are opaque bytes (v210 …).
-            pts: Presentation timestamp, nanoseconds; None = none.
-            dts: Decoding timestamp, nanoseconds; None = none.
-            duration: Nanoseconds; None = none.
-            offset: Frame counter; None = this publisher's count.
+            array: The picture as one array, or as a tuple with one array per plane. Shapes and dtypes are those of
+                `VideoFrame.planes`; any strides.
+            format: GStreamer's name of the pixel format.
+            width: Width in pixels; needed only if rows are opaque bytes (v210 …).
+            pts: Presentation timestamp in nanoseconds; None = none.
+            dts: Decoding timestamp in nanoseconds; None = none.
+            duration: Duration in nanoseconds; None = none.
+            offset: Frame counter; None = number of frames that this publisher sent before.
             flags: GstBufferFlags that describe the picture (`BUFFER_FLAGS`).
-            captured_at: When it was captured, nanoseconds of CLOCK_MONOTONIC; None = now.
-            metas: `ReferenceTimestamp`, `CustomMeta` or records.
+            captured_at: Time of capture, nanoseconds of CLOCK_MONOTONIC; None = now.
+            metas: `ReferenceTimestamp`, `CustomMeta` or encoded meta records.
 
         Returns:
-            How many subscribers got it; 0 also if it was dropped for lack of memory.
+            Number of subscribers that get it. 0 also if it was dropped because no memory was free.
 
         Raises:
-            FormatError: The arrays are not a picture of that format, or a meta has no form.
-            LoanLimitError: As in `loan`.
-            OutOfSharedMemoryError: As in `loan`.
-            ClosedError: As in `loan`.
+            FormatError: The arrays are not a picture of that format, or a number or a meta cannot be represented.
+            LoanLimitError: 8 frames are being filled already.
+            OutOfSharedMemoryError: The frame is larger than all before, and there is not enough shared memory for it.
+            ClosedError: This publisher is closed.
+
+        Example:
+            Send a black picture in NV12, which has two planes:
+
+                luma = np.full((480, 640), 16, np.uint8)
+                chroma = np.full((240, 320, 2), 128, np.uint8)
+                with VideoFramePublisher("video/cam0/frame/v2") as publisher:
+                    publisher.publish((luma, chroma), format="NV12")
         """
         moment = monotonic_ns() if captured_at is None else captured_at
         planes = [np.asarray(plane) for plane in (array if isinstance(array, (tuple, list)) else (array,))]
@@ -197,22 +228,28 @@ class VideoFramePublisher:
             return frame.send()
 
     def publish_frame(self, pixels: Any, params: FrameParams) -> int:
-        """Copy raw bytes, planes one behind the other, into shared memory and send them.
+        """Copy raw bytes into shared memory, one plane after the other, and send them.
 
         Args:
-            pixels: Bytes, a contiguous array or anything else with a contiguous buffer. With `params.stride0`: at least
-                as many bytes as `params` say, all of which are sent. Without it: the picture in rows without padding,
-                or, if the format has one plane, in rows that are all padded alike, such as GStreamer's.
-            params: What they are.
+            pixels: Bytes, a contiguous array, or another object with a contiguous buffer. With `params.stride0` all
+                bytes are sent, and there must be enough for that stride. Without it, rows have no padding; formats with
+                one plane may have rows that are all padded alike, as GStreamer's are.
+            params: Size, format, stride and times of the bytes.
 
         Returns:
-            How many subscribers got it; 0 also if it was dropped for lack of memory.
+            Number of subscribers that get it. 0 also if it was dropped because no memory was free.
 
         Raises:
             FormatError: The bytes do not fit `params`.
-            LoanLimitError: As in `loan`.
-            OutOfSharedMemoryError: As in `loan`.
-            ClosedError: As in `loan`.
+            LoanLimitError: 8 frames are being filled already.
+            OutOfSharedMemoryError: The frame is larger than all before, and there is not enough shared memory for it.
+            ClosedError: This publisher is closed.
+
+        Example:
+            Send bytes that another library decoded:
+
+                with VideoFramePublisher("video/cam0/frame/v2") as publisher:
+                    publisher.publish_frame(bytes(640 * 480 * 3), FrameParams(640, 480, "RGB"))
         """
         moment = monotonic_ns()
         source = _flat(pixels)
@@ -227,40 +264,54 @@ class VideoFramePublisher:
             return frame.send()
 
     def end_of_stream(self) -> int:
-        """Tell every subscriber that the stream has ended, also those that join later while this publisher lives.
+        """Tell all subscribers that the stream ended, also subscribers that join later while this publisher lives.
 
-        Not an end of this publisher: a frame after it begins the stream anew.
+        The publisher stays open: a frame that you publish after it starts the stream again.
 
         Returns:
-            How many subscribers got it.
+            Number of subscribers that get it.
 
         Raises:
             ClosedError: This publisher is closed.
+
+        Example:
+            Let loops over the subscriber end:
+
+                with VideoFramePublisher("video/cam0/frame/v2") as publisher:
+                    publisher.publish(np.zeros((480, 640, 3), np.uint8))
+                    publisher.end_of_stream()
         """
         return self._sender.end()
 
-    # -- who is there ------------------------------------------------------------------------------------------------
+    # -- state -------------------------------------------------------------------------------------------------------
 
     @property
     def num_subscribers(self) -> int:
-        """How many subscribers there are now; one that crashed counts for up to two seconds."""
+        """Number of subscribers. A subscriber that was killed counts for up to two seconds."""
         return self._sender.subscribers()
 
     def wait_for_subscribers(self, n: int = 1, timeout: float | None = None) -> int:
-        """Sleep until at least `n` subscribers are there.
+        """Wait until at least `n` subscribers are connected.
 
         Args:
-            n: How many.
-            timeout: Seconds; None or infinity = indefinitely.
+            n: Number of subscribers to wait for.
+            timeout: Longest wait in seconds; None or infinity = wait indefinitely.
 
         Returns:
-            How many there are.
+            Number of subscribers.
 
         Raises:
-            FrameTimeoutError: There are not as many in time.
-            ClosedError: This publisher is closed, or another thread closed it meanwhile.
+            FrameTimeoutError: Fewer subscribers are connected after `timeout`.
+            ClosedError: This publisher is closed, or another thread closed it during the wait.
             ValueError: `n` is negative, or `timeout` is NaN.
-            TypeError: One of them is not a number.
+            TypeError: An argument is not a number.
+
+        Example:
+            Do not send the first frame to nobody:
+
+                with VideoFramePublisher("video/cam0/frame/v2") as publisher:
+                    publisher.wait_for_subscribers(1, timeout=10)
+                    publisher.publish(np.zeros((480, 640, 3), np.uint8))
         """
         n = whole(n, "n")
         deadline = None if timeout is None else time.monotonic() + real(timeout, "timeout", "seconds")
@@ -280,12 +331,12 @@ class VideoFramePublisher:
 
     @property
     def qos(self) -> Qos:
-        """Quality of service of the service, as created or adopted."""
+        """Quality of service of the service, which this publisher created or found."""
         return self._qos
 
     @property
     def stats(self) -> PublisherStats:
-        """What has been counted so far."""
+        """Counters so far."""
         return PublisherStats(self._sender.sequence, self._sender.dropped)
 
     @property
@@ -294,10 +345,9 @@ class VideoFramePublisher:
         return self._sender.is_closed
 
     def close(self) -> None:
-        """Leave the service; what was sent is still delivered. Idempotent.
+        """Leave the service. Frames that were sent are still delivered. Idempotent.
 
-        If the memory is less than half a second old, because a frame was larger than `max_bytes`, and subscribers were
-        there before it, this waits for the rest of that time, so that they find what was sent.
+        After a frame larger than `max_bytes` this may take up to 0.5 s, so that the subscribers can map the new memory.
         """
         _keeper.dismiss(self)
         self._sender.close()
@@ -326,12 +376,12 @@ class VideoFramePublisher:
         return layout
 
     def _layout_of(self, planes: Sequence[npt.NDArray[Any]], format: str, width: int | None) -> FrameLayout:
-        """The layout of a picture; FormatError if these arrays are no picture of that format."""
+        """The layout of a picture; FormatError if these arrays are not a picture of that format."""
         first = planes[0].shape if planes else ()
         if len(first) < 2 or 0 in first:
-            raise FormatError(f"an array of shape {first} is no picture: it must be (height, width, …)")
+            raise FormatError(f"an array of shape {first} is not a picture: the shape must be (height, width, …)")
         if width is None and format in FORMATS and FORMATS[format].kind == "opaque":
-            raise FormatError(f"rows of {format} are bytes that do not tell how many pixels they hold: give width=")
+            raise FormatError(f"rows of {format} are bytes that do not tell the width in pixels: pass width=")
         layout = self._layout(format, first[1] if width is None else width, first[0], None)
         wanted = [(plane.shape, plane.dtype) for plane in layout.planes]
         given = [(plane.shape, plane.dtype) for plane in planes]
@@ -349,7 +399,7 @@ class VideoFramePublisher:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"cannot pickle or copy {self!r}: make VideoFramePublisher({self._name!r}) in the process that publishes"
+            f"cannot pickle or copy {self!r}: create VideoFramePublisher({self._name!r}) in the process that publishes"
         )
 
 
@@ -369,12 +419,12 @@ def _flat(pixels: Any) -> npt.NDArray[np.uint8]:
         return np.frombuffer(pixels, np.uint8)
     except (BufferError, TypeError, ValueError) as exc:
         raise FormatError(
-            f"a {type(pixels).__name__} is no contiguous run of bytes ({exc}): use publish() for arrays with strides"
+            f"a {type(pixels).__name__} is not a contiguous run of bytes ({exc}): use publish() for arrays with strides"
         ) from exc
 
 
 def _stride_of(size: int, params: FrameParams, layout: FrameLayout) -> int:
-    """Bytes from row to row of a picture of so many bytes that is larger than one without padding."""
+    """Bytes from row to row of a picture of `size` bytes whose rows are padded."""
     if layout.format.n_planes == 1:
         stride0, rest = divmod(size, params.height)
         if rest == 0 and stride0 > layout.format.row_bytes(0, params.width):

@@ -1,4 +1,4 @@
-"""Receiving frames: without copying, without polling, whatever the publisher does."""
+"""Receive frames by reference, without polling, and across restarts of the publisher."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Final, Literal, NamedTuple, NoReturn
 
-from .._iox2 import binding, types
+from .._iox2 import binding
 from .._iox2.cleanup import clean_up_if_due
 from .._iox2.explain import taking_part
 from .._iox2.obstacle import after_failure
 from .._iox2.service_name import check_service_name
+from .._iox2.types import Node
 from .._wire.header import DEFAULT_SERVICE
 from .._wire.numbers import real
 from ..contract import message
@@ -25,26 +26,26 @@ from ._waiting import Waiter, readable
 from .config import Qos
 from .frame import VideoFrame
 
-# Longest sleep without a look. A notification can be missed (see `Waiter.drain`), and the death of a publisher tells
-# nothing: `_keeper` looks several times a second, and wakes those that sleep. This is for when it is busy cleaning up.
+# A notification can be lost (see `Waiter.drain`), and a killed publisher sends none. The keeper's thread looks four
+# times a second and wakes a subscriber that sleeps. This interval is for when that thread is busy with a clean-up.
 _SAFETY_INTERVAL: Final = 2.0
-# How long a subscriber that does not sleep keeps the interpreter to itself.
+# How long a busy wait keeps the interpreter before other threads get it, seconds.
 _TURN: Final = 0.001
-# Seconds for which `latest` skips at most.
+# How long `latest` skips frames at most, seconds: a publisher may be faster than its loop.
 _LONGEST_SKIP: Final = 0.1
 
 
 class SubscriberStats(NamedTuple):
-    """What a subscriber has counted, since it was made.
+    """Counters of a `VideoFrameSubscriber` since it was created.
 
     Attributes:
-        received: Frames delivered or skipped, end of stream not counted.
-        dropped: Frames that did not arrive: its buffer was full, or shared memory was. None = unknown: the publisher
-            counts nothing.
-        invalid: Frames refused because their header, layout or caps are unsound.
-        skipped: Frames that `latest` passed over.
-        held: Frames held now, by themselves or by what was made of them.
-        limit: How many may be held; 0 before the first connection.
+        received: Frames received or skipped, without ends of the stream.
+        dropped: Frames that were sent but did not arrive, because the subscriber's buffer or the publisher's memory was
+            full. None if the publisher does not number its frames.
+        invalid: Frames refused because their header, layout or caps are invalid.
+        skipped: Frames that `latest` skipped.
+        held: Frames held now, by `VideoFrame` objects or by arrays made from them.
+        limit: Frames that may be held at once; 0 before the first connection.
     """
 
     received: int
@@ -56,36 +57,45 @@ class SubscriberStats(NamedTuple):
 
 
 class VideoFrameSubscriber:
-    """Receives the frames of one service, in order, by reference.
+    """Receive the frames of one service, in order and by reference.
 
-    Starts before or after its publisher and survives its restarts, with other sizes, formats and quality of service.
-    Demands nothing of the service. Every method may be called from any thread; each frame goes to one caller.
-    In a forked child it refuses to work: make a new one there.
+    Start it before or after its publisher. It stays usable when the publisher restarts, also with another frame size,
+    format or quality of service. It accepts the service as it is. You can call every method from any thread; each frame
+    goes to one caller. After a fork, create a new subscriber in the child: there, this one raises ForkedError.
 
     Args:
-        service_name: 1 to 255 bytes of printable ASCII.
-        iox2_node: The `iceoryx2.Node` to use, from `create_node()`; None makes one. A node of `ServiceType.Local`
-            hears publishers of the same kind in this process only, and looks for frames every 10 ms.
-        busy_wait: Seconds for which each wait looks for a frame without sleeping before it sleeps. It takes a processor
-            for so long, other threads of the program get the interpreter once a millisecond, and it spares the time
-            that waking a processor takes (some 10 µs to 100 µs). Not for `async for`.
+        service_name: Name of the service, 1 to 255 bytes of printable ASCII.
+        iox2_node: `iceoryx2.Node` to use, from `create_node()`; None creates one. With a node of `ServiceType.Local`
+            the subscriber reaches publishers with such a node in this process only, and polls every 10 ms.
+        busy_wait: Seconds for which each wait polls before it sleeps. This saves the 10 µs to 100 µs that it takes to
+            wake a thread, but it occupies a processor, and other threads get the interpreter once a millisecond. Not
+            used by `async for`.
 
     Raises:
-        InvalidServiceNameError: The name cannot name a service.
-        ServiceError: The service is there and cannot be opened; the subclass and the message say why.
-        ValueError: `busy_wait` is less than 0 or NaN.
+        InvalidServiceNameError: The name cannot be used as a service name.
+        ServiceError: The service exists but cannot be opened; the subclass and the message say why.
+        ValueError: `busy_wait` is negative or NaN.
         TypeError: `busy_wait` is not a number.
+
+    Example:
+        Print every frame until the stream ends:
+
+            from gst_iceoryx2.video import VideoFrameSubscriber
+
+            with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
+                for frame in subscriber:
+                    print(frame.sequence, frame.numpy_view().shape, frame.age)
     """
 
     def __init__(
         self,
         service_name: str = DEFAULT_SERVICE,
         *,
-        iox2_node: types.Node | None = None,
+        iox2_node: Node | None = None,
         busy_wait: float = 0.0,
     ) -> None:
         self._name = check_service_name(service_name)
-        # Reentrant, because a signal handler may call close() between any two steps of the main thread.
+        # Reentrant: a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._busy_wait = real(busy_wait, "busy_wait", "seconds")
         if self._busy_wait < 0:
@@ -100,13 +110,13 @@ class VideoFrameSubscriber:
         self._domain = binding.domain_of(node)
         self._link: Link | None = None
         self._waiter: Waiter | None = None
-        # The subscriber before the listener, and one look after both: nothing that happens in between is missed.
+        # Connect before and after the listener exists, so that a publisher that starts in between is not missed.
         self._connect()
         listener = binding.create_listener(node, service_name)
         try:
             self._waiter = Waiter(listener)
         except OSError as exc:
-            # Not even a pipe.
+            # The process cannot even open a pipe.
             domain = binding.domain_of(node)
             obstacle = after_failure(domain)
             raise exc if obstacle is None else obstacle.error(taking_part(domain, service_name)) from exc
@@ -116,67 +126,92 @@ class VideoFrameSubscriber:
     # -- frames ------------------------------------------------------------------------------------------------------
 
     def receive(self) -> VideoFrame | None:
-        """The next frame, the end of the stream included; None at once when nothing is waiting.
+        """Return the next frame without waiting.
 
         Returns:
-            A frame that borrows shared memory.
+            A frame that borrows shared memory, or the end of the stream (`VideoFrame.is_eos`). None if no frame waits.
 
         Raises:
-            BorrowLimitError: A frame is waiting, and as many are held as the service allows.
+            BorrowLimitError: A frame waits, but as many frames are held as the service allows.
             ClosedError: This subscriber is closed.
-            ServiceError: The service came back as something that cannot be opened.
+            ServiceError: The service was created anew and cannot be opened.
+
+        Example:
+            Poll from a loop that has other work:
+
+                import time
+
+                with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
+                    while (frame := subscriber.receive()) is None:
+                        time.sleep(0.01)
+                    print(frame.sequence)
         """
         with self._lock:
             return self._next()
 
     def receive_blocking(self, block_ms: float | None = None) -> VideoFrame | None:
-        """The next frame, the end of the stream included; sleeps until there is one.
+        """Wait for the next frame and return it.
 
         Args:
-            block_ms: Milliseconds to wait at most, any number; None or infinity = indefinitely, 0 or less = not at all.
+            block_ms: Longest wait in milliseconds. None or infinity = wait indefinitely, 0 or less = do not wait.
                 Ctrl-C ends the wait with KeyboardInterrupt.
 
         Returns:
-            A frame that borrows shared memory; None after `block_ms`.
+            A frame that borrows shared memory, or the end of the stream (`VideoFrame.is_eos`). None after `block_ms`.
 
         Raises:
-            ClosedError: This subscriber is closed, or another thread closed it meanwhile.
-            BorrowLimitError: As in `receive`.
-            ServiceError: As in `receive`.
+            BorrowLimitError: A frame waits, but as many frames are held as the service allows.
+            ClosedError: This subscriber is closed, or another thread closed it during the wait.
+            ServiceError: The service was created anew and cannot be opened.
             ValueError: `block_ms` is NaN.
             TypeError: `block_ms` is not a number.
+
+        Example:
+            Wait at most half a second:
+
+                with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
+                    frame = subscriber.receive_blocking(500)
+                    if frame is None:
+                        print("no frame for 0.5 s")
         """
         return self._wait_for_next(None if block_ms is None else real(block_ms, "block_ms", "milliseconds") / 1000)
 
     def latest(self, timeout: float | None = 0.0) -> VideoFrame | None:
-        """The newest frame; what waits before it is given back unseen and counted in `stats.skipped`.
+        """Return the newest frame and skip the frames before it.
 
-        The end of the stream is never skipped: it comes after the last picture.
+        Skipped frames are counted in `stats.skipped`. The end of the stream is never skipped: it comes after the last
+        picture.
 
         Args:
-            timeout: Seconds to wait for a frame if none is there; None or infinity = indefinitely.
+            timeout: Longest wait in seconds if no frame is there. None or infinity = wait indefinitely.
 
         Returns:
-            A frame that borrows shared memory; None if there was none in time.
+            A frame that borrows shared memory, or the end of the stream (`VideoFrame.is_eos`). None after `timeout`.
 
         Raises:
-            ClosedError: As in `receive_blocking`.
-            BorrowLimitError: As in `receive`.
-            ServiceError: As in `receive`.
+            BorrowLimitError: A frame waits, but as many frames are held as the service allows.
+            ClosedError: This subscriber is closed, or another thread closed it during the wait.
+            ServiceError: The service was created anew and cannot be opened.
             ValueError: `timeout` is NaN.
             TypeError: `timeout` is not a number.
+
+        Example:
+            Work on the newest frame only, if the work is slower than the camera:
+
+                with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
+                    while (frame := subscriber.latest(timeout=5)) is not None and not frame.is_eos():
+                        print(frame.sequence, subscriber.stats.skipped)
         """
         newest = self._wait_for_next(None if timeout is None else real(timeout, "timeout", "seconds"))
         if newest is None or newest.is_eos():
             return newest
         with self._lock:
-            # A publisher may be faster than this loop.
             end = time.monotonic() + _LONGEST_SKIP
             while time.monotonic() < end:
                 try:
                     following = self._take()
                 except BorrowLimitError:
-                    # There is a newer one, and no room for both.
+                    # A newer frame waits, and only one of the two may be held.
                     newest.release()
                     self._skipped += 1
                     newest = self._next()
@@ -196,16 +231,16 @@ class VideoFrameSubscriber:
             return newest
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        """Frames until the end of the stream, or until another thread closes this subscriber.
+        """Iterate over frames until the stream ends or another thread closes this subscriber.
 
-        A loop's variable keeps its last frame while the next one is waited for, and a frame that is held keeps the
-        service as it is: end the body with `del frame` where publishers come and go with other quality of service.
+        The loop variable holds its frame until the next one arrives, and a held frame keeps the service alive. If
+        publishers restart with another quality of service, end the loop body with `del frame`.
         """
-        # Not a generator: its local variable would hold each frame for as long as the body of the loop runs.
+        # Not a generator: its local variable would hold each frame while the body of the loop runs.
         return iter(self._next_picture, None)
 
     def _next_picture(self) -> VideoFrame | None:
-        """The next frame; None at the end of the stream and when this subscriber is closed."""
+        """The next frame; None at the end of the stream, or if this subscriber is closed."""
         try:
             frame = self._wait_for_next(None)
         except ClosedError:
@@ -215,11 +250,11 @@ class VideoFrameSubscriber:
         return None if frame is None or frame.is_eos() else frame
 
     async def __aiter__(self) -> AsyncIterator[VideoFrame]:
-        """Frames until the end of the stream, or until this subscriber is closed; the event loop runs meanwhile."""
+        """Iterate over frames in an event loop until the stream ends or this subscriber is closed."""
         with self._lock:
             waiter = self._open_waiter()
         descriptors = waiter.descriptors()
-        # Emptied by each `yield`, so that a frame is not held here while the body of the loop runs.
+        # Each `yield` empties it, so that no frame is held here while the body of the loop runs.
         received: list[VideoFrame] = []
         drained = False
         try:
@@ -233,7 +268,7 @@ class VideoFrameSubscriber:
                         raise
                     return
                 if not received:
-                    # As in `_wait_for_next`.
+                    # For the reason given in `_wait_for_next`.
                     if not drained:
                         drained = True
                         if self._drain(waiter):
@@ -250,7 +285,7 @@ class VideoFrameSubscriber:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    # -- what it knows -----------------------------------------------------------------------------------------------
+    # -- state ------------------------------------------------------------------------------------------------------
 
     @property
     def service_name(self) -> str:
@@ -259,7 +294,7 @@ class VideoFrameSubscriber:
 
     @property
     def stats(self) -> SubscriberStats:
-        """What has been counted so far."""
+        """Counters so far."""
         intake = self._intake
         ledger = intake.ledger
         with self._lock:
@@ -269,17 +304,17 @@ class VideoFrameSubscriber:
 
     @property
     def caps(self) -> str | None:
-        """Caps of the latest frame, as GStreamer writes them; None before the first, or where there are none."""
+        """Caps of the latest frame as GStreamer writes them; None if no frame came yet or it has no caps."""
         return self._intake.caps
 
     @property
     def qos(self) -> Qos | None:
-        """Quality of service as the creator of the service laid it down; None before the first connection."""
+        """Quality of service that the creator of the service chose; None before the first connection."""
         return self._qos
 
     @property
     def is_connected(self) -> bool:
-        """Whether it takes part in the service now: not before there is a publisher, nor after the last one."""
+        """Whether it is connected to the service: True from the first publisher until the last one is gone."""
         return self._link is not None
 
     @property
@@ -288,9 +323,9 @@ class VideoFrameSubscriber:
         return self._connector is None
 
     def close(self) -> None:
-        """Stop receiving; a thread that waits gets ClosedError at once. Idempotent.
+        """Stop receiving. A thread that waits gets ClosedError at once. Idempotent.
 
-        Frames and views that are held stay valid, and keep this subscriber's place in the service until they go.
+        Held frames and their arrays stay valid. Until they are released, this subscriber still counts in the service.
         """
         with self._lock:
             waiter, self._waiter = self._waiter, None
@@ -318,20 +353,20 @@ class VideoFrameSubscriber:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _next(self) -> VideoFrame | None:
-        """The next frame that is accepted; call it with the lock held."""
+        """The next valid frame; call it with the lock held."""
         while (frame := self._take()) is False:
             pass
         return frame
 
     def _take(self) -> VideoFrame | Literal[False] | None:
-        """The next frame, or False for one that is refused; call it with the lock held."""
+        """The next frame, or False for an invalid one; call it with the lock held."""
         pending, self._pending = self._pending, None
         link = self._link or self._connect()
         if pending is not None or link is None:
             return pending
         port, intake = link.subscriber, self._intake
         try:
-            # iceoryx2 counts what is held per publisher, and a restart or a growth begins another one.
+            # iceoryx2 counts held frames per publisher port. A restart or larger frames bring another port.
             if intake.ledger.is_full and port.has_samples():
                 if link.tell_taken is not None:
                     link.tell_taken(None)
@@ -387,7 +422,7 @@ class VideoFrameSubscriber:
         return self._link
 
     def _tend(self) -> None:
-        """Connect, let go, and wake who sleeps although there is something for him; see `_keeper`."""
+        """Connect or let go, and wake a sleeping thread for which a frame waits; see `_keeper`."""
         with self._lock:
             link, waiter = self._link, self._waiter
             try:
@@ -402,7 +437,7 @@ class VideoFrameSubscriber:
                 has_news = True
         if has_news and waiter is not None:
             waiter.nudge()
-        # A publisher that was killed counts as one that is there, and its memory stays, until somebody cleans up.
+        # A killed publisher counts as alive, and its memory stays, until a process cleans up.
         clean_up_if_due(self._domain)
 
     def _wait_for_next(self, timeout: float | None) -> VideoFrame | None:
@@ -412,7 +447,7 @@ class VideoFrameSubscriber:
             with self._lock:
                 frame = self._take()
                 if frame is False:
-                    # Frames that are refused may come faster than they can be judged.
+                    # Invalid frames may come faster than they can be checked.
                     if deadline is not None and time.monotonic() >= deadline:
                         return None
                     continue
@@ -425,8 +460,8 @@ class VideoFrameSubscriber:
                 spin = False
                 self._look_without_sleep(link, deadline)
                 continue
-            # Only now that nothing is left: frames are in hand before, and until then publishers need no system call to
-            # notify. What is announced from now on ends the sleep.
+            # Drain only when no frame is left: until then publishers need no system call to notify. A notification from
+            # now on ends the sleep.
             if not drained:
                 drained = True
                 if self._drain(waiter):
@@ -440,22 +475,22 @@ class VideoFrameSubscriber:
             drained = False
 
     def _look_without_sleep(self, link: Link, deadline: float | None) -> None:
-        """Return when there is a frame, or something else to do."""
+        """Poll until a frame waits, the connection changed, or the time is over."""
         end = time.monotonic() + self._busy_wait
         if deadline is not None:
             end = min(end, deadline)
         there_is_one, clock = link.subscriber.has_samples, time.monotonic
         turn = clock() + _TURN
-        # What is wrong with the connection is told by receiving.
+        # The next receive raises what is wrong with the connection.
         with contextlib.suppress(binding.ConnectionFailure):
             while not there_is_one() and self._link is link and (now := clock()) < end:
                 if now >= turn:
-                    # Lets other threads have the interpreter. The kernel makes 50 µs to 100 µs of it.
+                    # Gives other threads the interpreter. The kernel makes 50 µs to 100 µs of it.
                     time.sleep(0)
                     turn = clock() + _TURN
 
     def _pause(self) -> float:
-        """How long nothing needs to be looked at."""
+        """How long to sleep at most, seconds."""
         if self._link is None or not self._link.is_in_doubt:
             return _SAFETY_INTERVAL
         return min(_SAFETY_INTERVAL, max(0.001, self._link.next_look - time.monotonic()))
@@ -493,7 +528,7 @@ class VideoFrameSubscriber:
         raise TransportError(text) from exc
 
     def _abandon(self) -> None:
-        # The parent's thread that held the lock does not exist here.
+        # The parent's thread that may hold the lock does not exist here.
         self._lock = threading.RLock()
         self._forked = True
         if self._link is not None:
@@ -506,5 +541,5 @@ class VideoFrameSubscriber:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"cannot pickle or copy {self!r}: make VideoFrameSubscriber({self._name!r}) in the process that receives"
+            f"cannot pickle or copy {self!r}: create VideoFrameSubscriber({self._name!r}) in the process that receives"
         )

@@ -1,19 +1,19 @@
-//! GStreamer messages for errors of the Shmdata protocol.
+//! GStreamer error messages for errors of the Shmdata protocol.
 
-use gst_plugin_iceoryx2_shmdata as shmdata;
+use std::io::ErrorKind;
+
+use gst::ResourceError;
+use gst_plugin_iceoryx2_shmdata::Error;
 
 /// The message to post for an error of the protocol.
-pub fn message(error: &shmdata::Error) -> gst::ErrorMessage {
-    match error {
-        shmdata::Error::WriterIsAlive { .. } => gst::error_msg!(gst::ResourceError::Busy, ["{error}"]),
-        shmdata::Error::FrameTooLarge { .. } => gst::error_msg!(gst::ResourceError::NoSpaceLeft, ["{error}"]),
-        shmdata::Error::Foreign { .. } => gst::error_msg!(gst::ResourceError::NotAuthorized, ["{error}"]),
-        shmdata::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            gst::error_msg!(gst::ResourceError::NotAuthorized, ["{error}"])
-        }
-        shmdata::Error::PathTooLong { .. } | shmdata::Error::NotASocket { .. } | shmdata::Error::Name { .. } => {
-            gst::error_msg!(gst::ResourceError::Settings, ["{error}"])
-        }
-        _ => gst::error_msg!(gst::ResourceError::Failed, ["{error}"]),
-    }
+pub fn message(error: &Error) -> gst::ErrorMessage {
+    let kind = match error {
+        Error::WriterIsAlive { .. } => ResourceError::Busy,
+        Error::FrameTooLarge { .. } => ResourceError::NoSpaceLeft,
+        Error::Foreign { .. } => ResourceError::NotAuthorized,
+        Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => ResourceError::NotAuthorized,
+        Error::PathTooLong { .. } | Error::NotASocket { .. } | Error::Name { .. } => ResourceError::Settings,
+        _ => ResourceError::Failed,
+    };
+    gst::error_msg!(kind, ["{error}"])
 }

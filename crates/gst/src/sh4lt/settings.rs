@@ -7,11 +7,13 @@ use gst::glib;
 use gst::prelude::*;
 use gst_plugin_iceoryx2_shmdata as shmdata;
 
-/// Said in the elements' description and once in the log.
+use crate::properties::{counter, read, text};
+
+/// Part of each element's description, and logged once.
 pub const INTEROPERABILITY: &str =
     "speaks the Shmdata protocol (score's Shmdata devices, sdflow, Splash, Switcher), not yet Sh4lt's own";
 
-/// Which path an element shares: given as such, or as label and group.
+/// The path that an element uses, given as a path or as label and group.
 #[derive(Clone, Debug)]
 pub struct Address {
     pub socket_path: Option<String>,
@@ -27,20 +29,20 @@ impl Default for Address {
 
 impl Address {
     pub fn path(&self) -> Result<PathBuf, gst::ErrorMessage> {
+        let fault = |text: String| gst::error_msg!(gst::ResourceError::Settings, ["{text}"]);
         match (&self.socket_path, &self.label) {
             (Some(path), _) if !path.is_empty() => Ok(path.into()),
-            (_, Some(label)) => shmdata::address(label, &self.group)
-                .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ["{error}"])),
-            _ => Err(gst::error_msg!(gst::ResourceError::Settings, ["neither socket-path nor label is set"])),
+            (_, Some(label)) => shmdata::address(label, &self.group).map_err(|error| fault(error.to_string())),
+            _ => Err(fault("no address: neither socket-path nor label is set".into())),
         }
     }
 
+    /// Sets one property; false if it is not one of these.
     pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
-        let text = || value.get::<Option<String>>().expect("type checked by GObject");
         match name {
-            "socket-path" => self.socket_path = text(),
-            "label" => self.label = text(),
-            "group" => self.group = text().unwrap_or_else(|| shmdata::DEFAULT_GROUP.into()),
+            "socket-path" => self.socket_path = read(value),
+            "label" => self.label = read(value),
+            "group" => self.group = read::<Option<_>>(value).unwrap_or_else(|| shmdata::DEFAULT_GROUP.into()),
             _ => return false,
         }
         true
@@ -54,30 +56,9 @@ impl Address {
             _ => None,
         }
     }
-
-    pub fn properties() -> Vec<glib::ParamSpec> {
-        let text = |name: &'static str, nick, blurb| {
-            glib::ParamSpecString::builder(name).nick(nick).blurb(blurb).mutable_ready()
-        };
-        vec![
-            text(
-                "socket-path",
-                "Socket path",
-                "Path of the socket at which writer and readers meet, at most 107 bytes",
-            )
-            .build(),
-            text(
-                "label",
-                "Label",
-                "Names the stream where no socket-path is given: $XDG_RUNTIME_DIR/sh4lt/GROUP/LABEL",
-            )
-            .build(),
-            text("group", "Group", "Group of the label").default_value(Some(shmdata::DEFAULT_GROUP)).build(),
-        ]
-    }
 }
 
-/// Bytes and buffers since somebody last asked, as shmdatasink and shmdatasrc count them.
+/// Bytes and buffers since the property was last read, as shmdatasink and shmdatasrc count them.
 #[derive(Debug, Default)]
 pub struct Traffic(Mutex<(u64, u64)>);
 
@@ -88,6 +69,7 @@ impl Traffic {
         counts.1 += 1;
     }
 
+    /// Reads one property and resets it.
     pub fn take(&self, name: &str) -> Option<glib::Value> {
         let mut counts = self.0.lock().unwrap();
         match name {
@@ -96,25 +78,28 @@ impl Traffic {
             _ => None,
         }
     }
-
-    pub fn properties() -> Vec<glib::ParamSpec> {
-        let counter = |name: &'static str, nick, blurb| {
-            glib::ParamSpecUInt64::builder(name).nick(nick).blurb(blurb).read_only().build()
-        };
-        vec![
-            counter("bytes", "Bytes", "Bytes since this property was last read"),
-            counter("buffers", "Buffers", "Buffers since this property was last read"),
-        ]
-    }
 }
 
-pub fn caps_property(blurb: &'static str) -> glib::ParamSpec {
-    glib::ParamSpecString::builder("caps").nick("Caps").blurb(blurb).read_only().build()
+/// The properties of [`Address`] and [`Traffic`], and `caps`.
+pub fn properties(caps: &'static str) -> Vec<glib::ParamSpec> {
+    vec![
+        text("socket-path", "Socket path", "Path of the socket that the writer creates, at most 107 bytes", None),
+        text(
+            "label",
+            "Label",
+            "Name of the stream if socket-path is not set: $XDG_RUNTIME_DIR/sh4lt/GROUP/LABEL",
+            None,
+        ),
+        text("group", "Group", "Group of the label", Some(shmdata::DEFAULT_GROUP)),
+        counter("bytes", "Bytes", "Bytes since this property was last read"),
+        counter("buffers", "Buffers", "Buffers since this property was last read"),
+        glib::ParamSpecString::builder("caps").nick("Caps").blurb(caps).read_only().build(),
+    ]
 }
 
-/// How raw video is laid out by default; `None` for other media.
+/// The default layout of raw video; `None` for other media.
 ///
-/// GStreamer takes encoded video for pictures of 0 bytes.
+/// Only raw video is asked for, because GStreamer describes encoded video as pictures of 0 bytes.
 pub fn raw_video(caps: &gst::CapsRef) -> Option<gst_video::VideoInfo> {
     caps.structure(0).filter(|structure| structure.name() == "video/x-raw")?;
     gst_video::VideoInfo::from_caps(caps).ok()

@@ -11,8 +11,8 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use gst_plugin_iceoryx2_video::{
-    AuxTemplate, Error, FLAGS_MASK, Interrupt, Loan, NONE, VideoFrameHeader, VideoFramePublisher, Waiting,
-    monotonic_ns, validate_geometry,
+    AuxTemplate, Error, FLAGS_MASK, Interrupt, Loan, NONE, PublisherBuilder, VideoFrameHeader, VideoFramePublisher,
+    Waiting, monotonic_ns, validate_geometry,
 };
 use gst_video::prelude::*;
 
@@ -21,24 +21,25 @@ use super::preroll;
 use super::settings::{PROPERTIES, Settings};
 use crate::log::CAT;
 use crate::pace::{self, Pace, Paced};
+use crate::properties::client_signals;
 use crate::{caps, clock, errors, layout, metas};
 
-/// Loans beyond those of upstream's pool, for frames that have to be copied.
+/// Loans for frames that are copied, in addition to the loans of upstream's pool.
 const COPY_LOANS: usize = 2;
-/// A wait that only an interrupt ends.
+/// Timeout of a wait that only an interrupt ends.
 const FOREVER: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Default)]
 pub struct Iceoryx2Sink {
     settings: Mutex<Settings>,
     stream: Mutex<Option<Stream>>,
-    // What other threads need while the stream is locked by a frame on its way.
+    // Used by other threads while a frame that is being sent locks `stream`.
     publisher: Mutex<Option<Arc<VideoFramePublisher>>>,
     interrupt: Mutex<Option<Interrupt>>,
     subscribers: AtomicU32,
     counters: Counters,
     pace: Pace,
-    /// Causes of lost frames of which the application was told.
+    /// Causes of dropped frames for which a warning was posted.
     warned: Mutex<HashSet<Cause>>,
 }
 
@@ -50,21 +51,21 @@ struct Counters {
     dropped_memory: AtomicU64,
 }
 
-/// What the streaming thread works with between two caps.
+/// State of the streaming thread, from one caps event to the next.
 #[derive(Debug)]
 struct Stream {
     publisher: Arc<VideoFramePublisher>,
     budget: Arc<Budget>,
     info: gst_video::VideoInfo,
-    /// The layout of the last frame, so that a stream of equal frames is checked once.
-    sound: Option<Sound>,
-    /// Caps and times as they go into each frame; `None` with `aux-bytes=0`.
+    /// The layout of the last frame. Frames with the same layout are not checked again.
+    checked: Option<Checked>,
+    /// The aux blob of each frame; `None` with `aux-bytes=0`.
     aux: Option<AuxTemplate>,
 }
 
-/// A layout that keeps the wire contract, and its header; times and flags in it are open.
+/// A layout that conforms to the wire format, and its header without times and flags.
 #[derive(Debug)]
-struct Sound {
+struct Checked {
     has_meta: bool,
     offsets: Vec<usize>,
     strides: Vec<i32>,
@@ -75,9 +76,9 @@ struct Sound {
 /// Why a buffer was not published.
 #[derive(Debug)]
 enum Failure {
-    /// It costs this frame.
+    /// Only this frame is dropped.
     Frame(Cause, String),
-    /// It ends the stream.
+    /// The stream ends.
     Stream(Error),
 }
 
@@ -102,7 +103,7 @@ impl From<Error> for Failure {
 }
 
 impl Stream {
-    /// The header of a buffer, times and flags still open.
+    /// The header of a buffer without times and flags.
     fn header(&mut self, buffer: &gst::Buffer) -> Result<VideoFrameHeader, Failure> {
         let service = self.publisher.service();
         let failure = |cause, reason: String| Failure::Frame(cause, format!("frame for {service:?}: {reason}"));
@@ -113,7 +114,7 @@ impl Stream {
                 return Err(failure(
                     Cause::MetaSize,
                     format!(
-                        "its GstVideoMeta says {}x{}, its caps say {}x{}; set caps of the size that the buffers have",
+                        "its GstVideoMeta says {}x{}, its caps say {}x{}; set caps with the size of the buffers",
                         meta.width(),
                         meta.height(),
                         info.width(),
@@ -125,27 +126,27 @@ impl Stream {
             None => (info.offset(), info.stride()),
         };
         let size = buffer.size();
-        if let Some(sound) = &self.sound
-            && (sound.has_meta, &*sound.offsets, &*sound.strides, sound.size)
+        if let Some(known) = &self.checked
+            && (known.has_meta, &*known.offsets, &*known.strides, known.size)
                 == (meta.is_some(), offsets, strides, size)
         {
-            return Ok(sound.header);
+            return Ok(known.header);
         }
         let header = match layout::packed(info, size) {
             Some(header) if meta.is_none() && size < info.size() => header,
             _ => layout::header(info, offsets, strides).ok_or_else(|| {
                 failure(Cause::Layout, format!(
-                    "its strides {strides:?} or offsets {offsets:?} have no place in the wire format; use positive strides and offsets below 4 GiB"
+                    "the wire format cannot represent its strides {strides:?} or offsets {offsets:?}; use positive strides and offsets below 4 GiB"
                 ))
             })?,
         };
         validate_geometry(&header, size).map_err(|fault| {
             failure(Cause::Length, format!(
-                "{fault}, the buffer has {size} bytes; {}: send one of the two, or attach a GstVideoMeta with other strides",
+                "{fault}, the buffer has {size} bytes; {}; send one of these layouts, or attach a GstVideoMeta with the strides",
                 layout::row_lengths(info)
             ))
         })?;
-        self.sound = Some(Sound {
+        self.checked = Some(Checked {
             has_meta: meta.is_some(),
             offsets: offsets.to_vec(),
             strides: strides.to_vec(),
@@ -153,6 +154,18 @@ impl Stream {
             header,
         });
         Ok(header)
+    }
+}
+
+/// Passes a value to the builder if the property was set.
+fn set<T>(
+    builder: PublisherBuilder,
+    value: Option<T>,
+    call: fn(PublisherBuilder, T) -> PublisherBuilder,
+) -> PublisherBuilder {
+    match value {
+        Some(value) => call(builder, value),
+        None => builder,
     }
 }
 
@@ -176,7 +189,7 @@ impl Paced for Iceoryx2Sink {
 impl ObjectImpl for Iceoryx2Sink {
     fn constructed(&self) {
         self.parent_constructed();
-        // The last buffer would pin a loan, and a buffer that somebody else holds has to be copied.
+        // The last sample would keep a loan in use, and a buffer with another reference is copied.
         self.obj().set_enable_last_sample(false);
     }
 
@@ -208,11 +221,7 @@ impl ObjectImpl for Iceoryx2Sink {
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
-        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
-            ["client-connected", "client-disconnected"]
-                .map(|name| glib::subclass::Signal::builder(name).param_types([u32::static_type()]).build())
-                .into()
-        });
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| client_signals(u32::static_type()));
         &SIGNALS
     }
 }
@@ -233,17 +242,13 @@ impl ElementImpl for Iceoryx2Sink {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            vec![
-                gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, &caps::ANY_MEMORY)
-                    .expect("caps of the sink pad"),
-            ]
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| caps::templates(gst::PadDirection::Sink, &caps::ANY_MEMORY));
         &TEMPLATES
     }
 
     fn send_event(&self, event: gst::Event) -> bool {
-        self.pace.see(&event);
+        self.pace.event(&event);
         self.parent_send_event(event)
     }
 }
@@ -252,9 +257,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let service = self.settings.lock().unwrap().service.clone();
         gst_plugin_iceoryx2_video::check_service_name(&service).map_err(|error| errors::message(&error))?;
-        let interrupt =
-            Interrupt::new().map_err(|e| gst::error_msg!(gst::ResourceError::Failed, ["no descriptor: {e}"]))?;
-        *self.interrupt.lock().unwrap() = Some(interrupt);
+        *self.interrupt.lock().unwrap() = Some(errors::interrupt()?);
         let Counters { zero_copy, copied, dropped, dropped_memory } = &self.counters;
         for counter in [zero_copy, copied, dropped, dropped_memory] {
             counter.store(0, Ordering::Relaxed);
@@ -267,23 +270,19 @@ impl BaseSinkImpl for Iceoryx2Sink {
         let stream = self.stream.lock().unwrap().take();
         let publisher = self.publisher.lock().unwrap().take();
         *self.interrupt.lock().unwrap() = None;
-        // Loans that upstream still holds keep the memory; the port is closed here, without a lock held.
+        // The port is closed here, without a lock held. Loans that upstream holds keep their memory.
         drop((stream, publisher));
-        self.tell_subscribers(0);
+        self.update_clients(0);
         Ok(())
     }
 
     fn caps(&self, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
-        let caps = &*caps::SYSTEM_MEMORY;
-        Some(
-            filter
-                .map_or_else(|| caps.clone(), |filter| filter.intersect_with_mode(caps, gst::CapsIntersectMode::First)),
-        )
+        Some(caps::filtered(&caps::SYSTEM_MEMORY, filter))
     }
 
     fn query(&self, query: &mut gst::QueryRef) -> bool {
         if let gst::QueryViewMut::AcceptCaps(accept) = query.view_mut() {
-            // Anything raw, so that `set_caps` can tell why it refuses memory it cannot read.
+            // Raw video in any memory, so that `set_caps` can explain why it refuses memory that it cannot read.
             let accepted = accept.caps().is_subset(&caps::ANY_MEMORY);
             accept.set_result(accepted);
             return true;
@@ -295,8 +294,8 @@ impl BaseSinkImpl for Iceoryx2Sink {
         let features = caps.features(0);
         if features.is_some_and(|features| !features.is_equal(&gst::CAPS_FEATURES_MEMORY_SYSTEM_MEMORY)) {
             let text = format!(
-                "frames in {} cannot be shared by reference: copy them to system memory first, with the download element of \
-                 their plugin (gldownload, vapostproc, cudadownload, nvvidconv …)",
+                "cannot share frames in {}; copy them to system memory first, with the download element of their plugin \
+                 (gldownload, vapostproc, cudadownload, nvvidconv …)",
                 features.map(ToString::to_string).unwrap_or_default()
             );
             gst::element_imp_error!(self, gst::StreamError::Format, ["{text}"]);
@@ -304,7 +303,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
         }
         let info = gst_video::VideoInfo::from_caps(caps)?;
         layout::header(&info, info.offset(), info.stride())
-            .ok_or_else(|| gst::loggable_error!(CAT, "{caps} has no layout in the wire format"))?;
+            .ok_or_else(|| gst::loggable_error!(CAT, "the wire format cannot represent {caps}"))?;
         let mut stream = self.stream.lock().unwrap();
         let (publisher, budget) = match stream.take() {
             Some(stream) => (stream.publisher, stream.budget),
@@ -318,7 +317,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
         };
         let aux = (publisher.aux_bytes() > 0).then(|| metas::template(caps, publisher.publisher_id()));
         gst::debug!(CAT, imp = self, "publishing {caps} on {:?}", publisher.service());
-        *stream = Some(Stream { publisher, budget, info, sound: None, aux });
+        *stream = Some(Stream { publisher, budget, info, checked: None, aux });
         Ok(())
     }
 
@@ -349,7 +348,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
         let _in_call = preroll::InCall::begin();
         self.wait_for_connection()?;
         if buffer.n_memory() == 0 {
-            gst::debug!(CAT, imp = self, "a buffer without memory carries no frame");
+            gst::debug!(CAT, imp = self, "ignored a buffer without memory");
             return Ok(gst::FlowSuccess::Ok);
         }
         let outcome = {
@@ -362,7 +361,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
                 Ok(gst::FlowSuccess::Ok)
             }
             Err(Failure::Frame(cause, reason)) => {
-                self.lose(cause, &reason);
+                self.drop_frame(cause, &reason);
                 Ok(gst::FlowSuccess::Ok)
             }
             Err(Failure::Stream(error)) => {
@@ -373,13 +372,13 @@ impl BaseSinkImpl for Iceoryx2Sink {
     }
 
     fn event(&self, event: gst::Event) -> bool {
-        self.pace.see(&event);
+        self.pace.event(&event);
         if matches!(event.view(), gst::EventView::Eos(_)) {
             let _in_call = preroll::InCall::begin();
             let publisher = self.publisher.lock().unwrap().clone();
-            // Before the parent announces the end: whoever then stops the pipeline must not cut it off.
+            // Sent before the parent posts the EOS message, after which the application may stop the pipeline.
             if let Some(Err(error)) = publisher.map(|publisher| publisher.end_of_stream()) {
-                gst::warning!(CAT, imp = self, "end of stream not sent: {error}");
+                gst::warning!(CAT, imp = self, "cannot send the end of the stream: {error}");
             }
         }
         self.parent_event(event)
@@ -391,13 +390,13 @@ impl BaseSinkImpl for Iceoryx2Sink {
     }
 
     fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
-        // Only now BaseSink has noted what it unlocked for. The streaming thread clears the interrupt itself, before it looks.
+        // Only now has BaseSink stored why it unlocked. The streaming thread clears the interrupt before it reads the reason.
         self.wake();
         Ok(())
     }
 }
 
-/// How `send` waits, for readers to connect or for a full subscriber: see [`preroll`].
+/// How the publisher waits for readers to connect and for full subscribers: see [`preroll`].
 struct Waits(glib::WeakRef<super::Iceoryx2Sink>);
 
 impl Waiting for Waits {
@@ -411,7 +410,7 @@ impl Waiting for Waits {
     fn go_on(&self) -> bool {
         let Some(sink) = self.0.upgrade() else { return false };
         if !preroll::is_held() {
-            // Another thread than the streaming one, which alone acts on interrupts.
+            // Only the streaming thread can resume after an interrupt.
             return false;
         }
         if let Some(interrupt) = &*sink.imp().interrupt.lock().unwrap() {
@@ -422,15 +421,15 @@ impl Waiting for Waits {
 }
 
 impl Iceoryx2Sink {
-    /// Lets the streaming thread look at what has changed, where it waits.
+    /// Wakes the streaming thread, which then checks what has changed.
     fn wake(&self) {
         if let Some(interrupt) = &*self.interrupt.lock().unwrap() {
             interrupt.set();
         }
     }
 
-    /// Counts a lost frame, and tells the application: once for each cause, or every frame would be a message.
-    fn lose(&self, cause: Cause, reason: &str) {
+    /// Counts a dropped frame, and posts a warning for the first frame of each cause.
+    fn drop_frame(&self, cause: Cause, reason: &str) {
         self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         let is_memory = matches!(cause, Cause::Frames | Cause::Loans);
         if is_memory {
@@ -439,7 +438,7 @@ impl Iceoryx2Sink {
         if !self.warned.lock().unwrap().insert(cause) {
             return;
         }
-        let text = format!("frame dropped: {reason} (frames-dropped counts further ones)");
+        let text = format!("frame dropped: {reason} (frames-dropped counts further frames)");
         if is_memory {
             gst::element_imp_warning!(self, gst::ResourceError::NoSpaceLeft, ("{text}"));
         } else {
@@ -447,7 +446,7 @@ impl Iceoryx2Sink {
         }
     }
 
-    /// Becomes the service's publisher, with memory for frames of `size` bytes.
+    /// Creates the publisher, with memory for frames of `size` bytes.
     fn open(&self, size: usize) -> Result<Arc<VideoFramePublisher>, Error> {
         let settings = self.settings.lock().unwrap().clone();
         let weak = self.downgrade();
@@ -459,7 +458,7 @@ impl Iceoryx2Sink {
             .max_frames(settings.max_frames as usize)
             .on_subscribers(move |count| {
                 if let Some(imp) = weak.upgrade() {
-                    imp.tell_subscribers(count as u32);
+                    imp.update_clients(count as u32);
                 }
             })
             .on_trouble(move |trouble| {
@@ -469,33 +468,22 @@ impl Iceoryx2Sink {
             });
         let interrupt = self.interrupt.lock().unwrap().clone().expect("made by start");
         builder = builder.interrupt(interrupt.clone()).waiting(Waits(self.obj().downgrade()));
-        if settings.lossless {
-            builder = builder.lossless(interrupt);
-        } else if let Some(on) = settings.safe_overflow {
-            builder = builder.safe_overflow(on);
-        }
-        if let Some(frames) = settings.buffer_size {
-            builder = builder.buffer_size(frames);
-        }
-        if let Some(frames) = settings.borrowed_max {
-            builder = builder.borrowed_max(frames);
-        }
-        if let Some(frames) = settings.history_size {
-            builder = builder.history_size(frames);
-        }
-        if let Some(count) = settings.max_subscribers {
-            builder = builder.max_subscribers(count as usize);
-        }
-        if let Some(count) = settings.max_publishers {
-            builder = builder.max_publishers(count as usize);
-        }
+        builder = match settings.lossless {
+            true => builder.lossless(interrupt),
+            false => set(builder, settings.safe_overflow, PublisherBuilder::safe_overflow),
+        };
+        builder = set(builder, settings.buffer_size, PublisherBuilder::buffer_size);
+        builder = set(builder, settings.borrowed_max, PublisherBuilder::borrowed_max);
+        builder = set(builder, settings.history_size, PublisherBuilder::history_size);
+        builder = set(builder, settings.max_subscribers.map(|count| count as usize), PublisherBuilder::max_subscribers);
+        builder = set(builder, settings.max_publishers.map(|count| count as usize), PublisherBuilder::max_publishers);
         let publisher = Arc::new(builder.build()?);
         *self.publisher.lock().unwrap() = Some(publisher.clone());
         Ok(publisher)
     }
 
-    /// Keeps `num-clients` and tells who listens; called without a lock held.
-    fn tell_subscribers(&self, now: u32) {
+    /// Updates `num-clients` and emits its signals. The caller holds no lock.
+    fn update_clients(&self, now: u32) {
         let before = self.subscribers.swap(now, Ordering::SeqCst);
         if now == before {
             return;
@@ -518,14 +506,14 @@ impl Iceoryx2Sink {
             preroll::wait(self.obj().upcast_ref(), || {
                 interrupt.wait(FOREVER);
             });
-            // Before the look at what it was for, or the next one is lost.
+            // Cleared before the reason is read, so that the next interrupt is not lost.
             interrupt.clear();
             preroll::resume(self.obj().upcast_ref())?;
         }
         Ok(())
     }
 
-    /// Publishes one buffer, by reference where possible; returns the counter it belongs to.
+    /// Publishes one buffer, without a copy if possible. Returns the counter to increment.
     fn publish(&self, stream: &mut Stream, buffer: &gst::Buffer) -> Result<&AtomicU64, Failure> {
         let mut header = stream.header(buffer)?;
         let none = |time: Option<gst::ClockTime>| time.map_or(NONE, gst::ClockTime::nseconds);
@@ -559,7 +547,7 @@ impl Iceoryx2Sink {
                 if buffer.copy_to_slice(0, &mut loan[..pixels]).is_err() {
                     let service = stream.publisher.service();
                     let reason =
-                        format!("frame for {service:?}: its memory cannot be read; download it to system memory first");
+                        format!("frame for {service:?}: cannot read its memory; download it to system memory first");
                     return Err(Failure::Frame(Cause::Unreadable, reason));
                 }
                 let turn = stream.publisher.turn();
@@ -573,7 +561,7 @@ impl Iceoryx2Sink {
         }
     }
 
-    /// When the running time of a timestamp is reached, `latency` later, on CLOCK_MONOTONIC; `None` without a clock or a timestamp.
+    /// The time of CLOCK_MONOTONIC at which a timestamp is reached, `latency` later; `None` without a clock or a timestamp.
     fn moment(&self, timestamp: Option<gst::ClockTime>, latency: gst::ClockTime) -> Option<u64> {
         let obj = self.obj();
         let segment = obj.segment().downcast::<gst::ClockTime>().ok()?;
@@ -581,13 +569,13 @@ impl Iceoryx2Sink {
         Some(clock::to_monotonic(running_time, obj.base_time()?, latency, &obj.clock()?))
     }
 
-    /// When the source took the picture, as its timestamp says; `None` where timestamps do not come from a clock.
+    /// When the source captured the frame; `None` if timestamps do not come from a clock.
     fn captured(&self, buffer: &gst::BufferRef) -> Option<u64> {
         let is_live = self.pace.is_live(self.obj().upcast_ref());
         self.moment(buffer.pts().filter(|_| is_live), gst::ClockTime::ZERO)
     }
 
-    /// Takes the loan out of a buffer that upstream rendered into, if nobody else can still see or change it.
+    /// Takes the loan out of a buffer that upstream rendered into, if there is no other reference to the buffer or its memory.
     fn take_loan(buffer: &gst::Buffer, header: &VideoFrameHeader) -> Option<(Loan, usize)> {
         if buffer.n_memory() != 1 || !buffer.is_writable() || !buffer.is_all_memory_writable() {
             return None;
@@ -598,8 +586,7 @@ impl Iceoryx2Sink {
             return None;
         }
         debug_assert!(header.aux_size == 0);
-        // SAFETY: the buffer is writable, so this reference, lent by the base class for the call, is its only one; the base class
-        // does nothing with it afterwards but drop it.
+        // SAFETY: the buffer is writable, so there is no other reference. The base class, which lends this one, only drops it later.
         let buffer = unsafe { gst::BufferRef::from_mut_ptr(buffer.as_mut_ptr()) };
         let memory = buffer.memory(0)?;
         buffer.remove_all_memory();

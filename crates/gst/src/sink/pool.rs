@@ -1,4 +1,4 @@
-//! A buffer pool whose buffers are loaned shared memory, so that upstream renders where subscribers read.
+//! Buffer pool in shared memory, so that upstream renders into the memory that subscribers read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
@@ -9,12 +9,13 @@ use gst::subclass::prelude::*;
 use gst_plugin_iceoryx2_video::{Error, Loan, VideoFramePublisher};
 use gst_video::prelude::*;
 
+use crate::layout;
 use crate::log::CAT;
 
-/// How long a buffer is waited for when all loans are out, before ordinary memory (and a copy) serves instead.
+/// How long to wait for a loan. After that the pool allocates ordinary memory, and the frame is copied.
 const STARVATION_WAIT: Duration = Duration::from_millis(100);
 
-/// Loans that upstream may have out at once, and a way to wait for one.
+/// Limits how many loans upstream holds at once.
 #[derive(Debug)]
 pub struct Budget {
     free: Mutex<State>,
@@ -25,25 +26,25 @@ pub struct Budget {
 struct State {
     loans: usize,
     waiting: usize,
-    /// A wait was in vain: upstream needs more buffers than there are loans, so it is not made to wait for each.
-    in_vain: bool,
+    /// The last wait timed out: upstream holds more buffers than there are loans, and does not have to wait for each.
+    has_timed_out: bool,
 }
 
 impl Budget {
     pub fn new(loans: usize) -> Arc<Self> {
-        let state = State { loans, waiting: 0, in_vain: false };
+        let state = State { loans, waiting: 0, has_timed_out: false };
         Arc::new(Self { free: Mutex::new(state), returned: Condvar::new() })
     }
 
-    /// Takes a loan's place, waiting a little for one; `None` when there is none in time or `flushing` is set.
+    /// Reserves a loan. `None` after a short wait without a free loan, or if `flushing` is set.
     fn take(self: &Arc<Self>, flushing: &AtomicBool) -> Option<Place> {
         let mut state = self.free.lock().unwrap();
         let mut deadline = None;
         while state.loans == 0 {
             let now = Instant::now();
             let left = deadline.get_or_insert(now + STARVATION_WAIT).saturating_duration_since(now);
-            if state.in_vain || left.is_zero() || flushing.load(Ordering::SeqCst) {
-                state.in_vain = true;
+            if state.has_timed_out || left.is_zero() || flushing.load(Ordering::SeqCst) {
+                state.has_timed_out = true;
                 return None;
             }
             state.waiting += 1;
@@ -55,13 +56,13 @@ impl Budget {
     }
 
     fn wake(&self) {
-        // With the lock, so that a waiter that has just looked at the flag is not missed.
+        // With the lock held, so that a thread between its check of `flushing` and its wait is not missed.
         drop(self.free.lock().unwrap());
         self.returned.notify_all();
     }
 }
 
-/// One loan of the budget; free again when dropped.
+/// A reserved loan, which is freed when dropped.
 #[derive(Debug)]
 struct Place(Arc<Budget>);
 
@@ -69,8 +70,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.0.free.lock().unwrap();
         state.loans += 1;
-        state.in_vain = false;
-        // Notifying is a system call even when nobody waits.
+        state.has_timed_out = false;
+        // Notifying is a system call even if no thread waits.
         if state.waiting > 0 {
             drop(state);
             self.0.returned.notify_one();
@@ -78,12 +79,12 @@ impl Drop for Place {
     }
 }
 
-/// A loan inside a GstMemory: upstream sees the pixels, the aux tail behind them stays ours.
+/// A loan in a GstMemory. Upstream sees the pixels, but not the space for the aux blob after them.
 #[derive(Debug)]
 pub struct LoanMemory {
     loan: Loan,
     pixels: usize,
-    // After `loan`: the place is free once the loan is back.
+    // Dropped after `loan`, so that the place is free once the loan has been returned.
     _place: Place,
 }
 
@@ -94,19 +95,19 @@ impl AsMut<[u8]> for LoanMemory {
 }
 
 impl LoanMemory {
-    /// The loan, for sending, and the number of bytes of pixels at its beginning.
+    /// The loan, and the number of bytes of pixels at its beginning.
     pub fn into_loan(self) -> (Loan, usize) {
         (self.loan, self.pixels)
     }
 }
 
 glib::wrapper! {
-    /// Pool of loaned buffers.
+    /// Pool of buffers in shared memory.
     pub struct LoanPool(ObjectSubclass<imp::LoanPool>) @extends gst::BufferPool, gst::Object;
 }
 
 impl LoanPool {
-    /// Upstream may keep the pool for as long as it likes: that must not keep the publisher.
+    /// A pool that does not keep the publisher alive, because upstream may keep the pool indefinitely.
     pub fn new(publisher: &Arc<VideoFramePublisher>, budget: Arc<Budget>) -> Self {
         let pool: Self = glib::Object::new();
         pool.imp()
@@ -120,7 +121,7 @@ impl LoanPool {
 mod imp {
     use super::*;
 
-    /// How each buffer is laid out.
+    /// Layout of each buffer.
     #[derive(Clone, Debug)]
     struct Layout {
         info: gst_video::VideoInfo,
@@ -157,7 +158,7 @@ mod imp {
                 return false;
             };
             let Ok(mut info) = gst_video::VideoInfo::from_caps(&caps) else {
-                gst::warning!(CAT, imp = self, "no raw video caps: {caps}");
+                gst::warning!(CAT, imp = self, "not raw video: {caps}");
                 return false;
             };
             let (publisher, _) = self.source.get().expect("set when the pool was made");
@@ -165,12 +166,17 @@ mod imp {
             let mut alignment = None;
             if config.has_option("GstBufferPoolOptionVideoAlignment") {
                 let mut wish = config.video_alignment().unwrap_or_default();
-                // Rows of a frame are as aligned as the frame itself.
+                // Rows cannot be aligned better than the frame that contains them.
                 let memory = config.allocator().map_or(0, |(_, params)| params.align());
                 let rows = wish.stride_align().iter().copied().max().unwrap_or_default() as usize;
                 let offered = publisher.upgrade().map_or(1, |publisher| publisher.payload_alignment());
                 if rows.max(memory) >= offered {
-                    gst::info!(CAT, imp = self, "alignment {} is more than the service's", rows.max(memory) + 1);
+                    gst::info!(
+                        CAT,
+                        imp = self,
+                        "cannot align to {} bytes: the service aligns frames to {offered}",
+                        rows.max(memory) + 1
+                    );
                     return false;
                 }
                 if info.align(&mut wish).is_err() {
@@ -186,7 +192,7 @@ mod imp {
         }
 
         fn start(&self) -> bool {
-            // Nothing to make beforehand: a loan is for one frame.
+            // Buffers are not allocated in advance, because a loan is used for one frame only.
             true
         }
 
@@ -203,16 +209,8 @@ mod imp {
             };
             if layout.meta {
                 let info = &layout.info;
-                let mut meta = gst_video::VideoMeta::add_full(
-                    buffer.get_mut().expect("a new buffer"),
-                    gst_video::VideoFrameFlags::empty(),
-                    info.format(),
-                    info.width(),
-                    info.height(),
-                    info.offset(),
-                    info.stride(),
-                )
-                .map_err(|_| gst::FlowError::Error)?;
+                let contents = buffer.get_mut().expect("a new buffer");
+                let mut meta = layout::add_meta(contents, info, info.offset(), info.stride())?;
                 if let Some(alignment) = &layout.alignment {
                     meta.set_alignment(alignment).map_err(|_| gst::FlowError::Error)?;
                 }
@@ -221,7 +219,7 @@ mod imp {
         }
 
         fn release_buffer(&self, mut buffer: gst::Buffer) {
-            // Never used twice: what comes back was sent, or its loan has to be given back. Tagged memory makes the parent free it.
+            // Buffers are not reused: the frame was sent, or its loan must be returned. The parent frees a buffer with this flag.
             if let Some(buffer) = buffer.get_mut() {
                 buffer.set_flags(gst::BufferFlags::TAG_MEMORY);
             }
@@ -243,19 +241,17 @@ mod imp {
     }
 
     impl LoanPool {
-        /// Shared memory for `pixels` bytes and an aux tail, or `None` if there is none to be had in time.
+        /// Shared memory for `pixels` bytes and the aux blob; `None` if no loan becomes free in time.
         fn lend(&self, pixels: usize) -> Option<LoanMemory> {
             let (publisher, budget) = self.source.get().expect("set when the pool was made");
             let place = budget.take(&self.flushing)?;
             let publisher = publisher.upgrade()?;
             match publisher.loan(pixels + publisher.aux_bytes()) {
                 Ok(loan) => Some(LoanMemory { loan, pixels, _place: place }),
-                Err(error @ (Error::LoanLimit { .. } | Error::OutOfFrames { .. })) => {
-                    gst::debug!(CAT, imp = self, "{error}");
-                    None
-                }
                 Err(error) => {
-                    gst::warning!(CAT, imp = self, "{error}");
+                    let is_expected = matches!(error, Error::LoanLimit { .. } | Error::OutOfFrames { .. });
+                    let level = if is_expected { gst::DebugLevel::Debug } else { gst::DebugLevel::Warning };
+                    gst::log_with_level!(CAT, level, imp = self, "{error}");
                     None
                 }
             }

@@ -1,12 +1,14 @@
-//! The sink's properties: names, defaults, blurbs.
+//! Properties of `iceoryx2sink`: values, names, defaults, descriptions.
 
-use gst::glib;
 use std::sync::LazyLock;
 
+use gst::glib;
 use gst::prelude::*;
 use gst_plugin_iceoryx2_video as video;
 
-/// Values of the properties that can be set; `Some` where a QoS value was set by name and must be met.
+use crate::properties::{boolean, clients, counter, read, read_service, service, uint};
+
+/// Values of the writable properties. `None` means that the property was not set and may differ from an existing service.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub service: String,
@@ -24,21 +26,21 @@ pub struct Settings {
     pub max_frames: u32,
 }
 
-/// What gives way when a subscriber's buffer is full.
+/// What is dropped when a subscriber's buffer is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstIceoryx2SinkLeakyType")]
 pub enum LeakyType {
     #[enum_value(name = "Nothing: the stream waits for the subscriber (lossless)", nick = "none")]
     None = 0,
-    #[enum_value(name = "The new frame, for that subscriber", nick = "upstream")]
+    #[enum_value(name = "The new frame, for this subscriber", nick = "upstream")]
     Upstream = 1,
     #[default]
-    #[enum_value(name = "The oldest frame that waits for that subscriber", nick = "downstream")]
+    #[enum_value(name = "The oldest frame that waits for this subscriber", nick = "downstream")]
     Downstream = 2,
 }
 
-/// Loans for upstream's buffers: a queue drains through them, a decoder's reference pictures take more and are copied.
+/// Enough for a queue. A decoder's reference pictures take more; these frames are copied.
 const DEFAULT_LOANS: u32 = 8;
 
 impl Default for Settings {
@@ -64,27 +66,22 @@ impl Default for Settings {
 impl Settings {
     /// Sets one property.
     pub fn set(&mut self, name: &str, value: &glib::Value) {
-        let uint = || value.get::<u32>().expect("type checked by GObject");
-        let on = || value.get::<bool>().expect("type checked by GObject");
         match name {
-            "service" => {
-                let text = value.get::<Option<String>>().expect("type checked by GObject");
-                self.service = text.unwrap_or_else(|| video::DEFAULT_SERVICE.into());
-            }
-            "max-bytes" => self.max_bytes = uint(),
-            "buffer-size" => self.buffer_size = Some(uint()),
-            "borrowed-max" => self.borrowed_max = Some(uint()),
-            "history-size" => self.history_size = Some(uint()),
-            "safe-overflow" => self.safe_overflow = Some(on()),
-            "max-subscribers" => self.max_subscribers = Some(uint()),
-            "max-publishers" => self.max_publishers = Some(uint()),
-            "wait-for-connection" => self.wait_for_connection = on(),
-            "lossless" => self.lossless = on(),
-            "aux-bytes" => self.aux_bytes = uint(),
-            "max-loans" => self.max_loans = uint(),
-            "max-frames" => self.max_frames = uint(),
+            "service" => self.service = read_service(value),
+            "max-bytes" => self.max_bytes = read(value),
+            "buffer-size" => self.buffer_size = Some(read(value)),
+            "borrowed-max" => self.borrowed_max = Some(read(value)),
+            "history-size" => self.history_size = Some(read(value)),
+            "safe-overflow" => self.safe_overflow = Some(read(value)),
+            "max-subscribers" => self.max_subscribers = Some(read(value)),
+            "max-publishers" => self.max_publishers = Some(read(value)),
+            "wait-for-connection" => self.wait_for_connection = read(value),
+            "lossless" => self.lossless = read(value),
+            "aux-bytes" => self.aux_bytes = read(value),
+            "max-loans" => self.max_loans = read(value),
+            "max-frames" => self.max_frames = read(value),
             "leaky-type" => {
-                let kind: LeakyType = value.get().expect("type checked by GObject");
+                let kind: LeakyType = read(value);
                 self.lossless = kind == LeakyType::None;
                 self.safe_overflow = Some(kind == LeakyType::Downstream);
             }
@@ -109,19 +106,13 @@ impl Settings {
             "aux-bytes" => self.aux_bytes.to_value(),
             "max-loans" => self.max_loans.to_value(),
             "max-frames" => self.max_frames.to_value(),
-            "leaky-type" => self.leaky_type().to_value(),
+            "leaky-type" => match (self.lossless, self.safe_overflow) {
+                (true, _) => LeakyType::None,
+                (false, Some(false)) => LeakyType::Upstream,
+                (false, _) => LeakyType::Downstream,
+            }
+            .to_value(),
             other => unreachable!("no such property: {other}"),
-        }
-    }
-}
-
-impl Settings {
-    /// `lossless` and `safe-overflow` in the words of GStreamer's queues.
-    fn leaky_type(&self) -> LeakyType {
-        match (self.lossless, self.safe_overflow) {
-            (true, _) => LeakyType::None,
-            (false, Some(false)) => LeakyType::Upstream,
-            (false, _) => LeakyType::Downstream,
         }
     }
 }
@@ -129,58 +120,32 @@ impl Settings {
 /// Every property of the sink.
 pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
     let defaults = Settings::default();
-    let uint_up_to = |maximum, name: &'static str, nick, blurb, minimum| {
-        glib::ParamSpecUInt::builder(name)
-            .nick(nick)
-            .blurb(blurb)
-            .minimum(minimum)
-            .maximum(maximum)
-            .default_value(defaults.get(name).get().expect("a guint"))
-            .mutable_ready()
-            .build()
-    };
-    let uint = |name, nick, blurb, minimum| uint_up_to(u32::MAX, name, nick, blurb, minimum);
-    let ports = |name, nick, blurb| uint_up_to(video::MAX_PORTS as u32, name, nick, blurb, 1);
-    let boolean = |name: &'static str, nick, blurb| {
-        glib::ParamSpecBoolean::builder(name)
-            .nick(nick)
-            .blurb(blurb)
-            .default_value(defaults.get(name).get().expect("a gboolean"))
-            .mutable_ready()
-            .build()
-    };
-    let counter = |name: &'static str, nick, blurb| {
-        glib::ParamSpecUInt64::builder(name).nick(nick).blurb(blurb).read_only().build()
-    };
+    let qos = video::Qos::default();
+    let (any, positive, ports) = (0..=u32::MAX, 1..=u32::MAX, 1..=video::MAX_PORTS as u32);
     vec![
-        glib::ParamSpecString::builder("service")
-            .nick("Service")
-            .blurb("Name of the iceoryx2 service to publish on (publish/subscribe and event), 1 to 255 bytes of printable ASCII")
-            .default_value(Some(video::DEFAULT_SERVICE))
-            .mutable_ready()
-            .build(),
-        uint("max-bytes", "Largest frame", "Bytes of the largest frame expected; larger ones make the memory grow (0 = size of the first caps)", 0),
-        uint("buffer-size", "Subscriber buffer", "Frames that wait for a subscriber, each; the oldest gives way when it is full", 1),
-        uint("borrowed-max", "Borrowed frames", "Frames that a subscriber may hold at once", 1),
-        uint("history-size", "History", "Frames that a subscriber gets which joins late (0 = the newest one)", 0),
-        boolean("safe-overflow", "Overflow", "A full subscriber buffer loses its oldest frame; without it the newest frame is dropped for that subscriber"),
-        ports("max-subscribers", "Subscriber limit", "Subscribers that the service admits when this element creates it"),
-        ports("max-publishers", "Publisher limit", "Publishers that the service admits when this element creates it; two would interleave their frames"),
-        boolean("wait-for-connection", "Wait for connection", "Block the stream until a subscriber is connected"),
-        boolean("lossless", "Lossless", "Wait for slow subscribers instead of dropping frames (implies safe-overflow=false)"),
-        uint("aux-bytes", "Aux bytes", "Bytes reserved behind the pixels for caps, times and metas on the zero-copy path (0 = send none of them)", 0),
+        service("Name of the iceoryx2 service to publish on, 1 to 255 bytes of printable ASCII"),
+        uint("max-bytes", "Largest frame", "Bytes of the largest expected frame; the memory grows for larger frames (0 = size of the first caps)", any.clone(), defaults.max_bytes),
+        uint("buffer-size", "Subscriber buffer", "Frames that can wait for each subscriber; when the buffer is full, the oldest frame is dropped", positive.clone(), qos.buffer_size),
+        uint("borrowed-max", "Borrowed frames", "Frames that each subscriber can hold at once", positive.clone(), qos.borrowed_max),
+        uint("history-size", "History", "Number of past frames sent to a subscriber that joins late (0 = only the newest)", any.clone(), qos.history_size),
+        boolean("safe-overflow", "Overflow", "When a subscriber's buffer is full, drop its oldest frame (true) or the new frame (false)", qos.safe_overflow),
+        uint("max-subscribers", "Subscriber limit", "Subscribers that the service admits, if this element creates it", ports.clone(), video::DEFAULT_MAX_SUBSCRIBERS as u32),
+        uint("max-publishers", "Publisher limit", "Publishers that the service admits, if this element creates it; frames of several publishers are interleaved", ports, video::DEFAULT_MAX_PUBLISHERS as u32),
+        boolean("wait-for-connection", "Wait for connection", "Block the stream until a subscriber is connected", defaults.wait_for_connection),
+        boolean("lossless", "Lossless", "Wait for slow subscribers instead of dropping frames (implies safe-overflow=false)", defaults.lossless),
+        uint("aux-bytes", "Aux bytes", "Bytes reserved after the pixels for caps, times and metas of frames that are not copied (0 = send no caps, times and metas)", any.clone(), defaults.aux_bytes),
         glib::ParamSpecEnum::builder::<LeakyType>("leaky-type")
             .nick("Leaky type")
-            .blurb("What gives way when a subscriber's buffer is full; the same as lossless and safe-overflow, in the words of queue")
+            .blurb("What is dropped when a subscriber's buffer is full; sets lossless and safe-overflow, with the values of queue's leaky")
             .mutable_ready()
             .build(),
-        uint("max-loans", "Loans", "Frames of shared memory that upstream may have in its hands at once; beyond that it gets ordinary memory, which is copied", 1),
-        uint("max-frames", "Frames in memory", "Frames of shared memory: in upstream's hands, waiting for subscribers, or held by them; if none is free, a frame is dropped (0 = 24, or more if one subscriber may hold more)", 0),
-        glib::ParamSpecUInt::builder("num-clients").nick("Clients").blurb("Subscribers connected right now").read_only().build(),
-        counter("frames-sent", "Frames sent", "Frames published: zero-copy plus copied"),
-        counter("frames-zero-copy", "Frames by reference", "Frames published from the buffer that upstream rendered into"),
-        counter("frames-copied", "Frames copied", "Frames published after one copy into shared memory"),
-        counter("frames-dropped-memory", "Frames dropped for want of memory", "Of frames-dropped: those that found all frames of shared memory in use"),
-        counter("frames-dropped", "Frames dropped", "Frames not published because subscribers held all the memory or a frame could not be expressed"),
+        uint("max-loans", "Loans", "Frames in shared memory that upstream can hold at once; further frames are allocated in ordinary memory and copied", positive, defaults.max_loans),
+        uint("max-frames", "Frames in memory", "Frames in shared memory: held by upstream, waiting for subscribers, or held by them; if none is free, a frame is dropped (0 = 24, or more if one subscriber may hold more)", any, defaults.max_frames),
+        clients("Subscribers that are connected now"),
+        counter("frames-sent", "Frames sent", "Frames that were published, with or without a copy"),
+        counter("frames-zero-copy", "Frames by reference", "Frames that were published without a copy, because upstream rendered them into shared memory"),
+        counter("frames-copied", "Frames copied", "Frames that were published after one copy into shared memory"),
+        counter("frames-dropped-memory", "Frames dropped, out of memory", "Dropped frames for which no frame in shared memory was free; included in frames-dropped"),
+        counter("frames-dropped", "Frames dropped", "Frames that were not published, because no shared memory was free or their layout is not supported"),
     ]
 });

@@ -19,9 +19,9 @@ use super::settings::{LeakyType, OnDisconnect, PROPERTIES, Settings, TimestampMo
 use crate::log::CAT;
 use crate::{caps, clock, errors, layout, metas};
 
-/// How often a wait is interrupted to see whether there is something to tell.
+/// How often a wait for frames is interrupted to post warnings.
 const TROUBLE_INTERVAL: Duration = Duration::from_secs(1);
-/// Frames kept in reserve below the borrow limit: from there on frames are copied out, so that receiving never stops.
+/// The source copies frames when only this many can still be borrowed, so that it can always receive.
 const BORROW_RESERVE: usize = 1;
 
 #[derive(Debug, Default)]
@@ -33,30 +33,30 @@ pub struct Iceoryx2Src {
     caps: Mutex<Option<gst::Caps>>,
     pending: Mutex<Pending>,
     skip_backlog: AtomicBool,
-    /// The elements downstream have changed, and with them perhaps the layouts that they read.
+    /// Whether downstream has changed, and with it perhaps its support for GstVideoMeta.
     reconfigured: AtomicBool,
     received: AtomicU64,
     copied: AtomicU64,
     skipped: AtomicU64,
-    /// Frames that keep the wire contract and cannot be expressed here.
+    /// Frames that conform to the wire format, but that this GStreamer cannot represent.
     refused: AtomicU64,
 }
 
-/// What the streaming thread works with between two caps.
+/// State of the streaming thread.
 #[derive(Debug, Default)]
 struct Stream {
     current: Option<Current>,
-    /// What the elements downstream said of layouts other than the default one.
+    /// Support of downstream for layouts other than the default one.
     downstream: Option<Downstream>,
     metas: metas::Reader,
     discontinuity: bool,
 }
 
-/// A frame that was received and comes next: it was looked at for its caps, or is the end behind the newest frame.
+/// The frame to push next, if it was already received: for a caps query, or as the end after the newest frame.
 #[derive(Debug, Default)]
 struct Pending {
     frame: Option<VideoFrame>,
-    /// From the first frame on only the streaming thread receives, or frames would change places.
+    /// From the first frame on, only the streaming thread receives. Otherwise frames could change their order.
     streaming: bool,
 }
 
@@ -74,13 +74,13 @@ struct Current {
     info: gst_video::VideoInfo,
     offsets: Vec<usize>,
     strides: Vec<i32>,
-    /// Bytes that the pixels must have: of tiled formats only GStreamer knows where they lie.
+    /// Smallest number of bytes of the pixels. Only tiled formats have one, because only GStreamer knows their layout.
     least: usize,
-    /// The layout is the one that every element expects.
+    /// Whether the layout is GStreamer's default.
     is_default: bool,
 }
 
-/// The elements downstream of this one, when they were last asked.
+/// What was found out about downstream.
 #[derive(Debug)]
 struct Downstream {
     takes_video_meta: bool,
@@ -89,7 +89,7 @@ struct Downstream {
 
 impl Downstream {
     fn ask(pad: &gst::Pad) -> Self {
-        // Counted first: if a branch goes meanwhile, the question is asked again.
+        // Counted first, so that the query is repeated if a branch is removed meanwhile.
         let reach = reach(pad);
         let mut query = gst::query::Allocation::new(pad.current_caps().as_ref(), false);
         let takes_video_meta =
@@ -98,13 +98,13 @@ impl Downstream {
     }
 }
 
-/// How many pads the buffers of this one reach: GStreamer announces a new link upstream, but neither its end nor its first use.
+/// How many pads the buffers of this pad reach. GStreamer tells upstream about a new link, but not when it is removed or first used.
 fn reach(pad: &gst::Pad) -> usize {
     let mut reached = HashSet::new();
     let mut sources = vec![pad.clone()];
     while let Some(source) = sources.pop() {
         let Some(peer) = source.peer().filter(PadExt::is_active) else { continue };
-        // SAFETY: the pad lives; the answer is a new iterator, or null for a pad that has just left its element.
+        // SAFETY: the pad is alive. The result is a new iterator, or null for a pad that was just removed from its element.
         let links: Option<gst::Iterator<gst::Pad>> =
             unsafe { from_glib_full(gst::ffi::gst_pad_iterate_internal_links(peer.as_ptr())) };
         if reached.insert(peer) {
@@ -170,18 +170,14 @@ impl ElementImpl for Iceoryx2Src {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            vec![
-                gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, &caps::SYSTEM_MEMORY)
-                    .expect("caps of the source pad"),
-            ]
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| caps::templates(gst::PadDirection::Src, &caps::SYSTEM_MEMORY));
         &TEMPLATES
     }
 
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         if transition == gst::StateChange::PausedToPlaying {
-            // What waited while the pipeline was paused is old: a live source begins with what is now.
+            // Frames that waited during a pause are old. A live source continues with the newest one.
             self.skip_backlog.store(true, Ordering::SeqCst);
         }
         self.parent_change_state(transition)
@@ -196,17 +192,16 @@ impl BaseSrcImpl for Iceoryx2Src {
             .busy_wait(settings.busy_wait.into())
             .build()
             .map_err(|error| errors::message(&error))?;
-        self.received.store(0, Ordering::Relaxed);
-        self.copied.store(0, Ordering::Relaxed);
-        self.skipped.store(0, Ordering::Relaxed);
-        self.refused.store(0, Ordering::Relaxed);
+        for counter in [&self.received, &self.copied, &self.skipped, &self.refused] {
+            counter.store(0, Ordering::Relaxed);
+        }
         *self.stream.lock().unwrap() = Stream { discontinuity: true, ..Stream::default() };
         *self.subscriber.lock().unwrap() = Some(Arc::new(subscriber));
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        // Frames that downstream still holds keep their memory.
+        // The port is closed without a lock held. Frames that downstream holds keep their memory.
         let subscriber = self.subscriber.lock().unwrap().take();
         drop(subscriber);
         *self.pending.lock().unwrap() = Pending::default();
@@ -234,13 +229,7 @@ impl BaseSrcImpl for Iceoryx2Src {
     }
 
     fn caps(&self, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
-        let caps = self.peek_caps().unwrap_or_else(|| caps::SYSTEM_MEMORY.clone());
-        Some(
-            filter.map_or_else(
-                || caps.clone(),
-                |filter| filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
-            ),
-        )
+        Some(caps::filtered(&self.peek_caps().unwrap_or_else(|| caps::SYSTEM_MEMORY.clone()), filter))
     }
 
     fn negotiate(&self) -> Result<(), gst::LoggableError> {
@@ -276,30 +265,18 @@ impl PushSrcImpl for Iceoryx2Src {
 }
 
 impl Current {
-    /// A buffer of that memory, with its layout told.
+    /// A buffer with this memory and a GstVideoMeta.
     fn wrap(&self, memory: gst::Memory) -> Result<gst::Buffer, gst::FlowError> {
         let mut buffer = gst::Buffer::new();
         let contents = buffer.get_mut().expect("a new buffer");
         contents.append_memory(memory);
-        gst_video::VideoMeta::add_full(
-            contents,
-            gst_video::VideoFrameFlags::empty(),
-            self.info.format(),
-            self.info.width(),
-            self.info.height(),
-            &self.offsets,
-            &self.strides,
-        )
-        .map_err(|error| {
-            gst::error!(CAT, "GstVideoMeta: {error}");
-            gst::FlowError::Error
-        })?;
+        layout::add_meta(contents, &self.info, &self.offsets, &self.strides)?;
         Ok(buffer)
     }
 }
 
 impl Iceoryx2Src {
-    /// Caps of the frames that a publisher sends, where that can be told before the stream begins.
+    /// Caps of the frames that a publisher sends, if a frame has arrived.
     fn peek_caps(&self) -> Option<gst::Caps> {
         if let Some(caps) = &*self.caps.lock().unwrap() {
             return Some(caps.clone());
@@ -313,7 +290,7 @@ impl Iceoryx2Src {
         caps::of_frame(frame.header(), AuxRef::new(frame.aux()).caps().unwrap_or_default()).ok()
     }
 
-    /// The frame to hand on next, the newest where older ones are not wanted; flushing if the wait was ended from outside.
+    /// Waits for the frame to push next, which is the newest one if older frames are skipped.
     fn next_frame(&self, subscriber: &VideoFrameSubscriber) -> Result<VideoFrame, gst::FlowError> {
         let mut frame = self.pending.lock().unwrap().take();
         let newest_only = self.settings.lock().unwrap().leaky_type == LeakyType::Downstream;
@@ -326,7 +303,7 @@ impl Iceoryx2Src {
         }
     }
 
-    /// The newest of this frame and those that wait now; the older ones are skipped. An end of the stream behind it is kept back.
+    /// The newest of this frame and all waiting frames. Skips the older frames; keeps an end of the stream for the next call.
     fn newest(
         &self,
         subscriber: &VideoFrameSubscriber,
@@ -342,7 +319,7 @@ impl Iceoryx2Src {
                 }
                 Ok(Some(newer)) => skipped += u64::from(newest.replace(newer).is_some()),
                 Ok(None) => break,
-                // Told only while another frame waits.
+                // This error occurs only while another frame waits.
                 Err(Error::BorrowLimit { .. }) if newest.take().is_some() => skipped += 1,
                 Err(error) => return Err(error),
             }
@@ -366,20 +343,17 @@ impl Iceoryx2Src {
                 Received::Interrupted => return Err(gst::FlowError::Flushing),
                 Received::TimedOut => {}
                 Received::Disconnected => {
-                    gst::info!(CAT, imp = self, "the publisher of {:?} has gone", subscriber.service());
+                    gst::info!(CAT, imp = self, "the publisher of {:?} has exited", subscriber.service());
                     let on_disconnect = self.settings.lock().unwrap().on_disconnect;
                     match on_disconnect {
                         OnDisconnect::Wait => {}
                         OnDisconnect::Eos => return Err(gst::FlowError::Eos),
                         OnDisconnect::Error => {
-                            gst::element_imp_error!(
-                                self,
-                                gst::ResourceError::NotFound,
-                                [
-                                    "the publisher of {:?} has gone without ending the stream (on-disconnect=wait would wait for the next)",
-                                    subscriber.service()
-                                ]
+                            let text = format!(
+                                "the publisher of {:?} has exited without ending the stream; set on-disconnect=wait to wait for the next one",
+                                subscriber.service()
                             );
+                            gst::element_imp_error!(self, gst::ResourceError::NotFound, ["{text}"]);
                             return Err(gst::FlowError::Error);
                         }
                     }
@@ -393,7 +367,7 @@ impl Iceoryx2Src {
         gst::FlowError::Error
     }
 
-    /// A buffer around a frame; `None` if the frame cannot be expressed here, which is counted.
+    /// A buffer with a frame; `None` if the frame was refused and counted.
     fn buffer(
         &self,
         subscriber: &VideoFrameSubscriber,
@@ -402,7 +376,6 @@ impl Iceoryx2Src {
         let mut stream = self.stream.lock().unwrap();
         let stream = &mut *stream;
         let header = *frame.header();
-        let due = frame.stamp().due;
         let stamp = *frame.stamp();
         let blob = frame.take_aux();
         let aux = AuxRef::new(&blob);
@@ -416,7 +389,7 @@ impl Iceoryx2Src {
                 Ok(current) => stream.current = Some(current),
                 Err(reason) => {
                     if self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
-                        let text = format!("frame dropped: {reason} (frames-invalid counts further ones)");
+                        let text = format!("frame dropped: {reason} (frames-invalid counts further frames)");
                         gst::element_imp_warning!(self, gst::StreamError::Format, ("{text}"));
                     }
                     return Ok(None);
@@ -436,18 +409,18 @@ impl Iceoryx2Src {
         let mut buffer = if relayout {
             layout::copy_to_default(frame.pixels(), &header, &current.info).ok_or(gst::FlowError::Error)?
         } else if near_limit {
-            // Downstream holds nearly all that may be held; the loan goes back at once.
+            // Downstream holds nearly as many frames as it can. This frame is returned to the publisher at once.
             current.wrap(gst::Memory::from_mut_slice(frame.pixels().to_vec()))?
         } else {
             current.wrap(gst::Memory::from_slice(Pixels(frame)))?
         };
         let contents = buffer.get_mut().expect("a new buffer");
         stream.metas.attach(contents, &aux, &stamp);
-        self.stamp(contents, &header, due, discontinuity);
+        self.stamp(contents, &header, stamp.due, discontinuity);
         Ok(Some(buffer))
     }
 
-    /// Takes over a new layout or new caps; or says why a frame cannot be expressed here.
+    /// Announces new caps or a new layout. The inner error says why the frame cannot be represented.
     fn adopt(
         &self,
         header: &VideoFrameHeader,
@@ -462,12 +435,12 @@ impl Iceoryx2Src {
             return Ok(Err(format!("{caps} are no raw video")));
         };
         let Some((offsets, strides)) = layout::planes(header) else {
-            return Ok(Err("a stride is larger than GStreamer's type".into()));
+            return Ok(Err("a stride is too large for GStreamer".into()));
         };
         let least = if layout::is_tiled(header) { info.size() } else { 0 };
         if least > 0 && !layout::is_default(header, &info) || pixel_bytes < least {
             return Ok(Err(format!(
-                "{pixel_bytes} bytes of {} are not laid out as GStreamer does, in {} bytes",
+                "{} must have GStreamer's default layout in {} bytes, the frame has another one in {pixel_bytes} bytes",
                 info.name(),
                 info.size()
             )));
@@ -476,17 +449,12 @@ impl Iceoryx2Src {
         if obj.src_pad().current_caps().as_ref() != Some(&caps) {
             gst::debug!(CAT, imp = self, "caps {caps}");
             let pad = obj.src_pad();
-            // The event alone is no answer: GStreamer 1.22 reports success where the peer refuses it.
+            // Asked first, because GStreamer 1.22 reports success even if the peer refuses the event.
             let is_refused = pad.is_linked() && !pad.peer_query_accept_caps(&caps);
             if is_refused || obj.set_caps(&caps).is_err() {
-                gst::element_imp_error!(
-                    self,
-                    gst::StreamError::Format,
-                    [
-                        "downstream does not accept {caps}: put {} behind iceoryx2src",
-                        caps::converters(&caps, &pad.peer_query_caps(None))
-                    ]
-                );
+                let converters = caps::converters(&caps, &pad.peer_query_caps(None));
+                let text = format!("downstream does not accept {caps}: put {converters} behind iceoryx2src");
+                gst::element_imp_error!(self, gst::StreamError::Format, ["{text}"]);
                 return Err(gst::FlowError::NotNegotiated);
             }
             self.reconfigured.store(true, Ordering::SeqCst);
@@ -503,18 +471,18 @@ impl Iceoryx2Src {
         }))
     }
 
-    /// Whether every element downstream sees by its GstVideoMeta that a frame is not laid out as usual; else it has to be copied.
+    /// Whether every element downstream supports GstVideoMeta. Otherwise frames with another layout are copied.
     fn is_video_meta_taken(&self, known: &mut Option<Downstream>) -> bool {
         let obj = self.obj();
         let pad = obj.src_pad();
-        // The base class looks at the pad's flag before it waits for a frame, and a frame may be long in coming.
+        // The flag is read here too, because downstream may change while the base class waits for a frame.
         let is_reconfigured = self.reconfigured.swap(false, Ordering::SeqCst) | pad.check_reconfigure();
         let holds = |known: &Downstream| !is_reconfigured && (known.takes_video_meta || known.reach == reach(pad));
         let downstream = known.take().filter(holds).unwrap_or_else(|| Downstream::ask(pad));
         known.insert(downstream).takes_video_meta
     }
 
-    /// Sets times and flags; the publisher's moment becomes this pipeline's running time.
+    /// Sets timestamps and flags.
     fn stamp(&self, buffer: &mut gst::BufferRef, header: &VideoFrameHeader, due: Option<u64>, discontinuity: bool) {
         let obj = self.obj();
         let mode = self.settings.lock().unwrap().timestamp_mode;
@@ -529,7 +497,7 @@ impl Iceoryx2Src {
         };
         buffer.set_pts(pts);
         if header.dts != NONE && header.pts != NONE {
-            // Decoding order keeps its distance from presentation.
+            // The distance between DTS and PTS does not change.
             let lead = i128::from(header.pts) - i128::from(header.dts);
             let dts = pts.and_then(|pts| u64::try_from((i128::from(pts.nseconds()) - lead).max(0)).ok());
             buffer.set_dts(dts.and_then(clock_time));
@@ -543,12 +511,12 @@ impl Iceoryx2Src {
     }
 }
 
-/// A time of the header in GStreamer's type.
+/// Converts a time of the header.
 fn clock_time(nanoseconds: u64) -> Option<gst::ClockTime> {
     (nanoseconds != NONE).then(|| gst::ClockTime::from_nseconds(nanoseconds))
 }
 
-/// The pixels of a frame as a GstMemory wants them; the frame goes with the memory.
+/// The pixels of a frame, which a GstMemory keeps alive.
 struct Pixels(VideoFrame);
 
 impl AsRef<[u8]> for Pixels {

@@ -1,12 +1,14 @@
-//! The source's properties: names, defaults, blurbs.
+//! Properties of `iceoryx2src`: values, names, defaults, descriptions.
 
-use gst::glib;
 use std::sync::LazyLock;
 
+use gst::glib;
 use gst::prelude::*;
 use gst_plugin_iceoryx2_video as video;
 
-/// Values of the properties that can be set; `Some` where a QoS value was set by name and must be met.
+use crate::properties::{boolean, counter, read, read_service, service, uint};
+
+/// Values of the writable properties. A QoS value that is `Some` was set, and the publisher's service must offer it.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub service: String,
@@ -22,36 +24,36 @@ pub struct Settings {
     pub processing_deadline: gst::ClockTime,
 }
 
-/// Which frames are handed on when several wait.
+/// Which frames are pushed when several wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstIceoryx2SrcLeakyType")]
 pub enum LeakyType {
     #[default]
-    #[enum_value(name = "Every frame that waits, in order (FIFO)", nick = "none")]
+    #[enum_value(name = "Every waiting frame, in order", nick = "none")]
     None = 0,
-    #[enum_value(name = "Only the newest frame, older ones are skipped", nick = "downstream")]
+    #[enum_value(name = "Only the newest frame; older frames are skipped", nick = "downstream")]
     Downstream = 2,
 }
 
-/// Where the timestamps of buffers come from.
+/// How buffers get their timestamps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstIceoryx2SrcTimestampMode")]
 pub enum TimestampMode {
     #[default]
     #[enum_value(
-        name = "The publisher's moment in this pipeline's running time; arrival where it sends none",
+        name = "The publisher's time, converted to this pipeline's running time; time of arrival if the publisher sends none",
         nick = "converted"
     )]
     Converted = 0,
-    #[enum_value(name = "The publisher's own timestamps, unchanged", nick = "original")]
+    #[enum_value(name = "The publisher's timestamps, unchanged", nick = "original")]
     Original = 1,
-    #[enum_value(name = "The moment of arrival here", nick = "arrival")]
+    #[enum_value(name = "Time of arrival", nick = "arrival")]
     Arrival = 2,
 }
 
-/// What to do when the last publisher has gone.
+/// What to do when the last publisher exits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstIceoryx2SrcOnDisconnect")]
@@ -65,7 +67,7 @@ pub enum OnDisconnect {
     Error = 2,
 }
 
-/// Time that a frame may take through this element and the next, as GstBaseSink's `processing-deadline`.
+/// Default of GstBaseSink's `processing-deadline`.
 const PROCESSING_DEADLINE: gst::ClockTime = gst::ClockTime::from_mseconds(20);
 
 impl Default for Settings {
@@ -89,22 +91,18 @@ impl Default for Settings {
 impl Settings {
     /// Sets one property.
     pub fn set(&mut self, name: &str, value: &glib::Value) {
-        let uint = || Some(value.get::<u32>().expect("type checked by GObject"));
         match name {
-            "service" => {
-                let text = value.get::<Option<String>>().expect("type checked by GObject");
-                self.service = text.unwrap_or_else(|| video::DEFAULT_SERVICE.into());
-            }
-            "buffer-size" => self.buffer_size = uint(),
-            "borrowed-max" => self.borrowed_max = uint(),
-            "history-size" => self.history_size = uint(),
-            "safe-overflow" => self.safe_overflow = Some(value.get().expect("type checked by GObject")),
-            "max-buffers" => self.max_buffers = value.get().expect("type checked by GObject"),
-            "leaky-type" => self.leaky_type = value.get().expect("type checked by GObject"),
-            "timestamp-mode" => self.timestamp_mode = value.get().expect("type checked by GObject"),
-            "on-disconnect" => self.on_disconnect = value.get().expect("type checked by GObject"),
-            "busy-wait" => self.busy_wait = value.get().expect("type checked by GObject"),
-            "processing-deadline" => self.processing_deadline = value.get().expect("type checked by GObject"),
+            "service" => self.service = read_service(value),
+            "buffer-size" => self.buffer_size = Some(read(value)),
+            "borrowed-max" => self.borrowed_max = Some(read(value)),
+            "history-size" => self.history_size = Some(read(value)),
+            "safe-overflow" => self.safe_overflow = Some(read(value)),
+            "max-buffers" => self.max_buffers = read(value),
+            "leaky-type" => self.leaky_type = read(value),
+            "timestamp-mode" => self.timestamp_mode = read(value),
+            "on-disconnect" => self.on_disconnect = read(value),
+            "busy-wait" => self.busy_wait = read(value),
+            "processing-deadline" => self.processing_deadline = read(value),
             other => unreachable!("no such property: {other}"),
         }
     }
@@ -128,7 +126,7 @@ impl Settings {
         }
     }
 
-    /// What the publisher's service must offer; only values that were set count.
+    /// What the publisher's service must offer.
     pub fn requirements(&self) -> video::Requirements {
         video::Requirements {
             buffer_size: self.buffer_size,
@@ -142,79 +140,42 @@ impl Settings {
 
 /// Every property of the source.
 pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-    let defaults = Settings::default();
-    let uint = |name: &'static str, nick, blurb, minimum| {
-        glib::ParamSpecUInt::builder(name)
-            .nick(nick)
-            .blurb(blurb)
-            .minimum(minimum)
-            .default_value(defaults.get(name).get().expect("a guint"))
-            .mutable_ready()
-            .build()
-    };
+    let qos = video::Qos::default();
+    let (any, positive) = (0..=u32::MAX, 1..=u32::MAX);
+    let nanoseconds = |name: &'static str, nick, blurb| glib::ParamSpecUInt64::builder(name).nick(nick).blurb(blurb);
     vec![
-        glib::ParamSpecString::builder("service")
-            .nick("Service")
-            .blurb("Name of the iceoryx2 service to receive from (publish/subscribe and event), 1 to 255 bytes of printable ASCII")
-            .default_value(Some(video::DEFAULT_SERVICE))
-            .mutable_ready()
-            .build(),
-        uint("buffer-size", "Buffer", "Frames that may wait here; if set, the publisher must offer as many (unset: the publisher decides)", 1),
-        uint("borrowed-max", "Borrowed frames", "Frames that may be held downstream by reference before copies are made; if set, the publisher must offer as many (unset: the publisher decides)", 1),
-        uint("history-size", "History", "Older frames wanted when joining late; if set above 0, the publisher must keep as many (0 = what the publisher keeps)", 0),
-        glib::ParamSpecBoolean::builder("safe-overflow")
-            .nick("Overflow")
-            .blurb("Whether the oldest waiting frame gives way to a new one; if set, the publisher must do the same (unset: the publisher decides)")
-            .default_value(defaults.get("safe-overflow").get().expect("a gboolean"))
-            .mutable_ready()
-            .build(),
-        uint("max-buffers", "Waiting frames", "Frames that may wait here at most, whatever the publisher offers (0 = as many as the publisher offers)", 0),
+        service("Name of the iceoryx2 service to receive from, 1 to 255 bytes of printable ASCII"),
+        uint("buffer-size", "Buffer", "Frames that can wait in this element; if set, the publisher must offer at least this number (unset: the publisher decides)", positive.clone(), qos.buffer_size),
+        uint("borrowed-max", "Borrowed frames", "Frames that downstream can hold before the element copies; if set, the publisher must offer at least this number (unset: the publisher decides)", positive, qos.borrowed_max),
+        uint("history-size", "History", "Past frames to receive when joining late; if set above 0, the publisher must keep at least this number (0 = as many as the publisher keeps)", any.clone(), qos.history_size),
+        boolean("safe-overflow", "Overflow", "Whether the oldest waiting frame is dropped when the buffer is full; if set, the publisher must use the same value (unset: the publisher decides)", qos.safe_overflow),
+        uint("max-buffers", "Waiting frames", "Largest number of frames that wait in this element, even if the publisher offers more (0 = as many as the publisher offers)", any, 0),
         glib::ParamSpecEnum::builder::<LeakyType>("leaky-type")
             .nick("Leaky type")
-            .blurb("Which frames are handed on when several wait; what is skipped is counted in frames-skipped and marked DISCONT")
+            .blurb("Which frames to push when several wait; frames-skipped counts the others, and the next frame is marked DISCONT")
             .mutable_playing()
             .build(),
         glib::ParamSpecEnum::builder::<TimestampMode>("timestamp-mode")
             .nick("Timestamp mode")
-            .blurb("Where the timestamps of buffers come from")
+            .blurb("How buffers get their timestamps")
             .mutable_playing()
             .build(),
         glib::ParamSpecEnum::builder::<OnDisconnect>("on-disconnect")
             .nick("On disconnect")
-            .blurb("What to do when the last publisher has gone without ending the stream")
+            .blurb("What to do when the last publisher exits without ending the stream")
             .mutable_playing()
             .build(),
-        glib::ParamSpecUInt64::builder("busy-wait")
-            .nick("Busy wait")
-            .blurb("Time in nanoseconds to look for the next frame without sleeping, which takes a processor and spares the time of waking one (0 = sleep at once)")
+        nanoseconds("busy-wait", "Busy wait", "Nanoseconds to poll for the next frame before sleeping; polling saves the time of waking up, but occupies a processor (0 = sleep at once)")
             .mutable_ready()
             .build(),
-        glib::ParamSpecUInt64::builder("processing-deadline")
-            .nick("Processing deadline")
-            .blurb("Time in nanoseconds that a frame may take from its publisher to the sink; told as latency")
+        nanoseconds("processing-deadline", "Processing deadline", "Nanoseconds that a frame may take from its publisher to the sink, reported as latency")
             .default_value(PROCESSING_DEADLINE.nseconds())
             .mutable_playing()
             .build(),
-        glib::ParamSpecUInt64::builder("frames-skipped")
-            .nick("Frames skipped")
-            .blurb("Frames that were there and gave way to newer ones: leaky-type=downstream, or the backlog of a pause")
-            .read_only()
-            .build(),
-        glib::ParamSpecUInt64::builder("frames-received").nick("Frames received").blurb("Frames handed downstream").read_only().build(),
-        glib::ParamSpecUInt64::builder("frames-dropped")
-            .nick("Frames dropped")
-            .blurb("Frames that the publisher counted and that did not get here in time")
-            .read_only()
-            .build(),
-        glib::ParamSpecUInt64::builder("frames-invalid")
-            .nick("Invalid frames")
-            .blurb("Frames that broke the wire contract and were not handed on")
-            .read_only()
-            .build(),
-        glib::ParamSpecUInt64::builder("frames-copied")
-            .nick("Frames copied")
-            .blurb("Frames copied out of shared memory because downstream held too many or knows no GstVideoMeta")
-            .read_only()
-            .build(),
+        counter("frames-skipped", "Frames skipped", "Frames that were skipped for newer frames, by leaky-type=downstream or after a pause"),
+        counter("frames-received", "Frames received", "Frames that were pushed downstream"),
+        counter("frames-dropped", "Frames dropped", "Frames that the publisher sent and that did not arrive here in time"),
+        counter("frames-invalid", "Invalid frames", "Frames that were not pushed, because they break the wire format or this GStreamer cannot represent them"),
+        counter("frames-copied", "Frames copied", "Frames that were copied out of shared memory, because downstream holds too many or does not support GstVideoMeta"),
     ]
 });

@@ -13,29 +13,28 @@ use gst_plugin_iceoryx2_shmdata::{
     ClientEvent, Delivery, Wakeup, Writer, WriterOptions, check_path, prepare_folder, score,
 };
 use gst_plugin_iceoryx2_video::Interrupt;
-use gst_video::prelude::*;
 
 use super::output::{Output, State};
 use super::pool::SegmentPool;
-use crate::caps::for_ever;
-use crate::layout;
 use crate::log::CAT;
 use crate::pace::{self, Pace, Paced};
+use crate::properties::{client_signals, clients, counter, read};
 use crate::sh4lt::errors::message;
-use crate::sh4lt::settings::{Address, INTEROPERABILITY, Traffic, caps_property, raw_video};
+use crate::sh4lt::settings::{Address, INTEROPERABILITY, Traffic, properties, raw_video};
+use crate::{caps, errors, layout};
 
-/// Largest initial size that can be set: more than any frame, less than a slip of the finger reserves.
+/// Largest value of `initial-size`: enough for any frame, and small enough that a mistake does not exhaust memory.
 const MAX_INITIAL_SIZE: u64 = 1 << 28;
 
-/// Raw video that score takes, RGBA before all.
+/// Raw video in the formats that score reads, the preferred format in a structure of its own.
 static SCORE: LazyLock<gst::Caps> = LazyLock::new(|| {
     let (first, rest) = score::FORMATS.split_at(1);
     let of = |formats: &[&str]| {
         gst::Structure::builder("video/x-raw").field("format", gst::List::new(formats.iter().copied())).build()
     };
-    for_ever(gst::Caps::builder_full().structure(of(first)).structure(of(rest)).build())
+    caps::permanent(gst::Caps::builder_full().structure(of(first)).structure(of(rest)).build())
 });
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Sh4ltSink {
     settings: Mutex<Settings>,
     output: Arc<Output>,
@@ -86,24 +85,24 @@ impl Paced for Sh4ltSink {
 impl ObjectImpl for Sh4ltSink {
     fn constructed(&self) {
         self.parent_constructed();
-        // The last buffer would keep the segment.
+        // The last sample would keep the segment in use.
         self.obj().set_enable_last_sample(false);
     }
 
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let mut all = Address::properties();
-            all.extend(Traffic::properties());
+            let mut all = properties("Caps of the stream, as readers get them");
             all.extend([
-                caps_property("The type text that readers get, as caps"),
                 glib::ParamSpecString::builder("extra-caps-properties")
                     .nick("Extra caps properties")
-                    .blurb("Comma-separated key=value pairs that are added to the published caps")
+                    .blurb("Comma-separated key=value pairs that are added to the caps of the stream")
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecULong::builder("initial-size")
                     .nick("Initial size")
-                    .blurb("Bytes of the first segment; it grows with the frames. Reads the current size while running")
+                    .blurb(
+                        "Bytes of the first segment, which grows with the frames; while running, bytes of the segment",
+                    )
                     .minimum(1)
                     .maximum(MAX_INITIAL_SIZE as _)
                     .default_value(1)
@@ -111,30 +110,22 @@ impl ObjectImpl for Sh4ltSink {
                     .build(),
                 glib::ParamSpecUInt64::builder("reader-timeout")
                     .nick("Reader timeout")
-                    .blurb("Nanoseconds that readers may take for one frame before the stream goes on without them")
+                    .blurb("Nanoseconds that a reader may take for one frame before the stream goes on without it")
                     .default_value(gst::ClockTime::SECOND.nseconds())
                     .mutable_ready()
                     .build(),
-                glib::ParamSpecUInt::builder("num-clients")
-                    .nick("Clients")
-                    .blurb("Readers connected right now")
-                    .read_only()
-                    .build(),
-                glib::ParamSpecUInt64::builder("evictions")
-                    .nick("Evictions")
-                    .blurb("How often the stream went on without readers that took longer than reader-timeout")
-                    .read_only()
-                    .build(),
-                glib::ParamSpecUInt64::builder("frames-zero-copy")
-                    .nick("Frames without a copy")
-                    .blurb("Frames that upstream rendered into the shared segment")
-                    .read_only()
-                    .build(),
-                glib::ParamSpecUInt64::builder("frames-copied")
-                    .nick("Frames copied")
-                    .blurb("Frames that were copied into the shared segment")
-                    .read_only()
-                    .build(),
+                clients("Readers that are connected now"),
+                counter(
+                    "evictions",
+                    "Evictions",
+                    "How often the stream went on without readers that exceeded reader-timeout",
+                ),
+                counter(
+                    "frames-zero-copy",
+                    "Frames without a copy",
+                    "Frames that upstream rendered into the shared segment",
+                ),
+                counter("frames-copied", "Frames copied", "Frames that were copied into the shared segment"),
             ]);
             all
         });
@@ -147,11 +138,9 @@ impl ObjectImpl for Sh4ltSink {
             return;
         }
         match pspec.name() {
-            "extra-caps-properties" => settings.extra_caps_properties = value.get().expect("type checked by GObject"),
-            "initial-size" => {
-                settings.initial_size = value.get::<glib::ULong>().expect("type checked by GObject").0;
-            }
-            "reader-timeout" => settings.reader_timeout = value.get().expect("type checked by GObject"),
+            "extra-caps-properties" => settings.extra_caps_properties = read(value),
+            "initial-size" => settings.initial_size = read::<glib::ULong>(value).0,
+            "reader-timeout" => settings.reader_timeout = read(value),
             other => unreachable!("no such property: {other}"),
         }
     }
@@ -184,11 +173,7 @@ impl ObjectImpl for Sh4ltSink {
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
-        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
-            ["client-connected", "client-disconnected"]
-                .map(|name| glib::subclass::Signal::builder(name).param_types([i32::static_type()]).build())
-                .into()
-        });
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| client_signals(i32::static_type()));
         &SIGNALS
     }
 }
@@ -205,18 +190,13 @@ impl ElementImpl for Sh4ltSink {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let any = gst::Caps::new_any();
-            vec![
-                gst::PadTemplate::new("sink", gst::PadDirection::Sink, gst::PadPresence::Always, &any)
-                    .expect("caps of the sink pad"),
-            ]
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| caps::templates(gst::PadDirection::Sink, &gst::Caps::new_any()));
         &TEMPLATES
     }
 
     fn send_event(&self, event: gst::Event) -> bool {
-        self.pace.see(&event);
+        self.pace.event(&event);
         self.parent_send_event(event)
     }
 }
@@ -230,9 +210,7 @@ impl BaseSinkImpl for Sh4ltSink {
         if address.socket_path.is_none() {
             prepare_folder(&path).map_err(|error| message(&error))?;
         }
-        let interrupt =
-            Interrupt::new().map_err(|e| gst::error_msg!(gst::ResourceError::Failed, ["no descriptor: {e}"]))?;
-        *self.interrupt.lock().unwrap() = Some(interrupt);
+        *self.interrupt.lock().unwrap() = Some(errors::interrupt()?);
         Ok(())
     }
 
@@ -249,7 +227,7 @@ impl BaseSinkImpl for Sh4ltSink {
         let published = with_framerate(self.with_extra(caps, settings.extra_caps_properties.as_deref()));
         let text = published.to_string();
         let path = settings.address.path().map_err(|_| gst::loggable_error!(CAT, "no path"))?;
-        // A writer has one type text: new caps are a new writer, and its readers come back to it.
+        // A writer cannot change its type text, so new caps need a new writer, to which the readers reconnect.
         let readers = self.output.state.lock().unwrap().take().map_or(0, |state| state.writer.clients());
         let weak = self.obj().downgrade();
         let options = WriterOptions {
@@ -282,7 +260,7 @@ impl BaseSinkImpl for Sh4ltSink {
     }
 
     fn caps(&self, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
-        // Whatever upstream can make, but first what score takes: an element that has the choice takes the first.
+        // All caps are accepted. The formats that score reads come first, because upstream prefers the first caps.
         let Some(all) = filter.filter(|filter| !filter.is_any()) else { return Some(gst::Caps::new_any()) };
         let mut caps = SCORE.intersect_with_mode(all, gst::CapsIntersectMode::First);
         caps.merge(all.clone());
@@ -290,7 +268,7 @@ impl BaseSinkImpl for Sh4ltSink {
     }
 
     fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
-        // Other strides are welcome: rows are set right on the one copy that there is.
+        // Other strides cost nothing extra: a frame with padded rows is copied once anyway.
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
         let (Some(caps), needs_pool) = query.get_owned() else { return Ok(()) };
         let Some(size) = raw_video(&caps).and_then(|info| u32::try_from(info.size()).ok()) else { return Ok(()) };
@@ -315,14 +293,14 @@ impl BaseSinkImpl for Sh4ltSink {
             };
             match delivery {
                 Delivery::Sent(_) => return Ok(gst::FlowSuccess::Ok),
-                // Nothing was written: after a pause the frame's turn comes again.
+                // Nothing was written. After a pause the frame is sent again.
                 Delivery::Interrupted => self.obj().wait_preroll()?,
             };
         }
     }
 
     fn event(&self, event: gst::Event) -> bool {
-        self.pace.see(&event);
+        self.pace.event(&event);
         self.parent_event(event)
     }
 
@@ -352,7 +330,7 @@ impl Sh4ltSink {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Format,
-                ["extra-caps-properties {extra:?} are no caps fields (key=value, key=value): published without them"]
+                ["extra-caps-properties {extra:?} are not caps fields: ignored; write key=value, key=value"]
             );
             caps.clone()
         })
@@ -382,30 +360,25 @@ impl Sh4ltSink {
 
     fn copy(&self, state: &mut State, buffer: &gst::Buffer, wakeup: Wakeup<'_>) -> Result<Delivery, gst::FlowError> {
         state.keeps_frames |= state.writer.is_lent();
-        let size = state.size(buffer);
-        let strided = state.info.as_ref().filter(|_| state.is_strided(buffer));
-        let packed = state.info.as_ref().filter(|info| buffer.size() < info.size());
-        let packed = packed.and_then(|info| layout::packed(info, buffer.size()).map(|header| (info, header)));
-        let unreadable = |error: glib::BoolError| {
-            gst::element_imp_error!(self, gst::StreamError::Format, ["a frame cannot be read: {error}"]);
-            gst::FlowError::Error
-        };
-        let delivery = match (strided, packed) {
-            (None, Some((info, header))) => {
-                let pixels = buffer.map_readable().map_err(unreadable)?;
-                state.writer.write_with(info.size(), wakeup, |target| {
-                    let _ = layout::copy_rows(&pixels, &header, info, target);
-                })
-            }
-            (None, None) => state.writer.write_with(size, wakeup, |target| {
+        let delivery = if let Some((info, header)) = state.rearranged(buffer) {
+            let pixels = buffer.map_readable().map_err(|error| self.unreadable(&error.to_string()))?;
+            let mut copied = Some(());
+            let delivery = state.writer.write_with(info.size(), wakeup, |target| {
+                copied = layout::copy_rows(&pixels, &header, &info, target);
+            });
+            copied.ok_or_else(|| self.unreadable("its GstVideoMeta describes more bytes than the buffer has"))?;
+            delivery
+        } else {
+            state.writer.write_with(state.size(buffer), wakeup, |target| {
                 let _ = buffer.copy_to_slice(0, target);
-            }),
-            (Some(info), _) => {
-                let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(unreadable)?;
-                state.writer.write_with(info.size(), wakeup, |target| rearrange(&frame, info, target))
-            }
+            })
         };
         delivery.map_err(|error| self.failed(&error))
+    }
+
+    fn unreadable(&self, reason: &str) -> gst::FlowError {
+        gst::element_imp_error!(self, gst::StreamError::Format, ["cannot read a frame: {reason}"]);
+        gst::FlowError::Error
     }
 
     fn failed(&self, error: &gst_plugin_iceoryx2_shmdata::Error) -> gst::FlowError {
@@ -414,7 +387,7 @@ impl Sh4ltSink {
     }
 }
 
-/// Raw video with a frame rate, if none is known.
+/// Adds score's framerate to raw video without one.
 fn with_framerate(mut caps: gst::Caps) -> gst::Caps {
     let is_unknown = |structure: &gst::StructureRef| {
         structure.name() == "video/x-raw"
@@ -426,19 +399,4 @@ fn with_framerate(mut caps: gst::Caps) -> gst::Caps {
         caps.make_mut().set("framerate", gst::Fraction::new(score::FRAMERATE, 1));
     }
     caps
-}
-
-/// Copies rows of any stride into GStreamer's default layout, which is what travels.
-fn rearrange(frame: &gst_video::VideoFrameRef<&gst::BufferRef>, info: &gst_video::VideoInfo, target: &mut [u8]) {
-    for plane in 0..info.n_planes() {
-        let index = plane as usize;
-        let (from, to) = (frame.plane_stride()[index] as usize, info.stride()[index] as usize);
-        let Ok(source) = frame.plane_data(plane) else { continue };
-        let end = info.offset().get(index + 1).copied().unwrap_or(info.size()).min(target.len());
-        let rows = target[info.offset()[index]..end].chunks_mut(to).zip(source.chunks(from));
-        for (target, source) in rows {
-            let bytes = target.len().min(source.len());
-            target[..bytes].copy_from_slice(&source[..bytes]);
-        }
-    }
 }

@@ -4,14 +4,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use gst_plugin_iceoryx2_shmdata::{Lent, Wakeup, Writer};
+use gst_plugin_iceoryx2_video::VideoFrameHeader;
 
+use crate::layout;
 use crate::log::CAT;
 
 /// After this many frames that upstream held one at a time, it is lent the segment to render the next ones in.
 const ALONE_IN_A_ROW: u32 = 3;
 
 /// What a sink shares with its pools, which may outlive it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Output {
     /// `None` until the sink has caps.
     pub state: Mutex<Option<State>>,
@@ -42,11 +44,11 @@ impl Output {
 
 pub struct State {
     pub writer: Writer,
-    /// Set for raw video, whose rows travel as GStreamer lays them out by default.
+    /// The default layout of raw video, in which rows are sent.
     pub info: Option<gst_video::VideoInfo>,
-    /// Frames in a row that upstream had one at a time. A segment has no place for a second one.
+    /// Number of frames in a row that upstream held one at a time. The segment holds only one frame.
     pub alone: u32,
-    /// Whether upstream has kept a frame in the segment while it sent another one.
+    /// Whether upstream kept the frame in the segment while it sent another one.
     pub keeps_frames: bool,
 }
 
@@ -55,22 +57,26 @@ impl State {
         Self { writer, info, alone: 0, keeps_frames: false }
     }
 
-    /// Bytes of a frame that travel.
+    /// Bytes of a frame that are sent.
     pub fn size(&self, buffer: &gst::BufferRef) -> usize {
         self.info.as_ref().map_or(buffer.size(), |info| buffer.size().min(info.size()))
     }
 
-    /// Whether rows lie elsewhere than they do by default.
+    /// Whether the rows of a buffer differ from GStreamer's default layout.
     pub fn is_strided(&self, buffer: &gst::BufferRef) -> bool {
         self.info
             .as_ref()
             .zip(buffer.meta::<gst_video::VideoMeta>())
             .is_some_and(|(info, meta)| meta.stride() != info.stride() || meta.offset() != info.offset())
     }
-}
 
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("path", &self.writer.path()).finish_non_exhaustive()
+    /// The default layout, and the present layout of a buffer that differs from it.
+    pub fn rearranged(&self, buffer: &gst::BufferRef) -> Option<(gst_video::VideoInfo, VideoFrameHeader)> {
+        let info = self.info.as_ref()?;
+        let header = match buffer.meta::<gst_video::VideoMeta>().filter(|_| self.is_strided(buffer)) {
+            Some(meta) => layout::header(info, meta.offset(), meta.stride()),
+            None => layout::packed(info, buffer.size()).filter(|_| buffer.size() < info.size()),
+        }?;
+        Some((info.clone(), header))
     }
 }

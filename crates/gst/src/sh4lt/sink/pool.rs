@@ -1,4 +1,4 @@
-//! A buffer pool that lends the segment, so that upstream renders where readers read.
+//! Buffer pool that lends the segment, so that upstream renders into it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -7,10 +7,11 @@ use gst::glib;
 use gst::subclass::prelude::*;
 
 use super::output::Output;
+use crate::layout;
 use crate::sh4lt::settings::raw_video;
 
 glib::wrapper! {
-    /// Pool of ordinary buffers, of which one at a time may be the segment.
+    /// Pool of ordinary buffers. One of them at a time may be the segment.
     pub struct SegmentPool(ObjectSubclass<imp::SegmentPool>) @extends gst::BufferPool, gst::Object;
 }
 
@@ -26,20 +27,20 @@ impl SegmentPool {
 mod imp {
     use super::*;
 
-    /// What a configuration asks for.
+    /// The configured buffers.
     #[derive(Clone, Debug)]
     struct Layout {
         info: gst_video::VideoInfo,
         has_meta: bool,
-        /// Whether the segment has what is asked for: no more than the pixels, which travel.
+        /// Whether the buffers hold only the pixels, as the segment does.
         is_lendable: bool,
     }
 
-    #[derive(Debug, Default)]
+    #[derive(Default)]
     pub struct SegmentPool {
         pub(super) output: OnceLock<Weak<Output>>,
         layout: Mutex<Option<Layout>>,
-        /// Address of the buffer that is the segment.
+        /// Address of the buffer whose memory is the segment.
         lent: AtomicUsize,
         flushing: AtomicBool,
     }
@@ -117,7 +118,7 @@ mod imp {
             self.output.get().and_then(Weak::upgrade)
         }
 
-        /// The segment as a buffer, if it is free.
+        /// The segment as a buffer, if it is not in use.
         fn lend(&self, output: &Output) -> Option<gst::Buffer> {
             let size = self.layout.lock().unwrap().as_ref().filter(|layout| layout.is_lendable)?.info.size();
             let lent = output.lend(size, &self.flushing)?;
@@ -128,19 +129,11 @@ mod imp {
             Some(buffer)
         }
 
-        /// Adds the video meta that the configuration asks for.
+        /// Adds the configured video meta.
         fn describe(&self, buffer: &mut gst::Buffer) {
             let layout = self.layout.lock().unwrap();
             if let Some(Layout { info, .. }) = layout.as_ref().filter(|layout| layout.has_meta) {
-                let _ = gst_video::VideoMeta::add_full(
-                    buffer.get_mut().expect("a new buffer"),
-                    gst_video::VideoFrameFlags::empty(),
-                    info.format(),
-                    info.width(),
-                    info.height(),
-                    info.offset(),
-                    info.stride(),
-                );
+                let _ = layout::add_meta(buffer.get_mut().expect("a new buffer"), info, info.offset(), info.stride());
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Implementation of `sh4ltsrc`.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 
@@ -14,13 +13,14 @@ use gst_plugin_iceoryx2_shmdata::{Event, Follower, Frame, Wakeup};
 use gst_plugin_iceoryx2_video::Interrupt;
 
 use crate::log::CAT;
+use crate::properties::read;
 use crate::sh4lt::errors::message;
-use crate::sh4lt::settings::{Address, INTEROPERABILITY, Traffic, caps_property, raw_video};
-use crate::trust;
+use crate::sh4lt::settings::{Address, INTEROPERABILITY, Traffic, properties, raw_video};
+use crate::{caps, errors, trust};
 
-/// After so many frames in a row that downstream kept beyond the protocol's one, frames are copied outright …
+/// After this many frames in a row that downstream still held when the next one was wanted, frames are copied at once.
 const RETAINED_IN_A_ROW: u32 = 3;
-/// … so many times, before sharing is tried again.
+/// Number of frames that are copied before the source shares memory again.
 const COPIES_IN_A_ROW: u32 = 300;
 
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ struct Settings {
 #[derive(Clone, Debug)]
 struct Unlock {
     interrupt: Interrupt,
-    /// Whether the base class asked for it, which is told that the wait was ended; otherwise it is a pause.
+    /// Whether the base class asked for the end of the wait. Otherwise the element is paused.
     is_flushing: bool,
 }
 
@@ -51,16 +51,23 @@ struct Unlock {
 #[derive(Debug)]
 struct Reader {
     follower: Follower,
-    /// Caps to announce before the next frame.
-    caps: Option<gst::Caps>,
-    /// Whether the writer's type text gives caps.
-    is_typed: bool,
-    /// Bytes of a frame, where the caps tell.
-    size: Option<usize>,
-    /// The application was told that this writer's frames are too short.
-    is_told: bool,
+    stream: Stream,
+    /// Frames in a row that downstream still held when the next one was wanted.
     retained: u32,
     copies_left: u32,
+}
+
+/// What is known of the present writer's frames.
+#[derive(Debug, Default)]
+struct Stream {
+    /// Caps to announce before the next frame.
+    caps: Option<gst::Caps>,
+    /// Whether the writer's type text is caps.
+    is_typed: bool,
+    /// Bytes of a frame of raw video.
+    size: Option<usize>,
+    /// Whether a warning was posted that this writer's frames are too short.
+    has_warned: bool,
 }
 
 #[glib::object_subclass]
@@ -76,9 +83,9 @@ impl ObjectImpl for Sh4ltSrc {
         let obj = self.obj();
         obj.set_live(true);
         obj.set_format(gst::Format::Time);
-        // There are no timestamps on the wire.
+        // The protocol has no timestamps.
         obj.set_do_timestamp(true);
-        // Nobody reads after the end of the stream: a writer would wait until the last element has finished with it.
+        // At the end of the stream the source leaves, or the writer would wait until downstream has handled the end.
         let weak = obj.downgrade();
         let pad = obj.static_pad("src").expect("made by the base class");
         pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
@@ -93,16 +100,18 @@ impl ObjectImpl for Sh4ltSrc {
 
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let mut all = Address::properties();
-            all.extend(Traffic::properties());
+            let mut all = properties("Caps of the stream, as the writer describes it");
             all.extend([
-                caps_property("The writer's type text"),
                 glib::ParamSpecBoolean::builder("copy-buffers")
                     .nick("Copy buffers")
-                    .blurb("Copy each frame at once and let the writer go on, rather than sharing its memory with downstream")
+                    .blurb("Copy each frame at once, so that the writer does not wait for downstream")
                     .mutable_playing()
                     .build(),
-                glib::ParamSpecBoolean::builder("connected").nick("Connected").blurb("Whether a writer is there").read_only().build(),
+                glib::ParamSpecBoolean::builder("connected")
+                    .nick("Connected")
+                    .blurb("Whether a writer is connected")
+                    .read_only()
+                    .build(),
             ]);
             all
         });
@@ -112,7 +121,7 @@ impl ObjectImpl for Sh4ltSrc {
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let mut settings = self.settings.lock().unwrap();
         if !settings.address.set(pspec.name(), value) {
-            settings.copy_buffers = value.get().expect("type checked by GObject");
+            settings.copy_buffers = read(value);
         }
     }
 
@@ -142,13 +151,8 @@ impl ElementImpl for Sh4ltSrc {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let any = gst::Caps::new_any();
-            vec![
-                gst::PadTemplate::new("src", gst::PadDirection::Src, gst::PadPresence::Always, &any)
-                    .expect("caps of the source pad"),
-            ]
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| caps::templates(gst::PadDirection::Src, &gst::Caps::new_any()));
         &TEMPLATES
     }
 
@@ -165,10 +169,9 @@ impl BaseSrcImpl for Sh4ltSrc {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let path = self.settings.lock().unwrap().address.path()?;
         gst::info!(CAT, imp = self, "{}: {INTEROPERABILITY}", path.display());
-        let interrupt =
-            Interrupt::new().map_err(|e| gst::error_msg!(gst::ResourceError::Failed, ["no descriptor: {e}"]))?;
-        *self.unlock.lock().unwrap() = Some(Unlock { interrupt, is_flushing: false });
-        *self.reader.lock().unwrap() = Some(Reader::new(&path));
+        *self.unlock.lock().unwrap() = Some(Unlock { interrupt: errors::interrupt()?, is_flushing: false });
+        *self.reader.lock().unwrap() =
+            Some(Reader { follower: Follower::new(&path), stream: Stream::default(), retained: 0, copies_left: 0 });
         Ok(())
     }
 
@@ -202,7 +205,7 @@ impl BaseSrcImpl for Sh4ltSrc {
     }
 
     fn negotiate(&self) -> Result<(), gst::LoggableError> {
-        // The writer's type text brings the caps.
+        // Caps come with the writer's type text.
         Ok(())
     }
 
@@ -222,7 +225,7 @@ impl PushSrcImpl for Sh4ltSrc {
         {
             reader.retained += 1;
             if reader.retained >= RETAINED_IN_A_ROW {
-                gst::debug!(CAT, imp = self, "downstream keeps frames: copying the next {COPIES_IN_A_ROW}");
+                gst::debug!(CAT, imp = self, "downstream holds frames: copying the next {COPIES_IN_A_ROW}");
                 (reader.retained, reader.copies_left) = (0, COPIES_IN_A_ROW);
             }
         }
@@ -230,7 +233,7 @@ impl PushSrcImpl for Sh4ltSrc {
             if let Some(buffer) = self.next()? {
                 return Ok(CreateSuccess::NewBuffer(buffer));
             }
-            // In a pause the base class waits, and only then acts on what it was told: the end of the wait would be the stream's.
+            // An error here would end the stream. In a pause, wait for PLAYING instead.
             self.obj().wait_playing()?;
         }
     }
@@ -251,7 +254,7 @@ impl Sh4ltSrc {
             match event {
                 Event::Connected(type_text) => self.connected(reader, type_text),
                 Event::Disconnected => {
-                    gst::info!(CAT, imp = self, "the writer of {} has gone", reader.follower.path().display());
+                    gst::info!(CAT, imp = self, "the writer of {} has exited", reader.follower.path().display());
                     self.set_connected(false);
                 }
                 Event::Interrupted if self.is_flushing() => return Err(gst::FlowError::Flushing),
@@ -270,9 +273,9 @@ impl Sh4ltSrc {
         self.unlock.lock().unwrap().as_ref().is_none_or(|unlock| unlock.is_flushing)
     }
 
-    /// A reader that does not read holds the writer up, and with it every other reader: one that stops reading goes.
+    /// Disconnects, because the writer and its other readers would wait for a reader that does not read.
     fn leave_the_writer(&self) {
-        // The base class does not end the wait for a frame on the way to PAUSED.
+        // On the way to PAUSED the base class does not end the wait for a frame.
         if let Some(unlock) = &*self.unlock.lock().unwrap() {
             unlock.interrupt.set();
         }
@@ -286,17 +289,16 @@ impl Sh4ltSrc {
     }
 
     fn connected(&self, reader: &mut Reader, type_text: String) {
-        reader.caps = trust::stream_caps(&type_text);
-        reader.is_typed = reader.caps.is_some();
-        if !reader.is_typed {
+        let caps = trust::stream_caps(&type_text);
+        if caps.is_none() {
             gst::warning!(
                 CAT,
                 imp = self,
-                "the type text {type_text:?} is not caps of one kind of stream: buffers go on without caps, or not at all behind those of a writer with caps"
+                "the type text {type_text:?} is not fixed caps: buffers have no caps, and are dropped if an earlier writer had caps"
             );
         }
-        reader.size = reader.caps.as_ref().and_then(|caps| raw_video(caps)).map(|info| info.size());
-        reader.is_told = false;
+        let size = caps.as_ref().and_then(|caps| raw_video(caps)).map(|info| info.size());
+        reader.stream = Stream { is_typed: caps.is_some(), caps, size, has_warned: false };
         *self.caps.lock().unwrap() = Some(type_text);
         self.obj().notify("caps");
         self.set_connected(true);
@@ -308,24 +310,24 @@ impl Sh4ltSrc {
         }
     }
 
-    /// A buffer around a frame; `None` if the frame is not what its caps say.
+    /// A buffer with a frame; `None` if the frame does not match its caps.
     fn buffer(&self, reader: &mut Reader, frame: Frame) -> Result<Option<gst::Buffer>, gst::FlowError> {
         let bytes = frame.bytes().len();
-        if let Some(size) = reader.size.filter(|&size| bytes < size) {
-            if !std::mem::replace(&mut reader.is_told, true) {
+        if let Some(size) = reader.stream.size.filter(|&size| bytes < size) {
+            if !std::mem::replace(&mut reader.stream.has_warned, true) {
                 gst::element_imp_warning!(
                     self,
                     gst::StreamError::Format,
-                    ("frame of {bytes} bytes dropped: its caps ask for {size}; the writer has to send whole pictures with GStreamer's rows (further ones are dropped without a message)")
+                    ("frame dropped: it has {bytes} bytes, its caps require {size}; the writer must send whole pictures in GStreamer's default layout (no warning for further frames)")
                 );
             }
             return Ok(None);
         }
-        if !reader.is_typed && self.obj().src_pad().has_current_caps() {
-            // Caps cannot be taken back: downstream would take these bytes for what the last writer sent.
+        if !reader.stream.is_typed && self.obj().src_pad().has_current_caps() {
+            // Downstream would read these bytes with the caps of the writer before, which cannot be removed.
             return Ok(None);
         }
-        if let Some(caps) = reader.caps.take()
+        if let Some(caps) = reader.stream.caps.take()
             && self.obj().set_caps(&caps).is_err()
         {
             gst::element_imp_error!(self, gst::StreamError::Format, ["downstream does not accept {caps}"]);
@@ -339,19 +341,5 @@ impl Sh4ltSrc {
         let mut buffer = gst::Buffer::new();
         buffer.get_mut().expect("a new buffer").append_memory(memory);
         Ok(Some(buffer))
-    }
-}
-
-impl Reader {
-    fn new(path: &Path) -> Self {
-        Self {
-            follower: Follower::new(path),
-            caps: None,
-            is_typed: false,
-            size: None,
-            is_told: false,
-            retained: 0,
-            copies_left: 0,
-        }
     }
 }

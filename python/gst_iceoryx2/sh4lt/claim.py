@@ -1,0 +1,108 @@
+"""Claiming a path for a writer: socket, segment and semaphores, after a dead writer's are removed."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from . import dialect
+from .errors import FrameSizeError, WriterIsAliveError
+from .paths import error_of_use, is_socket
+from .sysv import Segment, Semaphores, max_segment, remove, remove_if_dead
+
+# Seconds that another writer on the path may take to send its greeting.
+_PROBE_TIMEOUT: Final = 1.0
+# Attempts to get a socket file whose keys no other writer uses.
+_KEY_ATTEMPTS: Final = 16
+
+
+def claim(path: Path, size: int, mode: int) -> tuple[socket.socket, dialect.Keys, Segment, Semaphores]:
+    """Bind the path and create segment and semaphores with its keys.
+
+    Raises:
+        AddressError: Something other than a socket exists there.
+        WriterIsAliveError: Another writer is alive on the path.
+        FrameSizeError: `size` is above the kernel's limit.
+        OSError: The operating system refused a call.
+    """
+    check_size(path, size)
+    aside: list[Path] = []
+    try:
+        while True:
+            _remove_dead_writer(path)
+            listener = _bind(path, mode)
+            keys = dialect.keys_of(path)
+            remove_if_dead(keys)
+            try:
+                segment = Segment.create(keys.segment, size, mode)
+                try:
+                    return listener, keys, segment, Semaphores.create(keys.semaphores, mode)
+                except OSError:
+                    segment.discard()
+                    raise
+            except OSError as error:
+                listener.close()
+                if not isinstance(error, FileExistsError) or len(aside) >= _KEY_ATTEMPTS:
+                    path.unlink()
+                    raise
+                # A writer on another path has the same keys, which contain only 16 bits of the inode number. The
+                # renamed socket keeps its inode in use, so that the next socket gets another one.
+                aside.append(path.rename(f"{path}.{len(aside)}"))
+    finally:
+        for placeholder in aside:
+            placeholder.unlink(missing_ok=True)
+
+
+def check_size(path: Path, size: int) -> None:
+    """Check that one segment can hold `size` bytes.
+
+    Raises:
+        FrameSizeError: `size` is above the kernel's limit.
+    """
+    limit = max_segment()
+    if size > limit:
+        raise FrameSizeError(
+            f"{path}: a frame of {size} bytes is larger than a shared memory segment can be "
+            f"({limit}, kernel.shmmax); raise that limit"
+        )
+
+
+def _remove_dead_writer(path: Path) -> None:
+    """Remove the socket of a dead writer, with its segment and semaphores. Refuse anything else at the path."""
+    if not is_socket(path):
+        return
+    # Before the file is removed: the keys contain its inode number.
+    keys = dialect.keys_of(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_TIMEOUT)
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            remove(keys)
+            return
+        except OSError as error:
+            raise error_of_use(path, error) from None
+        # An acknowledgement would make the writer wait for this process at its next frame. A writer of Shmdata 1.3.77
+        # never recovers if its greeting stays unread.
+        with suppress(OSError):
+            dialect.receive_greeting(probe)
+    raise WriterIsAliveError(f"{path} has a writer already; stop it or choose another path")
+
+
+def _bind(path: Path, mode: int) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # `bind` creates the file with the mode of the socket; the umask may remove bits.
+        os.fchmod(listener.fileno(), mode)
+        listener.bind(os.fspath(path))
+        path.chmod(mode)
+        listener.listen(10)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise error_of_use(path, error) from None
+    return listener

@@ -1,0 +1,124 @@
+"""Where a stream is: the path of its socket, given as such or as label and group."""
+
+from __future__ import annotations
+
+import os
+import stat
+import string
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from .errors import AddressError
+
+MAX_PATH: Final = 107
+"""Longest path of a socket in bytes."""
+DEFAULT_GROUP: Final = "default"
+"""Group of a stream that is given by its label alone."""
+
+_PLAIN: Final = frozenset(string.ascii_letters + string.digits + "-_.")
+
+
+def address(label: str, group: str = DEFAULT_GROUP) -> Path:
+    """Return the path of the stream with this label and group.
+
+    The path is `$XDG_RUNTIME_DIR/sh4lt/GROUP/LABEL`, or `/tmp/sh4lt-UID/GROUP/LABEL` if the variable is not set. This
+    rule is our own: Sh4lt's rule is not known. Bytes other than letters, digits, `-`, `_` and `.` become `%` and two
+    hex digits.
+
+    Args:
+        label: Name of the stream.
+        group: Group of the stream.
+
+    Returns:
+        The path. It need not exist.
+
+    Raises:
+        AddressError: A name is empty or names a folder.
+
+    Example:
+        from gst_iceoryx2.sh4lt import address
+
+        print(address("cam 0", group="stage"))  # /run/user/1000/sh4lt/stage/cam%200
+    """
+    return runtime_folder() / _file_name("group", group) / _file_name("label", label)
+
+
+def runtime_folder() -> Path:
+    """Folder of this user's streams that have a label."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(runtime, "sh4lt") if runtime else Path(f"/tmp/sh4lt-{os.getuid()}")
+
+
+def resolve(path: str | os.PathLike[str] | None, label: str | None, group: str) -> Path:
+    """The path that was given, or that of label and group.
+
+    Raises:
+        AddressError: The path is too long, or a name cannot be used.
+        TypeError: There is neither a path nor a label.
+    """
+    if path is not None:
+        return check_length(Path(path))
+    if label is None:
+        raise TypeError("neither a path nor a label was given")
+    return check_length(address(label, group))
+
+
+def check_length(path: Path) -> Path:
+    """The path, if it is short enough for a socket.
+
+    Raises:
+        AddressError: The path has more than 107 bytes.
+    """
+    length = len(os.fsencode(path))
+    if length > MAX_PATH:
+        raise AddressError(
+            f"{path}: the path has {length} bytes, a socket's has at most {MAX_PATH}; choose a shorter path"
+        )
+    return path
+
+
+def is_socket(path: Path) -> bool:
+    """Whether a socket exists at the path. Connects to nothing.
+
+    Raises:
+        AddressError: Something other than a socket exists there.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISSOCK(mode):
+        return True
+    kinds = [(stat.S_ISDIR, "a folder"), (stat.S_ISLNK, "a symbolic link"), (stat.S_ISREG, "a file")]
+    what = next((word for matches, word in kinds if matches(mode)), "a device or pipe")
+    raise AddressError(f"{path} is {what}, not a socket; choose another path or remove it")
+
+
+def prepare_folder(address: Path) -> None:
+    """Create the folders of an `address` with mode 0700.
+
+    Raises:
+        AddressError: A folder belongs to another user, who could replace the socket.
+    """
+    for folder in (address.parent.parent, address.parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise AddressError(f"{folder} belongs to another user; choose a path instead of a label")
+
+
+def error_of_use(path: Path, error: OSError) -> OSError:
+    """The error to raise for a path that the system refused. It names the owner if the path is another user's."""
+    reason = error.strerror or str(error)
+    with suppress(OSError):
+        owner, user = path.stat().st_uid, os.geteuid()
+        if isinstance(error, PermissionError) and owner != user:
+            whose = f"the path belongs to user {owner} (this process runs as user {user})"
+            reason = f"permission denied: {whose}; run both as the same user"
+    return OSError(error.errno, reason, os.fspath(path))
+
+
+def _file_name(what: str, name: str) -> str:
+    if name in ("", ".", ".."):
+        raise AddressError(f"{what} {name!r} cannot be used: it is empty or names a folder")
+    return "".join(chr(byte) if chr(byte) in _PLAIN else f"%{byte:02x}" for byte in name.encode())
