@@ -1,4 +1,4 @@
-"""What the documentation contains: snippets, links, headings."""
+"""Reads snippets, links and headings of Markdown files."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Snippet(NamedTuple):
 
     Attributes:
         file: Name of its file.
-        line: Where it begins.
-        language: What stands behind the fence: python, sh, rust, or nothing.
-        text: Its lines.
+        line: Number of its first line.
+        language: The word after the fence: python, sh, rust, or nothing.
+        text: Its lines, without the fences.
     """
 
     file: str

@@ -1,4 +1,4 @@
-"""What the documentation says of elements, messages and files is so."""
+"""The documentation is right about elements, messages, files and numbers."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def quoted_messages() -> list[str]:
 
 @cache
 def sources() -> str:
-    """All code, with its literals in one piece, and `…` where values are filled in."""
+    """All code and messages, with joined literals, and `…` in place of filled-in values."""
     folders = (ROOT / "python" / "gst_iceoryx2", *(ROOT / "crates").glob("*/src"))
     code = "\n".join(path.read_text() for folder in folders for path in sorted(folder.rglob("*.[pr][ys]")))
     code += "\n".join(contract("messages").values())
-    # Rust continues a literal behind a backslash; Python writes one behind the other.
+    # Rust continues a literal after a backslash; Python joins adjacent literals.
     code = re.sub(r"\\\n\s*", "", code)
     code = re.sub(r"""["']\s*\n\s*f?["']""", "", code).replace('\\"', '"')
     return re.sub(r"\{[^{}]*\}|%[rsd]", "…", code)
