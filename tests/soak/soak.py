@@ -67,8 +67,10 @@ class Soak(Conductor):
 
     def _look(self, now: float) -> None:
         super()._look(now)
-        if now >= self._next_sample:
-            self._next_sample += self._sample_every
+        # A publisher has more descriptors open for each reader, so samples are compared with the same readers.
+        everyone_plays = self._all_play() and all(p.is_there and not p.ending for p in self._players.values())
+        if now >= self._next_sample and everyone_plays:
+            self._next_sample = max(self._next_sample + self._sample_every, now)
             steady = [self._players[index] for index, slot in enumerate(STAGE) if slot.immortal]
             # Who was killed because he hung is in the verdict.
             self.samples.take([player for player in steady if player.is_there], self.verdict.litter[-1])
