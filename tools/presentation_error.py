@@ -1,10 +1,9 @@
 """Measures how late or early frames are shown by pipelines that join late, run on other clocks or were paused.
 
-A publisher's pipeline shows each frame itself, in a sink of its own, and publishes it. Consumers in other processes
-show the same frames with ``sync=true``. A frame of one number is shown at two moments of CLOCK_MONOTONIC, which have to
-lie as far apart as the latency that the consumer's pipeline asked for: the rest is the presentation error. The
-publisher's frames are evenly spaced, so the median of what it showed tells their moments without its own jitter.
-Nothing that the elements write into a frame but its number takes part in the measurement.
+A publisher's pipeline shows each frame in a sink of its own, and publishes it. Consumers in other processes show the
+same frames with ``sync=true``. The two times of one frame on CLOCK_MONOTONIC should differ by the latency that the
+consumer's pipeline requested; any other difference is the presentation error. The publisher's frames are evenly spaced,
+so the median of its times removes its own jitter. The measurement uses only the number that is in a frame.
 
 Usage: .venv/bin/python tools/presentation_error.py [--seconds 20] [CASE ...]
 """
@@ -219,7 +218,7 @@ def show(seconds: float, case: Case) -> None:
     screen.go("NULL")
 
 
-# For people ---------------------------------------------------------------------------------------------------------
+# Output -------------------------------------------------------------------------------------------------------------
 
 
 def main() -> None:
