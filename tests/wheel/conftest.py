@@ -27,7 +27,7 @@ def plugin_in_tree() -> Path:
 
 @pytest.fixture(scope="session")
 def wheel(plugin_in_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel with the plugin."""
+    """Build a wheel with the plugin."""
     return built_wheel("require", tmp_path_factory.mktemp("wheel"))
 
 
