@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from .._wire.caps import parse_caps
 from .._wire.text import write_structure
-from .._wire.values import FieldValue
+from .._wire.value import FieldValue
 from ..errors import FormatError
 from .paths import DEFAULT_GROUP
 

@@ -181,8 +181,11 @@ impl VideoFrameSubscriber {
     /// [`Error::BorrowLimit`] while you hold as many frames as the service admits. After a publisher has appeared also the errors of
     /// [`new`](Self::new), [`Error::Qos`] and [`Error::Transport`]. [`Error::Forked`] in a child of the process that subscribed.
     pub fn receive(&self) -> Result<Option<VideoFrame>> {
-        let mut state = self.lock();
-        self.receive_from(&mut state)
+        let frame = self.receive_from(&mut self.lock())?;
+        if frame.is_none() {
+            self.clean_up_if_due();
+        }
+        Ok(frame)
     }
 
     /// Waits for the next frame, for at most `block_ms` milliseconds, or indefinitely with `None`.
@@ -245,20 +248,29 @@ impl VideoFrameSubscriber {
                 return Ok(Received::Interrupted);
             }
             let left = deadline.map_or(longest, |deadline| deadline.saturating_duration_since(Instant::now()));
+            self.clean_up_if_due();
             if left.is_zero() {
                 return Ok(Received::TimedOut);
             }
-            let start = Instant::now();
             // SAFETY: the listener owns the descriptor and outlives the use of its number.
             let descriptor = unsafe { self.listener.file_descriptor().native_handle() };
             self.interrupt.wait_readable(descriptor, left.min(longest));
             drained = false;
             self.lock().looked = None;
-            if start.elapsed() >= limits::MONITOR {
-                let publishers = self.lock().link.as_ref().map_or_else(Vec::new, |link| publishers_of(&link.service));
-                cleanup::clean_up_behind(publishers.into_iter().map(|(_, node)| node), self.node.config());
-            }
         }
+    }
+
+    /// Cleans up after killed publishers, which count as present until then. It looks at intervals, also if the program only polls.
+    fn clean_up_if_due(&self) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        if now - *state.cleaned_at.get_or_insert(now) < limits::MONITOR {
+            return;
+        }
+        state.cleaned_at = Some(now);
+        let publishers = state.link.as_ref().map_or_else(Vec::new, |link| publishers_of(&link.service));
+        drop(state);
+        cleanup::clean_up_behind(publishers.into_iter().map(|(_, node)| node), self.node.config());
     }
 
     /// Looks for a frame without sleeping, until there is one, the time is over or a wait has something else to do.
