@@ -40,6 +40,22 @@ use crate::wire::stamp::Stamp;
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How a wait for a frame ended.
+///
+/// # Examples
+/// ```no_run
+/// use gst_plugin_iceoryx2_video::{Received, VideoFrameSubscriber};
+///
+/// let subscriber = VideoFrameSubscriber::new("video/cam0/frame/v2")?;
+/// loop {
+///     match subscriber.wait(None)? {
+///         Received::Frame(frame) if frame.is_eos() => break,
+///         Received::Frame(frame) => println!("{} bytes", frame.pixels().len()),
+///         Received::Disconnected => println!("the publisher has gone"),
+///         Received::Interrupted | Received::TimedOut => break,
+///     }
+/// }
+/// # Ok::<(), gst_plugin_iceoryx2_video::Error>(())
+/// ```
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -462,7 +478,7 @@ impl SubscriberBuilder {
     pub fn build(self) -> Result<VideoFrameSubscriber> {
         let Self { service, requirements, busy_wait, node } = self;
         let name = service_name(&service)?;
-        let node = node.map_or_else(|| create_node_for(&service), Ok)?;
+        let node = node.map_or_else(|| create_node_for(Some(&service)), Ok)?;
         let events = open_event_service(&node, &name)?;
         let listener = create_listener(&node, &events, &service)?;
         let interrupt =
