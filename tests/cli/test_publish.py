@@ -275,7 +275,7 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         (("--test", "--fps", "0"), "'0' is not a frame rate"),
         # It was rounded to 0, and pictures came without any pause.
         (("--test", "--fps", "1e-9"), "'1e-9' is not a frame rate"),
-        (("--test", "--format", "NV13"), "'NV13' is no raw video format of GStreamer"),
+        (("--test", "--format", "NV13"), "'NV13' is not a raw video format of GStreamer"),
         (("--test", "--format", "v210"), "the pattern cannot be drawn in v210: try I420"),
     ],
 )

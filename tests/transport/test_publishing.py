@@ -178,7 +178,7 @@ def test_a_loan_that_was_begun_before_the_memory_grew_is_sent(
         (np.zeros((4, 6, 3), np.uint16), "BGR", r"uint8 \(4, 6, 3\); given was uint16"),
         (np.zeros((4, 6), np.uint8), "BGR", r"given was uint8 \(4, 6\)"),
         (np.zeros((4, 6), np.uint8), "NV12", r"uint8 \(4, 6\) and uint8 \(2, 3, 2\); given was uint8 \(4, 6\)"),
-        (np.zeros((4, 6, 3), np.uint8), "BRG", "the nearest is"),
+        (np.zeros((4, 6, 3), np.uint8), "BRG", "did you mean"),
         (np.zeros((4, 6, 3), np.uint8), "NV12_64Z32", "tiles or a palette"),
         (np.zeros((4, 16), np.uint8), "v210", "pass width="),
         (np.zeros((0, 6, 3), np.uint8), "BGR", r"shape \(0, 6, 3\) is not a picture"),
