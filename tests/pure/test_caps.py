@@ -39,8 +39,6 @@ def test_a_value_that_is_not_flat_is_told_with_the_name_of_its_field():
         parse_caps("video/x-raw, a=(int)1, range=(int)[ 1, 2 ]")
     words = r"^caps: field 'lists': a word or a string is expected in the list at character 31"
     with pytest.raises(ValueError, match=words):
-        ValueError, match=r"^caps: field 'lists': a word or a string is expected in the list at character 31"
-    ):
         parse_caps("video/x-raw, a=(int)1, lists={ { 1 } }")
 
 
