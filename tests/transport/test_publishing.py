@@ -209,7 +209,7 @@ def test_arrays_that_are_no_such_picture_are_refused(
         (b"x" * 36, FrameParams(6, 4, "NV12", n_planes=3), "has 2 planes, n_planes is 3"),
         (b"x" * 36, FrameParams(0, 4), "0x4"),
         (b"x" * 36, FrameParams(40000, 4), "40000x4"),
-        (b"x" * 36, FrameParams(6, 4, "bgr"), "nearest is 'BGR'"),
+        (b"x" * 36, FrameParams(6, 4, "bgr"), "did you mean 'BGR'"),
         (np.zeros((4, 12, 3), np.uint8)[:, ::2], FrameParams(6, 4), r"use publish\(\)"),
         ("text", FrameParams(6, 4), "contiguous run of bytes"),
         (b"x" * 72, FrameParams(6, 4, pts=-1), "pts -1"),
