@@ -1,4 +1,4 @@
-"""What is published arrives, byte for byte, in every format, with its padding."""
+"""Published frames arrive byte for byte, in every format, with their padding."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_more_bytes_than_the_picture_needs_are_sent_along(pub: VideoFramePublish
 def test_padded_rows_are_told_from_the_length(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber, format: str, width: int, stride: int
 ) -> None:
-    """GStreamer's rows of 4,100 bytes were taken for rows of 4,098, and the surplus was accepted: a sheared picture."""
+    """Padded rows of 4,100 bytes were read as rows of 4,098, which sheared the picture."""
     pixels = pictures.noise(stride * 8)
     pub.publish_frame(pixels, FrameParams(width, 8, format))
     frame = sub.receive()

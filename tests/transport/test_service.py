@@ -1,4 +1,4 @@
-"""Names, limits and everything that can be wrong with a service, in words."""
+"""Service names, limits, and the errors of a service that cannot be used."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_name_of_another_type_is_refused(name: str, words: str) -> None:
 
 
 def test_ports_notify_with_the_event_ids_of_the_contract(service: str) -> None:
-    """Read from a listener beside them: a publisher that comes and goes, its frame, and a reader that takes it."""
+    """A listener beside them hears a publisher come and go, its frame, and a reader that takes the frame."""
     first = limit("event_found_first")
     node = create_node()
     listener = create_listener(node, service)
@@ -150,7 +150,7 @@ def description(service: str) -> Path:
 
 
 def rewrite(path: Path, pattern: str, replacement: str) -> None:
-    """Change a description as if somebody else had written it."""
+    """Change a description as if another program had written it."""
     text = re.sub(pattern, replacement, path.read_text(), flags=re.DOTALL)
     path.chmod(0o600)
     path.write_text(text)
@@ -184,7 +184,7 @@ def test_the_installed_release_is_checked(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_an_unfinished_description_is_no_service_yet(service: str) -> None:
-    """Its creator may be at work; opening it would hold the interpreter for a second."""
+    """Its creator may still be running. Opening it would hold the interpreter for a second."""
     with VideoFrameSubscriber(service) as sub:
         path = description(service)
         path.touch(0o600)
@@ -194,7 +194,7 @@ def test_an_unfinished_description_is_no_service_yet(service: str) -> None:
 
 
 def dead_node(domain: Place) -> Path:
-    """The folder of a node whose process has ended, with its monitor."""
+    """Return the folder of a node whose process has ended, with its monitor."""
     nodes = domain.root / "nodes"
     (nodes / "7").mkdir(parents=True, exist_ok=True)
     (nodes / f"{domain.prefix}7.node_monitor").touch()
@@ -208,7 +208,7 @@ def test_an_unfinished_description_that_a_dead_node_names_is_removed_and_the_pub
     path = description(service)
     path.parent.mkdir(exist_ok=True)
     path.touch(0o600)
-    # Its process died before it had finished the tag of another service.
+    # Its process died before it finished the tag of another service.
     (folder / f"{path.stem}.service_tag").touch(0o400)
     with VideoFramePublisher(service) as pub:
         assert pub.publish_frame(noise(12), FrameParams(2, 2)) == 0
@@ -219,7 +219,7 @@ def test_an_unfinished_description_that_a_dead_node_names_is_removed_and_the_pub
 def test_an_unfinished_description_that_no_dead_node_names_is_left_alone(
     service: str, monkeypatch: pytest.MonkeyPatch, domain: Place
 ) -> None:
-    """Its maker may live in another pid namespace, whatever its age."""
+    """However old it is, its creator may live in another pid namespace."""
     monkeypatch.setattr(cleanup, "_HELPER", Path("/nonexistent"))
     dead_node(domain)
     path = description(service)
@@ -237,7 +237,7 @@ def test_an_unfinished_description_that_no_dead_node_names_is_left_alone(
 def test_a_publisher_that_died_while_it_started_does_not_stop_a_subscriber(
     service: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The description is finished, the shared memory that it promises is not there, and clean-up does not help."""
+    """The description is complete, but its shared memory is missing, and clean-up does not help."""
     monkeypatch.setattr(_link, "_REST", 0.2)
     monkeypatch.setattr(binding, "run_helper", lambda _: True)
     path = description(service)
@@ -255,12 +255,12 @@ def test_a_publisher_that_died_while_it_started_does_not_stop_a_subscriber(
             pub.wait_for_subscribers(1, timeout=5)
             pub.publish_frame(noise(12), FrameParams(2, 2))
             assert sub.receive_blocking(2000) is not None
-    # One line, however often it was tried.
+    # One log line for all attempts.
     assert caplog.text.count("waiting for another publisher") == 1
 
 
 def test_removed_files_lead_a_subscriber_to_the_next_publisher(service: str, domain: object) -> None:
-    """A cleaner of /tmp removes the description of a living service; the next publisher begins anew beside it."""
+    """A cleaner of /tmp removes the description of a living service. The next publisher creates a new service."""
     old = VideoFramePublisher(service)
     with VideoFrameSubscriber(service) as sub:
         old.publish_frame(noise(12), FrameParams(2, 2, pts=1))
@@ -273,7 +273,7 @@ def test_removed_files_lead_a_subscriber_to_the_next_publisher(service: str, dom
             frame = sub.receive_blocking(3000)
             assert frame is not None
             assert frame.pts == 2
-    # The old service cannot be taken down in order any more.
+    # The old service cannot be removed in the usual way any more.
     del held, frame
     old.close()
     domain.remove()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""When a frame was captured, how old it is, and which frames are missing."""
+"""Time of capture, age, and missing frames."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_clock_of_another_boot_tells_nothing(service: str, monkeypatch: pytest
         monkeypatch.undo()
         frame = take(sub)
         assert (frame.captured_at, frame.due_at, frame.age) == (None, None, None)
-        # The count needs no clock.
+        # Counting does not need a clock.
         assert frame.sequence == 0
         assert frame.metas == []
 
