@@ -22,8 +22,8 @@ DEFAULT_MAX_SUBSCRIBERS: Final = limit("default_max_subscribers")
 DEFAULT_MAX_PUBLISHERS: Final = limit("default_max_publishers")
 # iceoryx2 needs 9 MB of memory to count so many participants, and 2.4 GB for 256 times as many.
 _MAX_PORTS: Final = limit("max_ports")
-# Our subscribers let go of a service without a publisher 50 ms after event id 2 if they wait in receive_blocking. If the
-# program does other work, the keeper's thread lets go after half a second.
+# Our subscribers let go of a service without a publisher 50 ms after event id 2 if they wait in receive_blocking. If
+# the program does other work, the keeper's thread lets go after half a second.
 _HAND_OVER: Final = seconds("handover")
 _HAND_OVER_STEP: Final = seconds("handover_look")
 
