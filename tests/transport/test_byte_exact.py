@@ -138,22 +138,6 @@ def test_padded_rows_are_told_from_the_length(
     assert np.array_equal(frame.planes[0].view(np.uint8).reshape(8, -1), rows)
 
 
-def test_frames_grow_and_shrink_without_loss(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    sizes = [(16, 16), (640, 480), (1920, 1080), (64, 48), (1280, 720), (2, 2), (2560, 1440), (1920, 1080)]
-    for number, (width, height) in enumerate(sizes):
-        with pub.loan(width, height) as loan:
-            loan.numpy_view()[...] = number
-            loan.numpy_view()[-1, -1] = 255 - number
-        frame = sub.receive()
-        assert frame is not None
-        picture = frame.numpy_view()
-        assert picture.shape == (height, width, 3)
-        assert (picture[0, 0] == number).all()
-        assert (picture[-1, -1] == 255 - number).all()
-        assert frame.sequence == number
-    assert sub.stats.dropped == 0
-
-
 def test_frames_of_before_a_growth_are_received_after_it(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     for number, side in enumerate((8, 300, 1000)):
         pub.publish(np.full((side, side, 3), number, np.uint8))

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2 import sh4lt
-from gst_iceoryx2._wire.validate import Fault, geometry_of
+from gst_iceoryx2._wire.fault import Fault
+from gst_iceoryx2._wire.validate import geometry_of
 from gst_iceoryx2.errors import FormatError, FrameReleasedError
 from gst_iceoryx2.video import (
     CustomMeta,

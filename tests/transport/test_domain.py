@@ -1,4 +1,4 @@
-"""The domain of a process, its files, and which of them are stale."""
+"""The domain of a process, its service descriptions, and its stale files."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_configuration_that_iceoryx2_refuses_is_named(tmp_path: Path, monkeypa
 
 
 def test_a_configuration_below_a_name_that_iceoryx2_does_not_take_is_named(tmp_path: Path) -> None:
-    """The error blamed the length of the path."""
+    """The error names the character, not the length of the path."""
     file = write_config(tmp_path / "jürgen", "[global]\nprefix = 'mine_'\n")
     with pytest.raises(DomainError, match=f"configuration file \"{file}\" .* contains 'ü': iceoryx2 takes printable"):
         current_domain({"HOME": str(tmp_path / "jürgen")})
@@ -213,7 +213,7 @@ def test_a_node_is_dead_when_its_process_has_gone(domain: Place) -> None:
 
 
 def test_a_node_is_dead_although_a_process_has_its_number(domain: Place) -> None:
-    """The main process of a container has the same pid at every start."""
+    """The main process of a container has the same pid after every start."""
     file = node_file(domain, os.getpid())
     assert liveness.dead_nodes(current_domain()) == [number_of(file, domain)]
     file.unlink()

@@ -15,13 +15,11 @@ from gst_iceoryx2.errors import (
     FormatError,
     FrameReleasedError,
     FrameTimeoutError,
-    LoanLimitError,
     OutOfSharedMemoryError,
     QosError,
     UnsupportedViewError,
 )
 from gst_iceoryx2.video import FrameParams, LoanedFrame, Qos, VideoFramePublisher, VideoFrameSubscriber, _pool, _sender
-from tests.conftest import Place
 from tests.transport import raw
 from tests.waiting import wait_until
 
@@ -140,16 +138,6 @@ def test_asarray_of_a_loan_is_its_memory(pub: VideoFramePublisher, sub: VideoFra
     frame = sub.receive()
     assert frame is not None
     assert (frame.numpy_view() == 7).all()
-
-
-def test_too_many_loans_are_refused_with_numbers(service: str, pub: VideoFramePublisher) -> None:
-    loans = [pub.loan(8, 6) for _ in range(_pool.LOANS)]
-    with pytest.raises(LoanLimitError, match=rf"{_pool.LOANS} are in the making, the limit is {_pool.LOANS}") as caught:
-        pub.loan(8, 6)
-    assert isinstance(caught.value, BufferError)
-    assert service in str(caught.value)
-    loans.pop().discard()
-    loans.append(pub.loan(8, 6))
 
 
 def test_loans_of_several_threads_are_sent_whole(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
@@ -495,53 +483,12 @@ def test_too_little_shared_memory_is_refused_before_it_is_written_to(
         assert pub.publish(picture()) == 0
 
 
-@pytest.mark.proves("M8")
-def test_a_full_hd_publisher_reserves_less_than_256_mb(service: str, domain: Place) -> None:
-    with VideoFramePublisher(service) as pub, VideoFrameSubscriber(service) as sub:
-        pub.wait_for_subscribers(1, timeout=5)
-        for _ in range(30):
-            with pub.loan(1920, 1080) as loan:
-                loan.numpy_view()[::64] = 1
-            frame = sub.receive()
-            assert frame is not None
-        assert sum(path.stat().st_size for path in domain.shared_memory()) < 160e6
-        # Only the frames that exist at once are written to: three here, rounded up by the kernel.
-        assert sum(path.stat().st_blocks * 512 for path in domain.shared_memory()) < 32e6
-
-
-def test_a_frame_after_the_end_begins_the_stream_anew(service: str, pub: VideoFramePublisher) -> None:
-    pub.end_of_stream()
-    pub.publish(picture(), pts=1)
-    with VideoFrameSubscriber(service) as sub:
-        frame = sub.receive_blocking(3000)
-        assert frame is not None
-        assert frame.pts == 1
-
-
 def test_qos_values_that_cannot_be_are_refused() -> None:
     for arguments in ({"buffer_size": 0}, {"borrowed_max": 0}, {"history_size": -1}):
         with pytest.raises(ValueError, match="must be at least"):
             Qos(**arguments)
     with pytest.raises(ValueError, match="must fit the buffer"):
         Qos(buffer_size=2, history_size=3, safe_overflow=False)
-
-
-@pytest.mark.proves("M7")
-def test_without_overflow_a_full_subscriber_misses_the_newest_and_blocks_nobody(service: str) -> None:
-    with (
-        VideoFramePublisher(service, qos=Qos(buffer_size=3, safe_overflow=False)) as pub,
-        VideoFrameSubscriber(service) as sub,
-    ):
-        pub.wait_for_subscribers(1, timeout=5)
-        for value in range(10):
-            pub.publish(picture(), pts=value)
-        assert [sub.receive().pts for _ in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
-        assert sub.receive() is None
-        pub.publish(picture(), pts=10)
-        frame = sub.receive()
-        assert frame is not None
-        assert frame.pts == 10
-        assert sub.stats.dropped == 7
 
 
 def test_loaned_frame_is_public() -> None:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gst_iceoryx2.errors import BorrowLimitError, ClosedError
+from gst_iceoryx2.errors import ClosedError
 from gst_iceoryx2.video import Qos, VideoFrame, VideoFramePublisher, VideoFrameSubscriber, _link, _waiting, subscriber
 from gst_iceoryx2.video._intake import Intake
-from tests.pictures import planes
 from tests.transport.conftest import is_waiting
 from tests.waiting import wait_until
 
@@ -34,11 +33,6 @@ def test_receive_returns_at_once_when_nothing_is_waiting(pub: VideoFramePublishe
     send(pub, 1)
     assert sub.receive() is not None
     assert sub.receive() is None
-
-
-def test_frames_arrive_in_order(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    send(pub, *range(10))
-    assert [sub.receive().pts for _ in range(10)] == list(range(10))  # type: ignore[union-attr]
 
 
 def test_receive_blocking_gives_up_after_its_time(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
@@ -268,27 +262,6 @@ def test_latest_ends_although_frames_come_faster_than_they_are_taken(
     assert next(more, None) is not None
 
 
-@pytest.mark.proves("P3")
-def test_at_the_borrow_limit_the_error_has_service_and_numbers(
-    service: str, pub: VideoFramePublisher, sub: VideoFrameSubscriber
-) -> None:
-    send(pub, *range(10))
-    held = [sub.receive() for _ in range(10)]
-    # Reaching the limit is not an error while no frame waits.
-    assert sub.receive() is None
-    send(pub, 10)
-    with pytest.raises(BorrowLimitError, match=r"10 are held, the limit is 10") as caught:
-        sub.receive()
-    assert isinstance(caught.value, BufferError)
-    assert service in str(caught.value)
-    assert "release frames" in str(caught.value)
-    del held[3]
-    frame = sub.receive()
-    assert frame is not None
-    assert frame.pts == 10
-    assert sub.stats.limit == 10
-
-
 def test_threads_share_a_subscriber(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     """Each frame goes to exactly one thread."""
     received: list[int | None] = []
@@ -320,23 +293,6 @@ def test_a_subscriber_that_never_waits_costs_the_publisher_nothing(
     assert caplog.records == []
 
 
-@pytest.mark.proves("M7")
-def test_what_a_slow_subscriber_loses_is_the_oldest_and_is_counted(
-    pub: VideoFramePublisher, sub: VideoFrameSubscriber
-) -> None:
-    send(pub, *range(25))
-    received = []
-    while (frame := sub.receive()) is not None:
-        received.append(frame.pts)
-    assert received == list(range(15, 25))
-    assert sub.stats.dropped == 0  # The subscriber knows no frame before these.
-    send(pub, *range(25, 60))
-    while (frame := sub.receive()) is not None:
-        received.append(frame.pts)
-    assert received[10:] == list(range(50, 60))
-    assert sub.stats.dropped == 25
-
-
 @pytest.mark.proves("M6")
 def test_a_slow_subscriber_disturbs_no_other(service: str, pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     with VideoFrameSubscriber(service) as slow:
@@ -351,54 +307,6 @@ def test_a_slow_subscriber_disturbs_no_other(service: str, pub: VideoFramePublis
                 held.append(slow.receive())
         assert slow.stats.held == 10
         assert pub.stats.dropped == 0
-
-
-@pytest.mark.parametrize("first", ["pub", "sub"])
-def test_either_side_may_start_first(first: str, service: str) -> None:
-    make = {"pub": VideoFramePublisher, "sub": VideoFrameSubscriber}
-    order = [first, "sub" if first == "pub" else "pub"]
-    ports = {name: make[name](service) for name in order}
-    with ports["pub"] as pub, ports["sub"] as sub:
-        pub.wait_for_subscribers(1, timeout=5)
-        send(pub, 1)
-        assert sub.receive_blocking(1000).pts == 1
-
-
-@pytest.mark.proves("L1")
-def test_a_subscriber_survives_restarts_with_other_sizes_formats_and_qos(service: str) -> None:
-    with VideoFrameSubscriber(service) as sub:
-        assert sub.qos is None
-        for number, (format, side, qos) in enumerate(
-            [("BGR", 16, Qos()), ("NV12", 64, Qos(buffer_size=3, borrowed_max=4)), ("GRAY8", 8, Qos(history_size=5))]
-        ):
-            with VideoFramePublisher(service, qos=qos) as pub:
-                assert pub.qos.buffer_size == qos.buffer_size
-                pub.wait_for_subscribers(1, timeout=5)
-                pub.publish(tuple(np.full_like(plane, number) for plane in planes(format, side, side)), format=format)
-                frame = sub.receive_blocking(2000)
-                assert frame is not None
-                assert (frame.format, frame.width) == (format, side)
-                assert all((plane == number).all() for plane in frame.planes)
-                assert sub.qos == pub.qos
-                assert sub.stats.limit == qos.borrowed_max
-                del frame
-        assert sub.stats.dropped == 0
-
-
-def test_a_held_frame_survives_the_restart_of_its_publisher(service: str) -> None:
-    with VideoFrameSubscriber(service) as sub:
-        with VideoFramePublisher(service) as pub:
-            pub.wait_for_subscribers(1, timeout=5)
-            send(pub, 1)
-            held = sub.receive_blocking(1000)
-            assert held is not None
-        with VideoFramePublisher(service) as pub:
-            pub.wait_for_subscribers(1, timeout=5)
-            send(pub, 2)
-            following = sub.receive_blocking(1000)
-            assert following is not None
-            assert (following.numpy_view() == 2).all()
-        assert (held.numpy_view() == 1).all()
 
 
 def test_waiting_without_a_publisher_and_with_a_frame_in_hand_is_sleeping(
@@ -416,39 +324,6 @@ def test_waiting_without_a_publisher_and_with_a_frame_in_hand_is_sleeping(
         assert sub.receive_blocking(600) is None
         assert 1 <= len(sleeps) < 20
         del held
-
-
-@pytest.mark.proves("L8")
-def test_a_late_joiner_gets_the_newest_frame_of_an_idle_publisher(service: str, pub: VideoFramePublisher) -> None:
-    send(pub, 1, 2)
-    with VideoFrameSubscriber(service) as sub:
-        frame = sub.receive_blocking(3000)
-        assert frame is not None
-        assert frame.pts == 2
-        assert sub.stats.dropped == 0
-
-
-@pytest.mark.proves("L6")
-def test_who_joins_after_the_end_gets_the_last_picture_and_the_end(service: str, pub: VideoFramePublisher) -> None:
-    """The end replaced the last picture in the history, so a late joiner got only the end."""
-    with VideoFrameSubscriber(service) as early:
-        send(pub, 1, 2)
-        pub.end_of_stream()
-        # A second end repeats the picture, but these subscribers have received it.
-        pub.end_of_stream()
-        frames = [early.receive_blocking(3000) for _ in range(4)]
-        assert [frame and frame.is_eos() for frame in frames] == [False, False, True, True]
-    del frames
-    for _ in range(2):
-        with VideoFrameSubscriber(service) as sub:
-            picture, end = (sub.receive_blocking(3000) for _ in range(2))
-            assert picture is not None
-            assert (picture.sequence, picture.is_eos(), int(picture.numpy_view().max())) == (1, False, 2)
-            assert end is not None
-            assert end.is_eos()
-            assert (end.width, end.numpy_view().shape) == (0, (0, 0, 0))
-            assert (sub.stats.received, sub.stats.dropped) == (1, 0)
-            del picture, end
 
 
 def test_the_end_arrives_though_the_buffer_overflows(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:

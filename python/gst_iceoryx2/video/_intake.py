@@ -9,9 +9,10 @@ from typing import Final
 
 from .._iox2 import types
 from .._wire.auxblob import MAX_AUX, parse_aux
+from .._wire.fault import Fault
 from .._wire.header import HEADER_FLAG_EOS, HEADER_SIZE, VideoFrameHeader
 from .._wire.stamp import LazyStamp
-from .._wire.validate import Fault, Geometry, check_caps, geometry_of, validate_geometry
+from .._wire.validate import Geometry, check_caps, geometry_of, validate_geometry
 from ..contract import message
 from ._drops import DropCounter
 from ._layout import EOS_HEADER, repeated
@@ -97,7 +98,7 @@ class Intake:
         if not mapping.start < place < mapping.end:
             self._mapping = mapping = self._segments.at(place)
         if address > mapping.end:
-            return self._refuse(Fault("length", message("fault_place")))
+            return self._refuse(Fault.of("place"))
         # Read once, because the publisher can write to this memory at any time.
         headers: bytes = _HEADERS.from_address(place - _SAMPLE_HEADER_SIZE).raw
         publisher, length, offset, flags = _FIELDS.unpack_from(headers)
@@ -105,8 +106,7 @@ class Intake:
             self._mapping = mapping = self._segments.settle(mapping, publisher, place)
             room = mapping.end - address
             if length > room:
-                text = message("fault_length", payload=length, room=max(room, 0))
-                return self._refuse(Fault("length", text))
+                return self._refuse(Fault.of("length", payload=length, room=max(room, 0)))
         header = headers[_SAMPLE_HEADER_SIZE:]
         self.ends = False
         if flags & HEADER_FLAG_EOS:

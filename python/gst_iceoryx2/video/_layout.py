@@ -12,7 +12,7 @@ from .._wire.formats import PlaneView, VideoFormat, get_format
 from .._wire.header import BUFFER_FLAGS_MASK, FORMAT_LEN, HEADER_FLAG_EOS, MAX_PLANES, NONE_U64
 from .._wire.numbers import ratio, whole
 from .._wire.stamp import AuxTemplate
-from .._wire.values import FieldValue
+from .._wire.value import FieldValue
 from ..errors import FormatError
 
 Framerate: TypeAlias = Fraction | int | float | str

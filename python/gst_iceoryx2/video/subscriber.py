@@ -102,7 +102,6 @@ class VideoFrameSubscriber:
         if self._busy_wait < 0:
             raise ValueError(f"busy_wait is {busy_wait}, it must be at least 0 seconds")
         self._skipped = 0
-        self._qos: Qos | None = None
         self._pending: VideoFrame | None = None
         self._forked = False
         node = binding.create_node_for(service_name) if iox2_node is None else iox2_node
@@ -310,8 +309,9 @@ class VideoFrameSubscriber:
 
     @property
     def qos(self) -> Qos | None:
-        """Quality of service that the creator of the service chose; None before the first connection."""
-        return self._qos
+        """Quality of service that the creator of the service chose; None while there is no publisher."""
+        link = self._link
+        return None if link is None else link.qos
 
     @property
     def is_connected(self) -> bool:
@@ -414,7 +414,6 @@ class VideoFrameSubscriber:
         if self._link is None:
             self._link = link = self._connector.connect()
             if link is not None:
-                self._qos = link.qos
                 self._intake.ledger.limit = link.qos.borrowed_max
                 self._intake.begin(was_first=self._connector.was_first, has_sole_publisher=link.has_sole_publisher)
         return self._link
