@@ -22,6 +22,7 @@ from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.cli.bridges import FAR, NEAR, Bridge, Pair, flat, free_port
 from tests.conftest import Place
 from tests.containers.conftest import unshare, why_not
+from tests.processes.children import ROOT
 from tests.waiting import wait_until
 
 NOBODY = 65534
@@ -285,7 +286,11 @@ def test_a_folder_that_another_user_may_have_planted_is_refused(
     if why is not None:
         pytest.skip(f"no mount namespaces here: {why}")
     folder = "/tmp/iox2-video-bridges-0"
-    shell = f'mount -t tmpfs none /tmp && {planted.format(folder)} && exec "$@"'
+    # An empty /tmp, but for this repository if it lies there.
+    shell = (
+        f"mount --rbind {ROOT} /mnt && mount -t tmpfs none /tmp && mkdir -p {ROOT} && mount --rbind /mnt {ROOT} && "
+        f'{planted.format(folder)} && exec "$@"'
+    )
     command = bridge("near", "zenoh:key", prefix=(*unshare(), "sh", "-c", shell, "sh"))
     assert f"Error: bridges of user 0 cannot use {folder}: {reason.format(folder)}, or give" in command.ends(1)
 
