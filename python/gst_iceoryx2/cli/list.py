@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ import click
 from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import examples
-from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, say, styled, table
+from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, rounded, say, styled, table
 from gst_iceoryx2.discovery import Stream, streams
 from gst_iceoryx2.errors import printable
 
@@ -67,24 +68,7 @@ def document(found: Sequence[Stream]) -> dict[str, Any]:
 
 def stream_document(stream: Stream) -> dict[str, Any]:
     """Return the JSON object of one stream."""
-    return {
-        "name": stream.name,
-        "short_name": stream.short_name,
-        "kind": stream.kind,
-        "format": stream.format,
-        "width": stream.width,
-        "height": stream.height,
-        "fps": None if stream.fps is None else round(stream.fps, 3),
-        "framerate": stream.framerate,
-        "publishers": stream.publishers,
-        "max_publishers": stream.max_publishers,
-        "subscribers": stream.subscribers,
-        "max_subscribers": stream.max_subscribers,
-        "age": None if stream.age is None else round(stream.age, 6),
-        "has_ended": stream.has_ended,
-        "caps": stream.caps,
-        "problem": stream.problem,
-    }
+    return {"name": stream.name, "short_name": stream.short_name} | rounded(asdict(stream), fps=3, age=6)
 
 
 def _lines(found: Sequence[Stream]) -> list[str]:

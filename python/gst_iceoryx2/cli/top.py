@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ import click
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import Misused, examples
 from gst_iceoryx2.cli._params import LocalStream
-from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, table
+from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, rounded, table
 from gst_iceoryx2.discovery import require
 from gst_iceoryx2.discovery.names import SH4LT
 from gst_iceoryx2.errors import printable
@@ -78,30 +79,12 @@ def _every_second(meters: Meters, rounds: Iterable[int]) -> Iterator[list[Readin
 
 def document(readings: Sequence[Reading]) -> dict[str, Any]:
     """Return the document that `--json` prints each second; docs/cli.md explains each key."""
-    return {"streams": [_reading_document(reading) for reading in readings]}
-
-
-def _reading_document(reading: Reading) -> dict[str, Any]:
-    def rounded(value: float | None, digits: int) -> float | None:
-        return None if value is None else round(value, digits)
-
+    digits = {"fps": 3, "jitter": 6, "bytes_per_second": 0, "latency_p50": 6, "latency_p99": 6}
     return {
-        "name": reading.name,
-        "short_name": reading.short_name,
-        "format": reading.format,
-        "width": reading.width,
-        "height": reading.height,
-        "fps": rounded(reading.fps, 3),
-        "jitter": rounded(reading.jitter, 6),
-        "bytes_per_second": None if reading.bytes_per_second is None else round(reading.bytes_per_second),
-        "gaps": reading.gaps,
-        "latency_p50": rounded(reading.latency_p50, 6),
-        "latency_p99": rounded(reading.latency_p99, 6),
-        "publishers": reading.publishers,
-        "subscribers": reading.subscribers,
-        "max_subscribers": reading.max_subscribers,
-        "has_ended": reading.has_ended,
-        "problem": reading.problem,
+        "streams": [
+            {"name": reading.name, "short_name": reading.short_name} | rounded(asdict(reading), **digits)
+            for reading in readings
+        ]
     }
 
 

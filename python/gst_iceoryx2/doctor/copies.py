@@ -10,9 +10,7 @@ from typing import Final
 from .._iox2.domain import Domain
 from .._plugin import plugin_library
 from ..discovery.participants import node_processes
-from .finding import Finding
-
-NAME: Final = "copies"
+from .finding import Finding, note, ok, problem
 
 _IS_COPY: Final = re.compile(r"/(?:_iceoryx2[^/]*\.so|lib(?:gst)?iceoryx2[^/]*\.(?:so|dylib)[^/]*)$")
 
@@ -31,28 +29,24 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         found += 1
         listed = ", ".join(sorted(copies))
         if copies == _own(copies):
-            yield Finding(
-                NAME,
-                "note",
+            yield note(
                 f"process {pid} ({name}) uses the Python SDK and the GStreamer plugin, each with its own iceoryx2 "
                 f"({listed}); each expects the other. No other code of this process may list nodes or clean up with "
                 "iceoryx2: it would drop their locks",
             )
         else:
-            yield Finding(
-                NAME,
-                "problem",
+            yield problem(
                 f"process {pid} ({name}) has several copies of iceoryx2: {listed}. If one of them cleans up or lists "
                 "nodes, the others count as dead from then on, and their frames may be lost",
                 "use one build of the plugin and one Python environment per process, and run other iceoryx2 programs "
                 "in processes of their own",
             )
     if not processes:
-        yield Finding(NAME, "ok", "no visible process takes part in this domain")
+        yield ok("no visible process takes part in this domain")
     elif not found:
         unseen = len(processes) - seen
         rest = f"; {unseen} more cannot be examined: another user or container owns them" if unseen else ""
-        yield Finding(NAME, "ok", f"none of {seen} participating processes has two copies of iceoryx2{rest}")
+        yield ok(f"none of {seen} participating processes has two copies of iceoryx2{rest}")
 
 
 def _copies(pid: int) -> set[str] | None:
