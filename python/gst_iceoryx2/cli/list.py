@@ -36,25 +36,20 @@ def command(as_json: bool, watch: bool) -> None:
 
     FPS is measured. AGE is the age of the newest frame. "-" means that a value is not known.
     """
-    if not watch:
+    if watch and not as_json and is_terminal():
+        with Painter() as painter:
+            while True:
+                painter.draw(_lines(streams()) or [_nothing()])
+                time.sleep(_INTERVAL)
+    while True:
         found = streams()
         if as_json:
-            click.echo(json_text(document(found), indent=2))
+            click.echo(json_text(document(found), indent=None if watch else 2))
         else:
             _print(found)
-        return
-    if as_json or not is_terminal():
-        while True:
-            found = streams()
-            if as_json:
-                click.echo(json_text(document(found)))
-            else:
-                _print(found)
-            time.sleep(_INTERVAL)
-    with Painter() as painter:
-        while True:
-            painter.draw(_lines(streams()) or [_nothing()])
-            time.sleep(_INTERVAL)
+        if not watch:
+            return
+        time.sleep(_INTERVAL)
 
 
 def document(found: Sequence[Stream]) -> dict[str, Any]:

@@ -54,13 +54,10 @@ def command(names: tuple[str, ...], as_json: bool, count: int | None) -> None:
     from gst_iceoryx2.discovery.meter import Meters
 
     with Meters(wanted) as meters:
-        if as_json:
+        if as_json or not is_terminal():
             for readings in _every_second(meters, rounds):
-                click.echo(json_text(document(readings)))
-        elif not is_terminal():
-            for readings in _every_second(meters, rounds):
-                for reading in readings:
-                    click.echo(_line(reading))
+                for line in [json_text(document(readings))] if as_json else map(_line, readings):
+                    click.echo(line)
         else:
             with Painter() as painter:
                 painter.draw([_heading([]), "measuring …"])

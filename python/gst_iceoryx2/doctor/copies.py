@@ -18,16 +18,10 @@ _IS_COPY: Final = re.compile(r"/(?:_iceoryx2[^/]*\.so|lib(?:gst)?iceoryx2[^/]*\.
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     """Find participants of the domain that have mapped several copies of iceoryx2."""
     processes = node_processes(domain)
-    seen = found = 0
-    for pid, name in sorted(processes.items()):
-        copies = _copies(pid)
-        if copies is None:
-            continue
-        seen += 1
-        if len(copies) < 2:
-            continue
-        found += 1
-        listed = ", ".join(sorted(copies))
+    examined = {pid: copies for pid in sorted(processes) if (copies := _copies(pid)) is not None}
+    several = {pid: copies for pid, copies in examined.items() if len(copies) > 1}
+    for pid, copies in several.items():
+        name, listed = processes[pid], ", ".join(sorted(copies))
         if copies == _own(copies):
             yield note(
                 f"process {pid} ({name}) uses the Python SDK and the GStreamer plugin, each with its own iceoryx2 "
@@ -43,10 +37,10 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
             )
     if not processes:
         yield ok("no visible process takes part in this domain")
-    elif not found:
-        unseen = len(processes) - seen
+    elif not several:
+        unseen = len(processes) - len(examined)
         rest = f"; {unseen} more cannot be examined: another user or container owns them" if unseen else ""
-        yield ok(f"none of {seen} participating processes has two copies of iceoryx2{rest}")
+        yield ok(f"none of {len(examined)} participating processes has two copies of iceoryx2{rest}")
 
 
 def _copies(pid: int) -> set[str] | None:

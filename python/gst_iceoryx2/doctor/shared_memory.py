@@ -64,14 +64,12 @@ def _laid_out(prefix: str) -> tuple[int, int]:
     """Bytes that the files with a prefix may still take, and bytes that they take, of all users."""
     more = taken = 0
     with os.scandir(SHARED_MEMORY) as files:
-        for file in files:
-            if file.name.startswith(prefix):
-                try:
-                    status = file.stat(follow_symlinks=False)
-                except OSError:
-                    continue
-                taken += status.st_blocks * _BLOCK
-                more += max(0, status.st_size - status.st_blocks * _BLOCK)
+        for file in (file for file in files if file.name.startswith(prefix)):
+            with contextlib.suppress(OSError):
+                status = file.stat(follow_symlinks=False)
+                used = status.st_blocks * _BLOCK
+                taken += used
+                more += max(0, status.st_size - used)
     return more, taken
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         else:
             yield problem(f"{root} does not exist, and this user cannot create it in {parent}", _REMEDY)
         return
-    me, owner = os.geteuid(), root.stat().st_uid
+    owner = root.stat().st_uid
     others = sorted({uid for uid in _owners(domain) if uid != owner})
     if others:
         names = ", ".join(map(_user, others))
@@ -42,18 +43,13 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
             _REMEDY,
         )
     else:
-        yield ok(f"{root} and its services belong to {_user(me)}")
+        yield ok(f"{root} and its services belong to {_user(os.geteuid())}")
 
 
 def _owners(domain: Domain) -> Iterator[int]:
-    for folder, suffix in ((domain.services, ".service"), (domain.nodes, ".node_monitor")):
-        if os.path.isdir(folder):
-            for path in folder.iterdir():
-                if path.name.endswith(suffix):
-                    try:
-                        yield path.stat().st_uid
-                    except FileNotFoundError:
-                        continue
+    for path in (*domain.services.glob("*.service"), *domain.nodes.glob("*.node_monitor")):
+        with contextlib.suppress(FileNotFoundError):
+            yield path.stat().st_uid
 
 
 def _user(uid: int) -> str:
