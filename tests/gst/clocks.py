@@ -1,9 +1,9 @@
-"""What tests do with clocks inside a stage; called with `Stage.run`."""
+"""Functions for clocks that run in a stage, called with `Stage.run`."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gi
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def use_clock(stage: Stage, kind: str, pipeline: str = "p") -> None:
-    """Give a pipeline a clock of its own: ``realtime``, ``none``, or ``system`` as it would have anyway."""
+    """Set the clock of a pipeline: ``realtime``, ``none``, or ``system``, which is the default."""
     clock = {
         "system": Gst.SystemClock.obtain,
         "realtime": lambda: GObject.new(Gst.SystemClock, clock_type=Gst.ClockType.REALTIME),
@@ -25,19 +25,12 @@ def use_clock(stage: Stage, kind: str, pipeline: str = "p") -> None:
 
 
 def base_time(stage: Stage, element: str, pipeline: str = "p") -> int:
-    """Base time of an element, nanoseconds of its pipeline's clock."""
+    """Return the base time of an element, in nanoseconds of its pipeline's clock."""
     return int(stage.element(element, pipeline).get_base_time())
 
 
-def latency(stage: Stage, pipeline: str = "p") -> list[Any]:
-    """Whether a pipeline is live, and its minimum and maximum latency in nanoseconds."""
-    query = Gst.Query.new_latency()
-    assert stage.pipelines[pipeline].query(query)
-    return list(query.parse_latency())
-
-
 def note_arrivals(stage: Stage, element: str, pipeline: str = "p") -> None:
-    """Note when each buffer reaches an element: `arrivals` answers it."""
+    """Note when each buffer reaches an element. `arrivals` returns the times."""
     noted: list[list[int]] = []
     stage.kept[f"arrivals of {element}"] = noted
 
@@ -49,7 +42,7 @@ def note_arrivals(stage: Stage, element: str, pipeline: str = "p") -> None:
 
 
 def arrivals(stage: Stage, element: str) -> list[list[int]]:
-    """Offset of each buffer, and when it came in nanoseconds of CLOCK_MONOTONIC."""
+    """Return the offset of each buffer and its arrival in nanoseconds of CLOCK_MONOTONIC."""
     return stage.kept[f"arrivals of {element}"]
 
 

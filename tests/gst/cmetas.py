@@ -1,4 +1,4 @@
-"""Metas of a buffer through the C interface: PyGObject cannot list them, and hands out copies of their structures."""
+"""Metas of a buffer through the C interface. PyGObject cannot list them, and returns copies of their structures."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ _unref = _declare("gst_mini_object_unref", None, _Pointer)
 
 
 def propose_video_meta(query: int) -> None:
-    """Answer the allocation query at that address as a sink that reads GstVideoMeta does."""
-    # PyGObject's wrapper holds a reference, and a query with two is not writable.
+    """Answer the allocation query at this address as a sink with support for GstVideoMeta does."""
+    # PyGObject's wrapper holds a second reference, with which the query is not writable.
     _unref(query)
     _add_allocation_meta(query, _video_meta_api(), None)
     _ref(query)
@@ -77,7 +77,7 @@ class _VideoAlignment(ctypes.Structure):
 
 
 def set_video_alignment(config: int, padding: list[int], stride_align: int) -> None:
-    """Ask for padding (top, bottom, left, right) in the configuration of a pool; PyGObject cannot set the array."""
+    """Ask for padding (top, bottom, left, right) in the configuration of a pool. PyGObject cannot set the array."""
     alignment = _VideoAlignment(*padding, (stride_align,) * 4)
     _gstvideo.gst_buffer_pool_config_set_video_alignment(_Pointer(config), ctypes.byref(alignment))
 
@@ -89,7 +89,7 @@ def register_custom_meta(name: str) -> None:
 
 
 def add_custom_meta(buffer: int, name: str, fields: str) -> None:
-    """Add a custom meta with the fields of this text to the buffer at that address."""
+    """Add a custom meta with the fields of this text to the buffer at this address."""
     register_custom_meta(name)
     meta = _add_custom(buffer, name.encode())
     assert meta, name
@@ -107,7 +107,7 @@ def add_custom_meta(buffer: int, name: str, fields: str) -> None:
 
 
 def metas_of(buffer: int) -> list[tuple[str, str, int | None]]:
-    """Implementation, text and timestamp of each meta of the buffer at that address, in order."""
+    """Return type, text and timestamp of each meta of the buffer at this address, in order."""
     found: list[tuple[str, str, int | None]] = []
     state = _Pointer(None)
     while meta := _iterate(buffer, ctypes.byref(state)):

@@ -1,4 +1,4 @@
-"""Real pipelines in real second processes."""
+"""Pipelines in processes of their own."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if gstreamer_version() is None:
 
 @pytest.fixture(scope="session")
 def plugin_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Environment in which GStreamer finds the built plugin through its ordinary scanner.
+    """Environment in which GStreamer finds the built plugin.
 
-    A plugin that is missing or does not load is a failure, not a reason to skip: GStreamer is there.
+    A plugin that is missing or does not load is a failure, because GStreamer is installed.
     """
     environment = clean_environment() | {
         "GST_PLUGIN_PATH": str(plugin_library().parent),
-        # One registry for the session: made here, read by everybody.
+        # One registry for the session, which is written here.
         "GST_REGISTRY": str(tmp_path_factory.mktemp("registry") / "registry.bin"),
         "G_DEBUG": "fatal-warnings",
         "PYTHONPATH": os.pathsep.join(["python", "."]),
@@ -36,13 +36,13 @@ def plugin_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
 
 @pytest.fixture
 def environment(plugin_environment: dict[str, str], domain: Place) -> dict[str, str]:
-    """Environment of this test's processes; the test itself is in the same domain."""
+    """Environment of this test's processes. The test uses the same domain."""
     return plugin_environment | {"IOX2_VIDEO_DOMAIN": domain.variable}
 
 
 @pytest.fixture
 def stages(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Stage]]:
-    """Start processes with pipelines; all have to end by themselves, without a complaint of GLib's."""
+    """Start processes with pipelines. All must exit by themselves, without a GLib warning."""
     started: list[Stage] = []
 
     def start(**variables: str) -> Stage:
@@ -63,5 +63,5 @@ def stages(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[...
 
 @pytest.fixture
 def service() -> str:
-    """Name of the service of this test, one that a launch line takes without quotes."""
+    """Name of the service of this test, which needs no quotes in a launch line."""
     return "video/test/frame/v2"

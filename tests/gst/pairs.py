@@ -1,4 +1,4 @@
-"""The two ends of most tests: a stage that publishes what is pushed into it, a stage that receives."""
+"""The two ends of most tests: a stage that publishes pushed frames, and a stage that receives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Stages = Callable[..., Stage]
 
 
 def sender_of(stages: Stages, service: str, properties: str = "wait-for-connection=true") -> Stage:
-    """A stage that publishes what is pushed into it; by default once somebody listens."""
+    """Return a stage that publishes pushed frames, by default once a subscriber is connected."""
     sender = stages()
     send(sender, service, properties)
     return sender
@@ -25,7 +25,7 @@ def send(sender: Stage, service: str, properties: str = "wait-for-connection=tru
 def receiver_of(
     stages: Stages, service: str, properties: str = "", *, video_meta: bool = True, state: str = "PLAYING"
 ) -> Stage:
-    """A stage that receives the service into an appsink; strides are kept if that takes GstVideoMeta."""
+    """Return a stage that receives into an appsink, which keeps strides if it supports GstVideoMeta (`video_meta`)."""
     receiver = stages()
     receive(receiver, service, properties, video_meta=video_meta, state=state)
     return receiver
@@ -41,7 +41,7 @@ def receive(
     limits: str = "",
 ) -> None:
     """Start the pipeline of `receiver_of` in a stage."""
-    # A sink's last sample would be a frame in hand.
+    # The last sample of a sink would hold a frame.
     sink = f"appsink name=out sync=false enable-last-sample=false {limits}"
     receiver.launch(f'iceoryx2src name=src service="{service}" {properties} ! {sink}')
     if video_meta:

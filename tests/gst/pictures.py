@@ -1,4 +1,4 @@
-"""Pictures that tell when rows, planes, colours or frames are swapped, in any layout, and what remains of them."""
+"""Pictures in any layout, and digests that reveal swapped rows, planes, colours or frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gst_iceoryx2._wire.formats import get_format
 
 PADDING = 0xEE
-"""What lies between the rows: never part of a picture's digest."""
+"""Value of the bytes between rows, which are not part of a digest."""
 
 
 class Layout(NamedTuple):
@@ -24,9 +24,9 @@ class Layout(NamedTuple):
 
 
 def padded_layout(format: str, width: int, height: int, pad: int = 0, gap: int = 0) -> Layout:
-    """Rows `pad` bytes longer than needed (in whole samples), `gap` bytes before every plane but the first."""
+    """Return a layout with rows `pad` bytes longer than needed, in whole samples, and `gap` bytes between planes."""
     fmt = get_format(format)
-    # Some elements compute with whole samples; a stride that cuts one in half is no layout that occurs.
+    # Some elements read whole samples, so a stride that cuts a sample in half does not occur.
     unit = max(4, np.dtype(fmt.dtype or "u1").itemsize)
     strides, offsets, end = [], [], 0
     for plane in range(fmt.n_planes):
@@ -40,7 +40,7 @@ def padded_layout(format: str, width: int, height: int, pad: int = 0, gap: int =
 
 
 def rows_of(format: str, width: int, height: int, number: int = 0) -> list[npt.NDArray[np.uint8]]:
-    """The bytes of each plane as (rows, bytes of a row): no two rows, planes, columns or frame numbers are alike."""
+    """Return each plane as an array (rows, bytes of a row). Rows, planes, columns and frame numbers all differ."""
     fmt = get_format(format)
     planes = []
     for plane in range(fmt.n_planes):
@@ -52,7 +52,7 @@ def rows_of(format: str, width: int, height: int, number: int = 0) -> list[npt.N
 
 
 def picture(format: str, width: int, height: int, layout: Layout, number: int = 0) -> bytes:
-    """The picture in memory."""
+    """Return the picture as bytes."""
     memory = np.full(layout.size, PADDING, np.uint8)
     for plane, rows in enumerate(rows_of(format, width, height, number)):
         place = np.ndarray(
@@ -63,7 +63,7 @@ def picture(format: str, width: int, height: int, layout: Layout, number: int = 
 
 
 def digest_of(format: str, width: int, height: int, number: int = 0) -> str:
-    """Digest of the picture's rows, whatever its layout."""
+    """Return the digest of the picture's rows, which does not depend on its layout."""
     return _digest(rows_of(format, width, height, number))
 
 
@@ -75,10 +75,10 @@ def digest(
     strides: Sequence[int],
     offsets: Sequence[int],
 ) -> str:
-    """Digest of the rows that lie in this memory in that layout."""
+    """Return the digest of the rows in this memory and layout."""
     fmt = get_format(format)
     if not fmt.planes:
-        # Tiles: no rows to tell apart, the whole memory counts.
+        # Tiles have no rows, so the digest is that of the whole memory.
         return hashlib.sha1(memory).hexdigest()
     return _digest(
         [

@@ -1,4 +1,4 @@
-"""Processes of a test: stages with GStreamer pipelines, and whatever else has to run beside them."""
+"""Processes of a test: stages with GStreamer pipelines, and other programs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What GLib prints when a program misuses it; G_DEBUG=fatal-warnings ends the process as well.
+# GLib prints this when a program misuses it. With G_DEBUG=fatal-warnings the process ends, too.
 GLIB_COMPLAINT = re.compile(r"(GLib|GStreamer|GObject)[\w-]*-(CRITICAL|WARNING) \*\*|panicked at")
 
 
 class RemoteError(AssertionError):
-    """A call failed in the other process; the message is its traceback."""
+    """A call failed in the other process. The message is its traceback."""
 
 
 class Stage:
-    """A process of `tests.gst.stage`; methods of its `Stage` are called as methods of this one."""
+    """A process of `tests.gst.stage`. Its methods are called as methods of this class."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self.log = log
@@ -47,7 +47,7 @@ class Stage:
         return lambda *args, **kwargs: self.call(name, *args, **kwargs)
 
     def run(self, function: Callable[..., Any], *, limit: float = 30.0, **args: Any) -> Any:
-        """Run a module's function in the stage's process; it gets the stage first."""
+        """Run a function in the stage's process. Its first argument is the stage."""
         return self._request({"call": f"{function.__module__}:{function.__qualname__}", "kwargs": args}, limit)
 
     def call(self, method: str, /, *args: Any, limit: float = 30.0, **kwargs: Any) -> Any:
@@ -60,7 +60,7 @@ class Stage:
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            raise RemoteError(self._obituary(name)) from None
+            raise RemoteError(self._exit_report(name)) from None
         line = self._answer(name, limit)
         answer = json.loads(line)
         if "error" in answer:
@@ -77,11 +77,11 @@ class Stage:
                 raise RemoteError(f"{name}: no answer within {limit} s\n{stacks}\n{self.tail()}")
         line = self.process.stdout.readline()
         if not line:
-            raise RemoteError(self._obituary(name))
+            raise RemoteError(self._exit_report(name))
         return line
 
     def _stacks(self) -> str:
-        """Where the threads of a process that hangs are, as far as the kernel tells."""
+        """Return where the threads of a hanging process wait, if the kernel tells."""
         lines = []
         for task in Path(f"/proc/{self.pid}/task").iterdir():
             try:
@@ -90,7 +90,7 @@ class Stage:
                 continue
         return "\n".join(lines)
 
-    def _obituary(self, name: str) -> str:
+    def _exit_report(self, name: str) -> str:
         code = self.process.wait(10)
         return f"{name}: the process ended with {code}\n{self.tail()}"
 
@@ -103,9 +103,9 @@ class Stage:
         self.process.wait(10)
 
     def close(self) -> None:
-        """Let the process end by itself, and check that it was content."""
+        """Let the process exit, and check that it succeeded."""
         if self.process.poll() is not None:
-            # Killed on purpose, or dead: then the call that found out has failed already.
+            # It was killed on purpose, or a call has already failed because it is dead.
             self._close_streams()
             return
         assert self.process.stdin is not None
@@ -125,7 +125,7 @@ class Stage:
 
     def _close_streams(self) -> None:
         for stream in (self.process.stdin, self.process.stdout):
-            # A request that was never read is still in the buffer of a process's input that has died.
+            # An unread request is still in the input buffer of a dead process.
             with contextlib.suppress(BrokenPipeError):
                 if stream is not None:
                     stream.close()
@@ -139,6 +139,6 @@ def run(command: list[str], environment: Mapping[str, str], timeout: float = 30.
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without what would steer GStreamer or iceoryx2."""
+    """Return this process's environment without variables that configure GStreamer, iceoryx2 or Python."""
     steering = ("GST_", "G_", "IOX2_", "PYTHON")
     return {name: value for name, value in os.environ.items() if not name.startswith(steering)}

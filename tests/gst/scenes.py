@@ -1,4 +1,4 @@
-"""What stages are told to do beyond pushing and pulling; called with `Stage.run`."""
+"""Functions that run in a stage, called with `Stage.run`."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from tests.gst.stage import Stage
 
 STILL = "pattern=smpte75"
-# Colours and shapes that move, the same in every run.
+# Moving colours and shapes, the same in every run.
 MOVING = "pattern=chroma-zone-plate kx2=20 ky2=20 kt=1"
 
 
 def formats_of(stage: Stage, element: str, pad: str) -> list[str]:
-    """Formats in the template of an element's pad."""
+    """Return the formats in the template of an element's pad."""
     found = Gst.ElementFactory.make(element).get_pad_template(pad).get_caps().get_structure(0).get_list("format")[1]
     return [found.get_nth(index) for index in range(found.n_values)]
 
 
 def play(stage: Stage, text: str, frames: int, to: str) -> dict[str, Any]:
-    """Play `frames` frames into an appsink, then the same into the element `to`; answers what the appsink got."""
+    """Play `frames` frames into an appsink, then the same into the element `to`. Return what the appsink got."""
     reference = Gst.parse_launch(f"{text} ! appsink name=out sync=false")
     reference.set_state(Gst.State.PLAYING)
     seen = []
@@ -57,7 +57,7 @@ def play(stage: Stage, text: str, frames: int, to: str) -> dict[str, Any]:
 
 
 def still(stage: Stage, formats: list[str], width: int, height: int) -> dict[str, Any]:
-    """What videotestsrc makes of its still pattern in each format."""
+    """Return the still pattern of videotestsrc in each format."""
     made = {}
     for format in formats:
         caps = f"video/x-raw,format={format},width={width},height={height}"
@@ -70,7 +70,7 @@ def still(stage: Stage, formats: list[str], width: int, height: int) -> dict[str
 
 
 def parade(stage: Stage, formats: list[str], sizes: list[list[int]], name: str = "p") -> None:
-    """Let the capsfilter ``caps`` before the sink go through all formats and sizes, at least two frames each."""
+    """Set the capsfilter ``caps`` to all formats and sizes in turn, for at least two frames each."""
     pad = stage.element("sink", name).get_static_pad("sink")
     seen: collections.Counter[tuple[str, int]] = collections.Counter()
     changed = threading.Condition()
@@ -94,7 +94,7 @@ def parade(stage: Stage, formats: list[str], sizes: list[list[int]], name: str =
 
 
 def collect(stage: Stage, name: str = "p", element: str = "out") -> list[dict[str, Any]]:
-    """Every frame up to the end of the stream."""
+    """Return every frame up to the end of the stream."""
     sink = stage.element(element, name)
     frames = []
     while sample := sink.emit("try-pull-sample", 10 * Gst.SECOND):
@@ -120,7 +120,7 @@ def push_from_pool(
     stride_align: int,
     custom_metas: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Ask the sink for its pool with that alignment, render picture 5 into a buffer of it, and push it.
+    """Get the sink's pool with this alignment, render picture 5 into one of its buffers, and push it.
 
     Args:
         padding: Top, bottom, left and right.
@@ -129,7 +129,7 @@ def push_from_pool(
     caps = Gst.Caps.from_string(text)
     source = stage.element("in")
     source.set_property("caps", caps)
-    # The sink has its publisher, and therefore a pool, once it has had caps and a frame.
+    # The sink has a publisher, and therefore a pool, after caps and a frame.
     deadline = time.monotonic() + 10
     before = stage.get("sink", "frames-sent")
     stage.push(format, width, height, number=4)
@@ -152,7 +152,7 @@ def push_from_pool(
     buffer.fill(0, picture(format, width, height, layout, 5))
     for name, fields in (custom_metas or {}).items():
         cmetas.add_custom_meta(hash(buffer), name, fields)
-    # Held up until nobody here refers to the buffer any more: only then may the sink send it as it is.
+    # Blocked until this function has dropped its reference: only then can the sink send the buffer without a copy.
     pad = source.get_static_pad("src")
     gate = pad.add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.BLOCK, lambda *_: Gst.PadProbeReturn.OK)
     result = source.emit("push-buffer", buffer)
@@ -162,7 +162,7 @@ def push_from_pool(
 
 
 def pool_of(stage: Stage, caps: Gst.Caps, element: str = "sink") -> tuple[Gst.BufferPool, int]:
-    """The pool that a sink proposes, and its buffers' size."""
+    """Return the pool that a sink proposes, and the size of its buffers."""
     query = Gst.Query.new_allocation(caps, True)
     assert stage.element(element).get_static_pad("sink").query(query)
     pool, size, *_ = query.parse_nth_allocation_pool(0)
@@ -170,26 +170,26 @@ def pool_of(stage: Stage, caps: Gst.Caps, element: str = "sink") -> tuple[Gst.Bu
 
 
 def default_layout_of(stage: Stage, format: str, width: int, height: int) -> dict[str, Any]:
-    """GStreamer's layout of such a picture."""
+    """Return GStreamer's layout of such a picture."""
     layout = default_layout(format, width, height)
     return {"strides": list(layout.strides), "offsets": list(layout.offsets), "size": layout.size}
 
 
 def pull_reference_time(stage: Stage, reference: str | None = None, element: str = "out") -> list[Any] | None:
-    """Reference and timestamp that the next frame has for such caps, or, without them, for any."""
+    """Return the reference timestamp of the next frame for these caps, or for any caps."""
     buffer = stage.element(element).emit("try-pull-sample", 10 * Gst.SECOND).get_buffer()
     meta = buffer.get_reference_timestamp_meta(reference and Gst.Caps.from_string(reference))
     return meta and [meta.reference.to_string(), meta.timestamp]
 
 
 def query_caps(stage: Stage, element: str, pad: str) -> str:
-    """What a pad answers to a caps query."""
+    """Return a pad's answer to a caps query."""
     text: str = stage.element(element).get_static_pad(pad).query_caps(None).to_string()
     return text
 
 
 def wait_for(stage: Stage, element: str, prop: str, value: int, timeout: float = 10.0) -> int:
-    """Wait until a number has come up to `value`; answers it."""
+    """Wait until a number has reached `value`, and return it."""
     deadline = time.monotonic() + timeout
     while (now := stage.get(element, prop)) < value:
         assert time.monotonic() < deadline, f"{prop} is {now}"
@@ -198,7 +198,7 @@ def wait_for(stage: Stage, element: str, prop: str, value: int, timeout: float =
 
 
 def frames_of(stage: Stage, text: str) -> list[str]:
-    """Digest of each frame that a pipeline makes."""
+    """Return the digest of each frame of a pipeline."""
     pipeline = Gst.parse_launch(f"{text} ! appsink name=out sync=false")
     pipeline.set_state(Gst.State.PLAYING)
     seen = []
@@ -209,7 +209,7 @@ def frames_of(stage: Stage, text: str) -> list[str]:
 
 
 def run_to_the_end(stage: Stage, text: str) -> None:
-    """Play a pipeline until all of its sinks have everything."""
+    """Play a pipeline to its end."""
     pipeline = Gst.parse_launch(text)
     pipeline.set_state(Gst.State.PLAYING)
     message = pipeline.get_bus().timed_pop_filtered(30 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR)
@@ -219,7 +219,7 @@ def run_to_the_end(stage: Stage, text: str) -> None:
 
 
 def is_forgotten_in_pause(stage: Stage, element: str) -> bool:
-    """Whether a pipeline that was sent to PLAYING stays in PAUSED although its sink is done with that."""
+    """Whether a pipeline stays in PAUSED on its way to PLAYING although its sink has finished the change."""
     result, _, _ = stage.pipelines["p"].get_state(Gst.SECOND)
     settled = stage.element(element).get_state(0)
     paused = (Gst.StateChangeReturn.SUCCESS, Gst.State.PAUSED, Gst.State.VOID_PENDING)
@@ -227,7 +227,7 @@ def is_forgotten_in_pause(stage: Stage, element: str) -> bool:
 
 
 def restart_behind_a_block(stage: Stage, element: str) -> None:
-    """Take one element to NULL and back while the rest of its pipeline goes on."""
+    """Set one element to NULL and back while its pipeline plays."""
     target = stage.element(element)
     peer = target.get_static_pad("sink").get_peer()
     blocked = threading.Event()
@@ -244,7 +244,7 @@ def restart_behind_a_block(stage: Stage, element: str) -> None:
 
 
 def _when_idle(pad: Gst.Pad, act: Callable[[], None]) -> None:
-    """Act while no buffer passes a pad, and wait for it."""
+    """Call `act` while no buffer passes a pad, and wait for it."""
     done = threading.Event()
 
     def idle(pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
@@ -279,7 +279,7 @@ def add_branch(stage: Stage, tee: str, text: str, video_meta: bool = False) -> N
 
 
 def remove_branch(stage: Stage, tee: str, element: str) -> None:
-    """Take what `add_branch` has added away again."""
+    """Remove a branch that `add_branch` has added."""
     source = stage.element(tee).get_static_pad("sink").get_peer()
 
     def remove() -> None:
@@ -294,7 +294,7 @@ def remove_branch(stage: Stage, tee: str, element: str) -> None:
 
 
 def exchange(stage: Stage, behind: str, element: str, text: str, video_meta: bool) -> None:
-    """Replace the last element of the running pipeline, which is behind `behind`, between two buffers."""
+    """Replace the last element of the running pipeline, which follows `behind`, between two buffers."""
 
     def replace() -> None:
         old = stage.element(element)
@@ -308,26 +308,15 @@ def exchange(stage: Stage, behind: str, element: str, text: str, video_meta: boo
     _when_idle(stage.element(behind).get_static_pad("src"), replace)
 
 
-def flush(stage: Stage, element: str) -> None:
-    """Flush from an element's sink pad on."""
-    pad = stage.element(element).get_static_pad("sink").get_peer()
-    assert pad.push_event(Gst.Event.new_flush_start())
-    assert pad.push_event(Gst.Event.new_flush_stop(True))
-    # A flush ends the segment.
-    segment = Gst.Segment()
-    segment.init(Gst.Format.TIME)
-    pad.push_event(Gst.Event.new_segment(segment))
-
-
 def resources(stage: Stage) -> dict[str, int]:
-    """Threads, those of ours among them, and file descriptors of this process."""
+    """Count the threads, the threads of the elements, and the file descriptors of this process."""
     names = [file.read_text() for file in Path("/proc/self/task").glob("*/comm")]
     ours = sum(name.startswith("iox2") for name in names)
     return {"threads": len(names), "ours": ours, "descriptors": len(os.listdir("/proc/self/fd"))}
 
 
 def pull_some(stage: Stage, count: int, name: str = "p") -> None:
-    """Pull so many buffers of any kind."""
+    """Pull `count` buffers of any kind."""
     for _ in range(count):
         assert stage.element("out", name).emit("try-pull-sample", 10 * Gst.SECOND) is not None
 
@@ -336,7 +325,7 @@ _may_end = threading.Event()
 
 
 def hold_the_end(stage: Stage, element: str = "out", name: str = "p") -> None:
-    """Let an element work on the end of the stream until `let_it_end`."""
+    """Block the end of the stream in an element until `let_it_end`."""
 
     def hold(pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
         if info.get_event().type == Gst.EventType.EOS:
@@ -348,26 +337,26 @@ def hold_the_end(stage: Stage, element: str = "out", name: str = "p") -> None:
 
 
 def let_it_end(stage: Stage) -> None:
-    """Let the end of the stream through."""
+    """Release the end of the stream."""
     _may_end.set()
 
 
 def send_the_end(stage: Stage, name: str = "p") -> None:
     """End the stream, as `gst-launch-1.0 -e` does on Ctrl-C.
 
-    In a thread of its own: where the streaming thread is quicker, the call returns when the end has gone downstream.
+    Runs in a thread, because the call may return only after the end has been pushed downstream.
     """
     threading.Thread(target=stage.pipelines[name].send_event, args=[Gst.Event.new_eos()], daemon=True).start()
 
 
 def push_numbers(stage: Stage, parts: int, frames: int, readers: int) -> None:
-    """Push numbers every 5 ms, in `parts` parts with caps of their own, once there are so many readers."""
+    """Push a number every 5 ms, in `parts` parts with different caps, once `readers` readers are connected."""
     source = stage.element("in")
     number = 0
     for part in range(parts):
         caps = Gst.Caps.from_string(f"application/x-count, part=(int){part}")
         if part == 0:
-            # The caps go with the first frame, which nobody could read yet.
+            # The first frame announces the caps. No reader can receive it.
             source.emit("push-sample", Gst.Sample.new(Gst.Buffer.new_wrapped(bytes(8)), caps, None, None))
             wait_for(stage, "sink", "num-clients", readers)
         for _ in range(frames):

@@ -1,4 +1,4 @@
-"""A process with GStreamer pipelines in it, driven by the test through lines of JSON on its standard streams.
+"""A process with GStreamer pipelines. The test controls it with lines of JSON on its standard streams.
 
 Run as ``python -m tests.gst.stage``. A request is ``{"call": name, "args": […], "kwargs": {…}}``: a method of `Stage`,
 or a function ``module:function`` that gets the stage first. The answer: ``{"result": …}`` or ``{"error": traceback}``.
@@ -28,17 +28,16 @@ NONE = Gst.CLOCK_TIME_NONE
 
 
 class Stage:
-    """Pipelines by name, and what a test asks of them."""
+    """Pipelines by name, and the methods that a test calls."""
 
     def __init__(self) -> None:
         self.pipelines: dict[str, Gst.Pipeline] = {}
         self.kept: dict[str, list[Any]] = {}
-        self.told: list[list[Any]] = []
 
     # Pipelines ------------------------------------------------------------------------------------------------
 
     def launch(self, text: str, name: str = "p") -> None:
-        """Make a pipeline; READY is reached with the first `state`."""
+        """Make a pipeline."""
         pipeline = Gst.parse_launch(text)
         if not isinstance(pipeline, Gst.Pipeline):
             whole = Gst.Pipeline.new(name)
@@ -73,7 +72,7 @@ class Stage:
         self.element(element, name).set_property(prop, value)
 
     def message(self, kinds: list[str], name: str = "p", timeout: float = 10.0) -> dict[str, Any] | None:
-        """The next message of one of these kinds (``error``, ``warning``, ``eos`` …), or None in time."""
+        """Return the next message of these kinds (``error``, ``warning``, ``eos`` …), or None after the timeout."""
         mask = Gst.MessageType(0)
         for kind in kinds:
             mask |= getattr(Gst.MessageType, kind.upper())
@@ -90,7 +89,7 @@ class Stage:
         return answer
 
     def take_video_meta(self, element: str = "out", name: str = "p") -> None:
-        """Let a sink say that it reads GstVideoMeta; of itself an appsink says nothing, and gets default strides."""
+        """Let a sink support GstVideoMeta. An appsink does not by itself, and gets default strides."""
 
         def answer(pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
             query = info.get_query()
@@ -101,20 +100,6 @@ class Stage:
 
         pad = self.element(element, name).get_static_pad("sink")
         pad.add_probe(Gst.PadProbeType.QUERY_DOWNSTREAM, answer)
-
-    def watch(self, element: str, signals: list[str], name: str = "p") -> None:
-        """Note signals (and ``notify::…``) with their arguments; `heard` answers them."""
-        target = self.element(element, name)
-        for signal in signals:
-
-            def note(obj: Any, *args: Any, signal: str = signal) -> None:
-                value = obj.get_property(signal[8:]) if signal.startswith("notify::") else list(args)
-                self.told.append([signal, value])
-
-            target.connect(signal, note)
-
-    def heard(self) -> list[list[Any]]:
-        return list(self.told)
 
     # Frames in ------------------------------------------------------------------------------------------------
 
@@ -196,7 +181,7 @@ class Stage:
     def pull(
         self, timeout: float = 10.0, *, keep: bool = False, element: str = "out", name: str = "p"
     ) -> dict[str, Any] | None:
-        """The next frame at an appsink, described; None in time, ``{"eos": true}`` at the end of the stream."""
+        """Describe the next frame of an appsink: None after the timeout, ``{"eos": true}`` at the end of the stream."""
         sink = self.element(element, name)
         sample = sink.emit("try-pull-sample", int(timeout * Gst.SECOND))
         if sample is None:
@@ -209,17 +194,17 @@ class Stage:
         return len(self.kept.get(name, []))
 
     def kept_digests(self, name: str = "p") -> list[str]:
-        """What the kept frames look like now."""
+        """Return the digests of the kept frames as they are now."""
         return [describe(sample.get_buffer(), sample.get_caps())["digest"] for sample in self.kept.get(name, [])]
 
     def release(self, count: int | None = None, name: str = "p") -> None:
-        """Let go of kept frames, the oldest first."""
+        """Release kept frames, the oldest first."""
         kept = self.kept.get(name, [])
         del kept[: len(kept) if count is None else count]
 
 
 def default_layout(name: str, width: int, height: int) -> Layout:
-    """GStreamer's layout of such a picture."""
+    """Return GStreamer's layout of such a picture."""
     info = GstVideo.VideoInfo()
     info.set_format(GstVideo.VideoFormat.from_string(name), width, height)
     planes = info.finfo.n_planes
@@ -227,7 +212,7 @@ def default_layout(name: str, width: int, height: int) -> Layout:
 
 
 def describe(buffer: Gst.Buffer, caps: Gst.Caps) -> dict[str, Any]:
-    """Everything a test may want to know about a buffer."""
+    """Describe a buffer."""
     info = GstVideo.VideoInfo.new_from_caps(caps)
     planes = info.finfo.n_planes
     width, height = info.width, info.height
@@ -268,7 +253,7 @@ def _target(stage: Stage, name: str) -> Callable[..., Any]:
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    # Whatever anybody prints is not to be taken for an answer.
+    # Output of other code must not be read as an answer.
     os.dup2(2, 1)
     Gst.init(None)
     stage = Stage()

@@ -1,4 +1,4 @@
-"""Every format crosses between processes byte for byte, with its strides, in sizes that nobody likes."""
+"""Frames of every format and of odd sizes cross between processes byte for byte, with their strides."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_padded_picture_from_python_keeps_its_bytes_and_strides(stages: Stages
 
 
 def has_spare_samples(format: str, width: int) -> bool:
-    """Whether rows of so many pixels end within a group, of which GStreamer writes what it likes."""
+    """Whether rows of `width` pixels end within a group of pixels. GStreamer writes undefined bytes there."""
     layout = get_format(format)
     if layout.kind in ("opaque", "tiled"):
         return True
@@ -67,12 +67,12 @@ def has_spare_samples(format: str, width: int) -> bool:
 
 @pytest.mark.proves("C1")
 def test_every_format_that_gstreamer_makes_crosses_without_a_copy(stages: Stages, service: str) -> None:
-    """Within one stream that grows and shrinks, so that memory is renewed again and again with frames on their way."""
-    # What is not written into new memory differs between the two: unused bits of odd rows and tiles.
+    """One stream grows and shrinks, so that its memory is replaced while frames are on their way."""
+    # Unused bits of odd rows and tiles are not written, so they differ between two pieces of memory.
     sender, receiver = stages(MALLOC_PERTURB_="85"), stages(MALLOC_PERTURB_="170")
     receive(receiver, service)
     formats = sender.run(scenes.formats_of, element="videotestsrc", pad="src")
-    # GStreamer 1.22 gives odd rows of UYVP one byte less than it writes; the sink refuses such frames.
+    # GStreamer 1.22 reserves one byte less for odd rows of UYVP than it writes. The sink refuses such frames.
     formats.remove("UYVP")
     assert len(formats) > 90
     expected, vague = {}, set()
@@ -85,7 +85,7 @@ def test_every_format_that_gstreamer_makes_crosses_without_a_copy(stages: Stages
             loose = has_spare_samples(format, width) and width != WHOLE
             if loose or made[format]["digest"] != again[format]["digest"]:
                 vague.add((format, width))
-    # GStreamer reserves more for this one's chroma tiles than it writes.
+    # GStreamer reserves more for the chroma tiles of this format than it writes.
     assert {format for format, width in vague if width == WHOLE} <= {"NV12_16L32S"}
     sender.launch(
         f"videotestsrc {scenes.STILL} ! capsfilter name=caps caps=video/x-raw,format=I420,width=33,height=17 "
@@ -107,7 +107,7 @@ def test_every_format_that_gstreamer_makes_crosses_without_a_copy(stages: Stages
 
 
 def test_the_moving_pattern_moves(stages: Stages, service: str) -> None:
-    """Or the test above would not notice frames that change places."""
+    """Without this, the tests above would not notice swapped frames."""
     stage = stages()
     made = stage.run(
         scenes.play,
@@ -155,7 +155,7 @@ def test_a_buffer_smaller_than_its_picture_is_dropped_and_counted(stages: Stages
 
 
 def test_the_lowest_rows_of_cropped_buffers_survive(stages: Stages, service: str) -> None:
-    """videocrop moves the offsets of GstVideoMeta into the picture where downstream reads it."""
+    """videocrop moves the offsets of GstVideoMeta into the picture if downstream supports GstVideoMeta."""
     receiver = receiver_of(stages, service)
     sender = stages()
     crop = "videocrop left=6 top=4 right=10 bottom=2"
@@ -184,7 +184,7 @@ def test_the_lowest_rows_of_cropped_buffers_survive(stages: Stages, service: str
 def test_what_decoders_make_arrives_as_they_made_it(
     stages: Stages, service: str, codec: str, width: int, height: int
 ) -> None:
-    """Decoders ask for padded rows, hand over memory that they still read, or frames with an offset."""
+    """Decoders ask for padded rows, push memory that they still read, or push frames with an offset."""
     receiver = receiver_of(stages, service)
     sender = stages()
     source = f"videotestsrc num-buffers=30 {scenes.MOVING} ! video/x-raw,format=I420,width={width},height={height}"
@@ -216,7 +216,7 @@ def test_padding_that_a_pool_user_asks_for_is_granted_without_a_copy(stages: Sta
 
 
 def test_the_digest_notices_what_it_should() -> None:
-    """Swapped rows, planes, colours and frames, a shift by one byte: each gives another digest."""
+    """Swapped rows, planes, colours and frames, and a shift by one byte change the digest."""
     layout = padded_layout("I420", 32, 16)
     rows = np.frombuffer(picture("I420", 32, 16, layout), np.uint8)
     sound = digest(rows, "I420", 32, 16, layout.strides, layout.offsets)

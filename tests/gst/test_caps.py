@@ -1,4 +1,4 @@
-"""Caps follow the frames: they change in mid-stream, keep every field, and are refused in words."""
+"""Caps follow the frames: they change in mid-stream and keep every field."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_every_field_of_the_caps_survives(stages: Stages, service: str) -> None:
 
 
 def test_a_field_that_no_reader_accepts_is_left_out_of_the_caps(stages: Stages, service: str) -> None:
-    """With it every reader would refuse every frame of this publisher."""
+    """Otherwise every reader would refuse every frame of this publisher."""
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     with VideoFrameSubscriber(service) as subscriber:
         sender.push(
@@ -93,13 +93,13 @@ def test_default_strides_cost_no_copy_anywhere(stages: Stages, service: str) -> 
     assert receiver.get("src", "frames-copied") == 0
 
 
-# Tight rows from Python, which are not those of GStreamer: 333 and 167 bytes for 336 and 168, 966 for 968.
+# Rows without padding: 333 and 167 bytes where GStreamer has 336 and 168, 966 bytes where it has 968.
 ODD = [("I420", 333, 177), ("NV12", 333, 178), ("BGR", 322, 240)]
 PLAIN = "appsink name={} sync=false enable-last-sample=false"
 
 
 class Tight:
-    """Publishes pictures with tight rows, and knows what has to come out of a stage."""
+    """Publishes pictures whose rows have no padding, and checks what a stage receives."""
 
     def __init__(self, publisher: VideoFramePublisher, receiver: Stage, picture: tuple[str, int, int]) -> None:
         self.publisher, self.receiver, self.picture = publisher, receiver, picture
@@ -109,7 +109,7 @@ class Tight:
         self.number = 0
 
     def check(self, **sinks: bool) -> None:
-        """Send a frame, which each sink has to see: in its own rows, or in GStreamer's if the sink's value is true."""
+        """Send a frame and check it in each sink: with its own rows, or with GStreamer's if the value is true."""
         self.number += 1
         data = picture(*self.picture, self.tight, self.number)
         self.publisher.publish_frame(data, FrameParams(*self.picture[1:], self.picture[0]))
@@ -131,7 +131,7 @@ class Tight:
 def test_a_branch_that_reads_other_rows_is_seen_when_it_comes_and_when_it_goes(
     stages: Stages, service: str, picture: tuple[str, int, int]
 ) -> None:
-    """A branch that was added later got every frame sheared and too short; copies did not end with the branch."""
+    """Frames were sheared and too short in a branch that was added later. Copying did not end with the branch."""
     receiver = stages()
     receiver.launch(f"iceoryx2src name=src service={service} ! tee name=tee ! {PLAIN.format('out')}")
     receiver.take_video_meta()
@@ -141,7 +141,7 @@ def test_a_branch_that_reads_other_rows_is_seen_when_it_comes_and_when_it_goes(
         tight = Tight(publisher, receiver, picture)
         tight.check(out=False)
         assert tight.copied() == 0
-        # The source waits for a frame: the first one to come has to be right.
+        # The source already waits for a frame. This frame must be correct.
         receiver.run(scenes.add_branch, tee="tee", text=PLAIN.format("late"))
         for _ in range(3):
             tight.check(out=True, late=True)

@@ -1,4 +1,4 @@
-"""Our RGB against that of videoconvert, for every format that the installed GStreamer knows."""
+"""RGB from the SDK equals RGB from videoconvert, for every format that the installed GStreamer knows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ gi = pytest.importorskip("gi")
 gi.require_version("Gst", "1.0")
 gi.require_version("GstVideo", "1.0")
 with warnings.catch_warnings():
-    # The importer of PyGObject 3.42 (Debian 12) is older than what Python 3.11 wants.
+    # The importer of PyGObject 3.42 (Debian 12) uses an interface that Python 3.11 deprecates.
     warnings.simplefilter("ignore", ImportWarning)
     from gi.repository import Gst, GstVideo
 
@@ -26,13 +26,13 @@ KNOWN = [
     if fmt.kind != "tiled" and GstVideo.VideoFormat.from_string(name) != GstVideo.VideoFormat.UNKNOWN
 ]
 
-# Of 8-bit YUV videoconvert is coarse: it multiplies with 8 bits of precision. Wider samples go through 16 bits.
+# videoconvert converts 8-bit YUV with 8 bits of precision, and wider samples with 16 bits.
 TOLERANCE_8_BITS = 6
 TOLERANCE = 2
 
 
 def videoconvert(caps: str, data: bytes) -> np.ndarray:
-    """Return the RGB picture that GStreamer makes: chroma repeated, no dithering, as ours."""
+    """Return the RGB picture of GStreamer, with repeated chroma and without dithering, as in the SDK."""
     pipeline = Gst.parse_launch(
         "appsrc name=source ! videoconvert dither=none chroma-mode=none ! "
         "video/x-raw,format=RGB,colorimetry=sRGB ! appsink name=sink sync=false"
@@ -53,7 +53,7 @@ def videoconvert(caps: str, data: bytes) -> np.ndarray:
 
 
 def picture_of(fmt: VideoFormat, size: int) -> np.ndarray:
-    """Return random samples that keep to their bits: GStreamer lets the others wrap around."""
+    """Return random samples within their bits. GStreamer lets larger samples wrap around."""
     data = np.random.default_rng(size).integers(0, 256, size, dtype=np.uint8)
     if np.dtype(fmt.dtype).kind == "f":
         return np.random.default_rng(size).random(size // np.dtype(fmt.dtype).itemsize).astype(fmt.dtype).view(np.uint8)
@@ -64,7 +64,7 @@ def picture_of(fmt: VideoFormat, size: int) -> np.ndarray:
 
 
 def reliable_columns(fmt: VideoFormat, width: int) -> int:
-    """Return how many columns GStreamer itself gets right.
+    """Return how many columns GStreamer converts correctly.
 
     In the last pixel of an odd row of VYUY its unpack function swaps U and V, and with three samples a word it reads
     the last V of some odd widths out of the next row.
@@ -96,7 +96,7 @@ def test_rgb_is_that_of_videoconvert(name, colorimetry):
 
 @pytest.mark.parametrize("name", ["I420", "NV12", "YUY2", "BGR", "P010_10LE", "RGB16", "v210"])
 def test_the_test_picture_comes_out_in_its_colours(name):
-    """The bars of videotestsrc, through the whole of GStreamer's default conversion into the format."""
+    """Convert the bars of videotestsrc to the format, with GStreamer's default settings."""
     pipeline = Gst.parse_launch(
         "videotestsrc pattern=smpte100 num-buffers=1 ! video/x-raw,format=BGRx,width=280,height=120 ! videoconvert ! "
         f"video/x-raw,format={name} ! appsink name=sink sync=false"

@@ -1,4 +1,4 @@
-"""Services are devices: listed while they are there, and a source can be made of each."""
+"""Services are listed as devices while they exist, and each device makes a source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = ["video/left/frame/v2", "video/right cam/frame/v2"]
 
 
 def watch_devices(stage: Stage) -> None:
-    """Start to watch for devices of our kind."""
+    """Start to watch for devices."""
     monitor = Gst.DeviceMonitor.new()
     monitor.add_filter("Source/Video", None)
     assert monitor.start()
@@ -29,14 +29,14 @@ def watch_devices(stage: Stage) -> None:
 
 
 def devices(stage: Stage) -> list[str]:
-    """Names of the services that are devices now."""
+    """Return the names of the services that are listed as devices."""
     (monitor,) = stage.kept["monitor"]
     found = [device.get_display_name() for device in monitor.get_devices() if _is_ours(device)]
     return sorted(found)
 
 
 def play_device(stage: Stage, service: str) -> None:
-    """Play what the device of that service makes, as a program does that shows a list."""
+    """Play the source that the device of this service makes."""
     (monitor,) = stage.kept["monitor"]
     (device,) = [device for device in monitor.get_devices() if device.get_display_name() == service]
     source, sink = device.create_element("src"), Gst.ElementFactory.make("appsink", "out")
@@ -61,7 +61,7 @@ def _is_ours(device: Gst.Device) -> bool:
 
 @pytest.mark.proves("E3")
 def test_services_are_devices_as_long_as_they_are_there(stages: Stages, environment: dict[str, str]) -> None:
-    """A name with characters that steer a terminal is no device: no source could be made of it."""
+    """A name with control characters is not listed, because no source can be made of it."""
     viewer = stages()
     odd = RawPublisher("video/\x1b[2J/frame/v2")
     viewer.run(watch_devices)

@@ -1,4 +1,4 @@
-"""The end of a stream comes after its last frame, to everybody, and is no error."""
+"""Every receiver gets the end of a stream after its last frame."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def test_the_end_is_not_lost_when_the_buffers_overflow(stages: Stages, service: 
     assert sender.message(["eos", "error"])["type"] == "eos"
     frames = receiver.run(scenes.collect)
     assert frames[-1]["digest"] == sent(49)
-    # A buffer of ten, one of them the end, and what was handed on before it was full.
+    # The buffer holds nine frames and the end. Frames that were pushed before the buffer was full come first.
     assert 9 <= len(frames) < 50
     assert receiver.get("src", "frames-dropped") == 50 - len(frames)
 
 
 @pytest.mark.parametrize("joiner", ["pipeline", "python"])
 @pytest.mark.proves("L6")
-def test_who_joins_after_the_end_gets_the_last_picture_and_the_end(stages: Stages, service: str, joiner: str) -> None:
-    """The end took the last picture's place in the history, so that a late joiner got the end only."""
+def test_a_late_joiner_gets_the_last_frame_and_the_end(stages: Stages, service: str, joiner: str) -> None:
+    """The end replaced the last frame in the history, so a late joiner got only the end."""
     sender = sender_of(stages, service, "")
     for number in range(2):
         sender.push(**SIZE, number=number)

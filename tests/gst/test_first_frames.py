@@ -1,4 +1,4 @@
-"""A reader that waits for its publisher gets the first frame, and every other one if nothing may be lost."""
+"""A reader that waits for its publisher gets the first frame, and every frame of a lossless publisher."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIZE = "video/x-raw,format=GRAY8,width=64,height=48"
 
 
 def wait_as_a_reader(stage: Stage, kind: str, service: str, properties: str = "") -> None:
-    """Open a reader, and collect what it gets up to the end of the stream; `collected` answers it."""
+    """Open a reader and collect its frames up to the end of the stream. `collected` returns them."""
     got: list[Any] = []
     if kind == "sdk":
         subscriber = VideoFrameSubscriber(service)
@@ -51,7 +51,7 @@ def wait_as_a_reader(stage: Stage, kind: str, service: str, properties: str = ""
 
 
 def collected(stage: Stage, service: str) -> list[int]:
-    """The numbers of the frames that the reader got, and at last how many it says that it missed."""
+    """Return the numbers of the frames that the reader got, then the number of frames that it missed."""
     got, *threads = stage.kept[service]
     for thread in threads:
         thread.join(60)
@@ -63,9 +63,9 @@ def collected(stage: Stage, service: str) -> list[int]:
 
 
 def publish_and_go(stage: Stage, kind: str, service: str, count: int, properties: str = "lossless=true") -> None:
-    """Publish as fast as it goes, of which nothing may be lost, end the stream, and close the publisher."""
+    """Publish without loss as fast as possible, end the stream, and close the publisher."""
     if kind == "sdk":
-        # Not lossless: with room for every frame.
+        # A Python publisher cannot be lossless. Its buffer holds every frame.
         with VideoFramePublisher(service, qos=Qos(buffer_size=count + 1)) as publisher:
             for number in range(count):
                 publisher.publish(np.full((48, 64), number % 256, np.uint8), format="GRAY8", offset=number)
@@ -84,11 +84,11 @@ def publish_and_go(stage: Stage, kind: str, service: str, count: int, properties
 @pytest.mark.parametrize("reader", ["sdk", "element"])
 @pytest.mark.proves("L14")
 def test_a_reader_that_waits_misses_nothing(stages: Stages, publisher: str, reader: str) -> None:
-    """The publisher rang once and sent on: of 200 frames anything between none and all arrived."""
+    """The publisher notified once and did not wait: between 0 and 200 of 200 frames arrived."""
     sending, receiving = stages(), stages()
     for number in range(ROUNDS):
         service = f"video/{number}"
-        # What the source demands makes no difference to when it connects.
+        # A requirement does not change when the source connects.
         demand = "safe-overflow=false" if publisher == "element" else ""
         receiving.run(wait_as_a_reader, kind=reader, service=service, properties=demand)
         sending.run(publish_and_go, kind=publisher, service=service, count=FRAMES, limit=90)
@@ -109,7 +109,7 @@ def test_five_frames_at_once_arrive_in_the_same_process(stages: Stages, publishe
 
 
 def publish_beside(stage: Stage, kind: str, service: str) -> None:
-    """As `publish_and_go`, five frames, under another name than the reader of this process."""
+    """Publish five frames as `publish_and_go` does, in a pipeline that is not kept in the stage."""
     if kind == "sdk":
         return publish_and_go(stage, kind, service, 5)
     pipeline = Gst.parse_launch(f"videotestsrc num-buffers=5 ! {SIZE} ! iceoryx2sink service={service} sync=false")

@@ -1,4 +1,4 @@
-"""The format table against the GStreamer that is installed: its layouts, its names, its flags and its colours."""
+"""The format table has the layouts, names, flags and colours of the installed GStreamer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ gi = pytest.importorskip("gi")
 gi.require_version("Gst", "1.0")
 gi.require_version("GstVideo", "1.0")
 with warnings.catch_warnings():
-    # The importer of PyGObject 3.42 (Debian 12) is older than what Python 3.11 wants.
+    # The importer of PyGObject 3.42 (Debian 12) uses an interface that Python 3.11 deprecates.
     warnings.simplefilter("ignore", ImportWarning)
     from gi.repository import Gst, GstVideo
 
@@ -24,8 +24,8 @@ from tools import format_table
 
 SIZES = [(1, 1), (2, 2), (3, 5), (33, 17), (333, 177), (640, 480), (1921, 1081), (1920, 1080)]
 
-# Rows newer than the oldest GStreamer supported (1.22), with the release that brought them.
-# Source: the "Since" remarks of gst-libs/gst/video/video-format.h.
+# Formats that the oldest supported GStreamer (1.22) does not know, by the release that added them.
+# Source: "Since" in gst-libs/gst/video/video-format.h.
 NEWER = {
     (1, 24): "NV12_10LE40_4L4 MT2110T MT2110R A422 A444 A444_12LE A444_12BE A422_12LE A422_12BE A420_12LE A420_12BE "
     "A444_16LE A444_16BE A422_16LE A422_16BE A420_16LE A420_16BE GBR_16LE GBR_16BE RBGA",
@@ -41,13 +41,13 @@ def gstreamer() -> None:
 
 
 def known_here() -> dict[str, GstVideo.VideoFormat]:
-    """Raw formats of the installed GStreamer by name."""
+    """Return the raw formats of the installed GStreamer by name."""
     infos = [info for info in format_table.installed_infos() if format_table.is_raw(info)]
     return {info.name: GstVideo.VideoFormat.from_string(info.name) for info in infos}
 
 
 def layouts() -> Iterator[tuple[VideoFormat, GstVideo.VideoInfo]]:
-    """Every format in every size as GStreamer lays it out; for interlaced video it rounds chroma rows up further."""
+    """Yield the layout of every format in every size. GStreamer has more chroma rows for interlaced video."""
     modes = (GstVideo.VideoInterlaceMode.PROGRESSIVE, GstVideo.VideoInterlaceMode.INTERLEAVED)
     for (name, value), (width, height), mode in itertools.product(known_here().items(), SIZES, modes):
         info = GstVideo.VideoInfo()
@@ -56,7 +56,7 @@ def layouts() -> Iterator[tuple[VideoFormat, GstVideo.VideoInfo]]:
 
 
 def cuts_rows(fmt: VideoFormat, info: GstVideo.VideoInfo) -> bool:
-    """Whether this GStreamer leaves too little room for the last pixel of its own rows, and writes beyond them.
+    """Whether this GStreamer reserves too few bytes for the last pixel of its rows.
 
     Older releases (1.22) take 10 bits a sample for UYVP, not the 5 bytes that a pair of pixels shares, so odd widths
     get strides that are too short. Such a frame is refused, as reading its last row would leave the buffer.
@@ -65,7 +65,7 @@ def cuts_rows(fmt: VideoFormat, info: GstVideo.VideoInfo) -> bool:
 
 
 def component_of(fmt: VideoFormat, info: GstVideo.VideoInfo, plane: int) -> int:
-    """A component that lives in the plane."""
+    """Return a component in the plane."""
     return next(index for index in range(info.finfo.n_components) if info.finfo.plane[index] == plane)
 
 
@@ -76,7 +76,7 @@ def test_every_raw_format_of_this_gstreamer_has_a_row() -> None:
 
 def test_a_row_unknown_to_this_gstreamer_belongs_to_a_newer_one() -> None:
     here = Gst.version()[:2]
-    # An odd minor number is the way to the next release.
+    # An odd minor number is a development release.
     newer = {name for since, names in NEWER.items() if since > here for name in names.split()}
     assert sorted(FORMATS.keys() - known_here().keys() - newer) == []
     assert {name for names in NEWER.values() for name in names.split()} <= FORMATS.keys()
@@ -109,7 +109,7 @@ def test_tight_layouts_are_gstreamers_where_it_adds_no_padding() -> None:
             assert layout.offsets == tuple(info.offset[: fmt.n_planes]), (fmt.name, info.width, info.height)
             assert layout.size == info.size, (fmt.name, info.width, info.height)
             compared.add(fmt.name)
-    # At 1920x1080 GStreamer pads no format at all, so none may slip through.
+    # GStreamer pads no format at 1920×1080, so every format was compared.
     assert compared == {name for name in known_here() if FORMATS[name].planes}
 
 
@@ -146,12 +146,12 @@ def test_the_flags_that_cross_have_gstreamers_bits() -> None:
         assert int(getattr(flags, name)) == bit, name
 
 
-# Distinct in every component and no two bytes alike, so that a swap of components or bytes shows.
+# All components and all bytes differ, so that a swap of components or bytes is noticed.
 COLOUR = {"A": 0xC1D2, "R": 0x2F41, "G": 0x6B57, "B": 0xA863, "Y": 0x4B17, "U": 0x7329, "V": 0x963E}
 
 
 def converted(source: str, target: str) -> bytes:
-    """A 12 by 4 picture of COLOUR, converted by GStreamer from a format of 16-bit components."""
+    """Return a 12×4 picture of COLOUR, converted by GStreamer from a format with 16-bit components."""
     pixel = np.array([COLOUR[letter] for letter in FORMATS[source].components], FORMATS[source].dtype)
     pipeline = Gst.parse_launch(
         f"appsrc name=src caps=video/x-raw,format={source},width=12,height=4,framerate=0/1 ! "
@@ -169,7 +169,7 @@ def converted(source: str, target: str) -> bytes:
 
 
 def first_samples(fmt: VideoFormat, pixels: bytes) -> list[int]:
-    """The samples that the components name, read from the top left corner through the table."""
+    """Return the samples of the components in the top left corner, read with the table."""
     info = GstVideo.VideoInfo()
     assert info.set_format(GstVideo.VideoFormat.from_string(fmt.name), 12, 4)
     planes = fmt.views(pixels, 12, 4, info.stride, info.offset)

@@ -1,4 +1,4 @@
-"""Every rule of SPEC.md section 7 broken by a publisher of plain iceoryx2, in front of a pipeline."""
+"""A pipeline receives frames that break each rule of section 7 of SPEC.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.transport.test_hostile import BROKEN, CAPS_BAD, CAPS_GOOD, PIXELS, he
 
 @pytest.fixture
 def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
-    """A publisher that sends what it likes."""
+    """A publisher that sends any bytes."""
     publisher = RawPublisher(service, 1 << 20, buffer_size=10)
     yield publisher
     publisher.close()
@@ -25,7 +25,7 @@ def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
 
 @pytest.fixture
 def victim(stages: Stages, service: str, liar: RawPublisher) -> Stage:
-    """A pipeline that reads every byte of what it gets."""
+    """A pipeline that reads every byte of its frames."""
     stage = stages()
     stage.launch(
         f"iceoryx2src name=src service={service} ! videoconvert ! video/x-raw,format=RGBA ! appsink name=out sync=false"
@@ -44,7 +44,7 @@ def sound(liar: RawPublisher, caps: str | None = None) -> None:
 
 
 def warnings(victim: Stage) -> list[str]:
-    """What the source has told the application since the last time."""
+    """Return the warnings of the source since the last call."""
     found = []
     while warning := victim.message(["warning"], timeout=0):
         found.append(warning["text"])
@@ -95,7 +95,7 @@ def test_a_flood_of_broken_frames_hides_no_sound_one(victim: Stage, liar: RawPub
 def test_tiles_that_are_not_where_gstreamer_looks_for_them_are_dropped(
     stages: Stages, service: str, liar: RawPublisher, format: str
 ) -> None:
-    """No row arithmetic protects them: the sizes have to be GStreamer's own."""
+    """Rows of tiled formats cannot be checked, so the layout must be GStreamer's default."""
     stage = receiver_of(stages, service)
     if format not in stage.run(scenes.formats_of, element="iceoryx2src", pad="src"):
         pytest.skip("this GStreamer does not know the format")
@@ -133,6 +133,6 @@ def test_flags_that_are_not_the_pictures_stay_out(stages: Stages, service: str, 
     frame.flags = 2**32 - 1
     liar.send(frame, PIXELS)
     received = stage.pull()
-    # LIVE, TAG_MEMORY and the mini object's own bits would change what GStreamer does with the buffer.
+    # LIVE, TAG_MEMORY and the bits of the mini object would change how GStreamer handles the buffer.
     local = 0xF | 1 << 4 | 1 << 14 | 1 << 15 | 1 << 16
     assert received["flags"] & local & ~(1 << 14) == 0

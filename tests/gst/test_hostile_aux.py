@@ -1,4 +1,4 @@
-"""Crafted caps and metas against the elements: no crash, no hang, no complaint of GLib's, and the stream goes on."""
+"""The elements survive crafted caps and metas without a crash, a hang or a GLib warning, and the stream goes on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SOUND = build_aux(CAPS, [encode_meta(CustomMeta("AimPoint", {"x": 1}))])
 
 @pytest.fixture
 def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
-    """A publisher that sends what it likes."""
+    """A publisher that sends any bytes."""
     publisher = RawPublisher(service, 1 << 20, buffer_size=10)
     yield publisher
     publisher.close()
@@ -34,7 +34,7 @@ def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
 
 @pytest.fixture
 def victim(stages: Callable[..., Stage], service: str, liar: RawPublisher) -> Stage:
-    """A pipeline that receives frames and, to have their metas read and written again, publishes them."""
+    """A pipeline that receives frames and publishes them again, so that metas are read and written."""
     stage = stages()
     stage.launch(
         f"iceoryx2src name=in service={service} ! tee name=through ! iceoryx2sink service=onwards sync=false"
@@ -46,7 +46,7 @@ def victim(stages: Callable[..., Stage], service: str, liar: RawPublisher) -> St
 
 
 def feed(victim: Stage, liar: RawPublisher, blobs: Sequence[bytes]) -> int:
-    """Send frames with these blobs; return how many of them the source refused, once it has seen all."""
+    """Send frames with these blobs, wait for all of them, and return how many the source refused."""
 
     def seen() -> int:
         return int(victim.get("in", "frames-received") + victim.get("in", "frames-invalid"))
@@ -65,7 +65,7 @@ def feed(victim: Stage, liar: RawPublisher, blobs: Sequence[bytes]) -> int:
 def record(
     name: bytes, payload: bytes, version: int = 0, name_len: int | None = None, size: int | None = None
 ) -> bytes:
-    """A meta record whose numbers may be wrong."""
+    """Return a meta record. Its numbers may be wrong."""
     total = 10 + len(name) + len(payload) if size is None else size
     return struct.pack("<II", total, len(name) if name_len is None else name_len) + name + bytes([0, version]) + payload
 
@@ -83,7 +83,7 @@ def base64_of(text: str) -> str:
     return base64.b64encode(text.encode() + b"\0").decode().replace("=", "_")
 
 
-# Readers of types: what is behind the base64 of a sample is out of sight of whoever counts brackets.
+# The base64 of a sample hides brackets from a check that counts them.
 SAMPLES = [
     f"(sample)00:{base64_of('video/x-raw, a=' + '{' * 8000)}:None:None",
     f"(GstSample)00:None:None:{base64_of('x, a=' + '[a,a=' * 1500)}",
@@ -193,7 +193,7 @@ CAPS_TEXTS = {
 
 
 def attack(victim: Stage, liar: RawPublisher, blobs: dict[str, bytes]) -> dict[str, int]:
-    """Feed crafted blobs among sound ones; answer how many frames each cost. Whatever it does is told with its name."""
+    """Send crafted blobs between valid ones, and return how many frames each one cost. Failures name the blob."""
     cost = {}
     for name, blob in blobs.items():
         start = time.monotonic()
@@ -219,19 +219,19 @@ def test_crafted_caps_cost_at_most_their_frame(victim: Stage, liar: RawPublisher
 
 @pytest.mark.proves("H3")
 def test_names_made_up_by_a_sender_are_learned_up_to_a_limit(victim: Stage, liar: RawPublisher) -> None:
-    """What is registered or interned stays for ever: a sender must not fill the memory with it."""
+    """Registered and interned names are never freed, so a sender must not be able to add any number of them."""
     blobs = []
     for number in range(100):
         name = f"Made{number:03}Up"
         fields = ", ".join(f"f{number}x{field}=(int)1" for field in range(60))
         blobs.append(build_aux(CAPS, [custom(f"{name}, {fields};", name), reference(f"a/b{number}, {fields}")]))
     assert feed(victim, liar, blobs) == 0
-    # Metas that are known already still pass.
+    # Known metas are still received.
     assert feed(victim, liar, [SOUND]) == 0
 
 
 def grammar(seed: int) -> str:
-    """Fields of every type that GStreamer reads, mostly with a value of another."""
+    """Return fields of every type that GStreamer reads, mostly with a value of another type."""
     rng = random.Random(seed)
 
     def quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A second process that goes on writing into its frames, in front of a pipeline: what is judged is a copy."""
+"""A pipeline receives frames into which the publisher still writes: only private copies are checked and used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.gst.remote import Stage
 from tests.processes.children import Child
 from tests.transport.toggling import NUMBERS, TEXTS
 
-# Frames that arrived changed, and so had to be judged.
+# Number of frames that must arrive changed.
 CHANGED = 50
 
 
@@ -37,7 +37,7 @@ def writer(environment: dict[str, str], service: str, request: pytest.FixtureReq
 def test_a_source_survives_frames_that_change_while_it_reads_them(
     stages: Callable[..., Stage], service: str, writer: Child
 ) -> None:
-    """Caps and metas were parsed in shared memory (panics), and iceoryx2's number of bytes was believed (SIGSEGV)."""
+    """Caps and metas were parsed in shared memory (panics), and iceoryx2's length was trusted (SIGSEGV)."""
     stage = stages()
     stage.launch(f"iceoryx2src name=src service={service} ! fakesink sync=false")
     stage.state("PLAYING", timeout=0)

@@ -1,4 +1,4 @@
-"""gst-inspect-1.0, the manual of the elements, and the lines that people type."""
+"""gst-inspect-1.0 describes the elements completely, and launch lines run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.gst.remote import run
 
-# README of the published contract: property, default, kind.
+# The published properties: type and default.
 SINK = {
     "service": ("String", '"video/default/frame/v2"'),
     "max-bytes": ("Unsigned Integer", "0"),
@@ -44,14 +44,14 @@ def inspect(element: str, environment: Mapping[str, str]) -> str:
 
 
 def test_the_plugin_names_its_own_project(environment: dict[str, str]) -> None:
-    """It named the page of another project, which has the package's former name."""
+    """It named another project, which has the package's former name."""
     details = inspect("iceoryx2", environment)
     assert re.search(r"Origin URL +https://crates.io/crates/iox2-video$", details, re.MULTILINE)
     assert re.search(r"Source module +iox2-video$", details, re.MULTILINE)
 
 
 def properties(text: str) -> dict[str, str]:
-    """Name to description, as gst-inspect prints them."""
+    """Return the description of each property, as gst-inspect prints it."""
     section = text.split("Element Properties:", 1)[1]
     parts = re.split(r"^  ([a-z][a-z0-9-]*) *: ", section, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
@@ -81,7 +81,7 @@ def test_every_property_explains_itself(plugin_environment: dict[str, str], elem
     for name, description in properties(text).items():
         blurb = description.splitlines()[0]
         assert len(blurb) > 10 or name in ("name", "parent", "sync", "qos"), (name, blurb)
-        # Where zero is the default it means something, and the blurb says what.
+        # If zero is the default, the description explains it.
         if re.search(r"Unsigned Integer\. .*Default: 0 *$", description, re.MULTILINE) and "writable" in description:
             assert "0 = " in blurb, (name, blurb)
 

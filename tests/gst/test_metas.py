@@ -30,7 +30,7 @@ VALUES = {
 
 
 def foreign(frame: dict[str, Any]) -> list[list[Any]]:
-    """The metas of a received frame, but for those that every frame has."""
+    """Return the metas of a received frame, without the metas that every frame has."""
     ours = "timestamp/x-monotonic"
     return [meta for meta in frame["metas"] if meta[0] != "GstVideoMeta" and not meta[1].startswith(ours)]
 
@@ -46,7 +46,7 @@ def fields_of(text: str) -> tuple[str, dict[str, Any]]:
 
 @pytest.mark.proves("C4")
 def test_metas_cross_from_a_pipeline(stages: Stages, service: str) -> None:
-    """To a pipeline that has never heard of the custom meta, and to Python."""
+    """They cross to Python, and to a pipeline where the custom meta is not registered."""
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     with VideoFrameSubscriber(service) as subscriber:
         times = [["timestamp/x-ntp", 3_900_000_000_000_000_000], ["timestamp/x-unix", 7]]
@@ -66,7 +66,7 @@ def test_metas_cross_from_a_pipeline(stages: Stages, service: str) -> None:
 
 
 def test_the_users_reference_timestamps_come_before_ours(stages: Stages, service: str) -> None:
-    """A program that asks for any reference timestamp got ours instead of the one that its publisher had attached."""
+    """A program that asked for any reference timestamp got the stamp's instead of the publisher's."""
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     for _ in range(2):
         sender.push(**SIZE, reference_times=[["timestamp/x-ntp", 5], ["timestamp/x-unix", 7]])
@@ -91,7 +91,7 @@ def test_metas_cross_from_python(stages: Stages, service: str) -> None:
 
 
 def test_a_relay_passes_metas_on(stages: Stages, service: str) -> None:
-    """Source and sink in one pipeline: what came in goes out, times of ours told anew."""
+    """A relay of a source and a sink passes metas on and writes a new stamp."""
     sender, relay, receiver = sender_of(stages, service), stages(), receiver_of(stages, "relayed")
     relay.launch(f"iceoryx2src service={service} ! iceoryx2sink service=relayed sync=false wait-for-connection=true")
     relay.state("PLAYING", timeout=0)
@@ -127,7 +127,7 @@ def test_without_aux_bytes_neither_caps_nor_metas_nor_times_cross(stages: Stages
 
 
 def test_a_process_learns_a_bounded_number_of_custom_metas(stages: Stages, service: str) -> None:
-    """Registered types are never forgotten: somebody who sends ever new names must not fill the process."""
+    """Registered types are never freed, so a sender must not be able to add any number of names."""
     receiver = receiver_of(stages, service)
     with VideoFramePublisher(service) as publisher:
         publisher.wait_for_subscribers(1, timeout=5)
@@ -137,7 +137,7 @@ def test_a_process_learns_a_bounded_number_of_custom_metas(stages: Stages, servi
             publisher.publish(rows_of(**SIZE)[0], format="GRAY8", metas=[meta])
             seen += [meta[0] for meta in foreign(receiver.pull())]
         assert seen == [f"Name{number}Meta" for number in range(32)]
-        # Those it knows go on.
+        # Known names are still received.
         publisher.publish(rows_of(**SIZE)[0], format="GRAY8", metas=[CustomMeta("Name3Meta", {"n": 1})])
         assert [meta[0] for meta in foreign(receiver.pull())] == ["Name3Meta"]
 
@@ -149,7 +149,7 @@ def test_flags_of_the_picture_cross_and_others_stay_home(stages: Stages, service
     crossing |= {"INTERLACED": 1 << 20, "TFF": 1 << 21, "RFF": 1 << 22, "ONEFIELD": 1 << 23}
     staying = {"LIVE": 1 << 4, "SYNC_AFTER": 1 << 15, "NON_DROPPABLE": 1 << 16}
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
-    # The first frame is a discontinuity whatever its flags say.
+    # The first frame is always a discontinuity.
     sender.push(**SIZE)
     receiver.pull()
     for flag in crossing.values():

@@ -1,4 +1,4 @@
-"""What we write as structures and caps, GStreamer reads to the same values and types, and the other way round.
+"""GStreamer and the SDK read the same values and types from structures and caps that either of them wrote.
 
 Through the C interface: PyGObject cannot make a GstFraction or a GstValueList.
 """
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from gst_iceoryx2._wire.caps import parse_caps, video_caps
 from gst_iceoryx2._wire.metas import CustomMeta, ReferenceTimestamp, encode_meta
 from gst_iceoryx2._wire.text import read_structure, write_structure
-from gst_iceoryx2._wire.values import FieldValue, Scalar
+from gst_iceoryx2._wire.value import FieldValue, Scalar
 from tests.vectors.notation import fields_of, load, same
 
 library = ctypes.util.find_library("gstreamer-1.0")
@@ -110,7 +110,7 @@ def take_text(address: object) -> str:
 
 
 def gtype_of(value: Scalar) -> int:
-    """Return the type that our writer gives a value: an int is a gint where 32 bits do."""
+    """Return the type that the SDK writes for a value: gint for an int of 32 bits, otherwise gint64."""
     if isinstance(value, bool):
         return BOOLEAN
     if isinstance(value, int):
@@ -200,7 +200,7 @@ COMPARABLE = (
     "the last of two fields of one name counts",
     "a fraction that can be reduced",
 )
-"""Where GStreamer reads values that we read; the other cases are stricter here on purpose."""
+"""Cases that GStreamer and the SDK read alike. In the other cases the SDK is deliberately stricter."""
 
 WORDS = ["", "NULL", "0", "1", "-5", "1/2", "0x10", "true", "nan", "inf", "max", "1e5", "\\", '"', "\\012", "a;b", "é"]
 AWKWARD = st.one_of(
@@ -213,7 +213,7 @@ FRACTIONS = st.builds(Fraction, st.integers(-(2**31) + 1, 2**31 - 1), st.integer
 SCALARS = [
     st.booleans(),
     st.integers(-(2**63), 2**63 - 1) | st.sampled_from(EDGES),
-    # printf shows the sign of a NaN, we do not.
+    # printf writes the sign of a NaN, the SDK does not.
     st.floats().map(lambda number: math.nan if math.isnan(number) else number),
     AWKWARD,
     FRACTIONS,
@@ -260,13 +260,13 @@ def test_we_read_the_values_that_gstreamer_wrote(fields):
 def test_gstreamer_gives_the_vectors_back_letter_by_letter(case):
     structure = structure_from_string(case["text"].encode(), None)
     assert structure
-    # Without flags nested structures stand in brackets, as in gst_meta_serialize().
+    # Without flags, nested structures are written in brackets, as in gst_meta_serialize().
     assert in_the_words_of_1_22(take_text(structure_serialize(structure, 0))) == case["text"]
     structure_free(structure)
 
 
 def in_the_words_of_1_22(text: str) -> str:
-    """Undo what later releases write in another way: an asterisk without backslash, `caps` for `GstCaps`."""
+    """Undo two changes of later releases: an asterisk without a backslash, and `caps` instead of `GstCaps`."""
     return re.sub(r"(?<!\\)\*", r"\\*", text).replace("(caps)", "(GstCaps)")
 
 
@@ -362,7 +362,7 @@ def gst_meta_deserialize(buffer: object, record: bytes) -> object:
 
 @pytest.fixture(scope="module")
 def custom_meta() -> str:
-    """Register the custom meta once: a second time is a critical warning."""
+    """Register the custom meta once. A second time would be a critical warning."""
     declare(gst, "gst_meta_register_custom_simple", Pointer, Text)(b"FrameInfo")
     return "FrameInfo"
 

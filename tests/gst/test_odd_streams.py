@@ -1,4 +1,4 @@
-"""Publishers as nobody would write them: caps that change with every frame, numbers that are none, sudden death."""
+"""Unusual publishers: caps that change with every frame, numbers such as NaN, a publisher that is killed."""
 
 from __future__ import annotations
 
@@ -38,14 +38,12 @@ def test_caps_that_change_with_every_frame(stages: Stages, service: str, domain:
         assert caps in frame["caps"]
         assert frame["digest"] == digest_of(format, width, height, number)
         segments.add(sum(1 for _ in Path("/dev/shm").glob(f"{domain.prefix}*.data")))
-    # A larger frame has its memory replaced; what was replaced goes with its last frame.
+    # A larger frame replaces the memory. The old memory is freed with its last frame.
     assert max(segments) <= 2
 
 
 @pytest.mark.proves("H7")
-def test_numbers_that_are_none_cross_in_both_directions(
-    stages: Stages, service: str, environment: dict[str, str]
-) -> None:
+def test_nan_and_infinity_cross_in_both_directions(stages: Stages, service: str, environment: dict[str, str]) -> None:
     sender = sender_of(stages, service)
     with VideoFrameSubscriber(service) as subscriber:
         sender.push("GRAY8", 16, 16, custom_metas={"AimPoint": ODD_NUMBERS})
@@ -72,7 +70,7 @@ def test_numbers_that_are_none_cross_in_both_directions(
 
 
 @pytest.mark.proves("H8")
-def test_metas_that_nobody_here_knows_are_left_out_and_the_others_stay(
+def test_unknown_metas_are_omitted_and_known_metas_are_received(
     stages: Stages, service: str, environment: dict[str, str]
 ) -> None:
     publisher = RawPublisher(service, buffer_size=10)
@@ -119,7 +117,7 @@ def test_a_publisher_that_dies_with_loans_in_its_hands(
             assert publisher.stdout.readline() == b"in the middle\n"
             seen = [receiver.pull(keep=True) for _ in range(5)]
             publisher.kill()
-            # What was sent is still to be had, and nothing that was not.
+            # Frames that were sent are received, and no other ones.
             assert receiver.pull(timeout=0.3) is None
         assert len({frame["digest"] for frame in seen}) == 5
     assert receiver.kept_digests() == [frame["digest"] for frame in seen] * 3
@@ -131,7 +129,7 @@ def test_a_pipeline_that_dies_with_frames_on_their_way(stages: Stages, service: 
     receiver = receiver_of(stages, service, "on-disconnect=wait")
     for _ in range(3):
         sender = stages()
-        # The queue is full of loans, and one is being sent.
+        # The queue is full of loans, and one frame is being sent.
         sender.launch(
             "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=100/1 "
             f"! queue min-threshold-buffers=5 ! iceoryx2sink name=sink service={service}"
@@ -142,7 +140,7 @@ def test_a_pipeline_that_dies_with_frames_on_their_way(stages: Stages, service: 
         before = time.monotonic()
         while receiver.pull(timeout=0.3) is not None:
             assert time.monotonic() < before + 10
-    # The next publisher removes what they left.
+    # The next publisher removes the files of the dead ones.
     last = sender_of(stages, service)
     last.push("GRAY8", 16, 16)
     assert receiver.pull()["width"] == 16

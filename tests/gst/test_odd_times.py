@@ -1,4 +1,4 @@
-"""Times that no camera has: none, backwards, at the ends of their range, from pipelines without a clock."""
+"""Unusual times: none, backwards, extreme, or from pipelines without a clock."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_times_at_the_ends_of_their_range_cross(stages: Callable[..., Stage], se
 
 @pytest.fixture
 def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
-    """Somebody else's publisher, which says what it likes."""
+    """A publisher that sends any bytes."""
     publisher = RawPublisher(service, buffer_size=10)
     yield publisher
     publisher.close()
@@ -84,13 +84,13 @@ def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
 
 @pytest.mark.parametrize("clock", ["system", "realtime"])
 @pytest.mark.proves("H4")
-def test_moments_at_the_ends_of_their_range_harm_nobody(
+def test_times_at_the_ends_of_their_range_are_received(
     stages: Callable[..., Stage], service: str, liar: RawPublisher, clock: str
 ) -> None:
     receiver = stages()
     receiver.launch(f"iceoryx2src name=in service={service} ! appsink name=out sync=false")
     receiver.run(clocks.use_clock, kind=clock)
-    # As in pipelines of several machines, which share a base time: the subtraction does not help.
+    # Base time 0, as in pipelines that share a clock, so that running time is as large as clock time.
     receiver.run(clocks.start_at_zero)
     receiver.state("PLAYING", timeout=0)
     header = VideoFrameHeader()

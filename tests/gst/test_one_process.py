@@ -1,4 +1,4 @@
-"""Plugin and Python package, each with its own copy of iceoryx2, in one process, beside others that clean up."""
+"""Plugin and Python package work in one process, each with its own copy of iceoryx2, while other processes clean up."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def open_in_python(stage: Stage, service: str, publish: bool) -> None:
 
 
 def publish_in_python(stage: Stage, service: str, value: int) -> int:
-    """Publish a grey picture; answers how many subscribers got it."""
+    """Publish a grey picture and return how many subscribers got it."""
     (publisher,) = stage.kept[service]
     return int(publisher.publish(np.full((16, 16), value, np.uint8), format="GRAY8"))
 
 
 def receive_in_python(stage: Stage, service: str) -> Any:
-    """Width of the next frame, and how many were received; None if there is none in time."""
+    """Return the width of the next frame and the number of received frames, or None after a timeout."""
     (subscriber,) = stage.kept[service]
     frame = subscriber.receive_blocking(2000)
     return None if frame is None else [frame.width, subscriber.stats.received]
@@ -45,7 +45,7 @@ def close_in_python(stage: Stage, service: str) -> None:
 
 @pytest.fixture
 def both(stages: Stages) -> RemoteStage:
-    """A process in which pipelines talk to the Python package and back."""
+    """A process with pipelines and Python ports that exchange frames."""
     stage = stages()
     send(stage, "down", "")
     stage.run(open_in_python, service="down", publish=False)
@@ -78,19 +78,19 @@ def test_frames_cross_between_plugin_and_package_in_one_process(both: RemoteStag
 
 
 @pytest.mark.proves("L9")
-def test_nobody_outside_takes_either_for_dead(both: RemoteStage, stages: Stages, domain: Place) -> None:
+def test_other_processes_do_not_take_living_ports_for_dead(both: RemoteStage, stages: Stages, domain: Place) -> None:
     exchange(both, 3)
     helper = plugin_library().parent / "iceoryx2-cleanup"
     for _ in range(3):
-        # The helper of ours, and a program of somebody else's that cleans up whenever it makes or drops a node.
+        # The helper, and a foreign program that cleans up when it creates or drops a node.
         told = subprocess.run([helper, domain.root, domain.prefix], capture_output=True, text=True, check=True)
         assert "removed 0 dead nodes" in told.stdout
         node = raw.node()
         del node
         exchange(both, 2)
-    # Others still find them: a port that was taken for dead has no name any more.
+    # Other processes still find the ports. A port that was taken for dead would have lost its files.
     receiver = receiver_of(stages, "down")
-    # The newest frame comes to late joiners at once.
+    # A late joiner gets the newest frame at once.
     assert receiver.pull() is not None
     both.push("GRAY8", 99, 16)
     assert receiver.pull()["width"] == 99

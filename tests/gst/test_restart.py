@@ -1,4 +1,4 @@
-"""Either side first, any number of times, with other sizes, formats and QoS; and who is one too many is told so."""
+"""Publishers and subscribers start and exit in any order, with other sizes, formats and QoS."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_publisher_comes_back_with_other_pictures(stages: Stages, service: str
 
 @pytest.mark.proves("L1")
 def test_a_publisher_comes_back_with_other_qos(stages: Stages, service: str) -> None:
-    """Subscribers that wait, in a pipeline and in Python, pin nothing. (Frames in hand would: an appsink keeps one.)"""
+    """Waiting subscribers do not keep the old service. Held frames would: an appsink keeps one."""
     sender, receiver = stages(), stages()
     receiver.launch(f"iceoryx2src name=src service={service} ! fakesink sync=false enable-last-sample=false")
     receiver.state("PLAYING", timeout=0)
@@ -107,7 +107,7 @@ def test_a_held_frame_keeps_the_old_service_and_the_publisher_adopts_it(stages: 
 def test_an_appsink_keeps_the_service_by_the_frame_that_was_pulled_last_until_it_is_stopped(
     stages: Stages, service: str
 ) -> None:
-    """GStreamer's own doing, with enable-last-sample=false too; docs/gstreamer.md has what to do."""
+    """GStreamer keeps the frame even with enable-last-sample=false. docs/gstreamer.md says what to do."""
     receiver, sender = receiver_of(stages, service), stages()
     send(sender, service)
     sender.push(**SIZE)
@@ -144,7 +144,7 @@ def test_receivers_come_and_go(stages: Stages, service: str) -> None:
         receive(receiver, service)
         wait_until(lambda: sender.get("sink", "num-clients") == 1, 5)
         sender.push(**SIZE, number=number)
-        # The newest frame of before comes first.
+        # The newest frame from before comes first.
         wait_until(lambda: receiver.pull()["digest"] == sent(number), 5)  # noqa: B023 (called at once)
         receiver.drop()
         wait_until(lambda: sender.get("sink", "num-clients") == 0, 5)
@@ -169,7 +169,7 @@ def test_either_side_may_be_killed_at_any_time(stages: Stages, service: str) -> 
 
 
 class OtherHeader(ctypes.Structure):
-    """Somebody else's header."""
+    """A foreign header."""
 
     _fields_ = (("number", ctypes.c_uint64),)
 

@@ -1,4 +1,4 @@
-"""iceoryx2sink: what it sends by reference, what it copies, whom it waits for, and that it never stalls or dies."""
+"""iceoryx2sink sends by reference or copies, waits for subscribers only if told to, and never stalls."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def sent(number: int) -> str:
 
 
 def test_an_ordinary_pipeline_renders_into_shared_memory(stages: Stages, service: str) -> None:
-    """Through a converter and a queue, beside somebody who takes frames and somebody who keeps some."""
+    """Through a converter and a queue, to a subscriber that returns frames and another one that holds some."""
     sender, receiver = stages(), receiver_of(stages, service)
     sender.launch(
         "videotestsrc num-buffers=300 ! video/x-raw,format=I420,width=320,height=240 ! videoconvert "
-        f"! video/x-raw,format=BGR ! queue ! iceoryx2sink name=sink service={service} sync=false"
+        f"! video/x-raw,format=BGR ! queue ! iceoryx2sink name=sink service={service} sync=false max-frames=60"
     )
     with VideoFrameSubscriber(service) as subscriber:
         sender.state("PLAYING", timeout=0)
@@ -55,15 +55,15 @@ def test_an_ordinary_pipeline_renders_into_shared_memory(stages: Stages, service
     ],
 )
 @pytest.mark.proves("M4")
-def test_nobody_sees_a_changed_byte_while_he_holds_a_frame(stages: Stages, service: str, branch: str) -> None:
-    """Subscribers and the publisher's own pipeline hold frames while hundreds more are sent from the same memory."""
+def test_a_held_frame_never_changes(stages: Stages, service: str, branch: str) -> None:
+    """Subscribers and the publisher's pipeline hold frames while hundreds more are sent from the same memory."""
     sender, receiver = stages(), receiver_of(stages, service)
     source = f"videotestsrc num-buffers=200 {scenes.MOVING} ! video/x-raw,format=NV12,width=160,height=120"
     expected = sender.run(scenes.frames_of, text=source)
     cropped = sender.run(scenes.frames_of, text=f"{source} ! videocrop left=8")
     sender.launch(
         f"{source} ! tee name=tee allow-not-linked=true tee. ! queue ! iceoryx2sink name=sink service={service} "
-        f"sync=false wait-for-connection=true tee. ! {branch}"
+        f"sync=false max-frames=60 wait-for-connection=true tee. ! {branch}"
     )
     with VideoFrameSubscriber(service) as subscriber:
         sender.state("PLAYING", timeout=0)
@@ -81,9 +81,9 @@ def test_nobody_sees_a_changed_byte_while_he_holds_a_frame(stages: Stages, servi
 
 @pytest.mark.proves("M1")
 def test_a_decoders_reference_pictures_stay_what_they_are(stages: Stages, service: str, tmp_path: Path) -> None:
-    """The decoder reads pictures that were published long ago; a changed byte would spread into later ones."""
+    """The decoder reads pictures that were published before. A changed byte would spread to later pictures."""
     sender, receiver = stages(), receiver_of(stages, service)
-    # Encoded once: x264 does not make the same stream each time.
+    # Encoded once, because x264 does not write the same stream each time.
     movie = tmp_path / "movie.mkv"
     source = f"videotestsrc num-buffers=60 {scenes.MOVING} ! video/x-raw,format=I420,width=320,height=240"
     encoder = f"x264enc bframes=2 ref=4 key-int-max=60 ! matroskamux ! filesink location={movie}"
@@ -121,13 +121,13 @@ def test_a_long_queue_before_a_blocked_sink_neither_fails_nor_deadlocks(stages: 
     assert sender.message(["error"], timeout=0) is None
 
 
-def test_a_lossless_sink_hears_that_those_who_were_there_before_have_found_it(stages: Stages, service: str) -> None:
-    """Else it would wait for five seconds behind its first frame."""
+def test_a_lossless_sink_does_not_wait_for_readers_that_have_found_it(stages: Stages, service: str) -> None:
+    """Otherwise it would wait five seconds after its first frame."""
     text = (
         f"videotestsrc num-buffers=30 ! video/x-raw,format=GRAY8,width=64,height=48 ! iceoryx2sink service={service} "
     )
     with VideoFrameSubscriber(service) as subscriber:
-        # Held, so that the subscriber stays in the service between two publishers.
+        # Held, so that the subscriber stays connected to the service between two publishers.
         held = None
         for _ in range(2):
             sender = stages()
@@ -182,7 +182,7 @@ def test_a_slow_branch_of_the_publishers_pipeline_does_not_starve_the_sink(stage
 
 @pytest.mark.proves("L3")
 def test_a_sink_that_waits_for_a_connection_survives_pauses(stages: Stages, service: str) -> None:
-    # Of state changes in a row GStreamer itself loses one now and then (docs/decisions/elements.md): then once more.
+    # GStreamer sometimes loses one of many state changes (docs/decisions/elements.md). In this case, try again.
     for _ in range(10):
         sender = sender_of(stages, service)
         sender.push(**SIZE, number=1)
@@ -197,7 +197,7 @@ def test_a_sink_that_waits_for_a_connection_survives_pauses(stages: Stages, serv
 
 
 @pytest.mark.proves("L11")
-def test_a_client_that_was_killed_is_not_counted_any_more(stages: Stages, service: str) -> None:
+def test_a_killed_client_is_no_longer_counted(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     sender.push(**SIZE)
     assert receiver.pull() is not None
@@ -207,8 +207,8 @@ def test_a_client_that_was_killed_is_not_counted_any_more(stages: Stages, servic
 
 
 @pytest.mark.proves("L12")
-def test_a_listener_that_nobody_drains_makes_a_sink_say_nothing(environment: dict[str, str], service: str) -> None:
-    """iceoryx2 would write an error to standard error for each wake-up that finds no room."""
+def test_a_listener_that_is_never_drained_causes_no_log_output(environment: dict[str, str], service: str) -> None:
+    """iceoryx2 writes an error to standard error for each notification that does not fit."""
     listener = raw.event_service(raw.node(), service).listener_builder().create()
     line = f"videotestsrc num-buffers=3000 ! video/x-raw,width=64,height=48 ! iceoryx2sink service={service} sync=false"
     done = run(["gst-launch-1.0", "-q", *line.split()], environment)
@@ -234,7 +234,7 @@ def test_lossless_loses_nothing_to_a_slow_consumer(stages: Stages, service: str)
 
 @pytest.mark.proves("L3")
 def test_lossless_loses_nothing_to_pauses(stages: Stages, service: str) -> None:
-    """A pause interrupts the wait for a full subscriber; the frame at hand is sent afterwards."""
+    """A pause interrupts the wait for a full subscriber. The current frame is sent afterwards."""
     sender = stages()
     sender.launch(
         "videotestsrc num-buffers=60 ! video/x-raw,format=GRAY8,width=64,height=48 ! queue "
@@ -292,7 +292,7 @@ def test_two_sinks_share_a_service_that_admits_two(stages: Stages, service: str)
     assert {receiver.pull()["digest"] for _ in both} == {sent(0), sent(1)}
 
 
-# Row lengths that GStreamer pads to 4 bytes.
+# Sizes for which GStreamer pads rows to 4 bytes.
 ODD = [("BGR", 322, 240), ("GRAY8", 641, 30), ("NV12", 1366, 32), ("I420", 333, 177)]
 
 
@@ -301,7 +301,7 @@ ODD = [("BGR", 322, 240), ("GRAY8", 641, 30), ("NV12", 1366, 32), ("I420", 333, 
 def test_rows_without_padding_pass_a_converter_and_are_taken_as_such(
     stages: Stages, service: str, picture: tuple[str, int, int]
 ) -> None:
-    """OpenCV pushes such buffers through a videoconvert that has nothing to do; every frame was dropped silently."""
+    """OpenCV pushes such buffers through a videoconvert in passthrough. Every frame was dropped silently."""
     sender, receiver = stages(), receiver_of(stages, service)
     sender.launch(
         f"appsrc name=in format=time ! videoconvert ! video/x-raw,format={picture[0]} "
@@ -311,14 +311,14 @@ def test_rows_without_padding_pass_a_converter_and_are_taken_as_such(
     for number in range(3):
         sender.push(*picture, number=number, meta=False, packed=True)
         assert receiver.pull()["digest"] == digest_of(*picture, number)
-    # A frame arrives before its sink has counted it.
+    # A frame can arrive before the sink has counted it.
     sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=3)
     assert counts(sender) == {"sent": 3, "zero-copy": 0, "copied": 3, "dropped": 0}
     assert sender.message(["warning", "error"], timeout=0) is None
 
 
 def only_warning(sender: Stage, dropped: int) -> str:
-    """The text of the one warning that a sink posts while it loses `dropped` frames."""
+    """Return the only warning that a sink posts while it drops `dropped` frames."""
     sender.run(scenes.wait_for, element="sink", prop="frames-dropped", value=dropped)
     warning = sender.message(["warning"])
     assert sender.message(["warning", "error"], timeout=0) is None

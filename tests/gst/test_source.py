@@ -1,4 +1,4 @@
-"""iceoryx2src: what it hands on, when, and what it holds."""
+"""iceoryx2src pushes frames in order, marks gaps, and copies before it runs out of loans."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_source_that_waits_gets_the_first_frame(stages: Stages, service: str) 
 
 
 def numbers_of(receiver: Stage, last: int) -> list[tuple[int, bool]]:
-    """Numbers of the frames up to that one, and whether each is marked as a discontinuity."""
+    """Return the frames up to number `last`: their numbers, and whether each is marked as a discontinuity."""
     seen: list[tuple[int, bool]] = []
     while not seen or seen[-1][0] != last:
         frame = receiver.pull()
@@ -48,7 +48,7 @@ def numbers_of(receiver: Stage, last: int) -> list[tuple[int, bool]]:
 
 
 def gaps(seen: list[tuple[int, bool]]) -> list[bool]:
-    """Whether a frame is missing before each but the first."""
+    """Return for each frame but the first whether a frame is missing before it."""
     return [after[0] != before[0] + 1 for before, after in itertools.pairwise(seen)]
 
 
@@ -62,7 +62,7 @@ def test_a_frame_behind_a_gap_is_marked_and_what_is_missing_is_counted(stages: S
         receiver.run(scenes.wait_for, element="src", prop="frames-received", value=1)
         publish(publisher, 1)
         receiver.run(scenes.wait_for, element="src", prop="frames-received", value=2)
-        # The application is full, one frame waits before it, ten wait in the buffer.
+        # The appsink is full, one frame waits before it, and ten wait in the buffer.
         for number in range(2, 40):
             publish(publisher, number)
         seen = numbers_of(receiver, 39)
@@ -83,7 +83,7 @@ def test_a_source_that_wants_the_newest_frame_skips_what_waits_before_it(stages:
         for number in range(1, 9):
             publish(publisher, number)
         seen = numbers_of(receiver, 8)
-        # The first, at most one that waited before the application, the newest.
+        # The first frame, at most one that waited before the appsink, and the newest one.
         assert len(seen) <= 3
         assert [marked for _, marked in seen[1:]] == gaps(seen)
         assert receiver.get("src", "frames-skipped") == 9 - len(seen)

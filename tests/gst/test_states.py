@@ -22,7 +22,7 @@ TESTSRC = "videotestsrc is-live=true ! video/x-raw,format=GRAY8,width=64,height=
 
 
 def leaks(log: str) -> list[str]:
-    """What GStreamer's tracer found alive in the end."""
+    """Return the objects that GStreamer's tracer found alive at the end."""
     return re.findall(r"object-alive, .*", log.split("object-removed, type-name", 1)[-1])
 
 
@@ -37,7 +37,7 @@ def test_a_source_that_downstream_blocks_can_be_stopped(stages: Stages, service:
 
 
 def test_both_ends_survive_fifty_rounds(stages: Stages, service: str) -> None:
-    """In one process, each with its node, ports and threads: nothing may run out, nothing may be refused."""
+    """Both ends run in one process, each with its own node, ports and threads. Nothing runs out."""
     stage = stages()
     stage.launch(f"{TESTSRC} ! iceoryx2sink name=sink service={service} sync=false", "there")
     stage.launch(f"iceoryx2src service={service} ! appsink name=out sync=false", "here")
@@ -51,7 +51,7 @@ def test_both_ends_survive_fifty_rounds(stages: Stages, service: str) -> None:
             stage.state("NULL", name, timeout=0)
             assert stage.message(["error"], name, timeout=0) is None
     after = stage.run(scenes.resources)
-    # GLib keeps some threads for a while; none of ours may stay.
+    # GLib keeps some threads for a while. The elements keep none.
     assert after["threads"] <= before["threads"] + 8
     assert after["ours"] == 0
     assert after["descriptors"] <= before["descriptors"] + 4
@@ -79,7 +79,7 @@ def test_storms_of_pauses_lose_neither_stream_nor_end(stages: Stages, service: s
 @pytest.mark.parametrize("reason", ["nobody", "somebody slow"])
 @pytest.mark.proves("L3")
 def test_storms_of_pauses_do_not_deadlock_a_blocked_sink(stages: Stages, service: str, reason: str) -> None:
-    """BaseSink takes the lock that it renders with for every change of state, and unlocks before some of them only."""
+    """BaseSink holds one lock in `render` and for every state change, but calls `unlock` only before some changes."""
     sender = stages()
     sender.launch(
         "videotestsrc ! video/x-raw,format=GRAY8,width=64,height=48 ! queue ! iceoryx2sink name=sink "
@@ -122,7 +122,7 @@ def test_a_pipeline_that_is_interrupted_while_it_waits_leaks_nothing(
     process = subprocess.Popen(
         ["gst-launch-1.0", *line.split()], env=environment | TRACED, stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    # As with Ctrl-C, once its publisher is there.
+    # Ctrl-C, once the publisher exists.
     wait_until(lambda: any(path.name.endswith(".data") for path in domain.shared_memory()))
     process.send_signal(signal.SIGINT)
     output, log = process.communicate(timeout=20)

@@ -1,4 +1,4 @@
-"""A frame keeps its moment on the way into another process, whatever clock runs there and whenever it started."""
+"""A frame keeps its time on the way to another process, whatever its clock and start time."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_frames_are_shown_when_they_are_due(environment: dict[str, str], there: 
         "no deadline": Case(delay=1.0, publisher_clock=there, deadline=0),
     }
     outcomes = dict(zip(cases, measure(list(cases.values()), 2.2, environment), strict=True))
-    # A wrong conversion is wrong for every frame; what single frames suffer on a busy machine is not asked here.
-    # tools/presentation_error.py measures the 99th percentile, on a machine that has nothing else to do.
+    # A wrong conversion is wrong for every frame. Single frames may be late on a busy machine.
+    # tools/presentation_error.py measures the 99th percentile on an idle machine.
     errors = {name: outcome.percentile(0.5) for name, outcome in outcomes.items()}
     assert max(errors.values()) <= FRAME_MS, errors
     assert min(len(outcome.errors) for outcome in outcomes.values()) > 30, outcomes
@@ -67,7 +67,7 @@ def test_equal_times_of_two_streams_stay_equal(stages: Callable[..., Stage], the
         assert left["pts"] == right["pts"]
         times.append(left["pts"])
     steps = {after - before for before, after in itertools.pairwise(times)}
-    # A measured clock may be corrected now and then, by little.
+    # The measured difference of a clock may be corrected by a little.
     assert all(abs(step - 40 * MILLISECOND) < 5 * MILLISECOND for step in steps), steps
     if there == here == "system":
         assert steps == {40 * MILLISECOND}
@@ -91,7 +91,7 @@ def test_the_age_of_a_frame_from_python_is_true(environment: dict[str, str], ser
 def test_the_age_of_a_frame_from_a_file_counts_from_its_publication(
     stages: Callable[..., Stage], service: str, environment: dict[str, str]
 ) -> None:
-    """Timestamps of a pipeline that is not live say nothing of when a picture was taken."""
+    """Timestamps of a pipeline that is not live do not tell when a picture was taken."""
     sender = stages()
     with VideoFrameSubscriber(service) as subscriber:
         sender.launch(
@@ -110,7 +110,7 @@ def test_the_age_of_a_frame_from_a_file_counts_from_its_publication(
 
 
 class Seen(NamedTuple):
-    """A frame as a subscriber in another process sees it; moments in nanoseconds of CLOCK_MONOTONIC."""
+    """A frame as a subscriber in another process sees it. Times are nanoseconds of CLOCK_MONOTONIC."""
 
     arrived: int
     age: int
@@ -121,7 +121,7 @@ class Seen(NamedTuple):
 
 
 def watch(stages: Callable[..., Stage], service: str, launch: str, clock: str = "system") -> list[Seen]:
-    """What comes out of such a pipeline, from its second frame on: the first one waited for a connection."""
+    """Receive the frames of a pipeline, without the first one, which waited for a connection."""
     sender, frames = stages(), []
     with VideoFrameSubscriber(service) as subscriber:
         sender.launch(launch)
@@ -164,7 +164,7 @@ def test_the_age_of_a_frame_from_a_live_pipeline_counts_from_its_source(
     clock: str,
     properties: str,
 ) -> None:
-    """The time that a frame spent in its pipeline, and that its sink held it back, was not part of its age."""
+    """The age did not include the time that a frame spent in its pipeline and in the sink."""
     frames = watch(
         stages,
         service,
@@ -187,7 +187,7 @@ def test_the_age_of_a_frame_from_a_live_pipeline_counts_from_its_source(
 def test_a_live_pipeline_is_sent_as_it_comes_unless_the_application_says_otherwise(
     stages: Callable[..., Stage], service: str, environment: dict[str, str], properties: str, latency: int | None
 ) -> None:
-    """A camera's frames were held back for the latency of their pipeline: a frame time and the deadline."""
+    """The sink held a camera's frames back for the latency of the pipeline: one frame and the deadline."""
     frames = watch(
         stages,
         service,
@@ -200,7 +200,7 @@ def test_a_live_pipeline_is_sent_as_it_comes_unless_the_application_says_otherwi
     else:
         assert statistics.median(waits) < SECOND / 2, waits
     if latency is not None:
-        # Due is what it would be anyway: in step with the other sinks of the pipeline.
+        # The due time does not change: it matches the other sinks of the pipeline.
         assert frames[-1].due - frames[-1].taken == latency * MILLISECOND + 20 * MILLISECOND
 
 

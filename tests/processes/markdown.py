@@ -1,4 +1,4 @@
-"""Snippets, links and headings of the documentation."""
+"""Reads snippets, links and headings of Markdown files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Snippet(NamedTuple):
     """A fenced block.
 
     Attributes:
-        file: Name of the file.
-        line: Its first line.
+        file: Name of its file.
+        line: Number of its first line.
         language: The word after the fence: python, sh, rust, or nothing.
-        text: The text of the block.
+        text: Its lines, without the fences.
     """
 
     file: str

@@ -1,4 +1,4 @@
-"""Programs as a reader of the documentation starts them: each command is a process."""
+"""Starts programs as a reader of the documentation does: several commands in parallel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Program:
-    """A running command that prints to a file.
+    """A running command, whose output goes to a file.
 
     Attributes:
         process: The process.
@@ -34,11 +34,11 @@ class Program:
         return f"{' '.join(self._command)} ({self.process.poll()})"
 
     def output(self) -> str:
-        """Return the output so far."""
+        """Its output so far."""
         return self._log.read_text(errors="replace")
 
     def finish(self, timeout: float = 40.0) -> str:
-        """Wait until it exits with 0; return the output."""
+        """Wait until it exits by itself with code 0, and return its output."""
         self.close_input()
         try:
             code = self.process.wait(timeout)
@@ -48,7 +48,7 @@ class Program:
         return self.output()
 
     def close_input(self) -> None:
-        """Close its standard input; some programs wait for that."""
+        """Close its standard input; a program can wait for this."""
         assert self.process.stdin is not None
         self.process.stdin.close()
 
@@ -86,13 +86,13 @@ class Programs:
         return self.start(sys.executable, f"examples/{name}.py", *arguments)
 
     def python(self, text: str) -> Program:
-        """Start a Python program, given as text, in the folder of the test."""
+        """Start a Python program with this text, in the folder of the test."""
         file = self.folder / f"program{len(self._started)}.py"
         file.write_text(text)
         return self.start(sys.executable, str(file), cwd=self.folder)
 
     def shell(self, text: str) -> Program:
-        """Start a bash script in the folder of the test; the first line that fails ends it."""
+        """Start lines of bash in the folder of the test; the first failing line ends them."""
         return self.start("bash", "-euc", text, cwd=self.folder)
 
     def end(self) -> None:

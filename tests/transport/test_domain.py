@@ -121,7 +121,7 @@ def test_a_root_of_the_longest_length_works(monkeypatch: pytest.MonkeyPatch, tmp
     root = f"/tmp/{'l' * (60 - len(str(os.getpid())))}{os.getpid()}"
     assert len(root) == 65
     place = Place()
-    # No name of another test begins like this; names with the prefix are removed.
+    # All files with this prefix are removed, so no other test may use it.
     place.root, place.prefix = Path(root), "~"
     monkeypatch.setenv("IOX2_VIDEO_DOMAIN", f"{root}:{place.prefix}")
     try:
@@ -243,7 +243,7 @@ def test_the_helper_is_tried_once_for_each_stale_node(domain: Place, monkeypatch
 
 
 def test_a_node_that_was_killed_before_it_had_a_lock_file_is_removed_when_it_is_old(domain: Place) -> None:
-    """Its process id tells nothing: in another container it is another process, or none."""
+    """A process id proves nothing: in another container it belongs to another process, or to none."""
     nodes = domain.root / "nodes"
     old, young = (nodes / str((number << 96) | (ended_process() << 64) | 5) for number in (7, 8))
     foreign = nodes / str((9 << 96) | 5)
@@ -292,7 +292,7 @@ def test_the_python_helper_explains_itself(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="harms root alone")
 def test_a_segment_without_a_size_does_not_stop_root(domain: Place, service: str) -> None:
-    """iceoryx2 0.10.0 would wait indefinitely for its size, with the GIL held."""
+    """iceoryx2 0.10.0 waits indefinitely for its size, with the GIL held."""
     create_node()
     (segment,) = domain.shared_memory()
     segment.unlink()

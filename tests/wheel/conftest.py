@@ -1,4 +1,4 @@
-"""Wheels of the build hook, and an installation of one outside of the source tree."""
+"""Fixtures: a wheel built by the build hook, and its installation outside the source tree."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.wheel.builds import BUILD_TIMEOUT, built_wheel
 
 @pytest.fixture(scope="session")
 def plugin_in_tree() -> Path:
-    """Return the plugin of the source tree; without it skip the test, or fail if the plugin is required."""
+    """The plugin of the source tree. Without it the tests are skipped, unless the plugin is required."""
     try:
         return _plugin.plugin_library()
     except RuntimeError:
         if os.environ.get("IOX2_VIDEO_NATIVE") == "require":
             raise
-        pytest.skip("this source tree has no plugin: iox2-video plugin-path says why")
+        pytest.skip("this source tree has no plugin; iox2-video plugin-path gives the reason")
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def wheel(plugin_in_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel into a folder, for PYTHONPATH."""
+    """Folder into which pip has installed the wheel; for PYTHONPATH."""
     folder = tmp_path_factory.mktemp("installed")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(folder)]
     subprocess.run([*command, str(wheel)], check=True, timeout=BUILD_TIMEOUT)
@@ -42,7 +42,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def clean_environment(installed: Path, tmp_path: Path, domain: Place) -> dict[str, str]:
-    """Return the environment of a newcomer's shell, with the installed package, a registry and a domain."""
+    """The environment of a new user's shell: the installed package, an empty registry and a domain of its own."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),

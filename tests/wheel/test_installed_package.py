@@ -1,4 +1,4 @@
-"""The installed package, without the source tree: command, plugin scanner, `setup_gstreamer()`."""
+"""The package that pip installed outside the source tree: command, GStreamer's scanner, `setup_gstreamer()`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(environment: dict[str, str], *command: str) -> subprocess.CompletedProce
 
 
 def python(environment: dict[str, str], program: str) -> subprocess.CompletedProcess[str]:
-    # PyGObject 3.42 imports in a way that is deprecated in Python 3.11.
+    # Python 3.11 warns about the way in which PyGObject 3.42 imports.
     return run(environment, sys.executable, "-W", "error", "-W", "ignore::ImportWarning", "-c", program)
 
 
@@ -114,7 +114,7 @@ def test_a_library_that_is_no_plugin_is_named_with_gstreamers_reason(
 
 
 def test_verification_finds_a_plugin_without_our_elements(clean_environment: dict[str, str], tmp_path: Path) -> None:
-    """Install another, working plugin under our file name, as in a broken installation."""
+    """A broken installation could have another working plugin under our file name."""
     core_elements = subprocess.run(
         ["gst-inspect-1.0", "coreelements"], capture_output=True, text=True, check=True
     ).stdout

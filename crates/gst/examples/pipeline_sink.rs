@@ -1,4 +1,4 @@
-//! Publishes a test picture for two seconds, from a pipeline in a program that has the elements linked in.
+//! Publishes a test picture for two seconds, in a program that links the elements.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     pipeline.set_state(gst::State::Playing)?;
 
     std::thread::sleep(Duration::from_secs(2));
-    // Subscribers learn that the stream has ended, and with this message we know that they do.
+    // End the stream. Subscribers have been told when the EOS message arrives.
     pipeline.send_event(gst::event::Eos::new());
     let bus = pipeline.bus().ok_or("a pipeline has a bus")?;
     bus.timed_pop_filtered(gst::ClockTime::from_seconds(5), &[gst::MessageType::Eos, gst::MessageType::Error]);

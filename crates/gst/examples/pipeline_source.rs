@@ -1,4 +1,4 @@
-//! Shows a camera of another process until its stream ends.
+//! Shows the camera of another process until its stream ends.
 
 use gst::prelude::*;
 

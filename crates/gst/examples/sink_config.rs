@@ -1,4 +1,4 @@
-//! Sets an `iceoryx2sink` up from a value of the core crate, for a program that owns the names of its services.
+//! Sets the properties of an `iceoryx2sink` from a `SinkConfig` of the core crate.
 
 use gst::prelude::*;
 use gst_plugin_iceoryx2_video::{PropValue, SinkConfig};

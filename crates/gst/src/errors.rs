@@ -23,7 +23,7 @@ pub fn message(error: &Error) -> gst::ErrorMessage {
     gst::error_msg!(kind, ["{error}"])
 }
 
-/// Creates what ends an element's waits.
+/// Creates the interrupt that ends an element's waits.
 pub fn interrupt() -> Result<Interrupt, gst::ErrorMessage> {
     Interrupt::new()
         .map_err(|error| gst::error_msg!(ResourceError::Failed, ["cannot create a wake-up descriptor: {error}"]))

@@ -179,10 +179,7 @@ fn is_registered(name: &str) -> bool {
         return true;
     }
     if *registered >= MAX_CUSTOM_METAS {
-        gst::warning!(
-            CAT,
-            "omitted the custom meta {name}: {MAX_CUSTOM_METAS} names are registered (limit {MAX_CUSTOM_METAS})"
-        );
+        gst::warning!(CAT, "omitted the custom meta {name}: the limit of {MAX_CUSTOM_METAS} names is reached");
         return false;
     }
     *registered += 1;

@@ -137,7 +137,7 @@ fn admit<'a>(names: impl IntoIterator<Item = &'a String>) -> bool {
             return true;
         }
         if known.len() == MAX_NAMES {
-            gst::debug!(CAT, "omitted {name}: {MAX_NAMES} names are known (limit {MAX_NAMES})");
+            gst::debug!(CAT, "omitted {name}: the limit of {MAX_NAMES} names is reached");
             return false;
         }
         known.insert(name.to_owned())

@@ -1,5 +1,5 @@
-//! What no pair of elements can be faster than: a sink that writes each frame's stamp into a named pipe, and a source that makes
-//! a buffer of each. What is left is GStreamer's own work and the waking of a process.
+//! Lower limit of any pair of elements: a sink that writes the stamp of each frame to a named pipe, and a source that makes a
+//! buffer from each stamp. Only GStreamer's own work and waking a process remain.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -25,7 +25,7 @@ glib::wrapper! {
     pub struct Source(ObjectSubclass<imp::Source>) @extends gst_base::PushSrc, gst_base::BaseSrc, gst::Element, gst::Object;
 }
 
-/// Makes `benchbaresink path=…` and `benchbaresrc path=…` known in this process.
+/// Registers `benchbaresink path=…` and `benchbaresrc path=…` in this process.
 pub fn register() -> Result<()> {
     gst::init()?;
     gst::Element::register(None, "benchbaresink", gst::Rank::NONE, Sink::static_type())?;
@@ -33,7 +33,7 @@ pub fn register() -> Result<()> {
     Ok(())
 }
 
-/// A named pipe: what both elements have, with its path as their only property.
+/// The named pipe of both elements, whose path is their only property.
 #[derive(Debug, Default)]
 struct Pipe {
     path: Mutex<String>,
@@ -53,11 +53,11 @@ impl Pipe {
         self.path.lock().unwrap().to_value()
     }
 
-    /// Opens it for reading and writing, so that neither end waits for the other, or is told that it has gone.
+    /// Opens the pipe for reading and writing, so that no end waits for the other one or notices its exit.
     fn open(&self) -> std::result::Result<(), gst::ErrorMessage> {
         let path = self.path.lock().unwrap().clone();
         let c_path = std::ffi::CString::new(path.clone()).expect("no NUL in a launch line");
-        // SAFETY: a C string that lives on. That the pipe is there already is no mistake.
+        // SAFETY: the path is a live C string. An existing pipe is not an error.
         unsafe { libc::mkfifo(c_path.as_ptr(), 0o600) };
         let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path);
         let file = file.map_err(|e| gst::error_msg!(gst::ResourceError::OpenReadWrite, ["{path}: {e}"]))?;
@@ -124,7 +124,7 @@ mod imp {
             let pixels = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
             let stamp = Stamp::shortest(&pixels).ok_or(gst::FlowError::Error)?;
             let pipe = self.pipe.file.lock().unwrap();
-            // A full pipe means that nobody reads: then it is that frame that is lost.
+            // The pipe is full if no process reads. This frame is lost.
             let _ = pipe.as_ref().expect("started").write(&stamp);
             Ok(gst::FlowSuccess::Ok)
         }
@@ -196,7 +196,7 @@ mod imp {
             let mut stamp = [0; Stamp::SHORTEST];
             while !matches!(pipe.read(&mut stamp), Ok(Stamp::SHORTEST)) {
                 let mut waiting = libc::pollfd { fd: pipe.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-                // SAFETY: one live pollfd, as said. It ends with the next frame: senders go on until everybody has left.
+                // SAFETY: the pointer is to one live pollfd. Senders go on until all readers have exited, so the wait ends.
                 unsafe { libc::poll(&raw mut waiting, 1, -1) };
             }
             Ok(CreateSuccess::NewBuffer(gst::Buffer::from_slice(stamp)))

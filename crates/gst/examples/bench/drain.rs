@@ -1,4 +1,4 @@
-//! A sink that only reads each frame's stamp, behind the source that is measured.
+//! A sink that only reads the stamp of each frame, after the measured source.
 
 use std::sync::{LazyLock, Mutex};
 
@@ -17,7 +17,7 @@ glib::wrapper! {
     pub struct Drain(ObjectSubclass<imp::Drain>) @extends gst_base::BaseSink, gst::Element, gst::Object;
 }
 
-/// Receives frames from the source of a launch line and prints what the counted ones took.
+/// Receives frames from the source of a launch line and prints the measurements of the counted frames.
 pub fn run(launch: &str) -> Result<()> {
     gst::init()?;
     let drain: Drain = glib::Object::new();

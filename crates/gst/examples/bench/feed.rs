@@ -1,4 +1,4 @@
-//! Sources in front of the sink that is measured: one whose frames cost nothing, or any that renders.
+//! Sources before the measured sink: one whose frames cost nothing, or a source that renders.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -13,11 +13,11 @@ use crate::pace::Pace;
 use crate::stamp::{Phase, Stamp};
 
 glib::wrapper! {
-    /// Hands over the buffers of downstream's pool with nothing but a stamp in them.
+    /// Pushes buffers of downstream's pool that contain only a stamp.
     pub struct Feed(ObjectSubclass<imp::Feed>) @extends gst_base::BaseSrc, gst::Element, gst::Object;
 }
 
-/// Sends frames that cost nothing, or are filled, to the sink of a launch line.
+/// Sends frames that contain only a stamp, or are filled, to the sink of a launch line.
 pub fn feed(sink: &str, info: gst_video::VideoInfo, pace: Pace, fills: bool) -> Result<()> {
     let pace = Arc::new(pace);
     let feed: Feed = glib::Object::new();
@@ -27,7 +27,7 @@ pub fn feed(sink: &str, info: gst_video::VideoInfo, pace: Pace, fills: bool) -> 
     run(feed.upcast_ref(), sink, &pace)
 }
 
-/// Sends the frames of the source of a launch line, stamped when they are ready, to the sink of another.
+/// Sends the frames of the source of a launch line to the sink of another one, and stamps them when they are ready.
 pub fn render(source: &str, sink: &str, pace: Pace) -> Result<()> {
     gst::init()?;
     let pace = Arc::new(pace);
@@ -69,9 +69,9 @@ fn run(source: &gst::Element, sink: &str, pace: &Arc<Pace>) -> Result<()> {
 mod imp {
     use super::*;
 
-    /// As many as a subscriber's queue holds by default.
+    /// The default size of a subscriber's buffer.
     const BUFFERS: u32 = 10;
-    /// What the frames before the counted ones are filled with.
+    /// Value of the bytes of frames before the counted ones.
     const WARM: u8 = 128;
 
     #[derive(Debug)]
@@ -121,7 +121,7 @@ mod imp {
         }
 
         fn decide_allocation(&self, query: &mut gst::query::Allocation) -> std::result::Result<(), gst::LoggableError> {
-            // As videotestsrc and videoconvert do.
+            // videotestsrc and videoconvert do the same.
             if let Some((Some(pool), size, min, max)) = query.allocation_pools().next()
                 && query.find_allocation_meta::<gst_video::VideoMeta>().is_some()
                 && pool.has_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META)
@@ -132,8 +132,8 @@ mod imp {
                 pool.set_config(config)?;
             }
             if query.allocation_pools().len() == 0 {
-                // Nobody proposes a pool: one of our own, with the allocator that is proposed. Its buffers are few, so that a
-                // sink whose memory has a fixed size never runs out of it and falls back to a copy.
+                // Downstream proposes no pool, so make one with the proposed allocator. It has few buffers, so that a sink with a
+                // fixed amount of memory does not run out of memory and copy.
                 let info = &self.setup().info;
                 let pool = gst_video::VideoBufferPool::new();
                 let mut config = pool.config();
@@ -158,7 +158,7 @@ mod imp {
             let (phase, number) = setup.pace.next().ok_or(gst::FlowError::Eos)?;
             let mut pixels = buffer.map_writable().map_err(|_| gst::FlowError::Error)?;
             if setup.fills || phase == Phase::WarmUp {
-                // Memory that was never written is not there: copying it would cost next to nothing.
+                // Memory that was never written has no pages, and copying it would cost almost nothing.
                 pixels.fill(WARM);
             }
             let stamp = Stamp::now(phase, number);

@@ -1,4 +1,4 @@
-//! The measure: the same frames from an appsrc to an appsink, within one process.
+//! For comparison: the same frames from an appsrc to an appsink in one process.
 
 use gst::prelude::*;
 use gst_plugin_iceoryx2_video::monotonic_ns;
@@ -7,12 +7,12 @@ use crate::seen::json;
 use crate::stamp::{Phase, Stamp};
 use crate::{Meter, Result};
 
-/// Buffers between the two, as many as a subscriber's queue holds by default.
+/// Buffers between appsrc and appsink: the default size of a subscriber's buffer.
 const QUEUE: u32 = 10;
 /// Frames before the counted ones.
 const WARM_UP: u64 = 100;
 
-/// Sends the frames through and prints what that took, both sides together.
+/// Sends the frames and prints how long both sides took together.
 pub fn run(info: &gst_video::VideoInfo, frames: u64) -> Result<()> {
     let caps = info.to_caps()?;
     let source = gst_app::AppSrc::builder()

@@ -1,5 +1,5 @@
-//! The pipelines that the benchmarks measure (see `benchmarks/`): the frames cost nothing to make and nothing to look at, so that
-//! what is measured is the transport between them.
+//! The pipelines that the benchmarks measure (see `benchmarks/`). Making and reading a frame costs almost nothing, so that the
+//! transport is measured.
 //!
 //! ```text
 //! bench feed   'iceoryx2sink service=x sync=false' FRAMES FPS FORMAT WIDTH HEIGHT
@@ -13,12 +13,13 @@
 //! bench floor-copy BYTES ROUNDS
 //! ```
 //!
-//! `feed` hands over buffers of whatever pool or allocator downstream proposes, with only a stamp written into each; `render` sends
-//! what a real source draws. Both print `ready` with their first frame and send slowly until a byte arrives on their standard input,
-//! then FRAMES frames, FPS a second or, with 0, as fast as they go; then slowly again until their standard input ends. `drain` prints
-//! `ready` with its first frame and ends after the last of the counted ones. `hop` is the measure for both: the same frames from an
-//! appsrc to an appsink in one process. `feed` and `drain` know `benchbaresink path=…` and `benchbaresrc path=…`, the barest pair of
-//! elements. The floors are the same without any frames or GStreamer. Each prints one line of JSON.
+//! `feed` pushes buffers from the pool or allocator that downstream proposes, and writes only a stamp into each.
+//! `render` sends the frames of a real source. Both print `ready` with their first frame and send slowly until a byte arrives on
+//! their standard input. Then they send FRAMES frames, FPS per second or, with 0, as fast as possible. Then they send slowly again
+//! until their standard input ends. `drain` prints `ready` with its first frame and exits after the last counted frame.
+//! `hop` is the comparison for both: the same frames from an appsrc to an appsink in one process.
+//! `feed` and `drain` know `benchbaresink path=…` and `benchbaresrc path=…`, the simplest possible elements.
+//! The floors measure the system calls and the copy without frames and GStreamer. Each command prints one line of JSON.
 
 mod bare;
 mod drain;
@@ -105,7 +106,7 @@ fn info(format: &str, [width, height]: [u32; 2]) -> Result<gst_video::VideoInfo>
     Ok(gst_video::VideoInfo::builder(format, width, height).fps((60, 1)).build()?)
 }
 
-/// CPU time of the whole process so far, in nanoseconds.
+/// CPU time of this process, in nanoseconds.
 fn cpu_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a live timespec, and the call keeps nothing.
@@ -114,7 +115,7 @@ fn cpu_ns() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// What a stretch of work took.
+/// Wall-clock and CPU time of the counted frames.
 #[derive(Debug)]
 struct Meter {
     cpu: u64,
@@ -126,7 +127,7 @@ impl Meter {
         Self { wall: gst_plugin_iceoryx2_video::monotonic_ns(), cpu: cpu_ns() }
     }
 
-    /// As the beginning of a JSON object.
+    /// The beginning of a JSON object.
     fn json(&self, frames: u64) -> String {
         let cpu = cpu_ns() - self.cpu;
         let wall = gst_plugin_iceoryx2_video::monotonic_ns() - self.wall;
@@ -134,7 +135,7 @@ impl Meter {
     }
 }
 
-/// The `frames-…` properties of a bin's elements, as a member of a JSON object.
+/// The `frames-…` properties of the elements in a bin, as a member of a JSON object.
 fn counters(bin: &gst::Bin) -> String {
     let mut counters = Vec::new();
     for element in bin.iterate_elements().into_iter().flatten() {
@@ -153,7 +154,7 @@ fn counters(bin: &gst::Bin) -> String {
 fn wait_for_end(pipeline: &gst::Element) -> Result<()> {
     let bus = pipeline.bus().expect("a pipeline has a bus");
     let ends = [gst::MessageType::Eos, gst::MessageType::Error];
-    let message = bus.timed_pop_filtered(gst::ClockTime::NONE, &ends).expect("waits for ever");
+    let message = bus.timed_pop_filtered(gst::ClockTime::NONE, &ends).expect("waits indefinitely");
     match message.view() {
         gst::MessageView::Error(error) => Err(format!("{} ({:?})", error.error(), error.debug()).into()),
         _ => Ok(()),
@@ -161,7 +162,7 @@ fn wait_for_end(pipeline: &gst::Element) -> Result<()> {
 }
 
 fn pad_template(name: &str, direction: gst::PadDirection) -> gst::PadTemplate {
-    // Without a frame rate, which not every publisher tells.
+    // Without a framerate, because not every publisher sends one.
     let caps = gst::Caps::new_empty_simple("video/x-raw");
     gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).expect("valid caps")
 }

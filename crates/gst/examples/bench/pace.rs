@@ -1,4 +1,4 @@
-//! When the next frame is sent, and what the counted ones took.
+//! When to send the next frame, and how long the counted frames took.
 
 use std::io::Read;
 use std::sync::Mutex;
@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use crate::Meter;
 use crate::stamp::Phase;
 
-/// Time between two frames while somebody is awaited.
+/// Time between two frames before and after the counted frames.
 const SLOW: Duration = Duration::from_millis(10);
-/// Frames at full pace before the counted ones: afterwards every piece of memory that takes part has been touched.
+/// Frames at full pace before the counted ones, after which all memory has been written once.
 pub const SETTLE: u64 = 50;
 
-/// Sends slowly until told to go, then `frames` frames at the pace to measure, then slowly until told to stop.
+/// Sends slowly until the start, then `frames` frames at full pace, then slowly until the end.
 #[derive(Debug)]
 pub struct Pace {
     frames: u64,
-    /// Zero: as fast as they go.
+    /// Zero = as fast as possible.
     interval: Duration,
-    /// Whether not to sleep between counted frames.
+    /// Whether to poll instead of sleeping between counted frames.
     is_busy: bool,
     go: AtomicBool,
     stop: AtomicBool,
@@ -47,7 +47,7 @@ impl Pace {
         }
     }
 
-    /// Follows what the process that started this one writes: a byte means go, the end means stop.
+    /// Reads standard input: a byte starts the counted frames, the end of input stops them.
     pub fn obey(&self, mut input: impl Read) {
         let mut byte = [0];
         while matches!(input.read(&mut byte), Ok(1)) {
@@ -56,7 +56,7 @@ impl Pace {
         self.stop.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until the next frame is to be sent, and tells its phase and number; `None` after the last.
+    /// Waits until the next frame is due, and returns its phase and number; `None` after the last frame.
     pub fn next(&self) -> Option<(Phase, u64)> {
         let mut progress = self.progress.lock().unwrap();
         if !progress.announced {
@@ -66,7 +66,7 @@ impl Pace {
         if !self.go.load(Ordering::SeqCst) || progress.result.is_some() {
             std::thread::sleep(SLOW);
             let phase = if progress.result.is_some() { Phase::End } else { Phase::WarmUp };
-            // Whoever says go and stop in one breath wants the frames in between.
+            // If the start and the end are read together, the counted frames are sent nevertheless.
             let over = phase == Phase::End || !self.go.load(Ordering::SeqCst);
             return (!(over && self.stop.load(Ordering::SeqCst))).then_some((phase, self.frames));
         }
@@ -95,7 +95,7 @@ impl Pace {
         Some((Phase::Counted, progress.sent - SETTLE - 1))
     }
 
-    /// What the counted frames took: the beginning of a JSON object.
+    /// The duration of the counted frames, as the beginning of a JSON object.
     pub fn result(&self) -> Option<String> {
         self.progress.lock().unwrap().result.take()
     }

@@ -1,15 +1,15 @@
-//! What a receiver has seen of the counted frames.
+//! Statistics of a receiver about the counted frames.
 
 use crate::Meter;
 use crate::stamp::{Phase, Stamp};
 
-/// Counts frames and those that were lost, came twice, or were overwritten while they were read.
+/// Counts received, lost, repeated and overwritten frames.
 #[derive(Debug, Default)]
 pub struct Seen {
     any: bool,
     meter: Option<Meter>,
     latencies: Vec<u64>,
-    /// The number that comes next.
+    /// The expected number of the next frame.
     next: u64,
     torn: u64,
     lost: u64,
@@ -22,7 +22,7 @@ impl Seen {
         !std::mem::replace(&mut self.any, true)
     }
 
-    /// Takes note of a frame that arrived at `now`. At the end, what was seen as the beginning of a JSON object.
+    /// Counts a frame that arrived at `now`. At the end, returns the beginning of a JSON object.
     pub fn note(&mut self, stamp: Stamp, whole: bool, now: u64) -> Option<String> {
         self.torn += u64::from(!whole);
         match stamp.phase {

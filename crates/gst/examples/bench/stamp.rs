@@ -1,37 +1,37 @@
-//! What is written into the pixels of each frame: its phase, time and number first, its number once more at the very end.
+//! The stamp in the pixels of each frame: phase, time and number at the beginning, and the number again at the end.
 
 use gst_plugin_iceoryx2_video::monotonic_ns;
 
-/// Which part of a run a frame belongs to; the first byte of its pixels.
+/// The part of a run to which a frame belongs, stored in the first byte of its pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Sent until everybody is there.
+    /// Sent until all processes are ready.
     WarmUp = 0,
     Counted = 1,
-    /// Sent until everybody has noticed.
+    /// Sent until all processes have seen the end.
     End = 2,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp {
     pub phase: Phase,
-    /// When the frame was handed over, in nanoseconds of CLOCK_MONOTONIC.
+    /// When the frame was pushed, in nanoseconds of CLOCK_MONOTONIC.
     pub sent: u64,
-    /// From 0 among the counted frames; of an end, how many of them there were.
+    /// Number of the counted frame, from 0; in a frame of the end, the number of counted frames.
     pub number: u64,
 }
 
 impl Stamp {
     const SIZE: usize = 24;
     const TAIL: usize = 8;
-    /// Bytes of the smallest frame that has room for one.
+    /// Bytes of the smallest frame that can contain a stamp.
     pub const SHORTEST: usize = Self::SIZE + Self::TAIL;
 
     pub fn now(phase: Phase, number: u64) -> Self {
         Self { phase, sent: monotonic_ns(), number }
     }
 
-    /// `pixels` are those of the whole frame.
+    /// Writes the stamp into the pixels of a whole frame.
     pub fn write(self, pixels: &mut [u8]) {
         pixels[..8].copy_from_slice(&(self.phase as u64).to_le_bytes());
         pixels[8..16].copy_from_slice(&self.sent.to_le_bytes());
@@ -40,7 +40,7 @@ impl Stamp {
         pixels[tail..].copy_from_slice(&self.number.to_le_bytes());
     }
 
-    /// The smallest frame with the same stamp as this one.
+    /// The smallest frame with this stamp.
     pub fn shortest(pixels: &[u8]) -> Option<[u8; Self::SHORTEST]> {
         let mut frame = [0; Self::SHORTEST];
         frame[..Self::SIZE].copy_from_slice(pixels.first_chunk::<{ Self::SIZE }>()?);
@@ -48,7 +48,7 @@ impl Stamp {
         Some(frame)
     }
 
-    /// What the beginning says, and whether the end says the same; a frame of which another one overwrote a part is torn.
+    /// The stamp at the beginning, and whether the end agrees. It does not if another frame has overwritten a part.
     pub fn read(pixels: &[u8]) -> Option<(Self, bool)> {
         let (head, _) = pixels.split_first_chunk::<{ Self::SIZE }>()?;
         let (_, tail) = pixels.split_last_chunk::<{ Self::TAIL }>()?;

@@ -1,7 +1,7 @@
 //! `sh4ltsink` and `sh4ltsrc`: media between processes over the Shmdata protocol.
 //!
-//! They bear the names that users of Sh4lt know and speak what is known of it: the wire of Shmdata, which score's Shmdata devices,
-//! sdflow, Splash and Switcher speak, too. Sh4lt's own wire is another one.
+//! The elements have the names that users of Sh4lt know. They speak the protocol of Shmdata, as score's Shmdata devices, sdflow,
+//! Splash and Switcher do. Sh4lt's own protocol differs.
 
 use gst::glib;
 

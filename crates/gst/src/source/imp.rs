@@ -432,7 +432,7 @@ impl Iceoryx2Src {
             Err(reason) => return Ok(Err(reason)),
         };
         let Ok(info) = gst_video::VideoInfo::from_caps(&caps) else {
-            return Ok(Err(format!("{caps} are no raw video")));
+            return Ok(Err(format!("{caps} is not raw video")));
         };
         let Some((offsets, strides)) = layout::planes(header) else {
             return Ok(Err("a stride is too large for GStreamer".into()));

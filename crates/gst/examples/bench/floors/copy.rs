@@ -1,4 +1,4 @@
-//! One memcpy of a frame, the way a transport meets them: from what was drawn last to one of a few frames of its memory.
+//! Copies a frame as a transport does: from the frame that was rendered last to one of a few frames in its memory.
 
 use std::hint::black_box;
 
@@ -9,7 +9,7 @@ use crate::Result;
 const DRAWN: usize = 2;
 const BUFFERS: usize = 4;
 
-/// Copies as often as asked and prints what the median one took.
+/// Copies `rounds` times and prints the median duration.
 pub fn run(bytes: usize, rounds: usize) -> Result<()> {
     let sources: Vec<Vec<u8>> = (1..=DRAWN).map(|value| vec![value as u8; bytes]).collect();
     let mut targets = vec![vec![0xff_u8; bytes]; BUFFERS];

@@ -1,4 +1,4 @@
-//! What no transport can be faster than: the bare system calls and the bare copy, without GStreamer.
+//! Lower limits of any transport: the system calls and the copy alone, without GStreamer.
 
 pub mod copy;
 pub mod send;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 
-/// This program once more, as the process at the other end.
+/// A second process of this program, at the other end.
 struct Reader {
     child: Child,
     output: std::io::BufReader<ChildStdout>,
@@ -34,21 +34,21 @@ impl Reader {
         Ok(line.trim_end().to_owned())
     }
 
-    /// Its line of JSON.
+    /// The line of JSON that the process prints.
     fn result(mut self) -> Result<String> {
         let line = self.line()?;
         if self.child.wait()?.success() { Ok(line) } else { Err("the reader failed".into()) }
     }
 }
 
-/// Sleeps until each next frame is due.
+/// Sleeps until the next frame is due.
 struct Ticks {
     interval: Duration,
     due: Instant,
 }
 
 impl Ticks {
-    /// 0 a second = as fast as they go.
+    /// Frames per second; 0 = as fast as possible.
     fn new(fps: u32) -> Self {
         let interval = if fps == 0 { Duration::ZERO } else { Duration::from_secs(1) / fps };
         Self { interval, due: Instant::now() }

@@ -1,4 +1,4 @@
-//! The bare way to wake several processes: one datagram to each of them, asleep in recv.
+//! Wakes several processes that sleep in `recv`, with one datagram each.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
@@ -8,7 +8,7 @@ use super::{Reader, Ticks};
 use crate::pace::SETTLE;
 use crate::{Meter, Result};
 
-/// Sends `frames` datagrams to each of `readers` processes and prints what that took the sender.
+/// Sends `frames` datagrams to each of `readers` processes and prints how long the sender took.
 pub fn run(readers: u32, frames: u64, fps: u32) -> Result<()> {
     let mut sockets = Vec::new();
     let mut children = Vec::new();
@@ -39,7 +39,7 @@ pub fn run(readers: u32, frames: u64, fps: u32) -> Result<()> {
     Ok(())
 }
 
-/// The reader: its socket is its standard input.
+/// The reader. Its standard input is its socket.
 pub fn receive() -> Result<()> {
     use std::os::fd::AsFd;
     let socket = UnixDatagram::from(std::io::stdin().as_fd().try_clone_to_owned()?);

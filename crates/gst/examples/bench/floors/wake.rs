@@ -1,4 +1,4 @@
-//! The bare way from one process to another: a stamp in mapped memory, an eventfd, and a reader that sleeps in poll.
+//! Passes stamps to another process with mapped memory, an eventfd, and a reader that sleeps in `poll`.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,14 +14,14 @@ use crate::pace::SETTLE;
 use crate::seen::Seen;
 use crate::stamp::{Phase, Stamp};
 
-/// Stamps that wait at most, as many frames as a subscriber's queue holds by default.
+/// Largest number of waiting stamps, which is the default size of a subscriber's buffer.
 const SLOTS: usize = 10;
 const OVER: u64 = u64::MAX;
 
-/// What both processes see. It is shared memory, so nothing but atomics is in it.
+/// The memory that both processes share. It contains only atomics.
 #[repr(C)]
 struct Shared {
-    /// How many stamps were written; at the end, OVER.
+    /// Number of stamps that were written, or OVER at the end.
     written: AtomicU64,
     read: AtomicU64,
     sent: [AtomicU64; SLOTS],
@@ -29,7 +29,7 @@ struct Shared {
 
 impl Shared {
     fn map(file: &File) -> Result<&'static Self> {
-        // SAFETY: a new mapping at an address that the kernel chooses; the result is checked.
+        // SAFETY: the kernel chooses the address of a new mapping. The result is checked.
         let address = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -43,17 +43,17 @@ impl Shared {
         if address == libc::MAP_FAILED {
             return Err(std::io::Error::last_os_error().into());
         }
-        // SAFETY: the file is as long as Self (set_len), pages are aligned for it, any bytes are atomics, and it is never unmapped.
+        // SAFETY: the file is as long as Self (set_len), pages are aligned for it, any bytes are valid atomics, and it is never unmapped.
         Ok(unsafe { &*address.cast::<Self>() })
     }
 }
 
-/// Writes `frames` stamps for a process of its own and prints what that took the two.
+/// Writes `frames` stamps for a second process and prints how long both took.
 pub fn run(frames: u64, fps: u32) -> Result<()> {
-    // Both are inherited by the reader, so neither is closed on exec.
-    // SAFETY: the name is a C string that lives on; the result is checked.
+    // The reader inherits both descriptors, so they are not closed on exec.
+    // SAFETY: the name is a static C string. The result is checked.
     let memory = owned(unsafe { libc::memfd_create(c"bench".as_ptr(), 0) })?;
-    // SAFETY: no pointers; the result is checked.
+    // SAFETY: the call takes no pointers. The result is checked.
     let mut event = owned(unsafe { libc::eventfd(0, 0) })?;
     memory.set_len(size_of::<Shared>() as u64)?;
     let shared = Shared::map(&memory)?;
@@ -84,7 +84,7 @@ pub fn run(frames: u64, fps: u32) -> Result<()> {
     Ok(())
 }
 
-/// The reader: it gets the numbers of the two descriptors.
+/// The reader. Its arguments are the numbers of the two descriptors.
 pub fn woken(memory: RawFd, event: RawFd) -> Result<()> {
     let (memory, mut event) = (owned(memory)?, owned(event)?);
     let shared = Shared::map(&memory)?;
@@ -92,7 +92,7 @@ pub fn woken(memory: RawFd, event: RawFd) -> Result<()> {
     let (mut seen, mut read, mut word) = (Seen::default(), 0, [0; 8]);
     loop {
         let mut waiting = libc::pollfd { fd: event.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: one live pollfd, as said.
+        // SAFETY: the pointer is to one live pollfd.
         if unsafe { libc::poll(&raw mut waiting, 1, -1) } < 0 {
             return Err(std::io::Error::last_os_error().into());
         }
@@ -118,6 +118,6 @@ fn owned(descriptor: RawFd) -> Result<File> {
     if descriptor < 0 {
         return Err(std::io::Error::last_os_error().into());
     }
-    // SAFETY: just made for this process, or inherited for it alone; nothing else closes it.
+    // SAFETY: the descriptor was made or inherited for this owner only.
     Ok(unsafe { File::from_raw_fd(descriptor) })
 }

@@ -1,4 +1,4 @@
-//! The writer of a sink, and the frames in it that upstream renders.
+//! The writer of `sh4ltsink`, and the segment that it lends to upstream.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use gst_plugin_iceoryx2_video::VideoFrameHeader;
 use crate::layout;
 use crate::log::CAT;
 
-/// After this many frames that upstream held one at a time, it is lent the segment to render the next ones in.
+/// After this many frames in a row that upstream held one at a time, the segment is lent to upstream.
 const ALONE_IN_A_ROW: u32 = 3;
 
 /// What a sink shares with its pools, which may outlive it.
@@ -36,7 +36,7 @@ impl Output {
         let state = state.as_mut().filter(|state| state.alone >= ALONE_IN_A_ROW && !state.keeps_frames)?;
         let is_set = || flushing.load(Ordering::SeqCst) || self.interrupts.load(Ordering::SeqCst) != before;
         state.writer.lend(size, Wakeup { descriptor: -1, is_set: &is_set }).unwrap_or_else(|error| {
-            gst::warning!(CAT, "the segment cannot be lent: {error}");
+            gst::warning!(CAT, "cannot lend the segment: {error}");
             None
         })
     }

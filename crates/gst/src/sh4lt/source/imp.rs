@@ -330,7 +330,11 @@ impl Sh4ltSrc {
         if let Some(caps) = reader.stream.caps.take()
             && self.obj().set_caps(&caps).is_err()
         {
-            gst::element_imp_error!(self, gst::StreamError::Format, ["downstream does not accept {caps}"]);
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Format,
+                ["downstream does not accept {caps}; put a converter behind sh4ltsrc"]
+            );
             return Err(gst::FlowError::NotNegotiated);
         }
         self.traffic.add(bytes);
