@@ -1,13 +1,13 @@
-"""Hatch build hook: compiles the GStreamer plugin and puts it into the package.
+"""Hatch build hook: compiles the GStreamer plugin and adds it to the package.
 
-The plugin is an ordinary shared library that GStreamer opens, not a Python extension module, so a wheel that carries it
-is ``py3-none-<platform>``: one for every Python. Where Rust or GStreamer's headers are missing the package still
-builds, as an ``any`` wheel with the SDK alone, and carries the reason as a text that ``setup_gstreamer()`` repeats.
+The plugin is a shared library that GStreamer opens, not a Python extension module. A wheel with it is therefore
+``py3-none-<platform>`` and works with every Python version. If Rust or GStreamer's headers are missing, the result is
+an ``any`` wheel with the SDK only. It contains the reason as a text, which ``setup_gstreamer()`` repeats.
 
-``IOX2_VIDEO_NATIVE`` decides: ``auto`` (default) does as above, ``require`` makes a missing tool an error, ``skip``
-leaves the plugin out. A plugin that does not compile is always an error.
+``IOX2_VIDEO_NATIVE`` sets the mode: ``auto`` (the default) as described, ``require`` makes a missing tool an error, and
+``skip`` leaves the plugin out. A plugin that does not compile is always an error.
 
-``python hatch_build.py`` builds in place, into the source tree that an editable install points to.
+``python hatch_build.py`` builds into the source tree, which an editable install uses.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LIBRARY_SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
 MIN_GSTREAMER = "1.22"
 PKG_CONFIG_MODULES = ("gstreamer-1.0", "gstreamer-base-1.0", "gstreamer-video-1.0")
 
-# Cargo target -> name in the package. GStreamer derives a plugin's name from the file: libgst<name>.
+# Cargo target -> name in the package. GStreamer derives the name of a plugin from its file: libgst<name>.
 PRODUCTS = {
     "gst_iceoryx2": f"libgsticeoryx2{LIBRARY_SUFFIX}",
     "iceoryx2-cleanup": "iceoryx2-cleanup",
@@ -40,21 +40,21 @@ PRODUCTS = {
 
 
 class NativeBuildError(RuntimeError):
-    """The plugin was to be built and could not be."""
+    """The plugin could not be built."""
 
 
 class Native(NamedTuple):
-    """Outcome of the native build: the built files by their name in the package, or the reason why there are none."""
+    """Result of the native build: the built files by name in the package, or the reason why there are none."""
 
     files: dict[str, Path]
     reason: str | None
 
 
 def build_native(root: Path) -> Native:
-    """Compile the plugin as ``IOX2_VIDEO_NATIVE`` asks.
+    """Compile the plugin in the mode of ``IOX2_VIDEO_NATIVE``.
 
     Raises:
-        NativeBuildError: the build failed, or was required and a tool is missing.
+        NativeBuildError: The build failed, or it is required and a tool is missing.
     """
     mode = os.environ.get("IOX2_VIDEO_NATIVE", "auto")
     if mode not in ("auto", "require", "skip"):
@@ -73,12 +73,12 @@ def build_native(root: Path) -> Native:
 
 
 def _find_cargo() -> str | None:
-    """Path of cargo; rustup's folder is looked at too, because it is on PATH only in a login shell."""
+    """Path of cargo. rustup's folder is on PATH only in a login shell, so it is searched, too."""
     return shutil.which("cargo") or shutil.which("cargo", path=Path("~/.cargo/bin").expanduser())
 
 
 def _missing_tools(root: Path, cargo: str | None) -> list[str]:
-    """What is needed to compile the plugin and is not there, as parts of a sentence."""
+    """The tools that are missing to compile the plugin, as parts of a sentence."""
     missing = []
     wanted = _rust_version_wanted(root)
     found = _cargo_version(cargo)
@@ -103,7 +103,7 @@ def _rust_version_wanted(root: Path) -> str:
 def _cargo_version(cargo: str | None) -> str | None:
     if cargo is None:
         return None
-    # rustup's cargo without a toolchain exits with an error: as good as no cargo.
+    # rustup's cargo exits with an error if no toolchain is installed.
     answer = subprocess.run([cargo, "--version"], capture_output=True, text=True, check=False)
     match = re.match(r"cargo (\d+\.\d+)", answer.stdout)
     return match[1] if answer.returncode == 0 and match else None
@@ -114,11 +114,11 @@ def _as_numbers(version: str) -> tuple[int, ...]:
 
 
 def _cargo_build(root: Path, cargo: str) -> dict[str, Path]:
-    """Run cargo and take the places of the products from its own messages (CARGO_TARGET_DIR may have moved them)."""
+    """Run cargo. Its messages tell where the products are, which depends on CARGO_TARGET_DIR."""
     command = [cargo, "build", "--release", "--message-format=json-render-diagnostics"]
     command += ["-p", "iox2-video", "-p", "iox2-video-core"]
     print("iox2-video: " + " ".join(command), file=sys.stderr, flush=True)
-    # Next to that cargo lies its own rustc; another one on PATH may be the old one that was passed over.
+    # The rustc of this cargo is in the same folder. Another rustc on PATH may be too old.
     environment = os.environ | {"PATH": os.pathsep.join([str(Path(cargo).parent), os.environ.get("PATH", "")])}
     done = subprocess.run(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
@@ -135,12 +135,12 @@ def _cargo_build(root: Path, cargo: str) -> dict[str, Path]:
             files[product] = Path(message["executable"] or wanted[0])
     absent = set(PRODUCTS.values()) - files.keys()
     if absent:
-        raise NativeBuildError(f"cargo built everything but {', '.join(sorted(absent))}")
+        raise NativeBuildError(f"cargo built everything except {', '.join(sorted(absent))}")
     return files
 
 
 def place(native: Native, folder: Path) -> None:
-    """Make the source tree's plugin folder hold exactly the outcome, for an editable install."""
+    """Make the plugin folder of the source tree contain exactly the result of the build, for an editable install."""
     folder.mkdir(exist_ok=True)
     reason_file = folder / REASON_FILE
     if native.reason is not None:
@@ -150,14 +150,14 @@ def place(native: Native, folder: Path) -> None:
         return
     reason_file.unlink(missing_ok=True)
     for name, built in native.files.items():
-        # Renamed into place: a process that has the old file mapped keeps it.
+        # Renamed into place, so that a process keeps the old file that it has mapped.
         fresh = folder / f".{name}.new"
         shutil.copy2(built, fresh)
         fresh.replace(folder / name)
 
 
 def platform_tag(binaries: Iterable[Path]) -> str:
-    """Wheel platform tag: the newest glibc symbol that any of the binaries asks for decides the manylinux level."""
+    """Platform tag of the wheel. The newest glibc version that a binary needs determines the manylinux level."""
     if sys.platform.startswith("linux"):
         symbols = [match for file in binaries for match in re.findall(rb"GLIBC_(\d+)\.(\d+)", file.read_bytes())]
         if symbols:
@@ -167,10 +167,10 @@ def platform_tag(binaries: Iterable[Path]) -> str:
 
 
 class NativeBuildHook(BuildHookInterface[Any]):
-    """Adds the native files to a wheel, or puts them into the source tree for an editable install."""
+    """Adds the native files to a wheel, or to the source tree for an editable install."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build before hatchling collects the files (called by hatchling)."""
+        """Build the native files. Hatchling calls this before it collects the files of the package."""
         root = Path(self.root)
         native = build_native(root)
         if native.reason is not None:
@@ -195,7 +195,7 @@ def _without_plugin(reason: str) -> str:
 
 
 def main() -> None:
-    """Build in place."""
+    """Build into the source tree."""
     try:
         native = build_native(ROOT)
     except NativeBuildError as error:

@@ -1,4 +1,4 @@
-"""Receive frames in an event loop, beside other work: here a clock that keeps ticking.
+"""Receive frames in an event loop while another task, here a clock, keeps running.
 
 Usage: python asyncio_consumer.py [SERVICE]
 """
@@ -11,7 +11,7 @@ from gst_iceoryx2.video import DEFAULT_SERVICE, VideoFrameSubscriber
 
 async def watch(subscriber: VideoFrameSubscriber) -> None:
     async for frame in subscriber:
-        # What takes long belongs into a thread; a view keeps its frame there, too.
+        # Run slow work in a thread. The array keeps its frame there, too.
         mean = await asyncio.to_thread(frame.planes[0].mean)
         print(f"frame {frame.sequence}: mean {mean:.1f}", flush=True)
     print("end of stream")

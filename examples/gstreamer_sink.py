@@ -1,6 +1,6 @@
-"""Run a GStreamer pipeline that publishes, and count what the sink did.
+"""Publish from a GStreamer pipeline and print how many frames the sink sent and copied.
 
-Usage: python gstreamer_sink.py [SERVICE [DESCRIPTION OF A SOURCE]]
+Usage: python gstreamer_sink.py [SERVICE [SOURCE PIPELINE]]
 """
 
 import sys
@@ -17,7 +17,7 @@ SOURCE = "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width
 
 def main(service: str = "video/cam0/frame/v2", source: str = SOURCE) -> None:
     setup_gstreamer()
-    # videoconvert is last: it renders into the memory that the sink offers, and nothing is copied.
+    # videoconvert comes last. It renders into the memory that the sink offers, so nothing is copied.
     pipeline = Gst.parse_launch(f"{source} ! videoconvert ! video/x-raw,format=BGR ! iceoryx2sink name=sink")
     sink = pipeline.get_by_name("sink")
     sink.set_property("service", service)

@@ -1,4 +1,4 @@
-"""Tell when something moves in front of a camera: brightness of every eighth pixel, compared from frame to frame.
+"""Report motion in front of a camera by comparing the brightness of every eighth pixel from frame to frame.
 
 Usage: python motion.py [SERVICE]
 """
@@ -11,8 +11,8 @@ import numpy as np
 from gst_iceoryx2.video import DEFAULT_SERVICE, VideoFrameSubscriber
 
 STEP = 8  # look at every eighth pixel of every eighth row
-DIFFERENT = 24  # levels of 255 by which a pixel must change
-SHARE = 0.01  # of the pixels that must do so
+DIFFERENT = 24  # levels (of 255) by which a pixel must change
+SHARE = 0.01  # share of pixels that must change
 
 
 def main(service: str = DEFAULT_SERVICE) -> None:
@@ -20,8 +20,8 @@ def main(service: str = DEFAULT_SERVICE) -> None:
     moving = False
     with VideoFrameSubscriber(service) as subscriber:
         for frame in subscriber:
-            # The first plane of YUV is brightness; of packed RGB, any channel will do. Only the small copy outlives
-            # this turn of the loop, so the frame goes back to the publisher at once.
+            # The first plane of YUV is brightness. For packed RGB any channel works. Only the small copy is kept, so
+            # the publisher gets the frame back at once.
             plane = frame.planes[0][::STEP, ::STEP]
             now = (plane if plane.ndim == 2 else plane[..., 1]).astype(np.int16)
             if before is not None and before.shape == now.shape:

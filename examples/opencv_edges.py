@@ -1,4 +1,4 @@
-"""Edges of a stream as another stream; OpenCV reads and writes shared memory, nothing is copied.
+"""Publish the edges of a stream as another stream. OpenCV reads and writes shared memory, so nothing is copied.
 
 Needs OpenCV: pip install opencv-python-headless
 Usage: python opencv_edges.py SOURCE TARGET

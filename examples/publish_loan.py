@@ -1,4 +1,4 @@
-"""Publish a moving test picture that is painted straight into shared memory.
+"""Publish a moving test picture that is drawn directly into shared memory.
 
 Usage: python publish_loan.py [SERVICE [FRAMES]]    (FRAMES 0 = until Ctrl-C)
 """
@@ -21,7 +21,7 @@ def main(service: str = DEFAULT_SERVICE, frames: str = "0") -> None:
     with VideoFramePublisher(service, max_bytes=WIDTH * HEIGHT * 3, framerate=RATE) as publisher:
         publisher.wait_for_subscribers()
         for number in counter:
-            # Sent on leaving the block; an exception inside gives the memory back and sends nothing.
+            # The end of the block sends the frame. An exception inside the block discards it.
             with publisher.loan(WIDTH, HEIGHT, "BGR") as frame:
                 picture = frame.numpy_view()
                 picture[..., 0] = np.roll(ramp, 4 * number)

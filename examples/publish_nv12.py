@@ -1,4 +1,4 @@
-"""Publish NV12, brightness and colour in planes of their own, with a caps string that says how to read the colours.
+"""Publish NV12, which has one plane for brightness and one for colour. The caps say how to interpret the colours.
 
 Usage: python publish_nv12.py [SERVICE [FRAMES]]    (FRAMES 0 = until Ctrl-C)
 """

@@ -1,4 +1,4 @@
-"""Stand between two services: take a picture, draw on it, send it on.
+"""Receive from one service, draw on each picture, and publish it on another service.
 
 Usage: python relay.py FROM TO
 """
@@ -13,12 +13,12 @@ from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 def main(source: str, target: str) -> None:
     with VideoFrameSubscriber(source) as subscriber, VideoFramePublisher(target) as publisher:
         for frame in subscriber:
-            # A received frame is read-only and others see it, so what changes it works on a loan.
+            # A received frame is read-only, because other subscribers see it. Draw on a loan instead.
             with publisher.loan(frame.width, frame.height, "RGB") as out:
                 picture = out.numpy_view()
                 np.copyto(picture, frame.to_rgb())
                 draw_border(picture)
-                # The moment of capture stays the camera's: age downstream counts from there.
+                # Keep the camera's time of capture, so that `age` downstream counts from there.
                 out.captured_at = frame.captured_at or out.captured_at
                 out.pts, out.duration = frame.pts, frame.duration
         publisher.end_of_stream()

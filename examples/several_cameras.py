@@ -1,4 +1,4 @@
-"""Look at the newest frame of several cameras in turn, however fast each of them is.
+"""Process the newest frame of several cameras in turn. The cameras may have different frame rates.
 
 Usage: python several_cameras.py SERVICE SERVICE …
 """
@@ -14,7 +14,7 @@ def main(services: list[str]) -> None:
         cameras = {name: stack.enter_context(VideoFrameSubscriber(name)) for name in services}
         while cameras:
             for name, camera in list(cameras.items()):
-                # What queued meanwhile is given back unseen. A camera that is silent costs the others 50 ms a turn.
+                # Frames that queued up are skipped. A camera that sends nothing delays each round by 50 ms.
                 frame = camera.latest(timeout=0.05)
                 if frame is None:
                     continue
@@ -27,7 +27,7 @@ def main(services: list[str]) -> None:
 
 
 def look_at(picture: object) -> None:
-    """Stand here for what takes time: a detector, a display, an encoder."""
+    """Replace this by slow work: a detector, a display, an encoder."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Between two Sh4lt paths: take score's picture, turn it into its negative, give it back. Ends when nothing comes.
+"""Read pictures of ossia score from one Sh4lt path and write their negatives to another. Stops after 2 s of silence.
 
 Usage: python sh4lt_negative.py [FROM TO]
 """
@@ -14,12 +14,12 @@ from gst_iceoryx2.sh4lt import Follower, Writer
 def main(source: str = "/tmp/score_shm_video", target: str = "/tmp/score_shmdata_input") -> None:
     count = 0
     with Follower(source) as follower:
-        first = follower.read()  # waits for a writer, too
+        first = follower.read()  # also waits for a writer
         assert first is not None
         print(first.datatype, flush=True)
         with Writer(target, first.datatype) as writer:
             while True:
-                # The writer's own memory: it waits as long as the block lasts.
+                # The frame is the writer's own memory. The writer waits until the block ends.
                 with follower.borrow(timeout=2) as frame:
                     if frame is None:
                         break

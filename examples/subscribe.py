@@ -1,4 +1,4 @@
-"""Print a line a second about a service: size, format, frames a second, age, drops.
+"""Print one line per second about a service: size, format, frame rate, age, dropped frames.
 
 Usage: python subscribe.py [SERVICE]
 """

@@ -1,4 +1,4 @@
-"""Batches for PyTorch out of a live stream; every worker of the DataLoader subscribes for itself.
+"""Feed a live stream to PyTorch in batches. Every worker of the DataLoader has its own subscriber.
 
 Needs PyTorch: pip install torch
 Usage: python torch_dataset.py [SERVICE [WORKERS]]
@@ -25,14 +25,14 @@ class LiveFrames(IterableDataset):
         with VideoFrameSubscriber(self.service) as subscriber:
             for frame in subscriber:
                 if (frame.sequence or 0) % workers == mine:
-                    # A copy, because tensors are always writable; to_rgb() makes one of its own.
+                    # Tensors are always writable, so they need a copy. to_rgb() returns one.
                     yield torch.from_numpy(frame.to_rgb()).permute(2, 0, 1)
                 del frame
 
 
 if __name__ == "__main__":
     service, workers = (*sys.argv[1:], *[DEFAULT_SERVICE, "2"][len(sys.argv) - 1 :])
-    # Not "fork": subscribers refuse to work in a forked child.
+    # Not "fork": a subscriber cannot be used in a forked child.
     context = "spawn" if int(workers) else None
     for batch in DataLoader(LiveFrames(service), 8, num_workers=int(workers), multiprocessing_context=context):
         print(tuple(batch.shape), f"mean {batch.float().mean():.1f}", flush=True)

@@ -1,7 +1,7 @@
-"""Writes the tables of properties and signals in docs/elements.md, from what the elements say of themselves.
+"""Writes the tables of properties and signals in docs/elements.md, from the descriptions in the elements.
 
 Usage: python tools/element_tables.py           prints them
-       python tools/element_tables.py --write   puts them between the markers of the page
+       python tools/element_tables.py --write   writes them between the markers of the page
 
 Needs GStreamer, PyGObject and the built plugin.
 """
@@ -32,11 +32,11 @@ def markers(element: str) -> tuple[str, str]:
 
 
 def tables(element: str) -> str:
-    """An element's own properties and signals as Markdown; what it inherits is left to GStreamer's documentation."""
+    """An element's own properties and signals as Markdown, without inherited ones."""
     made = Gst.ElementFactory.make(element)
     lines = ["| property | type | default | meaning |", "|---|---|---|---|"]
     specs = [spec for spec in made.list_properties() if spec.owner_type == made.__gtype__]
-    # What can be set first, then the counters.
+    # Writable properties first, then the counters.
     for spec in sorted(specs, key=lambda spec: not spec.flags & GObject.ParamFlags.WRITABLE):
         default = f"`{_value(made, spec)}`" if spec.flags & GObject.ParamFlags.WRITABLE else "read-only"
         lines.append(f"| `{spec.name}` | {_type(spec)} | {default} | {_meaning(made, spec)} |")
@@ -56,7 +56,7 @@ def _type(spec: Any) -> str:
 
 
 def _value(element: Any, spec: Any) -> str:
-    # A new element's values are the defaults; what PyGObject says of an enum's default differs from release to release.
+    # A new element has the default values. PyGObject's own default of an enum differs between releases.
     value = element.get_property(spec.name)
     if isinstance(value, bool):
         return str(value).lower()
@@ -66,14 +66,14 @@ def _value(element: Any, spec: Any) -> str:
 def _meaning(element: Any, spec: Any) -> str:
     text = spec.blurb
     if hasattr(spec, "enum_class"):
-        # Not spec.enum_class, which PyGObject 3.50 wraps in another way.
+        # PyGObject 3.50 wraps spec.enum_class in another way.
         values = type(element.get_property(spec.name)).__enum_values__.values()
         text += ": " + "; ".join(f"`{value.value_nick}` = {value.value_name}" for value in values)
     return text.replace("|", "\\|")
 
 
 def with_tables(page: str) -> str:
-    """The page with the tables of the elements as they are now."""
+    """The page with current tables."""
     for element in ELEMENT_NAMES:
         first, last = markers(element)
         pattern = re.compile(f"{re.escape(first)}\n.*?{re.escape(last)}", re.DOTALL)

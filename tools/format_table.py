@@ -1,11 +1,10 @@
 """Write python/gst_iceoryx2/contract/formats.json from the GstVideoFormatInfo of the installed GStreamer.
 
     python3 tools/format_table.py            rewrite the table
-    python3 tools/format_table.py --check    only say whether it is up to date (exit code 1 if not)
+    python3 tools/format_table.py --check    only check whether it is current (exit code 1 if not)
 
-Rows of formats that this GStreamer does not know yet are kept as they are, so the table never shrinks on an older
-machine. What GstVideoFormatInfo leaves out (how opaque rows group their pixels, which bits of a word hold which
-component) stands in the three tables below.
+Rows of formats that this GStreamer does not know are kept, so the table never shrinks on an older machine. The three
+tables below have what GstVideoFormatInfo lacks: the groups of pixels in opaque rows, and the bits of each component.
 
 Source: gst-libs/gst/video/video-format.c (the unpack functions) and video-info.c (fill_planes) of gst-plugins-base.
 """
@@ -21,7 +20,7 @@ from typing import Any
 
 TABLE = Path(__file__).parent.parent / "python" / "gst_iceoryx2" / "contract" / "formats.json"
 
-# Stands at the head of the file for whoever reads it without this code.
+# The head of the file, for readers without this code.
 COLUMNS = {
     "name": "GStreamer's name",
     "kind": "planes: rows of whole samples; packed: the same, one plane; opaque: rows of groups of pixels packed into "
@@ -41,7 +40,7 @@ COLUMNS = {
 # Bits of GstVideoFormatFlags. The last one is newer than the oldest GStreamer supported, hence numbers.
 YUV, RGB, GRAY, LE, PALETTE, TILED, FLOAT = 1 << 0, 1 << 1, 1 << 2, 1 << 4, 1 << 5, 1 << 8, 1 << 10
 
-# Opaque rows: (pixels, bytes) of a group and the components as they follow one another.
+# Opaque rows: (pixels, bytes) of a group, and the components in their order.
 OPAQUE = {
     "v210": (6, 16, "UYVY"),
     "UYVP": (2, 5, "UYVY"),
@@ -53,7 +52,7 @@ OPAQUE = {
     "NV16_10LE40": (4, 5, "YUV"),
 }
 
-# One word a pixel: components, then bits and shift of each.
+# One word per pixel: components, then bits and shift of each.
 WORDS = {
     "RGB16": ("RGB", [5, 6, 5], [11, 5, 0]),
     "BGR16": ("BGR", [5, 6, 5], [11, 5, 0]),
@@ -67,7 +66,7 @@ WORDS = {
     "RGB10x2_LE": ("RGBx", [10, 10, 10, 2], [0, 10, 20, 30]),
 }
 
-# Whole samples in another order than GstVideoFormatInfo's offsets say (0 for all, or copied from a narrower format).
+# Whole samples whose order differs from GstVideoFormatInfo's offsets (0 for all, or copied from a narrower format).
 ORDER = {
     "VYUY": "VYUY",
     "P010_10BE": "YUV",
@@ -87,10 +86,10 @@ ORDER = {
     "Y416_LE": "UYVA",
 }
 
-# Samples in the high bits of their word without a shift that says so.
+# Samples in the high bits of their word, although GstVideoFormatInfo has no shift.
 HIGH_BITS = {"Y210": 6}
 
-# Little-endian without the flag that says so.
+# Little-endian, although GstVideoFormatInfo lacks the flag.
 UNFLAGGED_LE = {"v216", "Y210", "Y410"}
 
 
@@ -206,7 +205,7 @@ def _sample_row(info: Info) -> dict[str, Any]:
     code = "f" if info.flags & FLOAT else "u"
     order = "" if sample == 1 else "<" if info.flags & LE or info.name in UNFLAGGED_LE else ">"
     planes, slots = [], ""
-    # Packed 4:2:2 has one plane whose rows are whole pairs of pixels: chroma is shared, luma is not.
+    # A row of packed 4:2:2 consists of whole pairs of pixels, which share chroma but not luma.
     align = 1 << max(info.w_sub) if info.n_planes == 1 else 1
     for plane in range(info.n_planes):
         indices = info.components_of(plane)

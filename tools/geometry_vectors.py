@@ -1,8 +1,8 @@
-"""Write tests/vectors/geometry.json: the sizes, strides and offsets that the format table means, spelled out.
+"""Write tests/vectors/geometry.json: the sizes, strides and offsets that follow from the format table.
 
     python3 tools/geometry_vectors.py
 
-To be run when a format is added; the tests compare the file with both implementations and with GStreamer.
+Run it when a format is added. The tests compare the file with both implementations and with GStreamer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PADDING = [-1, 0, 1, 2, 64, 259]
 
 
 def case(fmt: VideoFormat, width: int, height: int, stride0: int | None = None) -> dict[str, Any]:
-    """One vector; `layout` is null where there is none."""
+    """One vector; `layout` is null if there is none."""
     try:
         layout = fmt.tight_layout(width, height, stride0)
     except ValueError:

@@ -1,10 +1,9 @@
-"""Measures how far from its moment a frame is shown by pipelines that join late, run on other clocks or were paused.
+"""Measures how late or early frames are shown by pipelines that join late, run on other clocks or were paused.
 
-A publisher's pipeline shows each frame itself, in a sink of its own, and publishes it. Consumers in other processes
-show the same frames with ``sync=true``. A frame of one number is shown at two moments of CLOCK_MONOTONIC, which have to
-lie as far apart as the latency that the consumer's pipeline asked for: the rest is the presentation error. The
-publisher's frames are evenly spaced, so the median of what it showed tells their moments without its own jitter.
-Nothing that the elements write into a frame but its number takes part in the measurement.
+A publisher's pipeline shows each frame in a sink of its own, and publishes it. Consumers in other processes show the
+same frames with ``sync=true``. The two times of one frame on CLOCK_MONOTONIC should differ by the latency that the
+consumer's pipeline requested; any other difference is the presentation error. The publisher's frames are evenly spaced,
+so the median of its times removes its own jitter. The measurement uses only the number that is in a frame.
 
 Usage: .venv/bin/python tools/presentation_error.py [--seconds 20] [CASE ...]
 """
@@ -72,13 +71,13 @@ class Outcome(NamedTuple):
     latency: float
 
     def percentile(self, share: float) -> float:
-        """The distance from the right moment that this share of the frames keeps."""
+        """The error that this share of the frames does not exceed."""
         distances = sorted(map(abs, self.errors))
         return distances[min(int(len(distances) * share), len(distances) - 1)]
 
 
 def measure(cases: Sequence[Case], seconds: float, environment: Mapping[str, str] | None = None) -> list[Outcome]:
-    """Run consumers side by side on one publisher.
+    """Run consumers of one publisher in parallel.
 
     Args:
         cases: The consumers; all with the same `publisher_clock`.
@@ -127,7 +126,7 @@ def _start(
 
 
 def _output(process: subprocess.Popen[str]) -> str:
-    """What a process prints until it ends, which closing its input asks for."""
+    """Close the input of a process, wait until it exits, and return its output."""
     output, _ = process.communicate()
     assert process.returncode == 0, f"{process.args} ended with {process.returncode}"
     return output
@@ -137,7 +136,7 @@ def _output(process: subprocess.Popen[str]) -> str:
 
 
 class Screen:
-    """A pipeline with a sink called ``shown`` that notes when it shows which frame."""
+    """A pipeline with a sink called ``shown`` that records when it shows each frame."""
 
     def __init__(self, launch: str, clock: str) -> None:
         import gi
@@ -162,11 +161,11 @@ class Screen:
         self.shown.append((buffer.offset, time.monotonic_ns()))
 
     def go(self, state: str) -> None:
-        """Change the state and let latencies be told as an application does."""
+        """Change the state, and handle latency messages as an application does."""
         assert self.pipeline.set_state(getattr(self.gst.State, state)) != self.gst.StateChangeReturn.FAILURE
 
     def run(self, seconds: float) -> None:
-        """Tend the bus for a time."""
+        """Handle messages of the bus for a time."""
         end = time.monotonic() + seconds
         kinds = self.gst.MessageType.ERROR | self.gst.MessageType.LATENCY
         while (left := end - time.monotonic()) > 0:
@@ -177,7 +176,7 @@ class Screen:
                 self.pipeline.recalculate_latency()
 
     def report(self) -> dict[str, Any]:
-        """What was shown, and the latency of the pipeline, in nanoseconds."""
+        """The times of the shown frames, and the latency of the pipeline, in nanoseconds."""
         query = self.gst.Query.new_latency()
         latency = query.parse_latency()[1] if self.pipeline.query(query) else 0
         return {"shown": self.shown, "latency": latency}
@@ -202,7 +201,7 @@ def publish(clock: str, result: IO[str]) -> None:
 
 
 def show(seconds: float, case: Case) -> None:
-    """Show what is published, for a time."""
+    """Show the published frames for a time."""
     deadline = "" if case.deadline is None else f"processing-deadline={case.deadline}"
     screen = Screen(
         f"iceoryx2src service={SERVICE} {deadline} ! fakesink name=shown sync=true signal-handoffs=true {deadline}",
@@ -219,7 +218,7 @@ def show(seconds: float, case: Case) -> None:
     screen.go("NULL")
 
 
-# For people ---------------------------------------------------------------------------------------------------------
+# Output -------------------------------------------------------------------------------------------------------------
 
 
 def main() -> None:

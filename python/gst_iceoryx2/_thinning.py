@@ -1,4 +1,4 @@
-"""Fewer frames than come: which to pass on at no more than so many a second."""
+"""Limits a stream to a number of frames a second."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _LONGEST: float = 1e18
 
 
 class Thinning:
-    """Chooses frames by their moments, evenly on average: of 30 frames a second 20 are two out of three.
+    """Selects frames by their times, evenly on average: 20 of 30 frames a second are two of three.
 
     Args:
-        max_fps: Frames a second to pass at most; None passes all.
+        max_fps: Frames a second at most; None = all.
 
     Attributes:
-        skipped: Frames that were not chosen.
+        skipped: Number of frames that were left out.
 
     Raises:
         FormatError: `max_fps` is not above 0.
@@ -25,18 +25,22 @@ class Thinning:
 
     def __init__(self, max_fps: float | None) -> None:
         if max_fps is not None and not max_fps > 0:
-            raise FormatError(f"max_fps is {max_fps}, it must be above 0")
-        # Finite, because infinity less infinity is in no order.
+            raise FormatError(f"max_fps is {max_fps}; it must be above 0")
+        # Finite, because comparisons with infinity minus infinity are always false.
         self._interval = None if max_fps is None else min(_NS / float(max_fps), _LONGEST)
         self._next: float | None = None
         self.skipped = 0
 
     def takes(self, moment: int) -> bool:
-        """Whether to pass the frame of this moment, in nanoseconds; moments may begin anew."""
+        """Whether to pass on a frame.
+
+        Args:
+            moment: Time of the frame, nanoseconds. Times may start again.
+        """
         interval = self._interval
         if interval is None:
             return True
-        # A little early still counts: moments jitter.
+        # A frame may be a little early, because times jitter.
         if self._next is not None and self._next - 2 * interval < moment < self._next - interval / 8:
             self.skipped += 1
             return False

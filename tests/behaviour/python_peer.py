@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -42,6 +43,8 @@ class Peer:
         self.do_discard()
         for name in list(self.ends):
             self.do_close(name)
+        # What a refused end still refers to.
+        gc.collect()
         os.environ["IOX2_VIDEO_DOMAIN"] = f"{root}:{prefix}"
 
     def do_publisher(self, id: str, service: str, **settings: Any) -> None:

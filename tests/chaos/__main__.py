@@ -13,23 +13,23 @@ from pathlib import Path
 from tests.chaos.conductor import Conductor
 from tests.chaos.place import Place
 from tests.chaos.player import ROOT
-from tests.chaos.script import STAGE, Slot, blows
+from tests.chaos.script import STAGE, Slot, actions
 from tests.chaos.verdict import Verdict
 
 
 def play(seed: int, seconds: float, folder: Path, every: float = 0.4, stage: Sequence[Slot] = STAGE) -> Verdict:
-    """One run in a domain of its own; logs go into `folder`."""
+    """Run once in a domain of its own; logs go to `folder`."""
     folder.mkdir(parents=True)
     with Place(f"c{os.getpid()}") as place:
-        return Conductor(place, seed, folder, stage).run(blows(seed, seconds, every, stage), seconds)
+        return Conductor(place, seed, folder, stage).run(actions(seed, seconds, every, stage), seconds)
 
 
 def main() -> int:
-    """Parse, play, print."""
+    """Parse the arguments, run, and print the verdict."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="default: at random")
     parser.add_argument("--seconds", type=float, default=300.0)
-    parser.add_argument("--every", type=float, default=0.4, help="seconds between two blows, on average")
+    parser.add_argument("--every", type=float, default=0.4, help="seconds between two actions, on average")
     parser.add_argument("--only", default="", help="play with the places alone whose names have this in them")
     arguments = parser.parse_args()
     folder = ROOT / "build" / "chaos" / f"seed-{arguments.seed}"

@@ -1,4 +1,4 @@
-"""Bytes of GstBuffers in place: PyGObject copies them, and its wrapper of a buffer makes it unwritable."""
+"""Bytes of GstBuffers in place. PyGObject copies them, and its wrapper makes a buffer unwritable."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _unref.argtypes, _unref.restype = (ctypes.c_void_p,), None
 
 @contextmanager
 def mapped(buffer: int, *, write: bool = False) -> Iterator[Bytes]:
-    """The bytes of the buffer at that address, within the `with` block alone."""
+    """Map the bytes of the buffer at an address within the `with` block."""
     info = MapInfo()
     if not map_buffer(buffer, ctypes.byref(info), _READ | _WRITE if write else _READ):
         raise RuntimeError(f"the buffer cannot be mapped for {'writing' if write else 'reading'}")
@@ -58,7 +58,7 @@ def mapped(buffer: int, *, write: bool = False) -> Iterator[Bytes]:
 
 
 class MappedBuffer:
-    """The buffer at an address, held and mapped for reading for as long as this object lives.
+    """A buffer, held and mapped for reading while this object lives.
 
     Attributes:
         pixels: Its bytes.
@@ -75,7 +75,7 @@ class MappedBuffer:
 
 
 def is_discontinuity(buffer: int) -> bool:
-    """Whether the buffer at that address has the flag DISCONT."""
+    """Return whether the buffer at an address has the flag DISCONT."""
     return bool(_MiniObject.from_address(buffer).flags & _DISCONT)
 
 
@@ -83,7 +83,7 @@ def probe(pad: Any, look: Callable[[int], None]) -> object:
     """Call `look` with the address of each buffer that passes a pad, in the streaming thread.
 
     Returns:
-        What has to be kept for as long as the pad may be used.
+        An object to keep while the pad is used.
     """
 
     def call(_pad: int, info: Any, _data: int) -> int:

@@ -1,4 +1,4 @@
-"""Runs participants, lets the blows of a script befall them, watches, and judges."""
+"""Runs participants, performs the actions of a script on them, and judges the result."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from typing import Final
 
 from tests.chaos.place import Place
 from tests.chaos.player import Player
-from tests.chaos.script import STAGE, Blow, Slot
-from tests.chaos.verdict import Takes, Verdict
+from tests.chaos.script import STAGE, Action, Slot
+from tests.chaos.verdict import Resources, Verdict
 from tests.chaos.watchdog import hanging
 
 _TICK: Final = 0.02
 _SETTLE: Final = 3.0
-_FAREWELL: Final = 25.0
-_NOTICING: Final = 15.0
-_CLEANING: Final = 15.0
+_CLOSE_TIMEOUT: Final = 25.0
+_NOTICE_TIMEOUT: Final = 15.0
+_CLEANUP_TIMEOUT: Final = 15.0
 
 
 class Conductor:
     """One run.
 
     Args:
-        place: Where.
-        seed: What participants are cast by.
-        folder: For their logs.
-        stage: The places.
-        say: Takes a line for people.
+        place: The domain.
+        seed: Seed of the participants' roles.
+        folder: Folder of their logs.
+        stage: The slots of participants.
+        say: Called with lines for people.
     """
 
     def __init__(
@@ -44,51 +44,48 @@ class Conductor:
         self._say = say
         self._environment = place.environment(folder / "registry.bin")
         self._players: dict[int, Player] = {}
-        self._graves: list[tuple[float, Player]] = []
+        self._killed: list[tuple[float, Player]] = []
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._last_tick = time.monotonic()
         self._next_look = 0.0
         self.verdict: Final = Verdict()
 
-    def run(self, blows: Sequence[Blow], seconds: float) -> Verdict:
-        """Play it all.
+    def run(self, actions: Sequence[Action], seconds: float) -> Verdict:
+        """Run for some seconds.
 
         Args:
-            blows: What befalls them.
-            seconds: How long.
-
-        Returns:
-            What was found.
+            actions: Actions to perform.
+            seconds: Length of the run.
         """
-        immortal = [index for index, slot in enumerate(self._stage) if slot.immortal]
+        survives = [index for index, slot in enumerate(self._stage) if slot.survives]
         try:
-            for index in immortal:
+            for index in survives:
                 self._start(index)
             self._until(time.monotonic() + _SETTLE, self._all_play)
-            before = self._takes()
+            before = self._resources()
             for index, slot in enumerate(self._stage):
-                if not slot.immortal:
+                if not slot.survives:
                     self._start(index)
             begin = time.monotonic()
-            for blow in blows:
-                self._at(begin + blow.at, lambda blow=blow: self._befall(blow))  # type: ignore[misc]
+            for action in actions:
+                self._at(begin + action.at, lambda action=action: self._perform(action))  # type: ignore[misc]
             self._until(begin + seconds)
-            self._end([index for index in self._players if index not in immortal])
-            # Whoever died last is noticed within seconds.
-            self._wait(lambda: not self.verdict.differences(before, self._takes()), _NOTICING)
-            if differences := self.verdict.differences(before, self._takes()):
+            self._end([index for index in self._players if index not in survives])
+            # The survivors notice the last death within seconds.
+            self._wait(lambda: not self.verdict.differences(before, self._resources()), _NOTICE_TIMEOUT)
+            if differences := self.verdict.differences(before, self._resources()):
                 self.verdict.faults += differences
                 (self._folder / "differences.txt").write_text("\n".join(self._place.leftovers()))
             self._end(list(self._players))
-            # A helper that somebody started may still be at work, and what is half made counts as left over when old.
-            self._wait(self._is_clean, _CLEANING)
+            # A helper may still run, and unfinished files count as left behind only when they are old.
+            self._wait(self._is_clean, _CLEANUP_TIMEOUT)
             self.verdict.leftovers = self._place.leftovers()
         finally:
             for player in self._players.values():
                 player.process.kill()
                 player.reap()
-            for _, player in self._graves:
+            for _, player in self._killed:
                 player.reap()
         return self.verdict
 
@@ -98,14 +95,14 @@ class Conductor:
         heapq.heappush(self._agenda, (moment, next(self._order), do))
 
     def _until(self, end: float, done: Callable[[], bool] | None = None) -> None:
-        """Go on until that moment, and until `done()`."""
+        """Continue until that moment and until `done()`."""
         patience = end + 30.0
         while time.monotonic() < end or (done is not None and not done()):
-            assert time.monotonic() < patience, "the participants do not get ready"
+            assert time.monotonic() < patience, "the participants did not get ready"
             self._tick()
 
     def _wait(self, condition: Callable[[], bool], patience: float) -> None:
-        """Go on until it is so, at most so many seconds."""
+        """Continue until the condition holds, at most for so many seconds."""
         deadline = time.monotonic() + patience
         while not condition() and time.monotonic() < deadline:
             self._until(time.monotonic() + 0.5)
@@ -121,9 +118,9 @@ class Conductor:
         self._last_tick = now
         while self._agenda and self._agenda[0][0] <= now:
             heapq.heappop(self._agenda)[2]()
-        for grave in [grave for grave in self._graves if grave[0] <= now]:
-            self._graves.remove(grave)
-            self._bury(grave[1])
+        for entry in [entry for entry in self._killed if entry[0] <= now]:
+            self._killed.remove(entry)
+            self._reap(entry[1])
         for player in self._players.values():
             self._listen(player)
         if now >= self._next_look:
@@ -131,7 +128,7 @@ class Conductor:
             self._look(now)
 
     def _listen(self, player: Player) -> None:
-        # Asked before reading: what it said before its end is heard.
+        # Ask before reading, so that its last report is read.
         ended = not player.is_there
         player.read()
         self.verdict.hear(player)
@@ -147,12 +144,12 @@ class Conductor:
             self._fault(player, f"hangs: {why}")
             player.kill()
             player.reap()
-        self.verdict.litter.append(self._place.litter())
+        self.verdict.domain_use.append(self._place.use())
 
-    def _note(self, deed: str, player: Player) -> None:
-        self.verdict.deeds[deed] += 1
-        with (self._folder / "deeds.log").open("a") as log:
-            log.write(f"{time.monotonic():.3f} {deed} {player.name} pid {player.pid}\n")
+    def _note(self, kind: str, player: Player) -> None:
+        self.verdict.performed[kind] += 1
+        with (self._folder / "actions.log").open("a") as log:
+            log.write(f"{time.monotonic():.3f} {kind} {player.name} pid {player.pid}\n")
 
     def _fault(self, player: Player, what: str) -> None:
         self._note("fault", player)
@@ -178,87 +175,89 @@ class Conductor:
             for part in player.parts
         )
 
-    def _befall(self, blow: Blow) -> None:
-        player = self._players.get(blow.slot)
+    def _perform(self, action: Action) -> None:
+        player = self._players.get(action.slot)
         if player is None or not player.is_there or player.ending or player.stopped_at is not None:
             return
-        self._note(blow.deed, player)
+        self._note(action.kind, player)
         now = time.monotonic()
-        if blow.deed == "stop":
+        if action.kind == "stop":
             player.stop()
-            self._at(now + blow.lasts, lambda: self._resume(player))
-        elif blow.deed == "quit":
+            self._at(now + action.lasts, lambda: self._resume(player))
+        elif action.kind == "quit":
             player.end()
-            self._await_end(blow, player, now + _FAREWELL)
+            self._await_end(action, player, now + _CLOSE_TIMEOUT)
         else:
-            self._kill(player, blow.unburied)
-            self._at(now + blow.late, lambda: self._replace(blow, blow.births))
+            self._kill(player, action.unreaped)
+            self._at(now + action.late, lambda: self._replace(action, action.early_kills))
 
     def _resume(self, player: Player) -> None:
         if player.is_there:
-            self._note("go on", player)
+            self._note("resume", player)
             player.resume()
 
-    def _kill(self, player: Player, unburied: float) -> None:
+    def _kill(self, player: Player, unreaped: float) -> None:
         player.kill()
-        self._graves.append((time.monotonic() + unburied, player))
+        self._killed.append((time.monotonic() + unreaped, player))
 
-    def _replace(self, blow: Blow, births: tuple[float, ...]) -> None:
-        if self._players[blow.slot].is_there:
-            # Another blow has put somebody there meanwhile.
+    def _replace(self, action: Action, early_kills: tuple[float, ...]) -> None:
+        if self._players[action.slot].is_there:
+            # Another action has started a participant there.
             return
-        player = self._start(blow.slot)
-        if births:
+        player = self._start(action.slot)
+        if early_kills:
 
             def cut_short() -> None:
                 if player.is_there:
                     self._note("kill in start-up", player)
-                    self._kill(player, blow.unburied)
-                self._replace(blow, births[1:])
+                    self._kill(player, action.unreaped)
+                self._replace(action, early_kills[1:])
 
-            self._at(time.monotonic() + births[0], cut_short)
+            self._at(time.monotonic() + early_kills[0], cut_short)
 
-    def _await_end(self, blow: Blow, player: Player, deadline: float) -> None:
+    def _await_end(self, action: Action, player: Player, deadline: float) -> None:
         if player.is_there:
             if time.monotonic() > deadline:
-                self._fault(player, f"does not end within {_FAREWELL} s")
+                self._fault(player, f"does not end within {_CLOSE_TIMEOUT} s")
                 player.kill()
             else:
-                self._at(time.monotonic() + 0.05, lambda: self._await_end(blow, player, deadline))
+                self._at(time.monotonic() + 0.05, lambda: self._await_end(action, player, deadline))
                 return
         self._check_end(player)
-        self._replace(blow, ())
+        self._replace(action, ())
 
-    def _bury(self, player: Player) -> None:
+    def _reap(self, player: Player) -> None:
         player.reap()
         self.verdict.hear(player)
 
     def _check_end(self, player: Player) -> None:
-        self._bury(player)
+        self._reap(player)
         if player.process.returncode != 0 and not player.killed:
             self._fault(player, f"was told to end and ended with {player.process.returncode}")
 
     def _end(self, indices: Sequence[int]) -> None:
-        """Let participants end by themselves; nothing befalls anybody any more."""
+        """Tell participants to end; perform no more actions."""
         self._agenda.clear()
         leaving = [self._players[index] for index in indices]
         for player in leaving:
             if player.is_there:
                 player.resume()
                 player.end()
-        deadline = time.monotonic() + _FAREWELL
+        deadline = time.monotonic() + _CLOSE_TIMEOUT
         while any(player.is_there for player in leaving) and time.monotonic() < deadline:
             self._tick()
         for player in leaving:
             if player.is_there:
                 player.dump()
-                self._fault(player, f"does not end within {_FAREWELL} s")
+                self._fault(player, f"does not end within {_CLOSE_TIMEOUT} s")
                 player.kill()
             self._check_end(player)
         for index in indices:
             del self._players[index]
-        while self._graves:
+        while self._killed:
             self._tick()
 
-    def _takes(self) -> dict[str, Takes]:
-        return {player.name: Takes(player.descriptors(), player.private_bytes()) for player in self._players.values()}
+    def _resources(self) -> dict[str, Resources]:
+        return {
+            player.name: Resources(player.descriptors(), player.private_bytes()) for player in self._players.values()
+        }

@@ -24,7 +24,7 @@ _STATE_PATIENCE: Final = 10 * Gst.SECOND
 
 
 class _Pipeline(Role):
-    """A role that is a pipeline; what goes wrong in its streaming threads or on its bus ends it."""
+    """A role that is a pipeline; an error in its streaming threads or on its bus ends it."""
 
     def __init__(self, spec: dict[str, Any], report: Report) -> None:
         super().__init__(spec, report)
@@ -56,7 +56,7 @@ class _Pipeline(Role):
             raise AssertionError(f"the pipeline does not go to {state.value_nick}")
 
     def _look_at_bus(self, wait: int = 0) -> bool:
-        """Whether the stream has ended; raises what went wrong."""
+        """Return whether the stream has ended; raise the pipeline's error."""
         if self._error is not None:
             raise self._error
         wanted = Gst.MessageType.ERROR | Gst.MessageType.EOS
@@ -76,9 +76,9 @@ class _Pipeline(Role):
 
 
 class Sink(_Pipeline):
-    """videotestsrc into `iceoryx2sink`, each frame stamped where it is rendered.
+    """videotestsrc into `iceoryx2sink`; each frame is stamped in place.
 
-    By reference; with the habit "tee" by copy, because another branch still reads it.
+    Frames pass by reference; with the habit "tee" they are copied, because another branch reads them.
     """
 
     def live(self) -> None:
@@ -95,7 +95,7 @@ class Sink(_Pipeline):
         sink = self._element("sink")
 
         def stamp(buffer: int) -> None:
-            # In the streaming thread: the sink is done with the frame before.
+            # In the streaming thread, so the sink has finished the previous frame.
             with mapped(buffer, write=True) as pixels:
                 fill(pixels, numbering.next(len(pixels), sink.get_property("frames-dropped")))
             self.counters["frames"] += 1
@@ -104,7 +104,7 @@ class Sink(_Pipeline):
         self._watch(self._element("caps").get_static_pad("src"), stamp)
         self._go(Gst.State.PLAYING)
         self._play()
-        # GStreamer itself hangs when the end is sent into a live pipeline that is still on its way to PLAYING.
+        # GStreamer hangs if EOS is sent to a live pipeline before it is PLAYING.
         is_playing = self._pipeline.get_state(0) == (Gst.StateChangeReturn.SUCCESS, Gst.State.PLAYING, _NOTHING_PENDING)
         if is_playing and self.rng.random() < 0.5:
             self.phase("closing")
@@ -148,7 +148,7 @@ class Source(_Pipeline):
     def live(self) -> None:
         self.phase("opening")
         leaky = "leaky-type=downstream" if self.habit == "latest" else ""
-        # No appsink: it keeps the frame that was pulled last, and with it the service.
+        # Not an appsink, which would keep the last frame, and so the service.
         self._launch(
             f'iceoryx2src name=src service="{self.service}" {leaky} ! '
             "fakesink name=out sync=false enable-last-sample=false async=false"
@@ -156,7 +156,7 @@ class Source(_Pipeline):
         self._tally = Tally()
         self._waiting_since = time.monotonic_ns()
         self._watch(self._element("src").get_static_pad("src"), self._look)
-        # Unbounded, so that the streaming thread waits for frames and not for the application.
+        # Unbounded, so the streaming thread never waits for the application.
         self._arrived: SimpleQueue[MappedBuffer] = SimpleQueue()
         self._watch(self._element("out").get_static_pad("sink"), lambda buffer: self._arrived.put(MappedBuffer(buffer)))
         self._go(Gst.State.PLAYING)
@@ -165,7 +165,7 @@ class Source(_Pipeline):
         self._end()
 
     def _look(self, buffer: int) -> None:
-        """Check a buffer on its way; here the element has not received the next one yet, so its counters fit."""
+        """Check a buffer in the streaming thread, where the element's counters belong to this buffer."""
         received = time.monotonic_ns()
         with mapped(buffer) as pixels:
             stamp = check(pixels)
@@ -197,7 +197,7 @@ class Source(_Pipeline):
         left = self.lifetime()
         while not self.stop.is_set() and left > 0:
             if self._look_at_bus():
-                # The publisher ended the stream; the next one begins another.
+                # The publisher ended the stream; the next publisher starts another.
                 return
             self.look_at_held()
             try:
@@ -208,9 +208,9 @@ class Source(_Pipeline):
             if self.rng.random() < 0.1 and self.holding < 3:
                 self.hold(self.rng.uniform(0.0, 2.0), buffer.pixels, check(buffer.pixels), buffer)
             elif self.habit == "hoard" and self.holding < 30:
-                # More than may be borrowed: from there on they are copies.
+                # Frames above the borrow limit are copies.
                 self.hold(self.rng.uniform(2.0, 4.0), buffer.pixels, check(buffer.pixels), buffer)
-            # A frame that is held keeps the service as it is.
+            # A held frame keeps the service and its QoS.
             del buffer
             if self.habit == "lag" and self.rng.random() < 0.02:
                 self.stop.wait(self.rng.uniform(0.2, 1.5))

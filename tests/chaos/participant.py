@@ -1,7 +1,7 @@
 """A process of a chaos run: ``python -m tests.chaos.participant ROLES``, with one or more roles as JSON.
 
-It tells what happens in lines of JSON on standard output, and ends on a line (or the end) of standard input. SIGUSR1
-makes it write where its threads are to standard error.
+It reports lines of JSON on standard output, and ends after a line (or the end) of standard input. On SIGUSR1 it prints
+the stacks of its threads to standard error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from tests.chaos.role import Role
 
-# Kind of role -> where it is: GStreamer is loaded only where it is played.
+# Kind of role -> module: GStreamer is loaded only if a role needs it.
 _KINDS: Final = {
     "publisher": "tests.chaos.sdk:Publisher",
     "subscriber": "tests.chaos.sdk:Subscriber",
@@ -27,11 +27,11 @@ _KINDS: Final = {
     "source": "tests.chaos.elements:Source",
 }
 _BEAT: Final = 0.2
-_FAREWELL: Final = 20.0
+_CLOSE_TIMEOUT: Final = 20.0
 
 
 class _Lines:
-    """Standard output, one line at a time; whatever else prints goes to standard error."""
+    """Standard output for reports; other prints go to standard error."""
 
     def __init__(self) -> None:
         self._file = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -45,7 +45,7 @@ class _Lines:
 
 
 def main(specs: list[dict[str, Any]]) -> int:
-    """Play the roles until told to end; 0 if no guarantee was found broken."""
+    """Play the roles until told to end; return 0 if no guarantee was broken."""
     faulthandler.register(signal.SIGUSR1)
     lines = _Lines()
     roles = [_role(index, spec, lines) for index, spec in enumerate(specs)]
@@ -68,7 +68,7 @@ def main(specs: list[dict[str, Any]]) -> int:
     for role in roles:
         role.stop.set()
         role.interrupt()
-    deadline = time.monotonic() + _FAREWELL
+    deadline = time.monotonic() + _CLOSE_TIMEOUT
     for role, thread in zip(roles, threads, strict=True):
         thread.join(max(0.0, deadline - time.monotonic()))
         if thread.is_alive():

@@ -1,7 +1,7 @@
-"""Pictures of which every byte is known: noise chosen by publisher and number, with a stamp in front.
+"""Pictures with known bytes: noise that depends on publisher and number, after a stamp.
 
-A torn frame is one whose bytes belong to two numbers; any other number, or another publisher, has other noise at every
-place, so one comparison at the speed of memory finds it, and says which frame the wrong bytes are from.
+The bytes of a torn frame belong to two numbers. Each number and each publisher has other noise at every place, so one
+comparison finds a torn frame, and tells which frame the wrong bytes belong to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Bytes = npt.NDArray[np.uint8]
 
 _NOISE: Final = np.random.default_rng(20100).integers(0, 256, 1 << 22, np.uint8)
 _NOISE.setflags(write=False)
-# Odd steps, so that neighbours in number share nothing; multiples of 8 bytes, so that words are compared.
+# Odd steps, so that successive numbers share nothing; multiples of 8 bytes, so that words are compared.
 _STEP: Final = 8 * 104_729
 _LAYOUT: Final = struct.Struct("<8sQQQQQQ")
 _CHECKSUM: Final = struct.Struct("<I4x")
@@ -26,14 +26,14 @@ _MAGIC: Final = b"chaos\r\n\x1a"
 
 
 class Stamp(NamedTuple):
-    """What a frame says of itself in its first pixels.
+    """The first pixels of a frame.
 
     Attributes:
-        publisher: Drawn at random by each publisher.
-        number: Count of the frames that the publisher filled, those that it could not send included.
-        lost: How many of those before it could not be sent.
-        born: When the publisher filled its first frame, nanoseconds of CLOCK_MONOTONIC.
-        filled: When this one was filled.
+        publisher: A random number of the publisher.
+        number: Count of frames that the publisher filled, including frames that it could not send.
+        lost: Number of earlier frames that could not be sent.
+        born: Time at which the publisher filled its first frame, ns of CLOCK_MONOTONIC.
+        filled: Time at which this frame was filled, ns of CLOCK_MONOTONIC.
         size: Bytes of pixels.
     """
 
@@ -46,11 +46,11 @@ class Stamp(NamedTuple):
 
 
 class TornFrameError(AssertionError):
-    """A frame has bytes that its publisher did not put there; the message says where, and whose they are."""
+    """A frame has bytes that its publisher did not write; the message says where, and which frame they belong to."""
 
 
 def fill(pixels: Bytes, stamp: Stamp) -> None:
-    """Write a picture into all of `pixels`, one-dimensional, at least `STAMP_BYTES`, a multiple of 8."""
+    """Fill a one-dimensional array of a multiple of 8 bytes, at least `STAMP_BYTES`, with a picture."""
     head = _LAYOUT.pack(_MAGIC, *stamp)
     head += _CHECKSUM.pack(zlib.crc32(head))
     pixels[:STAMP_BYTES] = np.frombuffer(head, np.uint8)
@@ -61,7 +61,7 @@ def check(pixels: Bytes) -> Stamp:
     """Read the stamp and compare every byte of a picture.
 
     Raises:
-        TornFrameError: One is different.
+        TornFrameError: A byte differs.
     """
     head = pixels[:STAMP_BYTES].tobytes()
     stamp = read_stamp(head)
@@ -70,17 +70,17 @@ def check(pixels: Bytes) -> Stamp:
     expected = _noise(stamp.publisher, stamp.number, stamp.size)
     if not np.array_equal(_words(pixels), _words(expected)):
         raise TornFrameError(f"{_name(stamp)}: {_difference(pixels[STAMP_BYTES:], expected[STAMP_BYTES:], stamp)}")
-    # The stamp itself may have been overwritten while the pixels were compared.
+    # The stamp may have been overwritten during the comparison.
     if pixels[:STAMP_BYTES].tobytes() != head:
         raise TornFrameError(f"{_name(stamp)} changed while it was looked at")
     return stamp
 
 
 def read_stamp(head: bytes) -> Stamp:
-    """Read the stamp alone.
+    """Read the stamp only.
 
     Raises:
-        TornFrameError: It is not one.
+        TornFrameError: It is not a stamp.
     """
     magic, *fields = _LAYOUT.unpack_from(head)
     (checksum,) = _CHECKSUM.unpack_from(head, _LAYOUT.size)
@@ -102,7 +102,7 @@ def _words(pixels: Bytes) -> npt.NDArray[np.uint64]:
 def _difference(pixels: Bytes, expected: Bytes, stamp: Stamp) -> str:
     wrong = np.flatnonzero(pixels != expected)
     text = f"{len(wrong)} of {len(pixels)} bytes are different, first at {wrong[0] + STAMP_BYTES}"
-    # A byte alone may be right by chance; a run of them tells whose it is.
+    # A single byte may be right by chance; a run of bytes identifies the frame.
     run = slice(wrong[0], wrong[0] + 16)
     for number in range(max(0, stamp.number - 200), stamp.number + 200):
         if np.array_equal(_noise(stamp.publisher, number, stamp.size)[STAMP_BYTES:][run], pixels[run]):

@@ -1,4 +1,4 @@
-"""A private iceoryx2 domain, what lies in it, and the environment of processes that live there."""
+"""A private iceoryx2 domain, its files, and the environment of its processes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SHARED_MEMORY: Final = Path("/dev/shm")
 _STEERING: Final = ("GST_", "G_", "IOX2_", "PYTHON")
 
 
-class Litter(NamedTuple):
-    """What lies in a domain.
+class DomainUse(NamedTuple):
+    """The files and the memory of a domain.
 
     Attributes:
         files: Files and sockets below its root, and shared memory objects.
@@ -28,10 +28,10 @@ class Litter(NamedTuple):
 
 
 class Place:
-    """A domain of a run's own; leaving its `with` block removes every trace of it.
+    """A private domain; the end of the `with` block removes all its files.
 
     Args:
-        name: Short and unique.
+        name: A short, unique name.
     """
 
     def __init__(self, name: str) -> None:
@@ -40,11 +40,11 @@ class Place:
 
     @property
     def variable(self) -> str:
-        """Value of IOX2_VIDEO_DOMAIN."""
+        """Return the value of IOX2_VIDEO_DOMAIN."""
         return f"{self.root}:{self.prefix}"
 
     def environment(self, registry: Path) -> dict[str, str]:
-        """Environment of a participant: this domain, the built plugin, and nothing else that steers."""
+        """Return the environment of a participant: this domain and the built plugin, and no other settings."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(_STEERING)}
         return clean | {
             "IOX2_VIDEO_DOMAIN": self.variable,
@@ -55,23 +55,23 @@ class Place:
         }
 
     def leftovers(self) -> list[str]:
-        """Every file of participants; without iceoryx2's 16 bytes for all nodes, which stay for ever."""
+        """Return every file of participants except the node counter, which iceoryx2 never removes."""
         shared = [path.name for path in self._shared_memory() if not path.name.endswith(".global_mgmt")]
-        # os.walk, because folders vanish while one looks.
+        # os.walk, because folders vanish meanwhile.
         return shared + [f"{folder}/{name}" for folder, _, names in os.walk(self.root) for name in names]
 
-    def litter(self) -> Litter:
-        """How much lies there now."""
+    def use(self) -> DomainUse:
+        """Return the files and the memory now."""
         size = 0
         for path in self._shared_memory():
             try:
                 size += path.stat().st_blocks * 512
             except FileNotFoundError:
                 continue
-        return Litter(len(self.leftovers()), size)
+        return DomainUse(len(self.leftovers()), size)
 
     def clean_up(self) -> str:
-        """Run the helper program as a user would; its answer."""
+        """Run the helper program as a user would; return its output."""
         helper = plugin_library().parent / "iceoryx2-cleanup"
         done = subprocess.run(
             [helper, str(self.root), self.prefix], capture_output=True, text=True, timeout=60, check=False

@@ -1,4 +1,4 @@
-"""The conductor's end of a participant: its process, what it says, and what its process takes."""
+"""The conductor's side of a participant: its process, its reports, and its resources."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _DIGITS: Final = re.compile(r"\d+")
 
 
 class Beat(NamedTuple):
-    """What a role did last said of itself.
+    """The last report of a role.
 
     Attributes:
-        at: When, seconds of CLOCK_MONOTONIC.
-        phase: What it was at.
-        since: Since when.
-        counters: What it has counted.
+        at: Time of the report, seconds of CLOCK_MONOTONIC.
+        phase: What the role was doing.
+        since: Start of the phase, seconds of CLOCK_MONOTONIC.
+        counters: Counters of the role.
     """
 
     at: float
@@ -39,9 +39,9 @@ class Part:
     """One role of a participant, as the conductor knows it.
 
     Attributes:
-        spec: What it was started with.
-        beat: The last one; None before the first.
-        progress: Moments and counts of frames over the last seconds.
+        spec: Its specification.
+        beat: Its last report; None before the first.
+        progress: Times and frame counts of the last seconds.
     """
 
     def __init__(self, spec: dict[str, Any]) -> None:
@@ -51,11 +51,11 @@ class Part:
 
     @property
     def publishes(self) -> bool:
-        """Whether it is a publisher."""
+        """Return whether it is a publisher."""
         return self.spec["kind"] in ("publisher", "sink")
 
     def flowing_since(self, now: float, patience: float) -> float | None:
-        """Since when frames have been coming without a pause of `patience` seconds; None if they are not."""
+        """Return the time since which frames come without a pause of `patience` seconds; None if they do not come."""
         since, later_at, later = None, now, None
         for at, frames in reversed(self.progress):
             if later is not None and frames == later:
@@ -70,12 +70,12 @@ class Player:
     """A participant.
 
     Attributes:
-        name: For people.
+        name: Name for people.
         parts: Its roles.
-        faults: What it found broken.
+        faults: Guarantees that it found broken.
         ending: Whether it was told to end.
         killed: Whether it was killed.
-        is_buried: Whether its end was waited for.
+        is_reaped: Whether its end was waited for.
     """
 
     def __init__(self, name: str, specs: list[dict[str, Any]], environment: Mapping[str, str], log: Path) -> None:
@@ -85,7 +85,7 @@ class Player:
         self.faults: list[str] = []
         self.said: list[dict[str, Any]] = []
         self.ending = False
-        self.killed = self.is_buried = False
+        self.killed = self.is_reaped = False
         self.started = self.last_line = self.resumed = time.monotonic()
         self.stopped_at: float | None = None
         self._rest = b""
@@ -103,18 +103,18 @@ class Player:
 
     @property
     def pid(self) -> int:
-        """Process id."""
+        """Return the process id."""
         return self.process.pid
 
     @property
     def is_there(self) -> bool:
-        """Whether it runs or is stopped; one that was killed is not, even before it is waited for."""
+        """Return whether it runs or is stopped; a killed process does not count, even before it is reaped."""
         return not self.killed and self.process.poll() is None
 
     def read(self) -> None:
-        """Take in what it has said since the last time."""
+        """Read its new reports."""
         assert self.process.stdout is not None
-        if self.is_buried:
+        if self.is_reaped:
             return
         while data := self.process.stdout.read(1 << 16):
             self.last_line = time.monotonic()
@@ -131,42 +131,42 @@ class Player:
             self.faults.append(line["fault"])
         self.said.append(line | {"service": part.spec["service"]})
 
-    # -- what is done to it ------------------------------------------------------------------------------------------
+    # -- actions ----------------------------------------------------------------------------------------------------
 
     def kill(self) -> None:
-        """SIGKILL; `reap` it some time."""
+        """Send SIGKILL; call `reap` later."""
         self.killed = True
         self.process.kill()
 
     def reap(self) -> None:
-        """Wait for its end, and hear its last words."""
+        """Wait for its end and read its last reports."""
         self.process.wait(10)
         self.read()
-        self.is_buried = True
+        self.is_reaped = True
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 stream.close()
 
     def stop(self) -> None:
-        """SIGSTOP."""
+        """Send SIGSTOP."""
         self.stopped_at = time.monotonic()
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Send SIGCONT."""
         self.stopped_at = None
         self.resumed = time.monotonic()
         self.process.send_signal(signal.SIGCONT)
 
     def end(self) -> None:
-        """Tell it to end by itself."""
+        """Tell it to end."""
         self.ending = True
         self.resumed = time.monotonic()
         assert self.process.stdin is not None
         self.process.stdin.close()
 
     def dump(self) -> None:
-        """Let it, and the kernel, write where its threads are into its log."""
+        """Write the stacks of its threads to its log."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGUSR1)
         with self.log.open("a") as log:
@@ -177,12 +177,12 @@ class Player:
                     continue
                 log.write(f"thread {task.name}: {where}\n")
 
-    # -- what it takes -----------------------------------------------------------------------------------------------
+    # -- resources ---------------------------------------------------------------------------------------------------
 
     def descriptors(self) -> Counter[str]:
-        """What its file descriptors are, without the numbers that make each one different.
+        """Return its file descriptors by kind, without the numbers in their names.
 
-        Monitors of its own nodes are left out: once asked about, each stays open as long as it is there.
+        Monitors of its own nodes are left out: once asked about, each stays open while it exists.
         """
         found: Counter[str] = Counter()
         for descriptor in Path(f"/proc/{self.pid}/fd").iterdir():
@@ -195,12 +195,12 @@ class Player:
         return found
 
     def private_bytes(self) -> int:
-        """Its private memory, shared memory not counted."""
+        """Return its private memory in bytes, without shared memory."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("RssAnon:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError("no RssAnon in /proc")
 
     def tail(self, size: int = 3000) -> str:
-        """The end of its log."""
+        """Return the end of its log."""
         return self.log.read_text(errors="replace")[-size:]

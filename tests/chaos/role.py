@@ -1,4 +1,4 @@
-"""What every participant of a chaos run has in common: phases for the watchdog, numbers, habits drawn from a seed."""
+"""What the participants of a chaos run share: phases for the watchdog, frame numbers, and habits drawn from a seed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SHAPES: Final = (
     ("I420", 320, 192),
     ("BGRA", 160, 120),
 )
-"""Format, width and height of pictures whose rows need no padding, in GStreamer's layout either."""
+"""Format, width and height of pictures whose rows need no padding, also not in GStreamer's layout."""
 
 Report = Callable[[dict[str, Any]], None]
 
 
 class Shape(NamedTuple):
-    """What the pictures are like for a while."""
+    """Format and size of the pictures for a while."""
 
     format: str
     width: int
@@ -32,12 +32,12 @@ class Shape(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of pixels."""
+        """Return the bytes of pixels."""
         return get_format(self.format).tight_layout(self.width, self.height).size
 
 
 class Held(NamedTuple):
-    """Pixels that are held for a while and must not change meanwhile."""
+    """Held pixels, which must not change."""
 
     until: float
     pixels: Bytes
@@ -50,11 +50,11 @@ class Role:
 
     Args:
         spec: ``service``, ``seed``, ``rate`` in frames a second, ``habit``, ``lossless``, ``shapes`` of its pictures.
-        report: Takes one line for the conductor.
+        report: Called with each report for the conductor.
 
     Attributes:
         stop: Set when the role is to end.
-        counters: What it counts; sent with each beat.
+        counters: Its counters; part of each report.
     """
 
     def __init__(self, spec: dict[str, Any], report: Report) -> None:
@@ -80,60 +80,60 @@ class Role:
         self.look_at_held(everything=True)
 
     def live(self) -> None:
-        """Open, play for a while, close."""
+        """Open, work for a while, and close."""
         raise NotImplementedError
 
     def interrupt(self) -> None:
-        """End a wait, from another thread; `stop` is set."""
+        """End a wait from another thread; `stop` is set."""
 
     @property
     def is_steady(self) -> bool:
-        """Whether it never closes, hoards or lags of its own accord."""
+        """Return whether it never closes, hoards or lags by itself."""
         return self.habit == "steady"
 
     def lifetime(self, mean: float = 300.0) -> int:
-        """How many frames until it closes and opens again."""
+        """Return the number of frames until it closes and reopens."""
         return 1 << 60 if self.is_steady else 1 + int(self.rng.expovariate(1 / mean))
 
     def other_shape(self) -> Shape:
-        """Any of its shapes."""
+        """Return one of its shapes."""
         return self.rng.choice(self.shapes)
 
     # -- for the watchdog --------------------------------------------------------------------------------------------
 
     def phase(self, name: str, *, again: bool = True) -> None:
-        """Say what it is at; with `again=False` being at it already goes on from when it began."""
+        """Report the phase; with `again=False`, a phase that lasts keeps its start."""
         if again or self._phase[0] != name:
             self._phase = (name, time.monotonic())
 
     def rest(self, seconds: float) -> None:
-        """Do nothing on purpose."""
+        """Pause on purpose."""
         self.phase("idle")
         self.stop.wait(seconds)
 
     def beat(self) -> dict[str, Any]:
-        """What to tell the conductor now."""
+        """Return a report for the conductor."""
         (name, since), delays = self._phase, self.delays
         self.delays = []
         return {"phase": name, "since": since, "counters": dict(self.counters), "delays": delays}
 
     def fault(self, text: str) -> None:
-        """A guarantee is broken."""
+        """Report a broken guarantee."""
         self.report({"fault": text})
 
-    # -- pixels that are held ----------------------------------------------------------------------------------------
+    # -- held pixels -------------------------------------------------------------------------------------------------
 
     def hold(self, seconds: float, pixels: Bytes, stamp: Stamp, keep: object = None) -> None:
-        """Hold pixels, with what keeps them in place, and look at them again later."""
+        """Hold pixels and their owner, to check them again later."""
         self._held.append(Held(time.monotonic() + seconds, pixels, stamp, keep))
 
     @property
     def holding(self) -> int:
-        """How many frames are held."""
+        """Return the number of held frames."""
         return len(self._held)
 
     def look_at_held(self, *, everything: bool = False) -> None:
-        """Check held pixels whose time is over once more, and let go of them."""
+        """Check and release held pixels whose time is over."""
         now = time.monotonic()
         kept = []
         for held in self._held:
@@ -155,7 +155,7 @@ class Numbering:
         self._born = 0
 
     def next(self, size: int, lost: int) -> Stamp:
-        """The next frame's stamp."""
+        """Return the next frame's stamp."""
         now = time.monotonic_ns()
         self._born = self._born or now
         stamp = Stamp(self.publisher, self.number, lost, self._born, now, size)
@@ -164,7 +164,7 @@ class Numbering:
 
 
 class Pace:
-    """A rate of frames, without catching up after a delay."""
+    """A frame rate that does not catch up after a delay."""
 
     def __init__(self, rate: float) -> None:
         self._step: Final = 1 / rate

@@ -1,4 +1,4 @@
-"""Who plays, and what befalls them when: all of it drawn from a seed."""
+"""The participants of a run and the actions on them, all drawn from a seed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-Deed = Literal["kill", "stillborn", "stop", "quit"]
+Kind = Literal["kill", "kill in start-up", "stop", "quit"]
 
-_DEEDS: Final[dict[Deed, int]] = {"kill": 5, "stillborn": 2, "stop": 3, "quit": 2}
+_WEIGHTS: Final[dict[Kind, int]] = {"kill": 5, "kill in start-up": 2, "stop": 3, "quit": 2}
 _PUBLISHERS: Final = tuple(
     [("publisher", habit) for habit in ("steady", "restless")]
     + [("sink", habit) for habit in ("steady", "tee", "restless")]
@@ -20,29 +20,29 @@ _SUBSCRIBERS: Final = tuple(
 
 
 class Slot(NamedTuple):
-    """A place on the stage.
+    """A slot for one participant at a time.
 
     Attributes:
-        name: For people.
-        roles: What a participant in it plays: kind or kinds to choose from, and service.
-        immortal: Whether nothing befalls it; it survives everybody.
+        name: Name for people.
+        roles: Roles of the participant: a kind, or kinds to choose from, and the service.
+        survives: Whether no action is performed on it.
         lossless: Whether its publisher waits for its subscribers.
     """
 
     name: str
     roles: tuple[tuple[str, str], ...]
-    immortal: bool = False
+    survives: bool = False
     lossless: bool = False
 
     def cast(self, rng: random.Random) -> list[dict[str, Any]]:
-        """Roles of the next participant in this place."""
+        """Return the roles of the next participant."""
         return [self._role(rng, kind, service) for kind, service in self.roles]
 
     def _role(self, rng: random.Random, kind: str, service: str) -> dict[str, Any]:
         choice = {
             "any publisher": _PUBLISHERS,
             "any subscriber": _SUBSCRIBERS,
-            # Each end of a lossless stream has to keep up.
+            # Both ends of a lossless stream must keep up.
             "lossless sink": (("sink", "steady"),),
             "lossless reader": (("subscriber", "steady"), ("subscriber", "async"), ("source", "steady")),
         }.get(kind, ((kind, "steady"),))
@@ -52,66 +52,66 @@ class Slot(NamedTuple):
 
 
 STAGE: Final = (
-    # Two that survive every publisher.
-    Slot("survivor-sdk", (("subscriber", "cam0"),), immortal=True),
-    Slot("survivor-gst", (("source", "cam0"),), immortal=True),
+    # Two subscribers that survive every publisher.
+    Slot("survivor-sdk", (("subscriber", "cam0"),), survives=True),
+    Slot("survivor-gst", (("source", "cam0"),), survives=True),
     Slot("publisher-0", (("any publisher", "cam0"),)),
     Slot("subscriber-0a", (("any subscriber", "cam0"),)),
     Slot("subscriber-0b", (("any subscriber", "cam0"),)),
-    # One that survives every subscriber.
-    Slot("survivor-pub", (("publisher", "cam1"),), immortal=True),
+    # A publisher that survives every subscriber.
+    Slot("survivor-pub", (("publisher", "cam1"),), survives=True),
     Slot("subscriber-1a", (("any subscriber", "cam1"),)),
     Slot("subscriber-1b", (("any subscriber", "cam1"),)),
     # SDK and plugin, two copies of iceoryx2, in one process, in every combination.
     Slot("both-a", (("subscriber", "cam1"), ("sink", "cam2"))),
     Slot("both-b", (("source", "cam2"), ("publisher", "cam3"))),
     Slot("both-c", (("source", "cam3"), ("subscriber", "cam2"))),
-    # Nothing may be lost.
+    # No frame may be lost.
     Slot("lossless-sink", (("lossless sink", "cam4"),), lossless=True),
     Slot("lossless-a", (("lossless reader", "cam4"),), lossless=True),
     Slot("lossless-b", (("lossless reader", "cam4"),), lossless=True),
 )
 
 
-class Blow(NamedTuple):
-    """What befalls the participant in a place at a moment.
+class Action(NamedTuple):
+    """An action on the participant in a slot.
 
     Attributes:
         at: Seconds after the beginning.
-        slot: Index of the place.
-        deed: Killed, killed again and again while it starts, stopped for a while, or told to end.
-        lasts: Seconds that it is stopped.
-        late: Seconds until the next one starts in its place.
-        unburied: Seconds until somebody waits for the killed process.
-        births: For "stillborn": how long each of the next ones lives, seconds.
+        slot: Index of the slot.
+        kind: Kill it, kill its successors while they start, stop it for a while, or tell it to end.
+        lasts: Seconds for which it is stopped.
+        late: Seconds until its successor starts.
+        unreaped: Seconds until the killed process is reaped.
+        early_kills: For "kill in start-up": the life of each successor in seconds.
     """
 
     at: float
     slot: int
-    deed: Deed
+    kind: Kind
     lasts: float
     late: float
-    unburied: float
-    births: tuple[float, ...]
+    unreaped: float
+    early_kills: tuple[float, ...]
 
 
-def blows(seed: int, seconds: float, every: float, stage: Sequence[Slot] = STAGE) -> list[Blow]:
-    """All that happens in a run of this many seconds, one blow `every` so many on average."""
+def actions(seed: int, seconds: float, every: float, stage: Sequence[Slot] = STAGE) -> list[Action]:
+    """Return the actions of a run of so many seconds, on average one action `every` so many seconds."""
     rng = random.Random(seed)
-    mortal = [index for index, slot in enumerate(stage) if not slot.immortal]
+    mortal = [index for index, slot in enumerate(stage) if not slot.survives]
     found, at = [], 0.0
     while (at := at + rng.expovariate(1 / every)) < seconds:
-        deed = rng.choices(tuple(_DEEDS), tuple(_DEEDS.values()))[0]
-        births = tuple(rng.uniform(0.0, 1.0) for _ in range(rng.randint(1, 3)))
+        kind = rng.choices(tuple(_WEIGHTS), tuple(_WEIGHTS.values()))[0]
+        early_kills = tuple(rng.uniform(0.0, 1.0) for _ in range(rng.randint(1, 3)))
         found.append(
-            Blow(
+            Action(
                 at,
                 rng.choice(mortal),
-                deed,
+                kind,
                 rng.uniform(0.05, 3.0),
                 rng.choice((0.0, rng.uniform(0.0, 1.5))),
                 rng.choice((0.0, 0.0, rng.uniform(0.2, 3.0))),
-                births if deed == "stillborn" else (),
+                early_kills if kind == "kill in start-up" else (),
             )
         )
     return found

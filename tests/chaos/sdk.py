@@ -1,4 +1,4 @@
-"""Participants without GStreamer: `VideoFramePublisher` and `VideoFrameSubscriber` in all the ways they are used."""
+"""Participants without GStreamer, which use `VideoFramePublisher` and `VideoFrameSubscriber` in all ways."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.chaos.pattern import check, fill
 from tests.chaos.role import Numbering, Pace, Report, Role, Shape
 from tests.chaos.tally import Count, FaultError, Tally
 
-# In `receive_blocking`, so that what is held is looked at and `stop` is seen.
+# Timeout of `receive_blocking`, so that held pixels and `stop` are checked.
 _WAIT_MS: Final = 100
 
 
 class Publisher(Role):
-    """Publishes numbered pictures by loan, array and bytes; changes their size; closes and opens again."""
+    """Publishes numbered pictures by loan, array and bytes; changes their size; closes and reopens."""
 
     def live(self) -> None:
         self.phase("opening")
@@ -70,7 +70,7 @@ class Publisher(Role):
 
 
 class Subscriber(Role):
-    """Receives in the manner of its habit, checks every byte, holds some frames and checks them again."""
+    """Receives as its habit says, checks every byte, holds some frames and checks them again."""
 
     def __init__(self, spec: dict[str, Any], report: Report) -> None:
         super().__init__(spec, report)
@@ -82,11 +82,11 @@ class Subscriber(Role):
         self.phase("opening")
         self._tally = Tally()
         self._left = self.lifetime()
-        # What is held from an earlier life stays valid and is looked at later.
+        # Frames held from an earlier subscriber stay valid and are checked later.
         with VideoFrameSubscriber(self.service) as subscriber:
             self._subscriber = subscriber
             if self.stop.is_set():
-                # Whoever set it looked for a subscriber to interrupt before there was one.
+                # `stop` was set before there was a subscriber to interrupt.
                 return
             try:
                 if self.habit == "async":
@@ -108,7 +108,7 @@ class Subscriber(Role):
         if self.habit == "latest":
             return lambda: subscriber.latest(_WAIT_MS / 1000)
         if self.habit == "iterate":
-            # Begun anew after each end of stream; without a variable that would hold a frame.
+            # Starts again after each end of stream; no variable holds a frame.
             return lambda: next(iter(subscriber), None)
         if self.habit == "poll":
             return lambda: self._poll(subscriber)
@@ -178,7 +178,7 @@ class Subscriber(Role):
         self.counters["dropped"], self.counters["skipped"] = count
         self._left -= 1
         if self.rng.random() < 0.1 and self.holding < 3:
-            # The view alone holds the pixels.
+            # Only the view holds the pixels.
             frame.release()
             self.hold(self.rng.uniform(0.0, 2.0), pixels, stamp)
 
@@ -189,7 +189,7 @@ class Subscriber(Role):
             self._hoard()
 
     def _hoard(self) -> None:
-        """Take as many frames as there are to be had, and sit on them."""
+        """Hold as many frames as possible."""
         subscriber = self._subscriber
         self.phase("idle")
         deadline = time.monotonic() + self.rng.uniform(0.5, 3.0)

@@ -1,4 +1,4 @@
-"""What one subscriber got, compared with what it says it missed: order is kept, and every gap was counted."""
+"""Checks that one subscriber got frames in order and counted every gap."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from tests.chaos.pattern import Stamp
 
 
 class Count(NamedTuple):
-    """What a subscriber has counted itself: frames that did not arrive, and frames that it passed over."""
+    """Counters of a subscriber: frames that did not arrive, and frames that it skipped."""
 
     dropped: int
     skipped: int
 
 
 class FaultError(AssertionError):
-    """A guarantee was broken; the message says which, with both numbers."""
+    """A broken guarantee; the message has both numbers."""
 
 
 class Tally:
-    """Frames of one subscriber since it was made.
+    """Frames of one subscriber since it was opened.
 
     Attributes:
-        gaps: Frames between those that it got that were sent, too.
-        lost: Frames between them that their publisher could not send.
-        late: Frames that it counted before the first one of a publisher, because it was stopped while that waited.
+        gaps: Sent frames that it did not get, between frames that it got.
+        lost: Frames between them that the publisher could not send.
+        late: Frames that it counted before a publisher's first one, because it was stopped while the publisher waited.
     """
 
     def __init__(self) -> None:
@@ -36,11 +36,10 @@ class Tally:
         self.late = 0
 
     def note(self, stamp: Stamp, count: Count) -> bool:
-        """Take note of the next frame and compare; return whether it is the first of its publisher.
+        """Compare the next frame with the last one; return whether it is the first of its publisher.
 
         Raises:
-            FaultError: It is out of order, or what the subscriber has counted since the last one is not the gap between
-                the two.
+            FaultError: The frame is out of order, or the subscriber's counters do not match the gap.
         """
         name = f"number {stamp.number} of publisher {stamp.publisher:x}"
         last = self._last.get(stamp.publisher)
@@ -57,8 +56,8 @@ class Tally:
             gap = stamp.number - last.number - 1 - lost
             self.lost += lost
         else:
-            # Who was there before the publisher counts from its first frame, a late joiner from the first that it gets.
-            # Frames of an earlier publisher that were passed over for this one leave no gap between two that were seen.
+            # A subscriber that was there before the publisher counts from the publisher's first frame, a late joiner
+            # from its own first frame. Skipped frames of an earlier publisher leave no gap here.
             missed = stamp.number - stamp.lost
             gap = sum(counted) if counted.skipped or counted.dropped == missed else 0
             self.late += counted.dropped

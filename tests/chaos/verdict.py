@@ -1,4 +1,4 @@
-"""What a run found, and whether that is good."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from tests.chaos.place import Litter
+from tests.chaos.place import DomainUse
 from tests.chaos.player import Player
 
 _PRIVATE_GROWTH: Final = 16 << 20
 
 
-class Takes(NamedTuple):
-    """What a process takes.
+class Resources(NamedTuple):
+    """Resources of a process.
 
     Attributes:
         descriptors: Open files, by kind.
-        private: Bytes of memory, shared memory not counted.
+        private: Bytes of memory without shared memory.
     """
 
     descriptors: Counter[str]
@@ -25,38 +25,38 @@ class Takes(NamedTuple):
 
 
 class Verdict:
-    """What a run found.
+    """The result of a run.
 
     Attributes:
-        faults: Guarantees that were broken; each with the end of the log of who found it.
-        leftovers: Files that were there when everybody had gone and the helper had cleaned up.
-        deeds: How often what happened.
-        frames: Frames that were checked.
-        delays: From filling to receipt, ns, of frames that somebody was waiting for.
-        resumed: From a publisher's first frame to the receipt of a first frame from it, s, by those who were waiting.
-        openings: Longest time that a role was at opening, s.
-        lateness: By how much the conductor itself slept too long, s: what the machine adds to everything else.
-        litter: What lay in the domain over time.
+        faults: Broken guarantees; each with the end of the log of the participant that found it.
+        leftovers: Files left after all participants ended and the helper cleaned up.
+        performed: Number of actions by kind.
+        frames: Number of checked frames.
+        delays: Times from filling to receipt in ns, of frames that a subscriber waited for.
+        resumed: Times in seconds from a publisher's first frame to its receipt, by subscribers that waited.
+        openings: Longest time in seconds that a role took to open.
+        lateness: Times in seconds that the conductor slept too long: the machine adds them to all other times.
+        domain_use: Files and memory of the domain over time.
     """
 
     def __init__(self) -> None:
         self.faults: list[str] = []
         self.leftovers: list[str] = []
-        self.deeds: Counter[str] = Counter()
+        self.performed: Counter[str] = Counter()
         self.frames = self.checked = self.held = self.dropped = self.skipped = self.sent = 0
         self.delays: list[int] = []
         self.resumed: list[float] = []
         self.lateness: list[float] = []
-        self.litter: list[Litter] = []
+        self.domain_use: list[DomainUse] = []
         self._counted: dict[tuple[int, int], dict[str, int]] = {}
 
     @property
     def is_good(self) -> bool:
-        """Whether every guarantee held."""
+        """Return whether every guarantee held."""
         return not self.faults and not self.leftovers
 
     def hear(self, player: Player) -> None:
-        """Take over what a participant has said."""
+        """Add the reports of a participant."""
         for line in player.said:
             role = line["role"]
             if "delays" in line:
@@ -73,7 +73,7 @@ class Verdict:
         before = self._counted.get(key, {})
         self._counted[key] = counters
         for name, value in counters.items():
-            # Some begin anew with each life of a role.
+            # Some counters restart with each life of a role.
             change = value - before.get(name, 0)
             change = value if change < 0 else change
             if name == "frames" and publishes:
@@ -81,8 +81,8 @@ class Verdict:
             elif name in ("frames", "checked", "held", "dropped", "skipped"):
                 setattr(self, name, getattr(self, name) + change)
 
-    def differences(self, before: dict[str, Takes], after: dict[str, Takes]) -> list[str]:
-        """What the survivors take alone at the end, and did not at the beginning."""
+    def differences(self, before: dict[str, Resources], after: dict[str, Resources]) -> list[str]:
+        """Return the resources of the survivors that grew between beginning and end."""
         found = []
         for name, then in before.items():
             now = after.get(name, then)
@@ -94,12 +94,12 @@ class Verdict:
         return found
 
     def lines(self) -> list[str]:
-        """The numbers, for people."""
-        deeds = ", ".join(f"{count} × {deed}" for deed, count in sorted(self.deeds.items()))
-        most = max((litter.files for litter in self.litter), default=0)
-        size = max((litter.bytes for litter in self.litter), default=0)
+        """Return the numbers as lines for people."""
+        performed = ", ".join(f"{count} × {kind}" for kind, count in sorted(self.performed.items()))
+        most = max((domain_use.files for domain_use in self.domain_use), default=0)
+        size = max((domain_use.bytes for domain_use in self.domain_use), default=0)
         return [
-            deeds,
+            performed,
             f"{self.sent} frames sent; {self.frames} received and checked ({self.checked / 1e9:.2f} GB), "
             f"{self.held} of them again after holding; {self.dropped} dropped and {self.skipped} skipped, all counted",
             f"from filling to receipt: {_quantiles([delay / 1e6 for delay in self.delays], 'ms')}",

@@ -1,4 +1,4 @@
-"""Says which participants hang: at something that is soon done, or without frames beside a publisher that sends."""
+"""Finds participants that hang: in a short phase, or without frames from a publisher that sends."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ FRAMES_WITHIN: Final = 3.0
 """A survivor with a live publisher must get frames again within this many seconds."""
 
 _SOON_DONE: Final = {"begin": 20.0, "opening": 12.0, "sending": 3.0, "working": 5.0, "closing": 8.0}
-# A lossless publisher whose memory grows waits for a reader that died with frames unread, but not for ever.
+# A lossless publisher whose memory grows waits for a dead reader with unread frames, but not indefinitely.
 _SOON_DONE_WITHOUT_LOSS: Final = {"sending": 8.0, "closing": 10.0}
 _SILENCE: Final = 15.0
 
 
 def hanging(players: Iterable[Player], now: float) -> list[tuple[Player, str]]:
-    """Participants that hang at this moment, and in what manner."""
+    """Return the participants that hang now, and in which way."""
     there = [player for player in players if player.is_there and player.stopped_at is None]
     found = []
     for player in there:
@@ -31,7 +31,7 @@ def hanging(players: Iterable[Player], now: float) -> list[tuple[Player, str]]:
 
 def _why(player: Player, part: Part, there: list[Player], players: Iterable[Player], now: float) -> str | None:
     beat = part.beat
-    # What it was at before it was stopped, or before its last word of it, is no news.
+    # Time before it was stopped, or before its last report, does not count.
     if beat is None or beat.at < player.resumed:
         return None
     service = part.spec["service"]
@@ -52,7 +52,7 @@ def _why(player: Player, part: Part, there: list[Player], players: Iterable[Play
 
 
 def _flowing(there: list[Player], service: str, now: float) -> float | None:
-    """Since when a publisher of the service has been sending."""
+    """Return the time since which a publisher of the service sends."""
     for player in there:
         for part in player.parts:
             if part.publishes and part.spec["service"] == service:
@@ -63,7 +63,7 @@ def _flowing(there: list[Player], service: str, now: float) -> float | None:
 
 
 def _has_stopped_reader(players: Iterable[Player], service: str, now: float) -> bool:
-    """Whether a lossless publisher of the service may be waiting for somebody who is stopped, or was a moment ago."""
+    """Return whether a lossless publisher may wait for a subscriber that is, or just was, stopped."""
     readers = [
         player
         for player in players

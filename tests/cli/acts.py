@@ -1,4 +1,4 @@
-"""What second processes of these tests do; as in `tests.processes.acts`, they tell lines of JSON and read lines."""
+"""Acts of second processes, as in `tests.processes.acts`: they print lines of JSON and read lines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _stopped() -> threading.Event:
 
 
 def send(services: list[str], fps: float = 30, width: int = 64, height: int = 48, **more: Any) -> None:
-    """Publish moving stripes on services until a line comes, at a steady pace; tell when the first are out.
+    """Publish moving stripes at a steady rate until a line comes; tell when the first frames are sent.
 
     Args:
         services: Full names.
@@ -57,7 +57,7 @@ def send(services: list[str], fps: float = 30, width: int = 64, height: int = 48
         due, number = time.monotonic(), 0
         while not stop.is_set() and number != more.get("count"):
             picture = np.empty(shape, np.uint8)
-            # The 256th frame ends nothing: a slow machine is still at its test.
+            # Numbers wrap, because a slow machine may need more than 256 frames.
             stripes = (np.arange(height) * 4 + number) % 256
             picture[...] = stripes.reshape(-1, *[1] * (len(shape) - 1))
             for publisher in publishers:
@@ -80,7 +80,7 @@ def send_with(options: dict[str, Any]) -> None:
 
 
 def watch(service: str, subscribers: int) -> None:
-    """Receive with so many subscribers until a line comes; tell when all are connected."""
+    """Receive with `count` subscribers until a line comes; tell when all are connected."""
     stop = _stopped()
     with contextlib.ExitStack() as open_ones:
         ends = [open_ones.enter_context(VideoFrameSubscriber(service)) for _ in range(subscribers)]
@@ -95,7 +95,7 @@ def watch(service: str, subscribers: int) -> None:
 
 
 def write_sh4lt(path: str) -> None:
-    """Write to a Sh4lt path until a line comes; tell when the first frame is out, then the longest write in seconds."""
+    """Write to a Sh4lt path until a line comes; tell the first frame, then the longest write in seconds."""
     from gst_iceoryx2.sh4lt import Writer
 
     stop = _stopped()
@@ -130,12 +130,12 @@ def write_sh4lt_once(paths: list[str]) -> None:
 
 
 def with_plugin(service: str, other_plugin: str | None) -> None:
-    """Publish with the SDK in a process that has loaded the plugin, or even two builds of it, until a line comes."""
+    """Publish with the SDK until a line comes, in a process with one or two builds of the plugin."""
     import warnings
 
     from gst_iceoryx2 import setup_gstreamer
 
-    # PyGObject before 3.44 imports in a way that Python 3.11 finds old.
+    # PyGObject before 3.44 uses an import API that Python 3.11 deprecates.
     warnings.simplefilter("ignore", ImportWarning)
     setup_gstreamer()
     if other_plugin is not None:
@@ -144,7 +144,7 @@ def with_plugin(service: str, other_plugin: str | None) -> None:
 
 
 def lie(service: str, options: dict[str, Any]) -> None:
-    """Publish frames with many large metas, by plain iceoryx2, until a line comes; tell when the first is out.
+    """Publish frames with many large metas over plain iceoryx2 until a line comes; tell when the first is sent.
 
     Args:
         service: Full name.
@@ -157,7 +157,7 @@ def lie(service: str, options: dict[str, Any]) -> None:
 
 
 def lie_with_words(names: list[str]) -> None:
-    """Publish frames, by plain iceoryx2, in which every text steers a terminal, until a line comes.
+    """Publish frames over plain iceoryx2, with terminal escapes in all texts, until a line comes.
 
     Args:
         names: Of services, short or in full.

@@ -20,12 +20,12 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def program() -> str | None:
-    """Where a Chromium is; None if there is none."""
+    """Path of a Chromium; None if none is installed."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Chromium:
-    """One browser with a profile of its own and one page.
+    """One browser with a new profile and one page.
 
     Args:
         folder: For the profile, downloads, and whatever it says.
@@ -44,7 +44,7 @@ class Chromium:
         command += ["--disable-background-networking", "--disable-component-update", "--hide-scrollbars"]
         command += ["--disable-dev-shm-usage"]
         if os.geteuid() == 0:
-            # Its sandbox does not work for root.
+            # Chromium's sandbox does not work for root.
             command.append("--no-sandbox")
         # The browser reads commands from descriptor 3 and writes answers to 4.
         their_in, our_out = os.pipe()
@@ -107,28 +107,28 @@ class Chromium:
         return value
 
     def press(self, key: str, code: int = 0) -> None:
-        """Press a key and let it go."""
+        """Press and release a key."""
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
         for kind in ("keyDown", "keyUp"):
             extra = {"text": text} if kind == "keyDown" and text else {}
             self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **extra)
 
     def resize(self, width: int, height: int, scale: float = 1, mobile: bool = False) -> None:
-        """Make the window another size."""
+        """Resize the window."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=mobile
         )
 
     def prefer(self, scheme: str) -> None:
-        """Ask for light or dark."""
+        """Set the preferred colour scheme."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def screenshot(self) -> bytes:
-        """What is in the window, as PNG."""
+        """Screenshot of the window, as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot")["data"])
 
     def close(self) -> None:
-        """End it."""
+        """Close the browser."""
         if self._process.poll() is None:
             self._session = None
             try:

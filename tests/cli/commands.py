@@ -1,4 +1,4 @@
-"""`iox2-video` as a person starts it: a process of its own, its two outputs apart."""
+"""Runs `iox2-video` as a process, with stdout and stderr apart."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ class Command:
 
     @property
     def out(self) -> str:
-        """What it has printed as data."""
+        """The text on stdout."""
         return self._out.read_bytes().decode()
 
     @property
     def err(self) -> str:
-        """What it has said."""
+        """The text on stderr."""
         return self._err.read_text()
 
     def ends(self, code: int, timeout: float = 30.0) -> str:
-        """Wait for its end with this exit code; return what it said."""
+        """Wait until it ends with this exit code; return the text on stderr."""
         try:
             got = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -59,11 +59,11 @@ class Command:
         return self.err
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
-        """What Ctrl-C does."""
+        """Send a signal; by default that of Ctrl-C."""
         self.process.send_signal(number)
 
     def says(self, text: str, timeout: float = 20.0) -> None:
-        """Wait until it has said that."""
+        """Wait until the text is on stderr."""
         deadline = time.monotonic() + timeout
         while text not in self.err:
             assert self.process.poll() is None, f"{self} ended without saying {text!r}: {self.err}"
@@ -71,7 +71,7 @@ class Command:
             time.sleep(0.01)
 
     def close(self) -> None:
-        """Make sure that it has ended."""
+        """Kill the process if it runs."""
         if self.process.poll() is None:
             self.process.terminate()
             try:

@@ -1,4 +1,4 @@
-"""`iox2-video` as a person runs it: a process of its own, in the test's domain; sources for it to look at."""
+"""Runs `iox2-video` as a process in the test's domain, and publishers for it to find."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class CommandLine:
 
     @property
     def command(self) -> list[str]:
-        """What to type."""
+        """The command line."""
         return [sys.executable, "-W", "error", "-m", "gst_iceoryx2"]
 
     @property
     def environment(self) -> dict[str, str]:
-        """The test's domain, this work tree's package, no colours of the tester's."""
+        """Environment with the test's domain and this tree's package, without settings for colours."""
         path = os.pathsep.join((str(ROOT / "python"), str(ROOT)))
         environment = os.environ | {"PYTHONPATH": path}
         return {name: value for name, value in environment.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
 
     def __call__(self, *arguments: str, timeout: float = 30, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run to the end; whatever the exit code."""
+        """Run to the end, with any exit code."""
         return subprocess.run(
             [*self.command, *arguments],
             env=self.environment | environment,
@@ -54,13 +54,13 @@ class CommandLine:
         )
 
     def json(self, *arguments: str) -> Any:
-        """Run to a good end and read what it printed."""
+        """Run successfully, and parse stdout as JSON."""
         done = self(*arguments)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start it; it is killed at the end of the test if it runs then."""
+        """Start a process; it is killed at the end of the test."""
         process = subprocess.Popen(
             [*self.command, *arguments],
             env=self.environment | environment,
@@ -73,7 +73,7 @@ class CommandLine:
         return process
 
     def close(self) -> None:
-        """End what runs."""
+        """Kill all running processes."""
         for process in self._running:
             if process.poll() is None:
                 process.kill()
@@ -81,14 +81,14 @@ class CommandLine:
 
 
 class Views:
-    """Starts `iox2-video view`, and ends it as a person does."""
+    """Starts `iox2-video view`, and ends it with Ctrl-C."""
 
     def __init__(self, line: CommandLine) -> None:
         self._line = line
         self.processes: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: str, **environment: str) -> str:
-        """Start it; return the address that it prints."""
+        """Start the command; return the address that it prints."""
         process = self._line.start("view", *arguments, **environment)
         self.processes.append(process)
         assert process.stdout is not None
@@ -96,7 +96,7 @@ class Views:
         return process.stdout.readline().strip() or pytest.fail(process.stderr.read())
 
     def says(self, text: str) -> str:
-        """The first line of the latest one's messages that has a text."""
+        """The first line on stderr of the newest process that has a text."""
         stream = self.processes[-1].stderr
         return next((line for line in stream or () if text in line), "")
 
@@ -115,7 +115,7 @@ Paint = Callable[..., Child]
 
 @pytest.fixture
 def paint(domain: Place) -> Iterator[Paint]:
-    """Starts publishers; they end in order."""
+    """Starts publishers, which end in order."""
     children = []
 
     def start(name: str = "cam0", **options: Any) -> Child:
@@ -130,7 +130,7 @@ def paint(domain: Place) -> Iterator[Paint]:
 
 
 def end(child: Child) -> None:
-    """Let a publisher of `paint` end in order, if it has not ended."""
+    """End a publisher of `paint`, if it runs."""
     if child.process.poll() is None:
         child.tell()
         child.ends()
@@ -147,7 +147,7 @@ def iox2_video(domain: Place) -> Iterator[CommandLine]:
 
 @pytest.fixture
 def child(domain: Place) -> Iterator[Callable[..., Child]]:
-    """Starts acts of `tests.cli.acts` in processes of their own; they end with the test, in order where they can."""
+    """Starts acts of `tests.cli.acts` in processes; they end with the test."""
     children: list[Child] = []
 
     def start(act: str, *arguments: Any) -> Child:
@@ -175,7 +175,7 @@ def source(child: Callable[..., Child]) -> Callable[..., Child]:
 
 
 def stop(process: Child) -> None:
-    """Ask it to end, and wait for that."""
+    """Ask a process to end, and wait for its end."""
     try:
         process.tell()
         process.ends(10)
@@ -185,14 +185,14 @@ def stop(process: Child) -> None:
 
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A runtime directory of the test's own."""
+    """A runtime directory for this test."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     return tmp_path
 
 
 @contextmanager
 def described_by_another_release(domain: Place, name: str) -> Iterator[None]:
-    """Beside the stream cam0, the description of one of that name by iceoryx2 0.9."""
+    """Adds the description of a service by iceoryx2 0.9, made from the stream cam0."""
     file = next(path for path in domain.root.glob("services/*.service") if "VideoFrameHeader" in path.read_text())
     other = file.with_name(f"{domain.prefix}{'0' * 40}.service")
     other.write_text(file.read_text().replace("minor = 10", "minor = 9").replace("cam0", name))
@@ -203,7 +203,7 @@ def described_by_another_release(domain: Place, name: str) -> Iterator[None]:
 
 @pytest.fixture
 def key() -> str:
-    """A key of this test's own: all bridges of this user hear each other."""
+    """A unique key, because all bridges of this user hear each other."""
     return f"test/{os.getpid()}/{time.monotonic_ns()}/cam 0"
 
 
@@ -235,3 +235,16 @@ def view(iox2_video: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[V
     views = Views(iox2_video)
     yield views
     views.close()
+
+
+@pytest.fixture
+def record(tmp_path: Path, domain: Place) -> Iterator[Callable[..., Command]]:
+    running: list[Command] = []
+
+    def start(*arguments: str, prefix: tuple[str, ...] = ()) -> Command:
+        running.append(Command(tmp_path, "record", *arguments, prefix=prefix))
+        return running[-1]
+
+    yield start
+    for command in running:
+        command.close()

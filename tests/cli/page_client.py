@@ -1,4 +1,4 @@
-"""What the page's script is to the server, in Python: a WebSocket that confirms pictures, or does not."""
+"""A client of the preview's WebSocket in Python, in the place of the page's script."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gst_iceoryx2 import jpeg
 
 
 class Shown(NamedTuple):
-    """A picture that came."""
+    """A received picture."""
 
     about: dict[str, Any]
     jpeg: bytes
@@ -31,7 +31,7 @@ class Shown(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came back for a request."""
+    """The answer to a request."""
 
     status: int
     headers: dict[str, str]
@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 
 
 def get(url: str, **headers: str) -> Answer:
-    """Ask for an address, with a Host of one's own (None = without one)."""
+    """Request an address, with any Host header (None = without)."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     try:
@@ -86,11 +86,11 @@ class PageClient:
             self.say(watch=watch)
 
     def say(self, **message: Any) -> None:
-        """Send a message as the page does."""
+        """Send a message in JSON."""
         self.send_raw(0x81, json.dumps(message).encode())
 
     def send_raw(self, first: int, payload: bytes, masked: bool = True) -> None:
-        """Send any frame."""
+        """Send a WebSocket frame."""
         length, bit = len(payload), 0x80 if masked else 0
         if length < 126:
             head = bytes((first, bit | length))
@@ -103,11 +103,11 @@ class PageClient:
         self.send_bytes(head + (mask if masked else b"") + data)
 
     def send_bytes(self, data: bytes) -> None:
-        """Send anything."""
+        """Send raw bytes."""
         self._socket.sendall(data)
 
     def close_code(self) -> int:
-        """The code of the close frame, skipping what comes before it."""
+        """The code of the close frame. Earlier frames are skipped."""
         while (frame := self.receive())[0] != 8:
             pass
         return int.from_bytes(frame[1], "big")
@@ -124,7 +124,7 @@ class PageClient:
         return first & 0x0F, self._exactly(length)
 
     def next(self) -> Shown | dict[str, Any]:
-        """The next picture, not confirmed, or message."""
+        """The next picture (not confirmed) or message."""
         opcode, payload = self.receive()
         if opcode == 1:
             message: dict[str, Any] = json.loads(payload)
@@ -134,7 +134,7 @@ class PageClient:
         return Shown(json.loads(payload[4 : 4 + length]), payload[4 + length :])
 
     def picture(self, timeout: float = 20) -> Shown:
-        """The next picture, confirmed."""
+        """The next picture; it is confirmed."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if isinstance(one := self.next(), Shown):
@@ -143,7 +143,7 @@ class PageClient:
         raise AssertionError(f"no picture within {timeout} s")
 
     def status(self, **wanted: Any) -> dict[str, Any]:
-        """The next status of the first stream that has these values; pictures in between are confirmed."""
+        """The next status of the first stream with these values. Pictures in between are confirmed."""
         deadline, seen = time.monotonic() + 20, None
         while time.monotonic() < deadline:
             one = self.next()
@@ -156,7 +156,7 @@ class PageClient:
         raise AssertionError(f"not {wanted}: {seen}")
 
     def close(self) -> None:
-        """Go, without a word."""
+        """Close the connection without a close frame."""
         self._file.close()
         self._socket.close()
 
@@ -174,7 +174,7 @@ class PageClient:
 
 
 def metrics(url: str) -> dict[str, float]:
-    """Samples of /metrics, by name; of the first stream where there are several."""
+    """Samples of /metrics by name, for the first stream."""
     found: dict[str, float] = {}
     for line in get(url + "metrics").text.splitlines():
         if not line.startswith("#"):

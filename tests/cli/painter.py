@@ -1,4 +1,4 @@
-"""Second processes that publish pictures whose every corner is known; as in `tests.processes.acts`."""
+"""Publishes known pictures from a second process, as in `tests.processes.acts`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run(act: str, *arguments: Any) -> None:
 
 
 def picture(number: int, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) of R, G, B: red, green, blue, and a gray that gets lighter with each number."""
+    """RGB picture of shape (H, W, 3): red, green, blue, and a gray that depends on the number."""
     painted = np.empty((height, width, 3), np.uint8)
     top, left = slice(0, height // 2), slice(0, width // 2)
     bottom, right = slice(height // 2, None), slice(width // 2, None)
@@ -30,12 +30,12 @@ def picture(number: int, width: int, height: int) -> npt.NDArray[np.uint8]:
 
 
 def gray(number: int) -> int:
-    """The gray of a picture: ten steps, far enough apart for JPEG."""
+    """The gray of a picture: one of ten that JPEG keeps apart."""
     return 20 + number % 10 * 20
 
 
 def paint(service: str, options: dict[str, Any]) -> None:
-    """Publish until a line comes, at `fps`, `width` x `height`; with `count`, pause after so many, without an end.
+    """Publish `width` x `height` at `fps` until a line comes on stdin. With `count`, pause after that many frames.
 
     With `ratio` its pixels are so many times as wide as high.
     """
@@ -55,3 +55,22 @@ def paint(service: str, options: dict[str, Any]) -> None:
         if options.get("end"):
             publisher.end_of_stream()
         stop.wait()
+
+
+def colours(rgb: np.ndarray) -> list[tuple[int, ...]]:
+    """Colours in the middle of the four quarters."""
+    height, width = rgb.shape[:2]
+    spots = [(height // 4, width // 4), (height // 4, 3 * width // 4), (3 * height // 4, width // 4)]
+    return [tuple(map(int, rgb[spot])) for spot in [*spots, (3 * height // 4, 3 * width // 4)]]
+
+
+def close_to(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return max(abs(a - b) for a, b in zip(found, wanted, strict=True)) <= 8
+
+
+def is_painted(rgb: np.ndarray) -> bool:
+    red, green, blue, last = colours(rgb)
+    grays = [(gray(number),) * 3 for number in range(10)]
+    return (
+        close_to(red, RED) and close_to(green, GREEN) and close_to(blue, BLUE) and any(close_to(last, g) for g in grays)
+    )

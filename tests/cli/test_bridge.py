@@ -176,7 +176,7 @@ def test_both_ends_find_each_other_again_after_a_kill(bridge: Bridge, key: str, 
     del frame
 
 
-def test_endpoints_connect_whoever_is_first_and_after_a_restart(bridge: Bridge, key: str, pair: Pair) -> None:
+def test_endpoints_connect_in_any_order_and_after_a_restart(bridge: Bridge, key: str, pair: Pair) -> None:
     endpoint = f"tcp/127.0.0.1:{free_port()}"
     # It has failed to connect before the other bridge starts.
     bridge("near", f"zenoh:{key}", "--connect", endpoint).says("near to zenoh:")
@@ -252,7 +252,7 @@ def test_an_endpoint_that_cannot_be_listened_on_is_told(bridge: Bridge) -> None:
     assert ".rs:" not in said, "where Zenoh noticed it helps nobody"
 
 
-def test_a_name_that_somebody_publishes_under_is_refused(bridge: Bridge, pair: Pair) -> None:
+def test_a_name_with_a_publisher_is_refused(bridge: Bridge, pair: Pair) -> None:
     with VideoFramePublisher("video/taken/frame/v2"):
         command = bridge("near", "taken")
         deadline = time.monotonic() + 20

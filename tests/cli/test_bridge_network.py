@@ -1,4 +1,4 @@
-"""Who can reach a bridge: without endpoints the bridges of this user, and nobody else by any socket."""
+"""Without endpoints only bridges of the same user can reach a bridge; with endpoints only these are used."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TABLES = ("tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6", "
 
 
 def ip_sockets(pid: int) -> list[str]:
-    """Each IP socket of a process: table, local address and state, as /proc/PID/net writes them."""
+    """The IP sockets of a process: table, local address and state, as in /proc/PID/net."""
     inodes = set()
     for entry in os.scandir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):
@@ -48,7 +48,7 @@ def ip_sockets(pid: int) -> list[str]:
 
 
 def unix_sockets(pid: int) -> list[Path]:
-    """Where a process listens in the folder of this user's bridges."""
+    """Paths on which a process listens in the folder of this user's bridges."""
     return [path for path in own_folder().glob("*") if path.is_socket() and owner(path) == pid]
 
 
@@ -70,9 +70,9 @@ def owner(path: Path) -> int | None:
 def test_four_bridges_in_any_order_hear_each_other_also_after_the_first_was_killed(
     bridge: Bridge, key: str, pair: Pair, order: tuple[int, ...] | None
 ) -> None:
-    """A chain of four uses three of the six pairs: the two orders together use each pair of first, …, fourth.
+    """A chain of four bridges uses three of the six pairs; both orders together use all pairs.
 
-    Zenoh peers that connect to the first one only do not hear each other.
+    Zenoh peers that are connected only to the first peer do not hear each other.
     """
     keys = [f"zenoh:{key}/{number}" for number in range(3)]
     ends = [("near", keys[0]), (keys[0], keys[1]), (keys[1], keys[2]), (keys[2], "far")]
@@ -104,7 +104,7 @@ def test_bridges_of_two_domains_of_one_user_meet(
         with VideoFramePublisher(NEAR) as publisher:
             bridge("near", f"zenoh:{key}")
             monkeypatch.setenv("IOX2_VIDEO_DOMAIN", other.variable)
-            # The folder of a login session is another one than that of a system service.
+            # A login session and a system service have different runtime folders.
             monkeypatch.setenv("XDG_RUNTIME_DIR", "/nonexistent")
             bridge(f"zenoh:{key}", "far")
             with VideoFrameSubscriber(FAR) as subscriber:
@@ -120,7 +120,7 @@ def test_bridges_of_two_domains_of_one_user_meet(
 @LINUX_ONLY
 @pytest.mark.proves("B1")
 def test_without_endpoints_a_bridge_has_no_ip_socket(bridge: Bridge, key: str, pair: Pair) -> None:
-    """Zenoh's scouting socket (UDP, all interfaces) made it connect to whatever any machine announced."""
+    """Regression: Zenoh's scouting socket (UDP) made it connect to any machine that announced itself."""
     commands = [bridge("near", f"zenoh:{key}"), bridge(f"zenoh:{key}", "far")]
     frame = pair.send(flat((1, 1, 1)))
     del frame
@@ -136,7 +136,7 @@ def test_with_endpoints_a_bridge_has_exactly_those(bridge: Bridge, key: str, pai
     frame = pair.send(flat((1, 1, 1)))
     del frame
     address = f"tcp 0100007F:{port:04X}"
-    # 0A is a socket that listens, 01 a connection.
+    # State 0A = listening, 01 = connected.
     assert sorted(ip_sockets(listener.process.pid)) == [f"{address} 01", f"{address} 0A"]
     assert [entry.partition(" ")[0] + entry[-3:] for entry in ip_sockets(connector.process.pid)] == ["tcp 01"]
     assert [unix_sockets(command.process.pid) for command in (listener, connector)] == [[], []]
@@ -146,12 +146,12 @@ def test_with_endpoints_a_bridge_has_exactly_those(bridge: Bridge, key: str, pai
 @LINUX_ONLY
 @pytest.mark.proves("B1")
 def test_another_user_of_this_machine_cannot_connect(bridge: Bridge, key: str) -> None:
-    """Loopback TCP was open to every local user."""
+    """Regression: the loopback TCP socket was open to all local users."""
     running = bridge(f"zenoh:{key}", "far")
     running.says(" to ")
     (path,) = unix_sockets(running.process.pid)
     program = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
-    # The interpreter of a virtual environment may lie where other users cannot go.
+    # Other users may have no access to the interpreter of a virtual environment.
     interpreter = [os.path.realpath(sys.executable), "-I", "-S", "-c", program, str(path)]
     ended = subprocess.run(interpreter, user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True, text=True)
     assert "PermissionError" in ended.stderr
@@ -159,7 +159,7 @@ def test_another_user_of_this_machine_cannot_connect(bridge: Bridge, key: str) -
 
 
 class Namespace:
-    """A network namespace of its own, which goes with its process."""
+    """A network namespace that ends with its process."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(["unshare", "--net", "sleep", "600"])
@@ -168,7 +168,7 @@ class Namespace:
 
     @property
     def prefix(self) -> tuple[str, ...]:
-        """The command before a command that runs in it."""
+        """The prefix of a command that runs in the namespace."""
         return ("nsenter", "-t", str(self.process.pid), "--net")
 
     def __call__(self, line: str) -> None:
@@ -197,7 +197,7 @@ def machines() -> Iterator[tuple[Namespace, Namespace]]:
             machine.process.wait()
 
 
-# Announces itself to every UDP port of the other machine as a Zenoh peer, and says what comes of it.
+# Announces itself as a Zenoh peer to all UDP ports of the other machine, and reports connections.
 _SWEEP = """
 import socket, sys, time
 listener = socket.create_server(("10.99.0.2", 7999))
@@ -237,7 +237,7 @@ with zenoh.open(config):
 def test_another_machine_that_announces_itself_to_every_port_gets_nothing(
     bridge: Bridge, key: str, pair: Pair, machines: tuple[Namespace, Namespace]
 ) -> None:
-    """A sweep of Hello datagrams made a bridge without endpoints connect out, and hand over its frames."""
+    """Regression: Hello datagrams made a bridge without endpoints connect to another machine and send frames."""
     here, there = machines
 
     def is_believed(sweeps: int) -> bool:
@@ -246,7 +246,7 @@ def test_another_machine_that_announces_itself_to_every_port_gets_nothing(
         assert ended.stderr in ("", "connected\n")
         return bool(ended.stderr)
 
-    # A session that scouts falls for it, so the datagrams are right.
+    # A session with scouting connects, so the datagrams are valid.
     with subprocess.Popen(
         [*here.prefix, sys.executable, "-c", _SCOUT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as scout:
@@ -312,7 +312,7 @@ def test_only_the_sockets_of_bridges_that_run_are_found_and_the_other_ones_remov
             living = stack.enter_context(socket.socket(socket.AF_UNIX))
             living.bind(str(names[name]))
             living.listen(0)
-        # A stopped bridge takes no connection; once its queue is full, one more has to wait.
+        # A suspended bridge accepts no connection. When its queue is full, another connection waits.
         for _ in range(5):
             waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
             waiting.setblocking(False)

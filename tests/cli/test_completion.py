@@ -20,7 +20,7 @@ Source = Callable[..., Child]
 
 @pytest.fixture
 def on_path(iox2_video: CommandLine, tmp_path: Path) -> dict[str, str]:
-    """An environment in which `iox2-video` is a command."""
+    """Return an environment in which `iox2-video` is a command."""
     script = tmp_path / "bin" / "iox2-video"
     script.parent.mkdir()
     program = "import sys; sys.argv[0] = 'iox2-video'; from gst_iceoryx2.cli import main; main()"
@@ -40,7 +40,7 @@ def run(shell: str, program: str, environment: dict[str, str]) -> list[str]:
 
 
 def complete_in_bash(words: list[str], environment: dict[str, str]) -> list[str]:
-    """What bash offers for the last of the words."""
+    """Return what bash offers for the last word."""
     typed = " ".join(map(shlex.quote, words))
     return run(
         "bash",

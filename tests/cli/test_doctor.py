@@ -1,4 +1,4 @@
-"""`iox2-video doctor`: each trouble is made for real, found, named with what to do, and where promised, mended."""
+"""`iox2-video doctor`: each problem is made for real, found with a remedy, and fixed where that is promised."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def one_of(check: str, findings: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def ask(iox2_video: CommandLine, *arguments: str, before: list[str] | None = None, **environment: str) -> Any:
-    """Findings, whatever the exit code, which must fit them."""
+    """Return the findings, and check that the exit code matches them."""
     command = [*iox2_video.command, "doctor", "--json", *arguments]
     done = subprocess.run(
         [*(before or []), *command],
@@ -124,7 +124,7 @@ def test_looking_removes_nothing_and_fix_removes_what_the_dead_left(
 def test_files_of_another_folder_are_said_to_be_unknown_and_stay(
     iox2_video: CommandLine, source: Source, domain: Place
 ) -> None:
-    """They are a living stream of another user or container, of which this process sees nothing but shared memory."""
+    """They may belong to a living stream of another user or container, of which only shared memory is visible here."""
     living = source(CAM0)
     count = len(domain.shared_memory())
     here = f"{domain.root}h"
@@ -170,7 +170,7 @@ def test_fix_in_a_process_that_takes_part_does_not_harm_it(source: Source, domai
 
 
 def small_shared_memory(size: str, iox2_video: CommandLine) -> Any:
-    """Findings in a container with a /dev/shm of its own."""
+    """Return the findings in a container with a /dev/shm of its own."""
     line = shlex.join([*iox2_video.command, "doctor", "--json"])
     done = subprocess.run(
         [*unshare(), "sh", "-c", f"mount -t tmpfs -o size={size} none /dev/shm && exec {line}"],
@@ -196,7 +196,7 @@ def test_a_shared_memory_that_holds_no_full_hd_stream_is_a_problem(iox2_video: C
 def test_a_shared_memory_of_its_own_is_told_from_services_that_have_none(
     iox2_video: CommandLine, source: Source
 ) -> None:
-    """The folder of the domain is shared, /dev/shm is not."""
+    """Here the folder of the domain is shared, and /dev/shm is not."""
     source(CAM0)
     problem = next(one for one in of("containers", small_shared_memory("2g", iox2_video)) if one["status"] == "problem")
     assert problem["text"].startswith("cam0: described in ")
@@ -261,7 +261,7 @@ def test_a_domain_of_another_user_is_a_problem(
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("users ")]
     assert line.startswith("users problem "), done.stderr
     assert "belongs to user 0 (this process runs as 65534)" in line
-    # Nothing is said about files and processes that cannot be seen.
+    # The doctor does not report files and processes that it cannot see.
     assert "belong to nobody" not in done.stdout
     assert "no services" not in done.stdout
 
@@ -399,10 +399,10 @@ def test_memory_of_a_dead_sh4lt_writer_is_found_and_removed(
     key = keys_of(path).segment
     assert f"{key:#010x}" not in " ".join(one["text"] for one in of("sysv", ask(iox2_video)))
     writer.kill()
-    # What other programs have left is theirs, and would be removed as well.
+    # The table may have segments of other programs, which --fix would remove as well.
     there = segments._shmdata_segments
     monkeypatch.setattr(segments, "_shmdata_segments", lambda: [one for one in there() if one.key == key])
-    # It looks again later at what was made this moment.
+    # A segment that was just created is left alone until it is older.
     monkeypatch.setattr(segments, "_YOUNG", -1.0)
     found = [one for one in examine() if one.check == "sysv"]
     assert any(f"{key:#010x}" in one.text and one.can_fix for one in found)

@@ -1,4 +1,4 @@
-"""Names, paths, tags and texts that others chose: no command fails over them, and none steers the terminal."""
+"""Hostile names, paths, tags and texts: no command fails, and none of them reaches the terminal unescaped."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ print(json.dumps(answers))
 
 
 class Said(NamedTuple):
-    """How a command ended, and what it wrote."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -62,7 +62,7 @@ class Said(NamedTuple):
 
 
 def say(line: CommandLine, *commands: list[str], **environment: str) -> list[Said]:
-    """What commands say, each of which has to end in order; one interpreter for all, because that is quicker."""
+    """Run commands in one interpreter, which is quicker; each must end without a traceback."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM],
         input=json.dumps(commands),
@@ -78,7 +78,7 @@ def say(line: CommandLine, *commands: list[str], **environment: str) -> list[Sai
         out, err = (text.encode("latin-1").decode() for text in raw)
         assert code in (0, 1, 2, 3), (arguments, code)
         assert all(c.isprintable() or c == "\n" for c in out + err), (arguments, out, err)
-        # Wrong usage shows how it is used before.
+        # After wrong usage, the usage comes first.
         assert err.count("\n") <= (4 if err.startswith("Usage: ") else 2), (arguments, err)
         if "--json" in arguments and code == 0:
             json.dumps(json.loads(out), ensure_ascii=False).encode()
@@ -88,14 +88,14 @@ def say(line: CommandLine, *commands: list[str], **environment: str) -> list[Sai
 
 @pytest.fixture
 def line(iox2_video: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """Runs commands where they may leave files."""
+    """Return a function that runs commands in a folder for their files."""
     monkeypatch.chdir(tmp_path)
     return iox2_video
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder with a short name on tmpfs, where the keys of Sh4lt paths differ."""
+    """Return a folder with a short name on tmpfs, where the keys of Sh4lt paths differ."""
     with tempfile.TemporaryDirectory(prefix="w", dir="/dev/shm") as name:
         yield Path(name)
 
@@ -103,7 +103,7 @@ def folder() -> Iterator[Path]:
 @pytest.mark.skipif(sys.platform != "linux", reason="Sh4lt is for Linux")
 @pytest.mark.proves("W1")
 def test_sockets_of_any_name_are_no_reason_to_fail(line: CommandLine, folder: Path) -> None:
-    """A new line in the name of any user's socket ended `list`, `info sh4lt:` and `doctor` for everybody."""
+    """Any user can make a socket with a new line in its name; the commands must still work for every user."""
     place = os.fsencode(folder)
     names = [b"a\nb", b"\n", STEERS.encode(), b"\xe9", b" x", b"\xc2\x85", b"\n0: z z z z 1 /z", b"y\n" + ROW + b"/z"]
     caps = f'video/x-raw, format=(string)RGBA, width=(int)4, height=(int)4, note=(string)"{STEERS}"'
@@ -183,7 +183,7 @@ def test_services_processes_caps_and_metas_of_any_name_are_shown_and_steer_nothi
 def test_a_file_with_tags_and_a_name_in_another_encoding_is_played(
     line: CommandLine, domain: Place, tmp_path: Path
 ) -> None:
-    """A tag in Latin-1, as in many old files, was a UnicodeDecodeError."""
+    """Many old files have tags in Latin-1."""
     av = pytest.importorskip("av")
     files = []
     for suffix, codec in (("mp4", "mpeg4"), ("avi", "mpeg4"), ("mkv", "libx264")):

@@ -73,7 +73,7 @@ def test_a_publisher_that_was_killed_is_no_stream(iox2_video: CommandLine, sourc
     publisher = source(CAM0)
     publisher.kill()
     done = iox2_video("info", "cam0")
-    # Whoever starts cleans up, and so does this.
+    # A starting participant cleans up, and so does this command.
     assert done.returncode == 3
     assert done.stderr == 'Error: the stream "cam0" has just gone, or was left by a crash\n'
     assert services(iox2_video.json("list", "--json")) == []
@@ -89,9 +89,7 @@ def test_a_name_that_is_nearly_right_gets_a_suggestion(iox2_video: CommandLine, 
     assert done.stderr.count("\n") == 1
 
 
-def test_a_stream_that_somebody_waits_for_is_told_from_one_that_nobody_knows(
-    iox2_video: CommandLine, domain: Place
-) -> None:
+def test_a_stream_with_a_waiting_subscriber_differs_from_an_unknown_one(iox2_video: CommandLine, domain: Place) -> None:
     from gst_iceoryx2.video import VideoFrameSubscriber
 
     with VideoFrameSubscriber(CAM0):
@@ -116,7 +114,7 @@ def test_a_stream_of_another_release_is_told_as_far_as_it_is_known(
 
 
 def test_the_rate_of_two_publishers_on_one_stream_is_that_of_both_together(domain: Place) -> None:
-    """Each counts its own frames: the counts must not be compared with each other."""
+    """Two publishers count their own frames, so their counts cannot be compared with each other."""
     with (
         VideoFramePublisher(CAM0, max_publishers=2) as one,
         VideoFramePublisher(CAM0, max_publishers=2) as other,

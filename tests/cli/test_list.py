@@ -1,4 +1,4 @@
-"""`iox2-video list`: what streams there are, and that looking changes nothing."""
+"""`iox2-video list`: it finds all streams, and changes nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ KEYS = {
 
 
 def services(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """The services of a document; Sh4lt paths are those of the whole machine, of other tests for instance."""
+    """The services of a document. Sh4lt paths are left out, because they may belong to other tests."""
     return [stream for stream in document["streams"] if stream["kind"] == "iceoryx2"]
 
 
@@ -85,7 +85,7 @@ def test_the_json_has_these_keys_and_no_others(iox2_video: CommandLine, source: 
     assert stream["kind"] == "iceoryx2"
     assert (stream["format"], stream["width"], stream["height"]) == ("BGR", 96, 32)
     assert stream["framerate"] == "25/1"
-    # On a busy machine there may be one frame in a look, and no rate.
+    # On a busy machine a probe may get only one frame, and no rate.
     wait_until(lambda: only(iox2_video.json("list", "--json"))["fps"] == pytest.approx(25, rel=0.5), 30)
     assert 0 <= stream["age"] < 5
     assert (stream["publishers"], stream["subscribers"]) == (1, 0)
@@ -173,13 +173,13 @@ def test_looking_leaves_no_node_and_no_service_behind(domain: Place, source: Sou
     before = files()
     for _ in range(3):
         assert streams()[0].format == "BGR"
-    # The publisher's end of a connection goes when it sends the next time.
+    # The publisher removes its end of a connection when it sends the next frame.
     wait_until(lambda: files() == before, 5)
     stop(publisher)
 
 
 def test_a_look_is_no_reason_for_a_lossless_publisher_to_wait(iox2_video: CommandLine, source: Source) -> None:
-    """A service without safe overflow: whoever does not take what comes would fill its buffer."""
+    """Without safe overflow, a subscriber that does not take frames would block the publisher."""
     source(CAM0, fps=200, safe_overflow=False)
     with VideoFrameSubscriber(CAM0) as subscriber:
         first = subscriber.receive_blocking(5000)
@@ -193,7 +193,7 @@ def test_a_look_is_no_reason_for_a_lossless_publisher_to_wait(iox2_video: Comman
 
 
 def test_ten_streams_are_looked_at_together_and_no_longer_than_is_needed(source: Source, domain: Place) -> None:
-    """How long that is on a machine of one's own is what `benchmarks.commands` measures."""
+    """`benchmarks.commands` measures the time on an idle machine."""
     source(*(f"video/cam{number}/frame/v2" for number in range(10)), fps=15)
     began = time.monotonic()
     found = [stream for stream in streams(60) if stream.kind == "iceoryx2"]
@@ -242,10 +242,10 @@ def test_a_sh4lt_path_with_a_live_writer_is_listed_and_its_writer_not_held_up(
         assert stream["fps"] is None
     info = iox2_video("info", f"sh4lt:{path}")
     assert f"pid {writer.pid}" in info.stdout
-    # It looks for a second, and told no frame rate.
+    # Regression: it probes for a second, but told no frame rate.
     assert 5 < iox2_video.json("info", f"sh4lt:{path}", "--json")["fps"] < 34
     writer.tell()
-    # A reader that had left without a word would have cost it the ten seconds that it waits for one.
+    # The writer waits ten seconds for a reader that leaves without a message.
     assert writer.told() < 9
 
 
@@ -272,7 +272,7 @@ def test_a_socket_that_nobody_listens_on_is_no_stream(iox2_video: CommandLine, c
     assert f"sh4lt:{path}" not in {stream["name"] for stream in iox2_video.json("list", "--json")["streams"]}
     from gst_iceoryx2.sh4lt import Writer
 
-    # The next writer on the path removes what the dead one left.
+    # The next writer on the path removes the memory of the dead one.
     Writer(path, "video/x-raw, format=RGBA, width=32, height=16").close()
 
 

@@ -1,4 +1,4 @@
-"""What all commands have in common: help, errors, outputs, exit codes."""
+"""What all commands share: help, errors, outputs, exit codes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMANDS = list(cli.COMMANDS)
 
 
 def run_in_one_interpreter(*lines: list[str]) -> str:
-    """Call the command line with each list of arguments; return what heavy modules were imported by then."""
+    """Run the command line with each list of arguments; return the heavy modules that were imported."""
     program = (
         "import sys, click, contextlib, io\n"
         "from gst_iceoryx2.cli import main\n"
@@ -43,7 +43,7 @@ def run_in_one_interpreter(*lines: list[str]) -> str:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_and_wrong_usage_import_nothing_heavy(name: str) -> None:
-    """They are to answer in 0.15 s; iceoryx2 and numpy take a tenth of a second each."""
+    """Such answers should take at most 0.15 s; iceoryx2 and numpy take a tenth of a second each to import."""
     assert run_in_one_interpreter([name, "--help"], [name, "--no-such-option"]) == ""
 
 
@@ -89,7 +89,7 @@ def test_a_command_that_is_nearly_right_gets_a_suggestion(iox2_video: CommandLin
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("", "is empty"), ("x" * 300, "at most 255"), ("bad\nname", "must be printable ASCII"), ("käse", "'ä'")],
+    [("", "is empty"), ("x" * 300, "1 to 255 bytes"), ("bad\nname", "printable ASCII"), ("käse", '"ä"')],
 )
 def test_a_name_that_can_name_nothing_is_a_usage_error(iox2_video: CommandLine, name: str, words: str) -> None:
     for command in ("info", "top"):
@@ -207,7 +207,7 @@ def test_a_message_never_gets_where_data_goes(iox2_video: CommandLine) -> None:
 def test_help_for_nobody_and_on_a_full_disk_ends_as_data_does(iox2_video: CommandLine, arguments: list[str]) -> None:
     words = " ".join([*iox2_video.command, *arguments])
     for target, code, said in (("| true", 0, ""), ("> /dev/full", 1, "No space left on device")):
-        # The reader is gone before anything is written.
+        # The reader closes before anything is written.
         script = f"(sleep 0.3; {words}) {target}; echo ${{PIPESTATUS[0]}}"
         done = subprocess.run(
             ["bash", "-c", script], env=iox2_video.environment, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""The page of `iox2-video view`, in a real browser: what a person sees and can do."""
+"""The page of `iox2-video view` in a real browser."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    """One browser for all of them: it takes a second to start."""
+    """One browser for all tests, because it takes a second to start."""
     started = Chromium(tmp_path_factory.mktemp("chromium"))
     yield started
     started.close()
@@ -40,7 +40,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 @pytest.fixture
 def page(browser: Chromium) -> Iterator[Chromium]:
-    """The browser, of which the test ends without a warning or an error on the console."""
+    """The browser. Its console must have no warnings and errors at the end of a test."""
     browser.console.clear()
     browser.resize(1280, 800)
     browser.prefer("light")
@@ -76,13 +76,13 @@ def number(page: Chromium, card: int = 0) -> int:
 
 
 def moves(page: Chromium, card: int = 0) -> None:
-    """Wait until other pictures are shown."""
+    """Wait until the picture changes."""
     before = number(page, card)
     wait_until(lambda: number(page, card) >= before + 3, 20)
 
 
 def corners(page: Chromium) -> list[tuple[int, ...]]:
-    """Colours in the middles of the quarters of the canvas."""
+    """Colours in the middle of the four quarters of the canvas."""
     script = """(() => {
       const {width, height} = document.querySelector("canvas"), copy = new OffscreenCanvas(width, height);
       const context = copy.getContext("2d", {willReadFrequently: true});
@@ -103,7 +103,7 @@ def texts(page: Chromium, selector: str) -> list[str]:
 
 
 def boxes(page: Chromium, selector: str) -> list[list[float]]:
-    """x, y, width and height of each; zeros of what is not shown."""
+    """x, y, width and height of each element; zeros for hidden elements."""
     found: list[list[float]] = page.evaluate(
         f"[...document.querySelectorAll({selector!r})].map((each) => each.getBoundingClientRect())"
         ".map(({x, y, width, height}) => [x, y, width, height])"
@@ -187,7 +187,7 @@ def test_pause_pauses_and_resume_goes_on(paint: Paint, view: Callable[..., str],
     assert texts(page, ".card .pill") == ["Paused"]
     assert texts(page, ".pause") == ["Resume"]
     kept, colours = number(page), corners(page)
-    # Nobody watches now: the numbers go on, the encoder rests.
+    # No picture is wanted now: the numbers are updated, and the encoder rests.
     wait_until(lambda: metrics(url)["viewers_waiting"] == 0)
     counted = metrics(url)
     wait_until(lambda: metrics(url)["frames_received_total"] > counted["frames_received_total"] + 10)
@@ -232,7 +232,7 @@ def test_the_snapshot_is_the_picture_that_is_shown(paint: Paint, view: Callable[
 def test_pixels_that_are_not_square_are_shown_and_saved_in_their_shape(
     paint: Paint, view: Callable[..., str], page: Chromium
 ) -> None:
-    """A picture of 4:3 in 720x576 was shown as 5:4."""
+    """Regression: a 4:3 picture of 720x576 pixels was shown as 5:4."""
     paint(width=240, height=240, ratio="3/2")
     view("cam0")
     moves(page)
@@ -277,7 +277,7 @@ def test_streams_stand_side_by_side_and_on_a_phone_one_below_the_other(
     moves(page, 0)
     moves(page, 1)
     assert texts(page, "h2") == ["cam0", "cam1"]
-    # The line follows the next report of the server.
+    # The text changes with the next status from the server.
     wait_until(lambda: texts(page, "#link") == ["2 of 2 live"], 20)
     (x0, y0, *_), (x1, y1, *_) = boxes(page, ".card")
     assert y0 == y1
@@ -307,7 +307,7 @@ def test_everything_can_be_reached_and_used_from_the_keyboard(
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid", reached
     assert reached == ["BUTTON", *["pause", "size", "save", "SUMMARY"] * 2]
-    # The focus is in the second card.
+    # The second card has the focus.
     page.press("p")
     assert texts(page, ".card .pill")[1] == "Paused"
     assert page.evaluate("document.querySelectorAll('.pause')[1].ariaPressed") == "true"
@@ -318,7 +318,7 @@ def test_everything_can_be_reached_and_used_from_the_keyboard(
 def test_text_can_be_read_in_light_and_dark(
     paint: Paint, view: Callable[..., str], page: Chromium, scheme: str
 ) -> None:
-    """4.5 to 1, as WCAG 2.2 asks for text of this size (1.4.3)."""
+    """WCAG 2.2 (1.4.3) demands a contrast of 4.5 to 1 for text of this size."""
     page.prefer(scheme)
     paint("cam0")
     view("cam0", "nobody")
@@ -383,12 +383,12 @@ def test_the_page_comes_back_when_the_server_does(domain: Place, paint: Paint, p
         page.wait_for("document.querySelector('#link').textContent === 'Connected'")
         moves(page)
         page.open("about:blank")
-    # That the server did not answer for a while is the browser's own remark.
+    # The browser reports failed connections on the console.
     page.console[:] = [line for line in page.console if "WebSocket connection to" not in line]
 
 
 class Forwarder:
-    """What `ssh -L` does: another port here, whose connections go to the server's."""
+    """Forwards connections from another port to the server, as `ssh -L` does."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -454,7 +454,7 @@ def test_names_and_caps_are_text_whatever_they_contain(domain: Place, page: Chro
 
 
 def test_a_screenshot_has_the_picture_in_it(paint: Paint, view: Callable[..., str], page: Chromium) -> None:
-    """What a person sees, and not what the canvas believes. IOX2_VIDEO_SCREENSHOTS names a folder to keep it in."""
+    """The screenshot has the pixels of the screen. The folder IOX2_VIDEO_SCREENSHOTS keeps it, if set."""
     paint(width=640, height=360)
     view("cam0")
     moves(page)

@@ -1,4 +1,4 @@
-"""`iox2-video publish`: what a subscriber gets is compared with what was to be published."""
+"""`iox2-video publish`: a subscriber receives the frames, and they are compared with the source."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def publish(tmp_path: Path, domain: Place) -> Iterator[Publish]:
 
 
 class Seen:
-    """What a subscriber saw until the end of the stream: copies."""
+    """Copies of all frames that a subscriber received until the end of the stream."""
 
     def __init__(self, subscriber: VideoFrameSubscriber) -> None:
         self.pts: list[int | None] = []
@@ -114,7 +114,7 @@ def test_the_pattern_looks_the_same_in_every_format(name: str) -> None:
     if get_format(name).is_gray:
         right = (right @ (0.299, 0.587, 0.114))[..., None].repeat(3, 2)
     assert read_number(drawn[..., 1]) == 12345
-    # Chroma of neighbours runs into the edges where it is coarse.
+    # Subsampled chroma mixes at edges.
     differs = abs(right - drawn).max(-1) > 3
     assert differs.mean() < (0.12 if name in ("YUV9", "YVU9") else 0.06)
 
@@ -128,7 +128,7 @@ FRAMES = 20
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """Twenty pictures of the pattern without loss, 40 ms apart, but for the last, which comes late."""
+    """A lossless file with twenty pictures of the pattern, 40 ms apart; the last one comes late."""
     path = tmp_path / "clip.mkv"
     pattern = TestPattern(320, 240, "I420", Fraction(25))
     known = get_format("I420")
@@ -184,7 +184,7 @@ def test_size_and_format_are_made_as_asked(publish: Publish, clip: Path) -> None
     assert seen.shapes == {("BGR", 160, 120)}
     assert seen.pts == [number * 20 * MS for number in range(FRAMES)]
     assert [read_number(planes[0][..., 1]) for planes in seen.planes] == list(range(FRAMES))
-    # The first bars: gray, yellow.
+    # The first bars are gray and yellow.
     gray, yellow = seen.planes[0][0][45, 10], seen.planes[0][0][45, 34]
     assert abs(gray.astype(int) - 191).max() < 6
     assert abs(yellow.astype(int) - (0, 191, 191)).max() < 6
@@ -210,7 +210,7 @@ def test_a_picture_is_shown_over_and_over(publish: Publish, clip: Path, tmp_path
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_whoever_stops_it_the_stream_ends_for_its_subscribers(publish: Publish, number: int, code: int) -> None:
+def test_every_signal_ends_the_stream_for_its_subscribers(publish: Publish, number: int, code: int) -> None:
     with VideoFrameSubscriber(CAM) as subscriber:
         command = publish("cam0", "--test", "--size", "64x48")
         with subscriber.receive_blocking(20_000) or pytest.fail("no frame"):
@@ -247,7 +247,7 @@ def test_a_source_that_vanishes_ends_the_stream_and_is_told(domain: Place) -> No
 
 def test_a_camera_that_is_not_there_is_named_with_those_that_are(publish: Publish) -> None:
     said = publish("cam0", "--camera", "97").ends(1)
-    assert "Error: cannot use the camera /dev/video97: No such file or directory; there is" in said
+    assert "Error: cannot use the camera /dev/video97: No such file or directory; " in said
     said = publish("cam0", "--camera", "/dev/null").ends(1)
     assert "Error: cannot use the camera /dev/null: " in said
 
@@ -258,7 +258,7 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         sound.writeframes(bytes(16000))
     (tmp_path / "text.mp4").write_text("no video")
     assert "sound.wav has no video, only audio" in publish("cam0", "--file", "sound.wav").ends(1)
-    assert "text.mp4 is no video or picture that FFmpeg can read" in publish("cam0", "--file", "text.mp4").ends(1)
+    assert "text.mp4: not a video or picture that FFmpeg can read" in publish("cam0", "--file", "text.mp4").ends(1)
     assert "cannot open gone.mp4: No such file or directory" in publish("cam0", "--file", "gone.mp4").ends(1)
     assert f"cannot open {tmp_path}: it is a folder" in publish("cam0", "--image", str(tmp_path)).ends(1)
 
@@ -273,10 +273,10 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         (("--test", "--size", "640"), "'640' is not a size; write it as 1280x720"),
         (("--test", "--size", "8x8"), "8x8 is too small"),
         (("--test", "--fps", "0"), "'0' is not a frame rate"),
-        # It was rounded to 0, and pictures came without any pause.
+        # Regression: this rate was rounded to 0, so frames came without a pause.
         (("--test", "--fps", "1e-9"), "'1e-9' is not a frame rate"),
         (("--test", "--format", "NV13"), "'NV13' is no raw video format of GStreamer"),
-        (("--test", "--format", "v210"), "the pattern cannot be drawn in v210: try I420"),
+        (("--test", "--format", "v210"), "cannot draw the pattern in v210: try I420"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(publish: Publish, arguments: tuple[str, ...], text: str) -> None:
@@ -288,7 +288,7 @@ def test_a_key_or_a_path_is_no_service(publish: Publish) -> None:
     assert "connect it to one: iox2-video bridge NAME zenoh:site/cam0" in said
 
 
-def test_a_name_that_somebody_publishes_under_is_refused(publish: Publish) -> None:
+def test_a_name_with_a_publisher_is_refused(publish: Publish) -> None:
     with VideoFramePublisher(CAM):
         said = publish("cam0", "--test").ends(1)
     assert "admits 1; close the other publisher" in said
@@ -298,7 +298,7 @@ def test_a_name_that_somebody_publishes_under_is_refused(publish: Publish) -> No
 def test_a_clip_of_a_few_pictures_is_played_to_its_end_and_again(
     publish: Publish, tmp_path: Path, pictures: int
 ) -> None:
-    """A decoder holds so few back until the file ends."""
+    """A decoder holds back the pictures of a short file until its end."""
     path = tmp_path / "short.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "10"})

@@ -33,11 +33,11 @@ TICK = Fraction(1, 25)
 
 @pytest.fixture(autouse=True)
 def _private(domain: Place) -> None:
-    """Every test here has a domain of its own."""
+    """Each test has its own domain."""
 
 
 def picture(number: int = 0, width: int = WIDTH, height: int = HEIGHT) -> npt.NDArray[np.uint8]:
-    """R, G, B: red at the top left, green at the top right, blue at the bottom left, gray at the bottom right."""
+    """RGB picture: red at the top left, green at the top right, blue at the bottom left, gray at the bottom right."""
     quarters = np.empty((height, width, 3), np.uint8)
     quarters[: height // 2, : width // 2] = (200, 30, 30)
     quarters[: height // 2, width // 2 :] = (30, 200, 30)
@@ -60,7 +60,7 @@ UPRIGHT = "rgbx"
 
 
 def is_top_first(decoded: Any) -> bool:
-    """PyAV does not tell, a filter of FFmpeg does."""
+    """PyAV does not tell the field order, but a filter of FFmpeg does."""
     graph = filter_graph(decoded, TICK, [("select", r"eq(interlace_type\,TOPFIRST)")])
     graph.push(decoded)
     try:
@@ -71,7 +71,7 @@ def is_top_first(decoded: Any) -> bool:
 
 
 def recorded(path: Path, caps: str, flags: int = 0, format: str = "I420", codec: str = "x264") -> tuple[Any, list[Any]]:
-    """Record four frames with these caps and flags; return the track and what a decoder makes of it."""
+    """Record four frames with these caps and flags; return the track and its decoded pictures."""
     with VideoFramePublisher(CAM, caps=f"video/x-raw, {caps}", framerate=25, qos=Qos(buffer_size=20)) as publisher:
         recorder = Recorder(["cam0"], path, codec=codec, timeout=30)
         thread = threading.Thread(target=recorder.run)
@@ -97,7 +97,7 @@ RATIO = "pixel-aspect-ratio=(fraction)16/11"
 
 
 def probed(path: Path) -> dict[str, Any] | None:
-    """The first frame as ffprobe, which is independent of PyAV, sees it; None where it is not installed."""
+    """The first frame by ffprobe, independent of PyAV; None if it is not installed."""
     if shutil.which("ffprobe") is None:
         return None
     command = ["ffprobe", "-v", "error", "-show_frames", "-read_intervals", "%+#1", "-of", "json", str(path)]
@@ -110,7 +110,7 @@ def probed(path: Path) -> dict[str, Any] | None:
 )
 @pytest.mark.proves("C7")
 def test_a_recording_keeps_the_pixel_aspect_ratio(name: str, codec: str, tmp_path: Path) -> None:
-    """720x576 of a PAL camera was shown as 5:4."""
+    """Regression: 720x576 pixels of a PAL camera were shown as 5:4."""
     track, frames = recorded(tmp_path / name, RATIO, codec=codec)
     assert len(frames) == 4
     assert track.sample_aspect_ratio == Fraction(16, 11)
@@ -123,9 +123,9 @@ def test_a_recording_keeps_the_pixel_aspect_ratio(name: str, codec: str, tmp_pat
 def test_a_matroska_recording_without_h264_says_what_it_can(
     codec: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """FFV1 says it in each frame; ProRes cannot, and the user is told."""
+    """FFV1 stores the ratio in each frame. ProRes cannot, so there is a warning."""
     recorded(tmp_path / "a.mkv", RATIO, codec=codec)
-    assert ("a.mkv cannot say that its pixels are 16/11 as wide as high" in caplog.text) == (codec == "prores")
+    assert ("a.mkv cannot store the pixel aspect ratio 16/11" in caplog.text) == (codec == "prores")
     frame = probed(tmp_path / "a.mkv")
     assert frame is None or codec == "prores" or frame["sample_aspect_ratio"] == "16:11"
 
@@ -134,7 +134,7 @@ def test_a_matroska_recording_without_h264_says_what_it_can(
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "x264"), ("a.mov", "prores"), ("a.mkv", "ffv1")])
 @pytest.mark.proves("C7")
 def test_a_recording_keeps_the_fields(name: str, codec: str, order: str | None, flags: int, tmp_path: Path) -> None:
-    """An interlaced stream became a file of progressive frames."""
+    """Regression: an interlaced stream became a progressive file."""
     field_order = "" if order is None else f", field-order=(string){order}"
     caps = f"interlace-mode=(string)interleaved{field_order}"
     _, frames = recorded(tmp_path / name, caps, flags, codec=codec, format="I420" if codec == "ffv1" else "BGR")
@@ -155,7 +155,7 @@ def test_in_a_mixed_stream_each_frame_says_whether_it_has_fields(tmp_path: Path)
 def written(
     path: Path, codec: str = "libx264", *, ratio: Fraction | None = None, order: str = "", turn: Any = None
 ) -> Path:
-    """A file of four pictures; their quarters show how they lie."""
+    """A file of four pictures, whose quarters show their rotation."""
     options = {"flags": "+ildct+ilme", "field_order": order[:1] * 2} if order else {}
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options=options)
@@ -178,7 +178,7 @@ def written(
 
 
 def published(*arguments: str, tmp_path: Path) -> list[tuple[dict[str, Any], int, npt.NDArray[Any]]]:
-    """What a subscriber of `iox2-video publish` gets: fields of the caps, flags, and R, G, B."""
+    """Fields of the caps, flags and RGB picture that a subscriber of `iox2-video publish` receives."""
     got = []
     with VideoFrameSubscriber(CAM) as subscriber:
         command = Command(tmp_path, "publish", "cam0", *arguments, "--fast", "--wait-for", "1")
@@ -209,7 +209,7 @@ def fed(source: Any) -> tuple[dict[str, Any], int, npt.NDArray[Any]]:
 
 @pytest.mark.proves("C7")
 def test_publish_tells_pixel_aspect_ratio_and_fields_of_a_file(tmp_path: Path) -> None:
-    """Both were lost: a PAL recording came out as square pixels without fields."""
+    """Regression: both were lost, so a PAL recording had square pixels and no fields."""
     file = written(tmp_path / "pal.mkv", ratio=Fraction(16, 11), order="tff")
     frames = published("--file", str(file), tmp_path=tmp_path)
     assert len(frames) == 4
@@ -235,7 +235,7 @@ def test_an_ordinary_file_has_ordinary_caps(tmp_path: Path) -> None:
 
 @pytest.mark.proves("C7")
 def test_a_phone_clip_stands_upright(tmp_path: Path) -> None:
-    """It lay on its side: the file says by how much to turn it."""
+    """Regression: the clip lay on its side, although the file states the rotation."""
     file = written(tmp_path / "phone.mp4", turn=(-90,), ratio=Fraction(4, 3))
     frames = published("--file", str(file), tmp_path=tmp_path)
     assert len(frames) == 4
@@ -268,14 +268,14 @@ def test_a_file_that_is_turned_can_be_played_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("size", "ratio"), [((48, 64), Fraction(2)), ((48, 32), None)])
 def test_what_is_scaled_keeps_its_shape(size: tuple[int, int], ratio: Fraction | None, tmp_path: Path) -> None:
-    """`--size` of another shape squeezed the picture, and nothing said so."""
+    """Regression: `--size` with another shape squeezed the picture without changing its pixel aspect ratio."""
     fields, _, rgb = fed(VideoFile(written(tmp_path / "a.mp4"), size=size))
     assert rgb.shape[1::-1] == size
     assert fields.get("pixel-aspect-ratio") == ratio
 
 
 def test_fields_are_scaled_one_by_one(tmp_path: Path) -> None:
-    """Two pictures that were taken at different moments would be mixed."""
+    """Scaling both fields together would mix pictures of different times."""
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25, options={"flags": "+ildct+ilme", "field_order": "tt"})
@@ -310,7 +310,7 @@ def test_fields_are_scaled_one_by_one(tmp_path: Path) -> None:
 )
 @pytest.mark.proves("C7")
 def test_colours_cross_from_file_to_file(tags: tuple[int, int, int, int], colorimetry: str, tmp_path: Path) -> None:
-    """A film in HDR was published, and recorded again, as one in SDR; numbers instead of names were not read."""
+    """Regression: HDR was published and recorded as SDR, and numeric colorimetry was not read."""
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -332,7 +332,7 @@ def test_colours_cross_from_file_to_file(tags: tuple[int, int, int, int], colori
 
 
 def tagged(orientation: int) -> bytes:
-    """A JPEG picture with that orientation in its EXIF data."""
+    """A JPEG picture with an EXIF orientation."""
     simplejpeg = pytest.importorskip("simplejpeg")
     data: bytes = simplejpeg.encode_jpeg(picture(), 95, "RGB", "444")
     tag = b"".join(number.to_bytes(2, "little") for number in (1, 0x112, 3, 1, 0, orientation, 0, 0, 0))
@@ -345,7 +345,7 @@ def tagged(orientation: int) -> bytes:
 )
 @pytest.mark.proves("C7")
 def test_a_photo_is_shown_as_its_camera_was_held(orientation: int, seen: str, tmp_path: Path) -> None:
-    """EXIF's orientation was not looked at, so that photos of phones lay on their sides."""
+    """Regression: the EXIF orientation was ignored, so photos from phones lay on their sides."""
     path = tmp_path / "photo.jpg"
     path.write_bytes(tagged(orientation))
     _, _, rgb = fed(Image(path))
@@ -353,7 +353,7 @@ def test_a_photo_is_shown_as_its_camera_was_held(orientation: int, seen: str, tm
 
 
 def test_the_density_of_a_photo_says_nothing_about_its_shape(tmp_path: Path) -> None:
-    """Programs disagree about which way round it is meant; what is scanned at 300x150 dots is rare."""
+    """Programs disagree on the order of the two densities, and unequal densities are rare."""
     data = bytearray(tagged(1))
     at = data.index(b"JFIF\0") + 7
     data[at : at + 5] = bytes((1, 1, 44, 0, 150))
@@ -366,7 +366,7 @@ def test_the_density_of_a_photo_says_nothing_about_its_shape(tmp_path: Path) -> 
 
 
 def test_a_bridge_keeps_shape_and_fields_as_jpeg() -> None:
-    """The rows of a JPEG picture are the same two fields, and its caps said nothing of them."""
+    """Regression: the rows of a JPEG picture are still two fields, but its caps did not state them."""
     pytest.importorskip("simplejpeg")
     from gst_iceoryx2.bridge.message import pack, unpack
     from gst_iceoryx2.bridge.parcel import Parcel

@@ -1,4 +1,4 @@
-"""Streams that take long to look at: a look ends when its time is over, and other streams are seen meanwhile."""
+"""Streams that are slow to probe: a probe ends in time, and other streams are probed meanwhile."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ CAM1 = "video/cam1/frame/v2"
 
 
 @pytest.mark.proves("W3")
-def test_a_look_ends_in_the_middle_of_a_stream_that_is_faster_than_it_can_be_looked_at(source: Source) -> None:
-    """A look took frames until none was waiting: a stream faster than that held the look for as long as it ran."""
+def test_a_probe_ends_in_the_middle_of_a_stream_that_is_faster_than_it(source: Source) -> None:
+    """Regression: a probe took frames until none was waiting, so a fast stream kept it busy forever."""
     source(CAM0, CAM1, fps=100)
     looks: list[str] = []
 
@@ -50,10 +50,10 @@ def test_a_look_ends_in_the_middle_of_a_stream_that_is_faster_than_it_can_be_loo
 
 
 @pytest.mark.proves("W3")
-def test_heavy_metas_are_not_decoded_to_look_at_a_stream(
+def test_a_probe_does_not_decode_heavy_metas(
     source: Source, child: Source, iox2_video: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With 64 metas of 16 kB on each frame `list` was not done after 50 s, and `top --count 5` took 20 s."""
+    """Regression: with 64 metas of 16 kB in each frame, `list` took over 50 s and `top --count 5` took 20 s."""
     source(CAM1)
     liar = child("lie", CAM0, {"metas": 64, "fps": 20})
     assert liar.told() == "sending"
@@ -71,14 +71,14 @@ def test_heavy_metas_are_not_decoded_to_look_at_a_stream(
 
 
 def drips(peer: socket.socket) -> None:
-    """A greeting of which a byte comes now and then, each in time for a wait for one byte."""
+    """Sends a greeting byte by byte, each byte before the timeout for one byte."""
     for byte in dialect.connect_message("video/x-raw", 64):
         peer.send(bytes([byte]))
         time.sleep(0.2)
 
 
 def stays_inside(peer: socket.socket) -> None:
-    """A frame that is announced while its writer keeps the segment locked, as one that is stopped does."""
+    """Announces a frame while the segment stays locked, as by a suspended writer."""
     peer.send(dialect.connect_message("video/x-raw, format=(string)RGBA, width=(int)4, height=(int)4", 64))
     peer.recv(dialect.CONNECT_SIZE)
     peer.send(dialect.update_message(64))

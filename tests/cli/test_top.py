@@ -1,4 +1,4 @@
-"""`iox2-video top`: live, redrawn in place, seen as a person sees it, through tmux."""
+"""`iox2-video top`, as seen on a terminal (tmux), as lines, and as JSON."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ CAM1 = "video/cam1/frame/v2"
 
 
 class Terminal:
-    """A terminal of 110 columns and 12 rows, in tmux, with a server of its own."""
+    """A terminal of 110 columns and 12 rows, in a tmux server for this test."""
 
     def __init__(self, name: str) -> None:
         self._tmux = ["tmux", "-L", name, "-f", "/dev/null"]
 
     def run(self, command: CommandLine, *arguments: str, **environment: str) -> None:
-        """Start `iox2-video` there; when it has ended, its exit code follows."""
+        """Start `iox2-video` in the terminal. Its exit code is printed when it ends."""
         words = shlex.join([*command.command, *arguments])
         subprocess.run(
             [*self._tmux, "new-session", "-d", "-x", "110", "-y", "12", f"{words}; echo ended with $?; cat"],
@@ -40,7 +40,7 @@ class Terminal:
         )
 
     def screen(self, *options: str) -> str:
-        """What is to be seen."""
+        """The text on the screen."""
         done = subprocess.run([*self._tmux, "capture-pane", "-p", *options], capture_output=True, text=True, check=True)
         return done.stdout
 
@@ -88,7 +88,7 @@ def test_a_row_a_stream_is_redrawn_in_place_until_ctrl_c(
     name, form, size, *_ = row_of(terminal.screen(), "cam0")
     assert (name, form, size) == ("cam0", "BGR", "64x48")
 
-    # One that begins later appears, one that goes vanishes or is said to have gone.
+    # A stream that starts later appears. A stream that ends vanishes or gets a note.
     other = source(CAM1, fps=10)
     wait_until(lambda: "BGR" in row_of(terminal.screen(), "cam1"), 30)
     stop(other)
@@ -172,7 +172,7 @@ def test_the_json_has_these_keys_and_no_others(iox2_video: CommandLine, source: 
     assert stream["name"] == CAM0
     assert (stream["publishers"], stream["subscribers"], stream["max_subscribers"]) == (1, 2, 8)
     assert stream["fps"] > 0
-    # The two are counted at one moment.
+    # Both values are computed from the same frames.
     assert stream["bytes_per_second"] == pytest.approx(stream["fps"] * 64 * 48 * 3, rel=0.01)
     assert 0 < stream["latency_p50"] <= stream["latency_p99"] < 10
     assert stream["jitter"] >= 0
@@ -187,7 +187,7 @@ def test_frames_that_the_publisher_dropped_are_gaps(domain: Place) -> None:
         publisher.wait_for_subscribers(1, timeout=20)
         publisher.publish(picture)
         wait_until(lambda: meters.readings()[0].gaps == 0)
-        # As many as go out at once and more than wait for a subscriber: the meter cannot have taken all of them.
+        # Bursts beyond the buffer of the subscriber, so the meter must miss some frames.
         for _ in range(3):
             for _ in range(400):
                 publisher.publish(picture)
@@ -202,7 +202,7 @@ def test_a_stream_without_room_says_so_and_the_others_go_on(
     assert child("watch", CAM0, 2).told() == "watching"
     done = iox2_video("top", "--json", "--count", "2")
     full, other = json.loads(done.stdout.splitlines()[-1])["streams"]
-    assert "already has its 2 subscribers" in full["problem"]
+    assert "admits 2; close a subscriber" in full["problem"]
     assert (full["publishers"], full["subscribers"], full["fps"]) == (1, 2, None)
     assert other["problem"] is None
     assert other["fps"] > 0

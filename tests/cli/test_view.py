@@ -1,34 +1,28 @@
-"""`iox2-video view` without a browser: what the server says, to whom, and what it costs."""
+"""`iox2-video view` without a browser: access, pictures, metrics, ends and errors."""
 
 from __future__ import annotations
 
 import ctypes
-import itertools
 import os
 import re
 import signal
 import socket
 import stat
-import struct
 import subprocess
 import sys
 import threading
-import zlib
 from pathlib import Path
-from typing import Any
 
 import iceoryx2 as iox2
 import numpy as np
 import pytest
 
-from gst_iceoryx2 import jpeg
 from gst_iceoryx2._wire.header import NONE_U64
-from gst_iceoryx2.preview import Preview, encode_png
-from gst_iceoryx2.video import VideoFrameHeader, VideoFramePublisher, build_aux
+from gst_iceoryx2.preview import Preview
+from gst_iceoryx2.video import VideoFrameHeader, VideoFramePublisher
 from tests.cli.conftest import CommandLine, Paint, Views, end
 from tests.cli.page_client import PageClient, get, metrics
-from tests.cli.painter import BLUE, GREEN, RED, gray, picture
-from tests.damage import sound_frame
+from tests.cli.painter import close_to, colours, gray, is_painted
 from tests.transport.raw import RawPublisher
 from tests.transport.raw import node as raw_node
 from tests.waiting import wait_until
@@ -36,26 +30,7 @@ from tests.waiting import wait_until
 SERVICE = "video/cam0/frame/v2"
 
 
-def colours(rgb: np.ndarray) -> list[tuple[int, ...]]:
-    """The middles of the four quarters."""
-    height, width = rgb.shape[:2]
-    spots = [(height // 4, width // 4), (height // 4, 3 * width // 4), (3 * height // 4, width // 4)]
-    return [tuple(map(int, rgb[spot])) for spot in [*spots, (3 * height // 4, 3 * width // 4)]]
-
-
-def close_to(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    return max(abs(a - b) for a, b in zip(found, wanted, strict=True)) <= 8
-
-
-def is_painted(rgb: np.ndarray) -> bool:
-    red, green, blue, last = colours(rgb)
-    grays = [(gray(number),) * 3 for number in range(10)]
-    return (
-        close_to(red, RED) and close_to(green, GREEN) and close_to(blue, BLUE) and any(close_to(last, g) for g in grays)
-    )
-
-
-# --- who comes in ---
+# --- access ---
 
 
 def test_nothing_is_told_without_the_token(view: Views) -> None:
@@ -97,7 +72,7 @@ def test_the_address_stays_the_same_with_a_token_file(view: Views, iox2_video: C
 
 
 def test_a_name_that_is_not_this_machines_is_refused(view: Views) -> None:
-    """A page from elsewhere whose own name was made to point here."""
+    """DNS rebinding: a page from another site, whose name points to this machine."""
     url = view("cam0")
     for host in ("evil.example", "127.0.0.1.evil.example", "10.0.0.1", "localhost.evil.example:80", "[", "@"):
         assert get(url, Host=host).status == 421, host
@@ -140,7 +115,7 @@ def test_without_a_display_the_address_is_enough(view: Views) -> None:
 
 
 def test_the_browser_is_given_a_private_file_and_no_token(view: Views, tmp_path: Path) -> None:
-    """Every user can read the arguments of every process."""
+    """All users can read the arguments of all processes."""
     browser, told = tmp_path / "browser", tmp_path / "told"
     browser.write_text(f'#!/bin/sh\necho "$@" >{told}.part\nmv {told}.part {told}\n')
     browser.chmod(0o755)
@@ -181,7 +156,7 @@ def test_several_streams_come_through_one_connection(paint: Paint, view: Views) 
     assert widths == {0: 320, 1: 160}
 
 
-def test_the_encoder_runs_only_while_somebody_watches(paint: Paint, view: Views) -> None:
+def test_the_encoder_runs_only_while_a_viewer_watches(paint: Paint, view: Views) -> None:
     paint()
     url = view("cam0")
     wait_until(lambda: metrics(url)["frames_received_total"] > 10)
@@ -192,7 +167,7 @@ def test_the_encoder_runs_only_while_somebody_watches(paint: Paint, view: Views)
         for _ in range(5):
             client.picture()
         client.say(watch=[])
-        # Whatever was on its way.
+        # Pictures that were on their way.
         wait_until(lambda: metrics(url)["viewers_waiting"] == 0)
         encoded, received = (metrics(url)[f"{name}_total"] for name in ("pictures_encoded", "frames_received"))
         wait_until(lambda: metrics(url)["frames_received_total"] > received + 10)
@@ -234,7 +209,7 @@ def test_a_stalled_viewer_stalls_nobody_and_memory_stays_flat(paint: Paint, view
     paint(width=1280, height=720, fps=60)
     url = view("cam0", "--quality", "100")
     pid = view.processes[-1].pid
-    # They read nothing, not even into a buffer of their own; these do.
+    # The stalled viewers read nothing; these viewers read.
     stalled = [PageClient(url, watch=[0]) for _ in range(4)]
     with PageClient(url, watch=[0]) as client:
         for _ in range(40):
@@ -316,131 +291,6 @@ def test_a_name_given_twice_is_one_stream(view: Views) -> None:
         assert [stream["name"] for stream in message["streams"]] == [SERVICE]
 
 
-NONSENSE = (
-    (1002, 0x81, b"{}", False),  # not masked
-    (1002, 0x83, b"{}", True),
-    (1002, 0x8F, b"", True),
-    (1002, 0xC1, b"{}", True),
-    (1002, 0xF1, b"{}", True),
-    (1002, 0x09, b"half a ping", True),
-    (1002, 0x89, bytes(126), True),
-    (1002, 0x88, b"\x03", True),  # half a code
-    (1002, 0x88, (1005).to_bytes(2, "big"), True),
-    (1003, 0x82, b"{}", True),
-    (1003, 0x01, b"{}", True),
-    (1003, 0x80, b"{}", True),
-    (1007, 0x81, b"\xff\xfe", True),
-    (1009, 0x81, b"{" + b" " * 2000, True),
-    (1009, 0x81, b"{" + b" " * 70_000, True),
-    *(
-        (1008, 0x81, text, True)
-        for text in (
-            b"",
-            b"no json",
-            b"[1, 2]",
-            b"null",
-            b"NaN",
-            b"[" * 1000,
-            b'{"drawn":' * 100 + b"1" + b"}" * 100,
-            b"9" * 1000,
-            b"{}",
-            b'{"close": 1}',
-            b'{"drawn": [7, 0]}',
-            b'{"drawn": [-1, 0]}',
-            b'{"drawn": [0]}',
-            b'{"drawn": [0, 1, 2]}',
-            b'{"drawn": [0, 1e999]}',
-            b'{"drawn": [1e999, 0]}',
-            b'{"drawn": [0, NaN]}',
-            b'{"drawn": [0, "1"]}',
-            b'{"drawn": 3}',
-            b'{"watch": null}',
-            b'{"watch": "0"}',
-            b'{"watch": {"0": 1}}',
-            b'{"watch": [1e999]}',
-            b'{"watch": [-Infinity]}',
-            b'{"watch": [[0]]}',
-            b'{"clock": "now"}',
-            b'{"clock": 1e999}',
-            b'{"clock": NaN}',
-            b'{"clock": -Infinity}',
-            b'{"clock": %s}' % (b"9" * 400),
-            b'{"clock": [1]}',
-        )
-    ),
-)
-"""Code of the close frame that answers it, the first byte of a frame, its payload, whether that is masked."""
-
-
-@pytest.mark.proves("H9")
-def test_a_viewer_that_talks_nonsense_is_sent_away_and_the_others_stay(paint: Paint, view: Views) -> None:
-    """Numbers beyond what a float can hold ended with a traceback."""
-    paint()
-    url = view("cam0")
-    with PageClient(url, watch=[0]) as good:
-        for code, first, payload, masked in NONSENSE:
-            with PageClient(url) as bad:
-                bad.send_raw(first, payload, masked)
-                assert bad.close_code() == code, (first, payload)
-        assert is_painted(good.picture().rgb)
-
-
-def test_a_length_of_64_bits_is_read_as_one(view: Views) -> None:
-    """It was read as 127, and the eight bytes of the length as mask and text."""
-    url = view("cam0")
-    for length in (1025, 65536, 1 << 63, (1 << 64) - 1):
-        with PageClient(url) as client:
-            client.send_bytes(b"\x81\xff" + length.to_bytes(8, "big"))
-            assert client.close_code() == 1009
-    with PageClient(url) as client:
-        client.send_bytes(b"\x81\xff" + (11).to_bytes(8, "big") + bytes(4) + b'{"clock":7}')
-        while "clock" not in (message := client.next()):
-            pass
-        assert isinstance(message, dict)
-        assert message["clock"][0] == 7
-
-
-def test_a_message_may_come_byte_by_byte_and_several_at_once(view: Views) -> None:
-    with PageClient(view("cam0")) as client:
-        clock = b"\x81\x8c" + bytes(4) + b'{"clock":12}'
-        for at in range(len(clock)):
-            client.send_bytes(clock[at : at + 1])
-        client.send_bytes(clock * 2 + b"\x89\x82" + bytes(4) + b"hi" + clock)
-        heard = [client.receive() for _ in range(9)]
-        while sum(opcode == 10 for opcode, _ in heard) < 1 or sum(b"clock" in each for _, each in heard) < 4:
-            heard.append(client.receive())
-
-
-def test_numbers_of_any_size_that_are_whole_are_numbers(paint: Paint, view: Views) -> None:
-    paint()
-    with PageClient(view("cam0")) as client:
-        client.send_raw(0x81, b'{"watch": [0, 7, -1, %s]}' % (b"9" * 400))
-        client.send_raw(0x81, b'{"drawn": [0, %s]}' % (b"9" * 400))
-        assert is_painted(client.picture().rgb)
-
-
-def test_a_ping_is_answered_and_a_close_too(view: Views) -> None:
-    with PageClient(view("cam0")) as client:
-        client.send_raw(0x89, b"are you there")
-        while (frame := client.receive())[0] != 10:
-            pass
-        assert frame[1] == b"are you there"
-        client.send_raw(0x88, (1001).to_bytes(2, "big"))
-        while (frame := client.receive())[0] != 8:
-            pass
-        assert frame[1] == (1001).to_bytes(2, "big")
-
-
-def test_clocks_can_be_compared(view: Views) -> None:
-    with PageClient(view("cam0")) as client:
-        client.say(clock=12.5)
-        while "clock" not in (message := client.next()):
-            pass
-        assert isinstance(message, dict)
-        assert message["clock"][0] == 12.5
-        assert message["clock"][1] > 0
-
-
 # --- metrics ---
 
 
@@ -504,7 +354,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert "Traceback" not in done.stderr
 
 
-def test_ctrl_c_ends_it_while_somebody_watches(paint: Paint, view: Views) -> None:
+def test_ctrl_c_ends_it_while_a_viewer_watches(paint: Paint, view: Views) -> None:
     paint()
     with PageClient(view("cam0"), watch=[0]) as client:
         client.picture()
@@ -514,131 +364,6 @@ def test_ctrl_c_ends_it_while_somebody_watches(paint: Paint, view: Views) -> Non
         opcode = 0
         while opcode != 8:
             opcode, _ = client.receive()
-
-
-# --- snapshots ---
-
-
-@pytest.mark.parametrize("ending", ["jpg", "jpeg", "JPG"])
-def test_a_snapshot_as_jpeg_is_the_picture(paint: Paint, iox2_video: CommandLine, tmp_path: Path, ending: str) -> None:
-    paint()
-    file = tmp_path / f"picture.{ending}"
-    done = iox2_video("view", "cam0", "--snapshot", str(file))
-    assert done.returncode == 0, done.stderr
-    assert is_painted(jpeg.decode(file.read_bytes()))
-    assert done.stderr.startswith(f"{file}: 320x240, {file.stat().st_size} bytes")
-    assert done.stdout == ""
-
-
-def test_a_snapshot_as_png_is_the_picture_bit_by_bit(paint: Paint, iox2_video: CommandLine, tmp_path: Path) -> None:
-    paint(count=6)
-    file = tmp_path / "picture.png"
-    file.write_text("something old")
-    done = iox2_video("view", "cam0", "--snapshot", str(file))
-    assert done.returncode == 0, done.stderr
-    saved = decoded_png(file.read_bytes())
-    assert any(np.array_equal(saved, picture(number, 320, 240)) for number in range(6))
-    assert list(tmp_path.glob(".*")) == []
-
-
-@pytest.mark.parametrize(("ratio", "size"), [("2/1", (640, 240)), ("3/4", (320, 320)), ("999999/1", (320, 240))])
-@pytest.mark.proves("C7")
-def test_a_snapshot_has_square_pixels(
-    paint: Paint, iox2_video: CommandLine, tmp_path: Path, ratio: str, size: tuple[int, int]
-) -> None:
-    """What was filmed anamorphic was saved too narrow. A ratio that cannot be meant is left alone."""
-    paint(ratio=ratio, count=6)
-    for name in ("picture.png", "picture.jpg"):
-        done = iox2_video("view", "cam0", "--snapshot", str(tmp_path / name))
-        assert done.returncode == 0, done.stderr
-        assert f": {size[0]}x{size[1]}, " in done.stderr
-    data = (tmp_path / "picture.png").read_bytes()
-    for saved in (decoded_png(data), jpeg.decode((tmp_path / "picture.jpg").read_bytes())):
-        assert saved.shape == (size[1], size[0], 3)
-        assert is_painted(saved)
-
-
-def test_the_page_is_told_the_shape_of_pictures(paint: Paint, view: Views) -> None:
-    paint(ratio="2/1")
-    with PageClient(view("cam0"), watch=[0]) as client:
-        about = client.picture().about
-        assert (about["width"], about["height"], about["shown"]) == (320, 240, [640, 240])
-
-
-def test_a_snapshot_of_a_publisher_without_frames_ends_with_3(
-    domain: object, iox2_video: CommandLine, tmp_path: Path
-) -> None:
-    with VideoFramePublisher(SERVICE):
-        done = iox2_video("view", "cam0", "--snapshot", str(tmp_path / "a.png"), "--timeout", "0.5")
-    assert done.returncode == 3
-    assert "0.5 s" in done.stderr
-    assert not (tmp_path / "a.png").exists()
-
-
-def test_a_snapshot_ends_in_time_although_frames_come_that_are_refused(
-    domain: object, iox2_video: CommandLine, tmp_path: Path
-) -> None:
-    """Its timeout did not count while another frame was waiting."""
-    lying, size = sound_frame("BGR", 16, 8)
-    lists = f"a={'<' * 6}{'{1},' * 3800}{'>' * 6}"
-    blobs = [build_aux(f"video/x-raw, format=(string)BGR, width=(int)17, x=(int){x}, {lists}", []) for x in (1, 2)]
-    lying.aux_size = len(blobs[0])
-    raw, ends = RawPublisher(SERVICE, buffer_size=8), threading.Event()
-
-    def send() -> None:
-        for blob in itertools.cycle(blobs):
-            raw.send(lying, bytes(size) + blob)
-            if ends.wait(0.002):
-                break
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    try:
-        done = iox2_video("view", "cam0", "--snapshot", str(tmp_path / "a.png"), "--timeout", "0.5")
-    finally:
-        ends.set()
-        sender.join()
-        raw.close()
-    assert done.returncode == 3
-    assert re.search(r"within 0\.5 s: \d+ frames were refused", done.stderr)
-
-
-def test_a_snapshot_that_cannot_be_written_names_the_path(
-    paint: Paint, iox2_video: CommandLine, tmp_path: Path
-) -> None:
-    paint()
-    file = tmp_path / "nowhere" / "a.png"
-    done = iox2_video("view", "cam0", "--snapshot", str(file))
-    assert done.returncode == 1
-    assert done.stderr == f"Error: cannot write {file}: No such file or directory\n"
-
-
-@pytest.mark.parametrize("shape", [(5, 7, 3), (1, 1, 3), (8, 3)])
-@pytest.mark.parametrize("dtype", [np.uint8, ">u2"])
-def test_png_pictures_decode_to_what_they_were(shape: tuple[int, ...], dtype: Any) -> None:
-    if len(shape) == 3 and dtype != np.uint8:
-        shape = shape[:2]
-    array = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape).astype(dtype)
-    assert np.array_equal(decoded_png(encode_png(array)), array)
-
-
-def decoded_png(data: bytes) -> np.ndarray:
-    """Decode a PNG picture of one channel or three, with any filter but Paeth's."""
-    assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    at, chunks = 8, {}
-    while at < len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
-        assert struct.unpack_from(">I", data, at + 8 + length) == (zlib.crc32(kind + body),)
-        chunks[kind] = body
-        at += 12 + length
-    width, height, depth, colour = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
-    channels = {0: 1, 2: 3}[colour]
-    rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, -1)
-    assert set(rows[:, 0]) == {2}
-    pixels = np.cumsum(rows[:, 1:].astype(np.uint64), 0).astype(np.uint8)
-    whole = np.ascontiguousarray(pixels).view(np.uint8 if depth == 8 else ">u2")
-    return whole.reshape((height, width, 3) if channels == 3 else (height, width))
 
 
 # --- from Python ---

@@ -1,4 +1,4 @@
-"""`iox2-video view` is attacked by connections without the token: the owner comes in, and nothing grows."""
+"""`iox2-video view` under attack by connections without the token: the owner gets in, and memory does not grow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.cli.page_client import PageClient, get, metrics
 from tests.waiting import wait_until
 
 ATTACKERS = 200
-"""More connections than wait at a time."""
+"""More connections than may wait at a time."""
 
 
 def connected(url: str) -> socket.socket:
@@ -34,7 +34,7 @@ def connected(url: str) -> socket.socket:
 
 
 def answer_to(url: str, request: bytes, *, half_close: bool = False) -> bytes:
-    """All that comes back."""
+    """The whole answer."""
     with connected(url) as connection:
         connection.sendall(request)
         if half_close:
@@ -47,7 +47,7 @@ def answer_to(url: str, request: bytes, *, half_close: bool = False) -> bytes:
 
 
 def status_of(answer: bytes) -> int:
-    """The status code; 0 of an empty answer."""
+    """The status code; 0 for an empty answer."""
     return int(answer.split()[1]) if answer else 0
 
 
@@ -130,7 +130,7 @@ ATTACKS = {
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.proves("H9")
 def test_the_owner_comes_in_while_others_attack(paint: Paint, view: Views, attack: str) -> None:
-    """128 connections that sent a byte now and then kept everybody out."""
+    """Regression: 128 connections that sent a byte now and then kept out all others."""
     paint()
     url = view("cam0")
     pid = view.processes[-1].pid
@@ -150,7 +150,7 @@ def test_the_owner_comes_in_while_others_attack(paint: Paint, view: Views, attac
 
 @pytest.mark.proves("H9")
 def test_long_heads_cost_no_memory(view: Views) -> None:
-    """120 connections with 98 fields of 65 kB each took 3.7 GB."""
+    """Regression: 120 connections with 98 fields of 65 kB each took 3.7 GB."""
     url = view("cam0")
     pid = view.processes[-1].pid
     get(url)
@@ -272,7 +272,7 @@ REQUESTS = (
 
 @pytest.mark.proves("H9")
 def test_each_request_gets_one_answer_whatever_it_is(view: Views) -> None:
-    """`GET http://[x/` ended with a traceback; a second Host was not looked at."""
+    """Regression: `GET http://[x/` ended with a traceback, and a second Host was ignored."""
     url = view("cam0")
     token = url.split("/")[3]
     for status, text in REQUESTS:
@@ -331,7 +331,7 @@ def reading() -> Iterator[Callable[[], tuple[str, list[bytes]]]]:
 def test_one_deadline_is_for_the_whole_head(
     reading: Callable[[], tuple[str, list[bytes]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each read had 15 s of its own."""
+    """Regression: each read had its own deadline of 15 s."""
     monkeypatch.setattr(heads, "_DEADLINE", 0.5)
     url, taken = reading()
     began = time.monotonic()
@@ -375,7 +375,7 @@ def test_the_oldest_connection_gives_way_and_the_others_stay(
 
 
 class Exhausted(socket.socket):
-    """A listener of a process that has three descriptors for connections."""
+    """A listening socket in a process with three free descriptors."""
 
     connections: list[socket.socket]
 

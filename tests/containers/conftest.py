@@ -1,4 +1,4 @@
-"""Containers without a container engine: a mount and a pid namespace for each, which are what separates them here."""
+"""Containers without a container engine: each has a mount namespace and a pid namespace of its own."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ NAMESPACES = ["--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
 
 def unshare() -> list[str]:
-    """The command before the command; an ordinary user needs a user namespace as well."""
+    """Return the prefix of a container's command; an ordinary user also needs a user namespace."""
     own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     return ["unshare", *own, *NAMESPACES]
 
 
 def why_not() -> str | None:
-    """Why there can be no containers here."""
+    """Return why containers cannot be made here; None if they can."""
     try:
         tried = subprocess.run([*unshare(), "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, text=True)
     except FileNotFoundError as error:
@@ -47,7 +47,7 @@ class Container:
         mounts = "".join(f"mkdir -p {path} && mount -t tmpfs none {path} && " for path in own)
         shell = f"{mounts}exec {shlex.join(command)}"
         if after:
-            # Other processes come and go first, and the shell stays process 1.
+            # Other processes run first, and the shell stays process 1.
             shell = f"{mounts}for _ in $(seq {after}); do /bin/true; done; {shlex.join(command)}; exit $?"
         self._log = log
         environment = os.environ | {"PYTHONPATH": "python:."}
@@ -65,17 +65,17 @@ class Container:
         return self._log.read_text(errors="replace")
 
     def lines(self) -> list[str]:
-        # The last one may be half written.
+        # The last line may be incomplete.
         return self.output().rpartition("\n")[0].splitlines()
 
     def tell(self, words: str) -> None:
-        """Write a line to its standard input."""
+        """Write a line to the standard input."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{words}\n".encode())
         self.process.stdin.flush()
 
     def finish(self, timeout: float = 30.0) -> str:
-        """Close its standard input, wait for its end, return what it printed."""
+        """Close the standard input, wait for the end, and return the output."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         try:
@@ -86,7 +86,7 @@ class Container:
         return self.output()
 
     def kill(self) -> None:
-        """End everything in it at once."""
+        """Kill all its processes."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
@@ -98,8 +98,8 @@ Start = Callable[..., Container]
 def container(domain: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Start a program of `tests.containers.programs`, or any command, in a container of its own.
 
-    ``own=("/dev/shm",)`` gives it that folder for itself instead of the one that all share. ``after=40`` lets so many
-    processes come first, so that its process number means nothing in other containers.
+    ``own=("/dev/shm",)`` gives it this folder for itself instead of the shared one. ``after=40`` runs so many processes
+    first, so that its process id is unknown in other containers.
     """
     reason = why_not()
     if reason is not None:
@@ -122,7 +122,7 @@ def container(domain: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             box.kill()
         if box.process.stdin is not None:
             box.process.stdin.close()
-    # What was killed may be the last in its domain, and take a moment to die: only `unshare` was waited for.
+    # Only `unshare` was waited for: a killed process may take a moment to die.
     deadline = time.monotonic() + 10
     while domain.leftovers() and time.monotonic() < deadline:
         subprocess.run([plugin_library().parent / "iceoryx2-cleanup", domain.root, domain.prefix], check=True)
@@ -130,5 +130,5 @@ def container(domain: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def service() -> str:
-    """Name of the test's service, one word of a launch line."""
+    """Name of the test's service: one word of a launch line."""
     return "video/containers/frame/v2"

@@ -1,4 +1,4 @@
-"""What runs in the containers: ``python -m tests.containers.programs publish|receive|reside SERVICE …``."""
+"""Programs for containers: ``python -m tests.containers.programs publish|receive|reside SERVICE …``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 
 
 def publish(service: str, interval: float) -> None:
-    """Publish numbered frames until standard input ends, and tell how many subscribers there are."""
+    """Publish numbered frames until standard input ends, and print the number of subscribers."""
     with VideoFramePublisher(service) as publisher:
         print("publishing as process", os.getpid(), flush=True)
         number = counted = 0
@@ -34,7 +34,7 @@ def publish(service: str, interval: float) -> None:
 
 
 def receive(service: str, count: float, pause: float = 0.0) -> None:
-    """Print the number of each frame, and whether its pixels are those of that number."""
+    """Print the number of each frame, and whether its pixels belong to that number."""
     with VideoFrameSubscriber(service) as subscriber:
         print("receiving as process", os.getpid(), flush=True)
         for _ in range(int(count)):
@@ -50,15 +50,15 @@ def receive(service: str, count: float, pause: float = 0.0) -> None:
 
 
 def reside(service: str, kills: float, in_python: float) -> None:
-    """Publish and receive, and let other processes of this container crash and start, as standard input tells.
+    """Publish and receive; crash and start other processes of this container when standard input says so.
 
-    ``kill`` kills a publisher and subscriber with -9 while they run. ``kill starting`` kills several while they start.
-    ``start`` starts a publisher, which cleans up first. ``check`` tells what is missing here that was there at first.
-    With `in_python`, the program that cleans up is the one in Python.
+    ``kill`` kills a publisher and a subscriber with -9 while they run, ``kill starting`` several while they start.
+    ``start`` starts a publisher, which cleans up first. ``check`` prints the files that were there at first and are
+    missing now. With `in_python`, the helper in Python cleans up.
     """
     if in_python:
         cleanup._HELPER = Path("/nonexistent")  # type: ignore[misc]
-    # Forked before there is a port: what a process has opened is not for its children.
+    # Forked before there is a port, because children cannot use open ports.
     victim, newcomer = _forked(_run, service), _forked(_receive_one, service)
     successors = [_forked(_start, service) for _ in range(2)]
     starters = [_forked(_start_again_and_again, service) for _ in range(int(kills))]
@@ -86,14 +86,14 @@ def reside(service: str, kills: float, in_python: float) -> None:
 
 
 def _files() -> set[str]:
-    """Files of the domain and shared memory with its prefix, as this container sees them."""
+    """Return the files of the domain and its shared memory, as this container sees them."""
     domain = current_domain()
     folders = (Path("/dev/shm"), Path(domain.root))
     return {str(path) for folder in folders for path in folder.rglob("*") if domain.prefix in path.name}
 
 
 def _forked(act: Callable[[str, int], None], service: str) -> Callable[[], None]:
-    """A child that waits for the call; the call returns when the child has ended."""
+    """Fork a child; the returned function makes it act and waits for its end."""
     begin, go = os.pipe()
     child = os.fork()
     if child == 0:
@@ -143,7 +143,7 @@ def _start_again_and_again(service: str, pid: int) -> None:
 
 def _receive_one(service: str, pid: int) -> None:
     with VideoFrameSubscriber(service) as subscriber:
-        # The newest frame is there for those who come late.
+        # A late subscriber gets the newest frame.
         frame = subscriber.receive_blocking(30_000)
         assert frame is not None
         assert (frame.numpy_view() == 2).all()

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(180 + 2 * KILLS)
 
 
 def order(box: Container, command: str, timeout: float = 60) -> list[str]:
-    """Have a container do something; return what it printed over it."""
+    """Make a container act; return its output."""
     already = len(box.lines())
     box.tell(command)
 
@@ -47,7 +47,7 @@ def resident(
 
 
 def check(boxes: list[Container]) -> None:
-    """Nothing is missing anywhere, and each stream still goes to old and new subscribers."""
+    """Check that no file is missing, and that each stream reaches old and new subscribers."""
     for box in boxes:
         assert "missing [] True" in order(box, "check"), box.output()
     for box in boxes:
@@ -64,13 +64,13 @@ def test_a_crash_in_one_container_removes_no_file_that_lives_in_another(
     container: Start, service: str, domain: Place, own_memory: bool, own_folder: bool, count: int
 ) -> None:
     own = owned(domain, own_memory, own_folder)
-    # In folders of their own the same names are different services.
+    # In different folders, the same name is a different service.
     names = [service if own_folder else f"{service}/{number}" for number in range(count)]
-    # Both programs that clean up take their turn.
+    # Both helper programs clean up in turn.
     boxes = [resident(container, name, own, in_python=count == 3) for name in names]
     for box, neighbour in zip(boxes, boxes[1:] + boxes[:1], strict=True):
         order(box, "kill")
-        # Whoever starts next cleans up: first in the other container, then where the crash was.
+        # The next participant cleans up: first in the other container, then in the one that crashed.
         order(neighbour, "start")
         order(box, "start")
     check(boxes)
@@ -81,14 +81,14 @@ def test_a_crash_in_one_container_removes_no_file_that_lives_in_another(
 def test_an_unfinished_service_of_a_process_in_another_pid_namespace_is_left_alone(
     container: Start, service: str, domain: Place, in_python: bool
 ) -> None:
-    """Its owner cannot be seen there, and is not dead for that, whatever the age of the file."""
+    """Its owner cannot be seen there, but it may live, even if the file is old."""
     box = resident(container, service, (), in_python=in_python)
     digest = "0123456789012345678901234567890123456789"
     file = domain.root / "services" / f"{domain.prefix}{digest}.service"
     with file.open("w"):
         file.chmod(0o600)
         os.utime(file, (1, 1))
-        # There is a dead node, too, which does not name the service.
+        # There is also a dead node, which does not name the service.
         order(box, "kill")
         order(box, "start")
         assert file.exists()
@@ -113,7 +113,7 @@ def test_kills_while_participants_start_leave_the_name_usable_and_the_living_alo
         wait_until(lambda box=box: "did kill starting" in box.output(), 60 + KILLS)  # type: ignore[misc]
         order(box, "start")
     check(boxes)
-    # What is young may be in the making: the last clean-up shall not have to wait for its age.
+    # Young files may be unfinished; make them old, so that the last clean-up need not wait.
     for folder in (domain.root, Path("/dev/shm")):
         for file in folder.rglob(f"{domain.prefix}*"):
             os.utime(file, (1, 1))

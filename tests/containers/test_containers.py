@@ -1,4 +1,4 @@
-"""What docs/containers.md says: what containers have to share, and what is seen when they do not."""
+"""The claims of docs/containers.md: what containers must share, and what happens if they do not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 def frames(box: Container) -> list[int]:
-    """Numbers of the frames that a receiver has told of, all of which have to be sound."""
+    """Return the numbers of the frames that a receiver printed; all must be intact."""
     lines = [line.split() for line in box.lines() if line.startswith("frame")]
     assert all(state == "sound" for _, _, state in lines), box.output()
     return [int(number) for _, number, _ in lines]
@@ -31,7 +31,7 @@ def test_frames_cross_between_containers_that_share_both(container: Start, servi
     numbers = frames_of(receiver)
     assert numbers == list(range(numbers[0], numbers[0] + 20))
     assert "subscribers" in publisher.finish()
-    # Both are process 1 of their container: the number does not tell who lives.
+    # Both are process 1 of their container, so the number does not tell which one lives.
     assert "as process 1\n" in publisher.output()
     assert "as process 1\n" in receiver.output()
 
@@ -53,7 +53,7 @@ def test_the_elements_cross_containers(container: Start, service: str) -> None:
 @pytest.mark.parametrize("after", [0, 40])
 @pytest.mark.proves("M6")
 def test_a_lossless_publisher_loses_nothing_across_containers(container: Start, service: str, after: int) -> None:
-    """A reader whose process number means nothing here, or somebody else, is not a dead one."""
+    """A reader lives although its process id is unknown here, or another process's."""
     receiver = container("receive", service, 1000, 0.01, after=after)
     wait_for(receiver, "receiving")
     sender = container("gst-launch-1.0", "-q", *lossless(service, 150).split())
@@ -76,7 +76,7 @@ def test_a_lossless_publisher_does_not_wait_for_the_dead_of_another_container(
 
 
 def lossless(service: str, count: int) -> str:
-    """A launch line that sends numbered frames and waits for whoever is slow."""
+    """Return a launch line that sends numbered frames and waits for slow readers."""
     sink = f"iceoryx2sink service={service} lossless=true wait-for-connection=true sync=false"
     return f"videotestsrc num-buffers={count} ! video/x-raw,width=64,height=48 ! {sink}"
 
@@ -90,7 +90,7 @@ def test_a_killed_container_is_replaced_and_leaves_nothing(container: Start, ser
         wait_until(lambda before=before: len(frames(receiver)) > before + 5, 20)  # type: ignore[misc]
         publisher.kill()
     receiver.kill()
-    # The next participants remove what the killed ones left.
+    # The next participants remove what the killed ones left behind.
     final, last = container("receive", service, 5), container("publish", service, 0.01)
     final.finish()
     last.finish()
@@ -98,7 +98,7 @@ def test_a_killed_container_is_replaced_and_leaves_nothing(container: Start, ser
 
 
 def test_a_killed_element_is_replaced_though_its_successor_has_its_number(container: Start, service: str) -> None:
-    """A container that is restarted: process 1 again, which looks as if the dead process 1 lived."""
+    """After a restart the element is process 1 again, as if the dead process 1 lived."""
     receiver = container("receive", service, 10_000)
     for _ in range(3):
         before = len(receiver.lines())
@@ -114,7 +114,7 @@ def test_a_killed_element_is_replaced_though_its_successor_has_its_number(contai
 
 
 def live(service: str) -> str:
-    """A launch line that publishes for ever."""
+    """Return a launch line that publishes until it is killed."""
     return (
         f"videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=100/1 ! iceoryx2sink service={service}"
     )
@@ -127,7 +127,7 @@ def test_a_killed_subscriber_gives_its_place_back(container: Start, service: str
         wait_until(lambda boxes=boxes: all(frames(box) for box in boxes), 30)  # type: ignore[misc]
         for box in boxes:
             box.kill()
-    # Eight places are all there are: the twelve that were killed have given theirs back.
+    # The service admits eight subscribers: twelve killed ones have given their places back.
     receiver = container("receive", service, 5)
     assert len(frames_of(receiver)) == 5
     publisher.finish()
@@ -139,12 +139,12 @@ def test_without_a_common_dev_shm_the_error_says_so_and_harms_nobody(container: 
     wait_for(publisher, "publishing")
     element = ("gst-launch-1.0", "iceoryx2src", f"service={service}", "!", "fakesink")
     acts = (("receive", service, 1), ("publish", service, 0.01), element)
-    strangers = [container(*act, own=("/dev/shm",)) for act in acts]
-    for stranger in strangers:
-        assert stranger.process.wait(60) != 0, stranger.output()
-        assert service in stranger.output()
-        assert "container that has another /dev/shm" in stranger.output()
-    # Whoever cannot see the owners of files must not take them for left over.
+    isolated_containers = [container(*act, own=("/dev/shm",)) for act in acts]
+    for isolated in isolated_containers:
+        assert isolated.process.wait(60) != 0, isolated.output()
+        assert service in isolated.output()
+        assert "share /dev/shm with it" in isolated.output()
+    # A participant that cannot see the owners of files must not take the files for left behind.
     assert len(frames_of(container("receive", service, 5))) == 5
     assert "subscribers" in publisher.finish()
 
@@ -152,18 +152,18 @@ def test_without_a_common_dev_shm_the_error_says_so_and_harms_nobody(container: 
 def test_without_a_common_root_nobody_is_found(container: Start, service: str, domain: Place) -> None:
     publisher = container("publish", service, 0.01)
     wait_for(publisher, "publishing")
-    stranger = container("receive", service, 1, own=(str(domain.root),))
-    wait_for(stranger, "receiving")
+    isolated = container("receive", service, 1, own=(str(domain.root),))
+    wait_for(isolated, "receiving")
     other = container("publish", service, 0.01, own=(str(domain.root),))
     wait_for(other, "publishing")
-    # Two domains that differ in their root only, with shared memory of the same names: both work.
+    # Two domains with different roots and the same prefix both work.
     beside = container("receive", service, 5)
     assert len(frames_of(beside)) == 5
-    assert "frame" not in stranger.output()
+    assert "frame" not in isolated.output()
     assert "subscribers 0" in other.finish()
-    stranger.kill()
+    isolated.kill()
     assert "subscribers" in publisher.finish()
-    # Its folder went with the container, so nobody can tell whose memory that is.
+    # Its folder was removed with the container, so the owner of the memory is unknown.
     domain.remove()
 
 

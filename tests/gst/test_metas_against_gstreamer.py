@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from gst_iceoryx2._wire.caps import parse_caps, video_caps
 from gst_iceoryx2._wire.metas import CustomMeta, ReferenceTimestamp, encode_meta
 from gst_iceoryx2._wire.text import read_structure, write_structure
-from gst_iceoryx2._wire.values import FieldValue, Scalar
+from gst_iceoryx2._wire.value import FieldValue, Scalar
 from tests.vectors.notation import fields_of, load, same
 
 library = ctypes.util.find_library("gstreamer-1.0")

@@ -1,4 +1,4 @@
-"""What the children of these tests do. Each act is a function; it tells the test lines of JSON and reads lines."""
+"""Acts of the child processes in these tests: functions that report lines of JSON and read lines."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def picture(value: int, side: int = 64) -> np.ndarray:
 
 
 def whole(view: np.ndarray) -> int:
-    """The one value of which a picture is made; -1 if it is torn."""
+    """Return the value of all pixels; -1 if they differ."""
     return int(view.min()) if view.min() == view.max() else -1
 
 
 def publish_until_told(service: str, side: int = 64, interval: float = 0.002) -> None:
-    """Publish stamped frames until a line comes; tell when the first is out."""
+    """Publish stamped frames until a line comes; report the first one."""
     stop = threading.Event()
     threading.Thread(target=lambda: (hear(), stop.set()), daemon=True).start()
     with VideoFramePublisher(service) as pub:
@@ -63,20 +63,19 @@ def publish_once_and_idle(service: str) -> None:
 
 
 def publish_and_idle(service: str, count: int) -> None:
-    """Publish when a line comes, tell how many seconds that took, and stay until another one comes."""
+    """Publish when a line comes, report it, and stay until another line comes."""
     with VideoFramePublisher(service) as pub:
         tell("ready")
         hear()
         pub.wait_for_subscribers(1, timeout=20)
-        begin = time.monotonic()
         for number in range(count):
             pub.publish(picture(number), pts=number)
-        tell(time.monotonic() - begin)
+        tell("published")
         hear()
 
 
 def publish_and_leave(service: str, count: int) -> None:
-    """Wait for a subscriber, publish frames of which none can be lost, end the stream and the program."""
+    """Wait for a subscriber, publish frames that all fit its buffer, end the stream and exit."""
     with VideoFramePublisher(service, qos=Qos(buffer_size=count + 1)) as pub:
         tell("ready")
         pub.wait_for_subscribers(1, timeout=20)
@@ -86,7 +85,7 @@ def publish_and_leave(service: str, count: int) -> None:
 
 
 def publish_patiently(service: str) -> None:
-    """Publish a frame, with a minute for readers to connect; tell what ends that, and how many frames were sent."""
+    """Publish a frame with a minute for readers to connect; report what ends the wait, and the frames sent."""
     _sender._CONNECTING = 60.0  # type: ignore[misc]
     with VideoFramePublisher(service) as pub:
         tell("publishing")
@@ -97,7 +96,7 @@ def publish_patiently(service: str) -> None:
 
 
 def receive_all(service: str) -> None:
-    """Tell pts and value of every frame until the end of the stream."""
+    """Report pts and value of every frame until the end of the stream."""
     with VideoFrameSubscriber(service) as sub:
         tell("ready")
         seen = []
@@ -117,7 +116,7 @@ def receive_many(*services: str) -> None:
 
 
 def receive_for_ever(service: str) -> None:
-    """Tell the first frame, then keep receiving and holding some."""
+    """Receive and hold frames until killed; report the fifth one."""
     sub = VideoFrameSubscriber(service)
     held: list[Any] = []
     for frame in sub:
@@ -129,7 +128,7 @@ def receive_for_ever(service: str) -> None:
 
 
 def hoard(service: str) -> None:
-    """Take as many frames as are allowed and sleep on them."""
+    """Hold as many frames as allowed until a line comes; report whether they are intact."""
     sub = VideoFrameSubscriber(service)
     held = [sub.receive_blocking() for _ in range(10)]
     tell([frame.pts for frame in held if frame])
@@ -138,7 +137,7 @@ def hoard(service: str) -> None:
 
 
 def hold_a_view(service: str) -> None:
-    """Keep one view; tell its value again and again."""
+    """Keep one view; report its value after each line."""
     sub = VideoFrameSubscriber(service)
     frame = sub.receive_blocking()
     assert frame is not None
@@ -150,7 +149,7 @@ def hold_a_view(service: str) -> None:
 
 
 def wait_for_ever(service: str, way: str) -> None:
-    """Block in a call until something ends it; tell what."""
+    """Block in a call until Ctrl-C ends it; report that."""
     sub = VideoFrameSubscriber(service)
 
     async def read() -> None:
@@ -172,7 +171,7 @@ def wait_for_ever(service: str, way: str) -> None:
 
 
 def close_from_a_signal_handler(service: str) -> None:
-    """Close the subscriber in a handler while the main thread is anywhere in it."""
+    """Close the subscriber in a signal handler, at any moment of a call in the main thread."""
     sub = VideoFrameSubscriber(service)
     signal.signal(signal.SIGTERM, lambda *_: sub.close())
     tell("receiving")
@@ -181,7 +180,7 @@ def close_from_a_signal_handler(service: str) -> None:
 
 
 def exit_with_everything_open(service: str, how: str) -> None:
-    """End the program without closing anything, views in module globals included."""
+    """Exit without closing anything, with views in module globals."""
     global kept  # As in a script, where all variables are module globals.
     pub = VideoFramePublisher(service)
     sub = VideoFrameSubscriber(service)
@@ -202,7 +201,7 @@ def exit_with_everything_open(service: str, how: str) -> None:
 
 
 def end_while_threads_work(service: str) -> None:
-    """End in order while daemon threads publish and receive; one of them fails for a reason of its own."""
+    """Exit while daemon threads publish and receive; one of them raises an error of its own."""
     pub, subscribers = VideoFramePublisher(service), [VideoFrameSubscriber(service) for _ in range(2)]
 
     def publish() -> None:
@@ -234,7 +233,7 @@ def end_while_threads_work(service: str) -> None:
 
 
 def fork_with(service: str, what: str) -> None:
-    """Fork while ports are open; the child tries them, ends in order, and the parent goes on."""
+    """Fork while ports are open; the child tries them and exits, and the parent continues."""
     pub, sub = VideoFramePublisher(service), VideoFrameSubscriber(service)
     pub.wait_for_subscribers(1, timeout=10)
     pub.publish(picture(1), pts=1)
@@ -262,7 +261,7 @@ def fork_with(service: str, what: str) -> None:
 
 
 def ask_a_child(question: Any) -> Any:
-    """Fork; the child answers a question through a pipe and ends as programs end. Return the answer."""
+    """Fork; the child answers a question through a pipe and exits normally. Return the answer."""
     out, into = os.pipe()
     child = os.fork()
     if child == 0:
@@ -312,18 +311,16 @@ def tried(what: str, service: str, pub: Any, sub: Any, frame: Any, loan: Any, vi
 
 
 def start_and_tell(service: str) -> None:
-    """Start a publisher and a subscriber; tell how long it took and whether a frame crosses."""
-    begin = time.monotonic()
+    """Start a publisher and a subscriber; report whether a frame crosses."""
     with VideoFramePublisher(service) as pub, VideoFrameSubscriber(service) as sub:
-        took = time.monotonic() - begin
         pub.wait_for_subscribers(1, timeout=10)
         pub.publish(picture(1))
         frame = sub.receive_blocking(2000)
-        tell({"took": took, "crossed": frame is not None and whole(frame.numpy_view()) == 1})
+        tell({"crossed": frame is not None and whole(frame.numpy_view()) == 1})
 
 
 def start_until_killed(service: str) -> None:
-    """Make and close ports again and again, to be killed amid of it."""
+    """Open and close ports until killed."""
     tell("starting")
     while True:
         with contextlib.suppress(Exception), VideoFramePublisher(service) as pub:
@@ -331,7 +328,7 @@ def start_until_killed(service: str) -> None:
 
 
 def fail_to_start(service: str) -> None:
-    """Tell the error that a publisher and a subscriber meet."""
+    """Report the errors of a publisher and a subscriber."""
     for make in (VideoFramePublisher, VideoFrameSubscriber):
         try:
             make(service).close()
@@ -343,7 +340,7 @@ def fail_to_start(service: str) -> None:
 
 
 def write_beyond(service: str, width: int, height: int) -> None:
-    """Publish frames of a size for which there may be too little shared memory."""
+    """Publish frames that may not fit in shared memory."""
     try:
         with VideoFramePublisher(service) as pub:
             for number in range(40):

@@ -1,4 +1,4 @@
-"""Second processes for tests: what they do is a function in `tests.processes.acts`, what they tell is lines of JSON."""
+"""Child processes of tests: each runs a function of `tests.processes.acts` and reports lines of JSON."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Child:
     """A Python process that runs one act.
 
     Args:
-        act: Name of a function in `tests.processes.acts`.
-        *arguments: What to give it; as JSON.
-        acts: Module whose `run` knows the act.
+        act: Name of a function in the module of acts.
+        *arguments: Arguments of the function.
+        acts: Module of acts with a function `run`.
     """
 
     def __init__(self, act: str, *arguments: Any, acts: str = "tests.processes.acts") -> None:
@@ -59,37 +59,37 @@ class Child:
         self.errors.extend(self.process.stderr)
 
     def told(self, timeout: float = 20) -> Any:
-        """The next thing that it told."""
+        """Return the next report."""
         try:
             return self._told.get(timeout=timeout)
         except queue.Empty:
-            raise AssertionError(f"it told nothing within {timeout} s: {self.complaint()}") from None
+            raise AssertionError(f"no report within {timeout} s: {self.complaint()}") from None
 
     def tell(self, text: str = "go") -> None:
-        """Write a line to its standard input."""
+        """Write a line to the standard input."""
         assert self.process.stdin is not None
         self.process.stdin.write(text + "\n")
         self.process.stdin.flush()
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send it a signal; wait for its end if that is its end."""
+        """Send a signal; after SIGKILL wait for the end."""
         self.process.send_signal(number)
         if number == signal.SIGKILL:
             self.process.wait(10)
 
     def ends(self, timeout: float = 20) -> int:
-        """Wait for its end; return its exit code."""
+        """Wait for the end; return the exit code."""
         code = self.process.wait(timeout)
         for reader in self._readers:
             reader.join(5)
         return code
 
     def complaint(self) -> str:
-        """What it wrote to standard error."""
+        """Return the text on standard error."""
         return "".join(self.errors)
 
     def close(self) -> None:
-        """Make sure that it has ended."""
+        """End the process if it runs."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(10)

@@ -1,4 +1,4 @@
-"""Children of a test, all in the test's private domain, all ended with it."""
+"""Child processes of a test: they share its private domain and end with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.processes.children import Child
 
 @pytest.fixture
 def start(domain: Place) -> Iterator[Callable[..., Child]]:
-    """Start a child with the name of an act and its arguments."""
+    """Return a function that starts a child, given an act and its arguments."""
     children: list[Child] = []
 
     def start_one(act: str, *arguments: object) -> Child:

@@ -1,4 +1,4 @@
-"""What the documentation contains: snippets, links, headings."""
+"""Reads snippets, links and headings of Markdown files."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Snippet(NamedTuple):
 
     Attributes:
         file: Name of its file.
-        line: Where it begins.
-        language: What stands behind the fence: python, sh, rust, or nothing.
-        text: Its lines.
+        line: Number of its first line.
+        language: The word after the fence: python, sh, rust, or nothing.
+        text: Its lines, without the fences.
     """
 
     file: str
@@ -31,7 +31,7 @@ class Snippet(NamedTuple):
 
 
 def snippets(path: Path) -> list[Snippet]:
-    """All fenced blocks of a file, in order."""
+    """Return all fenced blocks of a file, in order."""
     text = path.read_text()
     found = [
         Snippet(path.name, text[: match.start()].count("\n") + 1, match[1], match[2]) for match in _FENCE.finditer(text)
@@ -43,16 +43,16 @@ def snippets(path: Path) -> list[Snippet]:
 
 
 def without_snippets(path: Path) -> str:
-    """The text outside fenced blocks."""
+    """Return the text outside fenced blocks."""
     return _FENCE.sub("", path.read_text())
 
 
 def links(path: Path) -> list[str]:
-    """Targets of all links and pictures outside fenced blocks."""
+    """Return the targets of all links and pictures outside fenced blocks."""
     return _LINK.findall(without_snippets(path))
 
 
 def anchors(path: Path) -> set[str]:
-    """Names of a file's headings in links, as GitHub makes them."""
+    """Return the anchors of a file's headings, as GitHub makes them."""
     headings = _HEADING.findall(without_snippets(path))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

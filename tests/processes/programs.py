@@ -1,4 +1,4 @@
-"""Programs as a reader of the documentation starts them: commands in processes of their own, side by side."""
+"""Starts programs as a reader of the documentation does: several commands in parallel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Program:
-    """A running command; what it prints goes to a file.
+    """A running command, whose output goes to a file.
 
     Attributes:
         process: The process.
@@ -34,11 +34,11 @@ class Program:
         return f"{' '.join(self._command)} ({self.process.poll()})"
 
     def output(self) -> str:
-        """What it has printed so far."""
+        """Its output so far."""
         return self._log.read_text(errors="replace")
 
     def finish(self, timeout: float = 40.0) -> str:
-        """Wait until it ends by itself, with exit code 0; return what it printed."""
+        """Wait until it exits by itself with code 0, and return its output."""
         self.close_input()
         try:
             code = self.process.wait(timeout)
@@ -48,7 +48,7 @@ class Program:
         return self.output()
 
     def close_input(self) -> None:
-        """End its standard input, which a program can wait for."""
+        """Close its standard input; a program can wait for this."""
         assert self.process.stdin is not None
         self.process.stdin.close()
 
@@ -57,22 +57,22 @@ class Programs:
     """The programs of one test.
 
     Attributes:
-        environment: What they are started with; a test may add to it.
-        folder: Their working files.
+        environment: Their environment; a test may add to it.
+        folder: Folder of their working files.
     """
 
     def __init__(self, folder: Path, registry: Path) -> None:
-        # Python of this environment goes first, and so does the command `iox2-video` beside it.
+        # Python of this environment, and the command `iox2-video` beside it, come first.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         self.folder = folder
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("GST_", "G_"))}
-        # Importing gi.repository gives an ImportWarning.
+        # Importing gi.repository raises an ImportWarning.
         self.environment |= {"PATH": path, "PYTHONWARNINGS": "error,ignore::ImportWarning", "PYTHONUNBUFFERED": "1"}
         self.environment |= {"G_DEBUG": "fatal-warnings", "GST_REGISTRY": str(registry)}
         self._started: list[Program] = []
 
     def use_plugin(self) -> None:
-        """Let GStreamer find the elements."""
+        """Make GStreamer find the elements."""
         self.environment["GST_PLUGIN_PATH"] = str(plugin_library().parent)
 
     def start(self, *command: str, cwd: Path = ROOT) -> Program:
@@ -86,17 +86,17 @@ class Programs:
         return self.start(sys.executable, f"examples/{name}.py", *arguments)
 
     def python(self, text: str) -> Program:
-        """Start a Python program of that text, in the folder of the test."""
+        """Start a Python program with this text, in the folder of the test."""
         file = self.folder / f"program{len(self._started)}.py"
         file.write_text(text)
         return self.start(sys.executable, str(file), cwd=self.folder)
 
     def shell(self, text: str) -> Program:
-        """Start lines of bash, in the folder of the test; the first that fails ends them."""
+        """Start lines of bash in the folder of the test; the first failing line ends them."""
         return self.start("bash", "-euc", text, cwd=self.folder)
 
     def end(self) -> None:
-        """Stop what still runs, after a test that failed; as Ctrl-C would, so that it tidies up."""
+        """Stop programs that still run after a failed test, with SIGINT, so that they clean up."""
         for program in self._started:
             program.close_input()
             program.process.send_signal(signal.SIGINT)
@@ -106,12 +106,12 @@ class Programs:
             except subprocess.TimeoutExpired:
                 program.process.kill()
                 program.process.wait()
-            # pytest shows it if the test failed.
+            # pytest shows this if the test fails.
             print(f"{program}:\n{program.output()}")
 
 
 def wait_for_text(program: Program, text: str, timeout: float = 20.0) -> None:
-    """Return when a program has printed a text."""
+    """Wait until a program has printed a text."""
     deadline = time.monotonic() + timeout
     while text not in program.output():
         assert program.process.poll() is None, f"it ended without printing {text!r}:\n{program.output()}"

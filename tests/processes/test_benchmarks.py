@@ -1,4 +1,4 @@
-"""The benchmarks run, and what they write has the form that the documentation is made from; nothing about speed."""
+"""The benchmarks run, and their output has the form that the documentation needs; speed is not tested."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SOURCES = ROOT / "crates/gst/examples/bench"
 
 @pytest.fixture
 def program() -> Path:
-    """The native program, as `cargo test` or a benchmark left it."""
+    """The native program, if `cargo test` or a benchmark has compiled it."""
     if gstreamer_version() is None:
         pytest.skip("there is no GStreamer")
     newest = max(source.stat().st_mtime for source in SOURCES.rglob("*.rs"))

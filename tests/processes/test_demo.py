@@ -34,7 +34,7 @@ def variant(request: pytest.FixtureRequest) -> str:
 
 
 def read_png(path: Path) -> np.ndarray:
-    """Pixels of an RGB picture whose rows all have the filter "up", as the demo writes them; checks every CRC."""
+    """Read an RGB picture whose rows all have the filter "up", as the demo writes them; check every CRC."""
     data, place, chunks = path.read_bytes(), 8, []
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
     while place < len(data):

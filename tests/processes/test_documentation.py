@@ -1,4 +1,4 @@
-"""What the documentation says of elements, messages and files is so."""
+"""The documentation is right about elements, messages, files and numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from gst_iceoryx2._plugin import gstreamer_version
 from gst_iceoryx2.contract import contract
-from tests.processes.markdown import anchors, links
+from tests.processes.markdown import anchors, links, without_snippets
 from tests.processes.programs import ROOT
 
 README = ROOT / "README.md"
@@ -40,27 +40,31 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{document.name} links to {link}"
 
 
-def troubles() -> list[str]:
-    """The messages of this package that the troubleshooting page quotes: its indented lines."""
+def quoted_messages() -> list[str]:
+    """The indented lines of the troubleshooting page, and what other guides quote within a sentence."""
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
     messages = re.findall(r"^    (.+)$", page, re.MULTILINE)
     assert len(messages) > 20
-    return messages
+    for guide in (ROOT / "docs").glob("*.md"):
+        spans = re.findall(r"`([^`\n]+)`", without_snippets(guide))
+        # Not commands, which have options, properties and pipes.
+        messages += [span for span in spans if re.search(r"….* .* |; ", span) and not re.search(r"[!=]| -", span)]
+    return sorted(set(messages))
 
 
 @cache
 def sources() -> str:
-    """All code, with its literals in one piece, and `…` where values are filled in."""
+    """All code and messages, with joined literals, and `…` in place of filled-in values."""
     folders = (ROOT / "python" / "gst_iceoryx2", *(ROOT / "crates").glob("*/src"))
     code = "\n".join(path.read_text() for folder in folders for path in sorted(folder.rglob("*.[pr][ys]")))
     code += "\n".join(contract("messages").values())
-    # Rust continues a literal behind a backslash; Python writes one behind the other.
+    # Rust continues a literal after a backslash; Python joins adjacent literals.
     code = re.sub(r"\\\n\s*", "", code)
     code = re.sub(r"""["']\s*\n\s*f?["']""", "", code).replace('\\"', '"')
     return re.sub(r"\{[^{}]*\}|%[rsd]", "…", code)
 
 
-@pytest.mark.parametrize("text", troubles())
+@pytest.mark.parametrize("text", quoted_messages())
 @pytest.mark.proves("E1")
 def test_a_quoted_message_is_one_that_can_be_read(text: str) -> None:
     assert text in sources()

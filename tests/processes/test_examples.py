@@ -1,4 +1,4 @@
-"""Every example does what it says, in processes of its own."""
+"""Every example does what its docstring says, in processes of its own."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_nv12_planes_arrive_in_the_event_loop_beside_other_work(programs: Progra
     assert len(means) > 10
     assert all(120 < mean < 131 for mean in means)
     between = printed.partition("frame")[2].rpartition("frame")[0]
-    assert "tick" in between, "the clock stood still while frames came"
+    assert "tick" in between, "the clock stopped while frames came"
 
 
 def test_nv12_carries_the_colorimetry_that_its_publisher_names(programs: Programs) -> None:
@@ -94,7 +94,7 @@ def test_motion_is_told_when_it_begins_and_when_it_ends(programs: Programs) -> N
     flash[:, :160] = 255
     with VideoFramePublisher(CAMERA) as publisher:
         publisher.wait_for_subscribers(1, timeout=10)
-        # Never more frames on the way than a subscriber's buffer holds.
+        # No more frames at once than a subscriber's buffer holds.
         for picture in [still] * 8 + [flash]:
             publisher.publish(picture)
         wait_for_text(detector, "motion at frame 8: 50.0%")
@@ -165,7 +165,7 @@ def test_a_picture_comes_back_as_its_negative_over_sh4lt_paths(programs: Program
 
 
 def skip_without(library: str, program: Program) -> None:
-    """Skip where an example's library is missing, after a look at how the example says so."""
+    """Skip if an example's library is missing, after a check that the example names it."""
     if importlib.util.find_spec(library) is None:
         assert program.process.wait(20) == 1
         assert "pip install" in program.output()

@@ -1,4 +1,4 @@
-"""Another user than the one who was first in the domain: refused in words, and nobody is disturbed."""
+"""A second user of a domain gets an error with the reason, and does not disturb the first user."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ needs_gstreamer = pytest.mark.skipif(gstreamer_version() is None, reason="GStrea
 
 @pytest.fixture
 def plugin() -> Path:
-    """Folder of the plugin, where another user may read it."""
+    """Return the folder of the plugin; skip if another user cannot read it."""
     folder = plugin_library().parent
     readable = subprocess.run(
         ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "test", "-r", plugin_library()],
@@ -43,7 +43,7 @@ def plugin() -> Path:
     return folder
 
 
-# Live: gst-launch-1.0 (1.22) may wait without end for the preroll of a sink that failed before its main loop ran.
+# Live, because gst-launch-1.0 (1.22) may wait indefinitely for the preroll of a sink that failed early.
 @needs_gstreamer
 @pytest.mark.parametrize(
     "line", ["iceoryx2src service={} ! fakesink", "videotestsrc is-live=true ! iceoryx2sink service={}"]
@@ -91,7 +91,7 @@ def as_nobody(*command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("command", ["publish cam1 --test", "bridge cam0 zenoh:k", "list"])
 def test_a_command_of_another_user_is_refused_in_words(command: str, domain: Place) -> None:
-    """A traceback that ended with a raw PermissionError."""
+    """The error is one line, not a traceback."""
     with VideoFramePublisher("video/cam0/frame/v2"):
         ended = as_nobody(sys.executable, "-m", "gst_iceoryx2", *command.split())
     if "No module named" in ended.stderr:
@@ -102,7 +102,7 @@ def test_a_command_of_another_user_is_refused_in_words(command: str, domain: Pla
 
 
 def plant(domain: Place, tmp_path: Path) -> list[Path]:
-    """Files that look left over, behind links where iceoryx2 makes folders."""
+    """Make files that look left behind, behind links in place of iceoryx2's folders."""
     dead = str((7 << 96) | ((1 << 30) << 64) | 5)
     for folder, name in (("services", "0.service"), ("nodes", f"{dead}.node_monitor")):
         (tmp_path / folder).mkdir()
@@ -116,7 +116,7 @@ def plant(domain: Place, tmp_path: Path) -> list[Path]:
 
 @pytest.mark.proves("E5")
 def test_a_clean_up_does_not_follow_links(domain: Place, tmp_path: Path) -> None:
-    """`doctor --fix` deleted files of the prefix wherever a link led."""
+    """Files with the prefix stay, wherever a link leads."""
     planted = plant(domain, tmp_path)
     commands = [
         [sys.executable, "-m", "gst_iceoryx2", "doctor", "--fix"],
@@ -135,7 +135,7 @@ def test_a_clean_up_does_not_follow_links(domain: Place, tmp_path: Path) -> None
 @pytest.mark.parametrize("owned", ["", "nodes", "services"])
 @pytest.mark.proves("E5")
 def test_a_folder_of_another_user_is_refused_by_root_too(owned: str, domain: Place) -> None:
-    """Who owns it chooses what root would remove, and what root's programs read."""
+    """Its owner could choose what root removes, and what root's programs read."""
     for name in ("nodes", "services"):
         (domain.root / name).mkdir(parents=True)
     folder = domain.root / owned
@@ -156,7 +156,7 @@ def test_a_link_of_another_user_is_not_followed(domain: Place, tmp_path: Path) -
 
 @pytest.mark.proves("E5")
 def test_the_doctor_names_what_another_user_made_for_the_prefix(domain: Place) -> None:
-    """Every start hung, and the doctor said that all was well."""
+    """The object that every participant of the prefix opens first decides whether any can start."""
     path = node_counter(current_domain())
     create_node()
     os.chown(path, int(NOBODY), int(NOBODY))
@@ -173,7 +173,7 @@ def test_the_doctor_names_what_another_user_made_for_the_prefix(domain: Place) -
 
 @pytest.mark.proves("E5")
 def test_what_all_participants_open_can_be_closed_to_other_users(domain: Place) -> None:
-    """The docs said that nobody else can replace it; any user can overwrite it as iceoryx2 makes it."""
+    """iceoryx2 creates the node counter so that every user can overwrite it; chmod 0600 prevents that."""
     path = node_counter(current_domain())
     damage = ("sh", "-c", f": > {path}")
     with VideoFramePublisher("video/cam0/frame/v2") as publisher:

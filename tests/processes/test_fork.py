@@ -1,4 +1,4 @@
-"""fork() after opening ports: the child is refused in words, and its end harms nobody."""
+"""fork() after opening ports: the child gets an error, and its exit leaves the parent's ports alone."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A process whose limits keep frames from it, or from its readers, says so once, and goes on when they are raised.
+"""A process that cannot receive or send because of its limits reports that once, and continues when they are raised.
 
-Limits of the operating system are set from outside, while the process runs.
+The tests set the limits from outside while the process runs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ with VideoFramePublisher(sys.argv[1], max_bytes=picture.nbytes) as publisher:
         publisher.publish(picture)
         time.sleep(0.02)
 """
-# Each frame a line on the bus.
+# Prints a line per frame.
 SENDER = "gst-launch-1.0 -m videotestsrc is-live=true ! video/x-raw,width=64,height=48 ! iceoryx2sink service={}"
 PIPELINE = "gst-launch-1.0 -m iceoryx2src service={} ! fakesink silent=false sync=false -v"
 
@@ -55,18 +55,18 @@ Limit = Callable[[int], tuple[int, int]]
 
 
 def address_space(pid: int) -> tuple[int, int]:
-    """Enough for everything but the frames: these take 66 MB."""
+    """Return a limit that suffices for everything except the frames, which take 66 MB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
     return resource.RLIMIT_AS, pages * resource.getpagesize() + (30 << 20)
 
 
 def no_descriptors(pid: int) -> tuple[int, int]:
-    """Not enough to open the service."""
+    """Return a limit that is too low to open the service."""
     return resource.RLIMIT_NOFILE, _limit_that_leaves(1, pid)
 
 
 def few_descriptors(pid: int) -> tuple[int, int]:
-    """Enough for service and port, and not for what a publisher sends through: counted in /proc/self/fd."""
+    """Return a limit for service and port, but not for a connection; counted in /proc/self/fd."""
     return resource.RLIMIT_NOFILE, _limit_that_leaves(4, pid)
 
 
@@ -77,7 +77,7 @@ def _limit_that_leaves(count: int, pid: int) -> int:
 
 
 class Process:
-    """A process that tells its frames and its complaints in one file."""
+    """A process that prints its frames and its errors to one file."""
 
     def __init__(self, command: list[str], log: Path) -> None:
         self._log = log
@@ -116,7 +116,7 @@ class Process:
 
 @pytest.fixture(params=["python", "element"])
 def reader(request: pytest.FixtureRequest, service: str, domain: Place, tmp_path: Path) -> Iterator[Process]:
-    """A subscriber or a pipeline that waits for its publisher."""
+    """Start a subscriber or a pipeline that waits for its publisher."""
     if request.param == "python":
         command = [sys.executable, "-u", "-c", READER, service]
     elif gstreamer_version() is None:
@@ -133,7 +133,6 @@ def reader(request: pytest.FixtureRequest, service: str, domain: Place, tmp_path
 def test_a_reader_that_cannot_map_its_publisher_says_so_once_and_recovers(
     limit: Limit, reader: Process, service: str
 ) -> None:
-    """It was connected, received nothing, said nothing, and stayed so when the limit was lifted."""
     pid = reader.process.pid
     what, most = limit(pid)
     soft, hard = resource.prlimit(pid, what)
@@ -162,7 +161,7 @@ def test_a_reader_that_cannot_map_its_publisher_says_so_once_and_recovers(
 
 @pytest.mark.proves("E6")
 def test_a_reader_recovers_from_a_publisher_that_grew_beyond_the_limit(reader: Process, service: str) -> None:
-    """Only the first publisher's memory is mapped when the port is made."""
+    """Memory of a later port is mapped while frames come."""
     pid = reader.process.pid
     small, large = (np.ones((height, 1280, 3), np.uint8) for height in (64, 720))
 
@@ -187,7 +186,6 @@ def test_a_reader_recovers_from_a_publisher_that_grew_beyond_the_limit(reader: P
 def test_a_publisher_that_cannot_connect_a_reader_says_so_once_and_does_it_later(
     language: str, service: str, domain: Place, tmp_path: Path
 ) -> None:
-    """The reader was counted, received nothing, and that stayed so when the limit was lifted."""
     if language == "python":
         command = [sys.executable, "-u", "-c", WRITER, service]
     elif gstreamer_version() is None:

@@ -1,6 +1,6 @@
-"""Every snippet of the documentation runs, as a newcomer would run it: pasted, in processes of its own.
+"""Every snippet of the documentation runs as a newcomer would run it: pasted, in a process of its own.
 
-A snippet that no plan below knows fails, and so does a plan without its snippet.
+A plan says how a snippet runs. A snippet without a plan fails, and so does a plan without a snippet.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ ALL = [snippet for document in DOCUMENTS for snippet in snippets(document)]
 
 CAMERA = "video/cam0/frame/v2"
 
-# What a test cannot do as written: look at a window, have a camera run for ever, use the network. Frames that reach the
-# place of the window are printed instead.
+# A test cannot look at a window, run a camera indefinitely, or use the network.
+# A sink that prints each frame replaces the window.
 SUBSTITUTES = {
     "gst-launch-1.0 ": "gst-launch-1.0 -v ",
     "autovideosink": "fakesink silent=false",
@@ -48,7 +48,7 @@ PLANS: dict[str, Plan] = {}
 
 
 def runs(*marks: str) -> Callable[[Plan], Plan]:
-    """The decorated function runs the snippets that contain one of these texts; "```" is the end of a snippet."""
+    """Register the decorated function for snippets that contain one of these texts; "```" is the end of a snippet."""
 
     def register(plan: Plan) -> Plan:
         PLANS.update(dict.fromkeys(marks, plan))
@@ -59,7 +59,7 @@ def runs(*marks: str) -> Callable[[Plan], Plan]:
 
 @pytest.fixture
 def programs(tmp_path: Path, domain: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
-    # One registry for all tests: to make it takes longer than most of them.
+    # All tests share one registry, because creating it takes longer than most tests.
     running = Programs(tmp_path, tmp_path_factory.getbasetemp() / "registry.bin")
     yield running
     running.end()
@@ -85,7 +85,7 @@ def test_every_plan_has_its_snippet() -> None:
 
 
 def test_there_are_no_other_fenced_blocks() -> None:
-    """What is not to be run is indented instead."""
+    """A block that must not run is indented instead."""
     assert {snippet.language for snippet in ALL} == {"python", "sh", "rust"}
 
 
@@ -93,7 +93,7 @@ def test_there_are_no_other_fenced_blocks() -> None:
 
 
 def launch(programs: Programs, lines: str) -> list[Program]:
-    """Start each line as a process, those that receive first."""
+    """Start each line as a process, receivers first."""
     programs.use_plugin()
     for written, instead in SUBSTITUTES.items():
         lines = lines.replace(written, instead)
@@ -102,12 +102,12 @@ def launch(programs: Programs, lines: str) -> list[Program]:
 
 
 def seen(printed: str) -> int:
-    """How many frames reached a fakesink that prints."""
+    """The number of frames that reached a printing fakesink."""
     return len(re.findall(r"last-message = chain ", printed))
 
 
 def camera_pipeline(programs: Programs) -> Program:
-    """A pipeline that publishes a second of a test picture."""
+    """Start a pipeline that publishes a test picture for a second."""
     line = f"gst-launch-1.0 videotestsrc is-live=true ! video/x-raw,format=BGR ! iceoryx2sink service={CAMERA}\n"
     return launch(programs, line)[0]
 
@@ -119,7 +119,7 @@ SCORE = ("/tmp/score_shm_video", "/tmp/score_shmdata_input")
 
 
 def at(place: Path, text: str) -> str:
-    """The text with score's paths replaced by others, which nobody else uses."""
+    """The text with score's paths replaced by paths in this folder."""
     for path in SCORE:
         text = text.replace(path, str(place / Path(path).name))
     return text
@@ -127,7 +127,7 @@ def at(place: Path, text: str) -> str:
 
 @runs("! sh4ltsink socket-path=/tmp/score_shmdata_input")
 def to_and_from_score(programs: Programs, snippet: Snippet) -> None:
-    """What is sent to score is shown by what shows score's."""
+    """The second command shows what the first one sends, because both use one path here."""
     text = at(programs.folder, snippet.text).replace("score_shmdata_input", "score_shm_video")
     sender, viewer = launch(programs, text)
     wait_for_text(viewer, "last-message = chain ")
@@ -151,7 +151,7 @@ def negative_over_sh4lt_paths(programs: Programs, snippet: Snippet) -> None:
 
 @runs("make demo ", "make develop ")
 def known_to_make(programs: Programs, snippet: Snippet) -> None:
-    """What they do has tests of its own (tests/wheel, tests/processes/test_demo.py)."""
+    """Other tests run these targets (tests/wheel, tests/processes/test_demo.py)."""
     targets = re.findall(r"^make ([\w-]+)", snippet.text, re.MULTILINE)
     programs.start("make", "--dry-run", *targets).finish()
     assert set(re.findall(r"^pip install (\S+)", snippet.text, re.MULTILINE)) <= {"."}
@@ -245,7 +245,7 @@ def event_loop(programs: Programs, snippet: Snippet) -> None:
     cameras = [programs.example("publish_loan", f"video/cam{n}/frame/v2", "10") for n in range(2)]
     for camera in cameras:
         camera.finish()
-    # Two at once may write into each other's lines.
+    # Two writers may interleave their lines.
     assert set(program.finish().splitlines()) >= {f"video/cam{n}/frame/v2 640 480" for n in range(2)}
 
 
@@ -295,7 +295,7 @@ def keeps_copies(programs: Programs, snippet: Snippet) -> None:
     program = programs.python(snippet.text)
     programs.example("publish_loan", CAMERA, "20").finish()
     printed = program.finish()
-    # The loop's own variable is the one that is still held.
+    # The variable of the loop may still hold one frame.
     assert re.fullmatch(r"\d+ pictures kept, [01] frames held\n", printed)
 
 
@@ -305,7 +305,7 @@ def spawned_children(programs: Programs, snippet: Snippet) -> None:
     cameras = [programs.example("publish_loan", f"video/cam{n}/frame/v2", "10") for n in range(2)]
     for camera in cameras:
         camera.finish()
-    # Two at once may write into each other's lines.
+    # Two writers may interleave their lines.
     assert set(program.finish().splitlines()) >= {f"video/cam{n}/frame/v2 640 480" for n in range(2)}
 
 
@@ -381,14 +381,14 @@ def tells_versions(programs: Programs, snippet: Snippet) -> None:
 
 # -- promised --------------------------------------------------------------------------------------------------------
 
-# The first lines of the promised session, which later ones go on from.
+# The first lines of the promised session; the next snippets continue it.
 SESSION = """\
 import gi; gi.require_version("Gst", "1.0")
 from gi.repository import Gst
 from gst_iceoryx2 import setup_gstreamer
 setup_gstreamer(); Gst.init(None)
 """
-# A session stays open until somebody ends it.
+# Keeps a session open until its input ends.
 UNTIL_INPUT_ENDS = "\nimport sys; sys.stdin.read(); pipeline.set_state(Gst.State.NULL)\n"
 
 
@@ -405,7 +405,7 @@ def promised_sink(programs: Programs, snippet: Snippet) -> None:
 
 @runs('pipeline = Gst.parse_launch(\n    "iceoryx2src service')
 def promised_source(programs: Programs, snippet: Snippet) -> None:
-    # autovideosink takes the sink of the highest rank, so here the window is replaced from outside.
+    # autovideosink chooses the sink of the highest rank, so the environment replaces the window.
     programs.environment["GST_PLUGIN_FEATURE_RANK"] = "fakevideosink:MAX"
     count = """
 import sys
@@ -427,7 +427,7 @@ def promised_subscriber(programs: Programs, snippet: Snippet) -> None:
     camera = programs.example("publish_loan", CAMERA, "20")
     printed = program.finish()
     camera.finish()
-    # The last one is the end of the stream, an empty picture.
+    # The last frame is the end of the stream, an empty picture.
     assert len(re.findall(r"^\(480, 640, 3\) pts \d+$", printed, re.MULTILINE)) > 10
     assert printed.splitlines()[-1].startswith("(0, 0, 0) pts ")
 
@@ -457,13 +457,13 @@ RUST_PROGRAMS = sorted(
 
 
 def squeezed(code: str) -> str:
-    """Code without what rustfmt decides about."""
+    """The code without the characters that rustfmt may change."""
     return re.sub(r",(?=[)}\]])", "", re.sub(r"\s+", "", code))
 
 
 @pytest.mark.parametrize("snippet", [s for s in ALL if s.language == "rust"], ids=str)
 def test_a_rust_snippet_is_part_of_a_program_that_is_compiled_and_run(snippet: Snippet) -> None:
-    # A snippet shows a program's imports beside its code; in the program they are further apart.
+    # A snippet shows imports next to code; in the program they are further apart.
     parts = re.split(r"\n\n", snippet.text.strip())
     programs = [path.stem for path in RUST_PROGRAMS if all(squeezed(p) in squeezed(path.read_text()) for p in parts)]
     assert programs, f"none of {[path.stem for path in RUST_PROGRAMS]} contains\n{snippet.text}"
@@ -472,11 +472,11 @@ def test_a_rust_snippet_is_part_of_a_program_that_is_compiled_and_run(snippet: S
 
 @pytest.mark.timeout(600)
 def test_the_rust_programs_of_the_elements_run(programs: Programs) -> None:
-    """Those of the core crate are run by its own tests."""
+    """The tests of the core crate run its own programs."""
     native = shutil.which("cargo") is not None and gstreamer_version() is not None
     if not native and os.environ.get("IOX2_VIDEO_NATIVE") != "require":
         pytest.skip("there is no cargo or no GStreamer on this machine")
-    # The features of `cargo test --workspace --all-features`, so that nothing is compiled twice.
+    # The features of `cargo test --workspace --all-features` avoid a second compilation.
     build = ["cargo", "build", "--quiet", "--workspace", "--all-features", "--examples"]
     subprocess.run(build, cwd=ROOT, check=True)
     folder = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "examples"

@@ -1,4 +1,4 @@
-"""A /dev/shm of 64 MB, as in a container: an error with both numbers instead of a bus error, and small frames work."""
+"""A /dev/shm of 64 MB, as in a container: large frames are an error with both numbers, and small frames work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ for number in range(int(sys.argv[2])):
     subscriber = VideoFrameSubscriber(publisher.service_name)
     publisher.wait_for_subscribers(1, timeout=10)
     kept.append((publisher, subscriber, []))
-# Only now is memory used: each subscriber keeps all it may, and lets its buffer fill.
+# Use memory only now: each subscriber holds as many frames as it may, and its buffer fills.
 for publisher, subscriber, frames in kept:
     for _ in range(40):
         publisher.publish(picture)
@@ -45,7 +45,7 @@ print("written", len(kept))
 def in_small_memory(
     *command: str, megabytes: int = 64, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command where /dev/shm is that large."""
+    """Run a command with a /dev/shm of this size."""
     mount = f"mount -t tmpfs -o size={megabytes}m tmpfs /dev/shm && exec {shlex.join(command)}"
     return subprocess.run(
         ["unshare", "--mount", "sh", "-c", mount],
@@ -74,7 +74,7 @@ needs_gstreamer = pytest.mark.skipif(gstreamer_version() is None, reason="GStrea
 
 @pytest.fixture
 def gst(domain: Place, tmp_path: Path) -> dict[str, str]:
-    """Environment of gst-launch-1.0 with the elements."""
+    """Return an environment in which gst-launch-1.0 finds the elements."""
     return {"GST_PLUGIN_PATH": str(plugin_library().parent), "GST_REGISTRY": str(tmp_path / "registry.bin")}
 
 
@@ -87,7 +87,7 @@ def launch(line: str, environment: dict[str, str]) -> subprocess.CompletedProces
 def test_a_sink_whose_frames_are_too_large_says_so_with_both_numbers(gst: dict[str, str]) -> None:
     caps = "video/x-raw,format=BGR,width=1920,height=1080"
     ended = launch(f"videotestsrc num-buffers=60 ! {caps} ! iceoryx2sink service=large", gst)
-    # A bus error would be -7, or 128 + 7.
+    # SIGBUS would be -7, or 128 + 7.
     assert ended.returncode == 1, ended.stderr
     assert 'on service "large": it may need 14' in ended.stderr
     assert "frames of 62" in ended.stderr
@@ -106,7 +106,7 @@ def test_a_sink_whose_frames_are_too_large_says_so_with_both_numbers(gst: dict[s
 @pytest.mark.proves("M8")
 def test_small_frames_or_few_of_them_work(gst: dict[str, str], size: str, settings: str) -> None:
     source = f"videotestsrc num-buffers=60 pattern=ball ! video/x-raw,format=BGR,{size}"
-    # The receiver holds back a second of frames, more than there is room for.
+    # The receiver holds back a second of frames, which is more than fits.
     queue = "queue max-size-buffers=30 min-threshold-buffers=20 max-size-bytes=0"
     receiver = f"iceoryx2src service=small ! {queue} ! fakesink async=false"
     ended = launch(
@@ -140,7 +140,7 @@ OPEN = "import sys; from gst_iceoryx2.video import {0}; {0}(sys.argv[1])"
 @pytest.mark.parametrize("port", ["VideoFramePublisher", "VideoFrameSubscriber"])
 @pytest.mark.proves("M8")
 def test_where_shared_memory_is_full_the_sdk_says_so_before_it_writes(port: str, service: str, domain: Place) -> None:
-    """The first 16 bytes of a domain were a bus error."""
+    """Even the first 16 bytes of a domain would be a SIGBUS."""
     command = shlex.join([sys.executable, "-c", OPEN.format(port), service])
     ended = in_small_memory("sh", "-c", FILLED.format(command), megabytes=2)
     assert ended.returncode == 1, ended.stderr
@@ -159,7 +159,7 @@ def test_where_shared_memory_is_full_an_element_says_so_before_it_writes(line: s
 
 @pytest.mark.proves("M8")
 def test_memory_that_is_laid_out_for_others_counts_as_used(service: str, domain: Place) -> None:
-    """Any number of publishers of 22 MB find 60 MB free, as long as none of them has written; two of them fit."""
+    """Without that, any number of publishers of 22 MB would find 60 MB free before the first frame."""
     ended = in_small_memory(sys.executable, "-c", SEVERAL, service, "6", megabytes=60)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "written 2" in ended.stdout

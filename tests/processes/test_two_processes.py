@@ -1,4 +1,4 @@
-"""Frames between processes, and processes that end, with and without a word."""
+"""Frames between processes, and processes that end in every way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber, _pool
+from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber, _pool, _waiting, subscriber
 from tests.conftest import Place
 from tests.processes.acts import picture
 from tests.processes.children import Child
@@ -45,18 +45,19 @@ def test_processes_may_start_in_any_order(first: str, service: str, start: Start
     assert [child.ends() for child in children.values()] == [0, 0]
 
 
-def test_a_frame_is_seen_within_milliseconds(service: str, start: Start) -> None:
-    """By notification and not by the safety interval of 250 ms."""
+def test_a_frame_wakes_the_subscriber_by_its_notification(
+    service: str, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the safety interval, nothing else wakes it."""
+    monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", 60.0)
+    monkeypatch.setattr(_waiting.Waiter, "nudge", lambda _: None)
     publisher = start("publish_until_told", service, 64, 0.02)
     assert publisher.told() == "publishing"
-    ages = []
     with VideoFrameSubscriber(service) as sub:
-        while len(ages) < 40:
-            frame = sub.receive_blocking(5000)
+        for _ in range(40):
+            frame = sub.receive_blocking(20_000)
             assert frame is not None
             assert frame.age is not None
-            ages.append(frame.age)
-    assert sorted(ages)[20] < 0.02
     publisher.tell()
     assert publisher.ends() == 0
 
@@ -84,7 +85,7 @@ def test_a_view_outlives_the_death_of_its_publisher(service: str, start: Start, 
     publisher.kill()
     sub.close()
     del sub
-    # A newcomer cleans up behind the dead one and uses its place.
+    # The next publisher cleans up after the dead one and takes its place.
     with VideoFramePublisher(service) as pub:
         for number in range(50):
             pub.publish(np.full((64, 64, 3), number + 100, np.uint8))
@@ -135,7 +136,7 @@ def test_a_killed_subscriber_gives_its_place_and_its_frames_back(service: str, s
             for reader in readers:
                 publish_until(pub, reader)
                 reader.kill()
-            # Within two seconds, without anybody coming or going.
+            # The clean-up needs no other process to start or end.
             wait_until(lambda: pub.num_subscribers == 0, 10)
         assert pub.stats.dropped == 0
 
@@ -145,7 +146,7 @@ def stamped(pub: VideoFramePublisher) -> np.ndarray:
 
 
 def publish_until(pub: VideoFramePublisher, reader: Child) -> None:
-    """Publish until the reader tells something."""
+    """Publish until the reader reports."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         pub.publish(stamped(pub), pts=pub.stats.sent)
@@ -195,18 +196,18 @@ def test_a_stopped_hoarder_disturbs_nobody(number: int, max_frames: int, service
 
 @pytest.mark.proves("L12")
 def test_readers_that_never_wait_make_a_publisher_in_another_process_say_nothing(service: str, start: Start) -> None:
-    """Their wake-ups pile up; iceoryx2 would write an error to standard error for each that finds no room."""
+    """Their notifications pile up; iceoryx2 would write an error to standard error for each one that does not fit."""
     listener = raw.event_service(raw.node(), service).listener_builder().create()
     publisher = start("publish_and_idle", service, 3000)
     assert publisher.told() == "ready"
     with VideoFrameSubscriber(service) as sub:
         publisher.tell()
         wait_until(lambda: (frame := sub.receive()) and frame.pts == 2999, 20)
-        assert publisher.told() < 10
+        assert publisher.told() == "published"
         publisher.tell()
         assert publisher.ends() == 0
     assert publisher.complaint() == ""
-    # Not one of them was lost on the listener that nobody drained: it would still wake.
+    # The listener that was never drained is still notified.
     assert listener.try_wait()
 
 
@@ -214,7 +215,7 @@ def test_readers_that_never_wait_make_a_publisher_in_another_process_say_nothing
 def test_a_busy_subscriber_gets_what_was_sent_from_memory_that_grew_just_before_the_end(
     service: str, start: Start
 ) -> None:
-    """It finds the new memory when it looks for frames; what it has not found by then goes with the publisher."""
+    """A subscriber maps new memory when it looks for frames; memory that it has not mapped goes with the publisher."""
     reader = start("receive_all", service)
     assert reader.told() == "ready"
     with VideoFramePublisher(service) as pub:
@@ -232,7 +233,7 @@ def test_a_busy_subscriber_gets_what_was_sent_from_memory_that_grew_just_before_
 
 @pytest.mark.proves("L14")
 def test_a_reader_that_waited_counts_the_frames_that_it_was_too_slow_for(service: str, start: Start) -> None:
-    """It was there before the publisher, so what came before the first frame that it got is missing."""
+    """The reader was there before the publisher, so it counts the frames before its first one as dropped."""
     reader = start("receive_all", service)
     assert reader.told() == "ready"
     reader.kill(signal.SIGSTOP)
@@ -245,7 +246,7 @@ def test_a_reader_that_waited_counts_the_frames_that_it_was_too_slow_for(service
             pub.wait_for_subscribers(2, timeout=20)
             pub.publish(picture(4), pts=4)
             pub.end_of_stream()
-            # The newest frame of before it came, and what came then.
+            # The late subscriber gets the newest earlier frame, then the new one.
             assert [frame.pts for frame in late] == [3, 4]
             assert late.stats.dropped == 0
         told = reader.told()
@@ -256,7 +257,7 @@ def test_a_reader_that_waited_counts_the_frames_that_it_was_too_slow_for(service
 
 @pytest.mark.proves("L14")
 def test_ctrl_c_ends_the_wait_of_a_publisher_for_readers_to_connect(service: str, start: Start) -> None:
-    """The wait is long here; the frame is not sent, and the publisher can be closed."""
+    """After Ctrl-C the frame is not sent, and the publisher can be closed."""
     listener = raw.event_service(raw.node(), service).listener_builder().create()
     publisher = start("publish_patiently", service)
     assert publisher.told() == "publishing"
@@ -270,15 +271,14 @@ def test_ctrl_c_ends_the_wait_of_a_publisher_for_readers_to_connect(service: str
 def test_closing_does_not_wait_for_a_subscriber_that_has_gone(
     service: str, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_pool, "_FINDING", 60.0)
+    # If closing waited, the test would time out.
+    monkeypatch.setattr(_pool, "_FINDING", 3600.0)
     with VideoFramePublisher(service) as pub:
         with VideoFrameSubscriber(service) as sub:
             pub.wait_for_subscribers(1, timeout=20)
             pub.publish(np.zeros((720, 1280, 3), np.uint8))
             assert sub.receive_blocking(5000) is not None
-        begin = time.monotonic()
         pub.close()
-        assert time.monotonic() - begin < 30
 
 
 @pytest.mark.proves("L1")
@@ -300,7 +300,7 @@ def test_a_publisher_with_other_qos_starts_beside_a_waiting_process(service: str
 
 @pytest.mark.proves("P9")
 def test_daemon_threads_say_nothing_when_the_program_ends(service: str, start: Start) -> None:
-    """Each printed a traceback of ClosedError, although nothing was wrong."""
+    """A closed port in a daemon thread is not an error that is printed."""
     child = start("end_while_threads_work", service)
     assert child.told() == "ending"
     assert child.ends() == 0
@@ -324,10 +324,8 @@ def test_ctrl_c_ends_every_wait(way: str, service: str, start: Start) -> None:
     child = start("wait_for_ever", service, way)
     assert child.told() == "waiting"
     wait_until(lambda: sleeping(child.pid))
-    begin = time.monotonic()
     child.kill(signal.SIGINT)
     assert child.told() == "KeyboardInterrupt"
-    assert time.monotonic() - begin < 2
     assert child.ends() == 0
 
 

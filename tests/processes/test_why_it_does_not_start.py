@@ -1,6 +1,6 @@
-"""What keeps a process from starting is told with its cause, by the Python package and by the elements in one text.
+"""A process that cannot start names the cause; the Python package and the elements use the same text.
 
-Each fault is made in a mount namespace of its own, or by a limit of the process.
+Each fault is made in a mount namespace, or by a limit of the process.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ pytestmark = [
 
 @cache
 def registry() -> str:
-    """GStreamer's registry, written before the fault is there: writing it would meet the fault, too."""
+    """Write GStreamer's registry before the fault is made, because writing it would fail, too."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     folder.chmod(0o755)
@@ -71,14 +71,14 @@ def registry() -> str:
 
 
 class Answer(NamedTuple):
-    """What both languages said."""
+    """Return the errors of both languages."""
 
     python: list[str]
     element: str
 
 
 def ask(prepare: str, as_user: tuple[str, ...] = (), **environment: str) -> Answer:
-    """Start publisher, subscriber and source in a mount namespace, after these shell commands."""
+    """Start publisher, subscriber and source in a mount namespace after these shell commands."""
     python = shlex.join([*as_user, sys.executable, "-c", START, SERVICE])
     element = shlex.join([*as_user, "gst-launch-1.0", "iceoryx2src", f"service={SERVICE}", "!", "fakesink"])
     told = []
@@ -211,10 +211,10 @@ def test_too_few_descriptors_are_told_with_both_numbers(limit: int, domain: Plac
 )
 @pytest.mark.proves("E5")
 def test_what_another_user_planted_for_the_prefix_is_named(plant: str, fault: str, domain: Place) -> None:
-    """Every start hung, or was told to be that of a full disk."""
+    """The object that every participant of the prefix opens first must be sound."""
     path = node_counter(current_domain())
     prepare = plant.format(path, path)
-    # Old enough not to be in the making.
+    # Old enough not to count as unfinished.
     prepare = f"{prepare}; touch -h -d @1 {path}"
     answer = ask(prepare if "chmod" in plant else f"{prepare}; chmod go+rw {path}", NOBODY, HOME="/nonexistent")
     owner = f"{fault} and belongs to user 0 (this process runs as 65534); remove it, or use a prefix of your own"
@@ -229,7 +229,7 @@ def test_what_another_user_planted_for_the_prefix_is_named(plant: str, fault: st
 
 @pytest.mark.proves("E4")
 def test_a_home_that_may_not_be_searched_is_passed_over(tmp_path: Path, domain: Place) -> None:
-    """systemd's ProtectHome and HOME=/root after setuid kept the package from starting, not the elements."""
+    """As with systemd's ProtectHome, and with HOME=/root after setuid."""
     closed = tmp_path / "closed"
     (closed / ".config" / "iceoryx2").mkdir(parents=True)
     (closed / ".config" / "iceoryx2" / "iceoryx2.toml").write_text("[global]\nprefix = 'other_'\n")
@@ -271,7 +271,6 @@ def test_a_configuration_that_cannot_be_reached_is_not_there(
 )
 @pytest.mark.proves("E4")
 def test_a_character_that_iceoryx2_does_not_take_is_named(root: str, prefix: str, found: str) -> None:
-    """Told were the length of a path of 15 bytes, and "InvalidContent"."""
     what, text = ("prefix", prefix) if found in prefix else ("root path", root)
     answer = ask("true", IOX2_VIDEO_DOMAIN=f"{root}:{prefix}")
     pattern = f"the {what} ['\"]{re.escape(text)}.* of the iceoryx2 domain contains ['\"]"

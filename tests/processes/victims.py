@@ -1,7 +1,7 @@
-"""A process that bears participants and kills them: ``python -m tests.processes.victims [gst]``.
+"""A process that starts participants and kills them: ``python -m tests.processes.victims [gst]``.
 
-Each line of standard input is ``{"kind": …, "service": …, "lives": seconds}``; the answer comes when the participant
-was killed. Being forked, it begins to open its service within a millisecond, so that its end can come at every step.
+Each line of standard input is ``{"kind": …, "service": …, "lives": seconds}``; the answer comes after the kill. A
+participant is forked, so it opens its service within a millisecond, and the kill can come at every step.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ KINDS: dict[str, Callable[[str], None]] = {
 
 
 def bear_and_kill(kind: str, service: str, lives: float) -> dict[str, Any]:
-    """One life and death; says when it ended, and whether by us."""
+    """Start a participant, kill it, and report whether the kill ended it."""
     end = time.monotonic() + lives
     pid = os.fork()
     if pid == 0:
         try:
-            # Whatever it says is no answer of ours.
+            # Its output is not an answer to the test.
             os.dup2(2, 1)
             KINDS[kind](service)
         except BaseException:
@@ -85,7 +85,7 @@ def bear_and_kill(kind: str, service: str, lives: float) -> dict[str, Any]:
 
 def main() -> None:
     if "gst" in sys.argv:
-        # Before the fork, because loading takes longer than some of them live.
+        # Before the fork, because loading takes longer than some participants live.
         import tests.chaos.elements  # noqa: F401
     for line in sys.stdin:
         print(json.dumps(bear_and_kill(**json.loads(line))), flush=True)

@@ -1,4 +1,4 @@
-"""Pictures of every format as RGB, against the formulas in floating point and the colour bars of the standards."""
+"""Pictures of every format as RGB, compared with floating-point formulas and the standards' colour bars."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BARS = {
 }
 KR_KB = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 
-# Which pixels share a chroma sample where formats.json does not say so: side by side, one above the other.
+# Pixels that share a chroma sample, across and down, for formats for which formats.json does not say it.
 SHARED = {"YUYV": (2, 1), "UYVY": (2, 1), "YVYU": (2, 1), "VYUY": (2, 1), "UYYVYY": (4, 1)}
 SHARED_OPAQUE = {"NV12_10LE32": (2, 2), "NV16_10LE32": (2, 1), "NV12_10LE40": (2, 2), "NV16_10LE40": (2, 1)}
 
@@ -88,7 +88,7 @@ OPAQUE_ROWS: dict[str, Callable[[list[int]], bytes]] = {
 
 
 def pack(fmt: VideoFormat, parts: Planes, width: int, height: int, pad: int = 0) -> tuple[np.ndarray, ...]:
-    """Return views over memory into which the samples of `parts` were written one by one, with padded rows."""
+    """Return views of memory to which the samples of `parts` were written one by one, with padded rows."""
     tight = fmt.tight_layout(width, height)
     strides = tuple(stride + pad for stride in tight.strides)
     offsets, size = [], 0
@@ -128,7 +128,7 @@ def pack(fmt: VideoFormat, parts: Planes, width: int, height: int, pad: int = 0)
 
 
 def interleave(per_row: dict[str, list[int]], cycle: str) -> list[int]:
-    """Lay the samples of a row out in a cycle until all of them are written."""
+    """Write the samples of a row in a repeating pattern until all are written."""
     left = {letter: list(samples) for letter, samples in per_row.items()}
     result: list[int] = []
     while any(left.values()):
@@ -150,7 +150,7 @@ def random_parts(fmt: VideoFormat, width: int, height: int) -> Planes:
 
 
 def expected(fmt: VideoFormat, parts: Planes, width: int, height: int, colorimetry: str, limited: bool) -> np.ndarray:
-    """Return the picture by the formulas, in floating point."""
+    """Return the picture computed in floating point."""
     bits = dict(zip(fmt.components, fmt.bits, strict=True))
     unit = {}
     for letter, samples in parts.items():
@@ -191,7 +191,7 @@ def test_every_format_with_array_views_becomes_rgb(name, colorimetry):
 
 
 def chroma_is_cut_off(fmt: VideoFormat, width: int) -> bool:
-    """Say whether the row ends before the last chroma sample, as rows of three samples a word can."""
+    """Return whether the row ends before its last chroma sample, as rows with three samples per word can."""
     return fmt.name in ("NV12_10LE32", "NV16_10LE32") and -(-width // 2) * 2 > -(-width // 3) * 3
 
 
@@ -249,7 +249,7 @@ def test_a_picture_of_many_blocks_is_the_picture_in_one_piece(name, monkeypatch)
 
 @pytest.mark.parametrize("name", [n for n in CONVERTIBLE if FORMATS[n].dtype[-2:] in ("u2", "u1")])
 def test_samples_with_bits_beyond_their_format_do_not_wrap_around(name):
-    """A hostile picture of 10 bits can hold 16; whatever is bright stays bright."""
+    """A hostile 10-bit picture can contain 16-bit values. Bright pixels stay bright."""
     fmt = FORMATS[name]
     layout = fmt.tight_layout(8, 8)
     pixels = np.full(layout.size, 0xFF, np.uint8)

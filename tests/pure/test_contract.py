@@ -58,10 +58,11 @@ def calls() -> list[tuple[str, set[str | None]]]:
     """Message and arguments of each call in the Python package that names its message."""
     found: list[tuple[str, set[str | None]]] = []
     for node in ast.walk(ast.parse(sources("python/gst_iceoryx2", ".py").replace("from __future__", "from future"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("message", "_fault"):
+        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        if isinstance(node, ast.Call) and called in ("message", "Fault.of"):
             key = node.args[0]
             if isinstance(key, ast.Constant):
-                prefix = "fault_" if node.func.id == "_fault" else ""
+                prefix = "fault_" if called == "Fault.of" else ""
                 found.append((f"{prefix}{key.value}", {keyword.arg for keyword in node.keywords}))
     return found
 

@@ -1,4 +1,4 @@
-"""Numbers that a program gives: what stands for a number is one, and anything else is a sentence that names it."""
+"""Numbers that a program gives: every kind of number is accepted, and anything else is an error that names it."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def test_what_is_not_a_rate_is_refused(value: object) -> None:
 
 @pytest.mark.parametrize("rate", [1e-300, np.float32(1e-30), Fraction(1, 10**30)])
 def test_hardly_any_frames_a_second_are_hardly_any(rate: Any) -> None:
-    """An infinite pause was compared with itself, and all frames passed."""
+    """An infinite pause is not compared with itself."""
     thinning = Thinning(rate)
     assert [thinning.takes(moment * 10**9) for moment in range(1, 4)] == [True, False, False]
 
 
 class Level(enum.IntEnum):
-    """A kind of int."""
+    """A subclass of int."""
 
     LOW = 7
 
@@ -95,7 +95,7 @@ class Level(enum.IntEnum):
     ("value", "text"), [(Fraction(np.int64(4), np.int64(3)), "(fraction)4/3"), (Level.LOW, "(int)7")]
 )
 def test_caps_take_what_stands_for_a_number(value: Any, text: str) -> None:
-    """They were looked for in a range of all numbers, one after the other: in a frame rate, a caps field, a meta."""
+    """Fractions and numpy numbers in a frame rate, a caps field and a meta."""
     assert f"x={text}" in video_caps("BGR", 4, 4, x=value)
 
 

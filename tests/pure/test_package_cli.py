@@ -1,4 +1,4 @@
-"""The frame of the command line: help without imports, versions, `plugin-path`."""
+"""The command line itself: help without imports, versions, `plugin-path`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_help_version_and_usage_errors_start_no_heavy_library() -> None:
-    """They are to answer in 0.15 s; importing iceoryx2 alone takes 0.1 s."""
+    """Such answers should take at most 0.15 s; importing iceoryx2 alone takes 0.1 s."""
     program = (
         "import sys, click\n"
         "from gst_iceoryx2.cli import main\n"

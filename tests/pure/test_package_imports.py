@@ -1,4 +1,4 @@
-"""Who may import whom inside the package, and what importing it costs."""
+"""Which room may import which, and what importing the package loads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def imported_names(module: str) -> set[str]:
-    """Every dotted name that a module imports anywhere in its text, functions included, type checking excluded."""
+    """Return every dotted name that a module imports, also in functions, but not for type checking."""
     names: set[str] = set()
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     for node in ast.walk(tree):
@@ -55,7 +55,7 @@ def imported_names(module: str) -> set[str]:
 
 
 def resolve(module: str, node: ast.ImportFrom) -> str:
-    """Full name of what a `from … import` names, relative or not."""
+    """Return the full name of the module in a `from … import`, relative or not."""
     if node.level == 0:
         assert node.module is not None
         return node.module
@@ -65,13 +65,13 @@ def resolve(module: str, node: ast.ImportFrom) -> str:
 
 
 def own_imports(module: str) -> set[str]:
-    """The modules of this package that a module imports."""
+    """Return the modules of this package that a module imports."""
     found = set()
     for name in imported_names(module):
         top, _, rest = name.partition(".")
         if top != "gst_iceoryx2":
             continue
-        # `from gst_iceoryx2._wire.header import X` names a module and a thing in it; the longest module counts.
+        # `from gst_iceoryx2._wire.header import X` names a module and an object in it; the longest module counts.
         while rest and rest not in MODULES:
             rest = rest.rpartition(".")[0]
         found.add(rest or "__init__")
@@ -86,7 +86,7 @@ ROOMS = sorted({room_of(module) for module in MODULES})
 
 
 def arrows_from(room: str) -> set[str]:
-    """The other rooms that a room imports from."""
+    """Return the other rooms that a room imports from."""
     found = {room_of(name) for module in MODULES if room_of(module) == room for name in own_imports(module)}
     return found - {room}
 
@@ -132,7 +132,7 @@ def test_at_most_one_module_imports_the_optional_library(library: str) -> None:
 
 
 def loaded_by(statement: str) -> set[str]:
-    """Top-level names in sys.modules after a statement in a fresh interpreter, and shared objects of ours it mapped."""
+    """Return top-level modules after a statement in a fresh interpreter, and libraries of GStreamer that it mapped."""
     program = f"{statement}\nimport sys; print(*sys.modules)\nprint(open('/proc/self/maps').read())"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     modules, _, maps = answer.stdout.partition("\n")

@@ -1,4 +1,4 @@
-"""What the package says where the plugin or GStreamer's Python bindings are missing."""
+"""Errors of the package if the plugin or GStreamer's Python bindings are missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gst_iceoryx2 import _plugin
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installation's plugin folder with nothing in it."""
+    """Make the installation's plugin folder empty."""
     monkeypatch.setattr(_plugin, "_FOLDER", tmp_path)
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""Numbers that are written in two places because two tools read them."""
+"""Numbers that stand in two files because two tools read them."""
 
 from __future__ import annotations
 

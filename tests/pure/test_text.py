@@ -1,4 +1,4 @@
-"""Text of others, as it is read and shown."""
+"""Texts of other programs, as they are read and shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gst_iceoryx2.cli._screen import json_text
 from gst_iceoryx2.errors import Iox2VideoError, ServicePermissionError, printable
 
 ANYTHING = st.text(st.characters(categories=["L", "N", "P", "Z", "C"]))
-"""Control characters, lone surrogates and what is not assigned included."""
+"""Includes control characters, lone surrogates and unassigned characters."""
 
 
 def test_what_steers_a_terminal_is_shown_as_an_escape() -> None:

@@ -13,9 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gst_iceoryx2._wire import validate
+from gst_iceoryx2._wire.fault import Fault
 from gst_iceoryx2._wire.formats import FORMATS
 from gst_iceoryx2._wire.header import HEADER_FLAG_EOS, VideoFrameHeader
-from gst_iceoryx2._wire.validate import Fault, check_caps, geometry_key, geometry_of, validate_geometry
+from gst_iceoryx2._wire.validate import check_caps, geometry_key, geometry_of, validate_geometry
 
 VECTORS_DIR = Path(__file__).parent.parent / "vectors"
 CASES = json.loads((VECTORS_DIR / "validate.json").read_text(encoding="utf-8"))["cases"]

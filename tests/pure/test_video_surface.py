@@ -1,4 +1,4 @@
-"""The public surface of `gst_iceoryx2.video`: names, signatures and defaults that other programs rely on."""
+"""The public names, signatures, defaults and help of `gst_iceoryx2.video`."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_constant_has_its_value(name: str) -> None:
 
 
 def parameters(of: object) -> list[str]:
-    """Names of the parameters in order; keyword-only ones begin with a star."""
+    """Return the names of the parameters in order; keyword-only parameters begin with a star."""
     return [
         ("*" if parameter.kind is parameter.KEYWORD_ONLY else "") + name
         for name, parameter in inspect.signature(of).parameters.items()  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ def test_a_sink_config_renders_the_elements_properties() -> None:
 
 
 def test_parameters_of_a_frame_can_be_changed() -> None:
-    """They were frozen, and could not be made without a size."""
+    """They were frozen, and needed a size to be created."""
     params = video.FrameParams()
     params.width, params.height, params.pts = 4, 2, 7
     assert params == video.FrameParams(4, 2, pts=7)
@@ -184,7 +184,7 @@ def test_every_error_is_in_the_tree_and_tells_its_text(kind: type[Exception]) ->
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    """Each class stands below its own base, with the built-in that it also is in brackets."""
+    """Each class is listed below its base, with its built-in base in brackets."""
     path: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
         name = line.lstrip(" │├└─").split(" ")[0]

@@ -60,13 +60,13 @@ class BareWriter:
 
     def write(self, frame: bytes) -> None:
         assert _semop(self._semaphores, (READERS, 0), (WRITER, 1), (READERS, 1))
-        told = 0
+        announced = 0
         with self._lock:
             for client in self._clients:
                 with contextlib.suppress(OSError):
-                    told += client.send(dialect.update_message(len(frame))) > 0
-        if told:
-            assert _semop(self._semaphores, (READERS, told))
+                    announced += client.send(dialect.update_message(len(frame))) > 0
+        if announced:
+            assert _semop(self._semaphores, (READERS, announced))
         ctypes.memmove(self._address, frame, len(frame))
         assert _semop(self._semaphores, (READERS, -1), (WRITER, -1))
 

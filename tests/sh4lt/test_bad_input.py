@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import select
@@ -190,6 +191,43 @@ def test_a_dead_writers_socket_is_taken_over(path: Path, launch: Launch) -> None
     launch(PACED.format(path))
     with Follower(path) as follower:
         assert follower.read(20) is not None
+
+
+@on_tmpfs
+@pytest.mark.parametrize("kind", ["python", "rust"])
+def test_a_writer_avoids_the_keys_of_a_writer_on_another_path(path: Path, launch: Launch, kind: str) -> None:
+    """Keys contain only 16 bits of the inode number. The numbers of tmpfs increase, so the next ones are known."""
+
+    def inode_after_occupied_keys() -> tuple[int, range]:
+        path.touch()
+        meta = path.stat()
+        path.unlink()
+        occupied = range(meta.st_ino + 1, meta.st_ino + 6)
+        keys = [dialect.SEGMENT_PROJECT << 24 | (meta.st_dev & 0xFF) << 16 | (inode & 0xFFFF) for inode in occupied]
+        segments = [Segment.create(key, 1, 0o600) for key in keys]
+        try:
+            if kind == "python":
+                with Writer(path), Follower(path) as follower:
+                    assert follower.read(0) is None
+                    return path.stat().st_ino, occupied
+            sink = launch(PACED.format(path))
+            with Follower(path) as follower:
+                assert follower.read(20) is not None
+                inode = path.stat().st_ino
+            sink.send_signal(signal.SIGINT)
+            assert sink.wait(20) == 0
+            return inode, occupied
+        finally:
+            for segment in segments:
+                segment.discard()
+
+    # Other programs may take the next numbers, and another processor has other ones.
+    for _ in range(10):
+        inode, occupied = inode_after_occupied_keys()
+        assert inode not in occupied
+        if occupied.stop <= inode < occupied.stop + 5:
+            return
+    pytest.skip("inode numbers of /dev/shm are not consecutive here")
 
 
 def greeted(odd: socket.socket) -> bytes:
@@ -438,6 +476,55 @@ def test_a_frame_larger_than_the_kernels_limit_is_refused_and_the_next_goes_thro
         frame = follower.read(5)
         assert frame is not None
         assert bytes(frame) == b"small"
+
+
+@on_tmpfs
+def test_a_frame_without_memory_for_its_segment_is_refused_and_the_next_goes_through(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the next frame was written into the removed segment, where no reader looks."""
+
+    def no_memory(*_: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    with Writer(path, initial_size=100) as writer, Follower(path) as follower:
+        assert follower.read(0) is None
+        wait_until(lambda: writer.clients == 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(Segment, "create", no_memory)
+            with pytest.raises(OSError, match="memory"):
+                writer.write(bytes(1000))
+        writer.write(b"small")
+        frame = follower.read(20)
+        assert frame is not None
+        assert bytes(frame) == b"small"
+
+
+@on_tmpfs
+def test_a_writer_that_accepts_no_connections_blocks_nothing(path: Path, launch: Launch) -> None:
+    """Regression: once its queue was full, a second sink waited indefinitely, and a reader could not be stopped."""
+    waiting = []
+    with false_writer(path):
+        while True:
+            connection = socket.socket(socket.AF_UNIX)
+            connection.setblocking(False)
+            waiting.append(connection)
+            try:
+                connection.connect(str(path))
+            except BlockingIOError:
+                break
+        reader = launch(f"sh4ltsrc socket-path={path} num-buffers=1 ! fakesink")
+        with pytest.raises(WriterIsAliveError, match="has a writer already"):
+            Writer(path)
+        assert "has a writer already" in said(launch(PACED.format(path)))
+        with Follower(path) as follower:
+            assert follower.read(0.2) is None
+    for connection in waiting:
+        connection.close()
+    with Writer(path) as writer:
+        wait_until(lambda: writer.clients == 1, 20)
+        writer.write(b"true")
+        assert reader.wait(20) == 0
 
 
 @on_tmpfs

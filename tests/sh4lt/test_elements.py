@@ -80,7 +80,7 @@ def test_recording_gives_sixty_frames_a_second(
 ) -> None:
     """The commands of score's manual, with a small picture and a faster preset for slow machines.
 
-    Regression: the film of a slow encoder froze for ever longer times, and took as long again to finish.
+    Regression: the film of a slow encoder froze for longer and longer times, and took as long again to finish.
     """
     av = pytest.importorskip("av")
     film = tmp_path / f"foo.{suffix}"

@@ -52,15 +52,15 @@ def test_a_writer_that_is_sending_is_not_disturbed_by_a_second_one(path: Path, l
 @pytest.mark.proves("S2")
 def test_a_stuck_reader_costs_one_renewal_and_the_living_miss_nothing(path: Path, tmp_path: Path, kind: str) -> None:
     """Regression: live readers were sent away before the old semaphores were removed, and had to reconnect twice."""
-    stops = 10
-    with writing(kind, path, timeout=0.1, LD_PRELOAD=str(preloaded(tmp_path, "slow.c"))) as writer:
+    stops = 5
+    with writing(kind, path, timeout=0.3, LD_PRELOAD=str(preloaded(tmp_path, "slow.c"))) as writer:
         assert writer.poll() is None
         stuck, *living = [BareReader(path) for _ in range(5)]
         wait_until(lambda: all(reader.numbers for reader in (stuck, *living)), 20)
         before = [reader.connections for reader in living]
         for stop in range(stops):
             # Long enough for a second renewal.
-            stuck.hold = 0.35
+            stuck.hold = 1.05
             wait_until(lambda stop=stop: stuck.connections == stop + 2)
             seen = [len(reader.numbers) for reader in living]
             wait_until(

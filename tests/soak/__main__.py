@@ -1,4 +1,4 @@
-"""``python -m tests.soak --seconds 1800``: real processes for a long time; 0 if nothing they take has grown."""
+"""``python -m tests.soak --seconds 1800``: a long run of processes; exits with 0 if none of their resources grows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.chaos.verdict import Verdict
 from tests.soak.gauges import Samples, table
 from tests.soak.soak import Soak
 
-# However short a run is, each quarter has some.
+# Even a short run has some samples per quarter.
 _LEAST_SAMPLES = 40
 
 
 def play(seed: int, seconds: float, folder: Path) -> tuple[Verdict, Samples]:
-    """One run in a domain of its own; logs go into `folder`."""
+    """Run once in a domain of its own; logs go to `folder`."""
     folder.mkdir(parents=True)
     with Place(f"s{os.getpid()}") as place:
         soak = Soak(place, seed, folder, min(5.0, seconds / _LEAST_SAMPLES), min(10.0, seconds / 4))
@@ -28,7 +28,7 @@ def play(seed: int, seconds: float, folder: Path) -> tuple[Verdict, Samples]:
 
 
 def main() -> int:
-    """Parse, play, print."""
+    """Parse the arguments, run, and print the verdict."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="default: at random")
     parser.add_argument("--seconds", type=float, default=1800.0)

@@ -1,4 +1,4 @@
-"""Who plays in a soak run: the participants of the chaos suite, whose pictures grow and shrink."""
+"""Participants of a soak run: those of the chaos suite, with pictures that grow and shrink."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SHAPES: Final = (
 
 
 class SoakSlot(Slot):
-    """A place whose participant plays the same in all its lives; each role is kind and habit, and a service."""
+    """A slot whose participants all have the same roles; a role is kind and habit, and a service."""
 
     def cast(self, rng: random.Random) -> list[dict[str, Any]]:
-        """Roles of the next participant."""
+        """Return the roles of the next participant."""
         return [self._spec(rng, *role.split("/"), service) for role, service in self.roles]
 
     def _spec(self, rng: random.Random, kind: str, habit: str, service: str) -> dict[str, Any]:
@@ -30,15 +30,15 @@ class SoakSlot(Slot):
 
 STAGE: Final = (
     # From a pipeline to a pipeline and to Python, and from Python to both, for the whole run.
-    SoakSlot("sink", (("sink/steady", "cam0"),), immortal=True),
-    SoakSlot("sink-to-source", (("source/steady", "cam0"),), immortal=True),
-    SoakSlot("sink-to-python", (("subscriber/steady", "cam0"),), immortal=True),
-    SoakSlot("python", (("publisher/steady", "cam1"),), immortal=True),
-    SoakSlot("python-to-source", (("source/steady", "cam1"),), immortal=True),
-    SoakSlot("python-to-python", (("subscriber/steady", "cam1"),), immortal=True),
-    # Ports that are closed and opened over and over within one process.
-    SoakSlot("reopening-a", (("sink/restless", "cam2"), ("subscriber/restless", "cam2")), immortal=True),
-    SoakSlot("reopening-b", (("publisher/restless", "cam3"), ("source/restless", "cam3")), immortal=True),
+    SoakSlot("sink", (("sink/steady", "cam0"),), survives=True),
+    SoakSlot("sink-to-source", (("source/steady", "cam0"),), survives=True),
+    SoakSlot("sink-to-python", (("subscriber/steady", "cam0"),), survives=True),
+    SoakSlot("python", (("publisher/steady", "cam1"),), survives=True),
+    SoakSlot("python-to-source", (("source/steady", "cam1"),), survives=True),
+    SoakSlot("python-to-python", (("subscriber/steady", "cam1"),), survives=True),
+    # Ports that are closed and reopened within one process.
+    SoakSlot("reopening-a", (("sink/restless", "cam2"), ("subscriber/restless", "cam2")), survives=True),
+    SoakSlot("reopening-b", (("publisher/restless", "cam3"), ("source/restless", "cam3")), survives=True),
     # Processes that come and go.
     SoakSlot("passing-source", (("source/steady", "cam0"),)),
     SoakSlot("passing-python", (("subscriber/steady", "cam1"),)),

@@ -1,4 +1,4 @@
-"""What processes take over time, and whether it stays: the second quarter of a run compared with its last."""
+"""Resources of processes over time: the second quarter of a run is compared with the last."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.chaos.place import Litter
+from tests.chaos.place import DomainUse
 from tests.chaos.player import Player
 
 
 class Gauge(NamedTuple):
-    """One thing that is measured.
+    """A resource that is measured.
 
     Attributes:
-        name: For people.
-        unit: How many of what is measured make one of what is printed.
-        slack: By how much it may be more in the last quarter and still be flat.
-        share: The same as a share of what it was.
+        name: Name for people.
+        unit: Measured amount that is printed as 1.
+        slack: Growth that still counts as flat.
+        share: The same as a share of the earlier amount.
     """
 
     name: str
@@ -27,27 +27,28 @@ class Gauge(NamedTuple):
     share: float = 0
 
 
-# Copies of two pictures, and what the allocator keeps of them. Of 30 minutes 15 lie between the two medians:
-# at 25 frames a second, 400 bytes a frame would be seen.
+# Copies of two pictures, and what the allocator keeps of them. In 30 minutes, 15 lie between the two medians: at 25
+# frames/s, a leak of 400 bytes per frame would show.
 PRIVATE: Final = Gauge("private MB", 1e6, 8e6)
-# One more or less while a reader comes or goes.
+# One more or less while a reader connects or leaves.
 DESCRIPTORS: Final = Gauge("descriptors", slack=2)
 THREADS: Final = Gauge("threads", slack=1)
-# Of who closes and opens ports, which may be closed at half of the samples; it does so 75 times between the medians.
+# For participants that close and reopen ports, which may be closed in half of the samples; they do so 75 times between
+# the medians.
 DESCRIPTORS_REOPENED: Final = Gauge("descriptors", slack=24)
 THREADS_REOPENED: Final = Gauge("threads", slack=4)
 FILES: Final = Gauge("files", slack=8, share=0.1)
-# Pages of memory count once a frame was written there, which a late reader can bring about at any time: so
-# much as one publisher has, 24 frames of the largest size. Memory that is not given back would soon be more.
+# Pages count once a frame was written to them, which a late reader can cause at any time: as much as one publisher has,
+# 24 frames of the largest size. A leak would soon exceed it.
 SHARED: Final = Gauge("shared MB", 1e6, 24 * 2.8e6)
 
 
 class Growth(NamedTuple):
-    """One thing in the two quarters.
+    """A resource in the two quarters.
 
     Attributes:
-        who: What takes it.
-        gauge: What it is.
+        who: Name of the process, or "domain".
+        gauge: The resource.
         before: Median of the second quarter.
         after: Median of the last quarter.
     """
@@ -59,7 +60,7 @@ class Growth(NamedTuple):
 
     @property
     def is_flat(self) -> bool:
-        """Whether it has not grown."""
+        """Return whether it did not grow."""
         return self.after - self.before <= self.gauge.slack + self.gauge.share * self.before
 
     def __str__(self) -> str:
@@ -68,12 +69,12 @@ class Growth(NamedTuple):
 
 
 class Samples:
-    """All that was measured in a run."""
+    """All measurements of a run."""
 
     def __init__(self) -> None:
         self._values: dict[tuple[str, Gauge], list[float]] = {}
 
-    def take(self, players: Iterable[Player], litter: Litter) -> None:
+    def take(self, players: Iterable[Player], domain_use: DomainUse) -> None:
         """Measure once."""
         for player in players:
             who = player.name.partition(".")[0]
@@ -82,11 +83,11 @@ class Samples:
             self.note(who, PRIVATE, player.private_bytes())
             self.note(who, DESCRIPTORS if is_steady else DESCRIPTORS_REOPENED, sum(player.descriptors().values()))
             self.note(who, THREADS if is_steady else THREADS_REOPENED, threads)
-        self.note("domain", FILES, litter.files)
-        self.note("domain", SHARED, litter.bytes)
+        self.note("domain", FILES, domain_use.files)
+        self.note("domain", SHARED, domain_use.bytes)
 
     def note(self, who: str, gauge: Gauge, value: float) -> None:
-        """Take one value."""
+        """Add one value."""
         self._values.setdefault((who, gauge), []).append(value)
 
     def __len__(self) -> int:
@@ -94,7 +95,7 @@ class Samples:
 
     @property
     def growths(self) -> list[Growth]:
-        """Everything measured, in both quarters."""
+        """Return every resource in both quarters."""
         return [Growth(who, gauge, *_quarters(values)) for (who, gauge), values in self._values.items()]
 
 
@@ -105,7 +106,7 @@ def _quarters(values: Sequence[float]) -> Iterator[float]:
 
 
 def table(growths: Sequence[Growth]) -> Iterator[str]:
-    """Lines of a table: for whom, and of each thing both medians, the second quarter's first."""
+    """Return the lines of a table: a row per process, with both medians of each resource."""
     for gauges in ((PRIVATE, DESCRIPTORS, THREADS), (SHARED, FILES)):
         names = [gauge.name for gauge in gauges]
         yield f"{'':<18}" + "".join(f"{name:>20}" for name in names)

@@ -1,4 +1,4 @@
-"""A long run in which nobody is killed: participants play, some come and go, and what they take is measured."""
+"""A long run without kills: participants stream, some restart, and their resources are measured."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Final
 
 from tests.chaos.conductor import Conductor
 from tests.chaos.place import Place
-from tests.chaos.script import Blow
+from tests.chaos.script import Action
 from tests.chaos.verdict import Verdict
 from tests.soak.cast import STAGE
 from tests.soak.gauges import Samples
 
 _SETTLE: Final = 3.0
-_CLEANING: Final = 15.0
+_CLEANUP_TIMEOUT: Final = 15.0
 
 
 class Soak(Conductor):
     """One run.
 
     Args:
-        place: Where.
-        seed: What participants draw their pictures and lives by.
-        folder: For their logs.
+        place: The domain.
+        seed: Seed of the participants' pictures and lives.
+        folder: Folder of their logs.
         sample_every: Seconds between two measurements.
-        restart_every: Seconds between the ends of two subscribers, by turns.
+        restart_every: Seconds between restarts; the subscribers take turns.
 
     Attributes:
-        samples: What was measured.
+        samples: The measurements.
     """
 
     def __init__(self, place: Place, seed: int, folder: Path, sample_every: float, restart_every: float) -> None:
@@ -40,10 +40,10 @@ class Soak(Conductor):
         self.samples: Final = Samples()
 
     def play(self, seconds: float) -> Verdict:
-        """Play for so long; what is found broken is in the verdict, what they took in `samples`."""
-        passing = [index for index, slot in enumerate(STAGE) if not slot.immortal]
+        """Run for so many seconds; faults are in the verdict, measurements in `samples`."""
+        passing = [index for index, slot in enumerate(STAGE) if not slot.survives]
         try:
-            # The first one writes GStreamer's registry, which takes seconds; the others read it.
+            # The first one writes GStreamer's registry, which takes seconds; later ones read it.
             self._start(0)
             self._until(time.monotonic(), self._all_play)
             for index in range(1, len(STAGE)):
@@ -52,12 +52,12 @@ class Soak(Conductor):
             begin = self._next_sample = time.monotonic()
             turns = itertools.cycle(passing)
             for number in range(1, int(seconds / self._restart_every)):
-                blow = Blow(number * self._restart_every, next(turns), "quit", 0.0, 0.0, 0.0, ())
-                self._at(begin + blow.at, lambda blow=blow: self._befall(blow))  # type: ignore[misc]
+                action = Action(number * self._restart_every, next(turns), "quit", 0.0, 0.0, 0.0, ())
+                self._at(begin + action.at, lambda action=action: self._perform(action))  # type: ignore[misc]
             self._until(begin + seconds)
             self._next_sample = float("inf")
             self._end(list(self._players))
-            self._wait(self._is_clean, _CLEANING)
+            self._wait(self._is_clean, _CLEANUP_TIMEOUT)
             self.verdict.leftovers = self._place.leftovers()
         finally:
             for player in self._players.values():
@@ -71,6 +71,6 @@ class Soak(Conductor):
         everyone_plays = self._all_play() and all(p.is_there and not p.ending for p in self._players.values())
         if now >= self._next_sample and everyone_plays:
             self._next_sample = max(self._next_sample + self._sample_every, now)
-            steady = [self._players[index] for index, slot in enumerate(STAGE) if slot.immortal]
-            # Who was killed because he hung is in the verdict.
-            self.samples.take([player for player in steady if player.is_there], self.verdict.litter[-1])
+            steady = [self._players[index] for index, slot in enumerate(STAGE) if slot.survives]
+            # A participant that was killed because it hung is in the verdict.
+            self.samples.take([player for player in steady if player.is_there], self.verdict.domain_use[-1])

@@ -1,4 +1,4 @@
-"""Plain iceoryx2, as somebody would use it who has only read SPEC.md."""
+"""Plain iceoryx2, used as a program would that follows SPEC.md only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gst_iceoryx2.video import VideoFrameHeader
 
 
 def node() -> Any:
-    """A node with iceoryx2's own defaults, clean-up included, in the test's domain."""
+    """Return a node in the test's domain with iceoryx2's own defaults, which include clean-up."""
     root, _, prefix = os.environ["IOX2_VIDEO_DOMAIN"].rpartition(":")
     config = iox2.config.default()
     config.global_cfg.root_path = iox2.Path.new(root)
@@ -27,7 +27,7 @@ def video_service(on: Any, name: str, header: type[ctypes.Structure] = VideoFram
 
 
 def pub_sub_builder(on: Any, name: str, header: type[ctypes.Structure] = VideoFrameHeader) -> Any:
-    """Start to say what service is wanted."""
+    """Return a service builder."""
     return (
         on.service_builder(iox2.ServiceName.new(name)).publish_subscribe(iox2.Slice[ctypes.c_uint8]).user_header(header)
     )
@@ -50,12 +50,12 @@ class RawPublisher:
         self.publisher = builder.allocation_strategy(iox2.AllocationStrategy.PowerOfTwo).create()
 
     def send(self, header: VideoFrameHeader, payload: bytes, number: int | None = None) -> None:
-        """Send a frame; `number` is what iceoryx2's own header says of its length, for a lie."""
+        """Send a frame. `number` replaces the number of bytes in iceoryx2's own header, to lie about it."""
         loan = self.publisher.loan_slice_uninit(len(payload))
         ctypes.memmove(loan.payload_ptr, payload, len(payload))
         ctypes.memmove(loan.user_header_ptr, bytes(header), ctypes.sizeof(header))
         if number is not None:
-            # Before the user header it ends with the number of elements and an offset.
+            # iceoryx2's header lies before the user header and ends with the number of elements and an offset.
             ctypes.memmove(loan.user_header_ptr - 16, number.to_bytes(8, "little"), 8)
         loan.assume_init().send()
         self.notifier.notify()

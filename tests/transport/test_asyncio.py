@@ -1,4 +1,4 @@
-"""`async for`, beside other work of the event loop."""
+"""`async for` while the event loop does other work."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def test_cancelling_leaves_no_descriptor_behind(pub: VideoFramePublisher, 
         async for _ in sub:
             pass
 
-    # The first frame brings the descriptors of a connection and a notifier, if the thread that tends ports has not.
+    # The first frame opens the descriptors of a connection and a notifier, unless the keeper's thread did.
     pub.publish(np.zeros((4, 4, 3), np.uint8))
     assert sub.receive_blocking(5000) is not None
     before = set(os.listdir("/dev/fd"))
@@ -84,7 +84,7 @@ async def test_cancelling_leaves_no_descriptor_behind(pub: VideoFramePublisher, 
         await task
 
     async def all_are_closed() -> None:
-        # The thread that looks after the ports opens files, too, for a moment.
+        # The keeper's thread opens files for a moment, too.
         while set(os.listdir("/dev/fd")) - before:
             await asyncio.sleep(0.01)
 

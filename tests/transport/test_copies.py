@@ -1,4 +1,4 @@
-"""Frames that are pickled or copied; ports and loans that cannot be."""
+"""Frames can be pickled and copied; ports and loans cannot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2 import sh4lt
-from gst_iceoryx2._wire.validate import Fault, geometry_of
+from gst_iceoryx2._wire.fault import Fault
+from gst_iceoryx2._wire.validate import geometry_of
 from gst_iceoryx2.errors import FormatError, FrameReleasedError
 from gst_iceoryx2.video import (
     CustomMeta,
@@ -53,7 +54,7 @@ def take(sub: VideoFrameSubscriber) -> VideoFrame:
 
 
 def told(frame: VideoFrame) -> dict[str, Any]:
-    """Everything that a frame says, as plain values."""
+    """Return all properties of a frame as plain values."""
     names = "format width height pts dts duration offset flags captured_at due_at sequence caps metas pixel_size"
     said = {name: getattr(frame, name) for name in names.split()}
     said |= {"header": bytes(frame.header), "aux": bytes(frame.aux), "parsed": frame.parse_aux()}
@@ -64,7 +65,7 @@ def told(frame: VideoFrame) -> dict[str, Any]:
 def test_a_copied_frame_says_what_the_original_says(
     format: str, copied: Callable[[Any], Any], pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:
-    """`pickle` failed on it, and what failed made noise on standard error."""
+    """`pickle` failed on it, and the failure printed to standard error."""
     planes = pictures.planes(format, 34, 6)
     pub.publish(planes, format=format, width=34, pts=5, dts=6, duration=7, offset=8, flags=1 << 20, metas=METAS)
     frame = take(sub)
@@ -103,7 +104,7 @@ def test_a_copied_frame_has_its_own_pixels_and_holds_nothing(
 
 
 def test_a_copy_is_usable_in_a_forked_child(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    """What is borrowed belongs to the parent, a copy is ordinary memory."""
+    """Borrowed memory belongs to the parent process; a copy is ordinary memory."""
     pub.publish(np.full((4, 4, 3), 7, np.uint8))
     frame = take(sub)
     twin = copy.copy(frame)
@@ -164,7 +165,7 @@ def test_views_and_values_are_copied_as_usual(
 
 
 def test_an_error_about_geometry_reaches_another_process(copied: Callable[[Any], Any]) -> None:
-    """The reason has an attribute of its own, and its constructor takes two arguments."""
+    """The exception has an attribute for the reason, and its constructor takes two arguments."""
     header = VideoFrameHeader()
     fault = validate_geometry(header, 10)
     assert isinstance(fault, Fault)
@@ -182,7 +183,7 @@ def test_ports_and_loans_are_refused_in_words(
     service: str,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """They failed with the names of iceoryx2's own classes, or of a lock."""
+    """The error named a class of iceoryx2, or a lock."""
     loan = pub.loan(4, 4)
     for thing, instead in (
         (pub, rf"VideoFramePublisher '{service}', sent 0.*create VideoFramePublisher\('{service}'\) in the process"),
@@ -217,7 +218,7 @@ def test_ends_of_a_path_are_refused_in_words_and_their_frames_are_copied(
 
 
 def answer(questions: Queue[VideoFrame], answers: Queue[Any]) -> None:
-    """In the child: send back what each frame says, and the frame, up to the end of the stream."""
+    """In the child: send back each frame and its properties until the stream ends."""
     while not (frame := questions.get()).is_eos():
         answers.put((told(frame), frame))
     answers.put((told(frame), frame))
@@ -241,7 +242,7 @@ def child() -> Iterator[tuple[Queue[VideoFrame], Queue[Any]]]:
 def test_frames_cross_a_queue_between_processes(
     child: tuple[Queue[VideoFrame], Queue[Any]], pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:
-    """Nothing arrived, and only the queue's own thread said why."""
+    """Nothing arrived, and only the queue's own thread printed the reason."""
     questions, answers = child
     pub.publish(pictures.planes("NV12", 34, 6), format="NV12", pts=5, metas=METAS)
     frame = take(sub)

@@ -1,4 +1,4 @@
-"""Which domain a process is in, what the files of a domain say, and what is stale among them."""
+"""The domain of a process, its service descriptions, and its stale files."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_configuration_that_iceoryx2_refuses_is_named(tmp_path: Path, monkeypa
 
 
 def test_a_configuration_below_a_name_that_iceoryx2_does_not_take_is_named(tmp_path: Path) -> None:
-    """The length of the path was told to be at fault."""
+    """The error names the character, not the length of the path."""
     file = write_config(tmp_path / "jürgen", "[global]\nprefix = 'mine_'\n")
     with pytest.raises(DomainError, match=f"configuration file \"{file}\" .* contains 'ü': iceoryx2 takes printable"):
         current_domain({"HOME": str(tmp_path / "jürgen")})
@@ -121,7 +121,7 @@ def test_a_root_of_the_longest_length_works(monkeypatch: pytest.MonkeyPatch, tmp
     root = f"/tmp/{'l' * (60 - len(str(os.getpid())))}{os.getpid()}"
     assert len(root) == 65
     place = Place()
-    # No other test's names begin like this: those of one's prefix are removed.
+    # All files with this prefix are removed, so no other test may use it.
     place.root, place.prefix = Path(root), "~"
     monkeypatch.setenv("IOX2_VIDEO_DOMAIN", f"{root}:{place.prefix}")
     try:
@@ -213,7 +213,7 @@ def test_a_node_is_dead_when_its_process_has_gone(domain: Place) -> None:
 
 
 def test_a_node_is_dead_although_a_process_has_its_number(domain: Place) -> None:
-    """The main process of a container has the same pid at every start."""
+    """The main process of a container has the same pid after every start."""
     file = node_file(domain, os.getpid())
     assert liveness.dead_nodes(current_domain()) == [number_of(file, domain)]
     file.unlink()
@@ -243,7 +243,7 @@ def test_the_helper_is_tried_once_for_each_stale_node(domain: Place, monkeypatch
 
 
 def test_a_node_that_was_killed_before_it_had_a_lock_file_is_removed_when_it_is_old(domain: Place) -> None:
-    """Its process number tells nothing: in another container it is another process's, or nobody's."""
+    """A process id proves nothing: in another container it belongs to another process, or to none."""
     nodes = domain.root / "nodes"
     old, young = (nodes / str((number << 96) | (ended_process() << 64) | 5) for number in (7, 8))
     foreign = nodes / str((9 << 96) | 5)
@@ -292,7 +292,7 @@ def test_the_python_helper_explains_itself(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="harms root alone")
 def test_a_segment_without_a_size_does_not_stop_root(domain: Place, service: str) -> None:
-    """iceoryx2 0.10.0 waits for its size for ever, with the GIL held."""
+    """iceoryx2 0.10.0 waits indefinitely for its size, with the GIL held."""
     create_node()
     (segment,) = domain.shared_memory()
     segment.unlink()

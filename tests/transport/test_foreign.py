@@ -1,4 +1,4 @@
-"""Participants that are plain iceoryx2 with its defaults: another buffer, no history, two publishers, no alignment."""
+"""Participants that use plain iceoryx2 with its defaults: buffer of 2, no history, two publishers, no alignment."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_publisher_that_may_wait_hears_who_has_found_it_and_of_every_frame_tak
     """SPEC.md section 1."""
     with VideoFrameSubscriber(service) as sub:
         for _ in range(2):
-            # A buffer of two: each frame is told by itself.
+            # With a buffer of two, the reader notifies of each frame.
             with VideoFramePublisher(service, qos=Qos(buffer_size=2, safe_overflow=False)) as pub:
                 listener = raw.event_service(raw.node(), service).listener_builder().create()
                 told = []
@@ -84,7 +84,7 @@ def test_a_publisher_that_never_waits_is_told_nothing(service: str) -> None:
 
 
 def test_the_whole_header_is_written_each_time(service: str) -> None:
-    """iceoryx2's Python binding leaves an earlier frame's header in a fresh loan."""
+    """In iceoryx2's Python binding a new loan has the header of an earlier frame."""
     with VideoFramePublisher(service, qos=Qos(buffer_size=1, borrowed_max=1), max_subscribers=1) as pub:
         native = raw.pub_sub_builder(raw.node(), service).open()
         reader = native.subscriber_builder().create()
@@ -101,7 +101,7 @@ def test_the_whole_header_is_written_each_time(service: str) -> None:
 def test_our_subscriber_reads_a_plain_publisher(service: str) -> None:
     with VideoFrameSubscriber(service) as sub:
         publisher = raw.RawPublisher(service)
-        # It keeps no history, so a frame that is sent before we look would be lost.
+        # The service has no history, so a frame sent before the subscriber connects would be lost.
         wait_until(lambda: publisher.service.dynamic_config.number_of_subscribers == 1)
         publisher.send(bgr(4, 2, pts=4, offset=11), noise(24))
         frame = sub.receive_blocking(3000)
@@ -165,14 +165,14 @@ def test_offsets_that_count_tell_of_drops(service: str) -> None:
                 sub.receive()
             return sub.stats.dropped
 
-        # One step of one tells a counter from an offset in bytes.
+        # An increment of exactly 1 shows that `offset` counts frames, not bytes.
         assert send(100) is None
         assert send(101) == 0
         assert send(104, 105) == 2
-        # A restart: unknown again until it has been seen to count.
+        # After a restart the count is unknown until an increment of 1.
         assert send(0) is None
         assert send(1) == 2
-        # The same number over and over counts nothing.
+        # A number that stays the same does not count frames.
         assert send(7, 7, 7) is None
         assert send(2**64 - 1, 2**64 - 1) is None
     publisher.close()

@@ -1,4 +1,4 @@
-"""What a received frame says of itself, and its pixels as arrays."""
+"""Properties of a received frame, and its pixels as arrays."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_metas_that_do_not_fit_a_loan_are_left_out(service: str) -> None:
         assert frame is not None
         assert frame.metas == [CustomMeta("SmallMeta")]
         assert frame.captured_at is not None
-        # Copied frames have room for all of theirs.
+        # Copied frames have room for all metas.
         pub.publish(np.zeros((4, 6, 3), np.uint8), metas=[CustomMeta("BigMeta", {"text": "x" * 1000})])
         frame = sub.receive()
         assert frame is not None

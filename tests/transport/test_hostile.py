@@ -1,4 +1,4 @@
-"""Every rule of SPEC.md section 7 broken by a publisher of plain iceoryx2: dropped, counted, a log line for a kind."""
+"""A publisher breaks every rule of SPEC.md section 7. Its frames are dropped, counted and logged once per rule."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PIXELS = noise(WIDTH * HEIGHT * 3 // 2)
 
 
 def header() -> VideoFrameHeader:
-    """A sound NV12 frame without an aux blob, to be broken in one place."""
+    """Return a valid NV12 frame without an aux blob, for a test to break in one place."""
     sound = VideoFrameHeader()
     sound.pts = sound.dts = sound.duration = sound.offset = NONE_U64
     sound.width, sound.height, sound.n_planes = WIDTH, HEIGHT, 2
@@ -144,7 +144,7 @@ def test_a_broken_header_is_dropped_and_the_stream_goes_on(
         assert victim.receive() is None
     stats = victim.stats
     assert (stats.invalid, stats.received) == (3, 3)
-    # The sound frame that is still in hand.
+    # The valid frame that is still held.
     assert stats.held == 1
     (line,) = faults(caplog)
     assert rule in line
@@ -218,7 +218,7 @@ def test_a_queue_full_of_broken_frames_hides_no_sound_one(raw: RawPublisher, vic
 def test_a_header_that_changes_after_it_was_judged_changes_nothing(
     raw: RawPublisher, victim: VideoFrameSubscriber
 ) -> None:
-    """The publisher keeps its writable view of the header: a received one must be a private copy."""
+    """The publisher can still write to the header, so a received header must be a private copy."""
     loan = raw.publisher.loan_slice_uninit(len(PIXELS))
     ctypes.memmove(loan.payload_ptr, PIXELS, len(PIXELS))
     address = loan.user_header_ptr
@@ -290,7 +290,7 @@ def test_tiled_formats_are_checked_for_their_offsets_and_have_no_arrays(
 
 @pytest.fixture
 def writer(service: str, request: pytest.FixtureRequest) -> Iterator[Child]:
-    """A second process that goes on writing into the frames that it has sent."""
+    """A second process that keeps writing to the frames that it sent."""
     child = Child("send_and_toggle", service, list(request.param), acts="tests.transport.toggling")
     child.told()
     yield child
@@ -303,7 +303,7 @@ def writer(service: str, request: pytest.FixtureRequest) -> Iterator[Child]:
 @pytest.mark.parametrize("writer", [TEXTS, NUMBERS], ids=["texts", "numbers"], indirect=True)
 @pytest.mark.proves("H10")
 def test_frames_that_change_while_they_are_read_harm_nobody(service: str, writer: Child) -> None:
-    """iceoryx2's number of bytes was believed, wherever it led: SIGSEGV."""
+    """The number of bytes in iceoryx2's header was trusted: SIGSEGV."""
     with VideoFrameSubscriber(service) as sub:
         while sub.stats.invalid < 50:
             frame = sub.receive_blocking(10_000)
@@ -332,7 +332,7 @@ NUMBERS_OF_BYTES = {
 def test_a_number_of_bytes_beyond_the_publishers_memory_is_refused(
     case: str, raw: RawPublisher, victim: VideoFrameSubscriber, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """iceoryx2's own header lies in the publisher's memory, too: what it says was read without a look (SIGSEGV)."""
+    """iceoryx2's own header lies in the publisher's memory, too, and was read unchecked: SIGSEGV."""
     raw.send(header(), PIXELS)
     frame = next_frame(victim)
     address = frame._memory._address  # type: ignore[union-attr]
@@ -347,7 +347,7 @@ def test_a_number_of_bytes_beyond_the_publishers_memory_is_refused(
 
 @pytest.mark.proves("H11")
 def test_memory_is_told_apart_by_its_publisher(service: str) -> None:
-    """Memory of a publisher that has gone may have held more where that of the next one lies now."""
+    """The memory of a previous publisher may have been larger at the same address."""
     with VideoFrameSubscriber(service) as sub:
         for invalid, max_len in enumerate((1 << 20, 1 << 12, 1 << 14), 1):
             raw = RawPublisher(service, max_len, buffer_size=10)
@@ -365,7 +365,7 @@ def test_memory_is_told_apart_by_its_publisher(service: str) -> None:
 
 
 def test_of_a_blob_no_more_is_copied_than_can_be_read(service: str) -> None:
-    """The publisher chooses its size, and each frame in hand has a copy."""
+    """The publisher chooses the size of the blob, and each held frame has a copy of it."""
     raw = RawPublisher(service, 1 << 24, buffer_size=10)
     with VideoFrameSubscriber(service) as sub:
         blob = build_aux(CAPS_GOOD, [b"\xff" * (3 << 20)])

@@ -1,4 +1,4 @@
-"""Frames of every format as JPEG pictures, compared with what the SDK itself makes RGB of."""
+"""Frames of every format as JPEG pictures, compared with the SDK's own conversion to RGB."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PACKED = ("RGB", "BGR", "RGBx", "BGRx", "xRGB", "xBGR", "RGBA", "BGRA", "ARGB", 
 
 
 class Loop:
-    """Sends a picture to itself."""
+    """Sends a picture to itself and returns the received frame."""
 
     def __init__(self, service: str, colorimetry: str | None = None) -> None:
         caps = f"video/x-raw, colorimetry=(string){colorimetry}" if colorimetry else None
@@ -47,7 +47,7 @@ def loop(service: str) -> Iterator[Loop]:
 
 
 def smooth(format: str, seed: int) -> tuple[np.ndarray, ...]:
-    """Planes of one colour, not gray, of any format that is not packed into bits."""
+    """Return planes of one colour, not gray, in any format that is not packed into bits."""
     known = get_format(format)
     layout = known.tight_layout(WIDTH, HEIGHT)
     views = known.views(np.zeros(layout.size, np.uint8), WIDTH, HEIGHT, layout.strides, layout.offsets)
@@ -58,7 +58,7 @@ def smooth(format: str, seed: int) -> tuple[np.ndarray, ...]:
         for channel in range(parts.shape[2]):
             bits, shift = known.bits[min(index, len(known.bits) - 1)], known.shift[min(index, len(known.shift) - 1)]
             if plane.group_pixels > 1:
-                # Brightness and chroma take turns: one value for them all.
+                # Brightness and chroma alternate in one plane, so they get the same value.
                 bits, shift, value = known.bits[0], known.shift[0], 0.45
             else:
                 value = values[index]
@@ -80,7 +80,7 @@ def test_every_format_has_the_colours_that_to_rgb_has(service: str, colorimetry:
         with loop.frame() as frame:
             wanted, picture = frame.to_rgb().astype(int), jpeg.decode(jpeg.encode(frame, 97, "444")).astype(int)
         assert picture.shape == wanted.shape
-        # The chroma of a row that ends amid a pair lies in its padding.
+        # If a row ends within a pair of pixels, its last chroma lies in the padding.
         if np.abs(picture - wanted)[:, :-3].max() > 8:
             wrong[format] = picture[0, 0], wanted[0, 0]
     loop.close()
@@ -89,7 +89,7 @@ def test_every_format_has_the_colours_that_to_rgb_has(service: str, colorimetry:
 
 @pytest.mark.parametrize("format", [*PACKED, "I420", "YV12", "NV12", "NV21", "Y444", "Y42B", "GRAY8", "YUY2", "UYVY"])
 def test_rows_and_columns_stay_where_they_are(loop: Loop, format: str) -> None:
-    """Blocks in padded rows: a swap or a shift would show at once."""
+    """Coloured blocks in padded rows show swapped channels and shifted rows."""
     data, params = padded(format, WIDTH, HEIGHT)
     blocks = np.kron(np.random.default_rng(1).integers(40, 216, (6, 11), np.uint8), np.ones((8, 8), np.uint8))
     raw = np.frombuffer(data, np.uint8).copy()

@@ -1,4 +1,4 @@
-"""Which nodes live, told by locks: these hold across containers, and asking drops none of them."""
+"""Locks tell which nodes are alive. They work across containers, and a look does not drop them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_file_in_the_making_is_left_alone_until_it_is_old() -> None:
 
 
 def test_a_node_without_a_file_is_not_known_to_be_dead() -> None:
-    """In another container the same process id is another process, or none."""
+    """In another container the same process id belongs to another process, or to none."""
     assert not liveness.is_gone(node_of(ended_process()), current_domain())
     assert not liveness.is_gone(node_of(os.getpid()), current_domain())
 

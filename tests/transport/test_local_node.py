@@ -19,7 +19,7 @@ def node() -> iceoryx2.Node:
 
 
 def test_frames_cross_between_ports_of_a_local_node(node: iceoryx2.Node, service: str, domain: Place) -> None:
-    """A subscriber looked for the file of the service, which a local one does not have, and never connected."""
+    """A subscriber never connected, because it looked for a file that a local service does not have."""
     seen = []
 
     def receive() -> None:

@@ -1,4 +1,4 @@
-"""Many ports in one process: what is looked at does not grow with their number. Looks are counted, not timed."""
+"""Many ports in one process: the work of each does not grow with their number. Looks are counted, not timed."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from gst_iceoryx2.video import (
     subscriber,
 )
 from tests.conftest import Place
+from tests.transport.conftest import is_waiting
 from tests.transport.raw import RawPublisher
 from tests.waiting import wait_until
 
@@ -38,7 +39,7 @@ LONG = 60.0
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Looks at files and descriptors of this thread, by function."""
+    """Count the looks of this thread at files and descriptors, by function."""
     counted: Counter[str] = Counter()
     me = threading.get_ident()
 
@@ -60,7 +61,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], VideoFrameSubscriber]]:
-    """Makes subscribers that wait for frames in threads of their own, and do not wake up by themselves."""
+    """Return a function that makes a subscriber whose thread waits for frames and does not wake up by itself."""
     monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", LONG)
     subscribers: list[VideoFrameSubscriber] = []
     threads: list[threading.Thread] = []
@@ -80,11 +81,6 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], VideoFr
         thread.join()
 
 
-def is_waiting(sub: VideoFrameSubscriber) -> bool:
-    """Whether a thread sleeps in it."""
-    return sub._waiter is not None and bool(sub._waiter._sleepers)
-
-
 def opened(number: int) -> tuple[VideoFrameSubscriber, VideoFramePublisher]:
     return VideoFrameSubscriber(f"video/{number}"), VideoFramePublisher(f"video/{number}")
 
@@ -96,7 +92,7 @@ def close(ports: list[tuple[VideoFrameSubscriber, VideoFramePublisher]]) -> None
 
 @pytest.mark.proves("L15")
 def test_opening_a_port_looks_at_no_more_where_there_are_many(calls: Counter[str]) -> None:
-    """Each one asked of each node of the process whether each of them had ended, and opened and closed files for it."""
+    """Each port checked every node of the process, and opened and closed files for it."""
     ports = [opened(number) for number in range(3)]
     calls.clear()
     ports.append(opened(3))
@@ -104,7 +100,7 @@ def test_opening_a_port_looks_at_no_more_where_there_are_many(calls: Counter[str
     ports += [opened(number) for number in range(4, 20)]
     calls.clear()
     ports.append(opened(20))
-    # A descriptor may be a few numbers further away.
+    # The descriptor may be found a few looks later.
     assert calls.total() <= few.total() + 8, (few, calls)
     close(ports)
 
@@ -115,7 +111,7 @@ def test_a_look_for_the_dead_asks_nothing_of_the_nodes_of_this_process(calls: Co
     liveness.dead_nodes(domain)
     calls.clear()
     assert not cleanup.clean_up_if_stale(domain)
-    # The second is the counter of nodes, which is known by its name.
+    # The lstat is for the counter of nodes, which is found by its name.
     assert calls == {"listdir": 1, "lstat": 1}
     del nodes
 
@@ -168,7 +164,7 @@ def test_the_ports_of_a_process_look_for_the_dead_once(monkeypatch: pytest.Monke
 def test_the_dead_of_one_domain_are_remembered_beside_another(
     domain: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A look at the second forgot what had been tried in the first, whose helper then ran at every look."""
+    """A look at the second domain forgot the attempts in the first, whose helper then ran at every look."""
     runs: list[str] = []
     monkeypatch.setattr(cleanup, "run_helper", lambda place: runs.append(place.root))
     places = [current_domain(), Domain(f"{domain.root}b", domain.prefix)]
@@ -183,7 +179,7 @@ def test_the_dead_of_one_domain_are_remembered_beside_another(
 def test_subscribers_that_wait_do_not_wake_up_to_look(
     waiting: Callable[[str], VideoFrameSubscriber], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each did twice a second, and all of them together kept a third of a processor busy."""
+    """Each subscriber woke twice a second; together they used a third of a processor."""
     rounds: list[None] = []
     look_around = _keeper.look_around
     monkeypatch.setattr(_keeper, "look_around", lambda *given: (look_around(*given), rounds.append(None)))
@@ -198,7 +194,7 @@ def test_subscribers_that_wait_do_not_wake_up_to_look(
 
 
 class Silent(RawPublisher):
-    """Announces nothing."""
+    """A publisher that sends no notifications."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -215,7 +211,7 @@ class Silent(RawPublisher):
 def test_a_subscriber_that_waits_is_woken_for_what_was_not_announced(
     waiting: Callable[[str], VideoFrameSubscriber], service: str
 ) -> None:
-    """A notification can be lost. The thread that looks after all ports tells those that sleep."""
+    """A notification can be lost. The thread that visits all ports wakes the subscriber."""
     sub = waiting(service)
     publisher = Silent(service)
     for number in range(3):
@@ -253,7 +249,7 @@ async def test_an_event_loop_is_woken_for_what_was_not_announced(service: str, m
 def test_a_port_is_refused_where_no_thread_can_be_started_and_the_next_one_tries_again(
     service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first raised, and no later one was looked after."""
+    """The first port raised, and no later port was visited."""
     wait_until(lambda: _keeper._keeper._thread is None)
 
     def fail(_: threading.Thread) -> None:

@@ -1,4 +1,4 @@
-"""Every number that a port takes: NaN, numpy's scalars, booleans, and what is far too large."""
+"""Every numeric argument of a port, given NaN, numpy scalars, booleans and far too large numbers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_what_is_not_a_number_makes_nothing(name: str, value: object) -> None:
 @pytest.mark.parametrize("name", ["aux_bytes", "max_subscribers", "max_publishers", "quality"])
 @pytest.mark.proves("P8")
 def test_what_is_far_too_large_makes_nothing(name: str) -> None:
-    """Room for 2**31 subscribers would be hundreds of gigabytes: iceoryx2 began to write them."""
+    """iceoryx2 began to write the hundreds of gigabytes that 2**31 subscribers need."""
     with pytest.raises(ValueError, match=f"^{name} is .*, it must be at most"):
         MAKING[name](1 << 40)
 
@@ -111,7 +111,7 @@ def test_a_frame_of_no_numbers_is_a_format_error(pub: VideoFramePublisher, name:
 
 @pytest.mark.parametrize("framerate", [np.int64(30), np.float32(30), 30])
 def test_a_frame_rate_may_be_numpys(service: str, framerate: Any) -> None:
-    """With an integer of numpy's `publish` did not return."""
+    """With an integer of numpy, `publish` did not return."""
     with VideoFrameSubscriber(service) as sub, VideoFramePublisher(service, framerate=framerate) as pub:
         pub.wait_for_subscribers(1, 10)
         pub.publish(PICTURE)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gst_iceoryx2.errors import BorrowLimitError, ClosedError
+from gst_iceoryx2.errors import ClosedError
 from gst_iceoryx2.video import Qos, VideoFrame, VideoFramePublisher, VideoFrameSubscriber, _link, _waiting, subscriber
 from gst_iceoryx2.video._intake import Intake
-from tests.pictures import planes
+from tests.transport.conftest import is_waiting
 from tests.waiting import wait_until
 
 
@@ -35,27 +35,26 @@ def test_receive_returns_at_once_when_nothing_is_waiting(pub: VideoFramePublishe
     assert sub.receive() is None
 
 
-def test_frames_arrive_in_order(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    send(pub, *range(10))
-    assert [sub.receive().pts for _ in range(10)] == list(range(10))  # type: ignore[union-attr]
-
-
 def test_receive_blocking_gives_up_after_its_time(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     begin = time.monotonic()
     assert sub.receive_blocking(block_ms=60) is None
-    assert 0.06 <= time.monotonic() - begin < 5
+    assert time.monotonic() - begin >= 0.06
     assert sub.receive_blocking(0) is None
 
 
-def test_a_busy_wait_looks_without_sleeping_and_then_sleeps(pub: VideoFramePublisher, service: str) -> None:
+def test_a_busy_wait_polls_first_and_then_sleeps(
+    pub: VideoFramePublisher, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeps: list[float] = []
+    wait = _waiting.Waiter.wait
+    monkeypatch.setattr(_waiting.Waiter, "wait", lambda *given: (sleeps.append(time.monotonic()), wait(*given)))
     with VideoFrameSubscriber(service, busy_wait=0.1) as sub:
         assert sub.receive() is None
         begin, worked = time.monotonic(), time.thread_time()
         assert sub.receive_blocking(400) is None
-        worked, waited = time.thread_time() - worked, time.monotonic() - begin
-        assert waited >= 0.4
-        # Not for all of it, and on a busy machine for less.
-        assert 0.005 < worked < 0.3
+        # On a busy machine the thread gets less than 0.1 s of processor time.
+        assert time.thread_time() - worked > 0.005
+        assert sleeps[0] - begin >= 0.1
         later = threading.Timer(0.05, lambda: send(pub, 7))
         later.start()
         frame = sub.receive_blocking(5000)
@@ -75,10 +74,17 @@ def test_closing_ends_a_busy_wait(service: str, pub: VideoFramePublisher) -> Non
             refused.append(exc)
 
     waiting = in_thread(wait)
-    time.sleep(0.02)
+    assert waiting.ident is not None
+    # Only a thread that polls uses so much processor time.
+    clock = time.pthread_getcpuclockid(waiting.ident)
+    wait_until(lambda: time.clock_gettime(clock) > 0.05, 30)
+    assert not is_waiting(sub)
     sub.close()
-    waiting.join(5)
+    waiting.join(30)
     assert len(refused) == 1
+
+
+def test_a_negative_busy_wait_is_refused(service: str) -> None:
     with pytest.raises(ValueError, match="busy_wait is -1"):
         VideoFrameSubscriber(service, busy_wait=-1)
 
@@ -107,7 +113,7 @@ def test_a_publisher_that_goes_right_after_a_frame_is_let_go_soon(
 def test_receive_blocking_wakes_when_a_frame_comes(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the notification: nothing else wakes it here."""
+    """Only the notification can wake it here."""
     monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", 60.0)
     monkeypatch.setattr(_waiting.Waiter, "nudge", lambda _: None)
     for value in range(5):
@@ -122,27 +128,29 @@ def test_receive_blocking_wakes_when_a_frame_comes(
 @pytest.mark.proves("P4")
 def test_a_waiting_thread_does_not_hold_the_interpreter(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     thread = in_thread(lambda: sub.receive_blocking(60_000))
-    counted = sum(range(100_000))
-    assert counted == 4999950000
-    assert thread.is_alive()
+    wait_until(lambda: is_waiting(sub), 30)
+    assert sum(range(100_000)) == 4999950000
+    # Both at once: this thread has computed, the other one sleeps inside the call.
+    assert is_waiting(sub)
     send(pub, 1)
     thread.join(30)
     assert not thread.is_alive()
 
 
-def test_close_wakes_a_waiting_thread_at_once(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+def test_close_wakes_a_waiting_thread(
+    pub: VideoFramePublisher, sub: VideoFrameSubscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", 60.0)
     caught: list[BaseException] = []
-    waiting = threading.Event()
 
     def wait() -> None:
-        waiting.set()
         try:
             sub.receive_blocking()
         except ClosedError as exc:
             caught.append(exc)
 
     thread = in_thread(wait)
-    waiting.wait()
+    wait_until(lambda: is_waiting(sub), 30)
     sub.close()
     thread.join(30)
     assert not thread.is_alive()
@@ -239,7 +247,7 @@ def test_latest_works_with_room_for_one_frame_only(service: str) -> None:
 def test_latest_ends_although_frames_come_faster_than_they_are_taken(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber, monkeypatch: pytest.MonkeyPatch, is_refused: bool
 ) -> None:
-    """It took frames, or refused them, for as long as another one was waiting, whatever its timeout."""
+    """It took or refused frames as long as another frame waited, longer than its timeout."""
     take, more = Intake.take, iter(range(100_000))
 
     def take_while_another_comes(self: Intake, sample: Any, port: Any) -> VideoFrame | None:
@@ -254,29 +262,8 @@ def test_latest_ends_although_frames_come_faster_than_they_are_taken(
     assert next(more, None) is not None
 
 
-@pytest.mark.proves("P3")
-def test_at_the_borrow_limit_the_error_has_service_and_numbers(
-    service: str, pub: VideoFramePublisher, sub: VideoFrameSubscriber
-) -> None:
-    send(pub, *range(10))
-    held = [sub.receive() for _ in range(10)]
-    # The limit alone is no error: there is nothing to receive.
-    assert sub.receive() is None
-    send(pub, 10)
-    with pytest.raises(BorrowLimitError, match=r"10 are held, the limit is 10") as caught:
-        sub.receive()
-    assert isinstance(caught.value, BufferError)
-    assert service in str(caught.value)
-    assert "release frames" in str(caught.value)
-    del held[3]
-    frame = sub.receive()
-    assert frame is not None
-    assert frame.pts == 10
-    assert sub.stats.limit == 10
-
-
 def test_threads_share_a_subscriber(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    """Each frame goes to exactly one of them, whatever they do with it meanwhile."""
+    """Each frame goes to exactly one thread."""
     received: list[int | None] = []
 
     def read() -> None:
@@ -306,23 +293,6 @@ def test_a_subscriber_that_never_waits_costs_the_publisher_nothing(
     assert caplog.records == []
 
 
-@pytest.mark.proves("M7")
-def test_what_a_slow_subscriber_loses_is_the_oldest_and_is_counted(
-    pub: VideoFramePublisher, sub: VideoFrameSubscriber
-) -> None:
-    send(pub, *range(25))
-    received = []
-    while (frame := sub.receive()) is not None:
-        received.append(frame.pts)
-    assert received == list(range(15, 25))
-    assert sub.stats.dropped == 0  # There was no frame before these of which it would know.
-    send(pub, *range(25, 60))
-    while (frame := sub.receive()) is not None:
-        received.append(frame.pts)
-    assert received[10:] == list(range(50, 60))
-    assert sub.stats.dropped == 25
-
-
 @pytest.mark.proves("M6")
 def test_a_slow_subscriber_disturbs_no_other(service: str, pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     with VideoFrameSubscriber(service) as slow:
@@ -339,98 +309,21 @@ def test_a_slow_subscriber_disturbs_no_other(service: str, pub: VideoFramePublis
         assert pub.stats.dropped == 0
 
 
-@pytest.mark.parametrize("first", ["pub", "sub"])
-def test_either_side_may_start_first(first: str, service: str) -> None:
-    make = {"pub": VideoFramePublisher, "sub": VideoFrameSubscriber}
-    order = [first, "sub" if first == "pub" else "pub"]
-    ports = {name: make[name](service) for name in order}
-    with ports["pub"] as pub, ports["sub"] as sub:
-        pub.wait_for_subscribers(1, timeout=5)
-        send(pub, 1)
-        assert sub.receive_blocking(1000).pts == 1
-
-
-@pytest.mark.proves("L1")
-def test_a_subscriber_survives_restarts_with_other_sizes_formats_and_qos(service: str) -> None:
-    with VideoFrameSubscriber(service) as sub:
-        assert sub.qos is None
-        for number, (format, side, qos) in enumerate(
-            [("BGR", 16, Qos()), ("NV12", 64, Qos(buffer_size=3, borrowed_max=4)), ("GRAY8", 8, Qos(history_size=5))]
-        ):
-            with VideoFramePublisher(service, qos=qos) as pub:
-                assert pub.qos.buffer_size == qos.buffer_size
-                pub.wait_for_subscribers(1, timeout=5)
-                pub.publish(tuple(np.full_like(plane, number) for plane in planes(format, side, side)), format=format)
-                frame = sub.receive_blocking(2000)
-                assert frame is not None
-                assert (frame.format, frame.width) == (format, side)
-                assert all((plane == number).all() for plane in frame.planes)
-                assert sub.qos == pub.qos
-                assert sub.stats.limit == qos.borrowed_max
-                del frame
-        assert sub.stats.dropped == 0
-
-
-def test_a_held_frame_survives_the_restart_of_its_publisher(service: str) -> None:
-    with VideoFrameSubscriber(service) as sub:
-        with VideoFramePublisher(service) as pub:
-            pub.wait_for_subscribers(1, timeout=5)
-            send(pub, 1)
-            held = sub.receive_blocking(1000)
-            assert held is not None
-        with VideoFramePublisher(service) as pub:
-            pub.wait_for_subscribers(1, timeout=5)
-            send(pub, 2)
-            following = sub.receive_blocking(1000)
-            assert following is not None
-            assert (following.numpy_view() == 2).all()
-        assert (held.numpy_view() == 1).all()
-
-
-def test_waiting_without_a_publisher_and_with_a_frame_in_hand_is_sleeping(service: str) -> None:
-    """The frame keeps the service; there is nothing to do about it a thousand times a second."""
+def test_waiting_without_a_publisher_and_with_a_frame_in_hand_is_sleeping(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The held frame keeps the service alive. The subscriber looked a thousand times a second whether it is gone."""
     with VideoFrameSubscriber(service) as sub:
         with VideoFramePublisher(service) as pub:
             send(pub, 1)
             held = sub.receive_blocking(1000)
         assert held is not None
-        before = time.thread_time()
+        sleeps: list[None] = []
+        wait = _waiting.Waiter.wait
+        monkeypatch.setattr(_waiting.Waiter, "wait", lambda *given: (sleeps.append(None), wait(*given)))
         assert sub.receive_blocking(600) is None
-        assert time.thread_time() - before < 0.02
+        assert 1 <= len(sleeps) < 20
         del held
-
-
-@pytest.mark.proves("L8")
-def test_a_late_joiner_gets_the_newest_frame_of_an_idle_publisher(service: str, pub: VideoFramePublisher) -> None:
-    send(pub, 1, 2)
-    with VideoFrameSubscriber(service) as sub:
-        frame = sub.receive_blocking(3000)
-        assert frame is not None
-        assert frame.pts == 2
-        assert sub.stats.dropped == 0
-
-
-@pytest.mark.proves("L6")
-def test_who_joins_after_the_end_gets_the_last_picture_and_the_end(service: str, pub: VideoFramePublisher) -> None:
-    """The end took the last picture's place in the history, so that a late joiner got the end only."""
-    with VideoFrameSubscriber(service) as early:
-        send(pub, 1, 2)
-        pub.end_of_stream()
-        # Once more, for nobody who had the picture.
-        pub.end_of_stream()
-        frames = [early.receive_blocking(3000) for _ in range(4)]
-        assert [frame and frame.is_eos() for frame in frames] == [False, False, True, True]
-    del frames
-    for _ in range(2):
-        with VideoFrameSubscriber(service) as sub:
-            picture, end = (sub.receive_blocking(3000) for _ in range(2))
-            assert picture is not None
-            assert (picture.sequence, picture.is_eos(), int(picture.numpy_view().max())) == (1, False, 2)
-            assert end is not None
-            assert end.is_eos()
-            assert (end.width, end.numpy_view().shape) == (0, (0, 0, 0))
-            assert (sub.stats.received, sub.stats.dropped) == (1, 0)
-            del picture, end
 
 
 def test_the_end_arrives_though_the_buffer_overflows(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:

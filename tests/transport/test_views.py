@@ -1,4 +1,4 @@
-"""Arrays of a received frame are read-only and keep their memory in place; the last one gives it back."""
+"""Arrays of a received frame are read-only and keep its memory, which is freed with the last array."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_kind_of_view_keeps_the_loan_by_itself(
         "numpy_view": lambda frame: frame.numpy_view(),
         "asarray": np.asarray,
         "slice of pixels": lambda frame: frame.pixels[10:20],
-        # Read-only arrays cannot be exported by every numpy; where they cannot, the error must not lose the loan.
+        # Some versions of numpy cannot export read-only arrays. The error must not leak the frame.
         "dlpack": lambda frame: _dlpack(frame.numpy_view()),
     }[view](take(sub))
     gc.collect()
@@ -75,7 +75,7 @@ def _dlpack(array: np.ndarray) -> np.ndarray:
 
 
 def overwrite(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    """Send more frames than there is memory for, so that any chunk that is free is written to."""
+    """Send more frames than there are chunks, so that every free chunk is overwritten."""
     for value in range(100, 140):
         pub.publish(picture(value))
         while (frame := sub.receive()) is not None:
@@ -84,7 +84,7 @@ def overwrite(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
 
 @pytest.mark.proves("P1")
 def test_views_are_read_only_and_stay_so(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    """Shared memory is mapped read-only: a write would be a SIGSEGV and not an exception."""
+    """Shared memory is mapped read-only, so a write would raise SIGSEGV, not an exception."""
     pub.publish(picture(1))
     frame = take(sub)
     views = [frame.numpy_view(), np.asarray(frame), frame.planes[0], frame.numpy_view()[1:], np.asarray(frame.pixels)]
@@ -106,7 +106,7 @@ def test_a_view_outlives_frame_subscriber_and_publisher(service: str) -> None:
     pub.publish(picture(42))
     view = take(sub).numpy_view()
     sub.close()
-    # Without its port the publisher would take the held frame back and write the next ones there.
+    # Without its port the publisher would take the held frame back and overwrite it.
     for value in range(100, 160):
         pub.publish(picture(value))
     assert (view == 42).all()
@@ -187,7 +187,7 @@ def test_held_frames_do_not_change_while_the_publisher_goes_on(service: str) -> 
 
 
 def test_loans_come_back_to_the_publisher(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    """A thousand frames through a memory of 24 means that every one of them came back."""
+    """A thousand frames fit through 24 chunks only if every chunk comes back."""
     for value in range(1000):
         pub.publish(picture(value % 256))
         assert (take(sub).numpy_view() == value % 256).all()

@@ -1,6 +1,6 @@
-"""A hostile second process: it goes on writing into the frames that it has sent, while others read them.
+"""A hostile second process that keeps writing to the frames that it sent, while they are read.
 
-Each way of it changes one place of every frame between two contents, as quickly as it can.
+Each change toggles one place of every frame between two contents, as fast as possible.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ CAPS: Final = (
 )
 RECORD: Final = encode_meta(ReferenceTimestamp("timestamp/x-unix, note=(string)" + "x" * NOTE, 1))
 AUX: Final = build_aux(CAPS, [RECORD])
-# Places in the payload.
+# Offsets in the payload.
 CAPS_AT: Final = len(PIXELS) + 4
 RECORD_AT: Final = CAPS_AT + len(CAPS) + 8
-# iceoryx2's own header ends where the user header begins, with the number of elements and an offset.
+# iceoryx2's own header lies before the user header and ends with the number of elements and an offset.
 COUNT_AT: Final = -16
 
 
 class Change(NamedTuple):
-    """What is written again and again.
+    """A place and the two contents that are written there in turn.
 
     Attributes:
         at: Bytes from the start of the user header, or of the payload.
-        payload: Whether from the payload.
-        contents: The two of them; the first is the right one.
+        payload: Whether `at` counts from the payload.
+        contents: Two contents of equal length; the first is the right one.
     """
 
     at: int
@@ -53,7 +53,7 @@ def _field(name: str, wrong: int, size: int = 4) -> Change:
 
 
 def header() -> VideoFrameHeader:
-    """The header of a sound frame."""
+    """Return the header of a valid frame."""
     sound = VideoFrameHeader()
     sound.width, sound.height, sound.n_planes, sound.aux_size = WIDTH, HEIGHT, 1, len(AUX)
     sound.stride[0] = WIDTH
@@ -93,7 +93,7 @@ def run(act: str, *arguments: Any) -> None:
 
 
 def send_and_toggle(service: str, changes: list[str]) -> None:
-    """Send frames that go on changing, in each of these ways, until standard input ends."""
+    """Send frames that keep changing in each of these ways, until standard input ends."""
     publisher = RawPublisher(service, 1 << 15, buffer_size=10)
     frame = PIXELS + AUX
     sent: dict[int, int] = {}
@@ -104,17 +104,17 @@ def send_and_toggle(service: str, changes: list[str]) -> None:
         for _ in range(10):
             loan = publisher.publisher.loan_slice_uninit(len(frame))
             sent[loan.payload_ptr] = loan.user_header_ptr
-            # Caps that were not judged before.
+            # New caps for each frame, so that they are checked.
             number += 1
             ctypes.memmove(loan.payload_ptr, frame.replace(b"10000000", b"1%07d" % number), len(frame))
             ctypes.memmove(loan.user_header_ptr, bytes(header()), ctypes.sizeof(VideoFrameHeader))
             loan.assume_init().send()
         publisher.notifier.notify()
-        # Leaves a processor to the reader, for as long as it has frames, and one to the child that writes.
+        # Leaves one processor to the reader and one to the child that writes.
         time.sleep(0.001)
         count += 1
         if count in (1, 10):
-            # The chunks that are known by now. Their memory is shared with a child, and the interpreter is not.
+            # Toggle the chunks known so far, in a child: it shares their memory, but not the interpreter.
             _stop(toggler)
             toggler = _toggle([CHANGES[change] for change in changes], sent)
     _stop(toggler)

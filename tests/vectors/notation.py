@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from gst_iceoryx2._wire.values import FieldValue, RawValue
+from gst_iceoryx2._wire.value import FieldValue, RawValue
 
 
 def load(name: str) -> Any:

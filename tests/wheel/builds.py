@@ -1,4 +1,4 @@
-"""Builds of the package through pip, as a user would start them, and looks into the wheels."""
+"""Builds the package with pip, as users do, and reads the wheels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BUILD_TIMEOUT = 600
 
 
 def run_build(native: str, out: Path, source: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`pip wheel` of a source tree, with IOX2_VIDEO_NATIVE set and further environment."""
+    """Run `pip wheel` in a source tree with IOX2_VIDEO_NATIVE and other variables set."""
     command = [sys.executable, "-m", "pip", "wheel", "--verbose", "--no-deps", "--no-build-isolation"]
     return subprocess.run(
         [*command, "--wheel-dir", str(out), str(source)],

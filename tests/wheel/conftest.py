@@ -1,4 +1,4 @@
-"""Wheels built by the build hook, and an installation of one outside of the source tree."""
+"""Fixtures: a wheel built by the build hook, and its installation outside the source tree."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from tests.wheel.builds import BUILD_TIMEOUT, built_wheel
 
 @pytest.fixture(scope="session")
 def plugin_in_tree() -> Path:
-    """The plugin of the source tree. Without it nothing here can be tried: skipped, unless the plugin is required."""
+    """The plugin of the source tree. Without it the tests are skipped, unless the plugin is required."""
     try:
         return _plugin.plugin_library()
     except RuntimeError:
         if os.environ.get("IOX2_VIDEO_NATIVE") == "require":
             raise
-        pytest.skip("this source tree has no plugin: iox2-video plugin-path says why")
+        pytest.skip("this source tree has no plugin; iox2-video plugin-path gives the reason")
 
 
 @pytest.fixture(scope="session")
 def wheel(plugin_in_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel with the plugin."""
+    """Build a wheel with the plugin."""
     return built_wheel("require", tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder into which pip has installed the wheel, to be put on PYTHONPATH."""
+    """Folder into which pip has installed the wheel; for PYTHONPATH."""
     folder = tmp_path_factory.mktemp("installed")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(folder)]
     subprocess.run([*command, str(wheel)], check=True, timeout=BUILD_TIMEOUT)
@@ -42,7 +42,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def clean_environment(installed: Path, tmp_path: Path, domain: Place) -> dict[str, str]:
-    """What a newcomer's shell has, with the installed package and a GStreamer registry and a domain of its own."""
+    """The environment of a new user's shell: the installed package, an empty registry and a domain of its own."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),

@@ -1,4 +1,4 @@
-"""The package as pip installed it, away from the source tree: command, ordinary scanner, `setup_gstreamer()`."""
+"""The package that pip installed outside the source tree: command, GStreamer's scanner, `setup_gstreamer()`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(environment: dict[str, str], *command: str) -> subprocess.CompletedProce
 
 
 def python(environment: dict[str, str], program: str) -> subprocess.CompletedProcess[str]:
-    # PyGObject 3.42 imports in a way that Python 3.11 finds old.
+    # Python 3.11 warns about the way in which PyGObject 3.42 imports.
     return run(environment, sys.executable, "-W", "error", "-W", "ignore::ImportWarning", "-c", program)
 
 
@@ -114,7 +114,7 @@ def test_a_library_that_is_no_plugin_is_named_with_gstreamers_reason(
 
 
 def test_verification_finds_a_plugin_without_our_elements(clean_environment: dict[str, str], tmp_path: Path) -> None:
-    """Some other, working plugin under our file name, as a broken installation could have it."""
+    """A broken installation could have another working plugin under our file name."""
     core_elements = subprocess.run(
         ["gst-inspect-1.0", "coreelements"], capture_output=True, text=True, check=True
     ).stdout

@@ -1,4 +1,4 @@
-"""An environment that also has `gst-plugin-iceoryx2`, another project's distribution of the same import name."""
+"""An environment with `gst-plugin-iceoryx2`, another project whose package has the same import name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make release` checks of the files that it has built."""
+"""The checks of `make release`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in a wheel, and what is not."""
+"""The contents of a wheel, and builds with tools missing."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Pa
     subprocess.run(["tar", "-xzf", str(archive), "-C", str(tmp_path)], check=True)
     source = tmp_path / archive.name.removesuffix(".tar.gz")
     assert not (source / "python" / PLUGINS).exists(), "a compiled plugin has no place in a source distribution"
-    # The same target folder: what was compiled for the tree need not be compiled again.
+    # The same target folder, so that nothing is compiled again.
     target = ROOT / "target"
     again = built_wheel("require", tmp_path / "again", source, CARGO_TARGET_DIR=str(target))
     assert names_in(again) == names_in(wheel)

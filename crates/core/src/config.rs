@@ -6,16 +6,24 @@ use crate::wire::header::{
     NONE, VIDEO_BORROWED_MAX, VIDEO_BUFFER_SIZE, VIDEO_HISTORY_SIZE, VIDEO_SAFE_OVERFLOW, VideoFrameHeader,
 };
 
-/// Quality of service of the services that we create.
+/// Quality of service with which a service is created.
+///
+/// # Examples
+/// ```
+/// use gst_plugin_iceoryx2_video::Qos;
+///
+/// let qos = Qos { buffer_size: 3, ..Qos::default() };
+/// assert_eq!((qos.borrowed_max, qos.safe_overflow), (10, true));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Qos {
-    /// Samples that wait for a subscriber that is busy.
+    /// Number of frames that wait for a busy subscriber.
     pub buffer_size: u32,
-    /// Samples that a subscriber may hold at once.
+    /// Number of frames that a subscriber may hold at once.
     pub borrowed_max: u32,
-    /// Samples that a late subscriber gets; 0 stands for the newest one (SPEC §1).
+    /// Number of past frames that a late subscriber gets; 0 = only the newest (SPEC §1).
     pub history_size: u32,
-    /// Whether a full buffer loses its oldest sample rather than blocking the publisher.
+    /// Whether a full buffer drops its oldest frame.
     pub safe_overflow: bool,
 }
 
@@ -35,31 +43,39 @@ impl Default for Qos {
 pub enum PropValue {
     /// A string.
     Str(String),
-    /// An unsigned integer of 32 bits, GLib's `guint`.
+    /// An unsigned integer of 32 bits, a `guint` of GLib.
     Uint(u32),
     /// A boolean.
     Bool(bool),
 }
 
-/// Settings of an `iceoryx2sink`, for an application that owns the names of its services.
+/// Settings of an `iceoryx2sink` as properties.
+///
+/// # Examples
+/// ```
+/// use gst_plugin_iceoryx2_video::{PropValue, SinkConfig};
+///
+/// let config = SinkConfig { buffer_size: 3, ..SinkConfig::new("video/cam0/frame/v2") };
+/// assert!(config.gst_properties().contains(&("buffer-size", PropValue::Uint(3))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkConfig {
     /// Name of the service.
     pub service: String,
-    /// Bytes of the largest frame; 0 derives them from the caps.
+    /// Size of the largest frame in bytes; 0 derives it from the caps.
     pub max_bytes: u32,
-    /// As in [`Qos`].
+    /// See [`Qos::buffer_size`].
     pub buffer_size: u32,
-    /// As in [`Qos`].
+    /// See [`Qos::borrowed_max`].
     pub borrowed_max: u32,
-    /// As in [`Qos`].
+    /// See [`Qos::history_size`].
     pub history_size: u32,
-    /// As in [`Qos`].
+    /// See [`Qos::safe_overflow`].
     pub safe_overflow: bool,
 }
 
 impl SinkConfig {
-    /// The documented defaults on the service of that name.
+    /// The default settings for a service.
     pub fn new(service: impl Into<String>) -> Self {
         let Qos { buffer_size, borrowed_max, history_size, safe_overflow } = Qos::default();
         Self { service: service.into(), max_bytes: 0, buffer_size, borrowed_max, history_size, safe_overflow }
@@ -78,23 +94,33 @@ impl SinkConfig {
     }
 }
 
-/// What a publisher says about the pixels it hands over.
+/// Describes the pixels of a frame that a publisher sends.
+///
+/// # Examples
+/// ```
+/// use gst_plugin_iceoryx2_video::FrameParams;
+///
+/// let params = FrameParams { width: 640, height: 480, format: "NV12", ..FrameParams::default() };
+/// let (header, size) = params.header()?;
+/// assert_eq!((header.n_planes, size), (2, 640 * 480 * 3 / 2));
+/// # Ok::<(), gst_plugin_iceoryx2_video::Fault>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameParams<'a> {
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// GStreamer's name of the format.
+    /// GStreamer's name of the format, such as `BGR`.
     pub format: &'a str,
-    /// Not used: the format knows its planes. Kept for programs that set it.
+    /// Not used, because the format determines it. It exists for programs that set it.
     pub n_planes: u32,
-    /// Bytes from one row of the first plane to the next; `None` for rows without padding.
+    /// Number of bytes from one row of the first plane to the next; `None` = rows without padding.
     ///
-    /// [`publish_frame`](crate::VideoFramePublisher::publish_frame) takes pixels of another length as rows of length / height bytes,
-    /// if the format has one plane and the length divides.
+    /// With `None`, [`publish_frame`](crate::VideoFramePublisher::publish_frame) accepts pixels of another length if the format has one
+    /// plane: each row then has length / height bytes, if this is a whole number.
     pub stride0: Option<u32>,
-    /// Frame counter; [`NONE`] if the publisher does not count.
+    /// Number of the frame; [`NONE`] if the publisher does not count.
     pub offset: u64,
     /// Presentation timestamp in nanoseconds; [`NONE`] if there is none.
     pub pts: u64,
@@ -107,10 +133,10 @@ impl Default for FrameParams<'_> {
 }
 
 impl FrameParams<'_> {
-    /// The header of such a frame, without aux blob, and the bytes its pixels take.
+    /// The header of such a frame without aux blob, and the number of its pixel bytes.
     ///
     /// # Errors
-    /// If the format is unknown or tiled, or the size or stride is out of range.
+    /// A [`Fault`] if the format is unknown or tiled, or the size or stride is out of range.
     pub fn header(&self) -> Result<(VideoFrameHeader, usize), Fault> {
         let format = VideoFormat::get(self.format).ok_or_else(|| Fault::Format { name: self.format.to_owned() })?;
         let layout = format.tight_layout(self.width, self.height, self.stride0)?;
@@ -130,10 +156,10 @@ impl FrameParams<'_> {
         Ok((header, layout.size))
     }
 
-    /// The header of such a frame in pixels of so many bytes: without `stride0` these tell how the rows are padded.
+    /// The header of such a frame with `given` pixel bytes. Without `stride0` their number determines the padding of the rows.
     ///
     /// # Errors
-    /// As [`header`](Self::header), and [`Fault::Padding`] if the pixels have no such rows.
+    /// The errors of [`header`](Self::header), and [`Fault::Padding`] if no padding fits.
     pub(crate) fn header_of(&self, given: usize) -> Result<VideoFrameHeader, Fault> {
         let (header, tight) = self.header()?;
         if self.stride0.is_some() || given == tight {

@@ -1,6 +1,6 @@
-//! One error type for everything that can go wrong between a program and a video service.
+//! The errors of publishers and subscribers.
 //!
-//! Every message says what failed, on which service, with both numbers, and what to do about it.
+//! Each message says what failed, on which service, with both numbers, and what to do. `contract/messages.json` has the texts.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,10 +8,19 @@ use std::path::PathBuf;
 use crate::contract::{limits, messages};
 use crate::wire::fault::Fault;
 
-/// Result of the SDK's operations.
+/// A result with the SDK's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can go wrong with a video service.
+/// Why an operation on a video service failed.
+///
+/// # Examples
+/// ```
+/// use gst_plugin_iceoryx2_video::{Error, VideoFrameSubscriber};
+///
+/// let error = VideoFrameSubscriber::new("").unwrap_err();
+/// assert!(matches!(error, Error::InvalidServiceName { .. }));
+/// println!("{error}");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -33,7 +42,7 @@ pub enum Error {
     TypeMismatch {
         /// Name of the service.
         service: String,
-        /// The types it carries.
+        /// The types that it carries.
         found: String,
     },
 
@@ -48,53 +57,53 @@ pub enum Error {
         ours: String,
     },
 
-    /// Something outside the service keeps this process from it: another user's folder, too little of something, a limit.
+    /// Something outside iceoryx2 is in the way, such as another user's folder, full shared memory or a limit of this process.
     #[error("cannot {doing}: {obstacle}")]
     Obstacle {
-        /// What failed, with the service where one was meant.
+        /// What failed, with the name of the service if there is one.
         doing: String,
-        /// The reason.
+        /// What is in the way.
         obstacle: Obstacle,
     },
 
-    /// A port more than the service admits.
+    /// The service admits no more ports of this kind.
     #[error("{}", messages::too_many_ports(port, service, limit, advice(port)))]
     TooManyPorts {
         /// Name of the service.
         service: String,
-        /// Which port: publisher, subscriber, listener, notifier, participant.
+        /// Kind of port: publisher, subscriber, listener, notifier or participant.
         port: &'static str,
-        /// How many the service admits.
+        /// Number that the service admits.
         limit: usize,
     },
 
-    /// A QoS setting asked for by name that an existing service cannot give.
+    /// An existing service does not offer a setting that the program asked for.
     #[error("{}", messages::qos(service, setting, exists, wanted))]
     Qos {
         /// Name of the service.
         service: String,
         /// Name of the setting.
         setting: &'static str,
-        /// What was asked for: a number, "true" or "false".
+        /// The value that was asked for: a number, "true" or "false".
         wanted: String,
-        /// What the service has.
+        /// The service's value.
         exists: String,
     },
 
-    /// The file system behind shared memory is too small.
+    /// Shared memory has no room for the publisher's frames.
     #[error("{}", messages::out_of_shared_memory(service, Megabytes(*needed), chunks, Megabytes(*chunk as u64), Megabytes(*available), Megabytes(*promised)))]
     SharedMemory {
         /// Name of the service.
         service: String,
-        /// Bytes in the worst case.
+        /// Number of bytes needed for all frames.
         needed: u64,
-        /// Frames in the worst case.
+        /// Number of frames.
         chunks: usize,
-        /// Bytes a frame.
+        /// Size of one frame in bytes.
         chunk: usize,
-        /// Bytes free.
+        /// Number of free bytes.
         available: u64,
-        /// Bytes of these that others were given and have not written yet.
+        /// Number of these bytes that are reserved by files which are not fully written yet.
         promised: u64,
     },
 
@@ -103,16 +112,16 @@ pub enum Error {
     LoanLimit {
         /// Name of the service.
         service: String,
-        /// How many loans it has.
+        /// Number of loans that it can have at once.
         limit: usize,
     },
 
-    /// Every frame slot is held by subscribers.
+    /// Subscribers hold all frames of the publisher's memory.
     #[error("{}", messages::out_of_frames(service, chunks))]
     OutOfFrames {
         /// Name of the service.
         service: String,
-        /// Frames the publisher allocated.
+        /// Number of frames in the publisher's memory.
         chunks: usize,
     },
 
@@ -121,7 +130,7 @@ pub enum Error {
     BorrowLimit {
         /// Name of the service.
         service: String,
-        /// How many it may hold.
+        /// Number of frames that it may hold.
         limit: usize,
     },
 
@@ -134,32 +143,32 @@ pub enum Error {
         reason: Fault,
     },
 
-    /// Left-overs of a crash that a clean-up did not cure.
+    /// The service is half made, and a clean-up did not change that.
     #[error("{}", messages::half_made(service, state, file.display()))]
     Broken {
         /// Name of the service.
         service: String,
-        /// iceoryx2's word for its state.
+        /// iceoryx2's name for its state.
         state: String,
-        /// Its description.
+        /// Path of its description.
         file: PathBuf,
     },
 
-    /// A port is used in a child of the process that opened it.
+    /// The port was opened before this process was forked.
     #[error("{}", messages::forked(service))]
     Forked {
         /// Name of the service.
         service: String,
     },
 
-    /// The publisher was closed, or the frame's connection is gone.
+    /// iceoryx2 failed for a reason without an error of its own here.
     #[error("{}", messages::iceoryx2_failed(operation, service, cause))]
     Transport {
         /// Name of the service.
         service: String,
-        /// What was tried.
+        /// What failed.
         operation: &'static str,
-        /// iceoryx2's answer.
+        /// iceoryx2's name for the cause.
         cause: String,
     },
 
@@ -170,29 +179,31 @@ pub enum Error {
     /// The operating system refused a call.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// What failed.
         what: &'static str,
-        /// Its answer.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// Of which kind a reason is.
+/// The kind of an [`Obstacle`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ObstacleKind {
-    /// The operating system does not let this user in, or should not.
+    /// A file or folder belongs to another user, or this user may not access it.
     Permission,
-    /// The folder of the domain cannot be used.
+    /// The domain's folder cannot be used.
     Domain,
-    /// There is no shared memory, or not enough.
+    /// `/dev/shm` is missing, not writable or full.
     Memory,
-    /// A limit of this process: open files, address space, size of files.
+    /// A limit of this process: open files, address space or size of files.
     Limit,
 }
 
-/// One reason why this process cannot take part; `Display` says what is wrong, with paths and numbers, and what to do.
+/// A reason outside iceoryx2 why this process cannot take part in a domain.
+///
+/// Its text says what is wrong, with paths and numbers, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
     kind: ObstacleKind,
@@ -204,7 +215,7 @@ impl Obstacle {
         Self { kind, text }
     }
 
-    /// Of which kind it is.
+    /// Its kind.
     pub fn kind(&self) -> ObstacleKind {
         self.kind
     }
@@ -216,7 +227,7 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// What to do about a port too many.
+/// What to do if a service admits no more ports of a kind.
 fn advice(port: &str) -> String {
     match port {
         "publisher" => messages::close_publisher("max-publishers"),

@@ -1,7 +1,19 @@
-//! Raw video frames between processes by reference: the wire contract and an SDK that needs no GStreamer.
+//! Raw video frames between processes by reference, without GStreamer: an SDK over iceoryx2, and the wire format.
 //!
-//! `SPEC.md` is the wire contract. [`wire`] reads and writes it, and [`iox2`] is the transport.
-//! The types at the top level are the SDK.
+//! A [`VideoFramePublisher`] sends frames through shared memory, and a [`VideoFrameSubscriber`] receives them without a copy. `SPEC.md` is
+//! the contract that both keep; the module [`wire`] implements it.
+//!
+//! # Examples
+//! ```no_run
+//! use gst_plugin_iceoryx2_video::{FrameParams, VideoFramePublisher, VideoFrameSubscriber};
+//!
+//! let subscriber = VideoFrameSubscriber::new("video/cam0/frame/v2")?;
+//! let publisher = VideoFramePublisher::new("video/cam0/frame/v2", 640 * 480 * 3)?;
+//! publisher.publish_frame(&vec![0; 640 * 480 * 3], &FrameParams { width: 640, height: 480, ..FrameParams::default() })?;
+//! let frame = subscriber.receive_blocking(Some(1000))?.expect("a frame within a second");
+//! assert_eq!(frame.pixels().len(), 640 * 480 * 3);
+//! # Ok::<(), gst_plugin_iceoryx2_video::Error>(())
+//! ```
 
 pub mod config;
 mod contract;

@@ -1,6 +1,6 @@
 //! The services and event ports behind a name, for programs that use iceoryx2 itself beside the SDK.
 //!
-//! They are iceoryx2's own objects, of the type [`Iox`]: unlike the SDK's they know nothing of `fork()`.
+//! They are iceoryx2's own objects, of the type [`Iox`]. Unlike the SDK's objects they are not protected from `fork()`.
 
 use iceoryx2::port::listener::Listener;
 use iceoryx2::port::notifier::Notifier;
@@ -9,38 +9,35 @@ use crate::config::Qos;
 use crate::error::Result;
 use crate::iox2::service_name::service_name;
 use crate::iox2::types::{Iox, Iox2Node};
-use crate::video_service::{ServiceLimits, VideoService, open_event_service, open_or_create_video_service, port_error};
+use crate::video_service::{
+    self, Asked, ServiceLimits, VideoService, open_event_service, open_or_create_video_service,
+};
 
 /// Opens the video service of a name as it is, or creates it with this quality of service.
 ///
 /// # Errors
 /// [`Error::InvalidServiceName`](crate::Error::InvalidServiceName), [`Error::Obstacle`](crate::Error::Obstacle),
 /// [`Error::TypeMismatch`](crate::Error::TypeMismatch), [`Error::VersionMismatch`](crate::Error::VersionMismatch),
-/// [`Error::Broken`](crate::Error::Broken).
+/// [`Error::TooManyPorts`](crate::Error::TooManyPorts), [`Error::Broken`](crate::Error::Broken).
 pub fn open_video_service(node: &Iox2Node, service: &str, qos: Qos) -> Result<VideoService> {
-    open_or_create_video_service(node, &service_name(service)?, &ServiceLimits { qos, ..ServiceLimits::default() })
+    let limits = ServiceLimits { qos, ..Asked::default().limits() };
+    open_or_create_video_service(node, &service_name(service)?, &limits)
 }
 
-/// Makes a notifier on the event service of a name; `notify()` wakes every subscriber of that name.
+/// Creates a notifier on the event service of a name; `notify()` wakes every subscriber of that name.
 ///
 /// # Errors
-/// As [`open_video_service`], and [`Error::Transport`](crate::Error::Transport) if the service has as many notifiers as it admits.
+/// The errors of [`open_video_service`], also if the service admits no more notifiers.
 pub fn create_notifier(node: &Iox2Node, service: &str) -> Result<Notifier<Iox>> {
     let events = open_event_service(node, &service_name(service)?)?;
-    events
-        .notifier_builder()
-        .create()
-        .map_err(|error| port_error(node.config(), service, "create a notifier", 0, error))
+    video_service::create_notifier(node, &events, service)
 }
 
-/// Makes a listener on the event service of a name; wait on it, then receive until nothing is left.
+/// Creates a listener on the event service of a name. After each wake-up, receive until nothing is left.
 ///
 /// # Errors
-/// As [`create_notifier`].
+/// The errors of [`open_video_service`], also if the service admits no more listeners.
 pub fn create_listener(node: &Iox2Node, service: &str) -> Result<Listener<Iox>> {
     let events = open_event_service(node, &service_name(service)?)?;
-    events
-        .listener_builder()
-        .create()
-        .map_err(|error| port_error(node.config(), service, "create a listener", 0, error))
+    video_service::create_listener(node, &events, service)
 }

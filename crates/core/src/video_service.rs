@@ -1,8 +1,11 @@
-//! Opening and creating the two iceoryx2 services behind a name, and saying in words why that failed.
+//! The two iceoryx2 services behind a name: one carries the frames, the other wakes those who wait.
 
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use iceoryx2::port::listener::{Listener, ListenerCreateError};
+use iceoryx2::port::notifier::{Notifier, NotifierCreateError};
 use iceoryx2::prelude::*;
 use iceoryx2::service::builder::event::{EventOpenError, EventOpenOrCreateError};
 use iceoryx2::service::builder::publish_subscribe::{PublishSubscribeCreateError, PublishSubscribeOpenError};
@@ -12,7 +15,7 @@ use crate::config::Qos;
 use crate::contract::limits;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
-use crate::iox2::description::{Description, description_file, descriptions};
+use crate::iox2::description::{Description, description_file, descriptions, types_in_words};
 use crate::iox2::domain::Domain;
 use crate::iox2::obstacle::{after_failure, taking_part};
 use crate::iox2::types::{EventService, IOX2_VERSION, Iox, Iox2Node};
@@ -21,31 +24,24 @@ use crate::wire::header::{HEADER_SIZE, HEADER_TYPE_NAME, VideoFrameHeader};
 /// An open video service of iceoryx2.
 pub type VideoService = publish_subscribe::PortFactory<Iox, [u8], VideoFrameHeader>;
 
-/// Subscribers that a service of ours admits unless told otherwise.
+/// Number of subscribers that a service admits by default.
 pub const DEFAULT_MAX_SUBSCRIBERS: usize = limits::DEFAULT_MAX_SUBSCRIBERS;
-/// Publishers that a service of ours admits: two would interleave their frames silently.
+/// Number of publishers that a service admits by default: the frames of two would interleave silently.
 pub const DEFAULT_MAX_PUBLISHERS: usize = limits::DEFAULT_MAX_PUBLISHERS;
-/// Event by which a reader tells that it has taken a frame, where the publisher may be waiting for room (SPEC §1).
-pub(crate) const EVENT_TAKEN: usize = limits::EVENT_TAKEN;
 
-/// Event by which a publisher announces that it has come, has another port, or has gone (SPEC §1).
-pub(crate) const EVENT_PUBLISHERS_CHANGED: usize = limits::EVENT_PUBLISHERS_CHANGED;
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Event by which the reader at a port tells that it has found a publisher, with the first frame it takes from that one (SPEC §1).
-pub(crate) fn event_found(port: u128) -> usize {
-    limits::EVENT_FOUND_FIRST + (port % limits::EVENT_FOUND_COUNT as u128) as usize
+/// Event id by which the reader at a subscriber port reports that it has found a publisher (SPEC §1).
+pub(crate) fn event_found(port: u128) -> EventId {
+    EventId::new(limits::EVENT_FOUND_FIRST + (port % limits::EVENT_FOUND_COUNT as u128) as usize)
 }
 
-/// Participants (nodes) a service of ours admits: every element and every SDK object brings one.
-const MAX_NODES: usize = limits::MAX_NODES;
-/// How long an opening is retried while another participant creates or removes the service.
-const FLUX_TIMEOUT: Duration = limits::FLUX_TIMEOUT;
-/// How long an opening is retried where a participant stopped or died half-way; each attempt takes iceoryx2 a second.
-const HANG_TIMEOUT: Duration = limits::HANGING_TIMEOUT;
-/// How long creating and removing takes at most where nobody has died over it.
-const USUAL_FLUX: Duration = limits::FLUX_USUAL;
+/// Announces that a publisher has come, has another port, or has gone. Readers that miss the event look at intervals.
+pub(crate) fn announce_publishers(notifier: &Notifier<Iox>) {
+    let _ = notifier.notify_with_custom_event_id(EventId::new(limits::EVENT_PUBLISHERS_CHANGED));
+}
 
-/// What a publisher of ours asks of a service it creates.
+/// Limits with which a publisher creates a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ServiceLimits {
     pub qos: Qos,
@@ -53,84 +49,116 @@ pub(crate) struct ServiceLimits {
     pub max_publishers: usize,
 }
 
-impl Default for ServiceLimits {
-    fn default() -> Self {
-        Self { qos: Qos::default(), max_subscribers: DEFAULT_MAX_SUBSCRIBERS, max_publishers: DEFAULT_MAX_PUBLISHERS }
-    }
-}
-
 impl ServiceLimits {
-    /// History as created: at least the one frame a late joiner gets.
+    /// Number of past frames that the service keeps: at least the one that a late subscriber gets.
     pub fn history(&self) -> usize {
         (self.qos.history_size as usize).max(limits::MIN_HISTORY_SIZE_FRAMES)
     }
 }
 
-/// What keeps this process from a service, if that is to be found outside iceoryx2; `memory` bytes were to be mapped.
-pub(crate) fn obstacle(config: &Config, service: &str, memory: usize) -> Option<Error> {
-    let domain = Domain::of(config);
-    let description = ServiceName::new(service).ok().map(|name| PathBuf::from(description_file(config, &name)));
-    let obstacle = after_failure(&domain, memory, description.as_deref())?;
-    Some(Error::Obstacle { doing: taking_part(&domain.root(), Some(service)), obstacle })
+/// Settings that a program asked for; for `None` it takes what the service has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked {
+    pub buffer_size: Option<u32>,
+    pub borrowed_max: Option<u32>,
+    pub history_size: Option<u32>,
+    pub safe_overflow: Option<bool>,
+    pub max_subscribers: Option<usize>,
+    pub max_publishers: Option<usize>,
 }
 
-/// Why a port that needed so many bytes of memory could not be made.
-pub(crate) fn port_error(
-    config: &Config,
-    service: &str,
-    operation: &'static str,
-    memory: usize,
-    cause: impl std::fmt::Debug,
-) -> Error {
-    obstacle(config, service, memory).unwrap_or_else(|| transport(service, operation, cause))
-}
+impl Asked {
+    /// The limits of a service that is created for these settings.
+    pub fn limits(&self) -> ServiceLimits {
+        let default = Qos::default();
+        ServiceLimits {
+            qos: Qos {
+                buffer_size: self.buffer_size.unwrap_or(default.buffer_size),
+                borrowed_max: self.borrowed_max.unwrap_or(default.borrowed_max),
+                history_size: self.history_size.unwrap_or(default.history_size),
+                safe_overflow: self.safe_overflow.unwrap_or(default.safe_overflow),
+            },
+            max_subscribers: self.max_subscribers.unwrap_or(DEFAULT_MAX_SUBSCRIBERS),
+            max_publishers: self.max_publishers.unwrap_or(DEFAULT_MAX_PUBLISHERS),
+        }
+    }
 
-/// iceoryx2's own word for a failure.
-pub(crate) fn transport(service: &str, operation: &'static str, cause: impl std::fmt::Debug) -> Error {
-    Error::Transport { service: service.to_owned(), operation, cause: format!("{cause:?}") }
-}
-
-/// The video services of a domain, whether or not a publisher is there.
-pub fn video_services(domain: &Domain) -> Vec<Description> {
-    descriptions(domain.config()).filter(carries_video).collect()
-}
-
-fn carries_video(description: &Description) -> bool {
-    description.types.as_ref().is_some_and(|types| {
-        let header = &types.user_header;
-        types.payload.name == "u8" && header.name == HEADER_TYPE_NAME && header.size == HEADER_SIZE.to_string()
-    })
-}
-
-/// Opens the video service of that name and adopts whatever it is, or says that there is none.
-pub(crate) fn open_video_service(node: &Iox2Node, name: &ServiceName) -> Result<Option<VideoService>> {
-    let open = || {
-        node.service_builder(name)
-            .publish_subscribe::<[u8]>()
-            .user_header::<VideoFrameHeader>()
-            .open()
-            .map_err(PubSubState::from)
-    };
-    let is_full = |state: &_| matches!(state, PubSubState::Open(PublishSubscribeOpenError::ExceedsMaxNumberOfNodes));
-    match retry_while_in_flux(node, || cleanup::retry_when_full(node.config(), open, is_full), PubSubState::is_flux) {
-        Ok(service) => Ok(Some(service)),
-        Err(PubSubState::Open(PublishSubscribeOpenError::DoesNotExist)) => Ok(None),
-        Err(state) => Err(state.into_error(node, name)),
+    /// Compares the settings with those of an open service.
+    ///
+    /// # Errors
+    /// [`Error::Qos`] for the first setting that the service cannot give.
+    pub fn check(&self, service: &str, video: &VideoService) -> Result<()> {
+        let config = video.static_config();
+        let frames = |count: Option<u32>| count.map(|count| count as usize);
+        let at_least = [
+            ("buffer-size", frames(self.buffer_size), config.subscriber_max_buffer_size()),
+            ("borrowed-max", frames(self.borrowed_max), config.subscriber_max_borrowed_samples()),
+            ("history-size", frames(self.history_size), config.history_size()),
+            ("max-subscribers", self.max_subscribers, config.max_subscribers()),
+            ("max-publishers", self.max_publishers, config.max_publishers()),
+        ];
+        let unmet = |setting, wanted: &dyn ToString, exists: &dyn ToString| Error::Qos {
+            service: service.to_owned(),
+            setting,
+            wanted: wanted.to_string(),
+            exists: exists.to_string(),
+        };
+        for (setting, wanted, exists) in at_least {
+            if let Some(wanted) = wanted.filter(|&wanted| wanted > exists) {
+                return Err(unmet(setting, &wanted, &exists));
+            }
+        }
+        match self.safe_overflow {
+            Some(on) if on != config.has_safe_overflow() => Err(unmet("safe-overflow", &on, &!on)),
+            _ => Ok(()),
+        }
     }
 }
 
-/// Opens the video service of that name or creates it with these limits.
+/// The ids of a port and of its node.
+pub(crate) type PortAndNode = (u128, u128);
+
+macro_rules! list_ports {
+    ($name:ident, $service:ty, $list:ident, $port:ident) => {
+        pub(crate) fn $name(service: &$service) -> Vec<PortAndNode> {
+            let mut ports = Vec::new();
+            service.dynamic_config().$list(|details| {
+                ports.push((details.$port.value(), details.node_id.value()));
+                CallbackProgression::Continue
+            });
+            ports
+        }
+    };
+}
+
+list_ports!(publishers_of, VideoService, list_publishers, publisher_id);
+list_ports!(subscribers_of, VideoService, list_subscribers, subscriber_id);
+list_ports!(listeners_of, EventService, list_listeners, listener_id);
+list_ports!(notifiers_of, EventService, list_notifiers, notifier_id);
+
+/// The video services of a domain, with or without a publisher.
+pub fn video_services(domain: &Domain) -> Vec<Description> {
+    let video = types_in_words(("u8", 1), (HEADER_TYPE_NAME, HEADER_SIZE));
+    descriptions(domain.config()).filter(|description| description.types.as_ref() == Some(&video)).collect()
+}
+
+/// Opens the video service of a name, whatever its settings. `None` if it does not exist.
+pub(crate) fn open_video_service(node: &Iox2Node, name: &ServiceName) -> Result<Option<VideoService>> {
+    match retry(node, name, Mend::No, || open(node, name)) {
+        Ok(service) => Ok(Some(service)),
+        Err(Failure::Open(PublishSubscribeOpenError::DoesNotExist)) => Ok(None),
+        Err(failure) => Err(failure.explain(node, name)),
+    }
+}
+
+/// Opens the video service of a name, whatever its settings, or creates it with these limits.
 pub(crate) fn open_or_create_video_service(
     node: &Iox2Node,
     name: &ServiceName,
     limits: &ServiceLimits,
 ) -> Result<VideoService> {
-    let attempt = || {
-        if let Some(service) = open_video_service(node, name)? {
-            return Ok(Ok(service));
-        }
-        let created = node
-            .service_builder(name)
+    let create = || {
+        node.service_builder(name)
             .publish_subscribe::<[u8]>()
             .user_header::<VideoFrameHeader>()
             .subscriber_max_buffer_size(limits.qos.buffer_size as usize)
@@ -139,167 +167,189 @@ pub(crate) fn open_or_create_video_service(
             .enable_safe_overflow(limits.qos.safe_overflow)
             .max_subscribers(limits.max_subscribers)
             .max_publishers(limits.max_publishers)
-            .max_nodes(MAX_NODES)
-            .create();
-        match created {
-            Ok(service) => Ok(Ok(service)),
-            // Somebody else was faster: open theirs in the next round.
-            Err(
-                PublishSubscribeCreateError::AlreadyExists
-                | PublishSubscribeCreateError::IsBeingCreatedByAnotherInstance,
-            ) => Ok(Err(())),
-            Err(e) => Err(PubSubState::Create(e).into_error(node, name)),
-        }
+            .max_nodes(limits::MAX_NODES)
+            .create()
+            .map_err(Failure::Create)
     };
-    let start = Instant::now();
-    let mut retries = Retries::default();
-    loop {
-        match attempt() {
-            Ok(Ok(service)) => return Ok(service),
-            Ok(Err(())) if start.elapsed() < FLUX_TIMEOUT => std::thread::sleep(Duration::from_millis(5)),
-            Ok(Err(())) => {
-                return Err(half_made(node, name, "SystemInFlux".into()));
-            }
-            // The left-overs of a crash: remove them in a process of their own. Those of one who is only stopped stay.
-            Err(Error::Broken { state, .. }) if retries.may_retry(&state) => cleanup::run_helper(node.config()),
-            Err(error) => return Err(error),
-        }
-    }
+    let open_or_create = || match open(node, name) {
+        Err(Failure::Open(PublishSubscribeOpenError::DoesNotExist)) => create(),
+        opened => opened,
+    };
+    retry(node, name, Mend::Yes, open_or_create).map_err(|failure| failure.explain(node, name))
 }
 
-/// Opens or creates the event service of that name, demanding nothing.
+/// Opens the event service of a name, whatever its settings, or creates it with iceoryx2's defaults.
 pub(crate) fn open_event_service(node: &Iox2Node, name: &ServiceName) -> Result<EventService> {
-    let attempt = || node.service_builder(name).event().open_or_create();
-    let flux = |e: &EventOpenOrCreateError| {
-        matches!(
-            e,
-            EventOpenOrCreateError::SystemInFlux
-                | EventOpenOrCreateError::EventOpenError(EventOpenError::IsMarkedForDestruction)
-        )
-    };
-    let is_full = |e: &_| matches!(e, EventOpenOrCreateError::EventOpenError(EventOpenError::ExceedsMaxNumberOfNodes));
-    let mut retries = Retries::default();
-    loop {
-        match retry_while_in_flux(node, || cleanup::retry_when_full(node.config(), attempt, is_full), flux) {
-            Err(EventOpenOrCreateError::EventOpenError(
-                e @ (EventOpenError::HangsInCreation | EventOpenError::ServiceInCorruptedState),
-            )) if obstacle(node.config(), name.as_str(), 0).is_none() && retries.may_retry(&format!("{e:?}")) => {
-                cleanup::run_helper(node.config());
-            }
-            result => break result,
-        }
-    }
-    .map_err(|e| {
-        if let Some(mismatch) = version_mismatch(node, name) {
-            return mismatch;
-        }
-        match e {
-            EventOpenOrCreateError::EventOpenError(EventOpenError::ExceedsMaxNumberOfNodes) => {
-                too_many_participants(node, name)
-            }
-            other => broken(node, name, format!("{other:?}")),
-        }
+    let open = || node.service_builder(name).event().open_or_create().map_err(Failure::Event);
+    let open = || cleanup::retry_when_full(node.config(), open, Failure::is_full);
+    retry(node, name, Mend::Yes, open).map_err(|failure| failure.explain(node, name))
+}
+
+/// Creates a listener on the event service of a name.
+pub(crate) fn create_listener(node: &Iox2Node, events: &EventService, service: &str) -> Result<Listener<Iox>> {
+    let create = || events.listener_builder().create();
+    let is_full = |e: &_| matches!(e, ListenerCreateError::ExceedsMaxSupportedListeners);
+    cleanup::retry_when_full(node.config(), create, is_full).map_err(|e| match e {
+        ListenerCreateError::ExceedsMaxSupportedListeners => Error::TooManyPorts {
+            service: service.to_owned(),
+            port: "listener",
+            limit: events.static_config().max_listeners(),
+        },
+        other => port_error(node.config(), service, "create a listener", 0, other),
     })
 }
 
-/// How often an opening is tried again, after a clean-up, where a participant died or stopped between two steps.
-#[derive(Debug, Default)]
-struct Retries {
-    since: Option<Instant>,
+/// Creates a notifier on the event service of a name.
+pub(crate) fn create_notifier(node: &Iox2Node, events: &EventService, service: &str) -> Result<Notifier<Iox>> {
+    let create = || events.notifier_builder().create();
+    let is_full = |e: &_| matches!(e, NotifierCreateError::ExceedsMaxSupportedNotifiers);
+    cleanup::retry_when_full(node.config(), create, is_full).map_err(|e| match e {
+        NotifierCreateError::ExceedsMaxSupportedNotifiers => Error::TooManyPorts {
+            service: service.to_owned(),
+            port: "notifier",
+            limit: events.static_config().max_notifiers(),
+        },
+        other => port_error(node.config(), service, "create a notifier", 0, other),
+    })
 }
 
-impl Retries {
-    /// Whether to try once more. One who is only stopped may go on, so where the creation hangs that takes longer.
-    fn may_retry(&mut self, state: &str) -> bool {
-        let first = self.since.is_none();
-        let since = *self.since.get_or_insert_with(Instant::now);
-        first || state == "HangsInCreation" && since.elapsed() < HANG_TIMEOUT
-    }
+/// Explains why a port that needed `memory` bytes could not be created.
+pub(crate) fn port_error(
+    config: &Config,
+    service: &str,
+    operation: &'static str,
+    memory: usize,
+    cause: impl Debug,
+) -> Error {
+    obstacle(config, service, memory).unwrap_or_else(|| transport(service, operation, cause))
 }
 
-/// Tries until the others are done creating and removing. One that died over it is never done: that is cleaned up.
-fn retry_while_in_flux<T, E>(
+/// An error with nothing but iceoryx2's own name for the cause.
+pub(crate) fn transport(service: &str, operation: &'static str, cause: impl Debug) -> Error {
+    Error::Transport { service: service.to_owned(), operation, cause: format!("{cause:?}") }
+}
+
+/// Looks for a cause outside iceoryx2; `memory` bytes were to be mapped.
+fn obstacle(config: &Config, service: &str, memory: usize) -> Option<Error> {
+    let domain = Domain::of(config);
+    let description = ServiceName::new(service).ok().map(|name| PathBuf::from(description_file(config, &name)));
+    let obstacle = after_failure(&domain, memory, description.as_deref())?;
+    Some(Error::Obstacle { doing: taking_part(&domain.root(), Some(service)), obstacle })
+}
+
+fn open(node: &Iox2Node, name: &ServiceName) -> std::result::Result<VideoService, Failure> {
+    let builder = || node.service_builder(name).publish_subscribe::<[u8]>().user_header::<VideoFrameHeader>();
+    cleanup::retry_when_full(node.config(), || builder().open().map_err(Failure::Open), Failure::is_full)
+}
+
+/// Whether to clean up if a participant left a service half made.
+#[derive(Clone, Copy, PartialEq)]
+enum Mend {
+    Yes,
+    No,
+}
+
+/// Repeats an attempt while another participant creates or removes the service, and after a clean-up if one died doing so.
+fn retry<T>(
     node: &Iox2Node,
-    mut attempt: impl FnMut() -> std::result::Result<T, E>,
-    flux: impl Fn(&E) -> bool,
-) -> std::result::Result<T, E> {
-    let start = Instant::now();
-    let mut cleaned = false;
+    name: &ServiceName,
+    mend: Mend,
+    attempt: impl Fn() -> std::result::Result<T, Failure>,
+) -> std::result::Result<T, Failure> {
+    let mut start = Instant::now();
+    let mut has_cleaned = false;
+    let mut half_made_since = None;
     loop {
-        match attempt() {
-            Err(e) if flux(&e) && start.elapsed() < FLUX_TIMEOUT => {
-                if !cleaned && start.elapsed() > USUAL_FLUX {
-                    cleaned = true;
-                    cleanup::run_helper(node.config());
-                }
-                std::thread::sleep(Duration::from_millis(5));
+        let failure = match attempt() {
+            Ok(service) => return Ok(service),
+            Err(failure) => failure,
+        };
+        if failure.is_in_flux() && start.elapsed() < limits::FLUX_TIMEOUT {
+            if !has_cleaned && start.elapsed() > limits::FLUX_USUAL {
+                has_cleaned = true;
+                cleanup::run_helper(node.config());
             }
-            result => return result,
+            std::thread::sleep(RETRY_INTERVAL);
+            continue;
         }
+        if mend == Mend::No {
+            return Err(failure);
+        }
+        let Error::Broken { state, .. } = failure.explain(node, name) else { return Err(failure) };
+        let is_first = half_made_since.is_none();
+        let since: &mut Instant = half_made_since.get_or_insert_with(Instant::now);
+        // A participant that is only stopped may still go on.
+        let may_go_on = state.contains("HangsInCreation") && since.elapsed() < limits::HANGING_TIMEOUT;
+        if !is_first && !may_go_on {
+            return Err(failure);
+        }
+        cleanup::run_helper(node.config());
+        start = Instant::now();
     }
 }
 
-/// Why a publish/subscribe service could not be had.
-#[derive(Debug)]
-enum PubSubState {
+/// Why a service could not be opened or created.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
     Open(PublishSubscribeOpenError),
     Create(PublishSubscribeCreateError),
+    Event(EventOpenOrCreateError),
 }
 
-impl From<PublishSubscribeOpenError> for PubSubState {
-    fn from(e: PublishSubscribeOpenError) -> Self {
-        Self::Open(e)
+impl Failure {
+    /// Whether another participant is creating or removing the service.
+    fn is_in_flux(&self) -> bool {
+        matches!(
+            self,
+            Self::Open(PublishSubscribeOpenError::IsMarkedForDestruction)
+                | Self::Create(
+                    PublishSubscribeCreateError::AlreadyExists
+                        | PublishSubscribeCreateError::IsBeingCreatedByAnotherInstance
+                )
+                | Self::Event(
+                    EventOpenOrCreateError::SystemInFlux
+                        | EventOpenOrCreateError::EventOpenError(EventOpenError::IsMarkedForDestruction)
+                )
+        )
     }
-}
 
-impl PubSubState {
-    fn is_flux(&self) -> bool {
-        matches!(self, Self::Open(PublishSubscribeOpenError::IsMarkedForDestruction))
+    /// Whether the service has as many participants as it admits.
+    fn is_full(&self) -> bool {
+        matches!(
+            self,
+            Self::Open(PublishSubscribeOpenError::ExceedsMaxNumberOfNodes)
+                | Self::Event(EventOpenOrCreateError::EventOpenError(EventOpenError::ExceedsMaxNumberOfNodes))
+        )
     }
 
-    fn into_error(self, node: &Iox2Node, name: &ServiceName) -> Error {
+    /// The error for the caller, with the cause as far as the service's description and the operating system tell it.
+    fn explain(self, node: &Iox2Node, name: &ServiceName) -> Error {
         let service = name.to_string();
-        if let Some(mismatch) = version_mismatch(node, name) {
-            return mismatch;
+        // A video service and an event service may share the name.
+        let found: Vec<_> = descriptions(node.config()).filter(|found| found.name == service).collect();
+        if let Some(other) = found.iter().find(|found| found.version != IOX2_VERSION) {
+            return Error::VersionMismatch { service, theirs: other.version.clone(), ours: IOX2_VERSION.into() };
         }
-        match self {
+        if self.is_full() {
+            return Error::TooManyPorts {
+                service,
+                port: "participant",
+                limit: found.iter().find_map(|found| found.max_nodes).unwrap_or(limits::MAX_NODES),
+            };
+        }
+        let state = match self {
             Self::Open(
                 PublishSubscribeOpenError::IncompatibleTypes | PublishSubscribeOpenError::IncompatibleMessagingPattern,
             ) => {
-                let found =
-                    describe(node, name).find_map(|description| description.types).map(|types| types.to_string());
-                Error::TypeMismatch { service, found: found.unwrap_or_else(|| "something else".into()) }
+                let types = found.into_iter().find_map(|found| found.types);
+                return Error::TypeMismatch { service, found: types.unwrap_or_else(|| "something else".into()) };
             }
-            Self::Open(PublishSubscribeOpenError::ExceedsMaxNumberOfNodes) => too_many_participants(node, name),
-            Self::Open(e) => broken(node, name, format!("{e:?}")),
-            Self::Create(e) => broken(node, name, format!("{e:?}")),
-        }
+            Self::Open(e) => format!("{e:?}"),
+            Self::Create(e) => format!("{e:?}"),
+            Self::Event(e) => format!("{e:?}"),
+        };
+        // A service that this process cannot reach looks half made.
+        let file = description_file(node.config(), name).into();
+        obstacle(node.config(), &service, 0).unwrap_or(Error::Broken { service, state, file })
     }
-}
-
-/// What is out of reach looks half made, so the cause is looked for first.
-fn broken(node: &Iox2Node, name: &ServiceName, state: String) -> Error {
-    obstacle(node.config(), name.as_str(), 0).unwrap_or_else(|| half_made(node, name, state))
-}
-
-fn half_made(node: &Iox2Node, name: &ServiceName, state: String) -> Error {
-    Error::Broken { service: name.to_string(), state, file: description_file(node.config(), name).into() }
-}
-
-fn too_many_participants(node: &Iox2Node, name: &ServiceName) -> Error {
-    let limit = describe(node, name).find_map(|description| description.max_nodes).unwrap_or(MAX_NODES);
-    Error::TooManyPorts { service: name.to_string(), port: "participant", limit }
-}
-
-/// The release of iceoryx2 that created this service, if it is not ours.
-fn version_mismatch(node: &Iox2Node, name: &ServiceName) -> Option<Error> {
-    let mut theirs =
-        describe(node, name).map(|description| description.version).filter(|version| version != IOX2_VERSION);
-    Some(Error::VersionMismatch { service: name.to_string(), theirs: theirs.next()?, ours: IOX2_VERSION.into() })
-}
-
-/// What is known of the services of this name: a video service and an event service can share it.
-fn describe(node: &Iox2Node, name: &ServiceName) -> impl Iterator<Item = Description> {
-    let name = name.to_string();
-    descriptions(node.config()).filter(move |description| description.name == name)
 }

@@ -1,4 +1,4 @@
-//! Planes as arrays of bytes, for those who compute with `ndarray` (feature `ndarray`).
+//! Planes as `ndarray` arrays of bytes (feature `ndarray`).
 
 use ndarray::{ArrayView3, ShapeBuilder};
 
@@ -7,19 +7,19 @@ use crate::wire::formats::{Kind, Sample, VideoFormat};
 use crate::wire::header::VideoFrameHeader;
 use crate::wire::validate::validate_geometry;
 
-/// Why a frame is no array.
+/// Why a frame cannot be viewed as an array.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ViewError {
     /// Header and pixels do not fit together.
     #[error(transparent)]
     Fault(#[from] Fault),
-    /// The format has no such array.
+    /// The format cannot be viewed in this way.
     #[error("{format} has {has}, an array needs {needs}")]
     Format {
         /// The format's name.
         format: &'static str,
-        /// What it has.
+        /// What the format has.
         has: String,
         /// What an array needs.
         needs: &'static str,
@@ -29,12 +29,23 @@ pub enum ViewError {
     EndOfStream,
 }
 
-/// The picture as (rows, pixels, channels) bytes, borrowed; its rows are as far apart as the stride says.
+/// The picture as an array of (rows, pixels, channels) bytes, borrowed, with the row stride of the header.
 ///
-/// For formats of one plane of interleaved bytes, such as `BGR`, `RGBA`, `GRAY8` and `YUY2`. The end of a stream gives (0, 0, 0).
+/// For formats with one plane of interleaved bytes, such as `BGR`, `RGBA`, `GRAY8` and `YUY2`. The end of a stream gives (0, 0, 0).
 ///
 /// # Errors
-/// If the format is another, or header and pixels do not fit together.
+/// [`ViewError::Format`] for any other format, [`ViewError::Fault`] if header and pixels do not fit together.
+///
+/// # Examples
+/// ```
+/// use gst_plugin_iceoryx2_video::{FrameParams, header_pixels_to_ndarray_view};
+///
+/// let (header, size) = FrameParams { width: 4, height: 2, ..FrameParams::default() }.header().unwrap();
+/// let pixels = vec![7; size];
+/// let view = header_pixels_to_ndarray_view(&header, &pixels)?;
+/// assert_eq!((view.dim(), view[[1, 3, 2]]), ((2, 4, 3), 7));
+/// # Ok::<(), gst_plugin_iceoryx2_video::view::ViewError>(())
+/// ```
 pub fn header_pixels_to_ndarray_view<'a>(
     header: &VideoFrameHeader,
     pixels: &'a [u8],
@@ -50,12 +61,13 @@ pub fn header_pixels_to_ndarray_view<'a>(
     plane_view(header, pixels, 0)
 }
 
-/// One plane as (rows, pixels, channels) bytes, borrowed; pixels are those of the plane, subsampled or not.
+/// One plane as an array of (rows, pixels, channels) bytes, borrowed. A subsampled plane has fewer rows and pixels.
 ///
-/// For formats of bytes, such as the packed ones, `NV12` and `I420`.
+/// For packed and planar formats with samples of 8 bits, such as `BGR`, `NV12` and `I420`.
 ///
 /// # Errors
-/// If the format has no such plane or not bytes, or header and pixels do not fit together.
+/// [`ViewError::Format`] if the format has no such plane or other samples, [`ViewError::EndOfStream`], and [`ViewError::Fault`] if header
+/// and pixels do not fit together.
 pub fn plane_view<'a>(
     header: &VideoFrameHeader,
     pixels: &'a [u8],
@@ -77,7 +89,7 @@ pub fn plane_view<'a>(
     let columns = (header.width as usize).div_ceil(1 << shape.w_shift);
     let stride = header.stride[plane] as usize;
     let offset = header.plane_offsets[plane] as usize;
-    // What was validated ends within the pixels; the last row has no padding to rely on.
+    // The last row may have no padding.
     let end = offset + stride * (rows - 1) + format.row_bytes(plane, header.width);
     let layout = (rows, columns, channels).strides((stride, channels, 1));
     ArrayView3::from_shape(layout, &pixels[offset..end])
@@ -105,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_padded_picture_is_seen_without_its_padding() {
+    fn a_view_leaves_the_padding_out() {
         let (header, pixels) = frame("BGR", 333, 177, 1024);
         let view = header_pixels_to_ndarray_view(&header, &pixels).unwrap();
         assert_eq!(view.shape(), [177, 333, 3]);
@@ -135,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_format_without_such_an_array_says_what_it_has() {
+    fn a_format_that_cannot_be_viewed_is_an_error_that_says_why() {
         let (header, pixels) = frame("NV12", 32, 32, 32);
         let error = header_pixels_to_ndarray_view(&header, &pixels).unwrap_err().to_string();
         assert!(error.contains("NV12 has 2 planes"), "{error}");

@@ -11,6 +11,7 @@ use crate::dialect::{self, HANDSHAKE_TIMEOUT, Keys, Message};
 use crate::frame::{Frame, Spare, finish};
 use crate::lockstep;
 use crate::poll::{Wakeup, readable, send};
+use crate::socket;
 use crate::sysv::{Outcome, Segment, Semaphores};
 
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl Connection {
     pub fn open(path: &Path) -> io::Result<Option<(Self, String)>> {
         // Before the writer is contacted: a writer of Shmdata 1.3.77 may never recover from a reader that connects and leaves at once.
         objects(path)?;
-        let mut stream = UnixStream::connect(path)?;
+        let mut stream = socket::connect(path)?;
         // A wake-up does not end this wait: a writer of Shmdata 1.3.77 may never recover if its greeting stays unread.
         let greeting = dialect::receive_greeting(&mut stream)?;
         stream.set_nonblocking(true)?;

@@ -48,11 +48,6 @@ impl Follower {
         &self.path
     }
 
-    /// Whether the follower is connected to a writer.
-    pub fn is_connected(&self) -> bool {
-        self.connection.is_some()
-    }
-
     /// Whether the last frame still exists.
     pub fn is_held(&self) -> bool {
         self.last.strong_count() > 0

@@ -10,7 +10,7 @@
 
 mod claim;
 mod connection;
-pub mod dialect;
+mod dialect;
 mod error;
 mod follower;
 mod frame;
@@ -19,6 +19,7 @@ mod paths;
 mod poll;
 mod readers;
 pub mod score;
+mod socket;
 mod sysv;
 mod writer;
 

@@ -20,7 +20,8 @@ unsafe extern "C" {
     ) -> libc::c_int;
 }
 
-fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+/// Turns the result of a system call into the error that it reports.
+pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 

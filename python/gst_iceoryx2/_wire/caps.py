@@ -9,7 +9,7 @@ from typing import Final
 from ..errors import FormatError
 from .numbers import ratio
 from .text import check_size, read_features, read_fields, read_name, write_structure
-from .values import FieldValue
+from .value import FieldValue
 
 _NO_STRUCTURE: Final = ("ANY", "EMPTY", "NONE")
 

@@ -11,20 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..contract import contract
 from ..errors import FormatError
 from .caps import parse_caps
 from .header import NONE_U64
 from .numbers import whole
 from .text import MAX_TEXT_BYTES, read_structure, write_structure
-from .values import FieldValue, RawValue
+from .value import FieldValue, RawValue
 
 __all__ = ["CustomMeta", "FieldValue", "RawValue", "ReferenceTimestamp", "decode_meta", "encode_meta"]
 
 _HEAD: Final = struct.Struct("<II")
 _TIMES: Final = struct.Struct("<QQ")
 _REFERENCE_TIMESTAMP: Final = b"GstReferenceTimestampMeta"
-# No leading underscore: a structure of that name would not be one to GStreamer.
-_CUSTOM_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,63}")
+_CUSTOM_NAME: Final = re.compile(contract("layout")["custom_meta_name"])
 
 
 @dataclass(frozen=True, slots=True)

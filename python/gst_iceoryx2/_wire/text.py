@@ -13,7 +13,7 @@ from typing import Final
 
 from ..contract import limit
 from ..errors import FormatError
-from .values import (
+from .value import (
     PORTABLE_WORD,
     SCALAR,
     SPACE,

@@ -12,13 +12,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy.typing as npt
 
-from ..contract import message
 from ..errors import FormatError, printable
 from .caps import parse_caps
+from .fault import Fault
 from .formats import FORMATS, Layout, Pixels, PlaneView, VideoFormat
 from .header import FORMAT_LEN, MAX_DIMENSION, VideoFrameHeader
 from .text import write_value
-from .values import FieldValue
+from .value import FieldValue
 
 # From width to the end: all that geometry depends on, and nothing that differs from frame to frame.
 _GEOMETRY_BEGIN: Final = VideoFrameHeader.width.offset  # type: ignore[attr-defined]
@@ -26,42 +26,6 @@ _GEOMETRY_BEGIN: Final = VideoFrameHeader.width.offset  # type: ignore[attr-defi
 _EOS_BYTE: Final = VideoFrameHeader.flags.offset + 4  # type: ignore[attr-defined]
 # A sender that changes its geometry at every frame must not fill the memory of its receivers.
 _REMEMBERED: Final = 64
-
-
-_RULES: Final = {
-    "aux_size": "aux-size",
-    "format_name": "format",
-    "format": "format",
-    "size": "size",
-    "no_pixels": "size",
-    "planes": "planes",
-    "stride": "stride",
-    "bounds": "bounds",
-    "caps_media": "caps",
-    "caps_disagree": "caps",
-}
-"""Text of `messages.json`, without `fault_`: the rule of SPEC.md section 7 that it belongs to."""
-
-
-class Fault(str):
-    """Why a frame is refused: a sentence with the field and both numbers.
-
-    Attributes:
-        rule: The rule of SPEC.md section 7: "length", "aux-size", "format", "size", "planes", "stride", "bounds" or
-            "caps".
-    """
-
-    __slots__ = ("rule",)
-    rule: str
-
-    def __new__(cls, rule: str, text: str) -> Fault:
-        """A fault of this rule whose text begins with the rule's name."""
-        fault = super().__new__(cls, f"{rule}: {text}")
-        fault.rule = rule
-        return fault
-
-    def __reduce__(self) -> tuple[type[Fault], tuple[str, str]]:
-        return Fault, (self.rule, self.removeprefix(f"{self.rule}: "))
 
 
 class Geometry(NamedTuple):
@@ -123,7 +87,7 @@ def validate_geometry(header: VideoFrameHeader, pixel_size: int) -> Fault | None
     if known is not None and known.layout.size <= pixel_size:
         return None
     if pixel_size < 0:
-        return _fault("aux_size", aux_size=header.aux_size, payload=pixel_size + header.aux_size)
+        return Fault.of("aux_size", aux_size=header.aux_size, payload=pixel_size + header.aux_size)
     if raw[_EOS_BYTE] & 1:
         return None
     judged = _judge(header, pixel_size)
@@ -149,21 +113,17 @@ def check_caps(caps_text: str, header: VideoFrameHeader) -> Fault | None:
     except ValueError as error:
         return Fault("caps", str(error).removeprefix("caps: "))
     if caps.media != "video/x-raw":
-        return _fault("caps_media", found=_shortened(caps.media))
+        return Fault.of("caps_media", found=_shortened(caps.media))
     for feature in caps.features:
         if feature == "ANY" or (feature.startswith("memory:") and feature != "memory:SystemMemory"):
-            return _fault("caps_media", found=_shortened(f"{caps.media}({', '.join(caps.features)})"))
+            return Fault.of("caps_media", found=_shortened(f"{caps.media}({', '.join(caps.features)})"))
     for field in ("format", "width", "height"):
         said, sent = caps.fields.get(field), header.format_name if field == "format" else getattr(header, field)
         # The very type: a list, a range, raw text or a bool is no answer even where it compares equal.
         if type(said) is not type(sent) or said != sent:
             shown = "nothing" if said is None else _shortened(_value_text(said))
-            return _fault("caps_disagree", field=field, caps=shown, header=_value_text(sent))
+            return Fault.of("caps_disagree", field=field, caps=shown, header=_value_text(sent))
     return None
-
-
-def _fault(key: str, **values: object) -> Fault:
-    return Fault(_RULES[key], message(f"fault_{key}", **values))
 
 
 def _value_text(value: FieldValue) -> str:
@@ -195,18 +155,18 @@ def _judge(header: VideoFrameHeader, pixel_size: int = 1) -> Geometry | Fault:
 
 def _read_geometry(header: VideoFrameHeader, pixel_size: int) -> Geometry | Fault:
     if len(header.format) == FORMAT_LEN:
-        return _fault("format_name", field=FORMAT_LEN)
+        return Fault.of("format_name", field=FORMAT_LEN)
     fmt = FORMATS.get(header.format_name)
     if fmt is None:
-        return _fault("format", name=header.format_name)
+        return Fault.of("format", name=header.format_name)
     width, height = header.width, header.height
     for field, value in (("width", width), ("height", height)):
         if not 1 <= value <= MAX_DIMENSION:
-            return _fault("size", field=field, value=value, most=MAX_DIMENSION)
+            return Fault.of("size", field=field, value=value, most=MAX_DIMENSION)
     if pixel_size < 1:
-        return _fault("no_pixels", pixels=pixel_size)
+        return Fault.of("no_pixels", pixels=pixel_size)
     if header.n_planes != fmt.n_planes:
-        return _fault("planes", n_planes=header.n_planes, format=fmt.name, expected=fmt.n_planes)
+        return Fault.of("planes", n_planes=header.n_planes, format=fmt.name, expected=fmt.n_planes)
     strides, offsets = tuple(header.stride[: fmt.n_planes]), tuple(header.plane_offsets[: fmt.n_planes])
     if not fmt.planes:
         # Tiles count tiles in the stride: only GStreamer knows their size.
@@ -215,7 +175,7 @@ def _read_geometry(header: VideoFrameHeader, pixel_size: int) -> Geometry | Faul
     row_bytes = [fmt.row_bytes(plane, width) for plane in range(fmt.n_planes)]
     for plane, (stride, needed) in enumerate(zip(strides, row_bytes, strict=True)):
         if stride < needed:
-            return _fault("stride", plane=plane, stride=stride, row=needed)
+            return Fault.of("stride", plane=plane, stride=stride, row=needed)
     ends = tuple(
         offset + stride * (fmt.rows(plane, height) - 1) + needed
         for plane, (offset, stride, needed) in enumerate(zip(offsets, strides, row_bytes, strict=True))
@@ -227,5 +187,5 @@ def _read_geometry(header: VideoFrameHeader, pixel_size: int) -> Geometry | Faul
 def _check_bounds(geometry: Geometry, pixel_size: int) -> Fault | None:
     for plane, end in enumerate(geometry.ends):
         if end > pixel_size:
-            return _fault("bounds", plane=plane, end=end, pixels=pixel_size)
+            return Fault.of("bounds", plane=plane, end=end, pixels=pixel_size)
     return None

@@ -34,7 +34,7 @@ class FromKey:
             self._changed.notify()
 
     def next(self, timeout: float) -> Parcel | None:
-        """As `From.next`."""
+        """Wait for the newest message (see `From.next`)."""
         with self._changed:
             if self._newest is None and self._end is None:
                 self._changed.wait(timeout)
@@ -48,7 +48,7 @@ class FromKey:
         return unpack(sample.payload.to_bytes(), None if attachment is None else attachment.to_bytes())
 
     def close(self) -> None:
-        """As `From.close`."""
+        """Unsubscribe from the key."""
         self._subscriber.close()
 
 
@@ -62,11 +62,11 @@ class ToKey:
 
     @property
     def is_wanted(self) -> bool:
-        """As `To.is_wanted`."""
+        """Whether the key has a subscriber."""
         return self._publisher.has_subscribers
 
     def put(self, parcel: Parcel) -> int:
-        """As `To.put`."""
+        """Publish a frame (see `To.put`)."""
         message: Message = pack(parcel, self._codec, self._quality, parcel.hops)
         try:
             if parcel.is_end:
@@ -78,5 +78,5 @@ class ToKey:
         return len(message.payload) + len(message.attachment)
 
     def close(self) -> None:
-        """As `To.close`."""
+        """Stop publishing."""
         self._publisher.close()

@@ -39,7 +39,7 @@ class FromPath:
         self._datatype = ""
 
     def next(self, timeout: float) -> Parcel | None:
-        """As `From.next`."""
+        """Wait for a frame (see `From.next`)."""
         with ExitStack() as stack:
             frame = stack.enter_context(self._follower.borrow(timeout))
             if frame is None:
@@ -63,7 +63,7 @@ class FromPath:
             return parcel
 
     def close(self) -> None:
-        """As `From.close`."""
+        """Leave the path."""
         self._follower.close()
 
 
@@ -78,7 +78,7 @@ class ToPath:
     is_wanted = True
 
     def put(self, parcel: Parcel) -> int:
-        """As `To.put`."""
+        """Write a frame (see `To.put`)."""
         if parcel.is_end:
             return 0
         try:
@@ -113,7 +113,7 @@ class ToPath:
         return writer
 
     def close(self) -> None:
-        """As `To.close`."""
+        """Close the writer."""
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()

@@ -22,7 +22,7 @@ class FromService:
         return stats.skipped + (stats.dropped or 0)
 
     def next(self, timeout: float) -> Parcel | None:
-        """As `From.next`."""
+        """Wait for the newest frame (see `From.next`)."""
         frame = self._subscriber.latest(timeout)
         if frame is None:
             return None
@@ -53,7 +53,7 @@ class FromService:
         )
 
     def close(self) -> None:
-        """As `From.close`."""
+        """Close the subscriber."""
         self._subscriber.close()
 
 
@@ -68,7 +68,7 @@ class ToService:
         self._caps: str | None = None
 
     def put(self, parcel: Parcel) -> int:
-        """As `To.put`."""
+        """Publish a frame (see `To.put`)."""
         publisher = self._publisher
         if parcel.is_end:
             if publisher is not None:
@@ -96,7 +96,7 @@ class ToService:
         return sum(plane.nbytes for plane in planes)
 
     def close(self) -> None:
-        """As `To.close`."""
+        """Close the publisher."""
         publisher, self._publisher = self._publisher, None
         if publisher is not None:
             publisher.close()

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from gst_iceoryx2._namesake import warn as _warn_of_namesake
-from gst_iceoryx2.cli._outcome import ready_streams, told
+from gst_iceoryx2.cli._outcome import errors_in_one_line, ready_streams
 from gst_iceoryx2.cli._signals import exiting_on_signals
 
 # The other project may have replaced this package's `__init__`.
@@ -43,7 +43,7 @@ class _LazyCommands(click.Group):
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Parse the arguments; some of them print help or versions."""
-        with told():
+        with errors_in_one_line():
             return super().make_context(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -69,7 +69,7 @@ class _LazyCommands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error of the SDK becomes one line on stderr and an exit code."""
-        with told(), exiting_on_signals():
+        with errors_in_one_line(), exiting_on_signals():
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -67,7 +67,7 @@ def failed_over(exc: OSError) -> Failed:
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def errors_in_one_line() -> Iterator[None]:
     """Turn exceptions into one printable line on stderr and an exit code."""
     try:
         yield

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,19 +97,11 @@ def command(
     from gst_iceoryx2 import preview
 
     absent = _absent(names)
-    try:
+    with _usage_errors():
         token = None if token_file is None else preview.token_from(token_file)
         shown = preview.Preview(
             names, host=host, port=port, max_fps=max_fps, quality=quality or preview.DEFAULT_QUALITY, token=token
         )
-    except Iox2VideoError:
-        raise
-    except (TypeError, ValueError) as exc:
-        # TypeError: a host name that cannot be encoded.
-        raise Misused(str(exc)) from exc
-    except OSError as exc:
-        about = f"{exc.filename}: " if exc.filename else ""
-        raise Failed(f"{about}{exc.strerror or exc}") from exc
     with shown:
         click.echo(shown.url)
         for line in absent:
@@ -126,15 +119,25 @@ def _save(names: tuple[str, ...], path: Path, timeout: float, quality: int | Non
     from gst_iceoryx2 import preview
 
     try:
-        preview.check_path(path)
-        saved = preview.save_snapshot(names[0], path, timeout=timeout, quality=quality or preview.SNAPSHOT_QUALITY)
-    except Iox2VideoError:
-        raise
-    except ValueError as exc:
-        raise Misused(str(exc)) from exc
+        with _usage_errors():
+            preview.check_path(path)
+            saved = preview.save_snapshot(names[0], path, timeout=timeout, quality=quality or preview.SNAPSHOT_QUALITY)
     except OSError as exc:
+        if isinstance(exc, Iox2VideoError):
+            raise
         raise Failed(f"cannot write {path}: {exc.strerror or exc}") from exc
     say(f"{saved.path}: {saved.width}x{saved.height}, {saved.size} bytes")
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except Iox2VideoError:
+        raise
+    except (TypeError, ValueError) as exc:
+        # TypeError: a host name that cannot be encoded.
+        raise Misused(str(exc)) from exc
 
 
 def _absent(names: tuple[str, ...]) -> list[str]:
@@ -151,9 +154,9 @@ def _absent(names: tuple[str, ...]) -> list[str]:
 
 
 def _warn(host: str) -> None:
-    from gst_iceoryx2.preview import is_reachable_from_elsewhere
+    from gst_iceoryx2.preview import is_loopback
 
-    if is_reachable_from_elsewhere(host):
+    if not is_loopback(host):
         say(
             f"Warning: other machines can reach {host}. Everyone who knows the page's address can see the video, "
             "which is not encrypted. Use `ssh -L` to 127.0.0.1 instead.",

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import pstdev
-from types import TracebackType
 from typing import Final
 
 from .._iox2 import binding, types
@@ -18,7 +17,8 @@ from .._wire.header import VideoFrameHeader
 from .._wire.stamp import monotonic_ns
 from ..errors import Iox2VideoError
 from ..video.frame import VideoFrame
-from .names import names, short_name
+from .names import names
+from .stream import Stream
 from .watched import Watched, frames_in
 
 # Rates cover one second, statistics five.
@@ -29,47 +29,22 @@ _LINGER: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """Measurements of a stream; None = unknown.
+class Reading(Stream):
+    """Measurements of a stream; None = unknown. `fps` are the frames that arrived in the last second.
 
     Attributes:
-        name: Full name of the service.
-        format: GStreamer's name of the pixel format.
-        width: Pixels.
-        height: Rows.
-        fps: Frames that arrived in the last second.
         jitter: Standard deviation of the times between arrivals, over five seconds, in seconds.
         bytes_per_second: Pixel bytes that arrived in the last second.
         gaps: Frames that were sent and did not arrive, since the measurement began.
         latency_p50: Median time from capture to arrival over five seconds, in seconds.
         latency_p99: 99th percentile of the time from capture to arrival over five seconds, in seconds.
-        publishers: Number of publishers.
-        subscribers: Number of subscribers, without this one.
-        max_subscribers: Limit of subscribers.
-        has_ended: Whether the stream has ended and not started again.
-        problem: Why the stream cannot be measured; one line.
     """
 
-    name: str
-    format: str | None = None
-    width: int | None = None
-    height: int | None = None
-    fps: float | None = None
     jitter: float | None = None
     bytes_per_second: float | None = None
     gaps: int | None = None
     latency_p50: float | None = None
     latency_p99: float | None = None
-    publishers: int | None = None
-    subscribers: int | None = None
-    max_subscribers: int | None = None
-    has_ended: bool = False
-    problem: str | None = None
-
-    @property
-    def short_name(self) -> str:
-        """The shortest name that commands accept."""
-        return short_name(self.name)
 
 
 class Meter(Watched):
@@ -92,9 +67,9 @@ class Meter(Watched):
         seconds = self.seconds(now, _SECOND)
         return Reading(
             self.name,
-            newest and newest.format,
-            newest and newest.width,
-            newest and newest.height,
+            format=newest and newest.format,
+            width=newest and newest.width,
+            height=newest and newest.height,
             fps=frames_in(recent) / seconds if newest else None,
             jitter=pstdev(between) / 1e9 if len(between) > 1 else None,
             bytes_per_second=sum(one.size for one in recent) / seconds if newest else None,
@@ -186,7 +161,5 @@ class Meters:
     def __enter__(self) -> Meters:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

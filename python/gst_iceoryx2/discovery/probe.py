@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from fractions import Fraction
-from types import TracebackType
 from typing import Final
 
 from .._iox2 import binding, types
@@ -57,12 +56,30 @@ def probe(
     if not any(record.version == RELEASE for record in wanted):
         # A node would create the folders of an unused domain.
         return [_unseen(record) for record in wanted]
-    with _Probes(domain, wanted, on_frame, time.monotonic() + seconds) as probes:
+    node = binding.create_node(domain)
+    probes: list[_ServiceProbe] = []
+    end = time.monotonic() + seconds
+    try:
+        for record in wanted:
+            probes.append(_ServiceProbe(node, domain, record, on_frame))
+            # The first buffers must not overflow while the last services are opened.
+            _take(probes, end)
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not (on_frame is None and probes.are_settled()):
-            probes.take(end)
+        while time.monotonic() < end and not (on_frame is None and all(one.is_settled() for one in probes)):
+            _take(probes, end)
             time.sleep(_STEP)
         return [one.result() for one in probes if not one.has_gone]
+    finally:
+        # The traceback of an interrupt would keep the node alive until after the end of the program.
+        for one in probes:
+            one.close()
+        del node
+
+
+def _take(probes: list[_ServiceProbe], end: float) -> None:
+    """Take all waiting frames, one of each service in turn; start no turn after `end`."""
+    while sum(one.take() for one in probes) and time.monotonic() < end:
+        pass
 
 
 def _unseen(record: ServiceRecord) -> Stream:
@@ -86,54 +103,6 @@ def stated_framerate(caps: str | None) -> str | None:
 def _limit(record: ServiceRecord, what: str) -> int | None:
     value = record.values.get(f"messaging_pattern.PublishSubscribe.max_{what}")
     return value if isinstance(value, int) else None
-
-
-class _Probes:
-    """Probes of several services through one node."""
-
-    def __init__(
-        self,
-        domain: Domain,
-        records: list[ServiceRecord],
-        on_frame: Callable[[str, VideoFrame], object] | None,
-        end: float,
-    ) -> None:
-        self._node: types.Node | None = binding.create_node(domain)
-        self._probes: list[_ServiceProbe] = []
-        try:
-            for record in records:
-                self._probes.append(_ServiceProbe(self._node, domain, record, on_frame))
-                # The first buffers must not overflow while the last services are opened.
-                self.take(end)
-        except BaseException:
-            self.close()
-            raise
-
-    def __iter__(self) -> Iterator[_ServiceProbe]:
-        return iter(self._probes)
-
-    def take(self, end: float) -> None:
-        """Take all waiting frames, one of each service in turn; start no turn after `end`."""
-        while sum(one.take() for one in self._probes) and time.monotonic() < end:
-            pass
-
-    def are_settled(self) -> bool:
-        return all(one.is_settled() for one in self._probes)
-
-    def close(self) -> None:
-        # The traceback of an interrupt would keep the node alive until after the end of the program.
-        for one in self._probes:
-            one.close()
-        self._probes.clear()
-        self._node = None
-
-    def __enter__(self) -> _Probes:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _ServiceProbe:

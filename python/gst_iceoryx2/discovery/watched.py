@@ -13,7 +13,7 @@ from ..errors import ClosedError, Iox2VideoError
 from ..video.frame import VideoFrame
 from ..video.subscriber import VideoFrameSubscriber
 
-# How long one wait for a frame lasts. `close` waits for it while the subscriber is being made.
+# Longest wait for a frame, in seconds. `close` takes effect within it.
 _WAIT: Final = 0.25
 # Pause after an error, in seconds. Opening a full service makes iceoryx2 look for dead participants.
 _RETRY: Final = 2.0

@@ -1,11 +1,10 @@
-"""Frames out of nothing, files and cameras: a test pattern, a video, a picture or a camera as a service.
+"""Publishes a test pattern, a video file, a picture or a camera as a service.
 
     from gst_iceoryx2.feed import Feeder, TestPattern
 
     print(Feeder("cam0", TestPattern(1280, 720), duration=10).run())
 
-`VideoFile`, `Image` and `Camera` need PyAV (`pip install 'iox2-video[record]'`), which is imported when one of
-them is asked for; the test pattern needs numpy only.
+`VideoFile`, `Image` and `Camera` need PyAV (`pip install 'iox2-video[record]'`). The test pattern needs only numpy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rectangles of one colour in a frame of any format whose samples have places of their own."""
+"""Draws rectangles in frames of all formats whose components do not share samples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,19 @@ Colour: TypeAlias = tuple[int, int, int]
 
 
 class _Part(NamedTuple):
-    """Where the samples of one component are: plane, channel, and which pixels of a group; and their form."""
+    """Place and form of the samples of one component.
+
+    Attributes:
+        plane: Index of the plane.
+        channel: Index in the last axis of the plane.
+        first: First pixel of a group that has a sample.
+        step: Pixels of a group.
+        w_shift: Horizontal subsampling, log2.
+        h_shift: Vertical subsampling, log2.
+        letter: Name of the component.
+        bits: Bits of a sample.
+        shift: Unused low bits of a sample.
+    """
 
     plane: int
     channel: int
@@ -30,14 +42,14 @@ class _Part(NamedTuple):
 
 
 class Palette:
-    """Samples of colours in one format.
+    """Converts colours to samples of one format.
 
     Args:
         format: The format.
-        height: Rows of the pictures, on which the usual matrix of YUV depends.
+        height: Rows of the pictures, which select the default matrix of YUV.
 
     Raises:
-        SettingError: Several components share a sample in this format, or its rows are none.
+        SettingError: Components of the format share samples, or it has no rows.
     """
 
     def __init__(self, format: VideoFormat, height: int) -> None:
@@ -46,35 +58,25 @@ class Palette:
         self._known: dict[Colour, tuple[int, ...]] = {}
 
     def samples(self, colour: Colour) -> tuple[int, ...]:
-        """One sample for each of `parts`."""
+        """The samples of a colour, one for each of `parts`."""
         known = self._known.get(colour)
         if known is None:
-            values = self._values(colour)
-            known = self._known[colour] = tuple(round(values[p.letter](p.bits)) << p.shift for p in self.parts)
+            known = tuple(round(self._sample(colour, part.letter, part.bits)) << part.shift for part in self.parts)
+            self._known[colour] = known
         return known
 
-    def _values(self, colour: Colour) -> dict[str, Any]:
+    def _sample(self, colour: Colour, letter: str, bits: int) -> float:
+        highest, byte = (1 << bits) - 1, 2.0 ** (bits - 8)
         red, green, blue = (value / 255 for value in colour)
-        full = {
-            letter: (lambda bits, value=value: value * ((1 << bits) - 1))
-            for letter, value in {"R": red, "G": green, "B": blue, "A": 1.0, "x": 1.0}.items()
-        }
+        direct = {"R": red, "G": green, "B": blue, "A": 1.0, "x": 1.0}
         rule = self._rule
-        if rule is None:
-            return full
+        if rule is None or letter not in "YUV":
+            return direct[letter] * highest
         luma = rule.kr * red + (1 - rule.kr - rule.kb) * green + rule.kb * blue
-        differences = {"U": (blue - luma) / (2 * (1 - rule.kb)), "V": (red - luma) / (2 * (1 - rule.kr))}
-
-        def bright(bits: int) -> float:
-            return (16 + 219 * luma) * 2.0 ** (bits - 8) if rule.limited else luma * ((1 << bits) - 1)
-
-        def tint(letter: str) -> Any:
-            swing = differences[letter]
-            if rule.limited:
-                return lambda bits: (128 + 224 * swing) * 2.0 ** (bits - 8)
-            return lambda bits: (1 << (bits - 1)) + swing * ((1 << bits) - 1)
-
-        return full | {"Y": bright, "U": tint("U"), "V": tint("V")}
+        if letter == "Y":
+            return (16 + 219 * luma) * byte if rule.limited else luma * highest
+        difference = (blue - luma) / (2 * (1 - rule.kb)) if letter == "U" else (red - luma) / (2 * (1 - rule.kr))
+        return (128 + 224 * difference) * byte if rule.limited else 128 * byte + difference * highest
 
 
 class Canvas:
@@ -82,7 +84,7 @@ class Canvas:
 
     Args:
         planes: Writable arrays, one a plane, as of `LoanedFrame.planes`.
-        palette: Colours in their format.
+        palette: Palette of the picture's format.
     """
 
     def __init__(self, planes: Sequence[npt.NDArray[Any]], palette: Palette) -> None:
@@ -94,7 +96,7 @@ class Canvas:
         ]
 
     def fill(self, left: int, top: int, right: int, bottom: int, colour: Colour) -> None:
-        """Fill the pixels from (left, top) up to, without, (right, bottom)."""
+        """Fill the pixels from (left, top) to (right, bottom), exclusive."""
         samples = self._palette.samples(colour)
         for view, part, sample in zip(self._views, self._palette.parts, samples, strict=True):
             first, step = part.first, part.step
@@ -108,11 +110,9 @@ class Canvas:
 def _parts_of(format: VideoFormat) -> tuple[_Part, ...]:
     in_group = [plane.channels * plane.group_pixels for plane in format.planes]
     if format.kind not in ("planes", "packed") or format.is_word or sum(in_group) != len(format.components):
-        raise SettingError(
-            f"the pattern cannot be drawn in {format.name}: try I420, NV12, P010_10LE, YUY2, BGR or RGBA"
-        )
+        raise SettingError(f"cannot draw the pattern in {format.name}: try I420, NV12, P010_10LE, YUY2, BGR or RGBA")
     if np.dtype(format.dtype).kind != "u":
-        raise SettingError(f"the pattern cannot be drawn in {format.name}, whose samples are no integers")
+        raise SettingError(f"cannot draw the pattern in {format.name}: its samples are not integers")
     parts = []
     index = 0
     for number, plane in enumerate(format.planes):

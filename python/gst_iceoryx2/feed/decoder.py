@@ -1,4 +1,4 @@
-"""Pictures out of files and cameras, by PyAV."""
+"""Reads pictures from files and cameras with PyAV."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .upright import Upright
 _NS: Final = 1_000_000_000
 _USUAL_RATE: Final = Fraction(30)
 _IMAGE_RATE: Final = Fraction(30)
-# A time stamp of a camera that is farther away than this is not one of CLOCK_MONOTONIC.
+# A camera's time stamp that is older than this is not on CLOCK_MONOTONIC, in nanoseconds.
 _PLAUSIBLE: Final = 10 * _NS
-# Packets in a row that cannot be decoded before a source counts as broken.
+# Limit of damaged packets in a row.
 _DAMAGED_MAX: Final = 100
 
 
 class _Decoded:
-    """What files, images and cameras have in common: the first picture tells what all will be.
+    """Base of files, images and cameras. The first picture sets size and format of all pictures.
 
-    Phones write what they see lying on its side and say so: pictures are turned as their file says.
+    Phones store pictures rotated, with a tag. Pictures are turned upright by this tag.
     """
 
     is_live = False
@@ -45,7 +45,7 @@ class _Decoded:
                 raise SourceError(f"{what} has no video, only {others}")
             self._stream = container.streams.video[0]
             self._stream.thread_type = "AUTO"
-            # Kept: what a decoder held back comes all at once at the end of a short file, more than the first.
+            # Kept, because at the end of a short file the decoder returns several pictures at once.
             self._pictures = self._decoded()
             self._first = next(self._pictures, None)
             if self._first is None:
@@ -53,7 +53,7 @@ class _Decoded:
             first = self._first
             name = gstreamer_format(first.format.name) if format is None else format
             if name not in PIXEL_FORMATS:
-                raise SettingError(f"cannot make {name} of {what}: there are {', '.join(PIXEL_FORMATS)}")
+                raise SettingError(f"cannot convert {what} to {name}; use one of {', '.join(PIXEL_FORMATS)}")
             width, height = (first.width, first.height) if size is None else size
             self._scaler = Scaler(name, width, height, first)
         except BaseException:
@@ -61,7 +61,7 @@ class _Decoded:
             raise
 
     def _decoded(self) -> Iterator[Any]:
-        """Pictures to the end of the file; what is damaged is left out."""
+        """Pictures to the end of the file; damaged ones are left out."""
         damaged = 0
         try:
             for packet in self._container.demux(self._stream):
@@ -70,7 +70,9 @@ class _Decoded:
                 except av.InvalidDataError as exc:
                     damaged += 1
                     if damaged > _DAMAGED_MAX:
-                        raise SourceError(f"{self._what} is damaged: {damaged} packets on end are unreadable") from exc
+                        raise SourceError(
+                            f"{self._what} is damaged: {damaged} packets in a row are unreadable"
+                        ) from exc
                     continue
                 if pictures:
                     damaged = 0
@@ -82,7 +84,7 @@ class _Decoded:
             raise self._explained(exc) from exc
 
     def _explained(self, exc: Any) -> SourceError:
-        return SourceError(f"cannot read on from {self._what}: {exc.strerror or exc}")
+        return SourceError(f"cannot read {self._what} any further: {exc.strerror or exc}")
 
     def _shape(self, framerate: Fraction | None) -> Shape:
         scaler = self._scaler
@@ -109,14 +111,14 @@ class VideoFile(_Decoded):
 
     Args:
         path: The file.
-        format: GStreamer's name of the format to publish; None = as decoded, without a conversion where possible.
-        size: Width and height to scale to; None = as it is.
-        fps: Frames a second to play it at; None = at its own times.
-        loop: Whether to begin anew at its end.
+        format: GStreamer's name of the format to publish; None = the decoded format, or a similar one.
+        size: Width and height to scale to; None = not scaled.
+        fps: Frames a second to play at; None = the file's own times.
+        loop: Whether to play again from the start at the end.
 
     Raises:
-        SourceError: It is not there, cannot be read, or has no video.
-        SettingError: The format cannot be made.
+        SourceError: The file does not exist, cannot be read, or has no video.
+        SettingError: The format cannot be produced.
     """
 
     def __init__(
@@ -134,11 +136,11 @@ class VideoFile(_Decoded):
 
     @property
     def shape(self) -> Shape:
-        """What its frames are."""
+        """Size, format and rate of the frames."""
         return self._shape(self._fps or self._stream.average_rate or self._stream.guessed_rate)
 
     def pictures(self) -> Iterator[Picture]:
-        """Its pictures; without end if it loops."""
+        """The pictures of the file; indefinitely if it loops."""
         rate = self._fps or self._stream.average_rate or _USUAL_RATE
         usual = int(_NS / rate)
         begin, fresh = 0, True
@@ -173,17 +175,17 @@ class VideoFile(_Decoded):
 
 
 class Image(_Decoded):
-    """One picture, over and over.
+    """One picture, repeated indefinitely.
 
     Args:
-        path: The file: PNG, JPEG, WebP or whatever else FFmpeg reads.
-        format: GStreamer's name of the format to publish; None = as decoded.
-        size: Width and height to scale to; None = as it is.
-        fps: Frames a second.
+        path: The file: PNG, JPEG, WebP or another format that FFmpeg reads.
+        format: GStreamer's name of the format to publish; None = the decoded format, or a similar one.
+        size: Width and height to scale to; None = not scaled.
+        fps: Frames a second; None = 30.
 
     Raises:
-        SourceError: It is not there or no picture.
-        SettingError: The format cannot be made.
+        SourceError: The file does not exist, or is not a picture.
+        SettingError: The format cannot be produced.
     """
 
     def __init__(
@@ -199,32 +201,32 @@ class Image(_Decoded):
 
     @property
     def shape(self) -> Shape:
-        """What its frames are."""
+        """Size, format and rate of the frames."""
         return self._shape(self._fps)
 
     def _pixel_aspect_ratio(self) -> Fraction:
-        # FFmpeg takes the densities of PNG and JFIF the other way round than their standards do.
+        # FFmpeg swaps the densities of PNG and JFIF, so its ratio is wrong.
         return Fraction(1)
 
     def pictures(self) -> Iterator[Picture]:
-        """The picture without end."""
+        """The picture, indefinitely."""
         fill = self._scaler.filler(self._first)
         for number in count():
             yield Picture(int(number * _NS / self._fps), fill, duration=int(_NS / self._fps))
 
 
 class Camera(_Decoded):
-    """A camera that Video4Linux2 knows.
+    """A camera of Video4Linux2.
 
     Args:
         device: "/dev/video0", or "0".
-        format: GStreamer's name of the format to publish; None = as the camera gives it.
-        size: Width and height to ask the camera for; None = as it is set.
-        fps: Frames a second to ask the camera for; None = as it is set.
+        format: GStreamer's name of the format to publish; None = the camera's format, or a similar one.
+        size: Width and height to request from the camera; None = the camera's setting.
+        fps: Frames a second to request from the camera; None = the camera's setting.
 
     Raises:
-        SourceError: There is no such camera, or it cannot be used.
-        SettingError: The format cannot be made.
+        SourceError: The camera does not exist, or cannot be used.
+        SettingError: The format cannot be produced.
     """
 
     is_live = True
@@ -248,12 +250,12 @@ class Camera(_Decoded):
 
     @property
     def shape(self) -> Shape:
-        """What its frames are."""
+        """Size, format and rate of the frames."""
         return self._shape(self._stream.average_rate)
 
     def pictures(self) -> Iterator[Picture]:
-        """Pictures until the camera vanishes, which is an error."""
-        # It has waited since it was opened.
+        """Pictures until the camera vanishes, which raises SourceError."""
+        # The first picture is as old as this object.
         self._first = None
         began: int | None = None
         for picture in self._pictures:
@@ -264,7 +266,7 @@ class Camera(_Decoded):
             fill, flags = self._scaler.filler(picture), self._flags(picture)
             yield Picture(captured - began, fill, captured_at=captured, flags=flags)
             del picture
-        raise SourceError(f"{self._what} gives no more pictures: was it unplugged?")
+        raise SourceError(f"{self._what} sends no more pictures; check that it is plugged in")
 
     def _explained(self, exc: Any) -> SourceError:
         return SourceError(f"{self._what} has vanished or failed: {exc.strerror or exc}")
@@ -274,16 +276,16 @@ def _open_file(path: str | os.PathLike[str]) -> Any:
     if Path(path).is_dir():
         raise SourceError(f"cannot open {path}: it is a folder")
     try:
-        # With the protocol named, nothing in a file's name can be taken for one.
+        # With the protocol "file:", FFmpeg cannot take part of the name for a protocol.
         return open_media(f"file:{os.fspath(path)}")
     except av.InvalidDataError as exc:
-        raise SourceError(f"{path} is no video or picture that FFmpeg can read") from exc
+        raise SourceError(f"cannot open {path}: not a video or picture that FFmpeg can read") from exc
     except av.FFmpegError as exc:
         raise SourceError(f"cannot open {path}: {exc.strerror or exc}") from exc
 
 
 def _no_camera(path: str, exc: Any) -> SourceError:
     there = sorted(glob.glob("/dev/video*"))
-    hint = f"there is {', '.join(there)}" if there else "there is no /dev/video* on this machine"
+    hint = f"cameras here: {', '.join(there)}" if there else "there is no /dev/video* on this machine"
     reason = getattr(exc, "strerror", None) or str(exc)
     return SourceError(f"cannot use the camera {path}: {reason}; {hint}")

@@ -1,9 +1,9 @@
-"""What can go wrong with a source of frames.
+"""Errors of sources of frames.
 
 Iox2VideoError
 └── FeedError
-    ├── SourceError (OSError)       a file or camera that is not there, cannot be read, has no video, or vanished
-    └── SettingError (ValueError)   settings that make no sense together, or a format that cannot be made
+    ├── SourceError (OSError)       a file or camera does not exist, cannot be read, has no video, or has vanished
+    └── SettingError (ValueError)   a setting is invalid, or the format cannot be produced
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from ..errors import Iox2VideoError
 
 
 class FeedError(Iox2VideoError):
-    """Base of what this package raises on purpose."""
+    """Base class of errors of sources."""
 
 
 class SourceError(FeedError, OSError):
-    """A file or camera is not there, cannot be read, has no video, or vanished."""
+    """A file or camera does not exist, cannot be read, has no video, or has vanished."""
 
 
 class SettingError(FeedError, ValueError):
-    """Settings make no sense together, or a format cannot be made."""
+    """A setting is invalid, or the format cannot be produced."""

@@ -1,4 +1,4 @@
-"""Publishing a source, at its own pace or as fast as it goes."""
+"""Publishes a source, in real time or as fast as possible."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ..video.publisher import VideoFramePublisher
 from .source import Shape, Source
 
 _NS: Final = 1_000_000_000
-# Later than this (the machine slept, the decoder is too slow), lost time is not made up for.
+# After a longer delay (the machine slept, the decoder is too slow), the feed does not catch up.
 _LATE_MAX: Final = _NS // 2
 _WAIT_STEP: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """How far a feed is, or what became of it.
+    """Progress or result of a feed.
 
     Attributes:
-        service: Name of the service.
-        shape: What its frames are.
+        service: Full name of the service.
+        shape: Size, format and rate of the frames.
         sent: Frames sent.
-        dropped: Frames for which subscribers left no memory.
-        subscribers: How many there were last.
-        seconds: Time since the first frame.
-        behind: How often the source was too slow for its own pace, by more than half a second.
+        dropped: Frames dropped because subscribers held all buffers.
+        subscribers: Number of subscribers at the end.
+        seconds: Time since the first frame, in seconds.
+        behind: Number of times that the source was more than half a second late.
     """
 
     service: str
@@ -44,19 +44,19 @@ class Fed:
 
 
 class Feeder(Work[Fed]):
-    """Publishes the pictures of a source as a service, and the end of the stream at its end, whatever ends it.
+    """Publishes the pictures of a source as a service, and in the end always the end of the stream.
 
     Args:
-        name: Service, short or in full.
-        source: Where pictures come from; closed at the end.
-        fast: Whether not to wait for the moments of the pictures. Subscribers that are slower lose frames.
-        duration: Seconds after which to end; None = none.
-        frames: Frames after which to end; None = none.
-        wait_for: How many subscribers to wait for before the first frame.
+        name: Name of the service, short or in full.
+        source: The source of pictures. It is closed in the end.
+        fast: Whether to publish as fast as possible. Slower subscribers lose frames.
+        duration: Seconds after which to end; None = no limit.
+        frames: Number of frames after which to end; None = no limit.
+        wait_for: Number of subscribers to wait for before the first frame.
 
     Raises:
-        ServiceError: The service cannot be had: somebody publishes there, say.
-        OutOfSharedMemoryError: There is not enough shared memory for such frames.
+        ServiceError: The service cannot be created, for example because it has another publisher.
+        OutOfSharedMemoryError: There is not enough shared memory for the frames.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Feeder(Work[Fed]):
         self._source = source
         self._shape = shape = source.shape
         self._fast = fast
-        # Too many nanoseconds for a number are no limit either.
+        # A duration that overflows in nanoseconds is no limit, either.
         self._duration = None if duration is None or math.isinf(duration * _NS) else round(duration * _NS)
         self._frames = frames
         self._wait_for = wait_for
@@ -91,20 +91,20 @@ class Feeder(Work[Fed]):
 
     @property
     def shape(self) -> Shape:
-        """What its frames are."""
+        """Size, format and rate of the frames."""
         return self._shape
 
     def run(self, progress: Callable[[Fed], None] | None = None) -> Fed:
-        """Publish until the source ends, a limit is reached, or `stop` is called; end the stream; close everything.
+        """Publish until the source ends, a limit is reached, or `stop` is called. Then end the stream.
 
         Args:
-            progress: Called ten times a second, from this thread, with how far it is.
+            progress: Called ten times a second, by the thread that called `run`, with the progress.
 
         Returns:
-            What became of it.
+            The result.
 
         Raises:
-            SourceError: The source failed: a camera was unplugged, say. The stream was ended before.
+            SourceError: The source failed, for example because a camera was unplugged. The stream has ended.
         """
         publisher = self._publisher
         try:
@@ -144,7 +144,11 @@ class Feeder(Work[Fed]):
         return self._stop.is_set() or over_time or (self._frames is not None and number >= self._frames)
 
     def _wait(self, start: int, pts: int) -> int:
-        """Sleep until a picture is due; return the moment of the beginning, moved if time was lost."""
+        """Sleep until a picture is due.
+
+        Returns:
+            The start of the stream, moved by the delay if the picture is too late.
+        """
         early = start + pts - monotonic_ns()
         if early > 0:
             self._stop.wait(early / _NS)
@@ -154,7 +158,7 @@ class Feeder(Work[Fed]):
         return start
 
     def report(self) -> Fed:
-        """How far it is; afterwards, what became of it."""
+        """The progress; after `run`, the result."""
         publisher = self._publisher
         stats = publisher.stats
         began = self._began

@@ -1,4 +1,4 @@
-"""A test pattern: colour bars, something that moves, and the frame's number, for people and for programs."""
+"""A test pattern: colour bars, a moving box, and the frame's number for people and for programs."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ _FONT: Final = {
 }
 _COUNTER_DIGITS: Final = 7
 NUMBER_BITS: Final = 24
-"""Squares of the strip at the bottom edge that spells the frame's number, the highest bit first; white is one."""
+"""Squares at the bottom edge. They show the frame's number in binary, highest bit first; white is 1."""
 _LEAST_SIDE: Final = 48
-_PERIOD: Final = 4  # seconds that the box takes from side to side and back
+_PERIOD: Final = 4  # seconds for the box to move from side to side and back
 
 
 class TestPattern:
-    """Bars whose drawing costs about as much as copying the picture.
+    """Colour bars with a moving box and the frame's number.
+
+    Drawing a picture takes about as long as copying it.
 
     Args:
         width: Pixels, at least 48.
@@ -54,11 +56,11 @@ class TestPattern:
         fps: Frames a second.
 
     Raises:
-        SettingError: Too small, a rate that is none, or a format in which it cannot be drawn.
-        FormatError: There is no such format.
+        SettingError: The size is too small, the rate is not above 0, or the pattern cannot be drawn in the format.
+        FormatError: The format is unknown.
     """
 
-    # Not a test, whatever its name looks like to pytest.
+    # Not a test class for pytest.
     __test__ = False
 
     is_live = False
@@ -67,9 +69,9 @@ class TestPattern:
         self, width: int = 1280, height: int = 720, format: str = "I420", fps: Fraction = Fraction(30)
     ) -> None:
         if min(width, height) < _LEAST_SIDE:
-            raise SettingError(f"the pattern needs {_LEAST_SIDE}x{_LEAST_SIDE} pixels, {width}x{height} is too small")
+            raise SettingError(f"{width}x{height} is too small for the pattern; it needs {_LEAST_SIDE}x{_LEAST_SIDE}")
         if fps <= 0:
-            raise SettingError(f"{fps} frames a second are no rate")
+            raise SettingError(f"fps is {fps}; it must be above 0")
         known = get_format(format)
         self._palette = Palette(known, height)
         layout = known.tight_layout(width, height)
@@ -80,11 +82,11 @@ class TestPattern:
 
     @property
     def shape(self) -> Shape:
-        """What its frames are."""
+        """Size, format and rate of the frames."""
         return self._shape
 
     def pictures(self) -> Iterator[Picture]:
-        """Pictures without end."""
+        """Pictures, indefinitely."""
         fps = self._shape.framerate
         assert fps is not None
         number = 0
@@ -93,10 +95,10 @@ class TestPattern:
             number += 1
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: a pattern holds no resources."""
 
     def draw(self, planes: tuple[npt.NDArray[Any], ...], number: int) -> None:
-        """Draw the picture of this number into planes of the pattern's shape."""
+        """Draw picture `number` into planes of the pattern's shape."""
         for target, source in zip(planes, self._background, strict=True):
             np.copyto(target, source)
         canvas, shape = Canvas(planes, self._palette), self._shape
@@ -116,7 +118,7 @@ class TestPattern:
 
     def _draw_background(self, canvas: Canvas) -> None:
         width, height = self._shape.width, self._shape.height
-        # Alpha and unused bytes are drawn with everything else.
+        # First all samples, alpha and unused bytes included.
         canvas.fill(0, 0, width, height, _BLACK)
         for at, (bar, below) in enumerate(zip(_BARS, _REVERSED, strict=True)):
             left, right = at * width // 7, (at + 1) * width // 7
@@ -139,7 +141,7 @@ class TestPattern:
 
     def _draw_counter(self, canvas: Canvas, number: int) -> None:
         shape = self._shape
-        # Dots of even size look the same in every format.
+        # Dots of even size look the same with and without subsampling.
         dot = max(1, min(shape.height // 40, shape.width // (5 * _COUNTER_DIGITS)) // 2 * 2)
         text = f"{number:0{_COUNTER_DIGITS}}"[-_COUNTER_DIGITS:]
         canvas.fill(0, 0, dot * (4 * _COUNTER_DIGITS + 1), dot * 7, _BLACK)
@@ -152,10 +154,10 @@ class TestPattern:
 
 
 def read_number(gray: npt.NDArray[Any]) -> int:
-    """The frame's number out of a picture of the pattern, also after a lossy codec or scaling.
+    """Read the frame's number in a picture of the pattern, also after a lossy codec or scaling.
 
     Args:
-        gray: Brightness, (H, W), 8 bits.
+        gray: Brightness, uint8 of shape (H, W).
 
     Returns:
         The number, modulo 2**24.
@@ -170,5 +172,5 @@ def read_number(gray: npt.NDArray[Any]) -> int:
 
 
 def _strip(height: int) -> int:
-    """Rows of the strip that spells the number."""
+    """Rows of the squares that show the number."""
     return max(4, height // 20) // 2 * 2

@@ -1,6 +1,6 @@
-"""Decoded pictures into loaned frames: converted and scaled where that is asked for, then copied once.
+"""Converts and scales decoded pictures, and copies them into loaned frames.
 
-PyAV lets neither decoders nor the scaler write into memory that is given to them, hence the copy.
+The copy is needed because PyAV's decoders and scaler cannot write into given memory.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FULL: Final = 2  # AVCOL_RANGE_JPEG
 # AVColorSpace (libavutil/pixfmt.h) to GstVideoColorMatrix and to the SWS_CS_ constants of libswscale.
 _MATRICES: Final = {1: 3, 4: 2, 5: 4, 6: 4, 7: 5, 9: 6}
 _SWS: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
-# Matrix, transfer and primaries of the limited range, also where a file tells the matrix only.
+# Names of matrix, transfer and primaries in the limited range. Files often tag only the matrix.
 _NAMED: Final = {
     (3, 0, 0): "bt709",
     (3, 5, 1): "bt709",
@@ -42,19 +42,19 @@ _BY_PIXEL_FORMAT: Final = {theirs: ours for ours, theirs in PIXEL_FORMATS.items(
 
 
 class Scaler:
-    """Makes pictures what a frame shall hold.
+    """Fits decoded pictures to the format and size of the published frames.
 
     Args:
         format: GStreamer's name of the format, one of `PIXEL_FORMATS`.
         width: Pixels.
         height: Rows.
-        first: A decoded picture; the others are alike.
+        first: The first decoded picture. The others have the same format.
 
     Attributes:
-        format: As given.
-        width: As given.
-        height: As given.
-        colorimetry: As caps have it; None where the picture does not tell, or the format has none.
+        format: GStreamer's name of the format.
+        width: Pixels.
+        height: Rows.
+        colorimetry: Colorimetry as in caps; None if the picture does not state it, or for RGB and gray.
     """
 
     def __init__(self, format: str, width: int, height: int, first: Any) -> None:
@@ -69,7 +69,7 @@ class Scaler:
         self.colorimetry = None if known.is_rgb or known.is_gray else _colorimetry_of(first)
 
     def filler(self, picture: Any) -> Callable[[LoanedFrame], None]:
-        """What writes a picture into a frame of this shape."""
+        """A function that writes the picture into a frame."""
 
         def fill(frame: LoanedFrame) -> None:
             for plane, target, (rows, size) in zip(self._fitted(picture).planes, frame.planes, self._rows, strict=True):
@@ -102,7 +102,7 @@ class Scaler:
 
 
 def gstreamer_format(pixel_format: str) -> str:
-    """The format to publish such pictures in: the same if there is one, otherwise one that holds as much of them."""
+    """GStreamer's name of the format for pictures of FFmpeg's format: the same one, or else a similar one."""
     name = pixel_format.replace("yuvj", "yuv")
     known = _BY_PIXEL_FORMAT.get(name)
     if known is not None:
@@ -127,7 +127,7 @@ def _colorimetry_of(picture: Any) -> str | None:
     if matrix is None and not full:
         return None
     if matrix is None:
-        # JPEG says nothing and means this.
+        # The default of JPEG.
         matrix = 4
     transfer, primaries = (
         _OUR_TRANSFERS.get(int(picture.color_trc), 0),

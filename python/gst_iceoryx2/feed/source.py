@@ -1,4 +1,4 @@
-"""What a feed publishes: pictures with their moments, made when there is a frame to fill."""
+"""What a source of pictures must provide. Pictures are drawn straight into the published frame."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..video.loan import LoanedFrame
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What all frames of a source have in common.
+    """Size, format and rate of all frames of a source.
 
     Attributes:
         width: Pixels.
         height: Rows.
         format: GStreamer's name of the format.
         framerate: Frames a second; None = variable or unknown.
-        caps: Further caps (colorimetry, pixel aspect ratio, interlacing); None = none.
+        caps: More caps (colorimetry, pixel aspect ratio, interlacing); None = none.
     """
 
     width: int
@@ -30,12 +30,12 @@ class Shape:
 
 
 class Picture(NamedTuple):
-    """A picture to be published.
+    """A picture to publish.
 
     Attributes:
-        pts: Nanoseconds from the beginning.
-        fill: Writes the pixels, all of them, into a frame of the source's shape.
-        captured_at: When it was captured, nanoseconds of CLOCK_MONOTONIC; None = when it is published.
+        pts: Presentation time, nanoseconds from the start.
+        fill: Writes all pixels into a frame of the source's shape.
+        captured_at: Capture time, nanoseconds of CLOCK_MONOTONIC; None = time of publishing.
         duration: Nanoseconds; None = unknown.
         flags: GstBufferFlags that describe the picture.
     """
@@ -48,20 +48,20 @@ class Picture(NamedTuple):
 
 
 class Source(Protocol):
-    """Where pictures come from.
+    """A source of pictures.
 
     Attributes:
-        is_live: Whether the pictures come at their own time, as from a camera, and not as fast as they are asked for.
+        is_live: Whether pictures come in real time, as from a camera. Otherwise the feed waits until they are due.
     """
 
     is_live: bool
 
     @property
     def shape(self) -> Shape:
-        """What its frames are."""
+        """Size, format and rate of the frames."""
 
     def pictures(self) -> Iterator[Picture]:
-        """The pictures, one after the other."""
+        """The pictures in order."""
 
     def close(self) -> None:
-        """Let go of files and devices."""
+        """Close files and devices."""

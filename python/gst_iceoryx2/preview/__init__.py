@@ -13,10 +13,10 @@ The page's address has a secret part. Other machines can reach it only if `host`
 
 from __future__ import annotations
 
-from .access import token_from
+from .access import is_loopback, token_from
 from .channel import State, Status
 from .png import encode_png
-from .server import DEFAULT_MAX_FPS, DEFAULT_QUALITY, Preview, is_reachable_from_elsewhere
+from .server import DEFAULT_MAX_FPS, DEFAULT_QUALITY, Preview
 from .snapshot import SNAPSHOT_QUALITY, Snapshot, check_path, save_snapshot
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "Status",
     "check_path",
     "encode_png",
-    "is_reachable_from_elsewhere",
+    "is_loopback",
     "save_snapshot",
     "token_from",
 ]

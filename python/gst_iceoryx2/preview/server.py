@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Final
 
 from ..discovery.names import service_name
-from .access import AccessCheck, is_loopback
+from .access import AccessCheck
 from .channel import Channel, Status
 from .heads import HeadReader
 from .metrics import CONTENT_TYPE, exposition
@@ -269,8 +269,3 @@ def _page() -> tuple[str, str]:
         "img-src blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return text, policy
-
-
-def is_reachable_from_elsewhere(host: str) -> bool:
-    """Whether other machines can reach a server that listens on this address."""
-    return not is_loopback(host)

@@ -1,13 +1,13 @@
-"""Streams into video files, without GStreamer; needs PyAV (`pip install 'iox2-video[record]'`).
+"""Records streams to video files without GStreamer. Needs PyAV (`pip install 'iox2-video[record]'`).
 
     from gst_iceoryx2.record import record
 
     done = record("cam0", "cam0.mkv", duration=10)
     print(done.tracks[0].frames, "frames,", done.tracks[0].dropped, "dropped")
 
-Pixels go into the encoder by reference where their layout allows (packed RGB, gray, NV12 and I420 whose
-planes follow each other), otherwise with one copy. An encoder that is too slow loses frames in the subscriber's own
-buffer, which is bounded and counted, and holds nobody up.
+The encoder reads pixels from shared memory if it can take their layout: packed RGB, gray, and NV12 or I420 with
+adjacent planes. Other layouts are copied once. If the encoder is too slow, frames are dropped from the recorder's own
+buffer and counted. The publisher never waits.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # PyAV takes a third of a second to import, which whoever only judges a file name need not wait for.
+    # Importing PyAV takes a third of a second. Checking a file name does not need it.
     if name in ("Recorder", "Recording", "TrackReport", "record"):
         from . import recorder
 

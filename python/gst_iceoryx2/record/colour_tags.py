@@ -1,4 +1,4 @@
-"""What a file says of its colours, in FFmpeg's numbers."""
+"""The colour tags of a video file, in FFmpeg's numbers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FULL: Final = 2  # AVCOL_RANGE_JPEG
 UNKNOWN: Final = 2  # AVCOL_PRI_UNSPECIFIED, AVCOL_TRC_UNSPECIFIED
 _RGB: Final = 0  # AVCOL_SPC_RGB
 
-# Source: libavutil/pixfmt.h, AVColorSpace; by the shares of red and blue in luma.
+# AVColorSpace by the shares of red and blue in luma. Source: libavutil/pixfmt.h.
 _SPACES: Final = {(0.2990, 0.1140): 6, (0.2126, 0.0722): 1, (0.30, 0.11): 4, (0.212, 0.087): 7, (0.2627, 0.0593): 9}
-# The same numbers as the SWS_CS_ constants of libswscale, but for BT.601, which is 5 there.
+# libswscale's SWS_CS_ constants are the same numbers, except for BT.601.
 _SD: Final = 6
 _SWS_SD: Final = 5
 # GStreamer's names to AVColorPrimaries and AVColorTransferCharacteristic.
@@ -36,7 +36,7 @@ _NUMBERS: Final = re.compile(r"\d+:\d+:(\d+):(\d+)")
 
 
 class ColourTags(NamedTuple):
-    """How numbers become light.
+    """Colour tags of a track.
 
     Attributes:
         range: LIMITED or FULL.
@@ -52,14 +52,14 @@ class ColourTags(NamedTuple):
 
     @property
     def sws_space(self) -> int:
-        """The matrix as libswscale numbers it."""
+        """The matrix in libswscale's numbers."""
         return _SWS_SD if self.space == _SD else self.space
 
 
 def colour_tags_of(frame: VideoFrame) -> ColourTags:
-    """What the caps of a frame say, with GStreamer's defaults where they say nothing.
+    """The colour tags of a frame, from its caps and GStreamer's defaults.
 
-    For RGB it is what YUV made from it shall have: the limited range, BT.709 above 576 rows, BT.601 up to there.
+    For RGB, the tags of the YUV that is made from it: limited range, BT.709 above 576 rows, otherwise BT.601.
     """
     format = get_format(frame.format)
     value = parse_caps(frame.caps).fields.get("colorimetry") if frame.caps else None

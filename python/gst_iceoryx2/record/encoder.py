@@ -1,4 +1,4 @@
-"""One video track: pictures in, packets out."""
+"""Encodes the frames of one video track."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 
 _RGB_BYTES: Final = {"rgb24": "bgr0", "bgr24": "bgr0", "gbrp": "bgr0"}
 _RGBA_BYTES: Final = dict.fromkeys(("rgba", "bgra", "argb", "abgr", "gbrap"), "bgra")
-# For rate control, where the caps name no rate.
+# For rate control, if the caps state no rate.
 _USUAL_RATE: Final = Fraction(30)
 _NS: Final = 1_000_000_000
 
 
 class Encoder:
-    """Encodes the frames of one stream, all in the size, pixel aspect ratio and colours of the first.
+    """Encodes the frames of one stream with the size, pixel aspect ratio and colours of the first frame.
 
-    Frames of another size are scaled into the first one's, with black borders where the shape differs, so that the
-    recording goes on; a lossless file cannot do that.
+    Frames of another size are scaled to the first size, with black borders if their shape differs. A lossless track
+    refuses them.
 
     Attributes:
         stream: The track in the container.
-        pixel_format: FFmpeg's name of what is encoded.
+        pixel_format: FFmpeg's name of the pixel format that is encoded.
         resized: Whether a frame of another size has come.
     """
 
     def __init__(self, container: Any, first: VideoFrame, target: Target) -> None:
-        """Add a track for frames like this one.
+        """Add a track to a container.
 
         Args:
             container: PyAV's output container.
-            first: The first frame; only looked at.
-            target: Codec and its settings.
+            first: The first frame. It is read, and not encoded yet.
+            target: Codec and settings.
 
         Raises:
-            NotLosslessError: The codec is lossless and has no form for such pixels.
-            UnsupportedViewError: The format is made of tiles or has a palette.
+            NotLosslessError: The codec is lossless and cannot represent the pixels.
+            UnsupportedViewError: The format is tiled or has a palette.
         """
         self._lossless = target.is_lossless
         self._size = first.width, first.height
@@ -80,12 +80,12 @@ class Encoder:
             context.sample_aspect_ratio = shape.pixel_aspect_ratio
             if not target.keeps_pixel_aspect_ratio:
                 _log.warning(
-                    "%s cannot say that its pixels are %s as wide as high and is shown too narrow or too wide: name it "
+                    "%s cannot store the pixel aspect ratio %s, so players show it too narrow or too wide; name it "
                     ".mov, or use x264",
                     target.path,
                     shape.pixel_aspect_ratio,
                 )
-        # A place to seek to every other second; fragments of a file that is cut off end there, too.
+        # A key frame every two seconds: players can seek to it, and a file that is cut off plays up to the last one.
         context.gop_size = max(1, round(2 * rate))
         if not self._stays_rgb:
             context.color_range, context.colorspace = self._encoded.range, self._encoded.space
@@ -100,25 +100,25 @@ class Encoder:
         """Encode a frame.
 
         Args:
-            frame: The frame; released before this returns, its pixels are at the latest given back with a later call.
-            moment: When to show it, nanoseconds from the beginning of the file.
+            frame: The frame. It is released before this returns; the encoder may use its pixels until a later call.
+            moment: When to show the frame, nanoseconds from the start of the file.
 
         Returns:
-            Packets to write, maybe of earlier frames.
+            Packets to write; they may hold earlier frames.
 
         Raises:
-            NotLosslessError: Size or format has changed, and the codec is lossless.
+            NotLosslessError: The size or the format has changed, and the codec is lossless.
         """
         colours, shape = self._colours, shape_of(frame)
-        # How much wider a pixel is than those of the track.
+        # Width of a pixel in pixels of the track.
         wider = shape.pixel_aspect_ratio / self._shape.pixel_aspect_ratio
         is_another = ((frame.width, frame.height), frame.format) != (self._size, self._format) or wider != 1
         if self._lossless and is_another:
             raise NotLosslessError(
                 f"the stream changed from {self._size[0]}x{self._size[1]} {self._format} to "
                 f"{frame.width}x{frame.height} {frame.format}, its pixel aspect ratio from "
-                f"{self._shape.pixel_aspect_ratio} to {shape.pixel_aspect_ratio}; a lossless track cannot follow: "
-                "record that to another file"
+                f"{self._shape.pixel_aspect_ratio} to {shape.pixel_aspect_ratio}; a lossless track cannot change: "
+                "record to a new file"
             )
         if frame.format != self._format:
             colours = colour_tags_of(frame)
@@ -136,14 +136,14 @@ class Encoder:
         return list(self.stream.encode(picture))
 
     def finish(self) -> Sequence[Any]:
-        """What the encoder still has."""
+        """The last packets of the encoder."""
         return list(self.stream.encode(None))
 
     def _chosen(self, first: VideoFrame, source: str, target: Target) -> str:
         format = get_format(first.format)
         even = first.width % 2 == 0 and first.height % 2 == 0
         if target.codec == "x264":
-            # What every player shows; sizes with an odd side exist only with a colour for every pixel.
+            # All players show 4:2:0. Odd sizes need 4:4:4.
             if not even:
                 return "yuv444p"
             return "nv12" if source == "nv12" else "yuv420p"
@@ -153,10 +153,10 @@ class Encoder:
             return "yuv444p10le" if format.is_rgb or "444" in source else "yuv422p10le"
         holds = {each.name for each in av.Codec(CODECS[target.codec], "w").video_formats or ()}
         chosen = _RGB_BYTES.get(source) or _RGBA_BYTES.get(source) or source
-        # As 8-bit RGB comes what has no planes of its own in FFmpeg: something would be lost.
+        # Formats that FFmpeg lacks were converted to 8-bit RGB, which is not lossless.
         made_up = source == "rgb24" and first.format not in ("RGB", "BGR")
         if chosen not in holds or made_up:
-            raise NotLosslessError(f"{target.codec} has no lossless form for {first.format}: use x264 or prores")
+            raise NotLosslessError(f"{target.codec} cannot store {first.format} without loss: use x264 or prores")
         return chosen
 
     def _changes_range(self, picture: Any, colours: ColourTags) -> bool:
@@ -174,7 +174,7 @@ class Encoder:
         )
 
     def _marked(self, picture: Any, shape: FrameShape) -> Any:
-        """The picture with its fields and pixel aspect ratio, which PyAV can set by filters only."""
+        """The picture with its fields and pixel aspect ratio, which PyAV can only set with filters."""
         filters = []
         if self._shape.pixel_aspect_ratio != 1:
             filters.append(("setsar", str(self._shape.pixel_aspect_ratio)))
@@ -193,11 +193,11 @@ class Encoder:
         return graph.pull()
 
     def _fitted(self, picture: Any, colours: ColourTags, wider: Fraction) -> Any:
-        """The picture scaled into the first one's size, its shape kept, black around it."""
+        """The picture scaled to the size of the track, with its shape kept and black borders."""
         width, height = self._size
         sides = float(picture.width * wider), float(picture.height)
         scale = min(width / sides[0], height / sides[1])
-        # Even places and sizes, because chroma may have half as many samples.
+        # Even offsets and sizes, because chroma may be subsampled.
         inner = [
             max(2, min(whole, round(side * scale) // 2 * 2)) for whole, side in zip(self._size, sides, strict=True)
         ]
@@ -213,7 +213,7 @@ class Encoder:
         width, height = self._size
         left, top = (width - inner[0]) // 4 * 2, (height - inner[1]) // 4 * 2
         filters = [
-            # Each field by itself where there are any.
+            # Interlaced pictures are scaled field by field.
             ("scale", f"{inner[0]}:{inner[1]}:interl={int(self._shape.may_have_fields)}"),
             ("format", self.pixel_format),
             ("pad", f"{width}:{height}:{left}:{top}:black"),

@@ -1,10 +1,10 @@
-"""What can go wrong with a recording.
+"""Errors of recordings.
 
 Iox2VideoError
 └── RecordError
-    ├── TargetError (ValueError)      a codec or container that is unknown, or that do not go together
+    ├── TargetError (ValueError)      a codec or container is unknown, or the two cannot be combined
     ├── RecordFileError (OSError)     the file cannot be written: it exists, no permission, disk full …
-    └── NotLosslessError (ValueError) pixels that a lossless file cannot hold as they are
+    └── NotLosslessError (ValueError) a lossless file cannot store the pixels
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from ..errors import Iox2VideoError
 
 
 class RecordError(Iox2VideoError):
-    """Base of what this package raises on purpose."""
+    """Base class of errors of recordings."""
 
 
 class TargetError(RecordError, ValueError):
-    """A codec or container is unknown, or the two do not go together."""
+    """A codec or container is unknown, or the two cannot be combined."""
 
 
 class RecordFileError(RecordError, OSError):
-    """The file cannot be written; what is in it so far stays."""
+    """The file cannot be written. Frames written before stay in it."""
 
 
 class NotLosslessError(RecordError, ValueError):
-    """A lossless file cannot hold these pixels as they are."""
+    """A lossless file cannot store these pixels unchanged."""

@@ -1,4 +1,4 @@
-"""A received frame as FFmpeg wants it: the shared memory itself where that is possible, otherwise one copy."""
+"""Turns received frames into FFmpeg's frames, without a copy if possible."""
 
 from __future__ import annotations
 
@@ -7,46 +7,34 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .._extras.av import av
+from .._extras.av import PIXEL_FORMATS, av
 from .._wire.formats import VideoFormat, get_format
 from .._wire.samples import Component, components, widened
 from ..errors import FormatError, UnsupportedViewError
 from ..video.frame import VideoFrame
 
-# What `from_numpy_buffer` takes as it lies. An unused byte may stand where it has opacity.
-_BORROWED: Final = {
-    "RGB": "rgb24",
-    "BGR": "bgr24",
-    "RGBA": "rgba",
-    "BGRA": "bgra",
-    "ARGB": "argb",
-    "ABGR": "abgr",
-    "RGBx": "rgba",
-    "BGRx": "bgra",
-    "xRGB": "argb",
-    "xBGR": "abgr",
-    "GRAY8": "gray",
-    "GRAY16_LE": "gray16le",
-    "RGBA64_LE": "rgba64le",
-}
+# Formats that `from_numpy_buffer` borrows.
+_BORROWED: Final = frozenset(
+    ("RGB", "BGR", "RGBA", "BGRA", "ARGB", "ABGR", "RGBx", "BGRx", "xRGB", "xBGR", "GRAY8", "GRAY16_LE", "RGBA64_LE")
+)
 _SUBSAMPLING: Final = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (4, 1): "411", (4, 4): "410", (1, 2): "440"}
-# FFmpeg's readers work in steps of a register and may read so far beyond the last row.
+# FFmpeg reads up to a vector register beyond the last row, in bytes.
 _READ_AHEAD: Final = 64
 
 
 def picture_of(frame: VideoFrame, *, apart: bool = False) -> av.VideoFrame:
-    """The frame's pixels as FFmpeg's frame, without times.
+    """The pixels of a frame as PyAV's frame, without times.
 
     Args:
-        frame: A frame; may be released afterwards: what is borrowed keeps the pixels in place.
-        apart: Whether to take interleaved chroma (NV12) apart, which some encoders want.
+        frame: A frame. It may be released afterwards, because borrowed pixels stay in place.
+        apart: Whether to split interleaved chroma (NV12) into planes, as some encoders need.
 
     Returns:
-        Borrowed from shared memory where the layout is one that PyAV takes; otherwise planes of its own, the samples
-        unchanged; where FFmpeg has no such planes, 8-bit RGB ("rgb24").
+        A frame that borrows shared memory if PyAV takes the layout. Otherwise a copy in separate planes with the same
+        samples, or in 8-bit RGB ("rgb24") if FFmpeg has no such planes.
 
     Raises:
-        UnsupportedViewError: The format is made of tiles or has a palette.
+        UnsupportedViewError: The format is tiled or has a palette.
     """
     format = get_format(frame.format)
     borrowed = _borrowed(frame, format, apart)
@@ -56,17 +44,17 @@ def picture_of(frame: VideoFrame, *, apart: bool = False) -> av.VideoFrame:
 
 
 def _borrowed(frame: VideoFrame, format: VideoFormat, apart: bool) -> av.VideoFrame | None:
-    # The aux blob lies behind the pixels; without one the mapping may end there.
+    # The aux blob follows the pixels. Without it, the mapping may end with the last row.
     if len(frame.aux) < _READ_AHEAD:
         return None
-    name = _BORROWED.get(format.name)
-    if name is not None:
-        return _from_buffer(frame.numpy_view(), name)
+    if format.name in _BORROWED:
+        # An unused byte ("rgb0") is borrowed in the place of alpha ("rgba").
+        return _from_buffer(frame.numpy_view(), PIXEL_FORMATS[format.name].replace("0", "a"))
     if format.name not in ("NV12", "I420") or (apart and format.name == "NV12"):
         return None
     header = frame.header
     width, height, stride, start = frame.width, frame.height, header.stride[0], header.plane_offsets[0]
-    # PyAV works the height out of the array's rows, in steps of four.
+    # PyAV derives the height from the rows of the array, in steps of four.
     if width % 2 or height % 4 or stride % 2:
         return None
     if format.name == "NV12":
@@ -90,10 +78,10 @@ def _from_buffer(array: npt.NDArray[Any], name: str) -> av.VideoFrame | None:
 
 
 def _copied(frame: VideoFrame, format: VideoFormat) -> av.VideoFrame | None:
-    """The samples in planes of their own; None where FFmpeg has no such planes."""
+    """The samples in separate planes; None if FFmpeg has no such format."""
     if not format.planes:
         raise UnsupportedViewError(
-            f"{format.name} is made of tiles or a palette: have its publisher send another format (videoconvert)"
+            f"cannot record {format.name}: it is tiled or has a palette; publish another format (videoconvert)"
         )
     try:
         parts = components(widened(frame.planes, format), format, frame.width)
@@ -114,13 +102,13 @@ def _copied(frame: VideoFrame, format: VideoFormat) -> av.VideoFrame | None:
         if part.bits == 8 * dtype.itemsize:
             np.copyto(target, samples, casting="unsafe")
         else:
-            # What stands above the bits of a sample confuses encoders.
+            # Encoders need zeros above the bits of a sample.
             np.bitwise_and(samples, (1 << part.bits) - 1, out=target, casting="unsafe")
     return picture
 
 
 def planar_name(format: VideoFormat, parts: dict[str, Component]) -> str | None:
-    """FFmpeg's name for these components in planes of their own; None if it has no such format."""
+    """FFmpeg's name of the format with these components in separate planes; None if it has none."""
     bits = {part.bits for letter, part in parts.items() if letter != "x"}
     if len(bits) != 1 or any(part.samples.dtype.kind != "u" for part in parts.values()):
         return None

@@ -1,4 +1,4 @@
-"""A recording: several streams, one file."""
+"""Records several streams to one file."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .errors import RecordFileError
 from .target import DEFAULT_PRESET, Target
 from .track import Limits, Track, TrackReport
 
-_LOOK: Final = 0.1
+_WAIT: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """How far a recording is, or what became of it.
+    """Progress or result of a recording.
 
     Attributes:
         file: The file.
-        size: Bytes of it.
-        tracks: One entry a stream, in the order of the tracks.
+        size: Size of the file, bytes.
+        tracks: Progress or result of each stream, in the order of the tracks.
     """
 
     file: Path
@@ -39,32 +39,31 @@ class Recording:
 
     @property
     def complaints(self) -> tuple[str, ...]:
-        """What went wrong, as sentences; the file can be played all the same."""
+        """What went wrong, as sentences. The file plays nevertheless."""
         return tuple(track.complaint for track in self.tracks if track.complaint)
 
 
 class Recorder(Work[Recording]):
-    """Records streams into one file, a track each.
+    """Records streams to one file, with a track for each stream.
 
     Args:
-        streams: Services, in short or in full.
-        file: The file; its ending names the container: .mkv, .mp4 or .mov.
-        codec: "x264", "prores", or "ffv1" for the very pixels.
-        preset: How much work x264 does.
-        overwrite: Whether a file that exists may be replaced.
-        duration: Seconds after which to end; None = none.
-        frames: Frames a stream after which to end; None = none.
-        max_fps: Frames a second at most; others are left out unseen.
-        timeout: Seconds to wait for the first frame of each stream, and without one later, until its publisher counts
-            as gone.
+        streams: Names of services, short or in full.
+        file: The file. Its ending selects the container: .mkv, .mp4 or .mov.
+        codec: "x264", "prores", or "ffv1" (lossless).
+        preset: Preset of x264, from "ultrafast" to "veryslow".
+        overwrite: Whether to replace an existing file.
+        duration: Seconds after which to end; None = no limit.
+        frames: Number of frames of each stream after which to end; None = no limit.
+        max_fps: Frames a second at most; None = all.
+        timeout: Seconds to wait for the first frame of each stream, and for each later frame.
 
     Raises:
-        TargetError: Unknown codec or container, or they do not go together.
+        TargetError: The codec or container is unknown, or the container cannot hold the codec.
         RecordFileError: The file exists, or cannot be written.
-        ServiceError: A service is there and cannot be opened.
-        MissingExtraError: PyAV is not installed; that comes from importing this package.
+        ServiceError: A service exists and cannot be opened.
+        MissingExtraError: PyAV is not installed. Importing this class raises it.
         ValueError: A time is NaN.
-        TypeError: A number is not one.
+        TypeError: An argument is not a number.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class Recorder(Work[Recording]):
         try:
             limits = Limits(duration, frames, max_fps, timeout)
             for name in streams:
-                # Before anybody, this program included, waits for it: then it says what may have been meant.
+                # Before the subscriber creates an event service, so that the error can suggest a similar name.
                 try:
                     require(short_name(name))
                 except ServiceNotFoundError as exc:
@@ -106,26 +105,26 @@ class Recorder(Work[Recording]):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Full names of the services that were not there when this recorder was made; they may still come."""
+        """Full names of the services that did not exist when the recorder was created. They may start later."""
         return tuple(self._missing)
 
     def run(self, progress: Callable[[Recording], None] | None = None) -> Recording:
         """Record until all streams have ended, a limit is reached, or `stop` is called.
 
-        Ctrl-C ends it, too: the file is completed, then KeyboardInterrupt goes on.
+        On KeyboardInterrupt the file is completed before the exception is raised again.
 
         Args:
-            progress: Called ten times a second, from this thread, with how far it is.
+            progress: Called ten times a second, by the thread that called `run`, with the progress.
 
         Returns:
-            What became of it; look at its `complaints`.
+            The result. Check its `complaints`.
 
         Raises:
-            FrameTimeoutError: A stream sent nothing in time; no file was made.
-            ServiceNotFoundError: The same, and there is no such service.
-            RecordFileError: Writing failed, because the disk is full, say. What was written before can be played; a
-                file without anything to play is removed.
-            NotLosslessError: The codec is lossless and has no form for a stream's pixels; no file was made.
+            FrameTimeoutError: A stream sent no frame in time. There is no file.
+            ServiceNotFoundError: A service does not exist, even after the timeout. There is no file.
+            RecordFileError: Writing failed, for example because the disk is full. Frames written before can be played;
+                a file without frames is removed.
+            NotLosslessError: The codec is lossless and cannot represent the pixels. There is no file.
         """
         try:
             self._await_streams()
@@ -136,8 +135,8 @@ class Recorder(Work[Recording]):
         finally:
             self._close()
         if isinstance(self._failure, RecordFileError):
-            kept = "What was written so far stays and can be played"
-            raise RecordFileError(f"{self._failure}. {kept if self._plays() else 'Nothing was written that plays'}")
+            kept = "The frames written before can be played"
+            raise RecordFileError(f"{self._failure}. {kept if self._plays() else 'No frame was written'}")
         if self._failure is not None:
             raise self._failure
         return self.report()
@@ -149,12 +148,12 @@ class Recorder(Work[Recording]):
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 self._nothing_came(waiting)
-            # One after the other; a stream that came early begins anew below.
-            if waiting[0].await_first(min(_LOOK, remaining)):
+            # One stream after the other. Streams that started early skip to their newest frame below.
+            if waiting[0].await_first(min(_WAIT, remaining)):
                 waiting.pop(0)
         if len(self._tracks) > 1:
             for track in self._tracks:
-                while not self._stop.is_set() and not track.await_first(_LOOK, newest=True):
+                while not self._stop.is_set() and not track.await_first(_WAIT, newest=True):
                     if time.monotonic() > deadline + self._timeout:
                         self._nothing_came([track])
 
@@ -165,7 +164,7 @@ class Recorder(Work[Recording]):
                 raise self._missing[track.service]
         which = ", ".join(track.name for track in waiting)
         raise FrameTimeoutError(
-            f"no frame of {which} within {self._timeout:g} s: is its publisher running and not paused?"
+            f"no frame of {which} came within {self._timeout:g} s; check that its publisher runs and is not paused"
         )
 
     def _begin(self) -> None:
@@ -181,7 +180,7 @@ class Recorder(Work[Recording]):
 
     def _encode(self, progress: Callable[[Recording], None] | None) -> None:
         moments = [track.first_moment for track in self._tracks if track.first_moment is not None]
-        # An interrupted join() takes a running thread for ended before Python 3.13, so that is asked of events.
+        # Events, because before Python 3.13 an interrupted join() marks a running thread as ended.
         ends = [threading.Event() for _ in self._tracks]
         threads = [
             threading.Thread(target=self._run_track, args=(track, min(moments), end))
@@ -191,7 +190,7 @@ class Recorder(Work[Recording]):
             thread.start()
         try:
             for end in ends:
-                while not end.wait(_LOOK):
+                while not end.wait(_WAIT):
                     self._report_to(progress)
         finally:
             self._stop.set()
@@ -206,7 +205,7 @@ class Recorder(Work[Recording]):
             with self._lock:
                 if self._failure is None:
                     self._failure = self._explained(exc) if isinstance(exc, av.FFmpegError) else exc
-                    # What this function's callees still refer to are frames in shared memory.
+                    # The traceback would keep frames in shared memory.
                     if isinstance(self._failure, Iox2VideoError):
                         self._failure.with_traceback(None)
             self._stop.set()
@@ -228,7 +227,6 @@ class Recorder(Work[Recording]):
             except av.FFmpegError as exc:
                 if self._failure is None:
                     self._failure = self._explained(exc)
-        # A file without a picture is no recording.
         has_frames = any(track.report().frames for track in self._tracks)
         if self._is_ours and not (has_frames and (self._failure is None or self._plays())):
             with contextlib.suppress(OSError):
@@ -238,7 +236,7 @@ class Recorder(Work[Recording]):
         return RecordFileError(f"cannot write {self._target.path}: {exc.strerror or exc}")
 
     def _plays(self) -> bool:
-        """Whether there is a picture in the file, after writing has failed."""
+        """Whether the file has a picture, after writing has failed."""
         try:
             with open_media(f"file:{self._target.path}") as container:
                 return any(packet.size for packet in container.demux())
@@ -246,7 +244,7 @@ class Recorder(Work[Recording]):
             return False
 
     def report(self) -> Recording:
-        """How far it is; afterwards, what became of it."""
+        """The progress; after `run`, the result."""
         path = self._target.path
         try:
             size = path.stat().st_size
@@ -256,18 +254,30 @@ class Recorder(Work[Recording]):
 
 
 def record(streams: str | Sequence[str], file: str | os.PathLike[str], **settings: Any) -> Recording:
-    """Record streams into a file until they end; arguments and errors as those of `Recorder` and its `run`."""
+    """Record streams to a file until they end.
+
+    Args:
+        streams: Name of a service, or several names, short or in full.
+        file: The file. Its ending selects the container: .mkv, .mp4 or .mov.
+        settings: Keyword arguments of `Recorder`.
+
+    Returns:
+        The result. Check its `complaints`.
+
+    Raises:
+        Iox2VideoError: An error of `Recorder` or of `Recorder.run`.
+    """
     return Recorder([streams] if isinstance(streams, str) else streams, file, **settings).run()
 
 
 def _occupy(path: Path, overwrite: bool) -> bool:
-    """Make sure that the file can be written; return whether it was made now."""
+    """Check that the file can be written; return whether it was created now."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
     existed = path.exists()
     try:
         os.close(os.open(path, flags if overwrite else flags | os.O_EXCL, 0o666))
     except FileExistsError as exc:
-        raise RecordFileError(f"{path} exists already: choose another name, or allow --overwrite") from exc
+        raise RecordFileError(f"{path} exists already; choose another name, or allow --overwrite") from exc
     except OSError as exc:
         raise RecordFileError(f"cannot write {path}: {exc.strerror}") from exc
     return not existed

@@ -1,4 +1,4 @@
-"""What kind of file: container and codec, which go together, and how they are set up. Needs no PyAV."""
+"""The kind of file: container, codec and their options. Needs no PyAV."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Final
 from .errors import TargetError
 
 CODECS: Final = {"x264": "libx264", "prores": "prores_ks", "ffv1": "ffv1"}
-"""Our name of a codec to FFmpeg's of its encoder."""
+"""Codecs: our name to the name of FFmpeg's encoder."""
 
 PRESETS: Final = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-"""Settings of x264, from little work and large files to much work and small files."""
+"""Presets of x264, from fast with large files to slow with small files."""
 
 DEFAULT_PRESET: Final = "veryfast"
 """Preset of x264 that `record` uses if none is named."""
@@ -25,18 +25,18 @@ _FITTING: Final = {
     ".mov": ("x264", "prores"),
     ".mp4": ("x264",),
 }
-# Matroska's muxer counts milliseconds and cannot be told otherwise.
+# Ticks a second. Matroska's muxer always counts milliseconds.
 _TICKS: Final = {".mkv": 1_000, ".mov": 1_000_000, ".mp4": 1_000_000}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A file to be, checked by name.
+    """A file to record to, checked by its name.
 
     Attributes:
         path: The file.
         codec: One of `CODECS`.
-        preset: One of `PRESETS`; of x264 only.
+        preset: One of `PRESETS`, for x264.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class Target:
         """The target for a file name.
 
         Raises:
-            TargetError: Unknown codec, container or preset, or codec and container do not go together.
+            TargetError: The codec, container or preset is unknown, or the container cannot hold the codec.
         """
         path = Path(file)
         if codec not in CODECS:
@@ -61,26 +61,26 @@ class Target:
             raise TargetError(f"cannot record to {str(file)!r}: {what}; name it .mkv, .mp4 or .mov")
         if codec not in fitting:
             others = " or ".join(suffix for suffix, codecs in _FITTING.items() if codec in codecs)
-            raise TargetError(f"{codec} does not go into {path.suffix} files: name it {others}, or use {fitting[0]}")
+            raise TargetError(f"{path.suffix} files cannot hold {codec}: name it {others}, or use {fitting[0]}")
         return cls(path, codec, preset)
 
     @property
     def tick(self) -> Fraction:
-        """The finest time that the container keeps, in seconds."""
+        """Resolution of times in the container, in seconds."""
         return Fraction(1, _TICKS[self.path.suffix.lower()])
 
     @property
     def is_lossless(self) -> bool:
-        """Whether the pixels come out of the file as they went in."""
+        """Whether the file stores pixels without loss."""
         return self.codec == "ffv1"
 
     @property
     def container_options(self) -> dict[str, str]:
-        """Options of FFmpeg's muxer: what is written so far can be played, whatever happens to this process."""
+        """Options of FFmpeg's muxer. A file that is cut off plays up to there."""
         if self.path.suffix.lower() == ".mkv":
             return {"cluster_time_limit": "1000", "flush_packets": "1"}
-        # Fragments while recording, an ordinary file once it ends; delay_moov because B-frames shift the beginning, and
-        # what puts it right is known only after the first fragment.
+        # Fragments during the recording become an ordinary file at its end. With delay_moov the index is written after
+        # the first fragment, when the shift by B-frames is known.
         return {
             "movflags": "+hybrid_fragmented+frag_keyframe+delay_moov",
             "video_track_timescale": str(self.tick.denominator),
@@ -88,7 +88,7 @@ class Target:
         }
 
     def codec_options(self, pixel_format: str) -> dict[str, str]:
-        """Options of FFmpeg's encoder for pictures of one of its formats."""
+        """Options of FFmpeg's encoder for pictures of this pixel format."""
         if self.codec == "x264":
             return {"preset": self.preset, "crf": "20"}
         if self.codec == "prores":
@@ -97,7 +97,7 @@ class Target:
 
     @property
     def keeps_pixel_aspect_ratio(self) -> bool:
-        """Whether the file says how wide a pixel is. PyAV cannot tell Matroska's muxer, so there the codec has to."""
+        """Whether the file stores the pixel aspect ratio. PyAV cannot set it in Matroska, so there the codec must."""
         return (self.codec, self.path.suffix.lower()) != ("prores", ".mkv")
 
 

@@ -1,9 +1,9 @@
-"""When a frame belongs into a file.
+"""Times of frames in a file.
 
-A stream recorded alone keeps the spacing of its own pts: they are exact where moments of sending jitter. What pts
-cannot tell (a publisher that started again and counts from 0, one that gives none) is told by the machine's clock.
-Several streams in one file have one thing in common, the machine's clock, so there the moment at which each frame is
-due decides; pipelines derive it from pts, so it is as exact, and equal where their pts are meant to be equal.
+A single stream keeps the spacing of its pts, which are exact; times of arrival jitter. If pts are missing or start
+again (a restarted publisher counts from 0), the machine's clock gives the time. Several streams in one file share only
+that clock, so their frames are placed by the time at which they are due. Pipelines derive it from pts, so it is as
+exact.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Final
 
 from ..video.frame import VideoFrame
 
-# Farther than this from what the clock says, a step of pts is no step of the stream.
+# A step of pts that exceeds the step of the clock by more than this is a restart, in nanoseconds.
 _JUMP: Final = 10_000_000_000
 
 
 class Timeline:
-    """Gives each frame of one stream its moment, later than that of the frame before.
+    """Gives each frame of one stream a time, later than the frame before.
 
     Args:
-        is_shared: Whether other streams go into the same file.
+        is_shared: Whether the file has other streams.
     """
 
     __slots__ = ("_anchor", "_clock", "_is_shared", "_last", "_pts")
@@ -33,11 +33,11 @@ class Timeline:
         self._last: int | None = None
 
     def moment(self, frame: VideoFrame, arrived: int) -> int:
-        """The moment of the next frame, nanoseconds, comparable with CLOCK_MONOTONIC.
+        """The time of the next frame, nanoseconds on CLOCK_MONOTONIC's scale.
 
         Args:
             frame: The frame.
-            arrived: When it was received, nanoseconds of CLOCK_MONOTONIC.
+            arrived: When the frame was received, nanoseconds of CLOCK_MONOTONIC.
         """
         due, captured = frame.due_at, frame.captured_at
         clock = next(time for time in (due, captured, arrived) if time is not None)

@@ -1,4 +1,4 @@
-"""One stream of a recording: from its subscriber into its track."""
+"""One stream of a recording: its subscriber and its track in the file."""
 
 from __future__ import annotations
 
@@ -19,30 +19,29 @@ from .timeline import Timeline
 
 End: TypeAlias = Literal["running", "end of stream", "limit", "stopped", "silent", "changed"]
 
-_LOOK_MS: Final = 100.0
+_WAIT_MS: Final = 100.0
 _NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class TrackReport:
-    """What became of one stream.
+    """Progress or result of one stream.
 
     Attributes:
-        service: Name of the service.
-        width: Pixels of the track; 0 before the first frame.
+        service: Full name of the service.
+        width: Width of the track, pixels; 0 before the first frame.
         height: Rows of the track.
-        format: GStreamer's name of what came first.
-        pixel_format: FFmpeg's name of what is encoded.
+        format: GStreamer's name of the first frame's pixel format.
+        pixel_format: FFmpeg's name of the pixel format that is encoded.
         frames: Frames in the file.
-        dropped: Frames that the publisher sent during the recording and that did not arrive, because this end was too
-            slow; None = unknown, the publisher counts nothing.
+        dropped: Frames that were sent during the recording and did not arrive; None = unknown.
         skipped: Frames left out because of `max_fps`.
-        invalid: Frames refused because they are unsound.
-        seconds: From the first frame in the file to the last.
-        resized: Whether frames of another size came and were scaled.
-        end: Why it ended: "end of stream", "limit" (duration or number of frames), "stopped" (by the caller), "silent"
-            (its publisher has gone, or sent nothing for too long), "changed" (see `complaint`); "running" before that.
-        complaint: What went wrong, as a sentence; "" where nothing did.
+        invalid: Frames that broke the wire contract.
+        seconds: Time from the first frame in the file to the last.
+        resized: Whether frames of another size were scaled.
+        end: "running", or why the track ended: "end of stream", "limit" (`duration` or `frames`), "stopped" (by the
+            caller), "silent" (no frame for too long), "changed" (see `complaint`).
+        complaint: What went wrong, as a sentence; "" = nothing.
     """
 
     service: str
@@ -62,13 +61,13 @@ class TrackReport:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a track ends by itself.
+    """Limits of a track.
 
     Attributes:
-        duration: Seconds of the stream; None = none.
-        frames: Number of frames; None = none.
+        duration: Length in seconds; None = no limit.
+        frames: Number of frames; None = no limit.
         max_fps: Frames a second at most; None = all.
-        timeout: Seconds without a frame after which its publisher counts as gone.
+        timeout: Seconds without a frame after which the track ends.
     """
 
     duration: float | None
@@ -82,12 +81,12 @@ class Track:
 
     Args:
         service: Full name of the service.
-        limits: When it ends.
-        is_shared: Whether other streams go into the same file.
+        limits: Limits of the track.
+        is_shared: Whether the file has other streams.
 
     Attributes:
-        service: The service.
-        first_moment: Moment of the first frame; None before it.
+        service: Full name of the service.
+        first_moment: Time of the first frame, nanoseconds; None before it.
     """
 
     def __init__(self, service: str, limits: Limits, *, is_shared: bool) -> None:
@@ -113,14 +112,14 @@ class Track:
         return short_name(self.service)
 
     def await_first(self, timeout: float, *, newest: bool = False) -> bool:
-        """Wait for a frame to begin with, for so many seconds; keep it. An end of stream is waited past.
+        """Wait for the first frame and keep it. An end of the stream is ignored.
 
         Args:
-            timeout: Seconds.
-            newest: Whether to pass over frames that have been waiting.
+            timeout: Seconds to wait at most.
+            newest: Whether to skip older frames that are waiting.
 
         Returns:
-            Whether one came.
+            Whether a frame came.
         """
         self._first = None
         subscriber = self._subscriber
@@ -131,7 +130,12 @@ class Track:
         return True
 
     def prepare(self, container: Any, target: Target) -> None:
-        """Add a track to the container for the frame that was waited for; errors as `Encoder`."""
+        """Add a track for the first frame to the container.
+
+        Raises:
+            NotLosslessError: The codec is lossless and cannot represent the pixels.
+            UnsupportedViewError: The format is tiled or has a palette.
+        """
         first = self._first
         assert first is not None
         self._encoder = encoder = Encoder(container, first, target)
@@ -140,12 +144,12 @@ class Track:
         self.first_moment = self._timeline.moment(first, monotonic_ns())
 
     def run(self, began: int, write: Callable[[Any], None], stop: Stop) -> None:
-        """Encode until the stream ends, a limit is reached, or somebody says stop; then what the encoder still has.
+        """Encode frames until the stream ends, a limit is reached, or `stop` is set; then finish the encoder.
 
         Args:
-            began: The moment at which the file begins.
+            began: Time at which the file starts, nanoseconds.
             write: Writes packets into the container.
-            stop: Ends it.
+            stop: Ends the track.
         """
         first, self._first = self._first, None
         encoder, moment = self._encoder, self.first_moment
@@ -169,13 +173,13 @@ class Track:
         while not stop.is_set():
             if limits.frames is not None and self._frames >= limits.frames:
                 return "limit"
-            frame = self._subscriber.receive_blocking(_LOOK_MS)
+            frame = self._subscriber.receive_blocking(_WAIT_MS)
             arrived = monotonic_ns()
             if frame is None:
                 if arrived - heard >= limits.timeout * _NS:
-                    self._complaint = f"{self.name} stopped without an end of stream: nothing for {limits.timeout:g} s"
+                    self._complaint = f"{self.name} stopped without an end of stream: no frame for {limits.timeout:g} s"
                     return "silent"
-                # Time passes for a stream that pauses, too.
+                # The duration also limits a stream that pauses.
                 if limits.duration is not None and arrived - heard >= limits.duration * _NS:
                     return "limit"
                 continue
@@ -194,7 +198,7 @@ class Track:
         return "stopped"
 
     def report(self) -> TrackReport:
-        """What became of it so far."""
+        """Progress, or the result after `run`."""
         stats, first = self._subscriber.stats, self.first_moment
         return TrackReport(
             self.service,
@@ -210,6 +214,6 @@ class Track:
         )
 
     def close(self) -> None:
-        """Leave the service; no frame is held afterwards, whatever still refers to this object."""
+        """Close the subscriber and release all frames."""
         self._first = self._encoder = None
         self._subscriber.close()

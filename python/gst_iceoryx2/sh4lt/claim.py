@@ -29,31 +29,32 @@ def claim(path: Path, size: int, mode: int) -> tuple[socket.socket, dialect.Keys
         OSError: The operating system refused a call.
     """
     check_size(path, size)
-    aside: list[Path] = []
+    return _attempt(path, size, mode, 0)
+
+
+def _attempt(path: Path, size: int, mode: int, number: int) -> tuple[socket.socket, dialect.Keys, Segment, Semaphores]:
+    _remove_dead_writer(path)
+    listener = _listen(path, mode)
+    keys = dialect.keys_of(path)
+    remove_if_dead(keys)
+    segment = None
     try:
-        while True:
-            _remove_dead_writer(path)
-            listener = _bind(path, mode)
-            keys = dialect.keys_of(path)
-            remove_if_dead(keys)
-            try:
-                segment = Segment.create(keys.segment, size, mode)
-                try:
-                    return listener, keys, segment, Semaphores.create(keys.semaphores, mode)
-                except OSError:
-                    segment.discard()
-                    raise
-            except OSError as error:
-                listener.close()
-                if not isinstance(error, FileExistsError) or len(aside) >= _KEY_ATTEMPTS:
-                    path.unlink()
-                    raise
-                # A writer on another path has the same keys, which contain only 16 bits of the inode number. The
-                # renamed socket keeps its inode in use, so that the next socket gets another one.
-                aside.append(path.rename(f"{path}.{len(aside)}"))
+        segment = Segment.create(keys.segment, size, mode)
+        return listener, keys, segment, Semaphores.create(keys.semaphores, mode)
+    except OSError as error:
+        listener.close()
+        if segment is not None:
+            segment.discard()
+        if not isinstance(error, FileExistsError) or number == _KEY_ATTEMPTS:
+            path.unlink()
+            raise
+    # A writer on another path has the same keys, which contain only 16 bits of the inode number. The renamed socket
+    # keeps its inode in use, so that the next socket gets another one.
+    aside = path.rename(f"{path}.{number}")
+    try:
+        return _attempt(path, size, mode, number + 1)
     finally:
-        for placeholder in aside:
-            placeholder.unlink(missing_ok=True)
+        aside.unlink()
 
 
 def check_size(path: Path, size: int) -> None:
@@ -76,6 +77,7 @@ def _remove_dead_writer(path: Path) -> None:
         return
     # Before the file is removed: the keys contain its inode number.
     keys = dialect.keys_of(path)
+    alive = WriterIsAliveError(f"{path} has a writer already; stop it or choose another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_PROBE_TIMEOUT)
         try:
@@ -84,21 +86,23 @@ def _remove_dead_writer(path: Path) -> None:
             path.unlink()
             remove(keys)
             return
+        except BlockingIOError:
+            # Its queue of connections is full, so it is alive, but stopped.
+            raise alive from None
         except OSError as error:
             raise error_of_use(path, error) from None
         # An acknowledgement would make the writer wait for this process at its next frame. A writer of Shmdata 1.3.77
         # never recovers if its greeting stays unread.
         with suppress(OSError):
             dialect.receive_greeting(probe)
-    raise WriterIsAliveError(f"{path} has a writer already; stop it or choose another path")
+    raise alive
 
 
-def _bind(path: Path, mode: int) -> socket.socket:
+def _listen(path: Path, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # `bind` creates the file with the mode of the socket; the umask may remove bits.
-        os.fchmod(listener.fileno(), mode)
         listener.bind(os.fspath(path))
+        # Before `listen`: until then every connection is refused.
         path.chmod(mode)
         listener.listen(10)
         listener.setblocking(False)

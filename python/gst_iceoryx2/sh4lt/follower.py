@@ -91,12 +91,14 @@ class Follower:
         TypeError: There is neither a path nor a label.
 
     Example:
-        from gst_iceoryx2.sh4lt import Follower
+        Read one picture:
 
-        with Follower("/tmp/score_shm_video") as follower:
-            frame = follower.read(timeout=0.1)
-            if frame is not None:
-                print(frame.numpy_view().shape)
+            from gst_iceoryx2.sh4lt import Follower
+
+            with Follower("/tmp/score_shm_video") as follower:
+                frame = follower.read(timeout=0.1)
+                if frame is not None:
+                    print(frame.numpy_view().shape)
     """
 
     def __init__(
@@ -156,11 +158,13 @@ class Follower:
             TypeError: `timeout` is not a number.
 
         Example:
-            from gst_iceoryx2.sh4lt import Follower
+            Use the pixels where the writer wrote them:
 
-            with Follower("/tmp/score_shm_video") as follower, follower.borrow(timeout=0.1) as frame:
-                if frame is not None:
-                    print(frame.data.mean())
+                from gst_iceoryx2.sh4lt import Follower
+
+                with Follower("/tmp/score_shm_video") as follower, follower.borrow(timeout=0.1) as frame:
+                    if frame is not None:
+                        print(frame.data.mean())
         """
         seconds = math.inf if timeout is None else real(timeout, "timeout", "seconds")
         return _Borrowing(self, None if seconds > _MAX_TIMEOUT else seconds)

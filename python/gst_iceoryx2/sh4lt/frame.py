@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +29,13 @@ class Frame:
         datatype: Type text of the frame.
 
     Example:
-        import numpy as np
-        from gst_iceoryx2.sh4lt import Frame
+        Read bytes as a picture:
 
-        frame = Frame(np.arange(96, dtype=np.uint8), "video/x-raw, format=RGBA, width=6, height=4")
-        assert frame.numpy_view().shape == (4, 6, 4)
+            import numpy as np
+            from gst_iceoryx2.sh4lt import Frame
+
+            frame = Frame(np.arange(96, dtype=np.uint8), "video/x-raw, format=RGBA, width=6, height=4")
+            assert frame.numpy_view().shape == (4, 6, 4)
     """
 
     __slots__ = ("data", "datatype")
@@ -114,16 +116,13 @@ def _copied(data: bytes, datatype: str) -> Frame:
     return Frame(np.frombuffer(data, np.uint8), datatype)
 
 
-class RawVideo:
+class RawVideo(NamedTuple):
     """A raw video format and size, in GStreamer's default layout, which the protocol uses."""
 
-    __slots__ = ("format", "framerate", "height", "layout", "width")
-
-    def __init__(self, format: VideoFormat, width: int, height: int) -> None:
-        self.format = format
-        self.width = width
-        self.height = height
-        self.layout = default_layout(format, width, height)
+    format: VideoFormat
+    width: int
+    height: int
+    layout: Layout
 
     @classmethod
     def of(cls, datatype: str) -> RawVideo:
@@ -138,7 +137,8 @@ class RawVideo:
             isinstance(name, str) and isinstance(width, int) and isinstance(height, int)
         ):
             raise FormatError(f"{datatype[:100]!r} is not raw video with format, width and height")
-        return cls(get_format(name), width, height)
+        format = get_format(name)
+        return cls(format, width, height, default_layout(format, width, height))
 
 
 def default_layout(format: VideoFormat, width: int, height: int) -> Layout:

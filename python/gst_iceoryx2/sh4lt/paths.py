@@ -37,9 +37,11 @@ def address(label: str, group: str = DEFAULT_GROUP) -> Path:
         AddressError: A name is empty or names a folder.
 
     Example:
-        from gst_iceoryx2.sh4lt import address
+        Print the path of a stream:
 
-        print(address("cam 0", group="stage"))  # /run/user/1000/sh4lt/stage/cam%200
+            from gst_iceoryx2.sh4lt import address
+
+            print(address("cam 0", group="stage"))  # /run/user/1000/sh4lt/stage/cam%200
     """
     return runtime_folder() / _file_name("group", group) / _file_name("label", label)
 

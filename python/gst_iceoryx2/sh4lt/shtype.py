@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from .._wire.caps import parse_caps
 from .._wire.text import write_structure
-from .._wire.values import FieldValue
+from .._wire.value import FieldValue
 from ..errors import FormatError
 from .paths import DEFAULT_GROUP
 
@@ -27,11 +27,13 @@ class ShType:
         properties: Other fields, name to value: str, int, float, bool, Fraction, flat lists.
 
     Example:
-        from gst_iceoryx2.sh4lt import ShType
+        Write a type text and read it again:
 
-        kind = ShType("video/x-raw", label="cam0", properties={"format": "RGBA", "width": 640})
-        assert kind.to_caps() == "video/x-raw, format=(string)RGBA, width=(int)640, label=(string)cam0"
-        assert ShType.from_caps(kind.to_caps()) == kind
+            from gst_iceoryx2.sh4lt import ShType
+
+            kind = ShType("video/x-raw", label="cam0", properties={"format": "RGBA", "width": 640})
+            assert kind.to_caps() == "video/x-raw, format=(string)RGBA, width=(int)640, label=(string)cam0"
+            assert ShType.from_caps(kind.to_caps()) == kind
     """
 
     media: str

@@ -148,11 +148,11 @@ def _is_alive(process: int) -> bool:
 class Segment:
     """An attached segment. It stays attached as long as this object or a view of its memory exists."""
 
-    __slots__ = ("__weakref__", "_address", "_mapped", "_owned", "_process", "identity", "size")
+    __slots__ = ("__weakref__", "_address", "_mapped", "_process", "identity", "is_owned", "size")
 
     def __init__(self, identity: int, *, owned: bool = False) -> None:
         self._address = 0
-        self._owned = False
+        self.is_owned = False
         self._process = os.getpid()
         self._mapped = 0
         self.identity = identity
@@ -161,7 +161,7 @@ class Segment:
         if address == _FAILED:
             _check(-1)
         self._address = address
-        self._owned = owned
+        self.is_owned = owned
 
     @classmethod
     def create(cls, key: int, size: int, mode: int) -> Segment:
@@ -178,7 +178,7 @@ class Segment:
         bytes_there = (ctypes.c_ubyte * self.size).from_address(self._address)
         bytes_there.segment = self  # type: ignore[attr-defined]
         view = memoryview(bytes_there).cast("B")
-        return view if self._owned else view.toreadonly()
+        return view if self.is_owned else view.toreadonly()
 
     def copy_out(self, size: int) -> None:
         """Replace the mapping by a private copy of its first `size` bytes, at the same address.
@@ -202,8 +202,8 @@ class Segment:
 
     def discard(self) -> None:
         """Remove the segment from the kernel if this object created it. It stays attached for existing views."""
-        if self._owned:
-            self._owned = False
+        if self.is_owned:
+            self.is_owned = False
             if os.getpid() == self._process:
                 _libc.shmctl(self.identity, _IPC_RMID, None)
 

@@ -58,12 +58,14 @@ class Writer:
         TypeError: An argument has the wrong type, or there is neither a path nor a label.
 
     Example:
-        import numpy as np
-        from gst_iceoryx2.sh4lt import Writer
+        Write one picture, for as many readers as there are:
 
-        caps = "video/x-raw, format=RGBA, width=640, height=480"
-        with Writer("/tmp/score_shmdata_input", caps) as writer:
-            readers = writer.write(np.zeros((480, 640, 4), np.uint8))
+            import numpy as np
+            from gst_iceoryx2.sh4lt import Writer
+
+            caps = "video/x-raw, format=RGBA, width=640, height=480"
+            with Writer("/tmp/score_shmdata_input", caps) as writer:
+                readers = writer.write(np.zeros((480, 640, 4), np.uint8))
     """
 
     def __init__(
@@ -211,7 +213,8 @@ class Writer:
                 raise Sh4ltClosedError(f"{self.path}: the writer was closed")
             self._enter()
             try:
-                if size > self._segment.size:
+                # A segment that is not owned was removed for a larger one, for which there was not enough memory.
+                if size > self._segment.size or not self._segment.is_owned:
                     # Larger than any frame before: readers that only compare the sizes of frames attach again, too.
                     self._replace_segment(size)
                 fill(self._memory[:size])

@@ -1,4 +1,4 @@
-"""Counting the frames that a subscriber did not get; iceoryx2 itself does not tell."""
+"""Count the frames that a subscriber missed; iceoryx2 does not report them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from .._wire.header import NONE_U64
 from .._wire.stamp import Stamp
 from ..contract import limit
 
-# Anybody can name publishers; the table of them is emptied rather than grown.
+# A process can pretend to be many publishers, so the table is emptied when it is full.
 _PUBLISHERS: Final = limit("max_known_publishers")
 
 
 class DropCounter:
-    """Gaps in each publisher's own count, or in the buffers' offsets where a publisher writes no count.
+    """Counts gaps in each publisher's sequence, or in the offsets of its buffers if it writes no sequence.
 
     Attributes:
-        total: Frames missed; None = unknown, because the publisher of the latest frame counts nothing.
-        was_first: Whether a publisher that is new here began after the subscriber, so that the frames before the first
-            that arrives are missing. A late joiner misses nothing.
-        has_sole_publisher: Whether the service admits one publisher at a time, so that each further one begins later.
+        total: Frames missed; None if the publisher of the latest frame does not number its frames.
+        was_first: Whether the subscriber was there before the next new publisher. If so, all frames before the first
+            one that arrives are missing. Otherwise they are not counted.
+        has_sole_publisher: Whether the service admits one publisher, so that each further publisher starts later.
     """
-
-    __slots__ = ("_last_offset", "_missed", "_next", "_offset_counts", "has_sole_publisher", "total", "was_first")
 
     def __init__(self) -> None:
         self.total: int | None = 0
@@ -34,13 +32,13 @@ class DropCounter:
         self.has_sole_publisher = False
 
     def misses(self, stamp: Stamp) -> bool:
-        """Whether a frame with this stamp has not been noted yet. Without a count that cannot be told."""
+        """Return whether a frame with this stamp has not been noted yet; False if it has no sequence."""
         if stamp.publisher is None or stamp.sequence is None:
             return False
         return stamp.sequence >= self._next.get(stamp.publisher, 0)
 
     def note(self, stamp: Stamp, offset: int) -> None:
-        """Take note of a received frame."""
+        """Note a received frame."""
         publisher, sequence = stamp.publisher, stamp.sequence
         if publisher is None or sequence is None:
             self._note_offset(offset)
@@ -56,7 +54,7 @@ class DropCounter:
         elif sequence > expected:
             self._missed += sequence - expected
         elif sequence < expected:
-            # The newest frame again, as history after a reconnection.
+            # The newest frame came again, from the history after a reconnection.
             return
         self._next[publisher] = sequence + 1
         self.total = self._missed
@@ -66,7 +64,7 @@ class DropCounter:
         if offset == NONE_U64 or last == NONE_U64 or offset <= last:
             self._offset_counts = False
         elif offset == last + 1:
-            # One step of one is what tells a counter of frames from an offset in bytes.
+            # An increment of exactly 1 shows that `offset` counts frames, not bytes.
             self._offset_counts = True
         elif self._offset_counts:
             self._missed += offset - last - 1

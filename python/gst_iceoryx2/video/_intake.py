@@ -1,4 +1,4 @@
-"""From a received sample to a frame: judged on private copies, refused in one log line per kind of fault."""
+"""Turn received samples into frames. All checks use private copies, because a publisher can still write to a sample."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Final
 
 from .._iox2 import types
 from .._wire.auxblob import MAX_AUX, parse_aux
+from .._wire.fault import Fault
 from .._wire.header import HEADER_FLAG_EOS, HEADER_SIZE, VideoFrameHeader
 from .._wire.stamp import LazyStamp
-from .._wire.validate import Fault, Geometry, check_caps, geometry_of, validate_geometry
+from .._wire.validate import Geometry, check_caps, geometry_of, validate_geometry
 from ..contract import message
 from ._drops import DropCounter
 from ._layout import EOS_HEADER, repeated
@@ -25,7 +26,7 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 # Source: iceoryx2/src/service/header/publish_subscribe.rs, `repr(C)`.
 _SAMPLE_HEADER_SIZE: Final = 48
 _HEADERS: Final = ctypes.c_char * (_SAMPLE_HEADER_SIZE + HEADER_SIZE)
-# Publisher and elements, offset and flags.
+# Publisher, number of elements, offset, flags.
 _FIELDS: Final = struct.Struct("<16x16sQ8x24xQQ")
 _GEOMETRY_AT: Final = 40
 _AUX_SIZE_AT: Final = 52
@@ -34,52 +35,31 @@ _NO_STAMP: Final = LazyStamp(b"")
 
 
 class Intake:
-    """Makes frames of the samples of one service.
+    """Makes frames from the samples of one service.
 
-    What a sender repeats from frame to frame (geometry, caps) is judged once and compared afterwards.
+    Geometry and caps seldom change from frame to frame. They are checked once and then only compared.
 
     Attributes:
-        received: Frames made, end of stream not counted.
+        received: Frames made, without ends of the stream.
         invalid: Samples refused.
-        ledger: Counts what is held.
+        ledger: Counts the held frames.
         caps: Caps of the latest frame; None before the first, or if it has none.
-        ends: Whether the stream ends with the frame that was taken last.
+        ends: Whether the stream ends with the latest frame.
     """
-
-    __slots__ = (
-        "_aux_kind",
-        "_caps_prefix",
-        "_drops",
-        "_faults",
-        "_geometry",
-        "_key",
-        "_length",
-        "_mapping",
-        "_name",
-        "_pixel_kind",
-        "_segments",
-        "_size",
-        "_unnoted",
-        "caps",
-        "ends",
-        "invalid",
-        "ledger",
-        "received",
-    )
 
     def __init__(self, name: str, *, is_local: bool = False) -> None:
         self._name = name
         self.received = 0
         self.invalid = 0
         self._drops = DropCounter()
-        # Stamp and offset of a frame that the counter has not seen yet.
+        # Stamp and offset of the latest frame, until the counter has seen them.
         self._unnoted: tuple[LazyStamp, int] | None = None
         self.ledger = Ledger()
         self.caps: str | None = None
         self.ends = False
         self._faults: set[str] = set()
         self._segments = Segments(is_local=is_local)
-        # Where the last frame lay.
+        # The memory in which the latest frame lies.
         self._mapping: Mapping = NOWHERE
         self._geometry: Geometry | None = None
         self._key = b""
@@ -91,47 +71,46 @@ class Intake:
 
     @property
     def dropped(self) -> int | None:
-        """Frames missed; None = unknown, because the publisher of the latest frame counts nothing."""
+        """Frames missed; None if the publisher of the latest frame does not number its frames."""
         self.settle()
         return self._drops.total
 
     def begin(self, *, was_first: bool, has_sole_publisher: bool) -> None:
-        """Another connection begins; see `DropCounter`."""
+        """Begin another connection; see `DropCounter`."""
         self.settle()
         self._drops.was_first |= was_first
         self._drops.has_sole_publisher = has_sole_publisher
 
     def settle(self) -> None:
-        """Count what is missing before the latest frame; not done while that frame is on its way."""
+        """Count the frames missing before the latest frame. This waits until that frame has been delivered."""
         unnoted, self._unnoted = self._unnoted, None
         if unnoted is not None:
             self._drops.note(unnoted[0].read(), unnoted[1])
 
     def take(self, sample: types.Sample, port: types.Subscriber) -> VideoFrame | None:
-        """Make a frame of a sample of this port, end of stream included.
+        """Make a frame, or an end of the stream, from a sample of this port.
 
         Returns:
-            The frame; None if it is refused: then its memory is given back with the last reference to `sample`.
+            The frame; None if the sample is refused. Its memory is freed with the last reference to `sample`.
         """
         place, address = sample.user_header_ptr, sample.payload_ptr
         mapping = self._mapping
         if not mapping.start < place < mapping.end:
             self._mapping = mapping = self._segments.at(place)
         if address > mapping.end:
-            return self._refuse(Fault("length", message("fault_place")))
-        # Read once: all of this is memory in which the publisher can write at any time.
+            return self._refuse(Fault.of("place"))
+        # Read once, because the publisher can write to this memory at any time.
         headers: bytes = _HEADERS.from_address(place - _SAMPLE_HEADER_SIZE).raw
         publisher, length, offset, flags = _FIELDS.unpack_from(headers)
         if publisher != mapping.publisher or address + length > mapping.end:
             self._mapping = mapping = self._segments.settle(mapping, publisher, place)
             room = mapping.end - address
             if length > room:
-                text = message("fault_length", payload=length, room=max(room, 0))
-                return self._refuse(Fault("length", text))
+                return self._refuse(Fault.of("length", payload=length, room=max(room, 0)))
         header = headers[_SAMPLE_HEADER_SIZE:]
         self.ends = False
         if flags & HEADER_FLAG_EOS:
-            # An end that repeats the last frame is that frame to those who have not had it.
+            # The end repeats the last frame. A subscriber that has not received that frame gets it now.
             last = repeated(header)
             if last is not None and _U32.unpack_from(header, _AUX_SIZE_AT)[0] <= length:
                 header, flags, self.ends = last, flags & ~HEADER_FLAG_EOS, True
@@ -161,12 +140,12 @@ class Intake:
         return VideoFrame()._fill(header, self._geometry, size, memory, aux, self.caps, stamp, self.ledger)
 
     def end(self) -> VideoFrame:
-        """The end of the stream, which has no sample of its own."""
+        """Return the end of the stream without a sample."""
         self.ends = False
         return VideoFrame()._fill(EOS_HEADER, None, 0, None, b"", None, _NO_STAMP, self.ledger)
 
     def _learn(self, raw: bytes, length: int) -> Fault | None:
-        """Judge another geometry than the last one; return why it is refused."""
+        """Check a new geometry; return why it is refused."""
         size = length - _U32.unpack_from(raw, _AUX_SIZE_AT)[0]
         header = VideoFrameHeader.from_buffer_copy(raw)
         fault = validate_geometry(header, size)
@@ -181,11 +160,11 @@ class Intake:
 
     def _forget_caps(self) -> None:
         self.caps = None
-        # No blob begins with a caps length of this much.
+        # No blob begins with such a length of caps.
         self._caps_prefix = b"\xff\xff\xff\xff"
 
     def _learn_caps(self, raw: bytes, aux: bytes) -> Fault | None:
-        """Judge other caps than the last ones; return why they are refused."""
+        """Check new caps; return why they are refused."""
         self._forget_caps()
         caps = parse_aux(aux).caps
         if caps is not None:

@@ -45,20 +45,11 @@ class Port(Protocol):
     def _abandon(self) -> None: ...
 
 
-class _ClosedReader(Protocol):
-    """The port of a closed subscriber whose frames are still held."""
-
-    def discard(self) -> bool:
-        """Throw away the frames that wait; return whether frames are still held."""
-
-    def _abandon(self) -> None: ...
-
-
 class _Keeper:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ports: weakref.WeakSet[Port] = weakref.WeakSet()
-        self._closed_readers: list[_ClosedReader] = []
+        self._closed_readers: list[Callable[[], bool]] = []
         self._thread: threading.Thread | None = None
         self._has_closed_readers = threading.Event()
 
@@ -75,9 +66,9 @@ class _Keeper:
         with self._lock:
             self._ports.discard(port)
 
-    def add_closed(self, reader: _ClosedReader) -> None:
+    def add_closed(self, discard: Callable[[], bool]) -> None:
         with self._lock:
-            self._closed_readers.append(reader)
+            self._closed_readers.append(discard)
         self._has_closed_readers.set()
 
     def remove_closed(self) -> None:
@@ -98,7 +89,7 @@ class _Keeper:
 
     def _discard(self) -> None:
         with self._lock:
-            self._closed_readers = [reader for reader in self._closed_readers if reader.discard()]
+            self._closed_readers = [discard for discard in self._closed_readers if discard()]
             if not self._closed_readers:
                 self._has_closed_readers.clear()
 
@@ -135,10 +126,9 @@ def dismiss(port: Port) -> None:
     _keeper.remove(port)
 
 
-def adopt_closed(reader: _ClosedReader) -> None:
-    """Empty the port of a closed subscriber until its frames are released. Call it before `dismiss`."""
-    guard_port(reader)
-    _keeper.add_closed(reader)
+def adopt_closed(discard: Callable[[], bool]) -> None:
+    """Empty the port of a closed subscriber: call `discard` every 10 ms until it returns False."""
+    _keeper.add_closed(discard)
 
 
 def look_around(service_name: str | None = None) -> None:

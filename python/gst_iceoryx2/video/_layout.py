@@ -1,4 +1,4 @@
-"""What all frames of one size and format that a publisher sends have in common, worked out once."""
+"""The parts of header and payload that all frames of one size and format share, computed once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._wire.formats import PlaneView, VideoFormat, get_format
 from .._wire.header import BUFFER_FLAGS_MASK, FORMAT_LEN, HEADER_FLAG_EOS, MAX_PLANES, NONE_U64
 from .._wire.numbers import ratio, whole
 from .._wire.stamp import AuxTemplate
-from .._wire.values import FieldValue
+from .._wire.value import FieldValue
 from ..errors import FormatError
 
 Framerate: TypeAlias = Fraction | int | float | str
@@ -29,34 +29,35 @@ _WIDTH: Final = slice(40, 44)
 
 
 def ended(header: bytes) -> bytes:
-    """The header of an end of stream that repeats the last frame, which has this header: SPEC.md section 6."""
-    (flags,) = _FLAGS.unpack_from(header, _FLAGS_AT)
-    return b"".join((header[:_FLAGS_AT], _FLAGS.pack(flags | HEADER_FLAG_EOS), header[_FLAGS_AT + _FLAGS.size :]))
+    """Return the header of an end of the stream that repeats the frame with this header: SPEC.md section 6."""
+    return _with_flags(header, _FLAGS.unpack_from(header, _FLAGS_AT)[0] | HEADER_FLAG_EOS)
 
 
 def repeated(header: bytes) -> bytes | None:
-    """The header of the last frame, if this is the header of an end of stream that repeats it."""
-    (flags,) = _FLAGS.unpack_from(header, _FLAGS_AT)
+    """Return the header of the repeated frame, if this header is an end of the stream that repeats a frame."""
+    flags = _FLAGS.unpack_from(header, _FLAGS_AT)[0]
     if not flags & HEADER_FLAG_EOS or not any(header[_WIDTH]):
         return None
-    return b"".join((header[:_FLAGS_AT], _FLAGS.pack(flags & ~HEADER_FLAG_EOS), header[_FLAGS_AT + _FLAGS.size :]))
+    return _with_flags(header, flags & ~HEADER_FLAG_EOS)
+
+
+def _with_flags(header: bytes, flags: int) -> bytes:
+    return b"".join((header[:_FLAGS_AT], _FLAGS.pack(flags), header[_FLAGS_AT + _FLAGS.size :]))
 
 
 class FrameLayout:
-    """Where the planes of a frame lie, its caps, and its header but for the moments.
+    """Position of the planes of a frame, its caps, and its header without the times.
 
     Attributes:
         format: The format.
-        width: Pixels.
-        height: Pixels.
-        size: Pixel bytes, planes back to back, rows padded to the stride.
+        width: Width in pixels.
+        height: Height in pixels.
+        size: Pixel bytes: planes back to back, rows padded to the stride.
         least: Pixel bytes without the padding of the very last row.
-        planes: One recipe a plane.
+        planes: One view recipe per plane.
         caps: Caps as GStreamer writes them.
         aux: Writes the aux blobs.
     """
-
-    __slots__ = ("_geometries", "_layout", "aux", "caps", "format", "height", "least", "planes", "size", "width")
 
     def __init__(
         self,
@@ -67,22 +68,22 @@ class FrameLayout:
         fields: Mapping[str, FieldValue],
         publisher: int | None,
     ) -> None:
-        """Work it out.
+        """Compute the layout.
 
         Args:
             name: GStreamer's name of the format.
-            width: Pixels.
-            height: Pixels.
+            width: Width in pixels.
+            height: Height in pixels.
             stride0: Bytes from row to row of the first plane; None = rows without padding.
-            fields: What the caps say beyond format and size.
-            publisher: The publisher's number; None = it has none.
+            fields: Fields of the caps other than format and size.
+            publisher: Id of the publisher for the stamp; None = no id.
 
         Raises:
-            FormatError: There is no such format, it has no rows, or size and stride do not go together.
+            FormatError: The format is unknown or has no rows, or size and stride do not match.
         """
         try:
             self.format: VideoFormat = get_format(name)
-            # What has no such size is told with its numbers by the format.
+            # The format checks the ranges and reports both numbers.
             width, height = whole(width, "width", None), whole(height, "height", None)
             stride0 = None if stride0 is None else whole(stride0, "stride0", None)
             self._layout = self.format.tight_layout(width, height, stride0)
@@ -100,7 +101,7 @@ class FrameLayout:
         self._geometries: dict[int, bytes] = {}
 
     def header(self, pts: int, dts: int, duration: int, offset: int, flags: int, aux_size: int) -> bytes:
-        """The 104 bytes of a frame's header.
+        """Return the 104 bytes of a frame's header.
 
         Raises:
             FormatError: A number is not within 0 to 2**64 - 1.
@@ -115,7 +116,7 @@ class FrameLayout:
             raise FormatError(f"{numbers}: each must be within 0 to {NONE_U64} ({exc})") from exc
 
     def _geometry(self, aux_size: int) -> bytes:
-        # Blobs with metas have many sizes.
+        # Blobs with metas have many sizes, so forget them now and then.
         if len(self._geometries) >= 64:
             self._geometries.clear()
         strides, offsets, _ = self._layout
@@ -125,11 +126,11 @@ class FrameLayout:
 
 
 def caps_fields(caps: str | None, framerate: Framerate | None) -> dict[str, FieldValue]:
-    """What the caps of all frames say beyond format and size.
+    """Return the fields of the caps of all frames, without format and size.
 
     Args:
-        caps: Caps of raw video, or None; format, width and height in it are left to the frames.
-        framerate: Frames a second, put before what `caps` says; None = as there.
+        caps: Caps of raw video, or None. Its format, width and height are ignored.
+        framerate: Frames per second, which replaces the frame rate of `caps`; None = that of `caps`.
 
     Raises:
         FormatError: The caps cannot be read or are not of raw video, or the frame rate is not a number.
@@ -145,7 +146,7 @@ def caps_fields(caps: str | None, framerate: Framerate | None) -> dict[str, Fiel
             rate = ratio(framerate, "framerate")
             if rate < 0:
                 raise ValueError(f"the frame rate {framerate} is negative")
-            # A float is seldom meant to its last bit.
+            # 29.97 means 30000/1001.
             fields["framerate"] = rate.limit_denominator(1001)
     except (TypeError, ValueError, ArithmeticError) as exc:
         raise FormatError(f"cannot publish with caps {caps!r} and frame rate {framerate!r}: {exc}") from exc

@@ -1,7 +1,7 @@
-"""Whether a port has mapped what its publishers made for it.
+"""Whether a port has mapped the connections that its peers made.
 
-iceoryx2 0.10.0 tries once for each publisher. If that fails, for want of descriptors or address space, it writes to its
-log only, and the port receives nothing from then on. The Rust API can ask to be told, the Python binding cannot.
+iceoryx2 0.10.0 tries to map each connection once. If that fails for want of descriptors or address space, it only
+writes to its log, and the port receives nothing from then on. The Rust API can report this, the Python binding cannot.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _MAPS: Final = Path("/proc/self/maps")
 
 
 def unmapped_connections(domain: Domain, port: int) -> set[str]:
-    """Names of the connections of a port that this process has not mapped.
+    """Return the names of the connections of a port that this process has not mapped.
 
-    The other end makes a connection before it can be found, so that one of these may be found and mapped at the next
-    look. Connections within this process count as mapped: it has the other end.
+    A connection that is being made may be among them; it is mapped at the next look. Connections within this process
+    count as mapped.
 
     Args:
-        domain: Where it takes part.
+        domain: Domain of the port.
         port: Id of the port, a subscriber or a publisher.
 
     Raises:
-        OSError: It cannot be seen, such as for want of a descriptor.
+        OSError: The connections cannot be listed, for example because no descriptor is free.
     """
     # <prefix><hash of a type>_<publisher>_<subscriber>.connection. Source: iceoryx2 0.10.0, on disk.
     names = {
@@ -41,7 +41,7 @@ def unmapped_connections(domain: Domain, port: int) -> set[str]:
 
 
 def memory_behind(connections: set[str]) -> int:
-    """Bytes of the memory that publishers at the other end of these connections send from; of the largest."""
+    """Return the size in bytes of the largest publisher memory at the other end of these connections."""
     publishers = tuple(f"_{name.split('_')[-2]}.data" for name in connections)
     largest = 0
     with contextlib.suppress(OSError), os.scandir(SHARED_MEMORY) as found:

@@ -1,4 +1,4 @@
-"""Shared memory as arrays that keep it mapped: the last array to go gives the loan back."""
+"""Shared memory as arrays that keep it mapped. It is freed with the last array."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from .._iox2.fork import guard_kind, leak
 
 @guard_kind
 class Ledger:
-    """How many received frames of one subscriber are held, by frames and by what was made from them.
+    """Counts the frames of one subscriber that are held, by `VideoFrame` objects or arrays made from them.
 
     Attributes:
-        limit: How many its service allows.
+        limit: Number of frames that the service allows.
         forked: Whether this is the copy in a forked child.
     """
 
     __slots__ = ("_entries", "forked", "limit")
 
     def __init__(self) -> None:
-        # A list and not an int: append and pop are atomic, `+= 1` is not, and the last view may go in any thread.
+        # Not an int: append and pop are atomic, `+= 1` is not, and the last array may be freed in any thread.
         self._entries: Final[list[None]] = []
         self.limit = 0
         self.forked = False
 
     @property
     def held(self) -> int:
-        """How many are held now."""
+        """Number of held frames."""
         return len(self._entries)
 
     @property
     def is_full(self) -> bool:
-        """Whether no more may be held."""
+        """Whether the limit is reached."""
         return len(self._entries) >= self.limit
 
     def lend(self) -> None:
@@ -53,10 +53,10 @@ class Ledger:
 
 @guard_kind
 class ReceivedMemory:
-    """The pixel bytes of a received sample: at the end of every view of them, read-only as the mapping is.
+    """The pixel bytes of a received sample. Every view of them refers to it; they are read-only, as the mapping is.
 
-    Holds the subscriber port, too: when a port goes, its publisher takes back all its chunks, those of samples that are
-    still held included, and writes the next frames there.
+    It holds the subscriber port, too. When a port is closed, its publisher takes back all chunks, also of held samples,
+    and writes the next frames there.
     """
 
     __slots__ = ("_address", "_kind", "_ledger", "_port", "_sample")
@@ -73,10 +73,10 @@ class ReceivedMemory:
 
         Args:
             sample: The sample.
-            port: Where it was received.
-            address: Of its first byte.
-            kind: As many bytes as there are pixel bytes.
-            ledger: Where it is counted.
+            port: The port that received it.
+            address: Address of its first byte.
+            kind: ctypes array with as many bytes as there are pixel bytes.
+            ledger: Counts it.
         """
         self._sample: types.Sample | None = sample
         self._port = port
@@ -86,10 +86,10 @@ class ReceivedMemory:
         ledger.lend()
 
     def array(self) -> npt.NDArray[np.uint8]:
-        """All bytes as one array, borrowed. Whatever is made of it keeps this object."""
+        """Return all bytes as one borrowed array. Views of it keep this object."""
         region = self._kind.from_address(self._address)
         region.memory = self  # type: ignore[attr-defined]
-        # Through frombuffer, whose array cannot be made writable: ndarray(buffer=…) looks behind a memoryview.
+        # The array of frombuffer cannot be made writable; ndarray(buffer=…) would look behind the memoryview.
         return np.frombuffer(memoryview(region).toreadonly(), np.uint8)
 
     def _abandon(self) -> None:
@@ -97,13 +97,13 @@ class ReceivedMemory:
         leak(self._port)
 
     def __del__(self) -> None:
-        # Before the port.
+        # The sample must go before the port.
         self._sample = None
         self._ledger.take_back()
 
 
 class CopiedMemory:
-    """The pixel bytes of a frame that was copied: at the end of every view of them, read-only."""
+    """The pixel bytes of a copied frame; read-only."""
 
     __slots__ = ("_pixels",)
 
@@ -111,17 +111,16 @@ class CopiedMemory:
         self._pixels = pixels
 
     def array(self) -> npt.NDArray[np.uint8]:
-        """All bytes as one array; borrowed."""
+        """Return all bytes as one borrowed array."""
         return np.frombuffer(self._pixels, np.uint8)
 
 
 @guard_kind
 class LoanedMemory:
-    """The pixel bytes of a loan: base of every writable array over them.
+    """The pixel bytes of a loan; base of every writable array over them.
 
-    iceoryx2 keeps the memory mapped for as long as a loan of this publisher exists, and sending ends a loan. So each
-    publisher keeps one small loan, its anchor, and shares it with all arrays: they stay readable memory whatever
-    becomes of the publisher.
+    iceoryx2 keeps the memory mapped while a loan of this publisher exists, and sending ends a loan. So each publisher
+    keeps one small loan, its anchor, and shares it with all arrays. They stay readable after the publisher is closed.
     """
 
     __slots__ = ("__array_interface__", "_anchor")
@@ -136,7 +135,7 @@ class LoanedMemory:
         }
 
     def array(self) -> npt.NDArray[np.uint8]:
-        """All bytes as one array; borrowed."""
+        """Return all bytes as one borrowed array."""
         return np.asarray(self)
 
     def _abandon(self) -> None:

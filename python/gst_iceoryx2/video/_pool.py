@@ -16,7 +16,6 @@ from typing import Final
 
 from .._iox2 import binding, types
 from .._iox2.domain import Domain
-from .._iox2.fork import leak
 from .._iox2.limits import file_size
 from .._iox2.objects import SHARED_MEMORY
 from ..contract import limit, message, seconds
@@ -51,21 +50,6 @@ class Pool:
         number: Number of native publishers so far.
         before: Number of subscribers of the previous native publisher; None for the first one.
     """
-
-    __slots__ = (
-        "_chunks",
-        "_is_exhausted",
-        "_name",
-        "_node",
-        "_publisher",
-        "_service",
-        "_settled_at",
-        "_slice_len",
-        "_used",
-        "anchor",
-        "before",
-        "number",
-    )
 
     def __init__(
         self, node: types.Node, service: types.PubSubService, name: str, max_bytes: int, max_frames: int
@@ -191,11 +175,6 @@ class Pool:
         self.anchor = None
         if publisher is not None:
             publisher.delete()
-
-    def abandon(self) -> None:
-        """In a forked child, keep everything native until the process ends."""
-        for native in (self._publisher, self.anchor, self._service, self._node):
-            leak(native)
 
     def _grow(self, size: int) -> None:
         step = max((1 << (size - 1).bit_length()) // _GROWTH_STEPS, _PAGE) if self._used else _PAGE

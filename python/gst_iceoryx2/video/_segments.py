@@ -1,6 +1,6 @@
-"""How far a publisher's memory reaches in this process, as the kernel tells.
+"""Bounds of a publisher's memory in this process, as the kernel lists them.
 
-What a sample says of its own length stands in memory that its publisher can write, and iceoryx2 believes it.
+The length of a sample is stored in memory that its publisher can write, and iceoryx2 trusts it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 from ..contract import limit
 
 _MAPS: Final = "/proc/self/maps"
-# User addresses end below.
+# All user addresses are below.
 _ALL_MEMORY: Final = 1 << 63
-# Publishers whose memory is remembered at once.
+# Publishers whose memory is remembered.
 _MAX_KNOWN: Final = limit("max_known_segments")
 
 
@@ -20,9 +20,9 @@ class Mapping(NamedTuple):
     """A mapping of shared memory.
 
     Attributes:
-        publisher: The port whose memory it is, 16 bytes; empty while that is not known.
+        publisher: Id of the publisher port, 16 bytes; empty if it is not known.
         start: Address of its first byte.
-        end: Address after its last byte; 0 if there is no such mapping.
+        end: Address after its last byte; 0 if the mapping does not exist.
     """
 
     publisher: bytes
@@ -34,29 +34,27 @@ NOWHERE: Final = Mapping(b"", 0, 0)
 
 
 class Segments:
-    """The mapping in which each publisher's last frame lay; asking the kernel takes 0.3 ms.
+    """Remembers the mapping of each publisher port, because asking the kernel takes 0.3 ms.
 
-    A port of a publisher stays with one mapping, or, where its frames outgrow that, goes on to another one.
+    A foreign publisher may move on to another mapping when its frames grow.
 
     Args:
-        is_local: Whether publishers are of this process only, whose memory is not shared and not bounded.
+        is_local: Whether all publishers are in this process. Their memory is not shared, and has no bounds here.
     """
-
-    __slots__ = ("_ask", "_known")
 
     def __init__(self, *, is_local: bool = False) -> None:
         self._ask = _anywhere if is_local else shared_mapping
         self._known: dict[bytes, Mapping] = {}
 
     def at(self, address: int) -> Mapping:
-        """Return the mapping that holds this address, or NOWHERE; remembered or asked for."""
+        """Return the mapping that holds this address, from memory or from the kernel; NOWHERE if there is none."""
         for mapping in self._known.values():
             if mapping.start <= address < mapping.end:
                 return mapping
         return self._ask(address)
 
     def settle(self, mapping: Mapping, publisher: bytes, address: int) -> Mapping:
-        """Return the mapping of this publisher that holds an address, asked for if `mapping` is a remembered one."""
+        """Return this publisher's mapping that holds an address. Ask the kernel if `mapping` was a remembered one."""
         if mapping.publisher:
             mapping = self._ask(address)
         self._known.pop(publisher, None)
@@ -73,7 +71,7 @@ def _anywhere(_: int) -> Mapping:
 def shared_mapping(address: int) -> Mapping:
     """Ask the kernel for the mapping of shared memory that holds an address; NOWHERE if there is none.
 
-    Where the system has no list of mappings, all memory counts as one.
+    If the system does not list mappings, all memory counts as one mapping.
     """
     try:
         with open(_MAPS, "rb") as maps:

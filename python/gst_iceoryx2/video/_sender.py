@@ -1,4 +1,4 @@
-"""What a publisher does with shared memory: begin a frame, send it, end the stream, look after those who join later."""
+"""The sending side of a service: begin frames, send them, end the stream, serve subscribers that join late."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple
 
 from .._iox2 import binding, types
 from .._iox2.cleanup import clean_up_if_due
@@ -29,16 +29,16 @@ from .loan import LoanedFrame, LoanPlan, Meta
 
 _log: Final = logging.getLogger("gst_iceoryx2")
 
-# How often to look whether subscribers that joined are connected: a connection may be in the making at one look.
+# Looks after a subscriber joined, to see whether it is connected: at one look the connection may be half made.
 _LOOKS: Final = 3
 _HEADER_BYTES: Final = ctypes.c_char * HEADER_SIZE
-# How long readers that are found waiting get to connect to each native publisher, seconds, and how often to look.
+# How long waiting readers get to connect to each native publisher, seconds, and how often to look.
 _CONNECTING: Final = seconds("connect")
 _CONNECTING_STEP: Final = seconds("connect_look")
 
 
 class _Sent(NamedTuple):
-    """A frame that was sent: number of the native publisher, where its bytes are and how many, and its header."""
+    """A frame that was sent: number of the native publisher, address and number of its bytes, and its header."""
 
     number: int
     address: int
@@ -46,12 +46,12 @@ class _Sent(NamedTuple):
     header: bytes
 
 
-class Sender:
-    """The open end of a service, shared by a publisher and its frames in the making; safe in any thread.
+class FrameSender:
+    """The sending side of a service, shared by a publisher and its loans. Any thread may use it.
 
     Attributes:
         sequence: Frames sent.
-        dropped: Frames not sent for lack of memory.
+        dropped: Frames not sent because no memory was free.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Sender:
         name: str,
         aux_bytes: int,
     ) -> None:
-        # Reentrant, because a signal handler may call close() between any two steps of the main thread.
+        # Reentrant: a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._node: types.Node | None = node
         self._events: types.EventService | None = events
@@ -74,19 +74,19 @@ class Sender:
         self._aux_bytes = aux_bytes
         self._ended = False
         self._end_is_due = False
-        # What the history keeps in memory, if there is one.
+        # The frame that the history keeps in memory, if the service has a history.
         self._last: _Sent | None = None
         self._known_subscribers = 0
-        # Number of the native publisher that waits for nobody any more.
-        self._met = 0
+        # Number of the native publisher that has waited for its readers.
+        self._waited = 0
         self._domain = domain
         self._looks = 0
         self._unmapped: set[str] = set()
-        self._is_told = False
+        self._is_reported = False
         self._forked = False
         self.sequence = 0
         self.dropped = 0
-        # Subscribers that wait connect now and not at the first frame, which may be the last one, too.
+        # Waiting subscribers connect now. The first frame may also be the last one.
         binding.tell_publishers_changed(notifier)
 
     @property
@@ -98,23 +98,25 @@ class Sender:
         """Begin a frame whose metas are not known yet.
 
         Raises:
-            LoanLimitError: Too many frames are in the making.
-            OutOfSharedMemoryError: The frame is larger than any before, and there is not enough for it.
+            LoanLimitError: 8 frames are being filled already.
+            OutOfSharedMemoryError: The frame is larger than all before, and there is not enough shared memory for it.
             ClosedError: This sender is closed.
         """
         reserve = max(self._aux_bytes, layout.aux.size) if self._aux_bytes else 0
         return self._begin(layout, layout.size, reserve, captured_at)
 
     def begin_with(self, layout: FrameLayout, size: int, metas: Sequence[Meta], captured_at: int) -> LoanedFrame:
-        """Begin a frame of `size` pixel bytes whose metas are known, so that all of them have room.
+        """Begin a frame of `size` pixel bytes, with room for all of its metas.
 
         Raises:
-            FormatError: A meta has no form, or this publisher sends none.
-            Iox2VideoError: As `begin`.
+            FormatError: A meta cannot be represented, or this publisher sends none.
+            LoanLimitError: 8 frames are being filled already.
+            OutOfSharedMemoryError: The frame is larger than all before, and there is not enough shared memory for it.
+            ClosedError: This sender is closed.
         """
         records = _records(metas)
         if records and not self._aux_bytes:
-            raise FormatError(f"this publisher of {self._name!r} was made with aux_bytes=0: it cannot send metas")
+            raise FormatError(f"this publisher of {self._name!r} was created with aux_bytes=0, so it cannot send metas")
         reserve = layout.aux.size + sum(4 + len(record) for record in records) if self._aux_bytes else 0
         frame = self._begin(layout, size, reserve, captured_at)
         frame.metas = records
@@ -127,19 +129,19 @@ class Sender:
             return LoanedFrame()._fill(loan, LoanPlan(layout, size, reserve, pool.anchor), captured_at, self._send)
 
     def _send(self, frame: LoanedFrame, loan: types.SampleMutUninit | None, plan: LoanPlan) -> int:
-        """Send a frame in the making; the loan is used up by it."""
+        """Send a frame that was filled. This uses up the loan."""
         layout, size, reserve, anchor = plan
         records = _records(frame.metas)
         while True:
-            self._meet_readers()
+            self._wait_for_readers()
             with self._lock:
                 pool = self._open_pool()
                 loan = loan and pool.sendable(loan, anchor, size + reserve)
                 if loan is None:
                     self.dropped += 1
                     return 0
-                if pool.number != self._met:
-                    # Replaced meanwhile: its readers come first.
+                if pool.number != self._waited:
+                    # Another thread replaced the native publisher: wait for its readers first.
                     anchor = pool.anchor
                     continue
                 blob = self._blob(frame, layout, records, reserve)
@@ -160,32 +162,32 @@ class Sender:
                 self._ended = self._end_is_due = False
                 return receivers
 
-    def _meet_readers(self) -> None:
-        """Before the first frame of each native publisher, give the readers that wait for it the time to connect.
+    def _wait_for_readers(self) -> None:
+        """Before the first frame of each native publisher, give waiting readers time to connect.
 
         A reader without a publisher has a listener on the event service and nothing else. It connects when it is
-        notified, and what is sent before that does not reach it. Nobody is waited for twice: a listener that did not
-        connect to one native publisher (of another kind, or of a process that is stopped) is not expected at the next.
+        notified. Frames sent before that do not reach it. A listener that did not connect to one native publisher (of
+        another program, or of a stopped process) is not waited for again.
         """
-        if self._pool is None or self._pool.number == self._met:
+        if self._pool is None or self._pool.number == self._waited:
             return
         with self._lock:
             pool = self._open_pool()
             number, expected = pool.number, self._listeners()
-            if self._met and pool.before is not None:
+            if self._waited and pool.before is not None:
                 expected = min(expected, pool.before)
                 if self._notifier is not None:
                     binding.tell_publishers_changed(self._notifier)
         deadline = time.monotonic() + _CONNECTING
         if self._is_missing(expected):
-            # Readers of this process, in the thread that is here.
+            # Connect the readers of this process, which may live in this very thread.
             _keeper.look_around()
         while self._is_missing(expected) and time.monotonic() < deadline:
             time.sleep(_CONNECTING_STEP)
-        self._met = number
+        self._waited = number
 
     def _is_missing(self, expected: int) -> bool:
-        """Whether there are fewer subscribers than expected, and listeners; notifies them if so."""
+        """Return whether subscribers are missing that have a listener. Notify them if so."""
         with self._lock:
             if self._pool is None or self._notifier is None:
                 return False
@@ -203,12 +205,12 @@ class Sender:
         try:
             blob = layout.aux.blob(monotonic_ns(), frame.captured_at, self.sequence, records, reserve)
         except (OverflowError, struct.error) as exc:
-            raise FormatError(f"captured_at {frame.captured_at} is no number of nanoseconds: {exc}") from exc
-        # Where not even the caps fit the blob is left out: SPEC.md section 3.
+            raise FormatError(f"captured_at {frame.captured_at} is not a number of nanoseconds: {exc}") from exc
+        # If not even the caps fit, the blob is left out: SPEC.md section 3.
         return blob if len(blob) <= reserve else b""
 
     def _dispatch(self, loan: types.SampleMutUninit, header: bytes) -> int:
-        # iceoryx2 leaves an earlier frame's header in a loan, so all of it is written.
+        # A loan has the header of an earlier frame, so write all of it.
         _HEADER_BYTES.from_address(loan.user_header_ptr).raw = header
         try:
             receivers = loan.assume_init().send()
@@ -220,23 +222,23 @@ class Sender:
         return receivers
 
     def end(self) -> int:
-        """Send the end of the stream; return how many subscribers got it.
+        """Send the end of the stream and return the number of subscribers that get it.
 
         Raises:
             ClosedError: This sender is closed.
         """
-        self._meet_readers()
+        self._wait_for_readers()
         with self._lock:
             pool = self._open_pool()
             self._ended = True
             return self._send_end(pool)
 
     def _send_end(self, pool: Pool) -> int:
-        # With the last picture: a subscriber that joins later gets this sample only.
+        # It repeats the last picture, because a subscriber that joins late gets this sample only.
         last, header = self._last, EOS_HEADER
         is_kept = last is not None and last.number == pool.number and pool.keeps_history
         loan = pool.loan(last.size if last is not None and is_kept else 1)
-        # Where subscribers hold all there is, the end goes out when the first of them lets go; see `tend`.
+        # If subscribers hold all memory, `tend` sends the end when some is free.
         self._end_is_due = loan is None
         if loan is None:
             return 0
@@ -249,7 +251,7 @@ class Sender:
         return self._dispatch(loan, header)
 
     def subscribers(self) -> int:
-        """How many subscribers there are, all of them connected.
+        """Connect subscribers that joined and return their number.
 
         Raises:
             ClosedError: This sender is closed.
@@ -260,7 +262,7 @@ class Sender:
             return pool.subscribers
 
     def tend(self) -> None:
-        """Look after those that joined while nothing was sent, and after those that died; see `_keeper`."""
+        """Serve subscribers that joined while nothing was sent, and clean up after dead ones; see `_keeper`."""
         with self._lock:
             pool = self._pool
             if pool is None:
@@ -279,11 +281,11 @@ class Sender:
         clean_up_if_due(self._domain)
 
     def _reach_all(self, pool: Pool) -> None:
-        """Connect subscribers that joined while a limit of this process kept them out, when it is raised.
+        """Connect subscribers that a limit of this process kept out, as soon as the limit is raised.
 
-        iceoryx2 tries it once for each port. So another port is made.
+        iceoryx2 tries to connect once per port, so another port is made.
         """
-        # Where there is no descriptor for a look, there is none for a subscriber.
+        # If no descriptor is free for the look, none is free for a subscriber either.
         with contextlib.suppress(OSError):
             before, self._unmapped = self._unmapped, pool.unmapped(self._domain)
             if not self._unmapped & before:
@@ -291,50 +293,45 @@ class Sender:
                 return
         obstacle = after_failure(self._domain)
         if obstacle is not None:
-            if not self._is_told:
-                self._is_told = True
+            if not self._is_reported:
+                self._is_reported = True
                 _log.warning("%s", obstacle.error(f"send to a subscriber of {json.dumps(self._name)}"))
             return
         self._looks = 0
-        # Where no limit was the cause, another port would not be better.
-        if self._is_told:
-            self._is_told = False
+        # If no limit was the cause, another port would not help.
+        if self._is_reported:
+            self._is_reported = False
             pool.renew()
             self._end_is_due |= self._ended
             if self._notifier is not None:
                 binding.tell_publishers_changed(self._notifier)
 
     def close(self) -> None:
-        """Leave the service; what was sent is still delivered. Idempotent."""
+        """Leave the service. Frames that were sent are still delivered. Idempotent."""
         with self._lock:
             pool, self._pool = self._pool, None
             notifier, self._notifier = self._notifier, None
             self._events = self._node = None
         if pool is not None:
             pool.close()
-            # The service itself is left with the last reference to the pool.
+            # The last reference to the pool keeps the service open.
             del pool
         if notifier is not None:
             # Subscribers let go of the service, so that the next publisher can create it anew.
             binding.tell_publishers_changed(notifier)
 
     def abandon(self) -> None:
-        """In a forked child: keep everything native for ever and refuse to work."""
-        # The parent's thread that held the lock does not exist here.
+        """In a forked child, keep everything native until the process ends, and refuse to work."""
+        # The parent's thread that may hold the lock does not exist here.
         self._lock = threading.RLock()
         self._forked = True
-        if self._pool is not None:
-            self._pool.abandon()
-        for native in (self._notifier, self._events, self._node):
+        for native in (self._pool, self._notifier, self._events, self._node):
             leak(native)
         self._pool = self._notifier = self._events = self._node = None
 
     def _open_pool(self) -> Pool:
-        if self._pool is None:
-            self._refuse()
-        return self._pool
-
-    def _refuse(self) -> NoReturn:
+        if self._pool is not None:
+            return self._pool
         if self._forked:
             raise ForkedError(message("forked", service=self._name))
         raise ClosedError(f"this publisher of {self._name!r} is closed")

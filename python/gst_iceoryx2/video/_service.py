@@ -118,7 +118,7 @@ def open_for_publishing(
         if is_unmet:
             raise QosError(message("qos", service=name, setting=setting, exists=exists, wanted=asked))
     texts = ", ".join(f"{setting} is {exists}, wanted {asked}" for setting, exists, asked, _ in differences)
-    _log.warning("adopting the service %r with other settings than asked: %s", name, texts)
+    _log.warning("using the service %r with other settings than asked: %s", name, texts)
     return service
 
 
@@ -144,6 +144,7 @@ class _Difference(NamedTuple):
 def _differences(
     config: types.StaticConfig, wanted: Qos, max_subscribers: int, max_publishers: int
 ) -> list[_Difference]:
+    """Return each setting of the existing service that differs."""
     existing, default = qos_of(config), Qos()
     rows = [
         (field.name, getattr(existing, field.name), getattr(wanted, field.name), getattr(default, field.name))

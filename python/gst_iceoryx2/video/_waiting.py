@@ -1,4 +1,4 @@
-"""Sleeping until something is new, without the GIL, ended by Ctrl-C, a timeout, a nudge or another thread's close()."""
+"""Sleep without the GIL until a notification, a timeout, Ctrl-C, or another thread's nudge or close()."""
 
 from __future__ import annotations
 
@@ -15,74 +15,52 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from .._iox2 import types
-from .._iox2.fork import leak
 
-# try_wait empties everything that is pending, so more rounds than this mean a notifier faster than this loop.
+# try_wait takes all pending notifications, so more rounds than this mean a notifier faster than this loop.
 _DRAIN_ROUNDS: Final = 64
-# Without the listener's descriptor there is nothing to sleep on but the clock.
+# How long to sleep at a time if the listener's descriptor is not found, seconds.
 _BLIND_STEP: Final = 0.01
-# Descriptors among which a listener's is looked for where the system does not list them.
+# Highest descriptor that is searched if the system does not list them.
 _NUMBERS: Final = 1 << 16
-# A thread that is woken needs the GIL and a few µs to leave.
+# How long `close` waits for woken threads to leave, seconds: each needs the GIL and a few µs.
 _LEAVING: Final = 1.0
 
 
 class Waiter:
-    """A listener with its descriptor, and a pipe that wakes those who sleep: once, or for good."""
-
-    __slots__ = (
-        "__weakref__",
-        "_closed",
-        "_descriptor",
-        "_listener",
-        "_lock",
-        "_nudged",
-        "_poll",
-        "_sleepers",
-        "_wake_in",
-        "_wake_out",
-        "_watchers",
-    )
+    """A listener with its descriptor, and a pipe that wakes sleeping threads: once by `nudge`, always after `close`."""
 
     def __init__(self, listener: types.Listener) -> None:
-        # Reentrant, because a signal handler may call close() between any two steps of the main thread.
+        # Reentrant: a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._sleepers: set[int] = set()
         # Event loops that watch the descriptors.
         self._watchers = 0
         self._nudged = False
         self._wake_out, self._wake_in = os.pipe()
-        # Only now is there something to dispose of.
+        # `__del__` disposes of the pipe from now on.
         self._closed = False
         os.set_blocking(self._wake_out, False)
         self._listener: types.Listener | None = listener
         self._descriptor = _descriptor_of(listener, near=self._wake_out)
-        # What the last wait used: no two threads may wait with one.
-        self._poll: select.poll | None = None
 
     def wait(self, timeout: float) -> None:
         """Sleep until a notification, `nudge`, `close` or `timeout` in seconds."""
-        poll = self._enter()
-        if poll is None:
-            return
-        if self._descriptor is None:
-            timeout = min(timeout, _BLIND_STEP)
-        try:
-            poll.poll(max(0.0, timeout) * 1000)
-        finally:
-            self._leave(poll)
-
-    def _enter(self) -> select.poll | None:
         with self._lock:
             if self._closed:
-                return None
+                return
             self._sleepers.add(threading.get_ident())
-            poll, self._poll = self._poll, None
-            return poll or self._new_poll()
+        try:
+            poll = select.poll()
+            for descriptor in (self._wake_out, self._descriptor):
+                if descriptor is not None:
+                    poll.register(descriptor, select.POLLIN)
+            longest = timeout if self._descriptor is not None else min(timeout, _BLIND_STEP)
+            poll.poll(max(0.0, longest) * 1000)
+        finally:
+            self._leave()
 
-    def _leave(self, poll: select.poll) -> None:
+    def _leave(self) -> None:
         with self._lock:
-            self._poll = poll
             self._calm()
             self._sleepers.discard(threading.get_ident())
             if self._closed and not self._sleepers:
@@ -90,7 +68,7 @@ class Waiter:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """While an event loop waits for `descriptors`."""
+        """Enter it while an event loop waits for `descriptors`."""
         with self._lock:
             self._watchers += 1
         try:
@@ -101,29 +79,22 @@ class Waiter:
                 self._watchers -= 1
 
     def nudge(self) -> None:
-        """Let those who sleep look, once."""
+        """Wake sleeping threads and event loops once."""
         with self._lock:
             if (self._sleepers or self._watchers) and not self._nudged and not self._closed:
                 self._nudged = True
                 os.write(self._wake_in, b"\0")
 
     def _calm(self) -> None:
-        # What `close` has written stays for everybody.
+        # The byte that `close` wrote stays in the pipe, so that every thread wakes.
         if self._nudged and not self._closed:
             self._nudged = False
-            # A signal handler may have closed it since.
+            # A signal handler may have closed the pipe.
             with contextlib.suppress(OSError):
                 os.read(self._wake_out, 1)
 
-    def _new_poll(self) -> select.poll:
-        poll = select.poll()
-        for descriptor in (self._wake_out, self._descriptor):
-            if descriptor is not None:
-                poll.register(descriptor, select.POLLIN)
-        return poll
-
     def descriptors(self) -> list[int]:
-        """Duplicates of the descriptors that become readable, for an event loop; the caller closes them."""
+        """Return duplicates of the descriptors that become readable, for an event loop; the caller closes them."""
         with self._lock:
             if self._closed:
                 return []
@@ -147,7 +118,7 @@ class Waiter:
         return events
 
     def close(self) -> None:
-        """Let every present and future `wait` return at once, and leave the event service when all have. Idempotent."""
+        """Let every present and future `wait` return at once, and then leave the event service. Idempotent."""
         with self._lock:
             if self._closed:
                 return
@@ -156,7 +127,7 @@ class Waiter:
             if not self._sleepers:
                 self._dispose()
                 return
-        # Where this is a signal handler that interrupted its own thread's sleep, that thread disposes.
+        # If this is a signal handler that interrupted the sleep of its own thread, that thread disposes later.
         deadline = time.monotonic() + _LEAVING
         while self._sleepers - {threading.get_ident()} and time.monotonic() < deadline:
             time.sleep(0.0005)
@@ -167,31 +138,23 @@ class Waiter:
             with contextlib.suppress(OSError):
                 os.close(fd)
 
-    def abandon(self) -> None:
-        """In a forked child: keep the listener for ever."""
-        leak(self._listener)
-        # The parent's threads, one of which may have held the lock, do not exist here.
-        self._lock = threading.RLock()
-        self._sleepers = set()
-        self._watchers = 0
-
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
             self._dispose()
 
 
 def _descriptor_of(listener: types.Listener, near: int) -> int | None:
-    """Find the socket of a listener, which the binding does not tell, by the name it is bound to.
+    """Find the socket of a listener by the name that it is bound to; the binding does not give it.
 
     Args:
-        listener: Whose.
-        near: A descriptor that was opened about when the socket was. The kernel gives the lowest free numbers, so the
-            number of looks does not grow with the number of open descriptors.
+        listener: The listener.
+        near: A descriptor that was opened shortly after the socket. The search begins there, so that it does not take
+            longer if many descriptors are open.
     """
     suffix = f"{listener.id.value}.event"
     for fd in sorted(_open_descriptors(), key=lambda fd: abs(fd - near)):
         try:
-            # Nothing but sockets may be duplicated: closing a duplicate of a node's lock file would drop the lock.
+            # Duplicate nothing but sockets: closing a duplicate of a node's lock file would drop the lock.
             if not stat.S_ISSOCK(os.fstat(fd).st_mode):
                 continue
             with socket.socket(fileno=os.dup(fd)) as duplicate:
@@ -204,11 +167,11 @@ def _descriptor_of(listener: types.Listener, near: int) -> int | None:
 
 
 def _open_descriptors() -> Iterable[int]:
-    """Descriptors of this process, and maybe numbers that are none."""
+    """Return the descriptors of this process, and perhaps numbers that are not descriptors."""
     for folder in ("/proc/self/fd", "/dev/fd"):
         with contextlib.suppress(OSError):
             return map(int, os.listdir(folder))
-    # Neither exists in a bare chroot.
+    # A bare chroot has neither folder.
     return range(min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _NUMBERS))
 
 

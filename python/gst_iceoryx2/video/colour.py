@@ -1,9 +1,9 @@
-"""Pictures of any format as 8-bit RGB, in numpy.
+"""Convert pictures of every format to 8-bit RGB, in numpy.
 
-What GStreamer's videoconvert does, in its plain form: R'G'B' out of Y'CbCr by the matrix and range that the colorimetry
-names; chroma samples repeated (nearest, wherever they are sited); R, G and B taken as they are, whatever range the
-colorimetry gives them; no dithering; no change of transfer function or primaries (HDR stays as it is coded); opacity
-dropped.
+The result is that of GStreamer's videoconvert with its simplest options. The colorimetry gives the matrix and the range
+for Y'CbCr. Chroma samples are repeated (nearest), wherever they are sited. R, G and B are taken as they are, whatever
+their range. There is no dithering and no change of transfer function or primaries, so HDR stays as it is coded. Alpha
+is dropped.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KR_KB: Final = {
     6: (0.2627, 0.0593),  # BT.2020
 }
 _RGB_MATRIX: Final = 1  # GST_VIDEO_COLOR_MATRIX_RGB
-_LIMITED: Final = 2  # GST_VIDEO_COLOR_RANGE_16_235; every other range is taken for the full one
+_LIMITED: Final = 2  # GST_VIDEO_COLOR_RANGE_16_235; every other range counts as full
 
 # Source: the table `colorimetry` in the same file: range and matrix (transfer and primaries do not matter here).
 _NAMED: Final = {
@@ -49,10 +49,10 @@ _ROWS_PER_STEP: Final = 4  # the coarsest vertical subsampling (YUV9)
 
 
 class Colorimetry(NamedTuple):
-    """What of a colorimetry decides over the conversion.
+    """The parts of a colorimetry that the conversion needs.
 
     Attributes:
-        limited: Whether black and white are at 16 and 235 (of 8 bits) rather than 0 and 255.
+        limited: Whether black and white are at 16 and 235 (of 8 bits) instead of 0 and 255.
         kr: Share of red in luma.
         kb: Share of blue in luma.
     """
@@ -63,24 +63,24 @@ class Colorimetry(NamedTuple):
 
 
 def colorimetry_of(text: str | None, is_gray: bool, height: int) -> Colorimetry:
-    """Return the colorimetry of a YUV or gray picture, as GStreamer understands its caps.
+    """Return the colorimetry of a YUV or gray picture, as GStreamer derives it from caps.
 
     Args:
-        text: Value of `colorimetry` in the caps, a name ("bt709") or range:matrix:transfer:primaries ("2:4:7:1"). With
-            None, and with what does not fit, GStreamer's default holds: BT.601 up to 576 rows, BT.709 above; the full
-            range for gray.
-        is_gray: Whether there is luma only.
-        height: Rows of the picture.
+        text: Value of `colorimetry` in the caps, a name ("bt709") or range:matrix:transfer:primaries ("2:4:7:1"). For
+            None and unsuitable values GStreamer's default applies: BT.601 up to 576 rows, BT.709 above; full range for
+            gray.
+        is_gray: Whether the picture has luma only.
+        height: Height in pixels.
     """
     known = _parsed(text)
-    # Luma alone needs no matrix, but GStreamer does not take the one of RGB for it either.
+    # Gray needs no matrix, but GStreamer replaces the matrix of RGB for it, too.
     if known is None or known[1] == _RGB_MATRIX or (not is_gray and known[1] not in _KR_KB):
         known = (1, 4) if is_gray else (_LIMITED, 3 if height > _SD_HEIGHT else 4)
     return Colorimetry(known[0] == _LIMITED, *_KR_KB.get(known[1], _KR_KB[4]))
 
 
 def _parsed(text: str | None) -> tuple[int, int] | None:
-    """Return range and matrix as GStreamer's numbers; None if the text names none."""
+    """Return range and matrix as GStreamer's numbers; None if the text has none."""
     if text is None:
         return None
     match = _NUMBERS.fullmatch(text)
@@ -99,24 +99,24 @@ def to_rgb(
     """Convert a picture to 8-bit RGB; copies.
 
     Args:
-        views: Array views of the planes, as `VideoFormat.views` gives them.
+        views: Array views of the planes, from `VideoFormat.views`.
         format: Their format.
-        width: Pixels.
-        height: Rows.
+        width: Width in pixels.
+        height: Height in pixels.
         colorimetry: Value of `colorimetry` in the caps; None for GStreamer's default.
-        order: Which channel comes first.
+        order: Order of the channels.
 
     Returns:
         A new C-contiguous (height, width, 3) array of uint8.
 
     Raises:
-        FormatError: The format has no conversion here (tiles, palette); the message names it.
+        FormatError: The format consists of tiles or has a palette, which only GStreamer converts.
         ValueError: `order` is neither "RGB" nor "BGR".
     """
     if order not in ("RGB", "BGR"):
         raise ValueError(f"order: {order!r} is neither 'RGB' nor 'BGR'")
     if format.kind == "tiled":
-        raise FormatError(f"{format.name} is made of tiles or has a palette: only GStreamer's elements convert it")
+        raise FormatError(f"{format.name} consists of tiles or has a palette: only GStreamer's elements convert it")
     rule = None if format.is_rgb else colorimetry_of(colorimetry, format.is_gray, height)
     picture = np.empty((height, width, 3), np.uint8)
     views = widened(views, format)
@@ -142,12 +142,12 @@ def to_rgb(
 
 
 def _fraction_bits(part: Component) -> int:
-    """Return how many bits a factor of fixed point can have, so that sums of products stay within 32 bits."""
+    """Return the number of fraction bits of fixed-point factors, so that sums of products stay within 32 bits."""
     return 5 + part.bits + part.shift
 
 
 def _spans(part: Component, limited: bool) -> tuple[int, float, float]:
-    """Return black, and how far white and the ends of chroma lie from it, in the samples' own steps."""
+    """Return black, and the distances of white and of full chroma from it, in steps of the samples."""
     unit = 2.0 ** (part.bits - 8 + part.shift)
     if limited:
         return round(16 * unit), 219 * unit, 224 * unit
@@ -159,7 +159,7 @@ def _scaled(part: Component, limited: bool) -> npt.NDArray[Any]:
     """Return the samples of R, G, B or gray as 8 bits of the full range."""
     samples = part.samples
     if samples.dtype.kind == "f":
-        # GStreamer's float formats run from 0 to 1 whatever the caps say.
+        # GStreamer's float formats range from 0 to 1, whatever the caps say.
         unit = np.nan_to_num(samples.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0).clip(0.0, 1.0)
         return (unit * 255.0 + 0.5).astype(np.uint8)
     if part.bits == 8 and not limited:

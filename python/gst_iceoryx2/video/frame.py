@@ -50,7 +50,6 @@ class VideoFrame:
         "__weakref__",
         "_aux",
         "_caps",
-        "_eos",
         "_geometry",
         "_header",
         "_ledger",
@@ -92,7 +91,6 @@ class VideoFrame:
         self._caps = caps
         self._stamp = stamp
         self._ledger = ledger
-        self._eos = geometry is None
         return self
 
     # -- header ------------------------------------------------------------------------------------------------------
@@ -104,7 +102,7 @@ class VideoFrame:
 
     def is_eos(self) -> bool:
         """Whether this is the end of the stream. It has no picture; more frames come only if the publisher goes on."""
-        return self._eos
+        return self._geometry is None
 
     @property
     def width(self) -> int:
@@ -205,7 +203,7 @@ class VideoFrame:
     @property
     def pixels(self) -> memoryview:
         """All pixel bytes as they lie in shared memory; borrowed, read-only."""
-        if self._eos:
+        if self._geometry is None:
             return memoryview(b"")
         return self._bytes().data
 
@@ -337,7 +335,7 @@ class VideoFrame:
             self.release()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        pixels = b"" if self._eos else self._bytes().tobytes()
+        pixels = b"" if self._geometry is None else self._bytes().tobytes()
         return _copied, (self._header, pixels, self._aux, self._caps)
 
     def __enter__(self) -> VideoFrame:
@@ -348,7 +346,7 @@ class VideoFrame:
 
     def __repr__(self) -> str:
         held = "copied" if self._ledger is None else f"held {self._ledger.held}/{self._ledger.limit}"
-        if self._eos:
+        if self._geometry is None:
             return f"<VideoFrame end of stream, {held}>"
         number = "" if self.sequence is None else f" #{self.sequence}"
         state = ", released" if self._memory is None else ""

@@ -144,7 +144,7 @@ class LoanedFrame:
         Raises:
             FrameReleasedError: The frame was sent or discarded.
         """
-        self._check()
+        self._open()
         if not self._planes:
             self._planes = tuple([plane.of(self._array) for plane in self._layout.planes])
         return self._planes
@@ -187,9 +187,7 @@ class LoanedFrame:
                     frame.numpy_view()[...] = 0
                     print(frame.send())
         """
-        plan = self._plan
-        if plan is None:
-            self._refuse()
+        plan = self._open()
         try:
             receivers = self._send(self, self._native, plan)
         except BaseException:
@@ -209,11 +207,11 @@ class LoanedFrame:
         Raises:
             FrameReleasedError: The frame was sent or discarded.
         """
-        self._check()
+        self._open()
         return self._array
 
     def __enter__(self) -> LoanedFrame:
-        self._check()
+        self._open()
         return self
 
     def __exit__(
@@ -227,12 +225,10 @@ class LoanedFrame:
     def __repr__(self) -> str:
         return f"<LoanedFrame {self.width}x{self.height} {self.format}, {self._state}>"
 
-    def _check(self) -> None:
+    def _open(self) -> LoanPlan:
         if self._plan is None:
-            self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise FrameReleasedError(f"{self!r} cannot be filled or sent any more: call loan() for another frame")
+            raise FrameReleasedError(f"{self!r} cannot be filled or sent any more: call loan() for another frame")
+        return self._plan
 
     def _finish(self, state: str) -> None:
         self._state = state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple, NoReturn
 
 import numpy as np
@@ -23,13 +24,13 @@ from ..errors import FormatError, FrameTimeoutError, QosError
 from . import _keeper
 from ._layout import FrameLayout, Framerate, caps_fields
 from ._pool import Pool
-from ._sender import Sender
+from ._sender import FrameSender
 from ._service import DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, check_ports, open_for_publishing, qos_of
 from .config import FrameParams, Qos
 from .loan import LoanedFrame, Meta
 
 _CONNECT_STEP: Final = 0.005
-# Layouts that are remembered. A program that publishes more sizes in turn computes them again.
+# Layouts that are remembered. A program that publishes more sizes in turn computes them anew.
 _LAYOUTS: Final = 16
 
 
@@ -122,9 +123,8 @@ class VideoFramePublisher:
         max_frames = whole(max_frames, "max_frames", 0, sys.maxsize)
         aux_bytes = whole(aux_bytes, "aux_bytes", 0, MAX_AUX_BYTES)
         max_subscribers, max_publishers = check_ports(max_subscribers, max_publishers)
-        self._caps_fields = caps_fields(caps, framerate)
-        self._id = new_publisher_id()
-        self._layouts: dict[tuple[str, int, int, int | None], FrameLayout] = {}
+        fields, identity = caps_fields(caps, framerate), new_publisher_id()
+        self._layout = lru_cache(_LAYOUTS)(partial(FrameLayout, fields=fields, publisher=identity))
         node = binding.create_node_for(service_name) if iox2_node is None else iox2_node
         domain = binding.domain_of(node)
         if iox2_node is not None:
@@ -135,7 +135,7 @@ class VideoFramePublisher:
         service = open_for_publishing(node, service_name, notifier, wanted, max_subscribers, max_publishers)
         self._qos = qos_of(service.static_config)
         pool = Pool(node, service, service_name, max_bytes + aux_bytes if max_bytes else 0, max_frames)
-        self._sender = Sender(node, domain, events, notifier, pool, service_name, aux_bytes)
+        self._sender = FrameSender(node, domain, events, notifier, pool, service_name, aux_bytes)
         _keeper.adopt(self)
         # Subscribers in this thread cannot connect by themselves before the first frame is sent.
         _keeper.look_around(service_name)
@@ -364,16 +364,6 @@ class VideoFramePublisher:
         return f"<VideoFramePublisher {self._name!r}, sent {stats.sent}, dropped {stats.dropped}{state}>"
 
     # -- inside ------------------------------------------------------------------------------------------------------
-
-    def _layout(self, format: str, width: int, height: int, stride0: int | None) -> FrameLayout:
-        key = (format, width, height, stride0)
-        layout = self._layouts.get(key)
-        if layout is None:
-            layout = FrameLayout(*key, self._caps_fields, self._id)
-            if len(self._layouts) >= _LAYOUTS:
-                self._layouts.clear()
-            self._layouts[key] = layout
-        return layout
 
     def _layout_of(self, planes: Sequence[npt.NDArray[Any]], format: str, width: int | None) -> FrameLayout:
         """The layout of a picture; FormatError if these arrays are not a picture of that format."""

@@ -1,4 +1,4 @@
-"""What the caps of a frame say of its shape: how wide a pixel is, and whether its rows are two fields."""
+"""Pixel aspect ratio and interlacing of a frame, from its caps and flags."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from .._wire.header import BUFFER_FLAGS, MAX_DIMENSION
 from .frame import VideoFrame
 
 _SQUARE: Final = Fraction(1)
-# Any program may send any ratio; no camera's pixels are as wide or as narrow as that.
+# A program can send any ratio, but no camera has pixels wider or narrower than this.
 _WIDEST: Final = 16
 _INTERLACED: Final = BUFFER_FLAGS["INTERLACED"]
 _TOP_FIRST: Final = BUFFER_FLAGS["TFF"]
 
 
 class FrameShape(NamedTuple):
-    """How to look at a frame.
+    """How to display a frame.
 
     Attributes:
-        pixel_aspect_ratio: Width of a pixel by its height.
-        has_fields: Whether this frame is interlaced: its even and odd rows are two fields.
-        top_first: Whether the field of the top row comes first.
-        may_have_fields: Whether frames of this stream are interlaced, all or some.
+        pixel_aspect_ratio: Width of a pixel divided by its height.
+        has_fields: Whether this frame is interlaced, so that its even and odd rows are two fields.
+        top_first: Whether the field with the top row comes first.
+        may_have_fields: Whether some or all frames of this stream are interlaced.
     """
 
     pixel_aspect_ratio: Fraction
@@ -34,14 +34,14 @@ class FrameShape(NamedTuple):
 
 
 def shape_of(frame: VideoFrame) -> FrameShape:
-    """What the caps and flags of a frame say; square pixels without fields where they say nothing."""
+    """Return the shape from caps and flags of a frame; by default, square pixels without fields."""
     return _shape(frame.caps, frame.flags & (_INTERLACED | _TOP_FIRST))
 
 
 def size_in_squares(frame: VideoFrame) -> tuple[int, int]:
-    """Width and height of a frame on a screen of square pixels: no side is smaller than the frame's own.
+    """Return width and height of a frame for a screen with square pixels. Neither is smaller than the frame's own.
 
-    The frame's own size where its pixels are square, or so far from it that the ratio cannot be meant.
+    If the ratio is not plausible, this is the frame's own size.
     """
     ratio = shape_of(frame).pixel_aspect_ratio
     width, height = frame.width, frame.height

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple, NoReturn
 from .._iox2 import binding
 from .._iox2.cleanup import clean_up_if_due
 from .._iox2.explain import taking_part
+from .._iox2.fork import leak
 from .._iox2.obstacle import after_failure
 from .._iox2.service_name import check_service_name
 from .._iox2.types import Node
@@ -101,7 +102,6 @@ class VideoFrameSubscriber:
         if self._busy_wait < 0:
             raise ValueError(f"busy_wait is {busy_wait}, it must be at least 0 seconds")
         self._skipped = 0
-        self._qos: Qos | None = None
         self._pending: VideoFrame | None = None
         self._forked = False
         node = binding.create_node_for(service_name) if iox2_node is None else iox2_node
@@ -309,8 +309,9 @@ class VideoFrameSubscriber:
 
     @property
     def qos(self) -> Qos | None:
-        """Quality of service that the creator of the service chose; None before the first connection."""
-        return self._qos
+        """Quality of service that the creator of the service chose; None while there is no publisher."""
+        link = self._link
+        return None if link is None else link.qos
 
     @property
     def is_connected(self) -> bool:
@@ -368,20 +369,17 @@ class VideoFrameSubscriber:
         try:
             # iceoryx2 counts held frames per publisher port. A restart or larger frames bring another port.
             if intake.ledger.is_full and port.has_samples():
-                if link.tell_taken is not None:
-                    link.tell_taken(None)
+                link.tell_taken(None)
                 self._refuse_to_borrow()
             sample = port.receive()
         except (binding.ReceiveError, binding.ConnectionFailure) as exc:
             self._explain(exc)
         if sample is None:
             intake.settle()
-            if link.tell_taken is not None:
-                link.tell_taken(None)
+            link.tell_taken(None)
             self._let_go_if_over(link)
             return None
-        if link.tell_taken is not None:
-            link.tell_taken(sample)
+        link.tell_taken(sample)
         frame = intake.take(sample, port)
         if frame is not None and intake.ends:
             self._pending = intake.end()
@@ -405,10 +403,10 @@ class VideoFrameSubscriber:
         self._leave(link)
 
     def _leave(self, link: Link | None) -> None:
-        """Let go of a link that frames may still keep in the service."""
+        """Let go of a link. Held frames keep its port in the service, so a lossless publisher would wait for it."""
         ledger = self._intake.ledger
-        if link is not None and link.tell_taken is not None and ledger.held:
-            _keeper.adopt_closed(ClosedReader(link, ledger))
+        if link is not None and link.is_waited_for and ledger.held:
+            _keeper.adopt_closed(ClosedReader(link, ledger).discard)
 
     def _connect(self) -> Link | None:
         if self._connector is None:
@@ -416,7 +414,6 @@ class VideoFrameSubscriber:
         if self._link is None:
             self._link = link = self._connector.connect()
             if link is not None:
-                self._qos = link.qos
                 self._intake.ledger.limit = link.qos.borrowed_max
                 self._intake.begin(was_first=self._connector.was_first, has_sole_publisher=link.has_sole_publisher)
         return self._link
@@ -531,12 +528,8 @@ class VideoFrameSubscriber:
         # The parent's thread that may hold the lock does not exist here.
         self._lock = threading.RLock()
         self._forked = True
-        if self._link is not None:
-            self._link.abandon()
-        if self._connector is not None:
-            self._connector.abandon()
-        if self._waiter is not None:
-            self._waiter.abandon()
+        for native in (self._link, self._connector, self._waiter):
+            leak(native)
         self._link = self._connector = self._waiter = self._pending = None
 
     def __reduce__(self) -> NoReturn:

@@ -1,6 +1,6 @@
 //! `iceoryx2-cleanup [ROOT [PREFIX]]`: removes what crashed participants of an iceoryx2 domain left behind.
 //!
-//! A program of its own because a clean-up must not run where a second copy of iceoryx2 lives; publishers start it by themselves.
+//! Publishers and subscribers start it. It is a program of its own because a process with two copies of iceoryx2 must not clean up.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
-//! Clean-up after crashed participants, always in a process of its own.
+//! When this process starts a clean-up after crashed participants. The clean-up runs in a process of its own.
 //!
-//! iceoryx2 decides by POSIX file locks whether a node lives, and those belong to the process: closing any descriptor of a
-//! locked file drops the lock. In a process with two copies of iceoryx2 a clean-up by one copy would therefore remove the live
-//! nodes of the other. `run_helper` starts the small program `iceoryx2-cleanup`; [`clean`](crate::iox2::helper::clean) is what that program does.
+//! iceoryx2 decides by POSIX file locks whether a node is alive. Such a lock belongs to the process: closing any descriptor of the
+//! locked file drops it. So in a process with two copies of iceoryx2, a clean-up by one copy would remove the other's living nodes.
+//! [`clean`](crate::iox2::helper::clean) is what the helper program `iceoryx2-cleanup` does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,26 +20,19 @@ use crate::iox2::objects::has_unfinished_counter;
 /// Name of the helper program.
 pub const HELPER: &str = "iceoryx2-cleanup";
 
-/// How long until a second attempt to clean up behind the same node; each further pause is twice as long.
-const FIRST_PAUSE: Duration = limits::CLEANUP_RETRY;
-/// How long a process that was killed may take to end.
-const KILL_GRACE: Duration = limits::KILL_GRACE;
-/// How long the helper may take: more than it waits for its turn.
-const HELPER_TIMEOUT: Duration = limits::CLEANUP_HELPER;
-
 static HELPER_PATH: OnceLock<PathBuf> = OnceLock::new();
 
-/// Tells where the helper program lies. The first call counts; a plugin knows its own folder, a program its own.
+/// One schedule for each folder of nodes and prefix.
+static SCHEDULES: Mutex<BTreeMap<(String, String), CleanupSchedule>> = Mutex::new(BTreeMap::new());
+
+/// Sets the path of the helper program; the first call counts. Without it, the helper is looked for on `PATH`.
 pub fn set_helper_path(path: PathBuf) {
     let _ = HELPER_PATH.set(path);
 }
 
-/// What this process has tried to remove, by the folder of the nodes and the prefix.
-static SCHEDULES: Mutex<BTreeMap<(String, String), CleanupSchedule<u128>>> = Mutex::new(BTreeMap::new());
-
-/// Before a node of ours is made: has the helper remove what crashed participants left.
+/// Before a node is created: runs the helper if crashed participants left something.
 ///
-/// Without it an opening can take a second, or indefinitely as root, where a participant died while it started.
+/// After a participant died while it started, opening a service can otherwise take a second, and for root indefinitely.
 pub(crate) fn clean_up_if_stale(domain: &Domain) {
     let config = domain.config();
     let dead = dead_nodes(config);
@@ -48,10 +41,10 @@ pub(crate) fn clean_up_if_stale(domain: &Domain) {
     }
 }
 
-/// Has the helper remove those of these nodes whose process has gone without a word: their ports stay in a service until then.
+/// Runs the helper if a process of these nodes was killed, because its ports stay in their services until then.
 ///
-/// Each port asks about its own peers, which costs a few µs for each one in another process. All ports of this process together
-/// run the helper once.
+/// Each port asks about its own peers, which takes a few µs for each peer in another process. The helper runs once for all ports
+/// of this process.
 pub(crate) fn clean_up_behind(peers: impl IntoIterator<Item = u128>, config: &Config) {
     if is_needed(peers, config) {
         run_helper(config);
@@ -64,34 +57,35 @@ fn is_needed(peers: impl IntoIterator<Item = u128>, config: &Config) -> bool {
         return false;
     }
     with_schedule(config, |schedule| {
-        // Those of other ports that are still there are not forgotten.
+        // Dead peers of other ports stay scheduled.
         let others = schedule.0.keys().copied().filter(|&node| monitor_of(node, config).exists());
         let all: BTreeSet<_> = others.chain(dead).collect();
         schedule.is_due(all)
     })
 }
 
-fn with_schedule<T>(config: &Config, work: impl FnOnce(&mut CleanupSchedule<u128>) -> T) -> T {
+fn with_schedule<T>(config: &Config, work: impl FnOnce(&mut CleanupSchedule) -> T) -> T {
     let key = (config.global.node_dir().to_string(), config.global.prefix.to_string());
     work(SCHEDULES.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
 }
 
-/// Tries again after a clean-up where crashed participants may have what there is too little of.
+/// Repeats an attempt that finds a limit reached, after a clean-up: crashed participants may occupy the places.
 pub(crate) fn retry_when_full<T, E>(
     config: &Config,
-    mut attempt: impl FnMut() -> Result<T, E>,
+    attempt: impl Fn() -> Result<T, E>,
     is_full: impl Fn(&E) -> bool,
 ) -> Result<T, E> {
-    let deadline = Instant::now() + KILL_GRACE;
-    let mut helped = false;
+    // A process that was killed may take this long to exit.
+    let deadline = Instant::now() + limits::KILL_GRACE;
+    let mut has_cleaned = false;
     loop {
         match attempt() {
-            Err(error) if is_full(&error) && (!helped || Instant::now() < deadline) => {
-                // The first time whoever is seen: another helper may be at it, and this one waits for its turn.
-                if !helped || !dead_nodes(config).is_empty() {
+            Err(error) if is_full(&error) && (!has_cleaned || Instant::now() < deadline) => {
+                // The first time also without dead nodes: another helper may be removing them, and this one waits for it.
+                if !has_cleaned || !dead_nodes(config).is_empty() {
                     run_helper(config);
                 }
-                helped = true;
+                has_cleaned = true;
                 std::thread::sleep(Duration::from_millis(5));
             }
             other => return other,
@@ -99,38 +93,30 @@ pub(crate) fn retry_when_full<T, E>(
     }
 }
 
-/// When to try again what an earlier attempt did not remove: at once what is new, then ever more seldom.
-#[derive(Debug)]
-struct CleanupSchedule<K>(BTreeMap<K, (Instant, Duration)>);
+/// When to clean up after each dead node: a new one at once, one that stays at growing intervals.
+#[derive(Debug, Default)]
+struct CleanupSchedule(BTreeMap<u128, (Instant, Duration)>);
 
-impl<K> Default for CleanupSchedule<K> {
-    fn default() -> Self {
-        Self(BTreeMap::new())
-    }
-}
-
-impl<K: Ord> CleanupSchedule<K> {
-    /// Whether it is time for any of those that are there; the others are forgotten.
-    fn is_due(&mut self, there: impl IntoIterator<Item = K>) -> bool {
+impl CleanupSchedule {
+    /// Whether a clean-up is due for one of these nodes. All other nodes are forgotten.
+    fn is_due(&mut self, nodes: impl IntoIterator<Item = u128>) -> bool {
         let now = Instant::now();
         let mut is_due = false;
-        let mut remaining = BTreeMap::new();
-        for key in there {
-            let (next, pause) = self.0.remove(&key).unwrap_or((now, FIRST_PAUSE));
-            let mut planned = (next, pause);
+        let mut planned = BTreeMap::new();
+        for node in nodes {
+            let (mut next, mut pause) = self.0.remove(&node).unwrap_or((now, limits::CLEANUP_RETRY));
             if next <= now {
                 is_due = true;
-                planned = (now + pause, pause * 2);
+                (next, pause) = (now + pause, pause * 2);
             }
-            remaining.insert(key, planned);
+            planned.insert(node, (next, pause));
         }
-        self.0 = remaining;
+        self.0 = planned;
         is_due
     }
 }
 
-/// Starts the helper for the domain of this configuration and waits for it. Without the helper nothing happens: a later
-/// process cleans up.
+/// Runs the helper for the domain of this configuration and waits for it. Without a helper, a later process cleans up.
 pub(crate) fn run_helper(config: &Config) {
     let on_path = || std::env::var_os("PATH").and_then(|path| helper_among(std::env::split_paths(&path)));
     let Some(program) = HELPER_PATH.get().filter(|path| path.is_file()).cloned().or_else(on_path) else {
@@ -146,7 +132,7 @@ pub(crate) fn run_helper(config: &Config) {
     let Ok(mut helper) = started else {
         return;
     };
-    let deadline = Instant::now() + HELPER_TIMEOUT;
+    let deadline = Instant::now() + limits::CLEANUP_HELPER;
     while let Ok(None) = helper.try_wait() {
         if Instant::now() > deadline {
             let _ = helper.kill();
@@ -157,8 +143,8 @@ pub(crate) fn run_helper(config: &Config) {
     }
 }
 
-/// The helper program in the first of these folders that has it. A folder that is relative to the working directory does not count:
-/// anybody may have left a program there.
+/// The helper program in the first of these folders that contains it. Relative folders are skipped: any user may have put a program
+/// into the working directory.
 fn helper_among(mut folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
     folders.find_map(|folder| Some(folder.join(HELPER)).filter(|file| folder.is_absolute() && file.is_file()))
 }
@@ -170,10 +156,10 @@ mod tests {
     use super::*;
     use crate::iox2::node::create_node_in;
 
-    /// Each port ran the helper for itself, as many times as there were ports.
+    /// Once, each port ran the helper for itself.
     #[test]
     // proves: L15
-    fn all_ports_of_a_process_clean_up_once_behind_the_same_dead_in_each_domain() {
+    fn all_ports_of_a_process_clean_up_once_after_the_same_dead_nodes_in_each_domain() {
         let places =
             ["a", "b"].map(|end| Domain::at(&format!("/tmp/iox2u{}{end}", std::process::id()), "un_").unwrap());
         let put = |domain: &Domain, node| fs::write(monitor_of(node, domain.config()), "").unwrap();
@@ -185,25 +171,25 @@ mod tests {
             let is_needed = |nodes: &[u128]| is_needed(nodes.iter().copied(), place.config());
             assert!(!is_needed(&[alive]));
             assert!(is_needed(&[alive, dead]));
-            assert!(!is_needed(&[dead]), "another port has seen to it");
+            assert!(!is_needed(&[dead]), "another port has cleaned up");
             assert!(is_needed(&[dead + 1]));
-            assert!(!is_needed(&[dead]), "it was not forgotten over the other one");
+            assert!(!is_needed(&[dead]), "the other dead node does not replace it");
         }
         for place in &places {
-            assert!(!is_needed([dead, dead + 1], place.config()), "nor over those of another domain");
+            assert!(!is_needed([dead, dead + 1], place.config()), "nor do dead nodes of another domain");
             fs::remove_dir_all(place.root()).unwrap();
         }
     }
 
     #[test]
-    fn what_stays_is_tried_again_ever_more_seldom_and_what_went_is_forgotten() {
-        let mut schedule = CleanupSchedule(BTreeMap::new());
+    fn a_node_that_stays_is_tried_at_growing_intervals_and_one_that_went_is_forgotten() {
+        let mut schedule = CleanupSchedule::default();
         assert!(schedule.is_due([1, 2]) && !schedule.is_due([1, 2]));
         let past = Instant::now();
-        schedule.0.insert(1, (past, FIRST_PAUSE * 2));
+        schedule.0.insert(1, (past, limits::CLEANUP_RETRY * 2));
         assert!(schedule.is_due([1]) && !schedule.is_due([1]));
-        assert_eq!(schedule.0[&1].1, FIRST_PAUSE * 4);
-        assert!(schedule.is_due([2]), "it went and came again");
+        assert_eq!(schedule.0[&1].1, limits::CLEANUP_RETRY * 4);
+        assert!(schedule.is_due([2]), "it was forgotten and is new again");
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! What iceoryx2 writes about its services: `<root>/services/*.service`, one TOML text each.
+//! iceoryx2's descriptions of its services: `<root>/services/*.service`, one TOML text for each.
 //!
-//! Reading these files is harmless; listing services through iceoryx2 is not where a second copy of it lives (see
+//! Reading these files is harmless. Listing services through iceoryx2 is not, if the process has a second copy of it (see
 //! [`cleanup`](crate::iox2::cleanup)).
 
+use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -12,7 +13,7 @@ use iceoryx2::service::service_hash::ServiceHash;
 
 use crate::iox2::types::Iox;
 
-/// Mode of a service's description that is finished. Source: iceoryx2-cal/src/static_storage/file.rs.
+/// Mode of a finished description. Source: iceoryx2-cal/src/static_storage/file.rs.
 const FINISHED_MODE: u32 = 0o400;
 
 /// One service of a domain.
@@ -22,49 +23,32 @@ pub struct Description {
     pub name: String,
     /// Release of iceoryx2 that created it.
     pub version: String,
-    /// Participants that it admits, where told.
+    /// Number of participants that it admits, if known.
     pub max_nodes: Option<usize>,
-    /// For publish/subscribe: what it carries.
-    pub types: Option<Types>,
+    /// The types that a publish/subscribe service carries, in words.
+    pub types: Option<String>,
 }
 
-/// The types of a publish/subscribe service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Types {
-    /// The payload's.
-    pub payload: Type,
-    /// The user header's.
-    pub user_header: Type,
-}
-
-/// A type, as iceoryx2 names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Type {
-    /// Its name.
-    pub name: String,
-    /// Its size in bytes.
-    pub size: String,
-}
-
-/// Path at which the video service of that name is described while it exists.
+/// Path of the description of the video service with this name.
 pub(crate) fn description_file(config: &Config, name: &ServiceName) -> String {
     type Hasher = <Iox as Service>::ServiceNameHasher;
     let hash = ServiceHash::new::<Hasher>(name, MessagingPattern::PublishSubscribe);
     format!("{}/{}{}.service", config.global.service_dir(), config.global.prefix, hash.as_str())
 }
 
-/// Whether a video service of that name is described to its end; while its creator is at work, or after it died over it, it is not.
+/// Whether the video service of this name has a finished description. It has none while its creator works, or after it died.
 pub(crate) fn is_described(config: &Config, name: &ServiceName) -> bool {
     fs::metadata(description_file(config, name)).is_ok_and(|meta| meta.permissions().mode() & 0o777 == FINISHED_MODE)
 }
 
-/// Hashes of the video and the event service of a name.
+/// Hashes of the video service and the event service of a name.
 pub(crate) fn hashes(name: &str) -> Vec<String> {
     type Hasher = <Iox as Service>::ServiceNameHasher;
     let hash = |pattern| Some(ServiceHash::new::<Hasher>(&ServiceName::new(name).ok()?, pattern).as_str().to_owned());
     [MessagingPattern::PublishSubscribe, MessagingPattern::Event].into_iter().filter_map(hash).collect()
 }
 
+/// The services of the domain with this configuration.
 pub(crate) fn descriptions(config: &Config) -> impl Iterator<Item = Description> {
     let prefix = config.global.prefix.to_string();
     let entries = fs::read_dir(config.global.service_dir().to_string());
@@ -77,54 +61,42 @@ pub(crate) fn descriptions(config: &Config) -> impl Iterator<Item = Description>
 
 impl Description {
     fn read(text: &str) -> Option<Self> {
+        let table = |part| text.split_once(&format!("message_type_details.{part}]")).map_or("", |(_, table)| table);
+        let type_in = |table| (value(table, "type_name").unwrap_or("?"), value(table, "size").unwrap_or("?"));
         let is_publish_subscribe = text.contains("[messaging_pattern.PublishSubscribe");
         Some(Self {
             name: value(text, "service_name")?.to_owned(),
             version: version(text),
             max_nodes: value(text, "max_nodes").and_then(|number| number.parse().ok()),
             types: is_publish_subscribe
-                .then(|| Types { payload: Type::read(text, "payload"), user_header: Type::read(text, "user_header") }),
+                .then(|| types_in_words(type_in(table("payload")), type_in(table("user_header")))),
         })
     }
 }
 
-impl Type {
-    fn read(text: &str, part: &str) -> Self {
-        let table = text.split_once(&format!("message_type_details.{part}]")).map_or("", |(_, table)| table);
-        let value = |key| value(table, key).unwrap_or("?").to_owned();
-        Self { name: value("type_name"), size: value("size") }
-    }
+/// The payload type and the user header type of a service: name and size in bytes of each.
+pub(crate) fn types_in_words(payload: (&str, impl Display), header: (&str, impl Display)) -> String {
+    format!("payload {} of {} bytes, user header {} of {} bytes", payload.0, payload.1, header.0, header.1)
 }
 
-impl std::fmt::Display for Types {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "payload {}, user header {}", self.payload, self.user_header)
-    }
-}
-
-impl std::fmt::Display for Type {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {} bytes", self.name, self.size)
-    }
-}
-
+/// The release of iceoryx2 that wrote a description.
 pub(crate) fn version(text: &str) -> String {
     let Some((_, table)) = text.split_once("[iceoryx2_version]") else {
-        // Releases before 0.10 wrote no version.
+        // Releases before 0.10 write no version.
         return "0.9 or older".into();
     };
     let number = |key| value(table, key).unwrap_or("?");
     format!("{}.{}.{}", number("major"), number("minor"), number("patch"))
 }
 
-/// Id of a service in names of shared memory, from its description.
+/// The id by which names of shared memory refer to a described service.
 pub(crate) fn service_id(text: &str) -> Option<u128> {
     let (_, table) = text.split_once("[unique_service_id]")?;
     let part = |key| value(table, key)?.parse::<u64>().ok().map(u128::from);
     Some(part("unique_value")? << 64 | part("payload_value")?)
 }
 
-/// Value of the first line `key = value`, without quotes.
+/// The value in the first line `key = value`, without quotes.
 pub(crate) fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| Some(line.strip_prefix(key)?.trim_start().strip_prefix('=')?.trim().trim_matches('"')))
 }
@@ -134,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_description_without_a_version_is_an_older_release() {
+    fn a_description_without_a_version_is_from_an_older_release() {
         assert_eq!(version("service_name = \"x\"\n[unique_service_id]\npid = 3\n"), "0.9 or older");
         assert_eq!(version("[iceoryx2_version]\nmajor = 0\nminor = 9\npatch = 3\n"), "0.9.3");
     }

@@ -1,4 +1,4 @@
-//! Where iceoryx2 keeps its files: the one place that decides it for every port of a process.
+//! Where iceoryx2 keeps its files.
 
 use std::path::PathBuf;
 
@@ -7,29 +7,37 @@ use iceoryx2::prelude::*;
 use crate::contract::limits;
 use crate::error::{Error, Result};
 
-/// Environment variable that moves elements and SDK to another domain: `ROOT` or `ROOT:PREFIX`.
+/// Environment variable that sets the domain of elements and SDK: `ROOT` or `ROOT:PREFIX`.
 pub const DOMAIN_VARIABLE: &str = "IOX2_VIDEO_DOMAIN";
 
-/// Longest usable root path in bytes: sockets below it must fit the 108 bytes of `sockaddr_un`.
-const MAX_ROOT: usize = limits::MAX_DOMAIN_ROOT_BYTES;
-
-/// Characters that iceoryx2 takes in no path on any system, besides control characters and what is not ASCII. Source:
+/// Characters that iceoryx2 accepts in no path, like control characters and characters outside ASCII. Source:
 /// iceoryx2-bb/system-types/src/path.rs and container/src/string/mod.rs.
 const FORBIDDEN: &str = "<>\"|?*";
 
-/// An iceoryx2 domain: root path, name prefix and the settings that every node of ours needs.
+/// An iceoryx2 domain: the root path and the name prefix of its files.
+///
+/// Participants meet only within one domain.
+///
+/// # Examples
+/// ```
+/// use gst_plugin_iceoryx2_video::Domain;
+///
+/// let domain = Domain::at("/tmp/cameras", "cam_")?;
+/// assert_eq!(domain.service_dir().to_str(), Some("/tmp/cameras/services"));
+/// # Ok::<(), gst_plugin_iceoryx2_video::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Domain {
     config: Config,
 }
 
 impl Domain {
-    /// The domain of this process: `IOX2_VIDEO_DOMAIN`, else the user's, else the machine's iceoryx2 configuration, else its defaults.
+    /// The domain of this process: from `IOX2_VIDEO_DOMAIN`, the user's iceoryx2 configuration, the machine's, or iceoryx2's defaults.
     ///
-    /// `config/iceoryx2.toml` in the working directory is not read: a video service must not depend on where a program was started.
+    /// `config/iceoryx2.toml` in the working directory is not read, because a domain should not depend on the working directory.
     ///
     /// # Errors
-    /// [`Error::Domain`] when the variable or a configuration file cannot be used.
+    /// [`Error::Domain`] if the variable or a configuration file cannot be used.
     pub fn from_env() -> Result<Self> {
         let mut config = Self::configured()?;
         if let Some(value) = std::env::var_os(DOMAIN_VARIABLE) {
@@ -43,10 +51,10 @@ impl Domain {
         Ok(Self::with_config(config))
     }
 
-    /// A domain at an explicit place.
+    /// The domain with this root path and prefix.
     ///
     /// # Errors
-    /// [`Error::Domain`] when `root` or `prefix` is not usable as such.
+    /// [`Error::Domain`] if `root` or `prefix` cannot be used.
     pub fn at(root: &str, prefix: &str) -> Result<Self> {
         let mut config = Self::configured()?;
         Self::set_place(&mut config, root, Some(prefix))?;
@@ -68,7 +76,7 @@ impl Domain {
         PathBuf::from(self.config.global.root_path().to_string())
     }
 
-    /// Prefix of every file of the domain.
+    /// Prefix of the names of the domain's files.
     pub fn prefix(&self) -> String {
         self.config.global.prefix.to_string()
     }
@@ -101,11 +109,12 @@ impl Domain {
         if !root.starts_with('/') {
             return Err(Error::Domain(format!("the root path {root:?} of the iceoryx2 domain is not absolute")));
         }
-        if root.len() > MAX_ROOT {
+        if root.len() > limits::MAX_DOMAIN_ROOT_BYTES {
             return Err(Error::Domain(format!(
-                "the root path {root:?} of the iceoryx2 domain has {} bytes, at most {MAX_ROOT} are usable (the names of sockets \
+                "the root path {root:?} of the iceoryx2 domain has {} bytes, at most {} are usable (the names of sockets \
                  below it are limited to 108): choose a shorter one",
-                root.len()
+                root.len(),
+                limits::MAX_DOMAIN_ROOT_BYTES
             )));
         }
         check_characters("root path", root, FORBIDDEN)?;
@@ -123,8 +132,8 @@ impl Domain {
     }
 
     fn with_config(mut config: Config) -> Self {
-        // POSIX file locks belong to the process, so in a process with a second copy of iceoryx2 (the plugin and the Python
-        // SDK) one copy would take the other's nodes for dead and remove them. Clean-up happens in a process of its own.
+        // In a process with two copies of iceoryx2, such as plugin and Python SDK, one copy would remove the other's living nodes (see
+        // `cleanup`).
         config.global.node.cleanup_dead_nodes_on_creation = false;
         config.global.node.cleanup_dead_nodes_on_destruction = false;
         config.global.service.cleanup_dead_nodes_on_open = false;
@@ -147,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relative_or_too_long_root_is_refused_in_words() {
+    fn a_relative_or_too_long_root_is_refused() {
         let relative = Domain::at("tmp/x", "x_").unwrap_err().to_string();
         assert!(relative.contains("not absolute"), "{relative}");
         let long = Domain::at(&format!("/tmp/{}", "x".repeat(80)), "x_").unwrap_err().to_string();
@@ -155,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_of_a_domain_never_clean_up_after_others() {
+    fn nodes_of_a_domain_never_clean_up() {
         let domain = Domain::at("/tmp/somewhere", "x_").unwrap();
         let global = &domain.config().global;
         assert!(!global.node.cleanup_dead_nodes_on_creation && !global.node.cleanup_dead_nodes_on_destruction);

@@ -1,4 +1,4 @@
-//! What keeps this process from using the folders of a domain.
+//! Obstacles in the folders of a domain.
 
 use std::fs::{self, DirBuilder, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use crate::iox2::system::{HOUSEKEEPING, may, statvfs, user, words};
 
 const USE_ANOTHER: &str = "use another domain (IOX2_VIDEO_DOMAIN=/path/of/yours)";
 
-/// Whether the folders of a domain are somebody else's, or no folders; those that do not exist are fine.
+/// Finds a folder of a domain that belongs to another user or is not a folder. Missing folders are fine.
 pub(crate) fn in_folders(domain: &Domain) -> Option<Obstacle> {
     let root = domain.root();
     let existing = |path: &Path, meta: io::Result<Metadata>| match meta {
@@ -43,7 +43,7 @@ pub(crate) fn in_folders(domain: &Domain) -> Option<Obstacle> {
         .or_else(|| existing(&services, fs::symlink_metadata(&services)))
         .or_else(|| existing(&nodes, fs::symlink_metadata(&nodes)))
         .or_else(|| {
-            // iceoryx2 makes a folder for each node.
+            // iceoryx2 creates a folder for each node.
             let links = fs::read_dir(&nodes).into_iter().flatten().flatten();
             let mut links = links.filter(|item| item.file_type().is_ok_and(|kind| kind.is_symlink()));
             links.find_map(|item| unsuitable(&item.path(), &item.metadata().ok()?))
@@ -67,7 +67,7 @@ fn unsuitable(folder: &Path, meta: &Metadata) -> Option<Obstacle> {
     (!may(folder, libc::R_OK | libc::X_OK)).then(|| closed(folder))
 }
 
-/// Whether a folder may be used: its links are followed, and its files are removed after a crash.
+/// Whether a folder's owner is trusted: iceoryx2 follows its links, and a clean-up removes its files.
 fn is_trusted(meta: &Metadata) -> bool {
     [user(), 0].contains(&meta.uid())
 }
@@ -82,27 +82,26 @@ fn foreign(path: &Path, meta: &Metadata) -> Obstacle {
     Obstacle::new(ObstacleKind::Permission, text)
 }
 
-/// Tries to make what a participant makes: the folders, a file in each, a socket.
+/// Tries to create what a participant creates: the folders, a file in each, and a socket.
 pub(crate) fn writing(domain: &Domain) -> Option<Obstacle> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let (root, services, nodes) = (domain.root(), domain.service_dir(), domain.node_dir());
     let mut missing: Vec<_> = root.ancestors().filter(|folder| fs::symlink_metadata(folder).is_err()).collect();
     missing.reverse();
     for folder in missing.into_iter().chain([services.as_path(), nodes.as_path()]) {
-        // Source: iceoryx2's own mode, on disk.
+        // iceoryx2's own mode. Source: 0.10.0, on disk.
         match DirBuilder::new().mode(0o750).create(folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
             Err(error) => return Some(refused(folder, &error)),
             Ok(()) => {}
         }
     }
-    // No name of iceoryx2's, so that no clean-up takes it for one.
+    // Not a name of iceoryx2's form, so that no clean-up removes it.
     let name = format!("probe{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     for folder in [&services, &nodes, &root] {
         let probe = folder.join(&name);
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe);
         let written = opened.and_then(|mut file| {
-            // One page.
             let written = file.write_all(&[0; 4096]);
             fs::remove_file(&probe).and(written)
         });
@@ -125,7 +124,7 @@ pub(crate) fn reading(file: &Path) -> Option<Obstacle> {
     }
 }
 
-/// Says what the operating system's answer means for a path that was to be made, entered or written.
+/// Explains why the operating system refused to create, enter or write a path.
 fn refused(path: &Path, error: &io::Error) -> Obstacle {
     let number = error.raw_os_error().unwrap_or_default();
     let (shown, near) = (path.display(), nearest(path));
@@ -164,16 +163,16 @@ fn fullness(path: &Path) -> String {
     }
 }
 
-/// The path, or the lowest thing above it that can be seen.
+/// The path, or the nearest ancestor that can be seen.
 fn nearest(path: &Path) -> PathBuf {
     path.ancestors().find(|one| fs::symlink_metadata(one).is_ok()).unwrap_or(path).to_owned()
 }
 
-/// The highest thing on the way to a path that this user may not enter, or write where the way ends.
+/// Explains which part of a path this user may not enter or write.
 fn closed(path: &Path) -> Obstacle {
     let mut way: Vec<_> = path.ancestors().collect();
     way.reverse();
-    // Where all folders can be entered, it is the last one that cannot be read or written.
+    // If all folders can be entered, the last one cannot be read or written.
     let shut = way.into_iter().find(|one| one.is_dir() && !may(one, libc::X_OK));
     let shut = shut.map_or_else(|| nearest(path), Path::to_owned);
     let Ok(meta) = fs::metadata(&shut) else {

@@ -1,7 +1,7 @@
-//! Surviving `fork()`.
+//! Protects ports from `fork()`.
 //!
-//! A forked child shares its parent's ports: destroyed there, they would remove the parent's node, services and memory under its
-//! feet. So in a child nothing that was made before the fork is destroyed, and using it is an error in words.
+//! A forked child has copies of its parent's ports. Dropping a copy would remove the parent's node, services and memory. So a child drops
+//! nothing that was created before the fork, and using it is an error.
 
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
@@ -12,20 +12,20 @@ use crate::error::{Error, Result};
 
 static GENERATION: AtomicUsize = AtomicUsize::new(0);
 
-/// Number of forks between the first process and this one, as far as they happened after the first call.
+/// Number of forks since the first call, along the way to this process.
 fn generation() -> usize {
     static WATCH: Once = Once::new();
     extern "C" fn in_child() {
         GENERATION.fetch_add(1, Ordering::Relaxed);
     }
     WATCH.call_once(|| {
-        // SAFETY: the handler only touches an atomic, which is allowed in a child of a process with threads.
+        // SAFETY: the handler only changes an atomic, which is allowed in the child of a process with threads.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// A value that is destroyed only in the process that made it.
+/// A value that is dropped only in the process that created it.
 #[derive(Debug)]
 pub(crate) struct OfThisProcess<T> {
     value: ManuallyDrop<T>,
@@ -37,19 +37,20 @@ impl<T> OfThisProcess<T> {
         Self { value: ManuallyDrop::new(value), generation: generation() }
     }
 
-    /// Whether this is the process that made the value.
+    /// Whether this process created the value.
     pub fn is_usable(&self) -> bool {
         self.generation == GENERATION.load(Ordering::Relaxed)
     }
 
-    /// Refuses, in words, in a forked child.
+    /// # Errors
+    /// [`Error::Forked`] in a forked child.
     pub fn check(&self, service: &str) -> Result<()> {
         if self.is_usable() { Ok(()) } else { Err(Error::Forked { service: service.to_owned() }) }
     }
 
-    /// The value itself; leaves nothing to destroy.
+    /// The value itself.
     pub fn into_inner(mut self) -> T {
-        // SAFETY: `self` is forgotten right after, so the value is neither used nor dropped again.
+        // SAFETY: `self` is forgotten next, so the value is neither used nor dropped again.
         let value = unsafe { ManuallyDrop::take(&mut self.value) };
         std::mem::forget(self);
         value
@@ -59,7 +60,7 @@ impl<T> OfThisProcess<T> {
 impl<T> Drop for OfThisProcess<T> {
     fn drop(&mut self) {
         if self.is_usable() {
-            // SAFETY: dropped once, here; `into_inner` forgets `self`.
+            // SAFETY: the value is dropped only here, because `into_inner` forgets `self`.
             unsafe { ManuallyDrop::drop(&mut self.value) };
         }
     }

@@ -1,4 +1,4 @@
-//! What the helper program does: removes what crashed participants of a domain left behind.
+//! The clean-up itself: removes what crashed participants of a domain left behind.
 
 use std::fs::{self, TryLockError};
 use std::path::Path as FsPath;
@@ -15,46 +15,41 @@ use crate::iox2::objects::remove_left_behind;
 use crate::iox2::obstacle::check_folders;
 use crate::iox2::types::Iox;
 
-/// How long another process is waited for that cleans the same domain, and one that cleans the same node.
-const TURN_TIMEOUT: Duration = limits::CLEANUP_TURN;
-const NODE_TIMEOUT: Duration = limits::CLEANUP_NODE;
-
-/// What a clean-up removed.
+/// Numbers of a clean-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Dead nodes with everything that belonged to them.
+    /// Dead nodes that were removed with everything that belonged to them.
     pub nodes: u64,
     /// Dead nodes that could not be removed.
     pub failed_nodes: u64,
-    /// Files that iceoryx2 does not remove: of participants that died while they started or ended.
+    /// Removed files of participants that died while they started or exited, which iceoryx2 does not remove.
     pub files: usize,
 }
 
-/// Removes what can be traced to dead participants of the domain. Never call it in a process that holds a node.
+/// Removes what dead participants of the domain left behind. Never call it in a process that has a node.
 ///
 /// # Errors
-/// [`Error::Obstacle`](crate::Error::Obstacle) for a domain folder that another user owns, or that holds links.
+/// [`Error::Obstacle`](crate::Error::Obstacle) if a folder of the domain belongs to another user or is a link.
 pub fn clean(domain: &Domain) -> Result<Report> {
     set_log_level_from_env_or(LogLevel::Error);
-    // Another user would choose what is removed.
     check_folders(domain, &format!("clean up in the iceoryx2 domain {}", domain.root().display()))?;
     let config = domain.config();
     let _turn = Turn::wait(&domain.root());
     let mut report = Report { files: remove_left_behind(config), ..Report::default() };
     let remains = Remains::of(config);
-    // What only a tag tells goes before the tag: a clean-up that is killed can be repeated.
+    // Files go before the tags that name them, so that a clean-up that is killed can be repeated.
     report.files += remains.remove_before();
     if remains.is_empty() {
         return Ok(report);
     }
-    // A domain that cannot be listed keeps its nodes, which is seen below.
+    // If the nodes cannot be listed they stay, and are counted as failed below.
     let _ = Node::<Iox>::list(config, |state| {
         if let NodeState::Dead(node) = state
             && remains.has(node.id().value())
-            // iceoryx2 would look for a node without details where the configuration of this process says.
+            // iceoryx2 would look for a node without details in the domain of this process's own configuration.
             && node.details().is_some()
         {
-            let _ = node.blocking_remove_stale_resources(NODE_TIMEOUT);
+            let _ = node.blocking_remove_stale_resources(limits::CLEANUP_NODE);
         }
         CallbackProgression::Continue
     });
@@ -62,17 +57,17 @@ pub fn clean(domain: &Domain) -> Result<Report> {
     Ok(report)
 }
 
-/// Being the only one of its kind that cleans a domain: a lock on its folder.
+/// A lock on the folder of a domain, which one clean-up holds at a time.
 #[derive(Debug)]
 struct Turn {
     _folder: Option<fs::File>,
 }
 
 impl Turn {
-    /// Waits for the others. A domain without a folder is clean; without its turn in time a clean-up does less harm than none.
+    /// Waits for the lock. If that takes too long, cleaning without it does less harm than not cleaning.
     fn wait(root: &FsPath) -> Self {
         let folder = fs::File::open(root).ok();
-        let deadline = Instant::now() + TURN_TIMEOUT;
+        let deadline = Instant::now() + limits::CLEANUP_TURN;
         while let Some(Err(TryLockError::WouldBlock)) = folder.as_ref().map(fs::File::try_lock)
             && Instant::now() < deadline
         {

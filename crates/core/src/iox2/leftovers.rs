@@ -1,16 +1,15 @@
-//! What dead nodes of a domain left, found by the ids in their tags.
+//! What dead nodes of a domain left behind, found by the ids in their tags.
 //!
-//! Each node has a folder with a tag for each of its services and ports. iceoryx2 0.10.0 makes the tag first, and removes it last.
-//! Only a service that ends loses its tag just before its memory and its description. A node is dead if nobody holds the lock on its
-//! monitor, which tells across pid namespaces.
+//! Each node has a folder with a tag for each of its services and ports. iceoryx2 0.10.0 creates the tag first and removes it last. The
+//! exception is a service that ends: it loses its tag just before its memory and its description. A node is dead if no process holds the
+//! lock on its monitor, which works across pid namespaces.
 //!
-//! Nothing else is removed, because nothing else can be known. Names in /dev/shm do not tell the folder of their owner, and
-//! processes of other users and pid namespaces cannot be seen.
+//! Nothing else is removed. Names in /dev/shm do not tell their owner's folder, and this process cannot see the processes of other
+//! users and pid namespaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use iceoryx2::prelude::Config;
 
@@ -22,36 +21,33 @@ use crate::iox2::objects::{Object, objects};
 use crate::iox2::tags::Tags;
 use crate::iox2::types::IOX2_VERSION;
 
-/// A participant that waits for a service's memory renews its tag every 25 ms. Source: iceoryx2/src/config.rs.
-const TAG_IS_RENEWED: Duration = limits::TAG_RENEWAL;
-
-/// What the dead nodes of a domain left, as it was at one moment.
+/// What the dead nodes of a domain left behind, at one moment.
 #[derive(Debug)]
 pub(crate) struct Remains<'a> {
     config: &'a Config,
     descriptions: BTreeMap<String, Description>,
     /// Dead nodes that may be removed.
     dead: BTreeMap<u128, Tags>,
-    /// Services that a dead node has a tag for.
+    /// Services for which a dead node has a tag.
     left: BTreeSet<String>,
-    /// Tags that other nodes have for a service.
+    /// For each service, the tags of other nodes.
     used: BTreeMap<String, Vec<(u128, Identity)>>,
 }
 
-/// A service's description.
+/// The file that describes a service.
 #[derive(Debug)]
 struct Description {
     path: PathBuf,
     identity: Identity,
     is_finished: bool,
-    /// Name and id of the service, if this release made it.
+    /// Name and id of the service, if this release of iceoryx2 created it.
     service: Option<(String, u128)>,
 }
 
 impl<'a> Remains<'a> {
-    /// Looks around, and twice where that is needed.
+    /// Looks for dead nodes and what their tags name.
     pub fn of(config: &'a Config) -> Self {
-        // Descriptions before tags: the tag of each description is there by then.
+        // Descriptions first, because each has a tag before it exists.
         let descriptions = descriptions(config);
         let gone: BTreeSet<_> = dead_nodes(config).into_iter().collect();
         let (mut dead, mut used) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
@@ -71,9 +67,9 @@ impl<'a> Remains<'a> {
         remains
     }
 
-    /// Leaves out the nodes of a container with another /dev/shm, where a service of theirs may live.
+    /// Leaves out dead nodes of containers with another /dev/shm, where their service may be alive.
     ///
-    /// iceoryx2 would take such a service for half made and remove its description.
+    /// iceoryx2 would consider such a service half made and remove its description.
     fn keep_what_is_elsewhere(&mut self) {
         let there: BTreeSet<_> =
             objects(self.config).filter(Object::is_finished).flat_map(|object| object.ids).collect();
@@ -85,8 +81,8 @@ impl<'a> Remains<'a> {
         if doubtful.is_empty() {
             return;
         }
-        // The living either use the service, or wait for it here.
-        std::thread::sleep(TAG_IS_RENEWED);
+        // A living node that only waits for the service's memory renews its tag.
+        std::thread::sleep(limits::TAG_RENEWAL);
         let is_used = |hash: &&String| {
             let is_kept = |(node, identity): &_| Tags::of(*node, self.config).services.get(*hash) == Some(identity);
             self.used[*hash].iter().any(is_kept)
@@ -95,17 +91,17 @@ impl<'a> Remains<'a> {
         self.dead.retain(|_, tags| !tags.services.keys().any(|hash| used.contains(hash)));
     }
 
-    /// Whether there is nothing to do.
+    /// Whether there are no dead nodes.
     pub fn is_empty(&self) -> bool {
         self.dead.is_empty()
     }
 
-    /// Whether a node is among the dead that may be removed.
+    /// Whether a node is dead and may be removed.
     pub fn has(&self, node: u128) -> bool {
         self.dead.contains_key(&node)
     }
 
-    /// Removes what iceoryx2's own clean-up does not get past, or forgets; returns how many files.
+    /// Removes what iceoryx2's own clean-up forgets or waits for. Returns the number of files.
     pub fn remove_before(&self) -> usize {
         let ports: BTreeSet<u128> = self.dead.values().flat_map(|tags| tags.ports.iter().copied()).collect();
         let mut ids = ports.clone();
@@ -120,7 +116,7 @@ impl<'a> Remains<'a> {
             }
         }
         for object in objects(self.config) {
-            // As root, iceoryx2 waits indefinitely for memory without a size to get one.
+            // As root, iceoryx2 waits indefinitely until the memory gets a size.
             let is_unsized = !object.is_finished() && object.meta.len() == 0;
             let is_listener = object.path.extension().is_some_and(|end| end == "event_mgmt");
             if (is_unsized || is_listener) && object.ids.iter().any(|id| ids.contains(id)) {
@@ -128,13 +124,13 @@ impl<'a> Remains<'a> {
             }
         }
         let root = PathBuf::from(self.config.global.root_path().to_string());
-        // A listener that was not counted yet is not known to its service.
+        // The service does not know listeners that were not registered yet.
         let sockets = ports.iter().map(|port| root.join(format!("{}{port}.event", self.config.global.prefix)));
         removed += sockets.map(|path| remove(&path)).sum::<usize>();
         removed + self.dead.values().flat_map(|tags| &tags.unfinished).map(|path| remove(path)).sum::<usize>()
     }
 
-    /// Whether a process died while it ended a service, which loses its tag first and its description last.
+    /// Whether a process died while it removed a service, after the tag and before the description.
     fn has_ended(&self, hash: &str, description: &Description) -> bool {
         let Some((name, id)) = description.service.as_ref().filter(|_| description.is_finished) else {
             return false;
@@ -145,15 +141,15 @@ impl<'a> Remains<'a> {
         if !objects(self.config).any(|object| object.ids == [*id]) {
             return true;
         }
-        // It still has its memory, so the node is there: of the process that made it, or of one that used its name.
+        // It still has its memory. So its creator's node, or the node of another user of the name, still exists.
         let hashes = hashes(name);
         let is_theirs = |tags: &Tags| hashes.iter().any(|hash| tags.services.contains_key(hash));
         self.dead.iter().any(|(node, tags)| is_theirs(tags) || pid_of(*node) == pid_of(*id))
     }
 
-    /// Removes what is left of the dead nodes themselves; returns how many went, and how many cannot go yet.
+    /// Removes the dead nodes themselves. Returns the numbers of removed and of remaining nodes.
     ///
-    /// A node that still has a tag needs it: what the tag names is there.
+    /// A node remains if it still has a tag, because what the tag names still exists.
     pub fn remove_nodes(&self) -> (u64, u64) {
         let mut failed = 0;
         for &node in self.dead.keys() {
@@ -175,7 +171,7 @@ impl<'a> Remains<'a> {
         (self.dead.len() as u64 - failed, failed)
     }
 
-    /// Removes connections that no end has a tag for any more: iceoryx2 forgets one whose end died as it joined.
+    /// Removes connections of which neither end has a tag. iceoryx2 forgets a connection if one end died while it connected.
     fn remove_connections(&self) {
         let is_theirs = |id: &u128| self.dead.values().any(|tags| tags.ports.contains(id));
         let found = objects(self.config).filter(|object| object.ids.len() == 2 && object.ids.iter().any(is_theirs));
@@ -192,7 +188,7 @@ impl<'a> Remains<'a> {
 }
 
 impl Description {
-    /// Removes it with the memory of its service, if it is still the same file; returns how many files.
+    /// Removes the file and the memory of its service, if it is still the same file. Returns the number of files.
     fn remove(&self, config: &Config) -> usize {
         if fs::symlink_metadata(&self.path).ok().as_ref().map(identity) != Some(self.identity) {
             return 0;
@@ -231,7 +227,7 @@ mod tests {
 
     const HASH: &str = "0123456789012345678901234567890123456789";
 
-    /// A domain of a test's own, removed with everything in it.
+    /// The domain of one test, removed with everything in it.
     struct Place(Domain);
 
     impl Place {
@@ -250,7 +246,7 @@ mod tests {
             path
         }
 
-        /// A node as iceoryx2 leaves it, but for its lock.
+        /// The files of a node without a lock.
         fn dead_node(&self, id: u128) -> PathBuf {
             let folder = folder_of(id, self.0.config());
             let model = create_node_in(&self.0).unwrap();
@@ -281,7 +277,7 @@ mod tests {
 
     #[test]
     // proves: L8
-    fn what_the_tags_of_a_dead_node_name_is_removed_and_nothing_else() {
+    fn only_what_the_tags_of_a_dead_node_name_is_removed() {
         let place = Place::new("a");
         let (services, shm) = (place.0.service_dir(), Path::new(SHARED_MEMORY));
         let folder = place.dead_node(123);
@@ -320,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_living_is_removed() {
+    fn nothing_of_living_nodes_is_removed() {
         let place = Place::new("b");
         let publisher = VideoFramePublisher::with_node(create_node_in(&place.0).unwrap(), "cam", 12).unwrap();
         let subscriber = VideoFrameSubscriber::with_node(create_node_in(&place.0).unwrap(), "cam").unwrap();
@@ -351,10 +347,10 @@ mod tests {
         assert!(file.exists());
     }
 
-    /// The memory of the service is in the /dev/shm of another container, whose user keeps its tag.
+    /// The service's memory is in the /dev/shm of another container, where a node keeps its tag.
     #[test]
     // proves: L13
-    fn a_dead_node_whose_service_lives_elsewhere_is_left_alone() {
+    fn a_dead_node_whose_service_is_alive_in_another_container_stays() {
         let place = Place::new("d");
         let node = create_node_in(&place.0).unwrap();
         let text = "service_name = \"cam\"\n[iceoryx2_version]\nmajor = 0\nminor = 10\npatch = 0\n\
@@ -365,7 +361,7 @@ mod tests {
         assert!(Remains::of(place.0.config()).has(5));
         let tag = place.put(folder_of(node.id().value(), place.0.config()), "aaaa.service_tag", 0o400, "");
         assert!(Remains::of(place.0.config()).is_empty());
-        // One who only waits for the memory renews its tag.
+        // A node that only waits for the memory renews its tag.
         let renewed = std::thread::scope(|scope| {
             let looking = scope.spawn(|| Remains::of(place.0.config()).has(5));
             while !looking.is_finished() {
@@ -377,10 +373,10 @@ mod tests {
         assert!(renewed && file.exists());
     }
 
-    /// A service loses its tag just before its memory and its description go.
+    /// A service loses its tag just before its memory and its description.
     #[test]
     // proves: L8
-    fn a_service_whose_last_user_died_while_it_ended_it_is_removed() {
+    fn a_service_is_removed_if_its_last_user_died_while_removing_it() {
         let place = Place::new("e");
         let id = 6_u128 << 64 | 5;
         let text = "service_name = \"cam\"\n[iceoryx2_version]\nmajor = 0\nminor = 10\npatch = 0\n\
@@ -393,7 +389,7 @@ mod tests {
         let (file, memory) = put();
         fs::remove_file(memory).unwrap();
         Remains::of(place.0.config()).remove_before();
-        assert!(!file.exists(), "without memory it is of no use to anybody");
+        assert!(!file.exists(), "a description without memory is useless");
         for (node, tag, goes) in [(7, "bbbb", false), (6 << 64, "bbbb", true), (7, &*hashes("cam")[1], true)] {
             let (file, memory) = put();
             let folder = place.dead_node(node);
@@ -409,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_that_took_the_name_meanwhile_stays() {
+    fn a_new_description_of_the_same_name_stays() {
         let place = Place::new("f");
         place.put(place.dead_node(5), "aaaa.service_tag", 0o400, "");
         let path = place.put(place.0.service_dir(), "aaaa.service", 0o600, "");

@@ -1,4 +1,4 @@
-//! Limits of this process that keep it from taking part.
+//! Obstacles in the limits of this process.
 
 use std::fs::File;
 
@@ -6,10 +6,9 @@ use crate::contract::limits;
 use crate::error::{Obstacle, ObstacleKind};
 use crate::iox2::system::words;
 
-/// Descriptors of a subscriber with one publisher, its node included; counted in /proc/self/fd.
 const DESCRIPTORS: usize = limits::START_DESCRIPTORS;
 
-/// The limit of this process on something; `None` for no limit.
+/// A limit of this process; `None` if it is unlimited.
 #[allow(clippy::unnecessary_cast, reason = "the types differ between C libraries")]
 fn limit(what: libc::__rlimit_resource_t) -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -18,7 +17,7 @@ fn limit(what: libc::__rlimit_resource_t) -> Option<u64> {
     (status == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur as u64)
 }
 
-/// Whether files of so many bytes, of shared memory too, may be written: beyond the limit SIGXFSZ ends the program.
+/// Checks that this process may write files, also of shared memory, of this size. Beyond the limit SIGXFSZ ends the program.
 pub(crate) fn file_size(needed: u64) -> Option<Obstacle> {
     let limit = limit(libc::RLIMIT_FSIZE).filter(|&limit| limit < needed)?;
     let text = format!(
@@ -28,6 +27,7 @@ pub(crate) fn file_size(needed: u64) -> Option<Obstacle> {
     Some(Obstacle::new(ObstacleKind::Limit, text))
 }
 
+/// Checks that this process may open as many files as a participant needs.
 pub(crate) fn descriptors() -> Option<Obstacle> {
     let mut opened = Vec::with_capacity(DESCRIPTORS);
     let text = loop {
@@ -53,8 +53,9 @@ pub(crate) fn descriptors() -> Option<Obstacle> {
     Some(Obstacle::new(ObstacleKind::Limit, text))
 }
 
+/// Checks that this process may map this many bytes.
 pub(crate) fn address_space(needed: usize) -> Option<Obstacle> {
-    // SAFETY: new memory at a place of the system's choice, which nobody uses.
+    // SAFETY: the system chooses the address of the new mapping, and nothing uses it.
     let mapped = unsafe {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         let place = libc::mmap(std::ptr::null_mut(), needed, libc::PROT_READ, flags, -1, 0);

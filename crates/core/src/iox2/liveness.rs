@@ -1,13 +1,13 @@
-//! Whether the process that made a node still lives.
+//! Whether the process that created a node is alive.
 //!
-//! Its id has a process id in it, which says nothing across pid namespaces: in another container the same number is another process, or
-//! none. The lock that a living process holds on its node's monitor says it everywhere.
+//! A node's id contains a process id, which means nothing in another pid namespace: the same number is another process there, or no
+//! process. A living process holds a lock on its node's monitor, and a lock can be seen across namespaces.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::contract::limits;
 
@@ -15,42 +15,39 @@ use iceoryx2::prelude::Config;
 
 use crate::iox2::files::files;
 
-/// Making a file takes milliseconds; one that is not finished after this long was left behind.
-const FINISHES_WITHIN: Duration = limits::UNFINISHED_FILE;
-
-/// Nodes of this process. Closing any descriptor of a monitor would drop its lock, so each stays open as long as its file is there.
+/// The monitors of this process's own nodes. Closing one would drop its lock, so each stays open until its file is removed.
 static OWN: Mutex<BTreeMap<u128, File>> = Mutex::new(BTreeMap::new());
 
-/// Whether the process that made a node has ended. Safe in a process that has nodes, of several copies of iceoryx2, too.
+/// Whether the process that created a node has exited. It is safe in a process with nodes, also with several copies of iceoryx2.
 ///
-/// No where it cannot be known: the monitor is not there, is being made, or belongs to another user. For a node of this process, once
-/// known, without a system call.
+/// False if it cannot be known, because the monitor is missing, unfinished or belongs to another user. Asking again about a node of this
+/// process takes no system call.
 pub(crate) fn is_gone(node: u128, config: &Config) -> bool {
     is_unlocked(node, config).unwrap_or(false)
 }
 
-/// Closes what is kept of nodes of this process that have ended; those that were just seen are not looked at.
+/// Closes the monitors of this process's nodes that were removed. `was_seen` tells which nodes need no look.
 pub(crate) fn forget_ended(was_seen: impl Fn(u128) -> bool) {
     use std::os::unix::fs::MetadataExt;
 
     let is_there = |monitor: &File| monitor.metadata().is_ok_and(|meta| meta.nlink() > 0);
-    // A node of another domain, or one that was made since, was not seen and is still there.
+    // A node of another domain, or a new one, was not seen and may still exist.
     let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
     own.retain(|&node, monitor| was_seen(node) || is_there(monitor));
 }
 
-/// Whether a file that is not finished was left behind, by its age.
+/// Whether an unfinished file is so old that its creator must have died.
 pub(crate) fn is_old(meta: &fs::Metadata) -> bool {
     let age = meta.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
-    age.is_some_and(|age| age > FINISHES_WITHIN)
+    age.is_some_and(|age| age > limits::UNFINISHED_FILE)
 }
 
-/// The file that the process of a node has locked.
+/// The file on which the process of a node holds a lock.
 pub(crate) fn monitor_of(node: u128, config: &Config) -> PathBuf {
     PathBuf::from(config.global.node_dir().to_string()).join(format!("{}{node}.node_monitor", config.global.prefix))
 }
 
-/// Whether a node's monitor is there and nobody holds its lock; `None` if that cannot be told.
+/// Whether no process holds the lock on a node's monitor; `None` if that cannot be known.
 #[cfg(target_os = "linux")]
 fn is_unlocked(node: u128, config: &Config) -> Option<bool> {
     use std::fs::OpenOptions;
@@ -64,15 +61,15 @@ fn is_unlocked(node: u128, config: &Config) -> Option<bool> {
     let monitor = monitor_of(node, config);
     let meta = fs::metadata(&monitor).ok()?;
     if meta.permissions().mode() & 0o400 == 0 && !is_old(&meta) {
-        // It is being made, maybe by another thread of this process, whose lock would be dropped.
+        // Another thread of this process may be creating it, and closing our descriptor would drop its lock.
         return None;
     }
     let file = OpenOptions::new().write(true).open(&monitor).ok()?;
     // SAFETY: flock is a plain C struct for which all-zero is a value: a lock of the whole file.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = libc::F_WRLCK as libc::c_short;
-    // A lock of an open file is in the way of everybody's lock, this process's included. Asked once: between two questions the
-    // process that holds the lock can end.
+    // An open file description lock conflicts with the locks of all processes, this one included. One question only: the process that
+    // holds the lock could exit between two.
     // SAFETY: the descriptor is open, and the struct lives through the call.
     let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
     let is_locked = (asked == 0).then_some(lock.l_type != libc::F_UNLCK as libc::c_short)?;
@@ -82,7 +79,8 @@ fn is_unlocked(node: u128, config: &Config) -> Option<bool> {
     Some(!is_locked)
 }
 
-/// Without locks of open files, asking about a node of this process would end it. But only Linux has pid namespaces.
+/// Without open file description locks the question itself would drop a lock of this process. Only Linux has pid namespaces, so
+/// elsewhere the process id is enough.
 #[cfg(not(target_os = "linux"))]
 fn is_unlocked(node: u128, _: &Config) -> Option<bool> {
     let pid = i32::try_from(pid_of(node)).ok().filter(|&pid| pid > 0)?;
@@ -96,9 +94,9 @@ pub(crate) fn pid_of(id: u128) -> u32 {
     (id >> 64) as u32
 }
 
-/// Nodes whose process has ended, by one listing and a few µs for each node of another process.
+/// Nodes whose process has exited. It takes one listing, and a few µs for each node of another process.
 ///
-/// One that was killed before it had a lock is told by its age: it has nothing yet but its own files.
+/// A node without a monitor counts as dead when its files are old: its process was killed before it created anything else.
 pub(crate) fn dead_nodes(config: &Config) -> Vec<u128> {
     let found = node_ids(config);
     forget_ended(|node| found.contains_key(&node));
@@ -107,7 +105,7 @@ pub(crate) fn dead_nodes(config: &Config) -> Vec<u128> {
     found.into_iter().filter(is_dead).map(|(node, _)| node).collect()
 }
 
-/// Ids of all nodes, known by a folder or a file beside it; for each, whether its monitor is there.
+/// Ids of all nodes that have a folder or a file beside it, and whether their monitor exists.
 pub(crate) fn node_ids(config: &Config) -> BTreeMap<u128, bool> {
     let prefix = config.global.prefix.to_string();
     let nodes = PathBuf::from(config.global.node_dir().to_string());
@@ -123,7 +121,7 @@ pub(crate) fn node_ids(config: &Config) -> BTreeMap<u128, bool> {
         *found.entry(id).or_default() |= is_monitor;
     }
     for name in names {
-        // The name of a folder has no prefix, and two domains may share a root.
+        // Folder names have no prefix, and two domains may share a root.
         let is_ours =
             |(path, _): (PathBuf, _)| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&prefix));
         if let Ok(id) = name.parse()
@@ -136,7 +134,7 @@ pub(crate) fn node_ids(config: &Config) -> BTreeMap<u128, bool> {
     found
 }
 
-/// Whether all that there is of a node without a monitor was left behind.
+/// Whether all files of a node without a monitor are old.
 fn is_old_node(node: u128, config: &Config) -> bool {
     let [_, others @ ..] = monitors(node, config);
     let folder = folder_of(node, config);
@@ -148,7 +146,7 @@ fn is_old_node(node: u128, config: &Config) -> bool {
     !found.is_empty() && found.iter().all(is_old)
 }
 
-/// The file that a node's process has locked, and the two beside it. Source: iceoryx2-bb/posix/src/process_state.rs.
+/// A node's monitor and the two files beside it. Source: iceoryx2-bb/posix/src/process_state.rs.
 pub(crate) fn monitors(node: u128, config: &Config) -> [PathBuf; 3] {
     ["", "_owner_lock", "_context"].map(|end| {
         let mut path = monitor_of(node, config).into_os_string();
@@ -202,20 +200,20 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     // proves: L9
-    fn a_node_of_this_process_lives_and_asking_does_not_end_it() {
+    fn a_node_of_this_process_is_alive_and_asking_keeps_its_lock() {
         let place = Place::new("own");
         let node = create_node_in(&place.0).unwrap();
         let number = node.id().value();
         for _ in 0..3 {
             assert!(!is_gone(number, place.0.config()));
         }
-        // Another process still finds the lock: `python3` because no standard tool asks for one.
+        // Another process still finds the lock. No standard tool asks for one, so `python3` does.
         let ask = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB)";
         let asked = Command::new("python3").args(["-c", ask]).arg(place.monitor(number)).stderr(Stdio::null()).status();
         if let Ok(status) = asked {
             assert!(!status.success(), "the lock of a living node was dropped");
         }
-        // Nothing stays open of a node that is closed.
+        // After the node was closed, nothing of it stays open.
         let open = || fs::read_dir("/proc/self/fd").unwrap().flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
         let of_it = || open().filter(|file| file.to_string_lossy().contains(&number.to_string())).count();
         assert!(of_it() > 0);
@@ -226,7 +224,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_monitor_without_a_lock_belongs_to_nobody_whatever_its_process_id() {
+    fn a_node_without_a_lock_is_dead_even_if_its_process_id_exists() {
         let place = Place::new("dead");
         fs::create_dir_all(place.0.node_dir()).unwrap();
         let node = id(std::process::id());
@@ -236,16 +234,16 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_lock_of_a_process_that_cannot_be_seen_is_a_sign_of_life() {
+    fn a_node_with_a_lock_is_alive_even_if_its_process_cannot_be_seen() {
         let place = Place::new("far");
         fs::create_dir_all(place.0.node_dir()).unwrap();
-        // A process id that is nobody's here, as that of another container.
+        // A process id that does not exist here, such as one of another container.
         let node = id(ended().id());
         fs::write(place.monitor(node), "").unwrap();
         let hold = "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX); sys.stdin.read()";
         let holder = Command::new("python3").args(["-c", hold]).arg(place.monitor(node)).stdin(Stdio::piped()).spawn();
         let Ok(mut holder) = holder else {
-            // No Python, no second process that locks.
+            // Without Python no second process can hold a lock.
             return;
         };
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -258,7 +256,7 @@ mod tests {
         assert!(is_gone(node, place.0.config()));
     }
 
-    /// In another container, or in this one if the process is about to make its monitor, the number may be a living process's.
+    /// The process may be about to create its monitor.
     #[test]
     #[cfg(target_os = "linux")]
     fn a_node_without_a_monitor_is_not_known_to_be_dead() {

@@ -1,4 +1,4 @@
-//! Everything about iceoryx2: the domain, nodes, who lives, and what crashed programs leave.
+//! iceoryx2 without video: domains, nodes, liveness, and the clean-up after crashed programs.
 
 pub mod cleanup;
 pub mod description;

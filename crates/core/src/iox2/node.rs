@@ -8,15 +8,16 @@ use crate::iox2::domain::Domain;
 use crate::iox2::obstacle::{after_failure, before_start, check_folders, taking_part};
 use crate::iox2::types::{Iox, Iox2Node};
 
-/// Creates a node in the process's domain, with nothing that could disturb a second copy of iceoryx2.
+/// Creates a node in the process's domain. It does not disturb a second copy of iceoryx2 in the process.
 ///
 /// # Errors
-/// [`Error::Domain`] for a bad configuration, [`Error::Obstacle`] for what keeps this process out, such as another user's folder.
+/// [`Error::Domain`] if the configuration is invalid, [`Error::Obstacle`] if something outside iceoryx2 is in the way, such as
+/// another user's folder.
 pub fn create_node() -> Result<Iox2Node> {
     start(None)
 }
 
-/// As [`create_node`], for a service that an error names.
+/// [`create_node`] for a service, which its errors name.
 pub(crate) fn create_node_for(service: &str) -> Result<Iox2Node> {
     start(Some(service))
 }
@@ -28,10 +29,10 @@ fn start(service: Option<&str>) -> Result<Iox2Node> {
     make_node(&domain, service)
 }
 
-/// Creates a node in the given domain.
+/// Creates a node in a domain of yours.
 ///
 /// # Errors
-/// As [`create_node`].
+/// The errors of [`create_node`].
 pub fn create_node_in(domain: &Domain) -> Result<Iox2Node> {
     make_node(domain, None)
 }

@@ -14,29 +14,27 @@ use crate::iox2::system::user;
 use crate::iox2::types::IOX2_VERSION;
 
 pub(crate) const SHARED_MEMORY: &str = "/dev/shm";
-/// Mode of shared memory that is being made. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
+/// Mode of shared memory that is being created. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
 pub(crate) const UNFINISHED_MODE: u32 = 0o200;
 
-/// How long the counter of nodes is waited for: longer than until it counts as left behind.
-const COUNTER_TIMEOUT: Duration = limits::NODE_COUNTER_TIMEOUT;
-
-/// Hash in the name of the object that counts the nodes of a prefix: that of the type in it.
+/// Begins the name of the node counter: the SHA-1 of `iceoryx2::node::global_management_segment::State`. Source:
+/// iceoryx2-cal/src/dynamic_storage/mod.rs.
 const COUNTER: &str = "9204dd183d1c4d8e1ff592a30766ffa6765aa8b5";
 
-/// A shared memory object whose name has iceoryx2's exact form.
+/// A shared memory object with a name of iceoryx2's form.
 #[derive(Debug)]
 pub(crate) struct Object {
     pub path: PathBuf,
     pub meta: Metadata,
-    /// Ids of the service or the ports in its name; none for the counter that all nodes of a prefix share.
+    /// Ids of the service or the ports in its name; none for the node counter.
     pub ids: Vec<u128>,
 }
 
-/// Removes shared memory whose maker died before it was finished; returns how many objects.
+/// Removes shared memory whose creator died before it was finished. Returns the number of objects.
 ///
-/// The counter of nodes keeps everybody from starting, so a young one is waited for.
+/// Without a finished node counter no participant can start, so this waits until an unfinished one is finished or old enough.
 pub(crate) fn remove_left_behind(config: &Config) -> usize {
-    let deadline = Instant::now() + COUNTER_TIMEOUT;
+    let deadline = Instant::now() + limits::NODE_COUNTER_TIMEOUT;
     let mut removed = 0;
     loop {
         removed += objects(config).filter(Object::is_left_behind).map(|object| remove(&object.path)).sum::<usize>();
@@ -47,12 +45,12 @@ pub(crate) fn remove_left_behind(config: &Config) -> usize {
     }
 }
 
-/// Whether a process of this user has not finished the counter that all nodes need: nobody can start.
+/// Whether the node counter is unfinished and belongs to this user. No participant can start then.
 pub(crate) fn has_unfinished_counter(config: &Config) -> bool {
     fs::symlink_metadata(node_counter(config)).is_ok_and(|meta| is_unfinished(&meta) && meta.uid() == user())
 }
 
-/// The object that counts all nodes.
+/// The object that counts the nodes of all domains with the same prefix. Every participant opens it first.
 pub(crate) fn node_counter(config: &Config) -> PathBuf {
     let (prefix, suffix) = (config.global.prefix, config.global.node.global_mgmt_suffix);
     let release = IOX2_VERSION.replace('.', "_");
@@ -64,14 +62,14 @@ impl Object {
         !is_unfinished(&self.meta)
     }
 
-    /// Whether it holds nothing, and a process of this user died while it made it.
+    /// Whether a process of this user died while it created the object, before it put anything into it.
     fn is_left_behind(&self) -> bool {
         let holds_nothing = !self.is_finished() && (self.meta.len() == 0 || self.ids.is_empty());
         holds_nothing && self.meta.uid() == user() && is_old(&self.meta)
     }
 }
 
-/// Shared memory objects with the domain's prefix and iceoryx2's exact form of name, of whatever folder.
+/// Shared memory objects with this prefix and a name of iceoryx2's form. They may belong to domains with other folders.
 pub(crate) fn objects(config: &Config) -> impl Iterator<Item = Object> {
     let prefix = config.global.prefix.to_string();
     files(Path::new(SHARED_MEMORY)).filter_map(move |(path, meta)| {
@@ -80,7 +78,7 @@ pub(crate) fn objects(config: &Config) -> impl Iterator<Item = Object> {
     })
 }
 
-/// Ids in the name of an object, which is HASH_SERVICE.dynamic, HASH_PORT.data, HASH_PORT__SEGMENT.data, HASH_PORT_PORT.connection and so on.
+/// The ids in a name such as HASH_SERVICE.dynamic, HASH_PORT.data, HASH_PORT__SEGMENT.data or HASH_PORT_PORT.connection.
 fn ids(name: &str) -> Option<Vec<u128>> {
     let (hash, rest) = name.split_at_checked(40)?;
     let (stem, end) = rest.strip_prefix('_')?.rsplit_once('.')?;
@@ -118,7 +116,7 @@ mod tests {
 
     /// As root, iceoryx2 waits for it indefinitely.
     #[test]
-    fn a_counter_of_nodes_that_is_not_finished_is_noticed_by_its_name() {
+    fn an_unfinished_node_counter_is_found_by_its_name() {
         let root = format!("/tmp/oc{}", std::process::id());
         let domain = Domain::at(&root, &format!("oc{}_", std::process::id())).unwrap();
         let node = create_node_in(&domain).unwrap();
@@ -134,7 +132,7 @@ mod tests {
 
     #[test]
     // proves: L13
-    fn only_names_of_the_exact_form_are_iceoryx2s() {
+    fn only_names_of_the_exact_form_belong_to_iceoryx2() {
         let of = |name: &str| ids(&format!("{HASH}_{name}"));
         assert_eq!(of("12.data"), Some(vec![12]));
         assert_eq!(of("12__0.data"), Some(vec![12]));

@@ -1,7 +1,7 @@
-//! What keeps this process from taking part in a domain, in words; the twin of `_obstacle.py`.
+//! Finds what keeps this process from taking part in a domain.
 //!
-//! iceoryx2 has few names for failures, and each has many causes. So the cause is looked for where it is: in the folder of the
-//! domain, in shared memory, in the limits of this process. Both languages tell the same fault with the same text.
+//! iceoryx2 has few names for failures, and each has many causes. So the cause is looked for in the folders of the domain, in shared memory
+//! and in the limits of this process.
 
 use std::path::Path;
 
@@ -13,31 +13,30 @@ use crate::iox2::limits::{address_space, descriptors, file_size};
 use crate::iox2::shared_memory::in_shared_memory;
 use crate::iox2::system::HOUSEKEEPING;
 
-/// What iceoryx2 maps beside frames, and what this process needs to go on.
-const MAPPED: usize = limits::START_MAPPED_BYTES;
-
-/// What failed: taking part in a domain, for a service where one is known.
+/// The words for what failed: taking part in a domain, or opening a service there.
 pub(crate) fn taking_part(root: &Path, service: Option<&str>) -> String {
     let place = format!("the iceoryx2 domain {}", root.display());
     service.map_or_else(|| format!("take part in {place}"), |service| format!("open {service:?} in {place}"))
 }
 
-/// What must not be tried: it would hang, be a bus error, or follow somebody's links. Costs some ten µs.
+/// Finds obstacles with which starting would hang, end in a bus error, or follow another user's links. Takes about 10 µs.
 pub(crate) fn before_start(domain: &Domain) -> Option<Obstacle> {
     in_folders(domain).or_else(|| in_shared_memory(domain)).or_else(|| file_size(HOUSEKEEPING))
 }
 
-/// Looks for the cause of a failure, by trying what iceoryx2 does; `memory` bytes were to be mapped beside iceoryx2's own, and `file`
-/// had to be read.
+/// Finds the cause of a failure by trying what iceoryx2 does: mapping `memory` bytes beside its own, and reading `file`.
 pub(crate) fn after_failure(domain: &Domain, memory: usize, file: Option<&Path>) -> Option<Obstacle> {
     before_start(domain)
         .or_else(descriptors)
-        .or_else(|| address_space(memory + MAPPED))
+        .or_else(|| address_space(memory + limits::START_MAPPED_BYTES))
         .or_else(|| file.and_then(reading))
         .or_else(|| writing(domain))
 }
 
-/// Refuses a domain whose folders belong to another user, or are links: others would choose what is removed there.
+/// Refuses a domain whose folders belong to another user or are links: that user could choose which files a clean-up removes.
+///
+/// # Errors
+/// [`Error::Obstacle`].
 pub(crate) fn check_folders(domain: &Domain, doing: &str) -> Result<()> {
     in_folders(domain).map_or(Ok(()), |obstacle| Err(Error::Obstacle { doing: doing.to_owned(), obstacle }))
 }
@@ -55,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_that_does_not_exist_yet_is_no_obstacle_and_can_be_made() {
+    fn a_domain_that_does_not_exist_yet_is_not_an_obstacle_and_can_be_created() {
         let (domain, root) = place("new");
         assert_eq!(before_start(&domain), None);
         assert_eq!(after_failure(&domain, 1 << 20, None), None);

@@ -5,7 +5,7 @@ use iceoryx2::prelude::ServiceName;
 use crate::contract::{limits, messages};
 use crate::error::{Error, Result};
 
-/// Checks a service name without touching iceoryx2's files.
+/// Checks a service name. It touches no files.
 ///
 /// # Errors
 /// [`Error::InvalidServiceName`].
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_checked_before_iceoryx2_sees_them() {
+    fn a_name_that_is_empty_too_long_or_not_printable_is_refused() {
         for (name, word) in [("", "empty"), ("a\nb", "\\n"), ("käse", "ä"), (&"x".repeat(256), "256 bytes")] {
             let text = service_name(name).unwrap_err().to_string();
             assert!(text.contains(word), "{text}");

@@ -1,4 +1,4 @@
-//! What keeps this process from using shared memory.
+//! Obstacles in shared memory.
 
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -13,19 +13,17 @@ use crate::iox2::objects::{SHARED_MEMORY, node_counter};
 use crate::iox2::system::{HOUSEKEEPING, may, statvfs, user};
 use crate::iox2::types::IOX2_VERSION;
 
-/// How long the first participant of a prefix may take to make what all of them open.
-const CREATION_TIMEOUT: Duration = limits::FIRST_PARTICIPANT;
-/// Two counters of 8 bytes each; the first is the release: major, minor, patch, 16 bits each from bit 32 down.
+/// The node counter is two numbers of 8 bytes. The first is the release: major, minor and patch, 16 bits each, from bit 32 down.
 const COUNTER_SIZE: u64 = 16;
 const COUNTER_RELEASE: u64 = 10 << 16;
 
-/// Bytes that are free in shared memory; `None` where there is no limit (a tmpfs with size=0), and without a /dev/shm (macOS).
+/// Free bytes in shared memory; `None` without a limit (a tmpfs with size=0) and without a /dev/shm (macOS).
 pub(crate) fn free_shared_memory() -> Option<u64> {
     let stat = statvfs(c"/dev/shm").ok()?;
     (stat.f_blocks > 0).then_some(stat.f_bavail * stat.f_frsize)
 }
 
-/// Whether shared memory is missing, closed, full, or in_node_counter for this prefix.
+/// Finds out whether shared memory is missing, not writable or full, or has an unusable node counter.
 pub(crate) fn in_shared_memory(domain: &Domain) -> Option<Obstacle> {
     if !cfg!(target_os = "linux") {
         return None;
@@ -66,18 +64,18 @@ pub(crate) fn in_shared_memory(domain: &Domain) -> Option<Obstacle> {
     in_node_counter(domain)
 }
 
-/// Whether what all participants of a prefix open is unusable: iceoryx2 waits for its size without end.
+/// Checks the object that all participants with this prefix open: iceoryx2 waits indefinitely for one without a size.
 fn in_node_counter(domain: &Domain) -> Option<Obstacle> {
     let path = node_counter(domain.config());
-    let deadline = Instant::now() + CREATION_TIMEOUT;
+    let deadline = Instant::now() + limits::FIRST_PARTICIPANT;
     let (meta, fault) = loop {
         let meta = fs::symlink_metadata(&path).ok()?;
         let fault = fault_of(&path, &meta)?;
         let age = meta.modified().ok().and_then(|time| time.elapsed().ok());
-        if age.is_some_and(|age| age > CREATION_TIMEOUT) || !meta.is_file() || Instant::now() > deadline {
+        if age.is_some_and(|age| age > limits::FIRST_PARTICIPANT) || !meta.is_file() || Instant::now() > deadline {
             break (meta, fault);
         }
-        // The first participant may be making it.
+        // The first participant may be creating it.
         std::thread::sleep(Duration::from_millis(5));
     };
     let (prefix, root, owner, us) = (domain.prefix(), domain.root(), meta.uid(), user());
@@ -104,7 +102,7 @@ fn fault_of(path: &Path, meta: &Metadata) -> Option<String> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return Some(format!("has the mode {:04o}", meta.permissions().mode() & 0o7777));
         }
-        // It has gone, or the fault is not its own, such as too few descriptors.
+        // It was removed, or the fault lies elsewhere, such as too few descriptors.
         Err(_) => return None,
     };
     let mut content = [0; COUNTER_SIZE as usize];
@@ -118,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_what_all_participants_open_is_iceoryx2s() {
+    fn the_node_counter_has_the_name_that_iceoryx2_gives_it() {
         let root = std::env::temp_dir().join(format!("ob{}name", std::process::id()));
         let domain = Domain::at(root.to_str().unwrap(), "obname_").unwrap();
         let node = crate::iox2::node::create_node_in(&domain).unwrap();

@@ -6,12 +6,11 @@ use std::path::Path;
 
 use crate::contract::limits;
 
-/// Bytes of shared memory that must be free for a participant to start: several times of what nodes, services and connections take,
-/// because iceoryx2's writes into a full file system would be an uncatchable SIGBUS.
+/// Free bytes of shared memory that a participant needs to start. iceoryx2's writes into a full one would be an uncatchable SIGBUS.
 pub(crate) const HOUSEKEEPING: u64 = limits::START_MEMORY_BYTES as u64;
 
 pub(crate) fn user() -> u32 {
-    // SAFETY: asks for a number.
+    // SAFETY: the call has no arguments and cannot fail.
     unsafe { libc::geteuid() }
 }
 
@@ -19,7 +18,7 @@ pub(crate) fn words(number: i32) -> String {
     io::Error::from_raw_os_error(number).to_string()
 }
 
-/// Whether the operating system lets this process do that with a path.
+/// Whether this process may access a path in this way, as in access(2).
 pub(crate) fn may(path: &Path, what: i32) -> bool {
     let Ok(path) = CString::new(path.as_os_str().as_encoded_bytes()) else { return false };
     // SAFETY: the path is NUL-terminated and lives through the call.

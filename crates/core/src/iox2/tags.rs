@@ -8,13 +8,13 @@ use iceoryx2::prelude::Config;
 use crate::iox2::files::{Identity, files, identity, is_writable};
 use crate::iox2::liveness::folder_of;
 
-/// The tags of a node.
+/// The tags of one node.
 #[derive(Debug, Default)]
 pub(crate) struct Tags {
-    /// For each service, by its hash.
+    /// One for each service, by the service's hash.
     pub services: BTreeMap<String, Identity>,
     pub ports: BTreeSet<u128>,
-    /// Tags that were not finished, of which nothing exists.
+    /// Unfinished tags: what they name was not created yet.
     pub unfinished: Vec<PathBuf>,
 }
 

@@ -3,11 +3,11 @@
 use iceoryx2::prelude::*;
 use iceoryx2::service::port_factory::event;
 
-/// iceoryx2's service type: inter-process, ports usable from any thread.
+/// iceoryx2's service type: between processes, with ports that any thread can use.
 pub type Iox = ipc_threadsafe::Service;
 /// A node of iceoryx2.
 pub type Iox2Node = Node<Iox>;
 pub(crate) type EventService = event::PortFactory<Iox>;
 
-/// iceoryx2 release this crate is pinned to; peers must have the same.
+/// Release of iceoryx2 that this crate uses. All participants of a service must use the same one.
 pub const IOX2_VERSION: &str = "0.10.0";

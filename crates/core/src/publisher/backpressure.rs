@@ -1,7 +1,7 @@
-//! Waiting for full subscribers, for a publisher that loses nothing.
+//! How a lossless publisher waits for its subscribers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use iceoryx2::port::listener::Listener;
 use iceoryx2::port::{BackpressureAction, BackpressureInfo};
@@ -12,27 +12,19 @@ use crate::contract::limits;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::liveness;
 use crate::iox2::types::{EventService, Iox};
-use crate::video_service::{EVENT_TAKEN, VideoService, event_found};
+use crate::video_service::{VideoService, event_found, notifiers_of, subscribers_of};
 
-/// How long to wait for word from a reader before looking: readers that are not ours say nothing.
-const LOOK_INTERVAL: Duration = limits::ROOM_LOOK;
-
-/// How long a publisher waits, after the last word from any reader, for a reader that will tell that it has found it.
-const FOUND_TIMEOUT: Duration = limits::FOUND_TIMEOUT;
-/// How long it waits, after the first frame, for a reader that cannot tell: one without a notifier on the event service.
-const SILENT_TIMEOUT: Duration = limits::FOUND_SILENT;
-
-/// Waits until a full subscriber has taken a frame, and until those that were there before the publisher have found it.
+/// Waits while a subscriber's buffer is full, and after the first frame of a port until the subscribers that are older have found it.
 ///
-/// iceoryx2 drops what a full buffer has no room for until its subscriber has looked, and what is in the buffer when the publisher
-/// goes before that.
+/// Until a subscriber has looked for a new port, iceoryx2 drops what does not fit into its buffer. If the port goes before, all of it is
+/// lost.
 pub(super) struct Backpressure {
-    /// Readers of ours announce what they take, and publishers that they find (SPEC §1).
+    /// Readers of ours announce the frames that they take and the publishers that they find (SPEC §1).
     listener: Listener<Iox>,
     events: Arc<OfThisProcess<EventService>>,
     config: Config,
     waits: Arc<Waits>,
-    /// Ports of readers that have yet to find the publisher.
+    /// Ports of subscribers that have yet to find the publisher's port.
     pending_readers: Mutex<Vec<u128>>,
 }
 
@@ -51,33 +43,31 @@ impl Backpressure {
         self.listener.id().value()
     }
 
-    /// Takes note of who is there, now that the publisher has another port: those who come later find it by themselves.
+    /// Notes the subscribers that are older than the publisher's new port. Later ones find the port by themselves.
     pub fn begin(&self, video: &VideoService) {
-        // What is announced up to now is about an earlier port.
+        // Events up to now are about the previous port.
         self.drain();
-        let mut pending_readers = self.pending_readers();
-        pending_readers.clear();
-        video.dynamic_config().list_subscribers(|subscriber| {
-            pending_readers.push(subscriber.subscriber_id.value());
-            CallbackProgression::Continue
-        });
+        *self.pending_readers() = subscribers_of(video).into_iter().map(|(port, _)| port).collect();
     }
 
-    /// Waits until everybody has found the publisher, of which a first frame has been sent.
+    /// After the first frame: waits until the older subscribers have found the port, or the time for it is over.
     pub fn wait_until_found(&self, video: &VideoService) {
         if self.pending_readers().is_empty() {
             return;
         }
         let sent = Instant::now();
-        let mut quiet_since = sent;
+        let mut last_event = sent;
         loop {
-            if self.drain() > 0 {
-                quiet_since = Instant::now();
+            if self.drain() {
+                last_event = Instant::now();
             }
-            let can_tell = self.notifying_nodes();
+            let notifying = notifiers_of(&self.events);
             self.pending_readers().retain(|&port| match self.living_node(port, video) {
-                Some(node) if can_tell.contains(&node) => quiet_since.elapsed() < FOUND_TIMEOUT,
-                Some(_) => sent.elapsed() < SILENT_TIMEOUT,
+                // Readers of ours have a notifier on the node of their subscriber.
+                Some(node) if notifying.iter().any(|&(_, notifying)| notifying == node) => {
+                    last_event.elapsed() < limits::FOUND_TIMEOUT
+                }
+                Some(_) => sent.elapsed() < limits::FOUND_SILENT,
                 None => false,
             });
             if self.pending_readers().is_empty() {
@@ -91,7 +81,7 @@ impl Backpressure {
         }
     }
 
-    /// What to do about a subscriber whose buffer is full; called again until the frame is delivered or discarded.
+    /// Decides about a subscriber whose buffer is full. iceoryx2 asks again until the frame is delivered or discarded.
     pub fn wait(&self, full: &BackpressureInfo, video: &VideoService) -> BackpressureAction {
         if self.living_node(full.receiver_port_id, video).is_none() || self.waits.are_over() {
             return BackpressureAction::DiscardData;
@@ -101,55 +91,37 @@ impl Backpressure {
         BackpressureAction::Retry
     }
 
-    /// The node of a subscriber; `None` if its process has ended, or the subscriber was removed after it.
+    /// The node of a subscriber; `None` if its process has ended or its port was removed.
     fn living_node(&self, port: u128, video: &VideoService) -> Option<u128> {
-        let mut node = None;
-        video.dynamic_config().list_subscribers(|subscriber| {
-            if subscriber.subscriber_id.value() != port {
-                return CallbackProgression::Continue;
-            }
-            node = Some(subscriber.node_id.value());
-            CallbackProgression::Stop
-        });
-        node.filter(|&node| !liveness::is_gone(node, &self.config))
+        let (_, node) = subscribers_of(video).into_iter().find(|&(found, _)| found == port)?;
+        (!liveness::is_gone(node, &self.config)).then_some(node)
     }
 
-    /// Nodes that can notify. Readers of ours do from the node of their subscriber, if the service has no overflow.
-    fn notifying_nodes(&self) -> Vec<u128> {
-        let mut nodes = Vec::new();
-        self.events.dynamic_config().list_notifiers(|notifier| {
-            nodes.push(notifier.node_id.value());
-            CallbackProgression::Continue
-        });
-        nodes
-    }
-
+    /// Waits for an event of a reader, but not for long: readers that are not ours send none.
     fn wait_for_event(&self) {
-        // SAFETY: the number is used while the listener, which owns the descriptor, lives.
+        // SAFETY: the listener owns the descriptor and outlives the use of its number.
         let descriptor = unsafe { self.listener.file_descriptor().native_handle() };
-        self.waits.wait(descriptor, LOOK_INTERVAL);
+        self.waits.wait(descriptor, limits::ROOM_LOOK);
     }
 
-    /// Empties the listener; answers how much was acknowledged.
-    fn drain(&self) -> u64 {
-        let mut acknowledged = 0;
+    /// Empties the listener and removes readers that found the port; true if a reader has taken or found something.
+    fn drain(&self) -> bool {
+        let mut is_acknowledged = false;
         let mut more = true;
         while std::mem::take(&mut more) {
             let _ = self.listener.try_wait(|event| {
                 more = true;
-                let id = event.id.as_value();
-                if id >= EVENT_TAKEN {
-                    acknowledged += event.count;
-                }
-                let mut pending_readers = self.pending_readers();
+                is_acknowledged |=
+                    event.id.as_value() == limits::EVENT_TAKEN || event.id.as_value() >= limits::EVENT_FOUND_FIRST;
+                let mut pending = self.pending_readers();
                 for _ in 0..event.count {
-                    if let Some(place) = pending_readers.iter().position(|&port| event_found(port) == id) {
-                        pending_readers.swap_remove(place);
+                    if let Some(place) = pending.iter().position(|&port| event_found(port) == event.id) {
+                        pending.swap_remove(place);
                     }
                 }
             });
         }
-        acknowledged
+        is_acknowledged
     }
 
     fn pending_readers(&self) -> MutexGuard<'_, Vec<u128>> {

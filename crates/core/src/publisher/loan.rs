@@ -1,4 +1,4 @@
-//! Shared memory on its way from a publisher to its subscribers.
+//! Memory that a publisher lends for one frame.
 
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
@@ -11,32 +11,34 @@ use crate::iox2::fork::OfThisProcess;
 use crate::iox2::types::Iox;
 use crate::wire::header::VideoFrameHeader;
 
-/// Shared memory for one frame, writable until it is sent; given back when dropped unsent. `Send`, outlives the publisher.
+/// Shared memory for one frame, as a slice of bytes that you fill.
+///
+/// [`Turn::send`](super::Turn::send) sends it. Dropping it gives the memory back. A loan is `Send` and may outlive its publisher.
 pub struct Loan {
     pub(super) sample: OfThisProcess<SampleMut<Iox, [u8], VideoFrameHeader>>,
-    /// The sample's payload. Asking the sample for it takes two locks, one of them the port's.
+    /// The sample's payload. Asking the sample for it would take two locks.
     payload: NonNull<[u8]>,
-    /// Number of the pool that it is from.
-    pub(super) pool: u64,
+    /// Number of the port that it comes from.
+    pub(super) port: u64,
 }
 
 impl Loan {
-    pub(super) fn new(sample: SampleMutUninit<Iox, [MaybeUninit<u8>], VideoFrameHeader>, pool: u64) -> Self {
+    pub(super) fn new(sample: SampleMutUninit<Iox, [MaybeUninit<u8>], VideoFrameHeader>, port: u64) -> Self {
         // SAFETY: any bytes are valid u8, and shared memory is initialised by the kernel or an earlier frame.
         let mut sample = OfThisProcess::new(unsafe { sample.assume_init() });
         let payload = NonNull::from(sample.payload_mut());
-        Self { sample, payload, pool }
+        Self { sample, payload, port }
     }
 }
 
-// SAFETY: the sample can be sent to another thread, and the pointer is into memory that it owns.
+// SAFETY: the sample is `Send`, and the pointer is into memory that it owns.
 unsafe impl Send for Loan {}
 
 impl Deref for Loan {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the sample keeps its payload mapped in one place as long as it lives; nobody else refers to it before it is sent.
+        // SAFETY: the sample keeps its payload mapped at one place, and nothing else refers to it before it is sent.
         unsafe { self.payload.as_ref() }
     }
 }

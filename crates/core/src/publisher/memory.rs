@@ -1,4 +1,4 @@
-//! How much shared memory a publisher may need, and whether there is that much.
+//! Whether shared memory has room for a publisher.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,12 +9,9 @@ use crate::error::{Error, Result};
 use crate::iox2::limits::file_size;
 use crate::iox2::shared_memory::free_shared_memory;
 
-/// iceoryx2's own header in front of each frame, in bytes, with room for alignment.
-const CHUNK_OVERHEAD: usize = limits::CHUNK_OVERHEAD_BYTES;
-
-/// Compares the worst case with what is free, because writing beyond that is an uncatchable SIGBUS.
+/// Compares all chunks with the free memory, because a write beyond it is an uncatchable SIGBUS.
 pub(super) fn check_shared_memory(service: &str, bytes: usize, chunks: usize) -> Result<()> {
-    let chunk = bytes + CHUNK_OVERHEAD;
+    let chunk = bytes + limits::CHUNK_OVERHEAD_BYTES;
     let needed = chunk as u64 * chunks as u64;
     if let Some(obstacle) = file_size(needed) {
         return Err(Error::Obstacle { doing: format!("publish on {service:?}"), obstacle });
@@ -27,10 +24,10 @@ pub(super) fn check_shared_memory(service: &str, bytes: usize, chunks: usize) ->
     Ok(())
 }
 
-/// Bytes that files in a folder may yet take: they have their size from the start, and memory as it is written.
+/// Bytes that the files of a folder may still take. They have their full size from the start, and take memory as they are written.
 fn promised(folder: &Path) -> u64 {
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
-    // Source: stat(2): blocks are of 512 bytes.
+    // A block has 512 bytes. Source: stat(2).
     files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len().saturating_sub(meta.blocks() * 512)).sum()
 }
 
@@ -42,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_laid_out_and_not_written_is_promised() {
+    fn memory_that_is_laid_out_but_not_written_is_promised() {
         let folder = std::env::temp_dir().join(format!("promised{}", std::process::id()));
         fs::create_dir(&folder).unwrap();
         assert_eq!(promised(&folder), 0);

@@ -1,4 +1,4 @@
-//! Publishing frames: loans of shared memory, filled in place and sent by reference.
+//! Publishing frames: memory is lent, filled in place and sent by reference.
 
 mod backpressure;
 mod loan;
@@ -10,15 +10,15 @@ mod settings;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use iceoryx2::port::notifier::{Notifier, NotifierCreateError};
+use iceoryx2::port::notifier::Notifier;
 use iceoryx2::prelude::*;
 
 use self::backpressure::Backpressure;
 pub use self::loan::Loan;
 use self::pool::Pool;
-use self::readers::{Readers, announce};
+use self::readers::{Readers, ReadersState};
 pub use self::settings::{DEFAULT_MAX_LOANS, FIRST_FRAMES, MAX_PORTS, PublisherBuilder, Waiting};
 use self::settings::{OnSubscribers, OnTrouble, Waits};
 use crate::config::FrameParams;
@@ -32,21 +32,29 @@ use crate::iox2::obstacle::after_failure;
 use crate::iox2::service_name::service_name;
 use crate::iox2::types::{EventService, Iox, Iox2Node};
 use crate::iox2::wait::Interrupt;
-use crate::video_service::{ServiceLimits, VideoService, open_event_service, open_or_create_video_service, port_error};
+use crate::video_service::{
+    ServiceLimits, VideoService, announce_publishers, create_listener, create_notifier, open_event_service,
+    open_or_create_video_service, port_error, subscribers_of,
+};
 use crate::wire::auxblob::AuxTemplate;
 use crate::wire::caps::video_caps;
 use crate::wire::header::VideoFrameHeader;
 use crate::wire::stamp::{monotonic_ns, new_publisher_id};
 use crate::wire::validate::validate_geometry;
 
-/// How often new subscribers are looked for between frames.
-const MONITOR_INTERVAL: Duration = limits::MONITOR;
-/// How long a publisher waits for the left-over participants of its predecessor before it adopts their QoS.
-const HANDOVER_TIMEOUT: Duration = limits::HANDOVER;
-
 const NO_RECORDS: &[&[u8]] = &[];
 
-/// Publishes the frames of one service. `Send` and `Sync`.
+/// Publishes the frames of one service. It is `Send` and `Sync`.
+///
+/// # Examples
+/// ```no_run
+/// use gst_plugin_iceoryx2_video::{FrameParams, VideoFramePublisher};
+///
+/// let publisher = VideoFramePublisher::new("video/cam0/frame/v2", 640 * 480 * 3)?;
+/// let params = FrameParams { width: 640, height: 480, format: "BGR", ..FrameParams::default() };
+/// publisher.publish_frame(&vec![0; 640 * 480 * 3], &params)?;
+/// # Ok::<(), gst_plugin_iceoryx2_video::Error>(())
+/// ```
 pub struct VideoFramePublisher {
     shared: Arc<Shared>,
     monitor: Option<JoinHandle<()>>,
@@ -54,7 +62,7 @@ pub struct VideoFramePublisher {
 
 struct Shared {
     // Declaration order is drop order: ports before their services, the node last.
-    frames: Pool,
+    pool: Pool,
     notifier: Arc<OfThisProcess<Notifier<Iox>>>,
     video: Arc<OfThisProcess<VideoService>>,
     _events: Arc<OfThisProcess<EventService>>,
@@ -68,8 +76,8 @@ struct Shared {
     stop: Interrupt,
     on_subscribers: Option<OnSubscribers>,
     on_trouble: Option<OnTrouble>,
-    /// A subscriber could not be connected, and that was told.
-    is_reported: AtomicBool,
+    /// Whether it was reported that a subscriber cannot be connected.
+    is_trouble_reported: AtomicBool,
 }
 
 impl std::fmt::Debug for VideoFramePublisher {
@@ -79,109 +87,25 @@ impl std::fmt::Debug for VideoFramePublisher {
 }
 
 impl VideoFramePublisher {
-    /// Publishes on a service; `max_bytes` is the size of the largest frame expected, 0 leaves it to the first.
+    /// Publishes on a service. `max_bytes` is the expected size of the largest frame; 0 starts with 1 MiB.
     ///
     /// # Errors
-    /// As [`PublisherBuilder::build`].
+    /// The errors of [`PublisherBuilder::build`].
     pub fn new(service: &str, max_bytes: usize) -> Result<Self> {
         Self::builder(service).max_bytes(max_bytes).build()
     }
 
-    /// As [`new`](Self::new), with a node of the caller's.
+    /// Publishes with a node of yours.
     ///
     /// # Errors
-    /// As [`PublisherBuilder::build`].
+    /// The errors of [`PublisherBuilder::build`].
     pub fn with_node(node: Iox2Node, service: &str, max_bytes: usize) -> Result<Self> {
         Self::builder(service).max_bytes(max_bytes).node(node).build()
     }
 
-    /// Settings beyond the defaults.
+    /// A builder with the default settings.
     pub fn builder(service: &str) -> PublisherBuilder {
         PublisherBuilder::new(service)
-    }
-
-    fn build(settings: PublisherBuilder) -> Result<Self> {
-        let name = service_name(&settings.service)?;
-        let node = settings.node.map_or_else(|| create_node_for(&settings.service), Ok)?;
-        let events = open_event_service(&node, &name)?;
-        let notifier = cleanup::retry_when_full(
-            node.config(),
-            || events.notifier_builder().create(),
-            |e| matches!(e, NotifierCreateError::ExceedsMaxSupportedNotifiers),
-        )
-        .map_err(|e| port_error(node.config(), &settings.service, "create a notifier", 0, e))?;
-        let video = open_service(&node, &name, &settings.limits, &notifier)?;
-        settings.demanded.check(&settings.service, &settings.limits, &video)?;
-        let config = video.static_config();
-
-        let bytes = match settings.max_bytes {
-            0 => limits::FIRST_FRAME_BYTES,
-            bytes => bytes + settings.aux_bytes,
-        };
-        let stop = Interrupt::new();
-        let stop =
-            stop.map_err(|e| port_error(node.config(), &settings.service, "create a wake-up descriptor", 0, e))?;
-        let waits = Arc::new(Waits::new(settings.interrupt.unwrap_or_else(|| stop.clone()), settings.waiting));
-        let (notifier, events) = (Arc::new(OfThisProcess::new(notifier)), Arc::new(OfThisProcess::new(events)));
-        let backpressure = if settings.lossless {
-            let listener = events.listener_builder().create();
-            let listener =
-                listener.map_err(|e| port_error(node.config(), &settings.service, "create a listener", 0, e))?;
-            Some(Backpressure::new(listener, events.clone(), node.config().clone(), waits.clone()))
-        } else {
-            None
-        };
-        let readers = Readers::new(
-            events.clone(),
-            notifier.clone(),
-            node.id().value(),
-            backpressure.as_ref().map(Backpressure::listener),
-            node.config().clone(),
-            waits,
-        );
-        // A predecessor that was killed still has its place. There is still an error if this one is not the next.
-        let place =
-            || if video.dynamic_config().number_of_publishers() < config.max_publishers() { Ok(()) } else { Err(()) };
-        let _ = cleanup::retry_when_full(node.config(), place, |()| true);
-        let video = Arc::new(OfThisProcess::new(video));
-        let frames = Pool::new(
-            video.clone(),
-            &settings.service,
-            settings.max_loans,
-            settings.max_frames,
-            bytes,
-            readers,
-            backpressure,
-        )?;
-        let shared = Arc::new(Shared {
-            frames,
-            notifier,
-            video,
-            _events: events,
-            node: OfThisProcess::new(node),
-            service: settings.service,
-            publisher_id: new_publisher_id(),
-            aux_bytes: settings.aux_bytes,
-            sequence: Mutex::new(0),
-            subscribers: AtomicUsize::new(0),
-            ended: Mutex::new(false),
-            stop,
-            on_subscribers: settings.on_subscribers,
-            on_trouble: settings.on_trouble,
-            is_reported: AtomicBool::new(false),
-        });
-        let watched = shared.clone();
-        let monitor = thread::Builder::new()
-            .name("iox2-subscribers".into())
-            .spawn(move || {
-                while !watched.stop.wait(MONITOR_INTERVAL) {
-                    // Killed subscribers would be counted, and keep the frames that they held.
-                    cleanup::clean_up_behind(watched.subscribers(), watched.node.config());
-                    watched.look();
-                }
-            })
-            .map_err(|source| Error::Io { what: "start a thread", source })?;
-        Ok(Self { shared, monitor: Some(monitor) })
     }
 
     /// Name of the service.
@@ -189,51 +113,52 @@ impl VideoFramePublisher {
         &self.shared.service
     }
 
-    /// Identity of this publisher in its frames' sequence records (SPEC §5).
+    /// Number by which this publisher's frames name it in their stamps (SPEC §5).
     pub fn publisher_id(&self) -> u64 {
         self.shared.publisher_id
     }
 
-    /// Bytes reserved for the aux blob of each frame.
+    /// Number of bytes reserved for the aux blob of each frame.
     pub fn aux_bytes(&self) -> usize {
         self.shared.aux_bytes
     }
 
-    /// Subscribers connected right now. Also hands the newest frame to those that joined since.
+    /// Number of connected subscribers. New ones get the newest frame.
     pub fn num_subscribers(&self) -> usize {
         self.shared.look()
     }
 
-    /// Alignment in bytes of every frame's first pixel.
+    /// Alignment in bytes of the first pixel of each frame.
     pub fn payload_alignment(&self) -> usize {
-        // iceoryx2's own header in front of it is aligned and sized to 8.
+        // iceoryx2's own header in front of the payload has an alignment and a size that are multiples of 8.
         self.shared.video.static_config().message_type_details().payload.alignment().max(8)
     }
 
-    /// Borrows memory for one frame of `len` bytes, aux blob included. Its content is left over from some earlier frame.
+    /// Borrows memory for one frame of `len` bytes, aux blob included. It contains old data.
     ///
     /// # Errors
-    /// [`Error::LoanLimit`] when every loan is out, [`Error::OutOfFrames`] when subscribers hold every frame, [`Error::SharedMemory`].
+    /// [`Error::LoanLimit`] if all loans are in use, [`Error::OutOfFrames`] if all frames are, and [`Error::SharedMemory`] or
+    /// [`Error::Obstacle`] if a larger frame needs more memory than there is. [`Error::Forked`] in a child of the process.
     pub fn loan(&self, len: usize) -> Result<Loan> {
         let shared = &self.shared;
         shared.node.check(&shared.service)?;
-        shared.frames.loan(len)
+        shared.pool.loan(len)
     }
 
-    /// The right to send the next frame, and its number in this publisher's count.
+    /// Takes the turn to send the next frame. Other threads wait for theirs.
     ///
-    /// Taken before the aux blob is written, because the number is part of it.
+    /// Take it before you write the aux blob, because the frame's sequence number is part of the blob.
     pub fn turn(&self) -> Turn<'_> {
         Turn { shared: &self.shared, count: lock(&self.shared.sequence) }
     }
 
-    /// Copies a picture into shared memory and sends it, with caps, time and count in its aux blob.
+    /// Copies a picture into shared memory and sends it with caps and stamp.
     ///
-    /// `pixels` is laid out as `params` say: planes one behind the other, rows `stride0` apart. Without `stride0` they are rows without
-    /// padding or, if the format has one plane, rows that are all padded alike, such as GStreamer's.
+    /// `pixels` holds the planes one after the other, with rows `params.stride0` bytes apart. Without `stride0` the rows have no padding.
+    /// If the format has one plane, they may all have the same padding; the length of `pixels` tells it.
     ///
     /// # Errors
-    /// [`Error::Geometry`] when `pixels` is not of the size that `params` say, and what [`loan`](Self::loan) can give.
+    /// [`Error::Geometry`] if `pixels` does not have the size that `params` describe, and the errors of [`loan`](Self::loan).
     pub fn publish_frame(&self, pixels: &[u8], params: &FrameParams) -> Result<()> {
         let geometry = |reason| Error::Geometry { service: self.shared.service.clone(), reason };
         let mut header = params.header_of(pixels.len()).map_err(geometry)?;
@@ -253,19 +178,19 @@ impl VideoFramePublisher {
         turn.send(loan, &header).map(drop)
     }
 
-    /// Ends the stream for everybody who is there, and for those who join while this publisher lives. These get the last frame, too.
+    /// Ends the stream. Subscribers that join later get the last frame and then the end, as long as this publisher lives.
     ///
     /// # Errors
-    /// What [`loan`](Self::loan) can give.
+    /// The errors of [`loan`](Self::loan).
     pub fn end_of_stream(&self) -> Result<()> {
         self.shared.node.check(&self.shared.service)?;
-        // No frame may follow the end, so the count is held while it is sent; the end itself is not counted.
+        // No frame may be sent meanwhile. The end itself is not counted.
         let _turn = self.turn();
         *lock(&self.shared.ended) = true;
-        // With the last picture: a subscriber that joins later gets this sample only.
-        let (loan, header) = match self.shared.frames.repeat()? {
+        // A subscriber that joins later gets only this sample, so it repeats the last picture.
+        let (loan, header) = match self.shared.pool.repeat()? {
             Some((loan, header)) => (loan, header.ended()),
-            None => (self.shared.frames.loan(1)?, VideoFrameHeader::eos()),
+            None => (self.shared.pool.loan(1)?, VideoFrameHeader::eos()),
         };
         self.shared.send(loan, &header).map(drop)
     }
@@ -274,15 +199,15 @@ impl VideoFramePublisher {
 impl Drop for VideoFramePublisher {
     fn drop(&mut self) {
         if !self.shared.node.is_usable() {
-            // In a forked child the thread does not exist, and nobody may be told that the publisher has gone.
+            // A forked child has no such thread, and its parent still publishes.
             return;
         }
-        self.shared.frames.linger();
+        self.shared.pool.linger();
         self.shared.stop.set();
         if let Some(monitor) = self.monitor.take() {
             let _ = monitor.join();
         }
-        self.shared.frames.close();
+        self.shared.pool.close();
     }
 }
 
@@ -291,13 +216,79 @@ impl PublisherBuilder {
     ///
     /// # Errors
     /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Obstacle`], [`Error::TypeMismatch`], [`Error::VersionMismatch`],
-    /// [`Error::TooManyPorts`] when the service has its publisher already, [`Error::Qos`], [`Error::SharedMemory`].
+    /// [`Error::Broken`], [`Error::Qos`], [`Error::SharedMemory`], and [`Error::TooManyPorts`] if the service already has a publisher.
     pub fn build(self) -> Result<VideoFramePublisher> {
-        VideoFramePublisher::build(self)
+        let Self { service, asked, interrupt, waiting, lossless, .. } = self;
+        let name = service_name(&service)?;
+        let node = self.node.map_or_else(|| create_node_for(&service), Ok)?;
+        let events = open_event_service(&node, &name)?;
+        let notifier = create_notifier(&node, &events, &service)?;
+        let video = open_service(&node, &name, &asked.limits(), &notifier)?;
+        asked.check(&service, &video)?;
+
+        let bytes = match self.max_bytes {
+            0 => limits::FIRST_FRAME_BYTES,
+            bytes => bytes + self.aux_bytes,
+        };
+        let stop =
+            Interrupt::new().map_err(|e| port_error(node.config(), &service, "create a wake-up descriptor", 0, e))?;
+        let waits = Arc::new(Waits::new(interrupt.unwrap_or_else(|| stop.clone()), waiting));
+        let (notifier, events) = (Arc::new(OfThisProcess::new(notifier)), Arc::new(OfThisProcess::new(events)));
+        let listener = if lossless { Some(create_listener(&node, &events, &service)?) } else { None };
+        let backpressure =
+            listener.map(|listener| Backpressure::new(listener, events.clone(), node.config().clone(), waits.clone()));
+        let readers = Readers {
+            events: events.clone(),
+            notifier: notifier.clone(),
+            node: node.id().value(),
+            listener: backpressure.as_ref().map(Backpressure::listener),
+            config: node.config().clone(),
+            waits,
+            state: ReadersState::default(),
+        };
+        // A predecessor that was killed still has its place. If this does not free it, creating the port is an error.
+        let max_publishers = video.static_config().max_publishers();
+        let has_place = || {
+            let count = video.dynamic_config().number_of_publishers();
+            if count < max_publishers { Ok(()) } else { Err(()) }
+        };
+        let _ = cleanup::retry_when_full(node.config(), has_place, |()| true);
+        let video = Arc::new(OfThisProcess::new(video));
+        let pool = Pool::new(video.clone(), &service, self.max_loans, self.max_frames, bytes, readers, backpressure)?;
+        let shared = Arc::new(Shared {
+            pool,
+            notifier,
+            video,
+            _events: events,
+            node: OfThisProcess::new(node),
+            service,
+            publisher_id: new_publisher_id(),
+            aux_bytes: self.aux_bytes,
+            sequence: Mutex::new(0),
+            subscribers: AtomicUsize::new(0),
+            ended: Mutex::new(false),
+            stop,
+            on_subscribers: self.on_subscribers,
+            on_trouble: self.on_trouble,
+            is_trouble_reported: AtomicBool::new(false),
+        });
+        let watched = shared.clone();
+        let monitor = thread::Builder::new()
+            .name("iox2-subscribers".into())
+            .spawn(move || {
+                while !watched.stop.wait(limits::MONITOR) {
+                    // Killed subscribers would be counted, and keep the frames that they hold.
+                    let nodes = subscribers_of(&watched.video).into_iter().map(|(_, node)| node);
+                    cleanup::clean_up_behind(nodes, watched.node.config());
+                    watched.look();
+                }
+            })
+            .map_err(|source| Error::Io { what: "start a thread", source })?;
+        Ok(VideoFramePublisher { shared, monitor: Some(monitor) })
     }
 }
 
-/// The right to send the next frame.
+/// The turn to send the next frame of a publisher.
 #[must_use]
 pub struct Turn<'a> {
     shared: &'a Shared,
@@ -305,15 +296,15 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Number of the frame that this turn sends.
+    /// Sequence number of the frame that this turn sends.
     pub fn sequence(&self) -> u64 {
         *self.count
     }
 
-    /// Sends a filled loan and wakes the subscribers; returns how many got it.
+    /// Sends a filled loan and wakes the subscribers. Returns the number of subscribers that got it.
     ///
     /// # Errors
-    /// [`Error::Transport`].
+    /// [`Error::OutOfFrames`], or [`Error::Transport`] if iceoryx2 refuses.
     pub fn send(mut self, loan: Loan, header: &VideoFrameHeader) -> Result<usize> {
         let receivers = self.shared.send(loan, header)?;
         *self.count += 1;
@@ -323,58 +314,55 @@ impl Turn<'_> {
 
 impl Shared {
     fn send(&self, loan: Loan, header: &VideoFrameHeader) -> Result<usize> {
-        let receivers = self.frames.send(loan, header)?;
+        let receivers = self.pool.send(loan, header)?;
         self.notify();
         Ok(receivers)
     }
 
     fn notify(&self) {
-        // The notification is a hint; a listener that cannot be reached looks by itself after its safety timeout.
+        // A subscriber that misses the event looks at intervals.
         let _ = self.notifier.notify();
     }
 
-    /// iceoryx2 tries to connect a subscriber once for each port. So another port is made, when nothing is in its way any more.
+    /// Connects a subscriber that iceoryx2 could not connect: when the obstacle is gone, it replaces the port, because iceoryx2 tries
+    /// only once for each port.
     fn connect_all(&self) {
         match after_failure(&Domain::of(self.node.config()), 0, None) {
             Some(obstacle) => {
-                if !self.is_reported.swap(true, Ordering::Relaxed)
+                if !self.is_trouble_reported.swap(true, Ordering::Relaxed)
                     && let Some(call) = &self.on_trouble
                 {
                     call(Error::Obstacle { doing: format!("send to a subscriber of {:?}", self.service), obstacle });
                 }
             }
-            // Where no limit was the cause, another port would not be better.
-            None if !self.is_reported.swap(false, Ordering::Relaxed) => self.frames.ignore_failed_connection(),
+            // Without an obstacle before, another port would not help.
+            None if !self.is_trouble_reported.swap(false, Ordering::Relaxed) => self.pool.ignore_failed_connection(),
             None => {
-                if self.frames.renew().is_ok() && *lock(&self.ended) {
-                    let _ = self.frames.loan(1).and_then(|loan| self.send(loan, &VideoFrameHeader::eos()));
+                if self.pool.renew().is_ok() {
+                    self.repeat_end();
                 }
             }
         }
     }
 
-    /// Nodes of the subscribers that are there, or were killed.
-    fn subscribers(&self) -> Vec<u128> {
-        let mut nodes = Vec::new();
-        self.video.dynamic_config().list_subscribers(|subscriber| {
-            nodes.push(subscriber.node_id.value());
-            CallbackProgression::Continue
-        });
-        nodes
+    fn repeat_end(&self) {
+        if *lock(&self.ended) {
+            let _ = self.pool.loan(1).and_then(|loan| self.send(loan, &VideoFrameHeader::eos()));
+        }
     }
 
-    /// Connects subscribers that joined, which hands them the history; tells when their number changed.
+    /// Connects new subscribers, which hands them the history, and reports their number if it has changed.
     fn look(&self) -> usize {
-        self.frames.update_connections();
-        if self.frames.has_failed_connection() {
+        self.pool.update_connections();
+        if self.pool.has_failed_connection() {
             self.connect_all();
         }
         let now = self.video.dynamic_config().number_of_subscribers();
         let before = self.subscribers.swap(now, Ordering::Relaxed);
         if now > before {
-            if *lock(&self.ended) && self.video.static_config().history_size() == 0 {
-                // A service that somebody else created without history: the end has to be sent again.
-                let _ = self.frames.loan(1).and_then(|loan| self.send(loan, &VideoFrameHeader::eos()));
+            // A service that another program created may have no history.
+            if self.video.static_config().history_size() == 0 {
+                self.repeat_end();
             }
             self.notify();
         }
@@ -387,14 +375,14 @@ impl Shared {
     }
 }
 
-/// Opens or creates the service; where one with other QoS is only kept alive by waiting subscribers, lets them go first.
+/// Opens or creates the service. If waiting subscribers keep one with other settings open, they get time to close it.
 fn open_service(
     node: &Iox2Node,
     name: &ServiceName,
     limits: &ServiceLimits,
     notifier: &Notifier<Iox>,
 ) -> Result<VideoService> {
-    let deadline = Instant::now() + HANDOVER_TIMEOUT;
+    let deadline = Instant::now() + limits::HANDOVER;
     loop {
         let video = open_or_create_video_service(node, name, limits)?;
         let config = video.static_config();
@@ -408,7 +396,7 @@ fn open_service(
             return Ok(video);
         }
         drop(video);
-        announce(notifier);
+        announce_publishers(notifier);
         thread::sleep(limits::HANDOVER_LOOK);
     }
 }

@@ -1,8 +1,8 @@
-//! Giving readers that wait for a publisher the time to connect, before anything is sent that they would miss.
+//! Before the first frame of a port: waits until the readers that are already there have connected.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use iceoryx2::port::notifier::Notifier;
 use iceoryx2::prelude::*;
@@ -12,137 +12,91 @@ use crate::contract::limits;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::liveness;
 use crate::iox2::types::{EventService, Iox};
-use crate::video_service::{EVENT_PUBLISHERS_CHANGED, VideoService};
-
-/// How long a publisher waits at most, once for each of its ports, for the readers that it found waiting.
-pub(super) const CONNECT_TIMEOUT: Duration = limits::CONNECT;
-/// As [`CONNECT_TIMEOUT`], for a publisher that loses nothing.
-pub(super) const LOSSLESS_CONNECT_TIMEOUT: Duration = limits::CONNECT_LOSSLESS;
-/// How often it looks whether they have connected, which costs a few reads of shared memory.
-const LOOK_INTERVAL: Duration = limits::CONNECT_LOOK;
+use crate::video_service::{VideoService, announce_publishers, listeners_of, publishers_of, subscribers_of};
 
 /// The readers on the event service of a publisher's name.
 ///
-/// A reader without a publisher has a listener there and nothing else. It connects when it is notified, and what is sent before that
-/// does not reach it.
+/// A reader without a publisher has a listener there and no subscriber. It connects when it is notified, and misses the frames that
+/// were sent before.
 pub(super) struct Readers {
-    events: Arc<OfThisProcess<EventService>>,
-    notifier: Arc<OfThisProcess<Notifier<Iox>>>,
-    /// The publisher's node, and its own listener if it has one.
-    node: u128,
-    listener: Option<u128>,
-    config: Config,
-    waits: Arc<Waits>,
-    timeout: Duration,
-    /// Whether the present port waits for nobody any more.
+    pub events: Arc<OfThisProcess<EventService>>,
+    pub notifier: Arc<OfThisProcess<Notifier<Iox>>>,
+    /// The publisher's node.
+    pub node: u128,
+    /// The publisher's own listener, which a lossless publisher has.
+    pub listener: Option<u128>,
+    pub config: Config,
+    pub waits: Arc<Waits>,
+    pub state: ReadersState,
+}
+
+#[derive(Default)]
+pub(super) struct ReadersState {
+    /// Whether the wait for the present port is over.
     has_waited: AtomicBool,
-    /// Nodes that were connected to the port before the present one. A reader that did not connect to that port is not waited for again.
-    before: Mutex<Option<Vec<u128>>>,
+    /// Nodes that were connected to the previous port. A reader that did not connect to it is not waited for again.
+    previous: Mutex<Option<Vec<u128>>>,
 }
 
 impl Readers {
-    pub fn new(
-        events: Arc<OfThisProcess<EventService>>,
-        notifier: Arc<OfThisProcess<Notifier<Iox>>>,
-        node: u128,
-        listener: Option<u128>,
-        config: Config,
-        waits: Arc<Waits>,
-    ) -> Self {
-        let timeout = if listener.is_some() { LOSSLESS_CONNECT_TIMEOUT } else { CONNECT_TIMEOUT };
-        let (has_waited, before) = (AtomicBool::new(false), Mutex::default());
-        Self { events, notifier, node, listener, config, waits, timeout, has_waited, before }
-    }
-
-    /// The configuration of the publisher's node.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// The publisher's port is about to be replaced.
+    /// Prepares the wait for another port.
     pub fn begin(&self, video: &VideoService) {
-        if self.has_waited.swap(false, Ordering::AcqRel) {
-            *self.before.lock().unwrap_or_else(PoisonError::into_inner) = Some(subscribing_nodes(video));
+        if self.state.has_waited.swap(false, Ordering::AcqRel) {
+            *self.state.previous.lock().unwrap_or_else(PoisonError::into_inner) = Some(subscribing_nodes(video));
         }
     }
 
-    /// Announces that the publishers of the service changed. Readers that do not hear it look at their safety interval.
+    /// Announces that the publisher has come, has another port, or has gone.
     pub fn announce(&self) {
-        announce(&self.notifier);
+        announce_publishers(&self.notifier);
     }
 
-    /// Waits until the readers that were found waiting have connected to the present port.
+    /// Waits until the readers that are there have connected to the present port, or the time for it is over.
     pub fn wait_for_readers(&self, video: &VideoService) {
-        if self.has_waited.load(Ordering::Acquire) {
+        if self.state.has_waited.load(Ordering::Acquire) {
             return;
         }
         let expected = self.expected(video);
+        let timeout = if self.listener.is_some() { limits::CONNECT_LOSSLESS } else { limits::CONNECT };
         let start = Instant::now();
-        while self.is_missing(&expected, video) && start.elapsed() < self.timeout {
+        while self.is_missing(&expected, video) && start.elapsed() < timeout {
             self.announce();
-            self.waits.wait(-1, LOOK_INTERVAL);
+            self.waits.wait(-1, limits::CONNECT_LOOK);
             if self.waits.are_over() {
                 // The next frame is the first one then.
                 return;
             }
         }
-        self.has_waited.store(true, Ordering::Release);
+        self.state.has_waited.store(true, Ordering::Release);
     }
 
-    /// Listeners of living processes that may be those of readers.
+    /// Listeners of living processes that may belong to readers.
     fn expected(&self, video: &VideoService) -> Vec<u128> {
-        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut publishing = Vec::new();
-        video.dynamic_config().list_publishers(|publisher| {
-            publishing.push(publisher.node_id.value());
-            CallbackProgression::Continue
-        });
-        let mut expected = Vec::new();
-        self.events.dynamic_config().list_listeners(|listener| {
-            let (id, node) = (listener.listener_id.value(), listener.node_id.value());
-            // Another publisher that loses nothing listens, too.
-            let is_publishers = Some(id) == self.listener || node != self.node && publishing.contains(&node);
-            let is_known = before.as_ref().is_none_or(|before| before.contains(&node));
-            if !is_publishers && is_known && !liveness::is_gone(node, &self.config) {
-                expected.push(id);
-            }
-            CallbackProgression::Continue
-        });
-        expected
+        let previous = self.state.previous.lock().unwrap_or_else(PoisonError::into_inner);
+        let publishing = publishers_of(video);
+        let may_be_reader = |&(port, node): &_| {
+            // Another lossless publisher has a listener, too.
+            let is_publishers = Some(port) == self.listener
+                || node != self.node && publishing.iter().any(|&(_, publishing)| publishing == node);
+            let is_known = previous.as_ref().is_none_or(|previous| previous.contains(&node));
+            !is_publishers && is_known && !liveness::is_gone(node, &self.config)
+        };
+        listeners_of(&self.events).into_iter().filter(may_be_reader).map(|(port, _)| port).collect()
     }
 
-    /// Whether one of these listeners is there and its node has no subscriber for it.
+    /// Whether one of these listeners still exists and its node has no subscriber for it.
     fn is_missing(&self, expected: &[u128], video: &VideoService) -> bool {
         if expected.is_empty() {
             return false;
         }
         let mut connected = subscribing_nodes(video);
-        let mut is_missing = false;
-        self.events.dynamic_config().list_listeners(|listener| {
-            if !expected.contains(&listener.listener_id.value()) {
-                return CallbackProgression::Continue;
-            }
-            match connected.iter().position(|&node| node == listener.node_id.value()) {
-                Some(place) => drop(connected.swap_remove(place)),
-                None => is_missing = true,
-            }
-            CallbackProgression::Continue
-        });
-        is_missing
+        listeners_of(&self.events).into_iter().filter(|(port, _)| expected.contains(port)).any(|(_, node)| {
+            let place = connected.iter().position(|&connected| connected == node);
+            place.map(|place| connected.swap_remove(place)).is_none()
+        })
     }
 }
 
-/// Announces that the publishers of a service changed.
-pub(super) fn announce(notifier: &Notifier<Iox>) {
-    let _ = notifier.notify_with_custom_event_id(EventId::new(EVENT_PUBLISHERS_CHANGED));
-}
-
-/// The node of each subscriber.
 fn subscribing_nodes(video: &VideoService) -> Vec<u128> {
-    let mut nodes = Vec::new();
-    video.dynamic_config().list_subscribers(|subscriber| {
-        nodes.push(subscriber.node_id.value());
-        CallbackProgression::Continue
-    });
-    nodes
+    subscribers_of(video).into_iter().map(|(_, node)| node).collect()
 }

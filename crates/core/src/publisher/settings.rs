@@ -1,44 +1,42 @@
-//! What a publisher can be told before it exists.
+//! Settings of a publisher.
 
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use iceoryx2::prelude::PortFactory;
-
 use crate::contract::limits;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::iox2::types::Iox2Node;
 use crate::iox2::wait::Interrupt;
-use crate::video_service::{ServiceLimits, VideoService};
+use crate::video_service::Asked;
 use crate::wire::header::DEFAULT_AUX_BYTES;
 
-/// Subscribers or publishers that a service can admit: the memory in which iceoryx2 counts them is 9 MB then.
+/// Largest number of subscribers or publishers that a service can admit; iceoryx2 then counts them in 9 MB.
 pub const MAX_PORTS: usize = limits::MAX_PORTS;
-/// Loans that a publisher can have out at once unless told otherwise.
+/// Number of loans that a publisher can have at once by default.
 pub const DEFAULT_MAX_LOANS: usize = limits::MAX_LOANS;
-/// Pool in shared memory unless told otherwise: what is plausibly in use at once.
+/// Number of frames in shared memory by default.
 pub const FIRST_FRAMES: usize = limits::FIRST_CHUNKS;
 pub(super) type OnSubscribers = Box<dyn Fn(usize) + Send + Sync>;
 pub(super) type OnTrouble = Box<dyn Fn(Error) + Send + Sync>;
 
-/// How a publisher waits: for readers to connect, and a lossless one for subscribers whose buffers are full.
+/// How a publisher waits until readers connect, and a lossless one while a subscriber's buffer is full.
 pub trait Waiting: Send + Sync {
-    /// Makes the wait, which is short or ends with the interrupt; a lock that others need meanwhile can be released around it.
+    /// Calls `wait`, which is short or ends with the interrupt. You may release a lock around it.
     fn wait(&self, wait: &mut dyn FnMut()) {
         wait();
     }
 
-    /// After the interrupt was set: whether to wait on. Clears the interrupt if so.
+    /// Whether to continue waiting after the interrupt was set. If so, this clears the interrupt.
     fn go_on(&self) -> bool {
         false
     }
 }
 
-struct Plainly;
+struct NoLock;
 
-impl Waiting for Plainly {}
+impl Waiting for NoLock {}
 
-/// How a publisher waits, and what ends that.
+/// The waits of a publisher, and the interrupt that ends them.
 pub(super) struct Waits {
     interrupt: Interrupt,
     waiting: Box<dyn Waiting>,
@@ -54,19 +52,28 @@ impl Waits {
         self.waiting.wait(&mut || self.interrupt.wait_readable(descriptor, timeout));
     }
 
-    /// Whether the interrupt was set and waiting is not to go on.
+    /// Whether the interrupt was set and ends the waits.
     pub fn are_over(&self) -> bool {
         self.interrupt.is_set() && !self.waiting.go_on()
     }
 }
 
-/// Settings of a [`VideoFramePublisher`](super::VideoFramePublisher) before it exists.
+/// Settings of a [`VideoFramePublisher`](super::VideoFramePublisher).
+///
+/// An existing service must offer the settings that you name; otherwise building is an error. It keeps its other settings.
+///
+/// # Examples
+/// ```no_run
+/// use gst_plugin_iceoryx2_video::VideoFramePublisher;
+///
+/// let publisher = VideoFramePublisher::builder("video/cam0/frame/v2").buffer_size(3).max_subscribers(16).build()?;
+/// # Ok::<(), gst_plugin_iceoryx2_video::Error>(())
+/// ```
 pub struct PublisherBuilder {
     pub(super) service: String,
     pub(super) max_bytes: usize,
     pub(super) aux_bytes: usize,
-    pub(super) limits: ServiceLimits,
-    pub(super) demanded: Demanded,
+    pub(super) asked: Asked,
     pub(super) max_loans: usize,
     pub(super) max_frames: Option<usize>,
     pub(super) lossless: bool,
@@ -77,99 +84,81 @@ pub struct PublisherBuilder {
     pub(super) node: Option<Iox2Node>,
 }
 
-/// Settings named by the caller: an existing service that cannot give these is an error, of the others it is adopted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Demanded {
-    buffer_size: bool,
-    borrowed_max: bool,
-    history_size: bool,
-    safe_overflow: bool,
-    max_subscribers: bool,
-    max_publishers: bool,
-}
-
 impl PublisherBuilder {
     pub(super) fn new(service: &str) -> Self {
         Self {
             service: service.to_owned(),
             max_bytes: 0,
             aux_bytes: DEFAULT_AUX_BYTES,
-            limits: ServiceLimits::default(),
-            demanded: Demanded::default(),
+            asked: Asked::default(),
             max_loans: DEFAULT_MAX_LOANS,
             max_frames: None,
             lossless: false,
             interrupt: None,
-            waiting: Box::new(Plainly),
+            waiting: Box::new(NoLock),
             on_subscribers: None,
             on_trouble: None,
             node: None,
         }
     }
 
-    /// Bytes of the largest frame expected; a larger one later grows the memory. 0: decided by the first frame.
+    /// Expected size of the largest frame in bytes. The default 0 starts with 1 MiB. A larger frame later gets larger memory.
     #[must_use]
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Bytes reserved for caps and metas behind the pixels; 0 sends neither, and no time.
+    /// Number of bytes reserved for caps and metas behind the pixels. 0 sends neither of them, and no stamp.
     #[must_use]
     pub fn aux_bytes(mut self, bytes: usize) -> Self {
         self.aux_bytes = bytes;
         self
     }
 
-    /// Pool that a subscriber's buffer holds.
+    /// Number of frames that a subscriber's buffer holds.
     #[must_use]
     pub fn buffer_size(mut self, frames: u32) -> Self {
-        self.limits.qos.buffer_size = frames.max(1);
-        self.demanded.buffer_size = true;
+        self.asked.buffer_size = Some(frames.max(1));
         self
     }
 
-    /// Pool that a subscriber may hold at once.
+    /// Number of frames that a subscriber may hold at once.
     #[must_use]
     pub fn borrowed_max(mut self, frames: u32) -> Self {
-        self.limits.qos.borrowed_max = frames.max(1);
-        self.demanded.borrowed_max = true;
+        self.asked.borrowed_max = Some(frames.max(1));
         self
     }
 
-    /// Pool that a late joiner gets; 0 stands for the newest one.
+    /// Number of past frames that a late subscriber gets; 0 = only the newest.
     #[must_use]
     pub fn history_size(mut self, frames: u32) -> Self {
-        self.limits.qos.history_size = frames;
-        self.demanded.history_size = frames > 0;
+        self.asked.history_size = (frames > 0).then_some(frames);
         self
     }
 
-    /// Whether a full subscriber loses its oldest frame; without it, new frames are dropped for that subscriber.
+    /// Whether a full buffer drops its oldest frame. If not, it drops the new frame.
     #[must_use]
     pub fn safe_overflow(mut self, on: bool) -> Self {
-        self.limits.qos.safe_overflow = on;
-        self.demanded.safe_overflow = true;
+        self.asked.safe_overflow = Some(on);
         self
     }
 
-    /// Subscribers that the service admits, up to [`MAX_PORTS`].
+    /// Number of subscribers that the service admits, up to [`MAX_PORTS`].
     #[must_use]
     pub fn max_subscribers(mut self, count: usize) -> Self {
-        self.limits.max_subscribers = count.clamp(1, MAX_PORTS);
-        self.demanded.max_subscribers = true;
+        self.asked.max_subscribers = Some(count.clamp(1, MAX_PORTS));
         self
     }
 
-    /// Publishers that the service admits, up to [`MAX_PORTS`].
+    /// Number of publishers that the service admits, up to [`MAX_PORTS`].
     #[must_use]
     pub fn max_publishers(mut self, count: usize) -> Self {
-        self.limits.max_publishers = count.clamp(1, MAX_PORTS);
-        self.demanded.max_publishers = true;
+        self.asked.max_publishers = Some(count.clamp(1, MAX_PORTS));
         self
     }
 
-    /// Loans that can be out at once.
+    /// Number of loans that you can have at once.
     #[must_use]
     pub fn max_loans(mut self, count: usize) -> Self {
         self.max_loans = count.max(1);
@@ -185,76 +174,47 @@ impl PublisherBuilder {
         self
     }
 
-    /// Waits for full subscribers instead of dropping frames; the interrupt ends such a wait. Implies no overflow.
+    /// Waits for full subscribers instead of dropping frames, without overflow. The interrupt ends such a wait.
     #[must_use]
     pub fn lossless(mut self, interrupt: Interrupt) -> Self {
         self.lossless = true;
         self.interrupt(interrupt).safe_overflow(false)
     }
 
-    /// Ends the wait for readers to connect, which the first frame makes.
+    /// Interrupt that ends the waits of the publisher, such as the wait before its first frame.
     #[must_use]
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = Some(interrupt);
         self
     }
 
-    /// How `send` waits; unless this is set, it just does, and the interrupt drops the frame for a full subscriber.
+    /// How `send` waits. By default the interrupt ends the wait, and a full subscriber does not get the frame.
     #[must_use]
     pub fn waiting(mut self, waiting: impl Waiting + 'static) -> Self {
         self.waiting = Box::new(waiting);
         self
     }
 
-    /// Called with the number of subscribers whenever it has changed, from a thread of the publisher's.
+    /// Function that gets the number of subscribers when it has changed. A thread of the publisher calls it.
     #[must_use]
     pub fn on_subscribers(mut self, call: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.on_subscribers = Some(Box::new(call));
         self
     }
 
-    /// Called once when a limit of this process keeps frames from a subscriber that joined, from a thread of the publisher's.
-    /// The subscriber is connected when the limit is raised.
+    /// Function that gets an error if a limit of this process keeps frames from a new subscriber. A thread of the publisher calls it.
+    ///
+    /// It is called once. The subscriber is connected when the limit is raised.
     #[must_use]
     pub fn on_trouble(mut self, call: impl Fn(Error) + Send + Sync + 'static) -> Self {
         self.on_trouble = Some(Box::new(call));
         self
     }
 
-    /// Uses a node of the caller's.
+    /// Uses a node of yours.
     #[must_use]
     pub fn node(mut self, node: Iox2Node) -> Self {
         self.node = Some(node);
         self
-    }
-}
-
-impl Demanded {
-    /// Compares what was asked for by name with what the service is.
-    pub(super) fn check(self, service: &str, limits: &ServiceLimits, video: &VideoService) -> Result<()> {
-        let config = video.static_config();
-        let qos = &limits.qos;
-        let at_least = [
-            (self.buffer_size, "buffer-size", qos.buffer_size as usize, config.subscriber_max_buffer_size()),
-            (self.borrowed_max, "borrowed-max", qos.borrowed_max as usize, config.subscriber_max_borrowed_samples()),
-            (self.history_size, "history-size", qos.history_size as usize, config.history_size()),
-            (self.max_subscribers, "max-subscribers", limits.max_subscribers, config.max_subscribers()),
-            (self.max_publishers, "max-publishers", limits.max_publishers, config.max_publishers()),
-        ];
-        let unmet = |setting, wanted: &dyn ToString, exists: &dyn ToString| Error::Qos {
-            service: service.to_owned(),
-            setting,
-            wanted: wanted.to_string(),
-            exists: exists.to_string(),
-        };
-        for (asked, setting, wanted, exists) in at_least {
-            if asked && exists < wanted {
-                return Err(unmet(setting, &wanted, &exists));
-            }
-        }
-        if self.safe_overflow && qos.safe_overflow != config.has_safe_overflow() {
-            return Err(unmet("safe-overflow", &qos.safe_overflow, &config.has_safe_overflow()));
-        }
-        Ok(())
     }
 }

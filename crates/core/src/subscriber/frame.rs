@@ -18,7 +18,17 @@ use crate::wire::stamp::Stamp;
 
 use super::link::{Hold, Link, Port};
 
-/// One received frame. It keeps its shared memory until it is dropped, beyond the life of subscriber and publisher.
+/// One received frame. It keeps its shared memory until it is dropped, even if subscriber and publisher are gone.
+///
+/// # Examples
+/// ```no_run
+/// # fn show(frame: &gst_plugin_iceoryx2_video::VideoFrame) {
+/// let header = frame.header();
+/// for row in frame.pixels().chunks(header.stride[0] as usize) {
+///     println!("{} bytes of a row of {} pixels", row.len(), header.width);
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct VideoFrame {
     pub(super) header: VideoFrameHeader,
@@ -27,15 +37,15 @@ pub struct VideoFrame {
     pub(super) pixel_bytes: usize,
     pub(super) aux: Vec<u8>,
     pub(super) payload: Payload,
-    // After the sample.
+    // Dropped after the sample.
     pub(super) _port: Arc<Port>,
     pub(super) _hold: Hold,
 }
 
-/// A sample, and where its user header and its payload lie.
+/// A sample with the addresses of its user header and its payload.
 ///
-/// Their content is shared memory, which the publisher can write at any time. So is iceoryx2's own header, which tells the length of the
-/// payload: it is read once, and iceoryx2 is not asked for the payload.
+/// The publisher can write to this shared memory at any time. The same holds for iceoryx2's own header, which contains the length of
+/// the payload. So the header is read once, and iceoryx2 is not asked for the payload.
 #[derive(Debug)]
 pub(super) struct Payload {
     header: *const u8,
@@ -44,14 +54,17 @@ pub(super) struct Payload {
     _sample: Option<OfThisProcess<Sample<Iox, [u8], VideoFrameHeader>>>,
 }
 
-// SAFETY: the sample can be sent to another thread, and the pointers are into memory that it keeps mapped.
+// SAFETY: the sample is `Send`, and the pointers are into memory that it keeps mapped.
 unsafe impl Send for Payload {}
 
 impl Payload {
-    /// Takes over a sample of this link, if all of it lies in memory of its publisher.
+    /// Takes over a sample of this link.
+    ///
+    /// # Errors
+    /// [`Fault::Place`] or [`Fault::Length`] if it does not lie in its publisher's memory.
     pub fn new(sample: Sample<Iox, [u8], VideoFrameHeader>, link: &mut Link) -> Result<Self, Fault> {
         let publisher = sample.origin().value();
-        // The references are good for their addresses only: what they point to may change.
+        // Only the addresses of these references are used, because their targets may change.
         let start = ptr::from_ref(sample.header()).addr();
         let header = ptr::from_ref(sample.user_header()).addr();
         let payload = (header + HEADER_SIZE).next_multiple_of(link.alignment);
@@ -66,7 +79,7 @@ impl Payload {
             unsafe { SharedBytes::new(ptr::with_exposed_provenance(start), size_of::<Header>()).read::<Header>() };
         let len = own.expect("as many bytes").number_of_elements();
         if len > room as u64 {
-            // Other memory of the same publisher may have come to lie there.
+            // Another mapping of the same publisher may lie there now.
             room = room_in(link.segments.ask(publisher, start))?;
         }
         let fitting = usize::try_from(len).ok().filter(|&len| len <= room);
@@ -75,36 +88,35 @@ impl Payload {
         Ok(Self { header, payload, len, _sample: Some(OfThisProcess::new(sample)) })
     }
 
-    /// What an end of the stream has whose sample was that of the last frame: nothing.
+    /// The empty payload of an end of stream without a sample of its own.
     pub fn none() -> Self {
         Self { header: ptr::null(), payload: ptr::dangling(), len: 0, _sample: None }
     }
 
     /// A private copy of the header.
     pub fn header(&self) -> VideoFrameHeader {
-        // SAFETY: it ends before the payload begins, in memory that the sample keeps mapped, and consists of integers.
+        // SAFETY: the header lies before the payload, in memory that the sample keeps mapped, and consists of integers.
         let header = unsafe { SharedBytes::new(self.header, HEADER_SIZE).read() };
         header.expect("as many bytes")
     }
 
     /// The payload, to copy from.
     pub fn bytes(&self) -> SharedBytes<'_> {
-        // SAFETY: it ends within the memory of its publisher, which the sample keeps mapped.
+        // SAFETY: the payload ends within its publisher's memory, which the sample keeps mapped.
         unsafe { SharedBytes::new(self.payload, self.len) }
     }
 
-    /// The first `len` bytes, which the payload has.
+    /// The first `len` bytes.
     fn pixels(&self, len: usize) -> &[u8] {
         assert!(len <= self.len);
-        // SAFETY: as in `bytes`. By the contract nobody writes to the pixels of a frame that somebody holds. A publisher that does so
-        // all the same changes bytes behind a reference, for which Rust has no rules: here nothing reads them, and whoever does must
-        // not take a pixel for an index or a length.
+        // SAFETY: as in `bytes`. By the contract, the pixels of a held frame do not change. A hostile publisher may change bytes behind
+        // this reference, which Rust has no rules for: nothing here reads them, and a program must not use a pixel as an index or length.
         unsafe { std::slice::from_raw_parts(self.payload, len) }
     }
 }
 
 impl VideoFrame {
-    /// The end of the stream, without a sample.
+    /// An end of stream without a sample of its own.
     pub(super) fn end(link: &Link) -> Self {
         Self {
             header: VideoFrameHeader::eos(),
@@ -118,24 +130,25 @@ impl VideoFrame {
         }
     }
 
-    /// The frame's header: a validated private copy.
+    /// The frame's header, a validated private copy.
     pub fn header(&self) -> &VideoFrameHeader {
         &self.header
     }
 
-    /// The picture as (rows, pixels, channels) bytes; borrowed, rows padded as the publisher has them. (0, 0, 0) at the end of the stream.
+    /// The picture as an array of (rows, pixels, channels) bytes, borrowed, with the publisher's row stride. (0, 0, 0) at the end of the
+    /// stream.
     ///
     /// # Errors
-    /// If the format is not one plane of interleaved bytes (`BGR`, `RGBA`, `YUY2` …): see [`plane_view`](crate::view::plane_view).
+    /// [`ViewError`](crate::view::ViewError) if the format is not one plane of interleaved bytes such as `BGR`, `RGBA` and `YUY2`.
+    /// [`plane_view`](crate::view::plane_view) serves formats of several planes.
     #[cfg(feature = "ndarray")]
     pub fn ndarray_view(&self) -> Result<ndarray::ArrayView3<'_, u8>, crate::view::ViewError> {
         crate::view::header_pixels_to_ndarray_view(&self.header, self.pixels())
     }
 
-    /// The sample as it lies in shared memory, pixels and then the aux blob; borrowed. At the end of the stream at most a byte without a
-    /// meaning.
+    /// The pixels and then the aux blob in shared memory, borrowed. At the end of the stream it has no meaning.
     ///
-    /// A hostile publisher can write to it at any time: read the blob from [`aux`](Self::aux), which is a private copy.
+    /// A hostile publisher can write to it at any time. Read the blob from [`aux`](Self::aux), which is a private copy.
     pub fn payload(&self) -> &[u8] {
         self.payload.pixels(self.payload.len)
     }
@@ -145,25 +158,25 @@ impl VideoFrame {
         self.pixels().len()
     }
 
-    /// All planes as they lie in shared memory; borrowed. Empty at the end of the stream.
+    /// All planes in shared memory, borrowed. Empty at the end of the stream.
     ///
-    /// Nobody who keeps the contract writes to them while the frame is held. A hostile publisher can: a value that is checked and
-    /// then used (as an index, a length) must be copied first.
+    /// By the contract they do not change while the frame is held. A hostile publisher can change them: copy a value before you check
+    /// it and use it as an index or a length.
     pub fn pixels(&self) -> &[u8] {
         self.payload.pixels(self.pixel_bytes)
     }
 
-    /// The aux blob (SPEC §3) without what is behind its last record; a private copy, empty if there is none.
+    /// The aux blob up to its last record (SPEC §3), a private copy; empty if there is none.
     pub fn aux(&self) -> &[u8] {
         &self.aux
     }
 
-    /// Takes the copy of the aux blob out of the frame, which has none from then on.
+    /// Moves the copy of the aux blob out of the frame.
     pub fn take_aux(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.aux)
     }
 
-    /// Caps and meta records of the aux blob; copies.
+    /// Copies of the caps and the meta records of the aux blob.
     pub fn parse_aux(&self) -> ParsedAux {
         parse_aux(self.aux())
     }
@@ -173,12 +186,12 @@ impl VideoFrame {
         self.header.is_eos()
     }
 
-    /// The frame's stamp (SPEC §5), without moments of another boot or machine.
+    /// The frame's stamp (SPEC §5), without times of another boot or machine.
     pub fn stamp(&self) -> &Stamp {
         &self.stamp
     }
 
-    /// Whether frames are missing before this one, or another publisher begins with it.
+    /// Whether frames are missing before this one, or another publisher begins with this one.
     pub fn is_discontinuity(&self) -> bool {
         self.discontinuity
     }

@@ -1,10 +1,10 @@
-//! A subscriber's hold on the video service, taken when there is one and let go when its last publisher has gone.
+//! A subscriber's port on the video service, which exists while a publisher does.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use iceoryx2::port::notifier::Notifier;
 use iceoryx2::port::subscriber::{Subscriber, SubscriberCreateError};
@@ -19,24 +19,20 @@ use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::types::{EventService, Iox, Iox2Node};
-use crate::video_service::{EVENT_TAKEN, VideoService, event_found, open_video_service, port_error};
+use crate::video_service::{VideoService, event_found, open_video_service, port_error, publishers_of};
 use crate::wire::header::VideoFrameHeader;
 
-/// How long a reader may take between two frames before each is announced by itself.
-const QUICK: Duration = limits::QUICK_TAKE;
-/// How often an abandoned port is emptied, so that a lossless publisher does not wait for it for long.
-const EMPTYING_INTERVAL: Duration = limits::ROOM_LOOK;
-
-/// The native port. When it goes, its publisher takes back all its chunks and writes the next frames there, those of frames that
-/// are still held included; so each frame holds it, too.
+/// The native port.
+///
+/// When it is dropped, its publisher reuses all chunks, also those of frames that are still held. So each frame holds the port.
 pub(super) type Port = OfThisProcess<Subscriber<Iox, [u8], VideoFrameHeader>>;
 
-/// An open video service.
+/// An open video service with a port on it.
 #[derive(Debug)]
 pub(super) struct Link {
     // Declaration order is drop order: the port before its service.
     pub subscriber: Arc<Port>,
-    /// Only where a publisher may be waiting for this reader.
+    /// Only if a publisher may wait for this reader.
     acks: Option<AckNotifier>,
     /// Publishers whose memory could not be mapped.
     unmapped: Arc<Mutex<Vec<u128>>>,
@@ -47,7 +43,7 @@ pub(super) struct Link {
     pub service: OfThisProcess<VideoService>,
 }
 
-/// A frame that is held, for as long as this lives.
+/// Counts one held frame for as long as it lives.
 #[derive(Debug)]
 pub(super) struct Hold(Arc<AtomicUsize>);
 
@@ -57,29 +53,56 @@ impl Drop for Hold {
     }
 }
 
-/// What a reader tells a publisher of ours that loses nothing; nobody needs to listen.
+/// Announces to lossless publishers which frames were taken and which publishers were found (SPEC §1).
 #[derive(Debug)]
 struct AckNotifier {
     notifier: OfThisProcess<Notifier<Iox>>,
     found: EventId,
     /// The publisher that was found last.
     publisher: Option<u128>,
-    /// Frames that were taken and not announced, and when the last one was taken.
+    /// Number of frames that were taken and not announced.
     pending: usize,
     taken: Instant,
-    /// So many are announced at once where they are taken quickly: half of what waits for a reader at most.
+    /// Number of quickly taken frames that are announced together: half the buffer.
     batch: usize,
 }
 
 impl AckNotifier {
+    fn new(notifier: Notifier<Iox>, subscriber: &Subscriber<Iox, [u8], VideoFrameHeader>) -> Self {
+        Self {
+            notifier: OfThisProcess::new(notifier),
+            found: event_found(subscriber.id().value()),
+            publisher: None,
+            pending: 0,
+            taken: Instant::now(),
+            batch: subscriber.buffer_size() / 2,
+        }
+    }
+
+    /// Notes a frame that was taken, and announces it unless frames are taken quickly.
+    fn note(&mut self, publisher: u128) {
+        let now = Instant::now();
+        let is_new = self.publisher.replace(publisher) != Some(publisher);
+        if is_new {
+            let _ = self.notifier.notify_with_custom_event_id(self.found);
+        }
+        let is_slow = now - std::mem::replace(&mut self.taken, now) > limits::QUICK_TAKE;
+        self.pending += 1;
+        if is_new || is_slow || self.pending >= self.batch {
+            self.notify();
+        }
+    }
+
+    /// Announces the frames that were taken, if there are any.
     fn notify(&mut self) {
-        self.pending = 0;
-        let _ = self.notifier.notify_with_custom_event_id(EventId::new(EVENT_TAKEN));
+        if std::mem::take(&mut self.pending) > 0 {
+            let _ = self.notifier.notify_with_custom_event_id(EventId::new(limits::EVENT_TAKEN));
+        }
     }
 }
 
 impl Link {
-    /// Opens the service and a port on it, if a publisher is there.
+    /// Opens the service and a port on it; `None` without a publisher.
     pub fn open(
         node: &Iox2Node,
         name: &ServiceName,
@@ -88,7 +111,7 @@ impl Link {
     ) -> Result<Option<Self>> {
         let service = match open_video_service(node, name) {
             Ok(Some(service)) => service,
-            // Its creator stopped or died between two steps. Whoever publishes next sees to that.
+            // Its creator stopped or died half-way. The next publisher cleans up.
             Ok(None) | Err(Error::Broken { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -98,10 +121,10 @@ impl Link {
         requirements.check(name, &service)?;
         let unmapped: Arc<Mutex<Vec<u128>>> = Arc::default();
         let create = || {
-            let noticed = unmapped.clone();
+            let failed = unmapped.clone();
             let mut builder = service.subscriber_builder().set_degradation_handler(move |cause, info| match cause {
                 DegradationCause::FailedToEstablishConnection => {
-                    noticed.lock().unwrap_or_else(PoisonError::into_inner).push(info.sender_port_id);
+                    failed.lock().unwrap_or_else(PoisonError::into_inner).push(info.sender_port_id);
                     DegradationAction::Ignore
                 }
                 DegradationCause::ConnectionCorrupted => DegradationAction::Warn,
@@ -121,101 +144,80 @@ impl Link {
             },
             other => port_error(node.config(), name, "create a subscriber", 0, other),
         })?;
-        // Not needed: a publisher that hears nothing goes on after a while.
-        let notifier = || events.notifier_builder().create().ok();
-        let acks =
-            (!service.static_config().has_safe_overflow()).then(notifier).flatten().map(|notifier| AckNotifier {
-                notifier: OfThisProcess::new(notifier),
-                found: EventId::new(event_found(subscriber.id().value())),
-                publisher: None,
-                pending: 0,
-                taken: Instant::now(),
-                batch: subscriber.buffer_size() / 2,
-            });
+        // Without a notifier the publisher goes on after a while.
+        let is_lossless = !service.static_config().has_safe_overflow();
+        let notifier = is_lossless.then(|| events.notifier_builder().create().ok()).flatten();
+        let acks = notifier.map(|notifier| AckNotifier::new(notifier, &subscriber));
         let subscriber = Arc::new(OfThisProcess::new(subscriber));
         let alignment = service.static_config().message_type_details().payload.alignment();
         let (held, segments, service) = (Arc::default(), Segments::default(), OfThisProcess::new(service));
         Ok(Some(Self { subscriber, acks, unmapped, held, segments, alignment, service }))
     }
 
-    /// Whether the memory of a publisher that is there could not be mapped. iceoryx2 does not try again, and says it in no other way.
+    /// Whether the memory of a present publisher could not be mapped. iceoryx2 reports it once and does not try again.
     pub fn has_unmapped_publisher(&self) -> bool {
         let mut unmapped = self.unmapped.lock().unwrap_or_else(PoisonError::into_inner);
         if unmapped.is_empty() {
             return false;
         }
-        // One that was leaving could not be mapped either.
-        let mut there = Vec::new();
-        self.service.dynamic_config().list_publishers(|publisher| {
-            there.push(publisher.publisher_id.value());
-            CallbackProgression::Continue
-        });
-        unmapped.retain(|publisher| there.contains(publisher));
+        // A publisher that was about to leave cannot be mapped either.
+        let present = publishers_of(&self.service);
+        unmapped.retain(|&port| present.iter().any(|&(publisher, _)| publisher == port));
         !unmapped.is_empty()
     }
 
-    /// Bytes of the memory that publishers send from; of the largest.
+    /// Size in bytes of the largest memory of a present publisher.
     pub fn publishers_memory(&self) -> usize {
-        let mut files = Vec::new();
-        self.service.dynamic_config().list_publishers(|publisher| {
-            // <prefix><hash of a type>_<publisher>.data. Source: iceoryx2 0.10.0, on disk.
-            files.push(format!("_{}.data", publisher.publisher_id.value()));
-            CallbackProgression::Continue
-        });
-        let found = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
-        let found = found
-            .filter(|file| file.file_name().to_str().is_some_and(|name| files.iter().any(|end| name.ends_with(end))));
-        found.filter_map(|file| usize::try_from(file.metadata().ok()?.len()).ok()).max().unwrap_or(0)
+        // <prefix><hash of a type>_<publisher>.data. Source: iceoryx2 0.10.0, on disk.
+        let ends: Vec<_> = publishers_of(&self.service).iter().map(|(port, _)| format!("_{port}.data")).collect();
+        let files = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+        let files = files
+            .filter(|file| file.file_name().to_str().is_some_and(|name| ends.iter().any(|end| name.ends_with(end))));
+        files.filter_map(|file| usize::try_from(file.metadata().ok()?.len()).ok()).max().unwrap_or(0)
     }
 
-    /// Counts one more frame that is held.
+    /// Counts one more held frame until the result is dropped.
     pub fn hold(&self) -> Hold {
         self.held.fetch_add(1, Ordering::Relaxed);
         Hold(self.held.clone())
     }
 
-    /// Frames that are held.
+    /// Number of frames that are held.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Acquire)
     }
 
-    /// Frames that may be held.
+    /// Number of frames that may be held.
     pub fn limit(&self) -> usize {
         self.service.static_config().subscriber_max_borrowed_samples()
     }
 
     /// Whether a frame waits that cannot be held.
     ///
-    /// iceoryx2 counts for each port of a publisher. Where one was replaced, it would pass over frames of the first to those of the second.
+    /// iceoryx2 has one limit for each port of a publisher. After a port was replaced it would skip the frames of the first port.
     pub fn is_full(&self) -> bool {
         self.held() >= self.limit() && self.subscriber.has_samples().unwrap_or(true)
     }
 
-    /// Tells that a frame was taken; of frames that are taken quickly, now and then.
-    pub fn taken(&mut self, sample: &Sample<Iox, [u8], VideoFrameHeader>) {
-        let Some(acks) = &mut self.acks else { return };
-        let (publisher, now) = (sample.origin().value(), Instant::now());
-        let is_new = acks.publisher.replace(publisher) != Some(publisher);
-        if is_new {
-            let _ = acks.notifier.notify_with_custom_event_id(acks.found);
+    /// Acknowledges a frame that was taken. Frames that are taken quickly are acknowledged together.
+    pub fn acknowledge(&mut self, sample: &Sample<Iox, [u8], VideoFrameHeader>) {
+        if let Some(acks) = &mut self.acks {
+            acks.note(sample.origin().value());
         }
-        let is_slow = now - std::mem::replace(&mut acks.taken, now) > QUICK;
-        acks.pending += 1;
-        if is_new || is_slow || acks.pending >= acks.batch {
+    }
+
+    /// Acknowledges the rest, now that no frame waits.
+    pub fn acknowledge_rest(&mut self) {
+        if let Some(acks) = &mut self.acks {
             acks.notify();
         }
     }
 
-    /// Tells what was taken, now that no more is.
-    pub fn emptied(&mut self) {
-        if let Some(acks) = self.acks.as_mut().filter(|acks| acks.pending > 0) {
-            acks.notify();
-        }
-    }
-
-    /// Lets go; the frames that are still held keep the port. One without overflow is emptied meanwhile.
-    pub fn close_after_frames(self) {
-        if self.service.static_config().has_safe_overflow() {
+    /// Closes the link. Frames that are still held keep the port open.
+    ///
+    /// Without overflow a thread empties such a port: a lossless publisher would wait for it.
+    pub fn close(self) {
+        if self.held() == 0 || self.service.static_config().has_safe_overflow() {
             return;
         }
         let port = Arc::downgrade(&self.subscriber);
@@ -224,10 +226,10 @@ impl Link {
             while let Some(port) = port.upgrade() {
                 while let Ok(Some(_)) = port.receive() {}
                 drop(port);
-                thread::sleep(EMPTYING_INTERVAL);
+                thread::sleep(limits::ROOM_LOOK);
             }
         };
-        // Where the process can start no thread the publisher waits until the frames have gone.
+        // If the process cannot start a thread, the publisher waits until the frames are released.
         let _ = thread::Builder::new().name("iox2-emptying".into()).spawn(empty);
     }
 }

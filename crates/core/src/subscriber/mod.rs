@@ -1,4 +1,4 @@
-//! Receiving frames: a subscriber that may start before its publisher, and frames that keep their shared memory.
+//! Receiving frames: a subscriber may start before its publisher, and a frame keeps its shared memory.
 
 mod frame;
 mod link;
@@ -6,11 +6,11 @@ mod segments;
 mod settings;
 mod state;
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use iceoryx2::port::ReceiveError;
-use iceoryx2::port::listener::{Listener, ListenerCreateError};
+use iceoryx2::port::listener::Listener;
 use iceoryx2::prelude::*;
 use iceoryx2::sample::Sample;
 
@@ -18,7 +18,7 @@ use self::frame::Payload;
 pub use self::frame::VideoFrame;
 use self::link::Link;
 pub use self::settings::{Requirements, SubscriberBuilder};
-use self::state::{GAP, State};
+use self::state::State;
 use crate::config::Qos;
 use crate::contract::limits;
 use crate::error::{Error, Obstacle, ObstacleKind, Result};
@@ -31,16 +31,12 @@ use crate::iox2::obstacle::after_failure;
 use crate::iox2::service_name::service_name;
 use crate::iox2::types::{EventService, Iox, Iox2Node};
 use crate::iox2::wait::Interrupt;
-use crate::video_service::{open_event_service, port_error, transport};
+use crate::video_service::{create_listener, open_event_service, port_error, publishers_of, transport};
 use crate::wire::auxblob::AuxRef;
-use crate::wire::header::VideoFrameHeader;
+use crate::wire::header::{FLAGS_MASK, HEADER_FLAG_EOS, VideoFrameHeader};
 use crate::wire::stamp::Stamp;
 
-/// Longest sleep without a look: a notification can get lost when two publishers notify while the listener is drained.
-const SAFETY_TIMEOUT: Duration = limits::MONITOR;
-/// How long until another attempt to map the memory of a publisher.
-const RETRY_INTERVAL: Duration = limits::MAP_RETRY;
-/// Shortest time between two looks for a publisher that is not there, for callers that poll.
+/// Shortest time between two looks for a missing publisher, for callers that poll.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How a wait for a frame ended.
@@ -50,35 +46,46 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
     reason = "nearly always a frame, which is moved on at once; a box would be an allocation each"
 )]
 pub enum Received {
-    /// With a frame, or with the end of the stream.
+    /// A frame, or the end of the stream.
     Frame(VideoFrame),
-    /// The last publisher has gone; told once each time, after its last frame.
+    /// The last publisher has gone. Returned once for each time, after its last frame.
     Disconnected,
-    /// By [`Interrupt::set`].
+    /// [`Interrupt::set`] was called.
     Interrupted,
-    /// Without anything.
+    /// The time is over.
     TimedOut,
 }
 
-/// What a subscriber has seen so far.
+/// Counters of a subscriber.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubscriberStats {
-    /// Frames handed out, the end of a stream not counted.
+    /// Frames handed out, without ends of streams.
     pub received: u64,
     /// Frames that the publisher counted and this subscriber did not get; `None` if the publisher does not count.
     pub dropped: Option<u64>,
-    /// Frames that broke the wire contract and were not handed out.
+    /// Frames that were refused because they broke the wire contract.
     pub invalid: u64,
-    /// Frames of the present service that are held right now.
+    /// Frames of the present service that are held now.
     pub held: usize,
-    /// Frames that may be held at once; 0 while there is no publisher.
+    /// Frames that may be held at once; 0 without a publisher.
     pub limit: usize,
 }
 
-/// Receives the frames of one service, whoever publishes them and whenever they start.
+/// Receives the frames of one service.
 ///
-/// It demands nothing of the service and never creates it: until a publisher is there it waits. `Send` and `Sync`; frames come in
-/// order to whichever thread asks.
+/// It accepts the settings of any publisher and never creates the service: without a publisher it waits. It is `Send` and `Sync`;
+/// each frame goes to one of the threads that ask.
+///
+/// # Examples
+/// ```no_run
+/// use gst_plugin_iceoryx2_video::VideoFrameSubscriber;
+///
+/// let subscriber = VideoFrameSubscriber::new("video/cam0/frame/v2")?;
+/// while let Some(frame) = subscriber.receive_blocking(Some(1000))? {
+///     println!("{} x {}: {} bytes", frame.header().width, frame.header().height, frame.pixels().len());
+/// }
+/// # Ok::<(), gst_plugin_iceoryx2_video::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct VideoFrameSubscriber {
     // Declaration order is drop order: ports before their services, the node last.
@@ -94,7 +101,7 @@ pub struct VideoFrameSubscriber {
 }
 
 impl VideoFrameSubscriber {
-    /// Subscribes to a service, whether or not it exists yet.
+    /// Subscribes to a service, which need not exist yet.
     ///
     /// # Errors
     /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Obstacle`], [`Error::TooManyPorts`], [`Error::TypeMismatch`],
@@ -103,53 +110,18 @@ impl VideoFrameSubscriber {
         Self::builder(service).build()
     }
 
-    /// Settings beyond the defaults.
+    /// A builder with the default settings.
     pub fn builder(service: &str) -> SubscriberBuilder {
         let (service, requirements) = (service.to_owned(), Requirements::default());
         SubscriberBuilder { service, requirements, busy_wait: Duration::ZERO, node: None }
     }
 
-    /// Subscribes with a node of the caller's.
+    /// Subscribes with a node of yours.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// The errors of [`new`](Self::new).
     pub fn with_node(node: Iox2Node, service: &str) -> Result<Self> {
         Self::builder(service).node(node).build()
-    }
-
-    fn build(SubscriberBuilder { service, requirements, busy_wait, node }: SubscriberBuilder) -> Result<Self> {
-        let service = service.as_str();
-        let name = service_name(service)?;
-        let node = node.map_or_else(|| create_node_for(service), Ok)?;
-        let events = open_event_service(&node, &name)?;
-        let listener = cleanup::retry_when_full(
-            node.config(),
-            || events.listener_builder().create(),
-            |e| matches!(e, ListenerCreateError::ExceedsMaxSupportedListeners),
-        )
-        .map_err(|e| match e {
-            ListenerCreateError::ExceedsMaxSupportedListeners => Error::TooManyPorts {
-                service: service.to_owned(),
-                port: "listener",
-                limit: events.static_config().max_listeners(),
-            },
-            other => port_error(node.config(), service, "create a listener", 0, other),
-        })?;
-        let interrupt =
-            Interrupt::new().map_err(|e| port_error(node.config(), service, "create a wake-up descriptor", 0, e))?;
-        let subscriber = Self {
-            state: Mutex::default(),
-            listener: OfThisProcess::new(listener),
-            interrupt,
-            events: OfThisProcess::new(events),
-            name,
-            service: service.to_owned(),
-            requirements,
-            busy_wait,
-            node: OfThisProcess::new(node),
-        };
-        subscriber.connect(&mut subscriber.lock())?;
-        Ok(subscriber)
     }
 
     /// Name of the service.
@@ -157,12 +129,12 @@ impl VideoFrameSubscriber {
         &self.service
     }
 
-    /// Ends waits of this subscriber, from any thread.
+    /// Ends the waits of this subscriber, from any thread.
     pub fn interrupt(&self) -> Interrupt {
         self.interrupt.clone()
     }
 
-    /// The QoS adopted from the publisher, or `None` while there is none.
+    /// The publisher's quality of service; `None` without a publisher.
     pub fn qos(&self) -> Option<Qos> {
         let state = self.lock();
         let config = state.link.as_ref()?.service.static_config();
@@ -174,7 +146,7 @@ impl VideoFrameSubscriber {
         })
     }
 
-    /// Whether a publisher is there.
+    /// Whether there is a publisher.
     pub fn is_connected(&self) -> bool {
         self.lock().link.is_some()
     }
@@ -191,43 +163,47 @@ impl VideoFrameSubscriber {
         }
     }
 
-    /// A sentence about a kind of invalid frame seen for the first time since the last call, for a log.
+    /// For a log: a sentence about a kind of invalid frame that was seen for the first time since the last call.
     pub fn take_news(&self) -> Option<String> {
         self.lock().news.take()
     }
 
-    /// Why frames do not arrive although a publisher is there, since the last call: its memory cannot be mapped. Told once; this
-    /// subscriber tries again every second.
+    /// Why no frames arrive although there is a publisher: its memory cannot be mapped.
+    ///
+    /// Returned once. The subscriber tries again every second.
     pub fn take_trouble(&self) -> Option<Error> {
         self.lock().trouble.take()
     }
 
-    /// The next frame, or `None` if nothing waits.
+    /// The next frame; `None` if no frame waits.
     ///
     /// # Errors
-    /// [`Error::BorrowLimit`] while as many frames are held as the service admits; it goes away with the next frame dropped.
-    /// What opening the service can give, when a publisher appears.
+    /// [`Error::BorrowLimit`] while you hold as many frames as the service admits. After a publisher has appeared also the errors of
+    /// [`new`](Self::new), [`Error::Qos`] and [`Error::Transport`]. [`Error::Forked`] in a child of the process that subscribed.
     pub fn receive(&self) -> Result<Option<VideoFrame>> {
-        let mut state = self.lock();
-        self.receive_from(&mut state)
+        let frame = self.receive_from(&mut self.lock())?;
+        if frame.is_none() {
+            self.clean_up_if_due();
+        }
+        Ok(frame)
     }
 
-    /// The next frame, waiting up to `block_ms` milliseconds for it, or for ever with `None`.
+    /// Waits for the next frame, for at most `block_ms` milliseconds, or indefinitely with `None`.
     ///
     /// Returns `None` when the time is over or the [`interrupt`](Self::interrupt) is set.
     ///
     /// # Errors
-    /// As [`receive`](Self::receive).
+    /// The errors of [`receive`](Self::receive).
     pub fn receive_blocking(&self, block_ms: Option<u64>) -> Result<Option<VideoFrame>> {
         self.receive_timeout(block_ms.map(Duration::from_millis))
     }
 
-    /// As [`receive_blocking`](Self::receive_blocking), with a [`Duration`].
+    /// [`receive_blocking`](Self::receive_blocking) with a [`Duration`].
     ///
     /// # Errors
-    /// As [`receive`](Self::receive).
+    /// The errors of [`receive`](Self::receive).
     pub fn receive_timeout(&self, timeout: Option<Duration>) -> Result<Option<VideoFrame>> {
-        // What no clock can tell is never over.
+        // A time beyond the clock's range never ends.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -239,10 +215,10 @@ impl VideoFrameSubscriber {
         }
     }
 
-    /// As [`receive_timeout`](Self::receive_timeout), and tells why there is no frame.
+    /// Waits like [`receive_timeout`](Self::receive_timeout), and tells why there is no frame.
     ///
     /// # Errors
-    /// As [`receive`](Self::receive).
+    /// The errors of [`receive`](Self::receive).
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Received> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let (mut drained, mut spun) = (false, self.busy_wait.is_zero());
@@ -260,42 +236,45 @@ impl VideoFrameSubscriber {
                     self.spin(deadline);
                     continue;
                 }
-                // Only now that nothing is left: until then publishers need no system call to notify. What is announced from now
-                // on ends the sleep.
+                // Not before the queue is empty: as long as events wait, notifying costs a publisher no system call.
                 if !std::mem::replace(&mut drained, true) && self.drain()? {
-                    // Something was announced meanwhile: look again before sleeping.
                     state.looked = None;
                     continue;
                 }
-                let is_doubtful =
-                    state.link.is_some() && state.absence.as_ref().is_some_and(|absence| !absence.is_reported);
-                if is_doubtful { GAP } else { SAFETY_TIMEOUT }
+                // An event can get lost when two publishers notify during the drain, so no sleep is longer than this.
+                if state.may_be_disconnected() { limits::PUBLISHER_GAP } else { limits::MONITOR }
             };
             if self.interrupt.is_set() {
                 return Ok(Received::Interrupted);
             }
             let left = deadline.map_or(longest, |deadline| deadline.saturating_duration_since(Instant::now()));
+            self.clean_up_if_due();
             if left.is_zero() {
                 return Ok(Received::TimedOut);
             }
-            let start = Instant::now();
-            // SAFETY: the number is used while the listener, which owns the descriptor, lives.
+            // SAFETY: the listener owns the descriptor and outlives the use of its number.
             let descriptor = unsafe { self.listener.file_descriptor().native_handle() };
             self.interrupt.wait_readable(descriptor, left.min(longest));
             drained = false;
             self.lock().looked = None;
-            if start.elapsed() >= SAFETY_TIMEOUT {
-                cleanup::clean_up_behind(self.publishers(), self.node.config());
-            }
         }
     }
 
-    /// Looks for a frame without sleeping; ends when there is one, or something else to do.
+    /// Cleans up after killed publishers, which count as present until then. Looks at most once in [`limits::MONITOR`].
+    fn clean_up_if_due(&self) {
+        let now = Instant::now();
+        if now - *self.lock().checked_at.get_or_insert(now) >= limits::MONITOR {
+            self.lock().checked_at = Some(now);
+            let publishers = self.lock().link.as_ref().map_or_else(Vec::new, |link| publishers_of(&link.service));
+            cleanup::clean_up_behind(publishers.into_iter().map(|(_, node)| node), self.node.config());
+        }
+    }
+
+    /// Looks for a frame without sleeping, until there is one, the time is over or a wait has something else to do.
     fn spin(&self, deadline: Option<Instant>) {
         let end = [Instant::now().checked_add(self.busy_wait), deadline].into_iter().flatten().min();
         while end.is_none_or(|end| Instant::now() < end) && !self.interrupt.is_set() {
             let state = self.lock();
-            // Without a publisher there is nothing to be quick for.
             if state.link.as_ref().is_none_or(|link| link.subscriber.has_samples().unwrap_or(true)) {
                 return;
             }
@@ -304,25 +283,13 @@ impl VideoFrameSubscriber {
         }
     }
 
-    /// Nodes of the publishers that are there, or were killed.
-    fn publishers(&self) -> Vec<u128> {
-        let mut nodes = Vec::new();
-        if let Some(link) = &self.lock().link {
-            link.service.dynamic_config().list_publishers(|publisher| {
-                nodes.push(publisher.node_id.value());
-                CallbackProgression::Continue
-            });
-        }
-        nodes
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Empties the listener; true if anything had been announced.
+    /// Empties the listener; true if there was an event.
     ///
-    /// Until it says empty: one `try_wait` per wake-up can lose the next one (iceoryx2 0.10.0).
+    /// It asks until none is left: with one `try_wait` for each wake-up, iceoryx2 0.10.0 can lose the next wake-up.
     fn drain(&self) -> Result<bool> {
         let mut any = false;
         loop {
@@ -347,77 +314,62 @@ impl VideoFrameSubscriber {
         }
         while let Some(link) = &mut state.link {
             if link.is_full() {
-                link.emptied();
+                link.acknowledge_rest();
                 return Err(Error::BorrowLimit { service: self.service.clone(), limit: link.limit() });
             }
-            match link.subscriber.receive() {
-                Ok(Some(sample)) => {
-                    state.absence = None;
-                    if state.was_unmapped && !link.has_unmapped_publisher() {
-                        (state.was_unmapped, state.is_trouble_reported) = (false, false);
-                    }
-                    link.taken(&sample);
-                    if let Some(frame) = self.accept(state, sample) {
-                        return Ok(Some(frame));
-                    }
-                }
-                Ok(None) => {
-                    link.emptied();
-                    if link.has_unmapped_publisher() {
-                        self.close_unmapped_link(state);
-                        return Ok(None);
-                    }
-                    if link.service.dynamic_config().number_of_publishers() > 0 {
-                        state.absence = None;
-                        return Ok(None);
-                    }
-                    let absence = state.absence.get_or_insert_default();
-                    if absence.is_brief() || absence.is_reported && link.held() > 0 {
-                        return Ok(None);
-                    }
-                    // What it sent between the two looks is still to be had.
-                    if let Ok(Some(sample)) = link.subscriber.receive() {
-                        link.taken(&sample);
-                        if let Some(frame) = self.accept(state, sample) {
-                            return Ok(Some(frame));
-                        }
-                        continue;
-                    }
-                    state.is_disconnected |= !std::mem::replace(&mut absence.is_reported, true);
-                    if link.held() > 0 {
-                        // Their memory keeps the port and thereby the service: letting go would gain nothing.
-                        return Ok(None);
-                    }
-                    // A subscriber that stays would pin the QoS for the next publisher.
-                    state.link = None;
-                    state.was_first = true;
-                    state.looked = Some(Instant::now());
-                }
+            let sample = match link.subscriber.receive() {
+                Ok(sample) => sample,
                 Err(ReceiveError::ExceedsMaxBorrows) => {
                     return Err(Error::BorrowLimit { service: self.service.clone(), limit: link.limit() });
                 }
                 Err(ReceiveError::ConnectionFailure(e)) => return Err(transport(&self.service, "receive", e)),
+            };
+            let Some(sample) = sample else {
+                link.acknowledge_rest();
+                if link.has_unmapped_publisher() {
+                    self.close_unmapped_link(state);
+                    return Ok(None);
+                }
+                if link.service.dynamic_config().number_of_publishers() > 0 {
+                    state.absence = None;
+                    return Ok(None);
+                }
+                if state.absence.get_or_insert_default().is_brief() {
+                    return Ok(None);
+                }
+                // A publisher may have come, sent a frame and gone between the two looks.
+                if link.subscriber.has_samples().unwrap_or(false) {
+                    continue;
+                }
+                state.disconnect();
+                return Ok(None);
+            };
+            state.absence = None;
+            if state.was_unmapped && !link.has_unmapped_publisher() {
+                (state.was_unmapped, state.is_trouble_reported) = (false, false);
+            }
+            link.acknowledge(&sample);
+            if let Some(frame) = self.accept(state, sample) {
+                return Ok(Some(frame));
             }
         }
         Ok(None)
     }
 
-    /// iceoryx2 tries to map a publisher's memory once for each port, so another port is made later.
+    /// Closes the link, because iceoryx2 tries only once for each port to map the memory of a publisher.
     fn close_unmapped_link(&self, state: &mut State) {
         let Some(link) = state.link.take() else { return };
         let obstacle = after_failure(&Domain::of(self.node.config()), link.publishers_memory(), None);
-        // Without a limit in the way the next attempt may work: it is not told, and made at once.
+        // Without an obstacle the next attempt may work, so it is made at once and the failure is not reported.
         if obstacle.is_some() || std::mem::replace(&mut state.was_unmapped, true) {
             self.report_and_pause(state, obstacle);
         }
-        if link.held() > 0 {
-            link.close_after_frames();
-        }
+        link.close();
     }
 
     fn report_and_pause(&self, state: &mut State, obstacle: Option<Obstacle>) {
         state.was_unmapped = true;
-        state.retry_at = Some(Instant::now() + RETRY_INTERVAL);
+        state.retry_at = Some(Instant::now() + limits::MAP_RETRY);
         if !std::mem::replace(&mut state.is_trouble_reported, true) {
             state.trouble = Some(match obstacle {
                 Some(obstacle) => Error::Obstacle { doing: format!("receive from {:?}", self.service), obstacle },
@@ -426,7 +378,7 @@ impl VideoFrameSubscriber {
         }
     }
 
-    /// Opens the service if a publisher is there; true if it is open.
+    /// Opens the service if there is a publisher; true if it is open.
     fn connect(&self, state: &mut State) -> Result<bool> {
         if state.link.is_some() {
             return Ok(true);
@@ -440,7 +392,7 @@ impl VideoFrameSubscriber {
         if is_described {
             match Link::open(&self.node, &self.name, &self.events, &self.requirements) {
                 Ok(link) => state.link = link,
-                // The limit may be raised, or something else of this process be closed.
+                // The limit may be raised, or this process may release something.
                 Err(Error::Obstacle { obstacle, .. }) if obstacle.kind() == ObstacleKind::Limit => {
                     self.report_and_pause(state, Some(obstacle));
                     return Ok(false);
@@ -456,7 +408,7 @@ impl VideoFrameSubscriber {
         Ok(state.link.is_some())
     }
 
-    /// Turns a sample into a frame if it keeps the contract.
+    /// Makes a frame of a sample, unless it breaks the contract.
     fn accept(&self, state: &mut State, sample: Sample<Iox, [u8], VideoFrameHeader>) -> Option<VideoFrame> {
         let payload = match Payload::new(sample, state.link.as_mut()?) {
             Ok(payload) => payload,
@@ -466,7 +418,7 @@ impl VideoFrameSubscriber {
             }
         };
         let sent = payload.header();
-        // An end that repeats the last frame is that frame to those who have not had it.
+        // An end of stream may repeat the last frame, for subscribers that have not had it (SPEC §6).
         let repeated = sent.repeated().filter(|_| sent.aux_size as usize <= payload.bytes().len());
         let mut header = repeated.unwrap_or(sent);
         let mut aux = Vec::with_capacity(state.aux_bytes.min(header.aux_size as usize));
@@ -478,7 +430,7 @@ impl VideoFrameSubscriber {
                 return None;
             }
         };
-        header.flags &= crate::wire::header::FLAGS_MASK | crate::wire::header::HEADER_FLAG_EOS;
+        header.flags &= FLAGS_MASK | HEADER_FLAG_EOS;
         let mut stamp = Stamp::default();
         let mut discontinuity = false;
         if !header.is_eos() {
@@ -503,20 +455,36 @@ impl SubscriberBuilder {
     /// Subscribes.
     ///
     /// # Errors
-    /// As [`VideoFrameSubscriber::new`].
+    /// The errors of [`VideoFrameSubscriber::new`], and [`Error::Qos`].
     pub fn build(self) -> Result<VideoFrameSubscriber> {
-        VideoFrameSubscriber::build(self)
+        let Self { service, requirements, busy_wait, node } = self;
+        let name = service_name(&service)?;
+        let node = node.map_or_else(|| create_node_for(&service), Ok)?;
+        let events = open_event_service(&node, &name)?;
+        let listener = create_listener(&node, &events, &service)?;
+        let interrupt =
+            Interrupt::new().map_err(|e| port_error(node.config(), &service, "create a wake-up descriptor", 0, e))?;
+        let subscriber = VideoFrameSubscriber {
+            state: Mutex::default(),
+            listener: OfThisProcess::new(listener),
+            interrupt,
+            events: OfThisProcess::new(events),
+            name,
+            service,
+            requirements,
+            busy_wait,
+            node: OfThisProcess::new(node),
+        };
+        subscriber.connect(&mut subscriber.lock())?;
+        Ok(subscriber)
     }
 }
 
 impl Drop for VideoFrameSubscriber {
     fn drop(&mut self) {
         let link = self.lock().link.take();
-        if let Some(link) = link
-            && self.node.is_usable()
-            && link.held() > 0
-        {
-            link.close_after_frames();
+        if let Some(link) = link.filter(|_| self.node.is_usable()) {
+            link.close();
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What a subscriber knows between two frames: where it is connected, what it counted, and what it has already checked.
+//! What a subscriber remembers from one frame to the next.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use iceoryx2::prelude::PortFactory;
 
@@ -15,48 +15,46 @@ use crate::wire::shared::SharedBytes;
 use crate::wire::stamp::Stamp;
 use crate::wire::validate::{Fault, validate_aux_size, validate_geometry};
 
-/// How long a service without a publisher is kept open: a publisher that needs more memory goes and comes back at once.
-pub(super) const GAP: Duration = limits::PUBLISHER_GAP;
-/// Anybody can name publishers; the table of them is emptied rather than grown.
-const PUBLISHERS: usize = limits::MAX_KNOWN_PUBLISHERS;
-
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub link: Option<Link>,
     /// Time of the last look for a publisher; `None` makes the next call look.
     pub looked: Option<Instant>,
-    /// Set while no publisher is there.
+    /// When publishers were last checked for killed ones.
+    pub checked_at: Option<Instant>,
+    /// Set while there is no publisher.
     pub absence: Option<Absence>,
-    /// [`Received::Disconnected`](super::Received::Disconnected) is still to be returned.
+    /// Whether [`Received::Disconnected`](super::Received::Disconnected) is still to be returned.
     pub is_disconnected: bool,
     pub accepted: Accepted,
-    /// Bytes of the last frame's aux blob.
+    /// Size in bytes of the last frame's aux blob.
     pub aux_bytes: usize,
-    /// The end of the stream comes after the frame that was handed out last.
+    /// Whether the end of the stream follows the frame that was handed out last.
     pub ends: bool,
-    /// The last count of each publisher, and the publisher of the last frame.
+    /// The last sequence number of each publisher.
     counts: BTreeMap<u64, u64>,
+    /// The publisher of the last frame.
     publisher: Option<u64>,
-    /// A publisher that is new to this subscriber began after it, so the frames before the first that arrives are missing.
+    /// Whether this subscriber is older than the next new publisher. Frames before the first one that arrives are then missing.
     pub was_first: bool,
     pub received: u64,
     pub dropped: Option<u64>,
     pub invalid: u64,
     faults: BTreeMap<&'static str, u64>,
     pub news: Option<String>,
-    /// Memory of a publisher could not be mapped: whether that was told, when to try again, and the words for it.
+    /// Whether the memory of a publisher could not be mapped.
     pub was_unmapped: bool,
     pub is_trouble_reported: bool,
     pub retry_at: Option<Instant>,
     pub trouble: Option<Error>,
 }
 
-/// The time without a publisher.
+/// A time without a publisher.
 #[derive(Debug)]
 pub(super) struct Absence {
     since: Instant,
-    /// Whether it counted as a disconnection.
-    pub is_reported: bool,
+    /// Whether it was reported as a disconnection.
+    is_reported: bool,
 }
 
 impl Default for Absence {
@@ -66,23 +64,23 @@ impl Default for Absence {
 }
 
 impl Absence {
-    /// Whether a publisher may only be replacing its port. No event tells: each kind of change has the same one, and may be late or lost.
+    /// Whether the publisher may only be replacing its port. Its events do not tell: they are the same for each change, and may be late.
     pub fn is_brief(&self) -> bool {
-        self.since.elapsed() < GAP
+        self.since.elapsed() < limits::PUBLISHER_GAP
     }
 }
 
-/// The geometry and the caps that passed last, so that a stream of equal frames is checked once.
+/// The last geometry and caps that passed the checks. Frames with the same ones are not checked again.
 #[derive(Debug, Default)]
 pub(super) struct Accepted {
     header: VideoFrameHeader,
-    /// Its length; `None` before the first frame.
+    /// Size of the payload in bytes; `None` before the first frame.
     payload: Option<usize>,
     caps: Vec<u8>,
 }
 
 impl State {
-    /// Counts a frame that is refused; the first of each rule is news.
+    /// Counts a frame that is refused. The first one for each rule is news for the log.
     pub fn refuse(&mut self, fault: &Fault, service: &str) {
         self.invalid += 1;
         let rule = fault.rule();
@@ -93,13 +91,29 @@ impl State {
         }
     }
 
-    /// Takes note of a look that found no publisher. A port that is being replaced is missing for a moment only.
+    /// Notes that a look found no publisher.
     pub fn note_absence(&mut self, is_described: bool) {
         let is_brief = self.absence.get_or_insert_default().is_brief();
         self.was_first |= !is_described || !is_brief;
     }
 
-    /// Whether a frame with this stamp has not been seen yet. Without a count that cannot be told.
+    /// Whether the publisher has just disappeared, so that the next look decides.
+    pub fn may_be_disconnected(&self) -> bool {
+        self.link.is_some() && self.absence.as_ref().is_some_and(|absence| !absence.is_reported)
+    }
+
+    /// Reports once that the publisher has gone, and closes the link: an open one would keep the old settings for the next publisher.
+    pub fn disconnect(&mut self) {
+        self.is_disconnected |= !std::mem::replace(&mut self.absence.get_or_insert_default().is_reported, true);
+        // Frames that are held keep the service open anyway.
+        if self.link.as_ref().is_none_or(|link| link.held() == 0) {
+            self.link = None;
+            self.was_first = true;
+            self.looked = Some(Instant::now());
+        }
+    }
+
+    /// Whether this subscriber has not had the frame with this stamp; false if the stamp has no sequence number.
     pub fn misses(&self, stamp: &Stamp) -> bool {
         stamp
             .publisher
@@ -107,22 +121,22 @@ impl State {
             .is_some_and(|(publisher, sequence)| self.counts.get(&publisher).is_none_or(|&last| sequence > last))
     }
 
-    /// Compares the publisher's count with the last one; true if something is missing in between.
+    /// Counts the frames that are missing before this one. True if there are some, or if another publisher begins.
     pub fn follow(&mut self, stamp: &Stamp) -> bool {
         let (Some(publisher), Some(sequence)) = (stamp.publisher, stamp.sequence) else {
             return false;
         };
         let missing = match self.counts.get(&publisher) {
-            // The newest frame again, as history after a reconnection, is no gap.
+            // After a reconnection the newest frame may come again.
             Some(&last) => sequence.saturating_sub(last).saturating_sub(1),
-            // A late joiner misses nothing.
+            // Frames from before a late subscriber do not count as missing.
             None => u64::from(self.was_first) * sequence,
         };
         if self.counts.insert(publisher, sequence).is_none() {
-            // Where there is one publisher at a time, each further one begins under this subscriber's eyes.
+            // With one publisher at a time, each further one is younger than this subscriber.
             let is_alone = |link: &Link| link.service.static_config().max_publishers() == 1;
             self.was_first |= self.link.as_ref().is_some_and(is_alone);
-            if self.counts.len() > PUBLISHERS {
+            if self.counts.len() > limits::MAX_KNOWN_PUBLISHERS {
                 self.counts.retain(|&other, _| other == publisher);
                 self.was_first = false;
             }
@@ -135,9 +149,9 @@ impl State {
 }
 
 impl Accepted {
-    /// Validates a frame, unless the last one was laid out alike; answers the number of its pixel bytes, and leaves its blob in `copy`.
+    /// Validates a frame and returns the number of its pixel bytes. `copy` gets a copy of the aux blob.
     ///
-    /// Judged are private copies only, the header's and the blob's; nothing of the payload is looked at a second time.
+    /// It judges private copies of header and blob only, and reads nothing of the payload twice.
     pub fn check(
         &mut self,
         header: &VideoFrameHeader,

@@ -142,7 +142,7 @@ impl CustomMeta {
     /// # Errors
     /// If the name, a field's name or a value cannot be written so that it is read as the same.
     pub fn encode(&self) -> Result<Vec<u8>, ValueError> {
-        if !is_custom_name(&self.name) || self.name.starts_with('_') {
+        if !is_custom_name(&self.name) {
             return Err(ValueError::MetaName(self.name.clone()));
         }
         let structure = Structure { name: self.name.clone(), fields: self.fields.clone() };
@@ -169,7 +169,7 @@ impl Meta {
 /// Whether a custom meta may have that name (SPEC §7).
 pub fn is_custom_name(name: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    (3..=64).contains(&name.len()) && name.bytes().all(word) && !name.as_bytes()[0].is_ascii_digit()
+    (3..=64).contains(&name.len()) && name.bytes().all(word) && name.as_bytes()[0].is_ascii_alphabetic()
 }
 
 /// Writes a reference timestamp whose texts come from GStreamer and need no check.

@@ -1,13 +1,13 @@
-//! How many cases a property is tried with.
+//! The number of cases of a property test.
 
 use proptest::prelude::ProptestConfig;
 
-/// `count` cases, or as many as `PROPTEST_CASES` says: `make fuzz` sets it.
+/// `count` cases, or the number in `PROPTEST_CASES`, which `make fuzz` sets.
 pub fn cases(count: u32) -> ProptestConfig {
-    // By default proptest gives up after 1024 inputs that a property has nothing to say about, however many cases there are.
+    // By default proptest gives up after 1,024 rejected inputs, no matter how many cases there are.
     let config = ProptestConfig { max_global_rejects: u32::MAX, ..ProptestConfig::default() };
     match std::env::var_os("PROPTEST_CASES") {
-        // The default is what the variable says.
+        // proptest's default is the variable's number.
         Some(_) => config,
         None => ProptestConfig { cases: count, ..config },
     }

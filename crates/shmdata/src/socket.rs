@@ -1,0 +1,57 @@
+//! Sockets of a path, created and connected without waiting.
+
+use std::fs::{Permissions, set_permissions};
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use crate::sysv::check;
+
+/// Creates a listening socket at the path, in non-blocking mode. The caller has checked that the path is short enough.
+pub(crate) fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    let socket = socket()?;
+    with_address(libc::bind, &socket, path)?;
+    // Before `listen`: until then every connection is refused.
+    set_permissions(path, Permissions::from_mode(mode))?;
+    // SAFETY: changes a socket; accesses no memory.
+    check(unsafe { libc::listen(socket.as_raw_fd(), 10) })?;
+    Ok(socket.into())
+}
+
+/// Connects to the socket at the path, in blocking mode.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] if the queue of a process that does not accept connections is full, where
+/// [`UnixStream::connect`] waits indefinitely.
+pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = socket()?;
+    with_address(libc::connect, &socket, path)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+fn socket() -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: creates a socket, which `OwnedFd` closes.
+    unsafe { Ok(OwnedFd::from_raw_fd(check(libc::socket(libc::AF_UNIX, kind, 0))?)) }
+}
+
+type Call = unsafe extern "C" fn(RawFd, *const libc::sockaddr, libc::socklen_t) -> libc::c_int;
+
+/// Calls `bind` or `connect` with the address of a path.
+fn with_address(call: Call, socket: &OwnedFd, path: &Path) -> io::Result<()> {
+    // SAFETY: `sockaddr_un` is a plain C struct for which all-zero is a value.
+    let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    for (target, &byte) in address.sun_path.iter_mut().zip(path.as_os_str().as_encoded_bytes()) {
+        *target = byte as libc::c_char;
+    }
+    let length = mem::size_of_val(&address) as libc::socklen_t;
+    // SAFETY: `address` has `length` bytes and lives across the call.
+    check(unsafe { call(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
+    Ok(())
+}
