@@ -273,7 +273,7 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         (("--test", "--fps", "0"), "'0' is not a frame rate"),
         # Regression: this rate was rounded to 0, so frames came without a pause.
         (("--test", "--fps", "1e-9"), "'1e-9' is not a frame rate"),
-        (("--test", "--format", "NV13"), "'NV13' is no raw video format of GStreamer"),
+        (("--test", "--format", "NV13"), "'NV13' is not a raw video format of GStreamer"),
         (("--test", "--format", "v210"), "cannot draw the pattern in v210: try I420"),
     ],
 )

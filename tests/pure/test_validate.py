@@ -25,7 +25,7 @@ AGREE = json.loads((VECTORS_DIR / "caps.json").read_text(encoding="utf-8"))["agr
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
-    validate._sound.clear()
+    validate._valid.clear()
 
 
 def header_of(fields: dict[str, Any]) -> VideoFrameHeader:
@@ -139,14 +139,14 @@ def test_a_sender_that_changes_its_geometry_at_every_frame_fills_no_memory() -> 
     for width in range(1, 1000):
         header, size = sound_header("GRAY8", width, 1)
         assert validate_geometry(header, size) is None
-    assert len(validate._sound) <= 64
+    assert len(validate._valid) <= 64
 
 
 def test_an_unsound_geometry_is_not_remembered() -> None:
     for case in CASES:
         header = header_of(case["header"])
         validate_geometry(header, case["payload_size"] - header.aux_size)
-    for geometry in validate._sound.values():
+    for geometry in validate._valid.values():
         assert all(
             stride >= geometry.format.row_bytes(plane, geometry.width)
             for plane, stride in enumerate(geometry.layout.strides)
