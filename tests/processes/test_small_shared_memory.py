@@ -90,8 +90,8 @@ def test_a_sink_whose_frames_are_too_large_says_so_with_both_numbers(gst: dict[s
     # SIGBUS would be -7, or 128 + 7.
     assert ended.returncode == 1, ended.stderr
     assert 'on service "large": it may need 14' in ended.stderr
-    assert "frames of 62" in ended.stderr
-    assert re.search(r"/dev/shm has 6\d{7} free, \d+ of that laid out for others", ended.stderr)
+    assert "frames of 6.2 MB" in ended.stderr
+    assert re.search(r"/dev/shm has 6\d\.\d MB free, \d+\.\d MB of it reserved by others", ended.stderr)
     assert "--shm-size" in ended.stderr
 
 
@@ -164,4 +164,4 @@ def test_memory_that_is_laid_out_for_others_counts_as_used(service: str, domain:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "written 2" in ended.stdout
     assert "refused 2" in ended.stdout
-    assert "laid out for others" in ended.stdout
+    assert "reserved by others" in ended.stdout
