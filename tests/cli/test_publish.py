@@ -161,10 +161,8 @@ def test_a_file_arrives_picture_by_picture_in_real_time(publish: Publish, clip: 
 
 def test_fast_does_not_wait(publish: Publish, clip: Path) -> None:
     with VideoFrameSubscriber(CAM) as subscriber:
-        command = publish("cam0", "--file", str(clip), "--fast", "--loop", "--duration", "100", "--wait-for", "1")
-        began = time.monotonic()
-        command.ends(0)
-        assert time.monotonic() - began < 60
+        # In real time, this would take longer than `ends` waits.
+        publish("cam0", "--file", str(clip), "--fast", "--loop", "--duration", "100", "--wait-for", "1").ends(0)
         newest = subscriber.latest(20)
         assert newest is not None
         assert newest.pts is not None

@@ -249,7 +249,7 @@ fn a_wait_with_the_longest_time_ends_with_a_frame() {
 }
 
 #[test]
-fn a_requirement_that_the_service_does_not_meet_shows_both_values() {
+fn a_requirement_that_the_service_does_not_meet_is_refused_with_both_values() {
     let place = Place::new();
     let _publisher = place.publisher("video/a").build().unwrap();
     let requirements = Requirements { borrowed_max: Some(99), ..Requirements::default() };

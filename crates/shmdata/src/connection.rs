@@ -30,11 +30,11 @@ pub(crate) enum Received {
 }
 
 impl Connection {
-    /// Connects to the writer of a path; the connection and the writer's type text. `None` if the writer is gone meanwhile.
+    /// Connects to the writer of a path; the connection and the writer's type text.
     ///
     /// # Errors
     /// The path has no writer, or this user has no permission.
-    pub fn open(path: &Path) -> io::Result<Option<(Self, String)>> {
+    pub fn open(path: &Path) -> io::Result<(Self, String)> {
         // Before the writer is contacted: a writer of Shmdata 1.3.77 may never recover from a reader that connects and leaves at once.
         objects(path)?;
         let mut stream = socket::connect(path)?;
@@ -42,13 +42,13 @@ impl Connection {
         let greeting = dialect::receive_greeting(&mut stream)?;
         stream.set_nonblocking(true)?;
         // Again, because the writer or its objects may have changed. Before the acknowledgement, after which the writer waits for us.
-        let Ok((keys, segment, semaphores)) = objects(path) else { return Ok(None) };
+        let (keys, segment, semaphores) = objects(path)?;
         if !send(&stream, &greeting) {
-            return Ok(None);
+            return Err(io::ErrorKind::BrokenPipe.into());
         }
         let spare = Arc::new(Mutex::new(Some(segment)));
         let connection = Self { stream, semaphores: Arc::new(semaphores), keys, spare };
-        Ok(Some((connection, dialect::type_text_of(&greeting))))
+        Ok((connection, dialect::type_text_of(&greeting)))
     }
 
     /// Reads one message, and takes the frame that it announces.
@@ -135,10 +135,9 @@ impl Connection {
         let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match readable(&[self.stream.as_raw_fd()], left) {
-                Ok(ready) if ready[0] && !matches!(self.receive(Wakeup::NEVER), Received::End) => {}
-                Ok(ready) if !ready[0] && !left.is_zero() => {}
-                _ => return,
+            let Ok(ready) = readable(&[self.stream.as_raw_fd()], left) else { return };
+            if left.is_zero() || (ready[0] && matches!(self.receive(Wakeup::NEVER), Received::End)) {
+                return;
             }
         }
     }

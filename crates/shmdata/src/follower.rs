@@ -120,10 +120,10 @@ impl Follower {
             return Ok(None);
         }
         match Connection::open(&self.path) {
-            Ok(opened) => Ok(opened.map(|(connection, type_text)| {
+            Ok((connection, type_text)) => {
                 self.connection = Some(connection);
-                type_text
-            })),
+                Ok(Some(type_text))
+            }
             Err(error) => match Error::of_use(&self.path, "connect", error) {
                 foreign @ Error::Foreign { .. } => Err(foreign),
                 // There is no writer now.

@@ -88,38 +88,27 @@ def create_node(domain: Domain | None = None) -> types.Node:
         OutOfSharedMemoryError: There is hardly any shared memory left.
         TransportError: This process has reached a limit: open files, address space, or size of files.
     """
-    return _start(current_domain() if domain is None else domain, None)
+    return create_node_for(None, domain)
 
 
-def create_node_for(service: str, domain: Domain | None = None) -> types.Node:
+def create_node_for(service: str | None, domain: Domain | None = None) -> types.Node:
     """Create a node as `create_node` does; an error names the service for which it is."""
-    return _start(current_domain() if domain is None else domain, service)
-
-
-def _start(place: Domain, service: str | None) -> types.Node:
-    check_folders(place, taking_part(place, service))
-    clean_up_if_stale(place)
-    return _make_node(place, service)
-
-
-def _make_node(place: Domain, service: str | None = None) -> types.Node:
+    place = current_domain() if domain is None else domain
     doing = taking_part(place, service)
+    check_folders(place, doing)
+    clean_up_if_stale(place)
     found = before_start(place)
     if found is not None:
         raise found.error(doing)
+    builder = iox2.NodeBuilder.new().config(_configuration(place))
     try:
-        return cast(
-            types.Node,
-            iox2.NodeBuilder.new()
-            .config(_configuration(place))
-            .signal_handling_mode(iox2.SignalHandlingMode.Disabled)
-            .create(iox2.ServiceType.Ipc),
-        )
+        node = builder.signal_handling_mode(iox2.SignalHandlingMode.Disabled).create(iox2.ServiceType.Ipc)
     except _ERRORS as exc:
         found = after_failure(place)
         if found is not None:
             raise found.error(doing) from exc
         raise DomainError(f"cannot {doing}: iceoryx2 cannot make a node: {exc}") from exc
+    return cast(types.Node, node)
 
 
 def _configuration(domain: Domain) -> Any:

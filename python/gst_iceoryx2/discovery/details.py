@@ -15,6 +15,8 @@ from .participants import Participant, participants
 from .probe import probe
 from .stream import Stream
 
+__all__ = ["Details", "Plane", "details"]
+
 _SECONDS: Final = 1.0
 _REFERENCE_TIMESTAMP: Final = "GstReferenceTimestampMeta"
 # Bytes of a meta's name that are shown.

@@ -307,7 +307,7 @@ class VideoFramePublisher:
             TypeError: An argument is not a number.
 
         Example:
-            Do not send the first frame to nobody:
+            Start when a subscriber is connected:
 
                 with VideoFramePublisher("video/cam0/frame/v2") as publisher:
                     publisher.wait_for_subscribers(1, timeout=10)

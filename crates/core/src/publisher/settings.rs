@@ -16,6 +16,7 @@ pub const MAX_PORTS: usize = limits::MAX_PORTS;
 pub const DEFAULT_MAX_LOANS: usize = limits::MAX_LOANS;
 /// Number of frames in shared memory by default.
 pub const FIRST_FRAMES: usize = limits::FIRST_CHUNKS;
+
 pub(super) type OnSubscribers = Box<dyn Fn(usize) + Send + Sync>;
 pub(super) type OnTrouble = Box<dyn Fn(Error) + Send + Sync>;
 
