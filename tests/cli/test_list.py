@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gst_iceoryx2.discovery import streams
+from gst_iceoryx2.discovery import sh4lt, streams
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.cli.conftest import CommandLine, described_by_another_release, stop
 from tests.conftest import Place
@@ -291,9 +292,14 @@ def test_a_domain_of_another_user_is_an_error_and_not_an_empty_list(iox2_video: 
     assert "belongs to user 0 (this process runs as 65534)" in done.stderr
 
 
-def test_paused_sh4lt_writers_are_listed_with_their_formats(child: Source, runtime: Path, domain: Place) -> None:
+def test_paused_sh4lt_writers_are_asked_at_the_same_time(
+    child: Source, runtime: Path, domain: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writers = child("write_sh4lt_once", [str(runtime / "sh4lt" / f"cam{number}") for number in range(5)])
     assert writers.told() == "writing"
+    # Each of the five waits here until all of them have begun.
+    barrier, ask = threading.Barrier(5, timeout=30), sh4lt.sh4lt_stream
+    monkeypatch.setattr(sh4lt, "sh4lt_stream", lambda *given: (barrier.wait(), ask(*given))[1])
     listed = {stream.name: stream for stream in streams(5)}
     for number in range(5):
         assert listed[f"sh4lt:{runtime}/sh4lt/cam{number}"].format == "RGBA"

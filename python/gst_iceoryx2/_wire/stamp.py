@@ -39,8 +39,10 @@ class Stamp(NamedTuple):
         due: When to show the frame; nanoseconds of CLOCK_MONOTONIC.
 
     Example:
-        >>> Stamp.read(Stamp(bytes(16), publisher=7, sequence=0).record()).publisher
-        7
+        Write a record and read it:
+
+            >>> Stamp.read(Stamp(bytes(16), publisher=7, sequence=0).record()).publisher
+            7
     """
 
     boot_id: bytes = _NO_BOOT
