@@ -32,7 +32,7 @@ def test_an_ordinary_pipeline_renders_into_shared_memory(stages: Stages, service
     sender, receiver = stages(), receiver_of(stages, service)
     sender.launch(
         "videotestsrc num-buffers=300 ! video/x-raw,format=I420,width=320,height=240 ! videoconvert "
-        f"! video/x-raw,format=BGR ! queue ! iceoryx2sink name=sink service={service} sync=false max-frames=60"
+        f"! video/x-raw,format=BGR ! queue ! iceoryx2sink name=sink service={service} sync=false"
     )
     with VideoFrameSubscriber(service) as subscriber:
         sender.state("PLAYING", timeout=0)
@@ -63,7 +63,7 @@ def test_a_held_frame_never_changes(stages: Stages, service: str, branch: str) -
     cropped = sender.run(scenes.frames_of, text=f"{source} ! videocrop left=8")
     sender.launch(
         f"{source} ! tee name=tee allow-not-linked=true tee. ! queue ! iceoryx2sink name=sink service={service} "
-        f"sync=false max-frames=60 wait-for-connection=true tee. ! {branch}"
+        f"sync=false wait-for-connection=true tee. ! {branch}"
     )
     with VideoFrameSubscriber(service) as subscriber:
         sender.state("PLAYING", timeout=0)

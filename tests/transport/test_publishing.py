@@ -364,9 +364,9 @@ def test_waiting_for_subscribers_gives_up_in_words(service: str, pub: VideoFrame
 
 
 @pytest.mark.proves("M6")
-def test_with_max_frames_hoarding_subscribers_starve_nobody(service: str) -> None:
-    """Seven that hold ten frames each need far more than the default."""
-    with VideoFramePublisher(service, max_frames=100) as pub:
+def test_hoarding_subscribers_starve_nobody(service: str) -> None:
+    """Seven that hold ten frames each need far more than a publisher has at first."""
+    with VideoFramePublisher(service) as pub:
         hoarders = [VideoFrameSubscriber(service) for _ in range(7)]
         with VideoFrameSubscriber(service) as sub:
             pub.wait_for_subscribers(8, timeout=5)
@@ -388,7 +388,7 @@ def test_with_max_frames_hoarding_subscribers_starve_nobody(service: str) -> Non
 
 @pytest.mark.proves("M6")
 def test_a_subscriber_that_holds_all_it_may_costs_no_other_a_frame(service: str) -> None:
-    """Without `max_frames`, and with a larger buffer than usual."""
+    """Also with a larger buffer than usual."""
     with (
         VideoFramePublisher(service, qos=Qos(buffer_size=30, borrowed_max=20)) as pub,
         VideoFrameSubscriber(service) as hoarder,

@@ -237,8 +237,7 @@ def open_event(node: types.Node, name: str) -> types.EventService:
         ServiceError: It cannot be opened or created; the subclass and the message say why.
     """
     builder = node.service_builder(iox2.ServiceName.new(check_service_name(name))).event()
-    attempt: Callable[[], types.EventService] = builder.open_or_create
-    return _retried(attempt, node, name, "open the event service")
+    return cast(types.EventService, _retried(builder.open_or_create, node, name, "open the event service"))
 
 
 def create_notifier(node: types.Node, name: str) -> types.Notifier:
@@ -256,8 +255,7 @@ def notifier_on(service: types.EventService, node: types.Node, name: str) -> typ
     Raises:
         ServiceError: The notifier cannot be created; the subclass and the message say why.
     """
-    attempt: Callable[[], types.Notifier] = service.notifier_builder().create
-    return _retried(attempt, node, name, "create a notifier")
+    return cast(types.Notifier, _retried(service.notifier_builder().create, node, name, "create a notifier"))
 
 
 class AckNotifier:
@@ -321,8 +319,7 @@ def create_listener(node: types.Node, name: str) -> types.Listener:
         ServiceError: The listener or its service cannot be created; the subclass and the message say why.
     """
     builder = open_event(node, name).listener_builder()
-    attempt: Callable[[], types.Listener] = builder.create
-    return _retried(attempt, node, name, "create a listener")
+    return cast(types.Listener, _retried(builder.create, node, name, "create a listener"))
 
 
 def create_subscriber(node: types.Node, service: types.PubSubService, name: str) -> types.Subscriber:
@@ -331,8 +328,7 @@ def create_subscriber(node: types.Node, service: types.PubSubService, name: str)
     Raises:
         TooManyPortsError: The service has its maximum number of subscribers.
     """
-    attempt: Callable[[], types.Subscriber] = service.subscriber_builder().create
-    return _retried(attempt, node, name, "create a subscriber")
+    return cast(types.Subscriber, _retried(service.subscriber_builder().create, node, name, "create a subscriber"))
 
 
 def create_publisher(
@@ -355,7 +351,7 @@ def create_publisher(
     Raises:
         TooManyPortsError: The service has its maximum number of publishers.
     """
-    attempt: Callable[[], types.Publisher] = (
+    builder = (
         service.publisher_builder()
         .initial_max_slice_len(slice_len)
         .allocation_strategy(iox2.AllocationStrategy.Static)
@@ -363,9 +359,9 @@ def create_publisher(
         .max_loaned_samples(loans)
         # RetryUntilDelivered would spin inside send() with the GIL held.
         .backpressure_strategy(iox2.BackpressureStrategy.DiscardData)
-        .create
     )
-    return _retried(attempt, node, name, "create a publisher", memory=slice_len * chunks)
+    created = _retried(builder.create, node, name, "create a publisher", memory=slice_len * chunks)
+    return cast(types.Publisher, created)
 
 
 def _retried(

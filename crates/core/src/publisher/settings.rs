@@ -166,9 +166,9 @@ impl PublisherBuilder {
         self
     }
 
-    /// Number of frames in shared memory: loaned, waiting for subscribers, or held by them.
+    /// Limit of the frames in shared memory: loaned, waiting for subscribers, or held by them. If all are in use, a frame is dropped.
     ///
-    /// 0, the default, makes it [`FIRST_FRAMES`], or more if one subscriber may hold more. If all are in use, a frame is dropped.
+    /// 0, the default, is the number that all subscribers may hold together. Memory begins with [`FIRST_FRAMES`] and doubles as needed.
     #[must_use]
     pub fn max_frames(mut self, count: usize) -> Self {
         self.max_frames = (count > 0).then_some(count);
