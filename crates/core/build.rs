@@ -1,4 +1,4 @@
-//! Makes Rust of `contract/`, the data that the Python package reads as well: constants and texts.
+//! Generates constants, texts and the format table from `contract/`, which the Python package reads as well.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -65,8 +65,9 @@ fn messages(data: &Value) -> String {
                 arguments.push(argument);
             }
         }
+        let make = if arguments.is_empty() { "String::from" } else { "format!" };
         let arguments = arguments.join(", ");
-        writeln!(code, "    pub fn {name}({arguments}) -> String {{\n        format!({text:?})\n    }}").unwrap();
+        writeln!(code, "    pub fn {name}({arguments}) -> String {{\n        {make}({text:?})\n    }}").unwrap();
     }
     code + "}\n"
 }

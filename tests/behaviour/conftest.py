@@ -43,7 +43,7 @@ class PeerError(Exception):
 @cache
 def rust_peer() -> str:
     """The compiled peer."""
-    command = ["cargo", "build", "--offline", "--message-format=json-render-diagnostics"]
+    command = ["cargo", "build", "--message-format=json-render-diagnostics"]
     command += ["-p", "iox2-video-core", "--all-features", "--example", "behaviour_peer"]
     built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     messages = map(json.loads, built.stdout.splitlines())

@@ -13,6 +13,9 @@ from gst_iceoryx2._wire.metas import encode_meta
 from gst_iceoryx2.video import BUFFER_FLAGS, CustomMeta, ReferenceTimestamp, VideoFrameHeader
 from tests.behaviour.conftest import LANGUAGES, Peer, Side
 
+# The first test may have to compile the Rust side.
+pytestmark = pytest.mark.timeout(600)
+
 WAIT = 5000
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 METAS = [

@@ -8,6 +8,9 @@ from gst_iceoryx2.contract import limit
 from tests.behaviour.conftest import SERVICE, Side
 from tests.waiting import wait_until
 
+# The first test may have to compile the Rust side.
+pytestmark = pytest.mark.timeout(600)
+
 WAIT = 5000
 """Milliseconds for what must come."""
 

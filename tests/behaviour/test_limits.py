@@ -12,6 +12,9 @@ from gst_iceoryx2.video import create_node, open_video_service
 from tests.behaviour.conftest import LANGUAGES, SERVICE, Peer, PeerError, Side
 from tests.conftest import Place
 
+# The first test may have to compile the Rust side.
+pytestmark = pytest.mark.timeout(600)
+
 WAIT = 5000
 
 

@@ -161,10 +161,8 @@ def test_a_file_arrives_picture_by_picture_in_real_time(publish: Publish, clip: 
 
 def test_fast_does_not_wait(publish: Publish, clip: Path) -> None:
     with VideoFrameSubscriber(CAM) as subscriber:
-        command = publish("cam0", "--file", str(clip), "--fast", "--loop", "--duration", "100", "--wait-for", "1")
-        began = time.monotonic()
-        command.ends(0)
-        assert time.monotonic() - began < 60
+        # In real time, this would take longer than `ends` waits.
+        publish("cam0", "--file", str(clip), "--fast", "--loop", "--duration", "100", "--wait-for", "1").ends(0)
         newest = subscriber.latest(20)
         assert newest is not None
         assert newest.pts is not None
@@ -275,7 +273,7 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         (("--test", "--fps", "0"), "'0' is not a frame rate"),
         # Regression: this rate was rounded to 0, so frames came without a pause.
         (("--test", "--fps", "1e-9"), "'1e-9' is not a frame rate"),
-        (("--test", "--format", "NV13"), "'NV13' is no raw video format of GStreamer"),
+        (("--test", "--format", "NV13"), "'NV13' is not a raw video format of GStreamer"),
         (("--test", "--format", "v210"), "cannot draw the pattern in v210: try I420"),
     ],
 )

@@ -29,7 +29,7 @@ def test_a_padded_picture_keeps_its_bytes_and_strides(stages: Stages, service: s
             frame = receiver.pull()
             assert (frame["format"], frame["digest"]) == (format, digest_of(format, WIDTH, HEIGHT, number))
             assert (tuple(frame["strides"]), tuple(frame["offsets"])) == (layout.strides, layout.offsets)
-            received = subscriber.receive_blocking(5000)
+            received = subscriber.receive_blocking(20_000)
             assert received is not None
             with received:
                 header = received.header
@@ -43,7 +43,7 @@ def test_a_padded_picture_keeps_its_bytes_and_strides(stages: Stages, service: s
 def test_a_padded_picture_from_python_keeps_its_bytes_and_strides(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=5)
+        publisher.wait_for_subscribers(1, timeout=20)
         for number, format in enumerate(PADDED):
             known = get_format(format)
             stride0 = known.row_bytes(0, WIDTH) // 16 * 16 + 64

@@ -69,11 +69,11 @@ def test_services_are_devices_as_long_as_they_are_there(stages: Stages, environm
     senders = [sender_of(stages, name, "") for name in NAMES]
     for number, sender in enumerate(senders):
         sender.push("GRAY8", 16 + number, 16)
-    wait_until(lambda: viewer.run(devices) == NAMES, 10)
+    wait_until(lambda: viewer.run(devices) == NAMES)
     viewer.run(play_device, service=NAMES[1])
     assert viewer.pull()["width"] == 17
     viewer.drop()
     senders[0].drop()
-    wait_until(lambda: viewer.run(devices) == NAMES[1:], 10)
+    wait_until(lambda: viewer.run(devices) == NAMES[1:])
     viewer.run(stop_watching)
     odd.close()

@@ -70,7 +70,7 @@ def test_a_late_joiner_gets_the_last_frame_and_the_end(stages: Stages, service: 
 def test_python_ends_a_pipeline(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=5)
+        publisher.wait_for_subscribers(1, timeout=20)
         publisher.publish(rows_of(**SIZE)[0], format="GRAY8")
         publisher.end_of_stream()
         assert receiver.pull()["digest"] == sent(0)

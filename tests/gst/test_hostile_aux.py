@@ -58,7 +58,7 @@ def feed(victim: Stage, liar: RawPublisher, blobs: Sequence[bytes]) -> int:
             HEADER.aux_size = len(blob)
             liar.send(HEADER, bytes(SIZE) + blob)
         count += len(some)
-        wait_until(lambda: seen() >= count, 10.0)  # noqa: B023 (called at once)
+        wait_until(lambda: seen() >= count)  # noqa: B023 (called at once)
     return int(victim.get("in", "frames-invalid")) - refused
 
 

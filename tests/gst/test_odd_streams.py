@@ -47,7 +47,7 @@ def test_nan_and_infinity_cross_in_both_directions(stages: Stages, service: str,
     sender = sender_of(stages, service)
     with VideoFrameSubscriber(service) as subscriber:
         sender.push("GRAY8", 16, 16, custom_metas={"AimPoint": ODD_NUMBERS})
-        frame = subscriber.receive_blocking(5000)
+        frame = subscriber.receive_blocking(20_000)
         assert frame is not None
         (meta,) = frame.metas
         assert isinstance(meta, CustomMeta)
@@ -58,7 +58,7 @@ def test_nan_and_infinity_cross_in_both_directions(stages: Stages, service: str,
 
     receiver = receiver_of(stages, "back")
     with VideoFramePublisher("back") as publisher:
-        publisher.wait_for_subscribers(1, timeout=10)
+        publisher.wait_for_subscribers(1, timeout=20)
         odd = {"a": math.nan, "b": math.inf, "c": -math.inf, "d": "nan", "e": -0.0, "f": 1e-320}
         publisher.publish(np.zeros((16, 16), np.uint8), format="GRAY8", metas=[CustomMeta("AimPoint", odd)])
         metas = {name: text for name, text, _ in receiver.pull()["metas"]}
@@ -92,7 +92,7 @@ BEGIN_AND_WAIT = """
 import sys, time
 from gst_iceoryx2.video import VideoFramePublisher
 publisher = VideoFramePublisher(sys.argv[1])
-publisher.wait_for_subscribers(1, timeout=10)
+publisher.wait_for_subscribers(1, timeout=20)
 for number in range(5):
     with publisher.loan(64, 48) as loan:
         loan.numpy_view()[...] = number
@@ -139,7 +139,7 @@ def test_a_pipeline_that_dies_with_frames_on_their_way(stages: Stages, service: 
         sender.kill()
         before = time.monotonic()
         while receiver.pull(timeout=0.3) is not None:
-            assert time.monotonic() < before + 10
+            assert time.monotonic() < before + 60
     # The next publisher removes the files of the dead ones.
     last = sender_of(stages, service)
     last.push("GRAY8", 16, 16)
@@ -155,9 +155,9 @@ def test_a_killed_publisher_is_a_disconnect(stages: Stages, service: str, policy
     assert receiver.pull() is not None
     sender.kill()
     if policy == "eos":
-        wait_until(lambda: receiver.pull(timeout=0.5) == {"eos": True}, 10)
+        wait_until(lambda: receiver.pull(timeout=0.5) == {"eos": True})
     if policy == "error":
-        message = receiver.message(["error"], timeout=10)
+        message = receiver.message(["error"])
         assert message is not None
         assert service in message["debug"] + message["text"]
     if policy == "wait":

@@ -34,7 +34,7 @@ def publish_in_python(stage: Stage, service: str, value: int) -> int:
 def receive_in_python(stage: Stage, service: str) -> Any:
     """Return the width of the next frame and the number of received frames, or None after a timeout."""
     (subscriber,) = stage.kept[service]
-    frame = subscriber.receive_blocking(2000)
+    frame = subscriber.receive_blocking(20_000)
     return None if frame is None else [frame.width, subscriber.stats.received]
 
 
@@ -60,7 +60,7 @@ def exchange(stage: RemoteStage, rounds: int) -> None:
     for number in range(rounds):
         stage.push("GRAY8", 10 + number, 16)
         assert stage.run(receive_in_python, service="down")[0] == 10 + number
-        wait_until(lambda: stage.run(publish_in_python, service="up", value=7) > 0, 5)
+        wait_until(lambda: stage.run(publish_in_python, service="up", value=7) > 0)
         assert stage.pull(name="q")["width"] == 16
 
 
@@ -95,8 +95,8 @@ def test_other_processes_do_not_take_living_ports_for_dead(both: RemoteStage, st
     both.push("GRAY8", 99, 16)
     assert receiver.pull()["width"] == 99
     with VideoFrameSubscriber("up") as subscriber:
-        wait_until(lambda: both.run(publish_in_python, service="up", value=9) > 1, 5)
-        assert subscriber.receive_blocking(2000) is not None
+        wait_until(lambda: both.run(publish_in_python, service="up", value=9) > 1)
+        assert subscriber.receive_blocking(20_000) is not None
     close(both)
 
 
@@ -109,7 +109,7 @@ def test_ports_of_both_come_and_go_in_any_order(stages: Stages) -> None:
                 receive(stage, "up")
             else:
                 stage.run(open_in_python, service="up", publish=True)
-        wait_until(lambda: stage.run(publish_in_python, service="up", value=1) > 0, 5)
+        wait_until(lambda: stage.run(publish_in_python, service="up", value=1) > 0)
         assert stage.pull()["width"] == 16
         if number % 3:
             stage.drop()

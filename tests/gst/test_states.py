@@ -95,7 +95,7 @@ def test_storms_of_pauses_do_not_deadlock_a_blocked_sink(stages: Stages, service
         if reason == "somebody slow":
             seen = []
             while len(seen) < 20:
-                frame = subscriber.receive_blocking(5000)
+                frame = subscriber.receive_blocking(20_000)
                 assert frame is not None
                 seen.append(frame.offset)
                 frame.release()

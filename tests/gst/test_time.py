@@ -77,11 +77,11 @@ def test_equal_times_of_two_streams_stay_equal(stages: Callable[..., Stage], the
 def test_the_age_of_a_frame_from_python_is_true(environment: dict[str, str], service: str) -> None:
     errors = []
     with VideoFramePublisher(service) as publisher, VideoFrameSubscriber(service) as subscriber:
-        publisher.wait_for_subscribers(1, timeout=5)
+        publisher.wait_for_subscribers(1, timeout=20)
         for _ in range(21):
             stamp = np.array([[time.monotonic_ns()]]).view(np.uint8)
             publisher.publish(stamp, format="GRAY8")
-            with subscriber.receive_blocking(5000) as frame:
+            with subscriber.receive_blocking(20_000) as frame:
                 stamped = int(frame.numpy_view().view(np.int64)[0, 0])
                 errors.append(frame.age - (time.monotonic_ns() - stamped) / SECOND)
     assert abs(statistics.median(errors)) < 1e-3, errors
@@ -101,7 +101,7 @@ def test_the_age_of_a_frame_from_a_file_counts_from_its_publication(
         sender.run(clocks.note_arrivals, element="sink")
         sender.state("PLAYING", timeout=0)
         captured = {}
-        while (frame := subscriber.receive_blocking(5000)) is not None and not frame.is_eos():
+        while (frame := subscriber.receive_blocking(20_000)) is not None and not frame.is_eos():
             captured[frame.offset] = time.monotonic_ns() - frame.age * SECOND
     arrived = dict(sender.run(clocks.arrivals, element="sink"))
     errors = [(captured[number] - arrived[number]) / SECOND for number in captured]
@@ -224,9 +224,9 @@ def test_a_relay_leaves_the_moment_of_capture_as_it_is(
     relay.state("PLAYING", timeout=0)
     captured_at = time.monotonic_ns() - 7 * SECOND
     with VideoFramePublisher(service) as publisher, VideoFrameSubscriber("relayed") as subscriber:
-        publisher.wait_for_subscribers(1, timeout=5)
+        publisher.wait_for_subscribers(1, timeout=20)
         publisher.publish(np.zeros((16, 16), np.uint8), format="GRAY8", captured_at=captured_at)
-        frame = subscriber.receive_blocking(5000)
+        frame = subscriber.receive_blocking(20_000)
         assert frame is not None
         assert frame.captured_at == captured_at
         assert 7 < frame.age < 12

@@ -27,7 +27,7 @@ def test_a_blob_is_written_to_the_byte_and_read_back(case):
 
 
 @named("decode")
-def test_what_anybody_wrote_gives_what_is_sound(case):
+def test_the_valid_parts_of_a_blob_are_read(case):
     assert parse_aux(unhex(case["blob"])) == (case["caps"], [unhex(meta) for meta in case["metas"]])
 
 
@@ -37,7 +37,7 @@ def test_records_that_exceed_the_limit_are_left_out(case):
     assert build_aux(case["caps"], metas, case["limit"]) == unhex(case["blob"])
 
 
-def test_a_cut_blob_gives_what_came_before_the_cut():
+def test_a_blob_that_is_cut_off_gives_the_parts_before_the_cut():
     case = VECTORS["truncated"]
     metas = [unhex(meta) for meta in case["metas"]]
     blob = build_aux(case["caps"], metas)
@@ -47,7 +47,7 @@ def test_a_cut_blob_gives_what_came_before_the_cut():
 
 
 @given(CAPS, METAS, st.binary(max_size=20))
-def test_every_blob_comes_back_whatever_follows_it(caps, metas, padding):
+def test_a_blob_is_read_back_with_any_padding(caps, metas, padding):
     assert parse_aux(build_aux(caps, metas) + padding) == (caps, metas)
 
 
@@ -84,6 +84,6 @@ def test_views_are_written_like_bytes():
 
 
 @pytest.mark.parametrize("caps", ["video/x-raw\0", "video/x-raw\ud800"])
-def test_caps_that_are_no_text_are_not_written(caps):
+def test_caps_that_are_not_text_are_not_written(caps):
     with pytest.raises(FormatError, match="caps: "):
         build_aux(caps, [])

@@ -66,3 +66,17 @@ def test_a_public_name_has_a_docstring(module: str, name: str) -> None:
     assert vars(value)["__doc__"] if inspect.isclass(value) else value.__doc__
     if inspect.isclass(value) and value.__module__.startswith("gst_iceoryx2"):
         assert [member for member, found in public_members(value) if not inspect.getdoc(found)] == []
+
+
+def documented_names() -> set[str]:
+    """Names of this package that the documents mention, with their modules."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    return {name for page in pages for name in re.findall(r"gst_iceoryx2(?:\.[a-zA-Z]\w*)+", page.read_text())}
+
+
+@pytest.mark.parametrize("name", sorted(documented_names()))
+def test_a_name_in_the_documents_is_in_the_reference(name: str) -> None:
+    if name not in MODULES:
+        module, _, member = name.rpartition(".")
+        assert module in MODULES
+        assert member in importlib.import_module(module).__all__

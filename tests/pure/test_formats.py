@@ -254,7 +254,7 @@ def test_rows_without_padding_make_a_contiguous_array() -> None:
 
 
 @pytest.mark.parametrize("name", ["NV12", "I420", "GRAY16_LE", "RGB16", "v210", "NV12_64Z32", "nonsense"])
-def test_a_format_that_is_no_array_of_bytes_says_so(name: str) -> None:
+def test_a_format_that_is_not_an_array_of_bytes_has_an_error(name: str) -> None:
     with pytest.raises(NotImplementedError, match=name):
         header_pixels_to_numpy_view(packed_header(name, 4, 4, 64), bytes(4096))
 

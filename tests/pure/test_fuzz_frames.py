@@ -1,4 +1,4 @@
-"""Whatever bytes arrive, reading them ends in an answer, within their bounds, at a price in proportion."""
+"""Reading any bytes ends without an error, stays within them, and takes time and memory in proportion to them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_damaged_meta_is_written_as_it_was_read(record: bytes) -> None:
 
 @examples(300)
 @given(damages(HEADERS), st.integers(0, 40_000) | st.integers(0, 2**64))
-def test_any_header_is_judged_by_the_first_rule_that_it_breaks(raw: bytes, payload: int) -> None:
+def test_any_header_is_refused_by_the_first_rule_that_it_breaks(raw: bytes, payload: int) -> None:
     header = VideoFrameHeader.from_buffer_copy(raw[:HEADER_SIZE].ljust(HEADER_SIZE, b"\0"))
     fault = validate_geometry(header, max(0, payload - header.aux_size))
     assert (fault and fault.rule) == first_broken_rule(header, max(0, payload - header.aux_size))
@@ -98,7 +98,7 @@ def test_any_header_is_judged_by_the_first_rule_that_it_breaks(raw: bytes, paylo
 
 @examples(200)
 @given(damages(HEADERS), st.integers(1, 40_000))
-def test_views_of_any_sound_frame_lie_within_its_pixels(raw: bytes, size: int) -> None:
+def test_views_of_any_valid_frame_lie_within_its_pixels(raw: bytes, size: int) -> None:
     header = VideoFrameHeader.from_buffer_copy(raw[:HEADER_SIZE].ljust(HEADER_SIZE, b"\0"))
     if validate_geometry(header, size) is not None or header.flags >> 32 & 1:
         return

@@ -64,13 +64,13 @@ def test_a_custom_meta_in_another_form_is_read(case):
 
 
 @named("opaque")
-def test_a_record_that_is_unsound_or_of_another_kind_stays_bytes(case):
+def test_an_invalid_record_and_one_of_another_kind_stay_bytes(case):
     record = unhex(case["record"])
     assert decode_meta(record) is record
 
 
 @named("refused")
-def test_what_a_receiver_would_refuse_is_not_written(case):
+def test_metas_that_a_receiver_would_refuse_are_not_written(case):
     with pytest.raises((ValueError, TypeError), match=r"name|field|the text has"):
         encode_meta(CustomMeta(case["meta"], fields_of(case)))
 
@@ -95,7 +95,7 @@ def test_no_payload_raises(name, payload):
 
 
 @given(st.text(alphabet='a=(int)5{}[]<>,;"\\ é\n.-string', max_size=60))
-def test_no_text_raises_and_what_is_read_can_be_sent_on(text):
+def test_any_text_is_read_without_an_error_and_can_be_sent_on(text):
     payload = f"FrameInfo, {text}".encode() + b"\0"
     record = struct.pack("<II", 19 + len(payload), 9) + b"FrameInfo\0\0" + payload
     meta = decode_meta(record)
@@ -116,7 +116,7 @@ def test_numbers_of_numpy_are_numbers():
 
 
 @pytest.mark.parametrize("value", [None, b"bytes", {"a": 1}, object(), {1, 2}, [None], 1j])
-def test_a_value_without_a_form_names_its_field(value):
+def test_the_error_for_a_value_that_cannot_be_represented_names_the_field(value):
     with pytest.raises(TypeError, match="field 'odd': a"):
         encode_meta(CustomMeta("FrameInfo", {"odd": value}))
 
@@ -139,7 +139,7 @@ def test_a_reference_timestamp_that_cannot_be_sent_names_the_field(meta, field):
         encode_meta(meta)
 
 
-def test_something_else_is_no_meta():
+def test_an_object_of_another_type_is_not_a_meta():
     with pytest.raises(TypeError, match="neither"):
         encode_meta(b"record")  # type: ignore[arg-type]
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gst_iceoryx2._thinning import Thinning
 from gst_iceoryx2._wire.caps import video_caps
 from gst_iceoryx2._wire.numbers import ratio, real, whole
+from gst_iceoryx2.discovery.thinning import Thinning
 from gst_iceoryx2.video import Qos
 
 NOT_NUMBERS = [None, "5", True, np.True_, 5j, [5]]

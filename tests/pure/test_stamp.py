@@ -40,7 +40,7 @@ def test_a_stamp_is_written_to_the_byte_and_read_back(case):
 
 
 @named("decode")
-def test_only_a_sound_first_record_is_a_stamp(case):
+def test_only_a_valid_first_record_is_a_stamp(case):
     expected = UNSTAMPED if case["stamp"] is None else stamp_of(case["stamp"])
     assert read_stamp(build_aux(CAPS, [unhex(record) for record in case["records"]])) == expected
 

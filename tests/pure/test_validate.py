@@ -25,7 +25,7 @@ AGREE = json.loads((VECTORS_DIR / "caps.json").read_text(encoding="utf-8"))["agr
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
-    validate._sound.clear()
+    validate._valid.clear()
 
 
 def header_of(fields: dict[str, Any]) -> VideoFrameHeader:
@@ -64,7 +64,7 @@ def test_the_first_rule_that_fails_is_named(case: dict[str, Any]) -> None:
     assert rule_of(validate_geometry(header, pixel_size)) == case["rule"]
 
 
-def test_cases_judged_one_after_the_other_do_not_disturb_each_other() -> None:
+def test_checks_in_sequence_do_not_affect_each_other() -> None:
     for case in CASES + CASES[::-1]:
         header = header_of(case["header"])
         assert rule_of(validate_geometry(header, case["payload_size"] - header.aux_size)) == case["rule"], case["name"]
@@ -112,7 +112,7 @@ def test_times_and_flags_do_not_change_the_geometry_key() -> None:
     assert geometry_key(header) != key
 
 
-def test_geometry_is_kept_by_whoever_wants_to_spare_the_checks() -> None:
+def test_a_geometry_can_be_kept_instead_of_checking_again() -> None:
     header, size = sound_header("I420")
     geometry = geometry_of(header)
     assert (geometry.format.name, geometry.width, geometry.height) == ("I420", 33, 17)
@@ -126,7 +126,7 @@ def test_geometry_is_kept_by_whoever_wants_to_spare_the_checks() -> None:
         assert np.shares_memory(view, pixels)
 
 
-def test_an_unsound_header_has_no_geometry() -> None:
+def test_an_invalid_header_has_no_geometry() -> None:
     header, _ = sound_header()
     header.stride[0] = 1
     with pytest.raises(ValueError, match="stride of plane 0 is 1"):
@@ -139,14 +139,14 @@ def test_a_sender_that_changes_its_geometry_at_every_frame_fills_no_memory() -> 
     for width in range(1, 1000):
         header, size = sound_header("GRAY8", width, 1)
         assert validate_geometry(header, size) is None
-    assert len(validate._sound) <= 64
+    assert len(validate._valid) <= 64
 
 
-def test_an_unsound_geometry_is_not_remembered() -> None:
+def test_an_invalid_geometry_is_not_cached() -> None:
     for case in CASES:
         header = header_of(case["header"])
         validate_geometry(header, case["payload_size"] - header.aux_size)
-    for geometry in validate._sound.values():
+    for geometry in validate._valid.values():
         assert all(
             stride >= geometry.format.row_bytes(plane, geometry.width)
             for plane, stride in enumerate(geometry.layout.strides)
@@ -159,7 +159,7 @@ U32 = st.one_of(st.integers(0, 80), st.sampled_from([2**31 - 1, 2**31, 2**32 - 1
 
 @st.composite
 def lying_headers(draw: st.DrawFn) -> VideoFrameHeader:
-    """A sound picture of at most 40 by 20 with some fields that lie, so that every rule is reached."""
+    """A valid picture of at most 40×20 with some wrong fields, so that every rule is reached."""
     name = draw(st.sampled_from([fmt.name for fmt in FORMATS.values() if fmt.planes]))
     header, _ = sound_header(name, draw(st.integers(1, 40)), draw(st.integers(1, 20)))
     for field in draw(st.lists(st.sampled_from(["width", "height", "n_planes", "aux_size", "flags"]), max_size=2)):
@@ -186,7 +186,7 @@ def assert_views_stay_inside(header: VideoFrameHeader, pixel_size: int) -> None:
 
 @settings(deadline=None)
 @given(lying_headers(), st.integers(-100, 4096))
-def test_whatever_passes_never_lets_a_view_leave_the_pixels(header: VideoFrameHeader, pixel_size: int) -> None:
+def test_views_of_any_frame_that_passes_lie_within_the_pixels(header: VideoFrameHeader, pixel_size: int) -> None:
     fault = validate_geometry(header, pixel_size)
     if fault is None:
         assert_views_stay_inside(header, pixel_size)
@@ -210,7 +210,7 @@ def test_the_size_that_a_geometry_asks_for_is_exactly_enough(header: VideoFrameH
 @settings(deadline=None)
 @given(st.binary(min_size=104, max_size=104), st.integers(-(2**32), 2**33), st.sampled_from([b"", *[b"BGR", b"NV12"]]))
 @example(b"\xff" * 104, 2**33, b"")
-def test_any_bytes_are_judged_without_an_error(raw: bytes, pixel_size: int, name: bytes) -> None:
+def test_any_bytes_are_checked_without_an_error(raw: bytes, pixel_size: int, name: bytes) -> None:
     header = VideoFrameHeader.from_buffer_copy(raw)
     if name:
         header.format_name = name.decode()
@@ -243,7 +243,7 @@ def test_caps_beyond_the_limits_are_refused(text: str) -> None:
     assert len(str(fault)) < 300
 
 
-def test_a_refusal_of_caps_stays_one_line_whatever_they_say() -> None:
+def test_a_fault_of_any_caps_is_one_line() -> None:
     header, _ = sound_header("BGR", 640, 480)
     fault = check_caps('video/x-raw, format=(string)"B\\012GR", width=(int)640, height=(int)480', header)
     assert fault == r'caps: format is (string)"B\012GR" in the caps, (string)BGR in the header'
@@ -251,6 +251,6 @@ def test_a_refusal_of_caps_stays_one_line_whatever_they_say() -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=200))
-def test_any_text_is_judged_as_caps_without_an_error(text: str) -> None:
+def test_any_text_is_checked_as_caps_without_an_error(text: str) -> None:
     header, _ = sound_header("BGR", 640, 480)
     assert rule_of(check_caps(text, header)) == "caps"

@@ -159,7 +159,7 @@ def test_services_are_found_by_their_files_alone(service: str) -> None:
         assert record is not None
         assert record.name == service
         assert record.type_of("user_header") == "VideoFrameHeader (104 bytes, alignment 8)"
-        assert record.type_of("payload").startswith("slices of u8 (1 bytes")
+        assert record.type_of("payload").startswith("slices of u8 (1 byte, ")
         assert service_identity(path) is not None
     assert service_identity(path) is None
     assert read_service(path) is None

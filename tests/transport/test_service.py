@@ -70,6 +70,19 @@ def test_ports_notify_with_the_event_ids_of_the_contract(service: str) -> None:
     assert limit("event_publishers_changed") in heard()
 
 
+def test_a_port_that_is_replaced_for_larger_frames_is_notified(service: str) -> None:
+    listener = create_listener(create_node(), service)
+    with VideoFramePublisher(service) as pub, VideoFrameSubscriber(service):
+        pub.publish_frame(noise(12), FrameParams(2, 2))
+        while listener.try_wait():
+            pass
+        pub.publish_frame(bytes(1000 * 700 * 3), FrameParams(1000, 700))
+        assert {event.id.as_value for event in listener.try_wait()} == {
+            limit("event_publishers_changed"),
+            limit("event_new"),
+        }
+
+
 @pytest.mark.parametrize("name", ["x", "x" * 255, "video/cam 0/../frame v2", "/ a ~!\"'\\ ", "...", "100%s {}"])
 def test_a_name_of_printable_characters_works(name: str) -> None:
     with VideoFramePublisher(name) as pub, VideoFrameSubscriber(name) as sub:

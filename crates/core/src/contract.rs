@@ -1,6 +1,5 @@
-//! Numbers and texts of `contract/`, which the Python package reads as well; `build.rs` makes Rust of them.
+//! Numbers and texts of `contract/`, which the Python package reads as well. `build.rs` generates the code.
 
-#![allow(clippy::useless_format, reason = "generated")]
-#![allow(dead_code, reason = "what only the Python package uses; a test compares both")]
+#![allow(dead_code, reason = "some entries are for the Python package; a test checks the use of each")]
 
 include!(concat!(env!("OUT_DIR"), "/contract.rs"));

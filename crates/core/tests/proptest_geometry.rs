@@ -18,7 +18,7 @@ fn near(around: u32) -> impl Strategy<Value = u32> {
 }
 
 /// A header that is sound or nearly so, and the bytes of its payload.
-fn nearly_sound() -> impl Strategy<Value = (VideoFrameHeader, usize)> {
+fn nearly_valid() -> impl Strategy<Value = (VideoFrameHeader, usize)> {
     (format(), 1u32..70, 1u32..70).prop_flat_map(|(format, width, height)| {
         let layout = format.tight_layout(width, height, None).unwrap_or_default();
         let strides = layout.strides.map(near);
@@ -57,7 +57,7 @@ proptest! {
     #![proptest_config(cases(2000))]
 
     #[test]
-    fn what_validates_stays_within_the_pixels((header, payload) in nearly_sound()) {
+    fn valid_frames_stay_within_the_pixels((header, payload) in nearly_valid()) {
         if let Ok(pixels) = validate_aux_size(&header, payload)
             && validate_geometry(&header, pixels).is_ok()
         {
@@ -66,7 +66,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_judged(bytes in prop::collection::vec(any::<u8>(), video::HEADER_SIZE), payload in any::<usize>()) {
+    fn any_bytes_are_checked(bytes in prop::collection::vec(any::<u8>(), video::HEADER_SIZE), payload in any::<usize>()) {
         let bytes: [u8; video::HEADER_SIZE] = bytes.try_into().unwrap();
         let header = VideoFrameHeader::from_bytes(&bytes);
         if let Ok(pixels) = validate_aux_size(&header, payload)
@@ -78,7 +78,7 @@ proptest! {
     }
 
     #[test]
-    fn a_layout_of_ours_is_sound_and_needs_its_last_byte(
+    fn a_computed_layout_is_valid_and_needs_its_last_byte(
         format in format(), width in 1u32..300, height in 1u32..300, padding in prop::option::of(0u32..100),
     ) {
         prop_assume!(format.kind != Kind::Tiled);

@@ -146,7 +146,7 @@ proptest! {
     }
 
     #[test]
-    fn a_limited_blob_holds_what_fits(metas in vec(vec(any::<u8>(), 0..40), 0..20), limit in 0usize..400) {
+    fn a_limited_blob_holds_the_records_that_fit(metas in vec(vec(any::<u8>(), 0..40), 0..20), limit in 0usize..400) {
         let blob = build_aux("video/x-raw", &metas, Some(limit));
         let least = build_aux("video/x-raw", &[] as &[&[u8]], None).len();
         prop_assert!(blob.len() <= limit.max(least));

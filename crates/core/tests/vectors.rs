@@ -26,7 +26,7 @@ fn blobs_decode_and_encode() {
 }
 
 #[test]
-fn a_cut_blob_gives_what_came_before_the_cut() {
+fn a_blob_that_is_cut_off_gives_the_parts_before_the_cut() {
     let file = load("aux");
     let case = &file["truncated"];
     let (caps, metas) = (case["caps"].as_str(), records(&case["metas"]));
@@ -123,7 +123,7 @@ fn records_of_strangers_stay_bytes() {
 }
 
 #[test]
-fn what_cannot_be_read_back_is_not_written() {
+fn values_that_cannot_be_read_back_are_not_written() {
     let file = load("meta");
     for (name, case) in cases(&file, "refused") {
         // Values that Rust's types cannot hold cannot be asked for.

@@ -28,17 +28,11 @@ const ATTEMPTS: usize = 3;
 /// The largest time that does not mean "none".
 const LAST: u64 = u64::MAX - 1;
 
-/// Converts a running time plus `latency` to CLOCK_MONOTONIC.
-pub fn to_monotonic(
-    running_time: gst::Signed<gst::ClockTime>,
-    base_time: gst::ClockTime,
-    latency: gst::ClockTime,
-    clock: &gst::Clock,
-) -> u64 {
-    let start = base_time.saturating_add(latency).nseconds();
+/// Converts a running time to CLOCK_MONOTONIC.
+pub fn to_monotonic(running_time: gst::Signed<gst::ClockTime>, base_time: gst::ClockTime, clock: &gst::Clock) -> u64 {
     let clock_time = match running_time {
-        gst::Signed::Positive(time) => start.saturating_add(time.nseconds()),
-        gst::Signed::Negative(time) => start.saturating_sub(time.nseconds()),
+        gst::Signed::Positive(time) => base_time.saturating_add(time).nseconds(),
+        gst::Signed::Negative(time) => base_time.saturating_sub(time).nseconds(),
     };
     with_lead(clock, clock_time, Lead::moment_of).min(LAST)
 }
@@ -242,7 +236,7 @@ mod tests {
         gst::init().unwrap();
         let system = gst::SystemClock::obtain();
         let second = gst::Signed::Positive(gst::ClockTime::SECOND);
-        let moment = to_monotonic(second, gst::ClockTime::SECOND, gst::ClockTime::ZERO, &system);
+        let moment = to_monotonic(second, gst::ClockTime::SECOND, &system);
         assert_eq!(moment, 2 * SECOND);
         assert_eq!(to_running_time(moment, gst::ClockTime::SECOND, &system), gst::ClockTime::SECOND);
     }
@@ -255,7 +249,7 @@ mod tests {
             glib::Object::builder().property("clock-type", gst::ClockType::Realtime).build();
         let realtime = realtime.upcast::<gst::Clock>();
         let now = gst::Signed::Positive(realtime.time());
-        let moment = to_monotonic(now, gst::ClockTime::ZERO, gst::ClockTime::ZERO, &realtime);
+        let moment = to_monotonic(now, gst::ClockTime::ZERO, &realtime);
         assert!(moment.abs_diff(monotonic_ns()) < SECOND / 10);
         assert_eq!(gst::Signed::Positive(to_running_time(moment, gst::ClockTime::ZERO, &realtime)), now);
     }
@@ -266,8 +260,8 @@ mod tests {
         gst::init().unwrap();
         let clock = gst::SystemClock::obtain();
         let (last, none) = (gst::ClockTime::from_nseconds(LAST), gst::ClockTime::ZERO);
-        assert_eq!(to_monotonic(gst::Signed::Positive(last), last, last, &clock), LAST);
-        assert_eq!(to_monotonic(gst::Signed::Negative(last), none, none, &clock), 0);
+        assert_eq!(to_monotonic(gst::Signed::Positive(last), last, &clock), LAST);
+        assert_eq!(to_monotonic(gst::Signed::Negative(last), none, &clock), 0);
         assert_eq!(to_running_time(u64::MAX, none, &clock), last);
         assert_eq!(to_running_time(0, last, &clock), none);
     }

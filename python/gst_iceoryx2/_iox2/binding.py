@@ -88,38 +88,27 @@ def create_node(domain: Domain | None = None) -> types.Node:
         OutOfSharedMemoryError: There is hardly any shared memory left.
         TransportError: This process has reached a limit: open files, address space, or size of files.
     """
-    return _start(current_domain() if domain is None else domain, None)
+    return create_node_for(None, domain)
 
 
-def create_node_for(service: str, domain: Domain | None = None) -> types.Node:
+def create_node_for(service: str | None, domain: Domain | None = None) -> types.Node:
     """Create a node as `create_node` does; an error names the service for which it is."""
-    return _start(current_domain() if domain is None else domain, service)
-
-
-def _start(place: Domain, service: str | None) -> types.Node:
-    check_folders(place, taking_part(place, service))
-    clean_up_if_stale(place)
-    return _make_node(place, service)
-
-
-def _make_node(place: Domain, service: str | None = None) -> types.Node:
+    place = current_domain() if domain is None else domain
     doing = taking_part(place, service)
+    check_folders(place, doing)
+    clean_up_if_stale(place)
     found = before_start(place)
     if found is not None:
         raise found.error(doing)
+    builder = iox2.NodeBuilder.new().config(_configuration(place))
     try:
-        return cast(
-            types.Node,
-            iox2.NodeBuilder.new()
-            .config(_configuration(place))
-            .signal_handling_mode(iox2.SignalHandlingMode.Disabled)
-            .create(iox2.ServiceType.Ipc),
-        )
+        node = builder.signal_handling_mode(iox2.SignalHandlingMode.Disabled).create(iox2.ServiceType.Ipc)
     except _ERRORS as exc:
         found = after_failure(place)
         if found is not None:
             raise found.error(doing) from exc
         raise DomainError(f"cannot {doing}: iceoryx2 cannot make a node: {exc}") from exc
+    return cast(types.Node, node)
 
 
 def _configuration(domain: Domain) -> Any:
@@ -248,8 +237,7 @@ def open_event(node: types.Node, name: str) -> types.EventService:
         ServiceError: It cannot be opened or created; the subclass and the message say why.
     """
     builder = node.service_builder(iox2.ServiceName.new(check_service_name(name))).event()
-    attempt: Callable[[], types.EventService] = builder.open_or_create
-    return _retried(attempt, node, name, "open the event service")
+    return cast(types.EventService, _retried(builder.open_or_create, node, name, "open the event service"))
 
 
 def create_notifier(node: types.Node, name: str) -> types.Notifier:
@@ -267,8 +255,7 @@ def notifier_on(service: types.EventService, node: types.Node, name: str) -> typ
     Raises:
         ServiceError: The notifier cannot be created; the subclass and the message say why.
     """
-    attempt: Callable[[], types.Notifier] = service.notifier_builder().create
-    return _retried(attempt, node, name, "create a notifier")
+    return cast(types.Notifier, _retried(service.notifier_builder().create, node, name, "create a notifier"))
 
 
 class AckNotifier:
@@ -332,8 +319,7 @@ def create_listener(node: types.Node, name: str) -> types.Listener:
         ServiceError: The listener or its service cannot be created; the subclass and the message say why.
     """
     builder = open_event(node, name).listener_builder()
-    attempt: Callable[[], types.Listener] = builder.create
-    return _retried(attempt, node, name, "create a listener")
+    return cast(types.Listener, _retried(builder.create, node, name, "create a listener"))
 
 
 def create_subscriber(node: types.Node, service: types.PubSubService, name: str) -> types.Subscriber:
@@ -342,8 +328,7 @@ def create_subscriber(node: types.Node, service: types.PubSubService, name: str)
     Raises:
         TooManyPortsError: The service has its maximum number of subscribers.
     """
-    attempt: Callable[[], types.Subscriber] = service.subscriber_builder().create
-    return _retried(attempt, node, name, "create a subscriber")
+    return cast(types.Subscriber, _retried(service.subscriber_builder().create, node, name, "create a subscriber"))
 
 
 def create_publisher(
@@ -366,7 +351,7 @@ def create_publisher(
     Raises:
         TooManyPortsError: The service has its maximum number of publishers.
     """
-    attempt: Callable[[], types.Publisher] = (
+    builder = (
         service.publisher_builder()
         .initial_max_slice_len(slice_len)
         .allocation_strategy(iox2.AllocationStrategy.Static)
@@ -374,9 +359,9 @@ def create_publisher(
         .max_loaned_samples(loans)
         # RetryUntilDelivered would spin inside send() with the GIL held.
         .backpressure_strategy(iox2.BackpressureStrategy.DiscardData)
-        .create
     )
-    return _retried(attempt, node, name, "create a publisher", memory=slice_len * chunks)
+    created = _retried(builder.create, node, name, "create a publisher", memory=slice_len * chunks)
+    return cast(types.Publisher, created)
 
 
 def _retried(

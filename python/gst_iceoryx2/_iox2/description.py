@@ -43,11 +43,11 @@ class ServiceRecord:
         return high << 64 | low if isinstance(high, int) and isinstance(low, int) else None
 
     def type_of(self, part: Literal["payload", "user_header"]) -> str:
-        """Return the type of the payload or user header in words: "slices of u8 (1 bytes, alignment 1)"."""
+        """Return the type of the payload or user header in words: "slices of u8 (1 byte, alignment 1)"."""
         path = f"messaging_pattern.{self.pattern}.message_type_details.{part}"
         name, size, align = (self.values.get(f"{path}.{key}", "?") for key in ("type_name", "size", "alignment"))
         slices = "slices of " if self.values.get(f"{path}.variant") == "Dynamic" else ""
-        return f"{slices}{name} ({size} bytes, alignment {align})"
+        return f"{slices}{name} ({size} byte{'' if size == 1 else 's'}, alignment {align})"
 
 
 def read_service(path: str | Path) -> ServiceRecord | None:

@@ -19,14 +19,11 @@ def names(folder: str | Path) -> list[str]:
         return []
 
 
-def remove(paths: Iterable[Path]) -> int:
-    """Remove files as far as possible; return how many."""
-    removed = 0
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files as far as possible."""
     for path in paths:
         with contextlib.suppress(OSError):
             path.unlink()
-            removed += 1
-    return removed
 
 
 def identity(status: os.stat_result) -> Identity:

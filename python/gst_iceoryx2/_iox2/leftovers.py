@@ -46,13 +46,12 @@ class _Description(NamedTuple):
         """Id of the service in names of shared memory objects."""
         return None if self.record is None or self.record.version != RELEASE else self.record.service_id
 
-    def remove(self, domain: Domain) -> int:
-        """Remove it with the memory of its service, if it is still the same file; return how many files."""
+    def remove(self, domain: Domain) -> None:
+        """Remove it with the memory of its service, if it is still the same file."""
         with contextlib.suppress(OSError):
             if identity(self.path.lstat()) == identity(self.status):
-                memory = remove(item.path for item in objects(domain) if item.ids == (self.service_id,))
-                return memory + remove([self.path])
-        return 0
+                remove(item.path for item in objects(domain) if item.ids == (self.service_id,))
+                remove([self.path])
 
 
 class Remains:
@@ -99,9 +98,8 @@ class Remains:
         }
         self.dead = {node for node in self.dead if not used & self._nodes[node].services.keys()}
 
-    def remove_before(self) -> int:
-        """Remove what iceoryx2's own clean-up does not get past, or forgets; return how many files."""
-        removed = 0
+    def remove_before(self) -> None:
+        """Remove what iceoryx2's own clean-up does not get past, or forgets."""
         nodes = [self._nodes[node] for node in self.dead]
         ports: set[int] = set().union(*(node.ports for node in nodes))
         digests = {digest for node in nodes for digest in node.services if digest not in self._used}
@@ -110,15 +108,15 @@ class Remains:
             if digest in digests and description.is_finished:
                 services.add(description.service_id)
             elif digest in digests or self._has_ended(digest, description):
-                removed += description.remove(self._domain)
+                description.remove(self._domain)
         for item in objects(self._domain):
             # As root, iceoryx2 waits indefinitely for memory without a size to get one.
             is_unsized = not item.is_finished and item.status.st_size == 0
             if (is_unsized or item.path.suffix == ".event_mgmt") and (ports | services).intersection(item.ids):
-                removed += remove([item.path])
+                remove([item.path])
         # A service does not know a listener that it has not counted yet.
-        removed += remove(Path(self._domain.root, f"{self._domain.prefix}{port}.event") for port in ports)
-        return removed + remove(path for node in nodes for path in node.unfinished)
+        remove(Path(self._domain.root, f"{self._domain.prefix}{port}.event") for port in ports)
+        remove(path for node in nodes for path in node.unfinished)
 
     def _has_ended(self, digest: str, description: _Description) -> bool:
         """Whether a process died while it ended a service, which loses its tag first and its description last."""
@@ -135,24 +133,20 @@ class Remains:
             digests & self._nodes[node].services.keys() or pid_of(node) == pid_of(service_id) for node in self.dead
         )
 
-    def remove_nodes(self) -> int:
-        """Remove what is left of the dead nodes themselves; return how many nodes stay.
+    def remove_nodes(self) -> None:
+        """Remove what is left of the dead nodes themselves.
 
         A node that still has a tag stays, because what the tag names exists.
         """
-        failed = 0
         for node in self.dead:
             folder = folder_of(node, self._domain)
             left = names(folder)
-            if any(name.endswith((SERVICE_TAG, PORT_TAG)) for name in left):
-                failed += 1
-                continue
-            remove(folder / name for name in left)
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-            remove(monitors(node, self._domain))
+            if not any(name.endswith((SERVICE_TAG, PORT_TAG)) for name in left):
+                remove(folder / name for name in left)
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+                remove(monitors(node, self._domain))
         self._remove_connections()
-        return failed
 
     def _remove_connections(self) -> None:
         """Remove connections of which neither end has a tag: iceoryx2 forgets one whose end died as it joined."""
@@ -176,9 +170,10 @@ def unused_descriptions(domain: Domain) -> list[_Description]:
     ]
 
 
-def remove_unused_descriptions(domain: Domain) -> int:
-    """Remove `unused_descriptions` with their shared memory; return how many files."""
-    return sum(description.remove(domain) for description in unused_descriptions(domain))
+def remove_unused_descriptions(domain: Domain) -> None:
+    """Remove `unused_descriptions` with their shared memory."""
+    for description in unused_descriptions(domain):
+        description.remove(domain)
 
 
 def unknown_memory(domain: Domain) -> list[os.stat_result]:

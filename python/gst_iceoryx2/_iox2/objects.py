@@ -85,15 +85,14 @@ def has_unfinished_counter(domain: Domain) -> bool:
     return any(stat.S_IMODE(status.st_mode) == _UNFINISHED_MODE and status.st_uid == me for status in found)
 
 
-def remove_left_behind(domain: Domain) -> int:
-    """Remove objects whose creator died before it finished them; return how many.
+def remove_left_behind(domain: Domain) -> None:
+    """Remove objects whose creator died before it finished them.
 
     Waits for a young node counter, because no participant can start without it.
     """
-    removed = 0
     deadline = time.monotonic() + _COUNTER_TIMEOUT
     while True:
-        removed += remove(item.path for item in objects(domain) if item.is_left_behind)
+        remove(item.path for item in objects(domain) if item.is_left_behind)
         if not has_unfinished_counter(domain) or time.monotonic() > deadline:
-            return removed
+            return
         time.sleep(0.01)

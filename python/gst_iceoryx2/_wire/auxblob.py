@@ -1,4 +1,4 @@
-"""The aux blob behind a frame's pixels: a caps string and meta records (SPEC.md section 3)."""
+"""The aux blob after a frame's pixels: a caps string and meta records (SPEC.md section 3)."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from ..contract import limit
 from ..errors import FormatError
 
 MAX_METAS: Final = limit("max_metas")
-"""Records that are read from one blob at most (SPEC.md section 7)."""
+"""Highest number of records that are read from one blob (SPEC.md section 7)."""
 
 MAX_AUX: Final = limit("max_aux_bytes")
-"""Bytes of a received blob that are read at most (SPEC.md section 7)."""
+"""Highest number of bytes that are read of a received blob (SPEC.md section 7)."""
 
 _WORD: Final = struct.Struct("<I")
 
 
 class ParsedAux(NamedTuple):
-    """What a blob says: the caps string, unchecked, and the meta records as they came."""
+    """Content of a blob: the caps string, unchecked, and the meta records, undecoded."""
 
     caps: str | None
     metas: list[bytes]
 
 
 def build_aux(caps: str | None, metas: Iterable[bytes | bytearray | memoryview], limit: int | None = None) -> bytes:
-    """Write a blob: the caps always, then each record with which the blob has at most `limit` bytes.
+    """Write a blob of the caps and of each record that still fits into `limit` bytes.
 
     Args:
         caps: Caps as GStreamer writes them; None or "" for none.
-        metas: Records, for example from `encode_meta`; they are not looked into.
-        limit: Bytes that the blob may have; None for no limit. A result that is longer all the same is one whose caps
-            do not fit: a frame with so little room goes without a blob.
+        metas: Records, for example from `encode_meta`; their content is not checked.
+        limit: Highest number of bytes; None for no limit. The caps are always written. If the result is longer than
+            `limit`, even the caps do not fit, and the frame has to be sent without a blob.
 
     Returns:
         New bytes.
@@ -59,14 +59,14 @@ def build_aux(caps: str | None, metas: Iterable[bytes | bytearray | memoryview],
 
 
 def parse_aux(buffer: bytes | bytearray | memoryview) -> ParsedAux:
-    """Read a blob that anybody may have written; what is cut off or contradictory leaves what came before it.
+    """Read a blob, which any process may have written. Reading stops at the first part that is cut off.
 
     Args:
         buffer: The blob: bytes, or a memoryview of bytes.
 
     Returns:
-        The caps (None if there are none or they are no text; unchecked: `parse_caps` judges them) and up to 64 records
-        (copies, not looked into: `decode_meta` judges them). Never raises on any content.
+        The caps, unchecked (`parse_caps` checks them): None if there are none, or if they are not UTF-8 without NUL. Up
+        to 64 records, copied and undecoded (`decode_meta` decodes them). No content raises an error.
     """
     view = memoryview(buffer)
     caps, at = _block(view, 0)
@@ -84,7 +84,7 @@ def parse_aux(buffer: bytes | bytearray | memoryview) -> ParsedAux:
 
 
 def _block(view: memoryview, at: int) -> tuple[memoryview | None, int]:
-    """Return the length-prefixed bytes at `at` and the position after them; None if they reach beyond the end."""
+    """Return the length-prefixed bytes at `at` and the position after them; None if the blob ends before they do."""
     start = at + _WORD.size
     if start > len(view):
         return None, at

@@ -43,8 +43,8 @@ def video_caps(format: str, width: int, height: int, framerate: Fraction | None 
         `video/x-raw, format=(string)BGR, width=(int)640, height=(int)480, framerate=(fraction)30/1`
 
     Raises:
-        FormatError: A value that GStreamer could not read back.
-        TypeError: A value of a type that has no form.
+        FormatError: GStreamer could not read a value back.
+        TypeError: A value has a type that caps cannot represent.
     """
     known: dict[str, FieldValue] = {"format": format, "width": width, "height": height}
     if framerate is not None:
@@ -57,10 +57,10 @@ def video_caps(format: str, width: int, height: int, framerate: Fraction | None 
 
 
 def parse_caps(text: str) -> Caps:
-    """Read caps of one structure that anybody may have written: at most 16 KiB, flat values only.
+    """Read caps of one structure: at most 16 KiB, flat values only. Any process may have written them.
 
     Args:
-        text: Caps as `gst_caps_to_string()` gives them, or as one types them (`video/x-raw,format=BGR,width=640`).
+        text: Caps as `gst_caps_to_string()` writes them, or as you type them (`video/x-raw,format=BGR,width=640`).
 
     Returns:
         Media type, features and fields.
@@ -72,7 +72,7 @@ def parse_caps(text: str) -> Caps:
         check_size(text)
         media, at = read_name(text)
         if media in _NO_STRUCTURE:
-            raise FormatError(f"{media} names no media type")
+            raise FormatError(f"{media} is not a media type")
         features, at = read_features(text, at)
         return Caps(media, read_fields(text, at), features)
     except ValueError as error:

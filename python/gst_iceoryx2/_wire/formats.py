@@ -1,7 +1,7 @@
 """Every raw video format of GStreamer as one row of a table: sizes, strides and array views are derived from it.
 
-The table is `contract/formats.json` (SPEC.md section 4), shared with the Rust crate and compared with GStreamer by the
-tests. Views are borrowed: they read and write the memory they were made from and keep the given array alive.
+The table is `contract/formats.json` (SPEC.md section 4). The Rust crate reads the same file, and the tests compare it
+with GStreamer. Views are borrowed: they read and write the memory of the given array, and keep it alive.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _U32_MAX: Final = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """How one plane is laid out: a row is so many groups of pixels, each of so many bytes.
+    """Layout of one plane. A row consists of groups of pixels, which all have the same number of bytes.
 
     Attributes:
         w_shift: Horizontal subsampling: `ceil(width / 2**w_shift)` pixels a row.
@@ -53,7 +53,7 @@ class Layout(NamedTuple):
 
 
 class PlaneView(NamedTuple):
-    """What numpy needs to know to view one plane; strides and offset are in bytes."""
+    """Shape, dtype, offset and strides of a plane's numpy view; offset and strides are in bytes."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -61,7 +61,7 @@ class PlaneView(NamedTuple):
     strides: tuple[int, ...]
 
     def of(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """View this plane of `pixels`; borrowed, and read-only where `pixels` is.
+        """View this plane of `pixels`; borrowed, and read-only if `pixels` is.
 
         Raises:
             FormatError: The plane reaches beyond `pixels`.
@@ -89,7 +89,7 @@ class VideoFormat:
             of a pair of pixels for packed 4:2:2 ("YUYV"), of a word's parts where one word is a pixel ("BGRA" for
             BGR10A2_LE). Empty for tiled formats.
         bits: Bits of each of these components.
-        shift: How far each stands from the low end of its sample: 6 for P010_10LE, 0 for I420_10LE.
+        shift: Unused bits below each component in its sample: 6 for P010_10LE, 0 for I420_10LE.
     """
 
     name: str
@@ -270,32 +270,32 @@ PACKED_FORMATS: Final[dict[str, int]] = {
 _CHANNELS_BY_BYTES: Final = {
     name.encode().ljust(FORMAT_LEN, b"\0"): channels for name, channels in PACKED_FORMATS.items()
 }
-# width, height, stride[0], plane_offsets[0] and format, from byte 40 of the header.
+# Width, height, stride[0], plane_offsets[0] and format, from byte 40 of the header.
 _PACKED_FIELDS: Final = struct.Struct("<2I8xI12xI12x16s")
 _U1: Final = np.dtype("u1")
 
 
 def get_format(name: str) -> VideoFormat:
-    """The format of this name.
+    """Return the format of this name.
 
     Raises:
-        FormatError: There is none; the message names the nearest.
+        FormatError: There is none; the message suggests the most similar name.
     """
     known = FORMATS.get(name)
     if known is None:
         folded = {known.casefold(): known for known in FORMATS}
         nearest = folded[difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.0)[0]]
-        raise FormatError(f"{name!r} is no raw video format of GStreamer; the nearest is {nearest!r}")
+        raise FormatError(f"{name!r} is not a raw video format of GStreamer; did you mean {nearest!r}?")
     return known
 
 
 def format_channels(name: str) -> int | None:
-    """Channels of the (H, W, channels) uint8 view of a packed format, None for every other format."""
+    """Return the channels of a packed format's (H, W, channels) uint8 view; None for any other format."""
     return PACKED_FORMATS.get(name)
 
 
 def plane_heights(name: str, height: int) -> list[int] | None:
-    """Rows of each plane, None for formats without rows of their own (tiles, palette) and unknown ones."""
+    """Return the rows of each plane; None if the format is unknown, or consists of tiles or a palette."""
     known = FORMATS.get(name)
     if known is None or not known.planes:
         return None
@@ -312,8 +312,8 @@ def header_pixels_to_numpy_view(header: VideoFrameHeader, pixels: Pixels) -> npt
         pixels: The pixel bytes, contiguous.
 
     Raises:
-        UnsupportedViewError: The format is not one of `PACKED_FORMATS`: it is no single array of bytes.
-        FormatError: The picture that the header tells of reaches beyond `pixels`.
+        UnsupportedViewError: The format is not one of `PACKED_FORMATS`, so its picture is not one array of bytes.
+        FormatError: The picture that the header describes is larger than `pixels`.
     """
     width, height, stride, offset, name = _PACKED_FIELDS.unpack_from(header, 40)
     channels = _CHANNELS_BY_BYTES.get(name)
@@ -331,4 +331,4 @@ def header_pixels_to_numpy_view(header: VideoFrameHeader, pixels: Pixels) -> npt
 def _not_packed(header: VideoFrameHeader) -> npt.NDArray[np.uint8]:
     if header.is_eos:
         return np.empty((0, 0, 0), _U1)
-    raise UnsupportedViewError(f"{header.format_name!r} is no (H, W, C) array of bytes: use the frame's planes")
+    raise UnsupportedViewError(f"{header.format_name!r} is not one (H, W, C) array of bytes: use the frame's planes")

@@ -1,4 +1,4 @@
-"""The header that travels with every frame, and the constants of the wire contract (SPEC.md sections 1 and 2)."""
+"""The header of each frame, and the constants of the wire contract (SPEC.md sections 1 and 2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CONSTANTS: Final = contract("layout")["constants"]
 DEFAULT_SERVICE: Final[str] = _CONSTANTS["DEFAULT_SERVICE"]
 """Name of the service that the elements use if none is set."""
 DEFAULT_AUX_BYTES: Final = limit("default_aux_bytes")
-"""Bytes that a publisher reserves behind the pixels for caps, times and metas."""
+"""Bytes that a publisher reserves after the pixels for caps, times and metas."""
 MAX_AUX_BYTES: Final = (1 << 32) - 1
 
 HEADER_TYPE_NAME: Final[str] = _CONSTANTS["HEADER_TYPE_NAME"]
@@ -57,7 +57,7 @@ class VideoFrameHeader(ctypes.Structure):
 
     Times are in nanoseconds; `NONE_U64` means none. `format` is GStreamer's name of the format as bytes up to the first
     NUL (`header.format = b"BGR"`), `format_name` is the same as text. A received header lies in memory that its
-    publisher can still write: judge and use a private copy (`VideoFrameHeader.from_buffer_copy`).
+    publisher can still write: check and use a private copy (`VideoFrameHeader.from_buffer_copy`).
     """
 
     pts: int
@@ -97,8 +97,8 @@ class VideoFrameHeader(ctypes.Structure):
     def format_name(self) -> str:
         """GStreamer's format name, e.g. "NV12".
 
-        Never fails: bytes that are no ASCII come as escapes and a missing NUL gives all 16 characters, neither of which
-        is the name of any format.
+        Never fails: bytes that are not ASCII become escapes, and without a NUL the name has 16 characters. Neither is
+        the name of a format.
         """
         return self.format.decode("ascii", "backslashreplace")
 
@@ -108,7 +108,7 @@ class VideoFrameHeader(ctypes.Structure):
             raise FormatError(
                 f"format name {name!r} has {len(name)} characters, the header holds {FORMAT_LEN - 1} of ASCII, no NUL"
             )
-        # ctypes leaves what stands behind a shorter value as it was.
+        # ctypes does not clear the bytes after a shorter value.
         place = ctypes.addressof(self) + VideoFrameHeader.format.offset  # type: ignore[attr-defined]
         ctypes.memset(place, 0, FORMAT_LEN)
         self.format = name.encode("ascii")

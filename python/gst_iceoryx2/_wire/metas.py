@@ -50,8 +50,8 @@ class CustomMeta:
 
     Attributes:
         name: A letter, then 2 to 63 letters, digits or underscores.
-        fields: bool, int, float, str, Fraction, lists (GstValueList) and tuples (GstValueArray) of one of these; what
-            GStreamer sends in other types arrives as `RawValue` and can be sent on.
+        fields: bool, int, float, str, Fraction, and lists (GstValueList) or tuples (GstValueArray) of one of these. A
+            value of another type arrives as `RawValue`, which can be sent on.
     """
 
     name: str
@@ -65,8 +65,8 @@ def encode_meta(meta: ReferenceTimestamp | CustomMeta) -> bytes:
         New bytes, for `build_aux`.
 
     Raises:
-        FormatError: Something in it that a receiver would refuse, with the field.
-        TypeError: A field of a type that has no form.
+        FormatError: A receiver would refuse the meta; the message names the field.
+        TypeError: A field has a type that a meta cannot represent.
     """
     if isinstance(meta, ReferenceTimestamp):
         return _record(_REFERENCE_TIMESTAMP, _encode_reference(meta))
@@ -78,13 +78,13 @@ def encode_meta(meta: ReferenceTimestamp | CustomMeta) -> bytes:
 
 
 def decode_meta(record: bytes) -> ReferenceTimestamp | CustomMeta | bytes:
-    """Read one record that anybody may have written.
+    """Read one record, which any process may have written.
 
     Args:
         record: A record, for example from `parse_aux`.
 
     Returns:
-        The meta; or `record` itself if it is of another kind or anything in it is unsound. Never raises on any content.
+        The meta. `record` itself if it is of another kind, or invalid. No content raises an error.
     """
     name, version, payload = _split(record)
     if name is None or version != 0 or not payload.endswith(b"\0"):
@@ -103,7 +103,7 @@ def _record(name: bytes, payload: bytes) -> bytes:
 
 
 def _split(record: bytes) -> tuple[bytes | None, int, bytes]:
-    """Return name, version and payload; no name if the record's own sizes contradict its length."""
+    """Return name, version and payload; the name is None if the record's own sizes contradict its length."""
     if len(record) >= _HEAD.size + 2:
         total_size, name_len = _HEAD.unpack_from(record)
         nul = _HEAD.size + name_len
@@ -116,7 +116,7 @@ def _string(payload: bytes, at: int) -> tuple[str, int]:
     """Return the NUL-terminated string at `at` and the position after its NUL."""
     end = payload.find(b"\0", at, at + MAX_TEXT_BYTES + 1)
     if end < 0:
-        raise FormatError("no NUL where one is due")
+        raise FormatError("a string has no NUL at its end")
     return payload[at:end].decode(), end + 1
 
 
@@ -140,10 +140,10 @@ def _encode_reference(meta: ReferenceTimestamp) -> bytes:
 
 def _decode_reference(payload: bytes) -> ReferenceTimestamp:
     if len(payload) <= _TIMES.size:
-        raise FormatError("no room for the times")
+        raise FormatError("the payload is too short for the times")
     timestamp, duration = _TIMES.unpack_from(payload)
     if timestamp == NONE_U64:
-        raise FormatError("a timestamp of none")
+        raise FormatError("the timestamp is missing")
     reference, at = _string(payload, _TIMES.size)
     parse_caps(reference)
     info = _string(payload, at)[0] if at < len(payload) else ""
@@ -154,8 +154,8 @@ def _decode_reference(payload: bytes) -> ReferenceTimestamp:
 
 def _decode_custom(name: str, payload: bytes) -> CustomMeta:
     if not _CUSTOM_NAME.fullmatch(name):
-        raise FormatError("no name of a custom meta")
+        raise FormatError("a custom meta cannot have this name")
     structure_name, fields = read_structure(_string(payload, 0)[0])
     if structure_name != name:
-        raise FormatError("a structure of another name: the binary payload of some other meta")
+        raise FormatError("the structure has another name: this is the binary payload of another meta")
     return CustomMeta(name, fields)

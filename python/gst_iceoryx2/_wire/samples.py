@@ -1,4 +1,4 @@
-"""The components of a picture (R, G, B, Y, U, V) out of its plane views, however the format packs them."""
+"""The components of a picture (R, G, B, Y, U, V), taken from the views of its planes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class Component(NamedTuple):
     """The samples of one component.
 
     Attributes:
-        samples: (rows, columns) of integers or floats; a view where the format has them apart, else new.
+        samples: (rows, columns) of integers or floats; a view if the format stores the component
+            by itself, else a copy.
         w_factor: Pixels that share a sample, side by side.
         h_factor: Rows of pixels that share a row of samples.
         bits: Bits of a sample.
@@ -33,9 +34,9 @@ class Component(NamedTuple):
 
 
 def widened(views: Sequence[Array], format: VideoFormat) -> tuple[Array, ...]:
-    """Return views that reach to the end of a row's last group, where the memory behind them does.
+    """Return views that extend to the end of each row's last group, if the memory does.
 
-    An odd row of YUY2 ends amid a pair of pixels; the second chroma sample of that pair lies behind the view.
+    An odd row of YUY2 ends in the middle of a pair of pixels: the second chroma sample of the pair lies after the view.
     Borrowed like `views`.
     """
     return tuple(
@@ -45,15 +46,15 @@ def widened(views: Sequence[Array], format: VideoFormat) -> tuple[Array, ...]:
 
 
 def components(views: Sequence[Array], format: VideoFormat, width: int) -> dict[str, Component]:
-    """Return the components of a picture, or of a run of its rows that starts at a multiple of 4, by their letters.
+    """Return the components of a picture by their letters. The rows may be a part that starts at a multiple of 4.
 
     Args:
-        views: Array views of the planes, as `VideoFormat.views` or `widened` gives them.
+        views: Array views of the planes, from `VideoFormat.views` or `widened`.
         format: Their format.
         width: Pixels.
 
     Raises:
-        FormatError: The format packs its rows in a way that is unknown here.
+        FormatError: There is no conversion for the way in which the format packs its rows.
     """
     if format.is_word:
         return {
@@ -98,7 +99,7 @@ def _address(array: Array) -> int:
 
 
 def _from_streams(views: Sequence[Array], format: VideoFormat, width: int) -> dict[str, Component]:
-    """Take apart rows in which samples of several components follow each other in a cycle (UYVY, v210 …)."""
+    """Split rows in which the samples of several components alternate in a cycle (UYVY, v210 …)."""
     found = {}
     cycles = (format.components,) if format.n_planes == 1 else ("Y", format.components[1:])
     for view, plane, cycle in zip(views, format.planes, cycles, strict=True):
@@ -120,7 +121,7 @@ def _from_streams(views: Sequence[Array], format: VideoFormat, width: int) -> di
 
 
 def _pick(stream: Array, places: Sequence[int], cycle: int, columns: int, middle: int) -> Array:
-    """Return the samples at some places of each cycle; a cycle that is cut off repeats the sample before it."""
+    """Return the samples at some places of each cycle; an incomplete cycle repeats the previous sample."""
     samples = np.empty((stream.shape[0], columns), stream.dtype.newbyteorder("="))
     for index, place in enumerate(places):
         target = samples[:, index :: len(places)]
@@ -174,5 +175,5 @@ _DECODERS: Final[dict[str, Callable[[Array], Array]]] = {
 def _decoder(format: VideoFormat) -> Callable[[Array], Array]:
     decoder = _DECODERS.get(format.name)
     if decoder is None:
-        raise FormatError(f"{format.name} packs its samples in a way that has no conversion here")
+        raise FormatError(f"samples of {format.name} cannot be converted")
     return decoder

@@ -29,18 +29,20 @@ _NUMBERS: Final = struct.Struct("<3Q")
 
 
 class Stamp(NamedTuple):
-    """Identity and moments of one frame; None = unknown.
+    """Identity and times of one frame; None = unknown.
 
     Attributes:
-        boot_id: The 16 bytes of the id of the boot on whose clock the moments are; zeros = unknown.
+        boot_id: Id of the boot to whose clock the times belong, 16 bytes; zeros = unknown.
         publisher: Number that the publisher drew for itself, 64 bits.
         sequence: How many frames that publisher had sent before this one.
         capture: When the frame was captured, or else published; nanoseconds of CLOCK_MONOTONIC.
         due: When to show the frame; nanoseconds of CLOCK_MONOTONIC.
 
     Example:
-        >>> Stamp.read(Stamp(bytes(16), publisher=7, sequence=0).record()).publisher
-        7
+        Write a record and read it:
+
+            >>> Stamp.read(Stamp(bytes(16), publisher=7, sequence=0).record()).publisher
+            7
     """
 
     boot_id: bytes = _NO_BOOT
@@ -72,19 +74,19 @@ class Stamp(NamedTuple):
         return cls._make(None if field == NONE_U64 else field for field in fields)
 
     def here(self) -> Stamp:
-        """Return the stamp without moments of another boot or machine, whose clock means nothing here."""
+        """Return the stamp without the times if they are of another boot or machine, whose clock differs."""
         if self.boot_id == boot_id() != _NO_BOOT:
             return self
         return self._replace(capture=None, due=None)
 
 
 UNSTAMPED: Final = Stamp()
-"""What is known of a frame whose publisher sends no stamp."""
+"""Stamp of a frame whose publisher sends none: everything is unknown."""
 
 
 @cache
 def boot_id() -> bytes:
-    """Return the 16 bytes of the kernel's boot id; zeros where there is none, and then no moments are understood.
+    """Return the 16 bytes of the kernel's boot id. Zeros if there is none; then every time is unknown.
 
     Source: proc_sys_kernel(5).
     """
@@ -139,11 +141,11 @@ class AuxTemplate:
             due: Nanoseconds of CLOCK_MONOTONIC; None = unknown.
             capture: Nanoseconds of CLOCK_MONOTONIC; None = unknown.
             sequence: Frames sent before this one.
-            extra_metas: Further records, behind the stamp.
+            extra_metas: Records after the stamp.
             limit: Bytes that the blob may have, as in `build_aux`; None for no limit.
 
         Returns:
-            New bytes: what `build_aux` makes of the caps, the stamp and the further records.
+            New bytes, equal to those that `build_aux` makes of the caps, the stamp and the records.
 
         Raises:
             OverflowError: A number is below 0 or beyond 64 bits.
@@ -158,13 +160,13 @@ class AuxTemplate:
 
 
 def read_stamp(aux: bytes | bytearray | memoryview) -> Stamp:
-    """Read the stamp of a frame: the first meta record of its aux blob, if that is one.
+    """Read the stamp of a frame, which is the first meta record of its aux blob.
 
     Args:
         aux: The blob, which any process may have written.
 
     Returns:
-        The stamp as it was sent, `UNSTAMPED` if there is none. Never raises on any content.
+        The stamp as it was sent; `UNSTAMPED` if there is none. No content raises an error.
     """
     if len(aux) >= _WORD.size:
         at = _WORD.size + _WORD.unpack_from(aux)[0]
@@ -176,7 +178,7 @@ def read_stamp(aux: bytes | bytearray | memoryview) -> Stamp:
 
 
 class LazyStamp:
-    """A frame's stamp, read out of its aux blob when somebody asks for the first time."""
+    """A frame's stamp, which is read from the aux blob at the first call of `read`."""
 
     __slots__ = ("_aux", "_stamp")
 
@@ -185,7 +187,7 @@ class LazyStamp:
         self._stamp: Stamp | None = None
 
     def read(self) -> Stamp:
-        """Return the stamp as it is understood on this machine: see `Stamp.here`."""
+        """Return the stamp without times of another boot; see `Stamp.here`."""
         stamp = self._stamp
         if stamp is None:
             stamp = self._stamp = read_stamp(self._aux).here()

@@ -1,8 +1,8 @@
 """The text form of a GstStructure: a name and fields (tests/vectors/README.md states the grammar).
 
-The rules are those of `gst_structure_to_string()` and `gst_structure_from_string()` (gst/gststructure.c), for flat
-values: a word, a quoted string, or a list or array of these. Any process may have written the text, so its length is
-bounded, and every step looks at each character a bounded number of times.
+The text is what `gst_structure_to_string()` writes and `gst_structure_from_string()` reads (gst/gststructure.c), as far
+as values are flat: a word, a quoted string, or a list or array of these. Any process may have written the text. So its
+length is limited, and each step reads each character a limited number of times.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .value import (
 )
 
 MAX_TEXT_BYTES: Final = limit("max_text_bytes")
-"""Bound of a caps or structure string (SPEC.md section 7)."""
+"""Longest caps or structure string that is read (SPEC.md section 7)."""
 
 _S: Final = f"[{SPACE}]*"
 _NAME: Final = re.compile(rf"{_S}([A-Za-z][A-Za-z0-9_\-+/:.*]*)")
@@ -42,10 +42,10 @@ _ITEM: Final = re.compile(rf"{_CAST}(?P<item>{SCALAR}){_S}(?P<end>[,}}>]){_S}", 
 
 
 def check_size(text: str) -> None:
-    """Refuse text that is too long, or is not text.
+    """Refuse text that is too long, contains NUL or is not valid Unicode.
 
     Raises:
-        FormatError: With what is wrong.
+        FormatError: The text is refused; the message says why.
     """
     try:
         size = len(text) if text.isascii() else len(text.encode())
@@ -76,7 +76,7 @@ def read_name(text: str) -> tuple[str, int]:
     """
     match = _NAME.match(text)
     if match is None:
-        raise FormatError("there is no name that starts with a letter")
+        raise FormatError("a name that starts with a letter is expected")
     return match[1], match.end()
 
 
@@ -84,14 +84,14 @@ def read_features(text: str, at: int) -> tuple[tuple[str, ...], int]:
     """Return the caps features in parentheses at position `at`, and the position after them.
 
     Raises:
-        FormatError: Something in the parentheses is no name.
+        FormatError: Something in the parentheses is not a name.
     """
     if not text.startswith("(", at):
         return (), at
     end = text.find(")", at)
     features = tuple(feature.strip(SPACE) for feature in text[at + 1 : end].split(","))
     if end < 0 or not all(map(_FEATURE.fullmatch, features)):
-        raise FormatError(f"there are no features at character {at}")
+        raise FormatError(f"caps features are expected at character {at}")
     return features, end + 1
 
 
@@ -106,7 +106,7 @@ def read_fields(text: str, at: int) -> dict[str, FieldValue]:
     while at < len(body):
         match = _FIELD.match(body, at)
         if match is None:
-            raise FormatError(f"there is no field of the form ', name=value' at character {at}")
+            raise FormatError(f"a field of the form ', name=value' is expected at character {at}")
         fields[match[1]], at = _read_value(body, match)
     return fields
 
@@ -114,18 +114,18 @@ def read_fields(text: str, at: int) -> dict[str, FieldValue]:
 def write_structure(name: str, fields: Mapping[str, FieldValue]) -> str:
     """Write structure text exactly as `gst_structure_to_string()` does, semicolon included.
 
-    An int becomes a gint where 32 bits do, else a gint64; a list with one such item becomes a list of gint64.
+    An int becomes a gint if it fits into 32 bits, else a gint64. A list with one gint64 becomes a list of gint64.
 
     Raises:
-        FormatError: A name or value that GStreamer could not read back, or text beyond a bound.
-        TypeError: A value of a type that has no form.
+        FormatError: GStreamer could not read a name or a value back, or the text is too long.
+        TypeError: A value has a type that a structure cannot represent.
     """
     if not _NEW_NAME.fullmatch(name):
-        raise FormatError(f"{name!r} is no structure name: a letter, then letters, digits or _-+/:.")
+        raise FormatError(f"{name!r} is not a name of a structure: a letter, then letters, digits or _-+/:.")
     parts = [name]
     for field, value in fields.items():
         if not _NEW_FIELD_NAME.fullmatch(field):
-            raise FormatError(f"{field!r} is no field name: letters, digits or _-+/:.")
+            raise FormatError(f"{field!r} is not a name of a field: letters, digits or _-+/:.")
         try:
             parts.append(f", {field}={write_value(value)}")
         except (TypeError, ValueError) as error:
@@ -137,7 +137,7 @@ def write_structure(name: str, fields: Mapping[str, FieldValue]) -> str:
 
 
 def _read_value(body: str, field: re.Match[str]) -> tuple[FieldValue, int]:
-    """Return the value behind the match of `, name=(type)` and the position after it."""
+    """Return the value that follows the match of `, name=(type)`, and the position after it."""
     start, type_name = field.end(), field["type"]
     scalar = _SCALAR.match(body, start)
     value: FieldValue | None
@@ -165,7 +165,7 @@ def _find_items(body: str, start: int, field: str) -> tuple[list[tuple[str | Non
     while True:
         item = _ITEM.match(body, at)
         if item is None or item["end"] not in (",", close):
-            raise FormatError(f"field {field!r}: there is no word or string in a list at character {at}")
+            raise FormatError(f"field {field!r}: a word or a string is expected in the list at character {at}")
         items.append((item["type"], item["item"]))
         if item["end"] == close:
             return items, item.end("end")
@@ -186,6 +186,12 @@ def _read_items(items: list[tuple[str | None, str]], type_name: str | None) -> l
 
 
 def write_value(value: FieldValue) -> str:
+    """Write a value with its type: `(int)640`.
+
+    Raises:
+        FormatError: GStreamer could not read it back.
+        TypeError: A structure cannot represent its type.
+    """
     if isinstance(value, RawValue):
         return _write_raw(value.text)
     if isinstance(value, (list, tuple)):
@@ -194,16 +200,16 @@ def write_value(value: FieldValue) -> str:
         if types == {"int", "gint64"}:
             types = {"gint64"}
         if len(types) > 1:
-            raise FormatError(f"the items of a list are of one type, these are {', '.join(sorted(types))}")
+            raise FormatError(f"the items of a list must have one type, these have {', '.join(sorted(types))}")
         begin, end = ("{ ", " }") if isinstance(value, list) else ("< ", " >")
-        # GStreamer calls an empty list one of int.
+        # GStreamer writes an empty list as one of int.
         return f"({types.pop() if types else 'int'}){begin}{', '.join(text for _, text in written)}{end}"
     type_name, text = write_scalar(value)
     return f"({type_name}){text}"
 
 
 def _write_raw(text: str) -> str:
-    """Return `text` if it is exactly one value: it must not bring fields along."""
+    """Return `text` if it is exactly one value, without further fields."""
     probe = f"x, x={text}"
     check_size(probe)
     match = _FIELD.match(probe, 1)

@@ -1,9 +1,9 @@
-"""What a receiver checks before it touches a byte of a frame (SPEC.md section 7, rules 1 to 8).
+"""The checks that a receiver makes before it uses a byte of a frame (SPEC.md section 7, rules 1 to 8).
 
 Any process of the same user can publish, so the header is hostile. Give these functions a private copy of it
-(`VideoFrameHeader.from_buffer_copy`): a header that is still in shared memory may change after it was judged.
+(`VideoFrameHeader.from_buffer_copy`): a header in shared memory may change after it was checked.
 
-Checking costs under a microsecond a frame because geometries found sound are remembered by their header bytes.
+Valid geometries are cached by their header bytes, so a check costs less than a microsecond a frame.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from .header import FORMAT_LEN, MAX_DIMENSION, VideoFrameHeader
 from .text import write_value
 from .value import FieldValue
 
-# From width to the end: all that geometry depends on, and nothing that differs from frame to frame.
+# From width to the end: everything that decides the geometry, and nothing that changes from frame to frame.
 _GEOMETRY_BEGIN: Final = VideoFrameHeader.width.offset  # type: ignore[attr-defined]
 # Bit 32 of the little-endian flags.
 _EOS_BYTE: Final = VideoFrameHeader.flags.offset + 4  # type: ignore[attr-defined]
-# A sender that changes its geometry at every frame must not fill the memory of its receivers.
-_REMEMBERED: Final = 64
+# Limit of the cache: a sender may change its geometry at every frame.
+_MAX_CACHED: Final = 64
 
 
 class Geometry(NamedTuple):
-    """The geometry of a sound header: keep it and look it up by `geometry_key` to spare the checks.
+    """The geometry of a valid header. To avoid the checks, keep it and look it up by `geometry_key`.
 
     Attributes:
         format: The format.
@@ -48,65 +48,65 @@ class Geometry(NamedTuple):
     planes: tuple[PlaneView, ...]
 
     def views(self, pixels: Pixels) -> tuple[npt.NDArray[Any], ...]:
-        """One array a plane over at least `layout.size` pixel bytes; borrowed, as `VideoFormat.views`."""
+        """Return one array a plane over at least `layout.size` pixel bytes; borrowed, as from `VideoFormat.views`."""
         return tuple([plane.of(pixels) for plane in self.planes])
 
 
-_sound: dict[bytes, Geometry] = {}
+_valid: dict[bytes, Geometry] = {}
 
 
 def geometry_key(header: VideoFrameHeader) -> bytes:
-    """The 64 header bytes that decide geometry: equal keys, equal geometry."""
+    """Return the 64 header bytes that decide the geometry: equal keys mean equal geometry."""
     return bytes(header)[_GEOMETRY_BEGIN:]
 
 
 def geometry_of(header: VideoFrameHeader) -> Geometry:
-    """The geometry that a header tells of, whatever the number of its pixel bytes.
+    """Return the geometry that a header describes, without regard to the number of pixel bytes.
 
     Raises:
         FormatError: A rule other than "bounds" fails; the message is the `Fault`.
     """
-    judged = _judge(header)
-    if isinstance(judged, Fault):
-        raise FormatError(judged)
-    return judged
+    checked = _check(header)
+    if isinstance(checked, Fault):
+        raise FormatError(checked)
+    return checked
 
 
 def validate_geometry(header: VideoFrameHeader, pixel_size: int) -> Fault | None:
-    """Check rules 1 to 7; end of stream is sound.
+    """Check rules 1 to 7. End of stream is valid.
 
     Args:
         header: A private copy of the header.
         pixel_size: Bytes of the payload without the aux blob; negative where `aux_size` exceeds the payload.
 
     Returns:
-        None if the frame is sound, else why it is not.
+        None if the frame is valid, else the first rule that it breaks.
     """
     raw = bytes(header)
-    known = _sound.get(raw[_GEOMETRY_BEGIN:])
+    known = _valid.get(raw[_GEOMETRY_BEGIN:])
     if known is not None and known.layout.size <= pixel_size:
         return None
     if pixel_size < 0:
         return Fault.of("aux_size", aux_size=header.aux_size, payload=pixel_size + header.aux_size)
     if raw[_EOS_BYTE] & 1:
         return None
-    judged = _judge(header, pixel_size)
-    if isinstance(judged, Fault):
-        return judged
-    return _check_bounds(judged, pixel_size)
+    checked = _check(header, pixel_size)
+    if isinstance(checked, Fault):
+        return checked
+    return _check_bounds(checked, pixel_size)
 
 
 def check_caps(caps_text: str, header: VideoFrameHeader) -> Fault | None:
-    """Check rule 8: caps of raw video in system memory that agree with a sound header.
+    """Check rule 8: the caps are raw video in system memory and agree with a valid header.
 
-    Costs what parsing does: remember the answer for as long as neither the text nor `geometry_key` changes.
+    This parses the caps, so keep the result until the text or `geometry_key` changes.
 
     Args:
         caps_text: Caps as they came in the aux blob.
         header: A private copy of the header.
 
     Returns:
-        None if they agree, else why not.
+        None if they agree, else the fault.
     """
     try:
         caps = parse_caps(caps_text)
@@ -119,7 +119,7 @@ def check_caps(caps_text: str, header: VideoFrameHeader) -> Fault | None:
             return Fault.of("caps_media", found=_shortened(f"{caps.media}({', '.join(caps.features)})"))
     for field in ("format", "width", "height"):
         said, sent = caps.fields.get(field), header.format_name if field == "format" else getattr(header, field)
-        # The very type: a list, a range, raw text or a bool is no answer even where it compares equal.
+        # A value of another type may compare equal: True and 1.
         if type(said) is not type(sent) or said != sent:
             shown = "nothing" if said is None else _shortened(_value_text(said))
             return Fault.of("caps_disagree", field=field, caps=shown, header=_value_text(sent))
@@ -130,27 +130,27 @@ def _value_text(value: FieldValue) -> str:
     try:
         return write_value(value)
     except ValueError:
-        # What was read cannot always be written: a double that is infinite.
+        # Some values can be read but not written, such as an infinite double.
         return ""
 
 
 def _shortened(text: str) -> str:
-    """What a sender wrote, cut: it goes into a log."""
+    """Cut text of a sender for a log."""
     return printable(text[:64])
 
 
-def _judge(header: VideoFrameHeader, pixel_size: int = 1) -> Geometry | Fault:
-    """Rules 3 to 6, remembered."""
+def _check(header: VideoFrameHeader, pixel_size: int = 1) -> Geometry | Fault:
+    """Check rules 3 to 6; valid geometries are cached."""
     key = geometry_key(header)
-    known = _sound.get(key)
+    known = _valid.get(key)
     if known is not None and pixel_size > 0:
         return known
-    judged = _read_geometry(header, pixel_size)
-    if isinstance(judged, Geometry):
-        if len(_sound) >= _REMEMBERED:
-            _sound.clear()
-        _sound[key] = judged
-    return judged
+    checked = _read_geometry(header, pixel_size)
+    if isinstance(checked, Geometry):
+        if len(_valid) >= _MAX_CACHED:
+            _valid.clear()
+        _valid[key] = checked
+    return checked
 
 
 def _read_geometry(header: VideoFrameHeader, pixel_size: int) -> Geometry | Fault:
@@ -169,7 +169,7 @@ def _read_geometry(header: VideoFrameHeader, pixel_size: int) -> Geometry | Faul
         return Fault.of("planes", n_planes=header.n_planes, format=fmt.name, expected=fmt.n_planes)
     strides, offsets = tuple(header.stride[: fmt.n_planes]), tuple(header.plane_offsets[: fmt.n_planes])
     if not fmt.planes:
-        # Tiles count tiles in the stride: only GStreamer knows their size.
+        # The stride of a tiled format counts tiles, whose size only GStreamer knows.
         ends = tuple(offset + 1 for offset in offsets)
         return Geometry(fmt, width, height, Layout(strides, offsets, max(ends)), ends, ())
     row_bytes = [fmt.row_bytes(plane, width) for plane in range(fmt.n_planes)]

@@ -1,7 +1,7 @@
 """The text form of single values in caps and structures: numbers, strings, fractions.
 
-The rules are those of `gst_value_serialize()` and `gst_value_deserialize()` (gst/gstvalue.c), the reading stricter:
-what is not read as a value stays text.
+The text is what `gst_value_serialize()` and `gst_value_deserialize()` write and read (gst/gstvalue.c). This module
+reads fewer spellings; text in any other spelling stays text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SPACE: Final = " \t\n\f\r"
 WORD: Final = r"[A-Za-z0-9_\-+/:.*]+"
 """Pattern of what may be read without quotes (GST_ASCII_IS_STRING)."""
 PORTABLE_WORD: Final = r"[A-Za-z0-9_\-+/:.]+"
-"""The same for what is written: GStreamer 1.22 does not read an asterisk outside quotes."""
+"""Pattern of what may be written without quotes: GStreamer 1.22 does not read an asterisk outside quotes."""
 SCALAR: Final = rf'"[^"\\]*(?:\\.[^"\\]*)*"|{WORD}'
 """Pattern of a quoted string or a word, to be used with re.DOTALL."""
 
@@ -37,18 +37,18 @@ _ESCAPE: Final = re.compile(rb"\\(?:([0-3][0-7]{2})|(.))", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class RawValue:
-    """A value of a type that has no counterpart here, as GStreamer writes it, its type included: `(bitmask)0x3`."""
+    """A value of any other type as GStreamer writes it, type included: `(bitmask)0x3`."""
 
     text: str
 
 
 Scalar: TypeAlias = bool | int | float | str | Fraction
 FieldValue: TypeAlias = Scalar | RawValue | Sequence[Scalar]
-"""What a field holds: list = GstValueList `{ … }`, tuple = GstValueArray `< … >`, items of one type."""
+"""Value of a field. A list is a GstValueList `{ … }`, a tuple a GstValueArray `< … >`; their items have one type."""
 
 
 def is_known_type(name: str) -> bool:
-    """Say whether values of the type of this name are read."""
+    """Return whether values of this type are read."""
     return name in _READERS
 
 
@@ -69,15 +69,15 @@ def write_scalar(value: object) -> tuple[str, str]:
     """Return the name of a value's type and its text.
 
     Raises:
-        FormatError: GStreamer could not hold it.
-        TypeError: It has no form.
+        FormatError: GStreamer cannot represent the value.
+        TypeError: GStreamer cannot represent its type.
     """
     if hasattr(value, "item"):
-        value = value.item()  # numpy's scalars are no int, float or bool
+        value = value.item()  # numpy's scalars are not ints, floats or bools
     if isinstance(value, bool):
         return "boolean", "true" if value else "false"
     if isinstance(value, int):
-        # Of its own type a number in a range is found by walking through it: an IntEnum's, or numpy's below.
+        # For a subclass of int, such as an IntEnum, `in` would walk through the range.
         value = int(value)
         if value not in _INT64:
             raise FormatError(f"{value} does not fit in 64 bits with a sign")
@@ -92,7 +92,7 @@ def write_scalar(value: object) -> tuple[str, str]:
     if isinstance(value, str):
         return "string", _write_string(value)
     kind = type(value).__name__
-    raise TypeError(f"a {kind} has no form here: bool, int, float, str, Fraction and flat lists of them have")
+    raise TypeError(f"a {kind} cannot be represented: use bool, int, float, str, Fraction or a flat list of them")
 
 
 def _read_int(token: str) -> int | None:
@@ -130,7 +130,7 @@ def _read_bool(token: str) -> bool | None:
 
 def _read_string(token: str) -> str | None:
     if not token.startswith('"'):
-        return None if token == "NULL" else token  # GStreamer's string that is a null pointer
+        return None if token == "NULL" else token  # GStreamer's spelling of a null pointer
     inner = token[1:-1]
     if "\\" not in inner:
         return inner
@@ -163,7 +163,7 @@ _READERS: Final[dict[str, Callable[[str], Scalar | None]]] = {
     for name in names.split()
 }
 
-# gst_string_wrap(): what may stand bare stands for itself, other printable ASCII after a backslash, the rest in octal.
+# gst_string_wrap(): bare characters as they are, other printable ASCII after a backslash, all others in octal.
 _WRAPPED: Final = tuple(
     chr(byte) if _BARE.fullmatch(chr(byte)) else f"\\{chr(byte)}" if 0x20 <= byte < 0x7F else f"\\{byte:03o}"
     for byte in range(256)

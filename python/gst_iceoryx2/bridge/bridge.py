@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from .._thinning import Thinning
 from .._wire.stamp import monotonic_ns
 from .._work import Work
+from ..discovery.thinning import Thinning
 from ..errors import ClosedError, FormatError
 from .endpoint import Endpoint, check_pair
 from .ends import From, To

@@ -44,16 +44,18 @@ def say(text: str) -> None:
 
 def json_text(document: Any, indent: int | None = None) -> str:
     """Return a document as ASCII JSON; invalid Unicode in texts is replaced."""
-    return json.dumps(_whole(document), indent=indent)
+    text = json.dumps(document, ensure_ascii=False)
+    # Half of a surrogate pair, as in a file name that is not UTF-8, becomes U+FFFD.
+    valid = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return json.dumps(json.loads(valid), indent=indent)
 
 
-def _whole(value: Any) -> Any:
-    if isinstance(value, str):
-        # Half of a surrogate pair, as in a file name that is not UTF-8, becomes U+FFFD.
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if isinstance(value, dict):
-        return {_whole(key): _whole(item) for key, item in value.items()}
-    return [_whole(item) for item in value] if isinstance(value, list) else value
+def rounded(values: dict[str, Any], **digits: int) -> dict[str, Any]:
+    """Round the numbers among the values to so many digits; None stays None, and 0 digits make an int."""
+    for name, count in digits.items():
+        if values[name] is not None:
+            values[name] = round(values[name], count or None)
+    return values
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> list[str]:

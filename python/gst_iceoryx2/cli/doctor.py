@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -45,20 +46,7 @@ def command(as_json: bool, fix: bool) -> None:
 
 def document(findings: Sequence[Finding]) -> dict[str, Any]:
     """Return the document of `--json`; docs/cli.md explains each key."""
-    return {
-        "healthy": healthy(findings),
-        "findings": [
-            {
-                "check": finding.check,
-                "status": finding.status,
-                "text": finding.text,
-                "remedy": finding.remedy,
-                "can_fix": finding.can_fix,
-                "was_fixed": finding.was_fixed,
-            }
-            for finding in findings
-        ],
-    }
+    return {"healthy": healthy(findings), "findings": [asdict(finding) for finding in findings]}
 
 
 def _lines(finding: Finding) -> str:

@@ -79,16 +79,7 @@ def document(found: Details) -> dict[str, Any]:
         "metas": found.metas,
         "memory": {"reserved": found.memory_reserved, "touched": found.memory_touched},
         "participants": [
-            {
-                "pid": one.pid,
-                "name": one.name,
-                "command": one.command,
-                "roles": list(one.roles),
-                "is_alive": one.is_alive,
-                "memory_reserved": one.memory_reserved,
-                "memory_touched": one.memory_touched,
-            }
-            for one in found.participants
+            {key: value for key, value in asdict(one).items() if key != "node"} for one in found.participants
         ],
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ import click
 from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import examples
-from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, say, styled, table
+from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, rounded, say, styled, table
 from gst_iceoryx2.discovery import Stream, streams
 from gst_iceoryx2.errors import printable
 
@@ -35,25 +36,20 @@ def command(as_json: bool, watch: bool) -> None:
 
     FPS is measured. AGE is the age of the newest frame. "-" means that a value is not known.
     """
-    if not watch:
+    if watch and not as_json and is_terminal():
+        with Painter() as painter:
+            while True:
+                painter.draw(_lines(streams()) or [_nothing()])
+                time.sleep(_INTERVAL)
+    while True:
         found = streams()
         if as_json:
-            click.echo(json_text(document(found), indent=2))
+            click.echo(json_text(document(found), indent=None if watch else 2))
         else:
             _print(found)
-        return
-    if as_json or not is_terminal():
-        while True:
-            found = streams()
-            if as_json:
-                click.echo(json_text(document(found)))
-            else:
-                _print(found)
-            time.sleep(_INTERVAL)
-    with Painter() as painter:
-        while True:
-            painter.draw(_lines(streams()) or [_nothing()])
-            time.sleep(_INTERVAL)
+        if not watch:
+            return
+        time.sleep(_INTERVAL)
 
 
 def document(found: Sequence[Stream]) -> dict[str, Any]:
@@ -67,24 +63,7 @@ def document(found: Sequence[Stream]) -> dict[str, Any]:
 
 def stream_document(stream: Stream) -> dict[str, Any]:
     """Return the JSON object of one stream."""
-    return {
-        "name": stream.name,
-        "short_name": stream.short_name,
-        "kind": stream.kind,
-        "format": stream.format,
-        "width": stream.width,
-        "height": stream.height,
-        "fps": None if stream.fps is None else round(stream.fps, 3),
-        "framerate": stream.framerate,
-        "publishers": stream.publishers,
-        "max_publishers": stream.max_publishers,
-        "subscribers": stream.subscribers,
-        "max_subscribers": stream.max_subscribers,
-        "age": None if stream.age is None else round(stream.age, 6),
-        "has_ended": stream.has_ended,
-        "caps": stream.caps,
-        "problem": stream.problem,
-    }
+    return {"name": stream.name, "short_name": stream.short_name} | rounded(asdict(stream), fps=3, age=6)
 
 
 def _lines(found: Sequence[Stream]) -> list[str]:

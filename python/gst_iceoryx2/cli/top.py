@@ -12,7 +12,7 @@ import click
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import Misused, examples
 from gst_iceoryx2.cli._params import LocalStream
-from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, table
+from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, rounded, table
 from gst_iceoryx2.discovery import require
 from gst_iceoryx2.discovery.names import SH4LT
 from gst_iceoryx2.errors import printable
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _INTERVAL = 1.0
 _HEADS = ("NAME", "FORMAT", "SIZE", "FPS", "JITTER", "MB/S", "GAPS", "P50", "P99", "PUB", "SUB", "NOTE")
 _NUMBERS = _HEADS[2:-1]
+_KEYS = (
+    *("name", "short_name", "format", "width", "height", "fps", "jitter", "bytes_per_second", "gaps"),
+    *("latency_p50", "latency_p99", "publishers", "subscribers", "max_subscribers", "has_ended", "problem"),
+)
 
 
 @click.command(
@@ -53,13 +57,10 @@ def command(names: tuple[str, ...], as_json: bool, count: int | None) -> None:
     from gst_iceoryx2.discovery.meter import Meters
 
     with Meters(wanted) as meters:
-        if as_json:
+        if as_json or not is_terminal():
             for readings in _every_second(meters, rounds):
-                click.echo(json_text(document(readings)))
-        elif not is_terminal():
-            for readings in _every_second(meters, rounds):
-                for reading in readings:
-                    click.echo(_line(reading))
+                for line in [json_text(document(readings))] if as_json else map(_line, readings):
+                    click.echo(line)
         else:
             with Painter() as painter:
                 painter.draw([_heading([]), "measuring …"])
@@ -78,31 +79,8 @@ def _every_second(meters: Meters, rounds: Iterable[int]) -> Iterator[list[Readin
 
 def document(readings: Sequence[Reading]) -> dict[str, Any]:
     """Return the document that `--json` prints each second; docs/cli.md explains each key."""
-    return {"streams": [_reading_document(reading) for reading in readings]}
-
-
-def _reading_document(reading: Reading) -> dict[str, Any]:
-    def rounded(value: float | None, digits: int) -> float | None:
-        return None if value is None else round(value, digits)
-
-    return {
-        "name": reading.name,
-        "short_name": reading.short_name,
-        "format": reading.format,
-        "width": reading.width,
-        "height": reading.height,
-        "fps": rounded(reading.fps, 3),
-        "jitter": rounded(reading.jitter, 6),
-        "bytes_per_second": None if reading.bytes_per_second is None else round(reading.bytes_per_second),
-        "gaps": reading.gaps,
-        "latency_p50": rounded(reading.latency_p50, 6),
-        "latency_p99": rounded(reading.latency_p99, 6),
-        "publishers": reading.publishers,
-        "subscribers": reading.subscribers,
-        "max_subscribers": reading.max_subscribers,
-        "has_ended": reading.has_ended,
-        "problem": reading.problem,
-    }
+    digits = {"fps": 3, "jitter": 6, "bytes_per_second": 0, "latency_p50": 6, "latency_p99": 6}
+    return {"streams": [rounded({key: getattr(one, key) for key in _KEYS}, **digits) for one in readings]}
 
 
 def _heading(rows: Sequence[Sequence[str]]) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from .._iox2.description import ServiceRecord
 from .._iox2.domain import current_domain
 from .._wire.auxblob import parse_aux
 from ..errors import ServiceNotFoundError, printable
 from ..video.frame import VideoFrame
 from .names import require, short_name, video_records
 from .participants import Participant, participants
-from .probe import probe
+from .probe import probe, setting
 from .stream import Stream
+
+__all__ = ["Details", "Plane", "details"]
 
 _SECONDS: Final = 1.0
 _REFERENCE_TIMESTAMP: Final = "GstReferenceTimestampMeta"
@@ -100,11 +101,11 @@ def details(name: str, seconds: float = _SECONDS) -> Details:
     return Details(
         stream,
         record.version,
-        _number(record, "subscriber_max_buffer_size"),
-        _number(record, "subscriber_max_borrowed_samples"),
-        _number(record, "history_size"),
-        _flag(record, "enable_safe_overflow"),
-        _number(record, "max_nodes"),
+        setting(record, "subscriber_max_buffer_size", int),
+        setting(record, "subscriber_max_borrowed_samples", int),
+        setting(record, "history_size", int),
+        setting(record, "enable_safe_overflow", bool),
+        setting(record, "max_nodes", int),
         seen.planes,
         seen.frame_bytes,
         dict(sorted(seen.metas.items())),
@@ -144,17 +145,3 @@ def _meta_name(record: bytes) -> str:
     caps = record[8 + length + 2 + 16 :][:_NAME_MAX].replace(b"\0", b",")
     clock = caps.partition(b",")[0].decode("utf-8", "replace")
     return f"{name} ({printable(clock)})"
-
-
-def _value(record: ServiceRecord, key: str) -> object:
-    return record.values.get(f"messaging_pattern.PublishSubscribe.{key}")
-
-
-def _number(record: ServiceRecord, key: str) -> int | None:
-    value = _value(record, key)
-    return value if isinstance(value, int) else None
-
-
-def _flag(record: ServiceRecord, key: str) -> bool | None:
-    value = _value(record, key)
-    return value if isinstance(value, bool) else None

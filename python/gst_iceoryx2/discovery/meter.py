@@ -21,6 +21,8 @@ from .names import names
 from .stream import Stream
 from .watched import Watched, frames_in
 
+__all__ = ["Meter", "Meters", "Reading"]
+
 # Rates cover one second, statistics five.
 _SECOND: Final = 1_000_000_000
 _SPREAD: Final = 5 * _SECOND

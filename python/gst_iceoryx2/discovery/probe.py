@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from typing import Final
+from typing import Final, TypeVar
 
 from .._iox2 import binding, types
 from .._iox2.description import ServiceRecord, service_identity
@@ -24,6 +24,8 @@ from ..video._intake import Intake
 from ..video.frame import VideoFrame
 from .pace import Pace
 from .stream import Stream
+
+_T = TypeVar("_T")
 
 # Pause between two rounds over all services; shorter than a frame of the fastest cameras.
 _STEP: Final = 0.002
@@ -85,8 +87,8 @@ def _take(probes: list[_ServiceProbe], end: float) -> None:
 def _unseen(record: ServiceRecord) -> Stream:
     return Stream(
         record.name,
-        max_publishers=_limit(record, "publishers"),
-        max_subscribers=_limit(record, "subscribers"),
+        max_publishers=setting(record, "max_publishers", int),
+        max_subscribers=setting(record, "max_subscribers", int),
         problem=f"created by iceoryx2 {record.version}, this is {RELEASE}: participants need the same release",
     )
 
@@ -100,9 +102,10 @@ def stated_framerate(caps: str | None) -> str | None:
     return f"{rate.numerator}/{rate.denominator}" if isinstance(rate, Fraction) and rate > 0 else None
 
 
-def _limit(record: ServiceRecord, what: str) -> int | None:
-    value = record.values.get(f"messaging_pattern.PublishSubscribe.max_{what}")
-    return value if isinstance(value, int) else None
+def setting(record: ServiceRecord, name: str, kind: type[_T]) -> _T | None:
+    """A setting in the description of a service, such as `max_publishers`; None if it has none of this type."""
+    value = record.values.get(f"messaging_pattern.PublishSubscribe.{name}")
+    return value if isinstance(value, kind) else None
 
 
 class _ServiceProbe:
@@ -228,8 +231,8 @@ class _ServiceProbe:
             framerate=stated_framerate(self._intake.caps),
             publishers=publishers,
             subscribers=subscribers,
-            max_publishers=_limit(self._record, "publishers"),
-            max_subscribers=_limit(self._record, "subscribers"),
+            max_publishers=setting(self._record, "max_publishers", int),
+            max_subscribers=setting(self._record, "max_subscribers", int),
             age=None if self._captured_at is None else (monotonic_ns() - self._captured_at) / 1e9,
             caps=self._intake.caps,
             has_ended=self._has_ended,

@@ -10,9 +10,7 @@ from typing import Final
 from .._iox2.domain import Domain
 from .._plugin import plugin_library
 from ..discovery.participants import node_processes
-from .finding import Finding
-
-NAME: Final = "copies"
+from .finding import Finding, note, ok, problem
 
 _IS_COPY: Final = re.compile(r"/(?:_iceoryx2[^/]*\.so|lib(?:gst)?iceoryx2[^/]*\.(?:so|dylib)[^/]*)$")
 
@@ -20,39 +18,29 @@ _IS_COPY: Final = re.compile(r"/(?:_iceoryx2[^/]*\.so|lib(?:gst)?iceoryx2[^/]*\.
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     """Find participants of the domain that have mapped several copies of iceoryx2."""
     processes = node_processes(domain)
-    seen = found = 0
-    for pid, name in sorted(processes.items()):
-        copies = _copies(pid)
-        if copies is None:
-            continue
-        seen += 1
-        if len(copies) < 2:
-            continue
-        found += 1
-        listed = ", ".join(sorted(copies))
+    examined = {pid: copies for pid in sorted(processes) if (copies := _copies(pid)) is not None}
+    several = {pid: copies for pid, copies in examined.items() if len(copies) > 1}
+    for pid, copies in several.items():
+        name, listed = processes[pid], ", ".join(sorted(copies))
         if copies == _own(copies):
-            yield Finding(
-                NAME,
-                "note",
+            yield note(
                 f"process {pid} ({name}) uses the Python SDK and the GStreamer plugin, each with its own iceoryx2 "
                 f"({listed}); each expects the other. No other code of this process may list nodes or clean up with "
                 "iceoryx2: it would drop their locks",
             )
         else:
-            yield Finding(
-                NAME,
-                "problem",
+            yield problem(
                 f"process {pid} ({name}) has several copies of iceoryx2: {listed}. If one of them cleans up or lists "
                 "nodes, the others count as dead from then on, and their frames may be lost",
                 "use one build of the plugin and one Python environment per process, and run other iceoryx2 programs "
                 "in processes of their own",
             )
     if not processes:
-        yield Finding(NAME, "ok", "no visible process takes part in this domain")
-    elif not found:
-        unseen = len(processes) - seen
+        yield ok("no visible process takes part in this domain")
+    elif not several:
+        unseen = len(processes) - len(examined)
         rest = f"; {unseen} more cannot be examined: another user or container owns them" if unseen else ""
-        yield Finding(NAME, "ok", f"none of {seen} participating processes has two copies of iceoryx2{rest}")
+        yield ok(f"none of {len(examined)} participating processes has two copies of iceoryx2{rest}")
 
 
 def _copies(pid: int) -> set[str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from .._iox2.domain import Domain, current_domain
@@ -14,21 +15,21 @@ from .finding import Finding
 _Check = Callable[[Domain, bool], Iterator[Finding]]
 
 CHECKS: Final[Mapping[str, _Check]] = {
-    shared_memory.NAME: shared_memory.check,
-    leftovers.NAME: leftovers.check,
-    users.NAME: users.check,
-    releases.NAME: releases.check,
-    plugin.NAME: plugin.check,
-    plugin.NAMES_NAME: plugin.check_names,
-    copies.NAME: copies.check,
-    limits.NAME: limits.check,
-    containers.NAME: containers.check,
-    segments.NAME: segments.check,
+    "shared-memory": shared_memory.check,
+    "leftovers": leftovers.check,
+    "users": users.check,
+    "versions": releases.check,
+    "plugin": plugin.check,
+    "element-names": plugin.check_names,
+    "copies": copies.check,
+    "file-limits": limits.check,
+    "containers": containers.check,
+    "sysv": segments.check,
 }
 """The checks by name, in the order in which they run."""
 
 # Checks that read the domain's folders.
-_INSIDE: Final = (leftovers.NAME, releases.NAME, copies.NAME, containers.NAME)
+_INSIDE: Final = ("leftovers", "versions", "copies", "containers")
 
 
 def examine(*, fix: bool = False) -> list[Finding]:
@@ -45,20 +46,19 @@ def examine(*, fix: bool = False) -> list[Finding]:
     try:
         domain = current_domain()
     except DomainError as exc:
-        broken = Finding(
-            "domain", "problem", str(exc), "correct or unset IOX2_VIDEO_DOMAIN, or correct the configuration file"
-        )
-        return [broken, *plugin.check(Domain(), False), *plugin.check_names(Domain(), False)]
+        remedy = "correct or unset IOX2_VIDEO_DOMAIN, or correct the configuration file"
+        broken = Finding("domain", "problem", str(exc), remedy)
+        return [broken, *_findings("plugin", Domain(), False), *_findings("element-names", Domain(), False)]
     left_out = () if in_folders(domain) is None else _INSIDE
-    found: list[Finding] = []
-    for name, check in CHECKS.items():
-        if name in left_out:
-            continue
-        try:
-            found += check(domain, fix)
-        except (OSError, ValueError) as exc:
-            found.append(Finding(name, "note", f"the check failed: {exc}"))
-    return found
+    return [finding for name in CHECKS if name not in left_out for finding in _findings(name, domain, fix)]
+
+
+def _findings(name: str, domain: Domain, fix: bool) -> Iterator[Finding]:
+    try:
+        for finding in CHECKS[name](domain, fix):
+            yield replace(finding, check=name)
+    except (OSError, ValueError) as exc:
+        yield Finding(name, "note", f"the check failed: {exc}")
 
 
 def healthy(findings: Iterable[Finding]) -> bool:

@@ -28,3 +28,18 @@ class Finding:
     remedy: str | None = None
     can_fix: bool = False
     was_fixed: bool = False
+
+
+def ok(text: str) -> Finding:
+    """Make a finding without a problem. `examine` adds the name of the check to every finding."""
+    return Finding("", "ok", text)
+
+
+def note(text: str, remedy: str | None = None) -> Finding:
+    """Make a note."""
+    return Finding("", "note", text, remedy)
+
+
+def problem(text: str, remedy: str | None = None, *, can_fix: bool = False, was_fixed: bool = False) -> Finding:
+    """Make a problem."""
+    return Finding("", "problem", text, remedy, can_fix, was_fixed)

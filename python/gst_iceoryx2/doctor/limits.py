@@ -11,9 +11,7 @@ from typing import Final
 
 from .._iox2.domain import Domain
 from ..discovery.participants import node_processes
-from .finding import Finding
-
-NAME: Final = "file-limits"
+from .finding import Finding, ok, problem
 
 # Descriptors of a subscriber with one publisher, on Linux with iceoryx2 0.10.0; counted in /proc/self/fd.
 _PER_SUBSCRIBER: Final = 20
@@ -31,9 +29,9 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     text = f"a process started here may open {soft} files (at most {hard}); a subscriber needs about {_PER_SUBSCRIBER}"
     if soft != resource.RLIM_INFINITY and soft < _STREAMS * _PER_SUBSCRIBER:
-        yield Finding(NAME, "problem", f"{text}: enough for {soft // _PER_SUBSCRIBER} streams", _REMEDY)
+        yield problem(f"{text}: enough for {soft // _PER_SUBSCRIBER} streams", _REMEDY)
     else:
-        yield Finding(NAME, "ok", text)
+        yield ok(text)
     for pid, name in sorted(node_processes(domain).items()):
         try:
             limit = _LIMIT.search(Path(f"/proc/{pid}/limits").read_text())
@@ -41,6 +39,4 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         except OSError:
             continue
         if limit is not None and used > _NEARLY * int(limit[1]):
-            yield Finding(
-                NAME, "problem", f"process {pid} ({name}) has {used} of at most {limit[1]} files open", _REMEDY
-            )
+            yield problem(f"process {pid} ({name}) has {used} of at most {limit[1]} files open", _REMEDY)

@@ -14,10 +14,7 @@ from typing import Final
 from .._iox2.domain import Domain
 from .._namesake import namesake
 from .._plugin import MIN_GSTREAMER, gstreamer_version, library_folders, plugin_library, plugin_version
-from .finding import Finding
-
-NAME: Final = "plugin"
-NAMES_NAME: Final = "element-names"
+from .finding import Finding, note, ok, problem
 
 _ELEMENTS: Final = (b"iceoryx2sink", b"iceoryx2src", b"sh4ltsink", b"sh4ltsrc")
 _MISSING: Final = re.compile(r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file")
@@ -37,20 +34,16 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     sentence = namesake()
     if sentence is not None:
         what, _, how = sentence.rpartition("; ")
-        yield Finding(NAME, "problem", what, how)
+        yield problem(what, how)
     gstreamer = gstreamer_version()
     if gstreamer is None:
-        yield Finding(
-            NAME,
-            "note",
+        yield note(
             "there is no GStreamer on this machine; the Python SDK and these commands do not need it",
             "for the elements: apt install libgstreamer1.0-0 gstreamer1.0-plugins-base",
         )
     elif tuple(map(int, gstreamer.split(".")[:2])) < MIN_GSTREAMER:
         wanted = ".".join(map(str, MIN_GSTREAMER))
-        yield Finding(
-            NAME,
-            "problem",
+        yield problem(
             f"GStreamer is {gstreamer}, the elements need {wanted} or newer",
             "use a newer distribution",
         )
@@ -58,9 +51,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         library = plugin_library()
     except RuntimeError as exc:
         what, _, how = str(exc).partition(". What it needs: ")
-        yield Finding(
-            NAME, "note", f"{what}. The Python SDK works without it", f"what it needs: {how}" if how else None
-        )
+        yield note(f"{what}. The Python SDK works without it", f"what it needs: {how}" if how else None)
         return
     if gstreamer is None:
         return
@@ -69,37 +60,29 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     except RuntimeError as exc:
         missing = _MISSING.search(str(exc))
         package = _PACKAGES.get(missing[1]) if missing else None
-        yield Finding(
-            NAME,
-            "problem",
+        yield problem(
             f"{library} does not load: {exc}",
             f"apt install {package}" if package else "build it again on this machine: pip install --force-reinstall .",
         )
         return
     own = version("iox2-video")
     if stated != own:
-        yield Finding(
-            NAME,
-            "problem",
+        yield problem(
             f"the plugin is version {stated}, the package {own}: one of them belongs to another installation",
             "pip install --force-reinstall --no-deps .",
         )
         return
     text = f"version {stated} in {library.parent}, loads into GStreamer {gstreamer}"
     if any(_is_same(folder, library.parent) for folder in library_folders()):
-        yield Finding(NAME, "ok", f"{text}; pipelines find it")
+        yield ok(f"{text}; pipelines find it")
     else:
-        yield Finding(
-            NAME,
-            "note",
+        yield note(
             f"{text}; pipelines find it only through setup_gstreamer() or GST_PLUGIN_PATH, which is now "
             f"{os.environ.get('GST_PLUGIN_PATH', '')!r}",
             "export GST_PLUGIN_PATH=$(iox2-video plugin-path)",
         )
     if importlib.util.find_spec("gi") is None:
-        yield Finding(
-            NAME,
-            "note",
+        yield note(
             f"{sys.executable} has no PyGObject: setup_gstreamer() will not work in it",
             "apt install python3-gi gir1.2-gstreamer-1.0, and a virtual environment made with --system-site-packages",
         )
@@ -125,16 +108,14 @@ def check_names(domain: Domain, fix: bool) -> Iterator[Finding]:
             if names:
                 others.append((file, names))
     for file, names in others:
-        yield Finding(
-            NAMES_NAME,
-            "problem",
+        yield problem(
             f"{file} has {', '.join(names)}, too: of two plugins with one element name, GStreamer uses the one that it "
             "loaded last",
             "remove it, or take its folder out of GST_PLUGIN_PATH; gst-inspect-1.0 ELEMENT shows which one is used "
             "(Filename)",
         )
     if not others:
-        yield Finding(NAMES_NAME, "ok", f"none of {count} other plugins has elements of these names")
+        yield ok(f"none of {count} other plugins has elements of these names")
 
 
 def _names_in(file: Path) -> list[str]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
 
 from .._iox2.description import list_services
 from .._iox2.domain import Domain
 from .._iox2.explain import RELEASE
 from ..discovery.names import short_name
-from .finding import Finding
-
-NAME: Final = "versions"
+from .finding import Finding, ok, problem
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
@@ -21,14 +18,10 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     try:
         installed = version("iceoryx2")
     except PackageNotFoundError:
-        yield Finding(
-            NAME, "problem", "the Python package iceoryx2 is not installed", f"pip install iceoryx2=={RELEASE}"
-        )
+        yield problem("the Python package iceoryx2 is not installed", f"pip install iceoryx2=={RELEASE}")
         return
     if installed != RELEASE:
-        yield Finding(
-            NAME,
-            "problem",
+        yield problem(
             f"the installed Python package iceoryx2 is release {installed}, this package works with {RELEASE} only",
             f"pip install iceoryx2=={RELEASE}",
         )
@@ -39,9 +32,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         if record.version != RELEASE:
             others[record.version].add(short_name(record.name))
     for release, names in sorted(others.items()):
-        yield Finding(
-            NAME,
-            "problem",
+        yield problem(
             f"created by iceoryx2 {release}, while this is {RELEASE}: {', '.join(sorted(names)[:8])}. All participants "
             "of a service must have the same release",
             f"stop or update the programs that use it. If they have ended, only a program of release {release} can "
@@ -49,4 +40,4 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         )
     if installed == RELEASE and not others:
         made = f"and created all services of this domain ({count})" if count else "and this domain has no services now"
-        yield Finding(NAME, "ok", f"iceoryx2 {RELEASE} is installed, {made}")
+        yield ok(f"iceoryx2 {RELEASE} is installed, {made}")

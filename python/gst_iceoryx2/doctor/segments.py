@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .._iox2.domain import Domain
-from .finding import Finding
+from .finding import Finding, note, ok, problem
 
 if TYPE_CHECKING:
     from ..sh4lt.dialect import Keys
 
-NAME: Final = "sysv"
 
 _TABLES: Final = Path("/proc/sysvipc")
 # Age from which an unattached segment counts as left behind; creating and attaching one takes far less.
@@ -42,7 +41,7 @@ class _Segment(NamedTuple):
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     """Find segments of the Shmdata protocol whose writer has ended; remove them if `fix` is set."""
     if sys.platform != "linux" or not _TABLES.is_dir():
-        yield Finding(NAME, "ok", "this system has no table of SysV memory; Sh4lt runs on Linux only")
+        yield ok("this system has no table of SysV memory; Sh4lt runs on Linux only")
         return
     segments = _shmdata_segments()
     dead = [one for one in segments if not one.is_alive]
@@ -51,20 +50,18 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     free = [one for one in mine if not one.attached]
     alive = len(segments) - len(dead)
     if attached:
-        yield Finding(
-            NAME,
-            "note",
+        yield note(
             f"readers still have {_count(len(attached))} of dead Sh4lt writers attached",
             "they are removed when their readers end, or by the next writer on the path",
         )
     if not free:
         if not attached:
-            yield Finding(NAME, "ok", f"{_count(alive)} of living Sh4lt writers, none of dead ones")
+            yield ok(f"{_count(alive)} of living Sh4lt writers, none of dead ones")
         return
     keys = ", ".join(f"{one.key:#010x}" for one in free[:8])
     text = f"{_count(len(free))} of dead Sh4lt writers, {sum(one.size for one in free) / 1e6:.1f} MB: keys {keys}"
     if not fix:
-        yield Finding(NAME, "problem", text, "iox2-video doctor --fix, or ipcrm -M KEY", can_fix=True)
+        yield problem(text, "iox2-video doctor --fix, or ipcrm -M KEY", can_fix=True)
         return
     from ..sh4lt.sysv import remove_if_dead
 
@@ -73,9 +70,9 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     left = {one.key for one in _shmdata_segments()} & {one.key for one in free}
     if left:
         listed = ", ".join(f"{key:#010x}" for key in sorted(left))
-        yield Finding(NAME, "problem", f"{text}; could not be removed: {listed}", "ipcrm -M KEY, as their owner", True)
+        yield problem(f"{text}; could not be removed: {listed}", "ipcrm -M KEY, as their owner", can_fix=True)
     else:
-        yield Finding(NAME, "problem", f"{text}: removed", None, can_fix=True, was_fixed=True)
+        yield problem(f"{text}: removed", None, can_fix=True, was_fixed=True)
 
 
 def _count(number: int) -> str:

@@ -10,9 +10,7 @@ from typing import Final
 from .._iox2.domain import Domain
 from .._iox2.objects import SHARED_MEMORY, node_counter
 from .._iox2.shared_memory import in_shared_memory
-from .finding import Finding
-
-NAME: Final = "shared-memory"
+from .finding import Finding, note, ok, problem
 
 # Source: stat(2).
 _BLOCK: Final = 512
@@ -28,10 +26,10 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     """Compare the size of /dev/shm with what its files may take."""
     obstacle = in_shared_memory(domain)
     if obstacle is not None:
-        yield Finding(NAME, "problem", *obstacle.parts())
+        yield problem(*obstacle.parts())
         return
     if not SHARED_MEMORY.is_dir():
-        yield Finding(NAME, "ok", f"this system has no {SHARED_MEMORY}: its shared memory is not a file system")
+        yield ok(f"this system has no {SHARED_MEMORY}: its shared memory is not a file system")
         return
     yield from _shared_by_users(domain)
     status = os.statvfs(SHARED_MEMORY)
@@ -43,15 +41,11 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         f"may take {_words(ours)} more, all files {_words(promised)} more"
     )
     if promised > free:
-        yield Finding(
-            NAME, "problem", f"{text}: a publisher that uses all its memory will be killed by SIGBUS", _LARGER
-        )
+        yield problem(f"{text}: a publisher that uses all its memory will be killed by SIGBUS", _LARGER)
     elif free - promised < _ONE_STREAM:
-        yield Finding(
-            NAME, "problem", f"{text}: not enough for one more stream of 1080p in BGR ({_words(_ONE_STREAM)})", _LARGER
-        )
+        yield problem(f"{text}: not enough for one more stream of 1080p in BGR ({_words(_ONE_STREAM)})", _LARGER)
     else:
-        yield Finding(NAME, "ok", text)
+        yield ok(text)
 
 
 def _shared_by_users(domain: Domain) -> Iterator[Finding]:
@@ -59,9 +53,7 @@ def _shared_by_users(domain: Domain) -> Iterator[Finding]:
     with contextlib.suppress(OSError):
         owner = node_counter(domain).lstat().st_uid
         if owner != os.geteuid():
-            yield Finding(
-                NAME,
-                "note",
+            yield note(
                 f"user {owner} was the first with the prefix {domain.prefix} on this machine, and can keep others from "
                 "starting with it",
                 f"use a prefix per user: export IOX2_VIDEO_DOMAIN={domain.root}:yours_ (docs/operations.md)",
@@ -72,14 +64,12 @@ def _laid_out(prefix: str) -> tuple[int, int]:
     """Bytes that the files with a prefix may still take, and bytes that they take, of all users."""
     more = taken = 0
     with os.scandir(SHARED_MEMORY) as files:
-        for file in files:
-            if file.name.startswith(prefix):
-                try:
-                    status = file.stat(follow_symlinks=False)
-                except OSError:
-                    continue
-                taken += status.st_blocks * _BLOCK
-                more += max(0, status.st_size - status.st_blocks * _BLOCK)
+        for file in (file for file in files if file.name.startswith(prefix)):
+            with contextlib.suppress(OSError):
+                status = file.stat(follow_symlinks=False)
+                used = status.st_blocks * _BLOCK
+                taken += used
+                more += max(0, status.st_size - used)
     return more, taken
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 from collections.abc import Iterator
@@ -10,9 +11,7 @@ from typing import Final
 
 from .._iox2.domain import Domain
 from .._iox2.folders import in_folders
-from .finding import Finding
-
-NAME: Final = "users"
+from .finding import Finding, ok, problem
 
 _REMEDY: Final = (
     "run all participants as one user, or give this one a domain of its own: "
@@ -25,41 +24,32 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     root = Path(domain.root)
     obstacle = in_folders(domain)
     if obstacle is not None:
-        yield Finding(NAME, "problem", *obstacle.parts())
+        yield problem(*obstacle.parts())
         return
     if not os.path.exists(root):
         parent = next(folder for folder in root.parents if os.path.exists(folder))
         if os.access(parent, os.W_OK | os.X_OK):
-            yield Finding(NAME, "ok", f"{root} does not exist yet; the first participant creates it")
+            yield ok(f"{root} does not exist yet; the first participant creates it")
         else:
-            yield Finding(
-                NAME, "problem", f"{root} does not exist, and this user cannot create it in {parent}", _REMEDY
-            )
+            yield problem(f"{root} does not exist, and this user cannot create it in {parent}", _REMEDY)
         return
-    me, owner = os.geteuid(), root.stat().st_uid
+    owner = root.stat().st_uid
     others = sorted({uid for uid in _owners(domain) if uid != owner})
     if others:
         names = ", ".join(map(_user, others))
-        yield Finding(
-            NAME,
-            "problem",
+        yield problem(
             f"services in {root} belong to {_user(owner)} and to {names}: only root can open the services of another "
             "user",
             _REMEDY,
         )
     else:
-        yield Finding(NAME, "ok", f"{root} and its services belong to {_user(me)}")
+        yield ok(f"{root} and its services belong to {_user(os.geteuid())}")
 
 
 def _owners(domain: Domain) -> Iterator[int]:
-    for folder, suffix in ((domain.services, ".service"), (domain.nodes, ".node_monitor")):
-        if os.path.isdir(folder):
-            for path in folder.iterdir():
-                if path.name.endswith(suffix):
-                    try:
-                        yield path.stat().st_uid
-                    except FileNotFoundError:
-                        continue
+    for path in (*domain.services.glob("*.service"), *domain.nodes.glob("*.node_monitor")):
+        with contextlib.suppress(FileNotFoundError):
+            yield path.stat().st_uid
 
 
 def _user(uid: int) -> str:

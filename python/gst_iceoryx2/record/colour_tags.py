@@ -14,7 +14,6 @@ from ..video.frame import VideoFrame
 LIMITED: Final = 1  # AVCOL_RANGE_MPEG
 FULL: Final = 2  # AVCOL_RANGE_JPEG
 UNKNOWN: Final = 2  # AVCOL_PRI_UNSPECIFIED, AVCOL_TRC_UNSPECIFIED
-_RGB: Final = 0  # AVCOL_SPC_RGB
 
 # AVColorSpace by the shares of red and blue in luma. Source: libavutil/pixfmt.h.
 _SPACES: Final = {(0.2990, 0.1140): 6, (0.2126, 0.0722): 1, (0.30, 0.11): 4, (0.212, 0.087): 7, (0.2627, 0.0593): 9}

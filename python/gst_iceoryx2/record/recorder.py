@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -179,38 +180,26 @@ class Recorder(Work[Recording]):
             raise self._explained(exc) from exc
 
     def _encode(self, progress: Callable[[Recording], None] | None) -> None:
-        moments = [track.first_moment for track in self._tracks if track.first_moment is not None]
-        # Events, because before Python 3.13 an interrupted join() marks a running thread as ended.
-        ends = [threading.Event() for _ in self._tracks]
-        threads = [
-            threading.Thread(target=self._run_track, args=(track, min(moments), end))
-            for track, end in zip(self._tracks, ends, strict=True)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            for end in ends:
-                while not end.wait(_WAIT):
+        began = min(track.first_moment for track in self._tracks if track.first_moment is not None)
+        with ThreadPoolExecutor(len(self._tracks)) as pool:
+            running = [pool.submit(track.run, began, self._write, self._stop) for track in self._tracks]
+            try:
+                while wait(running, _WAIT, FIRST_EXCEPTION).not_done and not self._failed(running):
                     self._report_to(progress)
-        finally:
-            self._stop.set()
-            for end, thread in zip(ends, threads, strict=True):
-                end.wait()
-                thread.join()
+            finally:
+                self._stop.set()
+        self._failed(running)
 
-    def _run_track(self, track: Track, began: int, end: threading.Event) -> None:
-        try:
-            track.run(began, self._write, self._stop)
-        except BaseException as exc:
-            with self._lock:
-                if self._failure is None:
-                    self._failure = self._explained(exc) if isinstance(exc, av.FFmpegError) else exc
-                    # The traceback would keep frames in shared memory.
-                    if isinstance(self._failure, Iox2VideoError):
-                        self._failure.with_traceback(None)
-            self._stop.set()
-        finally:
-            end.set()
+    def _failed(self, running: Sequence[Future[None]]) -> bool:
+        """Whether a track has failed; keep the first failure."""
+        for one in running:
+            exc = one.exception() if one.done() else None
+            if exc is not None and self._failure is None:
+                self._failure = self._explained(exc) if isinstance(exc, av.FFmpegError) else exc
+                # The traceback would keep frames in shared memory.
+                if isinstance(self._failure, Iox2VideoError):
+                    self._failure.with_traceback(None)
+        return self._failure is not None
 
     def _write(self, packets: Any) -> None:
         with self._lock:

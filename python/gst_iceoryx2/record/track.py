@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from .._thinning import Thinning
 from .._wire.stamp import monotonic_ns
 from .._work import Stop
 from ..discovery import short_name
+from ..discovery.thinning import Thinning
 from ..video.frame import VideoFrame
 from ..video.subscriber import VideoFrameSubscriber
 from .encoder import Encoder

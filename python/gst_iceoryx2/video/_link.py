@@ -69,7 +69,7 @@ class Link:
         self.qos: Qos = qos_of(service.static_config)
         self.next_look = time.monotonic() + _LOOK_INTERVAL
         self.is_waited_for = tell_taken is not None
-        self.tell_taken = tell_taken or _tell_nobody
+        self.tell_taken = tell_taken or _ignore
         self.unmapped: set[str] = set()
         self._check_pause = _LOOK_INTERVAL
         self._next_check = self.next_look
@@ -140,7 +140,7 @@ class Link:
         self._next_check = min(self._next_check, time.monotonic() + _SECOND_LOOK)
 
 
-def _tell_nobody(_: types.Sample | None) -> None:
+def _ignore(_: types.Sample | None) -> None:
     pass
 
 

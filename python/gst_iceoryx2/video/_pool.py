@@ -1,7 +1,7 @@
 """A publisher's memory: how much it needs, whether there is that much, and what happens when it runs out.
 
-A native publisher has a fixed number of equal chunks (`create_publisher` says why). For a larger frame it is replaced.
-Frames of the old native publisher stay valid while they are held.
+A native publisher has a fixed number of equal chunks (`create_publisher` says why). For a larger frame, or when
+subscribers hold all chunks, it is replaced. Frames of the old native publisher stay valid while they are held.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _CHUNK_OVERHEAD: Final = limit("chunk_overhead_bytes")
 
 
 class Pool:
-    """The native publisher of a service, replaced by one with larger chunks when a frame needs them.
+    """The native publisher of a service, replaced by one with larger or more chunks when frames need them.
 
     Attributes:
         anchor: A small loan that keeps the memory mapped while arrays over it exist; each native publisher has its own.
@@ -61,7 +61,7 @@ class Pool:
             service: The service.
             name: Its name.
             max_bytes: Bytes of the largest frame, aux blob included; 0 = decided by the frames.
-            max_frames: Number of chunks; 0 = the default.
+            max_frames: Limit of the number of chunks; 0 = as many as all subscribers may hold.
 
         Raises:
             OutOfSharedMemoryError: There is not enough shared memory.
@@ -77,20 +77,21 @@ class Pool:
         self._used = False
         self._is_exhausted = False
         self._slice_len = max_bytes or _FIRST_BYTES
-        # Room for one subscriber that neither reads nor releases: its share, the history, the anchor, a frame.
-        wanted = max(max_frames, LOANS + 2) if max_frames else max(_CHUNKS, receiver + config.history_size + 2)
         # One more for the anchor. Source of the rest: static_config/publish_subscribe.rs, required_amount_of_samples….
-        self._chunks = min(wanted, config.max_subscribers * receiver + config.history_size + LOANS + 1)
+        worst = config.max_subscribers * receiver + config.history_size + LOANS + 1
+        self._max_chunks = min(worst, max(max_frames, LOANS + 2)) if max_frames else worst
+        # Room for one subscriber that neither reads nor releases: its share, the history, the anchor, a frame.
+        self._chunks = min(self._max_chunks, max(_CHUNKS, receiver + config.history_size + 2))
         self._settled_at = 0.0
         self.number = 0
         self.before: int | None = None
-        self._replace(self._slice_len)
+        self._replace(self._slice_len, self._chunks)
 
     def loan(self, size: int) -> types.SampleMutUninit | None:
         """Borrow memory for a frame of `size` bytes. It has the content of an earlier frame.
 
         Returns:
-            A loan; None if subscribers hold all chunks.
+            A loan; None if subscribers hold all chunks, and there cannot be more.
 
         Raises:
             LoanLimitError: 8 frames are being filled already.
@@ -98,19 +99,19 @@ class Pool:
         """
         if size > self._slice_len:
             self._grow(size)
-        # The last replacement may have failed half-way.
-        publisher = self._publisher or self._replace(self._slice_len)
-        try:
-            loan = publisher.loan_slice_uninit(size)
-        except binding.LoanError as exc:
-            if str(exc) != "OutOfMemory":
-                raise self._explained(str(exc)) from exc
-            if not self._is_exhausted:
-                self._is_exhausted = True
-                _log.warning("%s", message("out_of_frames", service=self._name, chunks=self._chunks))
-            return None
-        self._used, self._is_exhausted = True, False
-        return loan
+        while True:
+            # The last replacement may have failed half-way.
+            publisher = self._publisher or self._replace(self._slice_len, self._chunks)
+            try:
+                loan = publisher.loan_slice_uninit(size)
+            except binding.LoanError as exc:
+                if str(exc) != "OutOfMemory":
+                    raise self._explained(str(exc)) from exc
+                if not self._add_chunks():
+                    return None
+                continue
+            self._used, self._is_exhausted = True, False
+            return loan
 
     def sendable(
         self, loan: types.SampleMutUninit, anchor: types.SampleMutUninit | None, size: int
@@ -146,7 +147,7 @@ class Pool:
 
     def renew(self) -> None:
         """Replace the native publisher by one of the same size, which connects every subscriber."""
-        self._replace(self._slice_len)
+        self._replace(self._slice_len, self._chunks)
 
     @property
     def subscribers(self) -> int:
@@ -178,26 +179,40 @@ class Pool:
 
     def _grow(self, size: int) -> None:
         step = max((1 << (size - 1).bit_length()) // _GROWTH_STEPS, _PAGE) if self._used else _PAGE
-        self._replace(size + -size % step)
+        self._replace(size + -size % step, self._chunks)
 
-    def _replace(self, slice_len: int) -> types.Publisher:
-        self._check_room(slice_len)
+    def _add_chunks(self) -> bool:
+        """Double the number of chunks, up to the limit; return whether there are more now."""
+        try:
+            if self._chunks < self._max_chunks:
+                self._replace(self._slice_len, min(self._max_chunks, 2 * self._chunks))
+                return True
+        except (OutOfSharedMemoryError, TransportError):
+            # Without shared memory for more chunks only this frame is dropped.
+            pass
+        if not self._is_exhausted:
+            self._is_exhausted = True
+            _log.warning("%s", message("out_of_frames", service=self._name, chunks=self._chunks))
+        return False
+
+    def _replace(self, slice_len: int, chunks: int) -> types.Publisher:
+        self._check_room(slice_len, chunks)
         before = self.subscribers if self._publisher is not None else None
         # The service may admit one publisher only, so remove the old one first. Its frames are still delivered.
         self._drop()
         publisher = binding.create_publisher(
-            self._node, self._service, self._name, slice_len=slice_len, chunks=self._chunks, loans=LOANS + 1
+            self._node, self._service, self._name, slice_len=slice_len, chunks=chunks, loans=LOANS + 1
         )
         self.anchor = publisher.loan_slice_uninit(1)
-        self._publisher, self._slice_len = publisher, slice_len
+        self._publisher, self._slice_len, self._chunks = publisher, slice_len, chunks
         self._settled_at = time.monotonic() + _FINDING if self.subscribers else 0.0
         self.number, self.before = self.number + 1, before
         return publisher
 
-    def _check_room(self, slice_len: int) -> None:
+    def _check_room(self, slice_len: int, chunks: int) -> None:
         """Compare the worst case with the free memory: a write beyond it would kill the process with SIGBUS."""
         chunk = slice_len + _CHUNK_OVERHEAD
-        needed = chunk * self._chunks
+        needed = chunk * chunks
         obstacle = file_size(needed)
         if obstacle is not None:
             raise obstacle.error(f"publish on {json.dumps(self._name)}")
@@ -214,7 +229,7 @@ class Pool:
                     "out_of_shared_memory",
                     service=self._name,
                     needed=_megabytes(needed),
-                    chunks=self._chunks,
+                    chunks=chunks,
                     chunk=_megabytes(chunk),
                     free=_megabytes(free),
                     promised=_megabytes(promised),

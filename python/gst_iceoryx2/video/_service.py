@@ -20,10 +20,10 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 
 DEFAULT_MAX_SUBSCRIBERS: Final = limit("default_max_subscribers")
 DEFAULT_MAX_PUBLISHERS: Final = limit("default_max_publishers")
-# The memory in which iceoryx2 counts participants grows with it: here 9 MB, and 2.4 GB for 256 times as many.
+# iceoryx2 needs 9 MB of memory to count so many participants, and 2.4 GB for 256 times as many.
 _MAX_PORTS: Final = limit("max_ports")
-# Waiting subscribers of ours let go of a service without a publisher at their second look: 50 ms after a notification
-# where they wait in receive_blocking, after half a second where the program is busy with something else.
+# Our subscribers let go of a service without a publisher 50 ms after event id 2 if they wait in receive_blocking. If
+# the program does other work, the keeper's thread lets go after half a second.
 _HAND_OVER: Final = seconds("handover")
 _HAND_OVER_STEP: Final = seconds("handover_look")
 

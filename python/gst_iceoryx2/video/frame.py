@@ -25,9 +25,8 @@ class VideoFrame:
 
     Arrays and memoryviews of the frame keep the pixels in place, and so do slices of them. The publisher reuses the
     memory when the frame and the last array are gone. `release()`, the end of a `with` block, or deleting the frame
-    ends the hold of the frame itself. A subscriber may hold `Qos.borrowed_max` frames at once, so copy what you keep
-    for
-    long: `frame.numpy_view().copy()`.
+    ends the hold of the frame itself. A subscriber may hold `Qos.borrowed_max` frames at once. Copy the pixels that
+    you keep for long: `frame.numpy_view().copy()`.
 
     Header, times, caps and metas are copies. They stay usable after `release()`.
 
@@ -331,7 +330,8 @@ class VideoFrame:
         self._memory = None
 
     def _abandon(self) -> None:
-        if self._ledger is not None:
+        # Another thread may have been about to fill it.
+        if getattr(self, "_ledger", None) is not None:
             self.release()
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -241,7 +241,8 @@ class LoanedFrame:
         self._array, self._planes, self._plan = _NOTHING, (), None
 
     def _abandon(self) -> None:
-        leak(self._native)
+        # Another thread may have been about to fill it.
+        leak(getattr(self, "_native", None))
         self._native = self._plan = None
         self._state = "the parent process's"
 

@@ -66,8 +66,9 @@ class VideoFramePublisher:
             if it offers less than a value that differs from its default.
         max_subscribers: Subscribers that a new service admits, 1 to 65,536. For an existing service, see `qos`.
         max_publishers: Publishers that a new service admits, 1 to 65,536. For an existing service, see `qos`.
-        max_frames: Frames in shared memory: being filled, waiting for subscribers, or held by them; at least 10. If
-            none is free, a frame is dropped and counted. 0 = 24, which is enough while one subscriber holds all it may.
+        max_frames: Limit of the frames in shared memory: being filled, waiting for subscribers, or held by them; at
+            least 10. If none is free, a frame is dropped and counted. 0 = 24 at first, growing to the number that all
+            subscribers may hold.
         aux_bytes: Bytes reserved behind the pixels of a loan for caps, times and metas. With 0, no frame carries them.
         framerate: Frames per second for the caps. 0 = variable, None = not in the caps.
         caps: Caps of raw video. Fields other than format and size (colorimetry, pixel-aspect-ratio …) go into the caps
@@ -307,7 +308,7 @@ class VideoFramePublisher:
             TypeError: An argument is not a number.
 
         Example:
-            Do not send the first frame to nobody:
+            Start when a subscriber is connected:
 
                 with VideoFramePublisher("video/cam0/frame/v2") as publisher:
                     publisher.wait_for_subscribers(1, timeout=10)

@@ -1,6 +1,6 @@
 //! The clean-up itself: removes what crashed participants of a domain left behind.
 
-use std::fs::{self, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::Path as FsPath;
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ pub fn clean(domain: &Domain) -> Result<Report> {
     set_log_level_from_env_or(LogLevel::Error);
     check_folders(domain, &format!("clean up in the iceoryx2 domain {}", domain.root().display()))?;
     let config = domain.config();
-    let _turn = Turn::wait(&domain.root());
+    let _lock = lock(&domain.root());
     let mut report = Report { files: remove_left_behind(config), ..Report::default() };
     let remains = Remains::of(config);
     // Files go before the tags that name them, so that a clean-up that is killed can be repeated.
@@ -57,22 +57,15 @@ pub fn clean(domain: &Domain) -> Result<Report> {
     Ok(report)
 }
 
-/// A lock on the folder of a domain, which one clean-up holds at a time.
-#[derive(Debug)]
-struct Turn {
-    _folder: Option<fs::File>,
-}
-
-impl Turn {
-    /// Waits for the lock. If that takes too long, cleaning without it does less harm than not cleaning.
-    fn wait(root: &FsPath) -> Self {
-        let folder = fs::File::open(root).ok();
-        let deadline = Instant::now() + limits::CLEANUP_TURN;
-        while let Some(Err(TryLockError::WouldBlock)) = folder.as_ref().map(fs::File::try_lock)
-            && Instant::now() < deadline
-        {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        Self { _folder: folder }
+/// Locks the folder of a domain, so that one clean-up runs at a time. If that takes too long, cleaning without the lock does less
+/// harm than not cleaning.
+fn lock(root: &FsPath) -> Option<File> {
+    let folder = File::open(root).ok()?;
+    let deadline = Instant::now() + limits::CLEANUP_TURN;
+    while let Err(TryLockError::WouldBlock) = folder.try_lock()
+        && Instant::now() < deadline
+    {
+        std::thread::sleep(Duration::from_millis(2));
     }
+    Some(folder)
 }

@@ -25,7 +25,7 @@ use crate::iox2::types::IOX2_VERSION;
 #[derive(Debug)]
 pub(crate) struct Remains<'a> {
     config: &'a Config,
-    descriptions: BTreeMap<String, Description>,
+    descriptions: BTreeMap<String, DescriptionFile>,
     /// Dead nodes that may be removed.
     dead: BTreeMap<u128, Tags>,
     /// Services for which a dead node has a tag.
@@ -36,7 +36,7 @@ pub(crate) struct Remains<'a> {
 
 /// The file that describes a service.
 #[derive(Debug)]
-struct Description {
+struct DescriptionFile {
     path: PathBuf,
     identity: Identity,
     is_finished: bool,
@@ -48,7 +48,7 @@ impl<'a> Remains<'a> {
     /// Looks for dead nodes and what their tags name.
     pub fn of(config: &'a Config) -> Self {
         // Descriptions first, because each has a tag before it exists.
-        let descriptions = descriptions(config);
+        let descriptions = description_files(config);
         let gone: BTreeSet<_> = dead_nodes(config).into_iter().collect();
         let (mut dead, mut used) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
         for node in node_ids(config).into_keys() {
@@ -131,7 +131,7 @@ impl<'a> Remains<'a> {
     }
 
     /// Whether a process died while it removed a service, after the tag and before the description.
-    fn has_ended(&self, hash: &str, description: &Description) -> bool {
+    fn has_ended(&self, hash: &str, description: &DescriptionFile) -> bool {
         let Some((name, id)) = description.service.as_ref().filter(|_| description.is_finished) else {
             return false;
         };
@@ -187,7 +187,7 @@ impl<'a> Remains<'a> {
     }
 }
 
-impl Description {
+impl DescriptionFile {
     /// Removes the file and the memory of its service, if it is still the same file. Returns the number of files.
     fn remove(&self, config: &Config) -> usize {
         if fs::symlink_metadata(&self.path).ok().as_ref().map(identity) != Some(self.identity) {
@@ -199,7 +199,7 @@ impl Description {
     }
 }
 
-fn descriptions(config: &Config) -> BTreeMap<String, Description> {
+fn description_files(config: &Config) -> BTreeMap<String, DescriptionFile> {
     let prefix = config.global.prefix.to_string();
     let folder = PathBuf::from(config.global.service_dir().to_string());
     let found = files(&folder).filter(|(_, meta)| meta.is_file());
@@ -208,7 +208,7 @@ fn descriptions(config: &Config) -> BTreeMap<String, Description> {
             let hash = path.file_name()?.to_str()?.strip_prefix(&prefix)?.strip_suffix(".service")?.to_owned();
             let text = fs::read_to_string(&path).ok().filter(|text| version(text) == IOX2_VERSION);
             let service = text.and_then(|text| Some((value(&text, "service_name")?.to_owned(), service_id(&text)?)));
-            Some((hash, Description { path, identity: identity(&meta), is_finished: !is_writable(&meta), service }))
+            Some((hash, DescriptionFile { path, identity: identity(&meta), is_finished: !is_writable(&meta), service }))
         })
         .collect()
 }

@@ -14,15 +14,11 @@ use crate::iox2::types::{Iox, Iox2Node};
 /// [`Error::Domain`] if the configuration is invalid, [`Error::Obstacle`] if something outside iceoryx2 is in the way, such as
 /// another user's folder.
 pub fn create_node() -> Result<Iox2Node> {
-    start(None)
+    create_node_for(None)
 }
 
 /// [`create_node`] for a service, which its errors name.
-pub(crate) fn create_node_for(service: &str) -> Result<Iox2Node> {
-    start(Some(service))
-}
-
-fn start(service: Option<&str>) -> Result<Iox2Node> {
+pub(crate) fn create_node_for(service: Option<&str>) -> Result<Iox2Node> {
     let domain = Domain::from_env()?;
     check_folders(&domain, &taking_part(&domain.root(), service))?;
     cleanup::clean_up_if_stale(&domain);

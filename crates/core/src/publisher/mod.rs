@@ -220,7 +220,7 @@ impl PublisherBuilder {
     pub fn build(self) -> Result<VideoFramePublisher> {
         let Self { service, asked, interrupt, waiting, lossless, .. } = self;
         let name = service_name(&service)?;
-        let node = self.node.map_or_else(|| create_node_for(&service), Ok)?;
+        let node = self.node.map_or_else(|| create_node_for(Some(&service)), Ok)?;
         let events = open_event_service(&node, &name)?;
         let notifier = create_notifier(&node, &events, &service)?;
         let video = open_service(&node, &name, &asked.limits(), &notifier)?;
@@ -289,6 +289,19 @@ impl PublisherBuilder {
 }
 
 /// The turn to send the next frame of a publisher.
+///
+/// # Examples
+/// ```no_run
+/// use gst_plugin_iceoryx2_video::{FrameParams, VideoFramePublisher};
+///
+/// let publisher = VideoFramePublisher::new("video/cam0/frame/v2", 0)?;
+/// let params = FrameParams { width: 640, height: 480, ..FrameParams::default() };
+/// let (header, size) = params.header().expect("BGR of a valid size");
+/// let mut loan = publisher.loan(size)?;
+/// loan.fill(128);
+/// publisher.turn().send(loan, &header)?;
+/// # Ok::<(), gst_plugin_iceoryx2_video::Error>(())
+/// ```
 #[must_use]
 pub struct Turn<'a> {
     shared: &'a Shared,

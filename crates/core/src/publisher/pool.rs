@@ -1,4 +1,5 @@
-//! A publisher's memory: a fixed number of equal chunks. For a larger frame the port is replaced by one with larger chunks.
+//! A publisher's memory: a fixed number of equal chunks. The port is replaced by one with larger chunks for a larger frame, and by
+//! one with more chunks when subscribers hold all of them.
 //!
 //! iceoryx2's own growing segments are not usable. With fewer chunks than the worst case it panics as soon as twice as many are in
 //! use (0.10.0: `SegmentState` has a counter for each chunk of the first segment, and the second segment has more chunks). The worst
@@ -32,7 +33,8 @@ pub(super) struct Pool {
     video: Arc<OfThisProcess<VideoService>>,
     service: String,
     max_loans: usize,
-    chunks: usize,
+    /// Limit of the number of chunks: what the program asked for, or what all subscribers may hold together.
+    max_chunks: usize,
     readers: Readers,
     backpressure: Option<Arc<OfThisProcess<Backpressure>>>,
     /// Set if iceoryx2 could not connect a subscriber.
@@ -44,6 +46,7 @@ struct Port {
     /// `None` if a replacement failed half-way.
     native: Option<OfThisProcess<Publisher<Iox, [u8], VideoFrameHeader>>>,
     bytes: usize,
+    chunks: usize,
     /// Unique in this process: a loan with another number has to be copied.
     number: u64,
     /// Time until which older subscribers may look for the port; `None` if there are none. No event tells whether they found it.
@@ -79,28 +82,31 @@ impl Pool {
         let usual = limits::FIRST_CHUNKS.max(held + config.history_size() + 1);
         // One for each loan, the history, and one on its way.
         let least = max_loans + 2;
+        let max_chunks = max_frames.map_or(worst, |frames| frames.max(least).min(worst));
+        let chunks = usual.max(least).min(max_chunks);
         let pool = Self {
             video,
             service: service.to_owned(),
             max_loans,
-            chunks: max_frames.unwrap_or(usual).max(least).min(worst),
+            max_chunks,
             readers,
             backpressure: backpressure.map(|backpressure| Arc::new(OfThisProcess::new(backpressure))),
             failed_connection: Arc::default(),
             port: RwLock::new(Port {
                 native: None,
                 bytes,
+                chunks,
                 number: 0,
                 find_deadline: None,
                 is_used: AtomicBool::new(false),
                 last: Mutex::default(),
             }),
         };
-        pool.replace(&mut pool.write(), bytes)?;
+        pool.replace(&mut pool.write(), bytes, chunks)?;
         Ok(pool)
     }
 
-    /// Lends memory for one frame; replaces the port if the frame is larger than its chunks.
+    /// Lends memory for one frame; replaces the port if the frame is larger than its chunks, or if all chunks are in use.
     pub fn loan(&self, len: usize) -> Result<Loan> {
         loop {
             let port = self.read();
@@ -113,21 +119,35 @@ impl Pool {
             };
             let number = port.number;
             drop(port);
+            let mut port = self.write();
+            if port.number != number {
+                continue;
+            }
             match failure {
                 LoanError::ExceedsMaxLoanSize => {
-                    let mut port = self.write();
-                    if port.number == number {
-                        let wanted = if port.is_used.load(Ordering::Relaxed) { with_spare(len) } else { len };
-                        let bytes = wanted.next_multiple_of(limits::PAGE_BYTES).max(port.bytes);
-                        self.replace(&mut port, bytes)?;
-                    }
+                    let wanted = if port.is_used.load(Ordering::Relaxed) { with_spare(len) } else { len };
+                    let (bytes, chunks) = (wanted.next_multiple_of(limits::PAGE_BYTES).max(port.bytes), port.chunks);
+                    self.replace(&mut port, bytes, chunks)?;
                 }
-                LoanError::OutOfMemory => return Err(self.out_of_frames()),
+                LoanError::OutOfMemory => self.add_chunks(&mut port)?,
                 LoanError::ExceedsMaxLoans => {
                     return Err(Error::LoanLimit { service: self.service.clone(), limit: self.max_loans });
                 }
                 other => return Err(transport(&self.service, "loan a frame", other)),
             }
+        }
+    }
+
+    /// Doubles the number of chunks, up to the limit. Without shared memory for them, only this frame is dropped.
+    fn add_chunks(&self, port: &mut Port) -> Result<()> {
+        let (bytes, chunks) = (port.bytes, port.chunks);
+        let more = (2 * chunks).min(self.max_chunks);
+        if more == chunks {
+            return Err(self.out_of_frames(chunks));
+        }
+        match self.replace(port, bytes, more) {
+            Err(Error::SharedMemory { .. } | Error::Obstacle { .. }) => Err(self.out_of_frames(chunks)),
+            done => done,
         }
     }
 
@@ -177,7 +197,7 @@ impl Pool {
         let mut last = port.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = None;
         let receivers = loan.sample.into_inner().send().map_err(|e| match e {
-            SendError::LoanError(_) => self.out_of_frames(),
+            SendError::LoanError(_) => self.out_of_frames(port.chunks),
             other => transport(&self.service, "send a frame", other),
         })?;
         *last = is_kept.then_some(sent);
@@ -207,8 +227,8 @@ impl Pool {
     /// Replaces the port by one of the same size, which connects every subscriber.
     pub fn renew(&self) -> Result<()> {
         let mut port = self.write();
-        let bytes = port.bytes;
-        self.replace(&mut port, bytes)
+        let (bytes, chunks) = (port.bytes, port.chunks);
+        self.replace(&mut port, bytes, chunks)
     }
 
     /// Before the publisher closes: gives subscribers time to find the port, because frames that they have not found go with it.
@@ -231,15 +251,15 @@ impl Pool {
         self.readers.announce();
     }
 
-    fn replace(&self, port: &mut Port, bytes: usize) -> Result<()> {
-        check_shared_memory(&self.service, bytes, self.chunks)?;
+    fn replace(&self, port: &mut Port, bytes: usize, chunks: usize) -> Result<()> {
+        check_shared_memory(&self.service, bytes, chunks)?;
         self.readers.begin(&self.video);
         // The service may admit one publisher only, so the old port goes first. Subscribers of ours expect such a gap.
         port.native = None;
         self.ignore_failed_connection();
         port.number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        port.native = Some(OfThisProcess::new(self.create(bytes)?));
-        port.bytes = bytes;
+        port.native = Some(OfThisProcess::new(self.create(bytes, chunks)?));
+        (port.bytes, port.chunks) = (bytes, chunks);
         let has_older = self.video.dynamic_config().number_of_subscribers() > 0;
         port.find_deadline = has_older.then(|| Instant::now() + limits::FIND);
         port.is_used = AtomicBool::new(false);
@@ -251,8 +271,8 @@ impl Pool {
         Ok(())
     }
 
-    fn create(&self, bytes: usize) -> Result<Publisher<Iox, [u8], VideoFrameHeader>> {
-        let (failed, chunks) = (self.failed_connection.clone(), self.chunks);
+    fn create(&self, bytes: usize, chunks: usize) -> Result<Publisher<Iox, [u8], VideoFrameHeader>> {
+        let failed = self.failed_connection.clone();
         let mut builder = self
             .video
             .publisher_builder()
@@ -284,8 +304,8 @@ impl Pool {
         })
     }
 
-    fn out_of_frames(&self) -> Error {
-        Error::OutOfFrames { service: self.service.clone(), chunks: self.chunks }
+    fn out_of_frames(&self, chunks: usize) -> Error {
+        Error::OutOfFrames { service: self.service.clone(), chunks }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Port> {

@@ -16,6 +16,7 @@ pub const MAX_PORTS: usize = limits::MAX_PORTS;
 pub const DEFAULT_MAX_LOANS: usize = limits::MAX_LOANS;
 /// Number of frames in shared memory by default.
 pub const FIRST_FRAMES: usize = limits::FIRST_CHUNKS;
+
 pub(super) type OnSubscribers = Box<dyn Fn(usize) + Send + Sync>;
 pub(super) type OnTrouble = Box<dyn Fn(Error) + Send + Sync>;
 
@@ -165,9 +166,9 @@ impl PublisherBuilder {
         self
     }
 
-    /// Number of frames in shared memory: loaned, waiting for subscribers, or held by them.
+    /// Limit of the frames in shared memory: loaned, waiting for subscribers, or held by them. If all are in use, a frame is dropped.
     ///
-    /// 0, the default, makes it [`FIRST_FRAMES`], or more if one subscriber may hold more. If all are in use, a frame is dropped.
+    /// 0, the default, is the number that all subscribers may hold together. Memory begins with [`FIRST_FRAMES`] and doubles as needed.
     #[must_use]
     pub fn max_frames(mut self, count: usize) -> Self {
         self.max_frames = (count > 0).then_some(count);

@@ -40,6 +40,22 @@ use crate::wire::stamp::Stamp;
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How a wait for a frame ended.
+///
+/// # Examples
+/// ```no_run
+/// use gst_plugin_iceoryx2_video::{Received, VideoFrameSubscriber};
+///
+/// let subscriber = VideoFrameSubscriber::new("video/cam0/frame/v2")?;
+/// loop {
+///     match subscriber.wait(None)? {
+///         Received::Frame(frame) if frame.is_eos() => break,
+///         Received::Frame(frame) => println!("{} bytes", frame.pixels().len()),
+///         Received::Disconnected => println!("the publisher has gone"),
+///         Received::Interrupted | Received::TimedOut => break,
+///     }
+/// }
+/// # Ok::<(), gst_plugin_iceoryx2_video::Error>(())
+/// ```
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -260,14 +276,17 @@ impl VideoFrameSubscriber {
         }
     }
 
-    /// Cleans up after killed publishers, which count as present until then. Looks at most once in [`limits::MONITOR`].
+    /// Cleans up after killed publishers, which count as present until then. It looks at intervals, also if the program only polls.
     fn clean_up_if_due(&self) {
+        let mut state = self.lock();
         let now = Instant::now();
-        if now - *self.lock().checked_at.get_or_insert(now) >= limits::MONITOR {
-            self.lock().checked_at = Some(now);
-            let publishers = self.lock().link.as_ref().map_or_else(Vec::new, |link| publishers_of(&link.service));
-            cleanup::clean_up_behind(publishers.into_iter().map(|(_, node)| node), self.node.config());
+        if now - *state.cleaned_at.get_or_insert(now) < limits::MONITOR {
+            return;
         }
+        state.cleaned_at = Some(now);
+        let publishers = state.link.as_ref().map_or_else(Vec::new, |link| publishers_of(&link.service));
+        drop(state);
+        cleanup::clean_up_behind(publishers.into_iter().map(|(_, node)| node), self.node.config());
     }
 
     /// Looks for a frame without sleeping, until there is one, the time is over or a wait has something else to do.
@@ -459,7 +478,7 @@ impl SubscriberBuilder {
     pub fn build(self) -> Result<VideoFrameSubscriber> {
         let Self { service, requirements, busy_wait, node } = self;
         let name = service_name(&service)?;
-        let node = node.map_or_else(|| create_node_for(&service), Ok)?;
+        let node = node.map_or_else(|| create_node_for(Some(&service)), Ok)?;
         let events = open_event_service(&node, &name)?;
         let listener = create_listener(&node, &events, &service)?;
         let interrupt =

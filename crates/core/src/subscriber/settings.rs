@@ -29,6 +29,15 @@ impl Requirements {
 }
 
 /// Settings of a [`VideoFrameSubscriber`](super::VideoFrameSubscriber).
+///
+/// # Examples
+/// ```no_run
+/// use gst_plugin_iceoryx2_video::{Requirements, VideoFrameSubscriber};
+///
+/// let requirements = Requirements { borrowed_max: Some(4), ..Requirements::default() };
+/// let subscriber = VideoFrameSubscriber::builder("video/cam0/frame/v2").requirements(requirements).build()?;
+/// # Ok::<(), gst_plugin_iceoryx2_video::Error>(())
+/// ```
 pub struct SubscriberBuilder {
     pub(super) service: String,
     pub(super) requirements: Requirements,

@@ -20,8 +20,8 @@ pub(super) struct State {
     pub link: Option<Link>,
     /// Time of the last look for a publisher; `None` makes the next call look.
     pub looked: Option<Instant>,
-    /// When publishers were last checked for killed ones.
-    pub checked_at: Option<Instant>,
+    /// Time of the last look for killed publishers.
+    pub cleaned_at: Option<Instant>,
     /// Set while there is no publisher.
     pub absence: Option<Absence>,
     /// Whether [`Received::Disconnected`](super::Received::Disconnected) is still to be returned.

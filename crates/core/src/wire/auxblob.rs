@@ -1,16 +1,15 @@
-//! The aux blob behind the pixels: a caps string and meta records (SPEC §3).
+//! The aux blob after the pixels: a caps string and meta records (SPEC §3).
 //!
-//! [`AuxRef`] reads without allocating, [`AuxTemplate`] writes without allocating; [`parse_aux`] and [`build_aux`] are
-//! for everybody who has time.
+//! [`AuxRef`] and [`AuxTemplate`] read and write without allocating. [`parse_aux`] and [`build_aux`] are simpler and allocate.
 
 use crate::contract::limits;
 use crate::wire::shared::SharedBytes;
 use crate::wire::stamp::{Stamp, boot_id};
 
-/// Meta records that are read from one blob at most (SPEC §7).
+/// Highest number of meta records that are read from one blob (SPEC §7).
 pub const MAX_METAS: usize = limits::MAX_METAS;
 
-/// Bytes of a blob that are read at most (SPEC §7): room for caps and 64 records of the longest text that is read.
+/// Highest number of bytes that are read of a blob (SPEC §7): enough for caps and 64 records of the longest text.
 pub const MAX_AUX: usize = limits::MAX_AUX_BYTES;
 
 /// Bytes of a length or count inside the blob.
@@ -19,21 +18,21 @@ const WORD: usize = 4;
 /// The content of an aux blob.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ParsedAux {
-    /// The caps as GStreamer writes them, unchecked; `None` if the blob has none or they are no text.
+    /// The caps as GStreamer writes them, unchecked; `None` if there are none, or if they are not UTF-8 without NUL.
     pub caps: Option<String>,
-    /// The meta records as they came; [`metas`](crate::wire::metas) decodes them.
+    /// The meta records, undecoded; [`metas`](crate::wire::metas) decodes them.
     pub metas: Vec<Vec<u8>>,
 }
 
-/// Reads a blob that anybody may have written; what is cut off gives what came before.
+/// Reads a blob, which any process may have written. Reading stops at the first part that is cut off.
 pub fn parse_aux(blob: &[u8]) -> ParsedAux {
     let aux = AuxRef::new(blob);
     ParsedAux { caps: aux.caps().map(str::to_owned), metas: aux.records().map(<[u8]>::to_vec).collect() }
 }
 
-/// Writes a blob of `caps`, which may be empty, and of those `metas` that fit.
+/// Writes a blob of `caps`, which may be empty, and of the `metas` that fit.
 ///
-/// The caps are always written, each meta if the blob then still has at most `limit` bytes; without a limit all are.
+/// The caps are always written. A meta is written if the blob then still has at most `limit` bytes; without a limit, all are.
 pub fn build_aux(caps: &str, metas: &[impl AsRef<[u8]>], limit: Option<usize>) -> Vec<u8> {
     let caps = caps.as_bytes();
     let limit = limit.unwrap_or(usize::MAX);
@@ -54,9 +53,9 @@ pub fn build_aux(caps: &str, metas: &[impl AsRef<[u8]>], limit: Option<usize>) -
     blob
 }
 
-/// A blob read where it lies: borrows it, allocates nothing, never looks beyond it.
+/// A blob that is read in place: borrows it, allocates nothing, never reads beyond it.
 ///
-/// A blob that is still in shared memory can change while it is read: [`copied`](Self::copied) reads a private copy.
+/// A blob in shared memory can change while it is read; for these, [`copied`](Self::copied) reads a private copy.
 #[derive(Debug, Clone, Copy)]
 pub struct AuxRef<'a> {
     caps: &'a [u8],
@@ -65,7 +64,7 @@ pub struct AuxRef<'a> {
 }
 
 impl<'a> AuxRef<'a> {
-    /// Finds the parts of a blob; those that are cut off count as absent.
+    /// Finds the parts of a blob; parts that are cut off count as absent.
     pub fn new(blob: &'a [u8]) -> Self {
         let Some((caps, rest)) = split_block(blob) else {
             return Self { caps: &[], metas: &[], count: 0 };
@@ -74,10 +73,10 @@ impl<'a> AuxRef<'a> {
         Self { caps, metas, count: count.min(MAX_METAS) }
     }
 
-    /// Reads a private copy of a blob, which stays in `copy`; up to its capacity nothing is allocated.
+    /// Reads a private copy of a blob, which stays in `copy`. Allocates only if the capacity of `copy` is too small.
     ///
-    /// Copied is what [`new`](Self::new) finds in the first [`MAX_AUX`] bytes, not the padding, which is most of a blob. Each byte is
-    /// read once: lengths and counts are those of the copy.
+    /// This copies the parts that [`new`](Self::new) finds in the first [`MAX_AUX`] bytes, but not the padding, which is most of a
+    /// blob. Each byte is read once, so lengths and counts are those of the copy.
     pub fn copied(blob: SharedBytes<'_>, copy: &'a mut Vec<u8>) -> Self {
         copy.clear();
         let (start, rest) = blob.split_at_most(MAX_AUX).0.split_at_most(copy.capacity());
@@ -87,14 +86,14 @@ impl<'a> AuxRef<'a> {
         Self::new(copy)
     }
 
-    /// Whether the caps string has these bytes; cheaper than [`caps`](Self::caps), which looks for what is no string.
+    /// Whether the caps string has these bytes. Cheaper than [`caps`](Self::caps), which checks the string.
     pub fn has_caps(&self, caps: &[u8]) -> bool {
         self.caps == caps
     }
 
-    /// The caps string, not yet checked; `None` if there is none or it is not UTF-8 without NUL.
+    /// The caps string, unchecked; `None` if there is none, or if it is not UTF-8 without NUL.
     ///
-    /// Equal strings are equal caps: a receiver parses them only when they change.
+    /// Equal strings are equal caps, so a receiver parses them only when they change.
     pub fn caps(&self) -> Option<&'a str> {
         let caps = std::str::from_utf8(self.caps).ok()?;
         (!caps.is_empty() && !caps.contains('\0')).then_some(caps)
@@ -105,12 +104,12 @@ impl<'a> AuxRef<'a> {
         self.caps().map(str::as_bytes)
     }
 
-    /// The stamp, as it was sent: the first meta record, if that is one. Without one nothing is known.
+    /// The stamp as it was sent, which is the first meta record. Without a stamp, everything is unknown.
     pub fn stamp(&self) -> Stamp {
         self.records().next().and_then(Stamp::read).unwrap_or_default()
     }
 
-    /// The meta records, at most 64, up to the first that is cut off.
+    /// The meta records: at most 64, up to the first one that is cut off.
     pub fn records(&self) -> Records<'a> {
         Records { rest: self.metas, left: self.count }
     }
@@ -137,7 +136,7 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// The blob of a stream whose caps stay the same: the caps are written once, the stamp (SPEC §5) for each frame.
+/// The blob of a stream whose caps stay the same. The caps are prepared once, the stamp (SPEC §5) is written for each frame.
 #[derive(Debug, Clone)]
 pub struct AuxTemplate {
     caps: Vec<u8>,
@@ -153,12 +152,12 @@ impl AuxTemplate {
     }
 
     /// Bytes that [`write_into`](Self::write_into) needs for a frame without other records.
-    #[expect(clippy::len_without_is_empty, reason = "a blob is never empty: it has two counts")]
+    #[expect(clippy::len_without_is_empty, reason = "a blob is never empty")]
     pub fn len(&self) -> usize {
         self.len_with(&[] as &[&[u8]])
     }
 
-    /// Bytes that [`write_into`](Self::write_into) needs for a frame with those other records.
+    /// Bytes that [`write_into`](Self::write_into) needs for a frame with these other records.
     pub fn len_with(&self, records: &[impl AsRef<[u8]>]) -> usize {
         let others = records.iter().map(|record| WORD + record.as_ref().len()).sum::<usize>();
         self.caps.len() + WORD + WORD + Stamp::LEN + others
@@ -205,9 +204,7 @@ impl AuxTemplate {
     }
 }
 
-/// The length or count as it stands in a blob.
-///
-/// Nothing that is written here comes near 4 GiB; the blob's own size is a `u32` of the header.
+/// A length or count as it is written in a blob, whose own size is a `u32` of the header.
 fn word(value: usize) -> [u8; WORD] {
     u32::try_from(value).expect("an aux blob stays below 4 GiB").to_le_bytes()
 }
@@ -217,14 +214,14 @@ fn push_block(blob: &mut Vec<u8>, block: &[u8]) {
     blob.extend(block);
 }
 
-/// A copy that grows as far as it is read.
+/// A copy that grows while it is read.
 struct Copying<'a> {
     rest: SharedBytes<'a>,
     copy: &'a mut Vec<u8>,
 }
 
 impl Copying<'_> {
-    /// Where the last record ends, or what is cut off begins.
+    /// End of the last complete record.
     fn end_of_records(&mut self) -> usize {
         let Some(mut end) = self.end_of_block(0) else { return 0 };
         let Some(count) = self.word(end) else { return end };
@@ -246,7 +243,7 @@ impl Copying<'_> {
         split_word(&self.copy[at..]).map(|(word, _)| word)
     }
 
-    /// Copies up to there; false if the blob ends before.
+    /// Copies up to `end`; false if the blob is shorter.
     fn reach(&mut self, end: usize) -> bool {
         if end <= self.copy.len() {
             return true;

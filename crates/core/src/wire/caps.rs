@@ -20,7 +20,7 @@ impl Caps {
     /// Reads caps of one structure.
     ///
     /// # Errors
-    /// If the text is longer than 16 KiB or is not one structure of flat values: nothing, `ANY`, several, a range.
+    /// If the text is longer than 16 KiB, or is not one structure of flat values.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let (head, fields) = open_caps(text)?;
         let features = head.features.map_or_else(Vec::new, |(text, _)| features(text).map(str::to_owned).collect());
@@ -33,7 +33,7 @@ impl Caps {
     }
 }
 
-/// Checks that text is caps of one structure; allocates nothing.
+/// Checks that a text is caps of one structure. Allocates nothing.
 pub(crate) fn check(text: &str) -> Result<(), TextError> {
     open_caps(text)?.1.try_for_each(|field| field.map(drop))
 }
@@ -51,10 +51,10 @@ fn open_caps(text: &str) -> Result<(Head<'_>, Fields<'_>), TextError> {
     Ok((head, fields))
 }
 
-/// Checks caps against the header they came with (SPEC §7 rule 8).
+/// Checks caps against the header of their frame (SPEC §7 rule 8).
 ///
 /// # Errors
-/// If the caps are longer than is read, are not raw video in system memory, or disagree with the header.
+/// If the caps are too long, are not raw video in system memory, or disagree with the header.
 pub fn check_caps(caps: impl AsRef<[u8]>, header: &VideoFrameHeader) -> Result<(), Fault> {
     let bytes = caps.as_ref();
     let text = std::str::from_utf8(bytes)
@@ -81,24 +81,24 @@ pub fn check_caps(caps: impl AsRef<[u8]>, header: &VideoFrameHeader) -> Result<(
     Ok(())
 }
 
-/// What a sender wrote, cut: it goes into a log.
+/// Cuts text of a sender for a log.
 fn shortened(text: String) -> String {
     let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().take(64).map(escaped).collect()
 }
 
-/// Caps text of raw video, in the form of `gst_caps_to_string()`.
+/// Writes caps of raw video as `gst_caps_to_string()` does.
 pub fn video_caps(format: &str, width: u32, height: u32, framerate: Option<(i32, i32)>) -> String {
     video_caps_with(format, width, height, framerate, &[]).unwrap_or_else(|_| {
-        // Only a framerate that is no fraction cannot be written.
+        // Only the frame rate can be invalid, such as 30/0.
         format!("video/x-raw, format=(string){format}, width=(int){width}, height=(int){height}")
     })
 }
 
-/// Caps text of raw video with more fields, such as `colorimetry`.
+/// Writes caps of raw video with more fields, such as `colorimetry`.
 ///
 /// # Errors
-/// If a field cannot be written so that it is read as the same.
+/// If a field cannot be written so that reading gives the same value.
 pub fn video_caps_with(
     format: &str,
     width: u32,

@@ -4,19 +4,19 @@ use crate::contract::messages;
 use crate::wire::header::{FORMAT_LEN, MAX_DIMENSION};
 use crate::wire::text::TextError;
 
-/// What is wrong with a frame; [`rule`](Fault::rule) names the rule, `Display` the field and both numbers.
+/// Why a frame is refused. [`rule`](Fault::rule) names the rule; `Display` names the field and both numbers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The sample does not lie in memory of its publisher.
+    /// The sample lies outside the memory of its publisher.
     #[error("{}", messages::fault_place())]
     Place,
     /// The payload would end beyond the memory of its publisher.
     #[error("{}", messages::fault_length(len, room))]
     Length {
-        /// Number of bytes, as iceoryx2's own header of the sample tells.
+        /// Number of bytes in iceoryx2's own header of the sample.
         len: u64,
-        /// Bytes from the payload's first one to the end of the memory.
+        /// Bytes from the start of the payload to the end of the memory.
         room: usize,
     },
     /// The aux blob would be larger than the payload.
@@ -27,7 +27,7 @@ pub enum Fault {
         /// Bytes of the payload.
         payload: usize,
     },
-    /// The format's name does not end within its field, or is not ASCII.
+    /// The format's name is not ASCII, or has no NUL within its field.
     #[error("{}", messages::fault_format_name(FORMAT_LEN))]
     FormatName,
     /// The format table has no such format.
@@ -67,7 +67,7 @@ pub enum Fault {
         /// Bytes of its rows.
         row_bytes: usize,
     },
-    /// Of a tiled format only GStreamer knows where its planes lie.
+    /// Only GStreamer can lay out a tiled format.
     #[error("{}", messages::fault_tiled(format))]
     Tiled {
         /// The format's name.
@@ -81,7 +81,7 @@ pub enum Fault {
         /// What its stride or offset would be.
         bytes: u64,
     },
-    /// The pixels are neither rows without padding nor, in one plane, rows that are all padded alike.
+    /// The size of the pixels fits neither rows without padding nor, for one plane, rows with equal padding.
     #[error("{}", messages::fault_padding(format, width, height, tight, given))]
     Padding {
         /// The format's name.
@@ -110,13 +110,13 @@ pub enum Fault {
     /// The caps cannot be read.
     #[error("caps: {0}")]
     Caps(#[from] TextError),
-    /// The caps are those of something else than raw video in system memory.
+    /// The caps are not those of raw video in system memory.
     #[error("{}", messages::fault_caps_media(found))]
     CapsMedia {
         /// Media type and features of the caps.
         found: String,
     },
-    /// The caps name another value than the header.
+    /// The caps and the header have different values.
     #[error("{}", messages::fault_caps_disagree(field, caps, header))]
     CapsDisagree {
         /// `format`, `width` or `height`.
@@ -129,7 +129,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The rule of SPEC §7 that the frame breaks: one log line for each is enough.
+    /// The rule of SPEC §7 that the frame breaks. Each rule is logged once.
     pub const fn rule(&self) -> &'static str {
         match self {
             Self::Place | Self::Length { .. } => "length",

@@ -1,4 +1,4 @@
-//! GStreamer's raw video formats: how many bytes a row of a plane takes, how many rows it has (SPEC §4).
+//! GStreamer's raw video formats: bytes of a row, and number of rows, for each plane (SPEC §4).
 //!
 //! `build.rs` makes the table of `contract/formats.json`, which the Python package reads as well.
 
@@ -19,11 +19,11 @@ pub enum Kind {
     Packed,
     /// Rows in which groups of pixels are packed into bytes.
     Opaque,
-    /// Tiles, or a palette: no row arithmetic of ours.
+    /// Tiles or a palette, for which this crate has no row arithmetic.
     Tiled,
 }
 
-/// What one sample of a format is, as it lies in memory.
+/// Type of one sample of a format in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sample {
     /// A byte.
@@ -92,11 +92,11 @@ pub struct VideoFormat {
     pub name: &'static str,
     /// How its pixels lie in memory.
     pub kind: Kind,
-    /// What one sample is; bytes for opaque and tiled formats.
+    /// Type of one sample; bytes for opaque and tiled formats.
     pub sample: Sample,
-    /// A row holds the width rounded up to a multiple of this many pixels: 2 where two share their chroma.
+    /// The width of a row is rounded up to a multiple of this many pixels: 2 if two pixels share their chroma.
     pub align: u8,
-    /// Its planes; of tiled formats only their number means something.
+    /// Its planes; for tiled formats, only their number has a meaning.
     pub planes: &'static [Plane],
 }
 
@@ -140,9 +140,9 @@ impl VideoFormat {
         self.planes.get(plane).map_or(0, |plane| scale_up(height, plane.h_shift))
     }
 
-    /// Planes back to back, rows as tight as they go, or with a first stride of `stride0` bytes.
+    /// Planes back to back: rows without padding, or with `stride0` bytes from row to row of the first plane.
     ///
-    /// The other planes' strides follow the first in the proportion in which GStreamer has them.
+    /// The strides of the other planes follow from the first one as in GStreamer.
     ///
     /// # Errors
     /// If the format is tiled, the size out of range, the stride too small or the picture too large for the header.
@@ -168,14 +168,14 @@ impl VideoFormat {
             let field = |value| u32::try_from(value).map_err(|_| Fault::TooLarge { plane, bytes: value });
             layout.strides[plane] = field(stride)?;
             layout.offsets[plane] = field(size)?;
-            // At most 2^32 · 2^15 for each of four planes: far from 2^64.
+            // At most 2^32 · 2^15 for each of four planes, far below 2^64.
             size += stride * self.rows(plane, height) as u64;
         }
         layout.size = usize::try_from(size).map_err(|_| Fault::TooLarge { plane: 0, bytes: size })?;
         Ok(layout)
     }
 
-    /// Stride of `plane` that goes with a first stride of `stride0`: as many samples as correspond to it.
+    /// Stride of `plane` if the first plane has a stride of `stride0` bytes.
     ///
     /// Source: `gst_video_format_info_extrapolate_stride()`, which scales the stride once for each component.
     fn follow_stride(&self, plane: usize, stride0: u32) -> u64 {
@@ -188,7 +188,7 @@ impl VideoFormat {
     }
 }
 
-/// `pixels` of the full picture in a plane that has one for every `2^shift`, rounded up.
+/// Pixels of a plane that is subsampled by `2^shift`, rounded up.
 fn scale_up(pixels: u32, shift: u8) -> usize {
     (pixels as usize).div_ceil(1 << shift)
 }

@@ -1,4 +1,4 @@
-//! The user header that travels with every frame, and the constants of the wire contract (SPEC §1, §2).
+//! The user header of each frame, and the constants of the wire contract (SPEC §1, §2).
 
 use iceoryx2::prelude::ZeroCopySend;
 
@@ -32,19 +32,19 @@ pub const HEADER_FLAG_EOS: u64 = layout::HEADER_FLAG_EOS;
 /// Source: `gstbuffer.h` (bits 6 to 13) and `video-frame.h` (bits 20 to 25) of GStreamer.
 pub const FLAGS_MASK: u64 = layout::FLAGS_MASK;
 
-/// Documented subscriber buffer of our services, in samples.
+/// Subscriber buffer of services that we create, in samples.
 pub const VIDEO_BUFFER_SIZE: u32 = limits::DEFAULT_BUFFER_SIZE_FRAMES as u32;
-/// Documented number of samples that a subscriber of our services may hold at once.
+/// Samples that a subscriber of services that we create may hold at once.
 pub const VIDEO_BORROWED_MAX: u32 = limits::DEFAULT_BORROWED_MAX_FRAMES as u32;
-/// Documented history of our services, in samples; 0 stands for the newest frame (SPEC §1).
+/// History of services that we create, in samples; 0 means the newest frame (SPEC §1).
 pub const VIDEO_HISTORY_SIZE: u32 = limits::DEFAULT_HISTORY_SIZE_FRAMES as u32;
-/// Whether a full subscriber buffer loses its oldest sample rather than blocking the publisher.
+/// Whether a full subscriber buffer loses its oldest sample instead of blocking the publisher.
 pub const VIDEO_SAFE_OVERFLOW: bool = limits::DEFAULT_SAFE_OVERFLOW;
 
-/// What a receiver has to know about one frame: times, geometry, format (SPEC §2).
+/// Times, geometry and format of one frame (SPEC §2).
 ///
-/// It lies in shared memory that its publisher may still be writing: copy it (it is `Copy`) before looking at it, and
-/// look at nothing of it before [`validate_geometry`](crate::wire::validate::validate_geometry) agreed.
+/// The header lies in shared memory that its publisher can still write. Copy it (it is `Copy`) before you read it, and check the copy
+/// with [`validate_geometry`](crate::wire::validate::validate_geometry) before you use it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ZeroCopySend)]
 #[type_name("VideoFrameHeader")]

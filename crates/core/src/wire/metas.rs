@@ -1,17 +1,17 @@
-//! Meta records: what `gst_meta_serialize()` writes, read and written without GStreamer (SPEC §3).
+//! Meta records as `gst_meta_serialize()` writes them, read and written without GStreamer (SPEC §3).
 
 use crate::contract::limits;
 use crate::wire::caps;
 use crate::wire::text::{MAX_TEXT, Structure, check};
 use crate::wire::value::{Value, ValueError};
 
-/// GStreamer's name of the meta that holds a timestamp of some clock.
+/// GStreamer's name of the meta with a timestamp of another clock.
 pub const REFERENCE_TIMESTAMP_META: &str = "GstReferenceTimestampMeta";
 
-/// New custom metas that one process registers with GStreamer at most (SPEC §7): registration is for ever.
+/// Highest number of new custom metas that one process registers with GStreamer (SPEC §7): a registration is permanent.
 pub const MAX_CUSTOM_METAS: usize = limits::MAX_CUSTOM_METAS;
 
-/// Bytes of a record that are neither name nor payload: two lengths, a NUL, the version.
+/// Bytes of a record besides name and payload: two lengths, a NUL, the version.
 const FRAME: usize = 4 + 4 + 1 + 1;
 
 /// A timestamp of a clock other than the pipeline's.
@@ -21,13 +21,13 @@ pub struct ReferenceTimestamp {
     pub reference: String,
     /// The moment in nanoseconds of that clock.
     pub timestamp: u64,
-    /// How long it lasts in nanoseconds; `None` if unknown.
+    /// Its duration in nanoseconds; `None` if unknown.
     pub duration: Option<u64>,
     /// More about the timestamp, as a structure.
     pub info: Option<String>,
 }
 
-/// A named structure that goes with a frame.
+/// A named structure on a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CustomMeta {
     /// The meta's name: a letter, then 2 to 63 letters, digits or underscores.
@@ -43,11 +43,11 @@ pub enum Meta {
     ReferenceTimestamp(ReferenceTimestamp),
     /// A named structure.
     Custom(CustomMeta),
-    /// Any other record, sound or not, as it came.
+    /// Any other record, valid or not, undecoded.
     Other(Vec<u8>),
 }
 
-/// A decoded meta record that borrows its text, which GStreamer may be given: its bounds were checked.
+/// A decoded meta record that borrows its text. The text is checked, so GStreamer can parse it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetaRef<'a> {
     /// A timestamp.
@@ -56,23 +56,23 @@ pub enum MetaRef<'a> {
         reference: &'a str,
         /// The moment in nanoseconds.
         timestamp: u64,
-        /// How long it lasts in nanoseconds.
+        /// Its duration in nanoseconds.
         duration: Option<u64>,
         /// More about the timestamp, as a structure.
         info: Option<&'a str>,
     },
     /// A named structure.
     Custom {
-        /// The meta's name, which is the structure's too.
+        /// Name of the meta and of the structure.
         name: &'a str,
         /// The structure.
         structure: &'a str,
     },
-    /// A record of another meta, framed soundly; its payload was not looked at.
+    /// A record of another meta, whose sizes are valid; the payload is unchecked.
     Other {
         /// The meta's name.
         name: &'a str,
-        /// The version of the payload's form.
+        /// The version of the payload.
         version: u8,
         /// The payload.
         payload: &'a [u8],
@@ -80,9 +80,7 @@ pub enum MetaRef<'a> {
 }
 
 impl<'a> MetaRef<'a> {
-    /// Reads a record; `None` if its own sizes contradict its length or its payload breaks the rules of its kind.
-    ///
-    /// Allocates nothing, unless a value is a structure in quotes, whose escapes must be undone.
+    /// Reads a record; `None` if its own sizes contradict its length, or if its payload is invalid. Allocates nothing.
     pub fn read(record: &'a [u8]) -> Option<Self> {
         let (name, version, payload) = split_record(record)?;
         if name == REFERENCE_TIMESTAMP_META {
@@ -100,7 +98,7 @@ impl<'a> MetaRef<'a> {
     }
 }
 
-/// Reads a record into values of its own; what is no reference timestamp and no custom meta stays bytes.
+/// Reads a record into owned values; a record of another kind stays bytes.
 pub fn decode_meta(record: &[u8]) -> Meta {
     match MetaRef::read(record) {
         Some(MetaRef::ReferenceTimestamp { reference, timestamp, duration, info }) => {
@@ -119,7 +117,7 @@ impl ReferenceTimestamp {
     /// The timestamp as a record.
     ///
     /// # Errors
-    /// If the reference is no caps, the info no structure, or the timestamp `u64::MAX`, which stands for none.
+    /// If the reference is not caps, the info is not a structure, or the timestamp is `u64::MAX`, which means "none".
     pub fn encode(&self) -> Result<Vec<u8>, ValueError> {
         let invalid = |text: &str| {
             let text = text.to_owned();
@@ -140,7 +138,7 @@ impl CustomMeta {
     /// The meta as a record.
     ///
     /// # Errors
-    /// If the name, a field's name or a value cannot be written so that it is read as the same.
+    /// If the name, a field's name or a value cannot be written so that reading gives the same.
     pub fn encode(&self) -> Result<Vec<u8>, ValueError> {
         if !is_custom_name(&self.name) {
             return Err(ValueError::MetaName(self.name.clone()));
@@ -156,7 +154,7 @@ impl Meta {
     /// The meta as a record.
     ///
     /// # Errors
-    /// As [`ReferenceTimestamp::encode`] and [`CustomMeta::encode`].
+    /// See [`ReferenceTimestamp::encode`] and [`CustomMeta::encode`].
     pub fn encode(&self) -> Result<Vec<u8>, ValueError> {
         match self {
             Self::ReferenceTimestamp(timestamp) => timestamp.encode(),
@@ -166,16 +164,16 @@ impl Meta {
     }
 }
 
-/// Whether a custom meta may have that name (SPEC §7).
+/// Whether a custom meta can have this name (SPEC §7).
 pub fn is_custom_name(name: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     (3..=64).contains(&name.len()) && name.bytes().all(word) && name.as_bytes()[0].is_ascii_alphabetic()
 }
 
-/// Writes a reference timestamp whose texts come from GStreamer and need no check.
+/// Writes a reference timestamp without checks: its texts come from GStreamer.
 ///
 /// # Panics
-/// If the record would take 4 GiB.
+/// If the record would be 4 GiB or larger.
 pub fn encode_reference_timestamp(
     reference: &str,
     timestamp: u64,
@@ -191,10 +189,10 @@ pub fn encode_reference_timestamp(
     encode_record(REFERENCE_TIMESTAMP_META, 0, &payload)
 }
 
-/// Writes the frame of a record around a payload.
+/// Writes a record with this payload.
 ///
 /// # Panics
-/// If the record would take 4 GiB.
+/// If the record would be 4 GiB or larger.
 pub fn encode_record(name: &str, version: u8, payload: &[u8]) -> Vec<u8> {
     let word = |value: usize| u32::try_from(value).expect("a meta record stays below 4 GiB").to_le_bytes();
     let size = FRAME + name.len() + payload.len();
@@ -207,12 +205,12 @@ pub fn encode_record(name: &str, version: u8, payload: &[u8]) -> Vec<u8> {
     record
 }
 
-/// The meta's name in a record; `None` if the record's own sizes contradict its length.
+/// Name of the meta in a record; `None` if the record's own sizes contradict its length.
 pub fn record_name(record: &[u8]) -> Option<&str> {
     split_record(record).map(|(name, ..)| name)
 }
 
-/// Name, version and payload of a record; `None` if its own sizes contradict its length, or its name is none.
+/// Name, version and payload of a record; `None` if its own sizes contradict its length, or if the name is invalid.
 pub(crate) fn split_record(record: &[u8]) -> Option<(&str, u8, &[u8])> {
     let (total_size, rest) = record.split_first_chunk()?;
     let (name_len, rest) = rest.split_first_chunk()?;
@@ -244,7 +242,7 @@ fn read_reference_timestamp(payload: &[u8]) -> Option<MetaRef<'_>> {
 
 /// The string up to the first NUL, and what follows it.
 fn first_string(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    // One byte more than any text may have: a longer one is refused without being looked through.
+    // A text that is too long is refused without a search through all of it.
     let end = bytes.iter().take(MAX_TEXT + 1).position(|&byte| byte == 0)?;
     Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
 }

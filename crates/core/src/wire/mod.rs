@@ -1,4 +1,6 @@
-//! The wire contract: header, formats, text, caps, metas, times. No transport, no I/O.
+//! The wire contract of SPEC.md. No transport, no I/O.
+//!
+//! Each module has a twin of the same name in the Python package's `_wire`, except [`shared`]: Python copies a blob before it reads it.
 
 pub mod auxblob;
 pub mod caps;

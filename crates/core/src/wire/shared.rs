@@ -1,12 +1,12 @@
 //! Bytes that another process can write while they are read.
 //!
-//! What is judged or parsed where it lies can change between two looks. So [`SharedBytes`] gives out no reference, only copies,
-//! and each copy reads a byte once.
+//! Bytes in shared memory can change between a check and their use. So [`SharedBytes`] returns no reference, only copies, and each
+//! copy reads a byte once.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-/// A place in memory that another process may be writing; its content can only be copied.
+/// Memory that another process may write at any time; its content can only be copied.
 #[derive(Debug, Clone, Copy)]
 pub struct SharedBytes<'a> {
     start: *const u8,
@@ -34,23 +34,23 @@ impl<'a> SharedBytes<'a> {
         self.len == 0
     }
 
-    /// The first `len` bytes, or all if there are fewer, and those behind them.
+    /// The first `len` bytes, or all if there are fewer, and the bytes after them.
     pub fn split_at_most(self, len: usize) -> (Self, Self) {
         let len = len.min(self.len);
-        // SAFETY: both parts lie within these bytes, whose caller vouched for them.
+        // SAFETY: both parts lie within these bytes, which the caller of `new` guarantees.
         unsafe { (Self::new(self.start, len), Self::new(self.start.add(len), self.len - len)) }
     }
 
     /// A copy of the value at the start; `None` if there are fewer bytes.
     ///
     /// # Safety
-    /// Any bytes make a `T`, as is so for integers and structures of them.
+    /// Any bytes must be a valid `T`, as for integers and structures of integers.
     pub unsafe fn read<T: Copy>(self) -> Option<T> {
         if self.len < size_of::<T>() {
             return None;
         }
         let mut copy = MaybeUninit::<T>::uninit();
-        // SAFETY: as many bytes as a `T` has are written to it, and the caller vouched that they make one.
+        // SAFETY: all bytes of the `T` are written, and the caller guarantees that they are valid.
         unsafe {
             self.split_at_most(size_of::<T>()).0.copy_to(copy.as_mut_ptr().cast());
             Some(copy.assume_init())
@@ -60,7 +60,7 @@ impl<'a> SharedBytes<'a> {
     /// Appends a copy of all bytes.
     pub fn append_to(self, copy: &mut Vec<u8>) {
         copy.reserve(self.len);
-        // SAFETY: there is room for as many bytes behind the last one, and all of them are written.
+        // SAFETY: `reserve` made room for the bytes, and all of them are written.
         unsafe {
             self.copy_to(copy.as_mut_ptr().add(copy.len()));
             copy.set_len(copy.len() + self.len);
@@ -108,7 +108,7 @@ impl<'a> SharedBytes<'a> {
     }
 }
 
-/// Memory that nobody writes.
+/// Memory that is not written meanwhile.
 impl<'a> From<&'a [u8]> for SharedBytes<'a> {
     fn from(bytes: &'a [u8]) -> Self {
         // SAFETY: a slice can be read for as long as it is borrowed.

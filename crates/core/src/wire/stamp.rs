@@ -9,7 +9,7 @@ const VERSION: u8 = 1;
 const HEAD: usize = 4 + 4 + NAME.len() + 1 + 1;
 const NO_BOOT: [u8; 16] = [0; 16];
 
-/// The 16 bytes of the kernel's boot id; zeros where there is none, and then no moments are understood.
+/// The 16 bytes of the kernel's boot id. Zeros if there is none; then every time is unknown.
 pub fn boot_id() -> [u8; 16] {
     static BOOT_ID: OnceLock<[u8; 16]> = OnceLock::new();
     *BOOT_ID.get_or_init(|| {
@@ -19,7 +19,7 @@ pub fn boot_id() -> [u8; 16] {
     })
 }
 
-/// The number of a new publisher, drawn from the randomness with which the operating system seeds hash maps.
+/// Draws the number of a new publisher, from the random seed of hash maps.
 pub fn new_publisher_id() -> u64 {
     // The largest number means "unknown".
     std::hash::RandomState::new().hash_one(monotonic_ns()).min(u64::MAX - 1)
@@ -35,7 +35,7 @@ pub fn monotonic_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Identity and moments of one frame; `None` = unknown.
+/// Identity and times of one frame; `None` = unknown.
 ///
 /// # Examples
 ///
@@ -47,7 +47,7 @@ pub fn monotonic_ns() -> u64 {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stamp {
-    /// The id of the boot on whose clock the moments are; zeros = unknown.
+    /// Id of the boot to whose clock the times belong; zeros = unknown.
     pub boot_id: [u8; 16],
     /// Number that the publisher drew for itself.
     pub publisher: Option<u64>,
@@ -63,7 +63,7 @@ impl Stamp {
     /// Bytes of the record.
     pub const LEN: usize = HEAD + 16 + 4 * 8;
 
-    /// The stamp as a meta record, the first of a blob.
+    /// The stamp as a meta record, which is the first one of a blob.
     pub fn record(&self) -> [u8; Self::LEN] {
         let mut record = [0; Self::LEN];
         let (head, payload) = record.split_at_mut(HEAD);
@@ -87,7 +87,7 @@ impl Stamp {
         Some(Self { boot_id, publisher: number(0), sequence: number(1), capture: number(2), due: number(3) })
     }
 
-    /// The stamp without moments of another boot or machine, whose clock means nothing here.
+    /// The stamp without the times if they are of another boot or machine, whose clock differs.
     #[must_use]
     pub fn here(self) -> Self {
         if self.boot_id == boot_id() && self.boot_id != NO_BOOT {

@@ -12,14 +12,14 @@ mod reader;
 
 pub(crate) use reader::{Field, Fields, Head, check, open};
 
-/// Bytes of caps or structure text that are read at most.
+/// Longest caps or structure text that is read, in bytes.
 pub const MAX_TEXT: usize = limits::MAX_TEXT_BYTES;
 
-/// Why text is no structure, or no caps.
+/// Why a text is not a structure, or not caps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    /// The text is longer than anything that is read.
+    /// The text is too long.
     #[error("the text has {len} bytes, at most {MAX_TEXT} are read")]
     TooLong {
         /// Its length in bytes.
@@ -30,7 +30,7 @@ pub enum TextError {
     Unexpected {
         /// The byte where it is expected.
         at: usize,
-        /// What would be right there.
+        /// What is expected.
         expected: &'static str,
     },
 }
@@ -48,8 +48,8 @@ impl Structure {
     /// Reads the text of a structure.
     ///
     /// # Errors
-    /// If the text is longer than 16 KiB or is not a structure of flat values. A value of a type that [`Value`] does not know
-    /// stays raw text.
+    /// If the text is longer than 16 KiB, or is not a structure of flat values. A value of an unknown type is not an error: it stays
+    /// raw text.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let (head, fields) = open(text)?;
         if let Some((_, at)) = head.features {
@@ -63,10 +63,10 @@ impl Structure {
         get(&self.fields, field)
     }
 
-    /// The structure as text, in the form in which GStreamer writes it.
+    /// The structure as GStreamer writes it.
     ///
     /// # Errors
-    /// If a name or a value cannot be written so that it is read as the same.
+    /// If a name or a value cannot be written so that reading gives the same.
     pub fn to_text(&self) -> Result<String, ValueError> {
         if !is_name(&self.name) || !is_portable(&self.name) {
             return Err(ValueError::StructureName(self.name.clone()));
@@ -83,7 +83,7 @@ pub(crate) fn get<'a>(fields: &'a [(String, Value)], field: &str) -> Option<&'a 
     fields.iter().find_map(|(name, value)| (name == field).then_some(value))
 }
 
-/// Decodes all fields; of two of one name the last counts, in the place of the first.
+/// Decodes all fields. If a name occurs twice, the last value replaces the first.
 pub(crate) fn collect_fields(fields: Fields) -> Result<Vec<(String, Value)>, TextError> {
     let mut collected = Vec::new();
     let mut places = HashMap::new();
@@ -114,12 +114,12 @@ pub(crate) fn write_fields(text: &mut String, fields: &[(String, Value)]) -> Res
     Ok(())
 }
 
-/// Whether a byte may stand for itself in names and values without quotes.
+/// Whether a byte can occur in names and values without quotes.
 pub(crate) const fn is_bare(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+' | b'/' | b':' | b'.' | b'*')
 }
 
-/// Whether every GStreamer reads the text without quotes: 1.22 does not read the asterisk.
+/// Whether every version of GStreamer reads the text without quotes; 1.22 does not read an asterisk.
 pub(crate) fn is_portable(text: &str) -> bool {
     text.bytes().all(|byte| byte != b'*' && is_bare(byte))
 }

@@ -1,4 +1,4 @@
-//! What a receiver checks before it uses a byte of a frame (SPEC §7).
+//! The checks that a receiver makes before it uses a byte of a frame (SPEC §7).
 
 use crate::wire::formats::{Kind, VideoFormat};
 use crate::wire::header::{MAX_DIMENSION, VideoFrameHeader};
@@ -16,7 +16,7 @@ pub fn validate_aux_size(header: &VideoFrameHeader, payload_len: usize) -> Resul
 
 /// Checks a private copy of a header against the `pixel_size` bytes of its pixel region (SPEC §7 rules 2 to 7).
 ///
-/// Of tiled formats only the offsets are checked: how large their planes are is for GStreamer to say.
+/// For tiled formats, only the offsets are checked: only GStreamer knows the size of their planes.
 ///
 /// # Errors
 /// The first rule that the frame breaks.
@@ -54,13 +54,13 @@ pub fn validate_geometry(header: &VideoFrameHeader, pixel_size: usize) -> Result
     Ok(())
 }
 
-/// First byte after a plane; of a tiled format, after its first byte.
+/// End of a plane; for a tiled format, the end of its first byte.
 fn plane_end(header: &VideoFrameHeader, format: &VideoFormat, plane: usize) -> u64 {
     let offset = u64::from(header.plane_offsets[plane]);
     if format.kind == Kind::Tiled {
         return offset + 1;
     }
-    // 2^32 + 2^32 · 2^15 + 2^19 is far from 2^64: nothing here can overflow.
+    // 2^32 + 2^32 · 2^15 + 2^19 is far below 2^64, so nothing can overflow.
     let last_row = format.rows(plane, header.height) as u64 - 1;
     offset + u64::from(header.stride[plane]) * last_row + format.row_bytes(plane, header.width) as u64
 }

@@ -1,10 +1,10 @@
-//! Values of a GstStructure's fields, from and to text.
+//! Values of the fields of a GstStructure, read from text and written as text.
 
 use std::fmt::Write;
 
-use crate::wire::text::{Field, is_bare, is_portable, open};
+use crate::wire::text::{Field, MAX_TEXT, is_bare, is_portable, open};
 
-/// A value of a type that we read; anything else is [`Value::Raw`].
+/// A value of a field. A value of any other type is [`Value::Raw`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// A boolean.
@@ -19,11 +19,11 @@ pub enum Value {
     Str(String),
     /// Numerator and denominator; the denominator is not 0.
     Fraction(i32, i32),
-    /// A list, `{ … }`: any of its values. All of one type, none of them a list or an array.
+    /// A list, `{ … }`, of alternatives. All values have one type, which is not a list or an array.
     List(Vec<Value>),
-    /// An array, `< … >`: all of its values. All of one type, none of them a list or an array.
+    /// An array, `< … >`. All values have one type, which is not a list or an array.
     Array(Vec<Value>),
-    /// The text of any other value, the type in parentheses included.
+    /// The text of any other value, including the type in parentheses.
     Raw(String),
 }
 
@@ -31,28 +31,28 @@ pub enum Value {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
-    /// No structure can have that name.
+    /// A structure cannot have this name.
     #[error("{0:?} cannot name a structure: a letter, then letters, digits or _-+/:.")]
     StructureName(String),
-    /// No custom meta can have that name.
+    /// A custom meta cannot have this name.
     #[error("{0:?} cannot name a custom meta: a letter, then 2 to 63 letters, digits or _")]
     MetaName(String),
-    /// No field can have that name.
+    /// A field cannot have this name.
     #[error("{0:?} cannot name a field: one or more letters, digits or _-+/:.")]
     FieldName(String),
-    /// Text with NUL.
+    /// The text contains NUL.
     #[error("string {0:?} contains NUL")]
     Nul(String),
-    /// A fraction that GStreamer does not have.
+    /// GStreamer cannot represent this fraction.
     #[error("fraction {0}/{1}: the denominator must not be 0, both must be within ±2147483647")]
     Fraction(i32, i32),
-    /// A list or an array of several types, or of lists.
-    #[error("a list or an array has plain values of one type")]
+    /// A list or an array has items of several types, or of lists.
+    #[error("the items of a list or an array must be plain values of one type")]
     Items,
     /// Raw text that is not one value.
     #[error("raw text {0:?} is not one value")]
     Raw(String),
-    /// Caps or structure text that is none.
+    /// The text is not caps, or not a structure.
     #[error("{text:?}: {error}")]
     Text {
         /// The text.
@@ -60,15 +60,15 @@ pub enum ValueError {
         /// What is wrong with it.
         error: crate::wire::text::TextError,
     },
-    /// A timestamp that stands for "none".
-    #[error("timestamp is {}, which stands for none", u64::MAX)]
+    /// The timestamp is the number that means "none".
+    #[error("timestamp is {}, which means none", u64::MAX)]
     NoTimestamp,
-    /// Text that nobody would read.
-    #[error("the text has {0} bytes, at most 16384 are read")]
+    /// The text is too long to be read.
+    #[error("the text has {0} bytes, at most {MAX_TEXT} are read")]
     TooLong(usize),
 }
 
-/// The types that we read.
+/// The types of values that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Type {
     Int,
@@ -103,7 +103,7 @@ impl Type {
         }
     }
 
-    /// The value that a word or a quoted string stands for.
+    /// The value of a word or a quoted string.
     fn read(self, text: &str) -> Option<Value> {
         match self {
             Self::Int => read_int(text).and_then(|value| value.try_into().ok()).map(Value::Int),
@@ -115,7 +115,7 @@ impl Type {
         }
     }
 
-    /// The value that a word or a quoted string without a type stands for.
+    /// The value of a word or a quoted string without a type.
     fn guess(text: &str) -> Option<Value> {
         let in_words = text.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'+' | b'-'));
         [Self::Int, Self::Double, Self::Fraction, Self::Bool, Self::Str]
@@ -144,7 +144,7 @@ impl Value {
     /// The value as `(type)value`.
     ///
     /// # Errors
-    /// If it cannot be written so that it is read as the same.
+    /// If it cannot be written so that reading gives the same value.
     pub fn to_text(&self) -> Result<String, ValueError> {
         let mut text = String::new();
         self.write(&mut text).map(|()| text)
@@ -156,7 +156,7 @@ impl Value {
             Self::List(items) => write_items(text, items, ["{ ", " }"]),
             Self::Array(items) => write_items(text, items, ["< ", " >"]),
             Self::Raw(raw) => {
-                // Read as the value of a field: it must neither end early nor be followed by another field.
+                // The text must be exactly the value of one field.
                 let as_field = format!("x,x={raw}");
                 let mut fields = open(&as_field).ok().into_iter().flat_map(|(_, fields)| fields);
                 match (fields.next(), fields.next()) {
@@ -204,7 +204,7 @@ impl Value {
     }
 }
 
-/// The items between the brackets of a list or an array; `None` unless all are plain values of one type.
+/// The items of a list or an array; `None` unless all are plain values of one type.
 fn read_items(text: &str, read: impl Fn(&str) -> Option<Value>) -> Option<Vec<Value>> {
     let inner = text[1..text.len() - 1].trim_ascii();
     if inner.is_empty() {
@@ -231,7 +231,7 @@ fn split_items(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn write_items(text: &mut String, items: &[Value], [open, close]: [&str; 2]) -> Result<(), ValueError> {
-    // An empty list needs some type to be read at all.
+    // An empty list needs a type to be readable.
     let kind = items.first().map_or(Some(Type::Int), Value::kind).ok_or(ValueError::Items)?;
     if items.iter().any(|item| item.kind() != Some(kind)) {
         return Err(ValueError::Items);
@@ -247,7 +247,7 @@ fn write_items(text: &mut String, items: &[Value], [open, close]: [&str; 2]) -> 
     Ok(())
 }
 
-/// A decimal integer without leading zeros, which C would read as octal.
+/// A decimal integer without leading zeros, because C reads a number with leading zeros as octal.
 fn read_int(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let decimal = digits == "0" || !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -264,14 +264,14 @@ fn read_fraction(text: &str) -> Option<Value> {
     Some(Value::Fraction(numerator, denominator))
 }
 
-/// Numerator or denominator: here C reads leading zeros as decimal too.
+/// Numerator or denominator, where C reads leading zeros as decimal.
 fn read_part(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let decimal = (1..=10).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     if decimal { text.parse().ok() } else { None }
 }
 
-/// The fraction in lowest terms with a positive denominator; `None` if GStreamer has no such fraction.
+/// The fraction in lowest terms with a positive denominator; `None` if GStreamer cannot represent it.
 fn reduce(numerator: i64, denominator: i64) -> Option<(i32, i32)> {
     let within = |value: i64| (-i64::from(i32::MAX)..=i64::from(i32::MAX)).contains(&value);
     if denominator == 0 || !within(numerator) || !within(denominator) {
@@ -296,7 +296,7 @@ fn read_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// The text that a word or a quoted string stands for; `None` if no text of ours can hold it.
+/// The text of a word or a quoted string; `None` if it is not UTF-8 without NUL.
 pub(crate) fn read_string(text: &str) -> Option<String> {
     let Some(quoted) = text.strip_prefix('"') else {
         let word = !text.is_empty() && text.bytes().all(is_bare) && text != "NULL";
@@ -313,7 +313,7 @@ pub(crate) fn read_string(text: &str) -> Option<String> {
                 }
                 escaped => escaped,
             },
-            // Two strings side by side are not one.
+            // Two adjacent strings are not one.
             b'"' => return None,
             plain => plain,
         };
@@ -345,7 +345,7 @@ fn write_string(text: &mut String, value: &str) -> Result<(), ValueError> {
     Ok(())
 }
 
-/// A double as C's `%.17g` writes it, which is how GStreamer does.
+/// A double as C's `%.17g` writes it, like GStreamer.
 fn write_double(value: f64) -> String {
     if !value.is_finite() {
         return if value.is_nan() { "nan".to_owned() } else { value.to_string() };

@@ -525,8 +525,13 @@ impl Iceoryx2Sink {
 
         let now = monotonic_ns();
         let extra = if stream.aux.is_some() { metas::serialise(buffer) } else { metas::Records::default() };
-        let due = self.moment(buffer.pts().or(buffer.dts()), self.obj().latency()).unwrap_or(now);
-        let capture = extra.capture.unwrap_or_else(|| self.captured(buffer).map_or(now, |moment| moment.min(now)));
+        let moment = self.moment(buffer.pts().or(buffer.dts()));
+        let latency = self.obj().latency().nseconds();
+        let due = moment.map_or(now, |moment| moment.saturating_add(latency).min(NONE - 1));
+        // Only in a live pipeline do timestamps tell when the source captured a frame.
+        let is_captured = || buffer.pts().is_some() && self.pace.is_live(self.obj().upcast_ref());
+        let captured = extra.capture.or_else(|| moment.filter(|_| is_captured()).map(|moment| moment.min(now)));
+        let capture = captured.unwrap_or(now);
 
         match Self::take_loan(buffer, &header) {
             Some((mut loan, pixels)) => {
@@ -561,18 +566,12 @@ impl Iceoryx2Sink {
         }
     }
 
-    /// The time of CLOCK_MONOTONIC at which a timestamp is reached, `latency` later; `None` without a clock or a timestamp.
-    fn moment(&self, timestamp: Option<gst::ClockTime>, latency: gst::ClockTime) -> Option<u64> {
+    /// Converts a timestamp to CLOCK_MONOTONIC; `None` without a clock or a timestamp.
+    fn moment(&self, timestamp: Option<gst::ClockTime>) -> Option<u64> {
         let obj = self.obj();
         let segment = obj.segment().downcast::<gst::ClockTime>().ok()?;
         let running_time = segment.to_running_time_full(timestamp?)?;
-        Some(clock::to_monotonic(running_time, obj.base_time()?, latency, &obj.clock()?))
-    }
-
-    /// When the source captured the frame; `None` if timestamps do not come from a clock.
-    fn captured(&self, buffer: &gst::BufferRef) -> Option<u64> {
-        let is_live = self.pace.is_live(self.obj().upcast_ref());
-        self.moment(buffer.pts().filter(|_| is_live), gst::ClockTime::ZERO)
+        Some(clock::to_monotonic(running_time, obj.base_time()?, &obj.clock()?))
     }
 
     /// Takes the loan out of a buffer that upstream rendered into, if there is no other reference to the buffer or its memory.

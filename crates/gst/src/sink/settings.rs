@@ -140,7 +140,7 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .mutable_ready()
             .build(),
         uint("max-loans", "Loans", "Frames in shared memory that upstream can hold at once; further frames are allocated in ordinary memory and copied", positive, defaults.max_loans),
-        uint("max-frames", "Frames in memory", "Frames in shared memory: held by upstream, waiting for subscribers, or held by them; if none is free, a frame is dropped (0 = 24, or more if one subscriber may hold more)", any, defaults.max_frames),
+        uint("max-frames", "Frames in memory", "Limit of the frames in shared memory: held by upstream, waiting for subscribers, or held by them; if none is free, a frame is dropped (0 = 24 at first, growing to what all subscribers may hold)", any, defaults.max_frames),
         clients("Subscribers that are connected now"),
         counter("frames-sent", "Frames sent", "Frames that were published, with or without a copy"),
         counter("frames-zero-copy", "Frames by reference", "Frames that were published without a copy, because upstream rendered them into shared memory"),

@@ -6,17 +6,17 @@ const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\x0c' | b'\r')
 }
 
-/// What stands before the first field.
+/// The text before the first field.
 pub(crate) struct Head<'a> {
     pub name: &'a str,
-    /// What stands in parentheses behind the name, and where.
+    /// The text in parentheses after the name, and its position.
     pub features: Option<(&'a str, usize)>,
 }
 
-/// One field as it stands in the text.
+/// One field of the text.
 pub(crate) struct Field<'a> {
     pub name: &'a str,
-    /// What stands in parentheses before the value.
+    /// The type in parentheses before the value.
     pub type_name: Option<&'a str>,
     /// The value without its type.
     pub value: &'a str,
@@ -24,7 +24,7 @@ pub(crate) struct Field<'a> {
     pub raw: &'a str,
 }
 
-/// Reads the name and leaves the fields to be read; allocates nothing.
+/// Reads the name, and returns an iterator over the fields. Allocates nothing.
 pub(crate) fn open(text: &str) -> Result<(Head<'_>, Fields<'_>), TextError> {
     if text.len() > MAX_TEXT {
         return Err(TextError::TooLong { len: text.len() });
@@ -41,7 +41,7 @@ pub(crate) fn open(text: &str) -> Result<(Head<'_>, Fields<'_>), TextError> {
     Ok((Head { name, features }, fields))
 }
 
-/// Checks that text is a structure, and returns its name; allocates nothing.
+/// Checks that a text is a structure, and returns its name. Allocates nothing.
 pub(crate) fn check(text: &str) -> Result<&str, TextError> {
     let (head, mut fields) = open(text)?;
     if let Some((_, at)) = head.features {
@@ -51,7 +51,7 @@ pub(crate) fn check(text: &str) -> Result<&str, TextError> {
     Ok(head.name)
 }
 
-/// Iterator over the fields of a text; ends after the first error.
+/// Iterator over the fields of a text. It ends after the first error.
 pub(crate) struct Fields<'a> {
     text: &'a str,
     at: usize,
@@ -96,7 +96,7 @@ impl<'a> Fields<'a> {
         Ok(Some(Field { name, type_name, value, raw: &self.text[start..self.at] }))
     }
 
-    /// A type in parentheses, if there is one, and the value behind it.
+    /// A type in parentheses, if there is one, and the value after it.
     fn take_typed(&mut self) -> Result<(Option<&'a str>, &'a str), TextError> {
         let type_name = self.take_type()?;
         let value = match self.peek() {
@@ -107,7 +107,7 @@ impl<'a> Fields<'a> {
         Ok((type_name, value))
     }
 
-    /// A list or an array, brackets included, of words and strings with or without types.
+    /// A list or an array of words and strings, with or without types; brackets included.
     fn take_items(&mut self, close: u8) -> Result<&'a str, TextError> {
         let start = self.at;
         self.at += 1;
@@ -129,7 +129,7 @@ impl<'a> Fields<'a> {
         Ok(&self.text[start..self.at])
     }
 
-    /// Whether nothing but a semicolon and white space is left.
+    /// Whether only a semicolon and white space are left.
     fn at_end(&mut self) -> Result<bool, TextError> {
         if self.skip(b';') {
             self.skip_space();
@@ -138,7 +138,7 @@ impl<'a> Fields<'a> {
         Ok(self.peek().is_none())
     }
 
-    /// The type in the parentheses that may stand here, and the space behind it.
+    /// An optional type in parentheses, and the space after it.
     fn take_type(&mut self) -> Result<Option<&'a str>, TextError> {
         if !self.skip(b'(') {
             return Ok(None);
@@ -189,7 +189,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// What is in the parentheses that start here.
+    /// The text in the parentheses that start here.
     fn take_features(&mut self) -> Result<&'a str, TextError> {
         let inner = &self.text[self.at + 1..];
         let end = inner.find(')').ok_or(self.expected("a closing parenthesis"))?;
