@@ -34,7 +34,7 @@ pub enum Error {
     },
 
     /// `IOX2_VIDEO_DOMAIN` or an iceoryx2 configuration file cannot be used.
-    #[error("invalid iceoryx2 domain: {0}")]
+    #[error("{0}")]
     Domain(String),
 
     /// The service exists with another payload or header type.

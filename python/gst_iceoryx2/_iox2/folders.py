@@ -21,7 +21,6 @@ _PAGE: Final = bytes(4096)
 
 _REFUSALS: Final = {
     errno.EROFS: "read_only_disk",
-    errno.EDQUOT: "quota",
     errno.ENOTDIR: "not_a_folder",
     errno.EEXIST: "not_a_folder",
     errno.ELOOP: "circular_link",
@@ -125,8 +124,6 @@ def _refused(path: Path, error: OSError) -> Obstacle:
         return _closed(path)
     if number == errno.ENOSPC:
         return Obstacle("domain", _fullness(near))
-    if number == errno.ENAMETOOLONG:
-        return Obstacle("domain", message("long_path", path=path))
     if number in _REFUSALS:
         return Obstacle("domain", message(_REFUSALS[number], path=near))
     return Obstacle("domain", message("unusable_path", path=path, cause=words_of(number)))

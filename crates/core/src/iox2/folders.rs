@@ -113,16 +113,14 @@ pub(crate) fn reading(file: &Path) -> Option<Obstacle> {
 /// Explains why the operating system refused to create, enter or write a path.
 fn refused(path: &Path, error: &io::Error) -> Obstacle {
     let number = error.raw_os_error().unwrap_or_default();
-    let (near, shown) = (nearest(path), path.display());
+    let near = nearest(path);
     let text = match number {
         libc::EACCES | libc::EPERM => return closed(path),
         libc::EROFS => messages::read_only_disk(near.display()),
         libc::ENOSPC => fullness(&near),
-        libc::EDQUOT => messages::quota(near.display()),
         libc::ENOTDIR | libc::EEXIST => messages::not_a_folder(near.display()),
         libc::ELOOP => messages::circular_link(near.display()),
-        libc::ENAMETOOLONG => messages::long_path(shown),
-        _ => messages::unusable_path(shown, words(number)),
+        _ => messages::unusable_path(path.display(), words(number)),
     };
     Obstacle::new(ObstacleKind::Domain, text)
 }
