@@ -126,7 +126,7 @@ FAULTS = {
     "a planted link": (
         "mkdir {root}; ln -s /tmp {root}/nodes",
         "DomainError",
-        "{root}/nodes is a symbolic link, where iceoryx2 makes a folder; remove it, " + ANOTHER,
+        "{root}/nodes is a symbolic link, but must be a folder; remove it, " + ANOTHER,
     ),
     "a full disk": (
         "mkdir {root}; " + FULL,

@@ -68,7 +68,7 @@ mod tests {
         fs::create_dir_all(&root).unwrap();
         std::os::unix::fs::symlink("/tmp", root.join("services")).unwrap();
         let found = in_folders(&domain).unwrap();
-        assert!(found.to_string().contains("services is a symbolic link, where iceoryx2 makes a folder"), "{found}");
+        assert!(found.to_string().contains("services is a symbolic link, but must be a folder"), "{found}");
         fs::remove_dir_all(root).unwrap();
     }
 }
