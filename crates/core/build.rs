@@ -49,14 +49,14 @@ fn layout(data: &Value) -> String {
     code + "}\n"
 }
 
-/// A function for each text, with an argument for each placeholder. Names are written in quotes.
+/// A function for each text, with an argument for each placeholder. Names and `text` are written in quotes.
 fn messages(data: &Value) -> String {
     let mut code = String::from("/// `messages.json`.\npub mod messages {\n    use std::fmt::{Debug, Display};\n");
     for (name, text) in entries(data) {
         let mut text = text.as_str().expect("a text").to_owned();
         let mut arguments = Vec::new();
         for placeholder in text.clone().split('{').skip(1).filter_map(|part| part.split_once('}')).map(|part| part.0) {
-            let is_quoted = ["name", "service", "character"].contains(&placeholder);
+            let is_quoted = ["name", "service", "text", "character"].contains(&placeholder);
             let argument = format!("{placeholder}: impl {}", if is_quoted { "Debug" } else { "Display" });
             if is_quoted {
                 text = text.replace(&format!("{{{placeholder}}}"), &format!("{{{placeholder}:?}}"));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use iceoryx2::node::NodeView;
 use iceoryx2::prelude::*;
 
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::Result;
 use crate::iox2::domain::Domain;
 use crate::iox2::leftovers::Remains;
@@ -32,7 +32,7 @@ pub struct Report {
 /// [`Error::Obstacle`](crate::Error::Obstacle) if a folder of the domain belongs to another user or is a link.
 pub fn clean(domain: &Domain) -> Result<Report> {
     set_log_level_from_env_or(LogLevel::Error);
-    check_folders(domain, &format!("clean up in the iceoryx2 domain {}", domain.root().display()))?;
+    check_folders(domain, &messages::clean_up(domain.root().display()))?;
     let config = domain.config();
     let _lock = lock(&domain.root());
     let mut report = Report { files: remove_left_behind(config), ..Report::default() };

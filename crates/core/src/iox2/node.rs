@@ -2,6 +2,7 @@
 
 use iceoryx2::prelude::*;
 
+use crate::contract::messages;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::domain::Domain;
@@ -43,6 +44,6 @@ fn make_node(domain: &Domain, service: Option<&str>) -> Result<Iox2Node> {
         NodeBuilder::new().config(domain.config()).signal_handling_mode(SignalHandlingMode::Disabled).create::<Iox>();
     created.map_err(|e| match after_failure(domain, 0, None) {
         Some(obstacle) => Error::Obstacle { doing, obstacle },
-        None => Error::Domain(format!("cannot {doing}: iceoryx2 cannot make a node: {e:?}")),
+        None => Error::Domain(messages::no_node(doing, format_args!("{e:?}"))),
     })
 }

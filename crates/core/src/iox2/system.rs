@@ -1,7 +1,9 @@
 //! Questions to the operating system.
 
 use std::ffi::{CStr, CString};
+use std::fs::Metadata;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::contract::limits;
@@ -16,6 +18,11 @@ pub(crate) fn user() -> u32 {
 
 pub(crate) fn words(number: i32) -> String {
     io::Error::from_raw_os_error(number).to_string()
+}
+
+/// The permissions as four octal digits, as chmod(1) takes them.
+pub(crate) fn mode(meta: &Metadata) -> String {
+    format!("{:04o}", meta.permissions().mode() & 0o7777)
 }
 
 /// Whether this process may access a path in this way, as in access(2).

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::{Error, Result};
 use crate::iox2::limits::file_size;
 use crate::iox2::shared_memory::free_shared_memory;
@@ -14,7 +14,7 @@ pub(super) fn check_shared_memory(service: &str, bytes: usize, chunks: usize) ->
     let chunk = bytes + limits::CHUNK_OVERHEAD_BYTES;
     let needed = chunk as u64 * chunks as u64;
     if let Some(obstacle) = file_size(needed) {
-        return Err(Error::Obstacle { doing: format!("publish on {service:?}"), obstacle });
+        return Err(Error::Obstacle { doing: messages::publish_on(service), obstacle });
     }
     let Some(available) = free_shared_memory() else { return Ok(()) };
     let promised = promised(Path::new("/dev/shm"));

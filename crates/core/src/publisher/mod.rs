@@ -22,7 +22,7 @@ use self::readers::{Readers, ReadersState};
 pub use self::settings::{DEFAULT_MAX_LOANS, FIRST_FRAMES, MAX_PORTS, PublisherBuilder, Waiting};
 use self::settings::{OnSubscribers, OnTrouble, Waits};
 use crate::config::FrameParams;
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::domain::Domain;
@@ -345,7 +345,7 @@ impl Shared {
                 if !self.is_trouble_reported.swap(true, Ordering::Relaxed)
                     && let Some(call) = &self.on_trouble
                 {
-                    call(Error::Obstacle { doing: format!("send to a subscriber of {:?}", self.service), obstacle });
+                    call(Error::Obstacle { doing: messages::send_to_subscriber(&self.service), obstacle });
                 }
             }
             // Without an obstacle before, another port would not help.

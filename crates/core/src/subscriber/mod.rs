@@ -20,7 +20,7 @@ use self::link::Link;
 pub use self::settings::{Requirements, SubscriberBuilder};
 use self::state::State;
 use crate::config::Qos;
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::{Error, Obstacle, ObstacleKind, Result};
 use crate::iox2::cleanup;
 use crate::iox2::description::is_described;
@@ -393,7 +393,7 @@ impl VideoFrameSubscriber {
         state.retry_at = Some(Instant::now() + limits::MAP_RETRY);
         if !std::mem::replace(&mut state.is_trouble_reported, true) {
             state.trouble = Some(match obstacle {
-                Some(obstacle) => Error::Obstacle { doing: format!("receive from {:?}", self.service), obstacle },
+                Some(obstacle) => Error::Obstacle { doing: messages::receive_from(&self.service), obstacle },
                 None => transport(&self.service, "map the memory of the publisher", "FailedToEstablishConnection"),
             });
         }

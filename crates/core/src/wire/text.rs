@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::wire::value::{Value, ValueError};
 
 mod reader;
@@ -20,7 +20,7 @@ pub const MAX_TEXT: usize = limits::MAX_TEXT_BYTES;
 #[non_exhaustive]
 pub enum TextError {
     /// The text is too long.
-    #[error("the text has {len} bytes, at most {MAX_TEXT} are read")]
+    #[error("{}", messages::long_text(len, MAX_TEXT))]
     TooLong {
         /// Its length in bytes.
         len: usize,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::contract::messages;
 use crate::wire::text::{Field, MAX_TEXT, is_bare, is_portable, open};
 
 /// A value of a field. A value of any other type is [`Value::Raw`].
@@ -32,25 +33,25 @@ pub enum Value {
 #[non_exhaustive]
 pub enum ValueError {
     /// A structure cannot have this name.
-    #[error("{0:?} cannot name a structure: a letter, then letters, digits or _-+/:.")]
+    #[error("{}", messages::structure_name(_0))]
     StructureName(String),
     /// A custom meta cannot have this name.
-    #[error("{0:?} cannot name a custom meta: a letter, then 2 to 63 letters, digits or _")]
+    #[error("{}", messages::meta_name(_0))]
     MetaName(String),
     /// A field cannot have this name.
-    #[error("{0:?} cannot name a field: one or more letters, digits or _-+/:.")]
+    #[error("{}", messages::field_name(_0))]
     FieldName(String),
     /// The text contains NUL.
-    #[error("string {0:?} contains NUL")]
+    #[error("{}", messages::contains_nul())]
     Nul(String),
     /// GStreamer cannot represent this fraction.
-    #[error("fraction {0}/{1}: the denominator must not be 0, both must be within ±2147483647")]
+    #[error("{}", messages::fraction(_0, _1, i32::MAX))]
     Fraction(i32, i32),
     /// A list or an array has items of several types, or of lists.
-    #[error("the items of a list or an array must be plain values of one type")]
+    #[error("{}", messages::mixed_items())]
     Items,
     /// Raw text that is not one value.
-    #[error("raw text {0:?} is not one value")]
+    #[error("{}", messages::raw_value(_0))]
     Raw(String),
     /// The text is not caps, or not a structure.
     #[error("{text:?}: {error}")]
@@ -64,7 +65,7 @@ pub enum ValueError {
     #[error("timestamp is {}, which means none", u64::MAX)]
     NoTimestamp,
     /// The text is too long to be read.
-    #[error("the text has {0} bytes, at most {MAX_TEXT} are read")]
+    #[error("{}", messages::long_text(_0, MAX_TEXT))]
     TooLong(usize),
 }
 
