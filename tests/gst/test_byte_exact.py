@@ -10,6 +10,7 @@ from gst_iceoryx2.video import FrameParams, VideoFramePublisher, VideoFrameSubsc
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receive, receiver_of, sender_of
 from tests.gst.pictures import Layout, digest, digest_of, padded_layout, picture
+from tests.waiting import arrived
 
 PADDED = ["I420", "NV12", "BGR", "GRAY16_LE", "YUY2", "P010_10LE", "RGBA"]
 WIDTH, HEIGHT = 333, 177
@@ -29,9 +30,7 @@ def test_a_padded_picture_keeps_its_bytes_and_strides(stages: Stages, service: s
             frame = receiver.pull()
             assert (frame["format"], frame["digest"]) == (format, digest_of(format, WIDTH, HEIGHT, number))
             assert (tuple(frame["strides"]), tuple(frame["offsets"])) == (layout.strides, layout.offsets)
-            received = subscriber.receive_blocking(20_000)
-            assert received is not None
-            with received:
+            with arrived(subscriber.receive_blocking(20_000)) as received:
                 header = received.header
                 strides, offsets = list(header.stride), list(header.plane_offsets)
                 found = digest(received.pixels, format, WIDTH, HEIGHT, strides, offsets)
@@ -194,8 +193,8 @@ def test_what_decoders_make_arrives_as_they_made_it(
         frames=30,
         to=f"iceoryx2sink name=sink service={service} sync=false wait-for-connection=true leaky-type=none",
     )
-    arrived = [receiver.pull()["digest"] for _ in made["frames"]]
-    assert arrived == [frame["digest"] for frame in made["frames"]]
+    digests = [receiver.pull()["digest"] for _ in made["frames"]]
+    assert digests == [frame["digest"] for frame in made["frames"]]
     assert made["counts"]["sent"] == 30
 
 

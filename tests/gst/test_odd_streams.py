@@ -19,7 +19,7 @@ from tests.gst.conftest import Place
 from tests.gst.pairs import Stages, receiver_of, sender_of
 from tests.gst.pictures import digest_of
 from tests.transport.raw import RawPublisher
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 ODD_NUMBERS = "a=(double)nan, b=(double)inf, c=(double)-inf, d=(string)nan, e=(double)-0, f=(double)1e-320"
 
@@ -47,8 +47,7 @@ def test_nan_and_infinity_cross_in_both_directions(stages: Stages, service: str,
     sender = sender_of(stages, service)
     with VideoFrameSubscriber(service) as subscriber:
         sender.push("GRAY8", 16, 16, custom_metas={"AimPoint": ODD_NUMBERS})
-        frame = subscriber.receive_blocking(20_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(20_000))
         (meta,) = frame.metas
         assert isinstance(meta, CustomMeta)
         fields = dict(meta.fields)

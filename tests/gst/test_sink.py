@@ -13,7 +13,7 @@ from tests.gst.pairs import Stages, receive, receiver_of, sender_of
 from tests.gst.pictures import digest_of
 from tests.gst.remote import Stage, run
 from tests.transport import raw
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 SIZE = {"format": "GRAY8", "width": 40, "height": 30}
 
@@ -154,8 +154,7 @@ def test_a_lossless_sink_does_not_wait_for_a_closed_subscriber_whose_frames_are_
     with VideoFrameSubscriber(service) as reader:
         closed = VideoFrameSubscriber(service)
         sender.state("PLAYING", timeout=0)
-        held = closed.receive_blocking(20_000)
-        assert held is not None
+        held = arrived(closed.receive_blocking(20_000))
         kept = held.numpy_view().copy()
         closed.close()
         numbers = []

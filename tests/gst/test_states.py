@@ -15,7 +15,7 @@ from tests.gst import scenes
 from tests.gst.pairs import Stages, receive, receiver_of, send, sender_of
 from tests.gst.pictures import digest_of
 from tests.gst.remote import run
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 SIZE = {"format": "GRAY8", "width": 40, "height": 30}
 TESTSRC = "videotestsrc is-live=true ! video/x-raw,format=GRAY8,width=64,height=48,framerate=100/1"
@@ -95,8 +95,7 @@ def test_storms_of_pauses_do_not_deadlock_a_blocked_sink(stages: Stages, service
         if reason == "somebody slow":
             seen = []
             while len(seen) < 20:
-                frame = subscriber.receive_blocking(20_000)
-                assert frame is not None
+                frame = arrived(subscriber.receive_blocking(20_000))
                 seen.append(frame.offset)
                 frame.release()
             assert seen == list(range(20))

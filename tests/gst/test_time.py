@@ -14,6 +14,7 @@ import pytest
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.gst import clocks
 from tests.gst.remote import Stage
+from tests.waiting import arrived
 from tools.presentation_error import FRAME_MS, Case, measure
 
 MILLISECOND = 1_000_000
@@ -103,8 +104,8 @@ def test_the_age_of_a_frame_from_a_file_counts_from_its_publication(
         captured = {}
         while (frame := subscriber.receive_blocking(20_000)) is not None and not frame.is_eos():
             captured[frame.offset] = time.monotonic_ns() - frame.age * SECOND
-    arrived = dict(sender.run(clocks.arrivals, element="sink"))
-    errors = [(captured[number] - arrived[number]) / SECOND for number in captured]
+    arrivals = dict(sender.run(clocks.arrivals, element="sink"))
+    errors = [(captured[number] - arrivals[number]) / SECOND for number in captured]
     assert len(errors) > 10
     assert abs(statistics.median(errors)) < 1e-3, errors
 
@@ -226,8 +227,7 @@ def test_a_relay_leaves_the_moment_of_capture_as_it_is(
     with VideoFramePublisher(service) as publisher, VideoFrameSubscriber("relayed") as subscriber:
         publisher.wait_for_subscribers(1, timeout=20)
         publisher.publish(np.zeros((16, 16), np.uint8), format="GRAY8", captured_at=captured_at)
-        frame = subscriber.receive_blocking(20_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(20_000))
         assert frame.captured_at == captured_at
         assert 7 < frame.age < 12
         del frame

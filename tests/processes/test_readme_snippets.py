@@ -23,7 +23,7 @@ from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.conftest import Place
 from tests.processes.markdown import Snippet, snippets
 from tests.processes.programs import ROOT, Program, Programs, wait_for_text
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 DOCUMENTS = [
     ROOT / "README.md",
@@ -396,8 +396,7 @@ UNTIL_INPUT_ENDS = "\nimport sys; sys.stdin.read(); pipeline.set_state(Gst.State
 def promised_sink(programs: Programs, snippet: Snippet) -> None:
     program = programs.python(snippet.text + UNTIL_INPUT_ENDS)
     with VideoFrameSubscriber(CAMERA) as subscriber:
-        frame = subscriber.receive_blocking(10_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(10_000))
         assert frame.numpy_view().shape == (640, 640, 3)
     del frame
     program.finish()
@@ -436,8 +435,7 @@ def promised_subscriber(programs: Programs, snippet: Snippet) -> None:
 def promised_publisher(programs: Programs, snippet: Snippet) -> None:
     program = programs.python(f"{snippet.text}\nimport sys; sys.stdin.read()\n")
     with VideoFrameSubscriber(CAMERA) as subscriber:
-        frame = subscriber.receive_blocking(10_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(10_000))
         assert (frame.numpy_view().shape, frame.numpy_view().any(), frame.offset) == ((640, 640, 3), False, 0)
     del frame
     program.finish()

@@ -15,7 +15,7 @@ from tests.conftest import Place
 from tests.processes.acts import picture
 from tests.processes.children import Child
 from tests.transport import raw
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 Start = Callable[..., Child]
 
@@ -55,8 +55,7 @@ def test_a_frame_wakes_the_subscriber_by_its_notification(
     assert publisher.told() == "publishing"
     with VideoFrameSubscriber(service) as sub:
         for _ in range(40):
-            frame = sub.receive_blocking(20_000)
-            assert frame is not None
+            frame = arrived(sub.receive_blocking(20_000))
             assert frame.age is not None
     publisher.tell()
     assert publisher.ends() == 0
@@ -66,8 +65,7 @@ def test_a_late_joiner_in_another_process_gets_the_newest_frame(service: str, st
     publisher = start("publish_once_and_idle", service)
     assert publisher.told() == "idle"
     with VideoFrameSubscriber(service) as sub:
-        frame = sub.receive_blocking(3000)
-        assert frame is not None
+        frame = arrived(sub.receive_blocking(3000))
         assert (frame.numpy_view() == 7).all()
     publisher.tell()
     assert publisher.ends() == 0
@@ -78,8 +76,7 @@ def test_a_view_outlives_the_death_of_its_publisher(service: str, start: Start, 
     publisher = start("publish_until_told", service)
     assert publisher.told() == "publishing"
     sub = VideoFrameSubscriber(service)
-    frame = sub.receive_blocking(5000)
-    assert frame is not None
+    frame = arrived(sub.receive_blocking(5000))
     stamp, view = (frame.pts or 0) % 256, frame.numpy_view()
     del frame
     publisher.kill()
@@ -182,8 +179,7 @@ def test_stopped_hoarders_disturb_nobody(service: str, start: Start) -> None:
             sub.latest()
             for value in range(100):
                 pub.publish(np.full((64, 64, 3), value, np.uint8), pts=value)
-                frame = sub.receive()
-                assert frame is not None
+                frame = arrived(sub.receive())
                 assert frame.pts == value
                 assert (frame.numpy_view() == value).all()
         assert pub.stats.dropped == 0

@@ -34,7 +34,7 @@ from gst_iceoryx2.sh4lt import (
 )
 from gst_iceoryx2.sh4lt.sysv import Segment, Semaphores, max_segment
 from tests.sh4lt.conftest import Launch, on_tmpfs
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 NOBODY = "65534"
 AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
@@ -369,8 +369,7 @@ def test_a_type_text_that_is_not_caps_arrives_unchanged(path: Path, launch: Laun
         assert follower.read(0) is None
         wait_until(lambda: writer.clients == 2, 20)
         writer.write(b"1234")
-        frame = follower.read(5)
-        assert frame is not None
+        frame = arrived(follower.read(5))
         assert frame.datatype == "no caps at all {"
         assert frame.caps is None
         with pytest.raises(FormatError):
@@ -473,8 +472,7 @@ def test_a_frame_larger_than_the_kernels_limit_is_refused_and_the_next_goes_thro
         with pytest.raises(FrameSizeError, match=r"1001 bytes .*\(1000, kernel\.shmmax\)"):
             writer.write(bytes(1001))
         writer.write(b"small")
-        frame = follower.read(5)
-        assert frame is not None
+        frame = arrived(follower.read(5))
         assert bytes(frame) == b"small"
 
 
@@ -495,8 +493,7 @@ def test_a_frame_without_memory_for_its_segment_is_refused_and_the_next_goes_thr
             with pytest.raises(OSError, match="memory"):
                 writer.write(bytes(1000))
         writer.write(b"small")
-        frame = follower.read(20)
-        assert frame is not None
+        frame = arrived(follower.read(20))
         assert bytes(frame) == b"small"
 
 
@@ -549,8 +546,7 @@ def test_the_source_drops_a_frame_shorter_than_its_caps_and_the_follower_raises(
         assert follower.read(0) is None
         wait_until(lambda: writer.clients == 2, 20)
         writer.write(b"1234")
-        frame = follower.read(5)
-        assert frame is not None
+        frame = arrived(follower.read(5))
         with pytest.raises(FrameSizeError, match=r"4 bytes.*96"):
             _ = frame.planes
         writer.write(b"\7" * 96)

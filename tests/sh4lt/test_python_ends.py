@@ -18,7 +18,7 @@ from gst_iceoryx2.sh4lt import (
     address,
 )
 from tests.sh4lt.conftest import wait_until_in
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 RGBA = "video/x-raw, format=(string)RGBA, width=(int)6, height=(int)4, framerate=(fraction)30/1"
 
@@ -33,8 +33,7 @@ def test_a_picture_arrives_as_the_array_that_its_caps_describe(path: Path) -> No
     with Writer(path, RGBA) as writer, Follower(path) as follower:
         connected(writer, follower)
         assert writer.write(picture) == 1
-        frame = follower.read(5)
-        assert frame is not None
+        frame = arrived(follower.read(5))
         assert np.array_equal(frame.numpy_view(), picture)
         assert not frame.numpy_view().flags.writeable
         assert frame.caps is not None
@@ -46,8 +45,7 @@ def test_planes_are_those_of_gstreamers_default_layout(path: Path) -> None:
         connected(writer, follower)
         data = np.arange(1008, dtype=np.uint16).astype(np.uint8)
         writer.write(data)
-        frame = follower.read(5)
-        assert frame is not None
+        frame = arrived(follower.read(5))
         luma, blue, red = frame.planes
         assert (luma.shape, blue.shape, red.shape) == ((17, 33), (9, 17), (9, 17))
         assert (luma[1, 0], blue[0, 0], red[0, 0]) == (data[36], data[648], data[648 + 180])
@@ -59,8 +57,7 @@ def test_growing_and_shrinking_frames_arrive_whole(path: Path) -> None:
         connected(writer, follower)
         for number, size in enumerate(sizes):
             writer.write(bytes([number]) * size)
-            frame = follower.read(5)
-            assert frame is not None
+            frame = arrived(follower.read(5))
             assert bytes(frame) == bytes([number]) * size
 
 
@@ -113,8 +110,7 @@ def test_a_reader_that_never_finishes_is_left_behind_and_comes_back(path: Path) 
         assert follower.read(0.2) is None
         wait_until(lambda: writer.clients == 1)
         writer.write(b"c" * 100)
-        frame = follower.read(5)
-        assert frame is not None
+        frame = arrived(follower.read(5))
         assert bytes(frame) == b"c" * 100
 
 
@@ -165,9 +161,8 @@ def test_whatever_has_bytes_is_written_packed(path: Path, frame: Any) -> None:
     with Writer(path) as writer, Follower(path) as follower:
         connected(writer, follower)
         writer.write(frame)
-        arrived = follower.read(5)
-        assert arrived is not None
-        assert bytes(arrived) == (frame.tobytes() if hasattr(frame, "tobytes") else bytes(frame))
+        received = arrived(follower.read(5))
+        assert bytes(received) == (frame.tobytes() if hasattr(frame, "tobytes") else bytes(frame))
 
 
 def mapping(array: np.ndarray) -> str:

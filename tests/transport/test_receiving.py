@@ -14,7 +14,7 @@ from gst_iceoryx2.errors import ClosedError
 from gst_iceoryx2.video import Qos, VideoFrame, VideoFramePublisher, VideoFrameSubscriber, _link, _waiting, subscriber
 from gst_iceoryx2.video._intake import Intake
 from tests.transport.conftest import is_waiting
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 
 def send(pub: VideoFramePublisher, *values: int) -> None:
@@ -57,8 +57,7 @@ def test_a_busy_wait_polls_first_and_then_sleeps(
         assert sleeps[0] - begin >= 0.1
         later = threading.Timer(0.05, lambda: send(pub, 7))
         later.start()
-        frame = sub.receive_blocking(5000)
-        assert frame is not None
+        frame = arrived(sub.receive_blocking(5000))
         assert frame.pts == 7
         later.join()
 
@@ -202,8 +201,7 @@ def test_iteration_ends_when_another_thread_closes(pub: VideoFramePublisher, sub
 @pytest.mark.proves("M7")
 def test_latest_skips_what_has_queued_up(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     send(pub, 1, 2, 3, 4)
-    frame = sub.latest()
-    assert frame is not None
+    frame = arrived(sub.latest())
     assert frame.pts == 4
     stats = sub.stats
     assert (stats.received, stats.skipped, stats.dropped, stats.held) == (4, 3, 0, 1)
@@ -237,8 +235,7 @@ def test_latest_works_with_room_for_one_frame_only(service: str) -> None:
     with VideoFramePublisher(service, qos=Qos(borrowed_max=1)) as pub, VideoFrameSubscriber(service) as sub:
         pub.wait_for_subscribers(1, timeout=5)
         send(pub, 1, 2, 3)
-        frame = sub.latest()
-        assert frame is not None
+        frame = arrived(sub.latest())
         assert frame.pts == 3
         assert (frame.numpy_view() == 3).all()
 
@@ -300,8 +297,7 @@ def test_a_slow_subscriber_disturbs_no_other(service: str, pub: VideoFramePublis
         held = []
         for value in range(200):
             send(pub, value)
-            frame = sub.receive()
-            assert frame is not None
+            frame = arrived(sub.receive())
             assert frame.pts == value
             if value < 10:
                 held.append(slow.receive())

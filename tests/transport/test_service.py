@@ -33,7 +33,7 @@ from gst_iceoryx2.video import (
 from tests.conftest import Place
 from tests.pictures import noise
 from tests.transport import raw
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,7 @@ def test_a_name_of_printable_characters_works(name: str) -> None:
     with VideoFramePublisher(name) as pub, VideoFrameSubscriber(name) as sub:
         pub.wait_for_subscribers(1, timeout=5)
         pub.publish_frame(noise(12), FrameParams(2, 2))
-        frame = sub.receive()
-        assert frame is not None
+        frame = arrived(sub.receive())
         assert bytes(frame.pixels) == noise(12)
 
 
@@ -277,14 +276,12 @@ def test_removed_files_lead_a_subscriber_to_the_next_publisher(service: str, dom
     old = VideoFramePublisher(service)
     with VideoFrameSubscriber(service) as sub:
         old.publish_frame(noise(12), FrameParams(2, 2, pts=1))
-        held = sub.receive()
-        assert held is not None
+        held = arrived(sub.receive())
         description(service).unlink()
         with VideoFramePublisher(service) as pub:
             pub.wait_for_subscribers(1, timeout=5)
             pub.publish_frame(noise(12), FrameParams(2, 2, pts=2))
-            frame = sub.receive_blocking(3000)
-            assert frame is not None
+            frame = arrived(sub.receive_blocking(3000))
             assert frame.pts == 2
     # The old service cannot be removed in the usual way any more.
     del held, frame
