@@ -86,11 +86,10 @@ def test_every_format_that_gstreamer_makes_crosses_without_a_copy(stages: Stages
                 vague.add((format, width))
     # GStreamer reserves more for the chroma tiles of this format than it writes.
     assert {format for format, width in vague if width == WHOLE} <= {"NV12_16L32S"}
-    sender.launch(
+    sender.play(
         f"videotestsrc {scenes.STILL} ! capsfilter name=caps caps=video/x-raw,format=I420,width=33,height=17 "
         f"! iceoryx2sink name=sink service={service} lossless=true sync=false wait-for-connection=true"
     )
-    sender.state("PLAYING", timeout=0)
     sender.run(scenes.parade, formats=formats, sizes=SIZES)
     frames = receiver.run(scenes.collect)
     for frame in frames:

@@ -27,10 +27,9 @@ def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
 def victim(stages: Stages, service: str, liar: RawPublisher) -> Stage:
     """A pipeline that reads every byte of its frames."""
     stage = stages()
-    stage.launch(
+    stage.play(
         f"iceoryx2src name=src service={service} ! videoconvert ! video/x-raw,format=RGBA ! appsink name=out sync=false"
     )
-    stage.state("PLAYING", timeout=0)
     sound(liar)
     assert stage.pull() is not None
     return stage

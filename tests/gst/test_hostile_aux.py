@@ -36,11 +36,10 @@ def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
 def victim(stages: Callable[..., Stage], service: str, liar: RawPublisher) -> Stage:
     """A pipeline that receives frames and publishes them again, so that metas are read and written."""
     stage = stages()
-    stage.launch(
+    stage.play(
         f"iceoryx2src name=in service={service} ! tee name=through ! iceoryx2sink service=onwards sync=false"
         " through. ! videoscale ! video/x-raw,width=32 ! videoconvert ! fakesink async=false"
     )
-    stage.state("PLAYING", timeout=0)
     feed(stage, liar, [SOUND])
     return stage
 

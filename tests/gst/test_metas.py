@@ -93,8 +93,7 @@ def test_metas_cross_from_python(stages: Stages, service: str) -> None:
 def test_a_relay_passes_metas_on(stages: Stages, service: str) -> None:
     """A relay of a source and a sink passes metas on and writes a new stamp."""
     sender, relay, receiver = sender_of(stages, service), stages(), receiver_of(stages, "relayed")
-    relay.launch(f"iceoryx2src service={service} ! iceoryx2sink service=relayed sync=false wait-for-connection=true")
-    relay.state("PLAYING", timeout=0)
+    relay.play(f"iceoryx2src service={service} ! iceoryx2sink service=relayed sync=false wait-for-connection=true")
     sender.push(**SIZE, reference_times=[["timestamp/x-ntp", 5]], custom_metas={"LabelMeta": "n=(int)1"})
     frame = receiver.pull()
     assert [meta[0] for meta in foreign(frame)] == ["GstReferenceTimestampMeta", "LabelMeta"]

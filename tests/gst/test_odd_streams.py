@@ -129,11 +129,10 @@ def test_a_pipeline_that_dies_with_frames_on_their_way(stages: Stages, service: 
     for _ in range(3):
         sender = stages()
         # The queue is full of loans, and one frame is being sent.
-        sender.launch(
+        sender.play(
             "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=100/1 "
             f"! queue min-threshold-buffers=5 ! iceoryx2sink name=sink service={service}"
         )
-        sender.state("PLAYING", timeout=0)
         assert all(receiver.pull() is not None for _ in range(10))
         sender.kill()
         before = time.monotonic()

@@ -76,8 +76,7 @@ def test_a_publisher_comes_back_with_other_pictures(stages: Stages, service: str
 def test_a_publisher_comes_back_with_other_qos(stages: Stages, service: str) -> None:
     """Waiting subscribers do not keep the old service. Held frames would: an appsink keeps one."""
     sender, receiver = stages(), stages()
-    receiver.launch(f"iceoryx2src name=src service={service} ! fakesink sync=false enable-last-sample=false")
-    receiver.state("PLAYING", timeout=0)
+    receiver.play(f"iceoryx2src name=src service={service} ! fakesink sync=false enable-last-sample=false")
     with VideoFrameSubscriber(service) as subscriber:
         for number, settings in enumerate(SETTINGS, 1):
             send(sender, service, f"wait-for-connection=true {settings}")

@@ -90,10 +90,7 @@ def test_a_decoders_reference_pictures_stay_what_they_are(stages: Stages, servic
     sender.run(scenes.run_to_the_end, text=f"{source} ! {encoder}")
     text = f"filesrc location={movie} ! matroskademux ! avdec_h264"
     expected = sender.run(scenes.frames_of, text=text)
-    sender.launch(
-        f"{text} ! iceoryx2sink name=sink service={service} sync=false lossless=true wait-for-connection=true"
-    )
-    sender.state("PLAYING", timeout=0)
+    sender.play(f"{text} ! iceoryx2sink name=sink service={service} sync=false lossless=true wait-for-connection=true")
     frames = receiver.run(scenes.collect)
     assert [frame["digest"] for frame in frames] == expected
 
@@ -102,12 +99,11 @@ def test_a_decoders_reference_pictures_stay_what_they_are(stages: Stages, servic
 def test_a_long_queue_before_a_blocked_sink_neither_fails_nor_deadlocks(stages: Stages, service: str) -> None:
     """The queue holds far more frames than the sink can lend."""
     sender = stages()
-    sender.launch(
+    sender.play(
         "videotestsrc num-buffers=120 ! video/x-raw,format=GRAY8,width=64,height=48 ! queue name=queue "
         f"max-size-buffers=50 max-size-time=0 ! iceoryx2sink name=sink service={service} sync=false lossless=true "
         "wait-for-connection=true"
     )
-    sender.state("PLAYING", timeout=0)
     sender.run(scenes.wait_for, element="queue", prop="current-level-buffers", value=45)
     with VideoFrameSubscriber(service) as subscriber:
         numbers = []
@@ -131,8 +127,7 @@ def test_a_lossless_sink_does_not_wait_for_readers_that_have_found_it(stages: St
         held = None
         for _ in range(2):
             sender = stages()
-            sender.launch(f"{text} sync=false lossless=true wait-for-connection=true")
-            sender.state("PLAYING", timeout=0)
+            sender.play(f"{text} sync=false lossless=true wait-for-connection=true")
             numbers = []
             # Shorter than the wait that must not happen.
             while (frame := subscriber.receive_blocking(4_500)) is not None and not frame.is_eos():
@@ -169,12 +164,11 @@ def test_a_lossless_sink_does_not_wait_for_a_closed_subscriber_whose_frames_are_
 @pytest.mark.proves("M2")
 def test_a_slow_branch_of_the_publishers_pipeline_does_not_starve_the_sink(stages: Stages, service: str) -> None:
     sender = stages()
-    sender.launch(
+    sender.play(
         "videotestsrc num-buffers=100 ! video/x-raw,format=GRAY8,width=64,height=48 ! tee name=tee "
         f"tee. ! queue ! iceoryx2sink name=sink service={service} sync=false "
         "tee. ! queue max-size-buffers=40 ! identity sleep-time=4000 ! fakesink sync=false"
     )
-    sender.state("PLAYING", timeout=0)
     assert sender.message(["eos", "error"], timeout=25)["type"] == "eos"
     assert counts(sender)["sent"] == 100
     assert counts(sender)["dropped"] == 0
@@ -220,11 +214,10 @@ def test_a_listener_that_is_never_drained_causes_no_log_output(environment: dict
 def test_lossless_loses_nothing_to_a_slow_consumer(stages: Stages, service: str) -> None:
     sender, receiver = stages(), stages()
     receive(receiver, service, limits="max-buffers=1")
-    sender.launch(
+    sender.play(
         "videotestsrc num-buffers=100 ! video/x-raw,format=GRAY8,width=64,height=48 "
         f"! iceoryx2sink name=sink service={service} sync=false wait-for-connection=true lossless=true buffer-size=2"
     )
-    sender.state("PLAYING", timeout=0)
     numbers = []
     while "offset" in (frame := receiver.pull()):
         numbers.append(frame["offset"])
@@ -270,11 +263,10 @@ def test_a_lossless_sink_that_is_blocked_can_be_stopped(stages: Stages, service:
 def test_a_lossless_sink_goes_on_when_its_slow_consumer_is_killed(stages: Stages, service: str) -> None:
     sender, receiver = stages(), stages()
     receive(receiver, service, limits="max-buffers=1")
-    sender.launch(
+    sender.play(
         "videotestsrc ! video/x-raw,format=GRAY8,width=64,height=48 "
         f"! iceoryx2sink name=sink service={service} sync=false wait-for-connection=true lossless=true"
     )
-    sender.state("PLAYING", timeout=0)
     sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=10)
     receiver.kill()
     now = counts(sender)["sent"]
@@ -303,11 +295,10 @@ def test_rows_without_padding_pass_a_converter_and_are_taken_as_such(
 ) -> None:
     """OpenCV pushes such buffers through a videoconvert in passthrough. Every frame was dropped silently."""
     sender, receiver = stages(), receiver_of(stages, service)
-    sender.launch(
+    sender.play(
         f"appsrc name=in format=time ! videoconvert ! video/x-raw,format={picture[0]} "
         f"! iceoryx2sink name=sink service={service} sync=false wait-for-connection=true"
     )
-    sender.state("PLAYING", timeout=0)
     for number in range(3):
         sender.push(*picture, number=number, meta=False, packed=True)
         assert receiver.pull()["digest"] == digest_of(*picture, number)
@@ -329,11 +320,10 @@ def only_warning(sender: Stage, dropped: int) -> str:
 
 def test_a_sink_can_be_restarted_alone_while_upstream_keeps_its_pool(stages: Stages, service: str) -> None:
     sender, receiver = stages(), receiver_of(stages, service)
-    sender.launch(
+    sender.play(
         "videotestsrc ! video/x-raw,format=GRAY8,width=64,height=48,framerate=100/1 "
         f"! iceoryx2sink name=sink service={service} sync=true"
     )
-    sender.state("PLAYING", timeout=0)
     for _ in range(5):
         assert receiver.pull() is not None
         sender.run(scenes.restart_behind_a_block, element="sink")

@@ -95,10 +95,9 @@ def test_a_source_that_wants_the_newest_frame_skips_what_waits_before_it(stages:
 def test_a_small_borrow_limit_means_copies_and_no_error(stages: Stages, service: str, limit: int) -> None:
     sender = stages()
     receiver = receiver_of(stages, service)
-    sender.launch(
+    sender.play(
         f"appsrc name=in format=time ! iceoryx2sink service={service} borrowed-max={limit} wait-for-connection=true"
     )
-    sender.state("PLAYING", timeout=0)
     for number in range(6):
         sender.push(**SIZE, number=number, pts=number)
         assert receiver.pull(keep=True)["digest"] == sent(number)

@@ -131,8 +131,7 @@ def test_a_pipeline_that_is_interrupted_while_it_waits_leaks_nothing(
 
 def test_a_receiving_pipeline_leaks_nothing(stages: Stages, environment: dict[str, str], service: str) -> None:
     sender = stages()
-    sender.launch(f"{TESTSRC} ! iceoryx2sink service={service}")
-    sender.state("PLAYING", timeout=0)
+    sender.play(f"{TESTSRC} ! iceoryx2sink service={service}")
     line = f"iceoryx2src service={service} num-buffers=40 ! queue ! videoconvert ! video/x-raw,format=RGB ! fakesink"
     done = run(["gst-launch-1.0", *line.split()], environment | TRACED)
     assert done.returncode == 0, done.stderr

@@ -221,8 +221,7 @@ def test_a_relay_leaves_the_moment_of_capture_as_it_is(
     stages: Callable[..., Stage], service: str, environment: dict[str, str]
 ) -> None:
     relay = stages()
-    relay.launch(f"iceoryx2src service={service} ! iceoryx2sink service=relayed sync=false wait-for-connection=true")
-    relay.state("PLAYING", timeout=0)
+    relay.play(f"iceoryx2src service={service} ! iceoryx2sink service=relayed sync=false wait-for-connection=true")
     captured_at = time.monotonic_ns() - 7 * SECOND
     with VideoFramePublisher(service) as publisher, VideoFrameSubscriber("relayed") as subscriber:
         publisher.wait_for_subscribers(1, timeout=20)
@@ -237,10 +236,8 @@ def test_a_relay_leaves_the_moment_of_capture_as_it_is(
 @pytest.mark.proves("T1", "T6")
 def test_a_property_chooses_whose_time_it_is(stages: Callable[..., Stage], service: str, mode: str) -> None:
     sender, receiver = stages(), stages()
-    receiver.launch(f"iceoryx2src name=in service={service} timestamp-mode={mode} ! appsink name=out sync=false")
-    receiver.state("PLAYING", timeout=0)
-    sender.launch(f"appsrc name=in format=time ! iceoryx2sink service={service} sync=false wait-for-connection=true")
-    sender.state("PLAYING", timeout=0)
+    receiver.play(f"iceoryx2src name=in service={service} timestamp-mode={mode} ! appsink name=out sync=false")
+    sender.play(f"appsrc name=in format=time ! iceoryx2sink service={service} sync=false wait-for-connection=true")
     ahead = 100 * SECOND
     before = time.monotonic_ns()
     sender.push(format="GRAY8", width=16, height=16, pts=ahead, duration=5, dts=ahead - 7)
