@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from gst_iceoryx2._wire.formats import FORMATS
@@ -13,14 +11,6 @@ from tests.gst.pairs import Stages, receiver_of
 from tests.gst.remote import Stage
 from tests.transport.raw import RawPublisher
 from tests.transport.test_hostile import BROKEN, CAPS_BAD, CAPS_GOOD, PIXELS, header
-
-
-@pytest.fixture
-def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
-    """A publisher that sends any bytes."""
-    publisher = RawPublisher(service, 1 << 20, buffer_size=10)
-    yield publisher
-    publisher.close()
 
 
 @pytest.fixture

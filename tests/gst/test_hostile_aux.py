@@ -7,7 +7,7 @@ import random
 import re
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -22,14 +22,6 @@ FORMAT, WIDTH, HEIGHT = "BGR", 16, 8
 HEADER, SIZE = sound_frame(FORMAT, WIDTH, HEIGHT)
 CAPS = f"video/x-raw, format=(string){FORMAT}, width=(int){WIDTH}, height=(int){HEIGHT}"
 SOUND = build_aux(CAPS, [encode_meta(CustomMeta("AimPoint", {"x": 1}))])
-
-
-@pytest.fixture
-def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
-    """A publisher that sends any bytes."""
-    publisher = RawPublisher(service, 1 << 20, buffer_size=10)
-    yield publisher
-    publisher.close()
 
 
 @pytest.fixture

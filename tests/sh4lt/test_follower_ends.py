@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from gst_iceoryx2.sh4lt import Follower, Sh4ltClosedError, Writer, follower
-from tests.sh4lt.conftest import on_tmpfs, wait_until_in
+from tests.sh4lt.conftest import connect, on_tmpfs, wait_until_in
 from tests.waiting import arrived, wait_until
 
 pytestmark = on_tmpfs
@@ -37,8 +37,7 @@ def writer(path: Path) -> Iterator[Writer]:
 
 def connected(writer: Writer, path: Path) -> Follower:
     made = Follower(path)
-    assert made.read(0) is None
-    wait_until(lambda: writer.clients == 1)
+    connect(writer, made)
     return made
 
 
