@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receive, receiver_of, sender_of
 from tests.gst.pictures import digest_of
@@ -106,11 +106,7 @@ def test_a_long_queue_before_a_blocked_sink_neither_fails_nor_deadlocks(stages: 
     )
     sender.run(scenes.wait_for, element="queue", prop="current-level-buffers", value=45)
     with VideoFrameSubscriber(service) as subscriber:
-        numbers = []
-        while (frame := subscriber.receive_blocking(20_000)) is not None and not frame.is_eos():
-            numbers.append(frame.offset)
-            frame.release()
-    assert numbers == list(range(120))
+        assert [frame.offset for frame in subscriber] == list(range(120))
     found = counts(sender)
     assert found["sent"] == 120
     assert found["zero-copy"] > 0
@@ -152,11 +148,7 @@ def test_a_lossless_sink_does_not_wait_for_a_closed_subscriber_whose_frames_are_
         held = arrived(closed.receive_blocking(20_000))
         kept = held.numpy_view().copy()
         closed.close()
-        numbers = []
-        while (frame := reader.receive_blocking(20_000)) is not None and not frame.is_eos():
-            numbers.append(frame.offset)
-            frame.release()
-        assert numbers == list(range(100))
+        assert [frame.offset for frame in reader] == list(range(100))
         assert (held.numpy_view() == kept).all()
         held.release()
 
@@ -308,16 +300,6 @@ def test_rows_without_padding_pass_a_converter_and_are_taken_as_such(
     assert sender.message(["warning", "error"], timeout=0) is None
 
 
-def only_warning(sender: Stage, dropped: int) -> str:
-    """Return the only warning that a sink posts while it drops `dropped` frames."""
-    sender.run(scenes.wait_for, element="sink", prop="frames-dropped", value=dropped)
-    warning = sender.message(["warning"])
-    assert sender.message(["warning", "error"], timeout=0) is None
-    assert warning["source"] == "sink"
-    text: str = warning["text"]
-    return text
-
-
 def test_a_sink_can_be_restarted_alone_while_upstream_keeps_its_pool(stages: Stages, service: str) -> None:
     sender, receiver = stages(), receiver_of(stages, service)
     sender.play(
@@ -331,12 +313,3 @@ def test_a_sink_can_be_restarted_alone_while_upstream_keeps_its_pool(stages: Sta
         assert error is None, error["debug"]
     sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=1)
     assert receiver.pull() is not None
-
-
-def test_a_name_that_python_publishes_on_is_refused(stages: Stages, service: str) -> None:
-    with VideoFramePublisher(service) as publisher:
-        sender = sender_of(stages, service, "")
-        sender.push(**SIZE)
-        error = sender.message(["error"])
-        assert service in error["text"] + error["debug"]
-        assert publisher.num_subscribers == 0

@@ -28,16 +28,6 @@ def sent(number: int) -> str:
     return digest_of(**SIZE, number=number)
 
 
-@pytest.mark.proves("L2")
-def test_a_source_that_waits_gets_the_first_frame(stages: Stages, service: str) -> None:
-    receiver = receiver_of(stages, service)
-    with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=20)
-        for number in range(3):
-            publish(publisher, number)
-        assert [receiver.pull()["digest"] for _ in range(3)] == [sent(number) for number in range(3)]
-
-
 def numbers_of(receiver: Stage, last: int) -> list[tuple[int, bool]]:
     """Return the frames up to number `last`: their numbers, and whether each is marked as a discontinuity."""
     seen: list[tuple[int, bool]] = []

@@ -55,14 +55,6 @@ def publish_until_told(service: str, side: int = 64, interval: float = 0.002) ->
             time.sleep(interval)
 
 
-def publish_once_and_idle(service: str) -> None:
-    """Publish one frame, then do nothing until a line comes."""
-    with VideoFramePublisher(service) as pub:
-        pub.publish(picture(7), pts=7)
-        tell("idle")
-        hear()
-
-
 def publish_and_idle(service: str, count: int) -> None:
     """Publish when a line comes, report it, and stay until another line comes."""
     with VideoFramePublisher(service) as pub:
@@ -135,17 +127,6 @@ def hoard(service: str) -> None:
     tell([frame.pts for frame in held if frame])
     hear()
     tell([whole(frame.numpy_view()) == (frame.pts or 0) % 256 for frame in held if frame])
-
-
-def hold_a_view(service: str) -> None:
-    """Keep one view; report its value after each line."""
-    sub = VideoFrameSubscriber(service)
-    frame = arrived(sub.receive_blocking())
-    view = frame.numpy_view()
-    del frame
-    sub.close()
-    while hear():
-        tell(whole(view))
 
 
 def wait_for_ever(service: str, way: str) -> None:

@@ -290,21 +290,6 @@ def test_a_subscriber_that_never_waits_costs_the_publisher_nothing(
     assert caplog.records == []
 
 
-@pytest.mark.proves("M6")
-def test_a_slow_subscriber_disturbs_no_other(service: str, pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
-    with VideoFrameSubscriber(service) as slow:
-        pub.wait_for_subscribers(2, timeout=5)
-        held = []
-        for value in range(200):
-            send(pub, value)
-            frame = arrived(sub.receive())
-            assert frame.pts == value
-            if value < 10:
-                held.append(slow.receive())
-        assert slow.stats.held == 10
-        assert pub.stats.dropped == 0
-
-
 def test_waiting_without_a_publisher_and_with_a_frame_in_hand_is_sleeping(
     service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
