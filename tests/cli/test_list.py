@@ -238,7 +238,7 @@ def test_a_sh4lt_path_with_a_live_writer_is_listed_and_its_writer_not_held_up(
         assert stream["fps"] is None
     info = iox2_video("info", f"sh4lt:{path}")
     assert f"pid {writer.pid}" in info.stdout
-    # Regression: it probes for a second, but told no frame rate.
+    # `info` reads for a second, which is enough to measure the frame rate.
     assert 5 < iox2_video.json("info", f"sh4lt:{path}", "--json")["fps"] < 34
     writer.tell()
     # The writer waits ten seconds for a reader that leaves without a message.
