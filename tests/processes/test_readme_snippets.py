@@ -239,8 +239,8 @@ def three_ways_to_receive(programs: Programs, snippet: Snippet) -> None:
     camera.finish()
 
 
-@runs("await asyncio.gather(watch(")
-def event_loop(programs: Programs, snippet: Snippet) -> None:
+@runs("await asyncio.gather(watch(", 'spawn = multiprocessing.get_context("spawn")')
+def two_cameras(programs: Programs, snippet: Snippet) -> None:
     program = programs.python(snippet.text)
     cameras = [programs.example("publish_loan", f"video/cam{n}/frame/v2", "10") for n in range(2)]
     for camera in cameras:
@@ -297,16 +297,6 @@ def keeps_copies(programs: Programs, snippet: Snippet) -> None:
     printed = program.finish()
     # The variable of the loop may still hold one frame.
     assert re.fullmatch(r"\d+ pictures kept, [01] frames held\n", printed)
-
-
-@runs('spawn = multiprocessing.get_context("spawn")')
-def spawned_children(programs: Programs, snippet: Snippet) -> None:
-    program = programs.python(snippet.text)
-    cameras = [programs.example("publish_loan", f"video/cam{n}/frame/v2", "10") for n in range(2)]
-    for camera in cameras:
-        camera.finish()
-    # Two writers may interleave their lines.
-    assert set(program.finish().splitlines()) >= {f"video/cam{n}/frame/v2 640 480" for n in range(2)}
 
 
 @runs("qos=Qos(buffer_size=2, borrowed_max=4)")
