@@ -81,7 +81,7 @@ def publish_and_go(stage: Stage, kind: str, service: str, count: int, properties
 
 @pytest.mark.parametrize("publisher", ["sdk", "element"])
 @pytest.mark.parametrize("reader", ["sdk", "element"])
-@pytest.mark.proves("L14")
+@pytest.mark.proves("L2", "L14")
 def test_a_reader_that_waits_misses_nothing(stages: Stages, publisher: str, reader: str) -> None:
     """The publisher notified once and did not wait: between 0 and 200 of 200 frames arrived."""
     sending, receiving = stages(), stages()
