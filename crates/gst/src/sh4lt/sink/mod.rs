@@ -5,8 +5,8 @@
 //! `sh4ltsink` shares media of any caps through a SysV shared memory segment.
 //! score's Shmdata devices, sdflow, Splash and Switcher read it. Sh4lt's own protocol is not supported yet.
 //!
-//! The segment holds one frame. If upstream holds one frame at a time, it renders into the segment, and the frame is not copied.
-//! The stream goes on without a reader that takes longer than `reader-timeout` for a frame.
+//! The segment holds one frame. If upstream holds only one frame at a time, it renders directly into the segment and the frame is not
+//! copied. If a reader takes longer than `reader-timeout` for a frame, the stream continues without it.
 //!
 //! ## Example launch line
 //!
