@@ -1,4 +1,4 @@
-//! Sockets of a path, created and connected without waiting.
+//! Creates and connects Unix sockets without waiting.
 
 use std::fs::{Permissions, set_permissions};
 use std::io;
@@ -14,9 +14,9 @@ use crate::sysv::check;
 pub(crate) fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
     let socket = socket()?;
     with_address(libc::bind, &socket, path)?;
-    // Before `listen`: until then every connection is refused.
+    // The mode is set before `listen`, because connections are refused until then.
     set_permissions(path, Permissions::from_mode(mode))?;
-    // SAFETY: changes a socket; accesses no memory.
+    // SAFETY: changes a socket and does not access memory.
     check(unsafe { libc::listen(socket.as_raw_fd(), 10) })?;
     Ok(socket.into())
 }
@@ -24,8 +24,8 @@ pub(crate) fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
 /// Connects to the socket at the path, in blocking mode.
 ///
 /// # Errors
-/// [`io::ErrorKind::WouldBlock`] if the queue of a process that does not accept connections is full, where
-/// [`UnixStream::connect`] waits indefinitely.
+/// [`io::ErrorKind::WouldBlock`] if the connection queue of the other process is full. In this case [`UnixStream::connect`] would wait
+/// indefinitely.
 pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
     let socket = socket()?;
     with_address(libc::connect, &socket, path)?;
@@ -44,7 +44,7 @@ type Call = unsafe extern "C" fn(RawFd, *const libc::sockaddr, libc::socklen_t) 
 
 /// Calls `bind` or `connect` with the address of a path.
 fn with_address(call: Call, socket: &OwnedFd, path: &Path) -> io::Result<()> {
-    // SAFETY: `sockaddr_un` is a plain C struct for which all-zero is a value.
+    // SAFETY: `sockaddr_un` is a plain C struct, and all zeros are a valid value for it.
     let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
     address.sun_family = libc::AF_UNIX as libc::sa_family_t;
     for (target, &byte) in address.sun_path.iter_mut().zip(path.as_os_str().as_encoded_bytes()) {
