@@ -107,7 +107,7 @@ def create_node_for(service: str | None, domain: Domain | None = None) -> types.
         found = after_failure(place)
         if found is not None:
             raise found.error(doing) from exc
-        raise DomainError(f"cannot {doing}: iceoryx2 cannot make a node: {exc}") from exc
+        raise DomainError(f"cannot {doing}: iceoryx2 cannot create a node: {exc}") from exc
     return cast(types.Node, node)
 
 

@@ -52,7 +52,7 @@ def check_size(text: str) -> None:
     except UnicodeEncodeError as error:
         raise FormatError(str(error)) from None
     if size > MAX_TEXT_BYTES:
-        raise FormatError(f"the text has {size} bytes, at most {MAX_TEXT_BYTES} are read")
+        raise FormatError(f"the text is {size} bytes long, but at most {MAX_TEXT_BYTES} bytes are allowed")
     if "\0" in text:
         raise FormatError("the text contains NUL")
 
