@@ -1,4 +1,4 @@
-//! Settings of services, elements and frames.
+//! Settings for services, elements and frames.
 
 use crate::wire::fault::Fault;
 use crate::wire::formats::VideoFormat;
@@ -23,7 +23,7 @@ pub struct Qos {
     pub borrowed_max: u32,
     /// Number of past frames that a late subscriber receives; 0 means only the newest frame (SPEC §1).
     pub history_size: u32,
-    /// Whether a full buffer drops its oldest frame.
+    /// Whether a full buffer drops its oldest frame (true) or the new frame (false).
     pub safe_overflow: bool,
 }
 
@@ -38,7 +38,7 @@ impl Default for Qos {
     }
 }
 
-/// Value of an element's property.
+/// Value of an element property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PropValue {
     /// A string.

@@ -84,7 +84,7 @@ impl Asked {
         }
     }
 
-    /// Compares the settings with those of an open service.
+    /// Checks whether an open service offers these settings.
     ///
     /// # Errors
     /// [`Error::Qos`] for the first setting that the service does not offer.

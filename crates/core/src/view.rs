@@ -7,7 +7,7 @@ use crate::wire::formats::{Kind, Sample, VideoFormat};
 use crate::wire::header::VideoFrameHeader;
 use crate::wire::validate::validate_geometry;
 
-/// Why a frame cannot be viewed as an array.
+/// Reasons why a frame cannot be viewed as an array.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ViewError {
@@ -29,7 +29,7 @@ pub enum ViewError {
     EndOfStream,
 }
 
-/// Returns a view of the picture as an array of (rows, pixels, channels) bytes, without a copy. Row strides are those in the header.
+/// Returns a view of the picture as an array of (rows, pixels, channels) bytes, without a copy. It uses the row stride from the header.
 ///
 /// This works for formats with one plane of interleaved bytes, such as `BGR`, `RGBA`, `GRAY8` and `YUY2`. For an end of stream the shape is
 /// (0, 0, 0).

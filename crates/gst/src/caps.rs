@@ -1,4 +1,4 @@
-//! Caps of the elements and of received frames.
+//! Caps for the elements and for received frames.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ pub static ANY_MEMORY: LazyLock<gst::Caps> = LazyLock::new(|| {
     permanent(caps)
 });
 
-/// Caps that live as long as the process and that GStreamer's tracer does not report as a leak.
+/// Marks caps that live as long as the process, so that GStreamer's leak tracer does not report them.
 pub fn permanent(mut caps: gst::Caps) -> gst::Caps {
     // SAFETY: `make_mut` returned the only reference, and any code may set this flag.
     unsafe { (*caps.make_mut().as_mut_ptr()).mini_object.flags |= gst::ffi::GST_MINI_OBJECT_FLAG_MAY_BE_LEAKED };

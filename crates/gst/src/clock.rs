@@ -88,7 +88,7 @@ struct Reading {
     now: u64,
     /// CLOCK_MONOTONIC minus the time of the clock.
     lead: i64,
-    /// Largest error of `lead`.
+    /// Largest possible error of `lead`.
     uncertainty: u64,
 }
 
@@ -134,7 +134,7 @@ struct Pair {
 
 #[derive(Clone, Copy, Debug)]
 struct Step {
-    /// The first times to which the lead applies.
+    /// The earliest times to which the lead applies.
     since: Pair,
     lead: i64,
 }

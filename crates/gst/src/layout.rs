@@ -66,7 +66,7 @@ pub fn planes(header: &VideoFrameHeader) -> Option<(Vec<usize>, Vec<i32>)> {
     Some((offsets, strides))
 }
 
-/// Whether a received frame has GStreamer's default layout, which needs no GstVideoMeta.
+/// Whether a received frame has GStreamer's default layout and so does not need a GstVideoMeta.
 pub fn is_default(header: &VideoFrameHeader, info: &VideoInfo) -> bool {
     planes(header).is_some_and(|(offsets, strides)| offsets == info.offset() && strides == info.stride())
 }

@@ -193,7 +193,7 @@ fn is_registered(name: &str) -> bool {
 type Serialize = unsafe extern "C" fn(*const gst::ffi::GstMeta, *mut glib::ffi::GByteArray) -> glib::ffi::gboolean;
 type Deserialize = unsafe extern "C" fn(*mut gst::ffi::GstBuffer, *const u8, usize, *mut u32) -> *mut gst::ffi::GstMeta;
 
-// SAFETY: the signature is the one in `gstmeta.h` since 1.24. A null pointer becomes `None`.
+// SAFETY: the signature matches `gstmeta.h` since 1.24. A null pointer becomes `None`.
 static SERIALIZE: LazyLock<Option<Serialize>> =
     LazyLock::new(|| unsafe { std::mem::transmute(look_up(c"gst_meta_serialize_simple")) });
 // SAFETY: as for `SERIALIZE`.
@@ -219,7 +219,7 @@ fn serialize_meta(serialize: Serialize, meta: &gst::MetaRef<'_, gst::Meta>) -> O
 
 fn deserialize_meta(deserialize: Deserialize, buffer: &mut gst::BufferRef, name: &str, record: &[u8]) {
     let mut consumed = 0;
-    // SAFETY: buffer and record outlive the call. The lengths in the record were checked against its size.
+    // SAFETY: the buffer and the record outlive the call. The lengths in the record were checked against the size of the record.
     let meta = unsafe { deserialize(buffer.as_mut_ptr(), record.as_ptr(), record.len(), &raw mut consumed) };
     if meta.is_null() {
         gst::debug!(CAT, "omitted the meta {name}: GStreamer refused it");

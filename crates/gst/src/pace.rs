@@ -75,7 +75,7 @@ unsafe extern "C" fn get_times<T: Paced>(
         return;
     }
     let data = T::type_data();
-    // SAFETY: the parent class is BaseSink's, which lives as long as the process. The arguments are passed on unchanged.
+    // SAFETY: the parent class is the BaseSink class, which lives as long as the process. The arguments are passed on unchanged.
     unsafe {
         let parent = data.as_ref().parent_class().cast::<gst_base::ffi::GstBaseSinkClass>();
         if let Some(get_times) = (*parent).get_times {

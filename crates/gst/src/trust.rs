@@ -12,7 +12,7 @@ use gst_plugin_iceoryx2_video::{Caps, Structure, Value};
 
 use crate::log::CAT;
 
-/// Number of distinct names that this process accepts from other processes.
+/// Largest number of distinct names that this process accepts from other processes.
 const MAX_NAMES: usize = 4096;
 
 /// Types whose text is one word, in addition to the types in [`Value`]: numbers, dates and flag names.

@@ -119,7 +119,7 @@ impl Connection {
     fn has_ended(&self) -> bool {
         let mut message = dialect::QUIT;
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-        // SAFETY: pointer and length are those of `message`.
+        // SAFETY: the pointer and length describe `message`.
         let count = unsafe { libc::recv(self.stream.as_raw_fd(), message.as_mut_ptr().cast(), message.len(), flags) };
         match usize::try_from(count) {
             Ok(0) => true,

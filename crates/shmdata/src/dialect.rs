@@ -30,7 +30,7 @@ const SEGMENT_PROJECT: u8 = b'n';
 const SEMAPHORE_PROJECT: u8 = b'm';
 const TYPE_AT: usize = 16;
 
-/// SysV keys of a path's segment and semaphores.
+/// SysV keys for the segment and semaphores of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keys {
     /// Key of the segment.
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn messages_equal_those_of_a_captured_session() {
-        // Captured from shmdatasink 1.3.77: a segment of 12288 bytes, 64×48 RGBA.
+        // These bytes were captured from shmdatasink 1.3.77, with 64×48 RGBA video and a segment of 12,288 bytes.
         let greeting = connect_message("video/x-raw, format=(string)RGBA", 12288);
         assert_eq!(greeting.len(), 4112);
         assert_eq!(&greeting[..16], b"\0\0\0\0\0\0\0\0\0\x30\0\0\0\0\0\0");

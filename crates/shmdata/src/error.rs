@@ -32,14 +32,14 @@ pub enum Error {
         what: &'static str,
     },
 
-    /// Another writer is alive on the path.
+    /// The path already has a live writer.
     #[error("{} already has a writer; stop it or choose another path", printable(path))]
     WriterIsAlive {
         /// The path.
         path: PathBuf,
     },
 
-    /// The path belongs to another user, and this user has no permission.
+    /// The path belongs to another user, and this user does not have permission to use it.
     #[error(
         "{}: permission denied: the path belongs to user {owner} (this process runs as user {user}); run both as the same user",
         printable(path)
@@ -83,7 +83,7 @@ pub enum Error {
         limit: u64,
     },
 
-    /// The operating system refused a call.
+    /// A system call failed.
     #[error("{}: {what}: {source}", printable(path))]
     Io {
         /// The path.
@@ -106,7 +106,7 @@ fn printable(path: &Path) -> String {
 impl Error {
     /// Returns the error for a failed attempt to use a path. If the path belongs to another user, this is [`Error::Foreign`].
     pub(crate) fn of_use(path: &Path, what: &'static str, source: io::Error) -> Self {
-        // SAFETY: `geteuid` cannot fail and accesses no memory.
+        // SAFETY: `geteuid` cannot fail and does not access memory.
         let user = unsafe { libc::geteuid() };
         match std::fs::metadata(path) {
             Ok(meta) if source.kind() == io::ErrorKind::PermissionDenied && meta.uid() != user => {

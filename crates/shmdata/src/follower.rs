@@ -1,4 +1,4 @@
-//! The reading side of a path.
+//! Reads frames from a path.
 
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};

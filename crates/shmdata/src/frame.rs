@@ -8,7 +8,7 @@ use crate::sysv::{PrivateCopy, Segment, Semaphores};
 /// One frame in the writer's segment. The writer cannot write the next frame until this one is dropped.
 ///
 /// [`Follower::next`](crate::Follower::next) and [`Follower::let_go`](crate::Follower::let_go) copy the bytes to private memory at the
-/// same address, so that the writer can continue. Address and bytes never change.
+/// same address, so that the writer can continue. The address and the bytes never change.
 #[derive(Debug, Clone)]
 pub struct Frame(pub(crate) Arc<Held>);
 
@@ -24,7 +24,7 @@ pub(crate) struct Held {
 
 // SAFETY: the bytes are only read, and `state` keeps them mapped for as long as the value lives.
 unsafe impl Send for Held {}
-// SAFETY: the bytes are only read, and `state` is behind a mutex.
+// SAFETY: the bytes are only read, and `state` is protected by a mutex.
 unsafe impl Sync for Held {}
 
 #[derive(Debug)]

@@ -87,7 +87,7 @@ pub(crate) fn check_length(path: &Path) -> Result<()> {
 }
 
 fn this_user() -> libc::uid_t {
-    // SAFETY: `getuid` cannot fail and accesses no memory.
+    // SAFETY: `getuid` cannot fail and does not access memory.
     unsafe { libc::getuid() }
 }
 

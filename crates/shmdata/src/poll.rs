@@ -24,7 +24,7 @@ pub(crate) fn readable(descriptors: &[RawFd], timeout: Duration) -> io::Result<V
     let poll = |&fd: &RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     let mut set: Vec<_> = descriptors.iter().map(poll).collect();
     let milliseconds = timeout.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32;
-    // SAFETY: `set` has `set.len()` initialised entries and lives across the call.
+    // SAFETY: `set` has `set.len()` initialised entries and outlives the call.
     if unsafe { libc::poll(set.as_mut_ptr(), set.len() as libc::nfds_t, milliseconds) } < 0 {
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {
@@ -38,7 +38,7 @@ pub(crate) fn readable(descriptors: &[RawFd], timeout: Duration) -> io::Result<V
 /// Sends a message without waiting. Returns false if the message could not be sent completely, because the peer does not read.
 pub(crate) fn send(stream: &UnixStream, message: &[u8]) -> bool {
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
-    // SAFETY: pointer and length are those of `message`.
+    // SAFETY: the pointer and length describe `message`.
     let sent = unsafe { libc::send(stream.as_raw_fd(), message.as_ptr().cast(), message.len(), flags) };
     sent == message.len() as isize
 }

@@ -36,7 +36,7 @@ pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
 
 fn socket() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: creates a socket, which `OwnedFd` closes.
+    // SAFETY: this creates a socket, and `OwnedFd` closes it.
     unsafe { Ok(OwnedFd::from_raw_fd(check(libc::socket(libc::AF_UNIX, kind, 0))?)) }
 }
 
@@ -51,7 +51,7 @@ fn with_address(call: Call, socket: &OwnedFd, path: &Path) -> io::Result<()> {
         *target = byte as libc::c_char;
     }
     let length = mem::size_of_val(&address) as libc::socklen_t;
-    // SAFETY: `address` has `length` bytes and lives across the call.
+    // SAFETY: `address` has `length` bytes and outlives the call.
     check(unsafe { call(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
     Ok(())
 }

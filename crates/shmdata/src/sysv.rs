@@ -135,7 +135,7 @@ impl Segment {
         self.address
     }
 
-    /// Removes the segment from the kernel if this value created it. The segment stays attached as long as this value lives.
+    /// Removes the segment from the kernel if this value created it. The segment stays attached until this value is dropped.
     pub fn remove(&self) {
         if self.owned.swap(false, Ordering::Relaxed) {
             // SAFETY: removes the segment that `create` created. The kernel keeps the memory as long as a process has it attached.
@@ -153,8 +153,9 @@ impl Segment {
         // SAFETY: reads a system constant.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         let whole = self.size.next_multiple_of(page);
-        // SAFETY: `copy` is a new anonymous mapping of `whole` bytes, of which `len` are filled from the attached segment. `mremap`
-        // moves it in one step onto the segment's address range, which has the same length in pages. No other mapping changes.
+        // SAFETY: `copy` is a new anonymous mapping with `whole` bytes. Its first `len` bytes are filled from the attached segment.
+        // `mremap` moves the mapping in one step to the segment's address range, which has the same length in pages. No other mapping
+        // changes.
         unsafe {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
             let copy = libc::mmap(ptr::null_mut(), whole, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
@@ -263,7 +264,7 @@ impl Semaphores {
 
     /// Carries out all steps atomically, as soon as all of them are possible. Waits up to 20 ms; a signal ends the wait early.
     pub fn operate(&self, steps: &[libc::sembuf]) -> io::Result<Outcome> {
-        // SAFETY: `steps` and `MAX_WAIT` live across the call, and the kernel only reads them.
+        // SAFETY: `steps` and `MAX_WAIT` outlive the call, and the kernel only reads them.
         let result = unsafe { semtimedop(self.id, steps.as_ptr(), steps.len(), &raw const MAX_WAIT) };
         if result == 0 {
             return Ok(Outcome::Done);
@@ -276,7 +277,7 @@ impl Semaphores {
         }
     }
 
-    /// Removes the set if this value created it.
+    /// Removes the semaphores if this value created them.
     pub fn remove(&mut self) {
         if std::mem::take(&mut self.owned) {
             // SAFETY: removes the semaphores that `create` created and does not access memory.

@@ -1,4 +1,4 @@
-//! The writing side of a path.
+//! Writes frames to a path.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

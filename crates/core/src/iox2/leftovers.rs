@@ -1,8 +1,8 @@
 //! Files and objects that the dead nodes of a domain left behind. They are found by the IDs in the nodes' tags.
 //!
-//! Each node has a folder with a tag for each of its services and ports. iceoryx2 0.10.0 creates the tag first and removes it last. The
-//! exception is a service that is being removed: its tag is removed just before its memory and its description. A node is dead if no
-//! process holds the lock on its monitor. This check works across PID namespaces.
+//! Each node has a folder with a tag for each of its services and ports. iceoryx2 0.10.0 creates the tag before the service or port and
+//! removes it afterwards. The exception is a service that is being removed: its tag is removed just before its memory and its description.
+//! A node is dead if no process holds the lock on its monitor. This check works across PID namespaces.
 //!
 //! Nothing else is removed. A name in /dev/shm does not identify its owner's folder, and this process cannot see processes of other users
 //! or in other PID namespaces.

@@ -36,7 +36,7 @@ pub(crate) fn forget_ended(was_seen: impl Fn(u128) -> bool) {
     own.retain(|&node, monitor| was_seen(node) || is_there(monitor));
 }
 
-/// Whether an unfinished file is so old that its creator must have died.
+/// Whether an unfinished file is old enough to conclude that its creator has died.
 pub(crate) fn is_old(meta: &fs::Metadata) -> bool {
     let age = meta.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
     age.is_some_and(|age| age > limits::UNFINISHED_FILE)

@@ -1,4 +1,4 @@
-//! Settings of a publisher.
+//! Settings for a publisher.
 
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -53,13 +53,13 @@ impl Waits {
         self.waiting.wait(&mut || self.interrupt.wait_readable(descriptor, timeout));
     }
 
-    /// Whether the interrupt was set and ends the waits.
+    /// Whether the waits must end because the interrupt was set.
     pub fn are_over(&self) -> bool {
         self.interrupt.is_set() && !self.waiting.go_on()
     }
 }
 
-/// Settings of a [`VideoFramePublisher`](super::VideoFramePublisher).
+/// Settings for a [`VideoFramePublisher`](super::VideoFramePublisher).
 ///
 /// If the service already exists, it must offer the settings that you set; otherwise `build` returns an error. Its other settings stay as
 /// they are.

@@ -37,7 +37,7 @@ pub struct VideoFrame {
     pub(super) pixel_bytes: usize,
     pub(super) aux: Vec<u8>,
     pub(super) payload: Payload,
-    // Dropped after the sample.
+    // The port must be dropped after the sample.
     pub(super) _port: Arc<Port>,
     pub(super) _hold: Hold,
 }
@@ -64,7 +64,7 @@ impl Payload {
     /// [`Fault::Place`] or [`Fault::Length`] if the sample is not within its publisher's memory.
     pub fn new(sample: Sample<Iox, [u8], VideoFrameHeader>, link: &mut Link) -> Result<Self, Fault> {
         let publisher = sample.origin().value();
-        // Only the addresses of these references are used, because their targets may change.
+        // Only the addresses of these references are used, because the publisher may change the memory behind them.
         let start = ptr::from_ref(sample.header()).addr();
         let header = ptr::from_ref(sample.user_header()).addr();
         let payload = (header + HEADER_SIZE).next_multiple_of(link.alignment);

@@ -169,7 +169,7 @@ impl Link {
 
     /// Returns the size in bytes of the largest publisher's memory.
     pub fn publishers_memory(&self) -> usize {
-        // <prefix><hash of a type>_<publisher>.data. Source: iceoryx2 0.10.0, on disk.
+        // <prefix><hash of a type>_<publisher>.data. Source: files created by iceoryx2 0.10.0.
         let ends: Vec<_> = publishers_of(&self.service).iter().map(|(port, _)| format!("_{port}.data")).collect();
         let files = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
         let files = files
@@ -215,7 +215,7 @@ impl Link {
         }
     }
 
-    /// Closes the link. Frames that are still held keep the port open.
+    /// Closes the link. The port stays open as long as frames from it are held.
     ///
     /// If the service does not overflow, a thread empties such a port, because a lossless publisher would otherwise wait for it.
     pub fn close(self) {

@@ -162,7 +162,7 @@ impl VideoFrameSubscriber {
         })
     }
 
-    /// Whether there is a publisher.
+    /// Whether the subscriber is connected to a publisher.
     pub fn is_connected(&self) -> bool {
         self.lock().link.is_some()
     }
@@ -204,7 +204,7 @@ impl VideoFrameSubscriber {
         Ok(frame)
     }
 
-    /// Waits for the next frame, for at most `block_ms` milliseconds, or indefinitely with `None`.
+    /// Waits at most `block_ms` milliseconds for the next frame. With `None`, it waits indefinitely.
     ///
     /// Returns `None` when the wait times out or the [`interrupt`](Self::interrupt) is set.
     ///

@@ -1,4 +1,4 @@
-//! Settings of a subscriber.
+//! Settings for a subscriber.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ pub struct Requirements {
     pub buffer_size: Option<u32>,
     /// Number of frames that can wait for this subscriber, or fewer if the service's buffer is smaller.
     pub max_buffers: Option<u32>,
-    /// Number of frames that can be held at once, at least.
+    /// Number of frames that the subscriber must be allowed to hold at once.
     pub borrowed_max: Option<u32>,
-    /// Number of past frames that a late subscriber receives, at least.
+    /// Number of past frames that the service must keep for a late subscriber.
     pub history_size: Option<u32>,
-    /// Whether a full buffer drops its oldest frame.
+    /// Whether a full buffer must drop its oldest frame (true) or the new frame (false).
     pub safe_overflow: Option<bool>,
 }
 
@@ -28,7 +28,7 @@ impl Requirements {
     }
 }
 
-/// Settings of a [`VideoFrameSubscriber`](super::VideoFrameSubscriber).
+/// Settings for a [`VideoFrameSubscriber`](super::VideoFrameSubscriber).
 ///
 /// # Examples
 /// ```no_run

@@ -74,7 +74,7 @@ impl<'a> AuxRef<'a> {
         Self { caps, metas, count: count.min(MAX_METAS) }
     }
 
-    /// Reads a private copy of a blob, which stays in `copy`. Allocates only if the capacity of `copy` is too small.
+    /// Copies a blob to `copy` and reads this private copy. Allocates only if the capacity of `copy` is too small.
     ///
     /// This copies the parts that [`new`](Self::new) finds in the first [`MAX_AUX`] bytes, but not the padding, which is most of a blob.
     /// Each byte is read only once, so the lengths and counts are always the ones in the copy.

@@ -117,14 +117,14 @@ pub enum Fault {
         /// Media type and features of the caps.
         found: String,
     },
-    /// The caps and the header have different values.
+    /// The caps contradict the header.
     #[error("{}", messages::fault_caps_disagree(field, caps, header))]
     CapsDisagree {
         /// `format`, `width` or `height`.
         field: &'static str,
-        /// The caps' value, or "nothing".
+        /// The value in the caps, or "nothing".
         caps: String,
-        /// The header's value.
+        /// The value in the header.
         header: String,
     },
 }

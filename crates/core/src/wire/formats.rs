@@ -7,7 +7,7 @@ use crate::wire::header::{MAX_DIMENSION, MAX_PLANES};
 
 /// All raw video formats that a header may name, in GStreamer's order.
 ///
-/// Source: `video-format.c` and `video-info.c` of GStreamer, up to its development branch before 1.30.
+/// Source: `video-format.c` and `video-info.c` in GStreamer, up to the development branch for 1.30.
 pub static FORMATS: &[VideoFormat] = &include!(concat!(env!("OUT_DIR"), "/formats.rs"));
 
 /// How the pixels of a format are arranged in memory.
@@ -94,7 +94,7 @@ pub struct VideoFormat {
     pub kind: Kind,
     /// Type of one sample; bytes for opaque and tiled formats.
     pub sample: Sample,
-    /// The width of a row is rounded up to a multiple of this many pixels: 2 if two pixels share their chroma.
+    /// The row width is rounded up to a multiple of this number of pixels. It is 2 if two pixels share their chroma.
     pub align: u8,
     /// Its planes. For tiled formats, only the number of planes is meaningful.
     pub planes: &'static [Plane],

@@ -1,4 +1,4 @@
-//! The user header of each frame, and the constants of the wire contract (SPEC §1, §2).
+//! The user header for each frame, and the constants in the wire contract (SPEC §1, §2).
 
 use iceoryx2::prelude::ZeroCopySend;
 
@@ -15,7 +15,7 @@ pub const DEFAULT_AUX_BYTES: usize = limits::DEFAULT_AUX_BYTES;
 pub const HEADER_SIZE: usize = layout::HEADER_SIZE as usize;
 /// Alignment of [`VideoFrameHeader`] in bytes.
 pub const HEADER_ALIGN: usize = layout::HEADER_ALIGN as usize;
-/// Name under which iceoryx2 identifies the header type.
+/// Name by which iceoryx2 identifies the header type.
 pub const HEADER_TYPE_NAME: &str = layout::HEADER_TYPE_NAME;
 /// Length of the header's format field, including the NUL.
 pub const FORMAT_LEN: usize = layout::FORMAT_LEN as usize;
@@ -57,7 +57,7 @@ pub struct VideoFrameHeader {
     pub duration: u64,
     /// Frame counter of the publisher's buffer; [`NONE`] if the publisher does not count frames.
     pub offset: u64,
-    /// GstBufferFlags in the low 32 bits, [`HEADER_FLAG_EOS`] above.
+    /// GstBufferFlags in the low 32 bits, [`HEADER_FLAG_EOS`] in the high 32 bits.
     pub flags: u64,
     /// Width in pixels.
     pub width: u32,
@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn iceoryx2_knows_the_header_by_its_contract_name() {
-        // SAFETY: the function only returns a constant; it is unsafe to implement, not to call.
+        // SAFETY: the function only returns a constant. It is marked unsafe because a wrong implementation is unsafe, not because the call
+        // is.
         assert_eq!(unsafe { VideoFrameHeader::type_name() }, HEADER_TYPE_NAME);
     }
 

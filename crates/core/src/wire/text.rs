@@ -22,7 +22,7 @@ pub enum TextError {
     /// The text is too long.
     #[error("the text is {len} bytes long, but at most {MAX_TEXT} bytes are allowed")]
     TooLong {
-        /// Its length in bytes.
+        /// Length of the text in bytes.
         len: usize,
     },
     /// The text does not contain the expected element.

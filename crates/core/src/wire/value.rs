@@ -31,13 +31,13 @@ pub enum Value {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
-    /// A structure cannot have this name.
+    /// The name is not valid for a structure.
     #[error("{0:?} is not a valid structure name; use a letter, then letters, digits or _-+/:.")]
     StructureName(String),
-    /// A custom meta cannot have this name.
+    /// The name is not valid for a custom meta.
     #[error("{0:?} is not a valid custom meta name; use a letter, then 2 to 63 letters, digits or _")]
     MetaName(String),
-    /// A field cannot have this name.
+    /// The name is not valid for a field.
     #[error("{0:?} is not a valid field name; use one or more letters, digits or _-+/:.")]
     FieldName(String),
     /// The text contains NUL.
@@ -61,7 +61,7 @@ pub enum ValueError {
         error: crate::wire::text::TextError,
     },
     /// The timestamp is the value that means "none".
-    #[error("timestamp {} is reserved and means "none"", u64::MAX)]
+    #[error("timestamp {} is reserved: it means that there is no timestamp", u64::MAX)]
     NoTimestamp,
     /// The text is too long; receivers would not read it.
     #[error("the text is {0} bytes long, but at most {MAX_TEXT} bytes are allowed")]

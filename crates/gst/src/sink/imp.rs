@@ -73,12 +73,12 @@ struct Checked {
     header: VideoFrameHeader,
 }
 
-/// Why a buffer was not published.
+/// Reason why a buffer was not published.
 #[derive(Debug)]
 enum Failure {
-    /// Only this frame is dropped.
+    /// The frame is dropped; the stream continues.
     Frame(Cause, String),
-    /// The stream ends.
+    /// The stream ends with an error.
     Stream(Error),
 }
 
@@ -567,7 +567,7 @@ impl Iceoryx2Sink {
         }
     }
 
-    /// Converts a timestamp to CLOCK_MONOTONIC; `None` without a clock or a timestamp.
+    /// Converts a timestamp to CLOCK_MONOTONIC; `None` if there is no clock or no timestamp.
     fn moment(&self, timestamp: Option<gst::ClockTime>) -> Option<u64> {
         let obj = self.obj();
         let segment = obj.segment().downcast::<gst::ClockTime>().ok()?;

@@ -62,7 +62,7 @@ impl Budget {
     }
 }
 
-/// A reserved loan, which is freed when dropped.
+/// A reservation for one loan, which is released when dropped.
 #[derive(Debug)]
 struct Place(Arc<Budget>);
 
@@ -192,7 +192,7 @@ mod imp {
         }
 
         fn start(&self) -> bool {
-            // Buffers are not allocated in advance, because a loan is used for one frame only.
+            // Buffers are not allocated in advance, because each loan is used for only one frame.
             true
         }
 

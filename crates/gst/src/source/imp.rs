@@ -21,7 +21,7 @@ use crate::{caps, clock, errors, layout, metas};
 
 /// Interval at which a wait for frames is interrupted to post warnings.
 const TROUBLE_INTERVAL: Duration = Duration::from_secs(1);
-/// The source copies frames when only this many can still be borrowed, so that it can always receive.
+/// If only this many more frames can be borrowed, the source copies frames, so that it can always receive the next one.
 const BORROW_RESERVE: usize = 1;
 
 #[derive(Debug, Default)]
@@ -234,7 +234,7 @@ impl BaseSrcImpl for Iceoryx2Src {
     }
 
     fn negotiate(&self) -> Result<(), gst::LoggableError> {
-        // Caps come with the frames.
+        // The caps come from the frames.
         self.reconfigured.store(true, Ordering::SeqCst);
         Ok(())
     }

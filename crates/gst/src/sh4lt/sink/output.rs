@@ -29,7 +29,8 @@ impl Output {
         self.interrupts.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Lends the segment for the next frame of `size` bytes; `None` if it is in use, upstream keeps frames, or the wait was ended.
+    /// Lends the segment for the next frame of `size` bytes; `None` if the segment is in use, upstream keeps frames, or the wait was
+    /// interrupted.
     pub fn lend(&self, size: usize, flushing: &AtomicBool) -> Option<Lent> {
         let before = self.interrupts.load(Ordering::SeqCst);
         let mut state = self.state.lock().unwrap();

@@ -83,7 +83,7 @@ impl ObjectImpl for Sh4ltSrc {
         let obj = self.obj();
         obj.set_live(true);
         obj.set_format(gst::Format::Time);
-        // The protocol has no timestamps.
+        // Buffers are timestamped on arrival, because the protocol does not have timestamps.
         obj.set_do_timestamp(true);
         // At the end of the stream the source disconnects, because the writer would otherwise wait until downstream has handled the end.
         let weak = obj.downgrade();

@@ -2,7 +2,7 @@
 //! @title: sh4ltsrc
 //! @short_description: Receives media from other programs over the Shmdata protocol.
 //!
-//! `sh4ltsrc` receives media of any caps from a program that speaks the Shmdata protocol, such as score's Shmdata device.
+//! `sh4ltsrc` receives media with any caps from a program that speaks the Shmdata protocol, such as score's Shmdata device.
 //!
 //! Buffers share the writer's segment, and the writer waits until they are released.
 //! If downstream keeps more than one buffer, the source copies frames. Set `copy-buffers=true` to copy every frame immediately.
