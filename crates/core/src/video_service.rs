@@ -39,7 +39,11 @@ pub(crate) fn event_found(port: u128) -> EventId {
 /// Announces that a publisher was created, has a new port, or was closed. Readers that miss the event still notice, because they check at
 /// intervals.
 pub(crate) fn announce_publishers(notifier: &Notifier<Iox>) {
-    let _ = notifier.notify_with_custom_event_id(EventId::new(limits::EVENT_PUBLISHERS_CHANGED));
+    let id = EventId::new(limits::EVENT_PUBLISHERS_CHANGED);
+    if notifier.notify_with_custom_event_id(id).is_err() {
+        // The creator of the event service may have admitted fewer event ids.
+        let _ = notifier.notify();
+    }
 }
 
 /// Limits for a service that a publisher creates.

@@ -306,8 +306,13 @@ def event_found(port: int) -> int:
 
 
 def tell_publishers_changed(notifier: types.Notifier) -> None:
-    """Notify every subscriber of a name that its publishers changed."""
-    notifier.notify_with_custom_event_id(iox2.EventId.new(EVENT_PUBLISHERS_CHANGED))
+    """Notify every subscriber of a name that its publishers changed. Subscribers that miss this look at intervals."""
+    try:
+        notifier.notify_with_custom_event_id(iox2.EventId.new(EVENT_PUBLISHERS_CHANGED))
+    except iox2.NotifierNotifyError:
+        # The creator of the event service may have admitted fewer event ids.
+        with contextlib.suppress(iox2.NotifierNotifyError):
+            notifier.notify()
 
 
 def create_listener(node: types.Node, name: str) -> types.Listener:

@@ -101,6 +101,8 @@ def _remove_dead_writer(path: Path) -> None:
 def _listen(path: Path, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        # The mode of the socket becomes the mode of its file, so that it is never wider. The umask only narrows it.
+        os.fchmod(listener.fileno(), mode)
         listener.bind(os.fspath(path))
         # Before `listen`: until then every connection is refused.
         path.chmod(mode)

@@ -140,6 +140,10 @@ class Link:
         self._next_check = min(self._next_check, time.monotonic() + _SECOND_LOOK)
 
 
+# Frames of a closed reader that one visit discards: more than a publisher sends between two visits.
+_DISCARDED_AT_ONCE: Final = 1000
+
+
 def _ignore(_: types.Sample | None) -> None:
     pass
 
@@ -158,15 +162,19 @@ class ClosedReader:
     def discard(self) -> bool:
         """Throw away the frames that wait; return whether frames are still held."""
         link, ledger = self._link, self._ledger
-        # At the limit nothing can be received.
-        while 0 < ledger.held < ledger.limit:
+        for _ in range(_DISCARDED_AT_ONCE):
+            # At the limit nothing can be received.
+            if not 0 < ledger.held < ledger.limit:
+                break
             try:
                 sample = link.subscriber.receive()
             except (binding.ReceiveError, binding.ConnectionFailure):
-                break
+                sample = None
             link.tell_taken(sample)
             if sample is None:
                 break
+            # A sample counts as borrowed until its last reference is gone.
+            del sample
         return ledger.held > 0
 
     def _abandon(self) -> None:

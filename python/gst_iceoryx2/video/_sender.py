@@ -169,7 +169,9 @@ class FrameSender:
         notified. Frames sent before that do not reach it. A listener that did not connect to one native publisher (of
         another program, or of a stopped process) is not waited for again.
         """
-        if self._pool is None or self._pool.number == self._waited:
+        # Another thread may close the publisher.
+        current = self._pool
+        if current is None or current.number == self._waited:
             return
         with self._lock:
             pool = self._open_pool()
