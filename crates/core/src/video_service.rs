@@ -41,7 +41,7 @@ pub(crate) fn event_found(port: u128) -> EventId {
 pub(crate) fn announce_publishers(notifier: &Notifier<Iox>) {
     let id = EventId::new(limits::EVENT_PUBLISHERS_CHANGED);
     if notifier.notify_with_custom_event_id(id).is_err() {
-        // The creator of the event service may have admitted fewer event ids.
+        // The event service may have been created with a smaller limit for event IDs.
         let _ = notifier.notify();
     }
 }

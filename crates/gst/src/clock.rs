@@ -73,7 +73,7 @@ fn is_monotonic(clock: &gst::Clock) -> bool {
             IS_MONOTONIC.store(is_monotonic, Ordering::Relaxed);
         };
         let clock = gst::SystemClock::obtain();
-        // An application may have made another clock the default one. Subclasses tick differently.
+        // An application may have replaced the default clock, and a subclass may run at a different rate.
         if clock.type_() == gst::SystemClock::static_type() {
             clock.connect_notify(Some("clock-type"), move |clock, _| update(clock));
             update(&clock);

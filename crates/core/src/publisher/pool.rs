@@ -260,7 +260,7 @@ impl Pool {
         port.native = None;
         self.ignore_failed_connection();
         port.number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        // Without a new port the publisher is gone, which readers have to notice, too.
+        // If there is no new port, the publisher no longer exists, so this must be announced to readers as well.
         let native = self.create(bytes, chunks).inspect_err(|_| self.readers.announce())?;
         port.native = Some(OfThisProcess::new(native));
         (port.bytes, port.chunks) = (bytes, chunks);

@@ -193,7 +193,7 @@ impl VideoFrameSubscriber {
 
     /// Returns the next frame; `None` if no frame is waiting.
     ///
-    /// After a publisher was killed, one such call without a frame takes longer, because it cleans up.
+    /// After a publisher was killed, one call that does not return a frame takes longer, because it cleans up.
     ///
     /// # Errors
     /// [`Error::BorrowLimit`] while you hold as many frames as the service admits. After a publisher has appeared, also the errors of
