@@ -239,7 +239,7 @@ fn send_all_fields(
     turn.send(loan, &header).map(drop)
 }
 
-/// Returns the value of a frame from its pixels; null if the pixels do not match one pattern.
+/// Derives the value of a frame from its pixels. Returns null if the pixels do not match a single pattern.
 fn value_of(frame: &VideoFrame) -> Json {
     let pixels = frame.pixels();
     let value = pixels.first().copied().unwrap_or_default();

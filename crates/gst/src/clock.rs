@@ -61,7 +61,7 @@ fn with_lead(clock: &gst::Clock, time: u64, convert: fn(&mut Lead, u64, u64) -> 
     convert(lead, time, reading.now)
 }
 
-/// Whether this is the default system clock and it runs on CLOCK_MONOTONIC.
+/// Whether this is the default system clock, and that clock uses CLOCK_MONOTONIC.
 ///
 /// Reading the clock's type for every frame would take as long as sending the frame. So the type is cached and updated on change
 /// notifications.

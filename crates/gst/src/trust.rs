@@ -1,7 +1,7 @@
 //! Lets GStreamer parse untrusted text safely: caps, reference caps and custom metas.
 //!
 //! The core has already limited the length and nesting of the text. GStreamer's parser needs more protection, because a type in parentheses
-//! can be any registered type. Some types have parsers of their own, which log criticals (`(GstCapsFeatures)`, ranges) or do not terminate
+//! can be any registered type. Some types have their own parsers, which log criticals (`(GstCapsFeatures)`, ranges) or do not terminate
 //! (`(sample)`, whose base64 contains text with unlimited nesting). So this module omits fields of types other than those listed below, and
 //! fields with a value that is meaningless for pictures. It also limits the number of distinct names, because GStreamer never frees a name.
 

@@ -135,8 +135,8 @@ impl Connected {
 
     /// Releases the frame on behalf of readers that are certainly dead.
     ///
-    /// These are the readers that did not read the announcement. If the counter exceeds the number of readers that can still release the
-    /// frame themselves, the surplus is also dead readers.
+    /// Their number is the larger of two counts: the readers that died before they read the announcement, and the excess of the counter
+    /// over the readers that can still release the frame themselves.
     pub fn release_dead(&mut self, semaphores: &Semaphores) -> io::Result<()> {
         let alive = self.announced() + self.finishing;
         let readers = semaphores.readers()?;

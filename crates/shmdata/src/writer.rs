@@ -15,7 +15,7 @@ use crate::poll::Wakeup;
 use crate::readers::{ClientEvent, Readers};
 use crate::sysv::{self, Outcome, Segment, Semaphores};
 
-/// How long dropping a writer waits until its last frame has been read.
+/// How long a dropped writer waits for its last frame to be read.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long to wait for readers to reconnect after a renewal. Shmdata's readers try every 30 ms.
 const RECONNECT_TIMEOUT: Duration = Duration::from_millis(300);
@@ -23,7 +23,7 @@ const RECONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 /// before it promised to release the frame. This cannot be detected.
 const DEAD_READER_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Settings of a writer.
+/// Settings for a writer.
 pub struct WriterOptions {
     /// Size of the first segment in bytes. The segment grows for larger frames.
     pub initial_size: usize,
@@ -253,8 +253,8 @@ impl Writer {
         let size = self.segment_size();
         let io = |what| Error::io(&self.path, what);
         let mut readers = self.readers.lock();
-        // The objects are replaced before the readers are disconnected, because a reader that reconnects immediately would find the old
-        // ones.
+        // The objects are replaced before the readers are disconnected. Otherwise a reader that reconnects immediately would find the old
+        // objects.
         if let Some(segment) = self.segment.take() {
             segment.remove();
         }

@@ -25,7 +25,7 @@ static HELPER_PATH: OnceLock<PathBuf> = OnceLock::new();
 /// One schedule for each pair of node folder and prefix.
 static SCHEDULES: Mutex<BTreeMap<(String, String), CleanupSchedule>> = Mutex::new(BTreeMap::new());
 
-/// Sets the path of the helper program. Only the first call has an effect. If no path is set, the helper is searched on `PATH`.
+/// Sets the path of the helper program. Only the first call has an effect. If no path is set, this process searches `PATH` for the helper.
 pub fn set_helper_path(path: PathBuf) {
     let _ = HELPER_PATH.set(path);
 }

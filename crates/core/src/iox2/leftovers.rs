@@ -4,8 +4,8 @@
 //! removes it afterwards. The exception is a service that is being removed: its tag is removed just before its memory and its description.
 //! A node is dead if no process holds the lock on its monitor. This check works across PID namespaces.
 //!
-//! Nothing else is removed. A name in /dev/shm does not identify its owner's folder, and this process cannot see processes of other users
-//! or in other PID namespaces.
+//! All other files are kept, because this process cannot tell who uses them. A name in /dev/shm does not identify its owner's folder, and
+//! processes of other users or in other PID namespaces are not visible.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -179,7 +179,7 @@ impl VideoFramePublisher {
         turn.send(loan, &header).map(drop)
     }
 
-    /// Ends the stream. While this publisher exists, subscribers that connect later receive the last frame and then the end.
+    /// Ends the stream. Subscribers that connect later receive the last frame and then the end, as long as this publisher exists.
     ///
     /// # Errors
     /// The errors of [`loan`](Self::loan).

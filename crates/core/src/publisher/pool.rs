@@ -50,7 +50,7 @@ struct Port {
     chunks: usize,
     /// Number of the port, unique in this process. A loan with another number must be copied.
     number: u64,
-    /// How long older subscribers have to find the port; `None` if there are none. No event reports that they found it.
+    /// Deadline for older subscribers to find the port; `None` if there are no older subscribers. No event reports that they found it.
     find_deadline: Option<Instant>,
     is_used: AtomicBool,
     /// The last sample, if the history of the service keeps it in memory.
