@@ -74,7 +74,7 @@ def placed(name: str, folder: Path) -> tuple[Path, str]:
         return folder, "is a folder, not a socket"
     path = Path("/tmp") / ("x" * 103)
     assert len(str(path)) == 108
-    return path, "has 108 bytes, a socket's has at most 107"
+    return path, "has 108 bytes, but a socket path can have at most 107"
 
 
 @pytest.mark.parametrize("name", ["a file", "a folder", "108 bytes"])
@@ -153,9 +153,9 @@ def test_another_user_is_refused_with_both_user_ids_and_disturbs_nothing(
 def test_a_live_writer_is_not_disturbed_by_a_second_one(path: Path, launch: Launch) -> None:
     with Writer(path) as writer, Follower(path) as follower:
         connect(writer, follower)
-        with pytest.raises(WriterIsAliveError, match="has a writer already"):
+        with pytest.raises(WriterIsAliveError, match="already has a writer"):
             Writer(path)
-        assert "has a writer already" in said(launch(PACED.format(path)))
+        assert "already has a writer" in said(launch(PACED.format(path)))
         wait_until(lambda: writer.clients == 1)
         assert writer.write(b"still here") == 1
         assert follower.read(5) is not None
@@ -166,8 +166,8 @@ def test_a_live_sink_is_not_disturbed_by_a_second_writer(path: Path, launch: Lau
     launch(PACED.format(path))
     with Follower(path) as follower:
         assert follower.read(20) is not None
-        assert "has a writer already" in said(launch(PACED.format(path)))
-        with pytest.raises(WriterIsAliveError, match="has a writer already"):
+        assert "already has a writer" in said(launch(PACED.format(path)))
+        with pytest.raises(WriterIsAliveError, match="already has a writer"):
             Writer(path)
         for _ in range(3):
             assert follower.read(5) is not None
@@ -459,7 +459,7 @@ def test_a_frame_larger_than_the_kernels_limit_is_refused_and_the_next_goes_thro
     with Writer(path) as writer, Follower(path) as follower:
         connect(writer, follower)
         monkeypatch.setattr(claim, "max_segment", lambda: 1000)
-        with pytest.raises(FrameSizeError, match=r"1001 bytes .*\(1000, kernel\.shmmax\)"):
+        with pytest.raises(FrameSizeError, match=r"1001 bytes .*\(1000 bytes\); raise kernel\.shmmax"):
             writer.write(bytes(1001))
         writer.write(b"small")
         frame = arrived(follower.read(5))
@@ -500,9 +500,9 @@ def test_a_writer_that_accepts_no_connections_blocks_nothing(path: Path, launch:
             except BlockingIOError:
                 break
         reader = launch(f"sh4ltsrc socket-path={path} num-buffers=1 ! fakesink")
-        with pytest.raises(WriterIsAliveError, match="has a writer already"):
+        with pytest.raises(WriterIsAliveError, match="already has a writer"):
             Writer(path)
-        assert "has a writer already" in said(launch(PACED.format(path)))
+        assert "already has a writer" in said(launch(PACED.format(path)))
         with Follower(path) as follower:
             assert follower.read(0.2) is None
     for connection in waiting:
@@ -521,7 +521,7 @@ def test_a_sink_with_frames_larger_than_the_kernels_limit_fails_with_the_reason(
         pytest.skip("needs the right to make an IPC namespace")
     line = f"videotestsrc is-live=true ! video/x-raw,format=RGBA,width=64,height=64 ! sh4ltsink socket-path={path}"
     output = said(launch(line, before=limited))
-    assert "16384 bytes is larger than a shared memory segment can be (10000, kernel.shmmax)" in output
+    assert "16384 bytes exceeds the size limit for a shared memory segment (10000 bytes); raise kernel.shmmax" in output
 
 
 @on_tmpfs
