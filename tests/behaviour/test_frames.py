@@ -198,7 +198,6 @@ def test_a_reader_that_hoards_costs_no_other_a_frame(publisher: Side, reader: Si
 
 
 @pytest.mark.proves("L8")
-@pytest.mark.parametrize("publisher", ["python"], indirect=True)
 def test_a_reader_cleans_up_after_a_killed_publisher(publisher: Side, reader: Side) -> None:
     pub, sub = publisher.open(), reader.open()
     pub.do("publish", value=1)
@@ -212,7 +211,6 @@ def test_a_reader_cleans_up_after_a_killed_publisher(publisher: Side, reader: Si
 
 
 @pytest.mark.proves("L8")
-@pytest.mark.parametrize("reader", ["rust"], indirect=True)
 def test_a_publisher_cleans_up_after_a_killed_reader(publisher: Side, reader: Side) -> None:
     pub, sub = publisher.open(), reader.open()
     pub.do("publish", value=1)
