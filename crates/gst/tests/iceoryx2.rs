@@ -390,25 +390,37 @@ fn clients_are_counted_between_frames_and_a_handler_may_use_the_sink() {
     let service = service();
     let (mut harness, sink, _) = sink(&service, "");
     let (told, heard) = std::sync::mpsc::channel();
-    for signal in ["client-connected", "client-disconnected"] {
+    for signal in ["client-connected", "client-disconnected", "notify::num-clients"] {
         let told = told.clone();
         sink.connect(signal, false, move |values| {
             let sink = values[0].get::<gst::Element>().unwrap();
             // No lock is held while a signal is emitted.
             sink.set_property("qos", false);
-            let seen = (number(&sink, "num-clients") as u32, number(&sink, "frames-sent"));
-            told.send((signal, values[1].get::<u32>().unwrap(), seen)).unwrap();
+            let seen = (number(&sink, "num-clients"), number(&sink, "frames-sent"));
+            told.send((signal, values[1].get::<u32>().ok(), seen)).unwrap();
             None
         });
     }
     harness.push(picture(0)).unwrap();
     assert_eq!(number(&sink, "num-clients"), 0);
-    let subscriber = VideoFrameSubscriber::new(&service).unwrap();
-    wait_until("connected", || subscriber.is_connected());
-    assert_eq!(heard.recv_timeout(LIMIT.into()).unwrap(), ("client-connected", 1, (1, 1)));
-    drop(subscriber);
-    assert_eq!(heard.recv_timeout(LIMIT.into()).unwrap(), ("client-disconnected", 0, (0, 1)));
-    assert_eq!(number(&sink, "num-clients"), 0);
+    let expect = |signal, count: u32| {
+        let seen = (count.into(), 1);
+        assert_eq!(heard.recv_timeout(LIMIT.into()).unwrap(), (signal, Some(count), seen));
+        assert_eq!(heard.recv_timeout(LIMIT.into()).unwrap(), ("notify::num-clients", None, seen));
+    };
+    let connect = || {
+        let subscriber = VideoFrameSubscriber::new(&service).unwrap();
+        wait_until("connected", || subscriber.is_connected());
+        subscriber
+    };
+    let first = connect();
+    expect("client-connected", 1);
+    let second = connect();
+    expect("client-connected", 2);
+    drop(first);
+    expect("client-disconnected", 1);
+    drop(second);
+    expect("client-disconnected", 0);
 }
 
 #[test]
