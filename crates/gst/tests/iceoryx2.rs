@@ -688,6 +688,8 @@ fn what_happens_when_the_publisher_goes_is_a_choice() {
         drop(first);
         match policy {
             "wait" => {
+                // After 50 ms the source considers the publisher gone.
+                thread::sleep(Duration::from_millis(100));
                 let second = publisher(&service);
                 publish(&second, 1);
                 assert!(harness.pull().unwrap().flags().contains(gst::BufferFlags::DISCONT));
