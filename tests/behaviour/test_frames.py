@@ -94,14 +94,15 @@ def test_a_stream_can_begin_again_after_its_end(publisher: Side, reader: Side) -
 def test_a_reader_stays_over_restarts_of_the_publisher(publisher: Side, reader: Side) -> None:
     """With other formats, sizes and settings; the counters go on."""
     sub = reader.open()
+    assert sub.do("qos") is None
     for value, (format, side, buffer) in enumerate([("BGR", 8, 10), ("NV12", 640, 5), ("GRAY8", 16, 3)]):
         frame = sub.begin("receive", timeout_ms=WAIT)
-        pub = publisher.open(buffer_size=buffer)
+        pub = publisher.open(buffer_size=buffer, borrowed_max=buffer)
         pub.do("publish", value=value, count=2, width=side, height=side, format=format)
         first = frame()
         assert (first["value"], sub.do("receive", timeout_ms=WAIT)["value"]) == (value, value + 1)
         assert f"format=(string){format}, width=(int){side}" in first["caps"]
-        assert sub.do("qos")[0] == buffer
+        assert (sub.do("qos")[0], sub.do("stats")["limit"]) == (buffer, buffer)
         pub.do("close")
     stats = sub.do("stats")
     assert (stats["received"], stats["dropped"]) == (6, 0)
