@@ -1,13 +1,14 @@
-"""One thread that visits all open publishers and subscribers of this process, four times a second.
+"""One thread that services all open publishers and subscribers of this process, four times per second.
 
 A publisher connects its subscribers when it sends, and a subscriber connects to its publisher when it receives. While
-the program does something else, this thread does both. A late joiner thus gets the newest frame of a publisher that
-pauses. A subscriber that is busy gets the first frames of a new publisher, and lets go of the service of a publisher
-that closed. The memory of a killed subscriber is freed. A visit takes a few µs. It wakes a subscriber that sleeps
-although a frame waits, so that sleeping subscribers need not wake up by themselves.
+the program does something else, this thread does both. A late joiner thus receives the newest frame even if the
+publisher has paused. A busy subscriber receives the first frames of a new publisher, and leaves the service when its
+publisher has closed. The memory of a killed subscriber is freed. Servicing a port takes a few µs. The thread wakes a
+sleeping subscriber for which a frame is waiting, so that sleeping subscribers need no timer of their own.
 
-The thread is a daemon: it does not keep the program alive. When the program ends, open ports are closed in order. The
-garbage collector cannot see into the binding, so without this a port in a reference cycle would leave its files behind.
+The thread is a daemon, so it does not keep the program alive. When the program ends, open ports are closed. Without
+this, a port in a reference cycle would leave its files behind, because the garbage collector cannot see into the
+binding.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from ..contract import seconds
 from ..errors import ClosedError, TransportError
 
 _INTERVAL: Final = seconds("monitor")
-# The same while a closed subscriber's frames are held: a lossless publisher waits for these visits.
+# The interval while a closed subscriber's frames are held. It is short because a lossless publisher waits for this
+# thread.
 _CLOSED_READER_INTERVAL: Final = seconds("room_look")
-# How long other threads get to leave the ports when the program ends, seconds.
+# Time that other threads get to leave the ports when the program ends, in seconds.
 _LEAVING: Final = 0.3
 
 
@@ -35,11 +37,11 @@ class Port(Protocol):
     """An open publisher or subscriber."""
 
     def close(self) -> None:
-        """Close it."""
+        """Close the port."""
 
     @property
     def service_name(self) -> str:
-        """Name of its service."""
+        """Name of the port's service."""
 
     def _tend(self) -> None: ...
     def _abandon(self) -> None: ...
@@ -57,7 +59,7 @@ class _Keeper:
         with self._lock:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="gst_iceoryx2 ports", daemon=True)
-                # If this raises, the port is not opened, and the next port tries again.
+                # If this raises, the port is closed, and the next port tries again.
                 thread.start()
                 self._thread = thread
             self._ports.add(port)
@@ -84,7 +86,7 @@ class _Keeper:
             if self._has_closed_readers.wait(_INTERVAL):
                 self._discard()
                 time.sleep(_CLOSED_READER_INTERVAL)
-            # In a call of its own, so that no variable of this loop keeps a port alive while it sleeps.
+            # A separate function, so that local variables do not keep a port alive while this loop sleeps.
             look_around()
 
     def _discard(self) -> None:
@@ -105,10 +107,10 @@ _keeper = _Keeper()
 
 
 def adopt(port: Port) -> None:
-    """Visit a port that was opened, close it when the program ends, and give it up in a forked child.
+    """Start servicing a new port. Close it when the program ends, and abandon it in a forked child.
 
     Raises:
-        TransportError: The thread cannot be started; the port is closed.
+        TransportError: The thread cannot be started. The port has been closed.
     """
     guard_port(port)
     try:
@@ -116,23 +118,23 @@ def adopt(port: Port) -> None:
     except RuntimeError as exc:
         port.close()
         raise TransportError(
-            f"cannot take part in {port.service_name!r}: this process cannot start a thread ({exc}); close some "
+            f"cannot take part in {port.service_name!r}: this process cannot start a thread ({exc}); end some "
             "threads, or raise the limit (ulimit -u, the container's pids limit)"
         ) from exc
 
 
 def dismiss(port: Port) -> None:
-    """Stop visiting a port that was closed."""
+    """Stop servicing a closed port."""
     _keeper.remove(port)
 
 
 def adopt_closed(discard: Callable[[], bool]) -> None:
-    """Empty the port of a closed subscriber: call `discard` every 10 ms until it returns False."""
+    """Keep the port of a closed subscriber empty: call `discard` every 10 ms until it returns False."""
     _keeper.add_closed(discard)
 
 
 def look_around(service_name: str | None = None) -> None:
-    """Visit every port now, or the ports of one service."""
+    """Service every port now, or only the ports of one service."""
     for port in _keeper.ports():
         if service_name in (None, port.service_name):
             port._tend()
@@ -146,8 +148,8 @@ def _close_all() -> None:
     for port in ports:
         port.close()
     _keeper.remove_closed()
-    # A thread that was in a port leaves it now. A thread that is still there when the interpreter exits is frozen, and
-    # the objects that its variables refer to are never destroyed.
+    # Threads that were using a port leave it now. A thread that is still running when the interpreter exits is frozen,
+    # and the objects that its variables refer to are never destroyed.
     deadline = time.monotonic() + _LEAVING
     for thread in threading.enumerate() if ports else ():
         if thread.daemon and thread not in (_keeper._thread, threading.current_thread()):
@@ -157,7 +159,7 @@ def _close_all() -> None:
 def _without_closed_errors(
     hook: Callable[[threading.ExceptHookArgs], object],
 ) -> Callable[[threading.ExceptHookArgs], None]:
-    """A hook that does not report a daemon thread whose port was closed because the program ends."""
+    """Return a hook that ignores ClosedError in daemon threads, whose ports are closed because the program ends."""
 
     def report(args: threading.ExceptHookArgs) -> None:
         is_ours = issubclass(args.exc_type, ClosedError) and args.thread is not None and args.thread.daemon
@@ -168,7 +170,7 @@ def _without_closed_errors(
 
 
 def _start_anew() -> None:
-    # In a forked child neither the thread nor the owner of the lock exists.
+    # In a forked child, neither the thread nor the owner of the lock exists.
     global _keeper
     _keeper = _Keeper()
 
