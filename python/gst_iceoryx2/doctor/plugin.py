@@ -50,7 +50,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     try:
         library = plugin_library()
     except RuntimeError as exc:
-        what, _, how = str(exc).partition(". What it needs: ")
+        what, _, how = str(exc).partition(". To build it, you need: ")
         yield note(f"{what}. The Python SDK works without it", f"what it needs: {how}" if how else None)
         return
     if gstreamer is None:

@@ -45,7 +45,7 @@ class LoanedFrame:
     afterwards, because subscribers read the same memory. Slices that you made of them remain writable, but you must not
     write to them after sending. The memory initially contains the pixels of an earlier frame.
 
-    Programs do not create loans; they get them from a `VideoFramePublisher`.
+    Loans come from a `VideoFramePublisher`; programs do not create them.
 
     Attributes:
         width: Width in pixels.
