@@ -180,6 +180,27 @@ def test_the_age_of_a_frame_from_a_live_pipeline_counts_from_its_source(
         assert statistics.median(frame.age for frame in frames) > 400 * MILLISECOND
 
 
+@pytest.mark.proves("T2")
+def test_an_application_may_replace_the_default_clock(
+    stages: Callable[..., Stage], service: str, environment: dict[str, str]
+) -> None:
+    """The sink took a subclass of the system clock for CLOCK_MONOTONIC, and panicked at a clock without `clock-type`."""
+    sender, errors = stages(), []
+    sender.run(clocks.replace_default_clock)
+    with VideoFrameSubscriber(service) as subscriber:
+        sender.launch(
+            f"videotestsrc is-live=true num-buffers=20 ! {GRAY.format(30)} "
+            f"! iceoryx2sink name=sink service={service} wait-for-connection=true"
+        )
+        sender.state("PLAYING", timeout=0)
+        base_time = sender.run(clocks.base_time, element="sink")
+        while (frame := subscriber.receive_blocking(20_000)) is not None and not frame.is_eos():
+            errors.append(abs(frame.captured_at - (frame.pts + base_time + 5 * SECOND)) / MILLISECOND)
+            frame.release()
+    assert len(errors) > 5
+    assert statistics.median(errors) < 2, errors
+
+
 @pytest.mark.parametrize(
     ("properties", "latency"), [("", 1000), ("sync=true", 1000), ("sync=false", None)], ids=["unset", "true", "false"]
 )

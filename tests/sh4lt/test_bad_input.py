@@ -270,7 +270,7 @@ def test_a_reader_that_breaks_the_protocol_does_not_stop_the_writer(path: Path, 
     else:
         program = f"""
 import time
-from gst_iceoryx2.sh4lt import Writer
+from gst_iceoryx2.sh4lt import TypeTextError, Writer
 with Writer({str(path)!r}, reader_timeout=0.1) as writer:
     while not time.sleep(1 / 60):
         writer.write(bytes(1024))
@@ -557,3 +557,12 @@ def test_the_source_drops_a_frame_shorter_than_its_caps_and_the_follower_raises(
         assert follower.read(5) is not None
         assert reader.wait(20) == 0
     assert received.read_bytes() == b"\7" * 96
+
+
+@on_tmpfs
+def test_a_type_text_that_is_too_long_leaves_the_writer_open(path: Path) -> None:
+    """The writer was closed first. A bridge used it for the next frame, and ended."""
+    with Writer(path, "application/x-count") as writer:
+        with pytest.raises(TypeTextError, match="at most 4095"):
+            writer.retyped(f"application/x-count, text={'y' * 5000}")
+        assert writer.write(b"next") == 0

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2.errors import ClosedError
-from gst_iceoryx2.video import Qos, VideoFrame, VideoFramePublisher, VideoFrameSubscriber, _link, _waiting, subscriber
+from gst_iceoryx2.video import (
+    Qos,
+    VideoFrame,
+    VideoFramePublisher,
+    VideoFrameSubscriber,
+    _keeper,
+    _link,
+    _waiting,
+    subscriber,
+)
 from gst_iceoryx2.video._intake import Intake
 from tests.transport.conftest import is_waiting
 from tests.waiting import wait_until
@@ -330,3 +339,24 @@ def test_the_end_arrives_though_the_buffer_overflows(pub: VideoFramePublisher, s
     send(pub, *range(50))
     pub.end_of_stream()
     assert [frame.pts for frame in sub] == list(range(41, 50))
+
+
+def test_a_visit_empties_the_port_of_a_closed_subscriber(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One frame below the borrow limit, a visit discarded one frame only: a lossless publisher sent 100 per second."""
+    visits: list[Callable[[], bool]] = []
+    monkeypatch.setattr(_keeper, "adopt_closed", visits.append)
+    qos = Qos(buffer_size=4, borrowed_max=2, safe_overflow=False)
+    with VideoFramePublisher(service, qos=qos) as pub, VideoFrameSubscriber(service) as sub:
+        pub.wait_for_subscribers(1, timeout=5)
+        send(pub, 1)
+        held = sub.receive_blocking(3000)
+        assert held is not None
+        sub.close()
+        (discard,) = visits
+        for _ in range(2):
+            assert [pub.publish(np.zeros((4, 4, 3), np.uint8)) for _ in range(5)] == [1, 1, 1, 1, 0]
+            assert discard()
+        held.release()
+        assert not discard()
+        visits.clear()
+        del discard

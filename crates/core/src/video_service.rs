@@ -38,7 +38,11 @@ pub(crate) fn event_found(port: u128) -> EventId {
 
 /// Announces that a publisher has come, has another port, or has gone. Readers that miss the event look at intervals.
 pub(crate) fn announce_publishers(notifier: &Notifier<Iox>) {
-    let _ = notifier.notify_with_custom_event_id(EventId::new(limits::EVENT_PUBLISHERS_CHANGED));
+    let id = EventId::new(limits::EVENT_PUBLISHERS_CHANGED);
+    if notifier.notify_with_custom_event_id(id).is_err() {
+        // The creator of the event service may have admitted fewer event ids.
+        let _ = notifier.notify();
+    }
 }
 
 /// Limits with which a publisher creates a service.

@@ -72,8 +72,11 @@ fn is_monotonic(clock: &gst::Clock) -> bool {
             IS_MONOTONIC.store(is_monotonic, Ordering::Relaxed);
         };
         let clock = gst::SystemClock::obtain();
-        clock.connect_notify(Some("clock-type"), move |clock, _| update(clock));
-        update(&clock);
+        // An application may have made another clock the default one. Subclasses tick differently.
+        if clock.type_() == gst::SystemClock::static_type() {
+            clock.connect_notify(Some("clock-type"), move |clock, _| update(clock));
+            update(&clock);
+        }
         clock
     });
     let (internal, external, rate_num, rate_denom) = clock.calibration();

@@ -13,6 +13,9 @@ use crate::sysv::check;
 /// Creates a listening socket at the path, in non-blocking mode. The caller has checked that the path is short enough.
 pub(crate) fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
     let socket = socket()?;
+    // The mode of the socket becomes the mode of its file, so that it is never wider. The umask only narrows it.
+    // SAFETY: changes a socket; accesses no memory.
+    check(unsafe { libc::fchmod(socket.as_raw_fd(), mode) })?;
     with_address(libc::bind, &socket, path)?;
     // Before `listen`: until then every connection is refused.
     set_permissions(path, Permissions::from_mode(mode))?;

@@ -306,8 +306,16 @@ def event_found(port: int) -> int:
 
 
 def tell_publishers_changed(notifier: types.Notifier) -> None:
-    """Notify all subscribers of a service that its publishers have changed."""
-    notifier.notify_with_custom_event_id(iox2.EventId.new(EVENT_PUBLISHERS_CHANGED))
+    """Notify all subscribers of a service that its publishers have changed.
+
+    Subscribers that miss this notification check at intervals.
+    """
+    try:
+        notifier.notify_with_custom_event_id(iox2.EventId.new(EVENT_PUBLISHERS_CHANGED))
+    except iox2.NotifierNotifyError:
+        # The creator of the event service may have allowed fewer event IDs.
+        with contextlib.suppress(iox2.NotifierNotifyError):
+            notifier.notify()
 
 
 def create_listener(node: types.Node, name: str) -> types.Listener:

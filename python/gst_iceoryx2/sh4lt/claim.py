@@ -101,6 +101,9 @@ def _remove_dead_writer(path: Path) -> None:
 def _listen(path: Path, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        # The socket's mode becomes the file's mode, so the file is never accessible to more users. The umask can only
+        # restrict it further.
+        os.fchmod(listener.fileno(), mode)
         listener.bind(os.fspath(path))
         # Set the mode before `listen`, because connections are refused until then.
         path.chmod(mode)

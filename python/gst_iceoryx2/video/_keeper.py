@@ -14,6 +14,8 @@ binding.
 from __future__ import annotations
 
 import atexit
+import functools
+import logging
 import os
 import threading
 import time
@@ -24,6 +26,8 @@ from typing import Final, Protocol
 from .._iox2.fork import guard_port
 from ..contract import seconds
 from ..errors import ClosedError, TransportError
+
+_log: Final = logging.getLogger("gst_iceoryx2")
 
 _INTERVAL: Final = seconds("monitor")
 # The interval while a closed subscriber's frames are held. It is short because a lossless publisher waits for this
@@ -49,7 +53,8 @@ class Port(Protocol):
 
 class _Keeper:
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant, because a signal handler may close a port.
+        self._lock = threading.RLock()
         self._ports: weakref.WeakSet[Port] = weakref.WeakSet()
         self._closed_readers: list[Callable[[], bool]] = []
         self._thread: threading.Thread | None = None
@@ -82,16 +87,23 @@ class _Keeper:
             return list(self._ports)
 
     def _run(self) -> None:
+        next_look = 0.0
         while not self._is_idle():
             if self._has_closed_readers.wait(_INTERVAL):
                 self._discard()
                 time.sleep(_CLOSED_READER_INTERVAL)
-            # A separate function, so that local variables do not keep a port alive while this loop sleeps.
-            look_around()
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + _INTERVAL
+                # A separate function, so that local variables do not keep a port alive while this loop sleeps.
+                look_around()
 
     def _discard(self) -> None:
         with self._lock:
-            self._closed_readers = [discard for discard in self._closed_readers if discard()]
+            readers = list(self._closed_readers)
+        # Call this without the lock, because a fast publisher can keep it busy.
+        finished = [discard for discard in readers if not discard()]
+        with self._lock:
+            self._closed_readers = [discard for discard in self._closed_readers if discard not in finished]
             if not self._closed_readers:
                 self._has_closed_readers.clear()
 
@@ -134,10 +146,19 @@ def adopt_closed(discard: Callable[[], bool]) -> None:
 
 
 def look_around(service_name: str | None = None) -> None:
-    """Service every port now, or only the ports of one service."""
+    """Service every port now, or only the ports of one service. Log an error of one port, and continue."""
     for port in _keeper.ports():
         if service_name in (None, port.service_name):
-            port._tend()
+            try:
+                port._tend()
+            except Exception as exc:
+                _report(f"cannot service a port of {port.service_name!r}: {exc}")
+
+
+@functools.lru_cache(maxsize=64)
+def _report(text: str) -> None:
+    # Cached, so that an error that repeats four times per second is logged only once.
+    _log.warning("%s", text)
 
 
 @atexit.register

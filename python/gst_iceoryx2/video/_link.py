@@ -140,6 +140,10 @@ class Link:
         self._next_check = min(self._next_check, time.monotonic() + _SECOND_LOOK)
 
 
+# Maximum number of a closed reader's frames discarded in one call; more than a publisher sends between two calls.
+_DISCARDED_AT_ONCE: Final = 1000
+
+
 def _ignore(_: types.Sample | None) -> None:
     pass
 
@@ -159,15 +163,19 @@ class ClosedReader:
     def discard(self) -> bool:
         """Discard all waiting frames; return whether frames are still held."""
         link, ledger = self._link, self._ledger
-        # At the limit, the port cannot receive.
-        while 0 < ledger.held < ledger.limit:
+        for _ in range(_DISCARDED_AT_ONCE):
+            # At the limit, the port cannot receive.
+            if not 0 < ledger.held < ledger.limit:
+                break
             try:
                 sample = link.subscriber.receive()
             except (binding.ReceiveError, binding.ConnectionFailure):
-                break
+                sample = None
             link.tell_taken(sample)
             if sample is None:
                 break
+            # Drop the reference, because a sample counts as borrowed until its last reference is gone.
+            del sample
         return ledger.held > 0
 
     def _abandon(self) -> None:

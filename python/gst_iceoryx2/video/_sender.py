@@ -172,7 +172,9 @@ class FrameSender:
         does not receive frames sent before that. A listener that failed to connect to one native publisher is not
         waited for again: it may belong to another program or to a stopped process.
         """
-        if self._pool is None or self._pool.number == self._waited:
+        # Read it once, because another thread may close the publisher.
+        current = self._pool
+        if current is None or current.number == self._waited:
             return
         with self._lock:
             pool = self._open_pool()

@@ -258,7 +258,9 @@ impl Pool {
         port.native = None;
         self.ignore_failed_connection();
         port.number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        port.native = Some(OfThisProcess::new(self.create(bytes, chunks)?));
+        // Without a new port the publisher is gone, which readers have to notice, too.
+        let native = self.create(bytes, chunks).inspect_err(|_| self.readers.announce())?;
+        port.native = Some(OfThisProcess::new(native));
         (port.bytes, port.chunks) = (bytes, chunks);
         let has_older = self.video.dynamic_config().number_of_subscribers() > 0;
         port.find_deadline = has_older.then(|| Instant::now() + limits::FIND);

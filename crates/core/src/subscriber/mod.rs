@@ -193,6 +193,8 @@ impl VideoFrameSubscriber {
 
     /// The next frame; `None` if no frame waits.
     ///
+    /// After a publisher was killed, one such call without a frame takes longer, because it cleans up.
+    ///
     /// # Errors
     /// [`Error::BorrowLimit`] while you hold as many frames as the service admits. After a publisher has appeared also the errors of
     /// [`new`](Self::new), [`Error::Qos`] and [`Error::Transport`]. [`Error::Forked`] in a child of the process that subscribed.

@@ -368,6 +368,8 @@ impl Sh4ltSink {
             });
             copied.ok_or_else(|| self.unreadable("its GstVideoMeta describes more bytes than the buffer has"))?;
             delivery
+        } else if state.is_strided(buffer) {
+            return Err(self.unreadable("its GstVideoMeta has strides or offsets that cannot be represented"));
         } else {
             state.writer.write_with(state.size(buffer), wakeup, |target| {
                 let _ = buffer.copy_to_slice(0, target);
