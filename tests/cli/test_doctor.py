@@ -289,7 +289,7 @@ def test_a_package_without_a_plugin_is_a_note_with_what_it_needs(
     domain: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_plugin, "_FOLDER", tmp_path)
-    note = next(one for one in plugin_findings(domain)["plugin"] if "no GStreamer plugin" in one.text)
+    note = next(one for one in plugin_findings(domain)["plugin"] if "not contain the GStreamer plugin" in one.text)
     assert note.status == "note"
     assert "The Python SDK works without it" in note.text
     assert note.remedy is not None
