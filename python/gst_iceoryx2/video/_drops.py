@@ -17,8 +17,8 @@ class DropCounter:
 
     Attributes:
         total: Frames missed; None if the publisher of the latest frame does not number its frames.
-        was_first: Whether the subscriber was connected before the next new publisher. If so, all frames before the
-            first one to arrive count as missed. Otherwise, they are not counted.
+        was_first: Whether the subscriber was connected before the next new publisher started. If so, all frames before
+            the first one to arrive count as missed. Otherwise, they are not counted.
         has_sole_publisher: Whether the service admits only one publisher, which means that each new publisher starts
             after the subscriber.
     """

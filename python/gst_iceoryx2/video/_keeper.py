@@ -1,10 +1,10 @@
-"""One thread that services all open publishers and subscribers of this process, four times per second.
+"""One thread that maintains all open publishers and subscribers of this process, four times per second.
 
 A publisher connects its subscribers when it sends, and a subscriber connects to its publisher when it receives. While
 the program does something else, this thread does both. A late joiner thus receives the newest frame even if the
 publisher has paused. A busy subscriber receives the first frames of a new publisher, and leaves the service when its
-publisher has closed. The memory of a killed subscriber is freed. Servicing a port takes a few µs. The thread wakes a
-sleeping subscriber for which a frame is waiting, so that sleeping subscribers need no timer of their own.
+publisher has closed. The memory of a killed subscriber is freed. Maintaining a port takes a few µs. The thread also
+wakes a sleeping subscriber for which a frame is waiting, so that subscribers do not need their own timers.
 
 The thread is a daemon, so it does not keep the program alive. When the program ends, open ports are closed. Without
 this, a port in a reference cycle would leave its files behind, because the garbage collector cannot see into the
@@ -119,7 +119,7 @@ _keeper = _Keeper()
 
 
 def adopt(port: Port) -> None:
-    """Start servicing a new port. Close it when the program ends, and abandon it in a forked child.
+    """Start maintaining a new port. Close it when the program ends, and abandon it in a forked child.
 
     Raises:
         TransportError: The thread cannot be started. The port has been closed.
@@ -136,7 +136,7 @@ def adopt(port: Port) -> None:
 
 
 def dismiss(port: Port) -> None:
-    """Stop servicing a closed port."""
+    """Stop maintaining a closed port."""
     _keeper.remove(port)
 
 
@@ -146,13 +146,13 @@ def adopt_closed(discard: Callable[[], bool]) -> None:
 
 
 def look_around(service_name: str | None = None) -> None:
-    """Service every port now, or only the ports of one service. Log an error of one port, and continue."""
+    """Maintain every port now, or only the ports of one service. If one port fails, log the error and continue."""
     for port in _keeper.ports():
         if service_name in (None, port.service_name):
             try:
                 port._tend()
             except Exception as exc:
-                _report(f"cannot service a port of {port.service_name!r}: {exc}")
+                _report(f"cannot maintain a port of {port.service_name!r}: {exc}")
 
 
 @functools.lru_cache(maxsize=64)
