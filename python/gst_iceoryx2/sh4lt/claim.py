@@ -66,8 +66,8 @@ def check_size(path: Path, size: int) -> None:
     limit = max_segment()
     if size > limit:
         raise FrameSizeError(
-            f"{path}: a frame of {size} bytes is larger than a shared memory segment can be "
-            f"({limit}, kernel.shmmax); raise that limit"
+            f"{path}: a frame of {size} bytes exceeds the size limit for a shared memory segment "
+            f"({limit} bytes); raise kernel.shmmax"
         )
 
 
@@ -77,7 +77,7 @@ def _remove_dead_writer(path: Path) -> None:
         return
     # Compute the keys before the file is removed, because they contain its inode number.
     keys = dialect.keys_of(path)
-    alive = WriterIsAliveError(f"{path} has a writer already; stop it or choose another path")
+    alive = WriterIsAliveError(f"{path} already has a writer; stop it or choose another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_PROBE_TIMEOUT)
         try:

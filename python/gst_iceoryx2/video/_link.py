@@ -6,7 +6,6 @@ without a publisher and without held frames keeps only the event service.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from .._iox2.explain import Obstacle
 from .._iox2.fork import guard_port, leak
 from .._iox2.obstacle import after_failure
 from .._wire.header import VideoFrameHeader
-from ..contract import seconds
+from ..contract import message, seconds
 from ..errors import ServiceBrokenError, TransportError
 from ._mapping import memory_behind, unmapped_connections
 from ._memory import Ledger
@@ -265,9 +264,11 @@ class Connector:
         self._was_cut_off = True
         if not self._is_reported:
             self._is_reported = True
-            doing = f"receive from {json.dumps(self._name)}"
-            otherwise = f"cannot {doing}: iceoryx2 cannot map the publisher's memory"
-            _log.warning("%s", otherwise if obstacle is None else obstacle.error(doing))
+            if obstacle is not None:
+                _log.warning("%s", obstacle.error(message("receive_from", service=self._name)))
+                return
+            doing, cause = "map the memory of the publisher", "FailedToEstablishConnection"
+            _log.warning("%s", message("iceoryx2_failed", operation=doing, service=self._name, cause=cause))
 
     def is_well(self) -> None:
         """Record that the memory of all publishers is mapped."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import logging
 import struct
 import threading
@@ -300,7 +299,7 @@ class FrameSender:
         if obstacle is not None:
             if not self._is_reported:
                 self._is_reported = True
-                _log.warning("%s", obstacle.error(f"send to a subscriber of {json.dumps(self._name)}"))
+                _log.warning("%s", obstacle.error(message("send_to_subscriber", service=self._name)))
             return
         self._looks = 0
         # If a limit was not the cause, a new port would not help.
