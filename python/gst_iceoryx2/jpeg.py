@@ -148,7 +148,7 @@ def _colorimetry(frame: VideoFrame) -> str | None:
     return text if isinstance(text, str) else None
 
 
-# --- any Y'CbCr to JPEG's ---
+# --- conversion from any Y'CbCr to JPEG's YCbCr ---
 
 
 def _jpeg_planes(views: Any, form: VideoFormat, width: int, height: int, rule: Colorimetry) -> Planes | None:

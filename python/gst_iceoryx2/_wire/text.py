@@ -155,7 +155,7 @@ def _read_value(body: str, field: re.Match[str]) -> tuple[FieldValue, int]:
 
 
 def _find_items(body: str, start: int, field: str) -> tuple[list[tuple[str | None, str]], int]:
-    """Return type and text of each item of the list or array at `start`, and the position after its bracket."""
+    """Return the type and text of each item in the list or array at `start`, and the position after its bracket."""
     bracket = _OPEN.match(body, start)
     if bracket is None:
         raise FormatError(f"field {field!r} has no flat value: expected a word, a string or a list of them")

@@ -67,7 +67,7 @@ def read_scalar(token: str, type_name: str | None) -> Scalar | None:
 
 
 def write_scalar(value: object) -> tuple[str, str]:
-    """Return the name of a value's type and its text.
+    """Return the type name and the text of a value.
 
     Raises:
         FormatError: GStreamer cannot represent the value.

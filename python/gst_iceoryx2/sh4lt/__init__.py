@@ -8,7 +8,7 @@ only.
 
     caps = "video/x-raw, format=RGBA, width=640, height=480, framerate=30/1"
     with Writer("/tmp/score_shmdata_input", caps) as writer:
-        writer.write(picture)  # waits until every live reader has finished with the previous frame
+        writer.write(picture)  # waits until every live reader has released the previous frame
 
     for frame in Follower("/tmp/score_shm_video"):
         print(frame.numpy_view().shape)  # a copy; `with follower.borrow() as frame:` borrows the writer's memory

@@ -64,7 +64,7 @@ class FrameSender:
         name: str,
         aux_bytes: int,
     ) -> None:
-        # Reentrant: a signal handler may call close() between any two steps of the main thread.
+        # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._node: types.Node | None = node
         self._events: types.EventService | None = events

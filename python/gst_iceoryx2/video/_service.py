@@ -55,7 +55,7 @@ def open_video_service(
         InvalidServiceNameError: The name cannot be used as a service name.
         ServiceError: The service exists but cannot be opened; the subclass and the message say why.
         ValueError: A number is out of range.
-        TypeError: An argument that must be a number is not a number.
+        TypeError: A numeric argument is not a number.
 
     Example:
         Create a service that admits two publishers:
@@ -87,7 +87,7 @@ def check_ports(max_subscribers: object, max_publishers: object) -> tuple[int, i
     """Check both limits and return them as Python ints.
 
     Raises:
-        ValueError: A number is outside 1 to 65,536.
+        ValueError: A number is not between 1 and 65,536.
         TypeError: An argument is not a number.
     """
     return (
@@ -104,7 +104,7 @@ def open_for_publishing(
     If the settings of an unused service differ, waiting subscribers get time to leave it so that it can be recreated.
 
     Raises:
-        QosError: The existing service offers less than a setting that differs from its default.
+        QosError: The existing service offers less than a setting that was changed from its default.
     """
     deadline = time.monotonic() + _HAND_OVER
     while True:

@@ -30,7 +30,7 @@ class Waiter:
     """A listener with its descriptor, and a pipe that wakes sleeping threads: `nudge` once, `close` permanently."""
 
     def __init__(self, listener: types.Listener) -> None:
-        # Reentrant: a signal handler may call close() between any two steps of the main thread.
+        # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._sleepers: set[int] = set()
         # Number of event loops that watch the descriptors.

@@ -73,7 +73,7 @@ class VideoFrame:
 
         Args:
             header: The 104 header bytes, a private copy.
-            geometry: Position of the planes; None at the end of the stream.
+            geometry: Positions of the planes; None at the end of the stream.
             size: Number of pixel bytes.
             memory: The pixels; None at the end of the stream.
             aux: The aux blob, a private copy.
@@ -176,7 +176,7 @@ class VideoFrame:
         return memoryview(self._aux)
 
     def parse_aux(self) -> ParsedAux:
-        """Return the caps string and all meta records of the aux blob; copies."""
+        """Return copies of the caps string and of all meta records in the aux blob."""
         return parse_aux(self._aux)
 
     @property

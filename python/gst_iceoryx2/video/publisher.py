@@ -84,7 +84,7 @@ class VideoFramePublisher:
         OutOfSharedMemoryError: There is not enough shared memory for frames of `max_bytes`.
         ServiceError: The service exists but cannot be opened; the subclass and the message say why.
         ValueError: A number is out of range.
-        TypeError: An argument that must be a number is not a number.
+        TypeError: A numeric argument is not a number.
 
     Example:
         Publish 100 frames that fade from black to gray:
@@ -352,7 +352,7 @@ class VideoFramePublisher:
         return self._sender.is_closed
 
     def close(self) -> None:
-        """Leave the service. Frames that were sent are still delivered. Idempotent.
+        """Leave the service. Sent frames are still delivered. Idempotent.
 
         After a frame larger than `max_bytes`, this may take up to 0.5 s so that the subscribers can map the new memory.
         """

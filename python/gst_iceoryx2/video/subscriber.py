@@ -98,7 +98,7 @@ class VideoFrameSubscriber:
         busy_wait: float = 0.0,
     ) -> None:
         self._name = check_service_name(service_name)
-        # Reentrant: a signal handler may call close() between any two steps of the main thread.
+        # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._busy_wait = real(busy_wait, "busy_wait", "seconds")
         if self._busy_wait < 0:
