@@ -185,7 +185,7 @@ def test_the_age_of_a_frame_from_a_live_pipeline_counts_from_its_source(
 def test_an_application_may_replace_the_default_clock(
     stages: Callable[..., Stage], service: str, environment: dict[str, str]
 ) -> None:
-    """The sink took a subclass of the system clock for CLOCK_MONOTONIC, and panicked at a clock without `clock-type`."""
+    """The sink took a subclass of the system clock for CLOCK_MONOTONIC, and panicked if a clock has no `clock-type`."""
     sender, errors = stages(), []
     sender.run(clocks.replace_default_clock)
     with VideoFrameSubscriber(service) as subscriber:
