@@ -176,7 +176,7 @@ class LoanedFrame:
         """Send the frame now instead of at the end of the `with` block.
 
         Returns:
-            Number of subscribers that receive it. Also 0 if it was dropped because no memory was free.
+            Number of subscribers that receive the frame. Also 0 if the frame was dropped because no memory was free.
 
         Raises:
             FrameReleasedError: The frame has already been sent or discarded.

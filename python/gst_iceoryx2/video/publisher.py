@@ -49,9 +49,9 @@ class PublisherStats(NamedTuple):
 class VideoFramePublisher:
     """Publish frames to a service.
 
-    Before the first frame, the publisher waits up to 0.5 s for waiting subscribers to connect. After that, it never
-    waits for a subscriber: a slow subscriber loses its oldest frames. You can call every method from any thread. A
-    publisher cannot be used in a forked child, where it raises ForkedError: create a new one there.
+    Before the first frame, the publisher gives waiting subscribers up to 0.5 s to connect. After that, it never waits
+    for a subscriber: a slow subscriber loses its oldest frames. You can call every method from any thread. A publisher
+    cannot be used in a forked child, where it raises ForkedError: create a new one there.
 
     By default, a service admits one publisher. To make room for another one, close this one or leave its `with` block.
     Frames and arrays that subscribers hold stay valid.
@@ -206,7 +206,7 @@ class VideoFramePublisher:
             metas: `ReferenceTimestamp`, `CustomMeta` or encoded meta records.
 
         Returns:
-            Number of subscribers that receive it. Also 0 if it was dropped because no memory was free.
+            Number of subscribers that receive the frame. Also 0 if the frame was dropped because no memory was free.
 
         Raises:
             FormatError: The arrays do not match the format, or a number or a meta cannot be represented.
@@ -237,13 +237,13 @@ class VideoFramePublisher:
 
         Args:
             pixels: Bytes, a contiguous array, or another object with a contiguous buffer, one plane after the other.
-                With `params.stride0`, all bytes are sent, and there must be enough of them for that stride. Without it,
-                rows are unpadded; if the format has a single plane, all rows may have the same padding, as in
-                GStreamer.
+                With `params.stride0`, all bytes are sent, and there must be enough of them for that stride. Without
+                `stride0`, rows are unpadded; if the format has a single plane, all rows may have the same padding, as
+                in GStreamer.
             params: Size, format, stride and timestamps of the frame.
 
         Returns:
-            Number of subscribers that receive it. Also 0 if it was dropped because no memory was free.
+            Number of subscribers that receive the frame. Also 0 if the frame was dropped because no memory was free.
 
         Raises:
             FormatError: The number of bytes does not match `params`.
@@ -276,7 +276,7 @@ class VideoFramePublisher:
         The publisher stays open: publishing another frame resumes the stream.
 
         Returns:
-            Number of subscribers that receive it.
+            Number of subscribers that receive the end of the stream.
 
         Raises:
             ClosedError: This publisher is closed.
