@@ -268,7 +268,7 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         (("--test", "--image", "a.png"), "choose one of"),
         (("--test", "--loop"), "--loop needs --file"),
         (("--camera", "0", "--fast"), "--fast cannot be used with --camera"),
-        (("--test", "--size", "640"), "'640' is not a size; write it as 1280x720"),
+        (("--test", "--size", "640"), "'640' is not a size; use WIDTHxHEIGHT, such as 1280x720"),
         (("--test", "--size", "8x8"), "8x8 is too small"),
         (("--test", "--fps", "0"), "'0' is not a frame rate"),
         # Regression: this rate was rounded to 0, so frames came without a pause.
@@ -283,7 +283,7 @@ def test_what_makes_no_sense_is_a_usage_error(publish: Publish, arguments: tuple
 
 def test_a_key_or_a_path_is_no_service(publish: Publish) -> None:
     said = publish("zenoh:site/cam0", "--test").ends(2)
-    assert "connect it to one: iox2-video bridge NAME zenoh:site/cam0" in said
+    assert "to connect it to one, run `iox2-video bridge NAME zenoh:site/cam0`" in said
 
 
 def test_a_name_with_a_publisher_is_refused(publish: Publish) -> None:

@@ -80,7 +80,7 @@ def test_names_that_mean_nothing_are_usage_errors(record: Record, tmp_path: Path
     assert "'h265' is not one of" in record("cam0", "a.mkv", "--codec", "h265").ends(2)
     record("a.mkv").ends(2)
     said = record("sh4lt:/tmp/x", "a.mkv").ends(2)
-    assert "sh4lt:/tmp/x is not a service; connect it to one: iox2-video bridge sh4lt:/tmp/x NAME" in said
+    assert "sh4lt:/tmp/x is not a service; to connect it to one, run `iox2-video bridge sh4lt:/tmp/x NAME`" in said
     assert not list(tmp_path.glob("a.*"))
 
 

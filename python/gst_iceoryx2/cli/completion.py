@@ -27,5 +27,5 @@ def command(ctx: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(ctx.find_root().command, {}, _PROGRAM, _VARIABLE)
-    # Not script.source(): it starts bash to find its version.
+    # script.source() would start bash to find its version.
     click.echo(script.source_template % script.source_vars())
