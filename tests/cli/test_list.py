@@ -118,7 +118,7 @@ def test_a_stream_without_room_for_another_subscriber_is_still_listed(
     stream = only(iox2_video.json("list", "--json"))
     assert (stream["publishers"], stream["subscribers"]) == (1, 8)
     assert (stream["format"], stream["fps"], stream["age"]) == (None, None, None)
-    assert "all 8 places for subscribers are taken" in stream["problem"]
+    assert "already has 8 subscribers, its limit" in stream["problem"]
     row = row_of("cam0", iox2_video("list").stdout)
     assert row.split()[:6] == ["cam0", "-", "-", "-", "1", "8/8"]
     assert "all 8 places" in row
@@ -257,7 +257,7 @@ def test_a_sh4lt_path_of_ones_own_choice_is_listed_and_not_asked(
     listed = {stream["name"]: stream for stream in iox2_video.json("list", "--json")["streams"]}
     stream = listed[f"sh4lt:{path}"]
     assert (stream["format"], stream["caps"]) == (None, None)
-    assert stream["problem"] == f"not asked: iox2-video info sh4lt:{path}"
+    assert stream["problem"] == f"not queried; run `iox2-video info sh4lt:{path}`"
     assert iox2_video.json("info", f"sh4lt:{path}", "--json")["format"] == "RGBA"
 
 
