@@ -118,10 +118,10 @@ def test_a_stream_without_room_for_another_subscriber_is_still_listed(
     stream = only(iox2_video.json("list", "--json"))
     assert (stream["publishers"], stream["subscribers"]) == (1, 8)
     assert (stream["format"], stream["fps"], stream["age"]) == (None, None, None)
-    assert "already has 8 subscribers, its limit" in stream["problem"]
+    assert "all 8 subscriber slots are in use" in stream["problem"]
     row = row_of("cam0", iox2_video("list").stdout)
     assert row.split()[:6] == ["cam0", "-", "-", "-", "1", "8/8"]
-    assert "all 8 places" in row
+    assert "all 8 subscriber slots" in row
 
 
 def test_a_service_of_another_type_is_no_stream(iox2_video: CommandLine, domain: Place) -> None:
@@ -149,7 +149,7 @@ def test_a_service_of_another_release_is_listed_and_left_alone(
     with described_by_another_release(domain, "old"):
         listed = {stream["short_name"]: stream for stream in services(iox2_video.json("list", "--json"))}
     assert listed.keys() == {"cam0", "old"}
-    assert "created by iceoryx2 0.9.0, this is 0.10.0" in listed["old"]["problem"]
+    assert "created by iceoryx2 0.9.0, but this is 0.10.0" in listed["old"]["problem"]
     assert listed["old"]["publishers"] is None
 
 

@@ -160,7 +160,7 @@ class _ServiceProbe:
             self._problem = "no publisher"
         elif now.number_of_subscribers >= config.max_subscribers:
             self._problem = (
-                f"it already has {config.max_subscribers} subscribers, its limit, so its frames cannot be received"
+                f"all {config.max_subscribers} subscriber slots are in use, so its frames cannot be received"
             )
         else:
             self._port = binding.create_subscriber(node, service, name)
