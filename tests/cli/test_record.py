@@ -176,7 +176,7 @@ def test_a_publisher_that_stops_in_the_middle_is_told_and_the_file_plays(record:
         for number in range(12):
             send(sender, number, number * 40 * MS)
         said = command.ends(1)
-    assert "Error: cam0 stopped without an end of stream: no frame for 1.5 s. a.mp4 contains everything" in said
+    assert "Error: cam0 did not end its stream, but sent no frame for 1.5 s. a.mp4 contains everything" in said
     assert len(decoded(tmp_path / "a.mp4")) == 12
 
 

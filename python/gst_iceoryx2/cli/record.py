@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Speed of x264; slower presets produce smaller files.",
 )
-@click.option("--duration", metavar="SECONDS", type=Above0(), help="Stop after this time.")
+@click.option("--duration", metavar="SECONDS", type=Above0(), help="Stop after this many seconds.")
 @click.option("--frames", metavar="N", type=click.IntRange(1), help="Stop after N frames from each stream.")
 @click.option("--max-fps", metavar="FPS", type=Above0(), help="Record at most this many frames per second.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
@@ -88,7 +88,7 @@ def _summary(recording: Recording) -> list[str]:
             done = f"{track.frames} frames, {track.seconds:.1f} s, {_lost((track,))}"
             lines.append(f"{name}: {size} {track.format}, {done}")
             if track.resized:
-                lines.append(f"{name}: frames of another size were scaled to {size}")
+                lines.append(f"{name}: frames with a different size were scaled to {size}")
     if lines and recording.size:
         lines.append(f"{recording.file}: {amount(recording.size)}")
     return lines
