@@ -255,8 +255,8 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes(bytes(16000))
     (tmp_path / "text.mp4").write_text("no video")
-    assert "sound.wav has no video, only audio" in publish("cam0", "--file", "sound.wav").ends(1)
-    assert "text.mp4: not a video or picture that FFmpeg can read" in publish("cam0", "--file", "text.mp4").ends(1)
+    assert "sound.wav does not contain video, only audio" in publish("cam0", "--file", "sound.wav").ends(1)
+    assert "text.mp4: it is not a video or picture that FFmpeg can" in publish("cam0", "--file", "text.mp4").ends(1)
     assert "cannot open gone.mp4: No such file or directory" in publish("cam0", "--file", "gone.mp4").ends(1)
     assert f"cannot open {tmp_path}: it is a folder" in publish("cam0", "--image", str(tmp_path)).ends(1)
 
@@ -274,7 +274,7 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         # Regression: this rate was rounded to 0, so frames came without a pause.
         (("--test", "--fps", "1e-9"), "'1e-9' is not a frame rate"),
         (("--test", "--format", "NV13"), "'NV13' is not a raw video format of GStreamer"),
-        (("--test", "--format", "v210"), "cannot draw the pattern in v210: try I420"),
+        (("--test", "--format", "v210"), "cannot draw the pattern in v210; use I420"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(publish: Publish, arguments: tuple[str, ...], text: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     _TextType = click.ParamType[Any]
 else:
-    # Not generic at run time in older releases of click.
+    # In older releases of click, ParamType is not generic at run time.
     _TextType = click.ParamType
 
 
@@ -69,7 +69,7 @@ class _Rate(_TextType):
 @click.option("--fps", type=_Rate(), help="Frames per second; with --file, overrides the file's own rate.")
 @click.option("--loop", is_flag=True, help="Play the file again when it ends.")
 @click.option("--fast", is_flag=True, help="Publish as fast as possible.")
-@click.option("--duration", metavar="SECONDS", type=Above0(), help="Stop after this time.")
+@click.option("--duration", metavar="SECONDS", type=Above0(), help="Stop after this many seconds.")
 @click.option("--frames", metavar="N", type=click.IntRange(1), help="Stop after N frames.")
 @click.option(
     "--wait-for", metavar="N", type=click.IntRange(0), default=0, help="Wait for N subscribers before starting."
