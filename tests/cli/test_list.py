@@ -136,7 +136,7 @@ def test_a_service_of_another_type_is_no_stream(iox2_video: CommandLine, domain:
     assert services(iox2_video.json("list", "--json")) == []
     done = iox2_video("info", "cam0")
     assert done.returncode == 3
-    assert done.stderr == f"Error: \"cam0\" in {domain.root} (prefix '{domain.prefix}') carries no video; " + (
+    assert done.stderr == f"Error: \"cam0\" in {domain.root} (prefix '{domain.prefix}') does not carry video; " + (
         "`iox2-video list` shows the video streams\n"
     )
     del pose
@@ -288,7 +288,7 @@ def test_a_domain_of_another_user_is_an_error_and_not_an_empty_list(iox2_video: 
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("Error: cannot look into the iceoryx2 domain ")
+    assert done.stderr.startswith("Error: cannot read the iceoryx2 domain ")
     assert "belongs to user 0 (this process runs as 65534)" in done.stderr
 
 

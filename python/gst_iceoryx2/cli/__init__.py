@@ -29,7 +29,7 @@ COMMANDS = {
     "publish": "Publish a test pattern, camera, video file or picture.",
     "bridge": "Forward a stream between services, Sh4lt paths and Zenoh keys.",
     "doctor": "Find problems and suggest fixes.",
-    "completion": "Print a shell script that completes commands, options and streams on TAB.",
+    "completion": "Print a shell script for TAB completion of commands, options and streams.",
     "plugin-path": "Print the folder that contains the GStreamer plugin, for GST_PLUGIN_PATH.",
 }
 
@@ -59,7 +59,7 @@ class _LazyCommands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; suggest the nearest one if it does not exist."""
+        """Find the command, or suggest the most similar one if it does not exist."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS and not ctx.resilient_parsing:
             from difflib import get_close_matches
 

@@ -16,7 +16,7 @@ from gst_iceoryx2.errors import Iox2VideoError
 if TYPE_CHECKING:
     _TextType = click.ParamType[str]
 else:
-    # Not generic at run time in older releases of click.
+    # In older releases of click, ParamType is not generic at run time.
     _TextType = click.ParamType
 
 # A shell may interpret other characters, such as a newline or `$(…)`.

@@ -85,7 +85,7 @@ def document(found: Details) -> dict[str, Any]:
 
 
 def _lines(found: Details) -> list[str]:
-    overflow = {True: "a full buffer loses its oldest frame", False: "a full buffer blocks the publisher", None: "-"}
+    overflow = {True: "a full buffer drops its oldest frame", False: "a full buffer blocks the publisher", None: "-"}
     domain = current_domain()
     pairs = [
         *_picture(found.stream),

@@ -115,7 +115,7 @@ def command(
 
 def _save(names: tuple[str, ...], path: Path, timeout: float, quality: int | None) -> None:
     if len(names) > 1:
-        raise click.UsageError("--snapshot saves one stream; give one NAME")
+        raise click.UsageError("--snapshot saves only one stream; pass one NAME")
     from gst_iceoryx2 import preview
 
     try:
@@ -159,7 +159,7 @@ def _warn(host: str) -> None:
     if not is_loopback(host):
         say(
             f"Warning: other machines can reach {host}. Everyone who knows the page's address can see the video, "
-            "which is not encrypted. Use `ssh -L` to 127.0.0.1 instead.",
+            "which is not encrypted. Instead, listen on 127.0.0.1 and forward the port with `ssh -L`.",
         )
     say("Press Ctrl-C to stop.")
 

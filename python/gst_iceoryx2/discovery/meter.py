@@ -60,7 +60,7 @@ class Meter(Watched):
         self.has_ended = False
 
     def reading(self) -> Reading:
-        """Return the current state of the stream, without the numbers of participants."""
+        """Return the current state of the stream, without participant counts."""
         now = monotonic_ns()
         arrivals, newest = self.arrivals(now - _SPREAD), self.newest
         latencies = sorted(one.latency for one in arrivals if one.latency is not None)

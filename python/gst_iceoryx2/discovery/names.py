@@ -53,7 +53,7 @@ def video_records(domain: Domain) -> list[ServiceRecord]:
     Raises:
         ServicePermissionError: The domain belongs to another user.
     """
-    check_folders(domain, f"look into the iceoryx2 domain {domain.root}")
+    check_folders(domain, f"read the iceoryx2 domain {domain.root}")
     return [record for record in list_services(domain) if carries_video(record)]
 
 
@@ -107,7 +107,7 @@ def require(name: str) -> str:
         name: Name of the stream, short or in full.
 
     Raises:
-        ServiceNotFoundError: The service does not exist (the message suggests a similar name) or carries no video.
+        ServiceNotFoundError: The service does not exist (the message suggests a similar name) or does not carry video.
         DomainError: The domain of this process cannot be used.
         ServicePermissionError: The domain belongs to another user.
     """
@@ -119,7 +119,7 @@ def require(name: str) -> str:
     where = f"in {domain.root} (prefix {domain.prefix!r})"
     patterns = {record.pattern for record in list_services(domain) if record.name == full}
     if "PublishSubscribe" in patterns:
-        raise ServiceNotFoundError(f'"{asked}" {where} carries no video; `iox2-video list` shows the video streams')
+        raise ServiceNotFoundError(f'"{asked}" {where} does not carry video; `iox2-video list` shows the video streams')
     meant = nearest(name, existing)
     if "Event" in patterns:
         hint = "a subscriber is waiting for it, but it has no publisher"

@@ -32,7 +32,7 @@ class Participant:
 
     Attributes:
         node: ID of the node.
-        pid: Process id, in the participant's own pid namespace.
+        pid: Process ID, in the participant's own pid namespace.
         name: Name of the program.
         command: Command line, shortened; None if it cannot be read (another user, another container).
         roles: What the participant does; empty if unknown, because the node takes part in several video services.
@@ -73,7 +73,7 @@ def participants(domain: Domain, service: str) -> list[Participant]:
 
 
 def node_processes(domain: Domain) -> dict[int, str]:
-    """Return the visible processes that take part in a domain, as a map from process id to program name."""
+    """Return the visible processes that take part in a domain, as a map from process ID to program name."""
     found = {}
     for node in filter(str.isdecimal, _names(domain.nodes)):
         if is_here(int(node)):
@@ -151,7 +151,7 @@ def _participant(
 def _program(domain: Domain, node: str) -> tuple[str, str | None]:
     """Return the program name and command line of the process that created a node."""
     pid = pid_of(int(node))
-    # The id of a process in another container may be unused here, or may belong to a different process.
+    # The ID of a process in another container may be unused here, or may belong to a different process.
     if is_here(int(node)):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")

@@ -1,7 +1,7 @@
 """Probes services: receives a few frames from each for a fraction of a second.
 
-A probe joins each service as a participant and, if the limit allows it, as a subscriber. It has no listener, and it
-takes frames as soon as they arrive, so that lossless publishers do not wait for it.
+A probe joins each service as a participant and, if the limit allows it, as a subscriber. It does not create a listener,
+and it takes frames as soon as they arrive, so that lossless publishers do not wait for it.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def probe(
     Args:
         domain: Domain of the services.
         records: Descriptions of the services.
-        seconds: Maximum duration. 0.2 s are enough for a steady stream. A paused publisher sends its newest frame to a
+        seconds: Maximum duration; 0.2 s is enough for a steady stream. A paused publisher sends its newest frame to a
             new subscriber within 0.25 s.
-        on_frame: Called with the service's name and each frame. The frame is only valid during the call. If given, the
-            probe lasts the full `seconds`.
+        on_frame: Called with the service's name and each frame. The frame is valid only during the call. With this
+            callback, the probe lasts the full `seconds`.
 
     Returns:
         The streams in the order of `records`. Services that no longer exist are omitted.
@@ -103,7 +103,7 @@ def stated_framerate(caps: str | None) -> str | None:
 
 
 def setting(record: ServiceRecord, name: str, kind: type[_T]) -> _T | None:
-    """Return a setting from a service's description, such as `max_publishers`; None if no such value of this type."""
+    """Return a setting from a service's description, such as `max_publishers`; None if it does not exist."""
     value = record.values.get(f"messaging_pattern.PublishSubscribe.{name}")
     return value if isinstance(value, kind) else None
 
@@ -219,7 +219,7 @@ class _ServiceProbe:
             subscribers = now.number_of_subscribers - (self._port is not None)
         problem = self._problem
         if problem is None and self._intake.invalid and self._format is None:
-            problem = f"all {self._intake.invalid} frames violate the wire contract; see the log"
+            problem = f"all {self._intake.invalid} received frames violate the wire contract; see the log"
         if problem is None and self._format is None and not self._has_ended:
             problem = "no frame arrived in time"
         return Stream(

@@ -37,8 +37,8 @@ class Sh4ltPath(NamedTuple):
 
     Attributes:
         path: Path of the socket.
-        pid: Process id of the writer.
-        size: Bytes of its segment.
+        pid: Process ID of the writer.
+        size: Size of its segment, in bytes.
         readers: Number of processes that have attached the segment, not counting the writer.
     """
 

@@ -38,7 +38,7 @@ class Arrival(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Numbers of frames since the start.
+    """Frame counts since the start.
 
     Attributes:
         received: Frames that arrived.
@@ -117,7 +117,7 @@ class Watched(ABC):
         return subscriber is not None and subscriber.is_connected
 
     def counts(self) -> Counts:
-        """Return the numbers of frames, summed over all subscribers so far."""
+        """Return the frame counts, summed over all subscribers so far."""
         with self._lock:
             return self._sums()
 
@@ -130,7 +130,7 @@ class Watched(ABC):
             return [one for one in self._arrivals if one.moment >= since]
 
     def seconds(self, now: int, span: int) -> float:
-        """Return the part of the last `span` nanoseconds since this object was created, in seconds."""
+        """Return `span` nanoseconds or the time since this object was created, whichever is shorter, in seconds."""
         return min(now - self._began, span) / 1e9
 
     # -- the thread --------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ class Watched(ABC):
         self._take(frame, is_new=is_new)
 
     def _sums(self) -> Counts:
-        """Return the numbers of frames. The caller must hold the lock."""
+        """Return the frame counts. The caller must hold the lock."""
         subscriber = self._subscriber
         if subscriber is None:
             return self._earlier

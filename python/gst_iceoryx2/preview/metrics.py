@@ -37,7 +37,7 @@ _METRICS: Final = (
 
 
 def exposition(statuses: Sequence[Status], viewers: int) -> str:
-    """Return the answer to a scrape. Unknown values are omitted.
+    """Return the response to a scrape. Unknown values are omitted.
 
     Args:
         statuses: The state of each stream.

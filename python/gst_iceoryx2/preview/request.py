@@ -1,6 +1,6 @@
-"""Parses an HTTP request and formats its answer (RFC 9112 sections 2 to 6).
+"""Parses HTTP requests and formats the responses (RFC 9112 sections 2 to 6).
 
-The server answers one request on each connection and closes it. It never reads a body or a second request.
+The server answers one request per connection, then closes the connection. It never reads a body or a second request.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _SINGLE: Final = frozenset(
 
 
 class Refusal(Exception):
-    """The request is answered with an error.
+    """The request is refused with an error response.
 
     Args:
         status: HTTP status code.
         why: The reason, as a sentence that the browser shows to the user.
-        headers: Header fields of the answer.
+        headers: Header fields of the response.
     """
 
     def __init__(self, status: int, why: str, headers: Mapping[str, str] | None = None) -> None:
@@ -39,7 +39,7 @@ class Refusal(Exception):
         self.headers = headers
 
     def answer(self) -> bytes:
-        """Return the error as an HTTP answer."""
+        """Return the error as an HTTP response."""
         return answer(self.status, f"{self}\n", "text/plain; charset=utf-8", self.headers)
 
 
@@ -101,14 +101,14 @@ def parse(data: bytes) -> Request:
 def answer(
     status: int, text: str, kind: str, headers: Mapping[str, str] | None = None, *, with_body: bool = True
 ) -> bytes:
-    """Format an answer that closes the connection.
+    """Format a response that closes the connection.
 
     Args:
         status: HTTP status code.
         text: Text of the body.
         kind: Media type of the body.
         headers: Additional header fields.
-        with_body: Whether to send the body; False in the answer to HEAD.
+        with_body: Whether to send the body; False in the response to HEAD.
     """
     body = text.encode()
     fields = {
@@ -127,7 +127,7 @@ def answer(
 
 
 def upgrade(key: str) -> bytes:
-    """Format the answer that turns the connection into a WebSocket.
+    """Format the response that turns the connection into a WebSocket.
 
     Args:
         key: Value of Sec-WebSocket-Accept.

@@ -28,7 +28,7 @@ DEFAULT_MAX_FPS: Final = 60.0
 DEFAULT_QUALITY: Final = 80
 """Default JPEG quality of the page's pictures, 1 to 100."""
 
-# Time limit for sending one answer or message, in seconds.
+# Time limit for sending one response or message, in seconds.
 _TIMEOUT: Final = 15.0
 # Maximum number of connections with the token. HeadReader limits the connections without a token.
 _MAX_CONNECTIONS: Final = 128
