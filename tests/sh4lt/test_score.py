@@ -140,7 +140,7 @@ def test_a_bridge_writes_what_score_shows_or_says_that_it_does_not(
         assert said == []
     else:
         assert shown(frame.datatype) is None
-        assert said == [f"ossia score shows nothing of {path}: it does not accept the format BGR; convert to RGBA"]
+        assert said == [f"ossia score cannot display {path}: it does not accept the format BGR; convert to RGBA"]
 
 
 @on_tmpfs
