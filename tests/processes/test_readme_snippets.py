@@ -257,7 +257,7 @@ def pixels(programs: Programs, snippet: Snippet) -> None:
     camera.finish()
 
 
-@runs("    # Filled where the subscribers read it.")
+@runs("    # Written directly into the shared memory that subscribers read.")
 def publishing(programs: Programs, snippet: Snippet) -> None:
     with VideoFrameSubscriber(CAMERA) as subscriber:
         program = programs.python(snippet.text)
