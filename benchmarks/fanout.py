@@ -59,8 +59,6 @@ def measure(bench: Bench, plan: Plan) -> Report:
     chart = Chart(
         "fan-out", f"Processor time of the publisher a frame, by subscribers, {HD} BGR", "µs", rows, is_line=True
     )
-    title = (
-        f"Fan-out, {frames} frames at {FPS} fps to {', '.join(map(str, counts))} subscribers, {plan.rounds} rounds"
-    )
+    title = f"Fan-out, {frames} frames at {FPS} fps to {', '.join(map(str, counts))} subscribers, {plan.rounds} rounds"
     everything = [*cpu.values(), *slopes.values(), *(series for series in lost if any(series.values))]
     return Report(title, everything, findings, [chart])
