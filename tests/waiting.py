@@ -1,9 +1,12 @@
-"""Waiting for something to become true, in tests."""
+"""Waiting for something to become true, and for frames, in tests."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
+
+_Frame = TypeVar("_Frame")
 
 
 def wait_until(condition: Callable[[], object], timeout: float = 10.0) -> None:
@@ -12,3 +15,9 @@ def wait_until(condition: Callable[[], object], timeout: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not so after {timeout} s: {condition}"
         time.sleep(0.005)
+
+
+def arrived(frame: _Frame | None) -> _Frame:
+    """Return the frame that a call received; AssertionError if it received none."""
+    assert frame is not None, "no frame arrived"
+    return frame

@@ -1,4 +1,4 @@
-//! Generates constants, texts and the format table from `contract/`, which the Python package reads as well.
+//! Generates constants, texts and the format table from `contract/`, which the Python package also reads.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn write(name: &str, code: &str) {
     fs::write(Path::new(&folder).join(name), code).expect("the build folder can be written");
 }
 
-/// Numbers are `usize`; times, whose names end in `_ms`, are `Duration`.
+/// Generates the limits. Numbers become `usize`; times, which have names ending in `_ms`, become `Duration`.
 fn limits(data: &Value) -> String {
     let mut code = String::from("/// `limits.json`.\npub mod limits {\n    use std::time::Duration;\n");
     for (name, entry) in entries(data) {
@@ -49,14 +49,14 @@ fn layout(data: &Value) -> String {
     code + "}\n"
 }
 
-/// A function for each text, with an argument for each placeholder. Names are written in quotes.
+/// Generates a function for each text, with an argument for each placeholder. Names and `text` are written in quotes.
 fn messages(data: &Value) -> String {
     let mut code = String::from("/// `messages.json`.\npub mod messages {\n    use std::fmt::{Debug, Display};\n");
     for (name, text) in entries(data) {
         let mut text = text.as_str().expect("a text").to_owned();
         let mut arguments = Vec::new();
         for placeholder in text.clone().split('{').skip(1).filter_map(|part| part.split_once('}')).map(|part| part.0) {
-            let is_quoted = ["name", "service", "character"].contains(&placeholder);
+            let is_quoted = ["name", "service", "text", "character"].contains(&placeholder);
             let argument = format!("{placeholder}: impl {}", if is_quoted { "Debug" } else { "Display" });
             if is_quoted {
                 text = text.replace(&format!("{{{placeholder}}}"), &format!("{{{placeholder}:?}}"));
@@ -72,7 +72,7 @@ fn messages(data: &Value) -> String {
     code + "}\n"
 }
 
-/// The rows of the format table.
+/// Generates the rows of the format table.
 fn formats(data: &Value) -> String {
     let mut code = String::from("[\n");
     for row in data["formats"].as_array().expect("a list") {
@@ -92,7 +92,7 @@ fn formats(data: &Value) -> String {
         let mut planes = String::new();
         for plane in row["planes"].as_array().expect("a list") {
             let [first, second, third] = [0, 1, 2].map(|index| &plane[index]);
-            // Of opaque formats: pixels of a group, its bytes, vertical subsampling.
+            // For opaque formats, the entries are the pixels per group, the bytes per group and the vertical subsampling.
             let [w_shift, h_shift, channels, group] = match kind {
                 "opaque" => [&Value::from(0), third, second, first],
                 _ => [first, second, third, &Value::from(1)],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import iceoryx2 as iox2
 import pytest
 
 from gst_iceoryx2.contract import limit
 from tests.behaviour.conftest import SERVICE, Side
+from tests.transport import raw
 from tests.waiting import wait_until
 
 # The first test may have to compile the Rust side.
@@ -29,6 +31,22 @@ def test_a_waiting_reader_gets_the_first_frames(publisher: Side, reader: Side) -
     pub.do("close")
     assert values() == [0, 1, 2, 3, 4, "end"]
     assert sub.do("stats")["dropped"] == 0
+
+
+@pytest.mark.proves("L14")
+def test_event_ids_that_the_service_does_not_admit_are_not_needed(publisher: Side, reader: Side) -> None:
+    """Another program created the event service with two ids. The Python publisher raised iceoryx2's own exception."""
+    node = raw.node()
+    builder = node.service_builder(iox2.ServiceName.new(SERVICE)).event()
+    service = builder.event_id_max_value(1).create()
+    sub = reader.open()
+    values = sub.begin("values", timeout_ms=WAIT)
+    pub = publisher.open()
+    pub.do("publish", count=5)
+    pub.do("end")
+    assert values() == [0, 1, 2, 3, 4, "end"]
+    pub.do("close")
+    del service, builder, node
 
 
 @pytest.mark.proves("L8")

@@ -26,7 +26,7 @@ from gst_iceoryx2.video import CustomMeta, ReferenceTimestamp, VideoFramePublish
 from tests.cli.bridges import FAR, NEAR, Bridge, Pair, flat, free_port, local_session
 from tests.conftest import Place
 from tests.pictures import planes as noise_planes
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 # -- what crosses ----------------------------------------------------------------------------------------------------
 
@@ -50,8 +50,7 @@ def test_raw_frames_cross_with_every_byte_and_everything_known_of_them(
         frame = Pair(publisher, subscriber).send(
             picture[0] if len(picture) == 1 else picture, format, width=166, **known
         )
-        original = direct.latest(10)
-        assert original is not None
+        original = arrived(direct.latest(10))
         assert frame.caps == original.caps
         for name in ("format", "width", "height", "pts", "dts", "duration", "flags", "captured_at"):
             assert getattr(frame, name) == getattr(original, name), name

@@ -23,7 +23,7 @@ from tests.cli.test_list import CAM0
 from tests.conftest import Place
 from tests.containers.conftest import unshare, why_not
 from tests.processes.children import Child
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 Source = Callable[..., Child]
 
@@ -167,8 +167,7 @@ def test_fix_in_a_process_that_takes_part_does_not_harm_it(source: Source, domai
         examine(fix=True)
         publisher.wait_for_subscribers(1, timeout=10)
         publisher.end_of_stream()
-        end = subscriber.receive_blocking(5000)
-        assert end is not None
+        end = arrived(subscriber.receive_blocking(5000))
         assert end.is_eos()
         del end
 

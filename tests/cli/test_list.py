@@ -19,7 +19,7 @@ from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.cli.conftest import CommandLine, described_by_another_release, stop
 from tests.conftest import Place
 from tests.processes.children import Child
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 CAM0 = "video/cam0/frame/v2"
 
@@ -182,11 +182,9 @@ def test_a_look_is_no_reason_for_a_lossless_publisher_to_wait(iox2_video: Comman
     """Without safe overflow, a subscriber that does not take frames would block the publisher."""
     source(CAM0, fps=200, safe_overflow=False)
     with VideoFrameSubscriber(CAM0) as subscriber:
-        first = subscriber.receive_blocking(5000)
-        assert first is not None
+        first = arrived(subscriber.receive_blocking(5000))
         iox2_video("list")
-        last = subscriber.latest(5.0)
-        assert last is not None
+        last = arrived(subscriber.latest(5.0))
         assert last.sequence is not None
         assert first.sequence is not None
         assert last.sequence > first.sequence
@@ -240,7 +238,7 @@ def test_a_sh4lt_path_with_a_live_writer_is_listed_and_its_writer_not_held_up(
         assert stream["fps"] is None
     info = iox2_video("info", f"sh4lt:{path}")
     assert f"pid {writer.pid}" in info.stdout
-    # Regression: it probes for a second, but told no frame rate.
+    # `info` reads for a second, which is enough to measure the frame rate.
     assert 5 < iox2_video.json("info", f"sh4lt:{path}", "--json")["fps"] < 34
     writer.tell()
     # The writer waits ten seconds for a reader that leaves without a message.

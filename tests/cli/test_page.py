@@ -218,7 +218,7 @@ def test_the_snapshot_is_the_picture_that_is_shown(paint: Paint, view: Callable[
     click(page, ".pause")
     shown = corners(page)
     click(page, ".save")
-    wait_until(lambda: list(page.downloads.glob("cam0-*.jpg")), 20)
+    wait_until(lambda: any(file.read_bytes().endswith(b"\xff\xd9") for file in page.downloads.glob("cam0-*.jpg")), 20)
     (file,) = page.downloads.glob("cam0-*.jpg")
     saved = jpeg.decode(file.read_bytes())
     assert saved.shape == (486, 648, 3)
@@ -242,7 +242,7 @@ def test_pixels_that_are_not_square_are_shown_and_saved_in_their_shape(
     ]
     assert near(corners(page)[0], RED)
     click(page, ".save")
-    wait_until(lambda: list(page.downloads.glob("cam0-*.jpg")), 20)
+    wait_until(lambda: any(file.read_bytes().endswith(b"\xff\xd9") for file in page.downloads.glob("cam0-*.jpg")), 20)
     (file,) = page.downloads.glob("cam0-*.jpg")
     saved = jpeg.decode(file.read_bytes())
     assert saved.shape == (240, 360, 3)

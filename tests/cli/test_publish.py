@@ -21,6 +21,7 @@ from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from gst_iceoryx2.video.colour import to_rgb
 from tests.cli.commands import Command
 from tests.conftest import Place
+from tests.waiting import arrived
 
 Publish = Callable[..., Command]
 CAM = "video/cam0/frame/v2"
@@ -163,8 +164,7 @@ def test_fast_does_not_wait(publish: Publish, clip: Path) -> None:
     with VideoFrameSubscriber(CAM) as subscriber:
         # In real time, this would take longer than `ends` waits.
         publish("cam0", "--file", str(clip), "--fast", "--loop", "--duration", "100", "--wait-for", "1").ends(0)
-        newest = subscriber.latest(20)
-        assert newest is not None
+        newest = arrived(subscriber.latest(20))
         assert newest.pts is not None
         assert newest.pts > 99_000 * MS
         del newest

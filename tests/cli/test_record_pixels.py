@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.waiting import arrived
+
 av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
 
 from gst_iceoryx2._wire.formats import get_format
@@ -83,8 +85,7 @@ def test_the_encoder_gets_shared_memory_itself(domain: Place, format: str, strid
         sender.wait_for_subscribers(1, timeout=20)
         layout = known.tight_layout(320, 240, stride0)
         sender.publish_frame(noise(layout.size, 3), FrameParams(320, 240, format, stride0=stride0))
-        frame = subscriber.receive_blocking(20_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(20_000))
         picture = picture_of(frame)
         addresses = [plane.ctypes.data for plane in frame.planes]
         assert [plane.buffer_ptr for plane in picture.planes] == addresses

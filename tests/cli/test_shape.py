@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.waiting import arrived
+
 av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
 
 from gst_iceoryx2._extras.av import filter_graph
@@ -199,8 +201,7 @@ def fed(source: Any) -> tuple[dict[str, Any], int, npt.NDArray[Any]]:
         feeder = Feeder("cam0", source, fast=True, frames=1, wait_for=1)
         thread = threading.Thread(target=feeder.run)
         thread.start()
-        frame = subscriber.receive_blocking(30_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(30_000))
         frames.append(frame)
         thread.join(30)
     (one,) = frames
@@ -374,7 +375,7 @@ def test_a_bridge_keeps_shape_and_fields_as_jpeg() -> None:
     caps = f"video/x-raw, {RATIO}, interlace-mode=(string)interleaved, field-order=(string)top-field-first"
     parcel = Parcel("RGB", WIDTH, HEIGHT, (picture(),), caps=caps, flags=TFF)
     message = pack(parcel, "jpeg", 90, ())
-    arrived = unpack(bytes(message.payload), message.attachment)
-    fields = parse_caps(arrived.caps or "").fields
+    unpacked = unpack(bytes(message.payload), message.attachment)
+    fields = parse_caps(unpacked.caps or "").fields
     assert (fields["pixel-aspect-ratio"], fields["interlace-mode"]) == (Fraction(16, 11), "interleaved")
-    assert (fields["field-order"], arrived.flags) == ("top-field-first", TFF)
+    assert (fields["field-order"], unpacked.flags) == ("top-field-first", TFF)

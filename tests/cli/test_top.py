@@ -215,22 +215,8 @@ def test_a_stream_that_is_not_there_is_an_error_with_a_suggestion(iox2_video: Co
     assert "did you mean cam0?" in done.stderr
 
 
-def test_an_interrupt_leaves_nothing_behind(iox2_video: CommandLine, source: Source, domain: Place) -> None:
-    source(CAM0, fps=20)
-    nodes = domain.root / "nodes"
-    alone = len(list(nodes.glob("*.node_monitor")))
-    process = iox2_video.start("top")
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("cam0")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
-    assert process.stderr is not None
-    assert process.stderr.read() == ""
-    assert len(list(nodes.glob("*.node_monitor"))) == alone
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_the_end_of_a_session_leaves_nothing_behind(
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_and_leaves_nothing_behind(
     iox2_video: CommandLine, source: Source, domain: Place, number: signal.Signals
 ) -> None:
     source(CAM0, fps=20)
@@ -241,6 +227,8 @@ def test_the_end_of_a_session_leaves_nothing_behind(
     assert process.stdout.readline().startswith("cam0")
     process.send_signal(number)
     assert process.wait(10) == 128 + number
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
     assert len(list(nodes.glob("*.node_monitor"))) == alone
 
 

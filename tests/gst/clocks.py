@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from tests.gst.stage import Stage
 
 
+class LateClock(Gst.SystemClock):  # type: ignore[misc]
+    """A clock of an application, five seconds behind CLOCK_MONOTONIC."""
+
+    def do_get_internal_time(self) -> int:
+        return time.monotonic_ns() - 5 * Gst.SECOND
+
+
+def replace_default_clock(stage: Stage) -> None:
+    """Make another clock the default clock of the process."""
+    stage.kept["clock"] = LateClock()
+    Gst.SystemClock.set_default(stage.kept["clock"])
+
+
 def use_clock(stage: Stage, kind: str, pipeline: str = "p") -> None:
     """Set the clock of a pipeline: ``realtime``, ``none``, or ``system``, which is the default."""
     clock = {

@@ -11,6 +11,7 @@ import pytest
 from gst_iceoryx2._plugin import gstreamer_version, plugin_library
 from tests.conftest import Place
 from tests.gst.remote import Stage, clean_environment, run
+from tests.transport.raw import RawPublisher
 
 if gstreamer_version() is None:
     collect_ignore_glob = ["test_*.py"]
@@ -59,6 +60,14 @@ def stages(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[...
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+@pytest.fixture
+def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
+    """A publisher that sends any bytes."""
+    publisher = RawPublisher(service, 1 << 20, buffer_size=10)
+    yield publisher
+    publisher.close()
 
 
 @pytest.fixture

@@ -18,8 +18,7 @@ def sender_of(stages: Stages, service: str, properties: str = "wait-for-connecti
 
 def send(sender: Stage, service: str, properties: str = "wait-for-connection=true") -> None:
     """Start the pipeline of `sender_of` in a stage."""
-    sender.launch(f'appsrc name=in format=time ! iceoryx2sink name=sink service="{service}" sync=false {properties}')
-    sender.state("PLAYING", timeout=0)
+    sender.play(f'appsrc name=in format=time ! iceoryx2sink name=sink service="{service}" sync=false {properties}')
 
 
 def receiver_of(

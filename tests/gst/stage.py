@@ -54,6 +54,11 @@ class Stage:
         nick: str = result.value_nick
         return nick
 
+    def play(self, text: str, name: str = "p") -> None:
+        """Make a pipeline and start it, without a wait until it plays."""
+        self.launch(text, name)
+        self.state("PLAYING", name, timeout=0)
+
     def drop(self, name: str = "p") -> None:
         """Stop a pipeline and forget it."""
         self.pipelines.pop(name).set_state(Gst.State.NULL)

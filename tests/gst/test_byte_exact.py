@@ -10,6 +10,7 @@ from gst_iceoryx2.video import FrameParams, VideoFramePublisher, VideoFrameSubsc
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receive, receiver_of, sender_of
 from tests.gst.pictures import Layout, digest, digest_of, padded_layout, picture
+from tests.waiting import arrived
 
 PADDED = ["I420", "NV12", "BGR", "GRAY16_LE", "YUY2", "P010_10LE", "RGBA"]
 WIDTH, HEIGHT = 333, 177
@@ -29,9 +30,7 @@ def test_a_padded_picture_keeps_its_bytes_and_strides(stages: Stages, service: s
             frame = receiver.pull()
             assert (frame["format"], frame["digest"]) == (format, digest_of(format, WIDTH, HEIGHT, number))
             assert (tuple(frame["strides"]), tuple(frame["offsets"])) == (layout.strides, layout.offsets)
-            received = subscriber.receive_blocking(20_000)
-            assert received is not None
-            with received:
+            with arrived(subscriber.receive_blocking(20_000)) as received:
                 header = received.header
                 strides, offsets = list(header.stride), list(header.plane_offsets)
                 found = digest(received.pixels, format, WIDTH, HEIGHT, strides, offsets)
@@ -87,11 +86,10 @@ def test_every_format_that_gstreamer_makes_crosses_without_a_copy(stages: Stages
                 vague.add((format, width))
     # GStreamer reserves more for the chroma tiles of this format than it writes.
     assert {format for format, width in vague if width == WHOLE} <= {"NV12_16L32S"}
-    sender.launch(
+    sender.play(
         f"videotestsrc {scenes.STILL} ! capsfilter name=caps caps=video/x-raw,format=I420,width=33,height=17 "
         f"! iceoryx2sink name=sink service={service} lossless=true sync=false wait-for-connection=true"
     )
-    sender.state("PLAYING", timeout=0)
     sender.run(scenes.parade, formats=formats, sizes=SIZES)
     frames = receiver.run(scenes.collect)
     for frame in frames:
@@ -194,8 +192,8 @@ def test_what_decoders_make_arrives_as_they_made_it(
         frames=30,
         to=f"iceoryx2sink name=sink service={service} sync=false wait-for-connection=true leaky-type=none",
     )
-    arrived = [receiver.pull()["digest"] for _ in made["frames"]]
-    assert arrived == [frame["digest"] for frame in made["frames"]]
+    digests = [receiver.pull()["digest"] for _ in made["frames"]]
+    assert digests == [frame["digest"] for frame in made["frames"]]
     assert made["counts"]["sent"] == 30
 
 

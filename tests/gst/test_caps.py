@@ -10,6 +10,7 @@ from tests.gst import scenes
 from tests.gst.pairs import Stages, receiver_of, sender_of
 from tests.gst.pictures import digest_of, padded_layout, picture
 from tests.gst.remote import Stage
+from tests.waiting import arrived
 
 FULL = (
     "framerate=(fraction)30000/1001, pixel-aspect-ratio=(fraction)12/11, interlace-mode=(string)interleaved, "
@@ -40,8 +41,7 @@ def test_every_field_of_the_caps_survives(stages: Stages, service: str) -> None:
         caps = receiver.pull()["caps"]
         expected = parse_caps(f"video/x-raw, format=(string)I420, width=(int)320, height=(int)240, {FULL}")
         assert parse_caps(caps) == expected
-        frame = subscriber.receive_blocking(20_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(20_000))
         assert parse_caps(frame.parse_aux().caps or "") == expected
 
 
@@ -53,8 +53,7 @@ def test_a_field_that_no_reader_accepts_is_left_out_of_the_caps(stages: Stages, 
             "I420", 320, 240, caps="framerate=(fraction)30/1, nested=(int)< < 1, 2 >, < 3 > >, flat=(int)< 1, 2 >"
         )
         assert "flat=(int)< 1, 2 >" in receiver.pull()["caps"]
-        frame = subscriber.receive_blocking(20_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(20_000))
         caps = parse_caps(frame.parse_aux().caps or "").fields
         assert caps["flat"] == (1, 2)
         assert "nested" not in caps

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receive, receiver_of, send, sender_of
-from tests.gst.pictures import digest_of, rows_of
+from tests.gst.pictures import digest_of
 
 SIZE = {"format": "GRAY8", "width": 40, "height": 30}
 
@@ -65,16 +65,6 @@ def test_a_late_joiner_gets_the_last_frame_and_the_end(stages: Stages, service: 
     else:
         with VideoFrameSubscriber(service) as subscriber:
             assert [frame.sequence for frame in subscriber] == [1]
-
-
-def test_python_ends_a_pipeline(stages: Stages, service: str) -> None:
-    receiver = receiver_of(stages, service)
-    with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=20)
-        publisher.publish(rows_of(**SIZE)[0], format="GRAY8")
-        publisher.end_of_stream()
-        assert receiver.pull()["digest"] == sent(0)
-        assert receiver.pull() == {"eos": True}
 
 
 def test_a_stream_can_begin_again_after_its_end(stages: Stages, service: str) -> None:

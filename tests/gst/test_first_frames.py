@@ -72,8 +72,7 @@ def publish_and_go(stage: Stage, kind: str, service: str, count: int, properties
             publisher.end_of_stream()
     else:
         sink = f"iceoryx2sink service={service} sync=false {properties}"
-        stage.launch(f"videotestsrc num-buffers={count} ! {SIZE} ! {sink}", service)
-        stage.state("PLAYING", service, timeout=0)
+        stage.play(f"videotestsrc num-buffers={count} ! {SIZE} ! {sink}", service)
         message = stage.message(["eos", "error"], service, 60)
         assert message is not None
         assert message["type"] == "eos"
@@ -82,7 +81,7 @@ def publish_and_go(stage: Stage, kind: str, service: str, count: int, properties
 
 @pytest.mark.parametrize("publisher", ["sdk", "element"])
 @pytest.mark.parametrize("reader", ["sdk", "element"])
-@pytest.mark.proves("L14")
+@pytest.mark.proves("L2", "L14")
 def test_a_reader_that_waits_misses_nothing(stages: Stages, publisher: str, reader: str) -> None:
     """The publisher notified once and did not wait: between 0 and 200 of 200 frames arrived."""
     sending, receiving = stages(), stages()
@@ -130,8 +129,7 @@ def test_a_sink_that_waits_for_a_listener_which_does_not_connect_can_be_stopped(
     for state in ("NULL", "PAUSED"):
         sender = stages()
         sink = f"iceoryx2sink name=sink service={service} sync=false {properties}"
-        sender.launch(f"videotestsrc is-live=true ! {SIZE} ! {sink}")
-        sender.state("PLAYING", timeout=0)
+        sender.play(f"videotestsrc is-live=true ! {SIZE} ! {sink}")
         sender.state(state, timeout=0)
         sender.drop()
     del listener

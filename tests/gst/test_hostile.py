@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from gst_iceoryx2._wire.formats import FORMATS
@@ -16,21 +14,12 @@ from tests.transport.test_hostile import BROKEN, CAPS_BAD, CAPS_GOOD, PIXELS, he
 
 
 @pytest.fixture
-def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
-    """A publisher that sends any bytes."""
-    publisher = RawPublisher(service, 1 << 20, buffer_size=10)
-    yield publisher
-    publisher.close()
-
-
-@pytest.fixture
 def victim(stages: Stages, service: str, liar: RawPublisher) -> Stage:
     """A pipeline that reads every byte of its frames."""
     stage = stages()
-    stage.launch(
+    stage.play(
         f"iceoryx2src name=src service={service} ! videoconvert ! video/x-raw,format=RGBA ! appsink name=out sync=false"
     )
-    stage.state("PLAYING", timeout=0)
     sound(liar)
     assert stage.pull() is not None
     return stage

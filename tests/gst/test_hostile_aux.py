@@ -7,7 +7,7 @@ import random
 import re
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -25,22 +25,13 @@ SOUND = build_aux(CAPS, [encode_meta(CustomMeta("AimPoint", {"x": 1}))])
 
 
 @pytest.fixture
-def liar(environment: dict[str, str], service: str) -> Iterator[RawPublisher]:
-    """A publisher that sends any bytes."""
-    publisher = RawPublisher(service, 1 << 20, buffer_size=10)
-    yield publisher
-    publisher.close()
-
-
-@pytest.fixture
 def victim(stages: Callable[..., Stage], service: str, liar: RawPublisher) -> Stage:
     """A pipeline that receives frames and publishes them again, so that metas are read and written."""
     stage = stages()
-    stage.launch(
+    stage.play(
         f"iceoryx2src name=in service={service} ! tee name=through ! iceoryx2sink service=onwards sync=false"
         " through. ! videoscale ! video/x-raw,width=32 ! videoconvert ! fakesink async=false"
     )
-    stage.state("PLAYING", timeout=0)
     feed(stage, liar, [SOUND])
     return stage
 

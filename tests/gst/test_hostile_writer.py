@@ -39,8 +39,7 @@ def test_a_source_survives_frames_that_change_while_it_reads_them(
 ) -> None:
     """Caps and metas were parsed in shared memory (panics), and iceoryx2's length was trusted (SIGSEGV)."""
     stage = stages()
-    stage.launch(f"iceoryx2src name=src service={service} ! fakesink sync=false")
-    stage.state("PLAYING", timeout=0)
+    stage.play(f"iceoryx2src name=src service={service} ! fakesink sync=false")
     stage.run(scenes.wait_for, element="src", prop="frames-invalid", value=CHANGED, timeout=60.0, limit=90.0)
     assert stage.get("src", "frames-received") > 0
     assert stage.message(["error"], timeout=0) is None

@@ -12,6 +12,7 @@ from gst_iceoryx2.video import CustomMeta, ReferenceTimestamp, VideoFramePublish
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receiver_of, sender_of
 from tests.gst.pictures import rows_of
+from tests.waiting import arrived
 
 SIZE = {"format": "GRAY8", "width": 40, "height": 30}
 TEXT = (
@@ -56,8 +57,7 @@ def test_metas_cross_from_a_pipeline(stages: Stages, service: str) -> None:
         assert unix == ["GstReferenceTimestampMeta", "timestamp/x-unix", 7]
         assert label[0] == "LabelMeta"
         assert fields_of(label[1]) == ("LabelMeta", VALUES)
-        frame = subscriber.receive_blocking(20_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(20_000))
         ntp, unix, label = frame.metas
         assert (ntp.reference, ntp.timestamp) == ("timestamp/x-ntp", 3_900_000_000_000_000_000)
         assert (unix.reference, unix.timestamp) == ("timestamp/x-unix", 7)
@@ -93,8 +93,7 @@ def test_metas_cross_from_python(stages: Stages, service: str) -> None:
 def test_a_relay_passes_metas_on(stages: Stages, service: str) -> None:
     """A relay of a source and a sink passes metas on and writes a new stamp."""
     sender, relay, receiver = sender_of(stages, service), stages(), receiver_of(stages, "relayed")
-    relay.launch(f"iceoryx2src service={service} ! iceoryx2sink service=relayed sync=false wait-for-connection=true")
-    relay.state("PLAYING", timeout=0)
+    relay.play(f"iceoryx2src service={service} ! iceoryx2sink service=relayed sync=false wait-for-connection=true")
     sender.push(**SIZE, reference_times=[["timestamp/x-ntp", 5]], custom_metas={"LabelMeta": "n=(int)1"})
     frame = receiver.pull()
     assert [meta[0] for meta in foreign(frame)] == ["GstReferenceTimestampMeta", "LabelMeta"]
@@ -121,8 +120,7 @@ def test_without_aux_bytes_neither_caps_nor_metas_nor_times_cross(stages: Stages
         assert [meta[0] for meta in frame["metas"]] == ["GstVideoMeta"]
         assert "format=(string)GRAY8, width=(int)40, height=(int)30" in frame["caps"]
         assert "25/1" not in frame["caps"]
-        received = subscriber.receive_blocking(20_000)
-        assert received is not None
+        received = arrived(subscriber.receive_blocking(20_000))
         assert (received.aux.nbytes, received.captured_at, received.metas) == (0, None, [])
 
 

@@ -19,7 +19,7 @@ from tests.gst.conftest import Place
 from tests.gst.pairs import Stages, receiver_of, sender_of
 from tests.gst.pictures import digest_of
 from tests.transport.raw import RawPublisher
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 ODD_NUMBERS = "a=(double)nan, b=(double)inf, c=(double)-inf, d=(string)nan, e=(double)-0, f=(double)1e-320"
 
@@ -47,8 +47,7 @@ def test_nan_and_infinity_cross_in_both_directions(stages: Stages, service: str,
     sender = sender_of(stages, service)
     with VideoFrameSubscriber(service) as subscriber:
         sender.push("GRAY8", 16, 16, custom_metas={"AimPoint": ODD_NUMBERS})
-        frame = subscriber.receive_blocking(20_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(20_000))
         (meta,) = frame.metas
         assert isinstance(meta, CustomMeta)
         fields = dict(meta.fields)
@@ -130,11 +129,10 @@ def test_a_pipeline_that_dies_with_frames_on_their_way(stages: Stages, service: 
     for _ in range(3):
         sender = stages()
         # The queue is full of loans, and one frame is being sent.
-        sender.launch(
+        sender.play(
             "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=100/1 "
             f"! queue min-threshold-buffers=5 ! iceoryx2sink name=sink service={service}"
         )
-        sender.state("PLAYING", timeout=0)
         assert all(receiver.pull() is not None for _ in range(10))
         sender.kill()
         before = time.monotonic()

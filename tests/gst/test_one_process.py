@@ -50,8 +50,7 @@ def both(stages: Stages) -> RemoteStage:
     send(stage, "down", "")
     stage.run(open_in_python, service="down", publish=False)
     stage.run(open_in_python, service="up", publish=True)
-    stage.launch("iceoryx2src name=src service=up ! appsink name=out sync=false", "q")
-    stage.state("PLAYING", "q", timeout=0)
+    stage.play("iceoryx2src name=src service=up ! appsink name=out sync=false", "q")
     return stage
 
 

@@ -20,26 +20,6 @@ def sent(number: int) -> str:
     return digest_of(**SIZE, number=number)
 
 
-@pytest.mark.parametrize("first", ["sender", "receiver"])
-def test_either_side_may_start_first(stages: Stages, service: str, first: str) -> None:
-    if first == "sender":
-        sender = sender_of(stages, service)
-        receiver = receiver_of(stages, service)
-    else:
-        receiver = receiver_of(stages, service)
-        sender = sender_of(stages, service)
-    sender.push(**SIZE)
-    assert receiver.pull()["digest"] == sent(0)
-
-
-def test_a_late_joiner_gets_the_newest_frame_of_an_idle_stream(stages: Stages, service: str) -> None:
-    sender = sender_of(stages, service, "")
-    for number in range(3):
-        sender.push(**SIZE, number=number)
-    sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=3)
-    assert receiver_of(stages, service).pull()["digest"] == sent(2)
-
-
 PICTURES = [
     ("GRAY8", 40, 30),
     ("NV12", 64, 48),
@@ -76,8 +56,7 @@ def test_a_publisher_comes_back_with_other_pictures(stages: Stages, service: str
 def test_a_publisher_comes_back_with_other_qos(stages: Stages, service: str) -> None:
     """Waiting subscribers do not keep the old service. Held frames would: an appsink keeps one."""
     sender, receiver = stages(), stages()
-    receiver.launch(f"iceoryx2src name=src service={service} ! fakesink sync=false enable-last-sample=false")
-    receiver.state("PLAYING", timeout=0)
+    receiver.play(f"iceoryx2src name=src service={service} ! fakesink sync=false enable-last-sample=false")
     with VideoFrameSubscriber(service) as subscriber:
         for number, settings in enumerate(SETTINGS, 1):
             send(sender, service, f"wait-for-connection=true {settings}")

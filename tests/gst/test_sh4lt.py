@@ -63,8 +63,7 @@ def test_a_source_pauses_and_goes_on_beside_every_kind_of_writer(stages: Stages,
     with writing(kind, path):
         reader = BareReader(path)
         stage = stages()
-        stage.launch(f"sh4ltsrc name=src socket-path={path} ! {APPSINK}")
-        stage.state("PLAYING", timeout=0)
+        stage.play(f"sh4ltsrc name=src socket-path={path} ! {APPSINK}")
         for _ in range(PAUSES):
             wait_for_frames(stage)
             stage.state("PAUSED", timeout=0)
@@ -106,8 +105,7 @@ def test_a_queue_that_leaks_keeps_a_slow_recording_from_holding_the_writer_up(st
         stage = stages()
         # 200 frames a second arrive, and 20 are processed.
         queue = "queue leaky=downstream max-size-buffers=3"
-        stage.launch(f"sh4ltsrc name=src socket-path={path} ! {queue} ! identity sleep-time=50000 ! {APPSINK}")
-        stage.state("PLAYING", timeout=0)
+        stage.play(f"sh4ltsrc name=src socket-path={path} ! {queue} ! identity sleep-time=50000 ! {APPSINK}")
         wait_until(lambda: stage.get("src", "connected"))
         stage.run(scenes.pull_some, count=1)
         seen = len(reader.numbers)
@@ -122,8 +120,7 @@ def test_a_queue_that_leaks_keeps_a_slow_recording_from_holding_the_writer_up(st
 def test_a_sink_that_changes_its_caps_waits_for_its_readers(stages: Stages, path: Path) -> None:
     """New caps need a new writer. Readers missed 2 to 4 frames before they were connected again."""
     stage = stages()
-    stage.launch(f"appsrc name=in format=time ! sh4ltsink name=sink socket-path={path} sync=false")
-    stage.state("PLAYING", timeout=0)
+    stage.play(f"appsrc name=in format=time ! sh4ltsink name=sink socket-path={path} sync=false")
     readers = [BareReader(path) for _ in range(2)]
     stage.run(scenes.push_numbers, parts=4, frames=20, readers=len(readers))
     stage.message(["eos"])
@@ -166,8 +163,7 @@ def test_upstream_renders_into_the_segment_while_no_reader_looks_at_it(
         stage.run(scenes.run_to_the_end, text=f"{FORTY} ! {ENCODER} ! filesink location={movie}")
     expected = stage.run(scenes.frames_of, text=line)
     assert len(expected) == 40
-    stage.launch(f"{line} ! sh4ltsink name=sink socket-path={path} sync=true")
-    stage.state("PLAYING", timeout=0)
+    stage.play(f"{line} ! sh4ltsink name=sink socket-path={path} sync=true")
     seen = []
     with Follower(path) as follower:
         while len(seen) < 40 and (not seen or seen[-1] != expected[-1]):
@@ -191,8 +187,7 @@ def test_upstream_renders_into_the_segment_while_no_reader_looks_at_it(
 def test_a_sink_whose_segment_is_lent_stops(stages: Stages, path: Path) -> None:
     """Upstream waits in the pool for a reader that holds its frame; a change of state ends the wait."""
     stage = stages()
-    stage.launch(f"{LIVE} ! sh4ltsink name=sink socket-path={path} reader-timeout=3600000000000")
-    stage.state("PLAYING", timeout=0)
+    stage.play(f"{LIVE} ! sh4ltsink name=sink socket-path={path} reader-timeout=3600000000000")
     stage.run(scenes.wait_for, element="sink", prop="frames-zero-copy", value=5)
     with Follower(path) as follower, follower.borrow(5) as frame:
         assert frame is not None

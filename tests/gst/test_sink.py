@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receive, receiver_of, sender_of
 from tests.gst.pictures import digest_of
 from tests.gst.remote import Stage, run
 from tests.transport import raw
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 SIZE = {"format": "GRAY8", "width": 40, "height": 30}
 
@@ -90,10 +90,7 @@ def test_a_decoders_reference_pictures_stay_what_they_are(stages: Stages, servic
     sender.run(scenes.run_to_the_end, text=f"{source} ! {encoder}")
     text = f"filesrc location={movie} ! matroskademux ! avdec_h264"
     expected = sender.run(scenes.frames_of, text=text)
-    sender.launch(
-        f"{text} ! iceoryx2sink name=sink service={service} sync=false lossless=true wait-for-connection=true"
-    )
-    sender.state("PLAYING", timeout=0)
+    sender.play(f"{text} ! iceoryx2sink name=sink service={service} sync=false lossless=true wait-for-connection=true")
     frames = receiver.run(scenes.collect)
     assert [frame["digest"] for frame in frames] == expected
 
@@ -102,19 +99,14 @@ def test_a_decoders_reference_pictures_stay_what_they_are(stages: Stages, servic
 def test_a_long_queue_before_a_blocked_sink_neither_fails_nor_deadlocks(stages: Stages, service: str) -> None:
     """The queue holds far more frames than the sink can lend."""
     sender = stages()
-    sender.launch(
+    sender.play(
         "videotestsrc num-buffers=120 ! video/x-raw,format=GRAY8,width=64,height=48 ! queue name=queue "
         f"max-size-buffers=50 max-size-time=0 ! iceoryx2sink name=sink service={service} sync=false lossless=true "
         "wait-for-connection=true"
     )
-    sender.state("PLAYING", timeout=0)
     sender.run(scenes.wait_for, element="queue", prop="current-level-buffers", value=45)
     with VideoFrameSubscriber(service) as subscriber:
-        numbers = []
-        while (frame := subscriber.receive_blocking(20_000)) is not None and not frame.is_eos():
-            numbers.append(frame.offset)
-            frame.release()
-    assert numbers == list(range(120))
+        assert [frame.offset for frame in subscriber] == list(range(120))
     found = counts(sender)
     assert found["sent"] == 120
     assert found["zero-copy"] > 0
@@ -131,8 +123,7 @@ def test_a_lossless_sink_does_not_wait_for_readers_that_have_found_it(stages: St
         held = None
         for _ in range(2):
             sender = stages()
-            sender.launch(f"{text} sync=false lossless=true wait-for-connection=true")
-            sender.state("PLAYING", timeout=0)
+            sender.play(f"{text} sync=false lossless=true wait-for-connection=true")
             numbers = []
             # Shorter than the wait that must not happen.
             while (frame := subscriber.receive_blocking(4_500)) is not None and not frame.is_eos():
@@ -154,15 +145,10 @@ def test_a_lossless_sink_does_not_wait_for_a_closed_subscriber_whose_frames_are_
     with VideoFrameSubscriber(service) as reader:
         closed = VideoFrameSubscriber(service)
         sender.state("PLAYING", timeout=0)
-        held = closed.receive_blocking(20_000)
-        assert held is not None
+        held = arrived(closed.receive_blocking(20_000))
         kept = held.numpy_view().copy()
         closed.close()
-        numbers = []
-        while (frame := reader.receive_blocking(20_000)) is not None and not frame.is_eos():
-            numbers.append(frame.offset)
-            frame.release()
-        assert numbers == list(range(100))
+        assert [frame.offset for frame in reader] == list(range(100))
         assert (held.numpy_view() == kept).all()
         held.release()
 
@@ -170,12 +156,11 @@ def test_a_lossless_sink_does_not_wait_for_a_closed_subscriber_whose_frames_are_
 @pytest.mark.proves("M2")
 def test_a_slow_branch_of_the_publishers_pipeline_does_not_starve_the_sink(stages: Stages, service: str) -> None:
     sender = stages()
-    sender.launch(
+    sender.play(
         "videotestsrc num-buffers=100 ! video/x-raw,format=GRAY8,width=64,height=48 ! tee name=tee "
         f"tee. ! queue ! iceoryx2sink name=sink service={service} sync=false "
         "tee. ! queue max-size-buffers=40 ! identity sleep-time=4000 ! fakesink sync=false"
     )
-    sender.state("PLAYING", timeout=0)
     assert sender.message(["eos", "error"], timeout=25)["type"] == "eos"
     assert counts(sender)["sent"] == 100
     assert counts(sender)["dropped"] == 0
@@ -221,11 +206,10 @@ def test_a_listener_that_is_never_drained_causes_no_log_output(environment: dict
 def test_lossless_loses_nothing_to_a_slow_consumer(stages: Stages, service: str) -> None:
     sender, receiver = stages(), stages()
     receive(receiver, service, limits="max-buffers=1")
-    sender.launch(
+    sender.play(
         "videotestsrc num-buffers=100 ! video/x-raw,format=GRAY8,width=64,height=48 "
         f"! iceoryx2sink name=sink service={service} sync=false wait-for-connection=true lossless=true buffer-size=2"
     )
-    sender.state("PLAYING", timeout=0)
     numbers = []
     while "offset" in (frame := receiver.pull()):
         numbers.append(frame["offset"])
@@ -271,11 +255,10 @@ def test_a_lossless_sink_that_is_blocked_can_be_stopped(stages: Stages, service:
 def test_a_lossless_sink_goes_on_when_its_slow_consumer_is_killed(stages: Stages, service: str) -> None:
     sender, receiver = stages(), stages()
     receive(receiver, service, limits="max-buffers=1")
-    sender.launch(
+    sender.play(
         "videotestsrc ! video/x-raw,format=GRAY8,width=64,height=48 "
         f"! iceoryx2sink name=sink service={service} sync=false wait-for-connection=true lossless=true"
     )
-    sender.state("PLAYING", timeout=0)
     sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=10)
     receiver.kill()
     now = counts(sender)["sent"]
@@ -304,11 +287,10 @@ def test_rows_without_padding_pass_a_converter_and_are_taken_as_such(
 ) -> None:
     """OpenCV pushes such buffers through a videoconvert in passthrough. Every frame was dropped silently."""
     sender, receiver = stages(), receiver_of(stages, service)
-    sender.launch(
+    sender.play(
         f"appsrc name=in format=time ! videoconvert ! video/x-raw,format={picture[0]} "
         f"! iceoryx2sink name=sink service={service} sync=false wait-for-connection=true"
     )
-    sender.state("PLAYING", timeout=0)
     for number in range(3):
         sender.push(*picture, number=number, meta=False, packed=True)
         assert receiver.pull()["digest"] == digest_of(*picture, number)
@@ -318,23 +300,12 @@ def test_rows_without_padding_pass_a_converter_and_are_taken_as_such(
     assert sender.message(["warning", "error"], timeout=0) is None
 
 
-def only_warning(sender: Stage, dropped: int) -> str:
-    """Return the only warning that a sink posts while it drops `dropped` frames."""
-    sender.run(scenes.wait_for, element="sink", prop="frames-dropped", value=dropped)
-    warning = sender.message(["warning"])
-    assert sender.message(["warning", "error"], timeout=0) is None
-    assert warning["source"] == "sink"
-    text: str = warning["text"]
-    return text
-
-
 def test_a_sink_can_be_restarted_alone_while_upstream_keeps_its_pool(stages: Stages, service: str) -> None:
     sender, receiver = stages(), receiver_of(stages, service)
-    sender.launch(
+    sender.play(
         "videotestsrc ! video/x-raw,format=GRAY8,width=64,height=48,framerate=100/1 "
         f"! iceoryx2sink name=sink service={service} sync=true"
     )
-    sender.state("PLAYING", timeout=0)
     for _ in range(5):
         assert receiver.pull() is not None
         sender.run(scenes.restart_behind_a_block, element="sink")
@@ -342,12 +313,3 @@ def test_a_sink_can_be_restarted_alone_while_upstream_keeps_its_pool(stages: Sta
         assert error is None, error["debug"]
     sender.run(scenes.wait_for, element="sink", prop="frames-sent", value=1)
     assert receiver.pull() is not None
-
-
-def test_a_name_that_python_publishes_on_is_refused(stages: Stages, service: str) -> None:
-    with VideoFramePublisher(service) as publisher:
-        sender = sender_of(stages, service, "")
-        sender.push(**SIZE)
-        error = sender.message(["error"])
-        assert service in error["text"] + error["debug"]
-        assert publisher.num_subscribers == 0

@@ -28,16 +28,6 @@ def sent(number: int) -> str:
     return digest_of(**SIZE, number=number)
 
 
-@pytest.mark.proves("L2")
-def test_a_source_that_waits_gets_the_first_frame(stages: Stages, service: str) -> None:
-    receiver = receiver_of(stages, service)
-    with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=20)
-        for number in range(3):
-            publish(publisher, number)
-        assert [receiver.pull()["digest"] for _ in range(3)] == [sent(number) for number in range(3)]
-
-
 def numbers_of(receiver: Stage, last: int) -> list[tuple[int, bool]]:
     """Return the frames up to number `last`: their numbers, and whether each is marked as a discontinuity."""
     seen: list[tuple[int, bool]] = []
@@ -95,10 +85,9 @@ def test_a_source_that_wants_the_newest_frame_skips_what_waits_before_it(stages:
 def test_a_small_borrow_limit_means_copies_and_no_error(stages: Stages, service: str, limit: int) -> None:
     sender = stages()
     receiver = receiver_of(stages, service)
-    sender.launch(
+    sender.play(
         f"appsrc name=in format=time ! iceoryx2sink service={service} borrowed-max={limit} wait-for-connection=true"
     )
-    sender.state("PLAYING", timeout=0)
     for number in range(6):
         sender.push(**SIZE, number=number, pts=number)
         assert receiver.pull(keep=True)["digest"] == sent(number)

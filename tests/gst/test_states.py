@@ -15,7 +15,7 @@ from tests.gst import scenes
 from tests.gst.pairs import Stages, receive, receiver_of, send, sender_of
 from tests.gst.pictures import digest_of
 from tests.gst.remote import run
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 SIZE = {"format": "GRAY8", "width": 40, "height": 30}
 TESTSRC = "videotestsrc is-live=true ! video/x-raw,format=GRAY8,width=64,height=48,framerate=100/1"
@@ -95,8 +95,7 @@ def test_storms_of_pauses_do_not_deadlock_a_blocked_sink(stages: Stages, service
         if reason == "somebody slow":
             seen = []
             while len(seen) < 20:
-                frame = subscriber.receive_blocking(20_000)
-                assert frame is not None
+                frame = arrived(subscriber.receive_blocking(20_000))
                 seen.append(frame.offset)
                 frame.release()
             assert seen == list(range(20))
@@ -132,8 +131,7 @@ def test_a_pipeline_that_is_interrupted_while_it_waits_leaks_nothing(
 
 def test_a_receiving_pipeline_leaks_nothing(stages: Stages, environment: dict[str, str], service: str) -> None:
     sender = stages()
-    sender.launch(f"{TESTSRC} ! iceoryx2sink service={service}")
-    sender.state("PLAYING", timeout=0)
+    sender.play(f"{TESTSRC} ! iceoryx2sink service={service}")
     line = f"iceoryx2src service={service} num-buffers=40 ! queue ! videoconvert ! video/x-raw,format=RGB ! fakesink"
     done = run(["gst-launch-1.0", *line.split()], environment | TRACED)
     assert done.returncode == 0, done.stderr

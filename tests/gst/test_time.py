@@ -14,6 +14,7 @@ import pytest
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.gst import clocks
 from tests.gst.remote import Stage
+from tests.waiting import arrived
 from tools.presentation_error import FRAME_MS, Case, measure
 
 MILLISECOND = 1_000_000
@@ -103,8 +104,8 @@ def test_the_age_of_a_frame_from_a_file_counts_from_its_publication(
         captured = {}
         while (frame := subscriber.receive_blocking(20_000)) is not None and not frame.is_eos():
             captured[frame.offset] = time.monotonic_ns() - frame.age * SECOND
-    arrived = dict(sender.run(clocks.arrivals, element="sink"))
-    errors = [(captured[number] - arrived[number]) / SECOND for number in captured]
+    arrivals = dict(sender.run(clocks.arrivals, element="sink"))
+    errors = [(captured[number] - arrivals[number]) / SECOND for number in captured]
     assert len(errors) > 10
     assert abs(statistics.median(errors)) < 1e-3, errors
 
@@ -180,6 +181,27 @@ def test_the_age_of_a_frame_from_a_live_pipeline_counts_from_its_source(
         assert statistics.median(frame.age for frame in frames) > 400 * MILLISECOND
 
 
+@pytest.mark.proves("T2")
+def test_an_application_may_replace_the_default_clock(
+    stages: Callable[..., Stage], service: str, environment: dict[str, str]
+) -> None:
+    """The sink took a subclass of the system clock for CLOCK_MONOTONIC, and panicked if a clock has no `clock-type`."""
+    sender, errors = stages(), []
+    sender.run(clocks.replace_default_clock)
+    with VideoFrameSubscriber(service) as subscriber:
+        sender.launch(
+            f"videotestsrc is-live=true num-buffers=20 ! {GRAY.format(30)} "
+            f"! iceoryx2sink name=sink service={service} wait-for-connection=true"
+        )
+        sender.state("PLAYING", timeout=0)
+        base_time = sender.run(clocks.base_time, element="sink")
+        while (frame := subscriber.receive_blocking(20_000)) is not None and not frame.is_eos():
+            errors.append(abs(frame.captured_at - (frame.pts + base_time + 5 * SECOND)) / MILLISECOND)
+            frame.release()
+    assert len(errors) > 5
+    assert statistics.median(errors) < 2, errors
+
+
 @pytest.mark.parametrize(
     ("properties", "latency"), [("", 1000), ("sync=true", 1000), ("sync=false", None)], ids=["unset", "true", "false"]
 )
@@ -220,14 +242,12 @@ def test_a_relay_leaves_the_moment_of_capture_as_it_is(
     stages: Callable[..., Stage], service: str, environment: dict[str, str]
 ) -> None:
     relay = stages()
-    relay.launch(f"iceoryx2src service={service} ! iceoryx2sink service=relayed sync=false wait-for-connection=true")
-    relay.state("PLAYING", timeout=0)
+    relay.play(f"iceoryx2src service={service} ! iceoryx2sink service=relayed sync=false wait-for-connection=true")
     captured_at = time.monotonic_ns() - 7 * SECOND
     with VideoFramePublisher(service) as publisher, VideoFrameSubscriber("relayed") as subscriber:
         publisher.wait_for_subscribers(1, timeout=20)
         publisher.publish(np.zeros((16, 16), np.uint8), format="GRAY8", captured_at=captured_at)
-        frame = subscriber.receive_blocking(20_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(20_000))
         assert frame.captured_at == captured_at
         assert 7 < frame.age < 12
         del frame
@@ -237,10 +257,8 @@ def test_a_relay_leaves_the_moment_of_capture_as_it_is(
 @pytest.mark.proves("T1", "T6")
 def test_a_property_chooses_whose_time_it_is(stages: Callable[..., Stage], service: str, mode: str) -> None:
     sender, receiver = stages(), stages()
-    receiver.launch(f"iceoryx2src name=in service={service} timestamp-mode={mode} ! appsink name=out sync=false")
-    receiver.state("PLAYING", timeout=0)
-    sender.launch(f"appsrc name=in format=time ! iceoryx2sink service={service} sync=false wait-for-connection=true")
-    sender.state("PLAYING", timeout=0)
+    receiver.play(f"iceoryx2src name=in service={service} timestamp-mode={mode} ! appsink name=out sync=false")
+    sender.play(f"appsrc name=in format=time ! iceoryx2sink service={service} sync=false wait-for-connection=true")
     ahead = 100 * SECOND
     before = time.monotonic_ns()
     sender.push(format="GRAY8", width=16, height=16, pts=ahead, duration=5, dts=ahead - 7)

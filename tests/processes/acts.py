@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber, _sender
+from tests.waiting import arrived
 
 
 def run(act: str, *arguments: Any) -> None:
@@ -52,14 +53,6 @@ def publish_until_told(service: str, side: int = 64, interval: float = 0.002) ->
                 tell("publishing")
             number += 1
             time.sleep(interval)
-
-
-def publish_once_and_idle(service: str) -> None:
-    """Publish one frame, then do nothing until a line comes."""
-    with VideoFramePublisher(service) as pub:
-        pub.publish(picture(7), pts=7)
-        tell("idle")
-        hear()
 
 
 def publish_and_idle(service: str, count: int) -> None:
@@ -136,18 +129,6 @@ def hoard(service: str) -> None:
     tell([whole(frame.numpy_view()) == (frame.pts or 0) % 256 for frame in held if frame])
 
 
-def hold_a_view(service: str) -> None:
-    """Keep one view; report its value after each line."""
-    sub = VideoFrameSubscriber(service)
-    frame = sub.receive_blocking()
-    assert frame is not None
-    view = frame.numpy_view()
-    del frame
-    sub.close()
-    while hear():
-        tell(whole(view))
-
-
 def wait_for_ever(service: str, way: str) -> None:
     """Block in a call until Ctrl-C ends it; report that."""
     sub = VideoFrameSubscriber(service)
@@ -187,8 +168,7 @@ def exit_with_everything_open(service: str, how: str) -> None:
     pub.wait_for_subscribers(1, timeout=10)
     pub.publish(picture(1))
     pub.publish(picture(2))
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     loan = pub.loan(8, 8)
     kept = (pub, sub, frame, frame.numpy_view(), sub.receive(), loan, loan.numpy_view())
     tell("done")
@@ -238,8 +218,7 @@ def fork_with(service: str, what: str) -> None:
     pub.wait_for_subscribers(1, timeout=10)
     pub.publish(picture(1), pts=1)
     pub.publish(picture(2), pts=2)
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     view = frame.numpy_view()
     loan = pub.loan(8, 8)
     answer = ask_a_child(lambda: tried(what, service, pub, sub, frame, loan, view))
@@ -247,8 +226,7 @@ def fork_with(service: str, what: str) -> None:
     following = [sub.receive_blocking(2000) for _ in range(2)]
     loan.numpy_view()[...] = 9
     loan.send()
-    last = sub.receive_blocking(2000)
-    assert last is not None
+    last = arrived(sub.receive_blocking(2000))
     tell(
         {
             "child": answer,

@@ -21,7 +21,7 @@ from gst_iceoryx2._iox2.domain import Domain, current_domain
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_node
 from tests.conftest import Place
 from tests.processes.children import ROOT, Child
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 Start = Callable[..., Child]
 
@@ -111,8 +111,7 @@ def test_the_helper_leaves_the_living_alone(helper: str, service: str, start: St
         victim.kill()
         assert cleanup.run_helper(current_domain())
         pub.publish(np.full((8, 8, 3), 5, np.uint8))
-        frame = sub.receive_blocking(2000)
-        assert frame is not None
+        frame = arrived(sub.receive_blocking(2000))
         assert (frame.numpy_view() == 5).all()
         newcomer = start("start_and_tell", service + "/third")
         assert newcomer.told()["crossed"]

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2._plugin import gstreamer_version, plugin_library
-from gst_iceoryx2.video import FrameParams, VideoFrame, VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.video import FrameParams, VideoFramePublisher, VideoFrameSubscriber
 from tests.chaos.pattern import check, fill
 from tests.chaos.role import Numbering
 from tests.conftest import Place
 from tests.processes.children import ROOT
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 CYCLES = int(os.environ.get("CRASH_CYCLES", "30"))
 SEED = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(10**6)))
@@ -108,7 +108,7 @@ def test_a_publisher_and_a_subscriber_go_on_when_other_subscribers_are_killed(
             begin = time.monotonic()
             fill(pixels, numbering.next(len(pixels), pub.stats.dropped))
             pub.publish_frame(pixels, FrameParams(64, 48))
-            with received(witness.receive_blocking(20_000)) as frame:
+            with arrived(witness.receive_blocking(20_000)) as frame:
                 assert check(np.frombuffer(frame.pixels, np.uint8)).number == numbering.number - 1
             pauses.append(time.monotonic() - begin)
             time.sleep(0.002)
@@ -142,7 +142,7 @@ def test_a_subscriber_goes_on_when_its_publishers_are_killed(
             frame = sub.receive_blocking(10)
             if frame is None or frame.is_eos():
                 return
-            with received(frame):
+            with frame:
                 stamp = check(np.frombuffer(frame.pixels, np.uint8))
             if stamp.publisher not in seen:
                 seen.add(stamp.publisher)
@@ -167,11 +167,6 @@ def test_a_subscriber_goes_on_when_its_publishers_are_killed(
         wait_until(is_as_before, 15)
     report("the first frame of the next publisher", delays)
     assert len(delays) > CYCLES / 10, "hardly any victim lived long enough to publish"
-
-
-def received(frame: VideoFrame | None) -> VideoFrame:
-    assert frame is not None, "no frame within 20 s"
-    return frame
 
 
 def report(what: str, seconds: list[float]) -> None:

@@ -17,7 +17,7 @@ from gst_iceoryx2.sh4lt import Follower, Writer
 from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
 from tests.conftest import Place
 from tests.processes.programs import ROOT, Program, Programs, wait_for_text
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 CAMERA, OTHER = "video/cam0/frame/v2", "video/cam 1/frame/v2"
@@ -77,8 +77,7 @@ def test_nv12_planes_arrive_in_the_event_loop_beside_other_work(programs: Progra
 def test_nv12_carries_the_colorimetry_that_its_publisher_names(programs: Programs) -> None:
     with VideoFrameSubscriber(CAMERA) as subscriber:
         publisher = programs.example("publish_nv12", CAMERA, "3")
-        frame = subscriber.receive_blocking(10_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(10_000))
         assert frame.caps is not None
         assert "colorimetry=(string)bt709" in frame.caps
         luma, chroma = frame.planes
@@ -136,8 +135,7 @@ def test_a_relay_sends_on_what_it_draws_and_keeps_the_moment_of_capture(programs
         publisher.wait_for_subscribers(1, timeout=10)
         for moment in moments:
             publisher.publish(picture, format="BGR", pts=moment, captured_at=moment)
-            frame = subscriber.receive_blocking(10_000)
-            assert frame is not None
+            frame = arrived(subscriber.receive_blocking(10_000))
             assert (frame.captured_at, frame.pts, frame.format) == (moment, moment, "RGB")
             view = frame.numpy_view()
             assert view[60, 80].tolist() == [30, 20, 10]
@@ -180,8 +178,7 @@ def test_edges_are_found_in_shared_memory_and_put_there(programs: Programs) -> N
     with VideoFramePublisher(CAMERA) as publisher, VideoFrameSubscriber(OTHER) as subscriber:
         publisher.wait_for_subscribers(1, timeout=20)
         publisher.publish(picture, pts=5, captured_at=7)
-        frame = subscriber.receive_blocking(20_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(20_000))
         assert (frame.format, frame.pts, frame.captured_at) == ("GRAY8", 5, 7)
         view = frame.numpy_view()
         assert view[60, 45:55].max() == 255

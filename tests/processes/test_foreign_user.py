@@ -18,6 +18,7 @@ from gst_iceoryx2.doctor import shared_memory
 from gst_iceoryx2.errors import DomainError, ServicePermissionError
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_node
 from tests.conftest import Place
+from tests.waiting import arrived
 
 NOBODY = "65534"
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,8 +73,7 @@ def test_an_element_of_another_user_is_refused_in_words(line: str, domain: Place
         assert f'cannot open "{service}" in the iceoryx2 domain {domain.root}: {place}' in ended.stderr
         assert "IOX2_VIDEO_DOMAIN" in ended.stderr
         publisher.publish(picture)
-        frame = subscriber.receive_blocking(2000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(2000))
         frame.release()
 
 

@@ -23,7 +23,7 @@ from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.conftest import Place
 from tests.processes.markdown import Snippet, snippets
 from tests.processes.programs import ROOT, Program, Programs, wait_for_text
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 DOCUMENTS = [
     ROOT / "README.md",
@@ -239,8 +239,8 @@ def three_ways_to_receive(programs: Programs, snippet: Snippet) -> None:
     camera.finish()
 
 
-@runs("await asyncio.gather(watch(")
-def event_loop(programs: Programs, snippet: Snippet) -> None:
+@runs("await asyncio.gather(watch(", 'spawn = multiprocessing.get_context("spawn")')
+def two_cameras(programs: Programs, snippet: Snippet) -> None:
     program = programs.python(snippet.text)
     cameras = [programs.example("publish_loan", f"video/cam{n}/frame/v2", "10") for n in range(2)]
     for camera in cameras:
@@ -297,16 +297,6 @@ def keeps_copies(programs: Programs, snippet: Snippet) -> None:
     printed = program.finish()
     # The variable of the loop may still hold one frame.
     assert re.fullmatch(r"\d+ pictures kept, [01] frames held\n", printed)
-
-
-@runs('spawn = multiprocessing.get_context("spawn")')
-def spawned_children(programs: Programs, snippet: Snippet) -> None:
-    program = programs.python(snippet.text)
-    cameras = [programs.example("publish_loan", f"video/cam{n}/frame/v2", "10") for n in range(2)]
-    for camera in cameras:
-        camera.finish()
-    # Two writers may interleave their lines.
-    assert set(program.finish().splitlines()) >= {f"video/cam{n}/frame/v2 640 480" for n in range(2)}
 
 
 @runs("qos=Qos(buffer_size=2, borrowed_max=4)")
@@ -396,8 +386,7 @@ UNTIL_INPUT_ENDS = "\nimport sys; sys.stdin.read(); pipeline.set_state(Gst.State
 def promised_sink(programs: Programs, snippet: Snippet) -> None:
     program = programs.python(snippet.text + UNTIL_INPUT_ENDS)
     with VideoFrameSubscriber(CAMERA) as subscriber:
-        frame = subscriber.receive_blocking(10_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(10_000))
         assert frame.numpy_view().shape == (640, 640, 3)
     del frame
     program.finish()
@@ -436,8 +425,7 @@ def promised_subscriber(programs: Programs, snippet: Snippet) -> None:
 def promised_publisher(programs: Programs, snippet: Snippet) -> None:
     program = programs.python(f"{snippet.text}\nimport sys; sys.stdin.read()\n")
     with VideoFrameSubscriber(CAMERA) as subscriber:
-        frame = subscriber.receive_blocking(10_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(10_000))
         assert (frame.numpy_view().shape, frame.numpy_view().any(), frame.offset) == ((640, 640, 3), False, 0)
     del frame
     program.finish()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import json
 import os
 import re
 import shlex
@@ -115,7 +116,7 @@ FAULTS = {
     "a dangling link": (
         "ln -s /nowhere {root}",
         "DomainError",
-        "{root} is a symbolic link to /nowhere, which does not exist; make it, remove {root}, " + ANOTHER,
+        "{root} is a symbolic link to /nowhere, which does not exist; create /nowhere, remove {root}, " + ANOTHER,
     ),
     "a link in a circle": (
         "ln -s {root} {root}",
@@ -125,17 +126,17 @@ FAULTS = {
     "a planted link": (
         "mkdir {root}; ln -s /tmp {root}/nodes",
         "DomainError",
-        "{root}/nodes is a symbolic link, where iceoryx2 makes a folder; remove it, " + ANOTHER,
+        "{root}/nodes is a symbolic link, but must be a folder; remove it, " + ANOTHER,
     ),
     "a full disk": (
         "mkdir {root}; " + FULL,
         "DomainError",
-        "the file system of {root}/services is full; remove what fills it, " + ANOTHER,
+        "the file system of {root}/services is full; remove files, " + ANOTHER,
     ),
     "no inodes": (
         "mkdir {root}; mount -t tmpfs -o nr_inodes=1 none {root}",
         "DomainError",
-        "the file system of {root} has its 1 files; remove some, " + ANOTHER,
+        "the file system of {root} admits no more files (limit 1); remove files, " + ANOTHER,
     ),
     "a read-only disk": (
         "mkdir {root}; mount -t tmpfs -o ro none {root}",
@@ -145,7 +146,7 @@ FAULTS = {
     "no shared memory": (
         BARE,
         "OutOfSharedMemoryError",
-        "there is no /dev/shm; mount it: mount -t tmpfs tmpfs /dev/shm",
+        "there is no usable /dev/shm: No such file or directory (os error 2); mount it: mount -t tmpfs tmpfs /dev/shm",
     ),
     "read-only shared memory": (
         "mount -t tmpfs -o ro none /dev/shm",
@@ -155,7 +156,8 @@ FAULTS = {
     "shared memory without inodes": (
         "mount -t tmpfs -o nr_inodes=1 none /dev/shm",
         "OutOfSharedMemoryError",
-        "/dev/shm has its 1 files; raise the number (mount -o remount,nr_inodes=… /dev/shm), or remove some",
+        "/dev/shm admits no more files (limit 1); raise the limit (mount -o remount,nr_inodes=… /dev/shm), or remove "
+        "files there",
     ),
     "small files only": (
         "ulimit -f 200",
@@ -273,12 +275,22 @@ def test_a_configuration_that_cannot_be_reached_is_not_there(
 def test_a_character_that_iceoryx2_does_not_take_is_named(root: str, prefix: str, found: str) -> None:
     what, text = ("prefix", prefix) if found in prefix else ("root path", root)
     answer = ask("true", IOX2_VIDEO_DOMAIN=f"{root}:{prefix}")
-    pattern = f"the {what} ['\"]{re.escape(text)}.* of the iceoryx2 domain contains ['\"]"
-    taken = r'iceoryx2 takes printable ASCII without < > " \| \? \*'
-    for line in (*answer.python, answer.element):
-        assert re.search(pattern, line.replace("\\\\", "\\")), line
-        assert re.search(taken, line), line
+    text, found = (json.dumps(part, ensure_ascii=False) for part in (text, found))
+    expected = f'the {what} {text} of the iceoryx2 domain contains {found}; use printable ASCII without <>"|?*'
+    assert all(expected in line for line in (*answer.python, answer.element)), answer
     assert len(answer.python) == 2
+
+
+@pytest.mark.proves("E4")
+def test_a_link_into_a_folder_that_this_user_may_not_enter_is_named(domain: Place) -> None:
+    answer = ask(f"ln -s /root/closed {domain.root}", NOBODY, HOME="/nonexistent")
+    expected = (
+        f"{domain.root} leads to a folder that user 65534 may not enter; remove {domain.root}, or use another domain"
+    )
+    assert len(answer.python) == 2
+    for line in (*answer.python, answer.element):
+        assert f"in the iceoryx2 domain {domain.root}: {expected}" in line
+    domain.root.unlink()
 
 
 def test_a_parent_that_another_user_may_not_write_is_named(domain: Place, tmp_path: Path) -> None:

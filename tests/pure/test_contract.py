@@ -12,9 +12,6 @@ import pytest
 from gst_iceoryx2.contract import contract
 
 ROOT = Path(__file__).parents[2]
-UNITS = ("_ms", "_bytes", "_pixels", "_frames", "_chunks")
-"""How a limit ends that is not a plain count."""
-
 SUBSCRIBERS_ONLY_NOTIFY = "a Python publisher is never lossless, so it listens to no events"
 GSTREAMER = "Python registers no metas with GStreamer"
 IMPLIED = {"event_new": "iceoryx2's plain `notify()` sends it"}

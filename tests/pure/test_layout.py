@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gst_iceoryx2._wire import header as header_module
 from gst_iceoryx2._wire.formats import FORMATS
 from gst_iceoryx2._wire.header import BUFFER_FLAGS_MASK, HEADER_FLAG_EOS, VideoFrameHeader
+from tests.vectors.notation import header_of
 
 ROOT = Path(__file__).parent.parent.parent
 LAYOUT = json.loads((ROOT / "python/gst_iceoryx2/contract/layout.json").read_text(encoding="utf-8"))
@@ -30,19 +31,6 @@ def field_values(header: VideoFrameHeader) -> dict[str, Any]:
         values[field["name"]] = value if isinstance(value, int) else list(value)
     del values["format"]
     return values | {"format_hex": bytes(header)[VideoFrameHeader.format.offset :].hex()}  # type: ignore[attr-defined]
-
-
-def header_of(fields: dict[str, Any]) -> VideoFrameHeader:
-    """A header with these fields, in the notation of header.json."""
-    header = VideoFrameHeader()
-    for name, value in fields.items():
-        if name == "format_hex":
-            ctypes.memmove(ctypes.addressof(header) + 88, bytes.fromhex(value), 16)
-        elif isinstance(value, list):
-            getattr(header, name)[:] = value
-        else:
-            setattr(header, name, value)
-    return header
 
 
 def test_the_structure_is_laid_out_as_the_data_say() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from gst_iceoryx2._wire.fault import Fault
 from gst_iceoryx2._wire.formats import FORMATS
 from gst_iceoryx2._wire.header import HEADER_FLAG_EOS, VideoFrameHeader
 from gst_iceoryx2._wire.validate import check_caps, geometry_key, geometry_of, validate_geometry
+from tests.vectors.notation import header_of
 
 VECTORS_DIR = Path(__file__).parent.parent / "vectors"
 CASES = json.loads((VECTORS_DIR / "validate.json").read_text(encoding="utf-8"))["cases"]
@@ -26,18 +26,6 @@ AGREE = json.loads((VECTORS_DIR / "caps.json").read_text(encoding="utf-8"))["agr
 @pytest.fixture(autouse=True)
 def _forget() -> None:
     validate._valid.clear()
-
-
-def header_of(fields: dict[str, Any]) -> VideoFrameHeader:
-    header = VideoFrameHeader()
-    for name, value in fields.items():
-        if name == "format_hex":
-            ctypes.memmove(ctypes.addressof(header) + 88, bytes.fromhex(value), 16)
-        elif isinstance(value, list):
-            getattr(header, name)[:] = value
-        else:
-            setattr(header, name, value)
-    return header
 
 
 def sound_header(name: str = "NV12", width: int = 33, height: int = 17) -> tuple[VideoFrameHeader, int]:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from gst_iceoryx2 import plugin_path
+from gst_iceoryx2.sh4lt import Follower, Writer
 from gst_iceoryx2.sh4lt.dialect import READERS, SEGMENT_PROJECT
 from gst_iceoryx2.sh4lt.sysv import segment_status
 from tests.waiting import wait_until
@@ -99,6 +100,12 @@ def path(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 # For tests that do not depend on the file system.
 on_tmpfs = pytest.mark.parametrize("path", ["tmpfs"], indirect=True)
+
+
+def connect(writer: Writer, follower: Follower) -> None:
+    """Wait until a writer has this follower as its only reader."""
+    assert follower.read(0) is None
+    wait_until(lambda: writer.clients == 1)
 
 
 def wait_until_in(file: str, thread: int) -> None:

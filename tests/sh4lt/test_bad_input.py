@@ -33,8 +33,8 @@ from gst_iceoryx2.sh4lt import (
     dialect,
 )
 from gst_iceoryx2.sh4lt.sysv import Segment, Semaphores, max_segment
-from tests.sh4lt.conftest import Launch, on_tmpfs
-from tests.waiting import wait_until
+from tests.sh4lt.conftest import Launch, connect, on_tmpfs
+from tests.waiting import arrived, wait_until
 
 NOBODY = "65534"
 AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
@@ -74,7 +74,7 @@ def placed(name: str, folder: Path) -> tuple[Path, str]:
         return folder, "is a folder, not a socket"
     path = Path("/tmp") / ("x" * 103)
     assert len(str(path)) == 108
-    return path, "has 108 bytes, a socket's has at most 107"
+    return path, "has 108 bytes, but a socket path can have at most 107"
 
 
 @pytest.mark.parametrize("name", ["a file", "a folder", "108 bytes"])
@@ -88,11 +88,6 @@ def test_a_path_that_no_socket_can_have_is_refused_with_the_reason(launch: Launc
         assert words in said(launch(line.format(path)))
     if name == "a file":
         assert path.read_text() == "precious"
-
-
-def test_an_element_without_path_and_label_says_what_is_missing(launch: Launch) -> None:
-    assert "neither socket-path nor label" in said(launch("fakesrc ! sh4ltsink"))
-    assert "neither socket-path nor label" in said(launch("sh4ltsrc ! fakesink"))
 
 
 @needs_root
@@ -138,8 +133,7 @@ def test_another_user_is_refused_with_both_user_ids_and_disturbs_nothing(
 ) -> None:
     plugin_must_be_readable()
     with Writer(path, "application/x-count") as writer, Follower(path) as follower:
-        assert follower.read(0) is None
-        wait_until(lambda: writer.clients == 1)
+        connect(writer, follower)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         words = f"belongs to user 0 (this process runs as user {NOBODY})"
         for line in (
@@ -158,11 +152,10 @@ def test_another_user_is_refused_with_both_user_ids_and_disturbs_nothing(
 
 def test_a_live_writer_is_not_disturbed_by_a_second_one(path: Path, launch: Launch) -> None:
     with Writer(path) as writer, Follower(path) as follower:
-        assert follower.read(0) is None
-        wait_until(lambda: writer.clients == 1)
-        with pytest.raises(WriterIsAliveError, match="has a writer already"):
+        connect(writer, follower)
+        with pytest.raises(WriterIsAliveError, match="already has a writer"):
             Writer(path)
-        assert "has a writer already" in said(launch(PACED.format(path)))
+        assert "already has a writer" in said(launch(PACED.format(path)))
         wait_until(lambda: writer.clients == 1)
         assert writer.write(b"still here") == 1
         assert follower.read(5) is not None
@@ -173,8 +166,8 @@ def test_a_live_sink_is_not_disturbed_by_a_second_writer(path: Path, launch: Lau
     launch(PACED.format(path))
     with Follower(path) as follower:
         assert follower.read(20) is not None
-        assert "has a writer already" in said(launch(PACED.format(path)))
-        with pytest.raises(WriterIsAliveError, match="has a writer already"):
+        assert "already has a writer" in said(launch(PACED.format(path)))
+        with pytest.raises(WriterIsAliveError, match="already has a writer"):
             Writer(path)
         for _ in range(3):
             assert follower.read(5) is not None
@@ -184,8 +177,7 @@ def test_a_dead_writers_socket_is_taken_over(path: Path, launch: Launch) -> None
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     with Writer(path) as writer, Follower(path) as follower:
-        assert follower.read(0) is None
-        wait_until(lambda: writer.clients == 1)
+        connect(writer, follower)
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     launch(PACED.format(path))
@@ -270,7 +262,7 @@ def test_a_reader_that_breaks_the_protocol_does_not_stop_the_writer(path: Path, 
     else:
         program = f"""
 import time
-from gst_iceoryx2.sh4lt import Writer
+from gst_iceoryx2.sh4lt import TypeTextError, Writer
 with Writer({str(path)!r}, reader_timeout=0.1) as writer:
     while not time.sleep(1 / 60):
         writer.write(bytes(1024))
@@ -369,8 +361,7 @@ def test_a_type_text_that_is_not_caps_arrives_unchanged(path: Path, launch: Laun
         assert follower.read(0) is None
         wait_until(lambda: writer.clients == 2, 20)
         writer.write(b"1234")
-        frame = follower.read(5)
-        assert frame is not None
+        frame = arrived(follower.read(5))
         assert frame.datatype == "no caps at all {"
         assert frame.caps is None
         with pytest.raises(FormatError):
@@ -455,8 +446,7 @@ def test_type_texts_have_their_limits(path: Path) -> None:
     with pytest.raises(TypeTextError, match="NUL"):
         Writer(path, "a\0b")
     with Writer(path, "x" * 4095) as writer, Follower(path) as follower:
-        assert follower.read(0) is None
-        wait_until(lambda: writer.clients == 1)
+        connect(writer, follower)
         assert follower.datatype == "x" * 4095
 
 
@@ -467,14 +457,12 @@ def test_a_frame_larger_than_the_kernels_limit_is_refused_and_the_next_goes_thro
     with pytest.raises(FrameSizeError, match=r"kernel\.shmmax"):
         Writer(path, initial_size=max_segment() + 1)
     with Writer(path) as writer, Follower(path) as follower:
-        assert follower.read(0) is None
-        wait_until(lambda: writer.clients == 1)
+        connect(writer, follower)
         monkeypatch.setattr(claim, "max_segment", lambda: 1000)
-        with pytest.raises(FrameSizeError, match=r"1001 bytes .*\(1000, kernel\.shmmax\)"):
+        with pytest.raises(FrameSizeError, match=r"1001 bytes .*\(1000 bytes\); raise kernel\.shmmax"):
             writer.write(bytes(1001))
         writer.write(b"small")
-        frame = follower.read(5)
-        assert frame is not None
+        frame = arrived(follower.read(5))
         assert bytes(frame) == b"small"
 
 
@@ -488,15 +476,13 @@ def test_a_frame_without_memory_for_its_segment_is_refused_and_the_next_goes_thr
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     with Writer(path, initial_size=100) as writer, Follower(path) as follower:
-        assert follower.read(0) is None
-        wait_until(lambda: writer.clients == 1)
+        connect(writer, follower)
         with monkeypatch.context() as patch:
             patch.setattr(Segment, "create", no_memory)
             with pytest.raises(OSError, match="memory"):
                 writer.write(bytes(1000))
         writer.write(b"small")
-        frame = follower.read(20)
-        assert frame is not None
+        frame = arrived(follower.read(20))
         assert bytes(frame) == b"small"
 
 
@@ -514,9 +500,9 @@ def test_a_writer_that_accepts_no_connections_blocks_nothing(path: Path, launch:
             except BlockingIOError:
                 break
         reader = launch(f"sh4ltsrc socket-path={path} num-buffers=1 ! fakesink")
-        with pytest.raises(WriterIsAliveError, match="has a writer already"):
+        with pytest.raises(WriterIsAliveError, match="already has a writer"):
             Writer(path)
-        assert "has a writer already" in said(launch(PACED.format(path)))
+        assert "already has a writer" in said(launch(PACED.format(path)))
         with Follower(path) as follower:
             assert follower.read(0.2) is None
     for connection in waiting:
@@ -535,7 +521,7 @@ def test_a_sink_with_frames_larger_than_the_kernels_limit_fails_with_the_reason(
         pytest.skip("needs the right to make an IPC namespace")
     line = f"videotestsrc is-live=true ! video/x-raw,format=RGBA,width=64,height=64 ! sh4ltsink socket-path={path}"
     output = said(launch(line, before=limited))
-    assert "16384 bytes is larger than a shared memory segment can be (10000, kernel.shmmax)" in output
+    assert "16384 bytes exceeds the size limit for a shared memory segment (10000 bytes); raise kernel.shmmax" in output
 
 
 @on_tmpfs
@@ -549,11 +535,19 @@ def test_the_source_drops_a_frame_shorter_than_its_caps_and_the_follower_raises(
         assert follower.read(0) is None
         wait_until(lambda: writer.clients == 2, 20)
         writer.write(b"1234")
-        frame = follower.read(5)
-        assert frame is not None
+        frame = arrived(follower.read(5))
         with pytest.raises(FrameSizeError, match=r"4 bytes.*96"):
             _ = frame.planes
         writer.write(b"\7" * 96)
         assert follower.read(5) is not None
         assert reader.wait(20) == 0
     assert received.read_bytes() == b"\7" * 96
+
+
+@on_tmpfs
+def test_a_type_text_that_is_too_long_leaves_the_writer_open(path: Path) -> None:
+    """The writer was closed first. A bridge used it for the next frame, and ended."""
+    with Writer(path, "application/x-count") as writer:
+        with pytest.raises(TypeTextError, match="at most 4095"):
+            writer.retyped(f"application/x-count, text={'y' * 5000}")
+        assert writer.write(b"next") == 0

@@ -11,7 +11,7 @@ import pytest
 
 from gst_iceoryx2.sh4lt import Follower, Writer
 from tests.sh4lt.conftest import Launch, on_tmpfs
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 RGBA = "video/x-raw, format=(string)RGBA, width=(int)640, height=(int)480, framerate=(fraction)30/1"
 SNOW = "videotestsrc is-live=true pattern=snow num-buffers={} ! video/x-raw,format={},width={},height={},framerate=30/1"
@@ -146,8 +146,7 @@ def test_other_media_than_raw_video_are_sent_unchanged(path: Path, launch: Launc
     """Regression: frames of 0 bytes were sent, because GStreamer says that encoded pictures have 0 bytes."""
     launch(f"fakesrc sizetype=fixed sizemax=1234 filltype=pattern ! {caps} ! sh4ltsink socket-path={path}")
     with Follower(path) as follower:
-        frame = follower.read(20)
-        assert frame is not None
+        frame = arrived(follower.read(20))
         assert frame.datatype.startswith(caps.partition(",")[0])
         assert bytes(frame)[:256] == bytes(range(256))
         assert len(frame) == 1234
@@ -173,7 +172,6 @@ def test_the_two_commands_of_the_manual_work_together(path: Path, launch: Launch
     viewer = launch(f"sh4ltsrc socket-path={path} num-buffers=10 ! videoconvert ! video/x-raw,format=RGBA ! fakesink")
     assert viewer.wait(30) == 0
     with Follower(path) as follower:
-        frame = follower.read(20)
-        assert frame is not None
+        frame = arrived(follower.read(20))
         assert frame.caps is not None
         assert frame.caps.media == "video/x-raw"

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from gst_iceoryx2.sh4lt import Follower, Sh4ltClosedError, Writer, follower
-from tests.sh4lt.conftest import on_tmpfs, wait_until_in
-from tests.waiting import wait_until
+from tests.sh4lt.conftest import connect, on_tmpfs, wait_until_in
+from tests.waiting import arrived, wait_until
 
 pytestmark = on_tmpfs
 
@@ -37,8 +37,7 @@ def writer(path: Path) -> Iterator[Writer]:
 
 def connected(writer: Writer, path: Path) -> Follower:
     made = Follower(path)
-    assert made.read(0) is None
-    wait_until(lambda: writer.clients == 1)
+    connect(writer, made)
     return made
 
 
@@ -132,8 +131,7 @@ def test_an_interrupt_before_the_block_leaves_no_frame_that_the_writer_waits_for
                 reader.borrow(5).__enter__()
         assert writer.write(b"2") == 1
         assert writer.evictions == 0
-        frame = reader.read(5)
-        assert frame is not None
+        frame = arrived(reader.read(5))
         assert bytes(frame) == b"2"
 
 
@@ -180,7 +178,6 @@ def test_a_forked_child_that_ends_takes_nothing_along(writer: Writer, path: Path
         assert os.waitpid(child, 0)[1] == 0
         for number in (b"1", b"2"):
             assert writer.write(number) == 1
-            frame = reader.read(5)
-            assert frame is not None
+            frame = arrived(reader.read(5))
             assert bytes(frame) == number
         assert (writer.clients, writer.evictions) == (1, 0)

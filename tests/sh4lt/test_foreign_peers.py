@@ -28,12 +28,12 @@ def test_a_writer_that_is_sending_is_not_disturbed_by_a_second_one(path: Path, l
     """Regression: the second writer acknowledged the greeting and never finished the frame that was announced to it."""
 
     def second_writer() -> None:
-        with pytest.raises(WriterIsAliveError, match="has a writer already"):
+        with pytest.raises(WriterIsAliveError, match="already has a writer"):
             Writer(path)
 
     def second_sink() -> None:
         sink = launch(f"videotestsrc is-live=true ! sh4ltsink socket-path={path}")
-        assert b"has a writer already" in sink.communicate(timeout=60)[0]
+        assert b"already has a writer" in sink.communicate(timeout=60)[0]
 
     with writing(kind, path) as writer:
         reader = BareReader(path)

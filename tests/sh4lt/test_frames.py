@@ -115,7 +115,7 @@ def test_a_source_says_once_that_frames_are_shorter_than_their_caps(path: Path, 
             writer.write(bytes(size - 1))
         writer.write(bytes(size))
         text = reader.communicate(timeout=20)[0].decode()
-    assert text.count(f"it has {size - 1} bytes, its caps require {size}") == 1, text
+    assert text.count(f"it is {size - 1} bytes, but its caps require {size}") == 1, text
 
 
 def test_from_a_pipeline_to_a_pipeline_whatever_the_strides(path: Path, launch: Launch, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ import pytest
 from gst_iceoryx2.sh4lt import Follower, Writer
 from gst_iceoryx2.sh4lt.dialect import READERS, WRITER, keys_of
 from tests.sh4lt import conftest
-from tests.sh4lt.conftest import Launch, left_behind, ours
+from tests.sh4lt.conftest import Launch, connect, left_behind, ours
 from tests.waiting import wait_until
 
 CYCLES = int(os.environ.get("SH4LT_CYCLES", "5"))
@@ -242,8 +242,7 @@ def test_a_killed_reader_holds_the_writer_up_for_less_than_a_second(
 
 def test_another_reader_goes_on_beside_one_that_is_killed(path: Path, start: Start) -> None:
     with Writer(path, "application/x-count") as writer, Follower(path) as survivor:
-        assert survivor.read(0) is None
-        wait_until(lambda: writer.clients == 1)
+        connect(writer, survivor)
         for number in range(CYCLES):
             victim = start("reader", "rust" if number % 2 else "python")
             wait_until(lambda: writer.clients == 2, 20)
@@ -260,13 +259,18 @@ def test_another_reader_goes_on_beside_one_that_is_killed(path: Path, start: Sta
             wait_until(lambda: writer.clients == 1)
 
 
+def a_writer_that_dies(path: Path) -> int:
+    """Run a process that leaves its writer's objects behind, and return its ID."""
+    child = "import os, sys; from gst_iceoryx2.sh4lt import Writer; w = Writer(sys.argv[1]); os._exit(0)"
+    number = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", child, str(path)])
+    os.waitpid(number, 0)
+    return number
+
+
 def test_what_other_programs_leave_is_not_taken_for_ours(path: Path) -> None:
     """Regression: the tests failed while the tests of another clone ran on the same machine."""
-    before, program = left_behind(by_the_living=True), f"import os; w = Writer({str(path)!r}); os._exit(0)"
-    number = os.spawnv(
-        os.P_NOWAIT, sys.executable, [sys.executable, "-c", f"from gst_iceoryx2.sh4lt import Writer; {program}"]
-    )
-    os.waitpid(number, 0)
+    before = left_behind(by_the_living=True)
+    number = a_writer_that_dies(path)
     assert left_behind(by_the_living=True) == before
     ours.add(number)
     assert len(left_behind(by_the_living=True) - before) == 2
@@ -276,9 +280,7 @@ def test_what_other_programs_leave_is_not_taken_for_ours(path: Path) -> None:
 
 def test_what_lay_there_before_is_not_ours_when_its_process_number_comes_again(path: Path) -> None:
     """Regression: objects of an earlier run failed the tests if a child got the ID of their creator."""
-    child = "import os, sys; from gst_iceoryx2.sh4lt import Writer; w = Writer(sys.argv[1]); os._exit(0)"
-    number = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", child, str(path)])
-    os.waitpid(number, 0)
+    number = a_writer_that_dies(path)
     earlier = {f"{key} {number}" for key, number in conftest.listed()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conftest, "there_before", earlier)

@@ -17,24 +17,18 @@ from gst_iceoryx2.sh4lt import (
     Writer,
     address,
 )
-from tests.sh4lt.conftest import wait_until_in
-from tests.waiting import wait_until
+from tests.sh4lt.conftest import connect, wait_until_in
+from tests.waiting import arrived, wait_until
 
 RGBA = "video/x-raw, format=(string)RGBA, width=(int)6, height=(int)4, framerate=(fraction)30/1"
-
-
-def connected(writer: Writer, follower: Follower) -> None:
-    assert follower.read(0) is None
-    wait_until(lambda: writer.clients == 1)
 
 
 def test_a_picture_arrives_as_the_array_that_its_caps_describe(path: Path) -> None:
     picture = np.arange(6 * 4 * 4, dtype=np.uint8).reshape(4, 6, 4)
     with Writer(path, RGBA) as writer, Follower(path) as follower:
-        connected(writer, follower)
+        connect(writer, follower)
         assert writer.write(picture) == 1
-        frame = follower.read(5)
-        assert frame is not None
+        frame = arrived(follower.read(5))
         assert np.array_equal(frame.numpy_view(), picture)
         assert not frame.numpy_view().flags.writeable
         assert frame.caps is not None
@@ -43,11 +37,10 @@ def test_a_picture_arrives_as_the_array_that_its_caps_describe(path: Path) -> No
 
 def test_planes_are_those_of_gstreamers_default_layout(path: Path) -> None:
     with Writer(path, "video/x-raw, format=I420, width=33, height=17") as writer, Follower(path) as follower:
-        connected(writer, follower)
+        connect(writer, follower)
         data = np.arange(1008, dtype=np.uint16).astype(np.uint8)
         writer.write(data)
-        frame = follower.read(5)
-        assert frame is not None
+        frame = arrived(follower.read(5))
         luma, blue, red = frame.planes
         assert (luma.shape, blue.shape, red.shape) == ((17, 33), (9, 17), (9, 17))
         assert (luma[1, 0], blue[0, 0], red[0, 0]) == (data[36], data[648], data[648 + 180])
@@ -56,17 +49,16 @@ def test_planes_are_those_of_gstreamers_default_layout(path: Path) -> None:
 def test_growing_and_shrinking_frames_arrive_whole(path: Path) -> None:
     sizes = [10, 10, 5000, 100, 70_000, 1]
     with Writer(path) as writer, Follower(path) as follower:
-        connected(writer, follower)
+        connect(writer, follower)
         for number, size in enumerate(sizes):
             writer.write(bytes([number]) * size)
-            frame = follower.read(5)
-            assert frame is not None
+            frame = arrived(follower.read(5))
             assert bytes(frame) == bytes([number]) * size
 
 
 def test_a_view_that_is_kept_beyond_its_block_keeps_its_bytes(path: Path) -> None:
     with Writer(path) as writer, Follower(path) as follower:
-        connected(writer, follower)
+        connect(writer, follower)
         kept = []
         for number in range(10):
             writer.write(bytes([number]) * 5000)
@@ -80,7 +72,7 @@ def test_a_view_that_is_kept_beyond_its_block_keeps_its_bytes(path: Path) -> Non
 
 def test_a_borrowed_frame_holds_the_writer_only_as_long_as_its_block(path: Path) -> None:
     with Writer(path) as writer, Follower(path) as follower:
-        connected(writer, follower)
+        connect(writer, follower)
         writer.write(b"a" * 100)
         done = threading.Event()
 
@@ -103,7 +95,7 @@ def test_a_borrowed_frame_holds_the_writer_only_as_long_as_its_block(path: Path)
 
 def test_a_reader_that_never_finishes_is_left_behind_and_comes_back(path: Path) -> None:
     with Writer(path, reader_timeout=0.1) as writer, Follower(path) as follower:
-        connected(writer, follower)
+        connect(writer, follower)
         writer.write(b"a" * 100)
         with follower.borrow(5) as frame:
             assert frame is not None
@@ -113,8 +105,7 @@ def test_a_reader_that_never_finishes_is_left_behind_and_comes_back(path: Path) 
         assert follower.read(0.2) is None
         wait_until(lambda: writer.clients == 1)
         writer.write(b"c" * 100)
-        frame = follower.read(5)
-        assert frame is not None
+        frame = arrived(follower.read(5))
         assert bytes(frame) == b"c" * 100
 
 
@@ -123,7 +114,7 @@ def test_a_follower_starts_first_and_survives_its_writer(path: Path) -> None:
         assert follower.read(0.05) is None
         for number in range(3):
             with Writer(path, f"application/x-{number}") as writer:
-                connected(writer, follower)
+                connect(writer, follower)
                 writer.write(b"frame")
                 assert follower.read(5) is not None
                 assert follower.datatype == f"application/x-{number}"
@@ -133,7 +124,7 @@ def test_label_and_group_meet_at_a_path_of_this_user(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert address("cam 0", "a/b") == tmp_path / "sh4lt" / "a%2fb" / "cam%200"
     with Writer(label="cam0") as writer, Follower(label="cam0") as follower:
-        connected(writer, follower)
+        connect(writer, follower)
         assert (tmp_path / "sh4lt").stat().st_mode & 0o777 == 0o700
     for name in ("", ".."):
         with pytest.raises(AddressError):
@@ -163,11 +154,10 @@ def test_a_type_is_caps_with_label_and_group() -> None:
 )
 def test_whatever_has_bytes_is_written_packed(path: Path, frame: Any) -> None:
     with Writer(path) as writer, Follower(path) as follower:
-        connected(writer, follower)
+        connect(writer, follower)
         writer.write(frame)
-        arrived = follower.read(5)
-        assert arrived is not None
-        assert bytes(arrived) == (frame.tobytes() if hasattr(frame, "tobytes") else bytes(frame))
+        received = arrived(follower.read(5))
+        assert bytes(received) == (frame.tobytes() if hasattr(frame, "tobytes") else bytes(frame))
 
 
 def mapping(array: np.ndarray) -> str:
@@ -181,7 +171,7 @@ def mapping(array: np.ndarray) -> str:
 
 def test_a_borrowed_frame_lies_in_the_writers_memory_until_its_block_ends(path: Path) -> None:
     with Writer(path) as writer, Follower(path) as follower:
-        connected(writer, follower)
+        connect(writer, follower)
         writer.write(b"x" * 5000)
         with follower.borrow(5) as frame:
             assert frame is not None

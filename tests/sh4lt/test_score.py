@@ -19,7 +19,7 @@ from tests.conftest import Place
 from tests.sh4lt.conftest import Launch, on_tmpfs
 from tests.sh4lt.peers import BareWriter
 from tests.sh4lt.score import FORMATS, shown
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 ROOT = Path(__file__).parents[2]
 SERVICE = "video/stage/frame/v2"
@@ -162,8 +162,7 @@ def test_score_shows_what_a_pipeline_negotiates(
 ) -> None:
     launch(f"{line} ! sh4ltsink socket-path={path}")
     with Follower(path) as follower:
-        frame = follower.read(20)
-        assert frame is not None
+        frame = arrived(follower.read(20))
         assert shown(frame.datatype) == expected, frame.datatype
         assert frame.planes
 
@@ -173,7 +172,6 @@ def test_every_raw_format_is_still_taken(path: Path, launch: Launch) -> None:
     """The sink prefers score's formats, but other programs accept other formats."""
     launch(f"videotestsrc ! video/x-raw,format=BGR,width=64,height=48 ! sh4ltsink socket-path={path}")
     with Follower(path) as follower:
-        frame = follower.read(20)
-        assert frame is not None
+        frame = arrived(follower.read(20))
         assert frame.caps is not None
         assert frame.caps.fields["format"] == "BGR"

@@ -8,6 +8,7 @@ import pytest
 from gst_iceoryx2._wire.formats import FORMATS
 from gst_iceoryx2.video import SUPPORTED_FORMATS, FrameParams, VideoFramePublisher, VideoFrameSubscriber
 from tests import pictures
+from tests.waiting import arrived
 
 WITH_ROWS = [name for name in SUPPORTED_FORMATS if FORMATS[name].planes]
 
@@ -18,8 +19,7 @@ def test_a_padded_odd_picture_crosses_with_its_strides(
 ) -> None:
     pixels, params = pictures.padded(format)
     assert pub.publish_frame(pixels, params) == 1
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     layout = FORMATS[format].tight_layout(params.width, params.height, params.stride0)
     assert bytes(frame.pixels) == pixels
     assert frame.header.format_name == frame.format == format
@@ -40,8 +40,7 @@ def test_planes_published_as_arrays_arrive_as_the_same_arrays(
     sent = pictures.planes(format)
     width = pictures.WIDTH if FORMATS[format].kind == "opaque" else None
     pub.publish(sent, format=format, width=width)
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert len(frame.planes) == len(sent)
     for ours, theirs in zip(frame.planes, sent, strict=True):
         assert ours.dtype == theirs.dtype
@@ -56,8 +55,7 @@ def test_planes_filled_in_a_loan_arrive(format: str, pub: VideoFramePublisher, s
     with pub.loan(pictures.WIDTH, pictures.HEIGHT, format, stride0=stride0) as loan:
         for target, plane in zip(loan.planes, sent, strict=True):
             target[...] = plane
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert frame.header.stride[0] == stride0
     assert [plane.tobytes() for plane in frame.planes] == [plane.tobytes() for plane in sent]
 
@@ -66,16 +64,14 @@ def test_an_array_of_any_strides_is_published_as_it_looks(pub: VideoFramePublish
     base = np.frombuffer(pictures.noise(60 * 80 * 4), np.uint8).reshape(60, 80, 4)
     for seen in (base[::-1, :, :3], base[:, ::-1, 2::-1], base[::2, 1::3, :3], base[..., 1:].transpose(1, 0, 2)):
         pub.publish(seen)
-        frame = sub.receive()
-        assert frame is not None
+        frame = arrived(sub.receive())
         assert np.array_equal(frame.numpy_view(), seen)
 
 
 def test_numbers_of_the_other_byte_order_keep_their_value(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     picture = np.arange(12, dtype="<u2").reshape(3, 4)
     pub.publish(picture, format="GRAY16_BE")
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert frame.numpy_view().dtype == np.dtype(">u2")
     assert np.array_equal(frame.numpy_view(), picture)
     assert bytes(frame.pixels)[:4] == b"\0\0\0\1"
@@ -84,8 +80,7 @@ def test_numbers_of_the_other_byte_order_keep_their_value(pub: VideoFramePublish
 def test_a_single_channel_may_have_an_axis_of_its_own(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     picture = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
     pub.publish(picture, format="GRAY8")
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert np.array_equal(frame.numpy_view(), picture[..., 0])
 
 
@@ -97,8 +92,7 @@ def test_small_and_odd_sizes_work_in_subsampled_formats(
     for format in ("I420", "NV12", "Y42B", "YUY2", "Y41B", "YUV9", "P010_10LE", "A420"):
         pixels, params = pictures.padded(format, *size)
         pub.publish_frame(pixels, params)
-        frame = sub.receive()
-        assert frame is not None
+        frame = arrived(sub.receive())
         assert bytes(frame.pixels) == pixels
 
 
@@ -108,15 +102,13 @@ def test_any_buffer_of_bytes_can_be_published(pub: VideoFramePublisher, sub: Vid
     array = np.frombuffer(pixels, np.uint8)
     for buffer in (pixels, bytearray(pixels), memoryview(pixels), array, array.reshape(2, 2, 3), array.view("<u2")):
         pub.publish_frame(buffer, params)
-        frame = sub.receive()
-        assert frame is not None
+        frame = arrived(sub.receive())
         assert bytes(frame.pixels) == pixels
 
 
 def test_more_bytes_than_the_picture_needs_are_sent_along(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     pub.publish_frame(pictures.noise(100), FrameParams(4, 2, "BGR", stride0=12))
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert bytes(frame.pixels) == pictures.noise(100)
     assert frame.numpy_view().tobytes() == pictures.noise(100)[:24]
 
@@ -131,8 +123,7 @@ def test_padded_rows_are_told_from_the_length(
     """Padded rows of 4,100 bytes were read as rows of 4,098, which sheared the picture."""
     pixels = pictures.noise(stride * 8)
     pub.publish_frame(pixels, FrameParams(width, 8, format))
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert frame.header.stride[0] == stride
     rows = np.frombuffer(pixels, np.uint8).reshape(8, stride)[:, : FORMATS[format].row_bytes(0, width)]
     assert np.array_equal(frame.planes[0].view(np.uint8).reshape(8, -1), rows)

@@ -32,6 +32,7 @@ from gst_iceoryx2.video import (
     validate_geometry,
 )
 from tests import pictures
+from tests.waiting import arrived
 
 WAYS: dict[str, Callable[[Any], Any]] = {
     "pickle": lambda thing: pickle.loads(pickle.dumps(thing)),
@@ -45,12 +46,6 @@ METAS = [ReferenceTimestamp("timestamp/x-unix", 123, 4), CustomMeta("Boxes", {"c
 @pytest.fixture(params=WAYS)
 def copied(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
     return WAYS[request.param]
-
-
-def take(sub: VideoFrameSubscriber) -> VideoFrame:
-    frame = sub.receive()
-    assert frame is not None
-    return frame
 
 
 def told(frame: VideoFrame) -> dict[str, Any]:
@@ -68,7 +63,7 @@ def test_a_copied_frame_says_what_the_original_says(
     """`pickle` failed on it, and the failure printed to standard error."""
     planes = pictures.planes(format, 34, 6)
     pub.publish(planes, format=format, width=34, pts=5, dts=6, duration=7, offset=8, flags=1 << 20, metas=METAS)
-    frame = take(sub)
+    frame = arrived(sub.receive())
     twin = copied(frame)
     assert type(twin) is VideoFrame
     assert told(twin) == told(frame)
@@ -82,7 +77,7 @@ def test_a_copied_frame_has_its_own_pixels_and_holds_nothing(
 ) -> None:
     with pub.loan(30, 20, "BGR", stride0=96) as loan:
         loan.numpy_view()[...] = 5
-    frame = take(sub)
+    frame = arrived(sub.receive())
     twin = copied(frame)
     address = frame.numpy_view().ctypes.data
     del frame
@@ -106,7 +101,7 @@ def test_a_copied_frame_has_its_own_pixels_and_holds_nothing(
 def test_a_copy_is_usable_in_a_forked_child(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     """Borrowed memory belongs to the parent process; a copy is ordinary memory."""
     pub.publish(np.full((4, 4, 3), 7, np.uint8))
-    frame = take(sub)
+    frame = arrived(sub.receive())
     twin = copy.copy(frame)
     with warnings.catch_warnings(action="ignore"):
         child = os.fork()
@@ -126,7 +121,7 @@ def test_a_released_frame_cannot_be_copied(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     pub.publish(np.zeros((4, 4, 3), np.uint8))
-    frame = take(sub)
+    frame = arrived(sub.receive())
     twin = copied(frame)
     for each in (frame, twin):
         each.release()
@@ -140,7 +135,7 @@ def test_the_end_of_the_stream_can_be_copied(
     copied: Callable[[Any], Any], pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:
     pub.end_of_stream()
-    frame = take(sub)
+    frame = arrived(sub.receive())
     twin = copied(frame)
     assert twin.is_eos()
     assert told(twin) == told(frame)
@@ -152,7 +147,7 @@ def test_views_and_values_are_copied_as_usual(
     copied: Callable[[Any], Any], pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:
     pub.publish(np.full((4, 4, 3), 7, np.uint8), metas=METAS)
-    frame = take(sub)
+    frame = arrived(sub.receive())
     view = frame.numpy_view()
     twin = copied(view)
     assert (twin == view).all()
@@ -196,7 +191,7 @@ def test_ports_and_loans_are_refused_in_words(
     assert capfd.readouterr().err == ""
     loan.discard()
     pub.publish(np.zeros((4, 4, 3), np.uint8))
-    assert take(sub).width == 4
+    assert arrived(sub.receive()).width == 4
 
 
 def test_ends_of_a_path_are_refused_in_words_and_their_frames_are_copied(
@@ -245,12 +240,12 @@ def test_frames_cross_a_queue_between_processes(
     """Nothing arrived, and only the queue's own thread printed the reason."""
     questions, answers = child
     pub.publish(pictures.planes("NV12", 34, 6), format="NV12", pts=5, metas=METAS)
-    frame = take(sub)
+    frame = arrived(sub.receive())
     questions.put(frame)
     said, back = answers.get(timeout=60)
     assert said == told(frame) == told(back)
     pub.end_of_stream()
-    end = take(sub)
+    end = arrived(sub.receive())
     questions.put(end)
     said, back = answers.get(timeout=60)
     assert said == told(end)

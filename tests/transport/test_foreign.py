@@ -23,7 +23,7 @@ from gst_iceoryx2.video import (
 )
 from tests.pictures import noise
 from tests.transport import raw
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 
 def bgr(width: int, height: int, **fields: int) -> VideoFrameHeader:
@@ -63,8 +63,7 @@ def test_a_publisher_that_may_wait_hears_who_has_found_it_and_of_every_frame_tak
                 told = []
                 for _ in range(2):
                     pub.publish_frame(noise(24), FrameParams(4, 2))
-                    frame = sub.receive_blocking(5000)
-                    assert frame is not None
+                    frame = arrived(sub.receive_blocking(5000))
                     ids = {activation.id.as_value for activation in listener.try_wait()}
                     # Id 2 tells waiting readers of the publisher.
                     told.append(sorted(ids - {2}))
@@ -104,8 +103,7 @@ def test_our_subscriber_reads_a_plain_publisher(service: str) -> None:
         # The service has no history, so a frame sent before the subscriber connects would be lost.
         wait_until(lambda: publisher.service.dynamic_config.number_of_subscribers == 1)
         publisher.send(bgr(4, 2, pts=4, offset=11), noise(24))
-        frame = sub.receive_blocking(3000)
-        assert frame is not None
+        frame = arrived(sub.receive_blocking(3000))
         assert frame.pts == 4
         assert frame.numpy_view().tobytes() == noise(24)
         assert sub.qos == Qos(buffer_size=2, borrowed_max=2, history_size=0, safe_overflow=True)
@@ -150,8 +148,7 @@ def test_the_end_is_sent_again_where_the_service_keeps_no_history(service: str) 
         assert native.static_config.history_size == 0
         pub.end_of_stream()
         with VideoFrameSubscriber(service) as sub:
-            frame = sub.receive_blocking(3000)
-            assert frame is not None
+            frame = arrived(sub.receive_blocking(3000))
             assert frame.is_eos()
 
 

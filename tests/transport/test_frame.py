@@ -19,15 +19,14 @@ from gst_iceoryx2.video import (
     build_aux,
 )
 from tests import pictures
+from tests.waiting import arrived
 
 
 def crossed(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber, format: str, width: int = 8, height: int = 6
 ) -> VideoFrame:
     pub.publish(pictures.planes(format, width, height), format=format)
-    frame = sub.receive()
-    assert frame is not None
-    return frame
+    return arrived(sub.receive())
 
 
 @pytest.mark.parametrize(
@@ -110,8 +109,7 @@ def test_to_rgb_follows_the_colorimetry_of_the_caps(service: str) -> None:
         with VideoFramePublisher(service, caps=caps) as pub, VideoFrameSubscriber(service) as sub:
             pub.wait_for_subscribers(1, timeout=5)
             pub.publish(planes, format="I420")
-            frame = sub.receive()
-            assert frame is not None
+            frame = arrived(sub.receive())
             colours.append(frame.to_rgb()[0, 0].tolist())
     assert colours[0] != colours[1]
 
@@ -120,8 +118,7 @@ def test_a_frame_tells_its_moments_flags_and_size(pub: VideoFramePublisher, sub:
     flags = BUFFER_FLAGS["CORRUPTED"] | BUFFER_FLAGS["INTERLACED"]
     stays_home = 1 << 4  # GST_BUFFER_FLAG_LIVE
     pub.publish(np.zeros((4, 5, 3), np.uint8), pts=1, dts=2, duration=3, offset=4, flags=flags | stays_home)
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert (frame.pts, frame.dts, frame.duration, frame.offset, frame.flags) == (1, 2, 3, 4, flags)
     assert (frame.width, frame.height, frame.format, frame.pixel_size) == (5, 4, "BGR", 60)
     assert (frame.header.pts, frame.header.flags, frame.header.width) == (1, flags, 5)
@@ -130,8 +127,7 @@ def test_a_frame_tells_its_moments_flags_and_size(pub: VideoFramePublisher, sub:
 
 def test_what_nobody_said_is_none(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     pub.publish(np.zeros((4, 5, 3), np.uint8))
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert (frame.pts, frame.dts, frame.duration) == (None, None, None)
     assert frame.offset == frame.sequence == 0
 
@@ -154,8 +150,7 @@ def test_caps_and_metas_cross(service: str) -> None:
     with VideoFramePublisher(service, framerate=rate, caps=more) as pub, VideoFrameSubscriber(service) as sub:
         pub.wait_for_subscribers(1, timeout=5)
         pub.publish(np.zeros((4, 6, 3), np.uint8), metas=metas)
-        frame = sub.receive()
-        assert frame is not None
+        frame = arrived(sub.receive())
         assert frame.metas == metas
         assert len(frame.parse_aux().metas) == 3
         caps = frame.caps
@@ -171,8 +166,7 @@ def test_caps_and_metas_cross(service: str) -> None:
 @pytest.mark.proves("H8")
 def test_a_record_that_is_no_meta_of_ours_arrives_as_it_is(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     pub.publish(np.zeros((4, 6, 3), np.uint8), metas=[b"something else"])
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert frame.metas == [b"something else"]
 
 
@@ -192,8 +186,7 @@ def test_no_aux_bytes_means_no_caps_no_time_and_no_metas(service: str) -> None:
         with pub.loan(6, 4) as loan:
             loan.numpy_view()[...] = 1
         for _ in range(2):
-            frame = sub.receive()
-            assert frame is not None
+            frame = arrived(sub.receive())
             assert frame.header.aux_size == 0
             assert (frame.caps, frame.captured_at, frame.age, frame.sequence, frame.metas) == (
                 None,
@@ -213,14 +206,12 @@ def test_metas_that_do_not_fit_a_loan_are_left_out(service: str) -> None:
         pub.wait_for_subscribers(1, timeout=5)
         with pub.loan(6, 4) as loan:
             loan.metas = [CustomMeta("BigMeta", {"text": "x" * 1000}), CustomMeta("SmallMeta")]
-        frame = sub.receive()
-        assert frame is not None
+        frame = arrived(sub.receive())
         assert frame.metas == [CustomMeta("SmallMeta")]
         assert frame.captured_at is not None
         # Copied frames have room for all metas.
         pub.publish(np.zeros((4, 6, 3), np.uint8), metas=[CustomMeta("BigMeta", {"text": "x" * 1000})])
-        frame = sub.receive()
-        assert frame is not None
+        frame = arrived(sub.receive())
         assert frame.metas == [CustomMeta("BigMeta", {"text": "x" * 1000})]
 
 
@@ -228,8 +219,7 @@ def test_the_end_of_the_stream_is_a_frame_without_a_picture(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:
     assert pub.end_of_stream() == 1
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert frame.is_eos()
     assert frame.header.is_eos
     assert frame.numpy_view().shape == (0, 0, 0)

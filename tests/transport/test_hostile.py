@@ -17,7 +17,6 @@ from gst_iceoryx2.video import (
     HEADER_FLAG_EOS,
     CustomMeta,
     ReferenceTimestamp,
-    VideoFrame,
     VideoFrameHeader,
     VideoFrameSubscriber,
     build_aux,
@@ -27,7 +26,7 @@ from tests.pictures import noise
 from tests.processes.children import Child
 from tests.transport.raw import RawPublisher
 from tests.transport.toggling import NUMBERS, TEXTS
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 WIDTH, HEIGHT = 16, 8
 PIXELS = noise(WIDTH * HEIGHT * 3 // 2)
@@ -122,12 +121,6 @@ def faults(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
-def next_frame(sub: VideoFrameSubscriber) -> VideoFrame:
-    frame = sub.receive()
-    assert frame is not None
-    return frame
-
-
 @pytest.mark.parametrize("case", BROKEN)
 @pytest.mark.proves("H1")
 def test_a_broken_header_is_dropped_and_the_stream_goes_on(
@@ -139,7 +132,7 @@ def test_a_broken_header_is_dropped_and_the_stream_goes_on(
     for _ in range(3):
         raw.send(broken, PIXELS[:1] * size)
         raw.send(header(), PIXELS)
-        frame = next_frame(victim)
+        frame = arrived(victim.receive())
         assert bytes(frame.pixels) == PIXELS
         assert victim.receive() is None
     stats = victim.stats
@@ -160,8 +153,8 @@ def test_caps_that_are_wrong_are_dropped_and_the_stream_goes_on(
         with_caps = header()
         with_caps.aux_size = len(aux)
         raw.send(with_caps, PIXELS + aux)
-    assert next_frame(victim).caps == CAPS_GOOD
-    assert next_frame(victim).caps == CAPS_GOOD
+    assert arrived(victim.receive()).caps == CAPS_GOOD
+    assert arrived(victim.receive()).caps == CAPS_GOOD
     assert victim.receive() is None
     assert (victim.stats.invalid, victim.stats.received) == (2, 2)
     (line,) = faults(caplog)
@@ -209,8 +202,7 @@ def test_a_queue_full_of_broken_frames_hides_no_sound_one(raw: RawPublisher, vic
     for _ in range(50):
         raw.send(wide(0), PIXELS)
     raw.send(header(), PIXELS)
-    frame = victim.receive_blocking(2000)
-    assert frame is not None
+    frame = arrived(victim.receive_blocking(2000))
     assert bytes(frame.pixels) == PIXELS
 
 
@@ -224,7 +216,7 @@ def test_a_header_that_changes_after_it_was_judged_changes_nothing(
     address = loan.user_header_ptr
     ctypes.memmove(address, bytes(header()), 104)
     loan.assume_init().send()
-    frame = next_frame(victim)
+    frame = arrived(victim.receive())
     ctypes.memset(address, 0xFF, 104)
     assert frame.header.format_name == "NV12"
     assert [plane.shape for plane in frame.planes] == [(8, 16), (4, 8, 2)]
@@ -254,7 +246,7 @@ def test_a_blob_of_nonsense_harms_neither_the_frame_nor_the_reader(
     with_aux = header()
     with_aux.aux_size = len(blob)
     raw.send(with_aux, PIXELS + blob)
-    frame = next_frame(victim)
+    frame = arrived(victim.receive())
     assert bytes(frame.pixels) == PIXELS
     assert frame.caps is None
     assert bytes(frame.aux) == blob
@@ -266,7 +258,7 @@ def test_the_end_of_a_stream_needs_no_geometry(raw: RawPublisher, victim: VideoF
     end = VideoFrameHeader()
     end.flags = HEADER_FLAG_EOS | 0xFFFFFFFF
     raw.send(end, b"\0")
-    frame = next_frame(victim)
+    frame = arrived(victim.receive())
     assert frame.is_eos()
     assert frame.numpy_view().shape == (0, 0, 0)
 
@@ -277,7 +269,7 @@ def test_tiled_formats_are_checked_for_their_offsets_and_have_no_arrays(
     tiled = header()
     tiled.format_name = "NV12_64Z32"
     raw.send(tiled, PIXELS)
-    frame = next_frame(victim)
+    frame = arrived(victim.receive())
     assert bytes(frame.pixels) == PIXELS
     for use in (lambda: frame.planes, frame.numpy_view, frame.to_rgb, lambda: np.asarray(frame)):
         with pytest.raises(NotImplementedError, match="tiles"):
@@ -306,8 +298,7 @@ def test_frames_that_change_while_they_are_read_harm_nobody(service: str, writer
     """The number of bytes in iceoryx2's header was trusted: SIGSEGV."""
     with VideoFrameSubscriber(service) as sub:
         while sub.stats.invalid < 50:
-            frame = sub.receive_blocking(10_000)
-            assert frame is not None
+            frame = arrived(sub.receive_blocking(10_000))
             if frame.is_eos():
                 continue
             assert frame.planes[0].shape == (8, 16)
@@ -334,12 +325,12 @@ def test_a_number_of_bytes_beyond_the_publishers_memory_is_refused(
 ) -> None:
     """iceoryx2's own header lies in the publisher's memory, too, and was read unchecked: SIGSEGV."""
     raw.send(header(), PIXELS)
-    frame = next_frame(victim)
+    frame = arrived(victim.receive())
     address = frame._memory._address  # type: ignore[union-attr]
     room = shared_mapping(address).end - address
     for number in (NUMBERS_OF_BYTES[case](room), len(PIXELS)):
         raw.send(header(), PIXELS, number=number)
-    assert bytes(next_frame(victim).pixels) == PIXELS
+    assert bytes(arrived(victim.receive()).pixels) == PIXELS
     assert (victim.stats.invalid, victim.stats.received) == (1, 2)
     (line,) = faults(caplog)
     assert "length: the payload has" in line
@@ -355,8 +346,7 @@ def test_memory_is_told_apart_by_its_publisher(service: str) -> None:
             for number in (None, 1 << 23 if invalid > 1 else 1 << 40, None):
                 raw.send(header(), PIXELS, number=number)
             for _ in range(2):
-                frame = sub.receive_blocking(10_000)
-                assert frame is not None
+                frame = arrived(sub.receive_blocking(10_000))
                 assert bytes(frame.pixels) == PIXELS
                 del frame
             assert sub.stats.invalid == invalid
@@ -372,7 +362,7 @@ def test_of_a_blob_no_more_is_copied_than_can_be_read(service: str) -> None:
         with_aux = header()
         with_aux.aux_size = len(blob)
         raw.send(with_aux, PIXELS + blob)
-        frame = next_frame(sub)
+        frame = arrived(sub.receive())
         assert frame.caps == CAPS_GOOD
         assert len(frame.aux) == MAX_AUX
         assert bytes(frame.pixels) == PIXELS

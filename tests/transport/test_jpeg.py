@@ -14,6 +14,7 @@ from gst_iceoryx2.errors import FormatError, UnsupportedViewError
 from gst_iceoryx2.video import VideoFrame, VideoFrameHeader, VideoFramePublisher, VideoFrameSubscriber
 from tests.pictures import padded
 from tests.transport.raw import RawPublisher
+from tests.waiting import arrived
 
 pytestmark = pytest.mark.usefixtures("domain")
 
@@ -30,9 +31,7 @@ class Loop:
         self.publisher, self.subscriber = VideoFramePublisher(service, caps=caps), VideoFrameSubscriber(service)
 
     def frame(self) -> VideoFrame:
-        frame = self.subscriber.receive_blocking(5000)
-        assert frame is not None
-        return frame
+        return arrived(self.subscriber.receive_blocking(5000))
 
     def close(self) -> None:
         self.publisher.close()
@@ -124,8 +123,7 @@ def test_tiles_have_no_picture_and_say_so(service: str) -> None:
     raw = RawPublisher(service)
     with VideoFrameSubscriber(service) as subscriber:
         raw.send(tiled, bytes(192))
-        frame = subscriber.receive_blocking(5000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(5000))
         with frame, pytest.raises(UnsupportedViewError, match="NV12_64Z32"):
             jpeg.encode(frame)
     del frame

@@ -11,6 +11,7 @@ import pytest
 from gst_iceoryx2.errors import TooManyPortsError
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, create_node
 from tests.conftest import Place
+from tests.waiting import arrived
 
 
 @pytest.fixture
@@ -49,8 +50,7 @@ def test_a_view_outlives_the_ports_of_a_local_node(node: iceoryx2.Node, service:
     ):
         publisher.wait_for_subscribers(1, timeout=20)
         publisher.publish(np.full((40, 40, 3), 7, np.uint8))
-        frame = subscriber.receive_blocking(20_000)
-        assert frame is not None
+        frame = arrived(subscriber.receive_blocking(20_000))
         view = frame.numpy_view()
         with pytest.raises(TooManyPortsError):
             VideoFramePublisher(service, iox2_node=node)

@@ -21,7 +21,7 @@ from gst_iceoryx2.errors import (
 )
 from gst_iceoryx2.video import FrameParams, LoanedFrame, Qos, VideoFramePublisher, VideoFrameSubscriber, _pool, _sender
 from tests.transport import raw
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 
 def picture(value: int = 0, side: int = 8) -> np.ndarray:
@@ -34,8 +34,7 @@ def test_a_loan_is_sent_on_leaving_the_block(pub: VideoFramePublisher, sub: Vide
         loan.numpy_view()[...] = 3
         loan.pts, loan.dts, loan.duration, loan.offset = 1, 2, 3, 4
         assert sub.receive() is None
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert (frame.numpy_view() == 3).all()
     assert (frame.pts, frame.dts, frame.duration, frame.offset) == (1, 2, 3, 4)
     assert repr(loan) == "<LoanedFrame 8x6 BGR, sent>"
@@ -47,8 +46,7 @@ def test_a_loan_is_shared_memory_and_not_a_copy(pub: VideoFramePublisher, sub: V
     with pub.loan(8, 6) as loan:
         loan.numpy_view()[...] = 3
         part = loan.numpy_view()[:1]
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     part[...] = 4
     assert (frame.numpy_view()[0] == 4).all()
     assert (frame.numpy_view()[1:] == 3).all()
@@ -99,8 +97,7 @@ def test_after_sending_the_arrays_of_a_loan_are_read_only(pub: VideoFramePublish
     for use in (lambda: loan.planes, loan.bytes, loan.numpy_view, loan.send, lambda: loan.__enter__()):
         with pytest.raises(FrameReleasedError, match="sent"):
             use()
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert all((plane == 5).all() for plane in frame.planes)
 
 
@@ -135,8 +132,7 @@ def test_asarray_of_a_loan_is_its_memory(pub: VideoFramePublisher, sub: VideoFra
         np.asarray(loan)[...] = 7
         with pytest.raises(ValueError, match="cannot be seen"):
             np.asarray(loan, dtype=np.float32)
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert (frame.numpy_view() == 7).all()
 
 
@@ -226,8 +222,7 @@ def test_raw_bytes_that_do_not_fit_are_refused_with_numbers(
 
 def test_the_padding_of_the_last_row_may_be_missing(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     pub.publish_frame(b"x" * 78, FrameParams(6, 4, stride0=20))
-    frame = sub.receive()
-    assert frame is not None
+    frame = arrived(sub.receive())
     assert frame.numpy_view().strides == (20, 3, 1)
 
 
@@ -373,8 +368,7 @@ def test_hoarding_subscribers_starve_nobody(service: str) -> None:
             held = []
             for value in range(200):
                 pub.publish(picture(value), pts=value)
-                frame = sub.receive()
-                assert frame is not None
+                frame = arrived(sub.receive())
                 assert frame.pts == value
                 hoarder = hoarders[value // 10 % 7]
                 while (kept := keep(hoarder)) is not None:
@@ -398,8 +392,7 @@ def test_a_subscriber_that_holds_all_it_may_costs_no_other_a_frame(service: str)
         held = []
         for value in range(100):
             assert pub.publish(picture(value), pts=value) == 2
-            frame = sub.receive()
-            assert frame is not None
+            frame = arrived(sub.receive())
             assert frame.pts == value
             held.append(keep(hoarder))
         assert pub.stats.dropped == 0
@@ -444,8 +437,7 @@ def drain(sub: VideoFrameSubscriber) -> list[object]:
     """Return every frame until the end of the stream."""
     frames = []
     while not frames or not frames[-1].is_eos():
-        frame = sub.receive_blocking(3000)
-        assert frame is not None
+        frame = arrived(sub.receive_blocking(3000))
         frames.append(frame)
         frame.release()
     return frames

@@ -10,14 +10,8 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2.errors import FrameReleasedError
-from gst_iceoryx2.video import Qos, VideoFrame, VideoFramePublisher, VideoFrameSubscriber
-from tests.waiting import wait_until
-
-
-def take(sub: VideoFrameSubscriber) -> VideoFrame:
-    frame = sub.receive()
-    assert frame is not None
-    return frame
+from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
+from tests.waiting import arrived, wait_until
 
 
 def picture(value: int, side: int = 16) -> np.ndarray:
@@ -26,7 +20,7 @@ def picture(value: int, side: int = 16) -> np.ndarray:
 
 def test_a_frame_holds_a_loan_until_it_goes(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     pub.publish(picture(1))
-    frame = take(sub)
+    frame = arrived(sub.receive())
     assert sub.stats.held == 1
     del frame
     assert sub.stats.held == 0
@@ -35,7 +29,7 @@ def test_a_frame_holds_a_loan_until_it_goes(pub: VideoFramePublisher, sub: Video
 @pytest.mark.proves("P2")
 def test_a_slice_of_a_view_keeps_the_loan(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     pub.publish(picture(7))
-    part = take(sub).numpy_view()[3:5][::-1, 1:, 0]
+    part = arrived(sub.receive()).numpy_view()[3:5][::-1, 1:, 0]
     assert not part.flags.owndata
     overwrite(pub, sub)
     assert (part == 7).all()
@@ -58,7 +52,7 @@ def test_every_kind_of_view_keeps_the_loan_by_itself(
         "slice of pixels": lambda frame: frame.pixels[10:20],
         # Some versions of numpy cannot export read-only arrays. The error must not leak the frame.
         "dlpack": lambda frame: _dlpack(frame.numpy_view()),
-    }[view](take(sub))
+    }[view](arrived(sub.receive()))
     gc.collect()
     assert sub.stats.held == 1
     overwrite(pub, sub)
@@ -86,7 +80,7 @@ def overwrite(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
 def test_views_are_read_only_and_stay_so(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     """Shared memory is mapped read-only, so a write would raise SIGSEGV, not an exception."""
     pub.publish(picture(1))
-    frame = take(sub)
+    frame = arrived(sub.receive())
     views = [frame.numpy_view(), np.asarray(frame), frame.planes[0], frame.numpy_view()[1:], np.asarray(frame.pixels)]
     for view in views:
         assert not view.flags.writeable
@@ -104,7 +98,7 @@ def test_a_view_outlives_frame_subscriber_and_publisher(service: str) -> None:
     pub = VideoFramePublisher(service)
     sub = VideoFrameSubscriber(service)
     pub.publish(picture(42))
-    view = take(sub).numpy_view()
+    view = arrived(sub.receive()).numpy_view()
     sub.close()
     # Without its port the publisher would take the held frame back and overwrite it.
     for value in range(100, 160):
@@ -123,7 +117,7 @@ def test_after_release_the_frame_is_of_no_use_and_its_views_still_are(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber
 ) -> None:
     pub.publish(picture(5), pts=77)
-    frame = take(sub)
+    frame = arrived(sub.receive())
     view = frame.numpy_view()
     frame.release()
     frame.release()
@@ -138,7 +132,7 @@ def test_after_release_the_frame_is_of_no_use_and_its_views_still_are(
 
 def test_leaving_a_with_block_releases_the_frame(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     pub.publish(picture(5))
-    with take(sub) as frame:
+    with arrived(sub.receive()) as frame:
         assert sub.stats.held == 1
     assert sub.stats.held == 0
     with pytest.raises(FrameReleasedError):
@@ -147,14 +141,14 @@ def test_leaving_a_with_block_releases_the_frame(pub: VideoFramePublisher, sub: 
 
 def test_a_view_made_twice_is_the_same_memory(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     pub.publish(picture(5))
-    frame = take(sub)
+    frame = arrived(sub.receive())
     assert np.shares_memory(frame.numpy_view(), frame.planes[0])
     assert frame.numpy_view().ctypes.data == np.asarray(frame.pixels).ctypes.data
 
 
 def test_the_last_view_may_go_in_any_thread(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     pub.publish(picture(5))
-    views = [take(sub).numpy_view()]
+    views = [arrived(sub.receive()).numpy_view()]
     thread = threading.Thread(target=views.clear)
     thread.start()
     thread.join()
@@ -163,7 +157,7 @@ def test_the_last_view_may_go_in_any_thread(pub: VideoFramePublisher, sub: Video
 
 def test_a_frame_can_be_referred_to_weakly(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     pub.publish(picture(5))
-    frame = take(sub)
+    frame = arrived(sub.receive())
     reference = weakref.ref(frame)
     assert reference() is frame
     del frame
@@ -180,7 +174,7 @@ def test_held_frames_do_not_change_while_the_publisher_goes_on(service: str) -> 
         held = []
         for value in range(6):
             pub.publish(picture(value, 64))
-            held.append(take(sub).numpy_view())
+            held.append(arrived(sub.receive()).numpy_view())
         for value in range(6, 250):
             pub.publish(picture(value, 64))
         assert [int(view.min()) for view in held] == [int(view.max()) for view in held] == list(range(6))
@@ -190,7 +184,7 @@ def test_loans_come_back_to_the_publisher(pub: VideoFramePublisher, sub: VideoFr
     """A thousand frames fit through 24 chunks only if every chunk comes back."""
     for value in range(1000):
         pub.publish(picture(value % 256))
-        assert (take(sub).numpy_view() == value % 256).all()
+        assert (arrived(sub.receive()).numpy_view() == value % 256).all()
     assert pub.stats == (1000, 0)
     assert sub.stats[:2] == (1000, 0)
 
@@ -199,7 +193,7 @@ def test_the_shared_memory_goes_when_the_last_view_does(service: str, domain: ob
     pub = VideoFramePublisher(service)
     sub = VideoFrameSubscriber(service)
     pub.publish(picture(1))
-    view = take(sub).numpy_view()
+    view = arrived(sub.receive()).numpy_view()
     pub.close()
     sub.close()
     assert domain.leftovers()  # type: ignore[attr-defined]

@@ -1,12 +1,14 @@
-"""Reads the notation of aux.json, meta.json, stamp.json and caps.json (README.md in this folder)."""
+"""Reads the notation of the vector files (README.md in this folder)."""
 
 from __future__ import annotations
 
+import ctypes
 import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from gst_iceoryx2._wire.header import VideoFrameHeader
 from gst_iceoryx2._wire.value import FieldValue, RawValue
 
 
@@ -53,3 +55,16 @@ def typed(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return (type(value), [typed(item) for item in value])
     return (type(value), repr(value))
+
+
+def header_of(fields: dict[str, Any]) -> VideoFrameHeader:
+    """Return the header with these fields, in the notation of header.json."""
+    header = VideoFrameHeader()
+    for name, value in fields.items():
+        if name == "format_hex":
+            ctypes.memmove(ctypes.addressof(header) + 88, bytes.fromhex(value), 16)
+        elif isinstance(value, list):
+            getattr(header, name)[:] = value
+        else:
+            setattr(header, name, value)
+    return header

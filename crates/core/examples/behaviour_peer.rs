@@ -1,6 +1,7 @@
-//! The Rust side of `tests/behaviour`: does what it reads from standard input, one JSON object a line, and answers each in one.
+//! The Rust side of `tests/behaviour`. It reads one command per line from standard input as a JSON object, and answers each command with
+//! one line.
 //!
-//! `tests/behaviour/python_peer.py` speaks the same commands.
+//! `tests/behaviour/python_peer.py` implements the same commands.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
@@ -34,7 +35,7 @@ fn main() {
     }
 }
 
-/// The name of Python's class for this error.
+/// Returns the name of the Python class for this error.
 fn kind(error: &Error) -> &'static str {
     match error {
         Error::InvalidServiceName { .. } => "InvalidServiceNameError",
@@ -53,7 +54,7 @@ fn kind(error: &Error) -> &'static str {
     }
 }
 
-/// The pixels with which a frame of this value is filled.
+/// Returns the pixels for a frame with this value.
 fn pattern(size: usize, value: u8) -> Vec<u8> {
     (0..size).map(|i| (i % 251) as u8 ^ value).collect()
 }
@@ -183,13 +184,13 @@ impl Peer {
             builder = builder.safe_overflow(on);
         }
         if command["lossless"] == true {
-            let interrupt = Interrupt::new().map_err(|source| Error::Io { what: "make an interrupt", source })?;
+            let interrupt = Interrupt::new().map_err(|source| Error::Io { what: "create an interrupt", source })?;
             builder = builder.lossless(interrupt);
         }
         builder.build()
     }
 
-    /// Sends frames of the values `value`, `value` + 1, …; those that find no memory are left out.
+    /// Sends frames with the values `value`, `value` + 1, …. A frame is left out if there is no free memory for it.
     fn publish(&self, command: &Json) -> Result<Json> {
         let publisher = &self.publishers[text(command, "id")];
         let (width, height) = (number(command, "width").unwrap_or(8), number(command, "height").unwrap_or(8));
@@ -238,7 +239,7 @@ fn send_all_fields(
     turn.send(loan, &header).map(drop)
 }
 
-/// The value with which a frame's pixels are filled; null if they are not all of one pattern.
+/// Derives the value of a frame from its pixels. Returns null if the pixels do not match a single pattern.
 fn value_of(frame: &VideoFrame) -> Json {
     let pixels = frame.pixels();
     let value = pixels.first().copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Publishes a black picture ten times a second, for two seconds. No GStreamer involved.
+//! Publishes a black picture ten times per second for two seconds, without GStreamer.
 
 use std::time::Duration;
 

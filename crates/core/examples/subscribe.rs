@@ -1,4 +1,4 @@
-//! Prints every frame of a camera until none has come for a second. No GStreamer involved.
+//! Prints every frame from a camera until no frame has arrived for one second. This does not use GStreamer.
 
 fn main() -> gst_plugin_iceoryx2_video::Result<()> {
     use gst_plugin_iceoryx2_video::VideoFrameSubscriber;

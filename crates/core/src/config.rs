@@ -1,4 +1,4 @@
-//! Settings of services, elements and frames.
+//! Settings for services, elements and frames.
 
 use crate::wire::fault::Fault;
 use crate::wire::formats::VideoFormat;
@@ -6,7 +6,7 @@ use crate::wire::header::{
     NONE, VIDEO_BORROWED_MAX, VIDEO_BUFFER_SIZE, VIDEO_HISTORY_SIZE, VIDEO_SAFE_OVERFLOW, VideoFrameHeader,
 };
 
-/// Quality of service with which a service is created.
+/// Quality of service for creating a service.
 ///
 /// # Examples
 /// ```
@@ -17,13 +17,13 @@ use crate::wire::header::{
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Qos {
-    /// Number of frames that wait for a busy subscriber.
+    /// Number of frames that can wait for a busy subscriber.
     pub buffer_size: u32,
     /// Number of frames that a subscriber may hold at once.
     pub borrowed_max: u32,
-    /// Number of past frames that a late subscriber gets; 0 = only the newest (SPEC §1).
+    /// Number of past frames that a late subscriber receives; 0 means only the newest frame (SPEC §1).
     pub history_size: u32,
-    /// Whether a full buffer drops its oldest frame.
+    /// Whether a full buffer drops its oldest frame (true) or the new frame (false).
     pub safe_overflow: bool,
 }
 
@@ -38,18 +38,18 @@ impl Default for Qos {
     }
 }
 
-/// Value of an element's property.
+/// Value of an element property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PropValue {
     /// A string.
     Str(String),
-    /// An unsigned integer of 32 bits, a `guint` of GLib.
+    /// An unsigned 32-bit integer, GLib's `guint`.
     Uint(u32),
     /// A boolean.
     Bool(bool),
 }
 
-/// Settings of an `iceoryx2sink` as properties.
+/// Settings for an `iceoryx2sink`, as element properties.
 ///
 /// # Examples
 /// ```
@@ -62,7 +62,7 @@ pub enum PropValue {
 pub struct SinkConfig {
     /// Name of the service.
     pub service: String,
-    /// Size of the largest frame in bytes; 0 derives it from the caps.
+    /// Size of the largest frame in bytes; 0 means that the element derives it from the caps.
     pub max_bytes: u32,
     /// See [`Qos::buffer_size`].
     pub buffer_size: u32,
@@ -75,13 +75,13 @@ pub struct SinkConfig {
 }
 
 impl SinkConfig {
-    /// The default settings for a service.
+    /// Returns the default settings for a service.
     pub fn new(service: impl Into<String>) -> Self {
         let Qos { buffer_size, borrowed_max, history_size, safe_overflow } = Qos::default();
         Self { service: service.into(), max_bytes: 0, buffer_size, borrowed_max, history_size, safe_overflow }
     }
 
-    /// Names and values of the element's properties.
+    /// Returns the names and values of the element's properties.
     pub fn gst_properties(&self) -> Vec<(&'static str, PropValue)> {
         vec![
             ("service", PropValue::Str(self.service.clone())),
@@ -94,7 +94,7 @@ impl SinkConfig {
     }
 }
 
-/// Describes the pixels of a frame that a publisher sends.
+/// Describes the pixels in a frame that a publisher sends.
 ///
 /// # Examples
 /// ```
@@ -111,16 +111,16 @@ pub struct FrameParams<'a> {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// GStreamer's name of the format, such as `BGR`.
+    /// GStreamer's name for the format, such as `BGR`.
     pub format: &'a str,
-    /// Not used, because the format determines it. It exists for programs that set it.
+    /// Ignored, because the format determines the number of planes. The field exists for programs that set it.
     pub n_planes: u32,
-    /// Number of bytes from one row of the first plane to the next; `None` = rows without padding.
+    /// Number of bytes from one row of the first plane to the next; `None` means rows without padding.
     ///
-    /// With `None`, [`publish_frame`](crate::VideoFramePublisher::publish_frame) accepts pixels of another length if the format has one
-    /// plane: each row then has length / height bytes, if this is a whole number.
+    /// With `None`, [`publish_frame`](crate::VideoFramePublisher::publish_frame) also accepts padded pixels if the format has one plane.
+    /// Each row is then length / height bytes, which must be a whole number.
     pub stride0: Option<u32>,
-    /// Number of the frame; [`NONE`] if the publisher does not count.
+    /// Number of the frame; [`NONE`] if the publisher does not count frames.
     pub offset: u64,
     /// Presentation timestamp in nanoseconds; [`NONE`] if there is none.
     pub pts: u64,
@@ -133,7 +133,7 @@ impl Default for FrameParams<'_> {
 }
 
 impl FrameParams<'_> {
-    /// The header of such a frame without aux blob, and the number of its pixel bytes.
+    /// Returns the header for such a frame, without an aux blob, and the number of its pixel bytes.
     ///
     /// # Errors
     /// A [`Fault`] if the format is unknown or tiled, or the size or stride is out of range.
@@ -156,10 +156,10 @@ impl FrameParams<'_> {
         Ok((header, layout.size))
     }
 
-    /// The header of such a frame with `given` pixel bytes. Without `stride0` their number determines the padding of the rows.
+    /// Returns the header for such a frame with `given` pixel bytes. If `stride0` is `None`, the row padding is derived from `given`.
     ///
     /// # Errors
-    /// The errors of [`header`](Self::header), and [`Fault::Padding`] if no padding fits.
+    /// The errors of [`header`](Self::header), and [`Fault::Padding`] if no row padding matches `given`.
     pub(crate) fn header_of(&self, given: usize) -> Result<VideoFrameHeader, Fault> {
         let (header, tight) = self.header()?;
         if self.stride0.is_some() || given == tight {

@@ -1,5 +1,5 @@
-//! Numbers and texts of `contract/`, which the Python package reads as well. `build.rs` generates the code.
+//! Numbers and texts from `contract/`, which the Python package also reads. `build.rs` generates this code.
 
-#![allow(dead_code, reason = "some entries are for the Python package; a test checks the use of each")]
+#![allow(dead_code, reason = "some entries are used only by the Python package; a test checks that each entry is used")]
 
 include!(concat!(env!("OUT_DIR"), "/contract.rs"));

@@ -34,7 +34,7 @@ pub enum Error {
     },
 
     /// `IOX2_VIDEO_DOMAIN` or an iceoryx2 configuration file cannot be used.
-    #[error("invalid iceoryx2 domain: {0}")]
+    #[error("{0}")]
     Domain(String),
 
     /// The service exists with another payload or header type.
@@ -58,7 +58,7 @@ pub enum Error {
     },
 
     /// Something outside iceoryx2 is in the way, such as another user's folder, full shared memory or a limit of this process.
-    #[error("cannot {doing}: {obstacle}")]
+    #[error("{}", messages::obstacle(doing, obstacle))]
     Obstacle {
         /// What failed, with the name of the service if there is one.
         doing: String,

@@ -1,7 +1,7 @@
-//! Raw video frames between processes by reference, without GStreamer: an SDK over iceoryx2, and the wire format.
+//! An SDK that shares raw video frames between processes by reference over iceoryx2, without GStreamer. It also implements the wire format.
 //!
 //! A [`VideoFramePublisher`] sends frames through shared memory, and a [`VideoFrameSubscriber`] receives them without a copy. `SPEC.md` is
-//! the contract that both keep; the module [`wire`] implements it.
+//! the contract between them; the module [`wire`] implements it.
 //!
 //! # Examples
 //! ```no_run

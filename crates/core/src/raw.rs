@@ -1,6 +1,6 @@
-//! The services and event ports behind a name, for programs that use iceoryx2 itself beside the SDK.
+//! The iceoryx2 services and event ports with a given name, for programs that use iceoryx2 directly as well as the SDK.
 //!
-//! They are iceoryx2's own objects, of the type [`Iox`]. Unlike the SDK's objects they are not protected from `fork()`.
+//! These are iceoryx2's own objects, of service type [`Iox`]. Unlike the SDK's objects, they are not protected across `fork()`.
 
 use iceoryx2::port::listener::Listener;
 use iceoryx2::port::notifier::Notifier;
@@ -13,7 +13,7 @@ use crate::video_service::{
     self, Asked, ServiceLimits, VideoService, open_event_service, open_or_create_video_service,
 };
 
-/// Opens the video service of a name as it is, or creates it with this quality of service.
+/// Opens the video service with this name, regardless of its settings, or creates it with this quality of service.
 ///
 /// # Errors
 /// [`Error::InvalidServiceName`](crate::Error::InvalidServiceName), [`Error::Obstacle`](crate::Error::Obstacle),
@@ -24,19 +24,19 @@ pub fn open_video_service(node: &Iox2Node, service: &str, qos: Qos) -> Result<Vi
     open_or_create_video_service(node, &service_name(service)?, &limits)
 }
 
-/// Creates a notifier on the event service of a name; `notify()` wakes every subscriber of that name.
+/// Creates a notifier on the event service with this name. Its `notify()` wakes every subscriber to the name.
 ///
 /// # Errors
-/// The errors of [`open_video_service`], also if the service admits no more notifiers.
+/// The errors of [`open_video_service`]; it is also an error if the service does not admit more notifiers.
 pub fn create_notifier(node: &Iox2Node, service: &str) -> Result<Notifier<Iox>> {
     let events = open_event_service(node, &service_name(service)?)?;
     video_service::create_notifier(node, &events, service)
 }
 
-/// Creates a listener on the event service of a name. After each wake-up, receive until nothing is left.
+/// Creates a listener on the event service with this name. After each wake-up, receive frames until none is left.
 ///
 /// # Errors
-/// The errors of [`open_video_service`], also if the service admits no more listeners.
+/// The errors of [`open_video_service`]; it is also an error if the service does not admit more listeners.
 pub fn create_listener(node: &Iox2Node, service: &str) -> Result<Listener<Iox>> {
     let events = open_event_service(node, &service_name(service)?)?;
     video_service::create_listener(node, &events, service)

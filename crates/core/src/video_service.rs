@@ -1,4 +1,4 @@
-//! The two iceoryx2 services behind a name: one carries the frames, the other wakes those who wait.
+//! The two iceoryx2 services with one name: a publish/subscribe service carries the frames, and an event service wakes waiting processes.
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -21,27 +21,32 @@ use crate::iox2::obstacle::{after_failure, taking_part};
 use crate::iox2::types::{EventService, IOX2_VERSION, Iox, Iox2Node};
 use crate::wire::header::{HEADER_SIZE, HEADER_TYPE_NAME, VideoFrameHeader};
 
-/// An open video service of iceoryx2.
+/// An open iceoryx2 service for video.
 pub type VideoService = publish_subscribe::PortFactory<Iox, [u8], VideoFrameHeader>;
 
-/// Number of subscribers that a service admits by default.
+/// Default number of subscribers that a service admits.
 pub const DEFAULT_MAX_SUBSCRIBERS: usize = limits::DEFAULT_MAX_SUBSCRIBERS;
-/// Number of publishers that a service admits by default: the frames of two would interleave silently.
+/// Default number of publishers that a service admits. It is 1, because frames from two publishers would be interleaved without notice.
 pub const DEFAULT_MAX_PUBLISHERS: usize = limits::DEFAULT_MAX_PUBLISHERS;
 
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Event id by which the reader at a subscriber port reports that it has found a publisher (SPEC §1).
+/// Returns the event ID with which the reader at a subscriber port reports that it has found a publisher (SPEC §1).
 pub(crate) fn event_found(port: u128) -> EventId {
     EventId::new(limits::EVENT_FOUND_FIRST + (port % limits::EVENT_FOUND_COUNT as u128) as usize)
 }
 
-/// Announces that a publisher has come, has another port, or has gone. Readers that miss the event look at intervals.
+/// Announces that a publisher was created, has a new port, or was closed. Readers that miss the event still notice, because they check at
+/// intervals.
 pub(crate) fn announce_publishers(notifier: &Notifier<Iox>) {
-    let _ = notifier.notify_with_custom_event_id(EventId::new(limits::EVENT_PUBLISHERS_CHANGED));
+    let id = EventId::new(limits::EVENT_PUBLISHERS_CHANGED);
+    if notifier.notify_with_custom_event_id(id).is_err() {
+        // The event service may have been created with a smaller limit for event IDs.
+        let _ = notifier.notify();
+    }
 }
 
-/// Limits with which a publisher creates a service.
+/// Limits for a service that a publisher creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ServiceLimits {
     pub qos: Qos,
@@ -50,13 +55,13 @@ pub(crate) struct ServiceLimits {
 }
 
 impl ServiceLimits {
-    /// Number of past frames that the service keeps: at least the one that a late subscriber gets.
+    /// Returns the number of past frames that the service keeps. It is at least 1, for the newest frame that a late subscriber receives.
     pub fn history(&self) -> usize {
         (self.qos.history_size as usize).max(limits::MIN_HISTORY_SIZE_FRAMES)
     }
 }
 
-/// Settings that a program asked for; for `None` it takes what the service has.
+/// Settings that a program requested. `None` accepts the setting of an existing service.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Asked {
     pub buffer_size: Option<u32>,
@@ -68,7 +73,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// The limits of a service that is created for these settings.
+    /// Returns the limits for a service that is created with these settings.
     pub fn limits(&self) -> ServiceLimits {
         let default = Qos::default();
         ServiceLimits {
@@ -83,10 +88,10 @@ impl Asked {
         }
     }
 
-    /// Compares the settings with those of an open service.
+    /// Checks whether an open service offers these settings.
     ///
     /// # Errors
-    /// [`Error::Qos`] for the first setting that the service cannot give.
+    /// [`Error::Qos`] for the first setting that the service does not offer.
     pub fn check(&self, service: &str, video: &VideoService) -> Result<()> {
         let config = video.static_config();
         let frames = |count: Option<u32>| count.map(|count| count as usize);
@@ -115,7 +120,7 @@ impl Asked {
     }
 }
 
-/// The ids of a port and of its node.
+/// The IDs of a port and of its node.
 pub(crate) type PortAndNode = (u128, u128);
 
 macro_rules! list_ports {
@@ -136,13 +141,13 @@ list_ports!(subscribers_of, VideoService, list_subscribers, subscriber_id);
 list_ports!(listeners_of, EventService, list_listeners, listener_id);
 list_ports!(notifiers_of, EventService, list_notifiers, notifier_id);
 
-/// The video services of a domain, with or without a publisher.
+/// Returns the video services in a domain, with or without a publisher.
 pub fn video_services(domain: &Domain) -> Vec<Description> {
     let video = types_in_words(("u8", 1), (HEADER_TYPE_NAME, HEADER_SIZE));
     descriptions(domain.config()).filter(|description| description.types.as_ref() == Some(&video)).collect()
 }
 
-/// Opens the video service of a name, whatever its settings. `None` if it does not exist.
+/// Opens the video service with this name, regardless of its settings. Returns `None` if it does not exist.
 pub(crate) fn open_video_service(node: &Iox2Node, name: &ServiceName) -> Result<Option<VideoService>> {
     match retry(node, name, Mend::No, || open(node, name)) {
         Ok(service) => Ok(Some(service)),
@@ -151,7 +156,7 @@ pub(crate) fn open_video_service(node: &Iox2Node, name: &ServiceName) -> Result<
     }
 }
 
-/// Opens the video service of a name, whatever its settings, or creates it with these limits.
+/// Opens the video service with this name, regardless of its settings, or creates it with these limits.
 pub(crate) fn open_or_create_video_service(
     node: &Iox2Node,
     name: &ServiceName,
@@ -178,14 +183,14 @@ pub(crate) fn open_or_create_video_service(
     retry(node, name, Mend::Yes, open_or_create).map_err(|failure| failure.explain(node, name))
 }
 
-/// Opens the event service of a name, whatever its settings, or creates it with iceoryx2's defaults.
+/// Opens the event service with this name, regardless of its settings, or creates it with iceoryx2's defaults.
 pub(crate) fn open_event_service(node: &Iox2Node, name: &ServiceName) -> Result<EventService> {
     let open = || node.service_builder(name).event().open_or_create().map_err(Failure::Event);
     let open = || cleanup::retry_when_full(node.config(), open, Failure::is_full);
     retry(node, name, Mend::Yes, open).map_err(|failure| failure.explain(node, name))
 }
 
-/// Creates a listener on the event service of a name.
+/// Creates a listener on the event service with this name.
 pub(crate) fn create_listener(node: &Iox2Node, events: &EventService, service: &str) -> Result<Listener<Iox>> {
     let create = || events.listener_builder().create();
     let is_full = |e: &_| matches!(e, ListenerCreateError::ExceedsMaxSupportedListeners);
@@ -199,7 +204,7 @@ pub(crate) fn create_listener(node: &Iox2Node, events: &EventService, service: &
     })
 }
 
-/// Creates a notifier on the event service of a name.
+/// Creates a notifier on the event service with this name.
 pub(crate) fn create_notifier(node: &Iox2Node, events: &EventService, service: &str) -> Result<Notifier<Iox>> {
     let create = || events.notifier_builder().create();
     let is_full = |e: &_| matches!(e, NotifierCreateError::ExceedsMaxSupportedNotifiers);
@@ -213,7 +218,7 @@ pub(crate) fn create_notifier(node: &Iox2Node, events: &EventService, service: &
     })
 }
 
-/// Explains why a port that needed `memory` bytes could not be created.
+/// Returns the error for a port that needed `memory` bytes and could not be created.
 pub(crate) fn port_error(
     config: &Config,
     service: &str,
@@ -224,12 +229,12 @@ pub(crate) fn port_error(
     obstacle(config, service, memory).unwrap_or_else(|| transport(service, operation, cause))
 }
 
-/// An error with nothing but iceoryx2's own name for the cause.
+/// Returns an error that contains only iceoryx2's own name for the cause.
 pub(crate) fn transport(service: &str, operation: &'static str, cause: impl Debug) -> Error {
     Error::Transport { service: service.to_owned(), operation, cause: format!("{cause:?}") }
 }
 
-/// Looks for a cause outside iceoryx2; `memory` bytes were to be mapped.
+/// Looks for a cause outside iceoryx2, given that `memory` bytes had to be mapped.
 fn obstacle(config: &Config, service: &str, memory: usize) -> Option<Error> {
     let domain = Domain::of(config);
     let description = ServiceName::new(service).ok().map(|name| PathBuf::from(description_file(config, &name)));
@@ -242,14 +247,15 @@ fn open(node: &Iox2Node, name: &ServiceName) -> std::result::Result<VideoService
     cleanup::retry_when_full(node.config(), || builder().open().map_err(Failure::Open), Failure::is_full)
 }
 
-/// Whether to clean up if a participant left a service half made.
+/// Whether to clean up if a participant left a service unfinished.
 #[derive(Clone, Copy, PartialEq)]
 enum Mend {
     Yes,
     No,
 }
 
-/// Repeats an attempt while another participant creates or removes the service, and after a clean-up if one died doing so.
+/// Repeats an attempt while another participant is creating or removing the service. If that participant died, cleans up and repeats the
+/// attempt.
 fn retry<T>(
     node: &Iox2Node,
     name: &ServiceName,
@@ -278,7 +284,7 @@ fn retry<T>(
         let Error::Broken { state, .. } = failure.explain(node, name) else { return Err(failure) };
         let is_first = half_made_since.is_none();
         let since: &mut Instant = half_made_since.get_or_insert_with(Instant::now);
-        // A participant that is only stopped may still go on.
+        // The participant may only be stopped and may still continue.
         let may_go_on = state.contains("HangsInCreation") && since.elapsed() < limits::HANGING_TIMEOUT;
         if !is_first && !may_go_on {
             return Err(failure);
@@ -288,7 +294,7 @@ fn retry<T>(
     }
 }
 
-/// Why a service could not be opened or created.
+/// Reason why a service could not be opened or created.
 #[derive(Clone, Copy, Debug)]
 enum Failure {
     Open(PublishSubscribeOpenError),
@@ -313,7 +319,7 @@ impl Failure {
         )
     }
 
-    /// Whether the service has as many participants as it admits.
+    /// Whether the service has reached its limit of participants.
     fn is_full(&self) -> bool {
         matches!(
             self,
@@ -322,10 +328,11 @@ impl Failure {
         )
     }
 
-    /// The error for the caller, with the cause as far as the service's description and the operating system tell it.
+    /// Returns the error for the caller. The cause is taken from the service's description and the operating system, as far as it can be
+    /// determined.
     fn explain(self, node: &Iox2Node, name: &ServiceName) -> Error {
         let service = name.to_string();
-        // A video service and an event service may share the name.
+        // A video service and an event service may have the same name.
         let found: Vec<_> = descriptions(node.config()).filter(|found| found.name == service).collect();
         if let Some(other) = found.iter().find(|found| found.version != IOX2_VERSION) {
             return Error::VersionMismatch { service, theirs: other.version.clone(), ours: IOX2_VERSION.into() };
@@ -348,7 +355,7 @@ impl Failure {
             Self::Create(e) => format!("{e:?}"),
             Self::Event(e) => format!("{e:?}"),
         };
-        // A service that this process cannot reach looks half made.
+        // To this process, a service that it cannot access looks unfinished.
         let file = description_file(node.config(), name).into();
         obstacle(node.config(), &service, 0).unwrap_or(Error::Broken { service, state, file })
     }

@@ -1,4 +1,4 @@
-//! Planes as `ndarray` arrays of bytes (feature `ndarray`).
+//! Views of planes as `ndarray` arrays of bytes (feature `ndarray`).
 
 use ndarray::{ArrayView3, ShapeBuilder};
 
@@ -7,34 +7,35 @@ use crate::wire::formats::{Kind, Sample, VideoFormat};
 use crate::wire::header::VideoFrameHeader;
 use crate::wire::validate::validate_geometry;
 
-/// Why a frame cannot be viewed as an array.
+/// Reasons why a frame cannot be viewed as an array.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ViewError {
-    /// Header and pixels do not fit together.
+    /// The header does not match the pixels.
     #[error(transparent)]
     Fault(#[from] Fault),
-    /// The format cannot be viewed in this way.
-    #[error("{format} has {has}, an array needs {needs}")]
+    /// This view is not possible for the format.
+    #[error("{format} has {has}, but an array needs {needs}")]
     Format {
         /// The format's name.
         format: &'static str,
-        /// What the format has.
+        /// The property of the format that prevents the view.
         has: String,
-        /// What an array needs.
+        /// The property that the view requires.
         needs: &'static str,
     },
-    /// The frame is the end of the stream.
-    #[error("the frame is the end of the stream and has no pixels")]
+    /// The frame marks the end of the stream.
+    #[error("the frame marks the end of the stream, so it has no pixels")]
     EndOfStream,
 }
 
-/// The picture as an array of (rows, pixels, channels) bytes, borrowed, with the row stride of the header.
+/// Returns a view of the picture as an array of (rows, pixels, channels) bytes, without a copy. It uses the row stride from the header.
 ///
-/// For formats with one plane of interleaved bytes, such as `BGR`, `RGBA`, `GRAY8` and `YUY2`. The end of a stream gives (0, 0, 0).
+/// This works for formats with one plane of interleaved bytes, such as `BGR`, `RGBA`, `GRAY8` and `YUY2`. For an end of stream the shape is
+/// (0, 0, 0).
 ///
 /// # Errors
-/// [`ViewError::Format`] for any other format, [`ViewError::Fault`] if header and pixels do not fit together.
+/// [`ViewError::Format`] for any other format, [`ViewError::Fault`] if the header does not match the pixels.
 ///
 /// # Examples
 /// ```
@@ -61,13 +62,13 @@ pub fn header_pixels_to_ndarray_view<'a>(
     plane_view(header, pixels, 0)
 }
 
-/// One plane as an array of (rows, pixels, channels) bytes, borrowed. A subsampled plane has fewer rows and pixels.
+/// Returns a view of one plane as an array of (rows, pixels, channels) bytes, without a copy. A subsampled plane has fewer rows and pixels.
 ///
-/// For packed and planar formats with samples of 8 bits, such as `BGR`, `NV12` and `I420`.
+/// This works for packed and planar formats with 8-bit samples, such as `BGR`, `NV12` and `I420`.
 ///
 /// # Errors
-/// [`ViewError::Format`] if the format has no such plane or other samples, [`ViewError::EndOfStream`], and [`ViewError::Fault`] if header
-/// and pixels do not fit together.
+/// [`ViewError::Format`] if the format does not have this plane or does not have 8-bit samples, [`ViewError::EndOfStream`], and
+/// [`ViewError::Fault`] if the header does not match the pixels.
 pub fn plane_view<'a>(
     header: &VideoFrameHeader,
     pixels: &'a [u8],
@@ -89,7 +90,7 @@ pub fn plane_view<'a>(
     let columns = (header.width as usize).div_ceil(1 << shape.w_shift);
     let stride = header.stride[plane] as usize;
     let offset = header.plane_offsets[plane] as usize;
-    // The last row may have no padding.
+    // The last row may end without padding.
     let end = offset + stride * (rows - 1) + format.row_bytes(plane, header.width);
     let layout = (rows, columns, channels).strides((stride, channels, 1));
     ArrayView3::from_shape(layout, &pixels[offset..end])

@@ -1,8 +1,8 @@
-//! Conversion between the time of a pipeline's clock and CLOCK_MONOTONIC (SPEC §5).
+//! Converts times between a pipeline's clock and CLOCK_MONOTONIC (SPEC §5).
 //!
 //! The default system clock is CLOCK_MONOTONIC. Any other clock is compared with it for every frame.
-//! Each comparison is noisy, yet frames of several streams with equal times must keep equal times.
-//! So all elements of a process share what was measured, and a time that was converted once is always converted to the same value.
+//! Each comparison is noisy, but frames from several streams that have equal times must still have equal times after the conversion.
+//! So all elements of a process share the measurements, and a given time is always converted to the same value.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,16 +16,16 @@ use gst_plugin_iceoryx2_video::monotonic_ns;
 const TOLERANCE: u64 = 100_000;
 /// A larger difference in nanoseconds means that the clock was set. Earlier measurements no longer apply.
 const SET: u64 = 1_000_000_000;
-/// Times further ahead than this many nanoseconds are ignored as mistakes.
+/// Times more than this many nanoseconds in the future are treated as mistakes and ignored.
 const HORIZON: u64 = 10_000_000_000;
-/// Leads that are kept for one clock, more than a clock changes while a frame is on its way.
+/// Number of leads kept for each clock; the lead changes less often than this while a frame is in transit.
 ///
-/// One lead is not enough: when a clock drifts, two streams in one pipeline would convert equal times with different leads.
+/// One lead is not enough, because with a drifting clock two streams in one pipeline would convert equal times with different leads.
 const MAX_STEPS: usize = 64;
-/// A reading with a larger uncertainty in nanoseconds is repeated.
+/// Largest uncertainty, in nanoseconds, for which a reading is not repeated.
 const PRECISE: u64 = 20_000;
 const ATTEMPTS: usize = 3;
-/// The largest time that does not mean "none".
+/// The largest valid time; the value above it means "none".
 const LAST: u64 = u64::MAX - 1;
 
 /// Converts a running time to CLOCK_MONOTONIC.
@@ -37,7 +37,7 @@ pub fn to_monotonic(running_time: gst::Signed<gst::ClockTime>, base_time: gst::C
     with_lead(clock, clock_time, Lead::moment_of).min(LAST)
 }
 
-/// Converts a time of CLOCK_MONOTONIC to running time. Times before the pipeline's start become zero.
+/// Converts a CLOCK_MONOTONIC time to running time. Times before the start of the pipeline become zero.
 pub fn to_running_time(moment: u64, base_time: gst::ClockTime, clock: &gst::Clock) -> gst::ClockTime {
     let clock_time = with_lead(clock, moment, Lead::clock_time_of);
     gst::ClockTime::from_nseconds(clock_time.saturating_sub(base_time.nseconds()).min(LAST))
@@ -61,9 +61,10 @@ fn with_lead(clock: &gst::Clock, time: u64, convert: fn(&mut Lead, u64, u64) -> 
     convert(lead, time, reading.now)
 }
 
-/// Whether this is the default system clock, running on CLOCK_MONOTONIC.
+/// Whether this is the default system clock, and that clock uses CLOCK_MONOTONIC.
 ///
-/// Reading the clock's type for every frame would take as long as sending the frame, so its changes are followed instead.
+/// Reading the clock's type for every frame would take as long as sending the frame. So the type is cached and updated on change
+/// notifications.
 fn is_monotonic(clock: &gst::Clock) -> bool {
     static IS_MONOTONIC: AtomicBool = AtomicBool::new(false);
     static DEFAULT_CLOCK: LazyLock<gst::Clock> = LazyLock::new(|| {
@@ -72,8 +73,11 @@ fn is_monotonic(clock: &gst::Clock) -> bool {
             IS_MONOTONIC.store(is_monotonic, Ordering::Relaxed);
         };
         let clock = gst::SystemClock::obtain();
-        clock.connect_notify(Some("clock-type"), move |clock, _| update(clock));
-        update(&clock);
+        // An application may have replaced the default clock, and a subclass may run at a different rate.
+        if clock.type_() == gst::SystemClock::static_type() {
+            clock.connect_notify(Some("clock-type"), move |clock, _| update(clock));
+            update(&clock);
+        }
         clock
     });
     let (internal, external, rate_num, rate_denom) = clock.calibration();
@@ -83,16 +87,16 @@ fn is_monotonic(clock: &gst::Clock) -> bool {
 /// A comparison of a clock with CLOCK_MONOTONIC, in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
-    /// CLOCK_MONOTONIC when the clock was read.
+    /// Value of CLOCK_MONOTONIC when the clock was read.
     now: u64,
-    /// CLOCK_MONOTONIC minus the clock.
+    /// CLOCK_MONOTONIC minus the time of the clock.
     lead: i64,
-    /// Largest error of `lead`.
+    /// Largest possible error of `lead`.
     uncertainty: u64,
 }
 
 impl Reading {
-    /// The most precise of a few attempts.
+    /// Reads the clock a few times and returns the most precise reading.
     fn take(clock: &gst::Clock) -> Self {
         let mut best = Self::attempt(clock);
         for _ in 1..ATTEMPTS {
@@ -116,15 +120,15 @@ impl Reading {
     }
 }
 
-/// How far CLOCK_MONOTONIC is ahead of one clock, and how far it was.
+/// Current and earlier offsets (leads) of CLOCK_MONOTONIC from another clock.
 #[derive(Debug, Default)]
 struct Lead {
     steps: VecDeque<Step>,
-    /// The latest times that were converted. A new lead applies to later times only.
+    /// The latest times converted so far. A new lead applies only to times after these.
     latest: Pair,
 }
 
-/// A time of the clock and the time of CLOCK_MONOTONIC to which it was converted.
+/// A time of the clock and the corresponding CLOCK_MONOTONIC time.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pair {
     clock_time: u64,
@@ -133,13 +137,13 @@ struct Pair {
 
 #[derive(Clone, Copy, Debug)]
 struct Step {
-    /// The first times to which the lead applies.
+    /// The earliest times to which the lead applies.
     since: Pair,
     lead: i64,
 }
 
 impl Lead {
-    /// Adds a lead if the reading differs by more than noise from the newest one.
+    /// Adds a lead if the reading differs from the newest lead by more than noise.
     fn observe(&mut self, reading: &Reading) {
         let noise = reading.uncertainty.saturating_add(TOLERANCE);
         let (mut since, mut lead) = (Pair::default(), reading.lead);
@@ -156,7 +160,7 @@ impl Lead {
                 since = Pair { clock_time: clock_time + 1, moment: moment + 1 };
             }
         } else if lead.unsigned_abs() <= noise {
-            // Another monotonic system clock: its times need no conversion.
+            // This is another monotonic system clock, so its times do not need conversion.
             lead = 0;
         }
         if self.steps.len() == MAX_STEPS {
@@ -181,14 +185,14 @@ impl Lead {
         clock_time
     }
 
-    /// The newest lead that applies, or the oldest lead for times before all of them.
+    /// Returns the newest lead that applies, or the oldest lead if the time is before all of them.
     fn lead_where(&self, applies: impl Fn(Pair) -> bool) -> i64 {
         let step = self.steps.iter().rev().find(|step| applies(step.since)).or(self.steps.front());
         step.map_or(0, |step| step.lead)
     }
 
     fn remember(&mut self, Pair { clock_time, moment }: Pair, now: u64) {
-        // A time beyond the horizon must not keep the lead from changing until then.
+        // A mistaken time far in the future must not block new leads until that time comes.
         if moment <= now.saturating_add(HORIZON) {
             self.latest.clock_time = self.latest.clock_time.max(clock_time.min(LAST));
             self.latest.moment = self.latest.moment.max(moment.min(LAST));
@@ -201,7 +205,7 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
-    /// Held by tests that use the default clock, because one of them changes it.
+    /// Lock for tests that use the default clock, because one of them changes the clock.
     static DEFAULT_CLOCK: Mutex<()> = Mutex::new(());
 
     #[test]
@@ -285,7 +289,7 @@ mod tests {
         for drift in 1..200_i64 {
             lead.observe(&reading(SECOND, drift * 300_000));
             let now = SECOND + drift.unsigned_abs() * 100;
-            // The same moment again: another stream's.
+            // Another stream has a frame with the same time.
             if drift < 60 {
                 assert_eq!(lead.moment_of(due, now), due);
                 assert_eq!(lead.clock_time_of(due, now), due);

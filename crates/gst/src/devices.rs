@@ -3,7 +3,7 @@
 //! @short_description: Lists video services as devices.
 //!
 //! `iceoryx2deviceprovider` lists the video services of the process's iceoryx2 domain as devices of the class `Source/Video`.
-//! Programs that use GstDeviceMonitor see services come and go, and get an `iceoryx2src` from a device.
+//! Programs that use GstDeviceMonitor are notified when a service appears or disappears, and can create an `iceoryx2src` from a device.
 //!
 //! ## Example launch line
 //!
@@ -11,7 +11,7 @@
 //! gst-device-monitor-1.0 Source/Video
 //! ```
 //!
-//! Lists the services that are published now.
+//! Lists the services that are currently published.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
@@ -26,7 +26,7 @@ use gst_plugin_iceoryx2_video::{Domain, Interrupt, video_service::video_services
 use crate::caps;
 use crate::log::CAT;
 
-/// How often the services are listed, which reads a folder of small files.
+/// Interval between two listings. Each listing reads a folder of small files.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
@@ -99,7 +99,7 @@ mod imp {
             let failed = |error: std::io::Error| gst::loggable_error!(CAT, "cannot watch services: {error}");
             let stop = Interrupt::new().map_err(failed)?;
             let (stopped, provider) = (stop.clone(), self.obj().downgrade());
-            // Listed once before returning, so that the devices are complete right after the start.
+            // The first listing happens before this function returns, so that the device list is complete right after the start.
             let mut known = BTreeMap::new();
             follow(&self.obj(), &mut known);
             let watch = move || {
@@ -144,7 +144,7 @@ mod imp {
         match Domain::from_env() {
             Ok(domain) => {
                 let names = video_services(&domain).into_iter().map(|service| service.name);
-                // A source accepts printable names only. In the TOML file a backslash escapes other characters.
+                // `iceoryx2src` accepts only printable names. A backslash in the TOML file escapes a character that is not printable.
                 names.filter(|name| name.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\')).collect()
             }
             Err(error) => {

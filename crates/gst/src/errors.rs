@@ -1,9 +1,9 @@
-//! GStreamer error messages for errors of the SDK.
+//! GStreamer error messages for SDK errors.
 
 use gst::ResourceError;
 use gst_plugin_iceoryx2_video::{Error, Interrupt, ObstacleKind};
 
-/// The message to post for an error of the SDK.
+/// Returns the message to post for an SDK error.
 pub fn message(error: &Error) -> gst::ErrorMessage {
     let kind = match error {
         Error::TypeMismatch { .. } => return gst::error_msg!(gst::StreamError::WrongType, ["{error}"]),

@@ -1,4 +1,4 @@
-//! Conversion between the layout of a buffer and the wire header.
+//! Converts between the layout of a buffer and the wire header.
 
 use gst_plugin_iceoryx2_video::wire::formats::Kind;
 use gst_plugin_iceoryx2_video::{MAX_PLANES, NONE, VideoFormat, VideoFrameHeader};
@@ -6,9 +6,9 @@ use gst_video::VideoInfo;
 
 use crate::log::CAT;
 
-/// The header of a frame with this layout. The caller sets times and flags.
+/// Returns the header for a frame with this layout. The caller sets times and flags.
 ///
-/// `None` if the header cannot represent the layout: it has an offset beyond 4 GiB or a negative stride.
+/// Returns `None` if the header cannot represent the layout, because an offset is beyond 4 GiB or a stride is negative.
 pub fn header(info: &VideoInfo, offsets: &[usize], strides: &[i32]) -> Option<VideoFrameHeader> {
     let mut header = VideoFrameHeader {
         pts: NONE,
@@ -32,7 +32,7 @@ pub fn header(info: &VideoInfo, offsets: &[usize], strides: &[i32]) -> Option<Vi
     Some(header)
 }
 
-/// The header of a frame whose rows have no padding; `None` if such a frame does not have `size` bytes.
+/// Returns the header for a frame without row padding; `None` if the size of such a frame is not `size` bytes.
 ///
 /// Many programs push such buffers without a GstVideoMeta, although GStreamer pads rows to 4 bytes.
 pub fn packed(info: &VideoInfo, size: usize) -> Option<VideoFrameHeader> {
@@ -45,11 +45,11 @@ pub fn packed(info: &VideoInfo, size: usize) -> Option<VideoFrameHeader> {
     header(info, &layout.offsets.map(|offset| offset as usize), &strides.ok()?)
 }
 
-/// Compares rows as GStreamer pads them with rows without padding, for an error message.
+/// Describes the sizes with and without GStreamer's row padding, for an error message.
 pub fn row_lengths(info: &VideoInfo) -> String {
     let tight = VideoFormat::get(info.name()).map_or(0, |format| format.row_bytes(0, info.width()));
     format!(
-        "GStreamer stores {} {}x{} in {} bytes with rows of {}; rows without padding have {tight}",
+        "GStreamer stores {} {}x{} in {} bytes with {} bytes per row; a row without padding is {tight} bytes",
         info.name(),
         info.width(),
         info.height(),
@@ -58,7 +58,7 @@ pub fn row_lengths(info: &VideoInfo) -> String {
     )
 }
 
-/// Offsets and strides of a received frame in GStreamer's types; `None` if a number is too large for its type.
+/// Returns the offsets and strides of a received frame in GStreamer's types; `None` if a number is too large for its type.
 pub fn planes(header: &VideoFrameHeader) -> Option<(Vec<usize>, Vec<i32>)> {
     let planes = (header.n_planes as usize).min(MAX_PLANES);
     let offsets = header.plane_offsets[..planes].iter().map(|&offset| offset as usize).collect();
@@ -66,17 +66,17 @@ pub fn planes(header: &VideoFrameHeader) -> Option<(Vec<usize>, Vec<i32>)> {
     Some((offsets, strides))
 }
 
-/// Whether a received frame has GStreamer's default layout, which needs no GstVideoMeta.
+/// Whether a received frame has GStreamer's default layout and so does not need a GstVideoMeta.
 pub fn is_default(header: &VideoFrameHeader, info: &VideoInfo) -> bool {
     planes(header).is_some_and(|(offsets, strides)| offsets == info.offset() && strides == info.stride())
 }
 
-/// Whether only GStreamer knows where the pixels are, so that a frame must have its default layout (SPEC §7).
+/// Whether the format is tiled. Only GStreamer knows its pixel layout, so such a frame must have the default layout (SPEC §7).
 pub fn is_tiled(header: &VideoFrameHeader) -> bool {
     VideoFormat::get(header.format_name()).is_none_or(|format| format.kind == Kind::Tiled)
 }
 
-/// Copies a received frame to GStreamer's default layout, for an element without support for GstVideoMeta.
+/// Copies a received frame to GStreamer's default layout, for elements that do not support GstVideoMeta.
 pub fn copy_to_default(pixels: &[u8], header: &VideoFrameHeader, info: &VideoInfo) -> Option<gst::Buffer> {
     let mut target = vec![0; info.size()];
     copy_rows(pixels, header, info, &mut target)?;
@@ -100,7 +100,7 @@ pub fn copy_rows(pixels: &[u8], header: &VideoFrameHeader, info: &VideoInfo, tar
     Some(())
 }
 
-/// Adds a GstVideoMeta to a buffer that has none.
+/// Adds a GstVideoMeta to a buffer that does not have one.
 pub fn add_meta<'b>(
     buffer: &'b mut gst::BufferRef,
     info: &VideoInfo,

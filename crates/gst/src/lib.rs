@@ -31,7 +31,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     Ok(())
 }
 
-/// Sets the path of the clean-up helper, which is installed beside the plugin.
+/// Sets the path of the clean-up helper, which is installed next to the plugin.
 fn locate_helper(plugin: &gst::Plugin) {
     use gst_plugin_iceoryx2_video::iox2::cleanup;
     if let Some(folder) = plugin.filename().as_deref().and_then(|file| file.parent()) {

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-/// Category of every message, for `GST_DEBUG=iceoryx2:5`.
+/// The category of all log messages; `GST_DEBUG=iceoryx2:5` enables them.
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("iceoryx2", gst::DebugColorFlags::empty(), Some("Video by reference over iceoryx2"))
 });

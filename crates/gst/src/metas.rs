@@ -1,6 +1,6 @@
-//! Conversion between metas of buffers and records of the aux blob.
+//! Converts between buffer metas and aux blob records.
 //!
-//! Reference timestamps and custom metas have the format of GStreamer 1.24 and later, but are always written and read here,
+//! Reference timestamps and custom metas have the format of GStreamer 1.24 and later. This module always reads and writes them itself,
 //! because GStreamer's own reader crashes on crafted input. Other metas use `gst_meta_serialize`, if it exists.
 
 use std::collections::HashMap;
@@ -16,29 +16,29 @@ use crate::{caps, trust};
 
 /// Metas that GStreamer can safely read: audio levels and closed captions.
 const DESERIALISABLE: [&str; 3] = ["GstAudioMeta", "GstAudioLevelMeta", "GstVideoCaptionMeta"];
-/// Media type of the reference caps for the times of a stamp (SPEC §5).
+/// Media type of the reference caps for stamp times (SPEC §5).
 const MONOTONIC_MEDIA: &str = "timestamp/x-monotonic";
-/// Number of reference caps that are cached.
+/// Largest number of cached reference caps.
 const MAX_REFERENCES: usize = 64;
 
 static DUE: LazyLock<gst::Caps> = LazyLock::new(|| monotonic("due"));
 static CAPTURE: LazyLock<gst::Caps> = LazyLock::new(|| monotonic("capture"));
 
-/// Reference caps for times of CLOCK_MONOTONIC since this boot.
+/// Returns the reference caps for CLOCK_MONOTONIC times since this boot.
 fn monotonic(kind: &str) -> gst::Caps {
     let digits = format!("{:032x}", u128::from_be_bytes(boot_id()));
     let boot_id = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-");
     caps::permanent(gst::Caps::builder(MONOTONIC_MEDIA).field("boot-id", &boot_id).field("kind", kind).build())
 }
 
-/// Records of a buffer's metas, and its capture time if it has one.
+/// Records for a buffer's metas, and the buffer's capture time if it has one.
 #[derive(Debug, Default)]
 pub struct Records {
     pub records: Vec<Vec<u8>>,
     pub capture: Option<u64>,
 }
 
-/// The aux blob of every frame with these caps, without the fields that readers refuse (SPEC §7).
+/// Returns the aux blob template for frames with these caps. Caps fields that readers refuse (SPEC §7) are left out.
 pub fn template(caps: &gst::Caps, publisher_id: u64) -> AuxTemplate {
     let mut sent = caps.to_owned();
     if Caps::parse(&sent.to_string()).is_err()
@@ -49,7 +49,10 @@ pub fn template(caps: &gst::Caps, publisher_id: u64) -> AuxTemplate {
             let mut alone = gst::Structure::new_empty("x");
             alone.set_value(&*name, value);
             if Structure::parse(&alone.to_string()).is_err() {
-                gst::warning!(CAT, "caps are sent without {name}: its value is not a word, a string or a flat list");
+                gst::warning!(
+                    CAT,
+                    "caps are sent without {name}, because its value is not a word, a string or a flat list"
+                );
                 structure.remove_field(&*name);
             }
         }
@@ -57,7 +60,7 @@ pub fn template(caps: &gst::Caps, publisher_id: u64) -> AuxTemplate {
     AuxTemplate::new(&sent.to_string(), publisher_id)
 }
 
-/// Writes the metas that can be serialised.
+/// Serialises the metas that can be serialised.
 pub fn serialise(buffer: &gst::BufferRef) -> Records {
     let mut result = Records::default();
     for meta in buffer.iter_meta::<gst::Meta>() {
@@ -68,7 +71,7 @@ pub fn serialise(buffer: &gst::BufferRef) -> Records {
         if let Some(time) = meta.downcast_ref::<gst::ReferenceTimestampMeta>() {
             let reference = time.reference();
             if reference.structure(0).is_some_and(|structure| structure.name() == MONOTONIC_MEDIA) {
-                // From an earlier hop. The capture time is kept, and the sink sets the due time.
+                // This timestamp comes from an earlier hop. The capture time is kept; the sink sets a new due time.
                 if reference.is_strictly_equal(&CAPTURE) {
                     result.capture = Some(time.timestamp().nseconds());
                 }
@@ -97,12 +100,12 @@ pub fn serialise(buffer: &gst::BufferRef) -> Records {
 /// Adds received metas to buffers.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// Reference caps by their text.
+    /// Cached reference caps, with their text as key.
     references: HashMap<String, gst::Caps>,
 }
 
 impl Reader {
-    /// Adds the metas of a frame to its buffer, then the times of its stamp.
+    /// Adds the metas of a frame to its buffer, followed by the times in its stamp.
     pub fn attach(&mut self, buffer: &mut gst::BufferRef, aux: &AuxRef<'_>, stamp: &Stamp) {
         for record in aux.records() {
             if Stamp::read(record).is_some() {
@@ -126,7 +129,7 @@ impl Reader {
                 None => gst::debug!(CAT, "omitted a meta: its record is invalid"),
             }
         }
-        // Added last, because a program that asks for any reference timestamp gets the first one.
+        // These come last, because a program that queries any reference timestamp gets the first one.
         for (time, reference) in [(stamp.due, &DUE), (stamp.capture, &CAPTURE)] {
             if let Some(time) = time {
                 gst::ReferenceTimestampMeta::add(
@@ -174,7 +177,7 @@ fn attach_custom(buffer: &mut gst::BufferRef, name: &str, text: &str) {
 fn is_registered(name: &str) -> bool {
     static REGISTERED: Mutex<usize> = Mutex::new(0);
     let mut registered = REGISTERED.lock().unwrap();
-    // Looked up first, because GLib logs a critical if a name is registered twice.
+    // The name is looked up first, because GLib logs a critical if a name is registered twice.
     if glib::Type::from_name(name).is_some() {
         return true;
     }
@@ -190,14 +193,14 @@ fn is_registered(name: &str) -> bool {
 type Serialize = unsafe extern "C" fn(*const gst::ffi::GstMeta, *mut glib::ffi::GByteArray) -> glib::ffi::gboolean;
 type Deserialize = unsafe extern "C" fn(*mut gst::ffi::GstBuffer, *const u8, usize, *mut u32) -> *mut gst::ffi::GstMeta;
 
-// SAFETY: the signature is the one in `gstmeta.h` since 1.24. A null pointer becomes `None`.
+// SAFETY: the signature matches `gstmeta.h` since 1.24. A null pointer becomes `None`.
 static SERIALIZE: LazyLock<Option<Serialize>> =
     LazyLock::new(|| unsafe { std::mem::transmute(look_up(c"gst_meta_serialize_simple")) });
 // SAFETY: as for `SERIALIZE`.
 static DESERIALIZE: LazyLock<Option<Deserialize>> =
     LazyLock::new(|| unsafe { std::mem::transmute(look_up(c"gst_meta_deserialize")) });
 
-/// A function of the GStreamer in this process; null if it is too old.
+/// Looks up a function of the loaded GStreamer; returns null if this GStreamer is too old.
 fn look_up(name: &std::ffi::CStr) -> *mut libc::c_void {
     // SAFETY: the name is NUL-terminated. The library is loaded, because this plugin links to it.
     unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
@@ -216,7 +219,7 @@ fn serialize_meta(serialize: Serialize, meta: &gst::MetaRef<'_, gst::Meta>) -> O
 
 fn deserialize_meta(deserialize: Deserialize, buffer: &mut gst::BufferRef, name: &str, record: &[u8]) {
     let mut consumed = 0;
-    // SAFETY: buffer and record outlive the call. The lengths in the record were checked against its size.
+    // SAFETY: the buffer and the record outlive the call. The lengths in the record were checked against the size of the record.
     let meta = unsafe { deserialize(buffer.as_mut_ptr(), record.as_ptr(), record.len(), &raw mut consumed) };
     if meta.is_null() {
         gst::debug!(CAT, "omitted the meta {name}: GStreamer refused it");

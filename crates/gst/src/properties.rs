@@ -8,19 +8,19 @@ use gst::glib::value::FromValue;
 use gst::prelude::*;
 use gst_plugin_iceoryx2_video::DEFAULT_SERVICE;
 
-/// The value of a property that is set.
+/// Returns the value that a property is being set to.
 pub fn read<'v, T: FromValue<'v>>(value: &'v glib::Value) -> T {
     value.get().expect("GObject checks the type")
 }
 
-/// The service name that is set, or the default for NULL.
+/// Returns the service name that is being set; NULL selects the default.
 pub fn read_service(value: &glib::Value) -> String {
     read::<Option<String>>(value).unwrap_or_else(|| DEFAULT_SERVICE.into())
 }
 
 type Text = &'static str;
 
-/// `service`.
+/// Specification of `service`.
 pub fn service(blurb: Text) -> glib::ParamSpec {
     text("service", "Service", blurb, Some(DEFAULT_SERVICE))
 }
@@ -39,17 +39,17 @@ pub fn boolean(name: Text, nick: Text, blurb: Text, default: bool) -> glib::Para
     glib::ParamSpecBoolean::builder(name).nick(nick).blurb(blurb).default_value(default).mutable_ready().build()
 }
 
-/// A number of 64 bits that can only be read.
+/// Specification of a read-only 64-bit number.
 pub fn counter(name: Text, nick: Text, blurb: Text) -> glib::ParamSpec {
     glib::ParamSpecUInt64::builder(name).nick(nick).blurb(blurb).read_only().build()
 }
 
-/// `num-clients`.
+/// Specification of `num-clients`.
 pub fn clients(blurb: Text) -> glib::ParamSpec {
     glib::ParamSpecUInt::builder("num-clients").nick("Clients").blurb(blurb).read_only().build()
 }
 
-/// The signals of a sink that counts clients, with one argument of this type.
+/// Returns the signals of a sink that counts clients. Each signal has one argument of the given type.
 pub fn client_signals(argument: glib::Type) -> Vec<Signal> {
     ["client-connected", "client-disconnected"].map(|name| Signal::builder(name).param_types([argument]).build()).into()
 }

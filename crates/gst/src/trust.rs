@@ -1,10 +1,9 @@
-//! Parsing of untrusted text by GStreamer: caps, reference caps, custom metas.
+//! Lets GStreamer parse untrusted text safely: caps, reference caps and custom metas.
 //!
-//! The core has already limited its length and nesting. GStreamer's parser needs more protection: a type in parentheses can be any
-//! registered type. Some types have parsers of their own, which log criticals (`(GstCapsFeatures)`, ranges) or do not terminate
-//! (`(sample)`, whose base64 contains text with any nesting). Names are never freed.
-//! So fields of other types than those below are omitted, and fields whose value has no meaning for pictures.
-//! The number of names is limited.
+//! The core has already limited the length and nesting of the text. GStreamer's parser needs more protection, because a type in parentheses
+//! can be any registered type. Some types have their own parsers, which log criticals (`(GstCapsFeatures)`, ranges) or do not terminate
+//! (`(sample)`, whose base64 contains text with unlimited nesting). So this module omits fields of types other than those listed below, and
+//! fields with a value that is meaningless for pictures. It also limits the number of distinct names, because GStreamer never frees a name.
 
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -13,27 +12,27 @@ use gst_plugin_iceoryx2_video::{Caps, Structure, Value};
 
 use crate::log::CAT;
 
-/// Number of distinct names that this process accepts from other processes.
+/// Largest number of distinct names that this process accepts from other processes.
 const MAX_NAMES: usize = 4096;
 
-/// Types, beyond those of [`Value`], whose text is one word: numbers, dates and names of flags.
+/// Types whose text is one word, in addition to the types in [`Value`]: numbers, dates and flag names.
 const WORD_TYPES: &str = "uint u guint guint64 uchar guchar glong gulong float f gfloat bitmask GstBitmask date GDate datetime \
                           GstDateTime gdatetime GDateTime flagset GstFlagSet GstVideoMultiviewMode GstVideoMultiviewFlags \
                           GstVideoMultiviewFlagsSet GstVideoMultiviewFramePacking";
 
-/// Values of `multiview-mode`. GStreamer logs a GLib warning for any other value, each time that it reads the caps.
+/// Values of `multiview-mode`. For any other value GStreamer logs a GLib warning each time it reads the caps.
 /// Source: `gst_video_multiview_mode_from_caps_string()`, gst-libs/gst/video/video-multiview.c.
 const MULTIVIEW_MODES: &str = "mono left right side-by-side side-by-side-quincunx column-interleaved row-interleaved top-bottom \
                                checkerboard frame-by-frame multiview-frame-by-frame separated";
 
-/// Whether a list of words, separated by spaces, contains this word.
+/// Whether a space-separated list contains this word.
 fn contains_word(words: &str, word: &str) -> bool {
     words.split(' ').any(|known| known == word)
 }
 
 /// Parses a structure and omits its untrusted fields; `None` if the text is not a structure.
 ///
-/// The text is rewritten first, because releases of GStreamer differ in how they read values without a type.
+/// The text is rewritten first, because GStreamer releases differ in how they read values without a type.
 pub fn structure(text: &str) -> Option<gst::Structure> {
     let read = Structure::parse(text).ok()?;
     if !admit([&read.name]) {
@@ -42,14 +41,14 @@ pub fn structure(text: &str) -> Option<gst::Structure> {
     Structure { fields: trusted(read.fields), ..read }.to_text().ok()?.parse().ok()
 }
 
-/// Parses caps of one structure and omits their untrusted fields; `None` if the text is not such caps.
+/// Parses caps with one structure and omits their untrusted fields; `None` for any other text.
 pub fn caps(text: &str) -> Option<gst::Caps> {
     let read = Caps::parse(text).ok()?;
     if !read.features.iter().all(|feature| is_feature(feature)) || !admit(read.features.iter().chain([&read.media])) {
         return None;
     }
     let mut fields = trusted(read.fields);
-    // NaN does not equal itself, so elements would refuse the caps.
+    // NaN does not equal itself, so elements would refuse caps that contain it.
     fields.retain(|(_, value)| !has_nan(value));
     if read.media.starts_with("video/") || read.media.starts_with("image/") {
         fields.retain(|(name, value)| is_meaningful(name, value));
@@ -73,7 +72,7 @@ fn trusted(mut fields: Vec<(String, Value)>) -> Vec<(String, Value)> {
 
 fn is_trusted(value: &Value) -> bool {
     let Value::Raw(text) = value else {
-        // The core has parsed the value. GStreamer gets numbers, words and strings.
+        // The core has parsed the value, so GStreamer receives only numbers, words and strings.
         return true;
     };
     if text == "(string)NULL" {
@@ -84,12 +83,12 @@ fn is_trusted(value: &Value) -> bool {
         Some(_) => return false,
         None => text,
     };
-    // Words, or lists and arrays of words. Excluded are quotes, inner types and ranges, and NULL in a list, which GStreamer reads but
-    // cannot write.
+    // Only words, and lists and arrays of words, are accepted. Quotes, inner types and ranges are excluded, and so is NULL in a list, which
+    // GStreamer can read but cannot write.
     text.bytes().all(|byte| !matches!(byte, b'"' | b'(' | b')' | b'[' | b']')) && !text.contains("NULL")
 }
 
-/// Parses fixed caps, which for raw video must describe a picture; `None` for any other text.
+/// Parses fixed caps; `None` for any other text. Raw video caps must describe a complete picture.
 pub fn stream_caps(text: &str) -> Option<gst::Caps> {
     let caps = caps(text).filter(|caps| caps.is_fixed())?;
     let is_raw_video = caps.structure(0).is_some_and(|structure| structure.name() == "video/x-raw");
@@ -104,10 +103,10 @@ fn has_nan(value: &Value) -> bool {
     }
 }
 
-/// Whether elements accept the value of a field in the caps of a picture. For other values some log criticals.
+/// Whether elements accept this value for a field in picture caps. Some elements log criticals for other values.
 ///
 /// Unknown values of interlace-mode, field-order, colorimetry, chroma-site and multiview-flags are kept. They may come from a newer
-/// release, and `gst_video_info_from_caps()` silently replaces them by the default.
+/// GStreamer release, and `gst_video_info_from_caps()` silently replaces them with the default.
 fn is_meaningful(name: &str, value: &Value) -> bool {
     match (name, value) {
         ("width" | "height" | "views", value) => matches!(value, Value::Int(1..)),
@@ -119,7 +118,7 @@ fn is_meaningful(name: &str, value: &Value) -> bool {
     }
 }
 
-/// Whether GStreamer accepts this name of a caps feature without a warning.
+/// Whether GStreamer accepts this caps feature name without a warning.
 fn is_feature(name: &str) -> bool {
     name.split_once(':').is_some_and(|(scope, name)| {
         scope.bytes().all(|byte| byte.is_ascii_alphabetic())
@@ -128,7 +127,7 @@ fn is_feature(name: &str) -> bool {
     })
 }
 
-/// Whether this process accepts these names. It never forgets a name.
+/// Whether this process accepts these names. Accepted names count towards the limit until the process exits.
 fn admit<'a>(names: impl IntoIterator<Item = &'a String>) -> bool {
     static NAMES: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
     let mut known = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -227,7 +226,7 @@ mod tests {
     #[test]
     fn text_that_would_never_end_ends() {
         gst::init().unwrap();
-        // base64 of "x, a=[a,a=[a,a=[…". GStreamer's time to parse it doubles with each bracket.
+        // This is base64 for "x, a=[a,a=[a,a=[…". The time that GStreamer needs to parse it doubles with each bracket.
         let nested = "eCwgYT1bYSxhPVthLGE9W2EsYT1bYSxhPVthLGE9W2EsYT1b".repeat(40);
         for kind in ["sample", "GstSample"] {
             let read = structure(&format!("x, a=({kind})00:None:None:{nested}, b=(int)1"));

@@ -1,4 +1,4 @@
-//! Claiming a path for a writer: socket, segment and semaphores, after a dead writer's are removed.
+//! Claims a path for a writer: removes what a dead writer left there, then creates the socket, segment and semaphores.
 
 use std::fs;
 use std::io;
@@ -11,10 +11,10 @@ use crate::paths::check_path;
 use crate::socket;
 use crate::sysv::{self, Segment, Semaphores};
 
-/// Attempts to get a socket file whose keys no other writer uses.
+/// Number of attempts to create a socket file with keys that no other writer uses.
 const KEY_ATTEMPTS: usize = 16;
 
-/// Binds the path and creates segment and semaphores with its keys.
+/// Binds a socket to the path, and creates the segment and the semaphores with the path's keys.
 ///
 /// # Errors
 /// [`Error::PathTooLong`], [`Error::NotASocket`], [`Error::WriterIsAlive`], [`Error::FrameTooLarge`], [`Error::Foreign`], [`Error::Io`].
@@ -33,8 +33,8 @@ fn attempt(path: &Path, size: usize, mode: u32, number: usize) -> Result<(UnixLi
     match created {
         Ok((segment, semaphores)) => Ok((listener, keys, segment, semaphores)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < KEY_ATTEMPTS => {
-            // A writer on another path has the same keys, which contain only 16 bits of the inode number. The renamed socket keeps
-            // its inode in use, so that the next socket gets another one.
+            // A writer on another path has the same keys, because keys contain only 16 bits of the inode number. The renamed socket keeps
+            // its inode in use, so the next socket gets a different inode.
             let aside = path.with_added_extension(number.to_string());
             fs::rename(path, &aside).map_err(Error::io(path, "rename"))?;
             let claimed = attempt(path, size, mode, number + 1);
@@ -60,21 +60,21 @@ pub(crate) fn check_size(path: &Path, size: usize) -> Result<()> {
     Ok(())
 }
 
-/// Removes the socket of a dead writer, with its segment and semaphores. Refuses anything else that exists at the path.
+/// Removes a dead writer's socket, segment and semaphores. Returns an error if anything else exists at the path.
 fn remove_dead_writer(path: &Path) -> Result<()> {
     if !check_path(path)? {
         return Ok(());
     }
-    // Before the file is removed: the keys contain its inode number.
+    // The keys contain the file's inode number, so they must be read before the file is removed.
     let keys = Keys::of(path).map_err(Error::io(path, "stat"))?;
     match socket::connect(path) {
         Ok(mut stream) => {
-            // An acknowledgement would make the writer wait for this process at its next frame. A writer of Shmdata 1.3.77 never
-            // recovers if its greeting stays unread.
+            // No acknowledgement is sent, because the writer would then wait for this process at its next frame. The greeting is read,
+            // because a Shmdata 1.3.77 writer never recovers if it stays unread.
             let _ = dialect::receive_greeting(&mut stream);
             Err(Error::WriterIsAlive { path: path.to_owned() })
         }
-        // Its queue of connections is full, so it is alive, but stopped.
+        // Its connection queue is full, so the writer exists but is stopped.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Error::WriterIsAlive { path: path.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(Error::io(path, "remove a dead writer's socket"))?;

@@ -22,7 +22,7 @@ pub(crate) struct Connection {
     spare: Spare,
 }
 
-/// What a writer sent.
+/// The result of reading one message from a writer.
 pub(crate) enum Received {
     Frame(Frame),
     Nothing,
@@ -30,18 +30,19 @@ pub(crate) enum Received {
 }
 
 impl Connection {
-    /// Connects to the writer of a path; the connection and the writer's type text.
+    /// Connects to the writer of a path. Returns the connection and the writer's type text.
     ///
     /// # Errors
-    /// The path has no writer, or this user has no permission.
+    /// The path does not have a writer, or this user does not have permission to connect.
     pub fn open(path: &Path) -> io::Result<(Self, String)> {
-        // Before the writer is contacted: a writer of Shmdata 1.3.77 may never recover from a reader that connects and leaves at once.
+        // Check the objects before connecting: a Shmdata 1.3.77 writer may never recover if a reader connects and leaves immediately.
         objects(path)?;
         let mut stream = socket::connect(path)?;
-        // A wake-up does not end this wait: a writer of Shmdata 1.3.77 may never recover if its greeting stays unread.
+        // A wake-up does not end this wait, because a Shmdata 1.3.77 writer may never recover if its greeting stays unread.
         let greeting = dialect::receive_greeting(&mut stream)?;
         stream.set_nonblocking(true)?;
-        // Again, because the writer or its objects may have changed. Before the acknowledgement, after which the writer waits for us.
+        // Look the objects up again, because the writer or its objects may have changed. This happens before the acknowledgement, because
+        // the writer waits for this reader after it.
         let (keys, segment, semaphores) = objects(path)?;
         if !send(&stream, &greeting) {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -51,7 +52,7 @@ impl Connection {
         Ok((connection, dialect::type_text_of(&greeting)))
     }
 
-    /// Reads one message, and takes the frame that it announces.
+    /// Reads one message. If the message announces a frame, takes the frame.
     pub fn receive(&mut self, wakeup: Wakeup<'_>) -> Received {
         let mut message = [0; dialect::UPDATE_SIZE];
         let count = match self.stream.read(&mut message) {
@@ -69,7 +70,7 @@ impl Connection {
         }
     }
 
-    /// Waits until the writer has left the segment, and takes the read lock. Every announcement is finished exactly once.
+    /// Waits until the writer has left the segment, then takes the read lock. Every announced frame is released exactly once.
     fn take(&self, size: u64, wakeup: Wakeup<'_>) -> Received {
         let done = |steps| matches!(self.semaphores.operate(steps), Ok(Outcome::Done));
         let mut is_locked = done(&lockstep::PROMISE_AND_LOCK);
@@ -83,7 +84,7 @@ impl Connection {
                     finish(&self.semaphores);
                     return Received::Nothing;
                 }
-                // A writer that died while it wrote closed its socket, but its semaphore may stay 1.
+                // If the writer died while writing, its socket is closed, but its semaphore may still be 1.
                 Ok(Outcome::TimedOut) if !self.has_ended() => {}
                 Ok(Outcome::TimedOut) => {
                     finish(&self.semaphores);
@@ -96,7 +97,7 @@ impl Connection {
             Ok(segment) if size <= segment.bytes().len() as u64 => {
                 Received::Frame(Frame::new(segment, size as usize, self.semaphores.clone(), self.spare.clone()))
             }
-            // There is no segment, or it is smaller than announced: the frame is lost, the connection is not.
+            // The segment does not exist or is smaller than announced. The frame is lost, but the connection stays open.
             _ => {
                 finish(&self.semaphores);
                 Received::Nothing
@@ -104,7 +105,7 @@ impl Connection {
         }
     }
 
-    /// The writer's current segment. A growing frame replaces the segment under the same key; the new one has another ID.
+    /// Returns the writer's current segment. For a larger frame the writer creates a new segment with the same key and a different ID.
     fn segment(&self) -> io::Result<Segment> {
         let spare = self.spare.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         let id = Segment::find(self.keys.segment)?;
@@ -114,11 +115,11 @@ impl Connection {
         }
     }
 
-    /// Whether the writer has closed the connection or said good-bye. Takes nothing from the socket.
+    /// Whether the writer has closed the connection or sent a QUIT message. Does not consume anything from the socket.
     fn has_ended(&self) -> bool {
         let mut message = dialect::QUIT;
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-        // SAFETY: pointer and length are those of `message`.
+        // SAFETY: the pointer and length describe `message`.
         let count = unsafe { libc::recv(self.stream.as_raw_fd(), message.as_mut_ptr().cast(), message.len(), flags) };
         match usize::try_from(count) {
             Ok(0) => true,
@@ -127,7 +128,7 @@ impl Connection {
         }
     }
 
-    /// Says good-bye, and finishes frames that are announced until the writer answers.
+    /// Sends a QUIT message. Releases all frames that are announced before the writer answers.
     pub fn close(mut self) {
         if !send(&self.stream, &dialect::QUIT) {
             return;
@@ -143,7 +144,7 @@ impl Connection {
     }
 }
 
-/// Keys, segment and semaphores of a path.
+/// Looks up the keys, segment and semaphores of a path.
 fn objects(path: &Path) -> io::Result<(Keys, Segment, Semaphores)> {
     let keys = Keys::of(path)?;
     Ok((keys, Segment::open(Segment::find(keys.segment)?)?, Semaphores::open(keys.semaphores)?))

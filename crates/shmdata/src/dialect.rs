@@ -1,6 +1,7 @@
 //! The protocol's messages and the keys of its kernel objects.
 //!
-//! The messages are native structs of a 64-bit little-endian C++ program, without a version number: Shmdata 1.0.2 to 1.3.77.
+//! The messages are native structs of a 64-bit little-endian C++ program. They do not contain a version number; Shmdata 1.0.2 to 1.3.77 use
+//! the same messages.
 
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -10,26 +11,26 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// Size of the first message, and of the reader's copy of it, in bytes.
+/// Size in bytes of the first message, and of the copy that the reader sends back.
 pub const CONNECT_SIZE: usize = 4112;
-/// Size of the message before each frame in bytes.
+/// Size in bytes of the message that announces a frame.
 pub const UPDATE_SIZE: usize = 16;
-/// The last message of either side.
+/// The message with which either side ends the connection.
 pub const QUIT: [u8; 2] = [2, 0];
 /// Longest type text in bytes.
 pub const MAX_TYPE: usize = 4095;
-/// Index of the semaphore that counts the readers that have not finished.
+/// Index of the semaphore that counts the readers that have not released the frame.
 pub const READERS: u16 = 0;
-/// Index of the semaphore that is 1 while a writer writes.
+/// Index of the semaphore that is 1 while a writer is writing.
 pub const WRITER: u16 = 1;
-/// How long a writer may take to send its greeting, and to answer a good-bye.
+/// How long a writer may take to send its greeting or to answer a QUIT message.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 
 const SEGMENT_PROJECT: u8 = b'n';
 const SEMAPHORE_PROJECT: u8 = b'm';
 const TYPE_AT: usize = 16;
 
-/// SysV keys of a path's segment and semaphores.
+/// SysV keys for the segment and semaphores of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keys {
     /// Key of the segment.
@@ -39,7 +40,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The keys that glibc's `ftok` derives from the socket at `path`, which must exist.
+    /// Returns the keys that glibc's `ftok` derives from the socket at `path`. The socket must exist.
     pub fn of(path: &Path) -> io::Result<Self> {
         let meta = std::fs::metadata(path)?;
         let file = ((meta.dev() as u32 & 0xff) << 16) | (meta.ino() as u32 & 0xffff);
@@ -48,19 +49,19 @@ impl Keys {
     }
 }
 
-/// A message as received.
+/// A received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
-    /// A frame of this many bytes follows.
+    /// Announces a frame of this many bytes.
     Update(u64),
-    /// The other side leaves, or confirms that we leave.
+    /// The other side disconnects, or confirms that this side disconnects.
     Quit,
-    /// Anything else; to be ignored.
+    /// Any other message; ignore it.
     Unknown,
 }
 
 impl Message {
-    /// Reads what one `read` of an established connection returned.
+    /// Decodes the bytes that one `read` on an established connection returned.
     pub fn read(bytes: &[u8]) -> Self {
         match bytes {
             [1, 0, ..] if bytes.len() >= UPDATE_SIZE => {
@@ -72,7 +73,7 @@ impl Message {
     }
 }
 
-/// A writer's first message, its greeting: type text and size of the segment. Readers only log the size.
+/// Builds a writer's first message, the greeting. It contains the type text and the segment size; readers only log the size.
 pub fn connect_message(type_text: &str, segment_size: u64) -> Vec<u8> {
     let mut message = vec![0; CONNECT_SIZE];
     message[8..16].copy_from_slice(&segment_size.to_le_bytes());
@@ -80,16 +81,16 @@ pub fn connect_message(type_text: &str, segment_size: u64) -> Vec<u8> {
     message
 }
 
-/// Receives a writer's whole greeting.
+/// Receives a writer's complete greeting.
 ///
 /// # Errors
-/// The greeting is not complete within [`HANDSHAKE_TIMEOUT`], or the writer leaves.
+/// The greeting is not complete within [`HANDSHAKE_TIMEOUT`], or the writer disconnects.
 pub fn receive_greeting(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let mut greeting = vec![0; CONNECT_SIZE];
     let mut count = 0;
     let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     while count < CONNECT_SIZE {
-        // A timeout of zero is an error.
+        // A timeout of zero is an error, which ends this loop.
         stream.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
         match stream.read(&mut greeting[count..]) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -101,14 +102,14 @@ pub fn receive_greeting(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     Ok(greeting)
 }
 
-/// The type text in a writer's greeting; bytes that are not UTF-8 are replaced.
+/// Returns the type text from a writer's greeting. Bytes that are not UTF-8 are replaced.
 pub fn type_text_of(greeting: &[u8]) -> String {
     let text = greeting.get(TYPE_AT..).unwrap_or_default();
     let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
     String::from_utf8_lossy(&text[..end]).into_owned()
 }
 
-/// The message that announces a frame of `size` bytes.
+/// Builds the message that announces a frame of `size` bytes.
 pub fn update_message(size: u64) -> [u8; UPDATE_SIZE] {
     let mut message = [0; UPDATE_SIZE];
     message[0] = 1;
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn messages_equal_those_of_a_captured_session() {
-        // Captured from shmdatasink 1.3.77: a segment of 12288 bytes, 64×48 RGBA.
+        // These bytes were captured from shmdatasink 1.3.77, with 64×48 RGBA video and a segment of 12,288 bytes.
         let greeting = connect_message("video/x-raw, format=(string)RGBA", 12288);
         assert_eq!(greeting.len(), 4112);
         assert_eq!(&greeting[..16], b"\0\0\0\0\0\0\0\0\0\x30\0\0\0\0\0\0");

@@ -4,19 +4,22 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Result of this crate's operations.
+/// Result type of this crate's operations.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Error of a writer or follower.
+/// Errors of writers and followers.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The path is too long for a socket.
-    #[error("{}: the path has {length} bytes, a socket's has at most 107; choose a shorter path", printable(path))]
+    #[error(
+        "{}: the path has {length} bytes, but a socket path can have at most 107; choose a shorter path",
+        printable(path)
+    )]
     PathTooLong {
         /// The path.
         path: PathBuf,
-        /// Its length in bytes.
+        /// Length of the path in bytes.
         length: usize,
     },
 
@@ -25,18 +28,18 @@ pub enum Error {
     NotASocket {
         /// The path.
         path: PathBuf,
-        /// What exists there: "a file", for instance.
+        /// What exists at the path, for example "a file".
         what: &'static str,
     },
 
-    /// Another writer is alive on the path.
-    #[error("{} has a writer already; stop it or choose another path", printable(path))]
+    /// The path already has a live writer.
+    #[error("{} already has a writer; stop it or choose another path", printable(path))]
     WriterIsAlive {
         /// The path.
         path: PathBuf,
     },
 
-    /// The path belongs to another user, and this user has no permission.
+    /// The path belongs to another user, and this user does not have permission to use it.
     #[error(
         "{}: permission denied: the path belongs to user {owner} (this process runs as user {user}); run both as the same user",
         printable(path)
@@ -50,25 +53,25 @@ pub enum Error {
         user: u32,
     },
 
-    /// The type text cannot be sent.
+    /// The type text is too long or contains a NUL, so it cannot be sent.
     #[error("the type text {reason}")]
     Type {
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 
-    /// A label or group cannot be part of a path.
-    #[error("{what} {name:?} cannot be used: it is empty or names a folder")]
+    /// A label or group cannot be used in a path.
+    #[error("{what} {name:?} cannot be used in a path: it is empty, '.' or '..'; choose another name")]
     Name {
         /// "label" or "group".
         what: &'static str,
-        /// The name as given.
+        /// The label or group as given.
         name: String,
     },
 
     /// A frame is larger than the kernel's limit for one segment.
     #[error(
-        "{}: a frame of {size} bytes is larger than a shared memory segment can be ({limit}, kernel.shmmax); raise that limit",
+        "{}: a frame of {size} bytes exceeds the size limit for a shared memory segment ({limit} bytes); raise kernel.shmmax",
         printable(path)
     )]
     FrameTooLarge {
@@ -80,20 +83,20 @@ pub enum Error {
         limit: u64,
     },
 
-    /// The operating system refused a call.
+    /// A system call failed.
     #[error("{}: {what}: {source}", printable(path))]
     Io {
         /// The path.
         path: PathBuf,
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
-        /// The system's error.
+        /// The error from the operating system.
         #[source]
         source: io::Error,
     },
 }
 
-/// The path without control characters, for one line of a terminal: an escape character becomes `\u{1b}`.
+/// Formats the path for one line of a terminal. Control characters are escaped, for example as `\u{1b}`.
 fn printable(path: &Path) -> String {
     let text = path.to_string_lossy();
     let is_shown = |c: char| matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1;
@@ -101,9 +104,9 @@ fn printable(path: &Path) -> String {
 }
 
 impl Error {
-    /// Error of an attempt to use a path: [`Error::Foreign`] if the path belongs to another user, which explains `source`.
+    /// Returns the error for a failed attempt to use a path. If the path belongs to another user, this is [`Error::Foreign`].
     pub(crate) fn of_use(path: &Path, what: &'static str, source: io::Error) -> Self {
-        // SAFETY: `geteuid` cannot fail and accesses no memory.
+        // SAFETY: `geteuid` cannot fail and does not access memory.
         let user = unsafe { libc::geteuid() };
         match std::fs::metadata(path) {
             Ok(meta) if source.kind() == io::ErrorKind::PermissionDenied && meta.uid() != user => {
@@ -113,7 +116,7 @@ impl Error {
         }
     }
 
-    /// Makes [`Error::Io`] of a system error, for `map_err`.
+    /// Returns a function that wraps a system error in [`Error::Io`], for use with `map_err`.
     pub(crate) fn io(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, what, source }
@@ -129,6 +132,6 @@ mod tests {
     fn control_characters_of_a_path_are_escaped() {
         let path = PathBuf::from("/tmp/\u{1b}[2Ja\nb\u{202e}/é \"c\"");
         let text = Error::WriterIsAlive { path }.to_string();
-        assert!(text.starts_with("/tmp/\\u{1b}[2Ja\\nb\\u{202e}/é \"c\" has a writer"), "{text}");
+        assert!(text.starts_with("/tmp/\\u{1b}[2Ja\\nb\\u{202e}/é \"c\" already has a writer"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! The reading side of a path.
+//! Reads frames from a path.
 
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -11,25 +11,25 @@ use crate::frame::{Frame, Held};
 use crate::paths::{check_length, is_socket};
 use crate::poll::{Wakeup, readable};
 
-/// How often the follower looks for a writer.
+/// Interval at which the follower looks for a writer.
 const RETRY_INTERVAL: Duration = Duration::from_millis(30);
 
-/// What ended a wait for the next frame.
+/// The result of a wait for the next frame.
 #[derive(Debug)]
 pub enum Event {
     /// The follower connected to a writer with this type text.
     Connected(String),
-    /// A frame.
+    /// A frame arrived.
     Frame(Frame),
-    /// The writer is gone.
+    /// The writer has disconnected or exited.
     Disconnected,
-    /// The timeout is over.
+    /// The wait timed out.
     TimedOut,
     /// The [`Wakeup`] ended the wait.
     Interrupted,
 }
 
-/// Reads the frames of the writer on a path. It can start before the writer, and waits for the next writer when one leaves.
+/// Reads the frames that a writer sends on a path. It can start before the writer, and waits for the next writer when one exits.
 #[derive(Debug)]
 pub struct Follower {
     path: PathBuf,
@@ -38,12 +38,12 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Creates the follower of a path. Connects to nothing yet.
+    /// Creates a follower for a path. Does not connect yet.
     pub fn new(path: impl AsRef<Path>) -> Self {
         Self { path: path.as_ref().to_owned(), connection: None, last: Weak::new() }
     }
 
-    /// The path.
+    /// Returns the path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -53,7 +53,7 @@ impl Follower {
         self.last.strong_count() > 0
     }
 
-    /// Waits for the next event; without a timeout, indefinitely. Calls [`let_go`](Self::let_go) first.
+    /// Calls [`let_go`](Self::let_go), then waits for the next event. If `timeout` is `None`, it waits indefinitely.
     ///
     /// # Errors
     /// [`Error::NotASocket`], [`Error::PathTooLong`], [`Error::Foreign`], [`Error::Io`].
@@ -96,7 +96,7 @@ impl Follower {
         }
     }
 
-    /// Lets the writer continue. If the last frame still exists, its bytes become a private copy at the same address.
+    /// Lets the writer continue. If the last frame still exists, its bytes are replaced by a private copy at the same address.
     pub fn let_go(&mut self) {
         if let Some(held) = self.last.upgrade() {
             held.copy_out();
@@ -111,7 +111,7 @@ impl Follower {
         }
     }
 
-    /// Connects to the writer if there is one; its type text.
+    /// Connects to the writer, if one exists, and returns its type text.
     fn connect(&mut self) -> Result<Option<String>> {
         check_length(&self.path)?;
         // A reader may follow a symbolic link to a socket.
@@ -126,7 +126,7 @@ impl Follower {
             }
             Err(error) => match Error::of_use(&self.path, "connect", error) {
                 foreign @ Error::Foreign { .. } => Err(foreign),
-                // There is no writer now.
+                // There is currently no writer.
                 _ => Ok(None),
             },
         }

@@ -8,11 +8,11 @@ use crate::sysv::{PrivateCopy, Segment, Semaphores};
 /// One frame in the writer's segment. The writer cannot write the next frame until this one is dropped.
 ///
 /// [`Follower::next`](crate::Follower::next) and [`Follower::let_go`](crate::Follower::let_go) copy the bytes to private memory at the
-/// same address, so that the writer can continue. Address and bytes never change.
+/// same address, so that the writer can continue. The address and the bytes never change.
 #[derive(Debug, Clone)]
 pub struct Frame(pub(crate) Arc<Held>);
 
-/// Where an attached segment is kept between two frames.
+/// Keeps an attached segment between two frames.
 pub(crate) type Spare = Arc<Mutex<Option<Segment>>>;
 
 #[derive(Debug)]
@@ -22,31 +22,31 @@ pub(crate) struct Held {
     state: Mutex<State>,
 }
 
-// SAFETY: the bytes are only read, and `state` keeps them mapped as long as the value lives.
+// SAFETY: the bytes are only read, and `state` keeps them mapped for as long as the value lives.
 unsafe impl Send for Held {}
-// SAFETY: the bytes are only read, and `state` is behind a mutex.
+// SAFETY: the bytes are only read, and `state` is protected by a mutex.
 unsafe impl Sync for Held {}
 
 #[derive(Debug)]
 enum State {
     /// The read lock is held.
     Locked { segment: Segment, semaphores: Arc<Semaphores>, spare: Spare },
-    /// The bytes are a private copy at the same address. Kept for its `Drop`.
+    /// The bytes are a private copy at the same address. The copy is kept only because its `Drop` unmaps it.
     Private { _copy: PrivateCopy },
-    /// Between the two other states.
+    /// Temporary value during the change from `Locked` to `Private`.
     Changing,
 }
 
 impl Frame {
-    /// Takes over the read lock, for the first `len` bytes of a segment.
+    /// Creates a frame from the first `len` bytes of a segment. It takes over the caller's read lock.
     pub(crate) fn new(segment: Segment, len: usize, semaphores: Arc<Semaphores>, spare: Spare) -> Self {
         let address = segment.bytes().as_ptr();
         Self(Arc::new(Held { address, len, state: Mutex::new(State::Locked { segment, semaphores, spare }) }))
     }
 
-    /// Bytes of the frame; borrowed.
+    /// Returns the bytes of the frame, borrowed.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: mapped at this address by the segment or by its private copy, as long as `self` lives.
+        // SAFETY: the segment or its private copy is mapped at this address for as long as `self` lives.
         unsafe { std::slice::from_raw_parts(self.0.address, self.0.len) }
     }
 
@@ -67,7 +67,7 @@ impl Held {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Copies the bytes to private memory and releases the read lock. Without memory for the copy, the lock stays.
+    /// Copies the bytes to private memory and releases the read lock. If there is not enough memory for the copy, the lock is kept.
     pub(crate) fn copy_out(&self) {
         let mut state = self.lock();
         *state = match std::mem::replace(&mut *state, State::Changing) {

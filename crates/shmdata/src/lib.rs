@@ -1,10 +1,10 @@
-//! Shmdata's shared-memory protocol: one writer, any number of readers, one frame at a time.
+//! Shmdata's shared-memory protocol, in which one writer sends one frame at a time to any number of readers.
 //!
-//! A writer waits until every reader has finished with a frame before it writes the next one (lock-step). [`Writer`] and [`Follower`]
-//! work with Shmdata 1.3 and with each other. Unlike Shmdata's own library, they continue if the other side is killed or stopped.
-//! Linux only.
+//! A writer waits until every reader has released a frame before it writes the next one (lock-step). [`Writer`] and [`Follower`]
+//! are compatible with Shmdata 1.3 and with each other. Unlike Shmdata's own library, they continue if the other side is killed or stopped.
+//! This crate supports only Linux.
 //!
-//! The Python package `gst_iceoryx2.sh4lt` is the twin of this crate, with the same file names.
+//! The Python package `gst_iceoryx2.sh4lt` implements the same protocol, in files with the same names.
 
 #![cfg(target_os = "linux")]
 

@@ -1,4 +1,4 @@
-//! Where a stream is: the path of its socket, given as such or as label and group.
+//! The address of a stream: a socket path, given directly or as label and group.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Longest path of a socket in bytes.
+/// Longest socket path in bytes.
 const MAX_PATH: usize = 107;
-/// Group of a stream that is given by its label alone.
+/// Group of a stream that is addressed only by its label.
 pub const DEFAULT_GROUP: &str = "default";
 
-/// Path of the stream with this label and group.
+/// Returns the path of the stream with this label and group.
 ///
-/// The path is `$XDG_RUNTIME_DIR/sh4lt/GROUP/LABEL`, or `/tmp/sh4lt-UID/GROUP/LABEL` if the variable is not set. This rule is our own:
-/// Sh4lt's rule is not known. Bytes other than letters, digits, `-`, `_` and `.` become `%` and two hex digits.
+/// The path is `$XDG_RUNTIME_DIR/sh4lt/GROUP/LABEL`, or `/tmp/sh4lt-UID/GROUP/LABEL` if the variable is not set. This rule is our own,
+/// because Sh4lt's rule is not known. Bytes other than letters, digits, `-`, `_` and `.` are escaped as `%` and two hex digits.
 ///
 /// # Errors
 /// [`Error::Name`] if a name is empty or names a folder.
@@ -30,7 +30,7 @@ pub fn address(label: &str, group: &str) -> Result<PathBuf> {
 /// Creates the folders of an [`address`] with mode 0700.
 ///
 /// # Errors
-/// [`Error::Io`] if a folder cannot be created, or belongs to another user, who could replace the socket.
+/// [`Error::Io`] if a folder cannot be created, or if it belongs to another user, because that user could replace the socket.
 pub fn prepare_folder(address: &Path) -> Result<()> {
     let folder = address.parent().unwrap_or(address);
     let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -45,7 +45,7 @@ pub fn prepare_folder(address: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Checks that a socket can have this path; true if a socket exists there. Connects to nothing.
+/// Checks that a socket can have this path, and returns whether a socket exists there. Does not connect to it.
 ///
 /// # Errors
 /// [`Error::PathTooLong`], [`Error::NotASocket`], [`Error::Io`].
@@ -87,7 +87,7 @@ pub(crate) fn check_length(path: &Path) -> Result<()> {
 }
 
 fn this_user() -> libc::uid_t {
-    // SAFETY: `getuid` cannot fail and accesses no memory.
+    // SAFETY: `getuid` cannot fail and does not access memory.
     unsafe { libc::getuid() }
 }
 

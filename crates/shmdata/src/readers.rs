@@ -1,4 +1,4 @@
-//! The connected readers of a writer: greeting, acknowledgement, announcements, departure.
+//! The readers that are connected to a writer: greeting, acknowledgement, announcements, disconnection.
 
 use std::io::{self, Read};
 use std::mem;
@@ -13,31 +13,31 @@ use crate::lockstep;
 use crate::poll::{readable, send};
 use crate::sysv::Semaphores;
 
-/// A reader that connected or disconnected, with the number of its connection.
+/// The connection or disconnection of a reader, with its connection number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientEvent {
     /// The reader is connected and receives frames from now on.
     Connected(i32),
-    /// The reader is gone.
+    /// The reader has disconnected.
     Disconnected(i32),
 }
 
-/// Readers of a writer. A thread greets them and notices when they leave, until this value is dropped.
+/// The readers of a writer. Until this value is dropped, a thread greets new readers and detects when readers disconnect.
 pub(crate) struct Readers {
     connected: Arc<Mutex<Connected>>,
     wake: UnixStream,
     thread: Option<JoinHandle<()>>,
 }
 
-/// The readers, locked.
+/// The state of the readers, protected by a lock.
 #[derive(Default)]
 pub(crate) struct Connected {
     readers: Vec<Reader>,
-    /// Readers that received the last announcement and have said good-bye since. They still finish by themselves.
+    /// Number of readers that received the last announcement and have since sent a QUIT message. They still release the frame themselves.
     finishing: usize,
-    /// Readers that died before they read the last announcement, so that the kernel does not finish for them.
+    /// Number of readers that died before they read the last announcement. The kernel does not release the frame for them.
     unread: usize,
-    /// Whether a reader died that had read the last announcement.
+    /// Whether a reader died after it had read the last announcement.
     pub reader_died: bool,
 }
 
@@ -81,7 +81,7 @@ fn lock(connected: &Mutex<Connected>) -> MutexGuard<'_, Connected> {
     connected.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Greets readers and receives their messages until `woken` is readable.
+/// Greets readers and handles their messages until `woken` is readable.
 fn serve(
     connected: &Mutex<Connected>,
     listener: &UnixListener,
@@ -113,12 +113,12 @@ fn serve(
 }
 
 impl Connected {
-    /// Readers that have acknowledged the greeting.
+    /// Number of readers that have acknowledged the greeting.
     pub fn count(&self) -> usize {
         self.readers.iter().filter(|reader| reader.is_acknowledged).count()
     }
 
-    /// Announces a frame of `size` bytes; the number of readers that it was announced to.
+    /// Announces a frame of `size` bytes. Returns the number of readers that received the announcement.
     pub fn announce(&mut self, size: usize, semaphores: &Semaphores) -> io::Result<usize> {
         let message = dialect::update_message(size as u64);
         (self.finishing, self.unread, self.reader_died) = (0, 0, false);
@@ -133,10 +133,10 @@ impl Connected {
         Ok(announced)
     }
 
-    /// Finishes for readers that are certainly dead.
+    /// Releases the frame on behalf of readers that are certainly dead.
     ///
-    /// These are the readers that left the announcement unread, and the surplus of the counter over the readers that can still finish
-    /// by themselves.
+    /// Their number is the larger of two counts: the readers that died before they read the announcement, and the excess of the counter
+    /// over the readers that can still release the frame themselves.
     pub fn release_dead(&mut self, semaphores: &Semaphores) -> io::Result<()> {
         let alive = self.announced() + self.finishing;
         let readers = semaphores.readers()?;
@@ -147,7 +147,7 @@ impl Connected {
         Ok(())
     }
 
-    /// Says good-bye to every reader.
+    /// Sends a QUIT message to every reader.
     pub fn dismiss(&mut self) {
         for reader in mem::take(self).readers {
             send(&reader.stream, &dialect::QUIT);
@@ -158,7 +158,7 @@ impl Connected {
         self.readers.iter().filter(|reader| reader.is_announced).count()
     }
 
-    /// Handles what a reader sent: its acknowledgement, its good-bye, or the end of the connection.
+    /// Handles an acknowledgement, a QUIT message or the end of a connection.
     fn receive(&mut self, descriptor: i32, greeting: &[u8]) -> Option<ClientEvent> {
         let at = self.readers.iter().position(|reader| reader.stream.as_raw_fd() == descriptor)?;
         let reader = &mut self.readers[at];
@@ -169,7 +169,7 @@ impl Connected {
                 return None;
             }
             Err(_) => self.unread += usize::from(reader.is_announced),
-            // An acknowledgement repeats the greeting. A reader that sends anything else would never finish a frame.
+            // An acknowledgement repeats the greeting. A reader that sends anything else would never release a frame.
             Ok(count) if !reader.is_acknowledged => {
                 if greeting.starts_with(&message[..count]) {
                     reader.is_acknowledged = true;
@@ -177,7 +177,7 @@ impl Connected {
                 }
             }
             Ok(_) => {
-                // A connected reader sends its good-bye only. It still finishes the frame that was announced to it.
+                // The only message from an acknowledged reader is QUIT. The reader still releases the frame that was announced to it.
                 send(&reader.stream, &dialect::QUIT);
                 self.finishing += usize::from(reader.is_announced);
             }

@@ -1,6 +1,6 @@
-//! What ossia score's Shmdata input accepts.
+//! Formats and frame rates that ossia score's Shmdata input accepts.
 
-/// Pixel formats that score displays without conversion, by GStreamer's names. The Python package has the same list in `score.py`.
+/// Pixel formats that score displays without conversion, by their GStreamer names. The Python package has the same list in `score.py`.
 #[rustfmt::skip]
 pub const FORMATS: [&str; 52] = [
     "RGBA", "BGRA", "RGBx", "BGRx", "ARGB", "ABGR", "xRGB", "xBGR", "RGB", "I420", "NV12", "NV21", "NV16", "NV24",
@@ -11,5 +11,5 @@ pub const FORMATS: [&str; 52] = [
     "P016_LE", "P016_BE", "Y210",
 ];
 
-/// Frame rate that is written if none is known: score refuses a type text without a frame rate.
+/// Frame rate to send if the real one is not known, because score refuses a type text without a frame rate.
 pub const FRAMERATE: i32 = 30;

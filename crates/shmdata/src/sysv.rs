@@ -1,4 +1,4 @@
-//! SysV shared memory and semaphores, as far as the protocol needs them.
+//! The parts of SysV shared memory and semaphores that the protocol needs.
 
 use std::ffi::c_void;
 use std::io;
@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dialect::{Keys, READERS, WRITER};
 
-/// Longest wait of a semaphore operation. Callers look for dead peers and wake-ups in between.
+/// Longest wait for one semaphore operation. Between operations, callers check for dead peers and wake-ups.
 static MAX_WAIT: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 unsafe extern "C" {
-    // The libc crate lacks it for glibc.
+    // The libc crate does not declare this function for glibc.
     fn semtimedop(
         id: libc::c_int,
         operations: *const libc::sembuf,
@@ -20,14 +20,14 @@ unsafe extern "C" {
     ) -> libc::c_int;
 }
 
-/// Turns the result of a system call into the error that it reports.
+/// Converts the result of a system call to a `Result`.
 pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Removes segment and semaphores with these keys, if they exist.
+/// Removes the segment and the semaphores with these keys, if they exist.
 pub fn remove(keys: Keys) {
-    // SAFETY: looks IDs up and removes the objects; accesses no memory.
+    // SAFETY: looks up IDs and removes the objects; does not access memory.
     unsafe {
         let segment = libc::shmget(keys.segment, 0, 0);
         if segment >= 0 {
@@ -40,13 +40,13 @@ pub fn remove(keys: Keys) {
     }
 }
 
-/// Removes segment and semaphores with these keys.
+/// Removes the segment and the semaphores with these keys if their writer is dead.
 ///
-/// They stay if the process that created the segment lives and a process has the segment attached.
+/// They are kept if the process that created the segment is alive and any process has the segment attached.
 pub fn remove_if_dead(keys: Keys) {
     if let Ok(id) = Segment::find(keys.segment) {
         let Ok(status) = status(id) else { return };
-        // SAFETY: signal 0 only asks whether the process exists.
+        // SAFETY: signal 0 only checks whether the process exists.
         let is_gone = unsafe { libc::kill(status.shm_cpid, 0) } == -1
             && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
         if status.shm_nattch > 0 && !is_gone {
@@ -56,14 +56,14 @@ pub fn remove_if_dead(keys: Keys) {
     remove(keys);
 }
 
-/// The kernel's limit for the size of one segment in bytes.
+/// Returns the kernel's size limit for one segment in bytes.
 pub fn max_segment() -> u64 {
     let text = std::fs::read_to_string("/proc/sys/kernel/shmmax").unwrap_or_default();
     text.trim().parse().unwrap_or(u64::MAX)
 }
 
 fn status(id: libc::c_int) -> io::Result<libc::shmid_ds> {
-    // SAFETY: `shmid_ds` is a plain C struct for which all-zero is a value, and the kernel fills it.
+    // SAFETY: `shmid_ds` is a plain C struct, all zeros are a valid value for it, and the kernel fills it.
     unsafe {
         let mut status: libc::shmid_ds = std::mem::zeroed();
         check(libc::shmctl(id, libc::IPC_STAT, &raw mut status))?;
@@ -71,7 +71,7 @@ fn status(id: libc::c_int) -> io::Result<libc::shmid_ds> {
     }
 }
 
-/// An attached segment; detached when dropped.
+/// An attached segment. Dropping it detaches it.
 #[derive(Debug)]
 pub struct Segment {
     id: libc::c_int,
@@ -80,16 +80,16 @@ pub struct Segment {
     owned: AtomicBool,
 }
 
-// SAFETY: an attached segment is plain memory of the process; the protocol's semaphores order the accesses.
+// SAFETY: an attached segment is ordinary process memory, and the protocol's semaphores order the accesses.
 unsafe impl Send for Segment {}
-// SAFETY: as above; through a shared reference it is only read.
+// SAFETY: as above. Access through a shared reference is read-only.
 unsafe impl Sync for Segment {}
 
 impl Segment {
-    /// Creates and attaches a segment. [`remove`](Self::remove) or dropping it removes it from the kernel.
+    /// Creates and attaches a segment. It is removed from the kernel by [`remove`](Self::remove) or when it is dropped.
     pub fn create(key: libc::key_t, size: usize, mode: u32) -> io::Result<Self> {
         let flags = libc::IPC_CREAT | libc::IPC_EXCL | mode as libc::c_int;
-        // SAFETY: creates a segment; accesses no memory.
+        // SAFETY: creates a segment and does not access memory.
         let id = check(unsafe { libc::shmget(key, size.max(1), flags) })?;
         Self::attach(id, true).inspect_err(|_| {
             // SAFETY: removes the segment that was created above.
@@ -97,13 +97,13 @@ impl Segment {
         })
     }
 
-    /// ID of the segment with this key.
+    /// Returns the ID of the segment with this key.
     pub fn find(key: libc::key_t) -> io::Result<libc::c_int> {
-        // SAFETY: looks an ID up; accesses no memory.
+        // SAFETY: looks up an ID and does not access memory.
         check(unsafe { libc::shmget(key, 0, 0) })
     }
 
-    /// Attaches another process's segment, read-only.
+    /// Attaches another process's segment for reading.
     pub fn open(id: libc::c_int) -> io::Result<Self> {
         Self::attach(id, false)
     }
@@ -124,37 +124,38 @@ impl Segment {
         self.id
     }
 
-    /// All bytes of the segment.
+    /// Returns all bytes of the segment.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: the mapping has this size and lives as long as `self`. The protocol keeps the writer out while a reader reads.
+        // SAFETY: the mapping has this size and lives as long as `self`. By the protocol, the writer does not write while a reader reads.
         unsafe { std::slice::from_raw_parts(self.address, self.size) }
     }
 
-    /// Address of the segment; writable if this value created it.
+    /// Returns the address of the segment. The memory is writable if this value created the segment.
     pub fn as_ptr(&self) -> *mut u8 {
         self.address
     }
 
-    /// Removes the segment from the kernel if this value created it. The segment stays attached as long as this value lives.
+    /// Removes the segment from the kernel if this value created it. The segment stays attached until this value is dropped.
     pub fn remove(&self) {
         if self.owned.swap(false, Ordering::Relaxed) {
-            // SAFETY: removes the segment that `create` made; the kernel keeps the memory as long as a process has it attached.
+            // SAFETY: removes the segment that `create` created. The kernel keeps the memory as long as a process has it attached.
             unsafe { libc::shmctl(self.id, libc::IPC_RMID, ptr::null_mut()) };
         }
     }
 
-    /// Replaces the mapping by a private copy of its first `len` bytes *at the same address*. Pointers to these bytes stay valid and
-    /// the bytes do not change any more.
+    /// Replaces the mapping with a private copy of its first `len` bytes *at the same address*. Pointers to these bytes stay valid, and the
+    /// bytes no longer change.
     ///
     /// # Errors
-    /// There is not enough memory for the copy; returns the segment unchanged.
+    /// Returns the unchanged segment if there is not enough memory for the copy.
     pub fn copy_out_in_place(mut self, len: usize) -> Result<PrivateCopy, (Self, io::Error)> {
         let len = len.min(self.size);
-        // SAFETY: reads a constant of the system.
+        // SAFETY: reads a system constant.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         let whole = self.size.next_multiple_of(page);
-        // SAFETY: `copy` is a new anonymous mapping of `whole` bytes, of which `len` are filled from the attached segment. `mremap`
-        // moves it in one step onto the segment's address range, which has the same length in pages. No other mapping changes.
+        // SAFETY: `copy` is a new anonymous mapping with `whole` bytes. Its first `len` bytes are filled from the attached segment.
+        // `mremap` moves the mapping in one step to the segment's address range, which has the same length in pages. No other mapping
+        // changes.
         unsafe {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
             let copy = libc::mmap(ptr::null_mut(), whole, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
@@ -178,7 +179,7 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        // SAFETY: attached by `attach` at this address and not detached since: `copy_out_in_place` sets a null pointer.
+        // SAFETY: `attach` attached the segment at this address. It is still attached, because `copy_out_in_place` sets a null pointer.
         unsafe {
             if !self.address.is_null() {
                 libc::shmdt(self.address.cast());
@@ -188,19 +189,19 @@ impl Drop for Segment {
     }
 }
 
-/// Private copy of a segment's bytes at its address, made by [`Segment::copy_out_in_place`]; unmapped when dropped.
+/// Private copy of a segment's bytes at the segment's address, from [`Segment::copy_out_in_place`]. Dropping it unmaps it.
 #[derive(Debug)]
 pub struct PrivateCopy {
     address: *mut u8,
     mapped: usize,
 }
 
-// SAFETY: private memory that is not written to; the address is only used to unmap it.
+// SAFETY: the private memory is never written to, and the address is used only to unmap it.
 unsafe impl Send for PrivateCopy {}
 
 impl Drop for PrivateCopy {
     fn drop(&mut self) {
-        // SAFETY: mapped with this length at this address.
+        // SAFETY: the memory is mapped at this address with this length.
         unsafe { libc::munmap(self.address.cast(), self.mapped) };
     }
 }
@@ -208,9 +209,9 @@ impl Drop for PrivateCopy {
 /// Result of a semaphore operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// All steps were done.
+    /// All steps were carried out.
     Done,
-    /// The steps were not possible in time; none was done.
+    /// The steps were not possible in time. No step was carried out.
     TimedOut,
     /// The semaphores no longer exist.
     Removed,
@@ -224,10 +225,11 @@ pub struct Semaphores {
 }
 
 impl Semaphores {
-    /// Creates both semaphores with value 0; dropping this value removes them. Never returns ID 0, which other readers take for none.
+    /// Creates both semaphores with value 0. Dropping this value removes them. The ID is never 0, because readers in other programs treat 0
+    /// as missing.
     pub fn create(key: libc::key_t, mode: u32) -> io::Result<Self> {
         let flags = libc::IPC_CREAT | libc::IPC_EXCL | mode as libc::c_int;
-        // SAFETY: creates or removes semaphores; accesses no memory.
+        // SAFETY: creates or removes semaphores and does not access memory.
         unsafe {
             let mut id = check(libc::semget(key, 2, flags))?;
             if id == 0 {
@@ -241,28 +243,28 @@ impl Semaphores {
 
     /// Finds the semaphores of another process.
     pub fn open(key: libc::key_t) -> io::Result<Self> {
-        // SAFETY: looks an ID up; accesses no memory.
+        // SAFETY: looks up an ID and does not access memory.
         Ok(Self { id: check(unsafe { libc::semget(key, 2, 0) })?, owned: false })
     }
 
-    /// Number of readers that have not finished, plus 1 while a writer writes.
+    /// Returns the number of readers that have not released the frame, plus 1 while a writer is writing.
     pub fn readers(&self) -> io::Result<i32> {
         self.value(READERS)
     }
 
-    /// Whether a writer writes.
+    /// Whether a writer is writing.
     pub fn has_writer(&self) -> io::Result<bool> {
         Ok(self.value(WRITER)? > 0)
     }
 
     fn value(&self, index: u16) -> io::Result<i32> {
-        // SAFETY: reads a number; accesses no memory.
+        // SAFETY: reads a number and does not access memory.
         check(unsafe { libc::semctl(self.id, index.into(), libc::GETVAL) })
     }
 
-    /// Does all steps at once when all are possible. Waits for up to 20 ms; a signal ends the wait early.
+    /// Carries out all steps atomically, as soon as all of them are possible. Waits up to 20 ms; a signal ends the wait early.
     pub fn operate(&self, steps: &[libc::sembuf]) -> io::Result<Outcome> {
-        // SAFETY: `steps` and `MAX_WAIT` live across the call, and the kernel only reads them.
+        // SAFETY: `steps` and `MAX_WAIT` outlive the call, and the kernel only reads them.
         let result = unsafe { semtimedop(self.id, steps.as_ptr(), steps.len(), &raw const MAX_WAIT) };
         if result == 0 {
             return Ok(Outcome::Done);
@@ -275,10 +277,10 @@ impl Semaphores {
         }
     }
 
-    /// Removes the set if this value created it.
+    /// Removes the semaphores if this value created them.
     pub fn remove(&mut self) {
         if std::mem::take(&mut self.owned) {
-            // SAFETY: removes the semaphores that `create` made; accesses no memory.
+            // SAFETY: removes the semaphores that `create` created and does not access memory.
             unsafe { libc::semctl(self.id, 0, libc::IPC_RMID) };
         }
     }

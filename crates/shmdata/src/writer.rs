@@ -1,4 +1,4 @@
-//! The writing side of a path.
+//! Writes frames to a path.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -15,19 +15,19 @@ use crate::poll::Wakeup;
 use crate::readers::{ClientEvent, Readers};
 use crate::sysv::{self, Outcome, Segment, Semaphores};
 
-/// How long a writer that is dropped waits for its last frame to be read.
+/// How long a dropped writer waits for its last frame to be read.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
-/// How long readers have to reconnect after a renewal. Shmdata's readers try every 30 ms.
+/// How long to wait for readers to reconnect after a renewal. Shmdata's readers try every 30 ms.
 const RECONNECT_TIMEOUT: Duration = Duration::from_millis(300);
-/// How long the writer waits for the readers of a frame after one of them died. The dead reader may have read the announcement
-/// and died before its promise to the kernel, which cannot be detected.
+/// How long the writer waits for the readers of a frame after one of them died. The dead reader may have read the announcement and died
+/// before it promised to release the frame. This cannot be detected.
 const DEAD_READER_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Settings of a writer.
+/// Settings for a writer.
 pub struct WriterOptions {
-    /// Size of the first segment in bytes. The segment grows with the frames.
+    /// Size of the first segment in bytes. The segment grows for larger frames.
     pub initial_size: usize,
-    /// Permissions of socket, segment and semaphores.
+    /// Permissions (mode bits) of the socket, segment and semaphores.
     pub mode: u32,
     /// How long readers may take for one frame before the writer continues without them.
     pub reader_timeout: Duration,
@@ -50,7 +50,7 @@ pub enum Delivery {
     Interrupted,
 }
 
-/// Shares one frame at a time with every reader of a path.
+/// Shares one frame at a time with all readers of a path.
 pub struct Writer {
     path: PathBuf,
     inode: u64,
@@ -65,7 +65,7 @@ pub struct Writer {
     evictions: u64,
 }
 
-/// A writer's segment, lent to render a frame in shared memory.
+/// A writer's segment, lent so that a frame can be rendered in shared memory.
 #[derive(Debug)]
 pub struct Lent {
     segment: Arc<Segment>,
@@ -81,10 +81,10 @@ impl AsMut<[u8]> for Lent {
 }
 
 impl Writer {
-    /// Creates the writer of a path. What a dead writer left there is removed first.
+    /// Creates the writer for a path. It first removes the objects that a dead writer left there.
     ///
     /// # Errors
-    /// [`Error::PathTooLong`], [`Error::NotASocket`], [`Error::WriterIsAlive`] (that writer is not disturbed), [`Error::Type`],
+    /// [`Error::PathTooLong`], [`Error::NotASocket`], [`Error::WriterIsAlive`] (the other writer is not affected), [`Error::Type`],
     /// [`Error::FrameTooLarge`], [`Error::Foreign`], [`Error::Io`].
     pub fn new(path: impl AsRef<Path>, type_text: &str, options: WriterOptions) -> Result<Self> {
         let path = path.as_ref().to_owned();
@@ -106,27 +106,27 @@ impl Writer {
         })
     }
 
-    /// The path.
+    /// Returns the path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Number of connected readers.
+    /// Returns the number of connected readers.
     pub fn clients(&self) -> usize {
         self.readers.lock().count()
     }
 
-    /// Size of the segment in bytes.
+    /// Returns the size of the segment in bytes.
     pub fn segment_size(&self) -> usize {
         self.segment.as_ref().map_or(0, |segment| segment.bytes().len())
     }
 
-    /// How often the writer continued without readers that had not finished in time.
+    /// Returns how often the writer continued without readers that had not released a frame in time.
     pub fn evictions(&self) -> u64 {
         self.evictions
     }
 
-    /// Waits until every reader has finished with the previous frame, copies a frame into the segment and announces it.
+    /// Waits until every reader has released the previous frame, then copies a frame into the segment and announces it.
     ///
     /// # Errors
     /// [`Error::FrameTooLarge`], [`Error::Io`].
@@ -140,7 +140,7 @@ impl Writer {
     /// [`Error::FrameTooLarge`], [`Error::Io`].
     pub fn write_with(&mut self, size: usize, wakeup: Wakeup<'_>, fill: impl FnOnce(&mut [u8])) -> Result<Delivery> {
         if self.is_lent() {
-            // This frame comes before the frame in the lent segment, so it needs another segment.
+            // This frame is sent before the frame in the lent segment, so it needs another segment.
             let readers = self.clients();
             self.renew()?;
             self.wait_for(readers);
@@ -149,14 +149,15 @@ impl Writer {
             return Ok(Delivery::Interrupted);
         }
         let segment = self.segment.as_ref().expect("a segment exists while the write lock is held");
-        // SAFETY: attached for writing, not lent, and at least `size` bytes large; the write lock keeps readers out.
+        // SAFETY: the segment is attached for writing, not lent, and has at least `size` bytes. The write lock keeps readers out.
         fill(unsafe { std::slice::from_raw_parts_mut(segment.as_ptr(), size) });
         self.announce(size)
     }
 
-    /// Waits until every reader has finished with the previous frame, and lends the segment to render a frame of `size` bytes.
+    /// Waits until every reader has released the previous frame, then lends the segment for rendering a frame of `size` bytes.
     ///
-    /// Send the frame with [`send_lent`](Self::send_lent), or drop it. `None` if the segment is lent already or `wakeup` ended the wait.
+    /// Send the frame with [`send_lent`](Self::send_lent), or drop it. Returns `None` if the segment is already lent or `wakeup` ended the
+    /// wait.
     ///
     /// # Errors
     /// [`Error::FrameTooLarge`], [`Error::Io`].
@@ -172,7 +173,8 @@ impl Writer {
         self.segment.as_ref().is_some_and(|segment| Arc::strong_count(segment) > 1)
     }
 
-    /// Announces a frame that was rendered into the lent segment; do not write to it afterwards. `None` if `frame` is elsewhere.
+    /// Announces a frame that was rendered into the lent segment. Do not write to the frame afterwards. Returns `None` if `frame` is not in
+    /// the lent segment.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -182,7 +184,7 @@ impl Writer {
         if is_there { self.announce(frame.len()).map(Some) } else { Ok(None) }
     }
 
-    /// Waits up to 0.3 s until this many readers are connected, so that readers that reconnect do not miss the next frame.
+    /// Waits up to 0.3 s until this many readers are connected, so that reconnecting readers do not miss the next frame.
     pub fn wait_for(&self, readers: usize) {
         let deadline = Instant::now() + RECONNECT_TIMEOUT;
         while self.clients() < readers && Instant::now() < deadline {
@@ -190,7 +192,7 @@ impl Writer {
         }
     }
 
-    /// Takes the write lock and ensures a segment of at least `size` bytes. False if `wakeup` ended the wait.
+    /// Takes the write lock and ensures that the segment has at least `size` bytes. Returns false if `wakeup` ended the wait.
     fn enter(&mut self, size: usize, wakeup: Wakeup<'_>) -> Result<bool> {
         if size > self.segment_size() {
             check_size(&self.path, size)?;
@@ -200,7 +202,7 @@ impl Writer {
         }
         self.is_inside = true;
         if size > self.segment_size() || self.segment.is_none() {
-            // Larger than any frame before: readers that only compare the sizes of frames attach again, too.
+            // The new segment is larger than all earlier frames, so readers that only compare frame sizes also attach again.
             self.segment = None;
             match Segment::create(self.keys.segment, size, self.mode) {
                 Ok(segment) => self.segment = Some(Arc::new(segment)),
@@ -213,14 +215,14 @@ impl Writer {
         Ok(true)
     }
 
-    /// Waits for the readers of the previous frame, up to the timeout. False if `wakeup` ended the wait.
+    /// Waits up to the timeout until all readers have released the previous frame. Returns false if `wakeup` ended the wait.
     fn lock(&mut self, wakeup: Wakeup<'_>) -> Result<bool> {
         let mut start = Instant::now();
         loop {
             let outcome = self.semaphores.operate(&lockstep::ENTER);
             match outcome.map_err(Error::io(&self.path, "enter the segment"))? {
                 Outcome::Done => return Ok(true),
-                // Another process took the semaphores for a dead writer's.
+                // Another process mistook these semaphores for a dead writer's and removed them.
                 Outcome::Removed => self.renew()?,
                 Outcome::TimedOut if (wakeup.is_set)() => return Ok(false),
                 Outcome::TimedOut => {
@@ -243,15 +245,16 @@ impl Writer {
         released.map_err(Error::io(&self.path, "finish for dead readers"))
     }
 
-    /// Continues without readers that do not finish: creates a new segment and new semaphores, and sends every reader away. Live
-    /// readers reconnect and find the new objects.
+    /// Continues without readers that do not release the frame. It creates a new segment and new semaphores and disconnects every reader.
+    /// Readers that are alive reconnect and find the new objects.
     ///
-    /// Only lowering the counter would be wrong for a stopped reader: it finishes later, for a frame that it did not read.
+    /// It is not enough to lower the counter: a stopped reader would later lower it again, for a frame that it did not read.
     fn renew(&mut self) -> Result<()> {
         let size = self.segment_size();
         let io = |what| Error::io(&self.path, what);
         let mut readers = self.readers.lock();
-        // Before the good-bye: a reader that reconnects at once would find the old objects.
+        // The objects are replaced before the readers are disconnected. Otherwise a reader that reconnects immediately would find the old
+        // objects.
         if let Some(segment) = self.segment.take() {
             segment.remove();
         }
@@ -288,7 +291,7 @@ impl Drop for Writer {
         {
             let _ = self.release_dead_readers();
         }
-        // Before the socket: the next socket may get its inode, and with it the same keys.
+        // The objects are removed before the socket, because the next socket may get the same inode and thus the same keys.
         if let Some(segment) = self.segment.take() {
             segment.remove();
         }

@@ -272,7 +272,7 @@ fn a_live_writer_is_not_disturbed_by_a_second_one() {
 fn paths_that_cannot_be_used_are_refused_with_the_reason() {
     let refused = |path: &std::path::Path| Writer::new(path, "x", WriterOptions::default()).err().unwrap().to_string();
     let long = std::env::temp_dir().join("x".repeat(200));
-    assert!(refused(&long).contains("a socket's has at most 107"));
+    assert!(refused(&long).contains("a socket path can have at most 107"));
     assert!(refused(&std::env::temp_dir()).contains("is a folder, not a socket"));
     let file = std::env::temp_dir().join(format!("shmfile{}", std::process::id()));
     std::fs::write(&file, "precious").unwrap();

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast
 
 import iceoryx2 as iox2  # type: ignore[import-untyped]
 
-from ..contract import limit, seconds
+from ..contract import limit, message, seconds
 from ..errors import DomainError, ServiceBrokenError, TransportError, VersionMismatchError
 from . import types
 from .cleanup import clean_up_if_stale, run_helper
@@ -107,7 +107,7 @@ def create_node_for(service: str | None, domain: Domain | None = None) -> types.
         found = after_failure(place)
         if found is not None:
             raise found.error(doing) from exc
-        raise DomainError(f"cannot {doing}: iceoryx2 cannot make a node: {exc}") from exc
+        raise DomainError(message("no_node", doing=doing, cause=exc)) from exc
     return cast(types.Node, node)
 
 
@@ -119,7 +119,7 @@ def _configuration(domain: Domain) -> Any:
         config.global_cfg.prefix = iox2.FileName.new(domain.prefix)
     except _ERRORS as exc:
         where = domain.config_file or f"{domain.root}:{domain.prefix}"
-        raise DomainError(f"iceoryx2 cannot use the configuration {where}: {exc}") from exc
+        raise DomainError(message("no_configuration", file=where, cause=exc)) from exc
     config.global_cfg.node.cleanup_dead_nodes_on_creation = False
     config.global_cfg.node.cleanup_dead_nodes_on_destruction = False
     config.global_cfg.service.cleanup_dead_nodes_on_open = False
@@ -306,8 +306,13 @@ def event_found(port: int) -> int:
 
 
 def tell_publishers_changed(notifier: types.Notifier) -> None:
-    """Notify every subscriber of a name that its publishers changed."""
-    notifier.notify_with_custom_event_id(iox2.EventId.new(EVENT_PUBLISHERS_CHANGED))
+    """Notify every subscriber of a name that its publishers changed. Subscribers that miss this look at intervals."""
+    try:
+        notifier.notify_with_custom_event_id(iox2.EventId.new(EVENT_PUBLISHERS_CHANGED))
+    except iox2.NotifierNotifyError:
+        # The creator of the event service may have admitted fewer event ids.
+        with contextlib.suppress(iox2.NotifierNotifyError):
+            notifier.notify()
 
 
 def create_listener(node: types.Node, name: str) -> types.Listener:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from ..contract import limit
+from ..contract import limit, message
 from ..errors import DomainError
 
 if sys.version_info >= (3, 11):
@@ -57,15 +56,12 @@ class Domain:
     def __post_init__(self) -> None:
         size = len(os.fsencode(self.root))
         if not os.path.isabs(self.root):
-            raise DomainError(f"the root path {_quoted(self.root)} of the iceoryx2 domain is not absolute")
+            raise DomainError(message("relative_root", text=self.root))
         if size > MAX_ROOT_BYTES:
-            raise DomainError(
-                f"the root path {_quoted(self.root)} of the iceoryx2 domain has {size} bytes, at most {MAX_ROOT_BYTES} "
-                "are usable (the names of sockets below it are limited to 108): choose a shorter one"
-            )
+            raise DomainError(message("long_root", text=self.root, size=size, most=MAX_ROOT_BYTES))
         _check_characters("root path", self.root, _FORBIDDEN)
         if not self.prefix:
-            raise DomainError("the prefix of the iceoryx2 domain is empty: give one such as iox2_")
+            raise DomainError(message("empty_prefix"))
         _check_characters("prefix", self.prefix, _FORBIDDEN + "/\\")
 
     @property
@@ -84,17 +80,11 @@ class Domain:
         return f"{self.root}/{self.service_dir}/{self.prefix}{digest}.service"
 
 
-def _quoted(text: str) -> str:
-    """As Rust quotes it, so that both languages tell a fault alike."""
-    return json.dumps(text, ensure_ascii=False)
-
-
 def _check_characters(what: str, text: str, forbidden: str) -> None:
     for character in text:
         if not (character.isascii() and character.isprintable()) or character in forbidden:
             raise DomainError(
-                f"the {what} {_quoted(text)} of the iceoryx2 domain contains {character!r}: iceoryx2 takes printable "
-                f"ASCII without {' '.join(forbidden)} there: choose another one"
+                message("domain_contains", what=what, text=text, character=character, forbidden=forbidden)
             )
 
 
@@ -129,8 +119,8 @@ def _configured(environ: Mapping[str, str]) -> Domain:
     try:
         values = read_toml(file)
     except (OSError, ValueError) as exc:
-        raise DomainError(f"cannot read the iceoryx2 configuration {file}: {exc}") from exc
-    _check_characters("configuration file", str(file), _FORBIDDEN)
+        raise DomainError(message("no_configuration", file=file, cause=exc)) from exc
+    _check_characters("configuration path", str(file), _FORBIDDEN)
 
     def setting(key: str, default: str) -> str:
         return str(values.get(f"global.{key}", default))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
@@ -73,13 +72,14 @@ class Obstacle(NamedTuple):
         Args:
             doing: What failed, as verb and object: from `taking_part`, or similar.
         """
-        return _ERRORS[self.kind](f"cannot {doing}: {self.text}")
+        return _ERRORS[self.kind](message("obstacle", doing=doing, obstacle=self.text))
 
 
 def taking_part(domain: Domain, service: str | None = None) -> str:
     """Return what failed, as verb and object: taking part in a domain, or opening a service in it."""
-    where = f"the iceoryx2 domain {domain.root}"
-    return f"take part in {where}" if service is None else f"open {json.dumps(service)} in {where}"
+    if service is None:
+        return message("take_part", root=domain.root)
+    return message("open_service", service=service, root=domain.root)
 
 
 def words_of(number: int) -> str:

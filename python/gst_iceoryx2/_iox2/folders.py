@@ -12,15 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from .domain import DOMAIN_VARIABLE, Domain
+from ..contract import message
+from .domain import Domain
 from .explain import Obstacle, words_of
-from .limits import HOUSEKEEPING, descriptors, file_size
 
 # Bytes written to see whether a file can be written: one page.
 _PAGE: Final = bytes(4096)
 
-_USE_ANOTHER: Final = f"use another domain ({DOMAIN_VARIABLE}=/path/of/yours)"
-_ANOTHER: Final = f"or {_USE_ANOTHER}"
+_REFUSALS: Final = {
+    errno.EROFS: "read_only_disk",
+    errno.ENOTDIR: "not_a_folder",
+    errno.EEXIST: "not_a_folder",
+    errno.ELOOP: "circular_link",
+}
+"""Messages about the nearest folder that exists."""
 
 
 def in_folders(domain: Domain) -> Obstacle | None:
@@ -28,15 +33,15 @@ def in_folders(domain: Domain) -> Obstacle | None:
     root = Path(domain.root)
     try:
         link = root.lstat()
-        if stat.S_ISLNK(link.st_mode):
-            if link.st_uid not in _trusted():
-                return _foreign(root, link)
-            if not os.path.lexists(os.path.realpath(root)):
-                target = os.readlink(root)
-                return Obstacle("domain", f"{root} is a symbolic link to {target}, which does not exist; {_make(root)}")
+        if stat.S_ISLNK(link.st_mode) and link.st_uid not in _trusted():
+            return _foreign(root, link)
         found = _unsuitable(root, root.stat())
+    except FileNotFoundError:
+        if not os.path.islink(root):
+            return None
+        return Obstacle("domain", message("dangling_link", path=root, target=os.readlink(root)))
     except OSError as exc:
-        return None if exc.errno == errno.ENOENT else _refused(root, exc)
+        return _refused(root, exc)
     for folder in (domain.services, domain.nodes):
         try:
             found = found or _unsuitable(folder, folder.lstat())
@@ -47,9 +52,9 @@ def in_folders(domain: Domain) -> Obstacle | None:
 
 def _unsuitable(folder: Path, status: os.stat_result) -> Obstacle | None:
     if stat.S_ISLNK(status.st_mode):
-        return Obstacle("domain", f"{folder} is a symbolic link, where iceoryx2 makes a folder; remove it, {_ANOTHER}")
+        return Obstacle("domain", message("planted_link", path=folder))
     if not stat.S_ISDIR(status.st_mode):
-        return Obstacle("domain", f"{folder} is not a folder; remove it, {_ANOTHER}")
+        return Obstacle("domain", message("not_a_folder", path=folder))
     if status.st_uid not in _trusted():
         return _foreign(folder, status)
     return None if os.access(folder, os.R_OK | os.X_OK) else _closed(folder)
@@ -68,16 +73,8 @@ def _trusted() -> tuple[int, int]:
     return os.geteuid(), 0
 
 
-def _foreign(folder: Path, status: os.stat_result) -> Obstacle:
-    return Obstacle(
-        "permission",
-        f"{folder} belongs to user {status.st_uid} (this process runs as {os.geteuid()}); "
-        f"run all participants as one user, {_ANOTHER}",
-    )
-
-
-def _make(folder: Path) -> str:
-    return f"make it, remove {folder}, {_ANOTHER}"
+def _foreign(path: Path, status: os.stat_result) -> Obstacle:
+    return Obstacle("permission", message("foreign_path", path=path, owner=status.st_uid, user=os.geteuid()))
 
 
 def writing(domain: Domain) -> Obstacle | None:
@@ -122,33 +119,22 @@ def reading(file: Path) -> Obstacle | None:
 
 def _refused(path: Path, error: OSError) -> Obstacle:
     """Explain why the operating system refused to create, enter or write a path."""
-    number = error.errno or 0
+    number, near = error.errno or 0, _nearest(path)
     if number in (errno.EACCES, errno.EPERM):
         return _closed(path)
-    if number in (errno.EMFILE, errno.ENFILE):
-        return descriptors() or Obstacle("limit", f"{path} cannot be opened: {words_of(number)}")
-    if number == errno.EFBIG:
-        return file_size(HOUSEKEEPING) or Obstacle("limit", f"{path} cannot be written: {words_of(number)}")
-    text = {
-        errno.EROFS: f"{_nearest(path)} is on a read-only file system; mount it writable, {_ANOTHER}",
-        errno.ENOSPC: f"the file system of {_nearest(path)} {_fullness(_nearest(path))}, {_ANOTHER}",
-        errno.EDQUOT: f"the disk quota of user {os.geteuid()} on {_nearest(path)} is used up; remove files, {_ANOTHER}",
-        errno.ENOTDIR: f"{_nearest(path)} is not a folder; remove it, {_ANOTHER}",
-        errno.EEXIST: f"{_nearest(path)} is not a folder; remove it, {_ANOTHER}",
-        errno.ELOOP: f"{path} is a symbolic link that leads to itself; remove it, {_ANOTHER}",
-        errno.ENAMETOOLONG: f"a name in {path} is longer than its file system takes; {_USE_ANOTHER}",
-    }.get(number)
-    if text is None:
-        text = f"{path} cannot be used: {words_of(number)}; {_USE_ANOTHER} on a local disk where sockets can be made"
-    return Obstacle("domain", text)
+    if number == errno.ENOSPC:
+        return Obstacle("domain", _fullness(near))
+    if number in _REFUSALS:
+        return Obstacle("domain", message(_REFUSALS[number], path=near))
+    return Obstacle("domain", message("unusable_path", path=path, cause=words_of(number)))
 
 
 def _fullness(path: Path) -> str:
     with contextlib.suppress(OSError):
         status = os.statvfs(path)
         if status.f_files and not status.f_favail:
-            return f"has its {status.f_files} files; remove some"
-    return "is full; remove what fills it"
+            return message("no_more_files", path=path, limit=status.f_files)
+    return message("full_disk", path=path)
 
 
 def _nearest(path: Path) -> Path:
@@ -164,11 +150,8 @@ def _closed(path: Path) -> Obstacle:
     try:
         status = shut.stat()
     except OSError:
-        shut, status = Path("/"), Path("/").stat()
+        return Obstacle("permission", message("closed_target", path=shut, user=os.geteuid()))
     if status.st_uid != os.geteuid():
         return _foreign(shut, status)
-    return Obstacle(
-        "permission",
-        f"{shut} has the mode {stat.S_IMODE(status.st_mode):04o}, which keeps its own user {status.st_uid} out; "
-        f"chmod 0700 {shut}, {_ANOTHER}",
-    )
+    mode = f"{stat.S_IMODE(status.st_mode):04o}"
+    return Obstacle("permission", message("closed_folder", path=shut, mode=mode, user=status.st_uid))

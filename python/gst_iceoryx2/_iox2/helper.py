@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from ..contract import seconds
+from ..contract import message, seconds
 from ..errors import Iox2VideoError
 from .domain import Domain, current_domain
 from .leftovers import Remains
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         domain = Domain(*arguments) if arguments else current_domain()
-        check_folders(domain, f"clean up in the iceoryx2 domain {domain.root}")
+        check_folders(domain, message("clean_up", root=domain.root))
         with _turn(domain):
             _clean(domain)
     except Iox2VideoError as exc:

@@ -8,7 +8,7 @@ import os
 import resource
 from typing import Final
 
-from ..contract import limit
+from ..contract import limit, message
 from .explain import Obstacle, words_of
 
 HOUSEKEEPING: Final = limit("start_memory_bytes")
@@ -24,11 +24,7 @@ def file_size(needed: int) -> Obstacle | None:
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     if limit == resource.RLIM_INFINITY or limit >= needed:
         return None
-    return Obstacle(
-        "limit",
-        f"this process may write files of {limit} bytes, and {needed} are needed; raise the limit "
-        "(ulimit -f unlimited, LimitFSIZE=infinity in a systemd unit)",
-    )
+    return Obstacle("limit", message("file_size_limit", limit=limit, needed=needed))
 
 
 def descriptors() -> Obstacle | None:
@@ -40,17 +36,10 @@ def descriptors() -> Obstacle | None:
             opened.append(os.open("/", os.O_RDONLY | os.O_CLOEXEC))
     except OSError as exc:
         if exc.errno == errno.ENFILE:
-            return Obstacle(
-                "limit", "this machine has as many files open as it may; raise the limit (sysctl fs.file-max)"
-            )
+            return Obstacle("limit", message("machine_descriptor_limit"))
         if exc.errno != errno.EMFILE:
             return None
-        return Obstacle(
-            "limit",
-            f"this process may open {limit} files, {len(opened)} more than it has open now, and a participant needs up "
-            f"to {_DESCRIPTORS}; raise the limit (ulimit -n 65536, LimitNOFILE=65536 in a systemd unit, "
-            "docker run --ulimit nofile=65536)",
-        )
+        return Obstacle("limit", message("descriptor_limit", limit=limit, more=len(opened), needed=_DESCRIPTORS))
     finally:
         for descriptor in opened:
             os.close(descriptor)
@@ -64,10 +53,6 @@ def address_space(needed: int) -> Obstacle | None:
     except (OSError, MemoryError):
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit == resource.RLIM_INFINITY:
-            return Obstacle("limit", f"this process cannot map {needed} more bytes of memory: {words_of(errno.ENOMEM)}")
-        return Obstacle(
-            "limit",
-            f"this process may use {limit} bytes of address space, and cannot map {needed} more; raise the limit "
-            "(ulimit -v unlimited, LimitAS=infinity in a systemd unit)",
-        )
+            return Obstacle("limit", message("no_more_memory", needed=needed, cause=words_of(errno.ENOMEM)))
+        return Obstacle("limit", message("address_space_limit", limit=limit, needed=needed))
     return None

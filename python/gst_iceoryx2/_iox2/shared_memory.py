@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from ..contract import seconds
-from .domain import DOMAIN_VARIABLE, Domain
+from ..contract import message, seconds
+from .domain import Domain
 from .explain import RELEASE, Obstacle, words_of
 from .limits import HOUSEKEEPING
 from .objects import SHARED_MEMORY, node_counter
@@ -28,32 +28,18 @@ def in_shared_memory(domain: Domain) -> Obstacle | None:
         return None
     try:
         status = os.statvfs(SHARED_MEMORY)
-    except FileNotFoundError:
-        return Obstacle("memory", "there is no /dev/shm; mount it: mount -t tmpfs tmpfs /dev/shm")
     except OSError as exc:
-        return Obstacle("memory", f"/dev/shm cannot be used: {words_of(exc.errno or 0)}")
+        return Obstacle("memory", message("no_shared_memory", cause=words_of(exc.errno or 0)))
     if status.f_flag & os.ST_RDONLY:
-        return Obstacle("memory", "/dev/shm is read-only; mount it writable: mount -o remount,rw /dev/shm")
+        return Obstacle("memory", message("read_only_shared_memory"))
     if not os.access(SHARED_MEMORY, os.R_OK | os.W_OK | os.X_OK):
-        mode = stat.S_IMODE(SHARED_MEMORY.stat().st_mode)
-        return Obstacle(
-            "memory",
-            f"/dev/shm has the mode {mode:04o}, and user {os.geteuid()} may not write there; chmod 1777 /dev/shm",
-        )
+        return Obstacle("memory", message("closed_shared_memory", mode=_mode(SHARED_MEMORY.stat()), user=os.geteuid()))
     free = status.f_bavail * status.f_frsize
     # A tmpfs without a limit has neither blocks nor inodes.
     if status.f_blocks and free < HOUSEKEEPING:
-        return Obstacle(
-            "memory",
-            f"it needs {HOUSEKEEPING} bytes of shared memory beside frames, /dev/shm has {free} free; enlarge it "
-            "(docker run --shm-size=…, mount -o remount,size=… /dev/shm), or remove what fills it",
-        )
+        return Obstacle("memory", message("full_shared_memory", needed=HOUSEKEEPING, free=free))
     if status.f_files and not status.f_favail:
-        return Obstacle(
-            "memory",
-            f"/dev/shm has its {status.f_files} files; raise the number (mount -o remount,nr_inodes=… /dev/shm), or "
-            "remove some",
-        )
+        return Obstacle("memory", message("no_more_shared_memory_files", limit=status.f_files))
     return _in_node_counter(domain)
 
 
@@ -74,31 +60,32 @@ def _in_node_counter(domain: Domain) -> Obstacle | None:
             break
         # The first participant may be creating it.
         time.sleep(0.005)
-    another = f"or use a prefix of your own ({DOMAIN_VARIABLE}={domain.root}:yours_)"
-    return Obstacle(
-        "permission" if status.st_uid != os.geteuid() else "domain",
-        f"{path}, which every participant with the prefix {domain.prefix} opens, {fault} and belongs to user "
-        f"{status.st_uid} (this process runs as {os.geteuid()}); remove it, {another}",
+    owner, user = status.st_uid, os.geteuid()
+    text = message(
+        "node_counter", path=path, prefix=domain.prefix, fault=fault, owner=owner, user=user, root=domain.root
     )
+    return Obstacle("domain" if owner == user else "permission", text)
 
 
 def _fault_of(path: Path, status: os.stat_result) -> str | None:
     if not stat.S_ISREG(status.st_mode):
-        return "is not a file"
+        return message("counter_is_no_file")
     if status.st_size < _COUNTER.size:
-        return f"has {status.st_size} bytes instead of {_COUNTER.size}"
+        return message("counter_is_short", size=status.st_size, expected=_COUNTER.size)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
     except PermissionError:
-        return f"has the mode {stat.S_IMODE(status.st_mode):04o}"
+        return message("counter_is_closed", mode=_mode(status))
     except OSError:
-        # Not a fault of the object, such as too few descriptors.
+        # It was removed, or the fault lies elsewhere, such as too few descriptors.
         return None
     try:
         content = os.read(descriptor, _COUNTER.size)
     finally:
         os.close(descriptor)
     is_whole = len(content) == _COUNTER.size and _COUNTER.unpack(content)[0] == _COUNTER_RELEASE
-    return None if is_whole else f"was not made by iceoryx2 {RELEASE}"
+    return None if is_whole else message("counter_is_foreign", release=RELEASE)
+
+
+def _mode(status: os.stat_result) -> str:
+    return f"{stat.S_IMODE(status.st_mode):04o}"

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from ..contract import limit
+from ..contract import limit, message
 from ..errors import FormatError
 
 MAX_METAS: Final = limit("max_metas")
@@ -45,7 +45,7 @@ def build_aux(caps: str | None, metas: Iterable[bytes | bytearray | memoryview],
     except UnicodeEncodeError as error:
         raise FormatError(f"caps: {error}") from None
     if b"\0" in text:
-        raise FormatError("caps: a caps string cannot contain NUL")
+        raise FormatError(f"caps: {message('contains_nul')}")
     size = _WORD.size + len(text) + _WORD.size
     parts: list[bytes | bytearray | memoryview] = []
     count = 0

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..contract import contract
+from ..contract import contract, message
 from ..errors import FormatError
 from .caps import parse_caps
 from .header import NONE_U64
@@ -73,7 +73,7 @@ def encode_meta(meta: ReferenceTimestamp | CustomMeta) -> bytes:
     if not isinstance(meta, CustomMeta):
         raise TypeError(f"meta: a {type(meta).__name__} is neither a ReferenceTimestamp nor a CustomMeta")
     if not _CUSTOM_NAME.fullmatch(meta.name):
-        raise FormatError(f"name: {meta.name!r} is not a letter and 2 to 63 letters, digits or underscores")
+        raise FormatError(message("meta_name", name=meta.name))
     return _record(meta.name.encode(), write_structure(meta.name, meta.fields).encode() + b"\0")
 
 

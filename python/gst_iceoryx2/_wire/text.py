@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from ..contract import limit
+from ..contract import limit, message
 from ..errors import FormatError
 from .value import (
     PORTABLE_WORD,
@@ -52,9 +52,9 @@ def check_size(text: str) -> None:
     except UnicodeEncodeError as error:
         raise FormatError(str(error)) from None
     if size > MAX_TEXT_BYTES:
-        raise FormatError(f"the text has {size} bytes, at most {MAX_TEXT_BYTES} are read")
+        raise FormatError(message("long_text", size=size, most=MAX_TEXT_BYTES))
     if "\0" in text:
-        raise FormatError("the text contains NUL")
+        raise FormatError(message("contains_nul"))
 
 
 def read_structure(text: str) -> tuple[str, dict[str, FieldValue]]:
@@ -121,11 +121,11 @@ def write_structure(name: str, fields: Mapping[str, FieldValue]) -> str:
         TypeError: A value has a type that a structure cannot represent.
     """
     if not _NEW_NAME.fullmatch(name):
-        raise FormatError(f"{name!r} is not a name of a structure: a letter, then letters, digits or _-+/:.")
+        raise FormatError(message("structure_name", name=name))
     parts = [name]
     for field, value in fields.items():
         if not _NEW_FIELD_NAME.fullmatch(field):
-            raise FormatError(f"{field!r} is not a name of a field: letters, digits or _-+/:.")
+            raise FormatError(message("field_name", name=field))
         try:
             parts.append(f", {field}={write_value(value)}")
         except (TypeError, ValueError) as error:
@@ -200,7 +200,7 @@ def write_value(value: FieldValue) -> str:
         if types == {"int", "gint64"}:
             types = {"gint64"}
         if len(types) > 1:
-            raise FormatError(f"the items of a list must have one type, these have {', '.join(sorted(types))}")
+            raise FormatError(message("mixed_items"))
         begin, end = ("{ ", " }") if isinstance(value, list) else ("< ", " >")
         # GStreamer writes an empty list as one of int.
         return f"({types.pop() if types else 'int'}){begin}{', '.join(text for _, text in written)}{end}"
@@ -214,5 +214,5 @@ def _write_raw(text: str) -> str:
     check_size(probe)
     match = _FIELD.match(probe, 1)
     if match is None or probe.endswith(tuple(SPACE)) or _read_value(probe, match)[1] != len(probe):
-        raise FormatError(f"{text!r} is not the text of one value")
+        raise FormatError(message("raw_value", text=text))
     return text

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, TypeAlias
 
+from ..contract import message
 from ..errors import FormatError
 
 SPACE: Final = " \t\n\f\r"
@@ -87,7 +88,8 @@ def write_scalar(value: object) -> tuple[str, str]:
     if isinstance(value, Fraction):
         numerator, denominator = int(value.numerator), int(value.denominator)
         if numerator not in _FRACTION_PART or denominator not in _FRACTION_PART:
-            raise FormatError(f"{value} has a part beyond {_FRACTION_PART[-1]}")
+            most = _FRACTION_PART[-1]
+            raise FormatError(message("fraction", numerator=numerator, denominator=denominator, most=most))
         return "fraction", f"{numerator}/{denominator}"
     if isinstance(value, str):
         return "string", _write_string(value)
@@ -172,7 +174,7 @@ _WRAPPED: Final = tuple(
 
 def _write_string(value: str) -> str:
     if "\0" in value:
-        raise FormatError("a string cannot contain NUL")
+        raise FormatError(message("contains_nul"))
     if _BARE.fullmatch(value) and value != "NULL":
         return value
     return f'"{"".join([_WRAPPED[byte] for byte in value.encode()])}"'

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _FOLDER = Path(__file__).parent
-_QUOTED = ("name", "service", "character")
+_QUOTED = ("name", "service", "text", "character")
 
 
 @cache
@@ -30,7 +30,7 @@ def seconds(name: str) -> float:
 
 
 def message(key: str, **values: object) -> str:
-    """A text of `messages.json` with its placeholders filled in; names are written in quotes."""
+    """A text of `messages.json` with its placeholders filled in; names and `text` are written in quotes."""
     filled = {
         name: json.dumps(value, ensure_ascii=False) if name in _QUOTED else value for name, value in values.items()
     }

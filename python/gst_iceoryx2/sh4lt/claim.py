@@ -66,8 +66,8 @@ def check_size(path: Path, size: int) -> None:
     limit = max_segment()
     if size > limit:
         raise FrameSizeError(
-            f"{path}: a frame of {size} bytes is larger than a shared memory segment can be "
-            f"({limit}, kernel.shmmax); raise that limit"
+            f"{path}: a frame of {size} bytes exceeds the size limit for a shared memory segment "
+            f"({limit} bytes); raise kernel.shmmax"
         )
 
 
@@ -77,7 +77,7 @@ def _remove_dead_writer(path: Path) -> None:
         return
     # Before the file is removed: the keys contain its inode number.
     keys = dialect.keys_of(path)
-    alive = WriterIsAliveError(f"{path} has a writer already; stop it or choose another path")
+    alive = WriterIsAliveError(f"{path} already has a writer; stop it or choose another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_PROBE_TIMEOUT)
         try:
@@ -101,6 +101,8 @@ def _remove_dead_writer(path: Path) -> None:
 def _listen(path: Path, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        # The mode of the socket becomes the mode of its file, so that it is never wider. The umask only narrows it.
+        os.fchmod(listener.fileno(), mode)
         listener.bind(os.fspath(path))
         # Before `listen`: until then every connection is refused.
         path.chmod(mode)

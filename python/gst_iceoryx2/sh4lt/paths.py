@@ -75,7 +75,7 @@ def check_length(path: Path) -> Path:
     length = len(os.fsencode(path))
     if length > MAX_PATH:
         raise AddressError(
-            f"{path}: the path has {length} bytes, a socket's has at most {MAX_PATH}; choose a shorter path"
+            f"{path}: the path has {length} bytes, but a socket path can have at most {MAX_PATH}; choose a shorter path"
         )
     return path
 
@@ -122,5 +122,5 @@ def error_of_use(path: Path, error: OSError) -> OSError:
 
 def _file_name(what: str, name: str) -> str:
     if name in ("", ".", ".."):
-        raise AddressError(f"{what} {name!r} cannot be used: it is empty or names a folder")
+        raise AddressError(f"{what} {name!r} cannot be used in a path: it is empty, '.' or '..'; choose another name")
     return "".join(chr(byte) if chr(byte) in _PLAIN else f"%{byte:02x}" for byte in name.encode())

@@ -163,8 +163,11 @@ class Writer:
             TypeTextError: The type text is too long or contains a NUL.
             OSError: The operating system refused a call.
         """
-        if score.type_text(datatype) == self.datatype:
+        text = score.type_text(datatype)
+        if text == self.datatype:
             return self
+        # Before this writer is closed, so that it stays usable if the type text is not.
+        dialect.check_type(text)
         readers = self.clients
         self.close()
         new = Writer(self.path, datatype, mode=self._mode, reader_timeout=self._timeout, on_client=self._on_client)

@@ -13,6 +13,8 @@ garbage collector cannot see into the binding, so without this a port in a refer
 from __future__ import annotations
 
 import atexit
+import functools
+import logging
 import os
 import threading
 import time
@@ -23,6 +25,8 @@ from typing import Final, Protocol
 from .._iox2.fork import guard_port
 from ..contract import seconds
 from ..errors import ClosedError, TransportError
+
+_log: Final = logging.getLogger("gst_iceoryx2")
 
 _INTERVAL: Final = seconds("monitor")
 # The same while a closed subscriber's frames are held: a lossless publisher waits for these visits.
@@ -47,7 +51,8 @@ class Port(Protocol):
 
 class _Keeper:
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant, because a signal handler may close a port.
+        self._lock = threading.RLock()
         self._ports: weakref.WeakSet[Port] = weakref.WeakSet()
         self._closed_readers: list[Callable[[], bool]] = []
         self._thread: threading.Thread | None = None
@@ -80,16 +85,23 @@ class _Keeper:
             return list(self._ports)
 
     def _run(self) -> None:
+        next_look = 0.0
         while not self._is_idle():
             if self._has_closed_readers.wait(_INTERVAL):
                 self._discard()
                 time.sleep(_CLOSED_READER_INTERVAL)
-            # In a call of its own, so that no variable of this loop keeps a port alive while it sleeps.
-            look_around()
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + _INTERVAL
+                # In a call of its own, so that no variable of this loop keeps a port alive while it sleeps.
+                look_around()
 
     def _discard(self) -> None:
         with self._lock:
-            self._closed_readers = [discard for discard in self._closed_readers if discard()]
+            readers = list(self._closed_readers)
+        # Not under the lock: a quick publisher can keep this busy.
+        finished = [discard for discard in readers if not discard()]
+        with self._lock:
+            self._closed_readers = [discard for discard in self._closed_readers if discard not in finished]
             if not self._closed_readers:
                 self._has_closed_readers.clear()
 
@@ -132,10 +144,19 @@ def adopt_closed(discard: Callable[[], bool]) -> None:
 
 
 def look_around(service_name: str | None = None) -> None:
-    """Visit every port now, or the ports of one service."""
+    """Visit every port now, or the ports of one service. An error of one port is logged, and the others are visited."""
     for port in _keeper.ports():
         if service_name in (None, port.service_name):
-            port._tend()
+            try:
+                port._tend()
+            except Exception as exc:
+                _report(f"cannot visit a port of {port.service_name!r}: {exc}")
+
+
+@functools.lru_cache(maxsize=64)
+def _report(text: str) -> None:
+    # Cached, because a visit may fail four times a second for the same reason.
+    _log.warning("%s", text)
 
 
 @atexit.register

@@ -6,7 +6,6 @@ without a publisher and without held frames keeps the event service only.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from .._iox2.explain import Obstacle
 from .._iox2.fork import guard_port, leak
 from .._iox2.obstacle import after_failure
 from .._wire.header import VideoFrameHeader
-from ..contract import seconds
+from ..contract import message, seconds
 from ..errors import ServiceBrokenError, TransportError
 from ._mapping import memory_behind, unmapped_connections
 from ._memory import Ledger
@@ -140,6 +139,10 @@ class Link:
         self._next_check = min(self._next_check, time.monotonic() + _SECOND_LOOK)
 
 
+# Frames of a closed reader that one visit discards: more than a publisher sends between two visits.
+_DISCARDED_AT_ONCE: Final = 1000
+
+
 def _ignore(_: types.Sample | None) -> None:
     pass
 
@@ -158,15 +161,19 @@ class ClosedReader:
     def discard(self) -> bool:
         """Throw away the frames that wait; return whether frames are still held."""
         link, ledger = self._link, self._ledger
-        # At the limit nothing can be received.
-        while 0 < ledger.held < ledger.limit:
+        for _ in range(_DISCARDED_AT_ONCE):
+            # At the limit nothing can be received.
+            if not 0 < ledger.held < ledger.limit:
+                break
             try:
                 sample = link.subscriber.receive()
             except (binding.ReceiveError, binding.ConnectionFailure):
-                break
+                sample = None
             link.tell_taken(sample)
             if sample is None:
                 break
+            # A sample counts as borrowed until its last reference is gone.
+            del sample
         return ledger.held > 0
 
     def _abandon(self) -> None:
@@ -255,9 +262,11 @@ class Connector:
         self._was_cut_off = True
         if not self._is_reported:
             self._is_reported = True
-            doing = f"receive from {json.dumps(self._name)}"
-            otherwise = f"cannot {doing}: iceoryx2 cannot map the memory of the publisher"
-            _log.warning("%s", otherwise if obstacle is None else obstacle.error(doing))
+            if obstacle is not None:
+                _log.warning("%s", obstacle.error(message("receive_from", service=self._name)))
+                return
+            doing, cause = "map the memory of the publisher", "FailedToEstablishConnection"
+            _log.warning("%s", message("iceoryx2_failed", operation=doing, service=self._name, cause=cause))
 
     def is_well(self) -> None:
         """Note that the memory of all publishers is mapped."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import logging
 import os
 import time
@@ -215,7 +214,7 @@ class Pool:
         needed = chunk * chunks
         obstacle = file_size(needed)
         if obstacle is not None:
-            raise obstacle.error(f"publish on {json.dumps(self._name)}")
+            raise obstacle.error(message("publish_on", service=self._name))
         try:
             status = os.statvfs(SHARED_MEMORY)
         except OSError:

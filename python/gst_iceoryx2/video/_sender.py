@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import logging
 import struct
 import threading
@@ -169,7 +168,9 @@ class FrameSender:
         notified. Frames sent before that do not reach it. A listener that did not connect to one native publisher (of
         another program, or of a stopped process) is not waited for again.
         """
-        if self._pool is None or self._pool.number == self._waited:
+        # Another thread may close the publisher.
+        current = self._pool
+        if current is None or current.number == self._waited:
             return
         with self._lock:
             pool = self._open_pool()
@@ -295,7 +296,7 @@ class FrameSender:
         if obstacle is not None:
             if not self._is_reported:
                 self._is_reported = True
-                _log.warning("%s", obstacle.error(f"send to a subscriber of {json.dumps(self._name)}"))
+                _log.warning("%s", obstacle.error(message("send_to_subscriber", service=self._name)))
             return
         self._looks = 0
         # If no limit was the cause, another port would not help.

@@ -1,6 +1,6 @@
-//! `iceoryx2-cleanup [ROOT [PREFIX]]`: removes what crashed participants of an iceoryx2 domain left behind.
+//! `iceoryx2-cleanup [ROOT [PREFIX]]` removes what crashed participants in an iceoryx2 domain left behind.
 //!
-//! Publishers and subscribers start it. It is a program of its own because a process with two copies of iceoryx2 must not clean up.
+//! Publishers and subscribers start it. It is a separate program because a process with two copies of iceoryx2 must not clean up.
 
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     match domain.and_then(|domain| clean(&domain)) {
         Ok(report) => {
             println!(
-                "removed {} dead nodes ({} could not be) and {} files of participants that died half way",
+                "removed {} dead nodes ({} could not be removed) and {} files from participants that died while starting or exiting",
                 report.nodes, report.failed_nodes, report.files
             );
             ExitCode::from(u8::from(report.failed_nodes > 0))

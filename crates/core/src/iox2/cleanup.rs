@@ -1,8 +1,8 @@
-//! When this process starts a clean-up after crashed participants. The clean-up runs in a process of its own.
+//! Decides when this process starts a clean-up after crashed participants. The clean-up runs in a separate process.
 //!
-//! iceoryx2 decides by POSIX file locks whether a node is alive. Such a lock belongs to the process: closing any descriptor of the
-//! locked file drops it. So in a process with two copies of iceoryx2, a clean-up by one copy would remove the other's living nodes.
-//! [`clean`](crate::iox2::helper::clean) is what the helper program `iceoryx2-cleanup` does.
+//! iceoryx2 uses POSIX file locks to determine whether a node is alive. Such a lock belongs to the process, and closing any descriptor for
+//! the locked file drops it. So in a process with two copies of iceoryx2, a clean-up by one copy would remove the other copy's live nodes.
+//! [`clean`](crate::iox2::helper::clean) implements the helper program `iceoryx2-cleanup`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -22,17 +22,17 @@ pub const HELPER: &str = "iceoryx2-cleanup";
 
 static HELPER_PATH: OnceLock<PathBuf> = OnceLock::new();
 
-/// One schedule for each folder of nodes and prefix.
+/// One schedule for each pair of node folder and prefix.
 static SCHEDULES: Mutex<BTreeMap<(String, String), CleanupSchedule>> = Mutex::new(BTreeMap::new());
 
-/// Sets the path of the helper program; the first call counts. Without it, the helper is looked for on `PATH`.
+/// Sets the path of the helper program. Only the first call has an effect. If no path is set, this process searches `PATH` for the helper.
 pub fn set_helper_path(path: PathBuf) {
     let _ = HELPER_PATH.set(path);
 }
 
-/// Before a node is created: runs the helper if crashed participants left something.
+/// Call this before a node is created. Runs the helper if crashed participants left files behind.
 ///
-/// After a participant died while it started, opening a service can otherwise take a second, and for root indefinitely.
+/// If a participant died while starting, opening a service could otherwise take a second, or hang indefinitely for root.
 pub(crate) fn clean_up_if_stale(domain: &Domain) {
     let config = domain.config();
     let dead = dead_nodes(config);
@@ -41,10 +41,10 @@ pub(crate) fn clean_up_if_stale(domain: &Domain) {
     }
 }
 
-/// Runs the helper if a process of these nodes was killed, because its ports stay in their services until then.
+/// Runs the helper if the process of one of these nodes was killed. Until the clean-up, its ports stay in their services.
 ///
-/// Each port asks about its own peers, which takes a few µs for each peer in another process. The helper runs once for all ports
-/// of this process.
+/// Each port checks its own peers, which takes a few µs for each peer in another process. The helper runs once for all ports in this
+/// process.
 pub(crate) fn clean_up_behind(peers: impl IntoIterator<Item = u128>, config: &Config) {
     if is_needed(peers, config) {
         run_helper(config);
@@ -57,7 +57,7 @@ fn is_needed(peers: impl IntoIterator<Item = u128>, config: &Config) -> bool {
         return false;
     }
     with_schedule(config, |schedule| {
-        // Dead peers of other ports stay scheduled.
+        // Dead peers of other ports remain scheduled.
         let others = schedule.0.keys().copied().filter(|&node| monitor_of(node, config).exists());
         let all: BTreeSet<_> = others.chain(dead).collect();
         schedule.is_due(all)
@@ -69,19 +69,20 @@ fn with_schedule<T>(config: &Config, work: impl FnOnce(&mut CleanupSchedule) -> 
     work(SCHEDULES.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default())
 }
 
-/// Repeats an attempt that finds a limit reached, after a clean-up: crashed participants may occupy the places.
+/// If an attempt fails because a limit is reached, cleans up and repeats it, because crashed participants may occupy the places.
 pub(crate) fn retry_when_full<T, E>(
     config: &Config,
     attempt: impl Fn() -> Result<T, E>,
     is_full: impl Fn(&E) -> bool,
 ) -> Result<T, E> {
-    // A process that was killed may take this long to exit.
+    // A killed process may take this long to exit.
     let deadline = Instant::now() + limits::KILL_GRACE;
     let mut has_cleaned = false;
     loop {
         match attempt() {
             Err(error) if is_full(&error) && (!has_cleaned || Instant::now() < deadline) => {
-                // The first time also without dead nodes: another helper may be removing them, and this one waits for it.
+                // The helper runs the first time even without dead nodes, because another helper may be removing them and this one waits
+                // for it.
                 if !has_cleaned || !dead_nodes(config).is_empty() {
                     run_helper(config);
                 }
@@ -93,12 +94,12 @@ pub(crate) fn retry_when_full<T, E>(
     }
 }
 
-/// When to clean up after each dead node: a new one at once, one that stays at growing intervals.
+/// Times at which to clean up after each dead node: immediately for a new one, then at growing intervals if the node remains.
 #[derive(Debug, Default)]
 struct CleanupSchedule(BTreeMap<u128, (Instant, Duration)>);
 
 impl CleanupSchedule {
-    /// Whether a clean-up is due for one of these nodes. All other nodes are forgotten.
+    /// Whether a clean-up is due for any of these nodes. Nodes that are not in `nodes` are removed from the schedule.
     fn is_due(&mut self, nodes: impl IntoIterator<Item = u128>) -> bool {
         let now = Instant::now();
         let mut is_due = false;
@@ -116,7 +117,7 @@ impl CleanupSchedule {
     }
 }
 
-/// Runs the helper for the domain of this configuration and waits for it. Without a helper, a later process cleans up.
+/// Runs the helper for the domain with this configuration and waits for it. If the helper is not found, a later process cleans up.
 pub(crate) fn run_helper(config: &Config) {
     let on_path = || std::env::var_os("PATH").and_then(|path| helper_among(std::env::split_paths(&path)));
     let Some(program) = HELPER_PATH.get().filter(|path| path.is_file()).cloned().or_else(on_path) else {
@@ -143,8 +144,8 @@ pub(crate) fn run_helper(config: &Config) {
     }
 }
 
-/// The helper program in the first of these folders that contains it. Relative folders are skipped: any user may have put a program
-/// into the working directory.
+/// Returns the helper program in the first of these folders that contains it. Relative folders are skipped, because any user may have put a
+/// program into the working directory.
 fn helper_among(mut folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
     folders.find_map(|folder| Some(folder.join(HELPER)).filter(|file| folder.is_absolute() && file.is_file()))
 }
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
     use crate::iox2::node::create_node_in;
 
-    /// Once, each port ran the helper for itself.
+    /// In an earlier version, each port ran the helper separately.
     #[test]
     // proves: L15
     fn all_ports_of_a_process_clean_up_once_after_the_same_dead_nodes_in_each_domain() {

@@ -1,6 +1,6 @@
-//! iceoryx2's descriptions of its services: `<root>/services/*.service`, one TOML text for each.
+//! Reads iceoryx2's service descriptions, `<root>/services/*.service`. There is one TOML file for each service.
 //!
-//! Reading these files is harmless. Listing services through iceoryx2 is not, if the process has a second copy of it (see
+//! Reading these files is always safe. Listing services through iceoryx2 is not safe if the process contains a second copy of iceoryx2 (see
 //! [`cleanup`](crate::iox2::cleanup)).
 
 use std::fmt::Display;
@@ -13,42 +13,43 @@ use iceoryx2::service::service_hash::ServiceHash;
 
 use crate::iox2::types::Iox;
 
-/// Mode of a finished description. Source: iceoryx2-cal/src/static_storage/file.rs.
+/// File mode of a finished description. Source: iceoryx2-cal/src/static_storage/file.rs.
 const FINISHED_MODE: u32 = 0o400;
 
-/// One service of a domain.
+/// A service in a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// Name of the service.
     pub name: String,
-    /// Release of iceoryx2 that created it.
+    /// Release of iceoryx2 that created the service.
     pub version: String,
-    /// Number of participants that it admits, if known.
+    /// Largest number of participants, if known.
     pub max_nodes: Option<usize>,
-    /// The types that a publish/subscribe service carries, in words.
+    /// Description of the types in a publish/subscribe service; `None` for other services.
     pub types: Option<String>,
 }
 
-/// Path of the description of the video service with this name.
+/// Returns the path of the description for the video service with this name.
 pub(crate) fn description_file(config: &Config, name: &ServiceName) -> String {
     type Hasher = <Iox as Service>::ServiceNameHasher;
     let hash = ServiceHash::new::<Hasher>(name, MessagingPattern::PublishSubscribe);
     format!("{}/{}{}.service", config.global.service_dir(), config.global.prefix, hash.as_str())
 }
 
-/// Whether the video service of this name has a finished description. It has none while its creator works, or after it died.
+/// Whether the video service with this name has a finished description. It does not while its creator is still working, or if its creator
+/// died before it finished.
 pub(crate) fn is_described(config: &Config, name: &ServiceName) -> bool {
     fs::metadata(description_file(config, name)).is_ok_and(|meta| meta.permissions().mode() & 0o777 == FINISHED_MODE)
 }
 
-/// Hashes of the video service and the event service of a name.
+/// Returns the hashes of the video service and the event service with this name.
 pub(crate) fn hashes(name: &str) -> Vec<String> {
     type Hasher = <Iox as Service>::ServiceNameHasher;
     let hash = |pattern| Some(ServiceHash::new::<Hasher>(&ServiceName::new(name).ok()?, pattern).as_str().to_owned());
     [MessagingPattern::PublishSubscribe, MessagingPattern::Event].into_iter().filter_map(hash).collect()
 }
 
-/// The services of the domain with this configuration.
+/// Returns the services in the domain with this configuration.
 pub(crate) fn descriptions(config: &Config) -> impl Iterator<Item = Description> {
     let prefix = config.global.prefix.to_string();
     let entries = fs::read_dir(config.global.service_dir().to_string());
@@ -74,29 +75,29 @@ impl Description {
     }
 }
 
-/// The payload type and the user header type of a service: name and size in bytes of each.
+/// Describes the payload type and the user header type of a service, with name and size in bytes.
 pub(crate) fn types_in_words(payload: (&str, impl Display), header: (&str, impl Display)) -> String {
     format!("payload {} of {} bytes, user header {} of {} bytes", payload.0, payload.1, header.0, header.1)
 }
 
-/// The release of iceoryx2 that wrote a description.
+/// Returns the release of iceoryx2 that wrote a description.
 pub(crate) fn version(text: &str) -> String {
     let Some((_, table)) = text.split_once("[iceoryx2_version]") else {
-        // Releases before 0.10 write no version.
+        // Releases before 0.10 do not write a version.
         return "0.9 or older".into();
     };
     let number = |key| value(table, key).unwrap_or("?");
     format!("{}.{}.{}", number("major"), number("minor"), number("patch"))
 }
 
-/// The id by which names of shared memory refer to a described service.
+/// Returns the ID of a described service. It is part of the names of the service's shared memory.
 pub(crate) fn service_id(text: &str) -> Option<u128> {
     let (_, table) = text.split_once("[unique_service_id]")?;
     let part = |key| value(table, key)?.parse::<u64>().ok().map(u128::from);
     Some(part("unique_value")? << 64 | part("payload_value")?)
 }
 
-/// The value in the first line `key = value`, without quotes.
+/// Returns the value from the first line `key = value`, without quotes.
 pub(crate) fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| Some(line.strip_prefix(key)?.trim_start().strip_prefix('=')?.trim().trim_matches('"')))
 }

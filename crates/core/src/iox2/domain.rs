@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use iceoryx2::prelude::*;
 
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::{Error, Result};
 
 /// Environment variable that sets the domain of elements and SDK: `ROOT` or `ROOT:PREFIX`.
@@ -97,32 +97,27 @@ impl Domain {
             if !path.is_file() {
                 continue;
             }
-            check_characters("configuration file", &path.to_string_lossy(), FORBIDDEN)?;
-            let name = FilePath::new(path.as_os_str().as_encoded_bytes())
-                .map_err(|e| Error::Domain(format!("{}: {e:?}", path.display())))?;
-            return Config::from_file(&name).map_err(|e| Error::Domain(format!("{}: {e:?}", path.display())));
+            check_characters("configuration path", &path.to_string_lossy(), FORBIDDEN)?;
+            let unusable = |cause: String| Error::Domain(messages::no_configuration(path.display(), cause));
+            let name = FilePath::new(path.as_os_str().as_encoded_bytes()).map_err(|e| unusable(format!("{e:?}")))?;
+            return Config::from_file(&name).map_err(|e| unusable(format!("{e:?}")));
         }
         Ok(Config::default())
     }
 
     fn set_place(config: &mut Config, root: &str, prefix: Option<&str>) -> Result<()> {
         if !root.starts_with('/') {
-            return Err(Error::Domain(format!("the root path {root:?} of the iceoryx2 domain is not absolute")));
+            return Err(Error::Domain(messages::relative_root(root)));
         }
         if root.len() > limits::MAX_DOMAIN_ROOT_BYTES {
-            return Err(Error::Domain(format!(
-                "the root path {root:?} of the iceoryx2 domain has {} bytes, at most {} are usable (the names of sockets \
-                 below it are limited to 108): choose a shorter one",
-                root.len(),
-                limits::MAX_DOMAIN_ROOT_BYTES
-            )));
+            return Err(Error::Domain(messages::long_root(root, root.len(), limits::MAX_DOMAIN_ROOT_BYTES)));
         }
         check_characters("root path", root, FORBIDDEN)?;
         let path = Path::new(root.as_bytes()).map_err(|e| Error::Domain(format!("the root path {root:?}: {e:?}")))?;
         config.global.set_root_path(&path);
         if let Some(prefix) = prefix {
             if prefix.is_empty() {
-                return Err(Error::Domain("the prefix of the iceoryx2 domain is empty: give one such as iox2_".into()));
+                return Err(Error::Domain(messages::empty_prefix()));
             }
             check_characters("prefix", prefix, &format!("{FORBIDDEN}/\\"))?;
             config.global.prefix =
@@ -143,12 +138,7 @@ impl Domain {
 
 fn check_characters(what: &str, text: &str, forbidden: &str) -> Result<()> {
     let Some(found) = text.chars().find(|&c| !matches!(c, ' '..='~') || forbidden.contains(c)) else { return Ok(()) };
-    let list: Vec<String> = forbidden.chars().map(String::from).collect();
-    Err(Error::Domain(format!(
-        "the {what} {text:?} of the iceoryx2 domain contains {found:?}: iceoryx2 takes printable ASCII without {} there: choose \
-         another one",
-        list.join(" ")
-    )))
+    Err(Error::Domain(messages::domain_contains(what, text, found.to_string(), forbidden)))
 }
 
 #[cfg(test)]

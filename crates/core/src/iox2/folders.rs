@@ -1,18 +1,17 @@
 //! Obstacles in the folders of a domain.
 
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::contract::messages;
 use crate::error::{Obstacle, ObstacleKind};
 use crate::iox2::domain::Domain;
-use crate::iox2::limits::{descriptors, file_size};
-use crate::iox2::system::{HOUSEKEEPING, may, statvfs, user, words};
-
-const USE_ANOTHER: &str = "use another domain (IOX2_VIDEO_DOMAIN=/path/of/yours)";
+use crate::iox2::system::{may, mode, statvfs, user, words};
 
 /// Finds a folder of a domain that belongs to another user or is not a folder. Missing folders are fine.
 pub(crate) fn in_folders(domain: &Domain) -> Option<Obstacle> {
@@ -31,10 +30,7 @@ pub(crate) fn in_folders(domain: &Domain) -> Option<Obstacle> {
         if let Ok(target) = fs::read_link(&root)
             && matches!(fs::metadata(&root), Err(error) if error.kind() == io::ErrorKind::NotFound)
         {
-            let (root, target) = (root.display(), target.display());
-            let text = format!(
-                "{root} is a symbolic link to {target}, which does not exist; make it, remove {root}, or {USE_ANOTHER}"
-            );
+            let text = messages::dangling_link(root.display(), target.display());
             return Some(Obstacle::new(ObstacleKind::Domain, text));
         }
     }
@@ -51,15 +47,11 @@ pub(crate) fn in_folders(domain: &Domain) -> Option<Obstacle> {
 }
 
 fn unsuitable(folder: &Path, meta: &Metadata) -> Option<Obstacle> {
-    let domain = |text: String| Some(Obstacle::new(ObstacleKind::Domain, text));
-    let path = folder.display();
     if meta.is_symlink() {
-        return domain(format!(
-            "{path} is a symbolic link, where iceoryx2 makes a folder; remove it, or {USE_ANOTHER}"
-        ));
+        return Some(Obstacle::new(ObstacleKind::Domain, messages::planted_link(folder.display())));
     }
     if !meta.is_dir() {
-        return domain(format!("{path} is not a folder; remove it, or {USE_ANOTHER}"));
+        return Some(Obstacle::new(ObstacleKind::Domain, messages::not_a_folder(folder.display())));
     }
     if !is_trusted(meta) {
         return Some(foreign(folder, meta));
@@ -73,13 +65,7 @@ fn is_trusted(meta: &Metadata) -> bool {
 }
 
 fn foreign(path: &Path, meta: &Metadata) -> Obstacle {
-    let text = format!(
-        "{} belongs to user {} (this process runs as {}); run all participants as one user, or {USE_ANOTHER}",
-        path.display(),
-        meta.uid(),
-        user()
-    );
-    Obstacle::new(ObstacleKind::Permission, text)
+    Obstacle::new(ObstacleKind::Permission, messages::foreign_path(path.display(), meta.uid(), user()))
 }
 
 /// Tries to create what a participant creates: the folders, a file in each, and a socket.
@@ -127,39 +113,24 @@ pub(crate) fn reading(file: &Path) -> Option<Obstacle> {
 /// Explains why the operating system refused to create, enter or write a path.
 fn refused(path: &Path, error: &io::Error) -> Obstacle {
     let number = error.raw_os_error().unwrap_or_default();
-    let (shown, near) = (path.display(), nearest(path));
-    let near = near.display();
-    let limit = |text: String| Obstacle::new(ObstacleKind::Limit, text);
+    let near = nearest(path);
     let text = match number {
         libc::EACCES | libc::EPERM => return closed(path),
-        libc::EMFILE | libc::ENFILE => {
-            return descriptors().unwrap_or_else(|| limit(format!("{shown} cannot be opened: {}", words(number))));
-        }
-        libc::EFBIG => {
-            return file_size(HOUSEKEEPING)
-                .unwrap_or_else(|| limit(format!("{shown} cannot be written: {}", words(number))));
-        }
-        libc::EROFS => format!("{near} is on a read-only file system; mount it writable, or {USE_ANOTHER}"),
-        libc::ENOSPC => format!("the file system of {near} {}, or {USE_ANOTHER}", fullness(&nearest(path))),
-        libc::EDQUOT => {
-            format!("the disk quota of user {} on {near} is used up; remove files, or {USE_ANOTHER}", user())
-        }
-        libc::ENOTDIR | libc::EEXIST => format!("{near} is not a folder; remove it, or {USE_ANOTHER}"),
-        libc::ELOOP => format!("{shown} is a symbolic link that leads to itself; remove it, or {USE_ANOTHER}"),
-        libc::ENAMETOOLONG => format!("a name in {shown} is longer than its file system takes; {USE_ANOTHER}"),
-        _ => format!(
-            "{shown} cannot be used: {}; {USE_ANOTHER} on a local disk where sockets can be made",
-            words(number)
-        ),
+        libc::EROFS => messages::read_only_disk(near.display()),
+        libc::ENOSPC => fullness(&near),
+        libc::ENOTDIR | libc::EEXIST => messages::not_a_folder(near.display()),
+        libc::ELOOP => messages::circular_link(near.display()),
+        _ => messages::unusable_path(path.display(), words(number)),
     };
     Obstacle::new(ObstacleKind::Domain, text)
 }
 
 fn fullness(path: &Path) -> String {
-    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap_or_default();
+    let shown = path.display();
+    let path = CString::new(path.as_os_str().as_encoded_bytes()).unwrap_or_default();
     match statvfs(&path) {
-        Ok(stat) if stat.f_files > 0 && stat.f_favail == 0 => format!("has its {} files; remove some", stat.f_files),
-        _ => "is full; remove what fills it".into(),
+        Ok(stat) if stat.f_files > 0 && stat.f_favail == 0 => messages::no_more_files(shown, stat.f_files),
+        _ => messages::full_disk(shown),
     }
 }
 
@@ -176,14 +147,10 @@ fn closed(path: &Path) -> Obstacle {
     let shut = way.into_iter().find(|one| one.is_dir() && !may(one, libc::X_OK));
     let shut = shut.map_or_else(|| nearest(path), Path::to_owned);
     let Ok(meta) = fs::metadata(&shut) else {
-        return Obstacle::new(ObstacleKind::Permission, format!("user {} may not look for {}", user(), shut.display()));
+        return Obstacle::new(ObstacleKind::Permission, messages::closed_target(shut.display(), user()));
     };
     if meta.uid() != user() {
         return foreign(&shut, &meta);
     }
-    let (shut, mode, owner) = (shut.display(), meta.permissions().mode() & 0o7777, user());
-    let text = format!(
-        "{shut} has the mode {mode:04o}, which keeps its own user {owner} out; chmod 0700 {shut}, or {USE_ANOTHER}"
-    );
-    Obstacle::new(ObstacleKind::Permission, text)
+    Obstacle::new(ObstacleKind::Permission, messages::closed_folder(shut.display(), mode(&meta), user()))
 }

@@ -1,7 +1,7 @@
-//! Protects ports from `fork()`.
+//! Protects ports across `fork()`.
 //!
-//! A forked child has copies of its parent's ports. Dropping a copy would remove the parent's node, services and memory. So a child drops
-//! nothing that was created before the fork, and using it is an error.
+//! A forked child has copies of its parent's ports. Dropping a copy would remove the parent's node, services and memory. So a child does
+//! not drop values that were created before the fork, and returns an error if it uses them.
 
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
@@ -12,14 +12,14 @@ use crate::error::{Error, Result};
 
 static GENERATION: AtomicUsize = AtomicUsize::new(0);
 
-/// Number of forks since the first call, along the way to this process.
+/// Returns the number of forks in this process's ancestry since the first call.
 fn generation() -> usize {
     static WATCH: Once = Once::new();
     extern "C" fn in_child() {
         GENERATION.fetch_add(1, Ordering::Relaxed);
     }
     WATCH.call_once(|| {
-        // SAFETY: the handler only changes an atomic, which is allowed in the child of a process with threads.
+        // SAFETY: the handler only changes an atomic, which is allowed in the child of a multi-threaded process.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
     GENERATION.load(Ordering::Relaxed)
@@ -48,9 +48,9 @@ impl<T> OfThisProcess<T> {
         if self.is_usable() { Ok(()) } else { Err(Error::Forked { service: service.to_owned() }) }
     }
 
-    /// The value itself.
+    /// Returns the inner value.
     pub fn into_inner(mut self) -> T {
-        // SAFETY: `self` is forgotten next, so the value is neither used nor dropped again.
+        // SAFETY: `self` is forgotten in the next line, so the value is neither used nor dropped again.
         let value = unsafe { ManuallyDrop::take(&mut self.value) };
         std::mem::forget(self);
         value

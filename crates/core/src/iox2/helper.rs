@@ -1,4 +1,4 @@
-//! The clean-up itself: removes what crashed participants of a domain left behind.
+//! Implements the clean-up, which removes files that crashed participants in a domain left behind.
 
 use std::fs::{File, TryLockError};
 use std::path::Path as FsPath;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use iceoryx2::node::NodeView;
 use iceoryx2::prelude::*;
 
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::Result;
 use crate::iox2::domain::Domain;
 use crate::iox2::leftovers::Remains;
@@ -15,38 +15,38 @@ use crate::iox2::objects::remove_left_behind;
 use crate::iox2::obstacle::check_folders;
 use crate::iox2::types::Iox;
 
-/// Numbers of a clean-up.
+/// Result of a clean-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Dead nodes that were removed with everything that belonged to them.
+    /// Number of dead nodes that were removed together with everything that belonged to them.
     pub nodes: u64,
-    /// Dead nodes that could not be removed.
+    /// Number of dead nodes that could not be removed.
     pub failed_nodes: u64,
-    /// Removed files of participants that died while they started or exited, which iceoryx2 does not remove.
+    /// Number of other removed files. They belonged to participants that died while starting or exiting, and iceoryx2 does not remove them.
     pub files: usize,
 }
 
-/// Removes what dead participants of the domain left behind. Never call it in a process that has a node.
+/// Removes what dead participants in the domain left behind. Never call this in a process that has a node.
 ///
 /// # Errors
-/// [`Error::Obstacle`](crate::Error::Obstacle) if a folder of the domain belongs to another user or is a link.
+/// [`Error::Obstacle`](crate::Error::Obstacle) if a folder of the domain belongs to another user or is a symbolic link.
 pub fn clean(domain: &Domain) -> Result<Report> {
     set_log_level_from_env_or(LogLevel::Error);
-    check_folders(domain, &format!("clean up in the iceoryx2 domain {}", domain.root().display()))?;
+    check_folders(domain, &messages::clean_up(domain.root().display()))?;
     let config = domain.config();
     let _lock = lock(&domain.root());
     let mut report = Report { files: remove_left_behind(config), ..Report::default() };
     let remains = Remains::of(config);
-    // Files go before the tags that name them, so that a clean-up that is killed can be repeated.
+    // Files are removed before the tags that refer to them, so that a killed clean-up can be repeated.
     report.files += remains.remove_before();
     if remains.is_empty() {
         return Ok(report);
     }
-    // If the nodes cannot be listed they stay, and are counted as failed below.
+    // If the nodes cannot be listed, they are kept and counted as failed below.
     let _ = Node::<Iox>::list(config, |state| {
         if let NodeState::Dead(node) = state
             && remains.has(node.id().value())
-            // iceoryx2 would look for a node without details in the domain of this process's own configuration.
+            // For a node without details, iceoryx2 would search in the domain of this process's own configuration.
             && node.details().is_some()
         {
             let _ = node.blocking_remove_stale_resources(limits::CLEANUP_NODE);
@@ -57,8 +57,8 @@ pub fn clean(domain: &Domain) -> Result<Report> {
     Ok(report)
 }
 
-/// Locks the folder of a domain, so that one clean-up runs at a time. If that takes too long, cleaning without the lock does less
-/// harm than not cleaning.
+/// Locks the folder of a domain, so that only one clean-up runs at a time. If the lock takes too long, the clean-up runs without it,
+/// because this is less harmful than not cleaning up.
 fn lock(root: &FsPath) -> Option<File> {
     let folder = File::open(root).ok()?;
     let deadline = Instant::now() + limits::CLEANUP_TURN;

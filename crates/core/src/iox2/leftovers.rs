@@ -1,11 +1,11 @@
-//! What dead nodes of a domain left behind, found by the ids in their tags.
+//! Files and objects that the dead nodes of a domain left behind. They are found by the IDs in the nodes' tags.
 //!
-//! Each node has a folder with a tag for each of its services and ports. iceoryx2 0.10.0 creates the tag first and removes it last. The
-//! exception is a service that ends: it loses its tag just before its memory and its description. A node is dead if no process holds the
-//! lock on its monitor, which works across pid namespaces.
+//! Each node has a folder with a tag for each of its services and ports. iceoryx2 0.10.0 creates the tag before the service or port and
+//! removes it afterwards. The exception is a service that is being removed: its tag is removed just before its memory and its description.
+//! A node is dead if no process holds the lock on its monitor. This check works across PID namespaces.
 //!
-//! Nothing else is removed. Names in /dev/shm do not tell their owner's folder, and this process cannot see the processes of other
-//! users and pid namespaces.
+//! All other files are kept, because this process cannot tell who uses them. A name in /dev/shm does not identify its owner's folder, and
+//! processes of other users or in other PID namespaces are not visible.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,33 +21,33 @@ use crate::iox2::objects::{Object, objects};
 use crate::iox2::tags::Tags;
 use crate::iox2::types::IOX2_VERSION;
 
-/// What the dead nodes of a domain left behind, at one moment.
+/// A snapshot of what the dead nodes of a domain left behind.
 #[derive(Debug)]
 pub(crate) struct Remains<'a> {
     config: &'a Config,
     descriptions: BTreeMap<String, DescriptionFile>,
     /// Dead nodes that may be removed.
     dead: BTreeMap<u128, Tags>,
-    /// Services for which a dead node has a tag.
+    /// Hashes of the services for which a dead node has a tag.
     left: BTreeSet<String>,
-    /// For each service, the tags of other nodes.
+    /// For each service, the tags of all other nodes.
     used: BTreeMap<String, Vec<(u128, Identity)>>,
 }
 
-/// The file that describes a service.
+/// A service's description file.
 #[derive(Debug)]
 struct DescriptionFile {
     path: PathBuf,
     identity: Identity,
     is_finished: bool,
-    /// Name and id of the service, if this release of iceoryx2 created it.
+    /// Name and ID of the service, if it was created by this release of iceoryx2.
     service: Option<(String, u128)>,
 }
 
 impl<'a> Remains<'a> {
-    /// Looks for dead nodes and what their tags name.
+    /// Finds dead nodes and everything that their tags refer to.
     pub fn of(config: &'a Config) -> Self {
-        // Descriptions first, because each has a tag before it exists.
+        // Descriptions are listed before tags, because a tag is created before its description.
         let descriptions = description_files(config);
         let gone: BTreeSet<_> = dead_nodes(config).into_iter().collect();
         let (mut dead, mut used) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
@@ -67,9 +67,9 @@ impl<'a> Remains<'a> {
         remains
     }
 
-    /// Leaves out dead nodes of containers with another /dev/shm, where their service may be alive.
+    /// Leaves out dead nodes from containers with another /dev/shm, because their service may still be in use there.
     ///
-    /// iceoryx2 would consider such a service half made and remove its description.
+    /// iceoryx2 would consider such a service unfinished and remove its description.
     fn keep_what_is_elsewhere(&mut self) {
         let there: BTreeSet<_> =
             objects(self.config).filter(Object::is_finished).flat_map(|object| object.ids).collect();
@@ -81,7 +81,7 @@ impl<'a> Remains<'a> {
         if doubtful.is_empty() {
             return;
         }
-        // A living node that only waits for the service's memory renews its tag.
+        // A live node that is only waiting for the service's memory renews its tag.
         std::thread::sleep(limits::TAG_RENEWAL);
         let is_used = |hash: &&String| {
             let is_kept = |(node, identity): &_| Tags::of(*node, self.config).services.get(*hash) == Some(identity);
@@ -101,7 +101,7 @@ impl<'a> Remains<'a> {
         self.dead.contains_key(&node)
     }
 
-    /// Removes what iceoryx2's own clean-up forgets or waits for. Returns the number of files.
+    /// Removes the files that iceoryx2's own clean-up would skip or wait for. Returns the number of removed files.
     pub fn remove_before(&self) -> usize {
         let ports: BTreeSet<u128> = self.dead.values().flat_map(|tags| tags.ports.iter().copied()).collect();
         let mut ids = ports.clone();
@@ -116,7 +116,7 @@ impl<'a> Remains<'a> {
             }
         }
         for object in objects(self.config) {
-            // As root, iceoryx2 waits indefinitely until the memory gets a size.
+            // As root, iceoryx2 waits indefinitely for the memory to get a size.
             let is_unsized = !object.is_finished() && object.meta.len() == 0;
             let is_listener = object.path.extension().is_some_and(|end| end == "event_mgmt");
             if (is_unsized || is_listener) && object.ids.iter().any(|id| ids.contains(id)) {
@@ -124,13 +124,13 @@ impl<'a> Remains<'a> {
             }
         }
         let root = PathBuf::from(self.config.global.root_path().to_string());
-        // The service does not know listeners that were not registered yet.
+        // If a listener was not registered yet, the service does not have an entry for it.
         let sockets = ports.iter().map(|port| root.join(format!("{}{port}.event", self.config.global.prefix)));
         removed += sockets.map(|path| remove(&path)).sum::<usize>();
         removed + self.dead.values().flat_map(|tags| &tags.unfinished).map(|path| remove(path)).sum::<usize>()
     }
 
-    /// Whether a process died while it removed a service, after the tag and before the description.
+    /// Whether a process died while removing a service, after it removed the tag but before it removed the description.
     fn has_ended(&self, hash: &str, description: &DescriptionFile) -> bool {
         let Some((name, id)) = description.service.as_ref().filter(|_| description.is_finished) else {
             return false;
@@ -141,15 +141,15 @@ impl<'a> Remains<'a> {
         if !objects(self.config).any(|object| object.ids == [*id]) {
             return true;
         }
-        // It still has its memory. So its creator's node, or the node of another user of the name, still exists.
+        // The service still has its memory. So the node of its creator, or of another process that uses the name, still exists.
         let hashes = hashes(name);
         let is_theirs = |tags: &Tags| hashes.iter().any(|hash| tags.services.contains_key(hash));
         self.dead.iter().any(|(node, tags)| is_theirs(tags) || pid_of(*node) == pid_of(*id))
     }
 
-    /// Removes the dead nodes themselves. Returns the numbers of removed and of remaining nodes.
+    /// Removes the dead nodes themselves. Returns the numbers of removed and remaining nodes.
     ///
-    /// A node remains if it still has a tag, because what the tag names still exists.
+    /// A node is not removed while it has a tag, because the object that the tag refers to still exists.
     pub fn remove_nodes(&self) -> (u64, u64) {
         let mut failed = 0;
         for &node in self.dead.keys() {
@@ -171,7 +171,7 @@ impl<'a> Remains<'a> {
         (self.dead.len() as u64 - failed, failed)
     }
 
-    /// Removes connections of which neither end has a tag. iceoryx2 forgets a connection if one end died while it connected.
+    /// Removes connections if neither end has a tag. iceoryx2 does not remove a connection if one end died while connecting.
     fn remove_connections(&self) {
         let is_theirs = |id: &u128| self.dead.values().any(|tags| tags.ports.contains(id));
         let found = objects(self.config).filter(|object| object.ids.len() == 2 && object.ids.iter().any(is_theirs));
@@ -188,7 +188,7 @@ impl<'a> Remains<'a> {
 }
 
 impl DescriptionFile {
-    /// Removes the file and the memory of its service, if it is still the same file. Returns the number of files.
+    /// If this is still the same file, removes it and the memory of its service. Returns the number of removed files.
     fn remove(&self, config: &Config) -> usize {
         if fs::symlink_metadata(&self.path).ok().as_ref().map(identity) != Some(self.identity) {
             return 0;
@@ -227,7 +227,7 @@ mod tests {
 
     const HASH: &str = "0123456789012345678901234567890123456789";
 
-    /// The domain of one test, removed with everything in it.
+    /// The domain for one test. Dropping it removes the domain and its files.
     struct Place(Domain);
 
     impl Place {
@@ -246,7 +246,7 @@ mod tests {
             path
         }
 
-        /// The files of a node without a lock.
+        /// Creates the files of a dead node, without a lock.
         fn dead_node(&self, id: u128) -> PathBuf {
             let folder = folder_of(id, self.0.config());
             let model = create_node_in(&self.0).unwrap();
@@ -347,7 +347,7 @@ mod tests {
         assert!(file.exists());
     }
 
-    /// The service's memory is in the /dev/shm of another container, where a node keeps its tag.
+    /// The service's memory is in another container's /dev/shm, and a node in that container keeps its tag.
     #[test]
     // proves: L13
     fn a_dead_node_whose_service_is_alive_in_another_container_stays() {
@@ -361,7 +361,7 @@ mod tests {
         assert!(Remains::of(place.0.config()).has(5));
         let tag = place.put(folder_of(node.id().value(), place.0.config()), "aaaa.service_tag", 0o400, "");
         assert!(Remains::of(place.0.config()).is_empty());
-        // A node that only waits for the memory renews its tag.
+        // A node that is only waiting for the memory renews its tag.
         let renewed = std::thread::scope(|scope| {
             let looking = scope.spawn(|| Remains::of(place.0.config()).has(5));
             while !looking.is_finished() {
@@ -373,7 +373,7 @@ mod tests {
         assert!(renewed && file.exists());
     }
 
-    /// A service loses its tag just before its memory and its description.
+    /// When a service is removed, its tag is removed just before its memory and its description.
     #[test]
     // proves: L8
     fn a_service_is_removed_if_its_last_user_died_while_removing_it() {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::{Obstacle, ObstacleKind};
 use crate::iox2::system::words;
 
@@ -20,11 +20,7 @@ fn limit(what: libc::__rlimit_resource_t) -> Option<u64> {
 /// Checks that this process may write files, also of shared memory, of this size. Beyond the limit SIGXFSZ ends the program.
 pub(crate) fn file_size(needed: u64) -> Option<Obstacle> {
     let limit = limit(libc::RLIMIT_FSIZE).filter(|&limit| limit < needed)?;
-    let text = format!(
-        "this process may write files of {limit} bytes, and {needed} are needed; raise the limit \
-         (ulimit -f unlimited, LimitFSIZE=infinity in a systemd unit)"
-    );
-    Some(Obstacle::new(ObstacleKind::Limit, text))
+    Some(Obstacle::new(ObstacleKind::Limit, messages::file_size_limit(limit, needed)))
 }
 
 /// Checks that this process may open as many files as a participant needs.
@@ -35,16 +31,10 @@ pub(crate) fn descriptors() -> Option<Obstacle> {
             Ok(_) if opened.len() + 1 == DESCRIPTORS => return None,
             Ok(file) => opened.push(file),
             Err(error) => match error.raw_os_error() {
-                Some(libc::ENFILE) => {
-                    break "this machine has as many files open as it may; raise the limit (sysctl fs.file-max)".into();
-                }
+                Some(libc::ENFILE) => break messages::machine_descriptor_limit(),
                 Some(libc::EMFILE) => {
-                    break format!(
-                        "this process may open {} files, {} more than it has open now, and a participant needs up to {DESCRIPTORS}; \
-                         raise the limit (ulimit -n 65536, LimitNOFILE=65536 in a systemd unit, docker run --ulimit nofile=65536)",
-                        limit(libc::RLIMIT_NOFILE).unwrap_or_default(),
-                        opened.len()
-                    );
+                    let limit = limit(libc::RLIMIT_NOFILE).unwrap_or_default();
+                    break messages::descriptor_limit(limit, opened.len(), DESCRIPTORS);
                 }
                 _ => return None,
             },
@@ -65,13 +55,8 @@ pub(crate) fn address_space(needed: usize) -> Option<Obstacle> {
         return None;
     }
     let text = limit(libc::RLIMIT_AS).map_or_else(
-        || format!("this process cannot map {needed} more bytes of memory: {}", words(libc::ENOMEM)),
-        |limit| {
-            format!(
-                "this process may use {limit} bytes of address space, and cannot map {needed} more; raise the limit \
-                 (ulimit -v unlimited, LimitAS=infinity in a systemd unit)"
-            )
-        },
+        || messages::no_more_memory(needed, words(libc::ENOMEM)),
+        |limit| messages::address_space_limit(limit, needed),
     );
     Some(Obstacle::new(ObstacleKind::Limit, text))
 }

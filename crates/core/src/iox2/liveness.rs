@@ -1,7 +1,7 @@
-//! Whether the process that created a node is alive.
+//! Checks whether the process that created a node is alive.
 //!
-//! A node's id contains a process id, which means nothing in another pid namespace: the same number is another process there, or no
-//! process. A living process holds a lock on its node's monitor, and a lock can be seen across namespaces.
+//! A node ID contains a process ID. In another PID namespace, this number belongs to a different process or to none. But a live process
+//! holds a lock on its node's monitor, and a lock is visible across namespaces.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,39 +15,39 @@ use iceoryx2::prelude::Config;
 
 use crate::iox2::files::files;
 
-/// The monitors of this process's own nodes. Closing one would drop its lock, so each stays open until its file is removed.
+/// The monitors of this process's own nodes. Closing a monitor would drop its lock, so each one stays open until its file is removed.
 static OWN: Mutex<BTreeMap<u128, File>> = Mutex::new(BTreeMap::new());
 
-/// Whether the process that created a node has exited. It is safe in a process with nodes, also with several copies of iceoryx2.
+/// Whether the process that created a node has exited. The check is safe in a process that has nodes, even with several copies of iceoryx2.
 ///
-/// False if it cannot be known, because the monitor is missing, unfinished or belongs to another user. Asking again about a node of this
-/// process takes no system call.
+/// Returns false if the answer is unknown, because the monitor is missing, unfinished or belongs to another user. Repeated checks for a
+/// node of this process do not need a system call.
 pub(crate) fn is_gone(node: u128, config: &Config) -> bool {
     is_unlocked(node, config).unwrap_or(false)
 }
 
-/// Closes the monitors of this process's nodes that were removed. `was_seen` tells which nodes need no look.
+/// Closes the monitors of removed nodes of this process. Nodes for which `was_seen` returns true are not checked.
 pub(crate) fn forget_ended(was_seen: impl Fn(u128) -> bool) {
     use std::os::unix::fs::MetadataExt;
 
     let is_there = |monitor: &File| monitor.metadata().is_ok_and(|meta| meta.nlink() > 0);
-    // A node of another domain, or a new one, was not seen and may still exist.
+    // A new node, or a node in another domain, was not seen but may still exist.
     let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
     own.retain(|&node, monitor| was_seen(node) || is_there(monitor));
 }
 
-/// Whether an unfinished file is so old that its creator must have died.
+/// Whether an unfinished file is old enough to conclude that its creator has died.
 pub(crate) fn is_old(meta: &fs::Metadata) -> bool {
     let age = meta.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
     age.is_some_and(|age| age > limits::UNFINISHED_FILE)
 }
 
-/// The file on which the process of a node holds a lock.
+/// Returns the file on which the node's process holds a lock.
 pub(crate) fn monitor_of(node: u128, config: &Config) -> PathBuf {
     PathBuf::from(config.global.node_dir().to_string()).join(format!("{}{node}.node_monitor", config.global.prefix))
 }
 
-/// Whether no process holds the lock on a node's monitor; `None` if that cannot be known.
+/// Whether the lock on a node's monitor is free; `None` if this is unknown.
 #[cfg(target_os = "linux")]
 fn is_unlocked(node: u128, config: &Config) -> Option<bool> {
     use std::fs::OpenOptions;
@@ -61,16 +61,16 @@ fn is_unlocked(node: u128, config: &Config) -> Option<bool> {
     let monitor = monitor_of(node, config);
     let meta = fs::metadata(&monitor).ok()?;
     if meta.permissions().mode() & 0o400 == 0 && !is_old(&meta) {
-        // Another thread of this process may be creating it, and closing our descriptor would drop its lock.
+        // Another thread of this process may be creating the monitor, and closing our descriptor would drop its lock.
         return None;
     }
     let file = OpenOptions::new().write(true).open(&monitor).ok()?;
-    // SAFETY: flock is a plain C struct for which all-zero is a value: a lock of the whole file.
+    // SAFETY: flock is a plain C struct, and all zeros are a valid value: a lock on the whole file.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = libc::F_WRLCK as libc::c_short;
-    // An open file description lock conflicts with the locks of all processes, this one included. One question only: the process that
-    // holds the lock could exit between two.
-    // SAFETY: the descriptor is open, and the struct lives through the call.
+    // An open file description lock conflicts with the locks of all processes, including this one. A single query is used, because the
+    // lock's owner could exit between two queries.
+    // SAFETY: the descriptor is open, and the struct outlives the call.
     let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
     let is_locked = (asked == 0).then_some(lock.l_type != libc::F_UNLCK as libc::c_short)?;
     if is_locked && u32::try_from(lock.l_pid) == Ok(std::process::id()) {
@@ -79,24 +79,24 @@ fn is_unlocked(node: u128, config: &Config) -> Option<bool> {
     Some(!is_locked)
 }
 
-/// Without open file description locks the question itself would drop a lock of this process. Only Linux has pid namespaces, so
-/// elsewhere the process id is enough.
+/// Without open file description locks, the query itself would drop a lock held by this process. Only Linux has PID namespaces, so the
+/// process ID is enough on other systems.
 #[cfg(not(target_os = "linux"))]
 fn is_unlocked(node: u128, _: &Config) -> Option<bool> {
     let pid = i32::try_from(pid_of(node)).ok().filter(|&pid| pid > 0)?;
-    // SAFETY: signal 0 only asks whether the process exists.
+    // SAFETY: signal 0 only checks whether the process exists.
     let is_missing = unsafe { libc::kill(pid, 0) } == -1;
     Some(is_missing && std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH))
 }
 
-/// Process id in the id of a node, port or service: its third 32-bit word.
+/// Returns the process ID in the ID of a node, port or service, which is its third 32-bit word.
 pub(crate) fn pid_of(id: u128) -> u32 {
     (id >> 64) as u32
 }
 
-/// Nodes whose process has exited. It takes one listing, and a few µs for each node of another process.
+/// Returns the nodes whose process has exited. This needs one directory listing, and a few µs for each node of another process.
 ///
-/// A node without a monitor counts as dead when its files are old: its process was killed before it created anything else.
+/// A node without a monitor counts as dead when its files are old, because its process was killed before it created anything else.
 pub(crate) fn dead_nodes(config: &Config) -> Vec<u128> {
     let found = node_ids(config);
     forget_ended(|node| found.contains_key(&node));
@@ -105,7 +105,7 @@ pub(crate) fn dead_nodes(config: &Config) -> Vec<u128> {
     found.into_iter().filter(is_dead).map(|(node, _)| node).collect()
 }
 
-/// Ids of all nodes that have a folder or a file beside it, and whether their monitor exists.
+/// Returns the IDs of all nodes that have a folder or a monitor file, and whether the monitor exists.
 pub(crate) fn node_ids(config: &Config) -> BTreeMap<u128, bool> {
     let prefix = config.global.prefix.to_string();
     let nodes = PathBuf::from(config.global.node_dir().to_string());
@@ -121,7 +121,7 @@ pub(crate) fn node_ids(config: &Config) -> BTreeMap<u128, bool> {
         *found.entry(id).or_default() |= is_monitor;
     }
     for name in names {
-        // Folder names have no prefix, and two domains may share a root.
+        // Folder names do not contain the prefix, and two domains may share a root.
         let is_ours =
             |(path, _): (PathBuf, _)| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&prefix));
         if let Ok(id) = name.parse()
@@ -134,7 +134,7 @@ pub(crate) fn node_ids(config: &Config) -> BTreeMap<u128, bool> {
     found
 }
 
-/// Whether all files of a node without a monitor are old.
+/// Whether all files of a node that does not have a monitor are old.
 fn is_old_node(node: u128, config: &Config) -> bool {
     let [_, others @ ..] = monitors(node, config);
     let folder = folder_of(node, config);
@@ -146,7 +146,7 @@ fn is_old_node(node: u128, config: &Config) -> bool {
     !found.is_empty() && found.iter().all(is_old)
 }
 
-/// A node's monitor and the two files beside it. Source: iceoryx2-bb/posix/src/process_state.rs.
+/// Returns the paths of a node's monitor and the two related files. Source: iceoryx2-bb/posix/src/process_state.rs.
 pub(crate) fn monitors(node: u128, config: &Config) -> [PathBuf; 3] {
     ["", "_owner_lock", "_context"].map(|end| {
         let mut path = monitor_of(node, config).into_os_string();
@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    /// A node id with a pid in it.
+    /// Returns a node ID that contains this process ID.
     fn id(pid: u32) -> u128 {
         u128::from(pid) << 64 | 7
     }
@@ -207,13 +207,13 @@ mod tests {
         for _ in 0..3 {
             assert!(!is_gone(number, place.0.config()));
         }
-        // Another process still finds the lock. No standard tool asks for one, so `python3` does.
+        // Another process still finds the lock. No standard tool can query a lock, so `python3` does it.
         let ask = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB)";
         let asked = Command::new("python3").args(["-c", ask]).arg(place.monitor(number)).stderr(Stdio::null()).status();
         if let Ok(status) = asked {
             assert!(!status.success(), "the lock of a living node was dropped");
         }
-        // After the node was closed, nothing of it stays open.
+        // After the node was closed, none of its files are open.
         let open = || fs::read_dir("/proc/self/fd").unwrap().flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
         let of_it = || open().filter(|file| file.to_string_lossy().contains(&number.to_string())).count();
         assert!(of_it() > 0);
@@ -237,13 +237,13 @@ mod tests {
     fn a_node_with_a_lock_is_alive_even_if_its_process_cannot_be_seen() {
         let place = Place::new("far");
         fs::create_dir_all(place.0.node_dir()).unwrap();
-        // A process id that does not exist here, such as one of another container.
+        // This process ID does not exist here, as with a process in another container.
         let node = id(ended().id());
         fs::write(place.monitor(node), "").unwrap();
         let hold = "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX); sys.stdin.read()";
         let holder = Command::new("python3").args(["-c", hold]).arg(place.monitor(node)).stdin(Stdio::piped()).spawn();
         let Ok(mut holder) = holder else {
-            // Without Python no second process can hold a lock.
+            // Without Python, there is no second process that could hold a lock.
             return;
         };
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -256,7 +256,7 @@ mod tests {
         assert!(is_gone(node, place.0.config()));
     }
 
-    /// The process may be about to create its monitor.
+    /// The process may be about to create its monitor, so the node is not dead yet.
     #[test]
     #[cfg(target_os = "linux")]
     fn a_node_without_a_monitor_is_not_known_to_be_dead() {

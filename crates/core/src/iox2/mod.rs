@@ -1,4 +1,4 @@
-//! iceoryx2 without video: domains, nodes, liveness, and the clean-up after crashed programs.
+//! The parts of iceoryx2 that do not depend on video: domains, nodes, liveness, and the clean-up after crashed programs.
 
 pub mod cleanup;
 pub mod description;

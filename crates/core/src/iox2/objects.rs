@@ -1,4 +1,4 @@
-//! iceoryx2's objects in shared memory.
+//! Finds iceoryx2's objects in shared memory.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -14,25 +14,26 @@ use crate::iox2::system::user;
 use crate::iox2::types::IOX2_VERSION;
 
 pub(crate) const SHARED_MEMORY: &str = "/dev/shm";
-/// Mode of shared memory that is being created. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
+/// File mode of shared memory that is still being created. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
 pub(crate) const UNFINISHED_MODE: u32 = 0o200;
 
-/// Begins the name of the node counter: the SHA-1 of `iceoryx2::node::global_management_segment::State`. Source:
+/// Start of the node counter's name: the SHA-1 of `iceoryx2::node::global_management_segment::State`. Source:
 /// iceoryx2-cal/src/dynamic_storage/mod.rs.
 const COUNTER: &str = "9204dd183d1c4d8e1ff592a30766ffa6765aa8b5";
 
-/// A shared memory object with a name of iceoryx2's form.
+/// A shared memory object with a name in iceoryx2's format.
 #[derive(Debug)]
 pub(crate) struct Object {
     pub path: PathBuf,
     pub meta: Metadata,
-    /// Ids of the service or the ports in its name; none for the node counter.
+    /// IDs of the service or ports in its name; empty for the node counter.
     pub ids: Vec<u128>,
 }
 
-/// Removes shared memory whose creator died before it was finished. Returns the number of objects.
+/// Removes shared memory objects whose creator died before they were finished. Returns the number of removed objects.
 ///
-/// Without a finished node counter no participant can start, so this waits until an unfinished one is finished or old enough.
+/// No participant can start without a finished node counter. So if the counter is unfinished, this waits until it is finished or old enough
+/// to be removed.
 pub(crate) fn remove_left_behind(config: &Config) -> usize {
     let deadline = Instant::now() + limits::NODE_COUNTER_TIMEOUT;
     let mut removed = 0;
@@ -45,12 +46,12 @@ pub(crate) fn remove_left_behind(config: &Config) -> usize {
     }
 }
 
-/// Whether the node counter is unfinished and belongs to this user. No participant can start then.
+/// Whether the node counter is unfinished and belongs to this user. If so, no participant can start.
 pub(crate) fn has_unfinished_counter(config: &Config) -> bool {
     fs::symlink_metadata(node_counter(config)).is_ok_and(|meta| is_unfinished(&meta) && meta.uid() == user())
 }
 
-/// The object that counts the nodes of all domains with the same prefix. Every participant opens it first.
+/// Returns the path of the object that counts the nodes of all domains with the same prefix. Every participant opens it first.
 pub(crate) fn node_counter(config: &Config) -> PathBuf {
     let (prefix, suffix) = (config.global.prefix, config.global.node.global_mgmt_suffix);
     let release = IOX2_VERSION.replace('.', "_");
@@ -62,14 +63,14 @@ impl Object {
         !is_unfinished(&self.meta)
     }
 
-    /// Whether a process of this user died while it created the object, before it put anything into it.
+    /// Whether a process of this user died while creating the object, before it wrote anything to it.
     fn is_left_behind(&self) -> bool {
         let holds_nothing = !self.is_finished() && (self.meta.len() == 0 || self.ids.is_empty());
         holds_nothing && self.meta.uid() == user() && is_old(&self.meta)
     }
 }
 
-/// Shared memory objects with this prefix and a name of iceoryx2's form. They may belong to domains with other folders.
+/// Returns the shared memory objects with this prefix and a name in iceoryx2's format. They may belong to domains with other folders.
 pub(crate) fn objects(config: &Config) -> impl Iterator<Item = Object> {
     let prefix = config.global.prefix.to_string();
     files(Path::new(SHARED_MEMORY)).filter_map(move |(path, meta)| {
@@ -78,7 +79,7 @@ pub(crate) fn objects(config: &Config) -> impl Iterator<Item = Object> {
     })
 }
 
-/// The ids in a name such as HASH_SERVICE.dynamic, HASH_PORT.data, HASH_PORT__SEGMENT.data or HASH_PORT_PORT.connection.
+/// Returns the IDs in a name such as HASH_SERVICE.dynamic, HASH_PORT.data, HASH_PORT__SEGMENT.data or HASH_PORT_PORT.connection.
 fn ids(name: &str) -> Option<Vec<u128>> {
     let (hash, rest) = name.split_at_checked(40)?;
     let (stem, end) = rest.strip_prefix('_')?.rsplit_once('.')?;
@@ -114,7 +115,7 @@ mod tests {
 
     const HASH: &str = "0123456789012345678901234567890123456789";
 
-    /// As root, iceoryx2 waits for it indefinitely.
+    /// As root, iceoryx2 waits indefinitely for an unfinished counter.
     #[test]
     fn an_unfinished_node_counter_is_found_by_its_name() {
         let root = format!("/tmp/oc{}", std::process::id());

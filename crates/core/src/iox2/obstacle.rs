@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::{Error, Obstacle, Result};
 use crate::iox2::domain::Domain;
 use crate::iox2::folders::{in_folders, reading, writing};
@@ -15,8 +15,8 @@ use crate::iox2::system::HOUSEKEEPING;
 
 /// The words for what failed: taking part in a domain, or opening a service there.
 pub(crate) fn taking_part(root: &Path, service: Option<&str>) -> String {
-    let place = format!("the iceoryx2 domain {}", root.display());
-    service.map_or_else(|| format!("take part in {place}"), |service| format!("open {service:?} in {place}"))
+    let root = root.display();
+    service.map_or_else(|| messages::take_part(&root), |service| messages::open_service(service, &root))
 }
 
 /// Finds obstacles with which starting would hang, end in a bus error, or follow another user's links. Takes about 10 µs.
@@ -68,7 +68,7 @@ mod tests {
         fs::create_dir_all(&root).unwrap();
         std::os::unix::fs::symlink("/tmp", root.join("services")).unwrap();
         let found = in_folders(&domain).unwrap();
-        assert!(found.to_string().contains("services is a symbolic link, where iceoryx2 makes a folder"), "{found}");
+        assert!(found.to_string().contains("services is a symbolic link, but must be a folder"), "{found}");
         fs::remove_dir_all(root).unwrap();
     }
 }

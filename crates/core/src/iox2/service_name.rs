@@ -1,11 +1,11 @@
-//! Names of services.
+//! Checks service names.
 
 use iceoryx2::prelude::ServiceName;
 
 use crate::contract::{limits, messages};
 use crate::error::{Error, Result};
 
-/// Checks a service name. It touches no files.
+/// Checks a service name. It does not access files.
 ///
 /// # Errors
 /// [`Error::InvalidServiceName`].

@@ -2,15 +2,15 @@
 
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::{Obstacle, ObstacleKind};
 use crate::iox2::domain::Domain;
 use crate::iox2::objects::{SHARED_MEMORY, node_counter};
-use crate::iox2::system::{HOUSEKEEPING, may, statvfs, user};
+use crate::iox2::system::{HOUSEKEEPING, may, mode, statvfs, user};
 use crate::iox2::types::IOX2_VERSION;
 
 /// The node counter is two numbers of 8 bytes. The first is the release: major, minor and patch, 16 bits each, from bit 32 down.
@@ -31,35 +31,23 @@ pub(crate) fn in_shared_memory(domain: &Domain) -> Option<Obstacle> {
     let memory = |text: String| Some(Obstacle::new(ObstacleKind::Memory, text));
     let stat = match statvfs(c"/dev/shm") {
         Ok(stat) => stat,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return memory("there is no /dev/shm; mount it: mount -t tmpfs tmpfs /dev/shm".into());
-        }
-        Err(error) => return memory(format!("/dev/shm cannot be used: {error}")),
+        Err(error) => return memory(messages::no_shared_memory(error)),
     };
     if stat.f_flag & libc::ST_RDONLY != 0 {
-        return memory("/dev/shm is read-only; mount it writable: mount -o remount,rw /dev/shm".into());
+        return memory(messages::read_only_shared_memory());
     }
     let folder = Path::new(SHARED_MEMORY);
     if !may(folder, libc::R_OK | libc::W_OK | libc::X_OK) {
-        let mode = fs::metadata(folder).map_or(0, |meta| meta.permissions().mode() & 0o7777);
-        return memory(format!(
-            "/dev/shm has the mode {mode:04o}, and user {} may not write there; chmod 1777 /dev/shm",
-            user()
-        ));
+        let mode = fs::metadata(folder).map(|meta| mode(&meta)).unwrap_or_default();
+        return memory(messages::closed_shared_memory(mode, user()));
     }
     let free = stat.f_bavail * stat.f_frsize;
     // A tmpfs without a limit has neither blocks nor inodes.
     if stat.f_blocks > 0 && free < HOUSEKEEPING {
-        return memory(format!(
-            "it needs {HOUSEKEEPING} bytes of shared memory beside frames, /dev/shm has {free} free; enlarge it \
-             (docker run --shm-size=…, mount -o remount,size=… /dev/shm), or remove what fills it"
-        ));
+        return memory(messages::full_shared_memory(HOUSEKEEPING, free));
     }
     if stat.f_files > 0 && stat.f_favail == 0 {
-        return memory(format!(
-            "/dev/shm has its {} files; raise the number (mount -o remount,nr_inodes=… /dev/shm), or remove some",
-            stat.f_files
-        ));
+        return memory(messages::no_more_shared_memory_files(stat.f_files));
     }
     in_node_counter(domain)
 }
@@ -78,37 +66,31 @@ fn in_node_counter(domain: &Domain) -> Option<Obstacle> {
         // The first participant may be creating it.
         std::thread::sleep(Duration::from_millis(5));
     };
-    let (prefix, root, owner, us) = (domain.prefix(), domain.root(), meta.uid(), user());
-    let kind = if owner == us { ObstacleKind::Domain } else { ObstacleKind::Permission };
-    let text = format!(
-        "{}, which every participant with the prefix {prefix} opens, {fault} and belongs to user {owner} (this process runs as {us}); \
-         remove it, or use a prefix of your own (IOX2_VIDEO_DOMAIN={}:yours_)",
-        path.display(),
-        root.display()
-    );
+    let (path, root, owner) = (path.display(), domain.root(), meta.uid());
+    let kind = if owner == user() { ObstacleKind::Domain } else { ObstacleKind::Permission };
+    let text = messages::node_counter(path, domain.prefix(), fault, owner, user(), root.display());
     Some(Obstacle::new(kind, text))
 }
 
 fn fault_of(path: &Path, meta: &Metadata) -> Option<String> {
     if !meta.is_file() {
-        return Some("is not a file".into());
+        return Some(messages::counter_is_no_file());
     }
     if meta.len() < COUNTER_SIZE {
-        return Some(format!("has {} bytes instead of {COUNTER_SIZE}", meta.len()));
+        return Some(messages::counter_is_short(meta.len(), COUNTER_SIZE));
     }
     let opened = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path);
     let mut file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            return Some(format!("has the mode {:04o}", meta.permissions().mode() & 0o7777));
+            return Some(messages::counter_is_closed(mode(meta)));
         }
         // It was removed, or the fault lies elsewhere, such as too few descriptors.
         Err(_) => return None,
     };
     let mut content = [0; COUNTER_SIZE as usize];
     let release = file.read_exact(&mut content).ok().and_then(|()| content.first_chunk().copied());
-    (release.map(u64::from_ne_bytes) != Some(COUNTER_RELEASE))
-        .then(|| format!("was not made by iceoryx2 {IOX2_VERSION}"))
+    (release.map(u64::from_ne_bytes) != Some(COUNTER_RELEASE)).then(|| messages::counter_is_foreign(IOX2_VERSION))
 }
 
 #[cfg(test)]

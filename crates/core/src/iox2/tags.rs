@@ -1,4 +1,4 @@
-//! The tags of a node: one for each of its services and ports.
+//! Reads the tags of a node. A node has one tag for each of its services and ports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use crate::iox2::liveness::folder_of;
 /// The tags of one node.
 #[derive(Debug, Default)]
 pub(crate) struct Tags {
-    /// One for each service, by the service's hash.
+    /// Service tags, by the hash of the service.
     pub services: BTreeMap<String, Identity>,
     pub ports: BTreeSet<u128>,
-    /// Unfinished tags: what they name was not created yet.
+    /// Unfinished tags. The objects that they refer to were not created yet.
     pub unfinished: Vec<PathBuf>,
 }
 

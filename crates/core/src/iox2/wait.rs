@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Ends the waits of another thread, until [`Interrupt::clear`]. Clones share one state.
+/// Ends waits in other threads until [`Interrupt::clear`] is called. Clones share one state.
 ///
 /// # Examples
 /// ```no_run
@@ -25,7 +25,7 @@ pub struct Interrupt(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     set: AtomicBool,
-    // A socket pair works on Linux and macOS, and is close-on-exec. An eventfd exists on Linux only.
+    // A socket pair works on Linux and macOS and is close-on-exec. An eventfd exists only on Linux.
     ring: UnixStream,
     heard: UnixStream,
 }
@@ -34,7 +34,7 @@ impl Interrupt {
     /// Creates an interrupt that is not set.
     ///
     /// # Errors
-    /// If the process may not open more files.
+    /// If the process has reached its limit of open files.
     pub fn new() -> io::Result<Self> {
         let (ring, heard) = UnixStream::pair()?;
         ring.set_nonblocking(true)?;
@@ -42,10 +42,10 @@ impl Interrupt {
         Ok(Self(Arc::new(Inner { set: AtomicBool::new(false), ring, heard })))
     }
 
-    /// Ends the current wait and all later ones.
+    /// Ends the current wait and all later waits.
     pub fn set(&self) {
         if !self.0.set.swap(true, Ordering::SeqCst) {
-            // If the socket is full, it already wakes the waits.
+            // If the socket is full, it is already readable and wakes all waits.
             let _ = (&self.0.ring).write(&[1]);
         }
     }
@@ -62,22 +62,22 @@ impl Interrupt {
         self.0.set.load(Ordering::SeqCst)
     }
 
-    /// A descriptor that is readable while the interrupt is set, for waits of your own.
+    /// Returns a descriptor for your own waits. It is readable while the interrupt is set.
     pub fn descriptor(&self) -> RawFd {
         self.0.heard.as_raw_fd()
     }
 
-    /// Waits until `descriptor` is readable, the interrupt is set, a signal arrives or the time is over.
+    /// Waits until `descriptor` is readable, the interrupt is set, a signal arrives or the timeout expires.
     pub(crate) fn wait_readable(&self, descriptor: RawFd, timeout: Duration) {
         let poll = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let mut set = [poll(descriptor), poll(self.0.heard.as_raw_fd())];
-        // Rounded up, so that a wait of less than a millisecond does not become a busy loop.
+        // The timeout is rounded up, so that a wait shorter than a millisecond does not become a busy loop.
         let milliseconds = timeout.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32;
         // SAFETY: `set` is an array of two initialised pollfd and outlives the call.
         unsafe { libc::poll(set.as_mut_ptr(), set.len() as libc::nfds_t, milliseconds) };
     }
 
-    /// Waits until the interrupt is set or the time is over. True if it is set.
+    /// Waits until the interrupt is set or the timeout expires. Returns true if the interrupt is set.
     pub fn wait(&self, timeout: Duration) -> bool {
         if !self.is_set() {
             self.wait_readable(-1, timeout);
@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// Waits in another thread, without a limit.
+    /// Waits in another thread, without a timeout.
     fn wait_elsewhere(interrupt: &Interrupt) -> mpsc::Receiver<bool> {
         let (interrupt, (done, finished)) = (interrupt.clone(), mpsc::channel());
         thread::spawn(move || done.send(interrupt.wait(Duration::MAX)));

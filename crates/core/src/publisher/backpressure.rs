@@ -14,17 +14,18 @@ use crate::iox2::liveness;
 use crate::iox2::types::{EventService, Iox};
 use crate::video_service::{VideoService, event_found, notifiers_of, subscribers_of};
 
-/// Waits while a subscriber's buffer is full, and after the first frame of a port until the subscribers that are older have found it.
+/// Waits while a subscriber's buffer is full. After the first frame on a new port, it also waits until all older subscribers have found the
+/// port.
 ///
-/// Until a subscriber has looked for a new port, iceoryx2 drops what does not fit into its buffer. If the port goes before, all of it is
-/// lost.
+/// Until a subscriber has looked for a new port, iceoryx2 drops frames that do not fit into the subscriber's buffer. If the port is removed
+/// before that, all of these frames are lost.
 pub(super) struct Backpressure {
-    /// Readers of ours announce the frames that they take and the publishers that they find (SPEC §1).
+    /// Receives events from this SDK's readers, which announce the frames that they take and the publishers that they find (SPEC §1).
     listener: Listener<Iox>,
     events: Arc<OfThisProcess<EventService>>,
     config: Config,
     waits: Arc<Waits>,
-    /// Ports of subscribers that have yet to find the publisher's port.
+    /// Ports of subscribers that have not found the publisher's port yet.
     pending_readers: Mutex<Vec<u128>>,
 }
 
@@ -38,19 +39,19 @@ impl Backpressure {
         Self { listener, events, config, waits, pending_readers: Mutex::default() }
     }
 
-    /// Id of the listener.
+    /// Returns the ID of the listener.
     pub fn listener(&self) -> u128 {
         self.listener.id().value()
     }
 
-    /// Notes the subscribers that are older than the publisher's new port. Later ones find the port by themselves.
+    /// Records the subscribers that are older than the publisher's new port. Newer subscribers find the port by themselves.
     pub fn begin(&self, video: &VideoService) {
-        // Events up to now are about the previous port.
+        // Earlier events are about the previous port, so they are discarded.
         self.drain();
         *self.pending_readers() = subscribers_of(video).into_iter().map(|(port, _)| port).collect();
     }
 
-    /// After the first frame: waits until the older subscribers have found the port, or the time for it is over.
+    /// Call this after the first frame. Waits until all older subscribers have found the port, or until the wait times out.
     pub fn wait_until_found(&self, video: &VideoService) {
         if self.pending_readers().is_empty() {
             return;
@@ -63,7 +64,7 @@ impl Backpressure {
             }
             let notifying = notifiers_of(&self.events);
             self.pending_readers().retain(|&port| match self.living_node(port, video) {
-                // Readers of ours have a notifier on the node of their subscriber.
+                // This SDK's readers have a notifier on the same node as their subscriber.
                 Some(node) if notifying.iter().any(|&(_, notifying)| notifying == node) => {
                     last_event.elapsed() < limits::FOUND_TIMEOUT
                 }
@@ -81,7 +82,7 @@ impl Backpressure {
         }
     }
 
-    /// Decides about a subscriber whose buffer is full. iceoryx2 asks again until the frame is delivered or discarded.
+    /// Decides whether to wait for a subscriber with a full buffer. iceoryx2 calls this again until the frame is delivered or discarded.
     pub fn wait(&self, full: &BackpressureInfo, video: &VideoService) -> BackpressureAction {
         if self.living_node(full.receiver_port_id, video).is_none() || self.waits.are_over() {
             return BackpressureAction::DiscardData;
@@ -91,20 +92,21 @@ impl Backpressure {
         BackpressureAction::Retry
     }
 
-    /// The node of a subscriber; `None` if its process has ended or its port was removed.
+    /// Returns the node of a subscriber; `None` if its process has exited or its port was removed.
     fn living_node(&self, port: u128, video: &VideoService) -> Option<u128> {
         let (_, node) = subscribers_of(video).into_iter().find(|&(found, _)| found == port)?;
         (!liveness::is_gone(node, &self.config)).then_some(node)
     }
 
-    /// Waits for an event of a reader, but not for long: readers that are not ours send none.
+    /// Waits for an event from a reader. The wait is short, because readers that do not use this SDK do not send events.
     fn wait_for_event(&self) {
-        // SAFETY: the listener owns the descriptor and outlives the use of its number.
+        // SAFETY: the listener owns the descriptor and outlives every use of its number.
         let descriptor = unsafe { self.listener.file_descriptor().native_handle() };
         self.waits.wait(descriptor, limits::ROOM_LOOK);
     }
 
-    /// Empties the listener and removes readers that found the port; true if a reader has taken or found something.
+    /// Empties the listener and removes readers that found the port from the list. Returns true if a reader has taken a frame or found a
+    /// port.
     fn drain(&self) -> bool {
         let mut is_acknowledged = false;
         let mut more = true;

@@ -11,34 +11,34 @@ use crate::iox2::fork::OfThisProcess;
 use crate::iox2::types::Iox;
 use crate::wire::header::VideoFrameHeader;
 
-/// Shared memory for one frame, as a slice of bytes that you fill.
+/// Shared memory for one frame. It dereferences to a byte slice that you fill.
 ///
-/// [`Turn::send`](super::Turn::send) sends it. Dropping it gives the memory back. A loan is `Send` and may outlive its publisher.
+/// [`Turn::send`](super::Turn::send) sends the frame. Dropping the loan returns the memory. A loan is `Send` and may outlive its publisher.
 pub struct Loan {
     pub(super) sample: OfThisProcess<SampleMut<Iox, [u8], VideoFrameHeader>>,
-    /// The sample's payload. Asking the sample for it would take two locks.
+    /// The sample's payload, cached because `sample.payload()` would take two locks.
     payload: NonNull<[u8]>,
-    /// Number of the port that it comes from.
+    /// Number of the port that lent the memory.
     pub(super) port: u64,
 }
 
 impl Loan {
     pub(super) fn new(sample: SampleMutUninit<Iox, [MaybeUninit<u8>], VideoFrameHeader>, port: u64) -> Self {
-        // SAFETY: any bytes are valid u8, and shared memory is initialised by the kernel or an earlier frame.
+        // SAFETY: any byte is a valid u8, and the kernel or an earlier frame has initialised the shared memory.
         let mut sample = OfThisProcess::new(unsafe { sample.assume_init() });
         let payload = NonNull::from(sample.payload_mut());
         Self { sample, payload, port }
     }
 }
 
-// SAFETY: the sample is `Send`, and the pointer is into memory that it owns.
+// SAFETY: the sample is `Send`, and the pointer refers to memory that the sample owns.
 unsafe impl Send for Loan {}
 
 impl Deref for Loan {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the sample keeps its payload mapped at one place, and nothing else refers to it before it is sent.
+        // SAFETY: the sample keeps its payload mapped at a fixed address, and nothing else refers to the payload before it is sent.
         unsafe { self.payload.as_ref() }
     }
 }

@@ -1,20 +1,20 @@
-//! Whether shared memory has room for a publisher.
+//! Checks whether there is enough shared memory for a publisher.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::{Error, Result};
 use crate::iox2::limits::file_size;
 use crate::iox2::shared_memory::free_shared_memory;
 
-/// Compares all chunks with the free memory, because a write beyond it is an uncatchable SIGBUS.
+/// Compares the size of all chunks with the free memory, because writing more would cause a SIGBUS that cannot be caught.
 pub(super) fn check_shared_memory(service: &str, bytes: usize, chunks: usize) -> Result<()> {
     let chunk = bytes + limits::CHUNK_OVERHEAD_BYTES;
     let needed = chunk as u64 * chunks as u64;
     if let Some(obstacle) = file_size(needed) {
-        return Err(Error::Obstacle { doing: format!("publish on {service:?}"), obstacle });
+        return Err(Error::Obstacle { doing: messages::publish_on(service), obstacle });
     }
     let Some(available) = free_shared_memory() else { return Ok(()) };
     let promised = promised(Path::new("/dev/shm"));
@@ -24,10 +24,11 @@ pub(super) fn check_shared_memory(service: &str, bytes: usize, chunks: usize) ->
     Ok(())
 }
 
-/// Bytes that the files of a folder may still take. They have their full size from the start, and take memory as they are written.
+/// Returns the number of bytes that the files in a folder may still allocate. Files have their full size from the start, but allocate
+/// memory only when written.
 fn promised(folder: &Path) -> u64 {
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
-    // A block has 512 bytes. Source: stat(2).
+    // A block is 512 bytes. Source: stat(2).
     files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len().saturating_sub(meta.blocks() * 512)).sum()
 }
 

@@ -1,4 +1,4 @@
-//! Publishing frames: memory is lent, filled in place and sent by reference.
+//! Publishes frames: the program borrows memory, fills it in place and sends it by reference.
 
 mod backpressure;
 mod loan;
@@ -22,7 +22,7 @@ use self::readers::{Readers, ReadersState};
 pub use self::settings::{DEFAULT_MAX_LOANS, FIRST_FRAMES, MAX_PORTS, PublisherBuilder, Waiting};
 use self::settings::{OnSubscribers, OnTrouble, Waits};
 use crate::config::FrameParams;
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::domain::Domain;
@@ -44,7 +44,7 @@ use crate::wire::validate::validate_geometry;
 
 const NO_RECORDS: &[&[u8]] = &[];
 
-/// Publishes the frames of one service. It is `Send` and `Sync`.
+/// Publishes frames on one service. It is `Send` and `Sync`.
 ///
 /// # Examples
 /// ```no_run
@@ -61,7 +61,7 @@ pub struct VideoFramePublisher {
 }
 
 struct Shared {
-    // Declaration order is drop order: ports before their services, the node last.
+    // Fields are dropped in declaration order: ports before their services, and the node last.
     pool: Pool,
     notifier: Arc<OfThisProcess<Notifier<Iox>>>,
     video: Arc<OfThisProcess<VideoService>>,
@@ -76,7 +76,7 @@ struct Shared {
     stop: Interrupt,
     on_subscribers: Option<OnSubscribers>,
     on_trouble: Option<OnTrouble>,
-    /// Whether it was reported that a subscriber cannot be connected.
+    /// Whether the failure to connect a subscriber has already been reported.
     is_trouble_reported: AtomicBool,
 }
 
@@ -87,7 +87,7 @@ impl std::fmt::Debug for VideoFramePublisher {
 }
 
 impl VideoFramePublisher {
-    /// Publishes on a service. `max_bytes` is the expected size of the largest frame; 0 starts with 1 MiB.
+    /// Creates a publisher on a service. `max_bytes` is the expected size of the largest frame in bytes; 0 starts with 1 MiB.
     ///
     /// # Errors
     /// The errors of [`PublisherBuilder::build`].
@@ -95,7 +95,7 @@ impl VideoFramePublisher {
         Self::builder(service).max_bytes(max_bytes).build()
     }
 
-    /// Publishes with a node of yours.
+    /// Creates a publisher on a service, using your own node.
     ///
     /// # Errors
     /// The errors of [`PublisherBuilder::build`].
@@ -103,62 +103,63 @@ impl VideoFramePublisher {
         Self::builder(service).max_bytes(max_bytes).node(node).build()
     }
 
-    /// A builder with the default settings.
+    /// Returns a builder with the default settings.
     pub fn builder(service: &str) -> PublisherBuilder {
         PublisherBuilder::new(service)
     }
 
-    /// Name of the service.
+    /// Returns the name of the service.
     pub fn service(&self) -> &str {
         &self.shared.service
     }
 
-    /// Number by which this publisher's frames name it in their stamps (SPEC §5).
+    /// Returns the ID of this publisher in the stamps of its frames (SPEC §5).
     pub fn publisher_id(&self) -> u64 {
         self.shared.publisher_id
     }
 
-    /// Number of bytes reserved for the aux blob of each frame.
+    /// Returns the number of bytes that are reserved for each frame's aux blob.
     pub fn aux_bytes(&self) -> usize {
         self.shared.aux_bytes
     }
 
-    /// Number of connected subscribers. New ones get the newest frame.
+    /// Connects new subscribers, which receive the newest frame, and returns the number of connected subscribers.
     pub fn num_subscribers(&self) -> usize {
         self.shared.look()
     }
 
-    /// Alignment in bytes of the first pixel of each frame.
+    /// Returns the alignment in bytes of each frame's first pixel.
     pub fn payload_alignment(&self) -> usize {
-        // iceoryx2's own header in front of the payload has an alignment and a size that are multiples of 8.
+        // The size and alignment of iceoryx2's own header in front of the payload are multiples of 8.
         self.shared.video.static_config().message_type_details().payload.alignment().max(8)
     }
 
-    /// Borrows memory for one frame of `len` bytes, aux blob included. It contains old data.
+    /// Borrows shared memory for one frame of `len` bytes, including the aux blob. The memory contains old data.
     ///
     /// # Errors
-    /// [`Error::LoanLimit`] if all loans are in use, [`Error::OutOfFrames`] if all frames are, and [`Error::SharedMemory`] or
-    /// [`Error::Obstacle`] if a larger frame needs more memory than there is. [`Error::Forked`] in a child of the process.
+    /// [`Error::LoanLimit`] if all loans are in use, [`Error::OutOfFrames`] if all frames are in use, and [`Error::SharedMemory`] or
+    /// [`Error::Obstacle`] if there is not enough memory for a larger frame. [`Error::Forked`] in a forked child process.
     pub fn loan(&self, len: usize) -> Result<Loan> {
         let shared = &self.shared;
         shared.node.check(&shared.service)?;
         shared.pool.loan(len)
     }
 
-    /// Takes the turn to send the next frame. Other threads wait for theirs.
+    /// Takes the turn to send the next frame. Other threads wait until this turn is over.
     ///
-    /// Take it before you write the aux blob, because the frame's sequence number is part of the blob.
+    /// Take the turn before you write the aux blob, because the blob contains the frame's sequence number.
     pub fn turn(&self) -> Turn<'_> {
         Turn { shared: &self.shared, count: lock(&self.shared.sequence) }
     }
 
-    /// Copies a picture into shared memory and sends it with caps and stamp.
+    /// Copies a picture into shared memory and sends it with its caps and a stamp.
     ///
-    /// `pixels` holds the planes one after the other, with rows `params.stride0` bytes apart. Without `stride0` the rows have no padding.
-    /// If the format has one plane, they may all have the same padding; the length of `pixels` tells it.
+    /// `pixels` contains the planes one after the other. In the first plane, rows start `params.stride0` bytes apart. If `stride0` is
+    /// `None`, rows have no padding. If the format has one plane, all rows may have equal padding, which is then derived from the length of
+    /// `pixels`.
     ///
     /// # Errors
-    /// [`Error::Geometry`] if `pixels` does not have the size that `params` describe, and the errors of [`loan`](Self::loan).
+    /// [`Error::Geometry`] if the size of `pixels` does not match `params`, and the errors of [`loan`](Self::loan).
     pub fn publish_frame(&self, pixels: &[u8], params: &FrameParams) -> Result<()> {
         let geometry = |reason| Error::Geometry { service: self.shared.service.clone(), reason };
         let mut header = params.header_of(pixels.len()).map_err(geometry)?;
@@ -178,16 +179,16 @@ impl VideoFramePublisher {
         turn.send(loan, &header).map(drop)
     }
 
-    /// Ends the stream. Subscribers that join later get the last frame and then the end, as long as this publisher lives.
+    /// Ends the stream. Subscribers that connect later receive the last frame and then the end, as long as this publisher exists.
     ///
     /// # Errors
     /// The errors of [`loan`](Self::loan).
     pub fn end_of_stream(&self) -> Result<()> {
         self.shared.node.check(&self.shared.service)?;
-        // No frame may be sent meanwhile. The end itself is not counted.
+        // The turn prevents other frames from being sent during this call. The end itself is not counted as a frame.
         let _turn = self.turn();
         *lock(&self.shared.ended) = true;
-        // A subscriber that joins later gets only this sample, so it repeats the last picture.
+        // A subscriber that connects later receives only this sample, so the sample repeats the last picture.
         let (loan, header) = match self.shared.pool.repeat()? {
             Some((loan, header)) => (loan, header.ended()),
             None => (self.shared.pool.loan(1)?, VideoFrameHeader::eos()),
@@ -199,7 +200,7 @@ impl VideoFramePublisher {
 impl Drop for VideoFramePublisher {
     fn drop(&mut self) {
         if !self.shared.node.is_usable() {
-            // A forked child has no such thread, and its parent still publishes.
+            // A forked child does not have this thread, and its parent is still publishing.
             return;
         }
         self.shared.pool.linger();
@@ -212,7 +213,7 @@ impl Drop for VideoFramePublisher {
 }
 
 impl PublisherBuilder {
-    /// Opens or creates the service and becomes its publisher.
+    /// Opens or creates the service and creates the publisher.
     ///
     /// # Errors
     /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Obstacle`], [`Error::TypeMismatch`], [`Error::VersionMismatch`],
@@ -246,7 +247,7 @@ impl PublisherBuilder {
             waits,
             state: ReadersState::default(),
         };
-        // A predecessor that was killed still has its place. If this does not free it, creating the port is an error.
+        // A killed predecessor still occupies its place. If the clean-up does not free the place, creating the port fails.
         let max_publishers = video.static_config().max_publishers();
         let has_place = || {
             let count = video.dynamic_config().number_of_publishers();
@@ -277,7 +278,7 @@ impl PublisherBuilder {
             .name("iox2-subscribers".into())
             .spawn(move || {
                 while !watched.stop.wait(limits::MONITOR) {
-                    // Killed subscribers would be counted, and keep the frames that they hold.
+                    // Without a clean-up, killed subscribers would still be counted and would keep the frames that they hold.
                     let nodes = subscribers_of(&watched.video).into_iter().map(|(_, node)| node);
                     cleanup::clean_up_behind(nodes, watched.node.config());
                     watched.look();
@@ -288,7 +289,7 @@ impl PublisherBuilder {
     }
 }
 
-/// The turn to send the next frame of a publisher.
+/// A thread's turn to send a publisher's next frame.
 ///
 /// # Examples
 /// ```no_run
@@ -309,15 +310,15 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Sequence number of the frame that this turn sends.
+    /// Returns the sequence number of the frame that this turn sends.
     pub fn sequence(&self) -> u64 {
         *self.count
     }
 
-    /// Sends a filled loan and wakes the subscribers. Returns the number of subscribers that got it.
+    /// Sends a filled loan and wakes the subscribers. Returns the number of subscribers that received the frame.
     ///
     /// # Errors
-    /// [`Error::OutOfFrames`], or [`Error::Transport`] if iceoryx2 refuses.
+    /// [`Error::OutOfFrames`], or [`Error::Transport`] if iceoryx2 returns an error.
     pub fn send(mut self, loan: Loan, header: &VideoFrameHeader) -> Result<usize> {
         let receivers = self.shared.send(loan, header)?;
         *self.count += 1;
@@ -333,22 +334,22 @@ impl Shared {
     }
 
     fn notify(&self) {
-        // A subscriber that misses the event looks at intervals.
+        // A subscriber that misses the event still finds the frame, because it checks at intervals.
         let _ = self.notifier.notify();
     }
 
-    /// Connects a subscriber that iceoryx2 could not connect: when the obstacle is gone, it replaces the port, because iceoryx2 tries
-    /// only once for each port.
+    /// Connects subscribers that iceoryx2 could not connect. iceoryx2 tries only once for each port, so this replaces the port when the
+    /// obstacle is gone.
     fn connect_all(&self) {
         match after_failure(&Domain::of(self.node.config()), 0, None) {
             Some(obstacle) => {
                 if !self.is_trouble_reported.swap(true, Ordering::Relaxed)
                     && let Some(call) = &self.on_trouble
                 {
-                    call(Error::Obstacle { doing: format!("send to a subscriber of {:?}", self.service), obstacle });
+                    call(Error::Obstacle { doing: messages::send_to_subscriber(&self.service), obstacle });
                 }
             }
-            // Without an obstacle before, another port would not help.
+            // If no obstacle was found before, replacing the port would not help.
             None if !self.is_trouble_reported.swap(false, Ordering::Relaxed) => self.pool.ignore_failed_connection(),
             None => {
                 if self.pool.renew().is_ok() {
@@ -364,7 +365,7 @@ impl Shared {
         }
     }
 
-    /// Connects new subscribers, which hands them the history, and reports their number if it has changed.
+    /// Connects new subscribers, which delivers the history to them. Reports the number of subscribers if it has changed.
     fn look(&self) -> usize {
         self.pool.update_connections();
         if self.pool.has_failed_connection() {
@@ -373,7 +374,7 @@ impl Shared {
         let now = self.video.dynamic_config().number_of_subscribers();
         let before = self.subscribers.swap(now, Ordering::Relaxed);
         if now > before {
-            // A service that another program created may have no history.
+            // A service that another program created may not have a history.
             if self.video.static_config().history_size() == 0 {
                 self.repeat_end();
             }
@@ -388,7 +389,7 @@ impl Shared {
     }
 }
 
-/// Opens or creates the service. If waiting subscribers keep one with other settings open, they get time to close it.
+/// Opens or creates the service. If waiting subscribers still have the service open with other settings, it gives them time to close it.
 fn open_service(
     node: &Iox2Node,
     name: &ServiceName,

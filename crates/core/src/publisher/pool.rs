@@ -1,9 +1,10 @@
-//! A publisher's memory: a fixed number of equal chunks. The port is replaced by one with larger chunks for a larger frame, and by
-//! one with more chunks when subscribers hold all of them.
+//! A publisher's memory, which consists of a fixed number of equal chunks. For a larger frame, the port is replaced by a port with larger
+//! chunks. When subscribers hold all chunks, it is replaced by a port with more chunks.
 //!
-//! iceoryx2's own growing segments are not usable. With fewer chunks than the worst case it panics as soon as twice as many are in
-//! use (0.10.0: `SegmentState` has a counter for each chunk of the first segment, and the second segment has more chunks). The worst
-//! case is 1 GB for 1080p. Frames of a replaced port are still delivered, before the frames of its successor.
+//! iceoryx2's own growing segments cannot be used. If the first segment has fewer chunks than the worst case, iceoryx2 panics as soon as
+//! twice as many are in use (0.10.0: `SegmentState` has a counter for each chunk in the first segment, but the second segment has more
+//! chunks). The worst case would need 1 GB for 1080p. Frames from a replaced port are still delivered, before the frames from its
+//! successor.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,26 +34,26 @@ pub(super) struct Pool {
     video: Arc<OfThisProcess<VideoService>>,
     service: String,
     max_loans: usize,
-    /// Limit of the number of chunks: what the program asked for, or what all subscribers may hold together.
+    /// Largest number of chunks: the number that the program requested, or the number that all subscribers together may hold.
     max_chunks: usize,
     readers: Readers,
     backpressure: Option<Arc<OfThisProcess<Backpressure>>>,
-    /// Set if iceoryx2 could not connect a subscriber.
+    /// Whether iceoryx2 could not connect a subscriber.
     failed_connection: Arc<AtomicBool>,
     port: RwLock<Port>,
 }
 
 struct Port {
-    /// `None` if a replacement failed half-way.
+    /// The native port; `None` if a replacement failed after the old port was removed.
     native: Option<OfThisProcess<Publisher<Iox, [u8], VideoFrameHeader>>>,
     bytes: usize,
     chunks: usize,
-    /// Unique in this process: a loan with another number has to be copied.
+    /// Number of the port, unique in this process. A loan with another number must be copied.
     number: u64,
-    /// Time until which older subscribers may look for the port; `None` if there are none. No event tells whether they found it.
+    /// Deadline for older subscribers to find the port; `None` if there are no older subscribers. No event reports that they found it.
     find_deadline: Option<Instant>,
     is_used: AtomicBool,
-    /// The last sample, if the service's history keeps it in memory.
+    /// The last sample, if the history of the service keeps it in memory.
     last: Mutex<Option<Sent>>,
 }
 
@@ -61,11 +62,11 @@ struct Sent {
     header: VideoFrameHeader,
 }
 
-// SAFETY: the pointer is to shared memory that is mapped as long as the port lives.
+// SAFETY: the pointer refers to shared memory that is mapped for as long as the port lives.
 unsafe impl Send for Sent {}
 
 impl Pool {
-    /// Becomes the publisher of the service, with memory for frames of `bytes` bytes.
+    /// Creates the publisher port on the service, with memory for frames of `bytes` bytes.
     pub fn new(
         video: Arc<OfThisProcess<VideoService>>,
         service: &str,
@@ -78,9 +79,9 @@ impl Pool {
         let config = video.static_config();
         let held = config.subscriber_max_buffer_size() + config.subscriber_max_borrowed_samples();
         let worst = config.max_subscribers() * held + config.history_size() + max_loans;
-        // Room for one subscriber that holds all it may, the history, and one frame more.
+        // This is enough for the history, one more frame, and all frames that one subscriber may hold.
         let usual = limits::FIRST_CHUNKS.max(held + config.history_size() + 1);
-        // One for each loan, the history, and one on its way.
+        // This is enough for all loans, one frame in the history, and one frame that is being sent.
         let least = max_loans + 2;
         let max_chunks = max_frames.map_or(worst, |frames| frames.max(least).min(worst));
         let chunks = usual.max(least).min(max_chunks);
@@ -106,7 +107,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Lends memory for one frame; replaces the port if the frame is larger than its chunks, or if all chunks are in use.
+    /// Lends memory for one frame. Replaces the port if the frame is larger than the chunks, or if all chunks are in use.
     pub fn loan(&self, len: usize) -> Result<Loan> {
         loop {
             let port = self.read();
@@ -138,7 +139,7 @@ impl Pool {
         }
     }
 
-    /// Doubles the number of chunks, up to the limit. Without shared memory for them, only this frame is dropped.
+    /// Doubles the number of chunks, up to the limit. If there is not enough shared memory, only this frame is dropped.
     fn add_chunks(&self, port: &mut Port) -> Result<()> {
         let (bytes, chunks) = (port.bytes, port.chunks);
         let more = (2 * chunks).min(self.max_chunks);
@@ -151,9 +152,9 @@ impl Pool {
         }
     }
 
-    /// A copy of the last frame and its header; `None` if it is not in memory any more.
+    /// Returns a copy of the last frame and its header; `None` if the frame is no longer in memory.
     ///
-    /// No frame may be sent meanwhile.
+    /// No frame may be sent during this call.
     pub fn repeat(&self) -> Result<Option<(Loan, VideoFrameHeader)>> {
         let len = {
             let port = self.read();
@@ -167,16 +168,16 @@ impl Pool {
         let port = self.read();
         let last = port.last.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(last.as_ref().filter(|sent| sent.payload.len() == len).map(|sent| {
-            // SAFETY: the history keeps the sample until the next one is sent, and the lock keeps the port with its memory.
+            // SAFETY: the history keeps the sample until the next one is sent, and the lock keeps the port and its memory alive.
             loan.copy_from_slice(unsafe { sent.payload.as_ref() });
             (loan, sent.header)
         }))
     }
 
-    /// Sends a loan and returns the number of subscribers that got it. A loan of a replaced port is copied.
+    /// Sends a loan and returns the number of subscribers that received it. A loan from a replaced port is copied.
     pub fn send(&self, mut loan: Loan, header: &VideoFrameHeader) -> Result<usize> {
         loop {
-            // Held while sending: a port that is replaced meanwhile would take the frame with it.
+            // The lock is held while sending, because replacing the port at the same time would lose the frame.
             let port = self.read();
             if loan.port == port.number {
                 return self.send_through(&port, loan, header);
@@ -208,14 +209,14 @@ impl Pool {
         Ok(receivers)
     }
 
-    /// Connects new subscribers, which hands them the history.
+    /// Connects new subscribers, which delivers the history to them.
     pub fn update_connections(&self) {
         if let Some(native) = &self.read().native {
             let _ = native.update_connections();
         }
     }
 
-    /// Whether a subscriber could not be connected. iceoryx2 reports it once and does not try again.
+    /// Whether a subscriber could not be connected. iceoryx2 reports such a failure once and does not try again.
     pub fn has_failed_connection(&self) -> bool {
         self.failed_connection.load(Ordering::Relaxed)
     }
@@ -224,16 +225,17 @@ impl Pool {
         self.failed_connection.store(false, Ordering::Relaxed);
     }
 
-    /// Replaces the port by one of the same size, which connects every subscriber.
+    /// Replaces the port by one with the same size. The new port connects to every subscriber.
     pub fn renew(&self) -> Result<()> {
         let mut port = self.write();
         let (bytes, chunks) = (port.bytes, port.chunks);
         self.replace(&mut port, bytes, chunks)
     }
 
-    /// Before the publisher closes: gives subscribers time to find the port, because frames that they have not found go with it.
+    /// Call this before the publisher closes. It gives subscribers time to find the port, because frames that they have not found are lost
+    /// with the port.
     ///
-    /// A lossless publisher has already waited for them.
+    /// A lossless publisher has already waited for its subscribers.
     pub fn linger(&self) {
         let port = self.read();
         let Some(deadline) = port.find_deadline else { return };
@@ -245,7 +247,7 @@ impl Pool {
         }
     }
 
-    /// Removes the port for good and announces it.
+    /// Removes the port permanently and announces the removal.
     pub fn close(&self) {
         self.write().native = None;
         self.readers.announce();
@@ -254,11 +256,13 @@ impl Pool {
     fn replace(&self, port: &mut Port, bytes: usize, chunks: usize) -> Result<()> {
         check_shared_memory(&self.service, bytes, chunks)?;
         self.readers.begin(&self.video);
-        // The service may admit one publisher only, so the old port goes first. Subscribers of ours expect such a gap.
+        // The service may admit only one publisher, so the old port is removed first. This SDK's subscribers expect such a gap.
         port.native = None;
         self.ignore_failed_connection();
         port.number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        port.native = Some(OfThisProcess::new(self.create(bytes, chunks)?));
+        // If there is no new port, the publisher no longer exists, so this must be announced to readers as well.
+        let native = self.create(bytes, chunks).inspect_err(|_| self.readers.announce())?;
+        port.native = Some(OfThisProcess::new(native));
         (port.bytes, port.chunks) = (bytes, chunks);
         let has_older = self.video.dynamic_config().number_of_subscribers() > 0;
         port.find_deadline = has_older.then(|| Instant::now() + limits::FIND);
@@ -317,7 +321,7 @@ impl Pool {
     }
 }
 
-/// Rounds a size up, so that slowly growing frames replace the port only now and then.
+/// Rounds a size up, so that slowly growing frames rarely replace the port.
 fn with_spare(len: usize) -> usize {
     len.next_multiple_of(len.next_power_of_two().div_ceil(limits::GROWTH_STEPS))
 }

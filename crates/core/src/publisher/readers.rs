@@ -1,4 +1,4 @@
-//! Before the first frame of a port: waits until the readers that are already there have connected.
+//! Waits before the first frame on a port until existing readers have connected.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,16 +14,16 @@ use crate::iox2::liveness;
 use crate::iox2::types::{EventService, Iox};
 use crate::video_service::{VideoService, announce_publishers, listeners_of, publishers_of, subscribers_of};
 
-/// The readers on the event service of a publisher's name.
+/// The readers that listen on the event service for a publisher's name.
 ///
-/// A reader without a publisher has a listener there and no subscriber. It connects when it is notified, and misses the frames that
-/// were sent before.
+/// A reader without a publisher has a listener on this service, but no subscriber. It connects when it is notified, and misses all frames
+/// that were sent before.
 pub(super) struct Readers {
     pub events: Arc<OfThisProcess<EventService>>,
     pub notifier: Arc<OfThisProcess<Notifier<Iox>>>,
     /// The publisher's node.
     pub node: u128,
-    /// The publisher's own listener, which a lossless publisher has.
+    /// The publisher's own listener. Only a lossless publisher has one.
     pub listener: Option<u128>,
     pub config: Config,
     pub waits: Arc<Waits>,
@@ -32,26 +32,26 @@ pub(super) struct Readers {
 
 #[derive(Default)]
 pub(super) struct ReadersState {
-    /// Whether the wait for the present port is over.
+    /// Whether the wait for the current port is over.
     has_waited: AtomicBool,
-    /// Nodes that were connected to the previous port. A reader that did not connect to it is not waited for again.
+    /// Nodes that were connected to the previous port. If a reader did not connect to that port, the publisher does not wait for it again.
     previous: Mutex<Option<Vec<u128>>>,
 }
 
 impl Readers {
-    /// Prepares the wait for another port.
+    /// Prepares the wait for a new port.
     pub fn begin(&self, video: &VideoService) {
         if self.state.has_waited.swap(false, Ordering::AcqRel) {
             *self.state.previous.lock().unwrap_or_else(PoisonError::into_inner) = Some(subscribing_nodes(video));
         }
     }
 
-    /// Announces that the publisher has come, has another port, or has gone.
+    /// Announces that the publisher was created, has a new port, or was closed.
     pub fn announce(&self) {
         announce_publishers(&self.notifier);
     }
 
-    /// Waits until the readers that are there have connected to the present port, or the time for it is over.
+    /// Waits until existing readers have connected to the current port, or until the wait times out.
     pub fn wait_for_readers(&self, video: &VideoService) {
         if self.state.has_waited.load(Ordering::Acquire) {
             return;
@@ -63,19 +63,19 @@ impl Readers {
             self.announce();
             self.waits.wait(-1, limits::CONNECT_LOOK);
             if self.waits.are_over() {
-                // The next frame is the first one then.
+                // The next frame is still the first one, so it waits again.
                 return;
             }
         }
         self.state.has_waited.store(true, Ordering::Release);
     }
 
-    /// Listeners of living processes that may belong to readers.
+    /// Returns the listeners of live processes that may belong to readers.
     fn expected(&self, video: &VideoService) -> Vec<u128> {
         let previous = self.state.previous.lock().unwrap_or_else(PoisonError::into_inner);
         let publishing = publishers_of(video);
         let may_be_reader = |&(port, node): &_| {
-            // Another lossless publisher has a listener, too.
+            // Other lossless publishers also have listeners.
             let is_publishers = Some(port) == self.listener
                 || node != self.node && publishing.iter().any(|&(_, publishing)| publishing == node);
             let is_known = previous.as_ref().is_none_or(|previous| previous.contains(&node));
@@ -84,7 +84,7 @@ impl Readers {
         listeners_of(&self.events).into_iter().filter(may_be_reader).map(|(port, _)| port).collect()
     }
 
-    /// Whether one of these listeners still exists and its node has no subscriber for it.
+    /// Whether any of these listeners still exists although its node does not have a subscriber for it.
     fn is_missing(&self, expected: &[u128], video: &VideoService) -> bool {
         if expected.is_empty() {
             return false;

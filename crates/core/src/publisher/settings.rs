@@ -1,4 +1,4 @@
-//! Settings of a publisher.
+//! Settings for a publisher.
 
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -10,24 +10,24 @@ use crate::iox2::wait::Interrupt;
 use crate::video_service::Asked;
 use crate::wire::header::DEFAULT_AUX_BYTES;
 
-/// Largest number of subscribers or publishers that a service can admit; iceoryx2 then counts them in 9 MB.
+/// Largest number of subscribers or publishers that a service can admit. At this limit, iceoryx2 needs 9 MB to count them.
 pub const MAX_PORTS: usize = limits::MAX_PORTS;
-/// Number of loans that a publisher can have at once by default.
+/// Default number of loans that a publisher can have at once.
 pub const DEFAULT_MAX_LOANS: usize = limits::MAX_LOANS;
-/// Number of frames in shared memory by default.
+/// Default number of frames in shared memory at the start.
 pub const FIRST_FRAMES: usize = limits::FIRST_CHUNKS;
 
 pub(super) type OnSubscribers = Box<dyn Fn(usize) + Send + Sync>;
 pub(super) type OnTrouble = Box<dyn Fn(Error) + Send + Sync>;
 
-/// How a publisher waits until readers connect, and a lossless one while a subscriber's buffer is full.
+/// Controls how a publisher waits for readers to connect, and how a lossless publisher waits while a subscriber's buffer is full.
 pub trait Waiting: Send + Sync {
-    /// Calls `wait`, which is short or ends with the interrupt. You may release a lock around it.
+    /// Calls `wait`, which returns after a short time or on an interrupt. An implementation may release a lock during the call.
     fn wait(&self, wait: &mut dyn FnMut()) {
         wait();
     }
 
-    /// Whether to continue waiting after the interrupt was set. If so, this clears the interrupt.
+    /// Returns whether to continue waiting after the interrupt was set. An implementation that returns true must clear the interrupt.
     fn go_on(&self) -> bool {
         false
     }
@@ -37,7 +37,7 @@ struct NoLock;
 
 impl Waiting for NoLock {}
 
-/// The waits of a publisher, and the interrupt that ends them.
+/// How a publisher waits, with the interrupt that ends its waits.
 pub(super) struct Waits {
     interrupt: Interrupt,
     waiting: Box<dyn Waiting>,
@@ -48,20 +48,21 @@ impl Waits {
         Self { interrupt, waiting }
     }
 
-    /// Waits until the descriptor is readable, the interrupt is set, or the time is over.
+    /// Waits until the descriptor is readable, the interrupt is set, or the timeout expires.
     pub fn wait(&self, descriptor: RawFd, timeout: Duration) {
         self.waiting.wait(&mut || self.interrupt.wait_readable(descriptor, timeout));
     }
 
-    /// Whether the interrupt was set and ends the waits.
+    /// Whether the waits must end because the interrupt was set.
     pub fn are_over(&self) -> bool {
         self.interrupt.is_set() && !self.waiting.go_on()
     }
 }
 
-/// Settings of a [`VideoFramePublisher`](super::VideoFramePublisher).
+/// Settings for a [`VideoFramePublisher`](super::VideoFramePublisher).
 ///
-/// An existing service must offer the settings that you name; otherwise building is an error. It keeps its other settings.
+/// If the service already exists, it must offer the settings that you set; otherwise `build` returns an error. Its other settings stay as
+/// they are.
 ///
 /// # Examples
 /// ```no_run
@@ -103,116 +104,120 @@ impl PublisherBuilder {
         }
     }
 
-    /// Expected size of the largest frame in bytes. The default 0 starts with 1 MiB. A larger frame later gets larger memory.
+    /// Sets the expected size of the largest frame in bytes. The default 0 starts with 1 MiB. For larger frames, the memory grows.
     #[must_use]
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Number of bytes reserved for caps and metas behind the pixels. 0 sends neither of them, and no stamp.
+    /// Sets the number of bytes reserved after the pixels for caps, stamp and metas. With 0, none of them is sent.
     #[must_use]
     pub fn aux_bytes(mut self, bytes: usize) -> Self {
         self.aux_bytes = bytes;
         self
     }
 
-    /// Number of frames that a subscriber's buffer holds.
+    /// Sets the number of frames that can wait in a subscriber's buffer.
     #[must_use]
     pub fn buffer_size(mut self, frames: u32) -> Self {
         self.asked.buffer_size = Some(frames.max(1));
         self
     }
 
-    /// Number of frames that a subscriber may hold at once.
+    /// Sets the number of frames that a subscriber may hold at once.
     #[must_use]
     pub fn borrowed_max(mut self, frames: u32) -> Self {
         self.asked.borrowed_max = Some(frames.max(1));
         self
     }
 
-    /// Number of past frames that a late subscriber gets; 0 = only the newest.
+    /// Sets the number of past frames that a late subscriber receives; 0 means only the newest frame.
     #[must_use]
     pub fn history_size(mut self, frames: u32) -> Self {
         self.asked.history_size = (frames > 0).then_some(frames);
         self
     }
 
-    /// Whether a full buffer drops its oldest frame. If not, it drops the new frame.
+    /// Sets whether a full buffer drops its oldest frame. If not, it drops the new frame.
     #[must_use]
     pub fn safe_overflow(mut self, on: bool) -> Self {
         self.asked.safe_overflow = Some(on);
         self
     }
 
-    /// Number of subscribers that the service admits, up to [`MAX_PORTS`].
+    /// Sets the number of subscribers that the service admits, at most [`MAX_PORTS`].
     #[must_use]
     pub fn max_subscribers(mut self, count: usize) -> Self {
         self.asked.max_subscribers = Some(count.clamp(1, MAX_PORTS));
         self
     }
 
-    /// Number of publishers that the service admits, up to [`MAX_PORTS`].
+    /// Sets the number of publishers that the service admits, at most [`MAX_PORTS`].
     #[must_use]
     pub fn max_publishers(mut self, count: usize) -> Self {
         self.asked.max_publishers = Some(count.clamp(1, MAX_PORTS));
         self
     }
 
-    /// Number of loans that you can have at once.
+    /// Sets the number of loans that you can have at once.
     #[must_use]
     pub fn max_loans(mut self, count: usize) -> Self {
         self.max_loans = count.max(1);
         self
     }
 
-    /// Limit of the frames in shared memory: loaned, waiting for subscribers, or held by them. If all are in use, a frame is dropped.
+    /// Limits the number of frames in shared memory, whether loaned, waiting for subscribers, or held by subscribers. If all are in use, a
+    /// frame is dropped.
     ///
-    /// 0, the default, is the number that all subscribers may hold together. Memory begins with [`FIRST_FRAMES`] and doubles as needed.
+    /// The default 0 means the number that all subscribers together may hold. The memory starts with [`FIRST_FRAMES`] frames and doubles as
+    /// needed.
     #[must_use]
     pub fn max_frames(mut self, count: usize) -> Self {
         self.max_frames = (count > 0).then_some(count);
         self
     }
 
-    /// Waits for full subscribers instead of dropping frames, without overflow. The interrupt ends such a wait.
+    /// Makes the publisher wait for subscribers with a full buffer instead of dropping frames. This turns off `safe_overflow`. The
+    /// interrupt ends such a wait.
     #[must_use]
     pub fn lossless(mut self, interrupt: Interrupt) -> Self {
         self.lossless = true;
         self.interrupt(interrupt).safe_overflow(false)
     }
 
-    /// Interrupt that ends the waits of the publisher, such as the wait before its first frame.
+    /// Sets the interrupt that ends the publisher's waits, such as the wait before its first frame.
     #[must_use]
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = Some(interrupt);
         self
     }
 
-    /// How `send` waits. By default the interrupt ends the wait, and a full subscriber does not get the frame.
+    /// Sets how `send` waits. By default the interrupt ends the wait, and a subscriber with a full buffer does not receive the frame.
     #[must_use]
     pub fn waiting(mut self, waiting: impl Waiting + 'static) -> Self {
         self.waiting = Box::new(waiting);
         self
     }
 
-    /// Function that gets the number of subscribers when it has changed. A thread of the publisher calls it.
+    /// Sets a function that is called with the number of subscribers when it has changed. It is called from a thread of the publisher.
     #[must_use]
     pub fn on_subscribers(mut self, call: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.on_subscribers = Some(Box::new(call));
         self
     }
 
-    /// Function that gets an error if a limit of this process keeps frames from a new subscriber. A thread of the publisher calls it.
+    /// Sets a function that is called with an error if a limit of this process prevents frames from reaching a new subscriber. It is called
+    /// from a thread of the publisher.
     ///
-    /// It is called once. The subscriber is connected when the limit is raised.
+    /// The function is called once. When the limit is raised, the subscriber is connected.
     #[must_use]
     pub fn on_trouble(mut self, call: impl Fn(Error) + Send + Sync + 'static) -> Self {
         self.on_trouble = Some(Box::new(call));
         self
     }
 
-    /// Uses a node of yours.
+    /// Uses your own node.
     #[must_use]
     pub fn node(mut self, node: Iox2Node) -> Self {
         self.node = Some(node);

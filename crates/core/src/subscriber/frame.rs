@@ -1,4 +1,4 @@
-//! A received frame, which keeps its shared memory.
+//! A received frame, which keeps its shared memory alive.
 
 use std::ops::Range;
 use std::ptr;
@@ -18,7 +18,7 @@ use crate::wire::stamp::Stamp;
 
 use super::link::{Hold, Link, Port};
 
-/// One received frame. It keeps its shared memory until it is dropped, even if subscriber and publisher are gone.
+/// One received frame. It keeps its shared memory until it is dropped, even if the subscriber and the publisher no longer exist.
 ///
 /// # Examples
 /// ```no_run
@@ -37,15 +37,15 @@ pub struct VideoFrame {
     pub(super) pixel_bytes: usize,
     pub(super) aux: Vec<u8>,
     pub(super) payload: Payload,
-    // Dropped after the sample.
+    // The port must be dropped after the sample.
     pub(super) _port: Arc<Port>,
     pub(super) _hold: Hold,
 }
 
-/// A sample with the addresses of its user header and its payload.
+/// A sample, and the addresses of its user header and payload.
 ///
-/// The publisher can write to this shared memory at any time. The same holds for iceoryx2's own header, which contains the length of
-/// the payload. So the header is read once, and iceoryx2 is not asked for the payload.
+/// The publisher can write to this shared memory at any time. The same holds for iceoryx2's own header, which contains the length of the
+/// payload. So iceoryx2's header is read only once, and its `payload()` is not used.
 #[derive(Debug)]
 pub(super) struct Payload {
     header: *const u8,
@@ -54,17 +54,17 @@ pub(super) struct Payload {
     _sample: Option<OfThisProcess<Sample<Iox, [u8], VideoFrameHeader>>>,
 }
 
-// SAFETY: the sample is `Send`, and the pointers are into memory that it keeps mapped.
+// SAFETY: the sample is `Send`, and the pointers refer to memory that it keeps mapped.
 unsafe impl Send for Payload {}
 
 impl Payload {
-    /// Takes over a sample of this link.
+    /// Takes ownership of a sample from this link.
     ///
     /// # Errors
-    /// [`Fault::Place`] or [`Fault::Length`] if it does not lie in its publisher's memory.
+    /// [`Fault::Place`] or [`Fault::Length`] if the sample is not within its publisher's memory.
     pub fn new(sample: Sample<Iox, [u8], VideoFrameHeader>, link: &mut Link) -> Result<Self, Fault> {
         let publisher = sample.origin().value();
-        // Only the addresses of these references are used, because their targets may change.
+        // Only the addresses of these references are used, because the publisher may change the memory behind them.
         let start = ptr::from_ref(sample.header()).addr();
         let header = ptr::from_ref(sample.user_header()).addr();
         let payload = (header + HEADER_SIZE).next_multiple_of(link.alignment);
@@ -73,13 +73,13 @@ impl Payload {
         };
 
         let mut room = room_in(link.segments.find(publisher, start))?;
-        // SAFETY: iceoryx2 keeps the mapping that begins before `start` and ends behind `payload` for as long as the sample lives. Its
+        // SAFETY: iceoryx2 keeps the mapping, which begins before `start` and ends after `payload`, for as long as the sample lives. Its
         // header consists of integers.
         let own =
             unsafe { SharedBytes::new(ptr::with_exposed_provenance(start), size_of::<Header>()).read::<Header>() };
         let len = own.expect("as many bytes").number_of_elements();
         if len > room as u64 {
-            // Another mapping of the same publisher may lie there now.
+            // The publisher may now have a different mapping at this address.
             room = room_in(link.segments.ask(publisher, start))?;
         }
         let fitting = usize::try_from(len).ok().filter(|&len| len <= room);
@@ -88,35 +88,35 @@ impl Payload {
         Ok(Self { header, payload, len, _sample: Some(OfThisProcess::new(sample)) })
     }
 
-    /// The empty payload of an end of stream without a sample of its own.
+    /// Returns the empty payload for an end of stream that does not have its own sample.
     pub fn none() -> Self {
         Self { header: ptr::null(), payload: ptr::dangling(), len: 0, _sample: None }
     }
 
-    /// A private copy of the header.
+    /// Returns a private copy of the header.
     pub fn header(&self) -> VideoFrameHeader {
-        // SAFETY: the header lies before the payload, in memory that the sample keeps mapped, and consists of integers.
+        // SAFETY: the header is before the payload, in memory that the sample keeps mapped, and consists of integers.
         let header = unsafe { SharedBytes::new(self.header, HEADER_SIZE).read() };
         header.expect("as many bytes")
     }
 
-    /// The payload, to copy from.
+    /// Returns the payload, from which bytes can only be copied.
     pub fn bytes(&self) -> SharedBytes<'_> {
         // SAFETY: the payload ends within its publisher's memory, which the sample keeps mapped.
         unsafe { SharedBytes::new(self.payload, self.len) }
     }
 
-    /// The first `len` bytes.
+    /// Returns the first `len` bytes.
     fn pixels(&self, len: usize) -> &[u8] {
         assert!(len <= self.len);
-        // SAFETY: as in `bytes`. By the contract, the pixels of a held frame do not change. A hostile publisher may change bytes behind
-        // this reference, which Rust has no rules for: nothing here reads them, and a program must not use a pixel as an index or length.
+        // SAFETY: as in `bytes`. By the contract, the pixels of a held frame do not change. A hostile publisher may still change them. Rust
+        // does not define the result, so nothing here reads the pixels, and a program must not use a pixel as an index or length.
         unsafe { std::slice::from_raw_parts(self.payload, len) }
     }
 }
 
 impl VideoFrame {
-    /// An end of stream without a sample of its own.
+    /// Creates an end of stream that does not have its own sample.
     pub(super) fn end(link: &Link) -> Self {
         Self {
             header: VideoFrameHeader::eos(),
@@ -130,43 +130,43 @@ impl VideoFrame {
         }
     }
 
-    /// The frame's header, a validated private copy.
+    /// Returns the frame's header, which is a validated private copy.
     pub fn header(&self) -> &VideoFrameHeader {
         &self.header
     }
 
-    /// The picture as an array of (rows, pixels, channels) bytes, borrowed, with the publisher's row stride. (0, 0, 0) at the end of the
-    /// stream.
+    /// Returns a view of the picture as an array of (rows, pixels, channels) bytes, without a copy, with the publisher's row stride. At the
+    /// end of the stream, the shape is (0, 0, 0).
     ///
     /// # Errors
-    /// [`ViewError`](crate::view::ViewError) if the format is not one plane of interleaved bytes such as `BGR`, `RGBA` and `YUY2`.
-    /// [`plane_view`](crate::view::plane_view) serves formats of several planes.
+    /// [`ViewError`](crate::view::ViewError) if the format does not consist of one plane of interleaved bytes, such as `BGR`, `RGBA` and
+    /// `YUY2`. For formats with several planes, use [`plane_view`](crate::view::plane_view).
     #[cfg(feature = "ndarray")]
     pub fn ndarray_view(&self) -> Result<ndarray::ArrayView3<'_, u8>, crate::view::ViewError> {
         crate::view::header_pixels_to_ndarray_view(&self.header, self.pixels())
     }
 
-    /// The pixels and then the aux blob in shared memory, borrowed. At the end of the stream it has no meaning.
+    /// Returns the pixels followed by the aux blob in shared memory, borrowed. At the end of the stream, the content is meaningless.
     ///
-    /// A hostile publisher can write to it at any time. Read the blob from [`aux`](Self::aux), which is a private copy.
+    /// A hostile publisher can write to this memory at any time. To read the blob, use [`aux`](Self::aux), which is a private copy.
     pub fn payload(&self) -> &[u8] {
         self.payload.pixels(self.payload.len)
     }
 
-    /// Number of bytes of [`pixels`](Self::pixels).
+    /// Returns the number of bytes in [`pixels`](Self::pixels).
     pub fn pixel_size(&self) -> usize {
         self.pixels().len()
     }
 
-    /// All planes in shared memory, borrowed. Empty at the end of the stream.
+    /// Returns all planes in shared memory, borrowed. At the end of the stream, the slice is empty.
     ///
-    /// By the contract they do not change while the frame is held. A hostile publisher can change them: copy a value before you check
-    /// it and use it as an index or a length.
+    /// By the contract, the pixels do not change while the frame is held. A hostile publisher can still change them, so copy a value before
+    /// you check it and use it as an index or a length.
     pub fn pixels(&self) -> &[u8] {
         self.payload.pixels(self.pixel_bytes)
     }
 
-    /// The aux blob up to its last record (SPEC §3), a private copy; empty if there is none.
+    /// Returns a private copy of the aux blob up to its last record (SPEC §3); empty if there is no blob.
     pub fn aux(&self) -> &[u8] {
         &self.aux
     }
@@ -176,22 +176,22 @@ impl VideoFrame {
         std::mem::take(&mut self.aux)
     }
 
-    /// Copies of the caps and the meta records of the aux blob.
+    /// Returns copies of the caps and the meta records in the aux blob.
     pub fn parse_aux(&self) -> ParsedAux {
         parse_aux(self.aux())
     }
 
-    /// Whether this is the end of the stream, which has no pixels.
+    /// Whether this frame marks the end of the stream. It then has no pixels.
     pub fn is_eos(&self) -> bool {
         self.header.is_eos()
     }
 
-    /// The frame's stamp (SPEC §5), without times of another boot or machine.
+    /// Returns the frame's stamp (SPEC §5). Times from another boot or machine are left out.
     pub fn stamp(&self) -> &Stamp {
         &self.stamp
     }
 
-    /// Whether frames are missing before this one, or another publisher begins with this one.
+    /// Whether frames are missing before this one, or this is the first frame from another publisher.
     pub fn is_discontinuity(&self) -> bool {
         self.discontinuity
     }

@@ -1,4 +1,4 @@
-//! A subscriber's port on the video service, which exists while a publisher does.
+//! A subscriber's port on the video service. It exists only while there is a publisher.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,17 +24,18 @@ use crate::wire::header::VideoFrameHeader;
 
 /// The native port.
 ///
-/// When it is dropped, its publisher reuses all chunks, also those of frames that are still held. So each frame holds the port.
+/// When the port is dropped, its publisher reuses all chunks, including the chunks of frames that are still held. So each frame keeps a
+/// reference to the port.
 pub(super) type Port = OfThisProcess<Subscriber<Iox, [u8], VideoFrameHeader>>;
 
 /// An open video service with a port on it.
 #[derive(Debug)]
 pub(super) struct Link {
-    // Declaration order is drop order: the port before its service.
+    // Fields are dropped in declaration order: the port before its service.
     pub subscriber: Arc<Port>,
-    /// Only if a publisher may wait for this reader.
+    /// Present only if a publisher may wait for this reader.
     acks: Option<AckNotifier>,
-    /// Publishers whose memory could not be mapped.
+    /// Publishers with memory that could not be mapped.
     unmapped: Arc<Mutex<Vec<u128>>>,
     held: Arc<AtomicUsize>,
     pub segments: Segments,
@@ -43,7 +44,7 @@ pub(super) struct Link {
     pub service: OfThisProcess<VideoService>,
 }
 
-/// Counts one held frame for as long as it lives.
+/// Counts one held frame until it is dropped.
 #[derive(Debug)]
 pub(super) struct Hold(Arc<AtomicUsize>);
 
@@ -53,17 +54,17 @@ impl Drop for Hold {
     }
 }
 
-/// Announces to lossless publishers which frames were taken and which publishers were found (SPEC §1).
+/// Tells lossless publishers that frames were taken and which publishers were found (SPEC §1).
 #[derive(Debug)]
 struct AckNotifier {
     notifier: OfThisProcess<Notifier<Iox>>,
     found: EventId,
-    /// The publisher that was found last.
+    /// The most recently found publisher.
     publisher: Option<u128>,
-    /// Number of frames that were taken and not announced.
+    /// Number of frames that were taken but not announced yet.
     pending: usize,
     taken: Instant,
-    /// Number of quickly taken frames that are announced together: half the buffer.
+    /// Number of frames that are announced together when frames are taken quickly: half the buffer.
     batch: usize,
 }
 
@@ -79,7 +80,7 @@ impl AckNotifier {
         }
     }
 
-    /// Notes a frame that was taken, and announces it unless frames are taken quickly.
+    /// Records a frame that was taken. Announces it immediately unless frames are taken quickly.
     fn note(&mut self, publisher: u128) {
         let now = Instant::now();
         let is_new = self.publisher.replace(publisher) != Some(publisher);
@@ -102,7 +103,7 @@ impl AckNotifier {
 }
 
 impl Link {
-    /// Opens the service and a port on it; `None` without a publisher.
+    /// Opens the service and creates a port on it; `None` without a publisher.
     pub fn open(
         node: &Iox2Node,
         name: &ServiceName,
@@ -111,7 +112,7 @@ impl Link {
     ) -> Result<Option<Self>> {
         let service = match open_video_service(node, name) {
             Ok(Some(service)) => service,
-            // Its creator stopped or died half-way. The next publisher cleans up.
+            // The creator of the service stopped or died before it was finished. The next publisher cleans up.
             Ok(None) | Err(Error::Broken { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -144,7 +145,7 @@ impl Link {
             },
             other => port_error(node.config(), name, "create a subscriber", 0, other),
         })?;
-        // Without a notifier the publisher goes on after a while.
+        // If there is no notifier, the publisher continues after a short wait.
         let is_lossless = !service.static_config().has_safe_overflow();
         let notifier = is_lossless.then(|| events.notifier_builder().create().ok()).flatten();
         let acks = notifier.map(|notifier| AckNotifier::new(notifier, &subscriber));
@@ -154,21 +155,21 @@ impl Link {
         Ok(Some(Self { subscriber, acks, unmapped, held, segments, alignment, service }))
     }
 
-    /// Whether the memory of a present publisher could not be mapped. iceoryx2 reports it once and does not try again.
+    /// Whether the memory of a connected publisher could not be mapped. iceoryx2 reports such a failure once and does not try again.
     pub fn has_unmapped_publisher(&self) -> bool {
         let mut unmapped = self.unmapped.lock().unwrap_or_else(PoisonError::into_inner);
         if unmapped.is_empty() {
             return false;
         }
-        // A publisher that was about to leave cannot be mapped either.
+        // A publisher that was about to exit also cannot be mapped, so absent publishers are ignored.
         let present = publishers_of(&self.service);
         unmapped.retain(|&port| present.iter().any(|&(publisher, _)| publisher == port));
         !unmapped.is_empty()
     }
 
-    /// Size in bytes of the largest memory of a present publisher.
+    /// Returns the size in bytes of the largest publisher's memory.
     pub fn publishers_memory(&self) -> usize {
-        // <prefix><hash of a type>_<publisher>.data. Source: iceoryx2 0.10.0, on disk.
+        // <prefix><hash of a type>_<publisher>.data. Source: files created by iceoryx2 0.10.0.
         let ends: Vec<_> = publishers_of(&self.service).iter().map(|(port, _)| format!("_{port}.data")).collect();
         let files = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
         let files = files
@@ -176,46 +177,47 @@ impl Link {
         files.filter_map(|file| usize::try_from(file.metadata().ok()?.len()).ok()).max().unwrap_or(0)
     }
 
-    /// Counts one more held frame until the result is dropped.
+    /// Counts one more frame as held, until the result is dropped.
     pub fn hold(&self) -> Hold {
         self.held.fetch_add(1, Ordering::Relaxed);
         Hold(self.held.clone())
     }
 
-    /// Number of frames that are held.
+    /// Returns the number of held frames.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Acquire)
     }
 
-    /// Number of frames that may be held.
+    /// Returns the number of frames that may be held.
     pub fn limit(&self) -> usize {
         self.service.static_config().subscriber_max_borrowed_samples()
     }
 
-    /// Whether a frame waits that cannot be held.
+    /// Whether a frame is waiting although no more frames may be held.
     ///
-    /// iceoryx2 has one limit for each port of a publisher. After a port was replaced it would skip the frames of the first port.
+    /// iceoryx2 applies its limit to each publisher port separately. Without this check, it would skip frames from the first port after
+    /// that port was replaced.
     pub fn is_full(&self) -> bool {
         self.held() >= self.limit() && self.subscriber.has_samples().unwrap_or(true)
     }
 
-    /// Acknowledges a frame that was taken. Frames that are taken quickly are acknowledged together.
+    /// Acknowledges a frame that was taken. If frames are taken quickly, several are acknowledged together.
     pub fn acknowledge(&mut self, sample: &Sample<Iox, [u8], VideoFrameHeader>) {
         if let Some(acks) = &mut self.acks {
             acks.note(sample.origin().value());
         }
     }
 
-    /// Acknowledges the rest, now that no frame waits.
+    /// Acknowledges all remaining frames. Call it when no frame is waiting.
     pub fn acknowledge_rest(&mut self) {
         if let Some(acks) = &mut self.acks {
             acks.notify();
         }
     }
 
-    /// Closes the link. Frames that are still held keep the port open.
+    /// Closes the link. The port stays open as long as frames from it are held.
     ///
-    /// Without overflow a thread empties such a port: a lossless publisher would wait for it.
+    /// If the service does not overflow, a thread empties such a port, because a lossless publisher would otherwise wait for it.
     pub fn close(self) {
         if self.held() == 0 || self.service.static_config().has_safe_overflow() {
             return;

@@ -1,4 +1,4 @@
-//! Receiving frames: a subscriber may start before its publisher, and a frame keeps its shared memory.
+//! Receives frames. A subscriber may start before its publisher, and a frame keeps its shared memory alive.
 
 mod frame;
 mod link;
@@ -20,7 +20,7 @@ use self::link::Link;
 pub use self::settings::{Requirements, SubscriberBuilder};
 use self::state::State;
 use crate::config::Qos;
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::error::{Error, Obstacle, ObstacleKind, Result};
 use crate::iox2::cleanup;
 use crate::iox2::description::is_described;
@@ -36,10 +36,10 @@ use crate::wire::auxblob::AuxRef;
 use crate::wire::header::{FLAGS_MASK, HEADER_FLAG_EOS, VideoFrameHeader};
 use crate::wire::stamp::Stamp;
 
-/// Shortest time between two looks for a missing publisher, for callers that poll.
+/// Shortest time between two searches for a missing publisher, for callers that poll.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How a wait for a frame ended.
+/// The result of a wait for a frame.
 ///
 /// # Examples
 /// ```no_run
@@ -50,7 +50,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 ///     match subscriber.wait(None)? {
 ///         Received::Frame(frame) if frame.is_eos() => break,
 ///         Received::Frame(frame) => println!("{} bytes", frame.pixels().len()),
-///         Received::Disconnected => println!("the publisher has gone"),
+///         Received::Disconnected => println!("the publisher has disconnected"),
 ///         Received::Interrupted | Received::TimedOut => break,
 ///     }
 /// }
@@ -59,38 +59,38 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "nearly always a frame, which is moved on at once; a box would be an allocation each"
+    reason = "nearly always a frame, which the caller moves out immediately; a box would need an allocation for each frame"
 )]
 pub enum Received {
     /// A frame, or the end of the stream.
     Frame(VideoFrame),
-    /// The last publisher has gone. Returned once for each time, after its last frame.
+    /// The last publisher has disconnected. Returned once for each disconnection, after the publisher's last frame.
     Disconnected,
     /// [`Interrupt::set`] was called.
     Interrupted,
-    /// The time is over.
+    /// The wait timed out.
     TimedOut,
 }
 
 /// Counters of a subscriber.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubscriberStats {
-    /// Frames handed out, without ends of streams.
+    /// Number of returned frames, not counting ends of streams.
     pub received: u64,
-    /// Frames that the publisher counted and this subscriber did not get; `None` if the publisher does not count.
+    /// Number of frames that the publisher counted but this subscriber did not receive; `None` if the publisher does not count.
     pub dropped: Option<u64>,
-    /// Frames that were refused because they broke the wire contract.
+    /// Number of frames that were refused because they break the wire contract.
     pub invalid: u64,
-    /// Frames of the present service that are held now.
+    /// Number of frames from the current service that are held now.
     pub held: usize,
-    /// Frames that may be held at once; 0 without a publisher.
+    /// Number of frames that may be held at once; 0 without a publisher.
     pub limit: usize,
 }
 
-/// Receives the frames of one service.
+/// Receives frames from one service.
 ///
-/// It accepts the settings of any publisher and never creates the service: without a publisher it waits. It is `Send` and `Sync`;
-/// each frame goes to one of the threads that ask.
+/// A subscriber accepts the settings of any publisher. It never creates the service; without a publisher, it waits. It is `Send` and
+/// `Sync`. If several threads receive, each frame goes to one of them.
 ///
 /// # Examples
 /// ```no_run
@@ -104,7 +104,7 @@ pub struct SubscriberStats {
 /// ```
 #[derive(Debug)]
 pub struct VideoFrameSubscriber {
-    // Declaration order is drop order: ports before their services, the node last.
+    // Fields are dropped in declaration order: ports before their services, and the node last.
     state: Mutex<State>,
     listener: OfThisProcess<Listener<Iox>>,
     interrupt: Interrupt,
@@ -117,7 +117,7 @@ pub struct VideoFrameSubscriber {
 }
 
 impl VideoFrameSubscriber {
-    /// Subscribes to a service, which need not exist yet.
+    /// Subscribes to a service. The service does not have to exist yet.
     ///
     /// # Errors
     /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Obstacle`], [`Error::TooManyPorts`], [`Error::TypeMismatch`],
@@ -126,13 +126,13 @@ impl VideoFrameSubscriber {
         Self::builder(service).build()
     }
 
-    /// A builder with the default settings.
+    /// Returns a builder with the default settings.
     pub fn builder(service: &str) -> SubscriberBuilder {
         let (service, requirements) = (service.to_owned(), Requirements::default());
         SubscriberBuilder { service, requirements, busy_wait: Duration::ZERO, node: None }
     }
 
-    /// Subscribes with a node of yours.
+    /// Subscribes to a service, using your own node.
     ///
     /// # Errors
     /// The errors of [`new`](Self::new).
@@ -140,17 +140,17 @@ impl VideoFrameSubscriber {
         Self::builder(service).node(node).build()
     }
 
-    /// Name of the service.
+    /// Returns the name of the service.
     pub fn service(&self) -> &str {
         &self.service
     }
 
-    /// Ends the waits of this subscriber, from any thread.
+    /// Returns an interrupt with which any thread can end this subscriber's waits.
     pub fn interrupt(&self) -> Interrupt {
         self.interrupt.clone()
     }
 
-    /// The publisher's quality of service; `None` without a publisher.
+    /// Returns the publisher's quality of service; `None` without a publisher.
     pub fn qos(&self) -> Option<Qos> {
         let state = self.lock();
         let config = state.link.as_ref()?.service.static_config();
@@ -162,12 +162,12 @@ impl VideoFrameSubscriber {
         })
     }
 
-    /// Whether there is a publisher.
+    /// Whether the subscriber is connected to a publisher.
     pub fn is_connected(&self) -> bool {
         self.lock().link.is_some()
     }
 
-    /// Counters since the start.
+    /// Returns the counters since the start.
     pub fn stats(&self) -> SubscriberStats {
         let state = self.lock();
         SubscriberStats {
@@ -179,23 +179,25 @@ impl VideoFrameSubscriber {
         }
     }
 
-    /// For a log: a sentence about a kind of invalid frame that was seen for the first time since the last call.
+    /// Returns a sentence for a log if a new kind of invalid frame was received since the last call.
     pub fn take_news(&self) -> Option<String> {
         self.lock().news.take()
     }
 
-    /// Why no frames arrive although there is a publisher: its memory cannot be mapped.
+    /// Returns an error if no frames arrive because the publisher's memory cannot be mapped.
     ///
-    /// Returned once. The subscriber tries again every second.
+    /// Each failure is returned once. The subscriber tries again every second.
     pub fn take_trouble(&self) -> Option<Error> {
         self.lock().trouble.take()
     }
 
-    /// The next frame; `None` if no frame waits.
+    /// Returns the next frame; `None` if no frame is waiting.
+    ///
+    /// After a publisher was killed, one call that does not return a frame takes longer, because it cleans up.
     ///
     /// # Errors
-    /// [`Error::BorrowLimit`] while you hold as many frames as the service admits. After a publisher has appeared also the errors of
-    /// [`new`](Self::new), [`Error::Qos`] and [`Error::Transport`]. [`Error::Forked`] in a child of the process that subscribed.
+    /// [`Error::BorrowLimit`] while you hold as many frames as the service admits. After a publisher has appeared, also the errors of
+    /// [`new`](Self::new), [`Error::Qos`] and [`Error::Transport`]. [`Error::Forked`] in a forked child process.
     pub fn receive(&self) -> Result<Option<VideoFrame>> {
         let frame = self.receive_from(&mut self.lock())?;
         if frame.is_none() {
@@ -204,9 +206,9 @@ impl VideoFrameSubscriber {
         Ok(frame)
     }
 
-    /// Waits for the next frame, for at most `block_ms` milliseconds, or indefinitely with `None`.
+    /// Waits at most `block_ms` milliseconds for the next frame. With `None`, it waits indefinitely.
     ///
-    /// Returns `None` when the time is over or the [`interrupt`](Self::interrupt) is set.
+    /// Returns `None` when the wait times out or the [`interrupt`](Self::interrupt) is set.
     ///
     /// # Errors
     /// The errors of [`receive`](Self::receive).
@@ -214,12 +216,12 @@ impl VideoFrameSubscriber {
         self.receive_timeout(block_ms.map(Duration::from_millis))
     }
 
-    /// [`receive_blocking`](Self::receive_blocking) with a [`Duration`].
+    /// Like [`receive_blocking`](Self::receive_blocking), but takes a [`Duration`].
     ///
     /// # Errors
     /// The errors of [`receive`](Self::receive).
     pub fn receive_timeout(&self, timeout: Option<Duration>) -> Result<Option<VideoFrame>> {
-        // A time beyond the clock's range never ends.
+        // A timeout beyond the clock's range never expires.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -231,7 +233,7 @@ impl VideoFrameSubscriber {
         }
     }
 
-    /// Waits like [`receive_timeout`](Self::receive_timeout), and tells why there is no frame.
+    /// Like [`receive_timeout`](Self::receive_timeout), but also returns why there is no frame.
     ///
     /// # Errors
     /// The errors of [`receive`](Self::receive).
@@ -252,12 +254,13 @@ impl VideoFrameSubscriber {
                     self.spin(deadline);
                     continue;
                 }
-                // Not before the queue is empty: as long as events wait, notifying costs a publisher no system call.
+                // Events are drained only when the queue is empty, because a publisher can notify without a system call while events are
+                // waiting.
                 if !std::mem::replace(&mut drained, true) && self.drain()? {
                     state.looked = None;
                     continue;
                 }
-                // An event can get lost when two publishers notify during the drain, so no sleep is longer than this.
+                // An event can be lost if two publishers notify during the drain, so this limits each sleep.
                 if state.may_be_disconnected() { limits::PUBLISHER_GAP } else { limits::MONITOR }
             };
             if self.interrupt.is_set() {
@@ -268,7 +271,7 @@ impl VideoFrameSubscriber {
             if left.is_zero() {
                 return Ok(Received::TimedOut);
             }
-            // SAFETY: the listener owns the descriptor and outlives the use of its number.
+            // SAFETY: the listener owns the descriptor and outlives every use of its number.
             let descriptor = unsafe { self.listener.file_descriptor().native_handle() };
             self.interrupt.wait_readable(descriptor, left.min(longest));
             drained = false;
@@ -276,7 +279,7 @@ impl VideoFrameSubscriber {
         }
     }
 
-    /// Cleans up after killed publishers, which count as present until then. It looks at intervals, also if the program only polls.
+    /// Cleans up after killed publishers at intervals, even if the program only polls. Until then, a killed publisher counts as present.
     fn clean_up_if_due(&self) {
         let mut state = self.lock();
         let now = Instant::now();
@@ -289,7 +292,7 @@ impl VideoFrameSubscriber {
         cleanup::clean_up_behind(publishers.into_iter().map(|(_, node)| node), self.node.config());
     }
 
-    /// Looks for a frame without sleeping, until there is one, the time is over or a wait has something else to do.
+    /// Polls for a frame without sleeping. Stops when there is a frame, the time is over, or the wait must handle something else.
     fn spin(&self, deadline: Option<Instant>) {
         let end = [Instant::now().checked_add(self.busy_wait), deadline].into_iter().flatten().min();
         while end.is_none_or(|end| Instant::now() < end) && !self.interrupt.is_set() {
@@ -306,9 +309,9 @@ impl VideoFrameSubscriber {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Empties the listener; true if there was an event.
+    /// Empties the listener. Returns true if there was an event.
     ///
-    /// It asks until none is left: with one `try_wait` for each wake-up, iceoryx2 0.10.0 can lose the next wake-up.
+    /// It reads until no event is left, because with one `try_wait` for each wake-up, iceoryx2 0.10.0 can lose the next wake-up.
     fn drain(&self) -> Result<bool> {
         let mut any = false;
         loop {
@@ -356,7 +359,7 @@ impl VideoFrameSubscriber {
                 if state.absence.get_or_insert_default().is_brief() {
                     return Ok(None);
                 }
-                // A publisher may have come, sent a frame and gone between the two looks.
+                // A publisher may have started, sent a frame and exited between the two checks.
                 if link.subscriber.has_samples().unwrap_or(false) {
                     continue;
                 }
@@ -375,11 +378,11 @@ impl VideoFrameSubscriber {
         Ok(None)
     }
 
-    /// Closes the link, because iceoryx2 tries only once for each port to map the memory of a publisher.
+    /// Closes the link, because iceoryx2 tries to map a publisher's memory only once for each port.
     fn close_unmapped_link(&self, state: &mut State) {
         let Some(link) = state.link.take() else { return };
         let obstacle = after_failure(&Domain::of(self.node.config()), link.publishers_memory(), None);
-        // Without an obstacle the next attempt may work, so it is made at once and the failure is not reported.
+        // If there is no obstacle, the next attempt may succeed. So it is made immediately, and the first failure is not reported.
         if obstacle.is_some() || std::mem::replace(&mut state.was_unmapped, true) {
             self.report_and_pause(state, obstacle);
         }
@@ -391,13 +394,13 @@ impl VideoFrameSubscriber {
         state.retry_at = Some(Instant::now() + limits::MAP_RETRY);
         if !std::mem::replace(&mut state.is_trouble_reported, true) {
             state.trouble = Some(match obstacle {
-                Some(obstacle) => Error::Obstacle { doing: format!("receive from {:?}", self.service), obstacle },
+                Some(obstacle) => Error::Obstacle { doing: messages::receive_from(&self.service), obstacle },
                 None => transport(&self.service, "map the memory of the publisher", "FailedToEstablishConnection"),
             });
         }
     }
 
-    /// Opens the service if there is a publisher; true if it is open.
+    /// Opens the service if there is a publisher. Returns true if the service is open.
     fn connect(&self, state: &mut State) -> Result<bool> {
         if state.link.is_some() {
             return Ok(true);
@@ -411,7 +414,7 @@ impl VideoFrameSubscriber {
         if is_described {
             match Link::open(&self.node, &self.name, &self.events, &self.requirements) {
                 Ok(link) => state.link = link,
-                // The limit may be raised, or this process may release something.
+                // The limit may be raised later, or this process may release resources.
                 Err(Error::Obstacle { obstacle, .. }) if obstacle.kind() == ObstacleKind::Limit => {
                     self.report_and_pause(state, Some(obstacle));
                     return Ok(false);
@@ -427,7 +430,7 @@ impl VideoFrameSubscriber {
         Ok(state.link.is_some())
     }
 
-    /// Makes a frame of a sample, unless it breaks the contract.
+    /// Converts a sample to a frame, unless the sample breaks the contract.
     fn accept(&self, state: &mut State, sample: Sample<Iox, [u8], VideoFrameHeader>) -> Option<VideoFrame> {
         let payload = match Payload::new(sample, state.link.as_mut()?) {
             Ok(payload) => payload,
@@ -437,7 +440,7 @@ impl VideoFrameSubscriber {
             }
         };
         let sent = payload.header();
-        // An end of stream may repeat the last frame, for subscribers that have not had it (SPEC §6).
+        // An end of stream may repeat the last frame, for subscribers that have not received it (SPEC §6).
         let repeated = sent.repeated().filter(|_| sent.aux_size as usize <= payload.bytes().len());
         let mut header = repeated.unwrap_or(sent);
         let mut aux = Vec::with_capacity(state.aux_bytes.min(header.aux_size as usize));
@@ -471,7 +474,7 @@ impl VideoFrameSubscriber {
 }
 
 impl SubscriberBuilder {
-    /// Subscribes.
+    /// Creates the subscriber.
     ///
     /// # Errors
     /// The errors of [`VideoFrameSubscriber::new`], and [`Error::Qos`].

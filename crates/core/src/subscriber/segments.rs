@@ -1,6 +1,6 @@
-//! Where a publisher's memory lies in this process, according to the kernel.
+//! Finds out from the kernel where a publisher's memory is mapped in this process.
 //!
-//! iceoryx2 believes the length in a sample's header, which the publisher can change at any time.
+//! iceoryx2 trusts the length in a sample's header, which the publisher can change at any time.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -8,20 +8,20 @@ use std::ops::Range;
 
 use crate::contract::limits;
 
-/// The mapping of each publisher's last frame. It is remembered because asking the kernel takes 0.1 ms.
+/// The mapping that contains each publisher's last frame. It is cached, because querying the kernel takes 0.1 ms.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
     known: Vec<(u128, Range<usize>)>,
 }
 
 impl Segments {
-    /// The mapping of a publisher that contains this address; `None` if the address is not in shared memory.
+    /// Returns the publisher's mapping that contains this address; `None` if the address is not in shared memory.
     pub fn find(&mut self, publisher: u128, address: usize) -> Option<Range<usize>> {
         let known = self.known.iter().find(|(id, memory)| *id == publisher && memory.contains(&address));
         known.map(|(_, memory)| memory.clone()).or_else(|| self.ask(publisher, address))
     }
 
-    /// Asks the kernel for this mapping, and remembers it.
+    /// Queries the kernel for the mapping that contains this address, and caches it.
     pub fn ask(&mut self, publisher: u128, address: usize) -> Option<Range<usize>> {
         self.known.retain(|(id, _)| *id != publisher);
         let memory = shared_mapping(address)?;
@@ -31,14 +31,15 @@ impl Segments {
     }
 }
 
-/// The mapping of shared memory that contains an address. On a system without a list of mappings, all memory counts as one.
+/// Returns the shared memory mapping that contains an address. If the system does not provide a list of mappings, all memory counts as one
+/// mapping.
 fn shared_mapping(address: usize) -> Option<Range<usize>> {
     let Ok(maps) = File::open("/proc/self/maps") else { return Some(0..isize::MAX as usize) };
     let lines = BufReader::new(maps).split(b'\n').map_while(Result::ok);
     lines.filter_map(|line| read_mapping(&line)).find(|memory| memory.contains(&address))
 }
 
-/// The addresses in a line of proc_pid_maps(5), `START-END rw-s …`; `None` for private memory.
+/// Returns the address range in a line of proc_pid_maps(5), `START-END rw-s …`; `None` for private memory.
 fn read_mapping(line: &[u8]) -> Option<Range<usize>> {
     let mut words = std::str::from_utf8(line.get(..line.len().min(64))?).ok()?.split(' ');
     let (start, end) = words.next()?.split_once('-')?;

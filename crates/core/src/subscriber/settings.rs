@@ -1,4 +1,4 @@
-//! Settings of a subscriber.
+//! Settings for a subscriber.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use crate::error::Result;
 use crate::iox2::types::Iox2Node;
 use crate::video_service::{Asked, VideoService};
 
-/// What the service must offer; `None` accepts anything.
+/// Settings that the service must offer; `None` accepts any value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Requirements {
-    /// Number of frames that wait for this subscriber; the service's buffer must be at least as large.
+    /// Number of frames that can wait for this subscriber. The service's buffer must be at least this large.
     pub buffer_size: Option<u32>,
-    /// Number of frames that wait for this subscriber; less if the service's buffer is smaller.
+    /// Number of frames that can wait for this subscriber, or fewer if the service's buffer is smaller.
     pub max_buffers: Option<u32>,
-    /// Smallest number of frames that can be held at once.
+    /// Number of frames that the subscriber must be allowed to hold at once.
     pub borrowed_max: Option<u32>,
-    /// Smallest number of past frames that a late subscriber gets.
+    /// Number of past frames that the service must keep for a late subscriber.
     pub history_size: Option<u32>,
-    /// Whether a full buffer drops its oldest frame.
+    /// Whether a full buffer must drop its oldest frame (true) or the new frame (false).
     pub safe_overflow: Option<bool>,
 }
 
@@ -28,7 +28,7 @@ impl Requirements {
     }
 }
 
-/// Settings of a [`VideoFrameSubscriber`](super::VideoFrameSubscriber).
+/// Settings for a [`VideoFrameSubscriber`](super::VideoFrameSubscriber).
 ///
 /// # Examples
 /// ```no_run
@@ -46,23 +46,23 @@ pub struct SubscriberBuilder {
 }
 
 impl SubscriberBuilder {
-    /// What the service must offer. Otherwise building or receiving fails with [`Error::Qos`](crate::Error::Qos).
+    /// Sets what the service must offer. If it does not, building or receiving fails with [`Error::Qos`](crate::Error::Qos).
     #[must_use]
     pub fn requirements(mut self, requirements: Requirements) -> Self {
         self.requirements = requirements;
         self
     }
 
-    /// How long each wait polls for a frame before it sleeps; 0 by default.
+    /// Sets how long each wait polls for a frame before it sleeps; 0 by default.
     ///
-    /// Polling occupies a processor core, and saves the wake-up time of 10 µs to 100 µs.
+    /// Polling occupies a processor core, but saves the wake-up time of 10 µs to 100 µs.
     #[must_use]
     pub fn busy_wait(mut self, time: Duration) -> Self {
         self.busy_wait = time;
         self
     }
 
-    /// Uses a node of yours.
+    /// Uses your own node.
     #[must_use]
     pub fn node(mut self, node: Iox2Node) -> Self {
         self.node = Some(node);

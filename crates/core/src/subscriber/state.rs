@@ -1,4 +1,4 @@
-//! What a subscriber remembers from one frame to the next.
+//! State that a subscriber keeps between frames.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -18,42 +18,42 @@ use crate::wire::validate::{Fault, validate_aux_size, validate_geometry};
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub link: Option<Link>,
-    /// Time of the last look for a publisher; `None` makes the next call look.
+    /// Time of the last search for a publisher; with `None`, the next call searches.
     pub looked: Option<Instant>,
-    /// Time of the last look for killed publishers.
+    /// Time of the last search for killed publishers.
     pub cleaned_at: Option<Instant>,
-    /// Set while there is no publisher.
+    /// Set while there is no publisher; see [`Absence`].
     pub absence: Option<Absence>,
-    /// Whether [`Received::Disconnected`](super::Received::Disconnected) is still to be returned.
+    /// Whether [`Received::Disconnected`](super::Received::Disconnected) must still be returned.
     pub is_disconnected: bool,
     pub accepted: Accepted,
     /// Size in bytes of the last frame's aux blob.
     pub aux_bytes: usize,
-    /// Whether the end of the stream follows the frame that was handed out last.
+    /// Whether the end of the stream follows the last returned frame.
     pub ends: bool,
-    /// The last sequence number of each publisher.
+    /// The last sequence number received from each publisher.
     counts: BTreeMap<u64, u64>,
     /// The publisher of the last frame.
     publisher: Option<u64>,
-    /// Whether this subscriber is older than the next new publisher. Frames before the first one that arrives are then missing.
+    /// Whether this subscriber existed before the next new publisher. If so, frames before the first one that arrives count as missing.
     pub was_first: bool,
     pub received: u64,
     pub dropped: Option<u64>,
     pub invalid: u64,
     faults: BTreeMap<&'static str, u64>,
     pub news: Option<String>,
-    /// Whether the memory of a publisher could not be mapped.
+    /// Whether a publisher's memory could not be mapped.
     pub was_unmapped: bool,
     pub is_trouble_reported: bool,
     pub retry_at: Option<Instant>,
     pub trouble: Option<Error>,
 }
 
-/// A time without a publisher.
+/// A period without a publisher.
 #[derive(Debug)]
 pub(super) struct Absence {
     since: Instant,
-    /// Whether it was reported as a disconnection.
+    /// Whether this period was reported as a disconnection.
     is_reported: bool,
 }
 
@@ -64,13 +64,13 @@ impl Default for Absence {
 }
 
 impl Absence {
-    /// Whether the publisher may only be replacing its port. Its events do not tell: they are the same for each change, and may be late.
+    /// Whether the publisher may just be replacing its port. Events do not help here: they are the same for every change, and may be late.
     pub fn is_brief(&self) -> bool {
         self.since.elapsed() < limits::PUBLISHER_GAP
     }
 }
 
-/// The last geometry and caps that passed the checks. Frames with the same ones are not checked again.
+/// The last geometry and caps that passed the checks. Frames with the same geometry and caps are not checked again.
 #[derive(Debug, Default)]
 pub(super) struct Accepted {
     header: VideoFrameHeader,
@@ -80,7 +80,7 @@ pub(super) struct Accepted {
 }
 
 impl State {
-    /// Counts a frame that is refused. The first one for each rule is news for the log.
+    /// Counts a refused frame. The first refused frame for each rule is reported for the log.
     pub fn refuse(&mut self, fault: &Fault, service: &str) {
         self.invalid += 1;
         let rule = fault.rule();
@@ -91,21 +91,22 @@ impl State {
         }
     }
 
-    /// Notes that a look found no publisher.
+    /// Records that a search did not find a publisher.
     pub fn note_absence(&mut self, is_described: bool) {
         let is_brief = self.absence.get_or_insert_default().is_brief();
         self.was_first |= !is_described || !is_brief;
     }
 
-    /// Whether the publisher has just disappeared, so that the next look decides.
+    /// Whether the publisher has just disappeared. The next search then decides whether this is a disconnection.
     pub fn may_be_disconnected(&self) -> bool {
         self.link.is_some() && self.absence.as_ref().is_some_and(|absence| !absence.is_reported)
     }
 
-    /// Reports once that the publisher has gone, and closes the link: an open one would keep the old settings for the next publisher.
+    /// Reports once that the publisher has disconnected, and closes the link. An open link would force the old settings on the next
+    /// publisher.
     pub fn disconnect(&mut self) {
         self.is_disconnected |= !std::mem::replace(&mut self.absence.get_or_insert_default().is_reported, true);
-        // Frames that are held keep the service open anyway.
+        // Held frames keep the service open anyway.
         if self.link.as_ref().is_none_or(|link| link.held() == 0) {
             self.link = None;
             self.was_first = true;
@@ -113,7 +114,7 @@ impl State {
         }
     }
 
-    /// Whether this subscriber has not had the frame with this stamp; false if the stamp has no sequence number.
+    /// Whether this subscriber has not yet received the frame with this stamp; false if the stamp does not have a sequence number.
     pub fn misses(&self, stamp: &Stamp) -> bool {
         stamp
             .publisher
@@ -121,19 +122,19 @@ impl State {
             .is_some_and(|(publisher, sequence)| self.counts.get(&publisher).is_none_or(|&last| sequence > last))
     }
 
-    /// Counts the frames that are missing before this one. True if there are some, or if another publisher begins.
+    /// Counts the missing frames before this one. Returns true if frames are missing, or if this frame is from another publisher.
     pub fn follow(&mut self, stamp: &Stamp) -> bool {
         let (Some(publisher), Some(sequence)) = (stamp.publisher, stamp.sequence) else {
             return false;
         };
         let missing = match self.counts.get(&publisher) {
-            // After a reconnection the newest frame may come again.
+            // After a reconnection, the newest frame may arrive again.
             Some(&last) => sequence.saturating_sub(last).saturating_sub(1),
-            // Frames from before a late subscriber do not count as missing.
+            // Frames that were sent before a late subscriber connected do not count as missing.
             None => u64::from(self.was_first) * sequence,
         };
         if self.counts.insert(publisher, sequence).is_none() {
-            // With one publisher at a time, each further one is younger than this subscriber.
+            // If only one publisher is admitted at a time, every later publisher is newer than this subscriber.
             let is_alone = |link: &Link| link.service.static_config().max_publishers() == 1;
             self.was_first |= self.link.as_ref().is_some_and(is_alone);
             if self.counts.len() > limits::MAX_KNOWN_PUBLISHERS {
@@ -149,9 +150,9 @@ impl State {
 }
 
 impl Accepted {
-    /// Validates a frame and returns the number of its pixel bytes. `copy` gets a copy of the aux blob.
+    /// Validates a frame, copies its aux blob to `copy` and returns the number of its pixel bytes.
     ///
-    /// It judges private copies of header and blob only, and reads nothing of the payload twice.
+    /// It checks only private copies of the header and the blob, and never reads a byte of the payload twice.
     pub fn check(
         &mut self,
         header: &VideoFrameHeader,

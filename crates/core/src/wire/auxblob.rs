@@ -1,4 +1,4 @@
-//! The aux blob after the pixels: a caps string and meta records (SPEC §3).
+//! The aux blob after the pixels, which contains a caps string and meta records (SPEC §3).
 //!
 //! [`AuxRef`] and [`AuxTemplate`] read and write without allocating. [`parse_aux`] and [`build_aux`] are simpler and allocate.
 
@@ -6,33 +6,34 @@ use crate::contract::limits;
 use crate::wire::shared::SharedBytes;
 use crate::wire::stamp::{Stamp, boot_id};
 
-/// Highest number of meta records that are read from one blob (SPEC §7).
+/// Largest number of meta records that are read from one blob (SPEC §7).
 pub const MAX_METAS: usize = limits::MAX_METAS;
 
-/// Highest number of bytes that are read of a blob (SPEC §7): enough for caps and 64 records of the longest text.
+/// Largest number of bytes that are read from one blob (SPEC §7). This is enough for caps and 64 records with the longest text.
 pub const MAX_AUX: usize = limits::MAX_AUX_BYTES;
 
-/// Bytes of a length or count inside the blob.
+/// Size in bytes of a length or count in the blob.
 const WORD: usize = 4;
 
 /// The content of an aux blob.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ParsedAux {
-    /// The caps as GStreamer writes them, unchecked; `None` if there are none, or if they are not UTF-8 without NUL.
+    /// The caps as GStreamer writes them, unchecked; `None` if there are no caps, or if they contain NUL or are not UTF-8.
     pub caps: Option<String>,
-    /// The meta records, undecoded; [`metas`](crate::wire::metas) decodes them.
+    /// The undecoded meta records; [`metas`](crate::wire::metas) decodes them.
     pub metas: Vec<Vec<u8>>,
 }
 
-/// Reads a blob, which any process may have written. Reading stops at the first part that is cut off.
+/// Reads a blob that any process may have written. Reading stops at the first truncated part.
 pub fn parse_aux(blob: &[u8]) -> ParsedAux {
     let aux = AuxRef::new(blob);
     ParsedAux { caps: aux.caps().map(str::to_owned), metas: aux.records().map(<[u8]>::to_vec).collect() }
 }
 
-/// Writes a blob of `caps`, which may be empty, and of the `metas` that fit.
+/// Returns a blob with `caps`, which may be empty, and with the `metas` that fit.
 ///
-/// The caps are always written. A meta is written if the blob then still has at most `limit` bytes; without a limit, all are.
+/// The caps are always written. A meta is written if the blob does not exceed `limit` bytes with it. Without a limit, all metas are
+/// written.
 pub fn build_aux(caps: &str, metas: &[impl AsRef<[u8]>], limit: Option<usize>) -> Vec<u8> {
     let caps = caps.as_bytes();
     let limit = limit.unwrap_or(usize::MAX);
@@ -53,9 +54,9 @@ pub fn build_aux(caps: &str, metas: &[impl AsRef<[u8]>], limit: Option<usize>) -
     blob
 }
 
-/// A blob that is read in place: borrows it, allocates nothing, never reads beyond it.
+/// Reads a borrowed blob in place. It does not allocate, and never reads beyond the blob.
 ///
-/// A blob in shared memory can change while it is read; for these, [`copied`](Self::copied) reads a private copy.
+/// A blob in shared memory can change while it is read. For such a blob, use [`copied`](Self::copied), which reads a private copy.
 #[derive(Debug, Clone, Copy)]
 pub struct AuxRef<'a> {
     caps: &'a [u8],
@@ -64,7 +65,7 @@ pub struct AuxRef<'a> {
 }
 
 impl<'a> AuxRef<'a> {
-    /// Finds the parts of a blob; parts that are cut off count as absent.
+    /// Finds the parts of a blob. Truncated parts count as absent.
     pub fn new(blob: &'a [u8]) -> Self {
         let Some((caps, rest)) = split_block(blob) else {
             return Self { caps: &[], metas: &[], count: 0 };
@@ -73,10 +74,10 @@ impl<'a> AuxRef<'a> {
         Self { caps, metas, count: count.min(MAX_METAS) }
     }
 
-    /// Reads a private copy of a blob, which stays in `copy`. Allocates only if the capacity of `copy` is too small.
+    /// Copies a blob to `copy` and reads this private copy. Allocates only if the capacity of `copy` is too small.
     ///
-    /// This copies the parts that [`new`](Self::new) finds in the first [`MAX_AUX`] bytes, but not the padding, which is most of a
-    /// blob. Each byte is read once, so lengths and counts are those of the copy.
+    /// This copies the parts that [`new`](Self::new) finds in the first [`MAX_AUX`] bytes, but not the padding, which is most of a blob.
+    /// Each byte is read only once, so the lengths and counts are always the ones in the copy.
     pub fn copied(blob: SharedBytes<'_>, copy: &'a mut Vec<u8>) -> Self {
         copy.clear();
         let (start, rest) = blob.split_at_most(MAX_AUX).0.split_at_most(copy.capacity());
@@ -86,36 +87,36 @@ impl<'a> AuxRef<'a> {
         Self::new(copy)
     }
 
-    /// Whether the caps string has these bytes. Cheaper than [`caps`](Self::caps), which checks the string.
+    /// Whether the caps string equals these bytes. This is cheaper than [`caps`](Self::caps), which also checks the string.
     pub fn has_caps(&self, caps: &[u8]) -> bool {
         self.caps == caps
     }
 
-    /// The caps string, unchecked; `None` if there is none, or if it is not UTF-8 without NUL.
+    /// Returns the caps string, which is not checked to be caps; `None` if there is no string, or if it contains NUL or is not UTF-8.
     ///
-    /// Equal strings are equal caps, so a receiver parses them only when they change.
+    /// Equal strings mean equal caps, so a receiver needs to parse the caps only when the string changes.
     pub fn caps(&self) -> Option<&'a str> {
         let caps = std::str::from_utf8(self.caps).ok()?;
         (!caps.is_empty() && !caps.contains('\0')).then_some(caps)
     }
 
-    /// The bytes of [`caps`](Self::caps).
+    /// Returns the bytes of [`caps`](Self::caps).
     pub fn caps_bytes(&self) -> Option<&'a [u8]> {
         self.caps().map(str::as_bytes)
     }
 
-    /// The stamp as it was sent, which is the first meta record. Without a stamp, everything is unknown.
+    /// Returns the stamp as it was sent, which is the first meta record. If there is no stamp, all its fields are unknown.
     pub fn stamp(&self) -> Stamp {
         self.records().next().and_then(Stamp::read).unwrap_or_default()
     }
 
-    /// The meta records: at most 64, up to the first one that is cut off.
+    /// Returns the meta records before the first truncated record, at most 64.
     pub fn records(&self) -> Records<'a> {
         Records { rest: self.metas, left: self.count }
     }
 }
 
-/// Iterator over the meta records of a blob.
+/// Iterator over the meta records in a blob.
 #[derive(Debug, Clone)]
 pub struct Records<'a> {
     rest: &'a [u8],
@@ -136,7 +137,7 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// The blob of a stream whose caps stay the same. The caps are prepared once, the stamp (SPEC §5) is written for each frame.
+/// Template for the blobs of a stream with constant caps. The caps are prepared once; the stamp (SPEC §5) is written for each frame.
 #[derive(Debug, Clone)]
 pub struct AuxTemplate {
     caps: Vec<u8>,
@@ -144,30 +145,29 @@ pub struct AuxTemplate {
 }
 
 impl AuxTemplate {
-    /// A template of `caps`, which may be empty, for the publisher of that number.
+    /// Creates a template with `caps`, which may be empty, for the publisher with the ID `publisher`.
     pub fn new(caps: &str, publisher: u64) -> Self {
         let mut block = Vec::with_capacity(WORD + caps.len());
         push_block(&mut block, caps.as_bytes());
         Self { caps: block, publisher }
     }
 
-    /// Bytes that [`write_into`](Self::write_into) needs for a frame without other records.
+    /// Returns the number of bytes that [`write_into`](Self::write_into) needs for a frame without other records.
     #[expect(clippy::len_without_is_empty, reason = "a blob is never empty")]
     pub fn len(&self) -> usize {
         self.len_with(&[] as &[&[u8]])
     }
 
-    /// Bytes that [`write_into`](Self::write_into) needs for a frame with these other records.
+    /// Returns the number of bytes that [`write_into`](Self::write_into) needs for a frame with these other records.
     pub fn len_with(&self, records: &[impl AsRef<[u8]>]) -> usize {
         let others = records.iter().map(|record| WORD + record.as_ref().len()).sum::<usize>();
         self.caps.len() + WORD + WORD + Stamp::LEN + others
     }
 
-    /// Writes the blob of one frame and returns its length; the rest of `target` is left as it was.
+    /// Writes the blob for one frame and returns its length. The rest of `target` is unchanged.
     ///
-    /// `due` and `capture` are nanoseconds of CLOCK_MONOTONIC, `sequence` is the publisher's count of frames; `None` is
-    /// unknown. Records that do not fit are left out. If `target` does not even hold the caps, nothing is written and
-    /// the length is 0. Allocates nothing.
+    /// `due` and `capture` are CLOCK_MONOTONIC nanoseconds, and `sequence` is the publisher's frame count. `None` means unknown. Records
+    /// that do not fit are left out. If `target` is too small even for the caps, nothing is written and the length is 0. Does not allocate.
     pub fn write_into(
         &self,
         target: &mut [u8],
@@ -204,7 +204,7 @@ impl AuxTemplate {
     }
 }
 
-/// A length or count as it is written in a blob, whose own size is a `u32` of the header.
+/// Encodes a length or count for a blob. The size of the blob itself is a `u32` in the header.
 fn word(value: usize) -> [u8; WORD] {
     u32::try_from(value).expect("an aux blob stays below 4 GiB").to_le_bytes()
 }
@@ -214,14 +214,14 @@ fn push_block(blob: &mut Vec<u8>, block: &[u8]) {
     blob.extend(block);
 }
 
-/// A copy that grows while it is read.
+/// A copy of a blob that grows while the blob is read.
 struct Copying<'a> {
     rest: SharedBytes<'a>,
     copy: &'a mut Vec<u8>,
 }
 
 impl Copying<'_> {
-    /// End of the last complete record.
+    /// Returns the end of the last complete record.
     fn end_of_records(&mut self) -> usize {
         let Some(mut end) = self.end_of_block(0) else { return 0 };
         let Some(count) = self.word(end) else { return end };
@@ -243,7 +243,7 @@ impl Copying<'_> {
         split_word(&self.copy[at..]).map(|(word, _)| word)
     }
 
-    /// Copies up to `end`; false if the blob is shorter.
+    /// Copies the bytes up to `end`. Returns false if the blob is shorter.
     fn reach(&mut self, end: usize) -> bool {
         if end <= self.copy.len() {
             return true;

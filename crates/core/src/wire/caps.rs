@@ -5,35 +5,35 @@ use crate::wire::header::VideoFrameHeader;
 use crate::wire::text::{Fields, Head, TextError, are_features, collect_fields, features, get, open, write_fields};
 use crate::wire::value::{Value, ValueError};
 
-/// Caps of one structure.
+/// Caps with one structure.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Caps {
     /// The media type, such as `video/x-raw`.
     pub media: String,
     /// The caps features, such as `memory:DMABuf`.
     pub features: Vec<String>,
-    /// The fields in their order, each name once.
+    /// The fields, in order. Each name occurs once.
     pub fields: Vec<(String, Value)>,
 }
 
 impl Caps {
-    /// Reads caps of one structure.
+    /// Parses caps with one structure.
     ///
     /// # Errors
-    /// If the text is longer than 16 KiB, or is not one structure of flat values.
+    /// If the text is longer than 16 KiB, or is not a single structure with flat values.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let (head, fields) = open_caps(text)?;
         let features = head.features.map_or_else(Vec::new, |(text, _)| features(text).map(str::to_owned).collect());
         Ok(Self { media: head.name.to_owned(), features, fields: collect_fields(fields)? })
     }
 
-    /// The value of a field.
+    /// Returns the value of a field.
     pub fn get(&self, field: &str) -> Option<&Value> {
         get(&self.fields, field)
     }
 }
 
-/// Checks that a text is caps of one structure. Allocates nothing.
+/// Checks that a text is caps with one structure. Does not allocate.
 pub(crate) fn check(text: &str) -> Result<(), TextError> {
     open_caps(text)?.1.try_for_each(|field| field.map(drop))
 }
@@ -54,7 +54,7 @@ fn open_caps(text: &str) -> Result<(Head<'_>, Fields<'_>), TextError> {
 /// Checks caps against the header of their frame (SPEC §7 rule 8).
 ///
 /// # Errors
-/// If the caps are too long, are not raw video in system memory, or disagree with the header.
+/// If the caps are too long, do not describe raw video in system memory, or contradict the header.
 pub fn check_caps(caps: impl AsRef<[u8]>, header: &VideoFrameHeader) -> Result<(), Fault> {
     let bytes = caps.as_ref();
     let text = std::str::from_utf8(bytes)
@@ -81,24 +81,24 @@ pub fn check_caps(caps: impl AsRef<[u8]>, header: &VideoFrameHeader) -> Result<(
     Ok(())
 }
 
-/// Cuts text of a sender for a log.
+/// Shortens a sender's text for a log.
 fn shortened(text: String) -> String {
     let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().take(64).map(escaped).collect()
 }
 
-/// Writes caps of raw video as `gst_caps_to_string()` does.
+/// Returns raw video caps as text, like `gst_caps_to_string()`.
 pub fn video_caps(format: &str, width: u32, height: u32, framerate: Option<(i32, i32)>) -> String {
     video_caps_with(format, width, height, framerate, &[]).unwrap_or_else(|_| {
-        // Only the frame rate can be invalid, such as 30/0.
+        // Only the frame rate can be invalid (for example 30/0), so it is left out here.
         format!("video/x-raw, format=(string){format}, width=(int){width}, height=(int){height}")
     })
 }
 
-/// Writes caps of raw video with more fields, such as `colorimetry`.
+/// Returns raw video caps as text, with additional fields such as `colorimetry`.
 ///
 /// # Errors
-/// If a field cannot be written so that reading gives the same value.
+/// If a field cannot be written in a form that is read back as the same value.
 pub fn video_caps_with(
     format: &str,
     width: u32,

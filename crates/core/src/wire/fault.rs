@@ -1,22 +1,22 @@
-//! Why a frame is refused.
+//! Reasons for refusing a frame.
 
 use crate::contract::messages;
 use crate::wire::header::{FORMAT_LEN, MAX_DIMENSION};
 use crate::wire::text::TextError;
 
-/// Why a frame is refused. [`rule`](Fault::rule) names the rule; `Display` names the field and both numbers.
+/// Reasons for refusing a frame. [`rule`](Fault::rule) returns the rule; `Display` names the field and both numbers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The sample lies outside the memory of its publisher.
+    /// The sample is outside its publisher's memory.
     #[error("{}", messages::fault_place())]
     Place,
-    /// The payload would end beyond the memory of its publisher.
+    /// The payload would extend beyond its publisher's memory.
     #[error("{}", messages::fault_length(len, room))]
     Length {
-        /// Number of bytes in iceoryx2's own header of the sample.
+        /// Length of the payload in bytes according to iceoryx2's own header of the sample.
         len: u64,
-        /// Bytes from the start of the payload to the end of the memory.
+        /// Number of bytes from the start of the payload to the end of the memory.
         room: usize,
     },
     /// The aux blob would be larger than the payload.
@@ -24,13 +24,13 @@ pub enum Fault {
     AuxSize {
         /// The header's `aux_size`.
         aux_size: u32,
-        /// Bytes of the payload.
+        /// Size of the payload in bytes.
         payload: usize,
     },
-    /// The format's name is not ASCII, or has no NUL within its field.
+    /// The format's name is not ASCII, or its field does not contain a NUL.
     #[error("{}", messages::fault_format_name(FORMAT_LEN))]
     FormatName,
-    /// The format table has no such format.
+    /// The format is not in the table of formats.
     #[error("{}", messages::fault_format(name))]
     Format {
         /// The name.
@@ -44,30 +44,30 @@ pub enum Fault {
         /// Its value.
         value: u32,
     },
-    /// The payload has no pixels.
+    /// The payload does not contain pixels.
     #[error("{}", messages::fault_no_pixels(0))]
     NoPixels,
-    /// The format has another number of planes.
+    /// The header's number of planes does not match the format.
     #[error("{}", messages::fault_planes(n_planes, format, expected))]
     Planes {
         /// The header's `n_planes`.
         n_planes: u32,
         /// The format's name.
         format: &'static str,
-        /// How many it has.
+        /// The format's number of planes.
         expected: usize,
     },
-    /// A row does not fit its stride.
+    /// A row is longer than its stride.
     #[error("{}", messages::fault_stride(plane, stride, row_bytes))]
     Stride {
         /// The plane.
         plane: usize,
         /// Its stride.
         stride: u32,
-        /// Bytes of its rows.
+        /// Number of bytes in each row.
         row_bytes: usize,
     },
-    /// Only GStreamer can lay out a tiled format.
+    /// The format is tiled, and only GStreamer can calculate its layout.
     #[error("{}", messages::fault_tiled(format))]
     Tiled {
         /// The format's name.
@@ -78,10 +78,11 @@ pub enum Fault {
     TooLarge {
         /// The plane.
         plane: usize,
-        /// What its stride or offset would be.
+        /// The stride or offset that would be needed.
         bytes: u64,
     },
-    /// The size of the pixels fits neither rows without padding nor, for one plane, rows with equal padding.
+    /// The size of the pixels does not match rows without padding. For a format with one plane, it does not match rows with equal padding
+    /// either.
     #[error("{}", messages::fault_padding(format, width, height, tight, given))]
     Padding {
         /// The format's name.
@@ -90,46 +91,46 @@ pub enum Fault {
         width: u32,
         /// The picture's height.
         height: u32,
-        /// Bytes of the picture without padding.
+        /// Size of the picture without padding in bytes.
         tight: usize,
-        /// Bytes of the pixels.
+        /// Size of the given pixels in bytes.
         given: usize,
     },
-    /// A plane reaches beyond the pixels.
+    /// A plane extends beyond the pixel region.
     #[error("{}", messages::fault_bounds(plane, end, pixel_size))]
     Bounds {
         /// The plane.
         plane: usize,
         /// Its offset.
         offset: u32,
-        /// First byte after it.
+        /// Offset of the first byte after the plane.
         end: u64,
-        /// Bytes of the pixel region.
+        /// Size of the pixel region in bytes.
         pixel_size: usize,
     },
-    /// The caps cannot be read.
+    /// The caps cannot be parsed.
     #[error("caps: {0}")]
     Caps(#[from] TextError),
-    /// The caps are not those of raw video in system memory.
+    /// The caps do not describe raw video in system memory.
     #[error("{}", messages::fault_caps_media(found))]
     CapsMedia {
         /// Media type and features of the caps.
         found: String,
     },
-    /// The caps and the header have different values.
+    /// The caps contradict the header.
     #[error("{}", messages::fault_caps_disagree(field, caps, header))]
     CapsDisagree {
         /// `format`, `width` or `height`.
         field: &'static str,
-        /// The caps' value, or "nothing".
+        /// The value in the caps, or "nothing".
         caps: String,
-        /// The header's value.
+        /// The value in the header.
         header: String,
     },
 }
 
 impl Fault {
-    /// The rule of SPEC §7 that the frame breaks. Each rule is logged once.
+    /// Returns the rule in SPEC §7 that the frame breaks. Each rule is logged once.
     pub const fn rule(&self) -> &'static str {
         match self {
             Self::Place | Self::Length { .. } => "length",

@@ -1,29 +1,29 @@
-//! GStreamer's raw video formats: bytes of a row, and number of rows, for each plane (SPEC §4).
+//! GStreamer's raw video formats: bytes per row and number of rows for each plane (SPEC §4).
 //!
-//! `build.rs` makes the table of `contract/formats.json`, which the Python package reads as well.
+//! `build.rs` generates the table from `contract/formats.json`, which the Python package also reads.
 
 use crate::wire::fault::Fault;
 use crate::wire::header::{MAX_DIMENSION, MAX_PLANES};
 
-/// Every raw video format that may be named, in GStreamer's order.
+/// All raw video formats that a header may name, in GStreamer's order.
 ///
-/// Source: `video-format.c` and `video-info.c` of GStreamer, up to its development branch before 1.30.
+/// Source: `video-format.c` and `video-info.c` in GStreamer, up to the development branch for 1.30.
 pub static FORMATS: &[VideoFormat] = &include!(concat!(env!("OUT_DIR"), "/formats.rs"));
 
-/// How the pixels of a format lie in memory.
+/// How the pixels of a format are arranged in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Several planes of rows of whole samples.
+    /// Several planes. Rows consist of whole samples.
     Planes,
-    /// One plane of rows of whole samples.
+    /// One plane. Rows consist of whole samples.
     Packed,
-    /// Rows in which groups of pixels are packed into bytes.
+    /// Rows consist of groups of pixels that are packed into bytes.
     Opaque,
-    /// Tiles or a palette, for which this crate has no row arithmetic.
+    /// The format is tiled or uses a palette, so this crate does not calculate rows for it.
     Tiled,
 }
 
-/// Type of one sample of a format in memory.
+/// Type of one sample in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sample {
     /// A byte.
@@ -47,7 +47,7 @@ pub enum Sample {
 }
 
 impl Sample {
-    /// Bytes of one sample.
+    /// Returns the number of bytes in one sample.
     pub const fn bytes(self) -> usize {
         match self {
             Self::U8 => 1,
@@ -56,7 +56,7 @@ impl Sample {
         }
     }
 
-    /// The name that numpy gives to the type, such as `<u2`.
+    /// Returns numpy's name for the type, such as `<u2`.
     pub const fn dtype(self) -> &'static str {
         match self {
             Self::U8 => "u1",
@@ -79,9 +79,9 @@ pub struct Plane {
     pub w_shift: u8,
     /// log2 of the vertical subsampling.
     pub h_shift: u8,
-    /// Samples of one group; without groups, of one (subsampled) pixel.
+    /// Number of samples in a group; without groups, in one (subsampled) pixel.
     pub channels: u8,
-    /// (Subsampled) pixels of one group: 1 except in opaque formats.
+    /// Number of (subsampled) pixels in a group: 1 except in opaque formats.
     pub group: u8,
 }
 
@@ -90,44 +90,44 @@ pub struct Plane {
 pub struct VideoFormat {
     /// GStreamer's name, such as `NV12`.
     pub name: &'static str,
-    /// How its pixels lie in memory.
+    /// How its pixels are arranged in memory.
     pub kind: Kind,
     /// Type of one sample; bytes for opaque and tiled formats.
     pub sample: Sample,
-    /// The width of a row is rounded up to a multiple of this many pixels: 2 if two pixels share their chroma.
+    /// The row width is rounded up to a multiple of this number of pixels. It is 2 if two pixels share their chroma.
     pub align: u8,
-    /// Its planes; for tiled formats, only their number has a meaning.
+    /// Its planes. For tiled formats, only the number of planes is meaningful.
     pub planes: &'static [Plane],
 }
 
-/// Where the planes of one picture lie.
+/// Positions of the planes of one picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Layout {
-    /// Bytes from one row to the next, for each plane; 0 beyond the last.
+    /// Bytes from one row to the next, for each plane; 0 after the last plane.
     pub strides: [u32; MAX_PLANES],
-    /// Byte offset of each plane; 0 beyond the last.
+    /// Byte offset of each plane; 0 after the last plane.
     pub offsets: [u32; MAX_PLANES],
-    /// Bytes of all planes together.
+    /// Size of all planes together in bytes.
     pub size: usize,
 }
 
 impl VideoFormat {
-    /// The format of that name, or `None` if the table has none.
+    /// Returns the format with this name; `None` if it is not in the table.
     pub fn get(name: &str) -> Option<&'static Self> {
         FORMATS.iter().find(|format| format.name == name)
     }
 
-    /// Number of planes.
+    /// Returns the number of planes.
     pub const fn n_planes(&self) -> usize {
         self.planes.len()
     }
 
-    /// Whether the picture is one array of bytes.
+    /// Whether a picture in this format is a single array of bytes.
     const fn is_packed_bytes(&self) -> bool {
         matches!((self.kind, self.sample), (Kind::Packed, Sample::U8))
     }
 
-    /// Bytes of one row of `plane` without padding; 0 for tiled formats and planes that do not exist.
+    /// Returns the number of bytes in one row of `plane` without padding; 0 for tiled formats and planes that do not exist.
     pub fn row_bytes(&self, plane: usize, width: u32) -> usize {
         self.planes.get(plane).map_or(0, |plane| {
             let pixels = scale_up(width, plane.w_shift).next_multiple_of(usize::from(self.align));
@@ -135,17 +135,17 @@ impl VideoFormat {
         })
     }
 
-    /// Rows of `plane`; 0 for planes that do not exist.
+    /// Returns the number of rows in `plane`; 0 for planes that do not exist.
     pub fn rows(&self, plane: usize, height: u32) -> usize {
         self.planes.get(plane).map_or(0, |plane| scale_up(height, plane.h_shift))
     }
 
-    /// Planes back to back: rows without padding, or with `stride0` bytes from row to row of the first plane.
+    /// Returns a layout with the planes back to back. Rows have no padding, or rows in the first plane start `stride0` bytes apart.
     ///
-    /// The strides of the other planes follow from the first one as in GStreamer.
+    /// The strides of the other planes are derived from the first stride in the same way as in GStreamer.
     ///
     /// # Errors
-    /// If the format is tiled, the size out of range, the stride too small or the picture too large for the header.
+    /// If the format is tiled, the size is out of range, the stride is too small, or the picture is too large for the header.
     pub fn tight_layout(&self, width: u32, height: u32, stride0: Option<u32>) -> Result<Layout, Fault> {
         if self.kind == Kind::Tiled {
             return Err(Fault::Tiled { format: self.name });
@@ -168,14 +168,14 @@ impl VideoFormat {
             let field = |value| u32::try_from(value).map_err(|_| Fault::TooLarge { plane, bytes: value });
             layout.strides[plane] = field(stride)?;
             layout.offsets[plane] = field(size)?;
-            // At most 2^32 · 2^15 for each of four planes, far below 2^64.
+            // Each of the four planes is at most 2^32 · 2^15 bytes, so the sum is far below 2^64.
             size += stride * self.rows(plane, height) as u64;
         }
         layout.size = usize::try_from(size).map_err(|_| Fault::TooLarge { plane: 0, bytes: size })?;
         Ok(layout)
     }
 
-    /// Stride of `plane` if the first plane has a stride of `stride0` bytes.
+    /// Returns the stride of `plane` if the stride of the first plane is `stride0` bytes.
     ///
     /// Source: `gst_video_format_info_extrapolate_stride()`, which scales the stride once for each component.
     fn follow_stride(&self, plane: usize, stride0: u32) -> u64 {
@@ -188,12 +188,12 @@ impl VideoFormat {
     }
 }
 
-/// Pixels of a plane that is subsampled by `2^shift`, rounded up.
+/// Returns the number of pixels in a plane that is subsampled by `2^shift`, rounded up.
 fn scale_up(pixels: u32, shift: u8) -> usize {
     (pixels as usize).div_ceil(1 << shift)
 }
 
-/// Names of all formats of the table, in GStreamer's order.
+/// Names of all formats in the table, in GStreamer's order.
 pub const SUPPORTED_FORMATS: &[&str] = &{
     let mut names = [""; FORMATS.len()];
     let mut at = 0;
@@ -204,7 +204,7 @@ pub const SUPPORTED_FORMATS: &[&str] = &{
     names
 };
 
-/// Formats whose picture is one array of bytes, and the bytes of a pixel: `("BGR", 3)`, `("YUY2", 2)`, `("GRAY8", 1)` …
+/// Formats with pictures that are a single array of bytes, and their bytes per pixel: `("BGR", 3)`, `("YUY2", 2)`, `("GRAY8", 1)` …
 pub const PACKED_FORMATS: &[(&str, usize)] = &{
     let mut packed = [("", 0); packed_count()];
     let (mut from, mut to) = (0, 0);
@@ -227,12 +227,12 @@ const fn packed_count() -> usize {
     count
 }
 
-/// Bytes of one pixel of a format whose picture is one array of bytes, such as 3 for `BGR`; `None` for all others.
+/// Returns the bytes per pixel if pictures in this format are a single array of bytes, such as 3 for `BGR`; `None` for all other formats.
 pub fn format_channels(name: &str) -> Option<usize> {
     PACKED_FORMATS.iter().find(|(packed, _)| *packed == name).map(|(_, channels)| *channels)
 }
 
-/// Rows of each plane of a picture `height` pixels high; `None` for formats that are unknown or tiled.
+/// Returns the number of rows in each plane of a picture that is `height` pixels high; `None` for unknown and tiled formats.
 pub fn plane_heights(name: &str, height: u32) -> Option<Vec<usize>> {
     let format = VideoFormat::get(name).filter(|format| format.kind != Kind::Tiled)?;
     Some((0..format.n_planes()).map(|plane| format.rows(plane, height)).collect())

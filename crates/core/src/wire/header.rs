@@ -1,63 +1,63 @@
-//! The user header of each frame, and the constants of the wire contract (SPEC §1, §2).
+//! The user header for each frame, and the constants in the wire contract (SPEC §1, §2).
 
 use iceoryx2::prelude::ZeroCopySend;
 
 use crate::contract::{layout, limits};
 
 #[cfg(not(target_endian = "little"))]
-compile_error!("the header is shared as it lies in memory and the contract is little-endian (SPEC §2)");
+compile_error!("the header is shared as it is in memory, and the contract is little-endian (SPEC §2)");
 
-/// Service name of a publisher or subscriber that names none.
+/// Default service name.
 pub const DEFAULT_SERVICE: &str = layout::DEFAULT_SERVICE;
-/// Bytes that the zero-copy path reserves for the aux blob.
+/// Number of bytes that are reserved for the aux blob of frames that are not copied.
 pub const DEFAULT_AUX_BYTES: usize = limits::DEFAULT_AUX_BYTES;
 /// Size of [`VideoFrameHeader`] in bytes.
 pub const HEADER_SIZE: usize = layout::HEADER_SIZE as usize;
 /// Alignment of [`VideoFrameHeader`] in bytes.
 pub const HEADER_ALIGN: usize = layout::HEADER_ALIGN as usize;
-/// Name under which iceoryx2 identifies the header type.
+/// Name by which iceoryx2 identifies the header type.
 pub const HEADER_TYPE_NAME: &str = layout::HEADER_TYPE_NAME;
-/// Length of the header's format field, its NUL included.
+/// Length of the header's format field, including the NUL.
 pub const FORMAT_LEN: usize = layout::FORMAT_LEN as usize;
-/// Planes that a header can describe.
+/// Largest number of planes that a header can describe.
 pub const MAX_PLANES: usize = layout::MAX_PLANES as usize;
 /// Largest width and height in pixels.
 pub const MAX_DIMENSION: u32 = limits::MAX_DIMENSION_PIXELS as u32;
-/// "None" in the header's `pts`, `dts`, `duration` and `offset`.
+/// Value that means "none" in the header's `pts`, `dts`, `duration` and `offset`.
 pub const NONE: u64 = layout::NONE_U64;
-/// Flag bit of the sample that ends the stream (SPEC §6).
+/// Flag bit for the sample that ends the stream (SPEC §6).
 pub const HEADER_FLAG_EOS: u64 = layout::HEADER_FLAG_EOS;
-/// The GstBufferFlags that describe the picture and may cross a process border (SPEC §2).
+/// The GstBufferFlags that describe the picture and may be sent to another process (SPEC §2).
 ///
 /// Source: `gstbuffer.h` (bits 6 to 13) and `video-frame.h` (bits 20 to 25) of GStreamer.
 pub const FLAGS_MASK: u64 = layout::FLAGS_MASK;
 
-/// Subscriber buffer of services that we create, in samples.
+/// Default size of the subscriber buffer, in samples.
 pub const VIDEO_BUFFER_SIZE: u32 = limits::DEFAULT_BUFFER_SIZE_FRAMES as u32;
-/// Samples that a subscriber of services that we create may hold at once.
+/// Default number of samples that a subscriber may hold at once.
 pub const VIDEO_BORROWED_MAX: u32 = limits::DEFAULT_BORROWED_MAX_FRAMES as u32;
-/// History of services that we create, in samples; 0 means the newest frame (SPEC §1).
+/// Default history, in samples; 0 means the newest frame (SPEC §1).
 pub const VIDEO_HISTORY_SIZE: u32 = limits::DEFAULT_HISTORY_SIZE_FRAMES as u32;
-/// Whether a full subscriber buffer loses its oldest sample instead of blocking the publisher.
+/// Default for whether a full subscriber buffer drops its oldest sample instead of blocking the publisher.
 pub const VIDEO_SAFE_OVERFLOW: bool = limits::DEFAULT_SAFE_OVERFLOW;
 
 /// Times, geometry and format of one frame (SPEC §2).
 ///
-/// The header lies in shared memory that its publisher can still write. Copy it (it is `Copy`) before you read it, and check the copy
+/// The header is in shared memory to which its publisher can still write. Copy it (it is `Copy`) before you read it, and check the copy
 /// with [`validate_geometry`](crate::wire::validate::validate_geometry) before you use it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ZeroCopySend)]
 #[type_name("VideoFrameHeader")]
 pub struct VideoFrameHeader {
-    /// Presentation timestamp of the publisher's buffer in nanoseconds; [`NONE`] if it has none.
+    /// Presentation timestamp of the publisher's buffer in nanoseconds, or [`NONE`].
     pub pts: u64,
-    /// Decoding timestamp in nanoseconds; [`NONE`] if it has none.
+    /// Decoding timestamp in nanoseconds, or [`NONE`].
     pub dts: u64,
     /// Duration in nanoseconds; [`NONE`] if unknown.
     pub duration: u64,
-    /// Frame counter of the publisher's buffer; [`NONE`] if it does not count.
+    /// Frame counter of the publisher's buffer; [`NONE`] if the publisher does not count frames.
     pub offset: u64,
-    /// GstBufferFlags in the low 32 bits, [`HEADER_FLAG_EOS`] above.
+    /// GstBufferFlags in the low 32 bits, [`HEADER_FLAG_EOS`] in the high 32 bits.
     pub flags: u64,
     /// Width in pixels.
     pub width: u32,
@@ -65,13 +65,13 @@ pub struct VideoFrameHeader {
     pub height: u32,
     /// Number of planes, 1 to 4.
     pub n_planes: u32,
-    /// Bytes of the aux blob at the end of the payload; 0 if there is none.
+    /// Size in bytes of the aux blob at the end of the payload; 0 if there is no blob.
     pub aux_size: u32,
     /// Bytes from one row to the next, for each plane.
     pub stride: [u32; MAX_PLANES],
     /// Byte offset of each plane in the payload.
     pub plane_offsets: [u32; MAX_PLANES],
-    /// GStreamer's name of the format in ASCII, NUL-padded.
+    /// GStreamer's name for the format in ASCII, NUL-padded.
     pub format: [u8; FORMAT_LEN],
 }
 
@@ -93,26 +93,26 @@ const _: () = {
     assert!(offset_of!(VideoFrameHeader, format) == 88);
 };
 
-/// A format name that the header's field cannot hold.
+/// A format name that does not fit in the header's field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("format name {name:?} does not fit the header: it takes {} ASCII bytes without NUL, this has {len}", FORMAT_LEN - 1)]
+#[error("format name {name:?} does not fit in the header: it must be at most {} ASCII bytes without NUL, but is {len} bytes", FORMAT_LEN - 1)]
 pub struct FormatNameError {
     name: String,
     len: usize,
 }
 
 impl VideoFrameHeader {
-    /// The header of the sample that ends a stream (SPEC §6): no picture, no times.
+    /// Returns the header for a sample that ends a stream (SPEC §6), without a picture or times.
     pub fn eos() -> Self {
         Self { pts: NONE, dts: NONE, duration: NONE, offset: NONE, flags: HEADER_FLAG_EOS, ..Self::default() }
     }
 
-    /// The header of a sample that ends a stream and repeats its last frame, which has this header (SPEC §6).
+    /// Returns the header for a sample that ends a stream and repeats the last frame. `self` is the last frame's header (SPEC §6).
     pub(crate) fn ended(self) -> Self {
         Self { flags: self.flags | HEADER_FLAG_EOS, ..self }
     }
 
-    /// The header of the last frame, if this sample ends a stream and repeats it.
+    /// Returns the header of the last frame, if this sample ends a stream and repeats the last frame.
     pub(crate) fn repeated(self) -> Option<Self> {
         let header = Self { flags: self.flags & !HEADER_FLAG_EOS, ..self };
         (self.is_eos() && self.width > 0).then_some(header)
@@ -123,12 +123,12 @@ impl VideoFrameHeader {
         self.flags & HEADER_FLAG_EOS != 0
     }
 
-    /// The format's name; empty if the field is not NUL-terminated ASCII.
+    /// Returns the format's name; empty if the field is not NUL-terminated ASCII.
     pub fn format_name(&self) -> &str {
         self.sound_format_name().unwrap_or_default()
     }
 
-    /// The format's name, or `None` if the field is not NUL-terminated ASCII.
+    /// Returns the format's name; `None` if the field is not NUL-terminated ASCII.
     pub(crate) fn sound_format_name(&self) -> Option<&str> {
         let end = self.format.iter().position(|&byte| byte == 0)?;
         let name = std::str::from_utf8(&self.format[..end]).ok()?;
@@ -138,7 +138,7 @@ impl VideoFrameHeader {
     /// Writes the format's name, NUL-padded.
     ///
     /// # Errors
-    /// If the name is longer than 15 bytes, is not ASCII or contains a NUL; the header is left as it was.
+    /// If the name is longer than 15 bytes, is not ASCII or contains a NUL. The header is then unchanged.
     pub fn set_format(&mut self, name: &str) -> Result<(), FormatNameError> {
         if name.len() >= FORMAT_LEN || !name.is_ascii() || name.contains('\0') {
             return Err(FormatNameError { name: name.to_owned(), len: name.len() });
@@ -148,24 +148,23 @@ impl VideoFrameHeader {
         Ok(())
     }
 
-    /// Bytes of the pixel region in a payload of `payload_len` bytes, or `None` if the aux blob would be larger than
-    /// the payload.
+    /// Returns the size of the pixel region in a payload of `payload_len` bytes; `None` if the aux blob would be larger than the payload.
     pub fn pixel_size(&self, payload_len: usize) -> Option<usize> {
         payload_len.checked_sub(usize::try_from(self.aux_size).ok()?)
     }
 
-    /// Whether two frames are laid out alike: nothing differs but what differs from frame to frame.
+    /// Whether two frames have the same layout. Times, flags and frame counters may differ.
     pub fn same_layout(&self, other: &Self) -> bool {
         self.layout() == other.layout()
     }
 
-    /// All that decides where pixels and aux blob lie.
+    /// Returns all fields that determine the position of the pixels and the aux blob.
     fn layout(&self) -> impl PartialEq {
         let picture = (self.width, self.height, self.n_planes, self.stride, self.plane_offsets, self.format);
         (self.is_eos(), self.aux_size, picture)
     }
 
-    /// The header as it lies in shared memory.
+    /// Returns the header as bytes, as it is in shared memory.
     pub fn to_bytes(&self) -> [u8; HEADER_SIZE] {
         let mut bytes = [0; HEADER_SIZE];
         let longs = [self.pts, self.dts, self.duration, self.offset, self.flags].map(u64::to_le_bytes);
@@ -178,7 +177,7 @@ impl VideoFrameHeader {
         bytes
     }
 
-    /// The header that lies in `bytes`; any content gives one, sound or not.
+    /// Reads a header from `bytes`. Every content gives a header, which may be invalid.
     pub fn from_bytes(bytes: &[u8; HEADER_SIZE]) -> Self {
         let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
         let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
@@ -217,7 +216,8 @@ mod tests {
 
     #[test]
     fn iceoryx2_knows_the_header_by_its_contract_name() {
-        // SAFETY: the function only returns a constant; it is unsafe to implement, not to call.
+        // SAFETY: the function only returns a constant. It is marked unsafe because a wrong implementation is unsafe, not because the call
+        // is.
         assert_eq!(unsafe { VideoFrameHeader::type_name() }, HEADER_TYPE_NAME);
     }
 

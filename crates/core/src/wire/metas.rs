@@ -1,33 +1,34 @@
-//! Meta records as `gst_meta_serialize()` writes them, read and written without GStreamer (SPEC §3).
+//! Reads and writes meta records in the format of `gst_meta_serialize()`, without GStreamer (SPEC §3).
 
 use crate::contract::limits;
 use crate::wire::caps;
 use crate::wire::text::{MAX_TEXT, Structure, check};
 use crate::wire::value::{Value, ValueError};
 
-/// GStreamer's name of the meta with a timestamp of another clock.
+/// GStreamer's name for the meta that carries a timestamp from another clock.
 pub const REFERENCE_TIMESTAMP_META: &str = "GstReferenceTimestampMeta";
 
-/// Highest number of new custom metas that one process registers with GStreamer (SPEC §7): a registration is permanent.
+/// Largest number of new custom metas that one process registers with GStreamer (SPEC §7). There is a limit because a registration is
+/// permanent.
 pub const MAX_CUSTOM_METAS: usize = limits::MAX_CUSTOM_METAS;
 
-/// Bytes of a record besides name and payload: two lengths, a NUL, the version.
+/// Bytes in a record in addition to the name and payload: two lengths, a NUL and the version.
 const FRAME: usize = 4 + 4 + 1 + 1;
 
-/// A timestamp of a clock other than the pipeline's.
+/// A timestamp from a clock other than the pipeline's clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferenceTimestamp {
-    /// The clock, as caps, such as `timestamp/x-unix`.
+    /// Caps that identify the clock, such as `timestamp/x-unix`.
     pub reference: String,
-    /// The moment in nanoseconds of that clock.
+    /// The timestamp in nanoseconds of that clock.
     pub timestamp: u64,
-    /// Its duration in nanoseconds; `None` if unknown.
+    /// The duration in nanoseconds; `None` if unknown.
     pub duration: Option<u64>,
-    /// More about the timestamp, as a structure.
+    /// Additional information about the timestamp, as a structure.
     pub info: Option<String>,
 }
 
-/// A named structure on a frame.
+/// A named structure that is attached to a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CustomMeta {
     /// The meta's name: a letter, then 2 to 63 letters, digits or underscores.
@@ -43,22 +44,22 @@ pub enum Meta {
     ReferenceTimestamp(ReferenceTimestamp),
     /// A named structure.
     Custom(CustomMeta),
-    /// Any other record, valid or not, undecoded.
+    /// Any other record, which may be invalid, as undecoded bytes.
     Other(Vec<u8>),
 }
 
-/// A decoded meta record that borrows its text. The text is checked, so GStreamer can parse it.
+/// A decoded meta record that borrows its text. The text was checked, so that GStreamer can parse it safely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetaRef<'a> {
     /// A timestamp.
     ReferenceTimestamp {
-        /// The clock, as caps.
+        /// Caps that identify the clock.
         reference: &'a str,
-        /// The moment in nanoseconds.
+        /// The timestamp in nanoseconds.
         timestamp: u64,
-        /// Its duration in nanoseconds.
+        /// The duration in nanoseconds.
         duration: Option<u64>,
-        /// More about the timestamp, as a structure.
+        /// Additional information about the timestamp, as a structure.
         info: Option<&'a str>,
     },
     /// A named structure.
@@ -68,7 +69,7 @@ pub enum MetaRef<'a> {
         /// The structure.
         structure: &'a str,
     },
-    /// A record of another meta, whose sizes are valid; the payload is unchecked.
+    /// A record for any other meta. Its sizes are valid, but the payload was not checked.
     Other {
         /// The meta's name.
         name: &'a str,
@@ -80,7 +81,7 @@ pub enum MetaRef<'a> {
 }
 
 impl<'a> MetaRef<'a> {
-    /// Reads a record; `None` if its own sizes contradict its length, or if its payload is invalid. Allocates nothing.
+    /// Reads a record; `None` if the sizes in it contradict its length, or if its payload is invalid. Does not allocate.
     pub fn read(record: &'a [u8]) -> Option<Self> {
         let (name, version, payload) = split_record(record)?;
         if name == REFERENCE_TIMESTAMP_META {
@@ -98,7 +99,7 @@ impl<'a> MetaRef<'a> {
     }
 }
 
-/// Reads a record into owned values; a record of another kind stays bytes.
+/// Reads a record into owned values. A record of any other kind is kept as bytes.
 pub fn decode_meta(record: &[u8]) -> Meta {
     match MetaRef::read(record) {
         Some(MetaRef::ReferenceTimestamp { reference, timestamp, duration, info }) => {
@@ -114,7 +115,7 @@ pub fn decode_meta(record: &[u8]) -> Meta {
 }
 
 impl ReferenceTimestamp {
-    /// The timestamp as a record.
+    /// Returns the timestamp as a record.
     ///
     /// # Errors
     /// If the reference is not caps, the info is not a structure, or the timestamp is `u64::MAX`, which means "none".
@@ -135,10 +136,10 @@ impl ReferenceTimestamp {
 }
 
 impl CustomMeta {
-    /// The meta as a record.
+    /// Returns the meta as a record.
     ///
     /// # Errors
-    /// If the name, a field's name or a value cannot be written so that reading gives the same.
+    /// If the name, a field name or a value cannot be written in a form that is read back as the same.
     pub fn encode(&self) -> Result<Vec<u8>, ValueError> {
         if !is_custom_name(&self.name) {
             return Err(ValueError::MetaName(self.name.clone()));
@@ -151,7 +152,7 @@ impl CustomMeta {
 }
 
 impl Meta {
-    /// The meta as a record.
+    /// Returns the meta as a record.
     ///
     /// # Errors
     /// See [`ReferenceTimestamp::encode`] and [`CustomMeta::encode`].
@@ -164,16 +165,16 @@ impl Meta {
     }
 }
 
-/// Whether a custom meta can have this name (SPEC §7).
+/// Whether this is a valid name for a custom meta (SPEC §7).
 pub fn is_custom_name(name: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     (3..=64).contains(&name.len()) && name.bytes().all(word) && name.as_bytes()[0].is_ascii_alphabetic()
 }
 
-/// Writes a reference timestamp without checks: its texts come from GStreamer.
+/// Returns a reference timestamp as a record. The texts are not checked, because they come from GStreamer.
 ///
 /// # Panics
-/// If the record would be 4 GiB or larger.
+/// If the record would be at least 4 GiB.
 pub fn encode_reference_timestamp(
     reference: &str,
     timestamp: u64,
@@ -189,10 +190,10 @@ pub fn encode_reference_timestamp(
     encode_record(REFERENCE_TIMESTAMP_META, 0, &payload)
 }
 
-/// Writes a record with this payload.
+/// Returns a record with this payload.
 ///
 /// # Panics
-/// If the record would be 4 GiB or larger.
+/// If the record would be at least 4 GiB.
 pub fn encode_record(name: &str, version: u8, payload: &[u8]) -> Vec<u8> {
     let word = |value: usize| u32::try_from(value).expect("a meta record stays below 4 GiB").to_le_bytes();
     let size = FRAME + name.len() + payload.len();
@@ -205,12 +206,12 @@ pub fn encode_record(name: &str, version: u8, payload: &[u8]) -> Vec<u8> {
     record
 }
 
-/// Name of the meta in a record; `None` if the record's own sizes contradict its length.
+/// Returns the name of the meta in a record; `None` if the sizes in the record contradict its length.
 pub fn record_name(record: &[u8]) -> Option<&str> {
     split_record(record).map(|(name, ..)| name)
 }
 
-/// Name, version and payload of a record; `None` if its own sizes contradict its length, or if the name is invalid.
+/// Returns the name, version and payload of a record; `None` if the sizes in it contradict its length, or if the name is invalid.
 pub(crate) fn split_record(record: &[u8]) -> Option<(&str, u8, &[u8])> {
     let (total_size, rest) = record.split_first_chunk()?;
     let (name_len, rest) = rest.split_first_chunk()?;
@@ -240,9 +241,9 @@ fn read_reference_timestamp(payload: &[u8]) -> Option<MetaRef<'_>> {
     Some(MetaRef::ReferenceTimestamp { reference, timestamp, duration, info })
 }
 
-/// The string up to the first NUL, and what follows it.
+/// Returns the string before the first NUL, and the bytes after the NUL.
 fn first_string(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    // A text that is too long is refused without a search through all of it.
+    // If the text is too long, it is refused without searching all of it.
     let end = bytes.iter().take(MAX_TEXT + 1).position(|&byte| byte == 0)?;
     Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
 }

@@ -1,6 +1,7 @@
-//! The wire contract of SPEC.md. No transport, no I/O.
+//! The wire contract in SPEC.md. It does not contain transport or I/O code.
 //!
-//! Each module has a twin of the same name in the Python package's `_wire`, except [`shared`]: Python copies a blob before it reads it.
+//! Each module has a counterpart with the same name in the Python package's `_wire`. The exception is [`shared`], because Python copies a
+//! blob before it reads it.
 
 pub mod auxblob;
 pub mod caps;

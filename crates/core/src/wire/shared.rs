@@ -1,12 +1,12 @@
-//! Bytes that another process can write while they are read.
+//! Bytes to which another process can write while they are read.
 //!
-//! Bytes in shared memory can change between a check and their use. So [`SharedBytes`] returns no reference, only copies, and each
-//! copy reads a byte once.
+//! Bytes in shared memory can change between a check and their use. So [`SharedBytes`] returns only copies, not references, and each copy
+//! reads every byte once.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-/// Memory that another process may write at any time; its content can only be copied.
+/// Memory to which another process may write at any time. Its content can only be copied.
 #[derive(Debug, Clone, Copy)]
 pub struct SharedBytes<'a> {
     start: *const u8,
@@ -15,36 +15,36 @@ pub struct SharedBytes<'a> {
 }
 
 impl<'a> SharedBytes<'a> {
-    /// The `len` bytes from `start` on.
+    /// Creates a value for the `len` bytes that begin at `start`.
     ///
     /// # Safety
-    /// The bytes can be read for all of `'a`. Their content may change at any time if the memory is not an allocation of Rust's
-    /// but, for example, a mapping that another process shares.
+    /// The bytes must be readable for all of `'a`. Their content may change at any time if the memory is not a Rust allocation but, for
+    /// example, a mapping shared with another process.
     pub const unsafe fn new(start: *const u8, len: usize) -> Self {
         Self { start, len, memory: PhantomData }
     }
 
-    /// Number of bytes.
+    /// Returns the number of bytes.
     pub const fn len(self) -> usize {
         self.len
     }
 
-    /// Whether there are no bytes.
+    /// Whether the number of bytes is 0.
     pub const fn is_empty(self) -> bool {
         self.len == 0
     }
 
-    /// The first `len` bytes, or all if there are fewer, and the bytes after them.
+    /// Returns the first `len` bytes, or all bytes if there are fewer, and the remaining bytes.
     pub fn split_at_most(self, len: usize) -> (Self, Self) {
         let len = len.min(self.len);
-        // SAFETY: both parts lie within these bytes, which the caller of `new` guarantees.
+        // SAFETY: both parts are within these bytes, and the caller of `new` guarantees that they are readable.
         unsafe { (Self::new(self.start, len), Self::new(self.start.add(len), self.len - len)) }
     }
 
-    /// A copy of the value at the start; `None` if there are fewer bytes.
+    /// Returns a copy of the value at the start; `None` if there are not enough bytes.
     ///
     /// # Safety
-    /// Any bytes must be a valid `T`, as for integers and structures of integers.
+    /// Every byte pattern must be a valid `T`, which is true for integers and structures of integers.
     pub unsafe fn read<T: Copy>(self) -> Option<T> {
         if self.len < size_of::<T>() {
             return None;
@@ -60,7 +60,7 @@ impl<'a> SharedBytes<'a> {
     /// Appends a copy of all bytes.
     pub fn append_to(self, copy: &mut Vec<u8>) {
         copy.reserve(self.len);
-        // SAFETY: `reserve` made room for the bytes, and all of them are written.
+        // SAFETY: `reserve` allocated memory for the bytes, and all of them are written.
         unsafe {
             self.copy_to(copy.as_mut_ptr().add(copy.len()));
             copy.set_len(copy.len() + self.len);
@@ -70,24 +70,24 @@ impl<'a> SharedBytes<'a> {
     /// Copies all bytes.
     ///
     /// # Safety
-    /// There is room for as many bytes at `target`.
+    /// There must be memory for the same number of bytes at `target`.
     unsafe fn copy_to(self, target: *mut u8) {
-        /// Bytes that need not be aligned.
+        /// A value that does not have to be aligned.
         #[repr(C, packed)]
         #[derive(Clone, Copy)]
         struct Word<T: Copy>(T);
 
-        /// Copies the bytes of a `T` at a position.
+        /// Copies the bytes of a `T` at the given position.
         unsafe fn step<T: Copy>(from: *const u8, to: *mut u8, at: usize) {
-            // SAFETY: the caller has checked the bounds. Another process may store to `from` at the same time, so
-            // `copy_nonoverlapping` would be wrong: the compiler may read twice what it takes for unchanging. A volatile read of memory
-            // that is not an allocation of Rust's is a load of the machine, which gives for each byte the old or the new value.
+            // SAFETY: the caller has checked the bounds. Another process may write to `from` at the same time. `copy_nonoverlapping` would
+            // be wrong, because the compiler may read memory twice if it assumes that the memory does not change. A volatile read of memory
+            // that is not a Rust allocation is one machine load, which returns the old or the new value for each byte.
             unsafe { to.add(at).cast::<Word<T>>().write(from.add(at).cast::<Word<T>>().read_volatile()) };
         }
 
         let (from, to, len) = (self.start, target, self.len);
         let mut at = 0;
-        // SAFETY: all steps lie within `len` bytes of `from`, whose caller vouched for them, and of `to`.
+        // SAFETY: all steps are within the `len` bytes at `from`, which the caller of `new` guarantees, and the `len` bytes at `to`.
         unsafe {
             while len - at >= 32 {
                 step::<u64>(from, to, at);
@@ -108,10 +108,10 @@ impl<'a> SharedBytes<'a> {
     }
 }
 
-/// Memory that is not written meanwhile.
+/// Memory that does not change while it is borrowed.
 impl<'a> From<&'a [u8]> for SharedBytes<'a> {
     fn from(bytes: &'a [u8]) -> Self {
-        // SAFETY: a slice can be read for as long as it is borrowed.
+        // SAFETY: a slice is readable for as long as it is borrowed.
         unsafe { Self::new(bytes.as_ptr(), bytes.len()) }
     }
 }
@@ -130,7 +130,7 @@ mod tests {
                 bytes.append_to(&mut copy);
                 assert_eq!(copy[0], 7);
                 assert_eq!(copy[1..], memory[start..start + len]);
-                // SAFETY: any bytes make an array of them.
+                // SAFETY: every byte pattern is a valid byte array.
                 let first = unsafe { bytes.read::<[u8; 5]>() };
                 assert_eq!(first.as_ref(), memory[start..start + len].first_chunk());
             }
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn nothing_is_read_behind_the_end() {
         let bytes = SharedBytes::from([1, 2, 3].as_slice());
-        // SAFETY: any bytes make an integer.
+        // SAFETY: every byte pattern is a valid integer.
         assert!(unsafe { bytes.read::<u32>() }.is_none());
         for len in [3, 4] {
             let (start, rest) = bytes.split_at_most(len);

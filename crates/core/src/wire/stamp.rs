@@ -1,15 +1,15 @@
-//! The stamp of a frame: who sent it, which one it is, when it was captured and when it is due (SPEC §5).
+//! The stamp of a frame: its publisher, sequence number, capture time and due time (SPEC §5).
 
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
 
 const NAME: &[u8] = b"Iox2Stamp";
 const VERSION: u8 = 1;
-/// Size of the record, length of its name, name, NUL, version.
+/// Bytes before the payload: size of the record, length of its name, name, NUL, version.
 const HEAD: usize = 4 + 4 + NAME.len() + 1 + 1;
 const NO_BOOT: [u8; 16] = [0; 16];
 
-/// The 16 bytes of the kernel's boot id. Zeros if there is none; then every time is unknown.
+/// Returns the 16 bytes of the kernel's boot ID. They are zero if there is no boot ID; all times are then unknown.
 pub fn boot_id() -> [u8; 16] {
     static BOOT_ID: OnceLock<[u8; 16]> = OnceLock::new();
     *BOOT_ID.get_or_init(|| {
@@ -19,23 +19,23 @@ pub fn boot_id() -> [u8; 16] {
     })
 }
 
-/// Draws the number of a new publisher, from the random seed of hash maps.
+/// Generates a random ID for a new publisher, using the random seed for hash maps.
 pub fn new_publisher_id() -> u64 {
-    // The largest number means "unknown".
+    // The largest value means "unknown", so it is not used.
     std::hash::RandomState::new().hash_one(monotonic_ns()).min(u64::MAX - 1)
 }
 
-/// Now, in nanoseconds of CLOCK_MONOTONIC.
+/// Returns the current time in CLOCK_MONOTONIC nanoseconds.
 pub fn monotonic_ns() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a live timespec, and the call keeps nothing.
+    // SAFETY: the pointer refers to a live timespec, and the call does not keep it.
     let status = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     debug_assert_eq!(status, 0, "every system has CLOCK_MONOTONIC");
     // Seconds and nanoseconds since boot are not negative.
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Identity and times of one frame; `None` = unknown.
+/// Identity and times of one frame. `None` means unknown.
 ///
 /// # Examples
 ///
@@ -47,23 +47,23 @@ pub fn monotonic_ns() -> u64 {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stamp {
-    /// Id of the boot to whose clock the times belong; zeros = unknown.
+    /// ID of the boot that the times belong to; zeros mean unknown.
     pub boot_id: [u8; 16],
-    /// Number that the publisher drew for itself.
+    /// Random ID of the publisher.
     pub publisher: Option<u64>,
-    /// How many frames that publisher had sent before this one.
+    /// Number of frames that the publisher sent before this one.
     pub sequence: Option<u64>,
-    /// When the frame was captured, or else published, in nanoseconds of CLOCK_MONOTONIC.
+    /// When the frame was captured, or published if the capture time is not known, in CLOCK_MONOTONIC nanoseconds.
     pub capture: Option<u64>,
-    /// When the frame is to be shown, in nanoseconds of CLOCK_MONOTONIC.
+    /// When the frame is due to be shown, in CLOCK_MONOTONIC nanoseconds.
     pub due: Option<u64>,
 }
 
 impl Stamp {
-    /// Bytes of the record.
+    /// Size of the record in bytes.
     pub const LEN: usize = HEAD + 16 + 4 * 8;
 
-    /// The stamp as a meta record, which is the first one of a blob.
+    /// Returns the stamp as a meta record. It is the first record in a blob.
     pub fn record(&self) -> [u8; Self::LEN] {
         let mut record = [0; Self::LEN];
         let (head, payload) = record.split_at_mut(HEAD);
@@ -76,7 +76,7 @@ impl Stamp {
         record
     }
 
-    /// The stamp in a meta record; `None` if the record is something else.
+    /// Returns the stamp in a meta record; `None` if the record is not a stamp.
     pub fn read(record: &[u8]) -> Option<Self> {
         let payload: &[u8; Self::LEN - HEAD] = record.strip_prefix(&Self::head())?.try_into().ok()?;
         let number = |at: usize| {
@@ -87,7 +87,7 @@ impl Stamp {
         Some(Self { boot_id, publisher: number(0), sequence: number(1), capture: number(2), due: number(3) })
     }
 
-    /// The stamp without the times if they are of another boot or machine, whose clock differs.
+    /// Returns the stamp. Times from another boot or machine are removed, because they belong to a different clock.
     #[must_use]
     pub fn here(self) -> Self {
         if self.boot_id == boot_id() && self.boot_id != NO_BOOT {
@@ -130,7 +130,7 @@ mod tests {
     fn the_clock_is_the_one_that_other_programs_read() {
         let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
         let seconds: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
-        // CLOCK_MONOTONIC leaves out suspend, which the uptime counts.
+        // CLOCK_MONOTONIC does not count suspend time, but the uptime does.
         assert!(monotonic_ns() as f64 <= (seconds + 1.0) * 1e9);
         let before = monotonic_ns();
         assert!(monotonic_ns() >= before);

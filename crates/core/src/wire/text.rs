@@ -1,54 +1,54 @@
-//! Text of a GstStructure, read with bounds: `name, field=(type)value, …;` (SPEC §7).
+//! Parses the text of a GstStructure, `name, field=(type)value, …;`, within limits (SPEC §7).
 //!
-//! Values are flat: a word, a quoted string, or a list or array of these. Anything else, such as a range or a structure in
-//! brackets, is refused.
+//! A value must be flat: a word, a quoted string, or a list or array of words and strings. Any other value, such as a range or a structure
+//! in brackets, is refused.
 
 use std::collections::HashMap;
 
-use crate::contract::limits;
+use crate::contract::{limits, messages};
 use crate::wire::value::{Value, ValueError};
 
 mod reader;
 
 pub(crate) use reader::{Field, Fields, Head, check, open};
 
-/// Longest caps or structure text that is read, in bytes.
+/// Longest caps or structure text that is accepted, in bytes.
 pub const MAX_TEXT: usize = limits::MAX_TEXT_BYTES;
 
-/// Why a text is not a structure, or not caps.
+/// Reason why a text is not a structure or not caps.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
     /// The text is too long.
-    #[error("the text has {len} bytes, at most {MAX_TEXT} are read")]
+    #[error("{}", messages::long_text(len, MAX_TEXT))]
     TooLong {
-        /// Its length in bytes.
+        /// Length of the text in bytes.
         len: usize,
     },
-    /// Something else is expected.
+    /// The text does not contain the expected element.
     #[error("expected {expected} at byte {at}")]
     Unexpected {
-        /// The byte where it is expected.
+        /// The position in bytes.
         at: usize,
         /// What is expected.
         expected: &'static str,
     },
 }
 
-/// A name with fields in their order.
+/// A name with ordered fields.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Structure {
     /// Its name.
     pub name: String,
-    /// Its fields, each name once.
+    /// Its fields. Each name occurs once.
     pub fields: Vec<(String, Value)>,
 }
 
 impl Structure {
-    /// Reads the text of a structure.
+    /// Parses the text of a structure.
     ///
     /// # Errors
-    /// If the text is longer than 16 KiB, or is not a structure of flat values. A value of an unknown type is not an error: it stays
+    /// If the text is longer than 16 KiB, or is not a structure of flat values. A value of an unknown type is not an error; it is kept as
     /// raw text.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let (head, fields) = open(text)?;
@@ -58,15 +58,15 @@ impl Structure {
         Ok(Self { name: head.name.to_owned(), fields: collect_fields(fields)? })
     }
 
-    /// The value of a field.
+    /// Returns the value of a field.
     pub fn get(&self, field: &str) -> Option<&Value> {
         get(&self.fields, field)
     }
 
-    /// The structure as GStreamer writes it.
+    /// Returns the structure as text, as GStreamer writes it.
     ///
     /// # Errors
-    /// If a name or a value cannot be written so that reading gives the same.
+    /// If a name or a value cannot be written in a form that is read back as the same.
     pub fn to_text(&self) -> Result<String, ValueError> {
         if !is_name(&self.name) || !is_portable(&self.name) {
             return Err(ValueError::StructureName(self.name.clone()));
@@ -78,7 +78,7 @@ impl Structure {
     }
 }
 
-/// The value of a field.
+/// Returns the value of a field.
 pub(crate) fn get<'a>(fields: &'a [(String, Value)], field: &str) -> Option<&'a Value> {
     fields.iter().find_map(|(name, value)| (name == field).then_some(value))
 }
@@ -114,27 +114,27 @@ pub(crate) fn write_fields(text: &mut String, fields: &[(String, Value)]) -> Res
     Ok(())
 }
 
-/// Whether a byte can occur in names and values without quotes.
+/// Whether a byte can occur in an unquoted name or value.
 pub(crate) const fn is_bare(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+' | b'/' | b':' | b'.' | b'*')
 }
 
-/// Whether every version of GStreamer reads the text without quotes; 1.22 does not read an asterisk.
+/// Whether every GStreamer version can read the text without quotes; 1.22 cannot read an unquoted asterisk.
 pub(crate) fn is_portable(text: &str) -> bool {
     text.bytes().all(|byte| byte != b'*' && is_bare(byte))
 }
 
-/// The names of caps features between their parentheses.
+/// Returns the caps feature names in the text between the parentheses.
 pub(crate) fn features(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim_ascii)
 }
 
-/// Whether all of them are names.
+/// Whether all caps features in the text are valid names.
 pub(crate) fn are_features(text: &str) -> bool {
     features(text).all(|feature| !feature.is_empty() && feature.bytes().all(is_bare))
 }
 
-/// Whether text can name a structure.
+/// Whether the text is a valid structure name.
 fn is_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_bare)
 }

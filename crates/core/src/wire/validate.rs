@@ -1,4 +1,4 @@
-//! The checks that a receiver makes before it uses a byte of a frame (SPEC §7).
+//! The checks that a receiver makes before it uses any byte of a frame (SPEC §7).
 
 use crate::wire::formats::{Kind, VideoFormat};
 use crate::wire::header::{MAX_DIMENSION, VideoFrameHeader};
@@ -6,7 +6,7 @@ use crate::wire::header::{MAX_DIMENSION, VideoFrameHeader};
 pub use crate::wire::caps::check_caps;
 pub use crate::wire::fault::Fault;
 
-/// Bytes of the pixel region of a payload of `payload_len` bytes (SPEC §7 rule 1).
+/// Returns the size of the pixel region in a payload of `payload_len` bytes (SPEC §7 rule 1).
 ///
 /// # Errors
 /// If the aux blob would be larger than the payload.
@@ -14,12 +14,12 @@ pub fn validate_aux_size(header: &VideoFrameHeader, payload_len: usize) -> Resul
     header.pixel_size(payload_len).ok_or(Fault::AuxSize { aux_size: header.aux_size, payload: payload_len })
 }
 
-/// Checks a private copy of a header against the `pixel_size` bytes of its pixel region (SPEC §7 rules 2 to 7).
+/// Checks a private copy of a header against the size of its pixel region (SPEC §7 rules 2 to 7).
 ///
-/// For tiled formats, only the offsets are checked: only GStreamer knows the size of their planes.
+/// For tiled formats, only the offsets are checked, because only GStreamer knows the sizes of their planes.
 ///
 /// # Errors
-/// The first rule that the frame breaks.
+/// A [`Fault`] for the first rule that the frame breaks.
 pub fn validate_geometry(header: &VideoFrameHeader, pixel_size: usize) -> Result<(), Fault> {
     if header.is_eos() {
         return Ok(());
@@ -54,13 +54,13 @@ pub fn validate_geometry(header: &VideoFrameHeader, pixel_size: usize) -> Result
     Ok(())
 }
 
-/// End of a plane; for a tiled format, the end of its first byte.
+/// Returns the end of a plane; for a tiled format, the end of the plane's first byte.
 fn plane_end(header: &VideoFrameHeader, format: &VideoFormat, plane: usize) -> u64 {
     let offset = u64::from(header.plane_offsets[plane]);
     if format.kind == Kind::Tiled {
         return offset + 1;
     }
-    // 2^32 + 2^32 · 2^15 + 2^19 is far below 2^64, so nothing can overflow.
+    // 2^32 + 2^32 · 2^15 + 2^19 is far below 2^64, so the sum cannot overflow.
     let last_row = format.rows(plane, header.height) as u64 - 1;
     offset + u64::from(header.stride[plane]) * last_row + format.row_bytes(plane, header.width) as u64
 }

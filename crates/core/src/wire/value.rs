@@ -1,17 +1,18 @@
-//! Values of the fields of a GstStructure, read from text and written as text.
+//! Field values of a GstStructure, parsed from text and written as text.
 
 use std::fmt::Write;
 
+use crate::contract::messages;
 use crate::wire::text::{Field, MAX_TEXT, is_bare, is_portable, open};
 
-/// A value of a field. A value of any other type is [`Value::Raw`].
+/// The value of a field. Values of types not listed here are [`Value::Raw`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// A boolean.
     Bool(bool),
-    /// An integer of 32 bits.
+    /// A 32-bit integer.
     Int(i32),
-    /// An integer of 64 bits.
+    /// A 64-bit integer.
     Int64(i64),
     /// A double.
     Double(f64),
@@ -19,56 +20,56 @@ pub enum Value {
     Str(String),
     /// Numerator and denominator; the denominator is not 0.
     Fraction(i32, i32),
-    /// A list, `{ … }`, of alternatives. All values have one type, which is not a list or an array.
+    /// A list of alternatives, `{ … }`. All values have the same type, which is neither a list nor an array.
     List(Vec<Value>),
-    /// An array, `< … >`. All values have one type, which is not a list or an array.
+    /// An array, `< … >`. All values have the same type, which is neither a list nor an array.
     Array(Vec<Value>),
-    /// The text of any other value, including the type in parentheses.
+    /// The text of any other value, including its type in parentheses.
     Raw(String),
 }
 
-/// Why a structure, caps or a meta cannot be written.
+/// Reason why a structure, caps or a meta cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
-    /// A structure cannot have this name.
-    #[error("{0:?} cannot name a structure: a letter, then letters, digits or _-+/:.")]
+    /// The name is not valid for a structure.
+    #[error("{}", messages::structure_name(_0))]
     StructureName(String),
-    /// A custom meta cannot have this name.
-    #[error("{0:?} cannot name a custom meta: a letter, then 2 to 63 letters, digits or _")]
+    /// The name is not valid for a custom meta.
+    #[error("{}", messages::meta_name(_0))]
     MetaName(String),
-    /// A field cannot have this name.
-    #[error("{0:?} cannot name a field: one or more letters, digits or _-+/:.")]
+    /// The name is not valid for a field.
+    #[error("{}", messages::field_name(_0))]
     FieldName(String),
     /// The text contains NUL.
-    #[error("string {0:?} contains NUL")]
+    #[error("{}", messages::contains_nul())]
     Nul(String),
     /// GStreamer cannot represent this fraction.
-    #[error("fraction {0}/{1}: the denominator must not be 0, both must be within ±2147483647")]
+    #[error("{}", messages::fraction(_0, _1, i32::MAX))]
     Fraction(i32, i32),
-    /// A list or an array has items of several types, or of lists.
-    #[error("the items of a list or an array must be plain values of one type")]
+    /// A list or an array contains items of different types, or contains lists.
+    #[error("{}", messages::mixed_items())]
     Items,
-    /// Raw text that is not one value.
-    #[error("raw text {0:?} is not one value")]
+    /// The raw text is not exactly one value.
+    #[error("{}", messages::raw_value(_0))]
     Raw(String),
-    /// The text is not caps, or not a structure.
+    /// The text is not valid caps or not a valid structure.
     #[error("{text:?}: {error}")]
     Text {
         /// The text.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         error: crate::wire::text::TextError,
     },
-    /// The timestamp is the number that means "none".
-    #[error("timestamp is {}, which means none", u64::MAX)]
+    /// The timestamp is the value that means "none".
+    #[error("timestamp {} is reserved: it means that there is no timestamp", u64::MAX)]
     NoTimestamp,
-    /// The text is too long to be read.
-    #[error("the text has {0} bytes, at most {MAX_TEXT} are read")]
+    /// The text is too long; receivers would not read it.
+    #[error("{}", messages::long_text(_0, MAX_TEXT))]
     TooLong(usize),
 }
 
-/// The types of values that are read.
+/// The value types that are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Type {
     Int,
@@ -103,7 +104,7 @@ impl Type {
         }
     }
 
-    /// The value of a word or a quoted string.
+    /// Returns the value of a word or a quoted string.
     fn read(self, text: &str) -> Option<Value> {
         match self {
             Self::Int => read_int(text).and_then(|value| value.try_into().ok()).map(Value::Int),
@@ -115,7 +116,7 @@ impl Type {
         }
     }
 
-    /// The value of a word or a quoted string without a type.
+    /// Returns the value of a word or a quoted string that does not have a type.
     fn guess(text: &str) -> Option<Value> {
         let in_words = text.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'+' | b'-'));
         [Self::Int, Self::Double, Self::Fraction, Self::Bool, Self::Str]
@@ -126,7 +127,7 @@ impl Type {
 }
 
 impl Value {
-    /// The value of a field; raw text if it is of no form that we read.
+    /// Returns the value of a field; raw text if the value does not have a supported form.
     pub(crate) fn read(field: &Field) -> Self {
         let kind = field.type_name.map(Type::from_name);
         let read_plain = |text: &str| match kind {
@@ -141,10 +142,10 @@ impl Value {
         value.unwrap_or_else(|| Self::Raw(field.raw.to_owned()))
     }
 
-    /// The value as `(type)value`.
+    /// Returns the value as `(type)value`.
     ///
     /// # Errors
-    /// If it cannot be written so that reading gives the same value.
+    /// If the value cannot be written in a form that is read back as the same value.
     pub fn to_text(&self) -> Result<String, ValueError> {
         let mut text = String::new();
         self.write(&mut text).map(|()| text)
@@ -156,7 +157,7 @@ impl Value {
             Self::List(items) => write_items(text, items, ["{ ", " }"]),
             Self::Array(items) => write_items(text, items, ["< ", " >"]),
             Self::Raw(raw) => {
-                // The text must be exactly the value of one field.
+                // The text must be exactly one field value.
                 let as_field = format!("x,x={raw}");
                 let mut fields = open(&as_field).ok().into_iter().flat_map(|(_, fields)| fields);
                 match (fields.next(), fields.next()) {
@@ -173,7 +174,7 @@ impl Value {
         }
     }
 
-    /// The type of a plain value.
+    /// Returns the type of a plain value.
     const fn kind(&self) -> Option<Type> {
         match self {
             Self::Bool(_) => Some(Type::Bool),
@@ -204,7 +205,7 @@ impl Value {
     }
 }
 
-/// The items of a list or an array; `None` unless all are plain values of one type.
+/// Returns the items of a list or an array; `None` unless all are plain values of the same type.
 fn read_items(text: &str, read: impl Fn(&str) -> Option<Value>) -> Option<Vec<Value>> {
     let inner = text[1..text.len() - 1].trim_ascii();
     if inner.is_empty() {
@@ -215,7 +216,7 @@ fn read_items(text: &str, read: impl Fn(&str) -> Option<Value>) -> Option<Vec<Va
     items.iter().all(|item| item.kind() == kind).then_some(items)
 }
 
-/// Splits at the commas outside quotes.
+/// Splits the text at commas that are not in quotes.
 fn split_items(text: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c| {
@@ -247,7 +248,7 @@ fn write_items(text: &mut String, items: &[Value], [open, close]: [&str; 2]) -> 
     Ok(())
 }
 
-/// A decimal integer without leading zeros, because C reads a number with leading zeros as octal.
+/// Reads a decimal integer. Leading zeros are not accepted, because C reads such a number as octal.
 fn read_int(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let decimal = digits == "0" || !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -264,14 +265,14 @@ fn read_fraction(text: &str) -> Option<Value> {
     Some(Value::Fraction(numerator, denominator))
 }
 
-/// Numerator or denominator, where C reads leading zeros as decimal.
+/// Reads a numerator or denominator. Leading zeros are accepted, because C reads them as decimal here.
 fn read_part(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let decimal = (1..=10).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     if decimal { text.parse().ok() } else { None }
 }
 
-/// The fraction in lowest terms with a positive denominator; `None` if GStreamer cannot represent it.
+/// Returns the fraction in lowest terms with a positive denominator; `None` if GStreamer cannot represent it.
 fn reduce(numerator: i64, denominator: i64) -> Option<(i32, i32)> {
     let within = |value: i64| (-i64::from(i32::MAX)..=i64::from(i32::MAX)).contains(&value);
     if denominator == 0 || !within(numerator) || !within(denominator) {
@@ -296,7 +297,7 @@ fn read_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// The text of a word or a quoted string; `None` if it is not UTF-8 without NUL.
+/// Returns the text of a word or a quoted string; `None` if it contains NUL or is not UTF-8.
 pub(crate) fn read_string(text: &str) -> Option<String> {
     let Some(quoted) = text.strip_prefix('"') else {
         let word = !text.is_empty() && text.bytes().all(is_bare) && text != "NULL";
@@ -313,7 +314,7 @@ pub(crate) fn read_string(text: &str) -> Option<String> {
                 }
                 escaped => escaped,
             },
-            // Two adjacent strings are not one.
+            // Two adjacent strings are not one string.
             b'"' => return None,
             plain => plain,
         };
@@ -345,7 +346,7 @@ fn write_string(text: &mut String, value: &str) -> Result<(), ValueError> {
     Ok(())
 }
 
-/// A double as C's `%.17g` writes it, like GStreamer.
+/// Formats a double like C's `%.17g`, which GStreamer uses.
 fn write_double(value: f64) -> String {
     if !value.is_finite() {
         return if value.is_nan() { "nan".to_owned() } else { value.to_string() };

@@ -1,11 +1,11 @@
-//! GStreamer error messages for errors of the Shmdata protocol.
+//! GStreamer error messages for Shmdata protocol errors.
 
 use std::io::ErrorKind;
 
 use gst::ResourceError;
 use gst_plugin_iceoryx2_shmdata::Error;
 
-/// The message to post for an error of the protocol.
+/// Returns the message to post for a protocol error.
 pub fn message(error: &Error) -> gst::ErrorMessage {
     let kind = match error {
         Error::WriterIsAlive { .. } => ResourceError::Busy,

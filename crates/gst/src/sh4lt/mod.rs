@@ -1,7 +1,7 @@
-//! `sh4ltsink` and `sh4ltsrc`: media between processes over the Shmdata protocol.
+//! `sh4ltsink` and `sh4ltsrc`, which exchange media between processes over the Shmdata protocol.
 //!
-//! The elements have the names that users of Sh4lt know. They speak the protocol of Shmdata, as score's Shmdata devices, sdflow,
-//! Splash and Switcher do. Sh4lt's own protocol differs.
+//! The element names are familiar to Sh4lt users, but the elements speak the Shmdata protocol. score's Shmdata devices, sdflow, Splash and
+//! Switcher speak the same protocol. Sh4lt's own protocol is different.
 
 use gst::glib;
 

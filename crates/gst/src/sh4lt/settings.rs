@@ -1,4 +1,4 @@
-//! Properties that both elements have.
+//! Properties shared by `sh4ltsink` and `sh4ltsrc`.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -9,11 +9,11 @@ use gst_plugin_iceoryx2_shmdata as shmdata;
 
 use crate::properties::{counter, read, text};
 
-/// Part of each element's description, and logged once.
+/// Statement about compatible programs, for the element's description and for the log.
 pub const INTEROPERABILITY: &str =
     "speaks the Shmdata protocol (score's Shmdata devices, sdflow, Splash, Switcher), not yet Sh4lt's own";
 
-/// The path that an element uses, given as a path or as label and group.
+/// The address of a stream: a socket path, or a label and a group.
 #[derive(Clone, Debug)]
 pub struct Address {
     pub socket_path: Option<String>,
@@ -33,11 +33,11 @@ impl Address {
         match (&self.socket_path, &self.label) {
             (Some(path), _) if !path.is_empty() => Ok(path.into()),
             (_, Some(label)) => shmdata::address(label, &self.group).map_err(|error| fault(error.to_string())),
-            _ => Err(fault("no address: neither socket-path nor label is set".into())),
+            _ => Err(fault("no address; set socket-path or label".into())),
         }
     }
 
-    /// Sets one property; false if it is not one of these.
+    /// Sets one property; false if it is not an address property.
     pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
         match name {
             "socket-path" => self.socket_path = read(value),
@@ -58,7 +58,7 @@ impl Address {
     }
 }
 
-/// Bytes and buffers since the property was last read, as shmdatasink and shmdatasrc count them.
+/// Number of bytes and buffers since the property was last read. shmdatasink and shmdatasrc count in the same way.
 #[derive(Debug, Default)]
 pub struct Traffic(Mutex<(u64, u64)>);
 
@@ -69,7 +69,7 @@ impl Traffic {
         counts.1 += 1;
     }
 
-    /// Reads one property and resets it.
+    /// Returns the value of one property and resets it to 0.
     pub fn take(&self, name: &str) -> Option<glib::Value> {
         let mut counts = self.0.lock().unwrap();
         match name {
@@ -80,7 +80,7 @@ impl Traffic {
     }
 }
 
-/// The properties of [`Address`] and [`Traffic`], and `caps`.
+/// Returns the properties for [`Address`] and [`Traffic`], and the property `caps`.
 pub fn properties(caps: &'static str) -> Vec<glib::ParamSpec> {
     vec![
         text("socket-path", "Socket path", "Path of the socket that the writer creates, at most 107 bytes", None),
@@ -90,16 +90,16 @@ pub fn properties(caps: &'static str) -> Vec<glib::ParamSpec> {
             "Name of the stream if socket-path is not set: $XDG_RUNTIME_DIR/sh4lt/GROUP/LABEL",
             None,
         ),
-        text("group", "Group", "Group of the label", Some(shmdata::DEFAULT_GROUP)),
+        text("group", "Group", "Group that the label belongs to", Some(shmdata::DEFAULT_GROUP)),
         counter("bytes", "Bytes", "Bytes since this property was last read"),
         counter("buffers", "Buffers", "Buffers since this property was last read"),
         glib::ParamSpecString::builder("caps").nick("Caps").blurb(caps).read_only().build(),
     ]
 }
 
-/// The default layout of raw video; `None` for other media.
+/// Returns GStreamer's default layout for raw video; `None` for other media.
 ///
-/// Only raw video is asked for, because GStreamer describes encoded video as pictures of 0 bytes.
+/// Other media are excluded, because GStreamer describes encoded video as pictures with 0 bytes.
 pub fn raw_video(caps: &gst::CapsRef) -> Option<gst_video::VideoInfo> {
     caps.structure(0).filter(|structure| structure.name() == "video/x-raw")?;
     gst_video::VideoInfo::from_caps(caps).ok()

@@ -24,22 +24,22 @@ use crate::pace::{self, Pace, Paced};
 use crate::properties::client_signals;
 use crate::{caps, clock, errors, layout, metas};
 
-/// Loans for frames that are copied, in addition to the loans of upstream's pool.
+/// Number of loans for copied frames, in addition to the loans for the upstream pool.
 const COPY_LOANS: usize = 2;
-/// Timeout of a wait that only an interrupt ends.
+/// Timeout for waits that are meant to end only by an interrupt.
 const FOREVER: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Default)]
 pub struct Iceoryx2Sink {
     settings: Mutex<Settings>,
     stream: Mutex<Option<Stream>>,
-    // Used by other threads while a frame that is being sent locks `stream`.
+    // Not part of `stream`, because other threads use the publisher while a frame is being sent with `stream` locked.
     publisher: Mutex<Option<Arc<VideoFramePublisher>>>,
     interrupt: Mutex<Option<Interrupt>>,
     subscribers: AtomicU32,
     counters: Counters,
     pace: Pace,
-    /// Causes of dropped frames for which a warning was posted.
+    /// Causes of dropped frames for which a warning has already been posted.
     warned: Mutex<HashSet<Cause>>,
 }
 
@@ -51,19 +51,19 @@ struct Counters {
     dropped_memory: AtomicU64,
 }
 
-/// State of the streaming thread, from one caps event to the next.
+/// State of the streaming thread between two caps events.
 #[derive(Debug)]
 struct Stream {
     publisher: Arc<VideoFramePublisher>,
     budget: Arc<Budget>,
     info: gst_video::VideoInfo,
-    /// The layout of the last frame. Frames with the same layout are not checked again.
+    /// The layout of the last frame, so that frames with the same layout are not checked again.
     checked: Option<Checked>,
-    /// The aux blob of each frame; `None` with `aux-bytes=0`.
+    /// Template for the aux blobs; `None` with `aux-bytes=0`.
     aux: Option<AuxTemplate>,
 }
 
-/// A layout that conforms to the wire format, and its header without times and flags.
+/// A layout that conforms to the wire format, with the matching header. The header does not contain times or flags.
 #[derive(Debug)]
 struct Checked {
     has_meta: bool,
@@ -73,12 +73,12 @@ struct Checked {
     header: VideoFrameHeader,
 }
 
-/// Why a buffer was not published.
+/// Reason why a buffer was not published.
 #[derive(Debug)]
 enum Failure {
-    /// Only this frame is dropped.
+    /// The frame is dropped; the stream continues.
     Frame(Cause, String),
-    /// The stream ends.
+    /// The stream ends with an error.
     Stream(Error),
 }
 
@@ -103,7 +103,7 @@ impl From<Error> for Failure {
 }
 
 impl Stream {
-    /// The header of a buffer without times and flags.
+    /// Returns the header for a buffer, without times and flags.
     fn header(&mut self, buffer: &gst::Buffer) -> Result<VideoFrameHeader, Failure> {
         let service = self.publisher.service();
         let failure = |cause, reason: String| Failure::Frame(cause, format!("frame for {service:?}: {reason}"));
@@ -114,7 +114,7 @@ impl Stream {
                 return Err(failure(
                     Cause::MetaSize,
                     format!(
-                        "its GstVideoMeta says {}x{}, its caps say {}x{}; set caps with the size of the buffers",
+                        "its GstVideoMeta says {}x{}, but its caps say {}x{}; set caps that match the size of the buffers",
                         meta.width(),
                         meta.height(),
                         info.width(),
@@ -142,7 +142,7 @@ impl Stream {
         };
         validate_geometry(&header, size).map_err(|fault| {
             failure(Cause::Length, format!(
-                "{fault}, the buffer has {size} bytes; {}; send one of these layouts, or attach a GstVideoMeta with the strides",
+                "{fault}, and the buffer is {size} bytes; {}; send one of these layouts, or attach a GstVideoMeta with the strides",
                 layout::row_lengths(info)
             ))
         })?;
@@ -157,7 +157,7 @@ impl Stream {
     }
 }
 
-/// Passes a value to the builder if the property was set.
+/// Passes the value of a property to the builder if the property was set.
 fn set<T>(
     builder: PublisherBuilder,
     value: Option<T>,
@@ -189,7 +189,7 @@ impl Paced for Iceoryx2Sink {
 impl ObjectImpl for Iceoryx2Sink {
     fn constructed(&self) {
         self.parent_constructed();
-        // The last sample would keep a loan in use, and a buffer with another reference is copied.
+        // The last sample would keep a loan in use, and its extra reference would force a copy of the buffer.
         self.obj().set_enable_last_sample(false);
     }
 
@@ -270,7 +270,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
         let stream = self.stream.lock().unwrap().take();
         let publisher = self.publisher.lock().unwrap().take();
         *self.interrupt.lock().unwrap() = None;
-        // The port is closed here, without a lock held. Loans that upstream holds keep their memory.
+        // This closes the port. No lock is held. Loans that upstream still holds keep their memory.
         drop((stream, publisher));
         self.update_clients(0);
         Ok(())
@@ -282,7 +282,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
 
     fn query(&self, query: &mut gst::QueryRef) -> bool {
         if let gst::QueryViewMut::AcceptCaps(accept) = query.view_mut() {
-            // Raw video in any memory, so that `set_caps` can explain why it refuses memory that it cannot read.
+            // The sink accepts raw video in any memory here, so that `set_caps` can explain why it refuses memory that it cannot read.
             let accepted = accept.caps().is_subset(&caps::ANY_MEMORY);
             accept.set_result(accepted);
             return true;
@@ -376,7 +376,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
         if matches!(event.view(), gst::EventView::Eos(_)) {
             let _in_call = preroll::InCall::begin();
             let publisher = self.publisher.lock().unwrap().clone();
-            // Sent before the parent posts the EOS message, after which the application may stop the pipeline.
+            // The end is sent before the parent posts the EOS message, because the application may then stop the pipeline.
             if let Some(Err(error)) = publisher.map(|publisher| publisher.end_of_stream()) {
                 gst::warning!(CAT, imp = self, "cannot send the end of the stream: {error}");
             }
@@ -390,13 +390,14 @@ impl BaseSinkImpl for Iceoryx2Sink {
     }
 
     fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
-        // Only now has BaseSink stored why it unlocked. The streaming thread clears the interrupt before it reads the reason.
+        // BaseSink stores the reason for the unlock only at this point. The streaming thread clears the interrupt before it reads the
+        // reason.
         self.wake();
         Ok(())
     }
 }
 
-/// How the publisher waits for readers to connect and for full subscribers: see [`preroll`].
+/// Waits for readers that are connecting and for subscribers with a full buffer, as described in [`preroll`].
 struct Waits(glib::WeakRef<super::Iceoryx2Sink>);
 
 impl Waiting for Waits {
@@ -421,7 +422,7 @@ impl Waiting for Waits {
 }
 
 impl Iceoryx2Sink {
-    /// Wakes the streaming thread, which then checks what has changed.
+    /// Wakes the streaming thread, which then checks its state.
     fn wake(&self) {
         if let Some(interrupt) = &*self.interrupt.lock().unwrap() {
             interrupt.set();
@@ -482,7 +483,7 @@ impl Iceoryx2Sink {
         Ok(publisher)
     }
 
-    /// Updates `num-clients` and emits its signals. The caller holds no lock.
+    /// Updates `num-clients` and emits its signals. The caller must not hold a lock.
     fn update_clients(&self, now: u32) {
         let before = self.subscribers.swap(now, Ordering::SeqCst);
         if now == before {
@@ -494,7 +495,7 @@ impl Iceoryx2Sink {
         obj.notify("num-clients");
     }
 
-    /// With `wait-for-connection`, waits for a subscriber.
+    /// Waits for a subscriber if `wait-for-connection` is set.
     fn wait_for_connection(&self) -> Result<(), gst::FlowError> {
         if !self.settings.lock().unwrap().wait_for_connection {
             return Ok(());
@@ -506,7 +507,7 @@ impl Iceoryx2Sink {
             preroll::wait(self.obj().upcast_ref(), || {
                 interrupt.wait(FOREVER);
             });
-            // Cleared before the reason is read, so that the next interrupt is not lost.
+            // The interrupt is cleared before the reason is read, so that the next interrupt is not lost.
             interrupt.clear();
             preroll::resume(self.obj().upcast_ref())?;
         }
@@ -528,7 +529,7 @@ impl Iceoryx2Sink {
         let moment = self.moment(buffer.pts().or(buffer.dts()));
         let latency = self.obj().latency().nseconds();
         let due = moment.map_or(now, |moment| moment.saturating_add(latency).min(NONE - 1));
-        // Only in a live pipeline do timestamps tell when the source captured a frame.
+        // Only in a live pipeline does the timestamp say when the source captured the frame.
         let is_captured = || buffer.pts().is_some() && self.pace.is_live(self.obj().upcast_ref());
         let captured = extra.capture.or_else(|| moment.filter(|_| is_captured()).map(|moment| moment.min(now)));
         let capture = captured.unwrap_or(now);
@@ -566,7 +567,7 @@ impl Iceoryx2Sink {
         }
     }
 
-    /// Converts a timestamp to CLOCK_MONOTONIC; `None` without a clock or a timestamp.
+    /// Converts a timestamp to CLOCK_MONOTONIC; `None` if there is no clock or no timestamp.
     fn moment(&self, timestamp: Option<gst::ClockTime>) -> Option<u64> {
         let obj = self.obj();
         let segment = obj.segment().downcast::<gst::ClockTime>().ok()?;
@@ -574,7 +575,7 @@ impl Iceoryx2Sink {
         Some(clock::to_monotonic(running_time, obj.base_time()?, &obj.clock()?))
     }
 
-    /// Takes the loan out of a buffer that upstream rendered into, if there is no other reference to the buffer or its memory.
+    /// Takes the loan out of a buffer from the pool, if nothing else refers to the buffer or its memory.
     fn take_loan(buffer: &gst::Buffer, header: &VideoFrameHeader) -> Option<(Loan, usize)> {
         if buffer.n_memory() != 1 || !buffer.is_writable() || !buffer.is_all_memory_writable() {
             return None;
@@ -585,7 +586,7 @@ impl Iceoryx2Sink {
             return None;
         }
         debug_assert!(header.aux_size == 0);
-        // SAFETY: the buffer is writable, so there is no other reference. The base class, which lends this one, only drops it later.
+        // SAFETY: the buffer is writable, so there is no other reference. The base class owns this reference and later only drops it.
         let buffer = unsafe { gst::BufferRef::from_mut_ptr(buffer.as_mut_ptr()) };
         let memory = buffer.memory(0)?;
         buffer.remove_all_memory();

@@ -3,10 +3,10 @@
 //! @short_description: Publishes raw video to other processes by reference.
 //!
 //! `iceoryx2sink` publishes raw video on an iceoryx2 service.
-//! It offers upstream a buffer pool in shared memory.
+//! It offers a buffer pool in shared memory to the upstream element.
 //! A frame that upstream renders into one of these buffers is sent without a copy. Any other frame is copied once.
 //!
-//! In a live pipeline a frame is sent as soon as it arrives, otherwise at the time of its timestamp. Set `sync` to choose.
+//! In a live pipeline a frame is sent as soon as it arrives, otherwise at its timestamp. Set `sync` to override this.
 //! A slow subscriber loses its oldest frames. With `lossless=true` the sink waits for slow subscribers instead.
 //!
 //! ## Example launch line

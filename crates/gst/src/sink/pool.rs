@@ -12,7 +12,7 @@ use gst_video::prelude::*;
 use crate::layout;
 use crate::log::CAT;
 
-/// How long to wait for a loan. After that the pool allocates ordinary memory, and the frame is copied.
+/// How long to wait for a free loan. When the wait times out, the pool allocates ordinary memory and the frame is copied.
 const STARVATION_WAIT: Duration = Duration::from_millis(100);
 
 /// Limits how many loans upstream holds at once.
@@ -26,7 +26,7 @@ pub struct Budget {
 struct State {
     loans: usize,
     waiting: usize,
-    /// The last wait timed out: upstream holds more buffers than there are loans, and does not have to wait for each.
+    /// Whether the last wait timed out. If so, upstream holds more buffers than there are loans, and further requests do not wait.
     has_timed_out: bool,
 }
 
@@ -36,7 +36,7 @@ impl Budget {
         Arc::new(Self { free: Mutex::new(state), returned: Condvar::new() })
     }
 
-    /// Reserves a loan. `None` after a short wait without a free loan, or if `flushing` is set.
+    /// Reserves a loan. Returns `None` if no loan becomes free within a short wait, or if `flushing` is set.
     fn take(self: &Arc<Self>, flushing: &AtomicBool) -> Option<Place> {
         let mut state = self.free.lock().unwrap();
         let mut deadline = None;
@@ -56,13 +56,13 @@ impl Budget {
     }
 
     fn wake(&self) {
-        // With the lock held, so that a thread between its check of `flushing` and its wait is not missed.
+        // The lock ensures that no thread is between its check of `flushing` and its wait, where it would miss the notification.
         drop(self.free.lock().unwrap());
         self.returned.notify_all();
     }
 }
 
-/// A reserved loan, which is freed when dropped.
+/// A reservation for one loan, which is released when dropped.
 #[derive(Debug)]
 struct Place(Arc<Budget>);
 
@@ -71,7 +71,7 @@ impl Drop for Place {
         let mut state = self.0.free.lock().unwrap();
         state.loans += 1;
         state.has_timed_out = false;
-        // Notifying is a system call even if no thread waits.
+        // Notifying without this check would be a system call even if no thread waits.
         if state.waiting > 0 {
             drop(state);
             self.0.returned.notify_one();
@@ -79,12 +79,12 @@ impl Drop for Place {
     }
 }
 
-/// A loan in a GstMemory. Upstream sees the pixels, but not the space for the aux blob after them.
+/// A loan that is wrapped in a GstMemory. Upstream sees only the pixels, not the space for the aux blob after them.
 #[derive(Debug)]
 pub struct LoanMemory {
     loan: Loan,
     pixels: usize,
-    // Dropped after `loan`, so that the place is free once the loan has been returned.
+    // Declared after `loan` and thus dropped after it, so that the place becomes free only when the loan has been returned.
     _place: Place,
 }
 
@@ -95,7 +95,7 @@ impl AsMut<[u8]> for LoanMemory {
 }
 
 impl LoanMemory {
-    /// The loan, and the number of bytes of pixels at its beginning.
+    /// Returns the loan and the number of pixel bytes at its start.
     pub fn into_loan(self) -> (Loan, usize) {
         (self.loan, self.pixels)
     }
@@ -107,7 +107,7 @@ glib::wrapper! {
 }
 
 impl LoanPool {
-    /// A pool that does not keep the publisher alive, because upstream may keep the pool indefinitely.
+    /// Creates a pool that does not keep the publisher alive, because upstream may keep the pool indefinitely.
     pub fn new(publisher: &Arc<VideoFramePublisher>, budget: Arc<Budget>) -> Self {
         let pool: Self = glib::Object::new();
         pool.imp()
@@ -166,7 +166,7 @@ mod imp {
             let mut alignment = None;
             if config.has_option("GstBufferPoolOptionVideoAlignment") {
                 let mut wish = config.video_alignment().unwrap_or_default();
-                // Rows cannot be aligned better than the frame that contains them.
+                // The alignment of a row cannot exceed the alignment of its frame.
                 let memory = config.allocator().map_or(0, |(_, params)| params.align());
                 let rows = wish.stride_align().iter().copied().max().unwrap_or_default() as usize;
                 let offered = publisher.upgrade().map_or(1, |publisher| publisher.payload_alignment());
@@ -174,7 +174,7 @@ mod imp {
                     gst::info!(
                         CAT,
                         imp = self,
-                        "cannot align to {} bytes: the service aligns frames to {offered}",
+                        "cannot align buffers to {} bytes, because the service aligns frames to {offered} bytes",
                         rows.max(memory) + 1
                     );
                     return false;
@@ -192,7 +192,7 @@ mod imp {
         }
 
         fn start(&self) -> bool {
-            // Buffers are not allocated in advance, because a loan is used for one frame only.
+            // Buffers are not allocated in advance, because each loan is used for only one frame.
             true
         }
 
@@ -219,7 +219,7 @@ mod imp {
         }
 
         fn release_buffer(&self, mut buffer: gst::Buffer) {
-            // Buffers are not reused: the frame was sent, or its loan must be returned. The parent frees a buffer with this flag.
+            // Buffers are not reused, because the frame was sent or its loan must be returned. This flag makes the parent free the buffer.
             if let Some(buffer) = buffer.get_mut() {
                 buffer.set_flags(gst::BufferFlags::TAG_MEMORY);
             }
@@ -241,7 +241,7 @@ mod imp {
     }
 
     impl LoanPool {
-        /// Shared memory for `pixels` bytes and the aux blob; `None` if no loan becomes free in time.
+        /// Lends shared memory for `pixels` bytes and the aux blob; `None` if no loan becomes free in time.
         fn lend(&self, pixels: usize) -> Option<LoanMemory> {
             let (publisher, budget) = self.source.get().expect("set when the pool was made");
             let place = budget.take(&self.flushing)?;

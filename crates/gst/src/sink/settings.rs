@@ -1,4 +1,4 @@
-//! Properties of `iceoryx2sink`: values, names, defaults, descriptions.
+//! Names, values, defaults and descriptions of the `iceoryx2sink` properties.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use gst_plugin_iceoryx2_video as video;
 
 use crate::properties::{boolean, clients, counter, read, read_service, service, uint};
 
-/// Values of the writable properties. `None` means that the property was not set and may differ from an existing service.
+/// Values of the writable properties. `None` means that the property was not set, so an existing service may have another value.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub service: String,
@@ -26,21 +26,21 @@ pub struct Settings {
     pub max_frames: u32,
 }
 
-/// What is dropped when a subscriber's buffer is full.
+/// Which frame is dropped when a subscriber's buffer is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstIceoryx2SinkLeakyType")]
 pub enum LeakyType {
-    #[enum_value(name = "Nothing: the stream waits for the subscriber (lossless)", nick = "none")]
+    #[enum_value(name = "No frame; the stream waits for the subscriber (lossless)", nick = "none")]
     None = 0,
-    #[enum_value(name = "The new frame, for this subscriber", nick = "upstream")]
+    #[enum_value(name = "The new frame, for this subscriber only", nick = "upstream")]
     Upstream = 1,
     #[default]
     #[enum_value(name = "The oldest frame that waits for this subscriber", nick = "downstream")]
     Downstream = 2,
 }
 
-/// Enough for a queue. A decoder's reference pictures take more; these frames are copied.
+/// This is enough for a queue. A decoder may need more for its reference pictures; the extra frames are copied.
 const DEFAULT_LOANS: u32 = 8;
 
 impl Default for Settings {
@@ -89,7 +89,7 @@ impl Settings {
         }
     }
 
-    /// Value of one property.
+    /// Returns the value of one property.
     pub fn get(&self, name: &str) -> glib::Value {
         let qos = video::Qos::default();
         match name {
@@ -117,7 +117,7 @@ impl Settings {
     }
 }
 
-/// Every property of the sink.
+/// All properties of the sink.
 pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
     let defaults = Settings::default();
     let qos = video::Qos::default();
@@ -127,25 +127,25 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
         uint("max-bytes", "Largest frame", "Bytes of the largest expected frame; the memory grows for larger frames (0 = size of the first caps)", any.clone(), defaults.max_bytes),
         uint("buffer-size", "Subscriber buffer", "Frames that can wait for each subscriber; when the buffer is full, the oldest frame is dropped", positive.clone(), qos.buffer_size),
         uint("borrowed-max", "Borrowed frames", "Frames that each subscriber can hold at once", positive.clone(), qos.borrowed_max),
-        uint("history-size", "History", "Number of past frames sent to a subscriber that joins late (0 = only the newest)", any.clone(), qos.history_size),
+        uint("history-size", "History", "Number of past frames sent to a subscriber that connects later (0 = only the newest)", any.clone(), qos.history_size),
         boolean("safe-overflow", "Overflow", "When a subscriber's buffer is full, drop its oldest frame (true) or the new frame (false)", qos.safe_overflow),
-        uint("max-subscribers", "Subscriber limit", "Subscribers that the service admits, if this element creates it", ports.clone(), video::DEFAULT_MAX_SUBSCRIBERS as u32),
-        uint("max-publishers", "Publisher limit", "Publishers that the service admits, if this element creates it; frames of several publishers are interleaved", ports, video::DEFAULT_MAX_PUBLISHERS as u32),
+        uint("max-subscribers", "Subscriber limit", "Largest number of subscribers, if this element creates the service", ports.clone(), video::DEFAULT_MAX_SUBSCRIBERS as u32),
+        uint("max-publishers", "Publisher limit", "Largest number of publishers, if this element creates the service; frames from several publishers are interleaved", ports, video::DEFAULT_MAX_PUBLISHERS as u32),
         boolean("wait-for-connection", "Wait for connection", "Block the stream until a subscriber is connected", defaults.wait_for_connection),
         boolean("lossless", "Lossless", "Wait for slow subscribers instead of dropping frames (implies safe-overflow=false)", defaults.lossless),
-        uint("aux-bytes", "Aux bytes", "Bytes reserved after the pixels for caps, times and metas of frames that are not copied (0 = send no caps, times and metas)", any.clone(), defaults.aux_bytes),
+        uint("aux-bytes", "Aux bytes", "Bytes reserved after the pixels for caps, times and metas of frames that are not copied (0 = do not send caps, times and metas)", any.clone(), defaults.aux_bytes),
         glib::ParamSpecEnum::builder::<LeakyType>("leaky-type")
             .nick("Leaky type")
-            .blurb("What is dropped when a subscriber's buffer is full; sets lossless and safe-overflow, with the values of queue's leaky")
+            .blurb("Which frame to drop when a subscriber's buffer is full; sets lossless and safe-overflow, with the same values as the leaky property of queue")
             .mutable_ready()
             .build(),
         uint("max-loans", "Loans", "Frames in shared memory that upstream can hold at once; further frames are allocated in ordinary memory and copied", positive, defaults.max_loans),
-        uint("max-frames", "Frames in memory", "Limit of the frames in shared memory: held by upstream, waiting for subscribers, or held by them; if none is free, a frame is dropped (0 = 24 at first, growing to what all subscribers may hold)", any, defaults.max_frames),
-        clients("Subscribers that are connected now"),
+        uint("max-frames", "Frames in memory", "Largest number of frames in shared memory, whether held by upstream, waiting for subscribers, or held by subscribers; if none is free, a frame is dropped (0 = start with 24 and grow up to the number that all subscribers may hold)", any, defaults.max_frames),
+        clients("Number of connected subscribers"),
         counter("frames-sent", "Frames sent", "Frames that were published, with or without a copy"),
         counter("frames-zero-copy", "Frames by reference", "Frames that were published without a copy, because upstream rendered them into shared memory"),
         counter("frames-copied", "Frames copied", "Frames that were published after one copy into shared memory"),
-        counter("frames-dropped-memory", "Frames dropped, out of memory", "Dropped frames for which no frame in shared memory was free; included in frames-dropped"),
+        counter("frames-dropped-memory", "Frames dropped, out of memory", "Frames that were dropped because no frame in shared memory was free; included in frames-dropped"),
         counter("frames-dropped", "Frames dropped", "Frames that were not published, because no shared memory was free or their layout is not supported"),
     ]
 });

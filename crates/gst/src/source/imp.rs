@@ -19,9 +19,9 @@ use super::settings::{LeakyType, OnDisconnect, PROPERTIES, Settings, TimestampMo
 use crate::log::CAT;
 use crate::{caps, clock, errors, layout, metas};
 
-/// How often a wait for frames is interrupted to post warnings.
+/// Interval at which a wait for frames is interrupted to post warnings.
 const TROUBLE_INTERVAL: Duration = Duration::from_secs(1);
-/// The source copies frames when only this many can still be borrowed, so that it can always receive.
+/// If only this many more frames can be borrowed, the source copies frames, so that it can always receive the next one.
 const BORROW_RESERVE: usize = 1;
 
 #[derive(Debug, Default)]
@@ -29,16 +29,16 @@ pub struct Iceoryx2Src {
     settings: Mutex<Settings>,
     subscriber: Mutex<Option<Arc<VideoFrameSubscriber>>>,
     stream: Mutex<Stream>,
-    /// Caps of the last frame.
+    /// Caps for the last frame.
     caps: Mutex<Option<gst::Caps>>,
     pending: Mutex<Pending>,
     skip_backlog: AtomicBool,
-    /// Whether downstream has changed, and with it perhaps its support for GstVideoMeta.
+    /// Whether downstream has changed, so that its support for GstVideoMeta must be queried again.
     reconfigured: AtomicBool,
     received: AtomicU64,
     copied: AtomicU64,
     skipped: AtomicU64,
-    /// Frames that conform to the wire format, but that this GStreamer cannot represent.
+    /// Number of frames that conform to the wire format but cannot be represented by this GStreamer.
     refused: AtomicU64,
 }
 
@@ -46,17 +46,17 @@ pub struct Iceoryx2Src {
 #[derive(Debug, Default)]
 struct Stream {
     current: Option<Current>,
-    /// Support of downstream for layouts other than the default one.
+    /// Whether downstream supports layouts other than the default one.
     downstream: Option<Downstream>,
     metas: metas::Reader,
     discontinuity: bool,
 }
 
-/// The frame to push next, if it was already received: for a caps query, or as the end after the newest frame.
+/// The frame to push next, if it was already received for a caps query or is an end of stream after the newest frame.
 #[derive(Debug, Default)]
 struct Pending {
     frame: Option<VideoFrame>,
-    /// From the first frame on, only the streaming thread receives. Otherwise frames could change their order.
+    /// Whether the streaming thread has begun to receive. From then on only this thread receives, so that frames keep their order.
     streaming: bool,
 }
 
@@ -74,13 +74,13 @@ struct Current {
     info: gst_video::VideoInfo,
     offsets: Vec<usize>,
     strides: Vec<i32>,
-    /// Smallest number of bytes of the pixels. Only tiled formats have one, because only GStreamer knows their layout.
+    /// Smallest size of the pixels in bytes. It is set only for tiled formats, because only GStreamer knows their layout.
     least: usize,
-    /// Whether the layout is GStreamer's default.
+    /// Whether this is GStreamer's default layout.
     is_default: bool,
 }
 
-/// What was found out about downstream.
+/// The result of the last allocation query to downstream.
 #[derive(Debug)]
 struct Downstream {
     takes_video_meta: bool,
@@ -89,7 +89,7 @@ struct Downstream {
 
 impl Downstream {
     fn ask(pad: &gst::Pad) -> Self {
-        // Counted first, so that the query is repeated if a branch is removed meanwhile.
+        // The pads are counted before the query, so that the query is repeated if a branch is removed during it.
         let reach = reach(pad);
         let mut query = gst::query::Allocation::new(pad.current_caps().as_ref(), false);
         let takes_video_meta =
@@ -98,13 +98,14 @@ impl Downstream {
     }
 }
 
-/// How many pads the buffers of this pad reach. GStreamer tells upstream about a new link, but not when it is removed or first used.
+/// Counts the pads that buffers from this pad reach. GStreamer notifies upstream when a link is made, but not when it is removed or first
+/// used.
 fn reach(pad: &gst::Pad) -> usize {
     let mut reached = HashSet::new();
     let mut sources = vec![pad.clone()];
     while let Some(source) = sources.pop() {
         let Some(peer) = source.peer().filter(PadExt::is_active) else { continue };
-        // SAFETY: the pad is alive. The result is a new iterator, or null for a pad that was just removed from its element.
+        // SAFETY: the pad is alive. The result is a new iterator, or null if the pad was just removed from its element.
         let links: Option<gst::Iterator<gst::Pad>> =
             unsafe { from_glib_full(gst::ffi::gst_pad_iterate_internal_links(peer.as_ptr())) };
         if reached.insert(peer) {
@@ -177,7 +178,7 @@ impl ElementImpl for Iceoryx2Src {
 
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         if transition == gst::StateChange::PausedToPlaying {
-            // Frames that waited during a pause are old. A live source continues with the newest one.
+            // Frames that arrived during a pause are old, and a live source continues with the newest one.
             self.skip_backlog.store(true, Ordering::SeqCst);
         }
         self.parent_change_state(transition)
@@ -201,7 +202,7 @@ impl BaseSrcImpl for Iceoryx2Src {
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        // The port is closed without a lock held. Frames that downstream holds keep their memory.
+        // The port is closed while no lock is held. Frames that downstream still holds keep their memory.
         let subscriber = self.subscriber.lock().unwrap().take();
         drop(subscriber);
         *self.pending.lock().unwrap() = Pending::default();
@@ -233,7 +234,7 @@ impl BaseSrcImpl for Iceoryx2Src {
     }
 
     fn negotiate(&self) -> Result<(), gst::LoggableError> {
-        // Caps come with the frames.
+        // The caps come from the frames.
         self.reconfigured.store(true, Ordering::SeqCst);
         Ok(())
     }
@@ -265,7 +266,7 @@ impl PushSrcImpl for Iceoryx2Src {
 }
 
 impl Current {
-    /// A buffer with this memory and a GstVideoMeta.
+    /// Creates a buffer with this memory and a GstVideoMeta.
     fn wrap(&self, memory: gst::Memory) -> Result<gst::Buffer, gst::FlowError> {
         let mut buffer = gst::Buffer::new();
         let contents = buffer.get_mut().expect("a new buffer");
@@ -276,7 +277,7 @@ impl Current {
 }
 
 impl Iceoryx2Src {
-    /// Caps of the frames that a publisher sends, if a frame has arrived.
+    /// Returns the caps of the publisher's frames, if a frame has arrived.
     fn peek_caps(&self) -> Option<gst::Caps> {
         if let Some(caps) = &*self.caps.lock().unwrap() {
             return Some(caps.clone());
@@ -290,7 +291,7 @@ impl Iceoryx2Src {
         caps::of_frame(frame.header(), AuxRef::new(frame.aux()).caps().unwrap_or_default()).ok()
     }
 
-    /// Waits for the frame to push next, which is the newest one if older frames are skipped.
+    /// Waits for the frame to push next. If older frames are to be skipped, this is the newest frame.
     fn next_frame(&self, subscriber: &VideoFrameSubscriber) -> Result<VideoFrame, gst::FlowError> {
         let mut frame = self.pending.lock().unwrap().take();
         let newest_only = self.settings.lock().unwrap().leaky_type == LeakyType::Downstream;
@@ -303,7 +304,7 @@ impl Iceoryx2Src {
         }
     }
 
-    /// The newest of this frame and all waiting frames. Skips the older frames; keeps an end of the stream for the next call.
+    /// Returns the newest among this frame and all waiting frames, and skips older ones. An end of stream is kept for the next call.
     fn newest(
         &self,
         subscriber: &VideoFrameSubscriber,
@@ -319,7 +320,7 @@ impl Iceoryx2Src {
                 }
                 Ok(Some(newer)) => skipped += u64::from(newest.replace(newer).is_some()),
                 Ok(None) => break,
-                // This error occurs only while another frame waits.
+                // This error means that another frame is waiting.
                 Err(Error::BorrowLimit { .. }) if newest.take().is_some() => skipped += 1,
                 Err(error) => return Err(error),
             }
@@ -367,7 +368,7 @@ impl Iceoryx2Src {
         gst::FlowError::Error
     }
 
-    /// A buffer with a frame; `None` if the frame was refused and counted.
+    /// Creates the buffer for a frame; `None` if the frame was refused and counted.
     fn buffer(
         &self,
         subscriber: &VideoFrameSubscriber,
@@ -409,7 +410,7 @@ impl Iceoryx2Src {
         let mut buffer = if relayout {
             layout::copy_to_default(frame.pixels(), &header, &current.info).ok_or(gst::FlowError::Error)?
         } else if near_limit {
-            // Downstream holds nearly as many frames as it can. This frame is returned to the publisher at once.
+            // Downstream holds nearly as many frames as it may. So this frame is copied and returned to the publisher immediately.
             current.wrap(gst::Memory::from_mut_slice(frame.pixels().to_vec()))?
         } else {
             current.wrap(gst::Memory::from_slice(Pixels(frame)))?
@@ -420,7 +421,7 @@ impl Iceoryx2Src {
         Ok(Some(buffer))
     }
 
-    /// Announces new caps or a new layout. The inner error says why the frame cannot be represented.
+    /// Adopts new caps or a new layout. The inner error explains why the frame cannot be represented.
     fn adopt(
         &self,
         header: &VideoFrameHeader,
@@ -440,7 +441,7 @@ impl Iceoryx2Src {
         let least = if layout::is_tiled(header) { info.size() } else { 0 };
         if least > 0 && !layout::is_default(header, &info) || pixel_bytes < least {
             return Ok(Err(format!(
-                "{} must have GStreamer's default layout in {} bytes, the frame has another one in {pixel_bytes} bytes",
+                "{} must have GStreamer's default layout ({} bytes), but the frame has another layout ({pixel_bytes} bytes)",
                 info.name(),
                 info.size()
             )));
@@ -449,11 +450,11 @@ impl Iceoryx2Src {
         if obj.src_pad().current_caps().as_ref() != Some(&caps) {
             gst::debug!(CAT, imp = self, "caps {caps}");
             let pad = obj.src_pad();
-            // Asked first, because GStreamer 1.22 reports success even if the peer refuses the event.
+            // The peer is queried first, because GStreamer 1.22 reports success even if the peer refuses the event.
             let is_refused = pad.is_linked() && !pad.peer_query_accept_caps(&caps);
             if is_refused || obj.set_caps(&caps).is_err() {
                 let converters = caps::converters(&caps, &pad.peer_query_caps(None));
-                let text = format!("downstream does not accept {caps}: put {converters} behind iceoryx2src");
+                let text = format!("downstream does not accept {caps}; insert {converters} after iceoryx2src");
                 gst::element_imp_error!(self, gst::StreamError::Format, ["{text}"]);
                 return Err(gst::FlowError::NotNegotiated);
             }
@@ -471,11 +472,11 @@ impl Iceoryx2Src {
         }))
     }
 
-    /// Whether every element downstream supports GstVideoMeta. Otherwise frames with another layout are copied.
+    /// Whether every element downstream supports GstVideoMeta. If not, frames that do not have the default layout are copied.
     fn is_video_meta_taken(&self, known: &mut Option<Downstream>) -> bool {
         let obj = self.obj();
         let pad = obj.src_pad();
-        // The flag is read here too, because downstream may change while the base class waits for a frame.
+        // The flag is checked here as well, because downstream may change while the base class waits for a frame.
         let is_reconfigured = self.reconfigured.swap(false, Ordering::SeqCst) | pad.check_reconfigure();
         let holds = |known: &Downstream| !is_reconfigured && (known.takes_video_meta || known.reach == reach(pad));
         let downstream = known.take().filter(holds).unwrap_or_else(|| Downstream::ask(pad));
@@ -497,7 +498,7 @@ impl Iceoryx2Src {
         };
         buffer.set_pts(pts);
         if header.dts != NONE && header.pts != NONE {
-            // The distance between DTS and PTS does not change.
+            // The difference between DTS and PTS is preserved.
             let lead = i128::from(header.pts) - i128::from(header.dts);
             let dts = pts.and_then(|pts| u64::try_from((i128::from(pts.nseconds()) - lead).max(0)).ok());
             buffer.set_dts(dts.and_then(clock_time));
@@ -511,12 +512,12 @@ impl Iceoryx2Src {
     }
 }
 
-/// Converts a time of the header.
+/// Converts a time from the header.
 fn clock_time(nanoseconds: u64) -> Option<gst::ClockTime> {
     (nanoseconds != NONE).then(|| gst::ClockTime::from_nseconds(nanoseconds))
 }
 
-/// The pixels of a frame, which a GstMemory keeps alive.
+/// The pixels of a frame. A GstMemory owns this value, which keeps the frame alive.
 struct Pixels(VideoFrame);
 
 impl AsRef<[u8]> for Pixels {

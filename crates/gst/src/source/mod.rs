@@ -2,12 +2,12 @@
 //! @title: iceoryx2src
 //! @short_description: Receives raw video from other processes by reference.
 //!
-//! `iceoryx2src` receives raw video from an iceoryx2 service, on which an `iceoryx2sink` or a program with the SDK publishes.
+//! `iceoryx2src` receives raw video from an iceoryx2 service. The publisher is an `iceoryx2sink` or a program that uses the SDK.
 //! Buffers are read-only and share the publisher's memory.
 //! If downstream holds nearly as many frames as the publisher allows, or does not support GstVideoMeta, the source copies frames.
 //!
-//! The source is live. It waits for a publisher, also after the last one has exited; `on-disconnect` changes this.
-//! Timestamps are the publisher's, converted to the running time of this pipeline; `timestamp-mode` changes this.
+//! The source is live. It waits for a publisher, and for the next one after the last publisher has exited; `on-disconnect` changes this.
+//! The publisher's timestamps are converted to the running time of this pipeline; `timestamp-mode` changes this.
 //!
 //! ## Example launch line
 //!
@@ -15,7 +15,7 @@
 //! gst-launch-1.0 iceoryx2src service=video/cam0/frame/v2 ! videoconvert ! autovideosink
 //! ```
 //!
-//! Shows what is published on the service.
+//! Displays the video that is published on the service.
 
 use gst::glib;
 use gst::prelude::*;

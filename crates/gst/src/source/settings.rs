@@ -1,4 +1,4 @@
-//! Properties of `iceoryx2src`: values, names, defaults, descriptions.
+//! Names, values, defaults and descriptions of the `iceoryx2src` properties.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use gst_plugin_iceoryx2_video as video;
 
 use crate::properties::{boolean, counter, read, read_service, service, uint};
 
-/// Values of the writable properties. A QoS value that is `Some` was set, and the publisher's service must offer it.
+/// Values of the writable properties. A QoS value is `Some` if it was set; the publisher's service must then offer it.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub service: String,
@@ -24,7 +24,7 @@ pub struct Settings {
     pub processing_deadline: gst::ClockTime,
 }
 
-/// Which frames are pushed when several wait.
+/// Which frames are pushed when several are waiting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstIceoryx2SrcLeakyType")]
@@ -36,14 +36,14 @@ pub enum LeakyType {
     Downstream = 2,
 }
 
-/// How buffers get their timestamps.
+/// How buffers are timestamped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[repr(i32)]
 #[enum_type(name = "GstIceoryx2SrcTimestampMode")]
 pub enum TimestampMode {
     #[default]
     #[enum_value(
-        name = "The publisher's time, converted to this pipeline's running time; time of arrival if the publisher sends none",
+        name = "The publisher's time, converted to this pipeline's running time; time of arrival if the publisher does not send times",
         nick = "converted"
     )]
     Converted = 0,
@@ -107,7 +107,7 @@ impl Settings {
         }
     }
 
-    /// Value of one property.
+    /// Returns the value of one property.
     pub fn get(&self, name: &str) -> glib::Value {
         let qos = video::Qos::default();
         match name {
@@ -126,7 +126,7 @@ impl Settings {
         }
     }
 
-    /// What the publisher's service must offer.
+    /// Returns the requirements that the publisher's service must meet.
     pub fn requirements(&self) -> video::Requirements {
         video::Requirements {
             buffer_size: self.buffer_size,
@@ -138,7 +138,7 @@ impl Settings {
     }
 }
 
-/// Every property of the source.
+/// All properties of the source.
 pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
     let qos = video::Qos::default();
     let (any, positive) = (0..=u32::MAX, 1..=u32::MAX);
@@ -147,17 +147,17 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
         service("Name of the iceoryx2 service to receive from, 1 to 255 bytes of printable ASCII"),
         uint("buffer-size", "Buffer", "Frames that can wait in this element; if set, the publisher must offer at least this number (unset: the publisher decides)", positive.clone(), qos.buffer_size),
         uint("borrowed-max", "Borrowed frames", "Frames that downstream can hold before the element copies; if set, the publisher must offer at least this number (unset: the publisher decides)", positive, qos.borrowed_max),
-        uint("history-size", "History", "Past frames to receive when joining late; if set above 0, the publisher must keep at least this number (0 = as many as the publisher keeps)", any.clone(), qos.history_size),
+        uint("history-size", "History", "Number of past frames to receive when connecting; if above 0, the publisher must keep at least this number (0 = as many as the publisher keeps)", any.clone(), qos.history_size),
         boolean("safe-overflow", "Overflow", "Whether the oldest waiting frame is dropped when the buffer is full; if set, the publisher must use the same value (unset: the publisher decides)", qos.safe_overflow),
-        uint("max-buffers", "Waiting frames", "Largest number of frames that wait in this element, even if the publisher offers more (0 = as many as the publisher offers)", any, 0),
+        uint("max-buffers", "Waiting frames", "Largest number of frames that can wait in this element, even if the publisher offers more (0 = as many as the publisher offers)", any, 0),
         glib::ParamSpecEnum::builder::<LeakyType>("leaky-type")
             .nick("Leaky type")
-            .blurb("Which frames to push when several wait; frames-skipped counts the others, and the next frame is marked DISCONT")
+            .blurb("Which frames to push when several are waiting; skipped frames are counted in frames-skipped, and the frame after them is marked DISCONT")
             .mutable_playing()
             .build(),
         glib::ParamSpecEnum::builder::<TimestampMode>("timestamp-mode")
             .nick("Timestamp mode")
-            .blurb("How buffers get their timestamps")
+            .blurb("How buffers are timestamped")
             .mutable_playing()
             .build(),
         glib::ParamSpecEnum::builder::<OnDisconnect>("on-disconnect")
@@ -165,16 +165,16 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .blurb("What to do when the last publisher exits without ending the stream")
             .mutable_playing()
             .build(),
-        nanoseconds("busy-wait", "Busy wait", "Nanoseconds to poll for the next frame before sleeping; polling saves the time of waking up, but occupies a processor (0 = sleep at once)")
+        nanoseconds("busy-wait", "Busy wait", "Nanoseconds to poll for the next frame before sleeping; polling saves the wake-up time, but occupies a processor core (0 = sleep immediately)")
             .mutable_ready()
             .build(),
-        nanoseconds("processing-deadline", "Processing deadline", "Nanoseconds that a frame may take from its publisher to the sink, reported as latency")
+        nanoseconds("processing-deadline", "Processing deadline", "Nanoseconds allowed for a frame to travel from its publisher to the sink; reported as latency")
             .default_value(PROCESSING_DEADLINE.nseconds())
             .mutable_playing()
             .build(),
-        counter("frames-skipped", "Frames skipped", "Frames that were skipped for newer frames, by leaky-type=downstream or after a pause"),
+        counter("frames-skipped", "Frames skipped", "Frames that were skipped in favour of newer frames, because of leaky-type=downstream or a pause"),
         counter("frames-received", "Frames received", "Frames that were pushed downstream"),
-        counter("frames-dropped", "Frames dropped", "Frames that the publisher sent and that did not arrive here in time"),
+        counter("frames-dropped", "Frames dropped", "Frames that the publisher sent but that were dropped before this element received them"),
         counter("frames-invalid", "Invalid frames", "Frames that were not pushed, because they break the wire format or this GStreamer cannot represent them"),
         counter("frames-copied", "Frames copied", "Frames that were copied out of shared memory, because downstream holds too many or does not support GstVideoMeta"),
     ]

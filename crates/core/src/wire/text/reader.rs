@@ -1,4 +1,4 @@
-//! Finds the fields in the text of a structure, without allocating and without recursion.
+//! Finds the fields in the text of a structure. It does not allocate or recurse.
 
 use super::{MAX_TEXT, TextError, is_bare, is_name};
 
@@ -9,7 +9,7 @@ const fn is_space(byte: u8) -> bool {
 /// The text before the first field.
 pub(crate) struct Head<'a> {
     pub name: &'a str,
-    /// The text in parentheses after the name, and its position.
+    /// The text in parentheses after the name, and the position of this text.
     pub features: Option<(&'a str, usize)>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Field<'a> {
     pub raw: &'a str,
 }
 
-/// Reads the name, and returns an iterator over the fields. Allocates nothing.
+/// Reads the name, and returns an iterator over the fields. Does not allocate.
 pub(crate) fn open(text: &str) -> Result<(Head<'_>, Fields<'_>), TextError> {
     if text.len() > MAX_TEXT {
         return Err(TextError::TooLong { len: text.len() });
@@ -41,7 +41,7 @@ pub(crate) fn open(text: &str) -> Result<(Head<'_>, Fields<'_>), TextError> {
     Ok((Head { name, features }, fields))
 }
 
-/// Checks that a text is a structure, and returns its name. Allocates nothing.
+/// Checks that a text is a structure, and returns its name. Does not allocate.
 pub(crate) fn check(text: &str) -> Result<&str, TextError> {
     let (head, mut fields) = open(text)?;
     if let Some((_, at)) = head.features {
@@ -51,7 +51,7 @@ pub(crate) fn check(text: &str) -> Result<&str, TextError> {
     Ok(head.name)
 }
 
-/// Iterator over the fields of a text. It ends after the first error.
+/// Iterator over the fields in a text. It ends after the first error.
 pub(crate) struct Fields<'a> {
     text: &'a str,
     at: usize,
@@ -96,7 +96,7 @@ impl<'a> Fields<'a> {
         Ok(Some(Field { name, type_name, value, raw: &self.text[start..self.at] }))
     }
 
-    /// A type in parentheses, if there is one, and the value after it.
+    /// Takes a value, and the type in parentheses before it if there is one.
     fn take_typed(&mut self) -> Result<(Option<&'a str>, &'a str), TextError> {
         let type_name = self.take_type()?;
         let value = match self.peek() {
@@ -107,7 +107,7 @@ impl<'a> Fields<'a> {
         Ok((type_name, value))
     }
 
-    /// A list or an array of words and strings, with or without types; brackets included.
+    /// Takes a list or an array of words and strings, with or without types. The result includes the brackets.
     fn take_items(&mut self, close: u8) -> Result<&'a str, TextError> {
         let start = self.at;
         self.at += 1;
@@ -129,7 +129,7 @@ impl<'a> Fields<'a> {
         Ok(&self.text[start..self.at])
     }
 
-    /// Whether only a semicolon and white space are left.
+    /// Whether the rest of the text is only white space and at most one semicolon.
     fn at_end(&mut self) -> Result<bool, TextError> {
         if self.skip(b';') {
             self.skip_space();
@@ -138,7 +138,7 @@ impl<'a> Fields<'a> {
         Ok(self.peek().is_none())
     }
 
-    /// An optional type in parentheses, and the space after it.
+    /// Takes an optional type in parentheses and the white space after it.
     fn take_type(&mut self) -> Result<Option<&'a str>, TextError> {
         if !self.skip(b'(') {
             return Ok(None);
@@ -153,7 +153,7 @@ impl<'a> Fields<'a> {
         Ok(Some(name))
     }
 
-    /// A word or a quoted string.
+    /// Takes a word or a quoted string.
     fn take_scalar(&mut self) -> Result<&'a str, TextError> {
         if self.peek() == Some(b'"') {
             return self.take_quoted();
@@ -171,7 +171,7 @@ impl<'a> Fields<'a> {
         &rest[..end]
     }
 
-    /// A string, quotes included.
+    /// Takes a string, including its quotes.
     fn take_quoted(&mut self) -> Result<&'a str, TextError> {
         let rest = &self.text[self.at..];
         let mut escaped = false;
@@ -189,7 +189,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The text in the parentheses that start here.
+    /// Takes the parentheses that start here and returns the text in them.
     fn take_features(&mut self) -> Result<&'a str, TextError> {
         let inner = &self.text[self.at + 1..];
         let end = inner.find(')').ok_or(self.expected("a closing parenthesis"))?;

@@ -23,10 +23,10 @@ use crate::sh4lt::errors::message;
 use crate::sh4lt::settings::{Address, INTEROPERABILITY, Traffic, properties, raw_video};
 use crate::{caps, errors, layout};
 
-/// Largest value of `initial-size`: enough for any frame, and small enough that a mistake does not exhaust memory.
+/// Largest value of `initial-size`. It is enough for any frame, and too small for a mistake to exhaust the memory.
 const MAX_INITIAL_SIZE: u64 = 1 << 28;
 
-/// Raw video in the formats that score reads, the preferred format in a structure of its own.
+/// Raw video caps for the formats that score reads. The preferred format has its own structure.
 static SCORE: LazyLock<gst::Caps> = LazyLock::new(|| {
     let (first, rest) = score::FORMATS.split_at(1);
     let of = |formats: &[&str]| {
@@ -85,13 +85,13 @@ impl Paced for Sh4ltSink {
 impl ObjectImpl for Sh4ltSink {
     fn constructed(&self) {
         self.parent_constructed();
-        // The last sample would keep the segment in use.
+        // A stored last sample would keep the segment in use.
         self.obj().set_enable_last_sample(false);
     }
 
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let mut all = properties("Caps of the stream, as readers get them");
+            let mut all = properties("Caps of the stream, as sent to readers");
             all.extend([
                 glib::ParamSpecString::builder("extra-caps-properties")
                     .nick("Extra caps properties")
@@ -101,7 +101,7 @@ impl ObjectImpl for Sh4ltSink {
                 glib::ParamSpecULong::builder("initial-size")
                     .nick("Initial size")
                     .blurb(
-                        "Bytes of the first segment, which grows with the frames; while running, bytes of the segment",
+                        "Bytes of the first segment, which grows for larger frames; while running, bytes of the current segment",
                     )
                     .minimum(1)
                     .maximum(MAX_INITIAL_SIZE as _)
@@ -110,15 +110,15 @@ impl ObjectImpl for Sh4ltSink {
                     .build(),
                 glib::ParamSpecUInt64::builder("reader-timeout")
                     .nick("Reader timeout")
-                    .blurb("Nanoseconds that a reader may take for one frame before the stream goes on without it")
+                    .blurb("Nanoseconds that a reader may take for one frame before the stream continues without it")
                     .default_value(gst::ClockTime::SECOND.nseconds())
                     .mutable_ready()
                     .build(),
-                clients("Readers that are connected now"),
+                clients("Number of connected readers"),
                 counter(
                     "evictions",
                     "Evictions",
-                    "How often the stream went on without readers that exceeded reader-timeout",
+                    "Number of times that the stream continued without readers that exceeded reader-timeout",
                 ),
                 counter(
                     "frames-zero-copy",
@@ -227,7 +227,7 @@ impl BaseSinkImpl for Sh4ltSink {
         let published = with_framerate(self.with_extra(caps, settings.extra_caps_properties.as_deref()));
         let text = published.to_string();
         let path = settings.address.path().map_err(|_| gst::loggable_error!(CAT, "no path"))?;
-        // A writer cannot change its type text, so new caps need a new writer, to which the readers reconnect.
+        // A writer cannot change its type text. So new caps need a new writer, and the readers reconnect to it.
         let readers = self.output.state.lock().unwrap().take().map_or(0, |state| state.writer.clients());
         let weak = self.obj().downgrade();
         let options = WriterOptions {
@@ -260,7 +260,7 @@ impl BaseSinkImpl for Sh4ltSink {
     }
 
     fn caps(&self, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
-        // All caps are accepted. The formats that score reads come first, because upstream prefers the first caps.
+        // All caps are accepted. The formats that score reads come first, because upstream prefers earlier caps.
         let Some(all) = filter.filter(|filter| !filter.is_any()) else { return Some(gst::Caps::new_any()) };
         let mut caps = SCORE.intersect_with_mode(all, gst::CapsIntersectMode::First);
         caps.merge(all.clone());
@@ -268,7 +268,7 @@ impl BaseSinkImpl for Sh4ltSink {
     }
 
     fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
-        // Other strides cost nothing extra: a frame with padded rows is copied once anyway.
+        // Other strides do not cost anything extra, because a frame with padded rows is copied once anyway.
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
         let (Some(caps), needs_pool) = query.get_owned() else { return Ok(()) };
         let Some(size) = raw_video(&caps).and_then(|info| u32::try_from(info.size()).ok()) else { return Ok(()) };
@@ -293,7 +293,7 @@ impl BaseSinkImpl for Sh4ltSink {
             };
             match delivery {
                 Delivery::Sent(_) => return Ok(gst::FlowSuccess::Ok),
-                // Nothing was written. After a pause the frame is sent again.
+                // Nothing was written. If this is a pause, the frame is sent again after it.
                 Delivery::Interrupted => self.obj().wait_preroll()?,
             };
         }
@@ -330,7 +330,7 @@ impl Sh4ltSink {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Format,
-                ["extra-caps-properties {extra:?} are not caps fields: ignored; write key=value, key=value"]
+                ["ignored extra-caps-properties {extra:?}, because they are not caps fields; write key=value, key=value"]
             );
             caps.clone()
         })
@@ -366,8 +366,10 @@ impl Sh4ltSink {
             let delivery = state.writer.write_with(info.size(), wakeup, |target| {
                 copied = layout::copy_rows(&pixels, &header, &info, target);
             });
-            copied.ok_or_else(|| self.unreadable("its GstVideoMeta describes more bytes than the buffer has"))?;
+            copied.ok_or_else(|| self.unreadable("its GstVideoMeta describes more bytes than the buffer contains"))?;
             delivery
+        } else if state.is_strided(buffer) {
+            return Err(self.unreadable("its GstVideoMeta has strides or offsets that cannot be represented"));
         } else {
             state.writer.write_with(state.size(buffer), wakeup, |target| {
                 let _ = buffer.copy_to_slice(0, target);
@@ -387,7 +389,7 @@ impl Sh4ltSink {
     }
 }
 
-/// Adds score's framerate to raw video without one.
+/// Adds the framerate that score expects to raw video caps that do not have one.
 fn with_framerate(mut caps: gst::Caps) -> gst::Caps {
     let is_unknown = |structure: &gst::StructureRef| {
         structure.name() == "video/x-raw"

@@ -9,17 +9,17 @@ use gst_plugin_iceoryx2_video::VideoFrameHeader;
 use crate::layout;
 use crate::log::CAT;
 
-/// After this many frames in a row that upstream held one at a time, the segment is lent to upstream.
+/// When upstream has held only one frame at a time for this many frames in a row, the segment is lent to it.
 const ALONE_IN_A_ROW: u32 = 3;
 
-/// What a sink shares with its pools, which may outlive it.
+/// State that a sink shares with its pools. A pool may outlive the sink.
 #[derive(Default)]
 pub struct Output {
-    /// `None` until the sink has caps.
+    /// The writer and its stream; `None` until the sink has caps.
     pub state: Mutex<Option<State>>,
-    /// Buffers of the pools that are in use.
+    /// Number of pool buffers in use.
     pub outstanding: AtomicUsize,
-    /// How often waits were ended from outside.
+    /// Number of times that waits were ended from outside.
     interrupts: AtomicU64,
 }
 
@@ -29,7 +29,8 @@ impl Output {
         self.interrupts.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Lends the segment for the next frame of `size` bytes; `None` if it is in use, upstream keeps frames, or the wait was ended.
+    /// Lends the segment for the next frame of `size` bytes; `None` if the segment is in use, upstream keeps frames, or the wait was
+    /// interrupted.
     pub fn lend(&self, size: usize, flushing: &AtomicBool) -> Option<Lent> {
         let before = self.interrupts.load(Ordering::SeqCst);
         let mut state = self.state.lock().unwrap();
@@ -44,9 +45,9 @@ impl Output {
 
 pub struct State {
     pub writer: Writer,
-    /// The default layout of raw video, in which rows are sent.
+    /// The default layout of raw video, which is the layout that is sent.
     pub info: Option<gst_video::VideoInfo>,
-    /// Number of frames in a row that upstream held one at a time. The segment holds only one frame.
+    /// Number of consecutive frames for which upstream held only one frame at a time.
     pub alone: u32,
     /// Whether upstream kept the frame in the segment while it sent another one.
     pub keeps_frames: bool,
@@ -57,7 +58,7 @@ impl State {
         Self { writer, info, alone: 0, keeps_frames: false }
     }
 
-    /// Bytes of a frame that are sent.
+    /// Returns the number of bytes to send for a frame.
     pub fn size(&self, buffer: &gst::BufferRef) -> usize {
         self.info.as_ref().map_or(buffer.size(), |info| buffer.size().min(info.size()))
     }
@@ -70,7 +71,7 @@ impl State {
             .is_some_and(|(info, meta)| meta.stride() != info.stride() || meta.offset() != info.offset())
     }
 
-    /// The default layout, and the present layout of a buffer that differs from it.
+    /// Returns the default layout and the buffer's layout, if they differ.
     pub fn rearranged(&self, buffer: &gst::BufferRef) -> Option<(gst_video::VideoInfo, VideoFrameHeader)> {
         let info = self.info.as_ref()?;
         let header = match buffer.meta::<gst_video::VideoMeta>().filter(|_| self.is_strided(buffer)) {

@@ -1,4 +1,4 @@
-//! Buffer pool that lends the segment, so that upstream renders into it.
+//! Buffer pool that lends the segment, so that upstream can render into it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -11,12 +11,12 @@ use crate::layout;
 use crate::sh4lt::settings::raw_video;
 
 glib::wrapper! {
-    /// Pool of ordinary buffers. One of them at a time may be the segment.
+    /// Pool of ordinary buffers. At most one buffer at a time is the segment.
     pub struct SegmentPool(ObjectSubclass<imp::SegmentPool>) @extends gst::BufferPool, gst::Object;
 }
 
 impl SegmentPool {
-    /// A pool that does not keep the writer alive, because upstream may keep the pool indefinitely.
+    /// Creates a pool that does not keep the writer alive, because upstream may keep the pool indefinitely.
     pub fn new(output: &Arc<Output>) -> Self {
         let pool: Self = glib::Object::new();
         pool.imp().output.set(Arc::downgrade(output)).unwrap_or_else(|_| unreachable!("a new pool has no output yet"));
@@ -27,12 +27,12 @@ impl SegmentPool {
 mod imp {
     use super::*;
 
-    /// The configured buffers.
+    /// The configuration of the buffers.
     #[derive(Clone, Debug)]
     struct Layout {
         info: gst_video::VideoInfo,
         has_meta: bool,
-        /// Whether the buffers hold only the pixels, as the segment does.
+        /// Whether the buffers contain only pixels, like the segment.
         is_lendable: bool,
     }
 
@@ -40,7 +40,7 @@ mod imp {
     pub struct SegmentPool {
         pub(super) output: OnceLock<Weak<Output>>,
         layout: Mutex<Option<Layout>>,
-        /// Address of the buffer whose memory is the segment.
+        /// Address of the buffer that uses the segment as its memory.
         lent: AtomicUsize,
         flushing: AtomicBool,
     }
@@ -118,7 +118,7 @@ mod imp {
             self.output.get().and_then(Weak::upgrade)
         }
 
-        /// The segment as a buffer, if it is not in use.
+        /// Returns the segment as a buffer, if it is not in use.
         fn lend(&self, output: &Output) -> Option<gst::Buffer> {
             let size = self.layout.lock().unwrap().as_ref().filter(|layout| layout.is_lendable)?.info.size();
             let lent = output.lend(size, &self.flushing)?;

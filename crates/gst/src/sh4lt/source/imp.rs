@@ -18,7 +18,7 @@ use crate::sh4lt::errors::message;
 use crate::sh4lt::settings::{Address, INTEROPERABILITY, Traffic, properties, raw_video};
 use crate::{caps, errors, trust};
 
-/// After this many frames in a row that downstream still held when the next one was wanted, frames are copied at once.
+/// If downstream still held a frame when the next one was requested, this many times in a row, frames are copied on arrival.
 const RETAINED_IN_A_ROW: u32 = 3;
 /// Number of frames that are copied before the source shares memory again.
 const COPIES_IN_A_ROW: u32 = 300;
@@ -39,34 +39,34 @@ struct Settings {
     copy_buffers: bool,
 }
 
-/// What ends the streaming thread's wait for a frame.
+/// A request to end the streaming thread's wait for a frame.
 #[derive(Clone, Debug)]
 struct Unlock {
     interrupt: Interrupt,
-    /// Whether the base class asked for the end of the wait. Otherwise the element is paused.
+    /// Whether the base class requested the end of the wait. If not, the element is being paused.
     is_flushing: bool,
 }
 
-/// What the streaming thread works with.
+/// State of the streaming thread.
 #[derive(Debug)]
 struct Reader {
     follower: Follower,
     stream: Stream,
-    /// Frames in a row that downstream still held when the next one was wanted.
+    /// Number of consecutive frames that downstream still held when the next one was requested.
     retained: u32,
     copies_left: u32,
 }
 
-/// What is known of the present writer's frames.
+/// Properties of the current writer's frames.
 #[derive(Debug, Default)]
 struct Stream {
     /// Caps to announce before the next frame.
     caps: Option<gst::Caps>,
     /// Whether the writer's type text is caps.
     is_typed: bool,
-    /// Bytes of a frame of raw video.
+    /// Size of a raw video frame in bytes.
     size: Option<usize>,
-    /// Whether a warning was posted that this writer's frames are too short.
+    /// Whether a warning was posted because this writer's frames have the wrong size.
     has_warned: bool,
 }
 
@@ -83,11 +83,11 @@ impl ObjectImpl for Sh4ltSrc {
         let obj = self.obj();
         obj.set_live(true);
         obj.set_format(gst::Format::Time);
-        // The protocol has no timestamps.
+        // Buffers are timestamped on arrival, because the protocol does not have timestamps.
         obj.set_do_timestamp(true);
-        // At the end of the stream the source leaves, or the writer would wait until downstream has handled the end.
+        // At the end of the stream the source disconnects, because the writer would otherwise wait until downstream has handled the end.
         let weak = obj.downgrade();
-        let pad = obj.static_pad("src").expect("made by the base class");
+        let pad = obj.static_pad("src").expect("created by the base class");
         pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
             if let Some(obj) =
                 weak.upgrade().filter(|_| info.event().is_some_and(|event| event.type_() == gst::EventType::Eos))
@@ -104,7 +104,7 @@ impl ObjectImpl for Sh4ltSrc {
             all.extend([
                 glib::ParamSpecBoolean::builder("copy-buffers")
                     .nick("Copy buffers")
-                    .blurb("Copy each frame at once, so that the writer does not wait for downstream")
+                    .blurb("Copy each frame immediately, so that the writer does not wait for downstream")
                     .mutable_playing()
                     .build(),
                 glib::ParamSpecBoolean::builder("connected")
@@ -205,7 +205,7 @@ impl BaseSrcImpl for Sh4ltSrc {
     }
 
     fn negotiate(&self) -> Result<(), gst::LoggableError> {
-        // Caps come with the writer's type text.
+        // The caps come from the writer's type text.
         Ok(())
     }
 
@@ -233,7 +233,7 @@ impl PushSrcImpl for Sh4ltSrc {
             if let Some(buffer) = self.next()? {
                 return Ok(CreateSuccess::NewBuffer(buffer));
             }
-            // An error here would end the stream. In a pause, wait for PLAYING instead.
+            // Returning an error would end the stream. During a pause, wait for PLAYING instead.
             self.obj().wait_playing()?;
         }
     }
@@ -273,9 +273,9 @@ impl Sh4ltSrc {
         self.unlock.lock().unwrap().as_ref().is_none_or(|unlock| unlock.is_flushing)
     }
 
-    /// Disconnects, because the writer and its other readers would wait for a reader that does not read.
+    /// Disconnects, because the writer and all other readers would otherwise wait for this reader.
     fn leave_the_writer(&self) {
-        // On the way to PAUSED the base class does not end the wait for a frame.
+        // The base class does not end the wait for a frame on the way to PAUSED, so this does.
         if let Some(unlock) = &*self.unlock.lock().unwrap() {
             unlock.interrupt.set();
         }
@@ -294,7 +294,7 @@ impl Sh4ltSrc {
             gst::warning!(
                 CAT,
                 imp = self,
-                "the type text {type_text:?} is not fixed caps: buffers have no caps, and are dropped if an earlier writer had caps"
+                "the writer's type text {type_text:?} is not fixed caps, so buffers have no caps; if an earlier writer had caps, buffers are dropped"
             );
         }
         let size = caps.as_ref().and_then(|caps| raw_video(caps)).map(|info| info.size());
@@ -310,7 +310,7 @@ impl Sh4ltSrc {
         }
     }
 
-    /// A buffer with a frame; `None` if the frame does not match its caps.
+    /// Creates the buffer for a frame; `None` if the frame does not match its caps.
     fn buffer(&self, reader: &mut Reader, frame: Frame) -> Result<Option<gst::Buffer>, gst::FlowError> {
         let bytes = frame.bytes().len();
         if let Some(size) = reader.stream.size.filter(|&size| bytes < size) {
@@ -318,13 +318,13 @@ impl Sh4ltSrc {
                 gst::element_imp_warning!(
                     self,
                     gst::StreamError::Format,
-                    ("frame dropped: it has {bytes} bytes, its caps require {size}; the writer must send whole pictures in GStreamer's default layout (no warning for further frames)")
+                    ("frame dropped: it is {bytes} bytes, but its caps require {size}; the writer must send whole pictures in GStreamer's default layout (further frames are dropped without a warning)")
                 );
             }
             return Ok(None);
         }
         if !reader.stream.is_typed && self.obj().src_pad().has_current_caps() {
-            // Downstream would read these bytes with the caps of the writer before, which cannot be removed.
+            // Downstream would interpret these bytes with the previous writer's caps, which cannot be removed.
             return Ok(None);
         }
         if let Some(caps) = reader.stream.caps.take()
@@ -333,7 +333,7 @@ impl Sh4ltSrc {
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Format,
-                ["downstream does not accept {caps}; put a converter behind sh4ltsrc"]
+                ["downstream does not accept {caps}; insert a converter after sh4ltsrc"]
             );
             return Err(gst::FlowError::NotNegotiated);
         }

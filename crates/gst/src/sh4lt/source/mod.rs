@@ -2,12 +2,12 @@
 //! @title: sh4ltsrc
 //! @short_description: Receives media from other programs over the Shmdata protocol.
 //!
-//! `sh4ltsrc` receives media of any caps from a program that speaks the Shmdata protocol, such as score's Shmdata device.
+//! `sh4ltsrc` receives media with any caps from a program that speaks the Shmdata protocol, such as score's Shmdata device.
 //!
-//! Buffers share the writer's segment, and the writer waits for them.
-//! If downstream keeps more than one buffer, the source copies frames. Set `copy-buffers=true` to copy each frame at once.
-//! The source is live and waits for a writer, also after the last one has exited. The protocol has no timestamps: buffers get the time
-//! at which they arrive.
+//! Buffers share the writer's segment, and the writer waits until they are released.
+//! If downstream keeps more than one buffer, the source copies frames. Set `copy-buffers=true` to copy every frame immediately.
+//! The source is live. It waits for a writer, and for the next one after a writer has exited. The protocol does not have timestamps, so
+//! buffers are timestamped on arrival.
 //!
 //! ## Example launch line
 //!
@@ -15,7 +15,7 @@
 //! gst-launch-1.0 sh4ltsrc socket-path=/tmp/sh4lt_example ! videoconvert ! autovideosink
 //! ```
 //!
-//! Shows what is shared at the path.
+//! Displays the video that is shared at the path.
 
 use gst::glib;
 use gst::prelude::*;
