@@ -59,6 +59,8 @@ class _Keeper:
         self._closed_readers: list[Callable[[], bool]] = []
         self._thread: threading.Thread | None = None
         self._has_closed_readers = threading.Event()
+        # Held by the thread while it visits ports.
+        self._visiting = threading.Lock()
 
     def add(self, port: Port) -> None:
         with self._lock:
@@ -90,12 +92,14 @@ class _Keeper:
         next_look = 0.0
         while not self._is_idle():
             if self._has_closed_readers.wait(_INTERVAL):
-                self._discard()
+                with self._visiting:
+                    self._discard()
                 time.sleep(_CLOSED_READER_INTERVAL)
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + _INTERVAL
                 # A separate function, so that local variables do not keep a port alive while this loop sleeps.
-                look_around()
+                with self._visiting:
+                    look_around()
 
     def _discard(self) -> None:
         with self._lock:
@@ -172,6 +176,8 @@ def _close_all() -> None:
     # Threads that were using a port leave it now. A thread that is still running when the interpreter exits is frozen,
     # and the objects that its variables refer to are never destroyed.
     deadline = time.monotonic() + _LEAVING
+    # Never released, so the thread of the ports stays where it holds no port, also of ports that were closed before.
+    _keeper._visiting.acquire(timeout=_LEAVING)
     for thread in threading.enumerate() if ports else ():
         if thread.daemon and thread not in (_keeper._thread, threading.current_thread()):
             thread.join(max(0.0, deadline - time.monotonic()))
