@@ -585,7 +585,7 @@ fn caps_that_downstream_refuses_are_told_with_the_remedy() {
         publish(&publisher, 0);
         let error = message(&bus, gst::MessageType::Error);
         assert!(error.contains("format=(string)GRAY8"), "{error}");
-        assert!(error.contains(&format!(": put {remedy} behind iceoryx2src")), "{error}");
+        assert!(error.contains(&format!("; insert {remedy} after iceoryx2src")), "{error}");
     }
 }
 
