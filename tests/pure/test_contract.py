@@ -49,19 +49,19 @@ def test_every_limit_is_a_number_with_its_reason() -> None:
 
 
 SENTENCES = [
-    "| {event_new} | publisher, after every sample | something new |",
-    "| {event_taken} | reader, if the service has no safe overflow | frames were taken |",
-    "| {event_publishers_changed} | publisher | publishers changed: ",
-    "| {event_found_first} + (port id mod {event_found_count}) | reader, ",
-    "buffer of {default_buffer_size_frames} frames, and {default_borrowed_max_frames} borrowed samples",
-    "- a history of {min_history_size_frames}, ",
+    "| {event_new} | publisher, after every sample |",
+    "| {event_taken} | reader, ",
+    "| {event_publishers_changed} | publisher | publishers changed",
+    "| {event_found_first} + (port ID mod {event_found_count}) | reader, ",
+    "buffer of {default_buffer_size_frames} frames, and {default_borrowed_max_frames} borrowed samples\n",
+    "a history of {min_history_size_frames}, ",
     "- {default_max_subscribers} subscribers and {default_max_publishers} publisher\n",
-    "Ours has {first_chunks} chunks at first",
-    "`size`: 1 ≤ width, height ≤ {max_dimension_pixels};",
-    "caps, if present: at most {text_kib} KiB, ",
-    "At most {max_metas} records are read, and at most {aux_mib} MiB of the blob.",
-    "Structure strings: at most {text_kib} KiB, ",
-    "at most {max_custom_metas} new names are registered",
+    "start with {first_chunks} chunks",
+    "1 ≤ width, height ≤ {max_dimension_pixels};",
+    "the caps have at most {text_kib} KiB",
+    "At most {max_metas} records and at most {aux_mib} MiB of the blob ",
+    "Structure strings have at most {text_kib} KiB",
+    "at most {max_custom_metas} new names ",
 ]
 """What SPEC.md says about numbers of limits.json."""
 
