@@ -1,4 +1,4 @@
-"""Work that runs until it has ended or is stopped, and reports its progress: bridges, feeds, recordings."""
+"""The common part of `Bridge`, `Feeder` and `Recorder`: they run until they end or are stopped, and report progress."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
+
+__all__ = ["Work"]
 
 Report = TypeVar("Report")
 
@@ -48,7 +50,7 @@ class Stop:
 
 
 class Work(ABC, Generic[Report]):
-    """Runs once, from `run` until its natural end, a limit, or `stop`."""
+    """Base class of what runs once, from `run` until its natural end, a limit, or `stop`."""
 
     def __init__(self) -> None:
         self._stop = Stop()
