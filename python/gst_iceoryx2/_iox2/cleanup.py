@@ -31,7 +31,7 @@ _HELPER: Final = Path(__file__).parents[1] / "plugins" / "iceoryx2-cleanup"
 _HELPER_TIMEOUT: Final = seconds("cleanup_helper")
 # How often a process looks for dead nodes.
 _INTERVAL: Final = 2.0
-# How long until a second attempt to clean up after a node; each further pause is twice as long.
+# Pause until the second clean-up of a node; each further pause is twice as long.
 _FIRST_PAUSE: Final = seconds("cleanup_retry")
 
 
@@ -42,8 +42,8 @@ class CleanupSchedule:
         self._domain = domain
         self._lock = threading.Lock()
         self._next_look = 0.0
-        # For each dead node: when to try again, and the pause after that attempt.
-        self._attempts: dict[int, tuple[float, float]] = {}
+        # For each dead node: when the next clean-up is due, and the pause after it.
+        self._planned: dict[int, tuple[float, float]] = {}
 
     def run_if_due(self) -> None:
         """Clean up if no port of this process has looked within the interval."""
@@ -62,14 +62,14 @@ class CleanupSchedule:
     def _is_due(self, nodes: Collection[int]) -> bool:
         """Whether to try to remove any of these nodes: a new one at once, others after their pauses."""
         now = time.monotonic()
-        former, self._attempts = self._attempts, {}
+        former, self._planned = self._planned, {}
         is_due = False
         for node in nodes:
             due, pause = former.get(node, (now, _FIRST_PAUSE))
             if due <= now:
                 is_due = True
                 due, pause = now + pause, 2 * pause
-            self._attempts[node] = due, pause
+            self._planned[node] = due, pause
         return is_due
 
 
