@@ -94,7 +94,7 @@ class Bench:
             return hop.result()
 
     def feed(self, frames: int, fps: int, size: Size) -> Callable[[Place, Transport], Process]:
-        """Start a publisher whose frames cost nothing; 0 frames a second means without a limit."""
+        """Start a publisher whose frames cost nothing; 0 frames per second means without a limit."""
         arguments = (frames, fps, *_numbers(size))
         return lambda place, way: place.start(str(self.program), way.feed, place.line(way.sink, size), *arguments)
 

@@ -37,7 +37,7 @@ def test_nonsense_is_a_value_error(case):
 def test_the_error_for_a_value_that_is_not_flat_names_the_field():
     with pytest.raises(ValueError, match=r"^caps: field 'range' has no flat value"):
         parse_caps("video/x-raw, a=(int)1, range=(int)[ 1, 2 ]")
-    words = r"^caps: field 'lists': a word or a string is expected in the list at character 31"
+    words = r"^caps: field 'lists': expected a word or a string in the list at character 31"
     with pytest.raises(ValueError, match=words):
         parse_caps("video/x-raw, a=(int)1, lists={ { 1 } }")
 
