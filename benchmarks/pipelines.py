@@ -257,7 +257,7 @@ class Process:
     def result(self) -> Result:
         """Wait for the end and return the result.
 
-        A publisher ends when its frames are sent and nobody needs to be told any more that they were.
+        A publisher stays until its input is closed, so that its subscribers can receive all frames.
         """
         assert self._child.stdin is not None
         self._child.stdin.close()

@@ -33,6 +33,10 @@ def words(error: PeerError) -> tuple[str, str]:
         ("x" * 256, message("name_is_long", length=256)),
         ("video/käse", message("name_contains", character="ä")),
         ("a\nb", message("name_contains", character="\n")),
+        ('é\u202e\x1b\x7f\0\t"\\☃\u2028', message("name_contains", character="é")),
+        ("\u202e", r'it contains "\u{202e}"'),
+        ("\x1b", r'it contains "\u{1b}"'),
+        ("\x7f", r'it contains "\u{7f}"'),
     ],
 )
 @pytest.mark.parametrize("kind", ["publisher", "subscriber"])

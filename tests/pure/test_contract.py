@@ -9,7 +9,7 @@ from string import Formatter
 
 import pytest
 
-from gst_iceoryx2.contract import contract
+from gst_iceoryx2.contract import contract, message
 
 ROOT = Path(__file__).parents[2]
 SUBSCRIBERS_ONLY_NOTIFY = "a Python publisher is never lossless, so it listens to no events"
@@ -93,6 +93,12 @@ def test_every_message_gets_the_values_that_it_shows() -> None:
     assert len(calls()) > 20
     for key, arguments in calls():
         assert arguments == {name for _, name, _, _ in Formatter().parse(contract("messages")[key]) if name}, key
+
+
+def test_a_quoted_text_cannot_steer_a_terminal() -> None:
+    """Rust writes quoted texts with `{:?}`; tests/behaviour/test_limits.py compares both languages."""
+    shown = message("name_contains", character='\u202e\x1b\x7f\0\t\r\n"\\é☃ ')
+    assert shown == r'it contains "\u{202e}\u{1b}\u{7f}\0\t\r\n\"\\é☃ "'
 
 
 @pytest.mark.parametrize("language", ["python", "rust"])

@@ -59,7 +59,7 @@ def test_from_a_service_to_a_path_every_pixel_arrives(path: Path, domain: Place,
     ):
         publisher.wait_for_subscribers(1, timeout=10)
         publisher.publish(planes[0] if len(planes) == 1 else planes, format=format)
-        # The path exists with the first frame, which nobody was there to read.
+        # The path exists from the first frame, which no reader received.
         wait_until(lambda: (follower.read(0), follower.is_connected)[1])
         frame = None
         while frame is None:

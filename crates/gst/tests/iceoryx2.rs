@@ -202,7 +202,7 @@ fn a_sink_sends_the_buffers_of_its_pool_by_reference() {
     let buffer = pool.acquire_buffer(None).unwrap();
     harness.push(buffer).unwrap();
     assert_eq!(counters(&sink), [1, 1, 0, 0]);
-    // A buffer that somebody else holds is copied: its bytes may still change.
+    // A buffer with a second reference is copied, because its bytes may still change.
     let buffer = pool.acquire_buffer(None).unwrap();
     let _held = buffer.clone();
     harness.push(buffer).unwrap();
@@ -673,7 +673,7 @@ fn the_backlog_of_a_pause_is_skipped_and_counted() {
     assert_eq!(newest.offset(), 4);
     assert!(newest.flags().contains(gst::BufferFlags::DISCONT));
     assert_eq!([number(&source, "frames-skipped"), number(&source, "frames-dropped")], [4, 0]);
-    // The end comes behind the newest frame, whatever was skipped.
+    // The end comes after the newest frame.
     assert!(harness.pull_until_eos().unwrap().is_none());
 }
 

@@ -44,7 +44,7 @@ class CleanupSchedule:
         self._lock = threading.Lock()
         self._next_look = 0.0
         # For each dead node, the time of the next attempt and the pause after it.
-        self._attempts: dict[int, tuple[float, float]] = {}
+        self._planned: dict[int, tuple[float, float]] = {}
 
     def run_if_due(self) -> None:
         """Check for dead nodes and clean up, unless this process has already checked within the interval."""
@@ -63,14 +63,14 @@ class CleanupSchedule:
     def _is_due(self, nodes: Collection[int]) -> bool:
         """Return whether to try to remove any of these nodes: new ones immediately, others after their pauses."""
         now = time.monotonic()
-        former, self._attempts = self._attempts, {}
+        former, self._planned = self._planned, {}
         is_due = False
         for node in nodes:
             due, pause = former.get(node, (now, _FIRST_PAUSE))
             if due <= now:
                 is_due = True
                 due, pause = now + pause, 2 * pause
-            self._attempts[node] = due, pause
+            self._planned[node] = due, pause
         return is_due
 
 

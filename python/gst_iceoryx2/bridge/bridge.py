@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from .._wire.stamp import monotonic_ns
-from .._work import Work
 from ..discovery.thinning import Thinning
 from ..errors import ClosedError, FormatError
+from ..work import Work
 from .endpoint import Endpoint, check_pair
 from .ends import From, To
 from .errors import EndpointError, NetworkError

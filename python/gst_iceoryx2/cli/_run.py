@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import click
 
-from gst_iceoryx2._work import Report, Work
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._signals import stopping_on_signals
+from gst_iceoryx2.work import Report, Work
 
 # Every fifth of the ten reports per second is shown.
 _EVERY = 5

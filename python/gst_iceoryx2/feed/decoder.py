@@ -26,7 +26,7 @@ _PLAUSIBLE: Final = 10 * _NS
 _DAMAGED_MAX: Final = 100
 
 
-class _Decoded:
+class Decoded:
     """Base class of files, images and cameras. The first picture determines the size and format of all pictures.
 
     Phones may store pictures rotated, with a tag for the rotation. This class rotates such pictures upright.
@@ -106,7 +106,7 @@ class _Decoded:
         self._container.close()
 
 
-class VideoFile(_Decoded):
+class VideoFile(Decoded):
     """The first video track of a file.
 
     Args:
@@ -174,7 +174,7 @@ class VideoFile(_Decoded):
             yield from self._decoded()
 
 
-class Image(_Decoded):
+class Image(Decoded):
     """One picture, repeated indefinitely.
 
     Args:
@@ -215,7 +215,7 @@ class Image(_Decoded):
             yield Picture(int(number * _NS / self._fps), fill, duration=int(_NS / self._fps))
 
 
-class Camera(_Decoded):
+class Camera(Decoded):
     """A Video4Linux2 camera.
 
     Args:

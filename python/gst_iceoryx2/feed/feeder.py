@@ -9,9 +9,9 @@ from typing import Final
 
 from .._wire.formats import get_format
 from .._wire.stamp import monotonic_ns
-from .._work import Work
 from ..discovery import full_name
 from ..video.publisher import VideoFramePublisher
+from ..work import Work
 from .source import Shape, Source
 
 _NS: Final = 1_000_000_000

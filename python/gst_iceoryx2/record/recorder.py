@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from .._extras.av import av, open_media
 from .._wire.numbers import real, whole
-from .._work import Work
 from ..discovery import full_name, names, require, short_name
 from ..errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
+from ..work import Work
 from .errors import RecordFileError
 from .target import DEFAULT_PRESET, Target
 from .track import Limits, Track, TrackReport

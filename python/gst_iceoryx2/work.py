@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
+__all__ = ["Work"]
+
 Report = TypeVar("Report")
 
 _REPORT_INTERVAL: Final = 0.1
