@@ -8,7 +8,7 @@
     │   ├── ServiceMismatchError (TypeError)    the service carries other data than frames
     │   ├── VersionMismatchError (RuntimeError) another release of iceoryx2 created the service
     │   ├── ServicePermissionError (PermissionError)
-    │   ├── ServiceBrokenError (RuntimeError)   a crash left the service half made, and clean-up did not help
+    │   ├── ServiceBrokenError (RuntimeError)   a crash left the service half created, and clean-up did not help
     │   ├── QosError (ValueError)               the existing service does not meet an explicit setting
     │   └── TooManyPortsError (RuntimeError)    the service has its maximum of publishers, subscribers or participants
     ├── FormatError (ValueError)                pixels, sizes, caps or metas that do not fit together
@@ -90,7 +90,7 @@ class ServicePermissionError(ServiceError, PermissionError):
 
 
 class ServiceBrokenError(ServiceError, RuntimeError):
-    """A crash left the service half made or damaged, and clean-up did not help."""
+    """A crash left the service half created or damaged, and clean-up did not help."""
 
 
 class QosError(ServiceError, ValueError):

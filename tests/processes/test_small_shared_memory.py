@@ -90,7 +90,9 @@ def test_a_sink_whose_frames_are_too_large_says_so_with_both_numbers(gst: dict[s
     # SIGBUS would be -7, or 128 + 7.
     assert ended.returncode == 1, ended.stderr
     need = r'on service "large": it may need 14\d\.\d MB of shared memory \(24 frames of 6\.2 MB\)'
-    assert re.search(rf"{need}, /dev/shm has 6\d\.\d MB free, .* reserved by others", ended.stderr), ended.stderr
+    assert re.search(rf"{need}, but /dev/shm has only 6\d\.\d MB free, .* reserved by existing files", ended.stderr), (
+        ended.stderr
+    )
     assert "--shm-size" in ended.stderr
 
 
@@ -124,7 +126,7 @@ def test_frames_that_grow_beyond_the_memory_are_refused_with_both_numbers(gst: d
     ended = launch(line, gst)
     assert ended.returncode == 1, ended.stderr
     assert re.search(
-        r'"growing": it may need 604\.0 MB .* \(24 frames of 25\.2 MB\), /dev/shm has 6\d\.\d MB', ended.stderr
+        r'"growing": it may need 604\.0 MB .* \(24 frames of 25\.2 MB\), but /dev/shm has only 6\d\.\d MB', ended.stderr
     )
 
 
@@ -155,7 +157,10 @@ def test_where_shared_memory_is_full_an_element_says_so_before_it_writes(line: s
     command = shlex.join(["gst-launch-1.0", *line.split()])
     ended = in_small_memory("sh", "-c", FILLED.format(command), megabytes=2, environment=gst)
     assert ended.returncode not in (0, -7, 135), ended.stderr
-    assert "needs 262144 bytes of shared memory beside frames, /dev/shm has 0 free; enlarge it" in ended.stderr
+    assert (
+        "needs 262144 bytes of shared memory in addition to its frames, but /dev/shm has only 0 bytes free; enlarge it"
+        in ended.stderr
+    )
 
 
 @pytest.mark.proves("M8")
@@ -165,4 +170,4 @@ def test_memory_that_is_laid_out_for_others_counts_as_used(service: str, domain:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "written 2" in ended.stdout
     assert "refused 2" in ended.stdout
-    assert "reserved by others" in ended.stdout
+    assert "reserved by existing files" in ended.stdout

@@ -264,7 +264,7 @@ fn retry<T>(
 ) -> std::result::Result<T, Failure> {
     let mut start = Instant::now();
     let mut has_cleaned = false;
-    let mut half_made_since = None;
+    let mut half_created_since = None;
     loop {
         let failure = match attempt() {
             Ok(service) => return Ok(service),
@@ -282,8 +282,8 @@ fn retry<T>(
             return Err(failure);
         }
         let Error::Broken { state, .. } = failure.explain(node, name) else { return Err(failure) };
-        let is_first = half_made_since.is_none();
-        let since: &mut Instant = half_made_since.get_or_insert_with(Instant::now);
+        let is_first = half_created_since.is_none();
+        let since: &mut Instant = half_created_since.get_or_insert_with(Instant::now);
         // The participant may only be stopped and may still continue.
         let may_go_on = state.contains("HangsInCreation") && since.elapsed() < limits::HANGING_TIMEOUT;
         if !is_first && !may_go_on {

@@ -294,7 +294,7 @@ fn pixels_that_contradict_their_parameters_are_refused() {
     for (format, given, tight) in [("BGR", 193, 192), ("BGR", 184, 192), ("NV12", 128, 96)] {
         let error =
             publisher.publish_frame(&vec![0; given], &FrameParams { format, ..params(8, 8) }).unwrap_err().to_string();
-        assert!(error.contains(&format!("{tight} bytes")) && error.contains(&format!("have {given}")), "{error}");
+        assert!(error.contains(&format!("{tight} bytes")) && error.contains(&format!("got {given}")), "{error}");
     }
     let unknown = FrameParams { format: "BRG", ..params(8, 8) };
     let error = publisher.publish_frame(&[0; 192], &unknown).unwrap_err().to_string();

@@ -285,7 +285,7 @@ def get_format(name: str) -> VideoFormat:
     if known is None:
         folded = {known.casefold(): known for known in FORMATS}
         nearest = folded[difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.0)[0]]
-        raise FormatError(f"{name!r} is not a raw video format of GStreamer; did you mean {nearest!r}?")
+        raise FormatError(f"{name!r} is not a GStreamer raw video format; did you mean {nearest!r}?")
     return known
 
 

@@ -1,7 +1,7 @@
-//! Finds what keeps this process from taking part in a domain.
+//! Finds out why this process cannot take part in a domain.
 //!
-//! iceoryx2 has few names for failures, and each has many causes. So the cause is looked for in the folders of the domain, in shared memory
-//! and in the limits of this process.
+//! iceoryx2 has few error names, and each name has many causes. This module looks for the cause in the folders of the domain, in shared
+//! memory and in the limits of this process.
 
 use std::path::Path;
 
@@ -13,18 +13,18 @@ use crate::iox2::limits::{address_space, descriptors, file_size};
 use crate::iox2::shared_memory::in_shared_memory;
 use crate::iox2::system::HOUSEKEEPING;
 
-/// The words for what failed: taking part in a domain, or opening a service there.
+/// Returns the failed operation, as verb and object: taking part in a domain, or opening a service in it.
 pub(crate) fn taking_part(root: &Path, service: Option<&str>) -> String {
     let root = root.display();
     service.map_or_else(|| messages::take_part(&root), |service| messages::open_service(service, &root))
 }
 
-/// Finds obstacles with which starting would hang, end in a bus error, or follow another user's links. Takes about 10 µs.
+/// Finds a reason why a participant must not start: it would hang, end with SIGBUS, or follow another user's links. Takes about 10 µs.
 pub(crate) fn before_start(domain: &Domain) -> Option<Obstacle> {
     in_folders(domain).or_else(|| in_shared_memory(domain)).or_else(|| file_size(HOUSEKEEPING))
 }
 
-/// Finds the cause of a failure by trying what iceoryx2 does: mapping `memory` bytes beside its own, and reading `file`.
+/// Looks for the cause of a failure by trying the steps that iceoryx2 takes, such as mapping `memory` bytes for frames and reading `file`.
 pub(crate) fn after_failure(domain: &Domain, memory: usize, file: Option<&Path>) -> Option<Obstacle> {
     before_start(domain)
         .or_else(descriptors)
@@ -33,10 +33,10 @@ pub(crate) fn after_failure(domain: &Domain, memory: usize, file: Option<&Path>)
         .or_else(|| writing(domain))
 }
 
-/// Refuses a domain whose folders belong to another user or are links: that user could choose which files a clean-up removes.
+/// Refuses a domain whose folders are links or belong to another user, who could choose what a clean-up removes.
 ///
 /// # Errors
-/// [`Error::Obstacle`].
+/// [`Error::Obstacle`] names the folder.
 pub(crate) fn check_folders(domain: &Domain, doing: &str) -> Result<()> {
     in_folders(domain).map_or(Ok(()), |obstacle| Err(Error::Obstacle { doing: doing.to_owned(), obstacle }))
 }
