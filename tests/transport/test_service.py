@@ -11,7 +11,7 @@ import iceoryx2 as iox2
 import pytest
 
 from gst_iceoryx2._iox2 import binding, cleanup
-from gst_iceoryx2._iox2.domain import current_domain
+from gst_iceoryx2._iox2.domain import Pattern, current_domain
 from gst_iceoryx2.contract import limit
 from gst_iceoryx2.errors import (
     InvalidServiceNameError,
@@ -233,14 +233,15 @@ def test_an_unfinished_description_that_a_dead_node_names_is_removed_and_the_pub
     domain.remove()
 
 
+@pytest.mark.parametrize("pattern", ["PublishSubscribe", "Event"])
 @pytest.mark.proves("L13")
 def test_an_unfinished_description_that_no_dead_node_names_is_left_alone(
-    service: str, monkeypatch: pytest.MonkeyPatch, domain: Place
+    pattern: Pattern, service: str, monkeypatch: pytest.MonkeyPatch, domain: Place
 ) -> None:
-    """However old it is, its creator may live in another pid namespace."""
+    """However old it is, its creator may live in another pid namespace. The error names the file."""
     monkeypatch.setattr(cleanup, "_HELPER", Path("/nonexistent"))
     dead_node(domain)
-    path = description(service)
+    path = Path(current_domain().service_file(service, pattern))
     path.parent.mkdir(exist_ok=True)
     path.touch(0o600)
     os.utime(path, (1, 1))

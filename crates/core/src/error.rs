@@ -144,14 +144,14 @@ pub enum Error {
     },
 
     /// The service is half created, and a clean-up did not repair it.
-    #[error("{}", messages::half_created(service, state, file.display()))]
+    #[error("{}", messages::half_created(service, state, listed(files)))]
     Broken {
         /// Name of the service.
         service: String,
         /// iceoryx2's name for the state of the service.
         state: String,
-        /// Path of its description.
-        file: PathBuf,
+        /// Paths of the files that describe the video service and the event service with this name.
+        files: Vec<PathBuf>,
     },
 
     /// The port was opened before this process was forked.
@@ -234,6 +234,12 @@ fn advice(port: &str) -> String {
         "subscriber" => messages::close_subscriber("max-subscribers"),
         _ => messages::close_participant(),
     }
+}
+
+/// Joins paths for a message.
+fn listed(files: &[PathBuf]) -> String {
+    let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+    files.join(" and ")
 }
 
 /// A number of bytes that is displayed in MB.

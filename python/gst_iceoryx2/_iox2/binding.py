@@ -391,7 +391,7 @@ def _retried(
                 raise error from exc
             if isinstance(error, (ServiceBrokenError, TransportError)) and not any(word in problem for word in _FLUX):
                 # Check before the next attempt: a service that is out of reach stays so, and looks half created.
-                found = after_failure(domain, memory, domain.service_file(name, "PublishSubscribe"))
+                found = after_failure(domain, memory, domain.service_files(name))
                 if found is not None:
                     raise found.error(taking_part(domain, name)) from exc
             if any(word in problem for word in _FLUX) and spent < _FLUX_TIMEOUT:

@@ -79,6 +79,10 @@ class Domain:
         digest = hashlib.sha1(f"{_PATTERN_NUMBER[pattern]}{name}".encode(), usedforsecurity=False).hexdigest()
         return f"{self.root}/{self.service_dir}/{self.prefix}{digest}.service"
 
+    def service_files(self, name: str) -> tuple[str, ...]:
+        """Return the paths of the files that describe the video service and the event service with this name."""
+        return tuple(self.service_file(name, pattern) for pattern in _PATTERN_NUMBER)
+
 
 def _check_characters(what: str, text: str, forbidden: str) -> None:
     for character in text:

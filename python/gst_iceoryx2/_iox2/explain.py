@@ -113,8 +113,8 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
             advice = message(_ADVICE[port], setting=setting) if port in _ADVICE else message("close_participant")
             return TooManyPortsError(message("too_many_ports", port=port, service=name, limit=limit, advice=advice))
     if any(word in problem for word in (*HALF_CREATED, "SystemInFlux", "FailedToDeserialize")):
-        file = domain.service_file(name, "PublishSubscribe")
-        return ServiceBrokenError(message("half_created", service=name, state=problem, file=file))
+        files = " and ".join(domain.service_files(name))
+        return ServiceBrokenError(message("half_created", service=name, state=problem, files=files))
     if "ResourceCreationFailed" in problem and len(domain.root) + len(domain.prefix) > _MAX_PLACE:
         return DomainError(
             f"cannot {doing} {name!r}: root path and prefix of the iceoryx2 domain, {domain.root!r} and "

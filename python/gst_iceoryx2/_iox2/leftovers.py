@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from ..contract import seconds
 from .description import ServiceRecord, read_service
-from .domain import Domain, Pattern
+from .domain import Domain
 from .explain import RELEASE
 from .files import Identity, identity, names, remove
 from .liveness import dead_nodes, folder_of, is_old, monitors, node_ids, pid_of
@@ -127,8 +127,7 @@ class Remains:
         if not any(item.ids == (service_id,) for item in objects(self._domain)):
             return True
         # It still has its memory, so the node exists: of the process that created it, or of one that used its name.
-        patterns: tuple[Pattern, ...] = ("PublishSubscribe", "Event")
-        digests = {_digest(self._domain, self._domain.service_file(record.name, pattern)) for pattern in patterns}
+        digests = {_digest(self._domain, file) for file in self._domain.service_files(record.name)}
         return any(
             digests & self._nodes[node].services.keys() or pid_of(node) == pid_of(service_id) for node in self.dead
         )

@@ -6,7 +6,7 @@ domain, in shared memory, and in the limits of this process. Python and Rust rep
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -29,13 +29,13 @@ def before_start(domain: Domain) -> Obstacle | None:
     return in_folders(domain) or in_shared_memory(domain) or file_size(HOUSEKEEPING)
 
 
-def after_failure(domain: Domain, memory: int = 0, file: str | None = None) -> Obstacle | None:
+def after_failure(domain: Domain, memory: int = 0, files: Iterable[str] = ()) -> Obstacle | None:
     """Look for the cause of a failure by trying the steps that iceoryx2 takes.
 
     Args:
         domain: Domain in which the failure happened.
         memory: Bytes of shared memory that iceoryx2 had to map for frames.
-        file: Path of the file that iceoryx2 had to read.
+        files: Paths of the files that iceoryx2 had to read.
 
     Returns:
         The first obstacle; None if there is none now.
@@ -44,7 +44,7 @@ def after_failure(domain: Domain, memory: int = 0, file: str | None = None) -> O
         lambda: before_start(domain),
         descriptors,
         lambda: address_space(memory + _MAPPED),
-        lambda: None if file is None else reading(Path(file)),
+        lambda: next(filter(None, (reading(Path(file)) for file in files)), None),
         lambda: writing(domain),
     )
     return next(filter(None, (attempt() for attempt in tried)), None)

@@ -3,7 +3,7 @@
 //! iceoryx2 has few error names, and each name has many causes. This module looks for the cause in the folders of the domain, in shared
 //! memory and in the limits of this process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::contract::{limits, messages};
 use crate::error::{Error, Obstacle, Result};
@@ -24,12 +24,12 @@ pub(crate) fn before_start(domain: &Domain) -> Option<Obstacle> {
     in_folders(domain).or_else(|| in_shared_memory(domain)).or_else(|| file_size(HOUSEKEEPING))
 }
 
-/// Looks for the cause of a failure by trying the steps that iceoryx2 takes, such as mapping `memory` bytes for frames and reading `file`.
-pub(crate) fn after_failure(domain: &Domain, memory: usize, file: Option<&Path>) -> Option<Obstacle> {
+/// Looks for the cause of a failure by trying the steps that iceoryx2 takes, such as mapping `memory` bytes for frames and reading `files`.
+pub(crate) fn after_failure(domain: &Domain, memory: usize, files: &[PathBuf]) -> Option<Obstacle> {
     before_start(domain)
         .or_else(descriptors)
         .or_else(|| address_space(memory + limits::START_MAPPED_BYTES))
-        .or_else(|| file.and_then(reading))
+        .or_else(|| files.iter().find_map(|file| reading(file)))
         .or_else(|| writing(domain))
 }
 
@@ -44,7 +44,6 @@ pub(crate) fn check_folders(domain: &Domain, doing: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
 
     use super::*;
 
@@ -57,7 +56,7 @@ mod tests {
     fn a_domain_that_does_not_exist_yet_is_not_an_obstacle_and_can_be_created() {
         let (domain, root) = place("new");
         assert_eq!(before_start(&domain), None);
-        assert_eq!(after_failure(&domain, 1 << 20, None), None);
+        assert_eq!(after_failure(&domain, 1 << 20, &[]), None);
         assert!(domain.node_dir().is_dir() && fs::read_dir(&root).unwrap().count() == 2);
         fs::remove_dir_all(root).unwrap();
     }
