@@ -117,12 +117,14 @@ pub enum Error {
     },
 
     /// Subscribers hold all frames of the publisher's memory.
-    #[error("{}", messages::out_of_frames(service, chunks))]
+    #[error("{}", out_of_frames(service, *chunks, *is_memory_full))]
     OutOfFrames {
         /// Name of the service.
         service: String,
         /// Number of frames in the publisher's memory.
         chunks: usize,
+        /// Whether `/dev/shm` has no room for more frames. Otherwise, the publisher has reached its limit.
+        is_memory_full: bool,
     },
 
     /// The subscriber already holds its largest number of frames.
@@ -233,6 +235,15 @@ fn advice(port: &str) -> String {
         "publisher" => messages::close_publisher("max-publishers"),
         "subscriber" => messages::close_subscriber("max-subscribers"),
         _ => messages::close_participant(),
+    }
+}
+
+/// Returns the message for a publisher without a free frame.
+fn out_of_frames(service: &str, chunks: usize, is_memory_full: bool) -> String {
+    if is_memory_full {
+        messages::out_of_frames_and_memory(service, chunks)
+    } else {
+        messages::out_of_frames(service, chunks)
     }
 }
 

@@ -184,7 +184,7 @@ fn a_frame_that_finds_no_free_memory_is_an_error_until_one_is_released() {
         }
         result.err()
     });
-    assert!(matches!(refused, Some(Error::OutOfFrames { chunks: 3, .. })), "{refused:?}");
+    assert!(matches!(refused, Some(Error::OutOfFrames { chunks: 3, is_memory_full: false, .. })), "{refused:?}");
     held.clear();
     publish(9).unwrap();
 }
