@@ -1,9 +1,9 @@
-# Each target first prepares the machine (scripts/setup); a second run takes a second.
+# Each target first prepares the machine (scripts/setup), which takes a second if nothing is missing.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test develop cargo-test test-integration lint fuzz valgrind chaos soak benchmark docs wheel release test-matrix clean
 
-help: ## list these targets
+help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
 		printf '  make %-17s %s\n' "$$name" "$$text"; done
 
@@ -27,7 +27,7 @@ test-integration: ## run the Python tests that use several processes and pipelin
 lint: develop ## check formatting, linters and types
 	scripts/test lint
 
-fuzz: develop ## test everything that reads frames with ten million damaged inputs (some minutes)
+fuzz: develop ## test all code that reads frames with ten million damaged inputs (takes some minutes)
 	scripts/fuzz
 
 valgrind: develop ## run the Rust core's tests under valgrind
@@ -36,24 +36,24 @@ valgrind: develop ## run the Rust core's tests under valgrind
 chaos: develop ## kill, stop and stall processes at random for five minutes; SEED= repeats a run
 	.venv/bin/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-soak: develop ## run processes for half an hour and check that memory, descriptors and files stay flat; SECONDS= sets the time
+soak: develop ## run processes for half an hour and check that memory, descriptors and files do not grow; SECONDS= sets the time
 	.venv/bin/python -m tests.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-benchmark: develop ## run the benchmarks; ARGS= sets their arguments
+benchmark: develop ## run the benchmarks; ARGS= passes arguments to them
 	scripts/benchmark $(ARGS)
 
-docs: develop ## build the documents and the API reference into build/site
+docs: develop ## build the documentation and the API reference in build/site
 	scripts/docs
 
-wheel: develop ## build the wheel with the plugin into dist/
+wheel: develop ## build the wheel with the plugin in dist/
 	scripts/wheel
 
-release: develop ## build and check wheel, source distribution and crates in dist/, and print how to publish them
+release: develop ## build and check the wheel, source distribution and crates in dist/, and print the commands to publish them
 	scripts/release
 
 test-matrix: develop ## test the wheel on other Debian releases (as root; needs debootstrap)
 	scripts/test-matrix
 
-clean: ## remove everything that the targets created, except .venv
+clean: ## remove all files that the targets created, except .venv
 	rm -rf build dist target python/gst_iceoryx2/plugins .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """What two bridges over Zenoh add: `python -m benchmarks.bridge [--seconds N] [--stall N]`; needs eclipse-zenoh.
 
-A process publishes 720p at 30 frames a second (benchmarks/scenery.py); one bridge takes it to a key, another one from
+A process publishes 720p at 30 frames per second (benchmarks/scenery.py); one bridge takes it to a key, another one from
 there to a service. This process subscribes to both services and takes, for each frame, the time between its two
 arrivals. Then the receiving bridge is stopped (SIGSTOP), and the memory of the sending one is watched.
 """

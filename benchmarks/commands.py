@@ -3,7 +3,7 @@
 Usage: python -m benchmarks.commands [--streams 10] [--rounds 15]
 
 Each command is a process of its own, in a private domain in which another process publishes as many streams as wanted,
-640x360 in BGR with 30 frames a second. The start of the interpreter alone and with click is measured along.
+640x360 in BGR with 30 frames per second. The start of the interpreter alone and with click is measured along.
 """
 
 from __future__ import annotations

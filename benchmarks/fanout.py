@@ -18,7 +18,7 @@ COUNTS = (1, 2, 4, 8)
 
 
 def measure(bench: Bench, plan: Plan) -> Report:
-    """Measure the publisher's processor time per frame at 60 frames a second, if all readers sleep between frames."""
+    """Measure the publisher's processor time per frame at 60 frames per second, if all readers sleep between frames."""
     frames = plan.choose(3 * FPS, FPS)
     counts = (COUNTS[0], COUNTS[-1]) if plan.quick else COUNTS
     peer = plan.peer("shm", native=True)
@@ -59,8 +59,6 @@ def measure(bench: Bench, plan: Plan) -> Report:
     chart = Chart(
         "fan-out", f"Processor time of the publisher a frame, by subscribers, {HD} BGR", "µs", rows, is_line=True
     )
-    title = (
-        f"Fan-out, {frames} frames at {FPS} a second to {', '.join(map(str, counts))} subscribers, {plan.rounds} rounds"
-    )
+    title = f"Fan-out, {frames} frames at {FPS} fps to {', '.join(map(str, counts))} subscribers, {plan.rounds} rounds"
     everything = [*cpu.values(), *slopes.values(), *(series for series in lost if any(series.values))]
     return Report(title, everything, findings, [chart])

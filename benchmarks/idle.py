@@ -41,7 +41,7 @@ def measure(bench: Bench, plan: Plan) -> Report:
         situations["no publisher"] = alone
     cases = {f"{way.name}, {name}": partial(run, way) for way in ways for name, run in situations.items()}
     runs = interleave(cases, 1 if plan.quick else min(3, plan.rounds))
-    wakes = {name: Series.of(f"{name}: wake-ups", "a second", results, "wakes") for name, results in runs.items()}
+    wakes = {name: Series.of(f"{name}: wake-ups", "per second", results, "wakes") for name, results in runs.items()}
     shares = {name: Series.of(f"{name}: processor", "%", results, "share", 100) for name, results in runs.items()}
     others = tuple(f"{way.name}, " for way in plan.ways[1:])
     findings = [

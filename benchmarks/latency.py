@@ -28,7 +28,7 @@ _TIMES = ("p50", "p95", "p99")
 
 
 def measure(bench: Bench, plan: Plan) -> Report:
-    """Measure the time of a frame from one process to another, at 60 frames a second."""
+    """Measure the time of a frame from one process to another, at 60 frames per second."""
     frames = plan.choose(2 * FPS, FPS // 2)
 
     def run(way: Transport, size: Size, fps: int = FPS) -> Measurement:
@@ -70,7 +70,7 @@ def measure(bench: Bench, plan: Plan) -> Report:
     ]
     everything = [line for group in (*times.values(), *ends.values()) for line in group.values()]
     findings = [*_findings(plan, times["p50"]), *_faults(ours.values(), runs)]
-    title = f"Latency, {frames} frames at {FPS} a second, {plan.rounds} rounds"
+    title = f"Latency, {frames} frames at {FPS} per second, {plan.rounds} rounds"
     return Report(title, [*everything, *faults], findings, _charts(measured, times, ends))
 
 
@@ -151,9 +151,9 @@ def _charts(
     rows[FLOOR] = {str(size): medians[FLOOR].median for size in SIZES if any(str(size) in row for row in rows.values())}
     by_size = {name: row for name, row in rows.items() if len(row) > 1}
     at_hd = {name: {"median": row[str(HD)]} for name, row in rows.items() if str(HD) in row}
-    title = f"Latency at {FPS} frames a second"
+    title = f"Latency at {FPS} frames per second"
     return [
         Chart("latency", f"{title}, {HD} BGR, median", "µs", at_hd, is_log=True),
         Chart("latency-by-size", f"{title}, BGR, median", "µs", by_size, is_log=True, is_line=True),
-        Chart("cpu", f"Processor time a frame at {FPS} frames a second, {HD} BGR", "µs", costs, is_log=True),
+        Chart("cpu", f"Processor time per frame at {FPS} frames per second, {HD} BGR", "µs", costs, is_log=True),
     ]

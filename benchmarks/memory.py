@@ -34,4 +34,4 @@ def measure(bench: Bench, plan: Plan) -> Report:
     reserved = Series.of("reserved", "MB", runs, "reserved", 1 / MEGABYTE)
     touched = Series.of("touched", "MB", runs, "touched", 1 / MEGABYTE)
     findings = [size("reserved", reserved, RESERVED_LIMIT), size("touched", touched, TOUCHED_LIMIT)]
-    return Report(f"Shared memory, {HD} BGR at {FPS} frames a second to two consumers", [], findings)
+    return Report(f"Shared memory, {HD} BGR at {FPS} frames per second to two consumers", [], findings)

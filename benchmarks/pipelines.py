@@ -94,7 +94,7 @@ class Bench:
             return hop.result()
 
     def feed(self, frames: int, fps: int, size: Size) -> Callable[[Place, Transport], Process]:
-        """Start a publisher whose frames cost nothing; 0 frames a second means without a limit."""
+        """Start a publisher whose frames cost nothing; 0 frames per second means without a limit."""
         arguments = (frames, fps, *_numbers(size))
         return lambda place, way: place.start(str(self.program), way.feed, place.line(way.sink, size), *arguments)
 
@@ -257,7 +257,7 @@ class Process:
     def result(self) -> Result:
         """Wait for the end and return the result.
 
-        A publisher ends when its frames are sent and nobody needs to be told any more that they were.
+        A publisher stays until its input is closed, so that its subscribers can receive all frames.
         """
         assert self._child.stdin is not None
         self._child.stdin.close()

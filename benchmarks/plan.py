@@ -14,11 +14,11 @@ class Plan:
 
     Attributes:
         ways: This working tree's plugin, then other builds of it.
-        peers: What somebody would use instead.
+        peers: The alternatives to measure.
         quick: Fewer sizes and frames.
         rounds: Runs of each case.
         frames: Frames of each run; None = as many as the benchmark thinks right.
-        names: What the names of variants and peers begin with that are wanted; None = all of them.
+        names: Prefixes of the names of variants and peers to measure; None = all of them.
     """
 
     ways: Sequence[Transport]

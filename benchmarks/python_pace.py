@@ -20,7 +20,7 @@ def send_frames(send: Callable[[int, int], None], frames: int, fps: int) -> None
     Args:
         send: Sends one frame.
         frames: How many count.
-        fps: Frames a second; 0 = as fast as they go.
+        fps: Frames per second; 0 = as fast as they go.
     """
     interval = 1 / fps if fps else 0.0
     go, stop = threading.Event(), threading.Event()

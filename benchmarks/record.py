@@ -1,7 +1,7 @@
 """Measures whether `iox2-video record` keeps up: `python -m benchmarks.record [--seconds N]`; needs PyAV.
 
-A process publishes 1080p at 30 frames a second (benchmarks/scenery.py), another one records it. Counted: frames in the
-file, frames dropped, processor time of the recorder a frame.
+A process publishes 1080p at 30 frames per second (benchmarks/scenery.py), and another process records it.
+The benchmark counts recorded and dropped frames, and measures the recorder's processor time per frame.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def compile_lockstep(folder: Path) -> Path:
 
 
 def measure(bench: Bench, lockstep: Path, *, quick: bool, rounds: int) -> Report:
-    """Measure each pair of writer and reader, at 60 frames a second and without a limit."""
+    """Measure each pair of writer and reader, at 60 frames per second and without a limit."""
 
     def command(*parts: object) -> Callable[[Place, Transport], Process]:
         return lambda place, _: place.start(*(f"{place.folder}/s" if part == PATH else part for part in parts))

@@ -17,7 +17,7 @@ WAIT = 1.0
 
 
 def measure(bench: Bench, plan: Plan) -> Report:
-    """Measure joining a stream of 100 frames a second, and publishing to a waiting subscriber."""
+    """Measure joining a stream of 100 frames per second, and publishing to a waiting subscriber."""
 
     def joining(way: Transport) -> Measurement:
         with bench.domain(way.plugins) as place, bench.publisher(1, 0, HD)(place, way) as sender:

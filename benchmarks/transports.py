@@ -26,7 +26,7 @@ class Transport:
         sink: Launch line that ends the publishing pipeline. The publisher starts first.
         source: Launch line that begins the receiving pipeline; None = nothing receives.
         plugins: Folder for GST_PLUGIN_PATH; None = GStreamer's own plugins are enough.
-        sender: Module and arguments that publish in the sink's place; frames and frames a second are appended.
+        sender: Module and arguments that publish in the sink's place; frames and frames per second are appended.
         receiver: Module and arguments that receive in the source's place.
         copies: How often the pixels are copied on the way, by libraries and the kernel.
         waits: Whether the publisher waits for its receivers, so that nothing is lost however fast it is.

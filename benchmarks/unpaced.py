@@ -15,7 +15,7 @@ from benchmarks.transports import Transport
 
 HOP = "appsrc → appsink"
 HOP_LIMIT, SHM_LIMIT, UNIXFD_LIMIT, COST_LIMIT = 0.75, 2, 5, 5
-# 100,000 frames a second if the hop makes 240,000.
+# 100,000 frames per second if the hop makes 240,000.
 PYTHON_LIMIT = 100 / 240
 # Bytes that a copying transport may move in a run.
 MUCH, LITTLE = 2_000_000_000, 500_000_000
@@ -142,14 +142,14 @@ def _charts(
     rates: Mapping[str, Series],
     costs: Mapping[str, Series],
 ) -> list[Chart]:
-    hop = {HOP: {"frames a second": rates[f"{HOP}, {HD}"].median}}
+    hop = {HOP: {"frames per second": rates[f"{HOP}, {HD}"].median}}
     there = [way for way in ways if f"{way.name}, {HD}" in rates]
-    speed = {way.name: {"frames a second": rates[f"{way.name}, {HD}"].median} for way in there}
+    speed = {way.name: {"frames per second": rates[f"{way.name}, {HD}"].median} for way in there}
     ends = ("sender", "receiver")
     work = {way.name: {end: costs[f"{way.name}, {HD}: {end}"].median for end in ends} for way in there}
     copies = {way.name: {"copies": max(run["copies"] for run in runs[f"{way.name}, {HD}"])} for way in there}
     return [
-        Chart("copies", f"Copies of the pixels, {HD} BGR, unpaced", "a frame", copies),
-        Chart("throughput", f"Frames a second, {HD} BGR, unpaced", "frames/s", {**hop, **speed}, is_log=True),
-        Chart("work", f"Processor time a frame, {HD} BGR, unpaced", "µs", work, is_log=True),
+        Chart("copies", f"Copies of the pixels, {HD} BGR, unpaced", "per frame", copies),
+        Chart("throughput", f"Frames per second, {HD} BGR, unpaced", "frames/s", {**hop, **speed}, is_log=True),
+        Chart("work", f"Processor time per frame, {HD} BGR, unpaced", "µs", work, is_log=True),
     ]

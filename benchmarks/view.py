@@ -2,10 +2,10 @@
 
 Usage: python -m benchmarks.view [--viewers 8] [--seconds 20] [--rounds 3] [--format BGR]
 
-A publisher sends 1280x720 at 30 frames a second; viewers confirm each picture as the page does. Processor time is that
-of the whole `iox2-video view` process less that of the encoder, which it tells in its metrics. Latency is from the
-capture of a frame to the arrival of the last byte of its picture; with a Chromium on this machine, also until it is
-drawn there.
+A publisher sends 1280x720 at 30 frames per second, and viewers confirm each picture as the page does.
+Processor time is the time of the whole `iox2-video view` process without the encoder's time, which its metrics report.
+Latency is the time from the capture of a frame until the last byte of its picture arrives.
+If Chromium is installed, the time until the picture is drawn is also measured.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def measure(format: str, viewers: int, seconds: float, rounds: int) -> Report:
         Series.of(f"{many}: encoder", "% of a core", runs["many"], "encoder"),
         Series.of(f"{many}: encoder, a picture", "ms", runs["many"], "encode"),
         Series.of(f"{many}: a picture", "kB", runs["many"], "kilobytes"),
-        Series.of(f"{many}: pictures", "a second", runs["many"], "fps"),
+        Series.of(f"{many}: pictures", "per second", runs["many"], "fps"),
         Series.of(f"{many}: of them seen by each", "%", runs["many"], "seen"),
         Series.of(f"{one}: latency, p50", "ms", runs["one"], "p50"),
         Series.of(f"{many}: latency, p50", "ms", runs["many"], "p50"),
@@ -224,7 +224,7 @@ def measure(format: str, viewers: int, seconds: float, rounds: int) -> Report:
         drawn = Series.of("Chromium: latency until drawn, median", "frames", runs["browser"], "drawn", frame)
         series.append(Series.of(drawn.name, "ms", runs["browser"], "drawn"))
         findings.append(size(drawn.name, drawn, LATENCY_LIMIT))
-    title = f"View, {format} {WIDTH}×{HEIGHT} at {FPS} frames a second, {seconds:g} s each, {rounds} rounds"
+    title = f"View, {format} {WIDTH}×{HEIGHT} at {FPS} frames per second, {seconds:g} s each, {rounds} rounds"
     return Report(title, series, findings)
 
 

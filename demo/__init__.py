@@ -1,1 +1,1 @@
-"""`make demo`: a real clip from one process to two others, and what arrives there. Starts in `__main__`."""
+"""`make demo`: plays a video clip in one process to two other processes. The entry point is `__main__`."""

@@ -1,4 +1,4 @@
-"""Plays a video clip in one process to two other processes and prints what arrived.
+"""Plays a video clip in one process to two other processes and prints statistics about the received frames.
 
     publisher    GStreamer: decode ! scale to 1080p ! BGR ! iceoryx2sink
     consumer a   plain Python, no GStreamer: motion between frames, contact sheet
@@ -23,7 +23,7 @@ from gst_iceoryx2 import setup_gstreamer
 
 BUILD = Path(__file__).parents[1] / "build" / "demo"
 SERVICE = "video/demo/frame/v2"
-# Time limits in seconds: until the processes have found each other, and for one run of the clip.
+# Time limits in seconds: for the processes to find each other, and to play the clip once.
 START_TIMEOUT, CLIP_TIMEOUT = 30, 10
 
 NEXT = {
@@ -34,7 +34,7 @@ NEXT = {
 
 
 def main(times: int, sheet: Path, sdk_only: bool) -> None:
-    """Run the demo and print its table."""
+    """Run the demo and print its results."""
     clip = clip_path(BUILD)
     if not sdk_only:
         try:
@@ -43,7 +43,7 @@ def main(times: int, sheet: Path, sdk_only: bool) -> None:
             sdk_only = True
             print(textwrap.fill(f"Running without GStreamer: {exc}", width=110, break_on_hyphens=False) + "\n")
     if sdk_only:
-        print("The Python SDK runs on both sides; PyAV decodes the clip.")
+        print("The publisher and both consumers use the Python SDK; PyAV decodes the clip.")
     print(f"Playing {CREDIT}: {WIDTH}×{HEIGHT} BGR to two other processes …", flush=True)
     player, second = ("play_without_gstreamer", "watch") if sdk_only else ("play", "receive")
     commands = {
@@ -52,16 +52,16 @@ def main(times: int, sheet: Path, sdk_only: bool) -> None:
         "publisher": [f"demo.{player}", str(clip), SERVICE, str(times), "2"],
     }
     printed, memory = run_together(commands, START_TIMEOUT + times * CLIP_TIMEOUT)
-    names = {"(a)": "Python without GStreamer", "(b)": "Python, only counting" if sdk_only else "iceoryx2src pipeline"}
+    names = {"(a)": "Python without GStreamer", "(b)": "Python, counting only" if sdk_only else "iceoryx2src pipeline"}
     streams = [Stream(f"{which} {name}", Consumed.from_line(printed[which])) for which, name in names.items()]
     report(Published.from_line(printed["publisher"]), streams, memory)
-    print(f"contact sheet of what (a) saw: {sheet}")
+    print(f"contact sheet of the pictures that (a) received: {sheet}")
     print(f"\nNext: {NEXT['sdk' if sdk_only else 'gstreamer']}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser("demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=3, help="play the clip of 5.3 s this many times (3)")
+    parser.add_argument("--times", type=int, default=3, help="play the 5.3 s clip this many times (3)")
     parser.add_argument(
         "--sheet", type=Path, default=BUILD / "contact-sheet.png", help="write the contact sheet to this file"
     )

@@ -1,4 +1,4 @@
-"""What a consumer records of each frame, and the line that it prints for the main process."""
+"""The statistics that a consumer records, and the line that it prints for the main process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 1920, 1080
 
 @dataclass(frozen=True)
 class Consumed:
-    """One run of a consumer; latencies are seconds from sending by the publisher to the consumer's code."""
+    """The results of one consumer; latencies are the seconds from sending a frame until the consumer's code has it."""
 
     frames: int
     fps: float
@@ -30,21 +30,21 @@ class Consumed:
 
 
 class Arrivals:
-    """Collects the times of arrival, on CLOCK_MONOTONIC."""
+    """Collects arrival times, on CLOCK_MONOTONIC."""
 
     def __init__(self) -> None:
         self._times: list[int] = []
         self._latencies: list[int] = []
 
     def note(self, captured_at: int | None) -> None:
-        """Record the arrival of a frame that was captured (or published) at `captured_at` ns of CLOCK_MONOTONIC."""
+        """Record the arrival of a frame that was captured (or published) at `captured_at`, in CLOCK_MONOTONIC ns."""
         now = time.monotonic_ns()
         self._times.append(now)
         if captured_at is not None:
             self._latencies.append(now - captured_at)
 
     def summary(self, by_reference: int, motion: list[float] | None = None) -> Consumed:
-        """Return the whole run; `by_reference` frames were read from the publisher's memory."""
+        """Return the results; `by_reference` is the number of frames read directly from the publisher's memory."""
         span = (self._times[-1] - self._times[0]) / 1e9 if self._times else 0
         return Consumed(
             frames=len(self._times),
@@ -56,13 +56,13 @@ class Arrivals:
         )
 
     def _percentile(self, percent: int) -> float | None:
-        """Nearest rank: the smallest latency that `percent` of the frames did not exceed."""
+        """Return the nearest-rank percentile: the smallest latency that `percent` of the frames did not exceed."""
         ranked = sorted(self._latencies)
         return ranked[max(0, -(-percent * len(ranked) // 100) - 1)] / 1e9 if ranked else None
 
 
 class SharedMemory:
-    """Finds out whether an array lies in shared memory, by its address in the kernel's list of mappings."""
+    """Checks whether an array is in shared memory, by looking up its address in the kernel's list of mappings."""
 
     def __init__(self) -> None:
         self._ranges: list[tuple[int, int]] = []

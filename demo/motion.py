@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEP = 4
-# Smaller changes of grey are noise of the codec.
+# Smaller changes in grey level are codec noise.
 _NOISE = 6
 _AFTERGLOW = 0.6
 
@@ -19,7 +19,7 @@ class MotionMeter:
         self._heat: NDArray[np.float32] | None = None
 
     def see(self, pixels: NDArray[np.uint8]) -> float:
-        """Take the next BGR frame, (H, W, 3) uint8, and return the share of changed pixels, 0 to 1; keeps a copy."""
+        """Take the next BGR frame, (H, W, 3) uint8, keep a copy, and return the share of changed pixels, 0 to 1."""
         small = pixels[::STEP, ::STEP].astype(np.int16)
         grey = (small[..., 0] + 2 * small[..., 1] + small[..., 2]) >> 2
         if self._before is None or self._heat is None:
@@ -34,7 +34,7 @@ class MotionMeter:
     def draw(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return the last frame and its motion as new RGB pictures, (H/4, W/4, 3) uint8.
 
-        Motion goes from dark grey (none) over red to yellow and white.
+        Colours range from dark grey (no motion) through red and yellow to white.
         """
         frame = np.ascontiguousarray(pixels[::STEP, ::STEP, ::-1])
         assert self._heat is not None

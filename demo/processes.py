@@ -1,4 +1,4 @@
-"""The demo's processes, in an iceoryx2 domain of their own."""
+"""Runs the demo's processes in their own iceoryx2 domain."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ class ProcessError(RuntimeError):
 
 
 def run_together(commands: dict[str, list[str]], timeout: float) -> tuple[dict[str, str], SharedMemoryUse]:
-    """Run modules in parallel until all have exited, and measure the shared memory meanwhile.
+    """Run modules in parallel until all of them have exited, and measure their use of shared memory.
 
     Args:
-        commands: Module and arguments, by a name for messages. Their standard error is this process's.
-        timeout: Seconds after which the rest is killed.
+        commands: Module and arguments of each process, keyed by the name used in messages. The processes inherit
+            standard error.
+        timeout: Seconds after which all remaining processes are killed.
 
     Returns:
-        What each printed, and the memory that they used.
+        The output of each process, and the shared memory that they used.
 
     Raises:
-        ProcessError: One failed (the others are killed at once: they would wait for it), or time ran out.
+        ProcessError: The timeout expired, or a process failed. The other processes are then killed immediately, because
+            they would wait for it.
     """
-    # A domain of its own disturbs no other process; everything in /dev/shm with this prefix belongs to the demo.
+    # A separate domain does not disturb other processes; all files in /dev/shm with this prefix belong to the demo.
     root, prefix = Path(f"/tmp/iox2-demo-{os.getpid()}"), f"demo{os.getpid()}_"
     environment = os.environ | {"IOX2_VIDEO_DOMAIN": f"{root}:{prefix}"}
     memory = SharedMemoryUse(prefix)

@@ -1,4 +1,4 @@
-"""What a publisher prints for the main process."""
+"""The line that a publisher prints for the main process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONNECT_TIMEOUT = 20
 
 @dataclass(frozen=True)
 class Published:
-    """One run of a publisher: frames sent, and how many of them were rendered directly into shared memory."""
+    """The results of a publisher: the number of frames sent, and how many were rendered directly into shared memory."""
 
     sent: int
     zero_copy: int

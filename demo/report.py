@@ -1,4 +1,4 @@
-"""The table at the end of the demo."""
+"""The results that the demo prints at the end."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SPARK_WIDTH = 72
 
 
 class Stream(NamedTuple):
-    """A consumer's name and what it saw."""
+    """A consumer's name and the statistics of the frames that it received."""
 
     name: str
     seen: Consumed
 
 
 def report(published: Published, streams: list[Stream], memory: SharedMemoryUse) -> None:
-    """Print a row for each consumer, the publisher's share of frames sent without a copy, and the memory."""
+    """Print a row for each consumer, the share of frames sent without a copy, and the shared memory used."""
     print(f"\n{'':30}{'frames':>8}{'fps':>8}{'latency p50':>14}{'p99':>10}{'missed':>8}{'by reference':>14}")
     for name, seen in streams:
         print(
@@ -28,12 +28,12 @@ def report(published: Published, streams: list[Stream], memory: SharedMemoryUse)
             f"{_milliseconds(seen.latency_p99):>10}{published.sent - seen.frames:8}{_percent(seen.by_reference):>14}"
         )
     share = published.zero_copy / published.sent if published.sent else None
-    rest = "" if share == 1 else ", the others copied there once"
-    print(f"\npublisher: {published.sent} frames sent, {_percent(share)} rendered straight into shared memory{rest}")
+    rest = "" if share == 1 else ", the other frames copied once"
+    print(f"\npublisher: {published.sent} frames sent, {_percent(share)} rendered directly into shared memory{rest}")
     print(f"shared memory: {memory.reserved / 1e6:.0f} MB reserved, {memory.touched / 1e6:.0f} MB touched")
     motion = streams[0].seen.motion
     if motion:
-        print(f"motion seen by (a): {_sparkline(motion)}")
+        print(f"motion computed by (a): {_sparkline(motion)}")
 
 
 def _milliseconds(seconds: float | None) -> str:
@@ -45,7 +45,7 @@ def _percent(share: float | None) -> str:
 
 
 def _sparkline(values: list[float]) -> str:
-    """Draw the highest value of each interval as a bar."""
+    """Return a text with one bar for the highest value in each interval."""
     step = max(1, -(-len(values) // _SPARK_WIDTH))
     peaks = [max(values[i : i + step]) for i in range(0, len(values), step)]
     top = max(peaks) or 1

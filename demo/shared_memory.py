@@ -1,4 +1,4 @@
-"""How much of /dev/shm the demo's processes reserve and touch."""
+"""Measures how much of /dev/shm the demo's processes reserve and touch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SharedMemoryUse:
         self.touched = 0
 
     def sample(self) -> None:
-        """Measure once. The objects are sparse: their size is reserved, their blocks were written."""
+        """Measure once. The files are sparse: their size counts as reserved, and their blocks as touched."""
         reserved = touched = 0
         for entry in _SHM.glob(f"{self._prefix}*"):
             try:
@@ -30,7 +30,7 @@ class SharedMemoryUse:
         self.touched = max(self.touched, touched)
 
     def remove_leftovers(self) -> None:
-        """Remove the files of the exited processes (iceoryx2 keeps 16 bytes for each domain, a killed process more)."""
+        """Remove files of exited processes: iceoryx2 leaves 16 bytes per domain, and a killed process leaves more."""
         for entry in _SHM.glob(f"{self._prefix}*"):
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)

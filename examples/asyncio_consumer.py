@@ -11,7 +11,7 @@ from gst_iceoryx2.video import DEFAULT_SERVICE, VideoFrameSubscriber
 
 async def watch(subscriber: VideoFrameSubscriber) -> None:
     async for frame in subscriber:
-        # Run slow work in a thread. The array keeps its frame there, too.
+        # Run slow work in a thread. The array keeps the frame's memory valid there.
         mean = await asyncio.to_thread(frame.planes[0].mean)
         print(f"frame {frame.sequence}: mean {mean:.1f}", flush=True)
     print("end of stream")

@@ -17,7 +17,7 @@ SOURCE = "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width
 
 def main(service: str = "video/cam0/frame/v2", source: str = SOURCE) -> None:
     setup_gstreamer()
-    # videoconvert comes last. It renders into the memory that the sink offers, so nothing is copied.
+    # videoconvert comes last because it renders directly into the sink's shared memory, so nothing is copied.
     pipeline = Gst.parse_launch(f"{source} ! videoconvert ! video/x-raw,format=BGR ! iceoryx2sink name=sink")
     sink = pipeline.get_by_name("sink")
     sink.set_property("service", service)

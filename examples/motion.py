@@ -1,4 +1,4 @@
-"""Report motion in front of a camera by comparing the brightness of every eighth pixel from frame to frame.
+"""Report motion in front of a camera by comparing every eighth pixel with the previous frame.
 
 Usage: python motion.py [SERVICE]
 """
@@ -11,8 +11,8 @@ import numpy as np
 from gst_iceoryx2.video import DEFAULT_SERVICE, VideoFrameSubscriber
 
 STEP = 8  # look at every eighth pixel of every eighth row
-DIFFERENT = 24  # levels (of 255) by which a pixel must change
-SHARE = 0.01  # share of pixels that must change
+DIFFERENT = 24  # minimum change of a pixel, in levels of 255
+SHARE = 0.01  # minimum share of changed pixels
 
 
 def main(service: str = DEFAULT_SERVICE) -> None:
@@ -20,8 +20,8 @@ def main(service: str = DEFAULT_SERVICE) -> None:
     moving = False
     with VideoFrameSubscriber(service) as subscriber:
         for frame in subscriber:
-            # The first plane of YUV is brightness. For packed RGB any channel works. Only the small copy is kept, so
-            # the publisher gets the frame back at once.
+            # The first plane of a YUV format is brightness. For packed RGB, any channel works. Only a small copy is
+            # kept, so the publisher can reuse the frame immediately.
             plane = frame.planes[0][::STEP, ::STEP]
             now = (plane if plane.ndim == 2 else plane[..., 1]).astype(np.int16)
             if before is not None and before.shape == now.shape:

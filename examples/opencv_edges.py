@@ -12,14 +12,14 @@ from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 try:
     import cv2
 except ImportError as exc:
-    sys.exit(f"this example needs OpenCV, pip install opencv-python-headless ({exc})")
+    sys.exit(f"this example needs OpenCV: pip install opencv-python-headless ({exc})")
 
 
 def main(source: str, target: str) -> None:
     count = 0
     with VideoFrameSubscriber(source) as subscriber, VideoFramePublisher(target) as publisher:
         for frame in subscriber:
-            # The first plane of YUV is brightness already.
+            # The first plane of a YUV format already is brightness.
             plane = frame.planes[0]
             gray = plane if plane.ndim == 2 else cv2.cvtColor(plane[..., :3], cv2.COLOR_BGR2GRAY)
             with publisher.loan(frame.width, frame.height, "GRAY8") as edges:

@@ -13,12 +13,12 @@ from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 def main(source: str, target: str) -> None:
     with VideoFrameSubscriber(source) as subscriber, VideoFramePublisher(target) as publisher:
         for frame in subscriber:
-            # A received frame is read-only, because other subscribers see it. Draw on a loan instead.
+            # Received frames are read-only, because other subscribers read the same memory. Draw on a loan instead.
             with publisher.loan(frame.width, frame.height, "RGB") as out:
                 picture = out.numpy_view()
                 np.copyto(picture, frame.to_rgb())
                 draw_border(picture)
-                # Keep the camera's time of capture, so that `age` downstream counts from there.
+                # Keep the camera's capture time, so that `age` is correct for subscribers of the new stream.
                 out.captured_at = frame.captured_at or out.captured_at
                 out.pts, out.duration = frame.pts, frame.duration
         publisher.end_of_stream()

@@ -1,4 +1,4 @@
-"""Process the newest frame of several cameras in turn. The cameras may have different frame rates.
+"""Process the newest frame of each camera in turn. The cameras may have different frame rates.
 
 Usage: python several_cameras.py SERVICE SERVICE …
 """
@@ -14,7 +14,7 @@ def main(services: list[str]) -> None:
         cameras = {name: stack.enter_context(VideoFrameSubscriber(name)) for name in services}
         while cameras:
             for name, camera in list(cameras.items()):
-                # Frames that queued up are skipped. A camera that sends nothing delays each round by 50 ms.
+                # Older queued frames are skipped. A camera without new frames delays each round by 50 ms.
                 frame = camera.latest(timeout=0.05)
                 if frame is None:
                     continue
@@ -27,7 +27,7 @@ def main(services: list[str]) -> None:
 
 
 def look_at(picture: object) -> None:
-    """Replace this by slow work: a detector, a display, an encoder."""
+    """Replace this with slow work, such as a detector, a display or an encoder."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Read pictures of ossia score from one Sh4lt path and write their negatives to another. Stops after 2 s of silence.
+"""Read pictures from ossia score on one Sh4lt path and write their negatives to another.
+
+It stops if no frame arrives for 2 s.
 
 Usage: python sh4lt_negative.py [FROM TO]
 """
@@ -19,7 +21,7 @@ def main(source: str = "/tmp/score_shm_video", target: str = "/tmp/score_shmdata
         print(first.datatype, flush=True)
         with Writer(target, first.datatype) as writer:
             while True:
-                # The frame is the writer's own memory. The writer waits until the block ends.
+                # The frame is borrowed from the writer, which waits until the block ends.
                 with follower.borrow(timeout=2) as frame:
                     if frame is None:
                         break

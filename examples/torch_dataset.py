@@ -1,4 +1,4 @@
-"""Feed a live stream to PyTorch in batches. Every worker of the DataLoader has its own subscriber.
+"""Feed a live stream to PyTorch in batches. Each DataLoader worker has its own subscriber.
 
 Needs PyTorch: pip install torch
 Usage: python torch_dataset.py [SERVICE [WORKERS]]
@@ -12,7 +12,7 @@ try:
     import torch
     from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 except ImportError as exc:
-    sys.exit(f"this example needs PyTorch, pip install torch ({exc})")
+    sys.exit(f"this example needs PyTorch: pip install torch ({exc})")
 
 
 class LiveFrames(IterableDataset):
@@ -32,7 +32,7 @@ class LiveFrames(IterableDataset):
 
 if __name__ == "__main__":
     service, workers = (*sys.argv[1:], *[DEFAULT_SERVICE, "2"][len(sys.argv) - 1 :])
-    # Not "fork": a subscriber cannot be used in a forked child.
+    # Not "fork", because a subscriber cannot be used in a forked child.
     context = "spawn" if int(workers) else None
     for batch in DataLoader(LiveFrames(service), 8, num_workers=int(workers), multiprocessing_context=context):
         print(tuple(batch.shape), f"mean {batch.float().mean():.1f}", flush=True)

@@ -8,10 +8,10 @@ PYTHON=$VENV/bin/python
 RUST_WANTED=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
 GSTREAMER_WANTED=1.22
 
-# Some CI systems start without it.
+# Some CI systems do not set HOME.
 export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d : -f 6)}
 
-# A question without a terminal would hang.
+# Prompts would hang without a terminal.
 export DEBIAN_FRONTEND=noninteractive
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
@@ -40,7 +40,7 @@ have_gstreamer_headers() {
         "gstreamer-video-1.0 >= $GSTREAMER_WANTED" 2>/dev/null
 }
 
-# Puts a usable cargo first on PATH; succeeds if the plugin can be built.
+# Puts a usable cargo first on PATH. Succeeds if the plugin can be built.
 use_rust() {
     local folder
     folder=$(find_rust) || return 1

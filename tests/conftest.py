@@ -32,7 +32,7 @@ class Place:
         self.variable = f"{self.root}:{self.prefix}"
 
     def leftovers(self) -> list[str]:
-        """What participants left, but for iceoryx2's 16 bytes for all nodes, which stay for ever."""
+        """Files that participants left, except for the 16 bytes for all nodes, which iceoryx2 never removes."""
         shared = [path.name for path in self.shared_memory() if not path.name.endswith(".global_mgmt")]
         # Not rglob, which raises if a folder goes while it looks.
         return shared + [os.path.join(folder, name) for folder, _, names in os.walk(self.root) for name in names]

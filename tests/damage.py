@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import random
 import struct
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from hypothesis import HealthCheck, settings
@@ -103,3 +104,12 @@ def damages(data: Sequence[bytes] | st.SearchStrategy[bytes]) -> st.SearchStrate
     """Sound bytes with up to five changes."""
     sound = data if isinstance(data, st.SearchStrategy) else st.sampled_from(data)
     return st.builds(damaged, sound, st.integers(0, 2**32), st.integers(0, 5))
+
+
+def passes(read: Callable[[str], object], text: str) -> float:
+    """Processor time to read a text, in multiples of the time for one pass over its characters."""
+    begin = time.process_time()
+    read(text)
+    middle = time.process_time()
+    list(map(ord, text))
+    return (middle - begin) / (time.process_time() - middle)

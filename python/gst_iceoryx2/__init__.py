@@ -1,8 +1,8 @@
-"""Live raw video between processes by reference, over Eclipse iceoryx2 shared memory.
+"""Live raw video between processes, passed by reference through Eclipse iceoryx2 shared memory.
 
 `gst_iceoryx2.video` publishes and receives frames in plain Python, without GStreamer. This module gives access to the
 GStreamer elements: `setup_gstreamer()` registers ``iceoryx2sink`` and ``iceoryx2src`` in the running program, and
-`plugin_path()` returns the folder for GST_PLUGIN_PATH. Importing them loads neither GStreamer nor the plugin.
+`plugin_path()` returns the folder for GST_PLUGIN_PATH. Importing this module loads neither GStreamer nor the plugin.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def _print_in_one_line(record: logging.LogRecord) -> bool:
     return True
 
 
-# Messages may quote names and texts of other programs.
+# Escape control characters, because messages may quote names and texts from other programs.
 logging.getLogger(__name__).addFilter(_print_in_one_line)
 
 
 def __getattr__(name: str) -> str:
-    # importlib.metadata would take most of the time of this import.
+    # Looked up on demand, because importing importlib.metadata would take most of this module's import time.
     if name == "__version__":
         from importlib.metadata import version
 

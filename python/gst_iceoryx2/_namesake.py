@@ -1,4 +1,4 @@
-"""Detection of `gst-plugin-iceoryx2`, another project whose package has the same import name as this one."""
+"""Detect `gst-plugin-iceoryx2`, a different project whose package has the same import name as this one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PREFIX: Final = "gst_plugin_iceoryx2-"
 
 
 def namesake() -> str | None:
-    """Return a sentence for the user if the other distribution is installed, else None."""
+    """Return a warning text if the other distribution is installed, otherwise None."""
     folder = Path(__file__).parents[1]
     try:
         found = [name for name in os.listdir(folder) if name.startswith(_PREFIX) and name.endswith(".dist-info")]

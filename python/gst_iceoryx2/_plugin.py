@@ -1,6 +1,6 @@
-"""The compiled GStreamer plugin: its path, its registration in this process, and the host's GStreamer.
+"""Locate the compiled GStreamer plugin, register it in this process, and query the host's GStreamer.
 
-Only this module imports `gi`, and only inside functions: the SDK also works without GStreamer.
+Only this module imports `gi`, and it does so inside functions, because the SDK also works without GStreamer.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 PLUGIN_NAME = "iceoryx2"
 """Name of the GStreamer plugin."""
 SINK_ELEMENT_NAME = "iceoryx2sink"
-"""Name of the element that publishes."""
+"""Name of the publishing element."""
 SRC_ELEMENT_NAME = "iceoryx2src"
-"""Name of the element that receives."""
+"""Name of the receiving element."""
 ELEMENT_NAMES = (SINK_ELEMENT_NAME, SRC_ELEMENT_NAME)
 """Names of both elements."""
 ELEMENT_NAME = SINK_ELEMENT_NAME
-"""The same as `SINK_ELEMENT_NAME`, as the first releases named it."""
+"""Alias of `SINK_ELEMENT_NAME` from the first releases."""
 
 MIN_GSTREAMER = (1, 22)
 
@@ -28,7 +28,7 @@ _FOLDER = Path(__file__).parent / "plugins"
 _ON_MAC = sys.platform == "darwin"
 _LIBRARY_NAME = "libgsticeoryx2.dylib" if _ON_MAC else "libgsticeoryx2.so"
 _LIBGSTREAMER = "libgstreamer-1.0.0.dylib" if _ON_MAC else "libgstreamer-1.0.so.0"
-# Written by hatch_build.py when it leaves the plugin out.
+# hatch_build.py writes this file if it does not build the plugin.
 _REASON_FILE = "NOT_BUILT.txt"
 
 if _ON_MAC:
@@ -46,19 +46,19 @@ else:
 
 
 def plugin_path() -> Path:
-    """Return the folder of the compiled plugin, for GST_PLUGIN_PATH.
+    """Return the folder that contains the compiled plugin, for GST_PLUGIN_PATH.
 
     Raises:
-        RuntimeError: This installation has no plugin; the message says why, and how to get it.
+        RuntimeError: This installation does not contain the plugin; the message says why and how to get it.
     """
     return plugin_library().parent
 
 
 def plugin_library() -> Path:
-    """Return the file of the compiled plugin.
+    """Return the path of the compiled plugin.
 
     Raises:
-        RuntimeError: This installation has no plugin; the message says why, and how to get it.
+        RuntimeError: This installation does not contain the plugin; the message says why and how to get it.
     """
     library = _FOLDER / _LIBRARY_NAME
     if library.is_file():
@@ -68,8 +68,8 @@ def plugin_library() -> Path:
     except FileNotFoundError:
         reason = "its build has not run"
     raise RuntimeError(
-        f"this installation of iox2-video has no GStreamer plugin ({library}): {reason}. "
-        f"What it needs: {_GET_BUILD_TOOLS}. Then install again from the source tree: `make develop`, "
+        f"this installation of iox2-video does not contain the GStreamer plugin ({library}): {reason}. "
+        f"To build it, you need: {_GET_BUILD_TOOLS}. Then install again from the source tree: `make develop`, "
         "or `pip install --force-reinstall --no-deps .`. The Python SDK (gst_iceoryx2.video) works without it."
     )
 
@@ -77,14 +77,14 @@ def plugin_library() -> Path:
 def setup_gstreamer(*, verify: bool = True) -> None:
     """Register ``iceoryx2sink`` and ``iceoryx2src`` with the GStreamer of this process.
 
-    Initialises GStreamer if necessary. Call it before or after ``Gst.init()``, any number of times.
+    This initialises GStreamer if necessary. You can call it before or after ``Gst.init()``, any number of times.
 
     Args:
-        verify: Also create one element of each kind, to find a plugin that loads but does not work.
+        verify: Also create one element of each kind, to detect a plugin that loads but does not work.
 
     Raises:
-        RuntimeError: The plugin is missing or does not load, Python has no GStreamer bindings, GStreamer is too old, an
-            element does not register, or another file provides elements of these names.
+        RuntimeError: The plugin is missing or does not load, GStreamer's Python bindings are missing, GStreamer is too
+            old, an element is not registered, or another file provides elements with these names.
     """
     library = plugin_library()
     gst = _initialised_gst()
@@ -92,9 +92,9 @@ def setup_gstreamer(*, verify: bool = True) -> None:
     for name, origin in origins.items():
         if origin is not None and not _same_file(origin, library):
             raise RuntimeError(
-                f"the element {name} is already provided by {origin}, while this package brings {library}. "
-                "Two builds of one plugin cannot live in one process: remove the other file, or take its folder out of "
-                f"GST_PLUGIN_PATH (now: {os.environ.get('GST_PLUGIN_PATH', '')!r})."
+                f"the element {name} is already provided by {origin}, but this package provides {library}. "
+                "Two builds of one plugin cannot be used in one process: remove the other file, or take its folder "
+                f"out of GST_PLUGIN_PATH (now: {os.environ.get('GST_PLUGIN_PATH', '')!r})."
             )
     if None in origins.values():
         _load(gst, library)
@@ -117,17 +117,17 @@ def _initialised_gst() -> Any:
         Gst.init(None)
     if tuple(Gst.version())[:2] < MIN_GSTREAMER:
         wanted = ".".join(map(str, MIN_GSTREAMER))
-        raise RuntimeError(f"iox2-video needs GStreamer {wanted} or newer; this is {Gst.version_string()}.")
+        raise RuntimeError(f"iox2-video needs GStreamer {wanted} or newer, but this is {Gst.version_string()}.")
     return Gst
 
 
 def _origin(gst: Any, element: str) -> str | None:
-    """File of the plugin that provides an element; None if there is none."""
+    """Return the file of the plugin that provides an element; None if the element does not exist."""
     factory = gst.ElementFactory.find(element)
     if factory is None:
         return None
     plugin = factory.get_plugin()
-    # A Rust program may have linked the plugin in: it is ours, and has no file.
+    # A Rust program may have linked the plugin statically. Then it is ours and does not have a file.
     return None if plugin is None else plugin.get_filename() or str(_FOLDER / _LIBRARY_NAME)
 
 
@@ -152,13 +152,15 @@ def _load(gst: Any, library: Path) -> None:
 
 def _verify(gst: Any, element: str, library: Path) -> None:
     if gst.ElementFactory.find(element) is None:
-        raise RuntimeError(f"{library} was loaded, but registered no element {element}: it belongs to another release.")
+        raise RuntimeError(
+            f"{library} was loaded, but did not register the element {element}: it belongs to another release."
+        )
     if gst.ElementFactory.make(element, None) is None:
-        raise RuntimeError(f"{library} registered {element}, but GStreamer cannot make one; GST_DEBUG=*:3 shows why.")
+        raise RuntimeError(f"{library} registered {element}, but GStreamer cannot create one; GST_DEBUG=*:3 shows why.")
 
 
 def gstreamer_version() -> str | None:
-    """Return the version of the host's GStreamer, found without its Python bindings; None if there is none."""
+    """Return the version of the host's GStreamer without using its Python bindings; None if it is not installed."""
     try:
         library = ctypes.CDLL(_LIBGSTREAMER)
     except OSError:
@@ -180,9 +182,9 @@ class _DlInfo(ctypes.Structure):
 
 
 def library_folders() -> list[Path]:
-    """Return the existing folders in which the host's GStreamer searches for plugins; none without GStreamer.
+    """Return the existing folders where the host's GStreamer searches for plugins; empty without GStreamer.
 
-    Source: gst_update_registry() in gst/gstregistry.c, and gst-running of GStreamer's documentation.
+    Source: gst_update_registry() in gst/gstregistry.c, and gst-running in GStreamer's documentation.
     """
     try:
         library = ctypes.CDLL(_LIBGSTREAMER)
@@ -206,7 +208,7 @@ def library_folders() -> list[Path]:
 
 
 class _PluginDesc(ctypes.Structure):
-    """Start of GstPluginDesc, up to the version (Source: gst/gstplugin.h)."""
+    """The first fields of GstPluginDesc, up to the version. Source: gst/gstplugin.h."""
 
     _fields_ = (
         ("major_version", ctypes.c_int),
@@ -219,10 +221,10 @@ class _PluginDesc(ctypes.Structure):
 
 
 def plugin_version() -> str:
-    """Return the version in the compiled plugin, read without initialising GStreamer.
+    """Return the version of the compiled plugin, without initialising GStreamer.
 
     Raises:
-        RuntimeError: There is no plugin, or it cannot be opened because GStreamer is missing or too old.
+        RuntimeError: The plugin is missing, or it cannot be opened because GStreamer is missing or too old.
     """
     path = plugin_library()
     try:

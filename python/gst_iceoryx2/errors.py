@@ -1,18 +1,18 @@
-"""Errors of this package, in one tree; each class is also the built-in error that you would expect.
+"""The errors of this package, in one class hierarchy. Most classes also derive from the matching built-in error.
 
     Iox2VideoError
     ├── DomainError (ValueError)                IOX2_VIDEO_DOMAIN or an iceoryx2 configuration file is unusable
     ├── InvalidServiceNameError (ValueError)
-    ├── ServiceError                            a problem of a service, which the message names
+    ├── ServiceError                            a problem with a service, which the message names
     │   ├── ServiceNotFoundError (LookupError)
-    │   ├── ServiceMismatchError (TypeError)    the service carries other data than frames
+    │   ├── ServiceMismatchError (TypeError)    the service carries data other than frames
     │   ├── VersionMismatchError (RuntimeError) another release of iceoryx2 created the service
     │   ├── ServicePermissionError (PermissionError)
-    │   ├── ServiceBrokenError (RuntimeError)   a crash left the service half created, and clean-up did not help
+    │   ├── ServiceBrokenError (RuntimeError)   a crash left the service incomplete, and the clean-up did not help
     │   ├── QosError (ValueError)               the existing service does not meet an explicit setting
-    │   └── TooManyPortsError (RuntimeError)    the service has its maximum of publishers, subscribers or participants
-    ├── FormatError (ValueError)                pixels, sizes, caps or metas that do not fit together
-    │   └── UnsupportedViewError (NotImplementedError)   this format has no such array
+    │   └── TooManyPortsError (RuntimeError)    the service has no room for another publisher or subscriber
+    ├── FormatError (ValueError)                pixels, sizes, caps or metas are invalid or do not match
+    │   └── UnsupportedViewError (NotImplementedError)   the format does not support this array view
     ├── FrameReleasedError (ValueError)         a frame was used after it was released or sent
     ├── FrameTimeoutError (TimeoutError)
     ├── BorrowLimitError (BufferError)          a subscriber holds too many received frames
@@ -20,10 +20,10 @@
     ├── OutOfSharedMemoryError (MemoryError)
     ├── ClosedError (ValueError)                a port was used after close()
     │   └── ForkedError (RuntimeError)          a port of the parent was used in a forked child
-    ├── TransportError (RuntimeError)           iceoryx2 reports any other failure
+    ├── TransportError (RuntimeError)           iceoryx2 reported any other failure
     └── MissingExtraError (ImportError)         an optional dependency is not installed
 
-A message says what failed, on which service, with both numbers of a limit, and what to do.
+Each message says what failed, on which service, and what to do. If a limit is exceeded, it states both numbers.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ __all__ = [
 
 
 class Iox2VideoError(Exception):
-    """Base class of this package's errors. The text is one line without control characters."""
+    """Base class of this package's errors. The text is a single line without control characters."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
 
 
 class DomainError(Iox2VideoError, ValueError):
-    """The iceoryx2 domain that the environment or a configuration file names cannot be used."""
+    """The iceoryx2 domain set in the environment or in a configuration file cannot be used."""
 
 
 class InvalidServiceNameError(Iox2VideoError, ValueError):
@@ -70,19 +70,19 @@ class InvalidServiceNameError(Iox2VideoError, ValueError):
 
 
 class ServiceError(Iox2VideoError):
-    """A problem of a service; the message names the service."""
+    """A problem with a service; the message names the service."""
 
 
 class ServiceNotFoundError(ServiceError, LookupError):
-    """No service of this name exists."""
+    """No service with this name exists."""
 
 
 class ServiceMismatchError(ServiceError, TypeError):
-    """The service carries other data than video frames."""
+    """The service carries data other than video frames."""
 
 
 class VersionMismatchError(ServiceError, RuntimeError):
-    """The service or the installed iceoryx2 package belongs to another release of iceoryx2."""
+    """The service or the installed iceoryx2 package belongs to a different release of iceoryx2."""
 
 
 class ServicePermissionError(ServiceError, PermissionError):
@@ -90,23 +90,23 @@ class ServicePermissionError(ServiceError, PermissionError):
 
 
 class ServiceBrokenError(ServiceError, RuntimeError):
-    """A crash left the service half created or damaged, and clean-up did not help."""
+    """A crash left the service incomplete or damaged, and the clean-up did not help."""
 
 
 class QosError(ServiceError, ValueError):
-    """The existing service does not meet a setting that the program asked for."""
+    """The existing service does not meet a setting that the program requested."""
 
 
 class TooManyPortsError(ServiceError, RuntimeError):
-    """The service has its maximum number of publishers, subscribers or participants."""
+    """The service already has its maximum number of publishers, subscribers or participants."""
 
 
 class FormatError(Iox2VideoError, ValueError):
-    """Pixels, size, format, caps or metas do not fit together."""
+    """Pixels, size, format, caps or metas are invalid or do not match each other."""
 
 
 class UnsupportedViewError(FormatError, NotImplementedError):
-    """This format has no array view of the requested kind."""
+    """The format does not support the requested kind of array view."""
 
 
 class FrameReleasedError(Iox2VideoError, ValueError):
@@ -126,7 +126,7 @@ class LoanLimitError(Iox2VideoError, BufferError):
 
 
 class OutOfSharedMemoryError(Iox2VideoError, MemoryError):
-    """Shared memory has no room for the frames that the publisher may need."""
+    """There is not enough shared memory for the frames that the publisher may need."""
 
 
 class ClosedError(Iox2VideoError, ValueError):
@@ -138,7 +138,7 @@ class ForkedError(ClosedError, RuntimeError):
 
 
 class TransportError(Iox2VideoError, RuntimeError):
-    """iceoryx2 reports a failure that has no class of its own."""
+    """iceoryx2 reported a failure that none of the other classes covers."""
 
 
 class MissingExtraError(Iox2VideoError, ImportError):
@@ -146,9 +146,9 @@ class MissingExtraError(Iox2VideoError, ImportError):
 
 
 def printable(text: str) -> str:
-    r"""Return the text as one line without control characters: an escape character becomes `\x1b`.
+    r"""Return the text as one line, with control characters escaped: ESC becomes `\x1b`.
 
-    A byte of a file name that is not UTF-8 becomes `\xe9`, and a lone surrogate `\ud800`.
+    File-name bytes that are not valid UTF-8 are escaped like `\xe9`, and lone surrogates like `\ud800`.
     """
     if text.isprintable():
         return text
@@ -158,6 +158,6 @@ def printable(text: str) -> str:
 def _escaped(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
-        # Python's form of a byte that is not UTF-8. Source: PEP 383.
+        # Python represents bytes that are not valid UTF-8 like this. Source: PEP 383.
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")

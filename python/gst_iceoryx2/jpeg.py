@@ -1,9 +1,9 @@
-"""Frames as JPEG pictures, straight from shared memory, and JPEG pictures as arrays. Only this module uses simplejpeg.
+"""Encode frames as JPEG directly from shared memory, and decode JPEG to arrays. Only this module uses simplejpeg.
 
-JPEG's colours are full-range YCbCr with the matrix of BT.601. The encoder reads R, G and B in any order, and full-range
-gray, directly from the frame. Y'CbCr keeps its planes and its chroma resolution: a table (BT.601) or a small matrix
-(BT.709, BT.2020 …) converts it to JPEG's, which is less work than a conversion to R, G and B. Other formats are
-converted to RGB first.
+JPEG uses full-range YCbCr with the BT.601 matrix. The encoder reads R, G and B in any order, and full-range gray,
+directly from the frame. Y'CbCr formats keep their planes and chroma resolution: a lookup table (BT.601) or a small
+matrix (BT.709, BT.2020 …) converts the samples to JPEG's YCbCr, which is faster than a conversion to RGB. Other formats
+are converted to RGB first.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAX_SIDE: Final = 65500
 _RGB_ORDERS: Final = {
     name: name.upper() for name in ("RGB", "BGR", "RGBx", "BGRx", "xRGB", "xBGR", "RGBA", "BGRA", "ARGB", "ABGR")
 }
-# Pixels that share a chroma sample in JPEG, across and down.
+# Numbers of pixels that share a chroma sample in JPEG, horizontally and vertically.
 _SUBSAMPLINGS: Final = ((1, 1), (2, 1), (2, 2), (1, 2), (4, 1))
 # Source: ITU-T T.871 section 7.
 _JPEG_COLOUR: Final = Colorimetry(False, 0.299, 0.114)
@@ -47,23 +47,23 @@ _ROWS_PER_STEP: Final = 4
 
 
 def encode(frame: VideoFrame, quality: int = 80, chroma: Chroma = "420") -> bytes:
-    """Encode a frame as JPEG, without the GIL. The result is a copy; the frame can be released afterwards.
+    """Encode a frame as JPEG, without holding the GIL. The result is a copy, so the frame can be released afterwards.
 
-    The picture has the pixels of the frame, but not their shape (`pixel-aspect-ratio` of the caps).
+    The JPEG contains the frame's pixels, but not their aspect ratio (`pixel-aspect-ratio` in the caps).
 
     Args:
-        frame: A received frame with a picture.
-        quality: 1 to 100.
-        chroma: Chroma resolution for formats of R, G and B; Y'CbCr formats keep theirs.
+        frame: A received frame that is not the end of the stream.
+        quality: JPEG quality, 1 to 100.
+        chroma: Chroma resolution for RGB formats; Y'CbCr formats keep their own.
 
     Returns:
-        A JPEG (JFIF) picture.
+        The JPEG (JFIF) file as bytes.
 
     Raises:
         FrameReleasedError: The frame was released.
-        UnsupportedViewError: The format is made of tiles or has a palette.
-        FormatError: The frame is larger than JPEG allows, or it is the end of a stream.
-        ValueError: `quality` is not 1 to 100.
+        UnsupportedViewError: The format is tiled or uses a palette.
+        FormatError: The frame is larger than JPEG allows, or it is the end of the stream.
+        ValueError: `quality` is not between 1 and 100.
         TypeError: `quality` is not a whole number.
     """
     quality = whole(quality, "quality", 1, 100)
@@ -90,18 +90,18 @@ def encode(frame: VideoFrame, quality: int = 80, chroma: Chroma = "420") -> byte
 
 
 def encode_rgb(picture: Plane, quality: int = 80, chroma: Chroma = "420") -> bytes:
-    """Encode an array of R, G and B as JPEG.
+    """Encode an RGB array as JPEG.
 
     Args:
-        picture: uint8 array (H, W, 3); rows may be padded.
-        quality: 1 to 100.
+        picture: uint8 array of shape (H, W, 3); rows may be padded.
+        quality: JPEG quality, 1 to 100.
         chroma: Chroma resolution.
 
     Returns:
-        A JPEG (JFIF) picture.
+        The JPEG (JFIF) file as bytes.
 
     Raises:
-        ValueError: `quality` is not 1 to 100.
+        ValueError: `quality` is not between 1 and 100.
         TypeError: `quality` is not a whole number.
     """
     return _packed(picture, whole(quality, "quality", 1, 100), "RGB", chroma)
@@ -111,23 +111,23 @@ def decode(data: bytes, order: Literal["RGB", "BGR"] = "RGB", max_pixels: int = 
     """Decode a JPEG picture from any source.
 
     Args:
-        data: The picture.
+        data: The JPEG file as bytes.
         order: Order of the channels.
-        max_pixels: Largest size; a larger picture is refused before memory is allocated.
+        max_pixels: Maximum number of pixels. A larger picture is rejected before memory is allocated.
 
     Returns:
-        A new uint8 array (H, W, 3).
+        A new uint8 array of shape (H, W, 3).
 
     Raises:
         FormatError: The data is not a JPEG picture, or it is damaged or too large.
-        ValueError: `max_pixels` is not at least 1.
+        ValueError: `max_pixels` is less than 1.
         TypeError: `max_pixels` is not a whole number.
     """
     max_pixels = whole(max_pixels, "max_pixels", 1)
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data)
         if int(height) * int(width) > max_pixels:
-            raise FormatError(f"a JPEG picture of {width}x{height} is larger than {max_pixels} pixels")
+            raise FormatError(f"a JPEG picture of {width}x{height} has more than {max_pixels} pixels")
         picture: Plane = simplejpeg.decode_jpeg(data, order)
     except FormatError:
         raise
@@ -148,11 +148,11 @@ def _colorimetry(frame: VideoFrame) -> str | None:
     return text if isinstance(text, str) else None
 
 
-# --- any Y'CbCr to JPEG's ---
+# --- conversion from any Y'CbCr to JPEG's YCbCr ---
 
 
 def _jpeg_planes(views: Any, form: VideoFormat, width: int, height: int, rule: Colorimetry) -> Planes | None:
-    """Y, Cb and Cr for the encoder, new or borrowed like `views`; None if JPEG has no such chroma resolution."""
+    """Return Y, Cb and Cr for the encoder, copied or borrowed; None if JPEG does not support the chroma resolution."""
     parts = components(views, form, width)
     luma, u, v = parts["Y"], parts["U"], parts["V"]
     factors = (u.w_factor, u.h_factor)
@@ -166,7 +166,7 @@ def _jpeg_planes(views: Any, form: VideoFormat, width: int, height: int, rule: C
 
 
 def _eight_bits(part: Component, limited: bool, *, chroma: bool = False) -> Plane:
-    """Samples as 8 bits of the full range; not copied if they have this form and their rows are contiguous."""
+    """Return the samples in full-range 8 bits; not copied if they are already so and their rows are contiguous."""
     samples = part.samples
     if part.bits == 8 and part.shift == 0 and not limited and samples.dtype == np.uint8:
         return samples if samples.strides[1] == 1 else np.ascontiguousarray(samples)
@@ -181,12 +181,12 @@ def _eight_bits(part: Component, limited: bool, *, chroma: bool = False) -> Plan
             total >>= _POINT
             plane[rows] = total.clip(0, 255, out=total)
         return plane
-    # "clip" because a publisher may set bits above those of a sample.
+    # "clip", because a publisher may set unused bits above the sample's bits.
     return _table(part.bits, part.shift, limited, chroma).take(samples, mode="clip")
 
 
 def _blocks(height: int, width: int) -> Iterator[slice]:
-    """Slices of rows that stay in the processor's cache; each has whole groups of chroma rows."""
+    """Yield slices of rows that fit into the CPU cache; each contains whole groups of chroma rows."""
     step = max(_BLOCK_PIXELS // width // _ROWS_PER_STEP, 1) * _ROWS_PER_STEP
     return (slice(top, min(top + step, height)) for top in range(0, height, step))
 
@@ -196,13 +196,13 @@ def _is_plain(part: Component) -> bool:
 
 
 def _in_64ths(part: Component, rows: slice, limited: bool) -> npt.NDArray[np.int16]:
-    """Luma of some rows, in 64ths of a step of full-range 8 bits."""
+    """Return the luma of some rows, in units of 1/64 of a full-range 8-bit level."""
     samples = part.samples[rows]
     if not _is_plain(part):
         return _scaled(part.bits, part.shift, limited, False, 1.0).take(samples, mode="clip")
     if not limited:
         return samples.astype(np.int16) << _POINT
-    # 149/128 differs from 255/219 by a tenth of a step at white. A table would take three times as long.
+    # 149/128 differs from 255/219 by a tenth of a level at white. A lookup table would take three times as long.
     product = np.multiply(samples, 149, dtype=np.uint16)
     product >>= 1
     total = product.view(np.int16)
@@ -212,7 +212,7 @@ def _in_64ths(part: Component, rows: slice, limited: bool) -> npt.NDArray[np.int
 
 @lru_cache(maxsize=64)
 def _unit(bits: int, shift: int, limited: bool, chroma: bool) -> npt.NDArray[np.float64]:
-    """Meaning of each sample value on the scale of full-range 8 bits; chroma around 0."""
+    """Return the full-range 8-bit level of each sample value; chroma is centred around 0."""
     unit = 2.0 ** (bits - 8)
     values = (np.arange(1 << (bits + shift)) >> shift) / unit
     if chroma:
@@ -228,14 +228,14 @@ def _table(bits: int, shift: int, limited: bool, chroma: bool) -> Plane:
 
 @lru_cache(maxsize=64)
 def _scaled(bits: int, shift: int, limited: bool, chroma: bool, factor: float) -> npt.NDArray[np.int16]:
-    """Meaning of each sample value times a factor, in 64ths."""
+    """Return the level of each sample value, multiplied by a factor, in units of 1/64."""
     values = _unit(bits, shift, limited, chroma) * factor * (1 << _POINT)
     return np.rint(values).clip(-32768 // 4, 32767 // 2).astype(np.int16)
 
 
 @lru_cache(maxsize=16)
 def _turn(rule: Colorimetry) -> npt.NDArray[np.float64]:
-    """The matrix (3, 3) from this rule's Y, Cb, Cr to JPEG's, all full range around 0."""
+    """Return the 3×3 matrix from this rule's Y, Cb, Cr to JPEG's, for full-range values with chroma around 0."""
     return _from_rgb(_JPEG_COLOUR) @ np.linalg.inv(_from_rgb(rule))
 
 
@@ -271,12 +271,12 @@ def _turned(luma: Component, u: Component, v: Component, width: int, height: int
 
 
 def _mixed(u: Component, v: Component, rows: slice, limited: bool, of_u: float, of_v: float) -> npt.NDArray[np.int16]:
-    """`of_u` × U + `of_v` × V, both around 0, in 64ths of a step of full-range 8 bits."""
+    """Return `of_u` × U + `of_v` × V, both centred around 0, in units of 1/64 of a full-range 8-bit level."""
     if not (_is_plain(u) and _is_plain(v)):
         total = _scaled(u.bits, u.shift, limited, True, of_u).take(u.samples[rows], mode="clip")
         total += _scaled(v.bits, v.shift, limited, True, of_v).take(v.samples[rows], mode="clip")
         return total
-    # In 128ths: 128 steps times the largest factors just fit 16 bits.
+    # In units of 1/128: 128 levels times the largest factors just fit into 16 bits.
     swing = 128 * (255 / 224 if limited else 1)
     total = np.subtract(u.samples[rows], 128, dtype=np.int16) * np.int16(round(of_u * swing))
     total += np.subtract(v.samples[rows], 128, dtype=np.int16) * np.int16(round(of_v * swing))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gst_iceoryx2._wire.formats import FORMATS
 from gst_iceoryx2.errors import Iox2VideoError
 from gst_iceoryx2.video import FrameParams, Qos, VideoFrame, VideoFramePublisher, VideoFrameSubscriber
 
@@ -70,7 +71,8 @@ class Peer:
         for number in range(value, value + count):
             if captured_at is None:
                 params = FrameParams(width, height, format, offset=number, **({} if pts is None else {"pts": pts}))
-                publisher.publish_frame(pattern(width * height * 3, number), params)
+                size = FORMATS[format].tight_layout(width, height).size
+                publisher.publish_frame(pattern(size, number), params)
             else:
                 array = np.frombuffer(pattern(width * height * 3, number), np.uint8).reshape(height, width, 3)
                 records = [bytes.fromhex(meta) for meta in metas]

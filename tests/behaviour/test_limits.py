@@ -33,6 +33,10 @@ def words(error: PeerError) -> tuple[str, str]:
         ("x" * 256, message("name_is_long", length=256)),
         ("video/käse", message("name_contains", character="ä")),
         ("a\nb", message("name_contains", character="\n")),
+        ('é\u202e\x1b\x7f\0\t"\\☃\u2028', message("name_contains", character="é")),
+        ("\u202e", r'it contains "\u{202e}"'),
+        ("\x1b", r'it contains "\u{1b}"'),
+        ("\x7f", r'it contains "\u{7f}"'),
     ],
 )
 @pytest.mark.parametrize("kind", ["publisher", "subscriber"])
@@ -194,11 +198,17 @@ def test_a_service_is_created_as_the_contract_says(
 def test_the_first_memory_is_what_the_contract_says(
     language: str, max_bytes: int, frame: int, make_peer: Callable[[str], Peer], domain: Place
 ) -> None:
-    Side(make_peer(language), "publisher").open(max_bytes=max_bytes)
+    pub = Side(make_peer(language), "publisher").open(max_bytes=max_bytes)
     (size,) = [path.stat().st_size for path in domain.shared_memory() if path.suffix == ".data"]
     chunks = limit("first_chunks")
     # The overhead is an upper bound, and the memory's own management takes another kilobyte or two.
     assert chunks * frame < size <= chunks * (frame + limit("chunk_overhead_bytes")) + 4096
+    sub = Side(make_peer("python"), "subscriber").open()
+    for value in range(30):
+        pub.do("publish", value=value, width=1920, height=1080)
+        assert sub.do("receive", timeout_ms=WAIT)["value"] == value
+    # Only as many frames as exist at once take memory.
+    assert sum(path.stat().st_blocks * 512 for path in domain.shared_memory()) < 32e6
 
 
 def test_a_lossless_publisher_waits_in_rust_and_is_refused_in_python(publisher: Side, reader: Side) -> None:

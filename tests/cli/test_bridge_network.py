@@ -275,7 +275,11 @@ def test_another_machine_that_announces_itself_to_every_port_gets_nothing(
         ("mkdir -m 755 {}", "other users can enter it (mode 755); run `chmod 700 {}`"),
         ("ln -s /var/tmp {}", "it is a file or a symbolic link; remove it"),
         ("touch {}", "it is a file or a symbolic link; remove it"),
-        pytest.param("mkdir {0} && chown 65534 {0}", "it belongs to user 65534; have it removed", marks=ROOT_ONLY),
+        pytest.param(
+            "mkdir {0} && chown 65534 {0}",
+            "it belongs to user 65534; ask that user or root to remove it",
+            marks=ROOT_ONLY,
+        ),
     ],
 )
 @pytest.mark.proves("B1")

@@ -75,7 +75,7 @@ def test_a_publisher_that_was_killed_is_no_stream(iox2_video: CommandLine, sourc
     done = iox2_video("info", "cam0")
     # A starting participant cleans up, and so does this command.
     assert done.returncode == 3
-    assert done.stderr == 'Error: the stream "cam0" has just gone, or was left by a crash\n'
+    assert done.stderr == 'Error: the stream "cam0" has just ended, or is left over from a crash\n'
     assert services(iox2_video.json("list", "--json")) == []
 
 
@@ -95,7 +95,7 @@ def test_a_stream_with_a_waiting_subscriber_differs_from_an_unknown_one(iox2_vid
     with VideoFrameSubscriber(CAM0):
         done = iox2_video("info", "cam0")
     assert done.returncode == 3
-    assert "a subscriber waits for it, but it has no publisher" in done.stderr
+    assert "a subscriber is waiting for it, but it has no publisher" in done.stderr
     done = iox2_video("info", "entirely-different")
     assert done.returncode == 3
     assert "the domain has no streams" in done.stderr

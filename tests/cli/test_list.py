@@ -118,10 +118,10 @@ def test_a_stream_without_room_for_another_subscriber_is_still_listed(
     stream = only(iox2_video.json("list", "--json"))
     assert (stream["publishers"], stream["subscribers"]) == (1, 8)
     assert (stream["format"], stream["fps"], stream["age"]) == (None, None, None)
-    assert "all 8 places for subscribers are taken" in stream["problem"]
+    assert "all 8 subscriber slots are in use" in stream["problem"]
     row = row_of("cam0", iox2_video("list").stdout)
     assert row.split()[:6] == ["cam0", "-", "-", "-", "1", "8/8"]
-    assert "all 8 places" in row
+    assert "all 8 subscriber slots" in row
 
 
 def test_a_service_of_another_type_is_no_stream(iox2_video: CommandLine, domain: Place) -> None:
@@ -136,7 +136,7 @@ def test_a_service_of_another_type_is_no_stream(iox2_video: CommandLine, domain:
     assert services(iox2_video.json("list", "--json")) == []
     done = iox2_video("info", "cam0")
     assert done.returncode == 3
-    assert done.stderr == f"Error: \"cam0\" in {domain.root} (prefix '{domain.prefix}') carries no video; " + (
+    assert done.stderr == f"Error: \"cam0\" in {domain.root} (prefix '{domain.prefix}') does not carry video; " + (
         "`iox2-video list` shows the video streams\n"
     )
     del pose
@@ -149,7 +149,7 @@ def test_a_service_of_another_release_is_listed_and_left_alone(
     with described_by_another_release(domain, "old"):
         listed = {stream["short_name"]: stream for stream in services(iox2_video.json("list", "--json"))}
     assert listed.keys() == {"cam0", "old"}
-    assert "created by iceoryx2 0.9.0, this is 0.10.0" in listed["old"]["problem"]
+    assert "created by iceoryx2 0.9.0, but this is 0.10.0" in listed["old"]["problem"]
     assert listed["old"]["publishers"] is None
 
 
@@ -255,7 +255,7 @@ def test_a_sh4lt_path_of_ones_own_choice_is_listed_and_not_asked(
     listed = {stream["name"]: stream for stream in iox2_video.json("list", "--json")["streams"]}
     stream = listed[f"sh4lt:{path}"]
     assert (stream["format"], stream["caps"]) == (None, None)
-    assert stream["problem"] == f"not asked: iox2-video info sh4lt:{path}"
+    assert stream["problem"] == f"not queried; run `iox2-video info sh4lt:{path}`"
     assert iox2_video.json("info", f"sh4lt:{path}", "--json")["format"] == "RGBA"
 
 
@@ -286,7 +286,7 @@ def test_a_domain_of_another_user_is_an_error_and_not_an_empty_list(iox2_video: 
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("Error: cannot look into the iceoryx2 domain ")
+    assert done.stderr.startswith("Error: cannot read the iceoryx2 domain ")
     assert "belongs to user 0 (this process runs as user 65534)" in done.stderr
 
 

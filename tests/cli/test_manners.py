@@ -84,7 +84,7 @@ def test_wrong_usage_ends_with_2_and_says_what_is_wrong_on_stderr(
 
 def test_a_command_that_is_nearly_right_gets_a_suggestion(iox2_video: CommandLine) -> None:
     assert 'Error: no such command "lst": did you mean list?\n' in iox2_video("lst").stderr
-    assert "there are list, info, top" in iox2_video("xyzzy").stderr
+    assert "choose from list, info, top" in iox2_video("xyzzy").stderr
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_what_is_no_number_above_0_is_a_usage_error(iox2_video: CommandLine, arg
 def test_a_key_cannot_be_looked_at_and_the_way_around_is_told(iox2_video: CommandLine, arguments: list[str]) -> None:
     done = iox2_video(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "make it a service: iox2-video bridge zenoh:site/cam0 NAME" in done.stderr
+    assert "to publish it as a service, run `iox2-video bridge zenoh:site/cam0 NAME`" in done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])

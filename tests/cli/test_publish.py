@@ -255,8 +255,8 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes(bytes(16000))
     (tmp_path / "text.mp4").write_text("no video")
-    assert "sound.wav has no video, only audio" in publish("cam0", "--file", "sound.wav").ends(1)
-    assert "text.mp4: not a video or picture that FFmpeg can read" in publish("cam0", "--file", "text.mp4").ends(1)
+    assert "sound.wav does not contain video, only audio" in publish("cam0", "--file", "sound.wav").ends(1)
+    assert "text.mp4: it is not a video or picture that FFmpeg can" in publish("cam0", "--file", "text.mp4").ends(1)
     assert "cannot open gone.mp4: No such file or directory" in publish("cam0", "--file", "gone.mp4").ends(1)
     assert f"cannot open {tmp_path}: it is a folder" in publish("cam0", "--image", str(tmp_path)).ends(1)
 
@@ -268,13 +268,13 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         (("--test", "--image", "a.png"), "choose one of"),
         (("--test", "--loop"), "--loop needs --file"),
         (("--camera", "0", "--fast"), "--fast cannot be used with --camera"),
-        (("--test", "--size", "640"), "'640' is not a size; write it as 1280x720"),
+        (("--test", "--size", "640"), "'640' is not a size; use WIDTHxHEIGHT, such as 1280x720"),
         (("--test", "--size", "8x8"), "8x8 is too small"),
         (("--test", "--fps", "0"), "'0' is not a frame rate"),
         # Regression: this rate was rounded to 0, so frames came without a pause.
         (("--test", "--fps", "1e-9"), "'1e-9' is not a frame rate"),
-        (("--test", "--format", "NV13"), "'NV13' is not a GStreamer raw video format"),
-        (("--test", "--format", "v210"), "cannot draw the pattern in v210: try I420"),
+        (("--test", "--format", "NV13"), "'NV13' is not a raw video format in GStreamer"),
+        (("--test", "--format", "v210"), "cannot draw the pattern in v210; use I420"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(publish: Publish, arguments: tuple[str, ...], text: str) -> None:
@@ -283,7 +283,7 @@ def test_what_makes_no_sense_is_a_usage_error(publish: Publish, arguments: tuple
 
 def test_a_key_or_a_path_is_no_service(publish: Publish) -> None:
     said = publish("zenoh:site/cam0", "--test").ends(2)
-    assert "connect it to one: iox2-video bridge NAME zenoh:site/cam0" in said
+    assert "to connect it to one, run `iox2-video bridge NAME zenoh:site/cam0`" in said
 
 
 def test_a_name_with_a_publisher_is_refused(publish: Publish) -> None:

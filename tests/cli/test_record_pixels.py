@@ -136,7 +136,7 @@ def test_another_size_is_scaled_into_the_first_with_black_beside_it(record: Reco
         send(sender, 2, 80 * MS, format="NV12")
         sender.end_of_stream()
         said = command.ends(0)
-    assert "cam0: frames of another size were scaled to 320x240" in said
+    assert "cam0: frames with a different size were scaled to 320x240" in said
     first, narrow, other_format = decoded(tmp_path / "a.mkv")
     assert {(frame.width, frame.height) for frame in (first, narrow, other_format)} == {(WIDTH, HEIGHT)}
     check_picture(other_format, 2)

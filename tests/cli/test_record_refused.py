@@ -60,7 +60,7 @@ def test_a_file_that_exists_is_not_touched_unless_asked(record: Record, tmp_path
     file = tmp_path / "a.mkv"
     file.write_text("precious")
     said = record("cam0", "a.mkv").ends(1)
-    assert "a.mkv exists already; choose another name, or allow --overwrite" in said
+    assert "a.mkv already exists; choose another name, or use --overwrite" in said
     # Without a frame the file is not replaced.
     record("cam0", "a.mkv", "--overwrite", "--timeout", "0.3").ends(3)
     assert file.read_text() == "precious"
@@ -73,14 +73,14 @@ def test_a_folder_that_cannot_be_written_is_told_at_once(record: Record) -> None
 
 def test_names_that_mean_nothing_are_usage_errors(record: Record, tmp_path: Path) -> None:
     said = record("cam0", "a.avi").ends(2)
-    assert "cannot record to 'a.avi': the container '.avi' is unknown; name it .mkv, .mp4 or .mov" in said
-    assert ".mp4 files cannot hold prores: name it .mkv or .mov, or use x264" in record(
+    assert "cannot record to 'a.avi': the container '.avi' is unknown; use .mkv, .mp4 or .mov" in said
+    assert ".mp4 files cannot contain prores; use .mkv or .mov, or the codec x264" in record(
         "cam0", "a.mp4", "--codec", "prores"
     ).ends(2)
     assert "'h265' is not one of" in record("cam0", "a.mkv", "--codec", "h265").ends(2)
     record("a.mkv").ends(2)
     said = record("sh4lt:/tmp/x", "a.mkv").ends(2)
-    assert "sh4lt:/tmp/x is not a service; connect it to one: iox2-video bridge sh4lt:/tmp/x NAME" in said
+    assert "sh4lt:/tmp/x is not a service; to connect it to one, run `iox2-video bridge sh4lt:/tmp/x NAME`" in said
     assert not list(tmp_path.glob("a.*"))
 
 
@@ -90,7 +90,7 @@ def test_a_stream_that_does_not_come_leaves_no_file(record: Record, tmp_path: Pa
         assert 'no such stream "cam1"' in said
         assert "did you mean cam0?" in said
         said = record("cam0", "a.mkv", "--timeout", "0.5").ends(3)
-        assert "no frame of cam0 came within 0.5 s" in said
+        assert "no frame from cam0 arrived within 0.5 s" in said
     assert not (tmp_path / "a.mkv").exists()
 
 
@@ -100,5 +100,5 @@ def test_tiles_are_refused_with_what_to_do(record: Record, tmp_path: Path) -> No
         sender.wait_for_subscribers(1, timeout=20)
         sender.publish(np.zeros((64, 64), np.uint16), format="RGB16")
         said = command.ends(1)
-    assert "ffv1 cannot store RGB16 without loss: use x264 or prores" in said
+    assert "ffv1 cannot store RGB16 without loss; use x264 or prores" in said
     assert not (tmp_path / "a.mkv").exists()

@@ -66,7 +66,7 @@ def test_the_address_stays_the_same_with_a_token_file(view: Views, iox2_video: C
     file.chmod(0o600)
     file.write_text("short\n")
     done = iox2_video("view", "cam0", "--token-file", str(file))
-    assert (done.returncode, "16 or more" in done.stderr) == (2, True)
+    assert (done.returncode, "use at least 16" in done.stderr) == (2, True)
     done = iox2_video("view", "cam0", "--token-file", str(tmp_path / "nowhere" / "token"))
     assert (done.returncode, "No such file" in done.stderr) == (1, True)
 
@@ -325,7 +325,7 @@ def test_a_taken_port_is_named(iox2_video: CommandLine) -> None:
         port = taken.getsockname()[1]
         done = iox2_video("view", "cam0", "--port", str(port))
     assert done.returncode == 1
-    assert done.stderr.startswith(f"Error: port {port} of 127.0.0.1 is in use")
+    assert done.stderr.startswith(f"Error: port {port} on 127.0.0.1 is in use")
     assert done.stdout == ""
 
 

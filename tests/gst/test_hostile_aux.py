@@ -6,7 +6,6 @@ import base64
 import random
 import re
 import struct
-import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -187,12 +186,10 @@ def attack(victim: Stage, liar: RawPublisher, blobs: dict[str, bytes]) -> dict[s
     """Send crafted blobs between valid ones, and return how many frames each one cost. Failures name the blob."""
     cost = {}
     for name, blob in blobs.items():
-        start = time.monotonic()
         try:
             cost[name] = feed(victim, liar, [blob, SOUND, SOUND])
         except (AssertionError, RemoteError) as error:
             raise AssertionError(f"{name}: {error}") from error
-        assert time.monotonic() - start < 5, name
     return cost
 
 

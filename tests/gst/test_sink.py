@@ -115,15 +115,13 @@ def test_a_long_queue_before_a_blocked_sink_neither_fails_nor_deadlocks(stages: 
 
 def test_a_lossless_sink_does_not_wait_for_readers_that_have_found_it(stages: Stages, service: str) -> None:
     """Otherwise it would wait five seconds after its first frame."""
-    text = (
-        f"videotestsrc num-buffers=30 ! video/x-raw,format=GRAY8,width=64,height=48 ! iceoryx2sink service={service} "
-    )
+    video = "videotestsrc num-buffers=30 ! video/x-raw,format=GRAY8,width=64,height=48"
     with VideoFrameSubscriber(service) as subscriber:
         # Held, so that the subscriber stays connected to the service between two publishers.
         held = None
         for _ in range(2):
             sender = stages()
-            sender.play(f"{text} sync=false lossless=true wait-for-connection=true")
+            sender.play(f"{video} ! iceoryx2sink service={service} sync=false lossless=true wait-for-connection=true")
             numbers = []
             # Shorter than the wait that must not happen.
             while (frame := subscriber.receive_blocking(4_500)) is not None and not frame.is_eos():

@@ -62,7 +62,7 @@ def test_both_consumers_see_every_frame_by_reference(variant: str, tmp_path: Pat
         (CLIP_FRAMES, 0, "100%"),
         (CLIP_FRAMES, 0, "100%"),
     ], done.stdout
-    assert f"{CLIP_FRAMES} frames sent, {'0%' if variant == 'sdk' else '100%'} rendered straight" in done.stdout
+    assert f"{CLIP_FRAMES} frames sent, {'0%' if variant == 'sdk' else '100%'} rendered directly" in done.stdout
     picture = read_png(sheet)
     # Twelve frames with their motion below, at a quarter of 1080p.
     assert picture.shape == (6 + 3 * (2 * 270 + 6) + 24, 6 + 4 * (480 + 6), 3)

@@ -249,7 +249,7 @@ def two_cameras(programs: Programs, snippet: Snippet) -> None:
     assert set(program.finish().splitlines()) >= {f"video/cam{n}/frame/v2 640 480" for n in range(2)}
 
 
-@runs("luma, chroma = frame.planes  # of NV12")
+@runs("luma, chroma = frame.planes  # for NV12")
 def pixels(programs: Programs, snippet: Snippet) -> None:
     camera = programs.example("publish_nv12", CAMERA, "5")
     check = "assert rgb.shape == (720, 1280, 3) and chroma.shape == (360, 640, 2) and (kept == crop).all()\n"
@@ -257,7 +257,7 @@ def pixels(programs: Programs, snippet: Snippet) -> None:
     camera.finish()
 
 
-@runs("    # Filled where the subscribers read it.")
+@runs("    # Written directly into the shared memory that subscribers read.")
 def publishing(programs: Programs, snippet: Snippet) -> None:
     with VideoFrameSubscriber(CAMERA) as subscriber:
         program = programs.python(snippet.text)

@@ -1,4 +1,4 @@
-"""The aux blob: what is written, and what is recovered from what anybody wrote."""
+"""The aux blob: what this package writes, and what it reads from damaged or foreign blobs."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from fractions import Fraction
 
 import pytest
@@ -12,6 +10,7 @@ from hypothesis import strategies as st
 
 from gst_iceoryx2._wire.caps import Caps, parse_caps, video_caps
 from gst_iceoryx2._wire.text import MAX_TEXT_BYTES, check_size
+from tests.damage import passes
 from tests.vectors.notation import fields_of, load, same, text_of, value_of
 
 VECTORS = load("caps")
@@ -37,7 +36,7 @@ def test_nonsense_is_a_value_error(case):
 def test_the_error_for_a_value_that_is_not_flat_names_the_field():
     with pytest.raises(ValueError, match=r"^caps: field 'range' has no flat value"):
         parse_caps("video/x-raw, a=(int)1, range=(int)[ 1, 2 ]")
-    words = r"^caps: field 'lists': a word or a string is expected in the list at character 31"
+    words = r"^caps: field 'lists': expected a word or a string in the list at character 31"
     with pytest.raises(ValueError, match=words):
         parse_caps("video/x-raw, a=(int)1, lists={ { 1 } }")
 
@@ -70,8 +69,12 @@ def test_written_values_are_read_back(text, number):
 
 @given(st.text(alphabet='video/x-raw,;=(){}[]<>"\\ \n0159.:é\0', max_size=80))
 def test_no_text_raises_anything_but_a_value_error(text):
+    read(f"video/x-raw, {text}")
+
+
+def read(text):
     try:
-        parse_caps(f"video/x-raw, {text}")
+        parse_caps(text)
     except ValueError:
         return
 
@@ -100,16 +103,13 @@ def test_no_text_raises_anything_but_a_value_error(text):
     ],
     ids=lambda text: f"{text[:20]}…",
 )
-def test_no_text_within_the_bound_takes_more_than_a_few_passes_a_character(text):
-    """Catastrophic backtracking on 16 KiB takes seconds, one pass a few milliseconds."""
-    start = time.process_time()
-    with contextlib.suppress(ValueError):
-        parse_caps(text)
-    assert time.process_time() - start < 0.25
+def test_no_text_within_the_bound_takes_many_passes(text):
+    """The worst of them takes about 20. Quadratic time would be more than 400 for a text of 16 KiB."""
+    assert passes(read, text) < 200
 
 
 def test_the_bound_is_checked_before_anything_is_parsed():
-    with pytest.raises(ValueError, match=f"{MAX_TEXT_BYTES + 1} bytes long, but at most {MAX_TEXT_BYTES}"):
+    with pytest.raises(ValueError, match=f"{MAX_TEXT_BYTES + 1} bytes, at most {MAX_TEXT_BYTES}"):
         check_size("{" * (MAX_TEXT_BYTES + 1))
 
 

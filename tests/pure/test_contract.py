@@ -9,7 +9,7 @@ from string import Formatter
 
 import pytest
 
-from gst_iceoryx2.contract import contract
+from gst_iceoryx2.contract import contract, message
 
 ROOT = Path(__file__).parents[2]
 SUBSCRIBERS_ONLY_NOTIFY = "a Python publisher is never lossless, so it listens to no events"
@@ -48,6 +48,31 @@ def test_every_limit_is_a_number_with_its_reason() -> None:
         assert why.endswith("."), name
 
 
+SENTENCES = [
+    "| {event_new} | publisher, after every sample |",
+    "| {event_taken} | reader, ",
+    "| {event_publishers_changed} | publisher | publishers changed",
+    "| {event_found_first} + (port ID mod {event_found_count}) | reader, ",
+    "buffer of {default_buffer_size_frames} frames, and {default_borrowed_max_frames} borrowed samples\n",
+    "a history of {min_history_size_frames}, ",
+    "- {default_max_subscribers} subscribers and {default_max_publishers} publisher\n",
+    "start with {first_chunks} chunks",
+    "1 ≤ width, height ≤ {max_dimension_pixels};",
+    "the caps have at most {text_kib} KiB",
+    "At most {max_metas} records and at most {aux_mib} MiB of the blob ",
+    "Structure strings have at most {text_kib} KiB",
+    "at most {max_custom_metas} new names ",
+]
+"""What SPEC.md says about numbers of limits.json."""
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_the_specification_states_the_limits(sentence: str) -> None:
+    values = {name: value for name, (value, _) in contract("limits").items()}
+    values |= {"text_kib": values["max_text_bytes"] // 1024, "aux_mib": values["max_aux_bytes"] // 2**20}
+    assert sentence.format_map(values) in (ROOT / "SPEC.md").read_text(encoding="utf-8")
+
+
 # -- messages --------------------------------------------------------------------------------------------------------
 
 
@@ -68,6 +93,12 @@ def test_every_message_gets_the_values_that_it_shows() -> None:
     assert len(calls()) > 20
     for key, arguments in calls():
         assert arguments == {name for _, name, _, _ in Formatter().parse(contract("messages")[key]) if name}, key
+
+
+def test_a_quoted_text_cannot_steer_a_terminal() -> None:
+    """Rust writes quoted texts with `{:?}`; tests/behaviour/test_limits.py compares both languages."""
+    shown = message("name_contains", character='\u202e\x1b\x7f\0\t\r\n"\\é☃ ')
+    assert shown == r'it contains "\u{202e}\u{1b}\u{7f}\0\t\r\n\"\\é☃ "'
 
 
 @pytest.mark.parametrize("language", ["python", "rust"])

@@ -1,10 +1,11 @@
-"""Every public name has a docstring: `make docs` builds the API reference from them."""
+"""Every public name has a docstring, and `help()` shows no private name. `make docs` builds the reference from them."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import inspect
+import pydoc
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -66,6 +67,24 @@ def test_a_public_name_has_a_docstring(module: str, name: str) -> None:
     assert vars(value)["__doc__"] if inspect.isclass(value) else value.__doc__
     if inspect.isclass(value) and value.__module__.startswith("gst_iceoryx2"):
         assert [member for member, found in public_members(value) if not inspect.getdoc(found)] == []
+
+
+PRIVATE = re.compile(r"(?<!\w)_(?!_)\w+")
+OF_THE_STANDARD_LIBRARY = re.compile(
+    "_asdict|_make|_replace|_field_defaults|_fields_?|_cls|_ctypes|_CData|_dataclass_[gs]etstate|_DataclassParams"
+    "|_ProtocolMeta|_proto_hook|_no_init_or_replace_init"
+)
+
+
+@pytest.mark.parametrize(("module", "name"), list(public_names()), ids=str)
+def test_help_shows_no_private_name(module: str, name: str) -> None:
+    value = getattr(importlib.import_module(module), name)
+    if inspect.isclass(value) or inspect.isroutine(value):
+        heading, _, text = pydoc.plain(pydoc.render_doc(value)).partition("\n")
+        if inspect.isclass(value):
+            # The heading names the defining module. The functions of `gst_iceoryx2` are defined in a private one.
+            text = heading + text
+        assert [found for found in PRIVATE.findall(text) if not OF_THE_STANDARD_LIBRARY.fullmatch(found)] == []
 
 
 def documented_names() -> set[str]:

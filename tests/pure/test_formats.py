@@ -220,7 +220,7 @@ def test_a_slice_of_a_view_keeps_the_array_that_it_was_made_from(name: str) -> N
 def test_a_plane_beyond_the_pixels_is_refused(name: str) -> None:
     fmt = get_format(name)
     layout = fmt.tight_layout(33, 17)
-    with pytest.raises(ValueError, match=f"ends at byte {layout.size}, the pixels have {layout.size - 1}"):
+    with pytest.raises(ValueError, match=f"ends at byte {layout.size}, but there are {layout.size - 1} pixel bytes"):
         fmt.views(bytes(layout.size - 1), 33, 17, layout.strides, layout.offsets)
 
 

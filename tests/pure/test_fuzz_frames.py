@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 
 import numpy as np
@@ -18,7 +17,7 @@ from gst_iceoryx2._wire.metas import CustomMeta, ReferenceTimestamp, decode_meta
 from gst_iceoryx2._wire.stamp import UNSTAMPED, Stamp, read_stamp
 from gst_iceoryx2._wire.validate import check_caps, geometry_of
 from gst_iceoryx2.video import VideoFrameHeader, parse_aux, validate_geometry
-from tests.damage import FORMAT_NAMES, damages, examples, sound_blob, sound_frame
+from tests.damage import FORMAT_NAMES, damages, examples, passes, sound_blob, sound_frame
 
 SIZES = [(16, 8), (333, 7), (1, 1)]
 FRAMES = [(name, *size) for name in ("BGR", "NV12", "v210", "GRAY16_LE", "I420") for size in SIZES]
@@ -136,14 +135,11 @@ def first_broken_rule(header: VideoFrameHeader, pixels: int) -> str | None:
 @pytest.mark.proves("H2")
 def test_no_text_takes_long() -> None:
     """Nested quotes and brackets that other parsers never come back from."""
-    pieces = ['(structure)"x, a=[a,', "{ ", "< ", "[ ", "\\\\", '"', "a=(int)1, ", "\\303", '(GstCaps)["x, y=["']
-    start = time.process_time()
-    for piece in pieces:
+    for piece in ('(structure)"x, a=[a,', "{ ", "< ", "[ ", "\\\\", '"', "a=(int)1, ", "\\303", '(GstCaps)["x, y=["'):
         for head in ("video/x-raw, a=", "video/x-raw", ""):
             text = (head + piece * 16384)[:16384]
-            check_caps(text, BGR)
-            decode_meta(encode_broken(text))
-    assert time.process_time() - start < 5
+            assert passes(lambda text: check_caps(text, BGR), text) < 200
+            assert passes(lambda text: decode_meta(encode_broken(text)), text) < 200
 
 
 def encode_broken(text: str) -> bytes:

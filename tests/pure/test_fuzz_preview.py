@@ -1,4 +1,4 @@
-"""Whatever a preview is sent, it answers with a refusal or closes: nothing is raised that ends with a traceback."""
+"""The preview answers every input with a refusal or closes the connection; no input raises an error in the server."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_any_bytes_are_messages_or_close_the_connection(data: bytes) -> None:
 
 
 class NoChannel:
-    """A stream that nobody sends."""
+    """A stream without a publisher."""
 
     def want(self, viewer: object, wake: object) -> None:
         """Take note of nothing."""

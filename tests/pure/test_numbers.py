@@ -25,16 +25,16 @@ def test_a_whole_number_of_any_type_becomes_an_int(value: object) -> None:
 
 @pytest.mark.parametrize("value", [*NOT_NUMBERS, 5.0, np.float32(5), math.nan, math.inf, Fraction(5)])
 def test_what_is_not_a_whole_number_is_named(value: object) -> None:
-    with pytest.raises(TypeError, match=r"^n is .*, it must be a whole number$"):
+    with pytest.raises(TypeError, match=r"^n is .*, but must be a whole number$"):
         whole(value, "n")
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (0, r"^n is 0, it must be at least 1$"),
-        (70_000, r"^n is 70000, it must be at most 65,536$"),
-        (10**400, r"^n is 10+…, it must be at most"),
+        (0, r"^n is 0, but must be at least 1$"),
+        (70_000, r"^n is 70000, but must be at most 65,536$"),
+        (10**400, r"^n is 10+…, but must be at most"),
         pytest.param(10**5000, r"^n is a number with thousands of digits", id="huge"),
     ],
 )
@@ -56,13 +56,13 @@ def test_what_is_larger_than_any_float_is_infinite(value: float, is_what: float)
 
 @pytest.mark.parametrize("value", NOT_NUMBERS)
 def test_what_is_not_a_number_is_named(value: object) -> None:
-    with pytest.raises(TypeError, match=r"^timeout is .*, it must be a number of seconds$"):
+    with pytest.raises(TypeError, match=r"^timeout is .*, but must be a number of seconds$"):
         real(value, "timeout", "seconds")
 
 
 @pytest.mark.parametrize("value", [math.nan, np.float32("nan")])
 def test_nan_is_not_a_number_of_anything(value: object) -> None:
-    with pytest.raises(ValueError, match=r"^timeout is .*nan.*, it must be a number of seconds$"):
+    with pytest.raises(ValueError, match=r"^timeout is .*nan.*, but must be a number of seconds$"):
         real(value, "timeout", "seconds")
 
 
@@ -107,7 +107,7 @@ def test_quality_of_service_is_made_of_ints_and_a_bool() -> None:
     qos = Qos(np.int64(4), np.uint8(5), np.int32(2), np.False_)  # type: ignore[arg-type]
     assert qos == Qos(4, 5, 2, safe_overflow=False)
     assert [type(value) for value in (qos.buffer_size, qos.borrowed_max, qos.safe_overflow)] == [int, int, bool]
-    with pytest.raises(TypeError, match="safe_overflow is 1, it must be True or False"):
+    with pytest.raises(TypeError, match="safe_overflow is 1, but must be True or False"):
         Qos(safe_overflow=1)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="buffer_size is False, it must be a whole number"):
+    with pytest.raises(TypeError, match="buffer_size is False, but must be a whole number"):
         Qos(buffer_size=False)

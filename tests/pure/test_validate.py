@@ -1,4 +1,4 @@
-"""What a receiver refuses, and why: the shared vectors, and headers that nobody thought of."""
+"""What a receiver refuses, and why: the shared vectors and generated headers."""
 
 from __future__ import annotations
 

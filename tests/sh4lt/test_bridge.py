@@ -59,7 +59,7 @@ def test_from_a_service_to_a_path_every_pixel_arrives(path: Path, domain: Place,
     ):
         publisher.wait_for_subscribers(1, timeout=10)
         publisher.publish(planes[0] if len(planes) == 1 else planes, format=format)
-        # The path exists with the first frame, which nobody was there to read.
+        # The path exists from the first frame, which no reader received.
         wait_until(lambda: (follower.read(0), follower.is_connected)[1])
         frame = None
         while frame is None:
@@ -102,7 +102,12 @@ def test_from_a_path_to_a_service_every_pixel_arrives_with_its_time(path: Path, 
     assert counts[0] >= 1
 
 
-def test_a_change_of_caps_comes_through_both_bridges(path: Path, domain: Place) -> None:
+Ends = tuple[VideoFramePublisher, VideoFrameSubscriber]
+
+
+@pytest.fixture
+def both_bridges(path: Path, domain: Place) -> Iterator[Ends]:
+    """A publisher and a subscriber, with a bridge to a path and a bridge back between them."""
     there, back = "video/there/frame/v2", "video/back/frame/v2"
     with (
         VideoFramePublisher(there) as publisher,
@@ -111,19 +116,24 @@ def test_a_change_of_caps_comes_through_both_bridges(path: Path, domain: Place) 
         running(f"sh4lt:{path}", back),
     ):
         publisher.wait_for_subscribers(1, timeout=10)
-        for width, height in [(64, 48), (32, 24), (640, 480)]:
-            picture = np.full((height, width, 3), width % 251, np.uint8)
-            deadline = time.monotonic() + 10
-            while True:
-                assert time.monotonic() < deadline
-                publisher.publish(picture, format="BGR")
-                frame = subscriber.receive_blocking(100)
-                if frame is None:
-                    continue
-                with frame:
-                    if (frame.width, frame.height) == (width, height):
-                        assert np.array_equal(frame.numpy_view(), picture)
-                        break
+        yield publisher, subscriber
+
+
+def test_a_change_of_caps_comes_through_both_bridges(both_bridges: Ends) -> None:
+    publisher, subscriber = both_bridges
+    for width, height in [(64, 48), (32, 24), (640, 480)]:
+        picture = np.full((height, width, 3), width % 251, np.uint8)
+        deadline = time.monotonic() + 10
+        while True:
+            assert time.monotonic() < deadline
+            publisher.publish(picture, format="BGR")
+            frame = subscriber.receive_blocking(100)
+            if frame is None:
+                continue
+            with frame:
+                if (frame.width, frame.height) == (width, height):
+                    assert np.array_equal(frame.numpy_view(), picture)
+                    break
 
 
 @contextmanager
@@ -139,30 +149,23 @@ def no_memory_for_a_copy(size: int) -> Iterator[None]:
         tracemalloc.stop()
 
 
-def test_there_is_one_copy_from_shared_memory_to_shared_memory(path: Path, domain: Place) -> None:
+def test_there_is_one_copy_from_shared_memory_to_shared_memory(both_bridges: Ends) -> None:
     size = 1920 * 1080 * 4
     picture = np.zeros((1080, 1920, 4), np.uint8)
-    there, back = "video/there/frame/v2", "video/back/frame/v2"
-    with (
-        VideoFramePublisher(there) as publisher,
-        VideoFrameSubscriber(back) as subscriber,
-        running(there, f"sh4lt:{path}"),
-        running(f"sh4lt:{path}", back),
-    ):
-        publisher.wait_for_subscribers(1, timeout=10)
+    publisher, subscriber = both_bridges
 
-        def arrives() -> bool:
-            publisher.publish(picture, format="RGBA")
-            frame = subscriber.receive_blocking(200)
-            if frame is None:
-                return False
-            with frame:
-                return frame.pixels.nbytes == size
+    def arrives() -> bool:
+        publisher.publish(picture, format="RGBA")
+        frame = subscriber.receive_blocking(200)
+        if frame is None:
+            return False
+        with frame:
+            return frame.pixels.nbytes == size
 
-        wait_until(arrives, 20)
-        with no_memory_for_a_copy(size):
-            for _ in range(3):
-                wait_until(arrives)
+    wait_until(arrives, 20)
+    with no_memory_for_a_copy(size):
+        for _ in range(3):
+            wait_until(arrives)
 
 
 def test_a_path_without_video_is_refused_in_the_log(

@@ -66,7 +66,7 @@ def test_a_frame_rate_that_is_known_stays(path: Path) -> None:
     for rate in ("25/1", "30000/1001", "1/2"):
         with Writer(path, f"video/x-raw, format=RGBA, width=64, height=48, framerate={rate}") as writer:
             assert f"framerate=(fraction){rate}" in writer.datatype
-    assert "at least 1 frame a second" in (score.refusal(writer.datatype) or "")
+    assert "at least 1 frame per second" in (score.refusal(writer.datatype) or "")
 
 
 @on_tmpfs
@@ -140,7 +140,7 @@ def test_a_bridge_writes_what_score_shows_or_says_that_it_does_not(
         assert said == []
     else:
         assert shown(frame.datatype) is None
-        assert said == [f"ossia score shows nothing of {path}: it does not take the format BGR; convert to RGBA"]
+        assert said == [f"ossia score cannot display {path}: it does not accept the format BGR; convert to RGBA"]
 
 
 @on_tmpfs

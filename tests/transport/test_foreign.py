@@ -119,7 +119,7 @@ def test_we_adopt_the_service_of_a_plain_subscriber_with_a_warning(
     with VideoFramePublisher(service) as pub:
         assert pub.qos == Qos(buffer_size=2, borrowed_max=2, history_size=0)
         (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-        assert "buffer_size is 2, wanted 10" in record.getMessage()
+        assert "buffer_size is 2, but 10 was requested" in record.getMessage()
         assert service in record.getMessage()
         pub.publish_frame(noise(24), FrameParams(4, 2))
         sample = reader.receive()

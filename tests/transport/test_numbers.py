@@ -54,7 +54,7 @@ SENDING: dict[str, Callable[[VideoFramePublisher, Any], object]] = {
 @pytest.mark.parametrize("value", [math.nan, True, "5", None])
 @pytest.mark.parametrize("name", MAKING)
 def test_what_is_not_a_number_makes_nothing(name: str, value: object) -> None:
-    with pytest.raises((TypeError, ValueError), match=f"^{name} is .*, it must be a"):
+    with pytest.raises((TypeError, ValueError), match=f"^{name} is .*, but must be a"):
         MAKING[name](value)
 
 
@@ -62,12 +62,12 @@ def test_what_is_not_a_number_makes_nothing(name: str, value: object) -> None:
 @pytest.mark.proves("P8")
 def test_what_is_far_too_large_makes_nothing(name: str) -> None:
     """iceoryx2 began to write the hundreds of gigabytes that 2**31 subscribers need."""
-    with pytest.raises(ValueError, match=f"^{name} is .*, it must be at most"):
+    with pytest.raises(ValueError, match=f"^{name} is .*, but must be at most"):
         MAKING[name](1 << 40)
 
 
 def test_a_service_has_the_same_limits(service: str) -> None:
-    with pytest.raises(ValueError, match="max_publishers is 2147483648, it must be at most 65,536"):
+    with pytest.raises(ValueError, match="max_publishers is 2147483648, but must be at most 65,536"):
         open_video_service(create_node(), service, max_publishers=1 << 31)
 
 
@@ -78,7 +78,7 @@ def test_what_is_not_a_number_is_not_waited_for(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber, name: str, value: object
 ) -> None:
     """`receive_blocking(float("nan"))` never returned."""
-    with pytest.raises((TypeError, ValueError), match=f"^{name.strip()} is .*, it must be a"):
+    with pytest.raises((TypeError, ValueError), match=f"^{name.strip()} is .*, but must be a"):
         WAITING[name](pub, sub, value)
 
 

@@ -130,7 +130,7 @@ def test_numpy_view_of_a_planar_loan_says_what_to_use(pub: VideoFramePublisher) 
 def test_asarray_of_a_loan_is_its_memory(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     with pub.loan(8, 6) as loan:
         np.asarray(loan)[...] = 7
-        with pytest.raises(ValueError, match="cannot be seen"):
+        with pytest.raises(ValueError, match="cannot view"):
             np.asarray(loan, dtype=np.float32)
     frame = arrived(sub.receive())
     assert (frame.numpy_view() == 7).all()
@@ -170,10 +170,10 @@ def test_a_loan_that_was_begun_before_the_memory_grew_is_sent(
 @pytest.mark.parametrize(
     ("array", "format", "words"),
     [
-        (np.zeros((4, 6, 4), np.uint8), "BGR", r"BGR at 6x4 is uint8 \(4, 6, 3\); given was uint8 \(4, 6, 4\)"),
-        (np.zeros((4, 6, 3), np.uint16), "BGR", r"uint8 \(4, 6, 3\); given was uint16"),
-        (np.zeros((4, 6), np.uint8), "BGR", r"given was uint8 \(4, 6\)"),
-        (np.zeros((4, 6), np.uint8), "NV12", r"uint8 \(4, 6\) and uint8 \(2, 3, 2\); given was uint8 \(4, 6\)"),
+        (np.zeros((4, 6, 4), np.uint8), "BGR", r"BGR at 6x4 needs uint8 \(4, 6, 3\), but got uint8 \(4, 6, 4\)"),
+        (np.zeros((4, 6, 3), np.uint16), "BGR", r"uint8 \(4, 6, 3\), but got uint16"),
+        (np.zeros((4, 6), np.uint8), "BGR", r"but got uint8 \(4, 6\)"),
+        (np.zeros((4, 6), np.uint8), "NV12", r"uint8 \(4, 6\) and uint8 \(2, 3, 2\), but got uint8 \(4, 6\)"),
         (np.zeros((4, 6, 3), np.uint8), "BRG", "did you mean"),
         (np.zeros((4, 6, 3), np.uint8), "NV12_64Z32", "tiled or uses a palette"),
         (np.zeros((4, 16), np.uint8), "v210", "pass width="),
@@ -199,15 +199,15 @@ def test_arrays_that_are_no_such_picture_are_refused(
         (b"x" * 68, FrameParams(6, 4), "is 72 bytes, but got 68"),
         (b"x" * 73, FrameParams(6, 4), "is 72 bytes, but got 73"),
         (b"x" * 48, FrameParams(6, 4, "NV12"), "is 36 bytes, but got 48; .* stride0"),
-        (b"x" * 72, FrameParams(6, 4, stride0=20), "rows of 20 bytes needs 78 bytes, the pixels have 72"),
+        (b"x" * 72, FrameParams(6, 4, stride0=20), "rows of 20 bytes needs 78 bytes, but got 72"),
         (b"x" * 72, FrameParams(6, 4, stride0=17), "stride0 is 17"),
-        (b"x" * 72, FrameParams(6, 4, n_planes=2), "has 1 planes, n_planes is 2"),
-        (b"x" * 36, FrameParams(6, 4, "NV12", n_planes=3), "has 2 planes, n_planes is 3"),
+        (b"x" * 72, FrameParams(6, 4, n_planes=2), "has 1 planes, but n_planes is 2"),
+        (b"x" * 36, FrameParams(6, 4, "NV12", n_planes=3), "has 2 planes, but n_planes is 3"),
         (b"x" * 36, FrameParams(0, 4), "0x4"),
         (b"x" * 36, FrameParams(40000, 4), "40000x4"),
         (b"x" * 36, FrameParams(6, 4, "bgr"), "did you mean 'BGR'"),
         (np.zeros((4, 12, 3), np.uint8)[:, ::2], FrameParams(6, 4), r"use publish\(\)"),
-        ("text", FrameParams(6, 4), "contiguous run of bytes"),
+        ("text", FrameParams(6, 4), "contiguous buffer"),
         (b"x" * 72, FrameParams(6, 4, pts=-1), "pts -1"),
         (b"x" * 72, FrameParams(6, 4, offset=2**64), "offset 18446744073709551616"),
     ],
@@ -479,7 +479,7 @@ def test_qos_values_that_cannot_be_are_refused() -> None:
     for arguments in ({"buffer_size": 0}, {"borrowed_max": 0}, {"history_size": -1}):
         with pytest.raises(ValueError, match="must be at least"):
             Qos(**arguments)
-    with pytest.raises(ValueError, match="must fit the buffer"):
+    with pytest.raises(ValueError, match="must fit into the buffer"):
         Qos(buffer_size=2, history_size=3, safe_overflow=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -54,9 +55,19 @@ def test_the_source_distribution_has_what_the_repository_has_and_nothing_else(tm
     assert "files" in check_sdist(sdist)
 
 
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="needs cargo")
+def test_the_crates_have_what_their_folders_have_and_nothing_else(tmp_path: Path) -> None:
+    command = ["cargo", "package", "--workspace", "--no-verify", "--offline", "--allow-dirty"]
+    subprocess.run([*command, "--target-dir", str(tmp_path)], cwd=ROOT, check=True)
+    crates = list((tmp_path / "package").glob("*.crate"))
+    assert len(crates) == len(check_release.CRATES)
+    for crate in crates:
+        assert "files" in check_crate(crate)
+
+
 def test_a_crate_that_lacks_its_licence_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "iox2-video-shmdata-0.1.0.crate"
-    files = check_release.sources("crates/shmdata")
+    files = check_release.sources_of_crate("iox2-video-shmdata")
     with tarfile.open(path, "w:gz") as archive:
         for name in (files | check_release.ADDED_TO_CRATE) - {"LICENSE"}:
             archive.addfile(tarfile.TarInfo(f"iox2-video-shmdata-0.1.0/{name}"), io.BytesIO())

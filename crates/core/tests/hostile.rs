@@ -96,7 +96,7 @@ fn writer() {
             for (content, chunk) in contents.iter().flat_map(|content| chunks.iter().map(move |chunk| (content, chunk)))
             {
                 let place = std::ptr::with_exposed_provenance_mut::<u8>(chunk.wrapping_add_signed(*at));
-                // SAFETY: within a chunk of this publisher, which nobody else in this process uses meanwhile.
+                // SAFETY: within a chunk of this publisher, which no other code of this process uses now.
                 unsafe { std::ptr::copy_nonoverlapping(content.as_ptr(), place, content.len()) };
             }
         }

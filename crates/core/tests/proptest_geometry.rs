@@ -1,4 +1,4 @@
-//! Whatever a header says, what passes the validator stays within the pixels.
+//! Planes of a header that passes the validator lie within the pixels.
 
 mod cases;
 

@@ -17,7 +17,7 @@ use video::{
     VideoFrameHeader, check_caps, decode_meta, validate_aux_size, validate_geometry,
 };
 
-/// Bytes that reading may ask for, of one byte read and whatever it says.
+/// Bytes that a parser may allocate for each byte of its input.
 const COST_PER_BYTE: usize = 200;
 const COST: usize = 8 * MAX_TEXT;
 
@@ -120,7 +120,7 @@ fn blob(header: &VideoFrameHeader) -> Vec<u8> {
         ReferenceTimestamp { reference: "timestamp/x-unix".into(), timestamp: 5, duration: Some(1), info }
             .encode()
             .unwrap(),
-        // Times in a spelling of somebody else's.
+        // Caps as another program may write them.
         ReferenceTimestamp {
             reference: "timestamp/x-monotonic,kind=(string)due, boot-id=\"x\"".into(),
             timestamp: 6,

@@ -1,4 +1,4 @@
-//! Whatever bytes arrive, every parser comes to an answer, and what is written is read as the same.
+//! Every parser answers any bytes with a value or an error, and reads what this crate wrote as the same value.
 
 mod cases;
 

@@ -202,7 +202,7 @@ fn a_sink_sends_the_buffers_of_its_pool_by_reference() {
     let buffer = pool.acquire_buffer(None).unwrap();
     harness.push(buffer).unwrap();
     assert_eq!(counters(&sink), [1, 1, 0, 0]);
-    // A buffer that somebody else holds is copied: its bytes may still change.
+    // A buffer with a second reference is copied, because its bytes may still change.
     let buffer = pool.acquire_buffer(None).unwrap();
     let _held = buffer.clone();
     harness.push(buffer).unwrap();
@@ -390,25 +390,37 @@ fn clients_are_counted_between_frames_and_a_handler_may_use_the_sink() {
     let service = service();
     let (mut harness, sink, _) = sink(&service, "");
     let (told, heard) = std::sync::mpsc::channel();
-    for signal in ["client-connected", "client-disconnected"] {
+    for signal in ["client-connected", "client-disconnected", "notify::num-clients"] {
         let told = told.clone();
         sink.connect(signal, false, move |values| {
             let sink = values[0].get::<gst::Element>().unwrap();
             // No lock is held while a signal is emitted.
             sink.set_property("qos", false);
-            let seen = (number(&sink, "num-clients") as u32, number(&sink, "frames-sent"));
-            told.send((signal, values[1].get::<u32>().unwrap(), seen)).unwrap();
+            let seen = (number(&sink, "num-clients"), number(&sink, "frames-sent"));
+            told.send((signal, values[1].get::<u32>().ok(), seen)).unwrap();
             None
         });
     }
     harness.push(picture(0)).unwrap();
     assert_eq!(number(&sink, "num-clients"), 0);
-    let subscriber = VideoFrameSubscriber::new(&service).unwrap();
-    wait_until("connected", || subscriber.is_connected());
-    assert_eq!(heard.recv_timeout(LIMIT.into()).unwrap(), ("client-connected", 1, (1, 1)));
-    drop(subscriber);
-    assert_eq!(heard.recv_timeout(LIMIT.into()).unwrap(), ("client-disconnected", 0, (0, 1)));
-    assert_eq!(number(&sink, "num-clients"), 0);
+    let expect = |signal, count: u32| {
+        let seen = (count.into(), 1);
+        assert_eq!(heard.recv_timeout(LIMIT.into()).unwrap(), (signal, Some(count), seen));
+        assert_eq!(heard.recv_timeout(LIMIT.into()).unwrap(), ("notify::num-clients", None, seen));
+    };
+    let connect = || {
+        let subscriber = VideoFrameSubscriber::new(&service).unwrap();
+        wait_until("connected", || subscriber.is_connected());
+        subscriber
+    };
+    let first = connect();
+    expect("client-connected", 1);
+    let second = connect();
+    expect("client-connected", 2);
+    drop(first);
+    expect("client-disconnected", 1);
+    drop(second);
+    expect("client-disconnected", 0);
 }
 
 #[test]
@@ -573,7 +585,7 @@ fn caps_that_downstream_refuses_are_told_with_the_remedy() {
         publish(&publisher, 0);
         let error = message(&bus, gst::MessageType::Error);
         assert!(error.contains("format=(string)GRAY8"), "{error}");
-        assert!(error.contains(&format!(": put {remedy} behind iceoryx2src")), "{error}");
+        assert!(error.contains(&format!("; insert {remedy} after iceoryx2src")), "{error}");
     }
 }
 
@@ -661,7 +673,7 @@ fn the_backlog_of_a_pause_is_skipped_and_counted() {
     assert_eq!(newest.offset(), 4);
     assert!(newest.flags().contains(gst::BufferFlags::DISCONT));
     assert_eq!([number(&source, "frames-skipped"), number(&source, "frames-dropped")], [4, 0]);
-    // The end comes behind the newest frame, whatever was skipped.
+    // The end comes after the newest frame.
     assert!(harness.pull_until_eos().unwrap().is_none());
 }
 
@@ -676,6 +688,8 @@ fn what_happens_when_the_publisher_goes_is_a_choice() {
         drop(first);
         match policy {
             "wait" => {
+                // After 50 ms the source considers the publisher gone.
+                thread::sleep(Duration::from_millis(100));
                 let second = publisher(&service);
                 publish(&second, 1);
                 assert!(harness.pull().unwrap().flags().contains(gst::BufferFlags::DISCONT));

@@ -1,1 +1,1 @@
-"""Optional third-party libraries: each one is imported by one module here."""
+"""Optional third-party libraries. Each one is imported only by its module in this package."""

@@ -1,4 +1,4 @@
-"""PyAV, if it is installed, and FFmpeg's names of GStreamer's formats. No other module imports PyAV."""
+"""PyAV, if it is installed, and FFmpeg's names for GStreamer's formats. No other module imports PyAV."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ try:
     from av.video.reformatter import VideoReformatter as VideoReformatter
 except ImportError as exc:
     raise MissingExtraError(
-        f"video files and cameras need PyAV, which cannot be imported ({exc}): "
-        "pip install 'iox2-video[record]' (in a clone: pip install '.[record]')"
+        f"video files and cameras need PyAV, which cannot be imported ({exc}); "
+        "run `pip install 'iox2-video[record]'` (in a clone: `pip install '.[record]'`)"
     ) from exc
 
 
@@ -25,12 +25,12 @@ def open_media(name: str, mode: Literal["r", "w"] = "r", **settings: Any) -> Any
 
 
 def filter_graph(picture: Any, time_base: Fraction, filters: Sequence[tuple[str, str]]) -> Any:
-    """Return a graph of FFmpeg filters for pictures of one kind: push a picture, pull the result.
+    """Return a graph of FFmpeg filters. Push a picture into it, and pull the result.
 
     Args:
-        picture: A picture of this kind; its size and format count.
-        time_base: Unit of the pictures' times, in seconds.
-        filters: Name and arguments of each filter, from first to last.
+        picture: A picture with the size and format for which to create the graph.
+        time_base: Unit of the pictures' timestamps, in seconds.
+        filters: Name and arguments of each filter, in order.
     """
     graph = av.filter.Graph()
     nodes = [
@@ -44,7 +44,7 @@ def filter_graph(picture: Any, time_base: Fraction, filters: Sequence[tuple[str,
     return graph
 
 
-# GStreamer's numbers to FFmpeg's; 0 and 2 are unknown. Sources: gst-libs/gst/video/video-color.h, libavutil/pixfmt.h.
+# Unknown is 0 in GStreamer and 2 in FFmpeg. Sources: gst-libs/gst/video/video-color.h, libavutil/pixfmt.h.
 TRANSFERS: Final = {5: 1, 4: 4, 8: 5, 16: 6, 6: 7, 1: 8, 9: 9, 10: 10, 7: 13, 13: 14, 11: 15, 14: 16, 15: 18}
 """GstVideoTransferFunction to AVColorTransferCharacteristic."""
 
@@ -90,4 +90,4 @@ PIXEL_FORMATS: Final = {
     "RGBA64_LE": "rgba64le",
     "BGRA64_LE": "bgra64le",
 }
-"""GStreamer's name of a format to FFmpeg's, for formats with the same planes in memory."""
+"""GStreamer's name for a format to FFmpeg's, for formats with the same planes in memory."""

@@ -1,7 +1,7 @@
 """Eclipse Zenoh, if it is installed. No other module imports it.
 
-By default, Zenoh listens on every network interface and scouts by multicast, and its scouting socket accepts an
-announcement from any machine. Our sessions use exactly the endpoints that they are given and never scout.
+By default, Zenoh listens on every network interface and scouts by multicast, and its scouting socket accepts
+announcements from any machine. Our sessions use only the given endpoints and never scout.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ try:
     import zenoh
 except ImportError as exc:
     raise MissingExtraError(
-        f"zenoh:KEY needs Eclipse Zenoh, which cannot be imported ({exc}): "
-        "pip install 'iox2-video[bridge]' (in a clone: pip install '.[bridge]')"
+        f"zenoh:KEY needs Eclipse Zenoh, which cannot be imported ({exc}); "
+        "run `pip install 'iox2-video[bridge]'` (in a clone: `pip install '.[bridge]'`)"
     ) from exc
 
 ZenohError: Final = zenoh.ZError
 
 
 def reason(exc: BaseException) -> str:
-    """Return Zenoh's error text without its references to lines of source code."""
+    """Return Zenoh's error text without its references to source-code lines."""
     text = re.sub(r" at \S+\.rs:\d+\.?", "", str(exc).splitlines()[0])
     within = re.search(r'Message \{ msg: "(.*?)", location', text)
     return within[1] if within else text
 
 
 def check_key(key: str) -> str:
-    """Return the key if it names exactly one key.
+    """Return the text unchanged if it names exactly one key.
 
     Raises:
-        ValueError: It is not a key, or it is a pattern; the message says why.
+        ValueError: The text is not a valid key, or is a pattern; the message states the reason.
     """
     try:
         zenoh.KeyExpr(key)
     except ZenohError as exc:
-        raise ValueError(f"{key!r} is not a key: {reason(exc)}") from exc
+        raise ValueError(f"{key!r} is not a valid key: {reason(exc)}") from exc
     if "*" in key or "$" in key:
         raise ValueError(f"{key!r} is a pattern; name one key")
     return key
@@ -51,11 +51,11 @@ def open_session(listen: Sequence[str], connect: Sequence[str], message_max: int
 
     Args:
         listen: Endpoints to listen on, such as "tcp/0.0.0.0:7447".
-        connect: Endpoints to connect to, such as "tcp/192.168.1.5:7447"; retried until they exist.
-        message_max: Largest message in bytes; larger ones are dropped on arrival, before memory is allocated.
+        connect: Endpoints to connect to, such as "tcp/192.168.1.5:7447". Zenoh retries until they exist.
+        message_max: Maximum message size in bytes. Larger messages are dropped on arrival, before memory is allocated.
 
     Raises:
-        ValueError: A text is not an endpoint.
+        ValueError: An endpoint is malformed.
         ZenohError: An endpoint cannot be used.
     """
     config = zenoh.Config()
@@ -64,7 +64,7 @@ def open_session(listen: Sequence[str], connect: Sequence[str], message_max: int
         "listen/endpoints": list(listen),
         "connect/endpoints": list(connect),
         "connect/exit_on_failure": False,
-        # In the background, indefinitely; 0 would be a single attempt.
+        # Retry in the background, indefinitely. 0 would mean a single attempt.
         "connect/timeout_ms": -1,
         "connect/retry": {"period_init_ms": 250, "period_max_ms": 2000, "period_increase_factor": 2},
         "scouting/multicast/enabled": False,
@@ -76,7 +76,7 @@ def open_session(listen: Sequence[str], connect: Sequence[str], message_max: int
         try:
             config.insert_json5(key, json.dumps(value))
         except ZenohError as exc:
-            raise ValueError(f"not an endpoint of Zenoh: {reason(exc)}") from exc
+            raise ValueError(f"invalid Zenoh endpoint: {reason(exc)}") from exc
     return zenoh.open(config)
 
 
@@ -84,7 +84,7 @@ class KeyPublisher:
     """Publishes to one key. Frames that the network cannot take are dropped, not queued."""
 
     def __init__(self, session: zenoh.Session, key: str, encoding: str) -> None:
-        # The stubs of some releases lack types.
+        # The type stubs of some releases are incomplete.
         self._frames: Any = session.declare_publisher(
             key, encoding=encoding, congestion_control=zenoh.CongestionControl.DROP, priority=zenoh.Priority.REAL_TIME
         )
@@ -98,11 +98,11 @@ class KeyPublisher:
 
     def send(self, payload: Any, attachment: bytes) -> None:
         """Send a frame."""
-        # Zenoh takes only bytes, and copies them once more.
+        # Zenoh accepts only bytes, and copies them once more.
         self._frames.put(bytes(payload), attachment=attachment)
 
     def send_reliably(self, attachment: bytes) -> None:
-        """Send a message without payload that must not be dropped; may wait for the network."""
+        """Send a message without payload that must not be dropped. May block until the network accepts it."""
         self._session.put(self._key, b"", attachment=attachment, congestion_control=zenoh.CongestionControl.BLOCK)
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ class KeyPublisher:
 
 
 class KeySubscriber:
-    """Subscribes to one key; calls `received` for each message, in a thread of Zenoh's."""
+    """Subscribes to one key, and calls `received` for each message in a Zenoh thread."""
 
     def __init__(self, session: zenoh.Session, key: str, received: Callable[[zenoh.Sample], None]) -> None:
         self._subscriber: Any = session.declare_subscriber(key, received)

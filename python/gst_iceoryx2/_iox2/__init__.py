@@ -1,12 +1,12 @@
-"""iceoryx2: the domain, nodes, services, and the files that crashed programs leave behind.
+"""Access to iceoryx2: the domain, nodes, services, and the files that crashed programs leave behind.
 
-`crates/core/src/iox2/` is the same room in Rust, and a file has the same name there. These differ:
+The Rust counterpart is `crates/core/src/iox2/`, where each file has the same name, with these exceptions:
 
-- `binding` makes nodes, services and ports, because it is the one module that imports iceoryx2. Rust has `node.rs`
-  here, and opens services in `video_service.rs` and ports in `publisher/` and `subscriber/`.
-- `types` holds protocols, because iceoryx2's Python package has no annotations. Rust's has its names of iceoryx2's
-  types.
-- `explain` turns causes and iceoryx2's errors into errors of this package. In Rust, `error.rs` does.
-- `system.rs` asks the operating system what Python's `os` and `resource` know.
-- `wait.rs` is `video/_waiting.py`, which also serves asyncio.
+- `binding` creates nodes, services and ports, because only this module imports iceoryx2. In Rust, `node.rs` creates
+  nodes, `video_service.rs` opens services, and `publisher/` and `subscriber/` create ports.
+- `types` contains protocols, because iceoryx2's Python package is not annotated. In Rust, it contains aliases of
+  iceoryx2's types.
+- `explain` converts causes and iceoryx2's errors to errors of this package. In Rust, `error.rs` does this.
+- `system.rs` only exists in Rust. It queries the operating system, for which Python has `os` and `resource`.
+- `wait.rs` corresponds to `video/_waiting.py`, which also supports asyncio.
 """

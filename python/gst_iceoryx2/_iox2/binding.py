@@ -1,7 +1,7 @@
-"""Nodes, services and ports: the one module that imports iceoryx2.
+"""Create nodes, services and ports. Only this module imports iceoryx2.
 
-The automatic clean-up of dead nodes is off for everything that is created here, because this process may have a second
-copy of iceoryx2 (the GStreamer plugin). `cleanup` does that work in another process.
+The automatic clean-up of dead nodes is disabled for everything created here, because this process may contain a second
+copy of iceoryx2 (the GStreamer plugin). `cleanup` does that work in a separate process.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from .obstacle import after_failure, before_start, check_folders
 from .service_name import check_service_name
 
 EVENT_TAKEN: Final = limit("event_taken")
-"""Event with which a reader says that it took frames (SPEC.md section 1)."""
+"""ID of the event with which a reader signals that it has taken frames (SPEC.md section 1)."""
 EVENT_PUBLISHERS_CHANGED: Final = limit("event_publishers_changed")
-"""Event with which a publisher says that it came, got another port, or goes (SPEC.md section 1)."""
+"""ID of the event with which a publisher signals that it starts, changes its port, or leaves (SPEC.md section 1)."""
 
-# Longest time between two frames for which one notification serves several frames.
+# If frames are taken at shorter intervals than this, one notification covers several frames.
 _QUICK: Final = seconds("quick_take")
-# One node per port: subscribers, publishers and observers.
+# Each subscriber, publisher and observer has its own node.
 _MAX_NODES: Final = limit("max_nodes")
 # How long to retry while another participant creates or removes the service.
 _FLUX_TIMEOUT: Final = seconds("flux_timeout")
-# The same if that participant stopped or died half-way.
+# How long to retry if that participant stopped or died halfway.
 _HANG_TIMEOUT: Final = seconds("hanging_timeout")
-# How long a killed process may take to end.
+# Longest time that a killed process takes to end.
 _KILL_GRACE: Final = seconds("kill_grace")
-# Longest time that creating and removing take if no participant dies over it.
+# Longest time that creating or removing takes if no participant dies while doing it.
 _USUAL_FLUX: Final = seconds("flux_usual")
 
 _FLUX: Final = ("SystemInFlux", "IsMarkedForDestruction", "AlreadyExists", "IsBeingCreatedByAnotherInstance")
@@ -49,14 +49,14 @@ LoanError: Final[type[Exception]] = iox2.LoanError
 ReceiveError: Final[type[Exception]] = iox2.ReceiveError
 SendError: Final[type[Exception]] = iox2.SendError
 ConnectionFailure: Final[type[Exception]] = iox2.ConnectionFailure
-# The binding's errors share no base class.
+# The binding's errors do not share a base class.
 _ERRORS: Final[tuple[type[Exception], ...]] = tuple(
     kind for kind in vars(iox2).values() if isinstance(kind, type) and issubclass(kind, Exception)
 )
 
 _T = TypeVar("_T")
 
-# Errors only: at lower levels the names of its loggers are dumps of whole objects.
+# Only log errors, because at lower levels the logger names are dumps of whole objects.
 iox2.set_log_level_from_env_or(iox2.LogLevel.Error)
 
 
@@ -80,19 +80,19 @@ def create_node(domain: Domain | None = None) -> types.Node:
         domain: Domain of the node; None = the domain of this process.
 
     Returns:
-        An `iceoryx2.Node` that handles no signals and never cleans up after other participants. Do not wait on it.
+        An `iceoryx2.Node` that does not handle signals and never cleans up after other participants. Do not wait on it.
 
     Raises:
         DomainError: The domain cannot be used.
-        ServicePermissionError: The folder of the domain belongs to another user.
-        OutOfSharedMemoryError: There is hardly any shared memory left.
-        TransportError: This process has reached a limit: open files, address space, or size of files.
+        ServicePermissionError: The domain's folder belongs to another user.
+        OutOfSharedMemoryError: Shared memory is almost full.
+        TransportError: This process has reached a limit on open files, address space, or file size.
     """
     return create_node_for(None, domain)
 
 
 def create_node_for(service: str | None, domain: Domain | None = None) -> types.Node:
-    """Create a node as `create_node` does; an error names the service for which it is."""
+    """Create a node as `create_node` does; error messages name the service that needs it."""
     place = current_domain() if domain is None else domain
     doing = taking_part(place, service)
     check_folders(place, doing)
@@ -135,16 +135,16 @@ def domain_of(node: types.Node) -> Domain:
 
 
 def is_local(node: types.Node) -> bool:
-    """Return whether a node is of `ServiceType.Local`: it has no files, and no other process can find it."""
+    """Return whether a node is of `ServiceType.Local`, so that it has no files and other processes cannot find it."""
     return not os.path.exists(monitor_of(node.id.value, domain_of(node)))
 
 
 def clean_dead_nodes(domain: Domain, nodes: Collection[int]) -> None:
-    """Let iceoryx2 remove what dead nodes left behind, as far as it can. Only the helper process may call it.
+    """Let iceoryx2 remove the resources of dead nodes, as far as it can. Only the helper process may call this.
 
     Args:
         domain: Domain of the nodes.
-        nodes: Ids of the nodes to remove.
+        nodes: IDs of the nodes to remove.
     """
     try:
         states = iox2.Node.list(iox2.ServiceType.Ipc, _configuration(domain))
@@ -154,21 +154,21 @@ def clean_dead_nodes(domain: Domain, nodes: Collection[int]) -> None:
         if not isinstance(state, iox2.NodeState.Dead):
             continue
         node = cast(Any, state)[0]
-        # iceoryx2 would look for a node without details in the folders of this process's own configuration.
+        # For a node without details, iceoryx2 would search the folders in this process's own configuration.
         if node.id.value in nodes and node.details is not None:
             with contextlib.suppress(*_ERRORS):
-                # A program of another project may be cleaning it up.
+                # Another program may be cleaning it up at the same time.
                 node.blocking_remove_stale_resources(iox2.Duration.from_millis(limit("cleanup_node_ms")))
 
 
 def open_pub_sub(node: types.Node, name: str, header: type[ctypes.Structure]) -> types.PubSubService | None:
-    """Open a publish/subscribe service of `u8` slices with the QoS that it has.
+    """Open an existing publish/subscribe service of `u8` slices, whatever its QoS.
 
     Returns:
-        None if the service does not exist.
+        The service; None if it does not exist.
 
     Raises:
-        ServiceError: The service exists and cannot be opened; the subclass and the message say why.
+        ServiceError: The service exists but cannot be opened; the subclass and the message say why.
     """
     builder = _pub_sub_builder(node, name, header)
 
@@ -180,7 +180,7 @@ def open_pub_sub(node: types.Node, name: str, header: type[ctypes.Structure]) ->
                 return None
             raise
 
-    # Only subscribers open without creating, and they try again later.
+    # No timeout, because only subscribers open without creating, and they try again later.
     return _retried(attempt, node, name, "open the video service", hang_timeout=0.0)
 
 
@@ -196,9 +196,9 @@ def create_pub_sub(
     max_subscribers: int,
     max_publishers: int,
 ) -> types.PubSubService:
-    """Open a publish/subscribe service of `u8` slices with the QoS that it has, or create it with this QoS.
+    """Open a publish/subscribe service of `u8` slices, whatever its QoS, or create it with the given QoS.
 
-    The caller checks the numbers: inside iceoryx2 a zero aborts the process, except for the history.
+    The caller must check the numbers, because a zero aborts the process inside iceoryx2, except for the history.
 
     Raises:
         ServiceError: The service cannot be opened or created; the subclass and the message say why.
@@ -231,17 +231,17 @@ def _pub_sub_builder(node: types.Node, name: str, header: type[ctypes.Structure]
 
 
 def open_event(node: types.Node, name: str) -> types.EventService:
-    """Open the event service of a name with any QoS, or create it with iceoryx2's defaults.
+    """Open the event service with a given name, whatever its QoS, or create it with iceoryx2's defaults.
 
     Raises:
-        ServiceError: It cannot be opened or created; the subclass and the message say why.
+        ServiceError: The service cannot be opened or created; the subclass and the message say why.
     """
     builder = node.service_builder(iox2.ServiceName.new(check_service_name(name))).event()
     return cast(types.EventService, _retried(builder.open_or_create, node, name, "open the event service"))
 
 
 def create_notifier(node: types.Node, name: str) -> types.Notifier:
-    """Create a notifier on the event service of a name; `notify()` wakes every subscriber of that name.
+    """Create a notifier on the event service with a given name. Its `notify()` wakes all subscribers of the service.
 
     Raises:
         ServiceError: The notifier or its service cannot be created; the subclass and the message say why.
@@ -259,9 +259,9 @@ def notifier_on(service: types.EventService, node: types.Node, name: str) -> typ
 
 
 class AckNotifier:
-    """Tells a lossless publisher which frames a subscriber has taken (SPEC.md section 1).
+    """Notifies a lossless publisher of the frames that a subscriber has taken (SPEC.md section 1).
 
-    If frames are taken quickly, one notification serves several: each one is a system call.
+    Each notification is a system call, so one notification covers several frames if they are taken quickly.
 
     Args:
         node: The node of `subscriber`.
@@ -282,7 +282,7 @@ class AckNotifier:
         self._last = 0.0
 
     def notify(self, sample: types.Sample | None) -> None:
-        """Note a sample that was taken, or None when no sample is left, and notify the publisher if it is time."""
+        """Record a taken sample, or None when no sample is left, and notify the publisher if a notification is due."""
         is_new = is_slow = False
         if sample is not None:
             publisher, now = sample.header.publisher_id, time.monotonic()
@@ -293,7 +293,7 @@ class AckNotifier:
             return
         if is_new or is_slow or sample is None or self._pending >= self._max_pending:
             self._pending = 0
-            # Notifications are hints: a publisher that misses one checks by itself.
+            # Notifications are only hints, because a publisher that misses one checks by itself.
             with contextlib.suppress(iox2.NotifierNotifyError):
                 if is_new:
                     self._notifier.notify_with_custom_event_id(self._found)
@@ -301,24 +301,27 @@ class AckNotifier:
 
 
 def event_found(port: int) -> int:
-    """Return the event with which the reader at a port says that it found another publisher (SPEC.md section 1)."""
+    """Return the ID of the event with which a port's reader signals that it found a publisher (SPEC.md section 1)."""
     return limit("event_found_first") + port % limit("event_found_count")
 
 
 def tell_publishers_changed(notifier: types.Notifier) -> None:
-    """Notify every subscriber of a name that its publishers changed. Subscribers that miss this look at intervals."""
+    """Notify all subscribers of a service that its publishers have changed.
+
+    Subscribers that miss this notification check at intervals.
+    """
     try:
         notifier.notify_with_custom_event_id(iox2.EventId.new(EVENT_PUBLISHERS_CHANGED))
     except iox2.NotifierNotifyError:
-        # The creator of the event service may have admitted fewer event ids.
+        # The creator of the event service may have allowed fewer event IDs.
         with contextlib.suppress(iox2.NotifierNotifyError):
             notifier.notify()
 
 
 def create_listener(node: types.Node, name: str) -> types.Listener:
-    """Create a listener on the event service of a name.
+    """Create a listener on the event service with a given name.
 
-    When it wakes you, call `try_wait()` until it returns nothing, then receive frames until there are none.
+    When it wakes up, call `try_wait()` until it returns an empty list, then receive frames until none is left.
 
     Raises:
         ServiceError: The listener or its service cannot be created; the subclass and the message say why.
@@ -331,7 +334,7 @@ def create_subscriber(node: types.Node, service: types.PubSubService, name: str)
     """Create a subscriber with the buffer size of the service.
 
     Raises:
-        TooManyPortsError: The service has its maximum number of subscribers.
+        TooManyPortsError: The service already has its maximum number of subscribers.
     """
     return cast(types.Subscriber, _retried(service.subscriber_builder().create, node, name, "create a subscriber"))
 
@@ -339,22 +342,22 @@ def create_subscriber(node: types.Node, service: types.PubSubService, name: str)
 def create_publisher(
     node: types.Node, service: types.PubSubService, name: str, *, slice_len: int, chunks: int, loans: int
 ) -> types.Publisher:
-    """Create a publisher with a fixed pool of memory.
+    """Create a publisher with a memory pool of fixed size.
 
-    A growing pool (PowerOfTwo, BestFit) must not be smaller than iceoryx2's own worst case. When it is exhausted,
-    iceoryx2 0.10.0 adds a segment with more chunks than it has counters for, and aborts the process (index out of
-    bounds in port/details/segment_state.rs). A fixed pool returns OutOfMemory instead.
+    With a growing pool (PowerOfTwo, BestFit), a limit below iceoryx2's own worst case is unsafe. When such a pool is
+    exhausted, iceoryx2 0.10.0 adds a segment with more chunks than it has counters for, and aborts the process (index
+    out of bounds in port/details/segment_state.rs). A fixed pool returns OutOfMemory instead.
 
     Args:
         node: The node that opened `service`.
         service: The service.
         name: Name of the service.
-        slice_len: Bytes of the largest frame, aux blob included.
-        chunks: Number of frames that can exist at once.
-        loans: Number of frames that can be loaned at once.
+        slice_len: Size of the largest frame in bytes, including the aux blob.
+        chunks: Maximum number of frames that exist at once.
+        loans: Maximum number of frames that are loaned at once.
 
     Raises:
-        TooManyPortsError: The service has its maximum number of publishers.
+        TooManyPortsError: The service already has its maximum number of publishers.
     """
     builder = (
         service.publisher_builder()
@@ -378,7 +381,7 @@ def _retried(
     hang_timeout: float = _HANG_TIMEOUT,
     memory: int = 0,
 ) -> _T:
-    """Retry while other participants create or remove the service, and after a clean-up behind a crashed one."""
+    """Retry while other participants create or remove the service, and after cleaning up a crashed participant."""
     start = time.monotonic()
     cleaned = False
     while True:
@@ -390,22 +393,25 @@ def _retried(
             if isinstance(error, VersionMismatchError):
                 raise error from exc
             if isinstance(error, (ServiceBrokenError, TransportError)) and not any(word in problem for word in _FLUX):
-                # Check before the next attempt: a service that is out of reach stays so, and looks half created.
+                # Check before the next attempt. If a limit makes the service inaccessible, it looks half created and
+                # retrying does not help.
                 found = after_failure(domain, memory, domain.service_files(name))
                 if found is not None:
                     raise found.error(taking_part(domain, name)) from exc
             if any(word in problem for word in _FLUX) and spent < _FLUX_TIMEOUT:
                 if not cleaned and spent > _USUAL_FLUX:
-                    # A participant died over it.
+                    # A participant died while creating or removing the service.
                     cleaned = run_helper(domain)
                 time.sleep(0.005)
                 continue
             crashed = any(word in problem for word in HALF_CREATED)
             full = any(word in problem for word in FULL)
-            # A stopped process may continue (each attempt takes iceoryx2 a second), a killed one takes a moment to end.
+            # A stopped process may continue, and a killed process takes a moment to end. Each attempt on a hanging
+            # service takes a second.
             again = spent < (hang_timeout if HANGS in problem else _KILL_GRACE if full else 0.0)
             if (crashed or full) and (again or not cleaned):
-                # Even if no node looks dead at first: another helper may be cleaning up, and this one waits for it.
+                # Run the helper once even if no node looks dead, because it waits for another helper that may be
+                # cleaning up.
                 if not cleaned or crashed or dead_nodes(domain):
                     cleaned = run_helper(domain) or cleaned
                 if cleaned or again:

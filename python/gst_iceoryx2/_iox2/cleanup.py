@@ -1,9 +1,10 @@
-"""Clean-up after crashed participants, always in a process of its own.
+"""Clean up after crashed participants, always in a separate process.
 
-iceoryx2 decides by POSIX file locks whether a node lives. These locks belong to the process: closing any descriptor of
-a locked file drops the lock. If two copies of iceoryx2 share a process (this package and the GStreamer plugin), a
-clean-up by one copy, or just a listing of nodes, makes other processes take the other copy's nodes for dead. So nothing
-here opens a file of a node (`liveness` knows how), and `run_helper` starts a short-lived program for the work.
+iceoryx2 uses POSIX file locks to decide whether a node is alive. These locks belong to the process, and closing any
+descriptor of a locked file drops the lock. Two copies of iceoryx2 may share a process (this package and the GStreamer
+plugin). If one copy cleans up, or just lists nodes, it drops the locks of the other copy, whose nodes then look dead to
+other processes. So this module does not open node files (`liveness` checks them safely), and `run_helper` starts a
+short-lived program for the clean-up.
 """
 
 from __future__ import annotations
@@ -27,31 +28,31 @@ from .objects import has_unfinished_counter
 _log: Final = logging.getLogger("gst_iceoryx2")
 
 _HELPER: Final = Path(__file__).parents[1] / "plugins" / "iceoryx2-cleanup"
-# How long the helper may take; longer than it waits for its turn.
+# Timeout for the helper; longer than the helper waits for its turn.
 _HELPER_TIMEOUT: Final = seconds("cleanup_helper")
-# How often a process looks for dead nodes.
+# Time between two checks for dead nodes, in seconds.
 _INTERVAL: Final = 2.0
-# How long until a second attempt to clean up after a node; each further pause is twice as long.
+# Time until the second attempt to clean up after a node. Each further pause is twice as long.
 _FIRST_PAUSE: Final = seconds("cleanup_retry")
 
 
 class CleanupSchedule:
-    """When this process looks for dead nodes of a domain, and when it tries again to remove one."""
+    """Decides when this process checks a domain for dead nodes and when it retries to remove them."""
 
     def __init__(self, domain: Domain) -> None:
         self._domain = domain
         self._lock = threading.Lock()
         self._next_look = 0.0
-        # For each dead node: when to try again, and the pause after that attempt.
-        self._attempts: dict[int, tuple[float, float]] = {}
+        # For each dead node, the time of the next attempt and the pause after it.
+        self._planned: dict[int, tuple[float, float]] = {}
 
     def run_if_due(self) -> None:
-        """Clean up if no port of this process has looked within the interval."""
+        """Check for dead nodes and clean up, unless this process has already checked within the interval."""
         if time.monotonic() >= self._next_look:
             self.run()
 
     def run(self) -> bool:
-        """Look, and run the helper if that is worth it; return whether it ran."""
+        """Check for dead nodes, and run the helper if necessary; return whether it ran."""
         with self._lock:
             self._next_look = time.monotonic() + _INTERVAL
             is_needed = self._is_due(dead_nodes(self._domain)) or has_unfinished_counter(self._domain)
@@ -60,16 +61,16 @@ class CleanupSchedule:
         return is_needed
 
     def _is_due(self, nodes: Collection[int]) -> bool:
-        """Whether to try to remove any of these nodes: a new one at once, others after their pauses."""
+        """Return whether to try to remove any of these nodes: new ones immediately, others after their pauses."""
         now = time.monotonic()
-        former, self._attempts = self._attempts, {}
+        former, self._planned = self._planned, {}
         is_due = False
         for node in nodes:
             due, pause = former.get(node, (now, _FIRST_PAUSE))
             if due <= now:
                 is_due = True
                 due, pause = now + pause, 2 * pause
-            self._attempts[node] = due, pause
+            self._planned[node] = due, pause
         return is_due
 
 
@@ -77,15 +78,16 @@ _schedules: dict[tuple[str, str, str], CleanupSchedule] = {}
 
 
 def schedule_of(domain: Domain) -> CleanupSchedule:
-    """Return the schedule that all ports of this process in a domain share."""
+    """Return the schedule shared by all ports of this process in a domain."""
     key = (domain.root, domain.prefix, domain.node_dir)
     return _schedules.get(key) or _schedules.setdefault(key, CleanupSchedule(domain))
 
 
 def clean_up_if_stale(domain: Domain) -> bool:
-    """Run the helper if there are dead nodes that this process has not just tried to remove.
+    """Run the helper if there are dead nodes, except for those that this process has recently tried to remove.
 
-    Looking costs one listing and some ten µs per node of another process, running the helper a tenth of a second.
+    The check takes one directory listing and about 10 µs per node of another process. Running the helper takes a tenth
+    of a second.
 
     Returns:
         Whether the helper ran.
@@ -94,22 +96,22 @@ def clean_up_if_stale(domain: Domain) -> bool:
 
 
 def clean_up_if_due(domain: Domain) -> None:
-    """Do `clean_up_if_stale` if no port of this process has done it for two seconds. Call it as often as you like."""
+    """Call `clean_up_if_stale` at most every two seconds per process and domain. You may call this at any rate."""
     schedule_of(domain).run_if_due()
 
 
 if hasattr(os, "register_at_fork"):
-    # The parent's thread that held a lock does not exist in the child.
+    # A lock may be held by a thread of the parent, which does not exist in the child.
     os.register_at_fork(after_in_child=_schedules.clear)
 
 
 def run_helper(domain: Domain) -> bool:
-    """Remove what dead participants left behind, in a process of its own, and wait for it.
+    """Remove the leftovers of dead participants in a separate process, and wait for it.
 
-    Uses the compiled helper beside the GStreamer plugin if it exists, else this package's own in Python.
+    This uses the compiled helper next to the GStreamer plugin if it exists, otherwise this package's Python helper.
 
     Returns:
-        Whether it ran and succeeded; if not, a later process will clean up.
+        Whether the helper ran and succeeded. If not, a later process will clean up.
     """
     if os.access(_HELPER, os.X_OK):
         command = [str(_HELPER), domain.root, domain.prefix]
@@ -137,10 +139,10 @@ def run_helper(domain: Domain) -> bool:
 
 
 def _interpreter(module: str) -> list[str]:
-    """Command that runs `main(arguments)` of a module of this package in another interpreter.
+    """Return a command that runs `main(arguments)` from a module of this package in another interpreter.
 
-    That interpreter searches its standard library first, then this package, then the path of this process without the
-    working directory: another user may have left a `tempfile.py` there.
+    That interpreter searches its standard library first, then this package, then the module path of this process. The
+    working directory is excluded, because another user may have left a `tempfile.py` there.
     """
     iceoryx2 = find_spec("iceoryx2")
     own = [str(Path(__file__).absolute().parents[2])]
@@ -152,7 +154,7 @@ def _interpreter(module: str) -> list[str]:
 
 
 def _is_elsewhere(folder: str) -> bool:
-    """Whether a folder is not the working directory, however its path is written."""
+    """Return whether a folder is not the working directory, however its path is written."""
     try:
         return os.path.isabs(folder) and not os.path.samefile(folder, os.curdir)
     except OSError:

@@ -1,8 +1,8 @@
-"""The descriptions that iceoryx2 writes of its services: ``<root>/services/*.service``, one TOML text each.
+"""Read iceoryx2's service descriptions: ``<root>/services/*.service``, one TOML file each.
 
-This package finds services by reading these files, which is harmless. iceoryx2's own listing opens the lock files of
-nodes. Closing any descriptor of such a file drops the POSIX locks of the whole process, including those of a second
-copy of iceoryx2 (the GStreamer plugin). Needs no iceoryx2.
+This package finds services by reading these files, which has no side effects. iceoryx2's own listing opens the lock
+files of nodes. Closing any descriptor of such a file drops the POSIX locks of the whole process, including those of a
+second copy of iceoryx2 (the GStreamer plugin). This module does not import iceoryx2.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from typing import Final, Literal
 from .domain import Domain, Scalar, read_toml
 
 FINISHED_MODE: Final = 0o400
-"""Mode of a file that its creator has finished. Source: iceoryx2-cal/src/static_storage/file.rs."""
+"""Mode of a finished file. Source: iceoryx2-cal/src/static_storage/file.rs."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """The content of a service's description.
+    """The contents of a service description.
 
     Attributes:
         name: Name of the service.
-        pattern: iceoryx2's messaging pattern: "PublishSubscribe", "Event", ….
-        version: Release of iceoryx2 that created the service: "0.10.0", or "0.9 or older" if the file has no version.
-        values: All values of the file under dotted keys.
+        pattern: iceoryx2's messaging pattern, such as "PublishSubscribe" or "Event".
+        version: iceoryx2 release that created the service, such as "0.10.0"; "0.9 or older" if the file does not state
+            it.
+        values: Dict from dotted key to value, for all values in the file.
     """
 
     name: str
@@ -38,12 +39,12 @@ class ServiceRecord:
 
     @property
     def service_id(self) -> int | None:
-        """Id of the service in names of shared memory objects."""
+        """ID of the service in the names of shared memory objects."""
         high, low = (self.values.get(f"unique_service_id.{part}") for part in ("unique_value", "payload_value"))
         return high << 64 | low if isinstance(high, int) and isinstance(low, int) else None
 
     def type_of(self, part: Literal["payload", "user_header"]) -> str:
-        """Return the type of the payload or user header in words: "slices of u8 (1 byte, alignment 1)"."""
+        """Describe the type of the payload or user header, for example "slices of u8 (1 byte, alignment 1)"."""
         path = f"messaging_pattern.{self.pattern}.message_type_details.{part}"
         name, size, align = (self.values.get(f"{path}.{key}", "?") for key in ("type_name", "size", "alignment"))
         slices = "slices of " if self.values.get(f"{path}.variant") == "Dynamic" else ""
@@ -51,10 +52,10 @@ class ServiceRecord:
 
 
 def read_service(path: str | Path) -> ServiceRecord | None:
-    """Read one description.
+    """Read one service description.
 
     Returns:
-        None if the file does not exist, is not finished, or is not a description.
+        The contents; None if the file does not exist, is unfinished, or is not a description.
     """
     try:
         values = read_toml(path)
@@ -65,13 +66,13 @@ def read_service(path: str | Path) -> ServiceRecord | None:
     if not isinstance(name, str) or len(patterns) != 1:
         return None
     numbers = [values.get(f"iceoryx2_version.{part}") for part in ("major", "minor", "patch")]
-    # Releases before 0.10 write no version.
+    # Releases before 0.10 do not write a version.
     version = "0.9 or older" if None in numbers else ".".join(map(str, numbers))
     return ServiceRecord(name, patterns.pop(), version, values)
 
 
 def list_services(domain: Domain) -> Iterator[ServiceRecord]:
-    """Yield every finished description of a domain, in the order of the file names."""
+    """Yield every finished service description of a domain, sorted by file name."""
     try:
         names = sorted(os.listdir(domain.services))
     except (FileNotFoundError, PermissionError):
@@ -84,15 +85,16 @@ def list_services(domain: Domain) -> Iterator[ServiceRecord]:
 
 
 def service_identity(path: str) -> tuple[int, int] | None:
-    """Return the inode and the time of a description, which differ if the service is created again.
+    """Return the inode and modification time of a description. They change when the service is created again.
 
-    Costs one stat. Opening a service whose description is not finished would block for a second.
+    This only costs one `stat` call. It protects callers from opening a service with an unfinished description, which
+    would block for a second.
 
     Args:
-        path: The description, from `Domain.service_file`.
+        path: Path of the description, from `Domain.service_file`.
 
     Returns:
-        None if the description does not exist or is not finished.
+        Inode and modification time; None if the description does not exist or is unfinished.
     """
     try:
         status = os.stat(path)

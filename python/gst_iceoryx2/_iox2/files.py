@@ -1,4 +1,4 @@
-"""Files of iceoryx2, as far as this package looks at them itself."""
+"""Helpers for reading and removing iceoryx2's files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 Identity = tuple[int, int, int]
-"""Device, inode and time: they tell a file from the next one of its name."""
+"""Device, inode and modification time, which distinguish a file from a later file with the same name."""
 
 
 def names(folder: str | Path) -> list[str]:
-    """Return the names in a folder; none if it cannot be read."""
+    """Return the names in a folder; an empty list if it cannot be read."""
     try:
         return os.listdir(folder)
     except OSError:
@@ -20,12 +20,12 @@ def names(folder: str | Path) -> list[str]:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Remove files as far as possible."""
+    """Remove files, ignoring errors."""
     for path in paths:
         with contextlib.suppress(OSError):
             path.unlink()
 
 
 def identity(status: os.stat_result) -> Identity:
-    """Return what tells a file from the next one of its name."""
+    """Return the values that distinguish a file from a later file with the same name."""
     return status.st_dev, status.st_ino, status.st_mtime_ns

@@ -1,7 +1,8 @@
-"""Ports and frames in a forked child: they stay the parent's.
+"""Protect the parent's ports and frames in a forked child.
 
 When a child exits, iceoryx2's destructors would remove the parent's node, services and shared memory. So right after a
-fork every native object gets a reference that is never given back, and its owner raises an error when it is used.
+fork, every native object gets an extra reference that is never released. Its Python owner raises an error when it is
+used in the child.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ _kinds: Final[set[type]] = set()
 
 
 def guard_port(port: _Guarded) -> None:
-    """Call the port's `_abandon()` in a forked child; it must `leak` its native objects."""
+    """Make forked children call the port's `_abandon()`, which must `leak` its native objects."""
     _ports.add(port)
 
 
 def guard_kind(kind: _G) -> _G:
-    """Class decorator: call `_abandon()` of every instance in a forked child.
+    """Class decorator that makes forked children call `_abandon()` on every instance.
 
-    For objects that are made for every frame: one search through all objects of the interpreter per fork costs less
-    than registering every frame.
+    Use it for objects that are created for every frame. Searching all objects of the interpreter once per fork costs
+    less than registering every frame.
     """
     _kinds.add(kind)
     return kind
@@ -45,7 +46,7 @@ def leak(native: object) -> None:
 
 
 def _abandon_all() -> None:
-    # This list keeps every object alive until all of them have leaked their native objects.
+    # This list keeps all objects alive until they have leaked their native objects.
     things = gc.get_objects()
     for thing in things:
         if type(thing) in _kinds:

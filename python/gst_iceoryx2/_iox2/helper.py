@@ -1,7 +1,7 @@
-"""The helper program that removes what crashed participants left behind; `cleanup` starts it.
+"""The helper program that removes the leftovers of crashed participants. `cleanup` starts it.
 
-It is a program of its own, because listing dead nodes is harmful in a process that may have a second copy of iceoryx2
-(see `cleanup`). Without arguments it cleans the domain of its environment.
+It is a separate program, because listing dead nodes is harmful in a process that may contain a second copy of iceoryx2
+(see `cleanup`). Without arguments, it cleans the domain set in its environment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .leftovers import Remains
 from .objects import remove_left_behind
 from .obstacle import check_folders
 
-# How long to wait for another process that cleans the same domain.
+# Longest wait for another process that is cleaning the same domain.
 _TURN_TIMEOUT: Final = seconds("cleanup_turn")
 
 
@@ -29,11 +29,11 @@ def main(arguments: list[str]) -> int:
     """Clean one domain.
 
     Args:
-        arguments: Root path and prefix, or nothing.
+        arguments: Root path and prefix, or an empty list.
 
     Returns:
-        Exit code: 0 after a clean-up, even if there was nothing to remove; 1 if the domain cannot be used; 2 for wrong
-        arguments.
+        Exit code: 0 after a clean-up, even if there was nothing to remove; 1 if the domain cannot be used; 2 if the
+        arguments are invalid.
     """
     if len(arguments) not in (0, 2):
         sys.stderr.write("usage: helper [ROOT PREFIX]\n")
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
 def _clean(domain: Domain) -> None:
     remove_left_behind(domain)
     remains = Remains(domain)
-    # Files that only a tag names go before the tag: so a clean-up that is killed can be repeated.
+    # Remove files that only a tag refers to before the tag itself, so that an interrupted clean-up can be repeated.
     remains.remove_before()
     if remains.dead:
         from .binding import clean_dead_nodes
@@ -63,7 +63,7 @@ def _clean(domain: Domain) -> None:
 
 @contextlib.contextmanager
 def _turn(domain: Domain) -> Iterator[None]:
-    """Wait until no other helper cleans the domain, by a lock on its folder; without a folder, do not wait."""
+    """Wait until no other helper is cleaning the domain, using a lock on its folder. Without a folder, do not wait."""
     try:
         folder = os.open(domain.root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
@@ -75,7 +75,7 @@ def _turn(domain: Domain) -> Iterator[None]:
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                # After the timeout, two clean-ups at once do less harm than none.
+                # After the timeout, two simultaneous clean-ups are better than none.
                 if time.monotonic() > deadline:
                     break
                 time.sleep(0.002)

@@ -1,11 +1,12 @@
-"""What the dead nodes of a domain left behind, found by the ids in their tags.
+"""Find and remove the leftovers of a domain's dead nodes, using the IDs in their tags.
 
-Each node has a folder with a tag for each of its services and ports. iceoryx2 0.10.0 creates the tag first and removes
-it last. There is one exception: a service that ends loses its tag just before its memory and its description. A node
-is dead if no process holds the lock on its monitor, which tells across pid namespaces.
+Each node has a folder with a tag for each of its services and ports. iceoryx2 0.10.0 creates the tag before the service
+or port and removes it last. There is one exception: when a service ends, its tag is removed just before its memory and
+its description. A node is dead if no process holds the lock on its monitor file; this check also works across pid
+namespaces.
 
-Nothing else is removed, because nothing else can be known: names in /dev/shm do not contain the folder of their owner,
-and processes of other users and pid namespaces cannot be seen.
+Other files are kept, because their owner cannot be determined: names in /dev/shm do not contain the owner's folder, and
+processes in other pid namespaces or of other users are not visible.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from .liveness import dead_nodes, folder_of, is_old, monitors, node_ids, pid_of
 from .objects import objects
 from .tags import PORT_TAG, SERVICE_TAG, tags_of
 
-# A participant that waits for a service's memory renews its tag every 25 ms. Source: iceoryx2/src/config.rs.
+# A participant that is waiting for a service's memory renews its tag every 25 ms. Source: iceoryx2/src/config.rs.
 _TAG_IS_RENEWED: Final = seconds("tag_renewal")
 
 
 class _Description(NamedTuple):
-    """A service's description; `record` is None if it is not finished or cannot be read."""
+    """A service description; `record` is None if it is unfinished or cannot be read."""
 
     path: Path
     status: os.stat_result
@@ -43,11 +44,11 @@ class _Description(NamedTuple):
 
     @property
     def service_id(self) -> int | None:
-        """Id of the service in names of shared memory objects."""
+        """ID of the service in the names of shared memory objects."""
         return None if self.record is None or self.record.version != RELEASE else self.record.service_id
 
     def remove(self, domain: Domain) -> None:
-        """Remove it with the memory of its service, if it is still the same file."""
+        """Remove the description and the memory of its service, unless the file has been replaced."""
         with contextlib.suppress(OSError):
             if identity(self.path.lstat()) == identity(self.status):
                 remove(item.path for item in objects(domain) if item.ids == (self.service_id,))
@@ -55,15 +56,15 @@ class _Description(NamedTuple):
 
 
 class Remains:
-    """What the dead nodes of a domain left behind, as it was at one moment.
+    """A snapshot of the leftovers of a domain's dead nodes.
 
     Attributes:
-        dead: Ids of the dead nodes that may be removed.
+        dead: IDs of the dead nodes that may be removed.
     """
 
     def __init__(self, domain: Domain) -> None:
         self._domain = domain
-        # Read descriptions before tags: then the tag of each description exists.
+        # Read descriptions before tags, so that the tag of each description already exists.
         self._descriptions = _descriptions(domain)
         dead = set(dead_nodes(domain))
         nodes = {node: tags_of(node, domain) for node in node_ids(domain)}
@@ -76,9 +77,9 @@ class Remains:
         self._keep_what_is_elsewhere()
 
     def _keep_what_is_elsewhere(self) -> None:
-        """Keep the nodes of a container that has another /dev/shm, where a service of theirs may live.
+        """Keep the dead nodes of a container with a different /dev/shm, where their services may be alive.
 
-        iceoryx2 would take such a service for half made and remove its description.
+        iceoryx2 would mistake such a service for a half-created one and remove its description.
         """
         there = {number for item in objects(self._domain) if item.is_finished for number in item.ids}
         doubtful = {
@@ -88,7 +89,7 @@ class Remains:
         }
         if not any(doubtful & node.services.keys() for node in self._nodes.values()):
             return
-        # A living node either uses the service, or waits for it here and renews its tag.
+        # A live node either uses the service, or waits for it in this /dev/shm and renews its tag.
         time.sleep(_TAG_IS_RENEWED)
         used = {
             digest
@@ -99,7 +100,7 @@ class Remains:
         self.dead = {node for node in self.dead if not used & self._nodes[node].services.keys()}
 
     def remove_before(self) -> None:
-        """Remove what iceoryx2's own clean-up does not get past, or forgets."""
+        """Remove files that would block iceoryx2's own clean-up or that it forgets."""
         nodes = [self._nodes[node] for node in self.dead]
         ports: set[int] = set().union(*(node.ports for node in nodes))
         digests = {digest for node in nodes for digest in node.services if digest not in self._used}
@@ -110,32 +111,33 @@ class Remains:
             elif digest in digests or self._has_ended(digest, description):
                 description.remove(self._domain)
         for item in objects(self._domain):
-            # As root, iceoryx2 waits indefinitely for memory without a size to get one.
+            # When iceoryx2 runs as root, it waits indefinitely for such unsized memory to get a size.
             is_unsized = not item.is_finished and item.status.st_size == 0
             if (is_unsized or item.path.suffix == ".event_mgmt") and (ports | services).intersection(item.ids):
                 remove([item.path])
-        # A service does not know a listener that it has not counted yet.
+        # The service's clean-up misses a listener that it has not counted yet.
         remove(Path(self._domain.root, f"{self._domain.prefix}{port}.event") for port in ports)
         remove(path for node in nodes for path in node.unfinished)
 
     def _has_ended(self, digest: str, description: _Description) -> bool:
-        """Whether a process died while it ended a service, which loses its tag first and its description last."""
+        """Return whether a process died while ending a service: its tag is gone, but its description still exists."""
         record, service_id = description.record, description.service_id
         is_tagged = digest in self._used or any(digest in node.services for node in self._nodes.values())
         if is_tagged or not description.is_finished or record is None or service_id is None:
             return False
         if not any(item.ids == (service_id,) for item in objects(self._domain)):
             return True
-        # It still has its memory, so the node exists: of the process that created it, or of one that used its name.
+        # The service's memory still exists, so the node also exists. It belongs to the process that created the service
+        # or to one that used a service with the same name.
         digests = {_digest(self._domain, file) for file in self._domain.service_files(record.name)}
         return any(
             digests & self._nodes[node].services.keys() or pid_of(node) == pid_of(service_id) for node in self.dead
         )
 
     def remove_nodes(self) -> None:
-        """Remove what is left of the dead nodes themselves.
+        """Remove the remaining files of the dead nodes themselves.
 
-        A node that still has a tag stays, because what the tag names exists.
+        A node that still has a tag is kept, because the service or port that the tag names still exists.
         """
         for node in self.dead:
             folder = folder_of(node, self._domain)
@@ -148,7 +150,7 @@ class Remains:
         self._remove_connections()
 
     def _remove_connections(self) -> None:
-        """Remove connections of which neither end has a tag: iceoryx2 forgets one whose end died as it joined."""
+        """Remove connections without a tag for either port. iceoryx2 forgets them if a port died while joining."""
         ports: set[int] = set().union(*(self._nodes[node].ports for node in self.dead))
         found = [item for item in objects(self._domain) if len(item.ids) == 2 and ports.intersection(item.ids)]
         if found:
@@ -157,7 +159,7 @@ class Remains:
 
 
 def unused_descriptions(domain: Domain) -> list[_Description]:
-    """Return descriptions that no node of the domain has a tag for, living or dead, and that are not being created."""
+    """Return descriptions without a tag in any node of the domain, live or dead, unless they are being created."""
     found = _descriptions(domain)
     tagged = {digest for node in node_ids(domain) for digest in tags_of(node, domain).services}
     return [
@@ -170,13 +172,13 @@ def unused_descriptions(domain: Domain) -> list[_Description]:
 
 
 def remove_unused_descriptions(domain: Domain) -> None:
-    """Remove `unused_descriptions` with their shared memory."""
+    """Remove `unused_descriptions` and their shared memory."""
     for description in unused_descriptions(domain):
         description.remove(domain)
 
 
 def unknown_memory(domain: Domain) -> list[os.stat_result]:
-    """Return shared memory with the domain's prefix that no node and no service of its folder names."""
+    """Return shared memory with the domain's prefix that does not belong to any node or service in its folder."""
     known = {description.service_id for description in _descriptions(domain).values()}
     for node in node_ids(domain):
         known |= tags_of(node, domain).ports
@@ -184,8 +186,8 @@ def unknown_memory(domain: Domain) -> list[os.stat_result]:
 
 
 def services_without_memory(domain: Domain) -> set[str]:
-    """Return names of services that a living node has a tag for, and whose memory is not in this /dev/shm."""
-    # In this order: a service that ends meanwhile loses its tag first.
+    """Return the names of services that a live node uses, but whose memory is not in this /dev/shm."""
+    # The order of these reads matters, because a service that is ending loses its tag first.
     descriptions = _descriptions(domain)
     there = {number for item in objects(domain) for number in item.ids}
     living = node_ids(domain).keys() - dead_nodes(domain)
@@ -198,7 +200,7 @@ def services_without_memory(domain: Domain) -> set[str]:
 
 
 def _descriptions(domain: Domain) -> dict[str, _Description]:
-    """All service descriptions, by the hash in the names of their tags."""
+    """Return all service descriptions by the hash that the names of their tags contain."""
     found = {}
     for name in names(domain.services):
         path = domain.services / name

@@ -1,4 +1,4 @@
-"""iceoryx2's objects in shared memory."""
+"""Find and remove iceoryx2's shared memory objects."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ SHARED_MEMORY: Final = Path("/dev/shm")
 
 # Mode of an object that is being created. Source: iceoryx2-cal/src/dynamic_storage/posix_shared_memory.rs.
 _UNFINISHED_MODE: Final = 0o200
-# How long to wait for an unfinished node counter; longer than the age from which it counts as left behind.
+# Longest wait for an unfinished node counter; longer than the age at which it counts as left behind.
 _COUNTER_TIMEOUT: Final = seconds("node_counter_timeout")
-# Name of the node counter of a prefix, as iceoryx2's default configuration has it. Source:
-# iceoryx2-cal/src/dynamic_storage/mod.rs: the SHA-1 of `iceoryx2::node::global_management_segment::State`.
+# Name of a prefix's node counter in iceoryx2's default configuration. The hash is the SHA-1 of
+# `iceoryx2::node::global_management_segment::State`. Source: iceoryx2-cal/src/dynamic_storage/mod.rs.
 _COUNTER: Final = f"9204dd183d1c4d8e1ff592a30766ffa6765aa8b5_node.{RELEASE.replace('.', '_')}.global_mgmt"
 
 
 class Object(NamedTuple):
-    """A shared memory object with a name of iceoryx2's exact form.
+    """A shared memory object whose name has exactly iceoryx2's form.
 
     Attributes:
-        path: Where it is.
-        status: Its status.
-        ids: Ids of the service or the ports in its name; empty for the node counter.
+        path: Path of the object.
+        status: File status of the object.
+        ids: IDs of the service or ports in the name; empty for the node counter.
     """
 
     path: Path
@@ -47,13 +47,13 @@ class Object(NamedTuple):
 
     @property
     def is_left_behind(self) -> bool:
-        """Whether it is empty and its creator, a process of this user, died."""
+        """Whether the object is empty and was created by a process of this user that has died."""
         is_empty = not self.is_finished and (self.status.st_size == 0 or not self.ids)
         return is_empty and self.status.st_uid == os.geteuid() and is_old(self.status)
 
 
 def objects(domain: Domain) -> Iterator[Object]:
-    """Yield the objects with the domain's prefix and iceoryx2's exact form of name, of every folder."""
+    """Yield all objects whose names have the domain's prefix and exactly iceoryx2's form, for every folder."""
     # <prefix><hash of the type>_<id>.dynamic, _<port>.data, _<port>__<segment>.data, _<port>_<port>.connection, …
     name = re.compile(
         re.escape(domain.prefix) + r"[0-9a-f]{40}_(?:(\d+)(?:_(\d+)|__(?:\d+|mgmt))?|node\.\d+_\d+_\d+)\.[a-z_]+",
@@ -70,25 +70,25 @@ def objects(domain: Domain) -> Iterator[Object]:
 
 
 def node_counter(domain: Domain) -> Path:
-    """Return the path of the object that counts the nodes of a prefix; every participant opens it first."""
+    """Return the path of the object that counts the nodes with a prefix. Every participant opens it first."""
     return SHARED_MEMORY / f"{domain.prefix}{_COUNTER}"
 
 
 def has_unfinished_counter(domain: Domain) -> bool:
-    """Return whether a process of this user has not finished the node counter: then no participant can start."""
+    """Return whether this user's node counter is unfinished, in which case no participant can start."""
     try:
         found = [os.lstat(node_counter(domain))]
     except OSError:
-        # It does not exist, or a configuration gives it another name.
+        # It does not exist, or the configuration uses a different name.
         found = [item.status for item in objects(domain) if not item.ids]
     me = os.geteuid()
     return any(stat.S_IMODE(status.st_mode) == _UNFINISHED_MODE and status.st_uid == me for status in found)
 
 
 def remove_left_behind(domain: Domain) -> None:
-    """Remove objects whose creator died before it finished them.
+    """Remove unfinished objects whose creator died.
 
-    Waits for a young node counter, because no participant can start without it.
+    Wait for a recently created node counter to be finished or to expire, because no participant can start without it.
     """
     deadline = time.monotonic() + _COUNTER_TIMEOUT
     while True:

@@ -1,4 +1,4 @@
-"""The rule for names of services. Needs no iceoryx2."""
+"""The rule for service names. This module does not import iceoryx2."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ MAX_NAME_BYTES: Final = limit("max_service_name_bytes")
 
 
 def check_service_name(name: str) -> str:
-    """Return the name if a service can have it.
+    """Return the name if it is a valid service name.
 
     Raises:
-        InvalidServiceNameError: It is empty, longer than 255 bytes, or not printable ASCII.
+        InvalidServiceNameError: The name is not a str, is empty, is longer than 255 bytes, or is not printable ASCII.
     """
     if not isinstance(name, str):
-        raise InvalidServiceNameError(f"a service name is a str, not {type(name).__name__} ({name!r})")
+        raise InvalidServiceNameError(f"a service name must be a str, not {type(name).__name__} ({name!r})")
     if not name:
         raise _invalid(name, message("name_is_empty"))
     length = len(name.encode(errors="surrogatepass"))

@@ -1,4 +1,4 @@
-"""The tags of a node: its folder has one for each of its services and ports."""
+"""The tags of a node. A node's folder contains one tag for each of its services and ports."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Tags(NamedTuple):
     """The tags of a node.
 
     Attributes:
-        services: For each service, by its hash, the identity of the tag.
-        ports: Ids of the ports.
-        unfinished: Tags that are not finished: what they name does not exist.
+        services: Dict from the hash of a service to the identity of its tag.
+        ports: IDs of the ports.
+        unfinished: Paths of unfinished tags, whose service or port does not exist.
     """
 
     services: dict[str, Identity]
@@ -30,7 +30,7 @@ class Tags(NamedTuple):
 
 
 def tags_of(node: int, domain: Domain) -> Tags:
-    """Read the names of a node's tags."""
+    """Return the tags in a node's folder."""
     tags = Tags({}, set(), [])
     folder = folder_of(node, domain)
     for name in names(folder):

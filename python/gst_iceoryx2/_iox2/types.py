@@ -1,4 +1,4 @@
-"""Types of the parts of iceoryx2's Python binding that this package uses; the binding has no annotations."""
+"""Types for the parts of iceoryx2's Python binding that this package uses, because the binding is not annotated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Node(Protocol):
 
 
 class MessageHeader(Protocol):
-    """`iceoryx2.HeaderPublishSubscribe`: iceoryx2's own header of a sample."""
+    """`iceoryx2.HeaderPublishSubscribe`: iceoryx2's own sample header."""
 
     @property
     def number_of_elements(self) -> int: ...
@@ -36,7 +36,7 @@ class MessageHeader(Protocol):
 
 
 class Sample(Protocol):
-    """`iceoryx2.Sample`: a received frame; its memory is released with the last reference."""
+    """`iceoryx2.Sample`: a received frame. Its memory is released with the last reference."""
 
     @property
     def payload_ptr(self) -> int: ...
@@ -93,7 +93,7 @@ class EventId(Protocol):
 
 
 class EventActivation(Protocol):
-    """`iceoryx2.EventActivation`: an event id that was notified, and how often."""
+    """`iceoryx2.EventActivation`: the ID of a notified event, and the number of notifications."""
 
     @property
     def id(self) -> EventId: ...
@@ -115,7 +115,7 @@ class Notifier(Protocol):
 
 
 class StaticConfig(Protocol):
-    """QoS of a publish/subscribe service, which its creator sets."""
+    """QoS of a publish/subscribe service, set by its creator."""
 
     @property
     def max_publishers(self) -> int: ...
@@ -134,7 +134,7 @@ class StaticConfig(Protocol):
 
 
 class DynamicConfig(Protocol):
-    """Number of ports now; ports of dead nodes count until a clean-up."""
+    """Current number of ports; ports of dead nodes are counted until a clean-up."""
 
     @property
     def number_of_publishers(self) -> int: ...
@@ -154,7 +154,7 @@ class PubSubService(Protocol):
 
 
 class EventDynamicConfig(Protocol):
-    """Number of ports of an event service now; ports of dead nodes count until a clean-up."""
+    """Current number of ports of an event service; ports of dead nodes are counted until a clean-up."""
 
     @property
     def number_of_listeners(self) -> int: ...

@@ -1,6 +1,6 @@
-"""The wire contract of SPEC.md. No transport, no I/O.
+"""The wire contract of SPEC.md, without transport or I/O.
 
-Each module has a twin of the same name in `crates/core/src/wire`, except `samples`, because Rust converts no colours,
-and `numbers`, because Rust's types check numbers. `shared` of the crate has no twin here: Python copies a blob before
-it reads it.
+Each module has a counterpart with the same name in `crates/core/src/wire`, with two exceptions: `samples`, because the
+Rust side does not convert colours, and `numbers`, because Rust's types check numbers. The crate's `shared` module has
+no counterpart here, because Python copies a blob before reading it.
 """

@@ -10,32 +10,32 @@ from ..contract import limit, message
 from ..errors import FormatError
 
 MAX_METAS: Final = limit("max_metas")
-"""Highest number of records that are read from one blob (SPEC.md section 7)."""
+"""Maximum number of records read from one blob (SPEC.md section 7)."""
 
 MAX_AUX: Final = limit("max_aux_bytes")
-"""Highest number of bytes that are read of a received blob (SPEC.md section 7)."""
+"""Maximum number of bytes read from a received blob (SPEC.md section 7)."""
 
 _WORD: Final = struct.Struct("<I")
 
 
 class ParsedAux(NamedTuple):
-    """Content of a blob: the caps string, unchecked, and the meta records, undecoded."""
+    """Contents of a blob: the caps string (unchecked) and the meta records (undecoded)."""
 
     caps: str | None
     metas: list[bytes]
 
 
 def build_aux(caps: str | None, metas: Iterable[bytes | bytearray | memoryview], limit: int | None = None) -> bytes:
-    """Write a blob of the caps and of each record that still fits into `limit` bytes.
+    """Build a blob from the caps and those records that fit into `limit` bytes.
 
     Args:
-        caps: Caps as GStreamer writes them; None or "" for none.
-        metas: Records, for example from `encode_meta`; their content is not checked.
-        limit: Highest number of bytes; None for no limit. The caps are always written. If the result is longer than
-            `limit`, even the caps do not fit, and the frame has to be sent without a blob.
+        caps: Caps in GStreamer's notation; None or "" = no caps.
+        metas: Meta records, for example from `encode_meta`; their contents are not checked.
+        limit: Maximum size of the blob in bytes; None = no limit. The caps are always written. If the result is longer
+            than `limit`, even the caps did not fit, and the frame must be sent without a blob.
 
     Returns:
-        New bytes.
+        The blob as new bytes.
 
     Raises:
         FormatError: The caps contain NUL or a lone surrogate.
@@ -59,14 +59,15 @@ def build_aux(caps: str | None, metas: Iterable[bytes | bytearray | memoryview],
 
 
 def parse_aux(buffer: bytes | bytearray | memoryview) -> ParsedAux:
-    """Read a blob, which any process may have written. Reading stops at the first part that is cut off.
+    """Read a blob, which any process may have written. Reading stops at the first truncated part.
 
     Args:
         buffer: The blob: bytes, or a memoryview of bytes.
 
     Returns:
-        The caps, unchecked (`parse_caps` checks them): None if there are none, or if they are not UTF-8 without NUL. Up
-        to 64 records, copied and undecoded (`decode_meta` decodes them). No content raises an error.
+        The caps, unchecked (`parse_caps` checks them). None if the blob has no caps, or if they contain NUL or are not
+        UTF-8. Also up to 64 meta records, copied and undecoded (`decode_meta` decodes them). Invalid content never
+        raises an error.
     """
     view = memoryview(buffer)
     caps, at = _block(view, 0)
@@ -84,7 +85,7 @@ def parse_aux(buffer: bytes | bytearray | memoryview) -> ParsedAux:
 
 
 def _block(view: memoryview, at: int) -> tuple[memoryview | None, int]:
-    """Return the length-prefixed bytes at `at` and the position after them; None if the blob ends before they do."""
+    """Return the length-prefixed bytes at `at` and the position after them; None if they are truncated."""
     start = at + _WORD.size
     if start > len(view):
         return None, at

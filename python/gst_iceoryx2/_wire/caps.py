@@ -1,4 +1,4 @@
-"""Caps as text, written and read without GStreamer."""
+"""Write and parse caps strings without GStreamer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class Caps:
     """One caps structure.
 
     Attributes:
-        media: Media type: `video/x-raw`.
-        fields: Name to value in order: str, int, Fraction, bool, float, flat lists; anything else a `RawValue`.
-        features: Caps features: `memory:DMABuf`, `format:Interlaced`; empty for plain system memory.
+        media: Media type, for example `video/x-raw`.
+        fields: Dict from field name to value, in order. Values are str, int, Fraction, bool, float or flat lists; any
+            other type is a `RawValue`.
+        features: Caps features, for example `memory:DMABuf` or `format:Interlaced`; empty for plain system memory.
     """
 
     media: str
@@ -30,20 +31,21 @@ class Caps:
 
 
 def video_caps(format: str, width: int, height: int, framerate: Fraction | None = None, **fields: FieldValue) -> str:
-    """Write caps of raw video in the form that `gst_caps_to_string()` gives.
+    """Write raw-video caps as `gst_caps_to_string()` does.
 
     Args:
-        format: GStreamer's name of the pixel format: `BGR`, `NV12`.
-        width: Pixels.
-        height: Pixels.
-        framerate: Frames a second; `Fraction(0)` = variable, None = left out.
-        **fields: More fields; an underscore in a name stands for GStreamer's hyphen (`pixel_aspect_ratio=Fraction(1)`).
+        format: GStreamer's name for the pixel format, for example `BGR` or `NV12`.
+        width: Width in pixels.
+        height: Height in pixels.
+        framerate: Frames per second; `Fraction(0)` = variable, None = omitted.
+        **fields: More fields; underscores in names are replaced with GStreamer's hyphens
+            (`pixel_aspect_ratio=Fraction(1)`).
 
     Returns:
-        `video/x-raw, format=(string)BGR, width=(int)640, height=(int)480, framerate=(fraction)30/1`
+        Text such as `video/x-raw, format=(string)BGR, width=(int)640, height=(int)480, framerate=(fraction)30/1`.
 
     Raises:
-        FormatError: GStreamer could not read a value back.
+        FormatError: GStreamer could not parse a value.
         TypeError: A value has a type that caps cannot represent.
     """
     known: dict[str, FieldValue] = {"format": format, "width": width, "height": height}
@@ -57,16 +59,16 @@ def video_caps(format: str, width: int, height: int, framerate: Fraction | None 
 
 
 def parse_caps(text: str) -> Caps:
-    """Read caps of one structure: at most 16 KiB, flat values only. Any process may have written them.
+    """Parse caps with one structure, which any process may have written: at most 16 KiB, with flat values only.
 
     Args:
-        text: Caps as `gst_caps_to_string()` writes them, or as you type them (`video/x-raw,format=BGR,width=640`).
+        text: Caps as written by `gst_caps_to_string()` or typed by hand (`video/x-raw,format=BGR,width=640`).
 
     Returns:
-        Media type, features and fields.
+        The media type, features and fields.
 
     Raises:
-        FormatError: The text is not one caps structure of flat values; the message says where.
+        FormatError: The text is not a single caps structure with flat values; the message gives the position.
     """
     try:
         check_size(text)

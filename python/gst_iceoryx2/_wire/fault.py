@@ -1,4 +1,4 @@
-"""Why a frame is refused."""
+"""Reasons for rejecting a frame."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _RULES: Final = {
     "caps_media": "caps",
     "caps_disagree": "caps",
 }
-"""The rule of SPEC.md section 7 that a text of `messages.json` belongs to; its name there begins with `fault_`."""
+"""Dict from a key of `messages.json` (without `fault_`) to the corresponding rule of SPEC.md section 7."""
 
 
 class Fault(str):
-    """Why a frame is refused: the rule that it breaks, the field, and both numbers.
+    """Reason for rejecting a frame: the rule that it breaks, the field, and the actual and expected values.
 
     Attributes:
         rule: The rule of SPEC.md section 7: "length", "aux-size", "format", "size", "planes", "stride", "bounds" or
@@ -35,14 +35,14 @@ class Fault(str):
     rule: str
 
     def __new__(cls, rule: str, text: str) -> Fault:
-        """Make a fault of this rule; its text begins with the name of the rule."""
+        """Create a fault for this rule; its text begins with the name of the rule."""
         made = super().__new__(cls, f"{rule}: {text}")
         made.rule = rule
         return made
 
     @classmethod
     def of(cls, key: str, **values: object) -> Fault:
-        """Return the fault with the text `fault_` + `key` of `messages.json`, with its placeholders filled in."""
+        """Create a fault from the text `fault_` + `key` in `messages.json`, with its placeholders filled in."""
         return cls(_RULES[key], message(f"fault_{key}", **values))
 
     def __reduce__(self) -> tuple[type[Fault], tuple[str, str]]:

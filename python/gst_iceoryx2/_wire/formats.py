@@ -1,7 +1,7 @@
-"""Every raw video format of GStreamer as one row of a table: sizes, strides and array views are derived from it.
+"""GStreamer's raw video formats as a table from which sizes, strides and array views are derived.
 
 The table is `contract/formats.json` (SPEC.md section 4). The Rust crate reads the same file, and the tests compare it
-with GStreamer. Views are borrowed: they read and write the memory of the given array, and keep it alive.
+with GStreamer. Views are borrowed: they share the memory of the given array and keep it alive.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _U32_MAX: Final = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """Layout of one plane. A row consists of groups of pixels, which all have the same number of bytes.
+    """Layout of one plane. A row consists of groups of pixels, and all groups have the same number of bytes.
 
     Attributes:
-        w_shift: Horizontal subsampling: `ceil(width / 2**w_shift)` pixels a row.
-        h_shift: Vertical subsampling: `ceil(height / 2**h_shift)` rows.
-        channels: Samples of one pixel side by side; 1 for opaque rows, whose view is bytes.
-        group_pixels: Pixels that share one group of bytes; rows are whole groups.
-        group_bytes: Bytes of a group.
+        w_shift: Horizontal subsampling: a row has `ceil(width / 2**w_shift)` pixels.
+        h_shift: Vertical subsampling: the plane has `ceil(height / 2**h_shift)` rows.
+        channels: Number of adjacent samples per pixel; 1 for opaque rows, which are viewed as bytes.
+        group_pixels: Number of pixels per group; rows are padded to whole groups.
+        group_bytes: Number of bytes per group.
     """
 
     w_shift: int
@@ -45,7 +45,7 @@ class Plane:
 
 
 class Layout(NamedTuple):
-    """Where the planes of a picture lie, in bytes; one entry a plane."""
+    """Strides and offsets of a picture's planes, one entry per plane, and the total size; all in bytes."""
 
     strides: tuple[int, ...]
     offsets: tuple[int, ...]
@@ -53,7 +53,7 @@ class Layout(NamedTuple):
 
 
 class PlaneView(NamedTuple):
-    """Shape, dtype, offset and strides of a plane's numpy view; offset and strides are in bytes."""
+    """Shape, dtype, offset and strides of a plane's numpy view. Offset and strides are in bytes."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -61,35 +61,35 @@ class PlaneView(NamedTuple):
     strides: tuple[int, ...]
 
     def of(self, pixels: Pixels) -> npt.NDArray[Any]:
-        """View this plane of `pixels`; borrowed, and read-only if `pixels` is.
+        """Return a view of this plane of `pixels`, without a copy; it is read-only if `pixels` is read-only.
 
         Raises:
-            FormatError: The plane reaches beyond `pixels`.
+            FormatError: The plane extends beyond the end of `pixels`.
         """
         try:
             return np.ndarray(self.shape, self.dtype, pixels, self.offset, self.strides)
         except (TypeError, ValueError) as exc:
             last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
             end = last + self.dtype.itemsize
-            raise FormatError(f"the plane ends at byte {end}, the pixels have {len(pixels)}") from exc
+            raise FormatError(f"the plane ends at byte {end}, but there are {len(pixels)} pixel bytes") from exc
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """One raw video format under GStreamer's name.
+    """One of GStreamer's raw video formats.
 
     Attributes:
         name: GStreamer's name, e.g. "NV12".
-        kind: "planes" (whole samples), "packed" (the same with one plane), "opaque" (groups of pixels packed into
-            bytes) or "tiled" (tiles or a palette: no row arithmetic and no view).
+        kind: "planes" (several planes of whole samples), "packed" (one plane of whole samples), "opaque" (groups of
+            pixels packed into bytes) or "tiled" (tiles or a palette, so there are neither rows nor views).
         dtype: numpy dtype of a sample, e.g. "u1", "<u2"; empty for tiled formats.
         n_planes: Number of planes, 1 to 4.
-        planes: One entry a plane; empty for tiled formats.
-        components: Letters of R, G, B, Y, U, V, A and x (unused) in memory order, plane after plane ("YUV" for NV12);
-            of a pair of pixels for packed 4:2:2 ("YUYV"), of a word's parts where one word is a pixel ("BGRA" for
-            BGR10A2_LE). Empty for tiled formats.
-        bits: Bits of each of these components.
-        shift: Unused bits below each component in its sample: 6 for P010_10LE, 0 for I420_10LE.
+        planes: One entry per plane; empty for tiled formats.
+        components: The letters R, G, B, Y, U, V, A and x (unused) in memory order, plane after plane ("YUV" for NV12).
+            Packed 4:2:2 lists the components of a pair of pixels ("YUYV"). If a pixel is one word, its parts are listed
+            ("BGRA" for BGR10A2_LE). Empty for tiled formats.
+        bits: Number of bits of each component.
+        shift: Number of unused bits below each component in its sample: 6 for P010_10LE, 0 for I420_10LE.
     """
 
     name: str
@@ -112,12 +112,12 @@ class VideoFormat:
 
     @property
     def is_gray(self) -> bool:
-        """Whether there is luma only."""
+        """Whether the format only has luma."""
         return self.components == "Y"
 
     @property
     def has_alpha(self) -> bool:
-        """Whether one component is opacity."""
+        """Whether one component is alpha."""
         return "A" in self.components
 
     @property
@@ -126,7 +126,7 @@ class VideoFormat:
         return self.kind == "packed" and self.planes[0].channels == 1 and len(self.components) > 1
 
     def row_bytes(self, plane: int, width: int) -> int:
-        """Bytes of one row of a plane without padding.
+        """Return the number of bytes in one row of a plane, without padding.
 
         Raises:
             FormatError: The format is tiled.
@@ -138,7 +138,7 @@ class VideoFormat:
         return -(-pixels // shape.group_pixels) * shape.group_bytes
 
     def rows(self, plane: int, height: int) -> int:
-        """Number of rows of a plane.
+        """Return the number of rows of a plane.
 
         Raises:
             FormatError: The format is tiled.
@@ -148,20 +148,20 @@ class VideoFormat:
         return -(-height >> self.planes[plane].h_shift)
 
     def tight_layout(self, width: int, height: int, stride0: int | None = None) -> Layout:
-        """Planes back to back.
+        """Return the layout of a picture whose planes are stored back to back.
 
         Args:
-            width: Pixels.
-            height: Pixels.
-            stride0: Bytes from row to row of the first plane; the other planes get as many samples as correspond to it.
-                None means rows without padding.
+            width: Width in pixels.
+            height: Height in pixels.
+            stride0: Bytes from the start of one row to the next in the first plane; the strides of the other planes
+                follow from it. None means rows without padding.
 
         Raises:
-            FormatError: The format is tiled, the size is outside 1 to 32768, `stride0` is shorter than a row, or the
-                layout does not fit the header's u32.
+            FormatError: The format is tiled, the width or height is not between 1 and 32768, `stride0` is shorter than
+                a row, or the layout does not fit into the header's u32 fields.
         """
         if not (1 <= width <= MAX_DIMENSION and 1 <= height <= MAX_DIMENSION):
-            raise FormatError(f"{width}x{height} is outside 1x1 to {MAX_DIMENSION}x{MAX_DIMENSION}")
+            raise FormatError(f"size {width}x{height} is not between 1x1 and {MAX_DIMENSION}x{MAX_DIMENSION}")
         strides, offsets, end = [], [], 0
         for index in range(self.n_planes):
             stride = self.row_bytes(index, width) if stride0 is None else self._scaled_stride(index, width, stride0)
@@ -176,7 +176,8 @@ class VideoFormat:
     def _scaled_stride(self, index: int, width: int, stride0: int) -> int:
         least = self.row_bytes(0, width)
         if stride0 < least:
-            raise FormatError(f"stride0 is {stride0} bytes, a row of {self.name} at width {width} has {least}")
+            needed = f"a {self.name} row of width {width} needs at least {least}"
+            raise FormatError(f"stride0 is {stride0} bytes, but {needed}")
         if self.kind == "opaque" or index == 0:
             return stride0
         plane, itemsize = self.planes[index], self._numpy_dtype.itemsize
@@ -184,7 +185,7 @@ class VideoFormat:
         return -(-samples >> plane.w_shift) * plane.channels * itemsize
 
     def plane_shape(self, plane: int, width: int, height: int) -> tuple[int, ...]:
-        """Shape of a plane's view: (rows, pixels) or (rows, pixels, channels); (rows, bytes) for opaque rows.
+        """Return the shape of a plane's view: (rows, pixels) or (rows, pixels, channels); (rows, bytes) if opaque.
 
         Raises:
             FormatError: The format is tiled.
@@ -199,7 +200,7 @@ class VideoFormat:
     def plane_views(
         self, width: int, height: int, strides: Sequence[int], offsets: Sequence[int]
     ) -> tuple[PlaneView, ...]:
-        """Recipes for the views of all planes, to be kept while the geometry stays the same; none for tiled formats."""
+        """Return the view parameters of all planes, valid while the geometry is unchanged; empty for tiled formats."""
         views = []
         dtype = self._numpy_dtype
         for index, plane in enumerate(self.planes):
@@ -211,20 +212,20 @@ class VideoFormat:
     def views(
         self, pixels: Pixels, width: int, height: int, strides: Sequence[int], offsets: Sequence[int]
     ) -> tuple[npt.NDArray[Any], ...]:
-        """One array a plane over `pixels`, without a copy: borrowed, strides kept, read-only where `pixels` is.
+        """Return one array view per plane of `pixels`, without a copy; views are read-only if `pixels` is read-only.
 
-        NV12 gives (H, W) and (ceil(H/2), ceil(W/2), 2) of uint8, P010_10LE the same of uint16, YUY2 (H, W, 2),
-        BGR (H, W, 3), v210 (H, bytes of a row). Tiled formats give no array.
+        NV12 gives uint8 arrays of shapes (H, W) and (ceil(H/2), ceil(W/2), 2), and P010_10LE gives the same shapes in
+        uint16. YUY2 gives (H, W, 2), BGR (H, W, 3), and v210 (H, bytes per row). Tiled formats give an empty tuple.
 
         Args:
             pixels: The pixel bytes, contiguous.
-            width: Pixels.
-            height: Pixels.
-            strides: Bytes from row to row, one a plane.
-            offsets: Byte at which each plane begins.
+            width: Width in pixels.
+            height: Height in pixels.
+            strides: For each plane, bytes from the start of one row to the next.
+            offsets: For each plane, the offset of its first byte.
 
         Raises:
-            FormatError: A plane reaches beyond `pixels`.
+            FormatError: A plane extends beyond the end of `pixels`.
         """
         return tuple(view.of(pixels) for view in self.plane_views(width, height, strides, offsets))
 
@@ -257,7 +258,7 @@ def _plane_of(row: dict[str, Any], first: int, second: int, third: int) -> Plane
 
 
 FORMATS: Final = _load()
-"""Name to format, in GStreamer's order."""
+"""Dict from name to format, in GStreamer's order."""
 
 SUPPORTED_FORMATS: Final[tuple[str, ...]] = tuple(FORMATS)
 """Names of all raw video formats that can be sent, as GStreamer spells them."""
@@ -265,7 +266,7 @@ SUPPORTED_FORMATS: Final[tuple[str, ...]] = tuple(FORMATS)
 PACKED_FORMATS: Final[dict[str, int]] = {
     name: fmt.planes[0].channels for name, fmt in FORMATS.items() if fmt.kind == "packed" and fmt.dtype == "u1"
 }
-"""Formats that are one (H, W, channels) array of uint8, and their channels: BGR 3, RGBA 4, YUY2 2, GRAY8 1 …"""
+"""Number of channels of each format that is a single (H, W, channels) uint8 array: BGR 3, RGBA 4, YUY2 2, GRAY8 1 …"""
 
 _CHANNELS_BY_BYTES: Final = {
     name.encode().ljust(FORMAT_LEN, b"\0"): channels for name, channels in PACKED_FORMATS.items()
@@ -276,26 +277,26 @@ _U1: Final = np.dtype("u1")
 
 
 def get_format(name: str) -> VideoFormat:
-    """Return the format of this name.
+    """Return the format with this name.
 
     Raises:
-        FormatError: There is none; the message suggests the most similar name.
+        FormatError: The name is unknown; the message suggests the most similar name.
     """
     known = FORMATS.get(name)
     if known is None:
         folded = {known.casefold(): known for known in FORMATS}
         nearest = folded[difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.0)[0]]
-        raise FormatError(f"{name!r} is not a GStreamer raw video format; did you mean {nearest!r}?")
+        raise FormatError(f"{name!r} is not a raw video format in GStreamer; did you mean {nearest!r}?")
     return known
 
 
 def format_channels(name: str) -> int | None:
-    """Return the channels of a packed format's (H, W, channels) uint8 view; None for any other format."""
+    """Return the number of channels in a packed format's (H, W, channels) uint8 view; None for any other format."""
     return PACKED_FORMATS.get(name)
 
 
 def plane_heights(name: str, height: int) -> list[int] | None:
-    """Return the rows of each plane; None if the format is unknown, or consists of tiles or a palette."""
+    """Return the number of rows of each plane; None if the format is unknown, is tiled or uses a palette."""
     known = FORMATS.get(name)
     if known is None or not known.planes:
         return None
@@ -303,17 +304,18 @@ def plane_heights(name: str, height: int) -> list[int] | None:
 
 
 def header_pixels_to_numpy_view(header: VideoFrameHeader, pixels: Pixels) -> npt.NDArray[np.uint8]:
-    """View a packed picture as (H, W, channels) of uint8 without a copy.
+    """Return a (H, W, channels) uint8 view of a packed picture, without a copy.
 
-    Borrowed; non-contiguous where rows are padded; read-only where `pixels` is. End of stream gives (0, 0, 0).
+    The view is non-contiguous if rows are padded, and read-only if `pixels` is read-only. The end of the stream gives
+    an array of shape (0, 0, 0).
 
     Args:
         header: A private copy of the frame's header.
         pixels: The pixel bytes, contiguous.
 
     Raises:
-        UnsupportedViewError: The format is not one of `PACKED_FORMATS`, so its picture is not one array of bytes.
-        FormatError: The picture that the header describes is larger than `pixels`.
+        UnsupportedViewError: The format is not in `PACKED_FORMATS`, so its picture is not a single uint8 array.
+        FormatError: The picture described by the header is larger than `pixels`.
     """
     width, height, stride, offset, name = _PACKED_FIELDS.unpack_from(header, 40)
     channels = _CHANNELS_BY_BYTES.get(name)
@@ -325,7 +327,7 @@ def header_pixels_to_numpy_view(header: VideoFrameHeader, pixels: Pixels) -> npt
         return np.ndarray((height, width, channels), _U1, pixels, offset, (stride, channels, 1))
     except (TypeError, ValueError) as exc:
         end = offset + stride * (height - 1) + width * channels
-        raise FormatError(f"the picture ends at byte {end}, the pixels have {len(pixels)}") from exc
+        raise FormatError(f"the picture ends at byte {end}, but there are {len(pixels)} pixel bytes") from exc
 
 
 def _not_packed(header: VideoFrameHeader) -> npt.NDArray[np.uint8]:

@@ -1,6 +1,6 @@
-"""Meta records, encoded and decoded without GStreamer: reference timestamps and custom metas (SPEC.md section 3).
+"""Encode and decode meta records without GStreamer: reference timestamps and custom metas (SPEC.md section 3).
 
-A record has the form that `gst_meta_serialize()` gives since GStreamer 1.24 (gst/gstmeta.c, gst/gstbuffer.c).
+Records use the format of `gst_meta_serialize()` in GStreamer 1.24 and later (gst/gstmeta.c, gst/gstbuffer.c).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _CUSTOM_NAME: Final = re.compile(contract("layout")["custom_meta_name"])
 
 @dataclass(frozen=True, slots=True)
 class ReferenceTimestamp:
-    """A GstReferenceTimestampMeta: a moment on a clock that `reference` names, for example `timestamp/x-unix`.
+    """A GstReferenceTimestampMeta: a timestamp on the clock named by `reference`, for example `timestamp/x-unix`.
 
     Attributes:
-        reference: Caps of the clock, as GStreamer writes them.
-        timestamp: Nanoseconds on that clock.
-        duration: Nanoseconds; None = unknown.
-        info: Structure text with more about the clock; None = none.
+        reference: Caps that identify the clock, in GStreamer's notation.
+        timestamp: Time on that clock in nanoseconds.
+        duration: Duration in nanoseconds; None = unknown.
+        info: Structure text with details about the clock; None = no details.
     """
 
     reference: str
@@ -46,12 +46,13 @@ class ReferenceTimestamp:
 
 @dataclass(frozen=True, slots=True)
 class CustomMeta:
-    """A named structure on a frame; elements see it as a GstCustomMeta of that name.
+    """A named structure attached to a frame; in GStreamer, it is a GstCustomMeta with that name.
 
     Attributes:
-        name: A letter, then 2 to 63 letters, digits or underscores.
-        fields: bool, int, float, str, Fraction, and lists (GstValueList) or tuples (GstValueArray) of one of these. A
-            value of another type arrives as `RawValue`, which can be sent on.
+        name: A letter followed by 2 to 63 letters, digits or underscores.
+        fields: Dict from name to value. Values are bool, int, float, str, Fraction, and lists (GstValueList) or tuples
+            (GstValueArray) of one of these types. Values of other types are received as `RawValue`, which you can send
+            again.
     """
 
     name: str
@@ -59,13 +60,13 @@ class CustomMeta:
 
 
 def encode_meta(meta: ReferenceTimestamp | CustomMeta) -> bytes:
-    """Write a meta as one record.
+    """Encode a meta as one record.
 
     Returns:
-        New bytes, for `build_aux`.
+        The record as new bytes, for `build_aux`.
 
     Raises:
-        FormatError: A receiver would refuse the meta; the message names the field.
+        FormatError: A receiver would reject the meta; the message names the field.
         TypeError: A field has a type that a meta cannot represent.
     """
     if isinstance(meta, ReferenceTimestamp):
@@ -78,13 +79,13 @@ def encode_meta(meta: ReferenceTimestamp | CustomMeta) -> bytes:
 
 
 def decode_meta(record: bytes) -> ReferenceTimestamp | CustomMeta | bytes:
-    """Read one record, which any process may have written.
+    """Decode one record, which any process may have written.
 
     Args:
         record: A record, for example from `parse_aux`.
 
     Returns:
-        The meta. `record` itself if it is of another kind, or invalid. No content raises an error.
+        The meta, or `record` itself if it is invalid or of another kind. Invalid content never raises an error.
     """
     name, version, payload = _split(record)
     if name is None or version != 0 or not payload.endswith(b"\0"):
@@ -103,7 +104,7 @@ def _record(name: bytes, payload: bytes) -> bytes:
 
 
 def _split(record: bytes) -> tuple[bytes | None, int, bytes]:
-    """Return name, version and payload; the name is None if the record's own sizes contradict its length."""
+    """Return name, version and payload; the name is None if the record's size fields contradict its length."""
     if len(record) >= _HEAD.size + 2:
         total_size, name_len = _HEAD.unpack_from(record)
         nul = _HEAD.size + name_len
@@ -116,7 +117,7 @@ def _string(payload: bytes, at: int) -> tuple[str, int]:
     """Return the NUL-terminated string at `at` and the position after its NUL."""
     end = payload.find(b"\0", at, at + MAX_TEXT_BYTES + 1)
     if end < 0:
-        raise FormatError("a string has no NUL at its end")
+        raise FormatError("a string is not terminated by NUL")
     return payload[at:end].decode(), end + 1
 
 
@@ -126,7 +127,7 @@ def _encode_reference(meta: ReferenceTimestamp) -> bytes:
         try:
             whole(number, what, 0, NONE_U64 - 1)
         except (TypeError, ValueError):
-            raise FormatError(f"{what}: {number} is not within 0 to {NONE_U64 - 1}") from None
+            raise FormatError(f"{what}: {number} is not between 0 and {NONE_U64 - 1}") from None
     parse_caps(meta.reference)
     parts = [_TIMES.pack(meta.timestamp, duration), meta.reference.encode(), b"\0"]
     if meta.info:
@@ -140,7 +141,7 @@ def _encode_reference(meta: ReferenceTimestamp) -> bytes:
 
 def _decode_reference(payload: bytes) -> ReferenceTimestamp:
     if len(payload) <= _TIMES.size:
-        raise FormatError("the payload is too short for the times")
+        raise FormatError("the payload is too short for the timestamps")
     timestamp, duration = _TIMES.unpack_from(payload)
     if timestamp == NONE_U64:
         raise FormatError("the timestamp is missing")
@@ -154,8 +155,8 @@ def _decode_reference(payload: bytes) -> ReferenceTimestamp:
 
 def _decode_custom(name: str, payload: bytes) -> CustomMeta:
     if not _CUSTOM_NAME.fullmatch(name):
-        raise FormatError("a custom meta cannot have this name")
+        raise FormatError("this is not a valid name for a custom meta")
     structure_name, fields = read_structure(_string(payload, 0)[0])
     if structure_name != name:
-        raise FormatError("the structure has another name: this is the binary payload of another meta")
+        raise FormatError("the structure name differs: this is the binary payload of a different meta")
     return CustomMeta(name, fields)

@@ -1,4 +1,4 @@
-"""The components of a picture (R, G, B, Y, U, V), taken from the views of its planes."""
+"""Extract the components of a picture (R, G, B, Y, U, V) from the views of its planes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Component(NamedTuple):
     """The samples of one component.
 
     Attributes:
-        samples: (rows, columns) of integers or floats; a view if the format stores the component
-            by itself, else a copy.
-        w_factor: Pixels that share a sample, side by side.
-        h_factor: Rows of pixels that share a row of samples.
-        bits: Bits of a sample.
-        shift: Unused bits below them.
+        samples: Integers or floats of shape (rows, columns); a view if the format stores the component separately,
+            otherwise a copy.
+        w_factor: Number of horizontally adjacent pixels that share a sample.
+        h_factor: Number of pixel rows that share a row of samples.
+        bits: Number of significant bits per sample.
+        shift: Number of unused bits below the significant bits.
     """
 
     samples: Array
@@ -34,10 +34,10 @@ class Component(NamedTuple):
 
 
 def widened(views: Sequence[Array], format: VideoFormat) -> tuple[Array, ...]:
-    """Return views that extend to the end of each row's last group, if the memory does.
+    """Return views that extend to the end of each row's last group, if the memory extends that far.
 
-    An odd row of YUY2 ends in the middle of a pair of pixels: the second chroma sample of the pair lies after the view.
-    Borrowed like `views`.
+    A YUY2 row of odd width ends in the middle of a pair of pixels, so the second chroma sample of that pair is outside
+    the original view. The new views share the memory of `views`.
     """
     return tuple(
         _widened(view, plane.group_pixels) if format.kind == "packed" else view
@@ -46,15 +46,15 @@ def widened(views: Sequence[Array], format: VideoFormat) -> tuple[Array, ...]:
 
 
 def components(views: Sequence[Array], format: VideoFormat, width: int) -> dict[str, Component]:
-    """Return the components of a picture by their letters. The rows may be a part that starts at a multiple of 4.
+    """Return a dict from letter to component. The views may be a slice of rows that starts at a multiple of 4.
 
     Args:
         views: Array views of the planes, from `VideoFormat.views` or `widened`.
-        format: Their format.
-        width: Pixels.
+        format: Format of the picture.
+        width: Width in pixels.
 
     Raises:
-        FormatError: There is no conversion for the way in which the format packs its rows.
+        FormatError: The format packs its rows in a way that cannot be converted.
     """
     if format.is_word:
         return {
@@ -99,7 +99,7 @@ def _address(array: Array) -> int:
 
 
 def _from_streams(views: Sequence[Array], format: VideoFormat, width: int) -> dict[str, Component]:
-    """Split rows in which the samples of several components alternate in a cycle (UYVY, v210 …)."""
+    """Split rows in which samples of several components are interleaved in a repeating cycle (UYVY, v210 …)."""
     found = {}
     cycles = (format.components,) if format.n_planes == 1 else ("Y", format.components[1:])
     for view, plane, cycle in zip(views, format.planes, cycles, strict=True):
@@ -121,7 +121,7 @@ def _from_streams(views: Sequence[Array], format: VideoFormat, width: int) -> di
 
 
 def _pick(stream: Array, places: Sequence[int], cycle: int, columns: int, middle: int) -> Array:
-    """Return the samples at some places of each cycle; an incomplete cycle repeats the previous sample."""
+    """Return the samples at the given places of each cycle; an incomplete cycle repeats the previous sample."""
     samples = np.empty((stream.shape[0], columns), stream.dtype.newbyteorder("="))
     for index, place in enumerate(places):
         target = samples[:, index :: len(places)]
@@ -140,20 +140,20 @@ def _bytes(rows: Array) -> Array:
 
 
 def _three_in_a_word(rows: Array) -> Array:
-    """Three times 10 bits from the low end of little-endian words of 32 bits; the top two bits are unused."""
+    """Unpack three 10-bit samples from each little-endian 32-bit word, low bits first; the top two bits are unused."""
     words = rows.view("<u4")
     return np.stack([((words >> shift) & 0x3FF).astype(np.uint16) for shift in (0, 10, 20)], -1).reshape(len(rows), -1)
 
 
 def _four_in_five_low_first(rows: Array) -> Array:
-    """Four times 10 bits in 5 bytes, each sample's low bits first."""
+    """Unpack four 10-bit samples from each 5 bytes, low bits of each sample first."""
     a, b, c, d, e = np.moveaxis(rows.reshape(len(rows), -1, 5).astype(np.uint16), -1, 0)
     parts = (a | (b & 0x03) << 8, b >> 2 | (c & 0x0F) << 6, c >> 4 | (d & 0x3F) << 4, d >> 6 | e << 2)
     return np.stack(parts, -1).reshape(len(rows), -1)
 
 
 def _four_in_five_high_first(rows: Array) -> Array:
-    """Four times 10 bits in 5 bytes, each sample's high bits first."""
+    """Unpack four 10-bit samples from each 5 bytes, high bits of each sample first."""
     a, b, c, d, e = np.moveaxis(rows.reshape(len(rows), -1, 5).astype(np.uint16), -1, 0)
     parts = (a << 2 | b >> 6, (b & 0x3F) << 4 | c >> 4, (c & 0x0F) << 6 | d >> 2, (d & 0x03) << 8 | e)
     return np.stack(parts, -1).reshape(len(rows), -1)
@@ -175,5 +175,5 @@ _DECODERS: Final[dict[str, Callable[[Array], Array]]] = {
 def _decoder(format: VideoFormat) -> Callable[[Array], Array]:
     decoder = _DECODERS.get(format.name)
     if decoder is None:
-        raise FormatError(f"samples of {format.name} cannot be converted")
+        raise FormatError(f"{format.name} samples cannot be converted")
     return decoder

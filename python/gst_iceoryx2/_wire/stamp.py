@@ -1,4 +1,4 @@
-"""The stamp of a frame: who sent it, which one it is, when it was captured and when it is due (SPEC.md section 5)."""
+"""The stamp of a frame: its publisher, sequence number, capture time and due time (SPEC.md section 5)."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _NO_BOOT: Final = bytes(16)
 _NAME: Final = b"Iox2Stamp"
 _VERSION: Final = 1
 _RECORD: Final = struct.Struct("<19s16s4Q")
-# Size of the record, length of its name, name, NUL, version.
+# Size of the record, length of its name, the name, NUL, version.
 _HEAD: Final = struct.pack(f"<II{len(_NAME)}sxB", _RECORD.size, len(_NAME), _NAME, _VERSION)
 _WORD: Final = struct.Struct("<I")
-# Number of records, length of the first one, and that one if it is a stamp.
+# Number of records, length of the first record, and the first record's fields if it is a stamp.
 _FIRST: Final = struct.Struct(f"<II{_RECORD.format.lstrip('<')}")
 _NUMBERS: Final = struct.Struct("<3Q")
 
 
 class Stamp(NamedTuple):
-    """Identity and times of one frame; None = unknown.
+    """Identity and timestamps of one frame; None = unknown.
 
     Attributes:
-        boot_id: Id of the boot to whose clock the times belong, 16 bytes; zeros = unknown.
-        publisher: Number that the publisher drew for itself, 64 bits.
-        sequence: How many frames that publisher had sent before this one.
-        capture: When the frame was captured, or else published; nanoseconds of CLOCK_MONOTONIC.
-        due: When to show the frame; nanoseconds of CLOCK_MONOTONIC.
+        boot_id: Boot ID of the machine whose clock the timestamps use, 16 bytes; zeros = unknown.
+        publisher: Random 64-bit ID of the publisher.
+        sequence: Number of frames that the publisher had sent before this one.
+        capture: Capture time, or else publishing time, in nanoseconds of CLOCK_MONOTONIC.
+        due: Time to display the frame, in nanoseconds of CLOCK_MONOTONIC.
 
     Example:
-        Write a record and read it:
+        Write a record and read it back:
 
             >>> Stamp.read(Stamp(bytes(16), publisher=7, sequence=0).record()).publisher
             7
@@ -52,10 +52,10 @@ class Stamp(NamedTuple):
     due: int | None = None
 
     def record(self) -> bytes:
-        """Return the stamp as a meta record of 67 bytes, the first for `build_aux`.
+        """Return the stamp as a 67-byte meta record. It must be the first record given to `build_aux`.
 
         Raises:
-            OverflowError: A number is below 0 or beyond 64 bits.
+            OverflowError: A number is negative or exceeds 64 bits.
         """
         try:
             return _RECORD.pack(_HEAD, self.boot_id, *(NONE_U64 if number is None else number for number in self[1:]))
@@ -64,7 +64,7 @@ class Stamp(NamedTuple):
 
     @classmethod
     def read(cls, record: bytes) -> Stamp | None:
-        """Return the stamp in a meta record; None if the record is something else."""
+        """Return the stamp in a meta record; None if the record is not a stamp."""
         if not record.startswith(_HEAD) or len(record) != _RECORD.size:
             return None
         return cls._of(_RECORD.unpack(record)[1:])
@@ -74,21 +74,21 @@ class Stamp(NamedTuple):
         return cls._make(None if field == NONE_U64 else field for field in fields)
 
     def here(self) -> Stamp:
-        """Return the stamp without the times if they are of another boot or machine, whose clock differs."""
+        """Return the stamp, without timestamps that come from another boot or machine, because their clock differs."""
         if self.boot_id == boot_id() != _NO_BOOT:
             return self
         return self._replace(capture=None, due=None)
 
 
 UNSTAMPED: Final = Stamp()
-"""Stamp of a frame whose publisher sends none: everything is unknown."""
+"""Stamp for a frame that was sent without one: everything is unknown."""
 
 
 @cache
 def boot_id() -> bytes:
-    """Return the 16 bytes of the kernel's boot id. Zeros if there is none; then every time is unknown.
+    """Return the 16 bytes of the kernel's boot ID.
 
-    Source: proc_sys_kernel(5).
+    If it is unavailable, the result is zeros, and all timestamps count as unknown. Source: proc_sys_kernel(5).
     """
     try:
         return uuid.UUID(_BOOT_ID_FILE.read_text("ascii").strip()).bytes
@@ -97,24 +97,24 @@ def boot_id() -> bytes:
 
 
 def monotonic_ns() -> int:
-    """Return the nanoseconds of CLOCK_MONOTONIC, the clock of every stamp."""
+    """Return the current time in nanoseconds of CLOCK_MONOTONIC, the clock that all stamps use."""
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
 def new_publisher_id() -> int:
-    """Draw the number of a new publisher."""
+    """Generate a random ID for a new publisher."""
     return secrets.randbelow(NONE_U64)
 
 
 class AuxTemplate:
-    """Writes the aux blobs of one publisher's frames while their caps stay the same.
+    """Builds the aux blobs for one publisher's frames while their caps stay the same.
 
     Args:
-        caps: Caps of the frames, as `video_caps` writes them; None for none.
-        publisher: Number of the publisher; None = it has none.
+        caps: Caps of the frames, from `video_caps`; None = no caps.
+        publisher: ID of the publisher; None = no ID.
 
     Attributes:
-        size: Bytes of a blob without further metas.
+        size: Size in bytes of a blob without extra metas.
 
     Raises:
         FormatError: The caps contain NUL.
@@ -135,20 +135,20 @@ class AuxTemplate:
         extra_metas: Sequence[bytes] = (),
         limit: int | None = None,
     ) -> bytes:
-        """Return the blob of one frame.
+        """Return the blob for one frame.
 
         Args:
-            due: Nanoseconds of CLOCK_MONOTONIC; None = unknown.
-            capture: Nanoseconds of CLOCK_MONOTONIC; None = unknown.
-            sequence: Frames sent before this one.
-            extra_metas: Records after the stamp.
-            limit: Bytes that the blob may have, as in `build_aux`; None for no limit.
+            due: Due time in nanoseconds of CLOCK_MONOTONIC; None = unknown.
+            capture: Capture time in nanoseconds of CLOCK_MONOTONIC; None = unknown.
+            sequence: Number of frames sent before this one.
+            extra_metas: Records to add after the stamp.
+            limit: Maximum size of the blob in bytes, as in `build_aux`; None = no limit.
 
         Returns:
-            New bytes, equal to those that `build_aux` makes of the caps, the stamp and the records.
+            New bytes, identical to the result of `build_aux` for the caps, the stamp and the records.
 
         Raises:
-            OverflowError: A number is below 0 or beyond 64 bits.
+            OverflowError: A number is negative or exceeds 64 bits.
         """
         if extra_metas or due is None or capture is None or (limit is not None and limit < self.size):
             stamp = self._stamp._replace(sequence=sequence, capture=capture, due=due)
@@ -166,7 +166,7 @@ def read_stamp(aux: bytes | bytearray | memoryview) -> Stamp:
         aux: The blob, which any process may have written.
 
     Returns:
-        The stamp as it was sent; `UNSTAMPED` if there is none. No content raises an error.
+        The stamp as it was sent; `UNSTAMPED` if the blob has no stamp. Invalid content never raises an error.
     """
     if len(aux) >= _WORD.size:
         at = _WORD.size + _WORD.unpack_from(aux)[0]
@@ -178,7 +178,7 @@ def read_stamp(aux: bytes | bytearray | memoryview) -> Stamp:
 
 
 class LazyStamp:
-    """A frame's stamp, which is read from the aux blob at the first call of `read`."""
+    """A frame's stamp, read from the aux blob on the first call of `read`."""
 
     __slots__ = ("_aux", "_stamp")
 
@@ -187,7 +187,7 @@ class LazyStamp:
         self._stamp: Stamp | None = None
 
     def read(self) -> Stamp:
-        """Return the stamp without times of another boot; see `Stamp.here`."""
+        """Return the stamp, without timestamps from another boot; see `Stamp.here`."""
         stamp = self._stamp
         if stamp is None:
             stamp = self._stamp = read_stamp(self._aux).here()

@@ -1,8 +1,8 @@
-"""The text form of a GstStructure: a name and fields (tests/vectors/README.md states the grammar).
+"""The text form of a GstStructure: a name and fields (tests/vectors/README.md defines the grammar).
 
-The text is what `gst_structure_to_string()` writes and `gst_structure_from_string()` reads (gst/gststructure.c), as far
-as values are flat: a word, a quoted string, or a list or array of these. Any process may have written the text. So its
-length is limited, and each step reads each character a limited number of times.
+It is the format of `gst_structure_to_string()` and `gst_structure_from_string()` (gst/gststructure.c), restricted to
+flat values: a word, a quoted string, or a list or array of these. Any process may have written the text. So its length
+is limited, and each parsing step reads each character a bounded number of times.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .value import (
 )
 
 MAX_TEXT_BYTES: Final = limit("max_text_bytes")
-"""Longest caps or structure string that is read (SPEC.md section 7)."""
+"""Maximum size in bytes of a caps or structure string (SPEC.md section 7)."""
 
 _S: Final = f"[{SPACE}]*"
 _NAME: Final = re.compile(rf"{_S}([A-Za-z][A-Za-z0-9_\-+/:.*]*)")
@@ -42,10 +42,10 @@ _ITEM: Final = re.compile(rf"{_CAST}(?P<item>{SCALAR}){_S}(?P<end>[,}}>]){_S}", 
 
 
 def check_size(text: str) -> None:
-    """Refuse text that is too long, contains NUL or is not valid Unicode.
+    """Reject text that is too long, contains NUL or is not valid Unicode.
 
     Raises:
-        FormatError: The text is refused; the message says why.
+        FormatError: The text is rejected; the message says why.
     """
     try:
         size = len(text) if text.isascii() else len(text.encode())
@@ -58,10 +58,10 @@ def check_size(text: str) -> None:
 
 
 def read_structure(text: str) -> tuple[str, dict[str, FieldValue]]:
-    """Read structure text: its name and its fields in order.
+    """Parse structure text and return its name and its fields in order.
 
     Raises:
-        FormatError: The text is too long, or is not a structure of flat values.
+        FormatError: The text is too long, or is not a structure with flat values.
     """
     check_size(text)
     name, at = read_name(text)
@@ -72,11 +72,11 @@ def read_name(text: str) -> tuple[str, int]:
     """Return the name at the start of the text, and the position after it.
 
     Raises:
-        FormatError: There is none.
+        FormatError: The text does not start with a name.
     """
     match = _NAME.match(text)
     if match is None:
-        raise FormatError("a name that starts with a letter is expected")
+        raise FormatError("expected a name that starts with a letter")
     return match[1], match.end()
 
 
@@ -84,14 +84,14 @@ def read_features(text: str, at: int) -> tuple[tuple[str, ...], int]:
     """Return the caps features in parentheses at position `at`, and the position after them.
 
     Raises:
-        FormatError: Something in the parentheses is not a name.
+        FormatError: The parentheses contain something other than names.
     """
     if not text.startswith("(", at):
         return (), at
     end = text.find(")", at)
     features = tuple(feature.strip(SPACE) for feature in text[at + 1 : end].split(","))
     if end < 0 or not all(map(_FEATURE.fullmatch, features)):
-        raise FormatError(f"caps features are expected at character {at}")
+        raise FormatError(f"expected caps features at character {at}")
     return features, end + 1
 
 
@@ -99,25 +99,26 @@ def read_fields(text: str, at: int) -> dict[str, FieldValue]:
     """Read the fields from position `at` to the end of the text.
 
     Raises:
-        FormatError: Something there is not of the form `, name=value` with a flat value.
+        FormatError: A part of the text is not of the form `, name=value` with a flat value.
     """
     body = text.rstrip(SPACE).removesuffix(";").rstrip(SPACE).removesuffix(",").rstrip(SPACE)
     fields: dict[str, FieldValue] = {}
     while at < len(body):
         match = _FIELD.match(body, at)
         if match is None:
-            raise FormatError(f"a field of the form ', name=value' is expected at character {at}")
+            raise FormatError(f"expected a field of the form ', name=value' at character {at}")
         fields[match[1]], at = _read_value(body, match)
     return fields
 
 
 def write_structure(name: str, fields: Mapping[str, FieldValue]) -> str:
-    """Write structure text exactly as `gst_structure_to_string()` does, semicolon included.
+    """Write structure text exactly as `gst_structure_to_string()` does, including the semicolon.
 
-    An int becomes a gint if it fits into 32 bits, else a gint64. A list with one gint64 becomes a list of gint64.
+    An int becomes a gint if it fits into 32 bits, otherwise a gint64. A list that contains a gint64 becomes a list of
+    gint64.
 
     Raises:
-        FormatError: GStreamer could not read a name or a value back, or the text is too long.
+        FormatError: GStreamer could not parse a name or a value, or the text is too long.
         TypeError: A value has a type that a structure cannot represent.
     """
     if not _NEW_NAME.fullmatch(name):
@@ -154,10 +155,10 @@ def _read_value(body: str, field: re.Match[str]) -> tuple[FieldValue, int]:
 
 
 def _find_items(body: str, start: int, field: str) -> tuple[list[tuple[str | None, str]], int]:
-    """Return type and text of each item of the list or array at `start`, and the position after its bracket."""
+    """Return the type and text of each item in the list or array at `start`, and the position after its bracket."""
     bracket = _OPEN.match(body, start)
     if bracket is None:
-        raise FormatError(f"field {field!r} has no flat value: a word, a string or a list of them is expected")
+        raise FormatError(f"field {field!r} has no flat value: expected a word, a string or a list of them")
     at, close = bracket.end(), "}" if body[start] == "{" else ">"
     items: list[tuple[str | None, str]] = []
     if body.startswith(close, at):
@@ -165,7 +166,7 @@ def _find_items(body: str, start: int, field: str) -> tuple[list[tuple[str | Non
     while True:
         item = _ITEM.match(body, at)
         if item is None or item["end"] not in (",", close):
-            raise FormatError(f"field {field!r}: a word or a string is expected in the list at character {at}")
+            raise FormatError(f"field {field!r}: expected a word or a string in the list at character {at}")
         items.append((item["type"], item["item"]))
         if item["end"] == close:
             return items, item.end("end")
@@ -173,7 +174,7 @@ def _find_items(body: str, start: int, field: str) -> tuple[list[tuple[str | Non
 
 
 def _read_items(items: list[tuple[str | None, str]], type_name: str | None) -> list[Scalar] | None:
-    """Read the items of a flat list of values of one type; None if it is anything else."""
+    """Read the items of a flat list; None if it is not flat or its values have different types."""
     if type_name is not None and not is_known_type(type_name):
         return None
     values: list[Scalar] = []
@@ -186,11 +187,11 @@ def _read_items(items: list[tuple[str | None, str]], type_name: str | None) -> l
 
 
 def write_value(value: FieldValue) -> str:
-    """Write a value with its type: `(int)640`.
+    """Write a value with its type, for example `(int)640`.
 
     Raises:
-        FormatError: GStreamer could not read it back.
-        TypeError: A structure cannot represent its type.
+        FormatError: GStreamer could not parse the value.
+        TypeError: A structure cannot represent the type of the value.
     """
     if isinstance(value, RawValue):
         return _write_raw(value.text)
@@ -202,14 +203,14 @@ def write_value(value: FieldValue) -> str:
         if len(types) > 1:
             raise FormatError(message("mixed_items"))
         begin, end = ("{ ", " }") if isinstance(value, list) else ("< ", " >")
-        # GStreamer writes an empty list as one of int.
+        # GStreamer writes an empty list as a list of int.
         return f"({types.pop() if types else 'int'}){begin}{', '.join(text for _, text in written)}{end}"
     type_name, text = write_scalar(value)
     return f"({type_name}){text}"
 
 
 def _write_raw(text: str) -> str:
-    """Return `text` if it is exactly one value, without further fields."""
+    """Return `text` if it represents exactly one value, without additional fields."""
     probe = f"x, x={text}"
     check_size(probe)
     match = _FIELD.match(probe, 1)

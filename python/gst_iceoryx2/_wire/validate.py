@@ -1,9 +1,9 @@
-"""The checks that a receiver makes before it uses a byte of a frame (SPEC.md section 7, rules 1 to 8).
+"""The checks that a receiver performs before it uses any byte of a frame (SPEC.md section 7, rules 1 to 8).
 
-Any process of the same user can publish, so the header is hostile. Give these functions a private copy of it
-(`VideoFrameHeader.from_buffer_copy`): a header in shared memory may change after it was checked.
+Any process of the same user can publish, so the header is untrusted. Pass a private copy of it to these functions
+(`VideoFrameHeader.from_buffer_copy`), because a header in shared memory may change after it was checked.
 
-Valid geometries are cached by their header bytes, so a check costs less than a microsecond a frame.
+Valid geometries are cached by their header bytes, so a check takes less than a microsecond per frame.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from .header import FORMAT_LEN, MAX_DIMENSION, VideoFrameHeader
 from .text import write_value
 from .value import FieldValue
 
-# From width to the end: everything that decides the geometry, and nothing that changes from frame to frame.
+# From width to the end of the header: all fields that determine the geometry, and none that change with each frame.
 _GEOMETRY_BEGIN: Final = VideoFrameHeader.width.offset  # type: ignore[attr-defined]
 # Bit 32 of the little-endian flags.
 _EOS_BYTE: Final = VideoFrameHeader.flags.offset + 4  # type: ignore[attr-defined]
-# Limit of the cache: a sender may change its geometry at every frame.
+# Limit of the cache, because a sender may change its geometry with every frame.
 _MAX_CACHED: Final = 64
 
 
 class Geometry(NamedTuple):
-    """The geometry of a valid header. To avoid the checks, keep it and look it up by `geometry_key`.
+    """The geometry of a valid header. To avoid repeated checks, cache it by `geometry_key`.
 
     Attributes:
-        format: The format.
-        width: Pixels.
-        height: Pixels.
-        layout: Strides and offsets as in the header; `size` is how many pixel bytes the frame must have at least.
-        ends: The byte after the last one of each plane; of tiled formats, after the first.
-        planes: One recipe a plane; empty for tiled formats.
+        format: Pixel format.
+        width: Width in pixels.
+        height: Height in pixels.
+        layout: Strides and offsets as in the header; `size` is the minimum number of pixel bytes.
+        ends: For each plane, the offset after its last byte; for tiled formats, after its first byte.
+        planes: View parameters of each plane; empty for tiled formats.
     """
 
     format: VideoFormat
@@ -48,7 +48,7 @@ class Geometry(NamedTuple):
     planes: tuple[PlaneView, ...]
 
     def views(self, pixels: Pixels) -> tuple[npt.NDArray[Any], ...]:
-        """Return one array a plane over at least `layout.size` pixel bytes; borrowed, as from `VideoFormat.views`."""
+        """Return one array view per plane of `pixels`, which must have at least `layout.size` bytes; borrowed."""
         return tuple([plane.of(pixels) for plane in self.planes])
 
 
@@ -56,15 +56,15 @@ _valid: dict[bytes, Geometry] = {}
 
 
 def geometry_key(header: VideoFrameHeader) -> bytes:
-    """Return the 64 header bytes that decide the geometry: equal keys mean equal geometry."""
+    """Return the 64 header bytes that determine the geometry. Equal keys mean equal geometry."""
     return bytes(header)[_GEOMETRY_BEGIN:]
 
 
 def geometry_of(header: VideoFrameHeader) -> Geometry:
-    """Return the geometry that a header describes, without regard to the number of pixel bytes.
+    """Return the geometry that a header describes, without checking the number of pixel bytes.
 
     Raises:
-        FormatError: A rule other than "bounds" fails; the message is the `Fault`.
+        FormatError: The header breaks a rule other than "bounds"; the message is the `Fault`.
     """
     checked = _check(header)
     if isinstance(checked, Fault):
@@ -73,14 +73,14 @@ def geometry_of(header: VideoFrameHeader) -> Geometry:
 
 
 def validate_geometry(header: VideoFrameHeader, pixel_size: int) -> Fault | None:
-    """Check rules 1 to 7. End of stream is valid.
+    """Check rules 1 to 7. The end of the stream is valid.
 
     Args:
         header: A private copy of the header.
-        pixel_size: Bytes of the payload without the aux blob; negative where `aux_size` exceeds the payload.
+        pixel_size: Payload bytes without the aux blob; negative if `aux_size` exceeds the payload.
 
     Returns:
-        None if the frame is valid, else the first rule that it breaks.
+        None if the frame is valid, otherwise a fault for the first rule that it breaks.
     """
     raw = bytes(header)
     known = _valid.get(raw[_GEOMETRY_BEGIN:])
@@ -97,16 +97,16 @@ def validate_geometry(header: VideoFrameHeader, pixel_size: int) -> Fault | None
 
 
 def check_caps(caps_text: str, header: VideoFrameHeader) -> Fault | None:
-    """Check rule 8: the caps are raw video in system memory and agree with a valid header.
+    """Check rule 8: the caps describe raw video in system memory and match a valid header.
 
-    This parses the caps, so keep the result until the text or `geometry_key` changes.
+    This parses the caps, so cache the result until the text or `geometry_key` changes.
 
     Args:
-        caps_text: Caps as they came in the aux blob.
+        caps_text: Caps from the aux blob.
         header: A private copy of the header.
 
     Returns:
-        None if they agree, else the fault.
+        None if they match, otherwise the fault.
     """
     try:
         caps = parse_caps(caps_text)
@@ -119,7 +119,7 @@ def check_caps(caps_text: str, header: VideoFrameHeader) -> Fault | None:
             return Fault.of("caps_media", found=_shortened(f"{caps.media}({', '.join(caps.features)})"))
     for field in ("format", "width", "height"):
         said, sent = caps.fields.get(field), header.format_name if field == "format" else getattr(header, field)
-        # A value of another type may compare equal: True and 1.
+        # Compare types too, because values of different types may be equal, such as True and 1.
         if type(said) is not type(sent) or said != sent:
             shown = "nothing" if said is None else _shortened(_value_text(said))
             return Fault.of("caps_disagree", field=field, caps=shown, header=_value_text(sent))
@@ -135,12 +135,12 @@ def _value_text(value: FieldValue) -> str:
 
 
 def _shortened(text: str) -> str:
-    """Cut text of a sender for a log."""
+    """Shorten a sender's text for a log message."""
     return printable(text[:64])
 
 
 def _check(header: VideoFrameHeader, pixel_size: int = 1) -> Geometry | Fault:
-    """Check rules 3 to 6; valid geometries are cached."""
+    """Check rules 3 to 6 and cache valid geometries."""
     key = geometry_key(header)
     known = _valid.get(key)
     if known is not None and pixel_size > 0:
@@ -169,7 +169,7 @@ def _read_geometry(header: VideoFrameHeader, pixel_size: int) -> Geometry | Faul
         return Fault.of("planes", n_planes=header.n_planes, format=fmt.name, expected=fmt.n_planes)
     strides, offsets = tuple(header.stride[: fmt.n_planes]), tuple(header.plane_offsets[: fmt.n_planes])
     if not fmt.planes:
-        # The stride of a tiled format counts tiles, whose size only GStreamer knows.
+        # The stride of a tiled format is a number of tiles, and only GStreamer knows their size.
         ends = tuple(offset + 1 for offset in offsets)
         return Geometry(fmt, width, height, Layout(strides, offsets, max(ends)), ends, ())
     row_bytes = [fmt.row_bytes(plane, width) for plane in range(fmt.n_planes)]

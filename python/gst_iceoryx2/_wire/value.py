@@ -1,7 +1,7 @@
 """The text form of single values in caps and structures: numbers, strings, fractions.
 
-The text is what `gst_value_serialize()` and `gst_value_deserialize()` write and read (gst/gstvalue.c). This module
-reads fewer spellings; text in any other spelling stays text.
+It is the format of `gst_value_serialize()` and `gst_value_deserialize()` (gst/gstvalue.c). This module recognizes fewer
+spellings than GStreamer and treats the other ones as strings.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ..errors import FormatError
 
 SPACE: Final = " \t\n\f\r"
 WORD: Final = r"[A-Za-z0-9_\-+/:.*]+"
-"""Pattern of what may be read without quotes (GST_ASCII_IS_STRING)."""
+"""Pattern for text that is accepted without quotes when reading (GST_ASCII_IS_STRING)."""
 PORTABLE_WORD: Final = r"[A-Za-z0-9_\-+/:.]+"
-"""Pattern of what may be written without quotes: GStreamer 1.22 does not read an asterisk outside quotes."""
+"""Pattern for text that is written without quotes. GStreamer 1.22 does not accept an asterisk outside quotes."""
 SCALAR: Final = rf'"[^"\\]*(?:\\.[^"\\]*)*"|{WORD}'
-"""Pattern of a quoted string or a word, to be used with re.DOTALL."""
+"""Pattern for a quoted string or a word; use it with re.DOTALL."""
 
 _INT32: Final = range(-(2**31), 2**31)
 _INT64: Final = range(-(2**63), 2**63)
@@ -38,23 +38,23 @@ _ESCAPE: Final = re.compile(rb"\\(?:([0-3][0-7]{2})|(.))", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class RawValue:
-    """A value of any other type as GStreamer writes it, type included: `(bitmask)0x3`."""
+    """A value of any other type in GStreamer's notation, including its type: `(bitmask)0x3`."""
 
     text: str
 
 
 Scalar: TypeAlias = bool | int | float | str | Fraction
 FieldValue: TypeAlias = Scalar | RawValue | Sequence[Scalar]
-"""Value of a field. A list is a GstValueList `{ … }`, a tuple a GstValueArray `< … >`; their items have one type."""
+"""Value of a field. A list is a GstValueList `{ … }` and a tuple is a GstValueArray `< … >`, with items of one type."""
 
 
 def is_known_type(name: str) -> bool:
-    """Return whether values of this type are read."""
+    """Return whether this module can read values of this type."""
     return name in _READERS
 
 
 def read_scalar(token: str, type_name: str | None) -> Scalar | None:
-    """Read a word or a quoted string as a value of the type, or of the first type that fits; None if it cannot be."""
+    """Read a word or quoted string as the given type, or else as the first type that fits; None if it does not fit."""
     if type_name is not None:
         reader = _READERS.get(type_name)
         return None if reader is None else reader(token)
@@ -67,7 +67,7 @@ def read_scalar(token: str, type_name: str | None) -> Scalar | None:
 
 
 def write_scalar(value: object) -> tuple[str, str]:
-    """Return the name of a value's type and its text.
+    """Return the type name and the text of a value.
 
     Raises:
         FormatError: GStreamer cannot represent the value.
@@ -78,10 +78,10 @@ def write_scalar(value: object) -> tuple[str, str]:
     if isinstance(value, bool):
         return "boolean", "true" if value else "false"
     if isinstance(value, int):
-        # For a subclass of int, such as an IntEnum, `in` would walk through the range.
+        # Convert first: with a subclass of int, such as an IntEnum, `in` would iterate over the whole range.
         value = int(value)
         if value not in _INT64:
-            raise FormatError(f"{value} does not fit in 64 bits with a sign")
+            raise FormatError(f"{value} does not fit into a signed 64-bit integer")
         return "int" if value in _INT32 else "gint64", str(value)
     if isinstance(value, float):
         return "double", format(value, ".17g")
@@ -165,7 +165,8 @@ _READERS: Final[dict[str, Callable[[str], Scalar | None]]] = {
     for name in names.split()
 }
 
-# gst_string_wrap(): bare characters as they are, other printable ASCII after a backslash, all others in octal.
+# gst_string_wrap() keeps bare characters, puts a backslash before other printable ASCII, and writes other bytes in
+# octal.
 _WRAPPED: Final = tuple(
     chr(byte) if _BARE.fullmatch(chr(byte)) else f"\\{chr(byte)}" if 0x20 <= byte < 0x7F else f"\\{byte:03o}"
     for byte in range(256)

@@ -1,10 +1,10 @@
-"""Bridges between services, Sh4lt paths and Zenoh keys. Keys reach other machines.
+"""Forwards streams between services, Sh4lt paths and Zenoh keys. Keys can reach other machines.
 
     from gst_iceoryx2.bridge import Bridge
 
     Bridge("cam0", "zenoh:site/cam0", connect=["tcp/192.168.1.5:7447"]).run()
 
-Keys need eclipse-zenoh (`pip install 'iox2-video[bridge]'`). docs/bridge.md describes the messages.
+Keys require eclipse-zenoh (`pip install 'iox2-video[bridge]'`). docs/bridge.md describes the messages.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Checking the names of ends needs neither numpy nor iceoryx2.
+    # Imported on demand, because checking the names of ends needs neither numpy nor iceoryx2.
     if name in ("Bridge", "Bridged"):
         from . import bridge
 

@@ -1,4 +1,4 @@
-"""The bridge: takes frames from one end and hands them to the other."""
+"""The bridge: receives frames at one end and forwards them to the other."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from .._wire.stamp import monotonic_ns
-from .._work import Work
 from ..discovery.thinning import Thinning
 from ..errors import ClosedError, FormatError
+from ..work import Work
 from .endpoint import Endpoint, check_pair
 from .ends import From, To
 from .errors import EndpointError, NetworkError
@@ -23,7 +23,7 @@ from .sockets import meeting, own_folder
 _log: Final = logging.getLogger("gst_iceoryx2")
 
 DEFAULT_QUALITY: Final = 85
-# Longest wait for a frame: `stop` and progress take effect within it.
+# Longest wait for a frame, in seconds. `stop` and progress take effect within this time.
 _WAIT: Final = 0.1
 
 
@@ -32,12 +32,12 @@ class Bridged:
     """Progress or final result of a bridge.
 
     Attributes:
-        passed: Frames handed over.
-        passed_over: Frames skipped because newer ones were there.
-        unwanted: Frames that came while the target had no receiver.
-        skipped: Frames left out because of `max_fps`.
-        refused: Number of frames and messages that could not be passed on, for each kind of fault.
-        size: Bytes handed over.
+        passed: Number of frames forwarded.
+        passed_over: Number of frames skipped because newer frames were waiting.
+        unwanted: Number of frames that arrived while the target had no receiver.
+        skipped: Number of frames skipped because of `max_fps`.
+        refused: Number of frames and messages that could not be forwarded, by kind of fault.
+        size: Number of bytes forwarded.
     """
 
     passed: int
@@ -49,26 +49,26 @@ class Bridged:
 
 
 class Bridge(Work[Bridged]):
-    """Takes frames from one end and hands them to another.
+    """Receives frames at one end and forwards them to another.
 
-    A bridge never queues frames: it passes on the newest one. It keeps running when a stream ends, and when the other
-    processes exit and restart.
+    A bridge never queues frames, but always forwards the newest one. It keeps running when a stream ends, and when
+    other processes exit and restart.
 
     Args:
         source: Where frames come from: NAME, sh4lt:PATH or zenoh:KEY.
         target: Where frames go: NAME, sh4lt:PATH or zenoh:KEY.
-        codec: What is sent to a key: "jpeg" pictures, or "raw" pixels with all metadata.
+        codec: Encoding for keys: "jpeg" pictures, or "raw" pixels with all metadata.
         quality: JPEG quality, 1 to 100.
-        max_fps: Frames a second at most; None = all.
+        max_fps: Maximum number of frames to forward per second; None forwards all.
         listen: Zenoh endpoints to listen on. Without `listen` and `connect`, a bridge reaches only bridges of the same
             user on the same machine.
         connect: Zenoh endpoints to connect to.
-        frames: Number of frames after which to end; None = no limit.
+        frames: Number of frames after which to stop; None means no limit.
 
     Raises:
         EndpointError: The source or target is not a valid end, or both are the same.
         NetworkError: Zenoh cannot use the endpoints.
-        MissingExtraError: The source or target is a key, and eclipse-zenoh is not installed.
+        MissingExtraError: The source or target is a key, but eclipse-zenoh is not installed.
         ServiceError: The service cannot be opened.
         Sh4ltError: The path cannot be used.
     """
@@ -91,10 +91,10 @@ class Bridge(Work[Bridged]):
         if codec not in get_args(Codec):
             raise EndpointError(f"unknown codec {codec!r}; use jpeg or raw")
         if not 1 <= quality <= 100:
-            raise EndpointError(f"quality is {quality}; it must be from 1 to 100")
+            raise EndpointError(f"quality is {quality}, but must be between 1 and 100")
         has_key = "key" in (self.source.kind, self.target.kind)
         if (listen or connect) and not has_key:
-            raise EndpointError("--listen and --connect need an end that is a zenoh:KEY")
+            raise EndpointError("--listen and --connect require one end to be a zenoh:KEY")
         self._id = secrets.token_hex(8)
         self._frames = frames
         self._thinning = Thinning(max_fps)
@@ -115,10 +115,10 @@ class Bridge(Work[Bridged]):
             raise
 
     def run(self, progress: Callable[[Bridged], None] | None = None) -> Bridged:
-        """Pass frames on until `stop` is called or `frames` is reached, then close both ends.
+        """Forward frames until `stop` is called or `frames` is reached, then close both ends.
 
         Args:
-            progress: Called ten times a second, by the thread that called `run`, with the numbers so far.
+            progress: Called with the numbers so far ten times per second, in the thread that called `run`.
 
         Returns:
             The final numbers.
@@ -141,7 +141,7 @@ class Bridge(Work[Bridged]):
         return self._last
 
     def report(self) -> Bridged:
-        """The numbers so far; after `run`, the final numbers."""
+        """Return the numbers so far; after `run`, the final numbers."""
         if self._last is not None:
             return self._last
         return Bridged(
@@ -169,8 +169,8 @@ class Bridge(Work[Bridged]):
                 return
             self._check_hops(parcel)
             if parcel.is_end and not self._is_flowing:
-                # An end carries no hops through a service, and a late subscriber gets it again: passed on twice, it
-                # would circulate in a loop of bridges.
+                # Forward an end of stream only once. A service does not carry its hops, and repeats it to late
+                # subscribers, so it could circulate in a loop of bridges.
                 return
             self._is_flowing = not parcel.is_end
             if not target.is_wanted:
@@ -182,7 +182,7 @@ class Bridge(Work[Bridged]):
         except Unsound as exc:
             self._refuse(exc.kind, str(exc))
         except FormatError as exc:
-            self._refuse("frame that the target cannot carry", str(exc))
+            self._refuse("frame cannot be sent to the target", str(exc))
         except MemoryError as exc:
             self._refuse("out of memory", str(exc))
         finally:
@@ -190,7 +190,7 @@ class Bridge(Work[Bridged]):
                 parcel.release()
 
     def _check_hops(self, parcel: Parcel) -> None:
-        # A process that can send to the source can also forge hops, so they never end the bridge.
+        # Any process that can send to the source can also forge hops, so invalid hops must not end the bridge.
         if self._id in parcel.hops:
             others = len(parcel.hops) - parcel.hops.index(self._id) - 1
             through, them = ("another bridge", "the two") if others == 1 else (f"{others} other bridges", "them")
@@ -201,7 +201,7 @@ class Bridge(Work[Bridged]):
         if len(parcel.hops) >= HOPS_MAX:
             raise Unsound(
                 "too many hops",
-                f"the frame has crossed {len(parcel.hops)} bridges, the limit is {HOPS_MAX - 1}; is there a loop?",
+                f"the frame has crossed {len(parcel.hops)} bridges, but the limit is {HOPS_MAX - 1}; check for a loop",
             )
 
     def _refuse(self, kind: str, details: str) -> None:
@@ -210,7 +210,7 @@ class Bridge(Work[Bridged]):
             _log.warning("refused from %s: %s (more of this kind are only counted)", self.source, details)
 
     def _source(self) -> From:
-        # Imported on demand: only keys need Zenoh.
+        # Imported on demand, because only keys need Zenoh.
         kind, name = self.source
         if kind == "service":
             from .service_ends import FromService
@@ -219,7 +219,7 @@ class Bridge(Work[Bridged]):
         if kind == "path":
             from .path_ends import FromPath
 
-            # Writing to a key or another path may take long, and the path's writer would wait for it.
+            # Sending to a key or another path may take a long time, during which the path's writer would wait.
             return FromPath(name, borrows=self.target.kind == "service")
         from .key_ends import FromKey
 
@@ -241,7 +241,7 @@ class Bridge(Work[Bridged]):
 
 
 def _session(bridge: Bridge, listen: Sequence[str], connect: Sequence[str]) -> Any:
-    """Open the Zenoh session for the keys of a bridge."""
+    """Open the Zenoh session for a bridge's keys."""
     from .._extras.zenoh import ZenohError, check_key, open_session, reason
 
     for end in (bridge.source, bridge.target):

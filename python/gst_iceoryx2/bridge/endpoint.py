@@ -1,4 +1,4 @@
-"""Parses the names of ends. Needs neither numpy nor Zenoh."""
+"""Parses the names of ends. Does not import numpy or Zenoh."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Endpoint(NamedTuple):
     """One end of a bridge.
 
     Attributes:
-        kind: Service, Sh4lt path or Zenoh key.
+        kind: "service", "path" (Sh4lt) or "key" (Zenoh).
         name: Full name of the service, the path, or the key.
     """
 
@@ -33,7 +33,7 @@ class Endpoint(NamedTuple):
         kind: Kind = "path" if text.startswith(SH4LT) else "key" if text.startswith(_ZENOH) else "service"
         name = full_name(text) if kind == "service" else text.partition(":")[2]
         if not name:
-            raise EndpointError(f"{text!r} has no name; an end is NAME, sh4lt:PATH or zenoh:KEY")
+            raise EndpointError(f"{text!r} lacks a name; use NAME, sh4lt:PATH or zenoh:KEY")
         return cls(kind, name)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a bridge needs of its source and of its target."""
+"""The interfaces of a bridge's source and target."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ class From(Protocol):
 
     @property
     def passed_over(self) -> int:
-        """Number of frames that were skipped because a newer one had come."""
+        """Number of frames that were skipped because a newer one had arrived."""
 
     def next(self, timeout: float) -> Parcel | None:
         """Wait for the newest frame.
 
         Args:
-            timeout: Seconds to wait at most.
+            timeout: Maximum time to wait, in seconds.
 
         Returns:
-            The frame, or None if none came in time.
+            The frame, or None if no frame arrived in time.
 
         Raises:
-            Unsound: What came is not a frame that can be passed on.
+            Unsound: A message or frame arrived that cannot be forwarded.
         """
 
     def close(self) -> None:
@@ -36,10 +36,10 @@ class To(Protocol):
 
     @property
     def is_wanted(self) -> bool:
-        """Whether a frame would be received by anyone."""
+        """Whether the target has a receiver for a frame."""
 
     def put(self, parcel: Parcel) -> int:
-        """Send a frame, or the end of the stream.
+        """Send a frame, or the end of a stream.
 
         Returns:
             Number of bytes sent.

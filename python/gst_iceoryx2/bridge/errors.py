@@ -1,11 +1,11 @@
-"""Errors of bridges.
+"""Errors from bridges.
 
     Iox2VideoError
     └── BridgeError
-        ├── EndpointError (ValueError)   a name is not a valid end, or the two ends are the same
-        └── NetworkError (OSError)       Zenoh cannot use the endpoints, or the folder of this user's sockets
+        ├── EndpointError (ValueError)   an end or a setting is invalid, or the two ends are the same
+        └── NetworkError (OSError)       Zenoh cannot use the endpoints, or the folder for this user's sockets
 
-A message never ends a bridge, because any process can send to a key. A bridge counts and logs bad messages.
+A message never stops a bridge, because any process can send to a key. A bridge counts and logs invalid messages.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from ..errors import Iox2VideoError
 
 
 class BridgeError(Iox2VideoError):
-    """Base class of errors of bridges."""
+    """Base class of errors from bridges."""
 
 
 class EndpointError(BridgeError, ValueError):
-    """A name is not a valid end of a bridge, or the two ends are the same."""
+    """An end or a setting of a bridge is invalid, or the two ends are the same."""
 
 
 class NetworkError(BridgeError, OSError):
-    """Zenoh cannot use the endpoints, or the folder of this user's sockets cannot be used."""
+    """Zenoh cannot use the endpoints, or the folder for this user's sockets cannot be used."""

@@ -14,7 +14,7 @@ _ENCODINGS: Final[dict[Codec, str]] = {"jpeg": "image/jpeg", "raw": "application
 
 
 class FromKey:
-    """Receives the newest message of a key. A message that was not taken in time is replaced by the next one."""
+    """Receives the newest message from a key. A message that is not taken in time is replaced by the next one."""
 
     def __init__(self, session: Any, key: str) -> None:
         self._changed = threading.Condition()
@@ -25,7 +25,7 @@ class FromKey:
 
     def _hear(self, sample: Any) -> None:
         with self._changed:
-            # An empty payload is the end of a stream. It is delivered after the last picture and does not replace it.
+            # An empty payload marks the end of a stream. It is delivered after the last picture, without replacing it.
             if not len(sample.payload):
                 self._end = sample
             else:

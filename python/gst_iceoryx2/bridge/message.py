@@ -1,4 +1,4 @@
-"""Packs frames into messages for Zenoh keys, and checks and unpacks messages from keys. Layout: docs/bridge.md."""
+"""Packs frames into messages for Zenoh keys, and checks and unpacks such messages. Layout: docs/bridge.md."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .parcel import HOPS_MAX, HOPS_META, Hops, Parcel, split_hops
 Codec: TypeAlias = Literal["jpeg", "raw"]
 
 MAGIC: Final = b"IOX2VID\x01"
-"""First bytes of every attachment; the last one is the version of the layout."""
+"""First bytes of every attachment; the last byte is the layout's version."""
 
 RAW, JPEG, END = 1, 2, 3
 
@@ -38,15 +38,15 @@ _JPEG_BEGINS: Final = b"\xff\xd8\xff"
 _PIXELS_MAX: Final = 1 << 26
 _ATTACHMENT_MAX: Final = 1 << 16
 MESSAGE_MAX: Final = 256 << 20
-"""Limit of a message, in bytes. Zenoh drops larger messages before it allocates memory for them."""
+"""Maximum size of a message, in bytes. Zenoh drops larger messages before it allocates memory for them."""
 
-# The header of a JPEG message describes the raw pixels, so the size of the payload is no limit for it.
+# The header of a JPEG message describes the raw pixels, so the size of the payload does not limit it.
 _PIXELS_ENOUGH: Final = (1 << 63) - 1
-# The part of a meta record that can hold this name.
+# End of the name within a meta record that carries hops.
 _HOPS_NAME: Final = HOPS_META.encode() + b"\0"
 _NAME_END: Final = 8 + len(_HOPS_NAME)
 _UNIX: Final = "timestamp/x-unix"
-# Fields of caps that describe the raw samples and not the JPEG picture.
+# Caps fields that describe the raw samples rather than the JPEG picture.
 _OF_SAMPLES: Final = ("format", "width", "height", "colorimetry", "chroma-site")
 
 
@@ -54,11 +54,11 @@ class Unsound(Exception):
     """A message or frame that is refused.
 
     Args:
-        kind: The kind of fault: one of few texts, which never quote what was received.
-        details: Numbers and quotations.
+        kind: The kind of fault: one of a few fixed texts, which never quote received data.
+        details: Details such as numbers and received values.
 
     Attributes:
-        kind: As given.
+        kind: The kind of fault.
     """
 
     def __init__(self, kind: str, details: str = "") -> None:
@@ -68,11 +68,11 @@ class Unsound(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is sent to a key.
+    """A message for a key.
 
     Attributes:
-        payload: Raw pixels, a JPEG picture, or nothing.
-        attachment: Everything else.
+        payload: Raw pixels or a JPEG picture; empty at the end of a stream.
+        attachment: All other data, as described in docs/bridge.md.
     """
 
     payload: bytes | memoryview
@@ -80,17 +80,17 @@ class Message:
 
 
 def pack(parcel: Parcel, codec: Codec, quality: int, hops: Hops) -> Message:
-    """Make the message of a parcel.
+    """Pack a parcel into a message.
 
     Args:
         parcel: The parcel. A raw message borrows its pixels until it is sent.
-        codec: "raw" for the pixels as they are, "jpeg" for a picture.
+        codec: "raw" for unchanged pixels, "jpeg" for a JPEG picture.
         quality: JPEG quality, 1 to 100.
-        hops: Ids of the bridges crossed, this one included.
+        hops: IDs of the bridges crossed, including this one.
 
     Raises:
-        FormatError: Receivers would refuse the message, or JPEG cannot hold the picture.
-        UnsupportedViewError: The pixel format has no rows.
+        FormatError: Receivers would refuse the message, or the picture cannot be encoded as JPEG.
+        UnsupportedViewError: The pixel format is tiled or uses a palette.
     """
     if parcel.is_end:
         return Message(b"", _attachment(END, b"", b"", hops))
@@ -101,7 +101,7 @@ def pack(parcel: Parcel, codec: Codec, quality: int, hops: Hops) -> Message:
     if codec == "raw":
         attachment = _attachment(RAW, header, aux, hops)
         if len(pixels) + len(attachment) > MESSAGE_MAX:
-            raise FormatError(f"message of {len(pixels) + len(attachment)} bytes, the limit is {MESSAGE_MAX}")
+            raise FormatError(f"the message has {len(pixels) + len(attachment)} bytes, but the limit is {MESSAGE_MAX}")
         return Message(pixels, attachment)
     if parcel.frame is not None:
         picture = jpeg.encode(parcel.frame, quality)
@@ -114,25 +114,25 @@ def pack(parcel: Parcel, codec: Codec, quality: int, hops: Hops) -> Message:
 
 
 def _attachment(kind: int, header: bytes, aux: bytes, hops: Hops) -> bytes:
-    # Another machine has another CLOCK_MONOTONIC: it converts our times by the wall clock.
+    # CLOCK_MONOTONIC differs between machines, so receivers on other machines convert our times via the wall clock.
     to_unix = time.time_ns() - monotonic_ns()
     ids = b"".join(bytes.fromhex(hop) for hop in hops)
     attachment = _HEAD.pack(MAGIC, kind, len(hops), 0, len(aux), to_unix) + ids + header + aux
     if len(attachment) > _ATTACHMENT_MAX:
-        raise FormatError(f"attachment of {len(attachment)} bytes, the limit is {_ATTACHMENT_MAX}")
+        raise FormatError(f"the attachment has {len(attachment)} bytes, but the limit is {_ATTACHMENT_MAX}")
     return attachment
 
 
 def _too_large(width: int, height: int) -> str | None:
-    """Why bridges refuse a picture of this size; None if they accept it."""
+    """Return the reason why bridges refuse a picture of this size; None if they accept it."""
     return f"{width}x{height} has more than {_PIXELS_MAX:,} pixels" if width * height > _PIXELS_MAX else None
 
 
 def _described(parcel: Parcel) -> tuple[bytes, bytes, memoryview]:
-    """Header, aux blob and pixels of a parcel (SPEC.md sections 2 and 3)."""
+    """Return the header, aux blob and pixels of a parcel (SPEC.md sections 2 and 3)."""
     frame = parcel.frame
     if frame is not None:
-        # Records are passed on undecoded: receivers may know metas that we do not know.
+        # Records are forwarded without decoding, because receivers may know metas that this bridge does not.
         records = [record for record in frame.parse_aux().metas if _HOPS_NAME not in record[:_NAME_END]]
         aux = build_aux(frame.caps, records)
         header = frame.header
@@ -161,17 +161,17 @@ def unpack(payload: bytes, attachment: bytes | None) -> Parcel:
 
     Args:
         payload: Payload of the message.
-        attachment: Attachment of the message. None = no attachment, as in JPEG pictures from other programs.
+        attachment: Attachment of the message; None for JPEG pictures from other programs, which do not have one.
 
     Returns:
-        The frame; its planes are read-only copies.
+        The frame. Its planes are read-only copies.
 
     Raises:
-        Unsound: The message is damaged, or is not a bridge's message.
+        Unsound: The message is damaged, or was not sent by a bridge.
     """
     if attachment is None:
         if not payload.startswith(_JPEG_BEGINS):
-            raise Unsound("not a JPEG picture, and no attachment", f"{len(payload)} bytes")
+            raise Unsound("neither a JPEG picture nor an attachment", f"{len(payload)} bytes")
         return _with_picture(Parcel(), payload)
     kind, hops, to_unix, rest = _opened(attachment)
     if kind == END:
@@ -184,7 +184,7 @@ def unpack(payload: bytes, attachment: bytes | None) -> Parcel:
         raise Unsound("invalid header", str(broken or "end of stream flag"))
     geometry = geometry_of(header)
     if not geometry.planes:
-        raise Unsound("format without rows", geometry.format.name)
+        raise Unsound("tiled or palette format", geometry.format.name)
     fault = _too_large(geometry.width, geometry.height)
     if fault is not None:
         raise Unsound("picture too large", fault)
@@ -219,26 +219,26 @@ def _number(number: int) -> int | None:
 
 
 def _opened(attachment: bytes) -> tuple[int, Hops, int, bytes]:
-    """Check an attachment; return kind, hops, offset to the wall clock in nanoseconds, and the rest."""
+    """Check an attachment; return its kind, hops, offset to the wall clock in nanoseconds, and remaining bytes."""
     if len(attachment) > _ATTACHMENT_MAX:
         raise Unsound("attachment too long", f"{len(attachment)} bytes")
     if len(attachment) < _HEAD.size or not attachment.startswith(MAGIC[:-1]):
-        raise Unsound("attachment of another program", f"{len(attachment)} bytes")
+        raise Unsound("attachment from another program", f"{len(attachment)} bytes")
     magic, kind, crossed, reserved, aux_size, to_unix = _HEAD.unpack_from(attachment)
     if magic != MAGIC:
-        raise Unsound("message of another version", f"{magic[-1]}, this bridge understands {MAGIC[-1]}")
+        raise Unsound("message in another version", f"{magic[-1]}, but this bridge supports only {MAGIC[-1]}")
     if kind not in (RAW, JPEG, END) or crossed > HOPS_MAX or reserved or (kind == END and aux_size):
-        raise Unsound("invalid attachment", f"kind {kind}, {crossed} hops, aux blob of {aux_size}")
+        raise Unsound("invalid attachment", f"kind {kind}, {crossed} hops, aux blob of {aux_size} bytes")
     begin = _HEAD.size + crossed * _HOP
     size = begin + (0 if kind == END else HEADER_SIZE + aux_size)
     if len(attachment) != size:
-        raise Unsound("attachment of the wrong length", f"{len(attachment)} bytes instead of {size}")
+        raise Unsound("attachment with wrong length", f"{len(attachment)} bytes instead of {size}")
     hops = tuple(attachment[at : at + _HOP].hex() for at in range(_HEAD.size, begin, _HOP))
     return kind, hops, to_unix, attachment[begin:]
 
 
 def _with_picture(parcel: Parcel, payload: bytes) -> Parcel:
-    """Set the pixels of a parcel from a JPEG picture, with the caps that remain true of them."""
+    """Set the pixels of a parcel from a JPEG picture, and keep only the caps that still apply to them."""
     try:
         picture = jpeg.decode(payload, "BGR", _PIXELS_MAX)
     except FormatError as exc:
@@ -255,12 +255,15 @@ def _with_picture(parcel: Parcel, payload: bytes) -> Parcel:
 
 
 def _times_and_metas(records: Sequence[bytes], to_unix: int) -> tuple[int | None, list[Meta]]:
-    """Capture time on this machine's CLOCK_MONOTONIC (None = unknown), and the metas without stamp and hops."""
+    """Return the capture time and the metas without stamp and hops.
+
+    The capture time is on this machine's CLOCK_MONOTONIC; None means unknown.
+    """
     stamp = Stamp.read(records[0]) if records else None
     captured = None if stamp is None else stamp.here().capture
     metas: list[Meta] = []
     if captured is None and stamp is not None and stamp.capture is not None:
-        # The time is from another machine or another boot, which shares only the wall clock with this one.
+        # The time is from another machine or another boot, so it can be converted only via the wall clock.
         unix = stamp.capture + to_unix
         if 0 <= unix < NONE_U64:
             metas.append(ReferenceTimestamp(_UNIX, unix))

@@ -1,4 +1,4 @@
-"""A frame on its way over a bridge, and the bridges that it has crossed."""
+"""A frame in transit over a bridge, and the bridges that it has crossed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HOP: Final = re.compile(r"[0-9a-f]{16}")
 _HOPS: Final = re.compile(r"[0-9a-f]{16}(-[0-9a-f]{16})*")
 
 HOPS_MAX: Final = 16
-"""Limit of hops in one frame."""
+"""Maximum number of hops in one frame."""
 
 Hops: TypeAlias = tuple[str, ...]
 
@@ -30,22 +30,22 @@ class Parcel:
     """One frame, or the end of a stream.
 
     Attributes:
-        format: GStreamer's name of the format.
-        width: Pixels.
-        height: Rows.
-        planes: One array a plane, as `VideoFrame.planes`; borrowed until `release`.
-        caps: Caps; None = unknown.
-        pts: Presentation time, nanoseconds; None = unknown.
-        dts: Decoding time, nanoseconds; None = unknown.
-        duration: Nanoseconds; None = unknown.
-        offset: Frame counter; None = unknown.
+        format: GStreamer's name for the format.
+        width: Width in pixels.
+        height: Height in rows.
+        planes: One array per plane, like `VideoFrame.planes`; borrowed until `release`.
+        caps: Caps; None means unknown.
+        pts: Presentation time in nanoseconds; None means unknown.
+        dts: Decoding time in nanoseconds; None means unknown.
+        duration: Duration in nanoseconds; None means unknown.
+        offset: Frame counter; None means unknown.
         flags: GstBufferFlags.
-        captured_at: Capture time, nanoseconds of this machine's CLOCK_MONOTONIC; None = unknown.
-        metas: All metas but the hops.
-        hops: Ids of the bridges that the frame has crossed, oldest first; 16 hex digits each.
-        is_end: Whether this is the end of the stream, without a picture.
+        captured_at: Capture time, in nanoseconds of this machine's CLOCK_MONOTONIC; None means unknown.
+        metas: All metas except the hops.
+        hops: IDs of the bridges that the frame has crossed, oldest first, each with 16 hex digits.
+        is_end: Whether this marks the end of the stream. Such a parcel does not have a picture.
         frame: The received frame, if the parcel comes from a service.
-        give_back: Ends borrowing the planes; None if they are not borrowed.
+        give_back: Function that releases the borrowed planes; None if they are not borrowed.
     """
 
     format: str = ""
@@ -66,7 +66,7 @@ class Parcel:
     give_back: Callable[[], None] | None = None
 
     def release(self) -> None:
-        """Give back what is borrowed. Idempotent."""
+        """Release the borrowed planes. Idempotent."""
         give_back, self.give_back = self.give_back, None
         self.planes, self.frame = (), None
         if give_back is not None:
@@ -74,12 +74,12 @@ class Parcel:
 
 
 def split_hops(metas: Sequence[Meta]) -> tuple[list[Meta], Hops]:
-    """Separate the hops from the other metas; a malformed list of hops counts as empty."""
+    """Separate the hops from the other metas. A malformed list of hops counts as empty."""
     rest: list[Meta] = []
     hops: Hops = ()
     for meta in metas:
         if isinstance(meta, CustomMeta) and meta.name == HOPS_META:
-            # Any program can publish a meta of this name.
+            # Any program can publish a meta with this name.
             value = meta.fields.get("hops")
             hops = tuple(_HOP.findall(value)) if isinstance(value, str) and _HOPS.fullmatch(value) else ()
         else:
@@ -88,5 +88,5 @@ def split_hops(metas: Sequence[Meta]) -> tuple[list[Meta], Hops]:
 
 
 def hops_meta(hops: Hops) -> CustomMeta:
-    """The meta that carries hops through a service."""
+    """Create the meta that carries hops through a service."""
     return CustomMeta(HOPS_META, {"hops": "-".join(hops)})

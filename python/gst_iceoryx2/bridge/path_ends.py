@@ -22,12 +22,12 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 
 
 class FromPath:
-    """Takes frames from a path.
+    """Receives frames from a path.
 
     Args:
         path: Path of the socket.
-        borrows: Whether frames stay in the writer's memory until the parcel is released. The writer waits for them, so
-            frames that take long to pass on are copied instead.
+        borrows: Whether frames stay in the writer's memory until the parcel is released. The writer waits until then,
+            so frames that take a long time to forward should be copied instead.
     """
 
     passed_over = 0
@@ -56,7 +56,7 @@ class FromPath:
             except ValueError as exc:
                 raise Unsound("not raw video", str(exc)) from exc
             except BufferError as exc:
-                raise Unsound("frame too small for its caps", str(exc)) from exc
+                raise Unsound("frame is too small for its caps", str(exc)) from exc
             picture = self._picture
             parcel.format, parcel.width, parcel.height = picture.format.name, picture.width, picture.height
             parcel.give_back = stack.pop_all().close
@@ -68,13 +68,13 @@ class FromPath:
 
 
 class ToPath:
-    """Writes frames to a path, with one copy. Times, metas and hops end here: the protocol cannot carry them."""
+    """Writes frames to a path, with one copy. Drops timestamps, metas and hops, which the protocol cannot carry."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._writer: Writer | None = None
 
-    # Readers can connect only once the writer exists.
+    # Always wanted, because readers can connect only after the first frame has created the writer.
     is_wanted = True
 
     def put(self, parcel: Parcel) -> int:
@@ -84,11 +84,11 @@ class ToPath:
         try:
             return self._write(parcel)
         except (TypeTextError, FrameSizeError) as exc:
-            raise Unsound("frame that a path cannot carry", str(exc)) from exc
+            raise Unsound("frame cannot be sent over a Sh4lt path", str(exc)) from exc
         except OSError as exc:
             if exc.errno not in (errno.ENOMEM, errno.ENOSPC):
                 raise
-            # The writer has lost its segment.
+            # The writer no longer has a segment.
             self.close()
             raise MemoryError(f"{self._path}: {exc.strerror}") from exc
 
@@ -108,7 +108,7 @@ class ToPath:
     def _writer_for(self, caps: str) -> Writer:
         writer = Writer(self._path, caps) if self._writer is None else self._writer.retyped(caps)
         if writer is not self._writer and (reason := score.refusal(writer.datatype)):
-            _log.warning("ossia score shows nothing of %s: %s", self._path, reason)
+            _log.warning("ossia score cannot display %s: %s", self._path, reason)
         self._writer = writer
         return writer
 

@@ -10,14 +10,14 @@ from .parcel import Parcel, hops_meta, split_hops
 
 
 class FromService:
-    """Receives frames of a service, without a copy."""
+    """Receives frames from a service, without copying."""
 
     def __init__(self, service: str) -> None:
         self._subscriber = VideoFrameSubscriber(service)
 
     @property
     def passed_over(self) -> int:
-        """Number of frames that were skipped for newer ones or dropped from the full buffer."""
+        """Number of frames that were skipped in favour of newer ones, or dropped because the buffer was full."""
         stats = self._subscriber.stats
         return stats.skipped + (stats.dropped or 0)
 
@@ -33,7 +33,7 @@ class FromService:
             planes = frame.planes
         except ValueError as exc:
             frame.release()
-            raise Unsound("format without rows", str(exc)) from exc
+            raise Unsound("tiled or palette format", str(exc)) from exc
         return Parcel(
             frame.format,
             frame.width,

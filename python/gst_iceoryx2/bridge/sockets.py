@@ -1,7 +1,7 @@
-"""Unix sockets that connect the bridges of one user when no endpoints are given.
+"""Unix sockets that connect the bridges of one user if no endpoints are given.
 
-Each bridge listens on its own socket in one folder, and connects to all other sockets in it. A bridge locks the folder
-before it searches and unlocks it when it listens, so a later bridge always finds an earlier one.
+Each bridge listens on its own socket in a common folder, and connects to all other sockets in the folder. It locks the
+folder from before it searches until it listens, so a later bridge always finds an earlier one.
 """
 
 from __future__ import annotations
@@ -21,33 +21,36 @@ from typing import Final
 from .errors import NetworkError
 
 _NAME: Final = re.compile(r"([0-9a-f]{16})(\.lock)?")
-# Zenoh creates a lock file beside each socket.
+# Zenoh creates a lock file next to each socket.
 _LOCK: Final = ".lock"
-# A start takes milliseconds. A bridge that was suspended while it started keeps the lock.
+# Starting takes milliseconds, but a bridge that is suspended while it starts keeps the lock.
 _PATIENCE: Final = 20.0
 _LOOK: Final = 0.02
 _REMEDY: Final = "or give all bridges endpoints (--listen, --connect)"
 
 
 def own_folder() -> Path:
-    """Folder of this user's sockets: the same in all sessions and domains, with a name short enough for sockets."""
+    """Return the folder for this user's sockets. It is the same in all sessions and domains.
+
+    The name is short, because socket paths have a length limit.
+    """
     return Path(f"/tmp/iox2-video-bridges-{os.geteuid()}")
 
 
 @contextlib.contextmanager
 def meeting(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Lock the folder and find the bridges that run; open the Zenoh session within the block.
+    """Lock the folder and find the running bridges. The caller opens the Zenoh session within the block.
 
-    Sockets of killed bridges are removed.
+    Sockets left by killed bridges are removed.
 
     Args:
-        folder: Folder of the sockets; created if it does not exist.
+        folder: Folder that contains the sockets; created if it does not exist.
 
     Yields:
         The Zenoh endpoint to listen on, and the endpoints to connect to.
 
     Raises:
-        NetworkError: The folder cannot be used, or another bridge has locked it for 20 s.
+        NetworkError: The folder cannot be used, or another bridge has kept it locked for 20 s.
     """
     descriptor = _open(folder)
     try:
@@ -77,10 +80,10 @@ def _open(folder: Path) -> int:
 
 
 def _fault(status: os.stat_result, folder: Path) -> str | None:
-    """Why a folder cannot be used, and what to do; None if it can be used."""
+    """Return why a folder cannot be used and what to do; None if it can be used."""
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid != os.geteuid():
-        return f"it belongs to user {status.st_uid}; have it removed"
+        return f"it belongs to user {status.st_uid}; ask that user or root to remove it"
     if not stat.S_ISDIR(status.st_mode):
         return "it is a file or a symbolic link; remove it"
     if mode & 0o077:
@@ -106,7 +109,7 @@ def _lock(descriptor: int, folder: Path) -> None:
 
 
 def _living(folder: Path) -> list[Path]:
-    """Sockets of running bridges; all other sockets are removed."""
+    """Return the sockets of running bridges, and remove all other sockets."""
     found = {match[1] for name in os.listdir(folder) if (match := _NAME.fullmatch(name))}
     living = [path for path in (folder / name for name in sorted(found)) if _is_listening(path)]
     for name in found - {path.name for path in living}:

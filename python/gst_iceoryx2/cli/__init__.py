@@ -1,8 +1,9 @@
-"""The command line `iox2-video`: one module per command, imported when that command runs.
+"""The command line `iox2-video`. Each command has its own module, which is imported when the command runs.
 
-A command parses its arguments, calls the SDK and prints; you can call the same functions from Python. Its module has
-the command's name (``-`` becomes ``_``) and holds the click command ``command``. To add a command, add a line to
-`COMMANDS`: ``--help`` reads these lines and imports no command, because iceoryx2 alone takes 0.1 s.
+A command parses its arguments, calls the SDK and prints the result; you can call the same functions from Python. A
+module is named after its command (``-`` becomes ``_``) and defines the click command as ``command``. To add a command,
+add a line to `COMMANDS`. ``--help`` reads only these lines and does not import the commands, because importing
+iceoryx2 alone takes 0.1 s.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from gst_iceoryx2._namesake import warn as _warn_of_namesake
 from gst_iceoryx2.cli._outcome import errors_in_one_line, ready_streams
 from gst_iceoryx2.cli._signals import exiting_on_signals
 
-# The other project may have replaced this package's `__init__`.
+# Another project that uses the same import name may have overwritten this package's `__init__`.
 _warn_of_namesake()
 
 COMMANDS = {
-    "list": "List the video streams of this domain, and Sh4lt paths.",
+    "list": "List the video streams in this domain, and Sh4lt paths.",
     "info": "Show one stream in detail: caps, QoS, strides, metas, processes, memory.",
     "top": "Show live statistics of streams: rate, jitter, gaps, latency.",
     "view": "Show streams live in the browser, or save a snapshot.",
@@ -28,8 +29,8 @@ COMMANDS = {
     "publish": "Publish a test pattern, camera, video file or picture.",
     "bridge": "Forward a stream between services, Sh4lt paths and Zenoh keys.",
     "doctor": "Find problems and suggest fixes.",
-    "completion": "Print a shell script that completes commands, options and streams on TAB.",
-    "plugin-path": "Print the folder of the GStreamer plugin, for GST_PLUGIN_PATH.",
+    "completion": "Print a shell script for TAB completion of commands, options and streams.",
+    "plugin-path": "Print the folder that contains the GStreamer plugin, for GST_PLUGIN_PATH.",
 }
 
 
@@ -42,7 +43,7 @@ class _LazyCommands(click.Group):
         return super().main(*args, **kwargs)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Parse the arguments; some of them print help or versions."""
+        """Parse the arguments, and run options such as `--help` and `--version`."""
         with errors_in_one_line():
             return super().make_context(*args, **kwargs)
 
@@ -58,17 +59,17 @@ class _LazyCommands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; suggest the nearest one if it does not exist."""
+        """Find the command, or suggest the most similar one if it does not exist."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
             near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(COMMANDS)}"
             ctx.fail(f'no such command "{args[0]}": {hint}')
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error of the SDK becomes one line on stderr and an exit code."""
+        """Run a command, and turn SDK errors into one line on stderr and an exit code."""
         with errors_in_one_line(), exiting_on_signals():
             return super().invoke(ctx)
 

@@ -34,19 +34,19 @@ class Failed(click.ClickException):
 
 
 class Misused(click.ClickException):
-    """The arguments make no sense, or need an extra that is not installed: exit code 2."""
+    """The arguments are invalid, or need an extra that is not installed: exit code 2."""
 
     exit_code = USAGE
 
 
 class Nothing(click.ClickException):
-    """The service does not exist, or no frame came in time: exit code 3."""
+    """The service does not exist, or no frame arrived in time: exit code 3."""
 
     exit_code = NOTHING
 
 
 def outcome_of(exc: Iox2VideoError) -> click.ClickException:
-    """The command's error for an error of the SDK."""
+    """Return the command's error for an SDK error."""
     text = str(exc)
     if isinstance(exc, MissingExtraError | InvalidServiceNameError):
         return Misused(text)
@@ -56,12 +56,12 @@ def outcome_of(exc: Iox2VideoError) -> click.ClickException:
 
 
 def failed_over(exc: OSError) -> Failed:
-    """The command's error for an error of the operating system: a full disk, a missing permission."""
+    """Return the command's error for an operating-system error, such as a full disk or a missing permission."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         what = f"{os.fsdecode(exc.filename)}: " if isinstance(exc.filename, str | bytes) else ""
         return Failed(printable(f"{what}{exc.strerror or exc}"))
-    # The flush at the end of the program must not fail again.
+    # Otherwise the flush at exit would fail again.
     forget_stdout()
     return Failed(f"cannot write the output: {exc.strerror or exc}")
 
@@ -86,7 +86,7 @@ def errors_in_one_line() -> Iterator[None]:
 
 
 def forget_stdout() -> None:
-    """Redirect stdout to /dev/null after its reader has gone, so that the interpreter exits without a message."""
+    """Redirect stdout to /dev/null after its reader has closed it, so that the interpreter exits without an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
@@ -95,8 +95,8 @@ def forget_stdout() -> None:
 def ready_streams() -> None:
     """Make sure that printing cannot fail.
 
-    A closed stream (`>&-`) becomes /dev/null: otherwise the next descriptor that is opened, even one of shared memory,
-    would get its number. Characters that the encoding of stdout lacks are replaced.
+    A closed stream (`>&-`) is redirected to /dev/null. Otherwise the next file that is opened, possibly shared memory,
+    would get its descriptor number. Characters that stdout's encoding cannot represent are replaced.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
@@ -111,5 +111,5 @@ def ready_streams() -> None:
 
 
 def examples(*lines: str) -> str:
-    """Examples for the end of a command's help (`epilog=`)."""
+    """Format the examples at the end of a command's help (`epilog=`)."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,4 +1,4 @@
-"""Types of the arguments and options that several commands share."""
+"""Argument and option types shared by several commands."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from gst_iceoryx2.errors import Iox2VideoError
 if TYPE_CHECKING:
     _TextType = click.ParamType[str]
 else:
-    # Not generic at run time in older releases of click.
+    # In older releases of click, ParamType is not generic at run time.
     _TextType = click.ParamType
 
-# A shell gives other characters a meaning: a new line, `$(…)`.
+# A shell may interpret other characters, such as a newline or `$(…)`.
 _PLAIN: Final = re.compile(r"[\w./:@%+=,-]+", re.ASCII)
 
 
 class StreamName(_TextType):
-    """A stream by its short or full name; the command gets the full name."""
+    """A stream, given by its short or full name; the command receives the full name."""
 
     name = "stream"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Expand a short name, and refuse what a service cannot have as name."""
+        """Expand a short name, and reject an invalid service name."""
         full = full_name(value)
-        # Sh4lt paths and Zenoh keys have other rules.
+        # Different rules apply to Sh4lt paths and Zenoh keys.
         return full if full.startswith(SCHEMES) else check_service_name(full)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Complete short names, and full names if one is begun; leave out names that a shell would interpret."""
+        """Complete short names, and full names if the input has a slash; omit names that a shell would interpret."""
         try:
             existing = names()
         except Iox2VideoError:
@@ -48,44 +48,42 @@ STREAM: Final = StreamName()
 
 
 class ServiceName(StreamName):
-    """A stream that is not a Sh4lt path or a Zenoh key.
+    """A stream given as a service name, not as a Sh4lt path or Zenoh key.
 
     Args:
-        is_source: Whether the command takes frames from the service, or publishes them there.
+        is_source: True if the command receives frames from the service, False if it publishes them there.
     """
 
     def __init__(self, *, is_source: bool) -> None:
         self._is_source = is_source
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Expand a short name; refuse a path or a key, and name the bridge that leads there."""
+        """Expand a short name; reject a path or key with an error that shows the bridge command to use."""
         if isinstance(value, str) and value.startswith(SCHEMES):
             ends = f"{value} NAME" if self._is_source else f"NAME {value}"
-            self.fail(f"{value} is not a service; connect it to one: iox2-video bridge {ends}", param, ctx)
+            self.fail(f"{value} is not a service; to connect it to one, run `iox2-video bridge {ends}`", param, ctx)
         return super().convert(value, param, ctx)
 
 
 class LocalStream(StreamName):
-    """A stream of this machine: a service or a Sh4lt path."""
+    """A stream on this machine: a service or a Sh4lt path."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Expand a short name; refuse a key, and name the bridge that leads there."""
+        """Expand a short name; reject a key with an error that shows the bridge command to use."""
         if isinstance(value, str) and value.startswith(SCHEMES) and not value.startswith(SH4LT):
-            self.fail(f"{value} is not on this machine; make it a service: iox2-video bridge {value} NAME", param, ctx)
+            remedy = f"to publish it as a service, run `iox2-video bridge {value} NAME`"
+            self.fail(f"{value} is not a stream on this machine; {remedy}", param, ctx)
         return super().convert(value, param, ctx)
 
 
 class Above0(click.FloatRange):
-    """A number above 0.
-
-    "nan" is neither inside nor outside of a range, so a range alone lets it pass.
-    """
+    """A number greater than 0. Click's range check alone would accept "nan"."""
 
     def __init__(self, most: float | None = None) -> None:
         super().__init__(0, most, min_open=True)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Convert to a number in the range; refuse "nan"."""
+        """Convert the value to a number in the range; reject "nan"."""
         number: float = super().convert(value, param, ctx)
         if math.isnan(number):
             self.fail(f"{value} is not a number.", param, ctx)

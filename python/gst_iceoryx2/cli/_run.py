@@ -1,4 +1,4 @@
-"""Runs the work of a command: one line of progress on a terminal, an orderly end on signals, a summary."""
+"""Runs a command's work: shows progress on a terminal, stops cleanly on signals, and prints a summary."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import click
 
-from gst_iceoryx2._work import Report, Work
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._signals import stopping_on_signals
+from gst_iceoryx2.work import Report, Work
 
-# Of ten reports a second.
+# Every fifth of the ten reports per second is shown.
 _EVERY = 5
 
 
@@ -24,9 +24,9 @@ def run(
     """Run work until it ends; Ctrl-C and SIGTERM stop it.
 
     Args:
-        work: The work.
-        progress: Makes the line that is shown and overwritten while the work runs.
-        summary: Makes the lines that are printed at the end, however the work ends.
+        work: The work to run.
+        progress: Formats a report as the progress line, which is overwritten while the work runs.
+        summary: Formats the final report as lines that are printed at the end, even after an error.
 
     Returns:
         The final report.
@@ -51,6 +51,6 @@ def run(
 
 
 def clock(seconds: float) -> str:
-    """A span of time as players show it: 00:01:02.3."""
+    """Format a duration as video players do: 00:01:02.3."""
     whole = int(seconds)
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}.{int(seconds * 10) % 10}"

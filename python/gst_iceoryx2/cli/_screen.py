@@ -28,30 +28,30 @@ def is_terminal() -> bool:
 
 
 def wants_colour() -> bool:
-    """Return whether stdout gets colours: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    """Return whether to print colours: stdout is a terminal, and NO_COLOR is not set (https://no-color.org)."""
     return is_terminal() and not os.environ.get("NO_COLOR")
 
 
 def styled(text: str, **style: bool | str) -> str:
-    """Return text in a style of `click.style` if stdout gets colours, else as it is."""
+    """Return the text styled with `click.style` if stdout supports colour, otherwise unchanged."""
     return click.style(text, **style) if wants_colour() else text  # type: ignore[arg-type]
 
 
 def say(text: str) -> None:
-    """Print a message to stderr in one line."""
+    """Print a message to stderr as one line."""
     click.echo(printable(text), err=True)
 
 
 def json_text(document: Any, indent: int | None = None) -> str:
-    """Return a document as ASCII JSON; invalid Unicode in texts is replaced."""
+    """Return a document as ASCII JSON, with invalid Unicode replaced."""
     text = json.dumps(document, ensure_ascii=False)
-    # Half of a surrogate pair, as in a file name that is not UTF-8, becomes U+FFFD.
+    # A lone surrogate, as in a file name that is not valid UTF-8, becomes U+FFFD.
     valid = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return json.dumps(json.loads(valid), indent=indent)
 
 
 def rounded(values: dict[str, Any], **digits: int) -> dict[str, Any]:
-    """Round the numbers among the values to so many digits; None stays None, and 0 digits make an int."""
+    """Round the named values to the given numbers of digits. None stays None; 0 digits produce an int."""
     for name, count in digits.items():
         if values[name] is not None:
             values[name] = round(values[name], count or None)
@@ -62,9 +62,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequenc
     """Return the lines of a table.
 
     Args:
-        heads: One word per column.
-        rows: Cells; control characters in them are shown as escapes.
-        right: Heads of the columns that are aligned right.
+        heads: Headings, one per column.
+        rows: The cells of each row. Control characters are shown as escapes.
+        right: Headings of the right-aligned columns.
     """
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max([len(head), *(len(row[n]) for row in cells)]) for n, head in enumerate(heads)]
@@ -79,7 +79,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequenc
 
 
 class Painter:
-    """Draws lines in place of the lines that it drew before; hides the terminal's cursor meanwhile."""
+    """Draws lines over the lines that it drew before, with the terminal's cursor hidden."""
 
     def __init__(self) -> None:
         self._drawn = 0
@@ -90,14 +90,14 @@ class Painter:
         return self
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Draw as many lines as the terminal has room for; the first line is the heading."""
+        """Draw as many lines as fit on the terminal; the first line is the heading."""
         size = columns, rows = shutil.get_terminal_size()
         shown = [line if len(line) <= columns else line[: columns - 1] + "…" for line in lines]
         if len(shown) >= rows:
             shown = [*shown[: rows - 2], f"… and {len(shown) - rows + 2} more"]
         up = f"\x1b[{self._drawn}A\r" if self._drawn else ""
         if self._size not in (size, None):
-            # After a change of size, terminals wrap or scroll the old lines, each in its own way.
+            # After a resize, each terminal wraps or scrolls the old lines differently.
             up = _CLEAR_SCREEN
         self._size = size
         body = "".join(f"{styled(line, bold=True) if n == 0 else line}{_CLEAR_LINE}\n" for n, line in enumerate(shown))
@@ -108,6 +108,6 @@ class Painter:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A terminal prints "^C" at the cursor.
+        # The terminal has just printed "^C" at the cursor.
         sys.stdout.write(_SHOW_CURSOR + ("\n" if kind is KeyboardInterrupt else ""))
         sys.stdout.flush()

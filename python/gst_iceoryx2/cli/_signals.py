@@ -1,4 +1,4 @@
-"""What signals do to a command: it always leaves its services before it ends."""
+"""Handles signals, so that a command always leaves its services before it exits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _handled(handler: _Handler, *numbers: int) -> Iterator[None]:
 
 
 def exiting_on_signals() -> contextlib.AbstractContextManager[None]:
-    """Within the block, SIGTERM and SIGHUP (the terminal was closed) exit with code 128 + the signal's number."""
+    """Within the block, exit on SIGTERM and SIGHUP (terminal closed) with the code 128 + signal number."""
 
     def leave(number: int, _: FrameType | None) -> NoReturn:
         sys.exit(128 + number)
@@ -33,12 +33,12 @@ def exiting_on_signals() -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Within the block, Ctrl-C and SIGTERM call `stop`. After a Ctrl-C the block raises KeyboardInterrupt at its end.
+    """Within the block, call `stop` on Ctrl-C and SIGTERM.
 
-    A second Ctrl-C raises KeyboardInterrupt at once.
+    After Ctrl-C, the block raises KeyboardInterrupt at its end. A second Ctrl-C raises KeyboardInterrupt immediately.
 
     Args:
-        stop: Stops the command's work; called by a signal handler.
+        stop: Stops the command's work. It is called from a signal handler.
     """
     is_interrupted = False
 

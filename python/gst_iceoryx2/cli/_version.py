@@ -1,4 +1,4 @@
-"""The output of `iox2-video --version`: four parts that must fit each other."""
+"""The output of `iox2-video --version`: the versions of four components that must be compatible."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from gst_iceoryx2._plugin import gstreamer_version, plugin_version
 
 
 def version_lines() -> list[str]:
-    """Return a line for each of the package, iceoryx2, the compiled plugin and the host's GStreamer."""
+    """Return one line each for the package, iceoryx2, the compiled plugin and the installed GStreamer."""
     try:
         plugin = plugin_version()
     except RuntimeError:
-        plugin = "none (`iox2-video plugin-path` and setup_gstreamer() say why)"
+        plugin = "none (`iox2-video plugin-path` shows the reason)"
     parts = {
         "iox2-video": version("iox2-video"),
         "iceoryx2": version("iceoryx2"),

@@ -1,4 +1,4 @@
-"""Values for people: times, bytes, sizes, rates; "-" if a value is not known."""
+"""Formats durations, byte counts, sizes and rates for display; unknown values become "-"."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ UNKNOWN = "-"
 
 
 def age(seconds: float | None) -> str:
-    """Format a time span: "8 ms", "2.4 s", "12 min"; it is negative if two clocks disagree."""
+    """Format a duration: "8 ms", "2.4 s", "12 min". It is negative if two clocks disagree."""
     if seconds is None:
         return UNKNOWN
     size = abs(seconds)
@@ -35,7 +35,7 @@ def size(width: int | None, height: int | None) -> str:
 
 
 def rate(fps: float | None) -> str:
-    """Format frames per second: "30.0", because "30" would look exact; from 1,000 on without decimals."""
+    """Format frames per second: "30.0", because "30" would look exact. Rates from 1,000 have no decimals."""
     return UNKNOWN if fps is None else f"{fps:.1f}" if fps < 1000 else f"{fps:.0f}"
 
 
@@ -52,7 +52,7 @@ def text(value: object) -> str:
 
 
 def milliseconds(seconds: float | None) -> str:
-    """Format a short time span in milliseconds, with two significant digits: "0.42 ms", "17 ms"."""
+    """Format a short duration in milliseconds, with two significant digits: "0.42 ms", "17 ms"."""
     if seconds is None:
         return UNKNOWN
     number = seconds * 1000
@@ -65,7 +65,7 @@ def megabytes(count: float | None) -> str:
 
 
 def note(problem: str | None, *, has_ended: bool) -> str:
-    """Return the note at the end of a row: the first sentence of a problem, or the end of the stream."""
+    """Return the text of the NOTE column: the first sentence of the problem, or "end of stream"."""
     if problem:
         return problem.partition(". ")[0]
     return "end of stream" if has_ended else ""

@@ -29,19 +29,23 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="FROM", type=STREAM)
 @click.argument("target", metavar="TO", type=STREAM)
 @click.option(
-    "--codec", type=click.Choice(("jpeg", "raw")), default="jpeg", show_default=True, help="What is sent to a key."
+    "--codec", type=click.Choice(("jpeg", "raw")), default="jpeg", show_default=True, help="Encoding for Zenoh keys."
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=85, show_default=True, help="JPEG quality.")
-@click.option("--max-fps", metavar="FPS", type=Above0(), help="Pass on at most this many frames a second.")
-@click.option("--listen", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to listen on: tcp/0.0.0.0:7447.")
-@click.option("--connect", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to connect to: tcp/HOST:7447.")
-@click.option("--frames", metavar="N", type=click.IntRange(1), help="End after N frames.")
+@click.option("--max-fps", metavar="FPS", type=Above0(), help="Forward at most this many frames per second.")
+@click.option(
+    "--listen", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to listen on, such as tcp/0.0.0.0:7447."
+)
+@click.option(
+    "--connect", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to connect to, such as tcp/HOST:7447."
+)
+@click.option("--frames", metavar="N", type=click.IntRange(1), help="Stop after N frames.")
 def command(source: str, target: str, **settings: Any) -> None:
     """Forward a stream between services, Sh4lt paths and Zenoh keys.
 
-    FROM and TO are each NAME, sh4lt:PATH or zenoh:KEY. A key reaches other machines only through the endpoints of
-    --listen and --connect. Without them it reaches only bridges of the same user on this machine. A bridge keeps
-    running when a stream ends or a program restarts, until Ctrl-C.
+    FROM and TO are each NAME, sh4lt:PATH or zenoh:KEY. Frames on a key reach other machines only through endpoints
+    given with --listen and --connect. Without endpoints, they reach only bridges of the same user on this machine. A
+    bridge keeps running when a stream ends or a program restarts. Press Ctrl-C to stop it.
     """
     from gst_iceoryx2.bridge import Endpoint, EndpointError, check_pair
 
@@ -60,7 +64,7 @@ def _summary(bridged: Bridged) -> str:
     parts = [f"{bridged.passed} frames, {amount(bridged.size)}"]
     for count, words in (
         (bridged.passed_over, "skipped for newer ones"),
-        (bridged.skipped, "left out"),
+        (bridged.skipped, "skipped by --max-fps"),
         (bridged.unwanted, "without a receiver"),
         (sum(bridged.refused.values()), "refused"),
     ):

@@ -23,9 +23,9 @@ _VARIABLE = "_IOX2_VIDEO_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print a shell script that completes commands, options and streams on TAB."""
+    """Print a shell script for TAB completion of commands, options and streams."""
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(ctx.find_root().command, {}, _PROGRAM, _VARIABLE)
-    # Not script.source(): it starts bash to find its version.
+    # script.source() would start bash to find its version.
     click.echo(script.source_template % script.source_vars())

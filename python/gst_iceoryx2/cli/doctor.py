@@ -29,11 +29,11 @@ _WIDTH = 110
     ),
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--fix", is_flag=True, help="Remove what crashed participants left behind; nothing that is in use.")
+@click.option("--fix", is_flag=True, help="Remove files and memory left by crashed participants, but nothing in use.")
 def command(as_json: bool, fix: bool) -> None:
     """Find problems and suggest fixes.
 
-    Exits with 1 if there is a problem, else with 0; notes do not count.
+    Exits with code 1 if there is a problem, otherwise 0. Notes do not count as problems.
     """
     findings = examine(fix=fix)
     if as_json:
@@ -45,7 +45,7 @@ def command(as_json: bool, fix: bool) -> None:
 
 
 def document(findings: Sequence[Finding]) -> dict[str, Any]:
-    """Return the document of `--json`; docs/cli.md explains each key."""
+    """Return the document that `--json` prints; docs/cli.md explains each key."""
     return {"healthy": healthy(findings), "findings": [asdict(finding) for finding in findings]}
 
 

@@ -38,7 +38,7 @@ _SH4LT_LOOK = 1.0
 def command(name: str, as_json: bool) -> None:
     """Show one stream in detail: caps, QoS, strides, metas, processes, memory.
 
-    Examines the frames of one second.
+    Examines the frames that arrive within one second.
     """
     if name.startswith(SH4LT):
         stream, pid = _sh4lt(name)
@@ -57,13 +57,13 @@ def command(name: str, as_json: bool) -> None:
 def _sh4lt(name: str) -> tuple[Stream, int]:
     paths = {f"{SH4LT}{found.path}": found for found in sh4lt_paths()}
     if name not in paths:
-        there = f"there are {', '.join(paths)}" if paths else "there is none on this machine"
+        there = f"existing paths: {', '.join(paths)}" if paths else "no path on this machine has a writer"
         raise ServiceNotFoundError(f"no Sh4lt writer at {name.removeprefix(SH4LT)}; {there}")
     return sh4lt_stream(paths[name], _SH4LT_LOOK, is_measured=True), paths[name].pid
 
 
 def document(found: Details) -> dict[str, Any]:
-    """Return the document of `--json`; docs/cli.md explains each key."""
+    """Return the document that `--json` prints; docs/cli.md explains each key."""
     return stream_document(found.stream) | {
         "iceoryx2_version": found.iceoryx2_version,
         "qos": {
@@ -85,7 +85,7 @@ def document(found: Details) -> dict[str, Any]:
 
 
 def _lines(found: Details) -> list[str]:
-    overflow = {True: "a full buffer loses its oldest frame", False: "a full buffer blocks the publisher", None: "-"}
+    overflow = {True: "a full buffer drops its oldest frame", False: "a full buffer blocks the publisher", None: "-"}
     domain = current_domain()
     pairs = [
         *_picture(found.stream),
@@ -99,7 +99,7 @@ def _lines(found: Details) -> list[str]:
             f"({overflow[found.safe_overflow]})",
         ),
         ("memory", f"{words.amount(found.memory_reserved)} reserved, {words.amount(found.memory_touched)} touched"),
-        ("made by", f"iceoryx2 {found.iceoryx2_version}, in {domain.root} (prefix {domain.prefix!r})"),
+        ("created", f"by iceoryx2 {found.iceoryx2_version}, in {domain.root} (prefix {domain.prefix!r})"),
         ("processes", f"{len(found.participants)} of {words.text(found.max_nodes)} participants"),
     ]
     rows = [

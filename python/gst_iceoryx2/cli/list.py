@@ -32,9 +32,9 @@ _NUMBERS = ("SIZE", "FPS", "PUB", "SUB", "AGE")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch, one document per line.")
 @click.option("--watch", is_flag=True, help="Repeat every second until Ctrl-C.")
 def command(as_json: bool, watch: bool) -> None:
-    """List the video streams of this domain, and Sh4lt paths.
+    """List the video streams in this domain, and Sh4lt paths.
 
-    FPS is measured. AGE is the age of the newest frame. "-" means that a value is not known.
+    FPS is the measured frame rate. AGE is the age of the newest frame. "-" means that a value is unknown.
     """
     if watch and not as_json and is_terminal():
         with Painter() as painter:
@@ -53,7 +53,7 @@ def command(as_json: bool, watch: bool) -> None:
 
 
 def document(found: Sequence[Stream]) -> dict[str, Any]:
-    """Return the document of `--json`; docs/cli.md explains each key."""
+    """Return the document that `--json` prints; docs/cli.md explains each key."""
     domain = current_domain()
     return {
         "domain": {"root": domain.root, "prefix": domain.prefix},
@@ -97,5 +97,5 @@ def _nothing() -> str:
     domain = current_domain()
     return printable(
         f"no video streams in {domain.root} (prefix {domain.prefix!r}); "
-        "set IOX2_VIDEO_DOMAIN for another domain, or run `iox2-video doctor` to find the reason"
+        "set IOX2_VIDEO_DOMAIN to use another domain, or run `iox2-video doctor` to find the reason"
     )

@@ -16,7 +16,7 @@ from gst_iceoryx2.cli._outcome import Failed, examples
     ),
 )
 def command() -> None:
-    """Print the folder of the GStreamer plugin, for GST_PLUGIN_PATH."""
+    """Print the folder that contains the GStreamer plugin, for GST_PLUGIN_PATH."""
     try:
         folder = plugin_path()
     except RuntimeError as exc:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     _TextType = click.ParamType[Any]
 else:
-    # Not generic at run time in older releases of click.
+    # In older releases of click, ParamType is not generic at run time.
     _TextType = click.ParamType
 
 
@@ -31,7 +31,7 @@ class _Size(_TextType):
             return value
         width, times, height = str(value).lower().partition("x")
         if not times or not width.isdecimal() or not height.isdecimal() or 0 in (int(width), int(height)):
-            self.fail(f"{value!r} is not a size; write it as 1280x720", param, ctx)
+            self.fail(f"{value!r} is not a size; use WIDTHxHEIGHT, such as 1280x720", param, ctx)
         return int(width), int(height)
 
 
@@ -40,12 +40,12 @@ class _Rate(_TextType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
         try:
-            # As caps can state it. Very low rates become 0.
+            # A fraction suitable for caps. Very low rates become 0.
             rate = Fraction(value).limit_denominator(1001)
         except (ValueError, ZeroDivisionError):
             rate = Fraction(0)
         if not 0 < rate <= 1000:
-            self.fail(f"{value!r} is not a frame rate; write it as 25, 29.97 or 30000/1001", param, ctx)
+            self.fail(f"{value!r} is not a frame rate; use a number such as 25, 29.97 or 30000/1001", param, ctx)
         return rate
 
 
@@ -61,17 +61,19 @@ class _Rate(_TextType):
 )
 @click.argument("name", metavar="NAME", type=ServiceName(is_source=False))
 @click.option("--test", is_flag=True, help="Publish colour bars with a moving box and the frame number.")
-@click.option("--camera", metavar="DEV", help="Publish a camera: /dev/video0, or 0.")
+@click.option("--camera", metavar="DEV", help="Publish a camera, given as /dev/video0 or 0.")
 @click.option("--file", metavar="FILE", type=click.Path(), help="Publish a video file in real time.")
 @click.option("--image", metavar="FILE", type=click.Path(), help="Publish a picture repeatedly.")
-@click.option("--format", metavar="FORMAT", help="Pixel format, by GStreamer's name: I420, NV12, BGR …")
-@click.option("--size", type=_Size(), help="Scale to this size; request it from a camera.")
-@click.option("--fps", type=_Rate(), help="Frames a second; for a file, instead of its own rate.")
+@click.option("--format", metavar="FORMAT", help="GStreamer's name for the pixel format: I420, NV12, BGR …")
+@click.option("--size", type=_Size(), help="Scale to this size; with --camera, request it from the camera.")
+@click.option("--fps", type=_Rate(), help="Frames per second; with --file, overrides the file's own rate.")
 @click.option("--loop", is_flag=True, help="Play the file again when it ends.")
 @click.option("--fast", is_flag=True, help="Publish as fast as possible.")
-@click.option("--duration", metavar="SECONDS", type=Above0(), help="End after this time.")
-@click.option("--frames", metavar="N", type=click.IntRange(1), help="End after N frames.")
-@click.option("--wait-for", metavar="N", type=click.IntRange(0), default=0, help="Wait for N subscribers first.")
+@click.option("--duration", metavar="SECONDS", type=Above0(), help="Stop after this many seconds.")
+@click.option("--frames", metavar="N", type=click.IntRange(1), help="Stop after N frames.")
+@click.option(
+    "--wait-for", metavar="N", type=click.IntRange(0), default=0, help="Wait for N subscribers before starting."
+)
 def command(
     name: str,
     test: bool,
@@ -88,7 +90,7 @@ def command(
     """Publish a test pattern, camera, video file or picture.
 
     Choose one of --test, --camera, --file and --image. The stream ends at the end of the file, after --duration or
-    --frames, or on Ctrl-C (exit code 130). Subscribers receive the end of the stream in each case.
+    --frames, or on Ctrl-C (exit code 130). In all these cases, subscribers are notified of the end.
     """
     chosen = [
         option for option, given in (("test", test), ("camera", camera), ("file", file), ("image", image)) if given

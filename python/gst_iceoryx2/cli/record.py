@@ -29,17 +29,19 @@ if TYPE_CHECKING:
 )
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, type=ServiceName(is_source=True))
 @click.argument("file", metavar="FILE", type=click.Path(dir_okay=False))
-@click.option("--codec", type=click.Choice(list(CODECS)), default="x264", show_default=True, help="ffv1 is lossless.")
+@click.option(
+    "--codec", type=click.Choice(list(CODECS)), default="x264", show_default=True, help="Codec; ffv1 is lossless."
+)
 @click.option(
     "--preset",
     type=click.Choice(PRESETS),
     default=DEFAULT_PRESET,
     show_default=True,
-    help="Speed of x264; slower = smaller.",
+    help="Speed of x264; slower presets produce smaller files.",
 )
-@click.option("--duration", metavar="SECONDS", type=Above0(), help="End after this time.")
-@click.option("--frames", metavar="N", type=click.IntRange(1), help="End after N frames of each stream.")
-@click.option("--max-fps", metavar="FPS", type=Above0(), help="Record at most this many frames a second.")
+@click.option("--duration", metavar="SECONDS", type=Above0(), help="Stop after this many seconds.")
+@click.option("--frames", metavar="N", type=click.IntRange(1), help="Stop after N frames from each stream.")
+@click.option("--max-fps", metavar="FPS", type=Above0(), help="Record at most this many frames per second.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option(
     "--timeout",
@@ -47,14 +49,14 @@ if TYPE_CHECKING:
     type=Above0(),
     default=5.0,
     show_default=True,
-    help="End if no frame comes for this time, at the start or later.",
+    help="Stop if no frame arrives for this long, at the start or later.",
 )
 def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
     """Record streams to a video file.
 
-    FILE ends in .mkv, .mp4 or .mov, and gets a video track for each stream. The recording ends with the stream, after
-    --duration or --frames, or on Ctrl-C (exit code 130). If a publisher exits or the disk is full, it ends with exit
-    code 1. The file plays in each of these cases.
+    FILE must end in .mkv, .mp4 or .mov. It will contain a video track for each stream. Recording stops when the stream
+    ends, after --duration or --frames, or on Ctrl-C (exit code 130). If a publisher exits or the disk is full, it stops
+    with exit code 1. The file is playable in all these cases.
     """
     try:
         Target.of(file, settings["codec"])
@@ -65,10 +67,10 @@ def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
     recorder = Recorder(names, file, **settings)
     if recorder.missing:
         names_missing = ", ".join(map(short_name, recorder.missing))
-        say(f"waiting for {names_missing}, at most {settings['timeout']:g} s")
+        say(f"waiting for {names_missing} for at most {settings['timeout']:g} s")
     recording = run(recorder, _progress, _summary)
     if recording.complaints:
-        raise Failed("; ".join(recording.complaints) + f". {file} has everything up to then")
+        raise Failed("; ".join(recording.complaints) + f". {file} contains everything recorded until then")
 
 
 def _progress(recording: Recording) -> str:
@@ -86,7 +88,7 @@ def _summary(recording: Recording) -> list[str]:
             done = f"{track.frames} frames, {track.seconds:.1f} s, {_lost((track,))}"
             lines.append(f"{name}: {size} {track.format}, {done}")
             if track.resized:
-                lines.append(f"{name}: frames of another size were scaled to {size}")
+                lines.append(f"{name}: frames with a different size were scaled to {size}")
     if lines and recording.size:
         lines.append(f"{recording.file}: {amount(recording.size)}")
     return lines
@@ -96,5 +98,6 @@ def _lost(tracks: tuple[TrackReport, ...]) -> str:
     known = [track.dropped for track in tracks if track.dropped is not None]
     words = [f"{sum(known)} dropped" if len(known) == len(tracks) else "drops unknown"]
     words += [f"{sum(track.invalid for track in tracks)} refused"] if any(track.invalid for track in tracks) else []
-    words += [f"{sum(track.skipped for track in tracks)} left out"] if any(track.skipped for track in tracks) else []
+    skipped = sum(track.skipped for track in tracks)
+    words += [f"{skipped} skipped by --max-fps"] if skipped else []
     return ", ".join(words)

@@ -45,13 +45,15 @@ _KEYS = (
 def command(names: tuple[str, ...], as_json: bool, count: int | None) -> None:
     """Show live statistics of streams: rate, jitter, gaps, latency.
 
-    Receives every frame, as any subscriber does. Without NAME it shows all streams, also streams that start later. P50
-    and P99 are latencies from capture to arrival: half of the frames, and 99 of 100, took less. If the output is not a
-    terminal, it prints one line per second for each stream.
+    Receives every frame, like any subscriber. Without NAME, it shows all streams, including those that start later. P50
+    and P99 are percentiles of the latency from capture to arrival: 50 % and 99 % of the frames took no longer. If the
+    output is not a terminal, it prints one line per second for each stream.
     """
     for name in names:
         if name.startswith(SH4LT):
-            raise Misused(f"{name} cannot be watched: its writer waits for every reader; try `iox2-video info`")
+            raise Misused(
+                f"{name} cannot be watched, because its writer waits for every reader; use `iox2-video info {name}`"
+            )
     wanted = [require(name) for name in names]
     rounds: Iterable[int] = itertools.count() if count is None else range(count)
     from gst_iceoryx2.discovery.meter import Meters

@@ -37,13 +37,13 @@ _EXAMPLES = (
     metavar="ADDRESS",
     default="127.0.0.1",
     show_default=True,
-    help="Address to listen on. Another address shows the video to other machines, unencrypted.",
+    help="Address to listen on. Other addresses expose the video to other machines, unencrypted.",
 )
 @click.option(
     "--token-file",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Keep the secret part of the address in FILE, so that the address stays the same.",
+    help="Store the secret part of the address in FILE, so that the next run uses the same address.",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.option(
@@ -52,7 +52,7 @@ _EXAMPLES = (
     type=Above0(1000),
     default=60.0,
     show_default=True,
-    help="Show at most this many pictures a second of each stream.",
+    help="Show at most this many pictures per second for each stream.",
 )
 @click.option(
     "--quality",
@@ -64,7 +64,7 @@ _EXAMPLES = (
     "--snapshot",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Save one picture as .jpg or .png, then exit.",
+    help="Save one picture to FILE (.jpg or .png), then exit.",
 )
 @click.option(
     "--timeout",
@@ -87,9 +87,9 @@ def command(
 ) -> None:
     """Show streams live in the browser, or save a snapshot.
 
-    The page shows the streams side by side, with frame rate, latency and drops. Streams may start later. The address of
-    the page is printed on stdout. It has a secret part, so other users of this machine cannot see the video. Ctrl-C
-    ends the command.
+    The page shows the streams side by side, with frame rate, latency and drops. Streams may start later. The page's
+    address is printed to stdout. It contains a secret, so other users of this machine cannot see the video. Press
+    Ctrl-C to stop.
     """
     if snapshot is not None:
         _save(names, snapshot, timeout, quality)
@@ -115,7 +115,7 @@ def command(
 
 def _save(names: tuple[str, ...], path: Path, timeout: float, quality: int | None) -> None:
     if len(names) > 1:
-        raise click.UsageError("--snapshot saves one stream; give one NAME")
+        raise click.UsageError("--snapshot saves only one stream; pass one NAME")
     from gst_iceoryx2 import preview
 
     try:
@@ -136,12 +136,12 @@ def _usage_errors() -> Iterator[None]:
     except Iox2VideoError:
         raise
     except (TypeError, ValueError) as exc:
-        # TypeError: a host name that cannot be encoded.
+        # A host name that cannot be encoded raises TypeError.
         raise Misused(str(exc)) from exc
 
 
 def _absent(names: tuple[str, ...]) -> list[str]:
-    """A line for each stream that does not exist yet. Call it before the preview creates event services."""
+    """Return a line for each stream that does not exist yet. Call this before the preview creates event services."""
     from gst_iceoryx2.discovery import require
 
     lines = []
@@ -159,7 +159,7 @@ def _warn(host: str) -> None:
     if not is_loopback(host):
         say(
             f"Warning: other machines can reach {host}. Everyone who knows the page's address can see the video, "
-            "which is not encrypted. Use `ssh -L` to 127.0.0.1 instead.",
+            "which is not encrypted. Instead, listen on 127.0.0.1 and forward the port with `ssh -L`.",
         )
     say("Press Ctrl-C to stop.")
 
@@ -167,18 +167,18 @@ def _warn(host: str) -> None:
 def _open(shown: Preview, stack: ExitStack) -> None:
     """Open the browser with a private file that redirects to the page.
 
-    All users can read the arguments of a process, so the address with its token must not be one.
+    All users can read a process's arguments, so the address with its token must not be among them.
     """
     import tempfile
     import webbrowser
 
     has_display = sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")))
     if not has_display:
-        # A browser in text mode would take over this terminal.
+        # A text-mode browser would take over this terminal.
         say("No display: open the address in a browser. From another machine, use ssh -L.")
         return
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    # It may belong to a session that has ended, or to another user (after su).
+    # This folder may belong to a session that has ended, or to another user (after su).
     place = runtime if runtime and os.access(runtime, os.W_OK | os.X_OK) else None
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="iox2-video-", dir=place))
     page = Path(folder, "view.html")

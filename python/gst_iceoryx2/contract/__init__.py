@@ -9,6 +9,7 @@ from typing import Any
 
 _FOLDER = Path(__file__).parent
 _QUOTED = ("name", "service", "text", "character")
+_ESCAPES = {'"': r"\"", "\\": r"\\", "\0": r"\0", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
 
 
 @cache
@@ -31,8 +32,12 @@ def seconds(name: str) -> float:
 
 def message(key: str, **values: object) -> str:
     """Return a text from `messages.json` with its placeholders filled in; names, `text` and `character` are quoted."""
-    filled = {
-        name: json.dumps(value, ensure_ascii=False) if name in _QUOTED else value for name, value in values.items()
-    }
+    filled = {name: _quoted(str(value)) if name in _QUOTED else value for name, value in values.items()}
     text: str = contract("messages")[key]
     return text.format(**filled)
+
+
+def _quoted(text: str) -> str:
+    r"""Write text in quotes, with the escapes of Rust's `{:?}`: an escape character becomes `\u{1b}`."""
+    shown = (_ESCAPES.get(c) or (c if c.isprintable() else f"\\u{{{ord(c):x}}}") for c in text)
+    return f'"{"".join(shown)}"'

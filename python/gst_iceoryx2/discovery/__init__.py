@@ -1,11 +1,11 @@
-"""Finds video streams: services of this domain that carry frames, and Sh4lt paths with a live writer.
+"""Finds video streams: services in this domain that carry frames, and Sh4lt paths with a running writer.
 
     from gst_iceoryx2.discovery import streams
 
     for stream in streams():
         print(stream.short_name, stream.format, stream.width, stream.height, stream.fps, stream.age)
 
-A probe creates no service. Its subscribers are gone when a function returns.
+Finding streams does not create services. Its temporary subscribers are closed when a function returns.
 """
 
 from __future__ import annotations

@@ -18,13 +18,13 @@ __all__ = ["Details", "Plane", "details"]
 
 _SECONDS: Final = 1.0
 _REFERENCE_TIMESTAMP: Final = "GstReferenceTimestampMeta"
-# Bytes of a meta's name that are shown.
+# Limit on the bytes of a meta's name to show.
 _NAME_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """The place of a plane in the newest frame.
+    """The position of a plane in the newest frame.
 
     Attributes:
         offset: Bytes from the start of the pixels.
@@ -37,21 +37,21 @@ class Plane:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """A stream in full; None = unknown.
+    """All known facts about a stream; None means unknown.
 
     Attributes:
         stream: The state of the stream.
         iceoryx2_version: Release of iceoryx2 that created the service.
-        buffer_size: Frames that wait for a subscriber at most.
-        borrowed_max: Frames that a subscriber can hold at most.
-        history_size: Past frames that a late subscriber gets.
+        buffer_size: Maximum number of frames waiting for a subscriber.
+        borrowed_max: Maximum number of frames that a subscriber can hold.
+        history_size: Number of past frames that a late subscriber receives.
         safe_overflow: Whether a new frame replaces the oldest one in a full buffer.
-        max_nodes: Limit of participants of any kind.
-        planes: Planes of the newest frame; empty if none came, or if its format has no rows.
+        max_nodes: Maximum number of participants of any kind.
+        planes: Planes of the newest frame; empty if no frame arrived, or if the format is tiled or uses a palette.
         frame_bytes: Pixel bytes of the newest frame.
-        metas: Names of the metas, each with the number of frames that had it.
-        frames_seen: Number of frames that came.
-        participants: All participants but this probe.
+        metas: Names of the metas, each with the number of frames that carried it.
+        frames_seen: Number of frames that arrived.
+        participants: All participants except this probe.
         memory_reserved: Bytes of shared memory that the publishers have reserved.
         memory_touched: Bytes of the reserved memory that were written at least once.
     """
@@ -77,10 +77,10 @@ def details(name: str, seconds: float = _SECONDS) -> Details:
 
     Args:
         name: Name of the service, short or in full.
-        seconds: Seconds to receive frames.
+        seconds: Seconds for which to receive frames.
 
     Raises:
-        ServiceNotFoundError: There is no video service of this name; the message suggests a similar name.
+        ServiceNotFoundError: There is no video service with this name; the message suggests a similar name.
         DomainError: The domain of this process cannot be used.
         ServicePermissionError: The domain belongs to another user.
     """
@@ -91,9 +91,9 @@ def details(name: str, seconds: float = _SECONDS) -> Details:
     records = [record for record in video_records(domain) if record.name == full]
     found = probe(domain, records, seconds, seen.note)
     if not found:
-        raise ServiceNotFoundError(f'the stream "{short_name(full)}" has just gone, or was left by a crash')
+        raise ServiceNotFoundError(f'the stream "{short_name(full)}" has just ended, or is left over from a crash')
     (stream,), (record,) = found, records
-    # The memory again, now that frames were written. This probe's own node is not among the first participants.
+    # Read the memory again, now that frames were written. The first list does not include this probe's own node.
     known = {one.node for one in present}
     now = [one for one in participants(domain, full) if one.node in known]
     publishers = [one for one in now if "publisher" in one.roles]
@@ -135,13 +135,13 @@ class _Seen:
 
 
 def _meta_name(record: bytes) -> str:
-    """The name of a meta, read without decoding the meta; for a reference timestamp with the name of its clock."""
-    # u32 total size, u32 length of the name, name, NUL, version, payload. Source: SPEC.md section 3.
+    """Return the name of a meta without decoding the meta. A reference timestamp's name includes its clock."""
+    # u32 total size, u32 name length, name, NUL, version, payload. Source: SPEC.md section 3.
     length = int.from_bytes(record[4:8], "little")
     name = printable(record[8 : 8 + min(length, _NAME_MAX)].decode("utf-8", "replace")) or "?"
     if name != _REFERENCE_TIMESTAMP:
         return name
-    # Timestamp, duration, caps of the clock.
+    # The payload is the timestamp, the duration and the clock's caps.
     caps = record[8 + length + 2 + 16 :][:_NAME_MAX].replace(b"\0", b",")
     clock = caps.partition(b",")[0].decode("utf-8", "replace")
     return f"{name} ({printable(clock)})"

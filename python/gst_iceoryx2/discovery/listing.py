@@ -1,4 +1,4 @@
-"""Lists all streams of this machine and domain."""
+"""Lists all streams on this machine and in this domain."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from .names import video_records
 from .sh4lt import Sh4ltProbe
 from .stream import Stream
 
-# A publisher that pauses looks for new subscribers four times a second.
+# A paused publisher checks for new subscribers four times per second.
 _SECONDS: Final = 0.4
 
 
 def streams(seconds: float = _SECONDS) -> list[Stream]:
-    """List the services of this process's domain that carry video, and the Sh4lt paths with a live writer.
+    """List the video services in this process's domain, and the Sh4lt paths with a running writer.
 
-    Meanwhile each service has one more participant and, if there is room, one more subscriber.
+    During the call, each service has one more participant and, if the limit allows it, one more subscriber.
 
     Args:
-        seconds: Seconds to wait for frames at most. With 0, format, size, fps and age are unknown.
+        seconds: Maximum time to wait for frames. With 0, format, size, fps and age are unknown.
 
     Returns:
-        Services by name, then Sh4lt paths by path.
+        Services sorted by name, then Sh4lt paths sorted by path.
 
     Raises:
         DomainError: The domain cannot be used.
@@ -33,7 +33,7 @@ def streams(seconds: float = _SECONDS) -> list[Stream]:
     records = sorted(video_records(domain), key=lambda record: record.name)
     found: list[Stream] = []
     if records:
-        # Importing iceoryx2 takes a tenth of a second.
+        # Imported here, because importing iceoryx2 takes a tenth of a second.
         from .probe import probe
 
         found = probe(domain, records, seconds)

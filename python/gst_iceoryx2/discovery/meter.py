@@ -1,4 +1,4 @@
-"""Measures streams continuously, each with a subscriber of its own."""
+"""Measures streams continuously, each with its own subscriber."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from .watched import Watched, frames_in
 
 __all__ = ["Meter", "Meters", "Reading"]
 
-# Rates cover one second, statistics five.
+# Rates cover one second, statistics cover five.
 _SECOND: Final = 1_000_000_000
 _SPREAD: Final = 5 * _SECOND
-# Seconds for which a stream that has gone is still shown.
+# Seconds for which a stream is still shown after it has gone.
 _LINGER: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reading(Stream):
-    """Measurements of a stream; None = unknown. `fps` are the frames that arrived in the last second.
+    """Measurements of a stream; None means unknown. `fps` counts the frames that arrived in the last second.
 
     Attributes:
-        jitter: Standard deviation of the times between arrivals, over five seconds, in seconds.
+        jitter: Standard deviation of the time between arrivals over five seconds, in seconds.
         bytes_per_second: Pixel bytes that arrived in the last second.
-        gaps: Frames that were sent and did not arrive, since the measurement began.
+        gaps: Number of frames that were sent but did not arrive, since the measurement began.
         latency_p50: Median time from capture to arrival over five seconds, in seconds.
         latency_p99: 99th percentile of the time from capture to arrival over five seconds, in seconds.
     """
@@ -50,7 +50,7 @@ class Reading(Stream):
 
 
 class Meter(Watched):
-    """Measures one stream from now on, until it is closed. The stream may start later, end and restart."""
+    """Measures one stream until the meter is closed. The stream may start later, end and restart."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, skips=False)
@@ -60,7 +60,7 @@ class Meter(Watched):
         self.has_ended = False
 
     def reading(self) -> Reading:
-        """The state of the stream now; numbers of participants are left out."""
+        """Return the current state of the stream, without participant counts."""
         now = monotonic_ns()
         arrivals, newest = self.arrivals(now - _SPREAD), self.newest
         latencies = sorted(one.latency for one in arrivals if one.latency is not None)
@@ -84,7 +84,7 @@ class Meter(Watched):
 
 
 def _percentile(ascending: Sequence[int], percent: int) -> float | None:
-    """The smallest value that `percent` of the values do not exceed, in seconds."""
+    """Return the smallest value that `percent` of the values do not exceed, in seconds."""
     if not ascending:
         return None
     return ascending[-(-len(ascending) * percent // 100) - 1] / 1e9
@@ -94,7 +94,7 @@ class Meters:
     """Measures several streams.
 
     Args:
-        wanted: Full names of services; empty = all streams of the domain, also those that start later.
+        wanted: Full names of services. If empty, all streams in the domain, including those that start later.
 
     Raises:
         DomainError: The domain of this process cannot be used.
@@ -113,7 +113,7 @@ class Meters:
             self._follow()
 
     def _follow(self) -> None:
-        """Add meters for new streams, and close those of streams that have gone."""
+        """Add meters for new streams, and close the meters of streams that have gone."""
         now = time.monotonic()
         for name in names():
             self._last_seen[name] = now
@@ -125,7 +125,7 @@ class Meters:
                 self._meters.pop(name).close()
 
     def readings(self) -> list[Reading]:
-        """The state of each stream now: in the order of `wanted`, or by name."""
+        """Return the current state of each stream, in the order of `wanted` or sorted by name."""
         if self._follows_all:
             self._follow()
         order = sorted(self._meters) if self._follows_all else self._meters
@@ -138,7 +138,7 @@ class Meters:
         try:
             if self._node is None:
                 self._node = binding.create_node(self._domain)
-            # Not kept open: an open service would force its quality of service on the next publisher.
+            # Not kept open, because an open service would force its quality of service on the next publisher.
             service = binding.open_pub_sub(self._node, meter.name, VideoFrameHeader)
         except Iox2VideoError as exc:
             return replace(reading, problem=reading.problem or str(exc))

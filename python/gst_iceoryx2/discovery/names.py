@@ -1,4 +1,4 @@
-"""Short and full names of streams, existing names, and suggestions. Needs no iceoryx2."""
+"""Converts, lists and suggests names of streams. Does not import iceoryx2."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ SH4LT: Final = "sh4lt:"
 """Prefix of Sh4lt paths."""
 
 SCHEMES: Final = (SH4LT, "zenoh:")
-"""Prefixes of names that are not services. Such names are always full names."""
+"""Prefixes of names that do not name services. These names have no short form."""
 
 _FULL: Final = re.compile(r"video/([^/]+)/frame/v2")
 _HEADER_BYTES: Final = 104
 
 
 def full_name(name: str) -> str:
-    """The full name of a stream: `video/cam0/frame/v2` for `cam0`.
+    """Return the full name of a stream: `video/cam0/frame/v2` for `cam0`.
 
-    A name with a slash, or with the prefix `sh4lt:` or `zenoh:`, is a full name already.
+    A name that contains a slash, or starts with `sh4lt:` or `zenoh:`, is already a full name.
     """
     return name if not name or "/" in name or name.startswith(SCHEMES) else f"video/{name}/frame/v2"
 
 
 def service_name(name: str) -> str:
-    """The full name of an iceoryx2 service, from its short or full name.
+    """Return the full name of an iceoryx2 service, given its short or full name.
 
     Raises:
         ValueError: The name is a Sh4lt path or a Zenoh key.
     """
     full = full_name(name)
     if full.startswith(SCHEMES):
-        raise ValueError(f"{name} is not a service; `iox2-video bridge {name} NAME` makes a service of it")
+        raise ValueError(f"{name} is not a service; to publish it as a service, run `iox2-video bridge {name} NAME`")
     return full
 
 
 def short_name(name: str) -> str:
-    """The shortest name for which `full_name` returns this name."""
+    """Return the shortest name that `full_name` expands to this name."""
     match = _FULL.fullmatch(name)
     return match[1] if match and not match[1].startswith(SCHEMES) else name
 
 
 def video_records(domain: Domain) -> list[ServiceRecord]:
-    """Descriptions of the services of a domain that carry video, of all releases of iceoryx2.
+    """Return the descriptions of a domain's video services, whichever iceoryx2 release created them.
 
     Raises:
         ServicePermissionError: The domain belongs to another user.
     """
-    check_folders(domain, f"look into the iceoryx2 domain {domain.root}")
+    check_folders(domain, f"read the iceoryx2 domain {domain.root}")
     return [record for record in list_services(domain) if carries_video(record)]
 
 
 def carries_video(record: ServiceRecord) -> bool:
-    """Whether a service carries video, by the wire contract (SPEC.md section 1)."""
+    """Return whether a service carries video, as defined by the wire contract (SPEC.md section 1)."""
     details = "messaging_pattern.PublishSubscribe.message_type_details"
     return (
         record.values.get(f"{details}.payload.type_name") == "u8"
@@ -68,7 +68,9 @@ def carries_video(record: ServiceRecord) -> bool:
 
 
 def names() -> list[str]:
-    """Full names of the video services of this process's domain, sorted, with or without a publisher.
+    """Return the full names of the video services in this process's domain, sorted.
+
+    Services without a publisher are included.
 
     Reading the descriptions of ten services takes about a millisecond.
 
@@ -80,7 +82,7 @@ def names() -> list[str]:
 
 
 def nearest(name: str, among: Iterable[str]) -> str | None:
-    """The existing name that is most similar to a mistyped one.
+    """Return the existing name that is most similar to a mistyped one.
 
     Args:
         name: The mistyped name, short or in full.
@@ -99,13 +101,13 @@ def nearest(name: str, among: Iterable[str]) -> str | None:
 
 
 def require(name: str) -> str:
-    """The full name of an existing stream.
+    """Return the full name of an existing stream.
 
     Args:
         name: Name of the stream, short or in full.
 
     Raises:
-        ServiceNotFoundError: There is no such service, or it carries no video; the message suggests a similar name.
+        ServiceNotFoundError: The service does not exist (the message suggests a similar name) or does not carry video.
         DomainError: The domain of this process cannot be used.
         ServicePermissionError: The domain belongs to another user.
     """
@@ -117,10 +119,10 @@ def require(name: str) -> str:
     where = f"in {domain.root} (prefix {domain.prefix!r})"
     patterns = {record.pattern for record in list_services(domain) if record.name == full}
     if "PublishSubscribe" in patterns:
-        raise ServiceNotFoundError(f'"{asked}" {where} carries no video; `iox2-video list` shows the video streams')
+        raise ServiceNotFoundError(f'"{asked}" {where} does not carry video; `iox2-video list` shows the video streams')
     meant = nearest(name, existing)
     if "Event" in patterns:
-        hint = "a subscriber waits for it, but it has no publisher"
+        hint = "a subscriber is waiting for it, but it has no publisher"
     elif meant is not None:
         hint = f"did you mean {meant}?"
     elif existing:

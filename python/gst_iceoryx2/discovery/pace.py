@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-# Nanoseconds; enough for two digits of a usual rate.
+# Nanoseconds; enough to measure a typical frame rate to two digits.
 _KNOWN_SPAN: Final = 200_000_000
 _KNOWN_FRAMES: Final = 3
 
 
 class Pace:
-    """Frames a second, by their times of capture. Frames that were sent and did not arrive count, too.
+    """Measures frames per second from capture times. Frames that were sent but did not arrive are counted, too.
 
-    Times of arrival would not do: the first frame of a probe may have waited long.
+    Arrival times would not work, because the first frame of a probe may have waited for a long time.
     """
 
     __slots__ = ("_count", "_first", "_last", "_missed")
@@ -26,11 +26,11 @@ class Pace:
         """Count a frame.
 
         Args:
-            moment: Capture time, or else time of arrival, in nanoseconds.
-            missed: Number of frames so far that did not arrive; None = unknown.
+            moment: Capture time, or the arrival time if the capture time is unknown, in nanoseconds.
+            missed: Number of frames so far that did not arrive; None means unknown.
         """
         if self._count and moment < self._last:
-            # Times go back: another publisher, or one with invented times. Start again.
+            # Times went backwards, so another publisher took over, or the times are invented. Start again.
             self._count = 0
         total = self._missed if missed is None else missed
         self._count += 1 + (total - self._missed if self._count else 0)
@@ -41,11 +41,11 @@ class Pace:
 
     @property
     def fps(self) -> float | None:
-        """Frames a second; None before two frames with different times."""
+        """Frames per second; None until two frames with different times have arrived."""
         span = self._last - self._first
         return (self._count - 1) * 1e9 / span if self._count > 1 and span > 0 else None
 
     @property
     def is_known(self) -> bool:
-        """Whether more frames would change little."""
+        """Whether the rate is reliable: more frames would hardly change it."""
         return self._count >= _KNOWN_FRAMES and self._last - self._first >= _KNOWN_SPAN

@@ -1,8 +1,8 @@
-"""Finds the participants of a service and their memory from names of files.
+"""Finds the participants of a service and their memory from file names.
 
-The folder of a node has a tag for each of its services and ports, and names of shared memory contain ids of ports. Of a
-node's files only its details are opened, and never those of this process: closing a file would drop the locks that this
-process has on it (see `cleanup`).
+A node's folder contains a tag for each of its services and ports, and the names of shared memory contain port IDs. Only
+the details file of a node is opened, and never that of this process, because closing a file would drop this process's
+locks on it (see `cleanup`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .._iox2.liveness import is_gone, is_here, pid_of
 from .._iox2.objects import SHARED_MEMORY
 
 Role = Literal["publisher", "subscriber", "waits", "looks on"]
-"""What a participant does: `waits` = it waits for a publisher; `looks on` = it has no port."""
+"""What a participant does: `waits` means that it waits for a publisher, `looks on` that it has no port."""
 
 # Unit of st_blocks, in bytes. Source: stat(2).
 _BLOCK: Final = 512
@@ -31,14 +31,14 @@ class Participant:
     """A node that takes part in a service.
 
     Attributes:
-        node: Id of the node.
-        pid: Process id, in the participant's own pid namespace.
+        node: ID of the node.
+        pid: Process ID, in the participant's own pid namespace.
         name: Name of the program.
-        command: Command line, shortened; None if it is hidden (another user, another container).
-        roles: What it does; empty = unknown, because the node takes part in several video services.
-        memory_reserved: Bytes of shared memory reserved for its frames; None = unknown.
-        memory_touched: Bytes of the reserved memory that were written at least once; None = unknown.
-        is_alive: False if the process was killed; the next participant removes what it left.
+        command: Command line, shortened; None if it cannot be read (another user, another container).
+        roles: What the participant does; empty if unknown, because the node takes part in several video services.
+        memory_reserved: Bytes of shared memory reserved for its frames; None means unknown.
+        memory_touched: Bytes of the reserved memory that were written at least once; None means unknown.
+        is_alive: False if the process was killed; the next participant removes its files and memory.
     """
 
     node: str
@@ -73,7 +73,7 @@ def participants(domain: Domain, service: str) -> list[Participant]:
 
 
 def node_processes(domain: Domain) -> dict[int, str]:
-    """Visible processes that take part in a domain: process id to name of the program."""
+    """Return the visible processes that take part in a domain, as a map from process ID to program name."""
     found = {}
     for node in filter(str.isdecimal, _names(domain.nodes)):
         if is_here(int(node)):
@@ -88,7 +88,7 @@ def _tag(domain: Domain, pattern: int, service: str) -> str:
 
 @dataclass(slots=True)
 class _PortFiles:
-    """Facts about a port, from shared memory."""
+    """Facts about a port, read from its shared-memory files."""
 
     publishes: bool = False
     subscribes: bool = False
@@ -124,8 +124,8 @@ def _participant(
         for file in files
         if file.endswith(".port_tag") and (port := file[len(domain.prefix) : -len(".port_tag")]) in ports
     ]
-    # A port's tag does not name its service, so the roles of a node with two video services are unknown. They are also
-    # unknown if shared memory is not a file system (macOS).
+    # A port's tag does not name its service, so the roles of a node with two video services are unknown. Roles are also
+    # unknown where shared memory is not a file system (macOS).
     is_untold = sum(file.endswith(".service_tag") for file in files) > 2 or not SHARED_MEMORY.is_dir()
     roles: list[Role] = []
     if any(port.publishes for port in own):
@@ -149,9 +149,9 @@ def _participant(
 
 
 def _program(domain: Domain, node: str) -> tuple[str, str | None]:
-    """Program name and command line of the process that created a node."""
+    """Return the program name and command line of the process that created a node."""
     pid = pid_of(int(node))
-    # The id of a process in another container may be unused here, or another process's.
+    # The ID of a process in another container may be unused here, or may belong to a different process.
     if is_here(int(node)):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")

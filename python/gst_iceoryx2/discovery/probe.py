@@ -1,7 +1,7 @@
-"""Probes services: receives a few frames of each for a fraction of a second.
+"""Probes services: receives a few frames from each for a fraction of a second.
 
-A probe is one more participant of each service and, if there is room, one more subscriber. It has no listener, and it
-takes frames as soon as they come, so that lossless publishers do not wait for it.
+A probe joins each service as a participant and, if the limit allows it, as a subscriber. It does not create a listener,
+and it takes frames as soon as they arrive, so that lossless publishers do not wait for it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .stream import Stream
 
 _T = TypeVar("_T")
 
-# Pause between two rounds over all services; shorter than a frame of the fastest cameras.
+# Pause between two rounds over all services; shorter than the frame interval of the fastest cameras.
 _STEP: Final = 0.002
 
 
@@ -42,13 +42,13 @@ def probe(
     Args:
         domain: Domain of the services.
         records: Descriptions of the services.
-        seconds: Duration at most. 0.2 s are enough for a steady stream. A publisher that pauses sends its newest frame
-            to a new subscriber within 0.25 s.
-        on_frame: Called with the service's name and each frame, which is borrowed for the call. With it, the probe
-            lasts the full `seconds`.
+        seconds: Maximum duration; 0.2 s is enough for a steady stream. A paused publisher sends its newest frame to a
+            new subscriber within 0.25 s.
+        on_frame: Called with the service's name and each frame. The frame is valid only during the call. With this
+            callback, the probe lasts the full `seconds`.
 
     Returns:
-        The streams in the order of `records`, without those whose service has gone.
+        The streams in the order of `records`. Services that no longer exist are omitted.
 
     Raises:
         DomainError: The domain cannot be used.
@@ -56,7 +56,7 @@ def probe(
     """
     wanted = list(records)
     if not any(record.version == RELEASE for record in wanted):
-        # A node would create the folders of an unused domain.
+        # Creating a node would create the folders of an unused domain.
         return [_unseen(record) for record in wanted]
     node = binding.create_node(domain)
     probes: list[_ServiceProbe] = []
@@ -64,7 +64,7 @@ def probe(
     try:
         for record in wanted:
             probes.append(_ServiceProbe(node, domain, record, on_frame))
-            # The first buffers must not overflow while the last services are opened.
+            # Buffers of the first services must not overflow while the last services are opened.
             _take(probes, end)
         end = time.monotonic() + seconds
         while time.monotonic() < end and not (on_frame is None and all(one.is_settled() for one in probes)):
@@ -72,14 +72,14 @@ def probe(
             time.sleep(_STEP)
         return [one.result() for one in probes if not one.has_gone]
     finally:
-        # The traceback of an interrupt would keep the node alive until after the end of the program.
+        # Otherwise the traceback of a KeyboardInterrupt would keep the node alive until the interpreter exits.
         for one in probes:
             one.close()
         del node
 
 
 def _take(probes: list[_ServiceProbe], end: float) -> None:
-    """Take all waiting frames, one of each service in turn; start no turn after `end`."""
+    """Take all waiting frames, one from each service in turn. Do not start another round after `end`."""
     while sum(one.take() for one in probes) and time.monotonic() < end:
         pass
 
@@ -89,12 +89,12 @@ def _unseen(record: ServiceRecord) -> Stream:
         record.name,
         max_publishers=setting(record, "max_publishers", int),
         max_subscribers=setting(record, "max_subscribers", int),
-        problem=f"created by iceoryx2 {record.version}, this is {RELEASE}: participants need the same release",
+        problem=f"created by iceoryx2 {record.version}, but this is {RELEASE}; participants need the same release",
     )
 
 
 def stated_framerate(caps: str | None) -> str | None:
-    """The frame rate in caps, as "30000/1001"; None if the caps state no rate or a variable one."""
+    """Return the frame rate in caps, as "30000/1001"; None if the caps do not state a rate or state a variable rate."""
     try:
         rate = parse_caps(caps).fields.get("framerate") if caps else None
     except FormatError:
@@ -103,7 +103,7 @@ def stated_framerate(caps: str | None) -> str | None:
 
 
 def setting(record: ServiceRecord, name: str, kind: type[_T]) -> _T | None:
-    """A setting in the description of a service, such as `max_publishers`; None if it has none of this type."""
+    """Return a setting from a service's description, such as `max_publishers`; None if it does not exist."""
     value = record.values.get(f"messaging_pattern.PublishSubscribe.{name}")
     return value if isinstance(value, kind) else None
 
@@ -148,7 +148,7 @@ class _ServiceProbe:
         file = domain.service_file(name, "PublishSubscribe")
         if service_identity(file) is None:
             self.has_gone = not os.path.exists(file)
-            self._problem = "the service is being created, or its creator died"
+            self._problem = "the service is still being created, or its creator was killed"
             return
         service = binding.open_pub_sub(node, name, VideoFrameHeader)
         if service is None:
@@ -160,7 +160,7 @@ class _ServiceProbe:
             self._problem = "no publisher"
         elif now.number_of_subscribers >= config.max_subscribers:
             self._problem = (
-                f"all {config.max_subscribers} places for subscribers are taken, so its frames cannot be received"
+                f"all {config.max_subscribers} subscriber slots are in use, so its frames cannot be received"
             )
         else:
             self._port = binding.create_subscriber(node, service, name)
@@ -168,7 +168,7 @@ class _ServiceProbe:
                 self._tell_taken = binding.AckNotifier(node, name, self._port).notify
 
     def take(self) -> bool:
-        """Take the next waiting frame; return whether there was one."""
+        """Take the next waiting frame; return whether a frame was waiting."""
         port = self._port
         if port is None:
             return False
@@ -189,7 +189,7 @@ class _ServiceProbe:
             self._note(frame, arrived)
             frame.release()
         if self._intake.ends:
-            # The end of the stream came with the last frame, which was new here.
+            # The end of the stream was marked on the last frame, which this probe had not yet received.
             self._note(self._intake.end(), arrived)
         return True
 
@@ -205,11 +205,11 @@ class _ServiceProbe:
             self._on_frame(self._record.name, frame)
 
     def is_settled(self) -> bool:
-        """Whether a longer probe would tell little more."""
+        """Return whether a longer probe would add little information."""
         return self._port is None or self._has_ended or self._pace.is_known
 
     def result(self) -> Stream:
-        """The stream as it is now."""
+        """Return the current state of the stream."""
         service = self._service
         width, height = self._size or (None, None)
         publishers = subscribers = None
@@ -219,9 +219,9 @@ class _ServiceProbe:
             subscribers = now.number_of_subscribers - (self._port is not None)
         problem = self._problem
         if problem is None and self._intake.invalid and self._format is None:
-            problem = f"all {self._intake.invalid} frames break the wire contract; see the log"
+            problem = f"all {self._intake.invalid} received frames violate the wire contract; see the log"
         if problem is None and self._format is None and not self._has_ended:
-            problem = "no frame came in time"
+            problem = "no frame arrived in time"
         return Stream(
             self._record.name,
             format=self._format,

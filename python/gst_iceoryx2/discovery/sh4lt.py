@@ -1,7 +1,7 @@
-"""Finds Sh4lt paths with a live writer: of ossia score, `sh4ltsink` and other programs with the Shmdata protocol.
+"""Finds Sh4lt paths with a running writer: ossia score, `sh4ltsink` or another program that uses the Shmdata protocol.
 
-A path is found without connecting to it: the kernel's table lists a listening socket, and the process that listens has
-created a SysV segment at the keys of the path. Only then the writer is asked for its caps.
+A path is found without connecting to it. The kernel's socket table lists a listening socket on the path, and the
+listening process has created a SysV segment with the path's keys. Only then is the writer queried for its caps.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _SOCKETS: Final = Path("/proc/net/unix")
 _ROW: Final = re.compile(
     rb"[0-9a-f]+: [0-9A-F]+ [0-9A-F]+ (?P<flags>[0-9A-F]+) [0-9A-F]+ [0-9A-F]+ +(?P<inode>[0-9]+) (?P<path>/.*)"
 )
-"""A socket with a path: number, references, protocol, flags, type, state, inode, path."""
+"""A row for a socket with a path: number, references, protocol, flags, type, state, inode, path."""
 
 _LISTENS: Final = 1 << 16
-"""__SO_ACCEPTCON among a socket's flags. Source: proc_net_unix of Linux, net/unix/af_unix.c."""
+"""The flag __SO_ACCEPTCON of a listening socket. Source: Linux, net/unix/af_unix.c."""
 
 
 class Sh4ltPath(NamedTuple):
-    """A path with a live writer.
+    """A path with a running writer.
 
     Attributes:
         path: Path of the socket.
-        pid: Process id of the writer.
-        size: Bytes of its segment.
-        readers: Number of processes that have attached the segment, without the writer.
+        pid: Process ID of the writer.
+        size: Size of its segment, in bytes.
+        readers: Number of processes that have attached the segment, not counting the writer.
     """
 
     path: Path
@@ -49,10 +49,10 @@ class Sh4ltPath(NamedTuple):
 
 
 def sh4lt_paths() -> list[Sh4ltPath]:
-    """All paths with a live writer of this user, sorted. Connects to no writer."""
+    """Return all paths on which a writer of this user is running, sorted. Does not connect to any writer."""
     if sys.platform != "linux":
         return []
-    # These import numpy, which most callers do not need.
+    # Imported here, because these modules import numpy, which most callers do not need.
     from ..sh4lt.dialect import keys_of
     from ..sh4lt.sysv import segment_status
 
@@ -64,14 +64,14 @@ def sh4lt_paths() -> list[Sh4ltPath]:
             status = segment_status(keys_of(path).segment)
         except OSError:
             continue
-        # Keys have 24 bits, so another path can have the same key.
+        # Only 24 bits of a key depend on the path, so another path can have the same key.
         if _has_socket(status.creator, inode):
             found.append(Sh4ltPath(path, status.creator, status.size, max(0, status.attached - 1)))
     return sorted(found)
 
 
 def writers_without_memory() -> list[Path]:
-    """Named paths with a listening writer whose memory is in another IPC namespace."""
+    """Return named paths with a listening writer whose memory is in another IPC namespace."""
     if sys.platform != "linux":
         return []
     from ..sh4lt.dialect import keys_of
@@ -96,12 +96,12 @@ def writers_without_memory() -> list[Path]:
 
 
 class Sh4ltProbe:
-    """Probes all paths with a live writer at the same time, in the background.
+    """Probes all paths with a running writer at the same time, in the background.
 
-    Only writers in the folder of named streams are asked for their caps.
+    Only writers in the folder of named streams are queried for their caps.
 
     Args:
-        seconds: Seconds to wait for an answer; 0 = no writer is asked.
+        seconds: Seconds to wait for an answer; 0 means that no writer is queried.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -121,7 +121,7 @@ class Sh4ltProbe:
         self._streams[found] = sh4lt_stream(found, seconds if is_named else 0)
 
     def result(self) -> list[Stream]:
-        """Wait for the probes; return the streams, by path."""
+        """Wait for the probes, and return the streams sorted by path."""
         for thread in self._threads:
             thread.join()
         return [self._streams[path] for path in self._paths if path in self._streams]
@@ -132,13 +132,15 @@ def sh4lt_stream(found: Sh4ltPath, seconds: float, *, is_measured: bool = False)
 
     Args:
         found: A path from `sh4lt_paths()`.
-        seconds: Seconds to wait for the writer's answer; 0 = it is not asked. Answering does not block the writer.
-        is_measured: Whether to read frames for `seconds` to measure the rate. The writer waits for this reader, too.
+        seconds: Seconds to wait for the writer's answer; 0 means that the writer is not queried. Answering does not
+            block the writer.
+        is_measured: Whether to read frames for `seconds` to measure the rate. The writer then waits for this reader as
+            for any other.
     """
     name = f"{SH4LT}{found.path}"
     caps = _type_text(found.path, seconds) if seconds > 0 else None
     if caps is None:
-        problem = "its writer did not answer" if seconds > 0 else f"not asked: iox2-video info {name}"
+        problem = "its writer did not answer" if seconds > 0 else f"not queried; run `iox2-video info {name}`"
         return Stream(name, "sh4lt", publishers=1, subscribers=found.readers, problem=problem)
     from .._wire.caps import parse_caps
     from ..errors import FormatError
@@ -164,19 +166,19 @@ def sh4lt_stream(found: Sh4ltPath, seconds: float, *, is_measured: bool = False)
 
 
 def _type_text(path: Path, seconds: float) -> str | None:
-    """The writer's type text; None if it does not answer."""
+    """Return the writer's type text; None if the writer does not answer."""
     from ..sh4lt import dialect
 
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(seconds)
         probe.connect(os.fspath(path))
-        # Not acknowledged: the writer waits only for readers that acknowledge its greeting.
+        # Do not acknowledge the greeting: the writer waits only for readers that acknowledge it.
         return dialect.type_text_of(dialect.receive_greeting(probe))
     return None
 
 
 def _pace(path: Path, seconds: float) -> Pace:
-    """The pace of the frames that come within `seconds`."""
+    """Measure the rate of the frames that arrive within `seconds`."""
     from ..sh4lt.follower import Follower
 
     pace = Pace()
@@ -191,13 +193,13 @@ def _pace(path: Path, seconds: float) -> Pace:
 
 
 def _listening() -> Iterator[tuple[Path, str]]:
-    """Paths and inodes of listening sockets."""
+    """Yield the paths and inodes of listening sockets."""
     try:
         lines = _SOCKETS.read_bytes().split(b"\n")
     except OSError:
         return
     for line in lines:
-        # A path can contain a newline: the text after it is not a row, or a false one.
+        # A path can contain a newline. The text after it does not match, or looks like a row but is not one.
         row = _ROW.fullmatch(line)
         if row is not None and int(row["flags"], 16) & _LISTENS:
             yield Path(os.fsdecode(row["path"])), row["inode"].decode()

@@ -1,4 +1,4 @@
-"""The state of a stream at one time."""
+"""The state of a stream at one point in time."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from .names import short_name
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The state of a stream; None = unknown.
+    """The state of a stream; None means unknown.
 
     Attributes:
-        name: Full name of the service, or `sh4lt:` and a path.
+        name: Full name of the service, or `sh4lt:` followed by a path.
         kind: Transport of the stream.
-        format: GStreamer's name of the pixel format.
-        width: Pixels.
-        height: Rows.
-        fps: Measured frames a second; None if fewer than two frames came.
+        format: GStreamer's name for the pixel format.
+        width: Width in pixels.
+        height: Height in rows.
+        fps: Measured frames per second; None if fewer than two frames arrived.
         framerate: Frame rate in the caps, as "30000/1001".
         publishers: Number of publishers.
-        subscribers: Number of subscribers, without this probe.
-        max_publishers: Limit of publishers.
-        max_subscribers: Limit of subscribers.
+        subscribers: Number of subscribers, not counting this probe.
+        max_publishers: Maximum number of publishers.
+        max_subscribers: Maximum number of subscribers.
         age: Seconds since the newest frame was captured.
         caps: Caps of the newest frame, as GStreamer writes them.
-        has_ended: Whether the stream has ended and not started again.
-        problem: What is wrong, or why something is unknown; one line.
+        has_ended: Whether the stream has ended and has not started again.
+        problem: What is wrong, or why a value is unknown, in one line.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A limit on the frame rate: which frames to pass if at most so many a second may pass."""
+"""Limits a frame rate: chooses which frames to pass and which to skip."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ _LONGEST: float = 1e18
 
 
 class Thinning:
-    """Chooses frames by their times, evenly on average: of 30 frames/s, 20 are two out of three.
+    """Chooses frames by their times, evenly on average: to reduce 30 frames/s to 20, it passes two out of three.
 
     Args:
-        max_fps: Frames per second to pass at most; None passes all.
+        max_fps: Maximum number of frames to pass per second; None passes all.
 
     Attributes:
-        skipped: Number of frames that were not chosen.
+        skipped: Number of frames that were skipped.
 
     Raises:
-        FormatError: `max_fps` is not above 0.
+        FormatError: `max_fps` is not greater than 0.
     """
 
     __slots__ = ("_interval", "_next", "skipped")
 
     def __init__(self, max_fps: float | None) -> None:
         if max_fps is not None and not max_fps > 0:
-            raise FormatError(f"max_fps is {max_fps}, it must be above 0")
-        # Finite, because infinity minus infinity is not a number.
+            raise FormatError(f"max_fps is {max_fps}, but must be greater than 0")
+        # The interval must be finite, because infinity minus infinity is not a number.
         self._interval = None if max_fps is None else min(_NS / float(max_fps), _LONGEST)
         self._next: float | None = None
         self.skipped = 0
 
     def takes(self, moment: int) -> bool:
-        """Return whether to pass the frame of this time in nanoseconds; times may restart."""
+        """Return whether to pass the frame with this time, in nanoseconds. Times may start again from a lower value."""
         interval = self._interval
         if interval is None:
             return True

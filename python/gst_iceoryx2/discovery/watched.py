@@ -1,4 +1,4 @@
-"""A stream that is watched for as long as one likes, through errors, ends and restarts."""
+"""Keeps receiving a stream, even after errors and when the stream ends and restarts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..errors import ClosedError, Iox2VideoError
 from ..video.frame import VideoFrame
 from ..video.subscriber import VideoFrameSubscriber
 
-# Longest wait for a frame, in seconds. `close` takes effect within it.
+# Longest wait for a frame, in seconds. `close` takes effect within this time.
 _WAIT: Final = 0.25
-# Pause after an error, in seconds. Opening a full service makes iceoryx2 look for dead participants.
+# Pause after an error, in seconds. Opening a full service makes iceoryx2 search for dead participants, which is slow.
 _RETRY: Final = 2.0
-# Five seconds of the fastest cameras; older arrivals are forgotten.
+# Enough for five seconds of the fastest cameras; older arrivals are dropped.
 _MOST_ARRIVALS: Final = 10_000
 
 
@@ -25,10 +25,10 @@ class Arrival(NamedTuple):
     """A frame that arrived.
 
     Attributes:
-        moment: When, nanoseconds of CLOCK_MONOTONIC.
-        frames: 1 + the number of older frames that were skipped for it.
-        latency: Nanoseconds from capture to arrival; None = unknown.
-        size: Bytes of its pixels.
+        moment: Arrival time, in nanoseconds of CLOCK_MONOTONIC.
+        frames: 1 + the number of older frames that were skipped in favour of this one.
+        latency: Nanoseconds from capture to arrival; None means unknown.
+        size: Number of pixel bytes.
     """
 
     moment: int
@@ -38,12 +38,12 @@ class Arrival(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Numbers of frames since the beginning.
+    """Frame counts since the start.
 
     Attributes:
         received: Frames that arrived.
-        dropped: Frames that were sent and did not arrive; None = unknown.
-        invalid: Frames that broke the wire contract.
+        dropped: Frames that were sent but did not arrive; None means unknown.
+        invalid: Frames that violated the wire contract.
     """
 
     received: int
@@ -52,13 +52,13 @@ class Counts(NamedTuple):
 
 
 class Newest(NamedTuple):
-    """What the newest frame looks like.
+    """Format and size of the newest frame.
 
     Attributes:
-        format: GStreamer's name of the pixel format.
-        width: Pixels.
-        height: Rows.
-        caps: Caps, as GStreamer writes them; None = none.
+        format: GStreamer's name for the pixel format.
+        width: Width in pixels.
+        height: Height in rows.
+        caps: Caps, as GStreamer writes them; None if the frame has no caps.
     """
 
     format: str
@@ -68,19 +68,19 @@ class Newest(NamedTuple):
 
 
 class Watched(ABC):
-    """Receives one service in a thread of its own, from `_start` until `close`.
+    """Receives frames from one service in a separate thread, from `_start` until `close`.
 
-    The stream need not exist yet. After an error the subscriber is replaced; all numbers count on.
+    The stream need not exist yet. After an error, the subscriber is replaced, and all counts continue.
 
     Args:
         name: Full name of the service.
-        skips: Whether to skip older frames when a newer one waits.
+        skips: Whether to skip older frames if a newer one is waiting.
 
     Attributes:
         name: Full name of the service.
-        problem: Why nothing can be received, in one line; None = no problem.
-        has_ended: Whether the stream has ended and not started again.
-        newest: What the newest frame looks like; None before the first frame.
+        problem: Why frames cannot be received, in one line; None if there is no problem.
+        has_ended: Whether the stream has ended and has not started again.
+        newest: Format and size of the newest frame; None before the first frame.
     """
 
     def __init__(self, name: str, *, skips: bool) -> None:
@@ -103,7 +103,7 @@ class Watched(ABC):
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread and leave the service. Idempotent."""
+        """Stop the thread and leave the service. Idempotent."""
         self._ends.set()
         subscriber = self._subscriber
         if subscriber is not None:
@@ -117,47 +117,47 @@ class Watched(ABC):
         return subscriber is not None and subscriber.is_connected
 
     def counts(self) -> Counts:
-        """Numbers of frames, over all subscribers so far."""
+        """Return the frame counts, summed over all subscribers so far."""
         with self._lock:
             return self._sums()
 
     def arrivals(self, since: int) -> list[Arrival]:
-        """Frames that arrived since a moment of CLOCK_MONOTONIC (nanoseconds), oldest first.
+        """Return the frames that arrived since a time on CLOCK_MONOTONIC (nanoseconds), oldest first.
 
-        The first frame of each subscriber is left out: it may have been sent long before.
+        The first frame of each subscriber is omitted, because it may have been sent long before.
         """
         with self._lock:
             return [one for one in self._arrivals if one.moment >= since]
 
     def seconds(self, now: int, span: int) -> float:
-        """The length of the last `span` nanoseconds in which this watched, in seconds."""
+        """Return `span` nanoseconds or the time since this object was created, whichever is shorter, in seconds."""
         return min(now - self._began, span) / 1e9
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def _take(self, frame: VideoFrame, *, is_new: bool) -> None:
-        """Handle a frame, which is released afterwards.
+        """Handle a frame. The frame is released afterwards.
 
         Args:
-            frame: The frame; not the end of the stream.
-            is_new: Whether it is the first frame of its subscriber.
+            frame: The frame; never the end of the stream.
+            is_new: Whether the frame is the first one of its subscriber.
         """
 
     def _idle(self) -> None:  # noqa: B027
-        """Called when no frame came for a while."""
+        """Called when no frame has arrived for a while."""
 
     def _explain(self, exc: Exception, before: str | None) -> str:
-        """The problem in one line.
+        """Return the problem as one line of text.
 
         Args:
-            exc: What happened.
-            before: The problem so far.
+            exc: The exception that caused the problem.
+            before: Text of the previous problem.
         """
         return " ".join(str(exc).split()) or type(exc).__name__
 
     def _join(self) -> VideoFrameSubscriber:
-        """The subscriber; a new one after `_leave`."""
+        """Return the subscriber; after `_leave`, create a new one."""
         subscriber = self._subscriber
         if subscriber is None:
             self._is_new = True
@@ -165,7 +165,7 @@ class Watched(ABC):
         return subscriber
 
     def _leave(self) -> None:
-        """Close the subscriber; the next wait for a frame makes another one."""
+        """Close the subscriber; the next wait for a frame creates another one."""
         with self._lock:
             received, dropped, invalid = self._sums()
             subscriber, self._subscriber = self._subscriber, None
@@ -206,7 +206,7 @@ class Watched(ABC):
         self._take(frame, is_new=is_new)
 
     def _sums(self) -> Counts:
-        """Numbers of frames; call it with the lock held."""
+        """Return the frame counts. The caller must hold the lock."""
         subscriber = self._subscriber
         if subscriber is None:
             return self._earlier
@@ -220,5 +220,5 @@ class Watched(ABC):
 
 
 def frames_in(arrivals: Sequence[Arrival]) -> int:
-    """Number of frames that arrived, skipped ones included."""
+    """Return the number of frames that arrived, including skipped ones."""
     return sum(one.frames for one in arrivals)

@@ -1,12 +1,12 @@
-"""Find problems of a machine, a domain and an installation, each with a fix.
+"""Finds problems with a machine, a domain and an installation, and suggests a fix for each.
 
     from gst_iceoryx2.doctor import examine
 
     for finding in examine():
         print(finding.status, finding.check, finding.text, finding.remedy)
 
-`examine()` changes nothing. `examine(fix=True)` removes what crashed participants left behind, and nothing else. It
-uses the same clean-up as every participant.
+`examine()` does not change anything. `examine(fix=True)` removes only files and memory left behind by crashed
+participants, with the same clean-up that every participant uses.
 """
 
 from __future__ import annotations

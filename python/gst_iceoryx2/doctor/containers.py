@@ -1,4 +1,4 @@
-"""Checks what containers must share."""
+"""Checks that participants in different containers share memory, namespaces and the domain's folder."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ _SHARE: Final = (
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Find services without memory here, participants that cannot be seen, and a domain that is not shared."""
+    """Find services whose memory is elsewhere, participants not visible here, and a domain that is not shared."""
     inside = any(mark.exists() for mark in _MARKS) or bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
     where = "this is a container" if inside else "this is not a container"
     found = list(_separate(domain, inside, where))
-    yield from found or [ok(f"{where}; every service of this domain has its memory here")]
+    yield from found or [ok(f"{where}; the memory of every service in this domain is visible here")]
 
 
 def _separate(domain: Domain, inside: bool, where: str) -> Iterator[Finding]:
     elsewhere = _services_elsewhere(domain)
     if elsewhere:
         yield problem(
-            f"{', '.join(elsewhere[:8])}: described in {domain.services}, but without memory in this {SHARED_MEMORY}: "
-            f"the participants have another one ({where})",
-            f"share it: {_SHARE}",
+            f"{', '.join(elsewhere[:8])}: described in {domain.services}, but the memory is not in this "
+            f"{SHARED_MEMORY}, so the participants use a different one ({where})",
+            f"share {SHARED_MEMORY}: {_SHARE}",
         )
     writers = writers_without_memory()
     if writers:
         yield problem(
             f"Sh4lt writers listen on {', '.join(map(str, writers[:8]))}, but their memory is in another IPC namespace "
             f"({where})",
-            f"share it: {_SHARE}",
+            f"share the IPC namespace: {_SHARE}",
         )
     unseen = _unseen_participants(domain)
     if unseen:
         yield note(
-            f"{unseen} participant{' lives' if unseen == 1 else 's live'} in another pid namespace ({where}): frames "
-            "pass, but process names are not known here",
+            f"{unseen} participant{' runs' if unseen == 1 else 's run'} in another pid namespace ({where}); they can "
+            "exchange frames, but their process names are unknown here",
         )
     if inside and Path(domain.root).exists() and os.stat(domain.root).st_dev == os.stat("/").st_dev:
         yield note(
-            f"{domain.root} is in the file system of this container: the host and other containers cannot see it, and "
-            "it is removed with the container",
-            f"docker run --volume {domain.root}:{domain.root} for every container of the domain; docs/containers.md "
-            "has a recipe",
+            f"{domain.root} is in this container's own file system, so the host and other containers cannot see it, "
+            "and it is removed with the container",
+            f"start every container of the domain with docker run --volume {domain.root}:{domain.root}; "
+            "docs/containers.md has a recipe",
         )
 
 
@@ -65,7 +65,7 @@ def _services_elsewhere(domain: Domain) -> list[str]:
 
 
 def _unseen_participants(domain: Domain) -> int:
-    """Number of living nodes whose process cannot be seen here."""
+    """Return the number of live nodes whose process is not visible here."""
     if not Path("/proc/self/stat").exists():
         return 0
     living = node_ids(domain).keys() - dead_nodes(domain)

@@ -1,4 +1,4 @@
-"""Processes that have loaded iceoryx2 more than once."""
+"""Checks for processes that have loaded iceoryx2 more than once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IS_COPY: Final = re.compile(r"/(?:_iceoryx2[^/]*\.so|lib(?:gst)?iceoryx2[^/]*\.
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Find participants of the domain that have mapped several copies of iceoryx2."""
+    """Find participants in the domain that have loaded several copies of iceoryx2."""
     processes = node_processes(domain)
     examined = {pid: copies for pid in sorted(processes) if (copies := _copies(pid)) is not None}
     several = {pid: copies for pid, copies in examined.items() if len(copies) > 1}
@@ -24,27 +24,27 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         name, listed = processes[pid], ", ".join(sorted(copies))
         if copies == _own(copies):
             yield note(
-                f"process {pid} ({name}) uses the Python SDK and the GStreamer plugin, each with its own iceoryx2 "
-                f"({listed}); each expects the other. No other code of this process may list nodes or clean up with "
-                "iceoryx2: it would drop their locks",
+                f"process {pid} ({name}) uses the Python SDK and the GStreamer plugin, each with its own copy of "
+                f"iceoryx2 ({listed}). They are designed for this. No other code in this process may list nodes or "
+                "clean up with iceoryx2, because that would drop their locks",
             )
         else:
             yield problem(
-                f"process {pid} ({name}) has several copies of iceoryx2: {listed}. If one of them cleans up or lists "
-                "nodes, the others count as dead from then on, and their frames may be lost",
+                f"process {pid} ({name}) has loaded several copies of iceoryx2: {listed}. If one copy cleans up or "
+                "lists nodes, the other copies count as dead afterwards, and their frames may be lost",
                 "use one build of the plugin and one Python environment per process, and run other iceoryx2 programs "
-                "in processes of their own",
+                "in separate processes",
             )
     if not processes:
         yield ok("no visible process takes part in this domain")
     elif not several:
         unseen = len(processes) - len(examined)
-        rest = f"; {unseen} more cannot be examined: another user or container owns them" if unseen else ""
-        yield ok(f"none of {len(examined)} participating processes has two copies of iceoryx2{rest}")
+        rest = f"; {unseen} more belong to another user or container and cannot be examined" if unseen else ""
+        yield ok(f"none of the {len(examined)} participating processes has two copies of iceoryx2{rest}")
 
 
 def _copies(pid: int) -> set[str] | None:
-    """Files of iceoryx2 that a process has mapped; None if the process cannot be examined."""
+    """Return the iceoryx2 libraries that a process has loaded; None if the process cannot be examined."""
     try:
         lines = Path(f"/proc/{pid}/maps").read_bytes().decode("utf-8", "replace").split("\n")
     except OSError:
@@ -54,7 +54,7 @@ def _copies(pid: int) -> set[str] | None:
 
 
 def _own(copies: set[str]) -> set[str]:
-    """The copies that belong to this package: one plugin, one Python binding."""
+    """Return the copies that belong to this package: its plugin, and the Python binding if there is only one."""
     try:
         plugin = str(plugin_library().resolve())
     except RuntimeError:

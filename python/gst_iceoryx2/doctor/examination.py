@@ -36,12 +36,12 @@ def examine(*, fix: bool = False) -> list[Finding]:
     """Run all checks.
 
     Args:
-        fix: Also remove what crashed participants left behind: nodes, files, shared memory, and SysV segments of dead
-            Sh4lt writers. Nothing that a living process may use is removed.
+        fix: Whether to remove nodes, files and shared memory left behind by crashed participants, and SysV segments
+            left behind by dead Sh4lt writers. Nothing that a running process may be using is removed.
 
     Returns:
-        At least one finding per check, in the order of `CHECKS`. If this user must not use the domain, the checks that
-        read its folders are left out; if the domain itself is invalid, only the plugin is checked.
+        At least one finding per check, in the order of `CHECKS`. If this user may not use the domain, checks that read
+        its folders are skipped. If the domain itself is invalid, only the plugin and its element names are checked.
     """
     try:
         domain = current_domain()
@@ -62,5 +62,5 @@ def _findings(name: str, domain: Domain, fix: bool) -> Iterator[Finding]:
 
 
 def healthy(findings: Iterable[Finding]) -> bool:
-    """Return whether no problem is left; a problem that was fixed does not count."""
+    """Return whether there are no problems, apart from fixed ones."""
     return not any(finding.status == "problem" and not finding.was_fixed for finding in findings)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal["ok", "note", "problem"]
-"""`note`: worth knowing, but not a problem for every user."""
+"""`note` means worth knowing, but not a problem for every user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class Finding:
         status: "ok", "note" or "problem".
         text: What was found, with numbers.
         remedy: What to do; None if there is nothing to do.
-        can_fix: Whether `examine(fix=True)` can do it.
-        was_fixed: Whether `examine(fix=True)` did it.
+        can_fix: Whether `examine(fix=True)` can fix the problem.
+        was_fixed: Whether `examine(fix=True)` has fixed the problem.
     """
 
     check: str
@@ -31,15 +31,15 @@ class Finding:
 
 
 def ok(text: str) -> Finding:
-    """Make a finding without a problem. `examine` adds the name of the check to every finding."""
+    """Create an `ok` finding. `examine` adds the name of the check to every finding."""
     return Finding("", "ok", text)
 
 
 def note(text: str, remedy: str | None = None) -> Finding:
-    """Make a note."""
+    """Create a note."""
     return Finding("", "note", text, remedy)
 
 
 def problem(text: str, remedy: str | None = None, *, can_fix: bool = False, was_fixed: bool = False) -> Finding:
-    """Make a problem."""
+    """Create a problem."""
     return Finding("", "problem", text, remedy, can_fix, was_fixed)

@@ -1,4 +1,4 @@
-"""Checks what crashed participants left behind in the domain, and removes it on request."""
+"""Checks for files and memory that crashed participants left behind in the domain, and removes them on request."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .finding import Finding, note, ok, problem
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Count what dead participants left behind, and remove it if `fix` is set; report memory of unknown owners."""
+    """Count the files left behind by dead participants, and remove them if `fix` is set. Report unknown memory."""
     before = _count(domain)
     if not any(before):
         yield ok("no dead participants, no unused files")
     elif not fix:
-        text = f"{_words(*before)}; the next participant that starts removes what can be traced to a dead one"
+        text = f"{_words(*before)}; the next participant that starts removes files that it can trace to a dead one"
         yield problem(text, "iox2-video doctor --fix", can_fix=True)
     else:
         run_helper(domain)
@@ -28,25 +28,25 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
             yield problem(f"{_words(*before)}: removed", None, can_fix=True, was_fixed=True)
         else:
             yield problem(
-                f"{_words(*before)}; after a clean-up {_words(*after)}",
-                f"try again: files younger than 5 s are left alone. If they stay, stop everything that uses the "
-                f"domain, then remove {domain.root} and {domain.prefix}* in {SHARED_MEMORY}",
+                f"{_words(*before)}; after the clean-up, still {_words(*after)}",
+                f"try again, because files younger than 5 s are left alone. If they remain, stop all programs that use "
+                f"the domain, then remove {domain.root} and {domain.prefix}* in {SHARED_MEMORY}",
                 can_fix=True,
             )
     unknown = unknown_memory(domain)
     if unknown:
         size = sum(status.st_size for status in unknown) / 1e6
         yield note(
-            f"{_files(len(unknown))} of {size:.1f} MB in {SHARED_MEMORY} have the prefix {domain.prefix!r} and belong "
-            f"to no participant of {domain.root}: it is not known whether a participant of another folder, container "
-            "or user uses them",
-            "give each folder a prefix of its own (IOX2_VIDEO_DOMAIN=ROOT:PREFIX); remove the files by hand only if "
-            "nothing on this machine uses the prefix",
+            f"{SHARED_MEMORY} contains {_files(len(unknown))} ({size:.1f} MB) with the prefix {domain.prefix!r} that "
+            f"cannot be traced to a participant in {domain.root}; participants that use another folder, or belong to "
+            "another container or user, may be using them",
+            "give each folder its own prefix (IOX2_VIDEO_DOMAIN=ROOT:PREFIX); remove the files manually only if no "
+            "program on this machine uses the prefix",
         )
 
 
 def _count(domain: Domain) -> tuple[int, int]:
-    """Number of dead nodes, and of files that no node has a tag for."""
+    """Return the number of dead nodes, and the number of files for which no node has a tag."""
     return len(dead_nodes(domain)), len(unused_descriptions(domain)) + has_unfinished_counter(domain)
 
 

@@ -1,4 +1,4 @@
-"""Checks that the GStreamer plugin exists, loads, is found, and is the only one with its element names."""
+"""Checks that the GStreamer plugin exists, loads, can be found, and is the only plugin with its element names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PACKAGES: Final = {
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Check GStreamer, the plugin and what it needs, and whether pipelines find it."""
+    """Check GStreamer, the plugin and its dependencies, and whether pipelines find the plugin."""
     sentence = namesake()
     if sentence is not None:
         what, _, how = sentence.rpartition("; ")
@@ -38,19 +38,19 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     gstreamer = gstreamer_version()
     if gstreamer is None:
         yield note(
-            "there is no GStreamer on this machine; the Python SDK and these commands do not need it",
-            "for the elements: apt install libgstreamer1.0-0 gstreamer1.0-plugins-base",
+            "GStreamer is not installed on this machine; the Python SDK and these commands do not need it",
+            "to use the elements: apt install libgstreamer1.0-0 gstreamer1.0-plugins-base",
         )
     elif tuple(map(int, gstreamer.split(".")[:2])) < MIN_GSTREAMER:
         wanted = ".".join(map(str, MIN_GSTREAMER))
         yield problem(
-            f"GStreamer is {gstreamer}, the elements need {wanted} or newer",
+            f"GStreamer is {gstreamer}, but the elements need {wanted} or newer",
             "use a newer distribution",
         )
     try:
         library = plugin_library()
     except RuntimeError as exc:
-        what, _, how = str(exc).partition(". What it needs: ")
+        what, _, how = str(exc).partition(". To build it, you need: ")
         yield note(f"{what}. The Python SDK works without it", f"what it needs: {how}" if how else None)
         return
     if gstreamer is None:
@@ -62,13 +62,13 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         package = _PACKAGES.get(missing[1]) if missing else None
         yield problem(
             f"{library} does not load: {exc}",
-            f"apt install {package}" if package else "build it again on this machine: pip install --force-reinstall .",
+            f"apt install {package}" if package else "rebuild it on this machine: pip install --force-reinstall .",
         )
         return
     own = version("iox2-video")
     if stated != own:
         yield problem(
-            f"the plugin is version {stated}, the package {own}: one of them belongs to another installation",
+            f"the plugin is version {stated}, but the package is {own}, so one of them belongs to another installation",
             "pip install --force-reinstall --no-deps .",
         )
         return
@@ -83,13 +83,14 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         )
     if importlib.util.find_spec("gi") is None:
         yield note(
-            f"{sys.executable} has no PyGObject: setup_gstreamer() will not work in it",
-            "apt install python3-gi gir1.2-gstreamer-1.0, and a virtual environment made with --system-site-packages",
+            f"{sys.executable} does not have PyGObject, so setup_gstreamer() will not work in it",
+            "apt install python3-gi gir1.2-gstreamer-1.0, and use a virtual environment created with "
+            "--system-site-packages",
         )
 
 
 def check_names(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Search the folders of GStreamer's plugins for other plugins with our element names."""
+    """Search GStreamer's plugin folders for other plugins with our element names."""
     try:
         own: Path | None = plugin_library()
     except RuntimeError:
@@ -97,7 +98,7 @@ def check_names(domain: Domain, fix: bool) -> Iterator[Finding]:
     others = []
     count = 0
     for folder in library_folders():
-        # GStreamer searches deeper, but no distribution has plugins there.
+        # GStreamer also searches deeper folders, but distributions do not install plugins there.
         for file in sorted(
             found for end in ("so", "dylib") for found in (*folder.glob(f"*.{end}"), *folder.glob(f"*/*.{end}"))
         ):
@@ -109,13 +110,13 @@ def check_names(domain: Domain, fix: bool) -> Iterator[Finding]:
                 others.append((file, names))
     for file, names in others:
         yield problem(
-            f"{file} has {', '.join(names)}, too: of two plugins with one element name, GStreamer uses the one that it "
-            "loaded last",
-            "remove it, or take its folder out of GST_PLUGIN_PATH; gst-inspect-1.0 ELEMENT shows which one is used "
-            "(Filename)",
+            f"{file} also provides {', '.join(names)}; if two plugins provide the same element, GStreamer uses the one "
+            "that it loaded last",
+            "remove this file, or remove its folder from GST_PLUGIN_PATH; gst-inspect-1.0 ELEMENT shows which plugin "
+            "is used (Filename)",
         )
     if not others:
-        yield ok(f"none of {count} other plugins has elements of these names")
+        yield ok(f"none of the {count} other plugins provides elements with these names")
 
 
 def _names_in(file: Path) -> list[str]:

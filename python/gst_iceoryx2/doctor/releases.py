@@ -1,4 +1,4 @@
-"""Checks that all participants have the same release of iceoryx2."""
+"""Checks that all participants use the same release of iceoryx2."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .finding import Finding, ok, problem
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Compare the release that this package needs with the installed one and with the ones that created services."""
+    """Compare the release that this package needs with the installed one, and with those that created services."""
     try:
         installed = version("iceoryx2")
     except PackageNotFoundError:
@@ -22,7 +22,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
         return
     if installed != RELEASE:
         yield problem(
-            f"the installed Python package iceoryx2 is release {installed}, this package works with {RELEASE} only",
+            f"the installed Python package iceoryx2 is release {installed}, but this package works only with {RELEASE}",
             f"pip install iceoryx2=={RELEASE}",
         )
     others: dict[str, set[str]] = defaultdict(set)
@@ -33,11 +33,11 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
             others[record.version].add(short_name(record.name))
     for release, names in sorted(others.items()):
         yield problem(
-            f"created by iceoryx2 {release}, while this is {RELEASE}: {', '.join(sorted(names)[:8])}. All participants "
-            "of a service must have the same release",
-            f"stop or update the programs that use it. If they have ended, only a program of release {release} can "
-            f"clean up; or stop everything, then remove {domain.root} and {domain.prefix}* in /dev/shm",
+            f"created by iceoryx2 {release}, but this is {RELEASE}: {', '.join(sorted(names)[:8])}. All participants "
+            "of a service must use the same release",
+            f"stop or update the programs that use release {release}. If they have exited, clean up with a program of "
+            f"that release, or stop all programs and remove {domain.root} and {domain.prefix}* in /dev/shm",
         )
     if installed == RELEASE and not others:
-        made = f"and created all services of this domain ({count})" if count else "and this domain has no services now"
+        made = f"and created all services in this domain ({count})" if count else "and this domain has no services"
         yield ok(f"iceoryx2 {RELEASE} is installed, {made}")

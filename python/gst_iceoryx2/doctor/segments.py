@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _TABLES: Final = Path("/proc/sysvipc")
-# Age from which an unattached segment counts as left behind; creating and attaching one takes far less.
+# Age in seconds from which an unattached segment counts as left behind; creating and attaching one is much faster.
 _YOUNG: Final = 5.0
 
 
@@ -31,17 +31,17 @@ class _Segment(NamedTuple):
 
     @property
     def is_alive(self) -> bool:
-        """Whether its writer may still live: a writer keeps its segment attached."""
+        """Whether the writer may still be running. A writer keeps its segment attached."""
         if not self.attached:
             return time.time() - self.made_at < _YOUNG
-        # 0 is a process of another pid namespace. Source: ipc/shm.c of Linux.
+        # 0 means a process in another pid namespace. Source: ipc/shm.c in Linux.
         return self.creator == 0 or Path(f"/proc/{self.creator}").exists()
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Find segments of the Shmdata protocol whose writer has ended; remove them if `fix` is set."""
+    """Find Shmdata segments whose writer has exited, and remove them if `fix` is set."""
     if sys.platform != "linux" or not _TABLES.is_dir():
-        yield ok("this system has no table of SysV memory; Sh4lt runs on Linux only")
+        yield ok("this system does not list its SysV memory; Sh4lt runs only on Linux")
         return
     segments = _shmdata_segments()
     dead = [one for one in segments if not one.is_alive]
@@ -52,14 +52,14 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     if attached:
         yield note(
             f"readers still have {_count(len(attached))} of dead Sh4lt writers attached",
-            "they are removed when their readers end, or by the next writer on the path",
+            "no action needed: they are removed when their readers exit, or by the next writer on the path",
         )
     if not free:
         if not attached:
-            yield ok(f"{_count(alive)} of living Sh4lt writers, none of dead ones")
+            yield ok(f"{_count(alive)} from running Sh4lt writers, none from dead ones")
         return
     keys = ", ".join(f"{one.key:#010x}" for one in free[:8])
-    text = f"{_count(len(free))} of dead Sh4lt writers, {sum(one.size for one in free) / 1e6:.1f} MB: keys {keys}"
+    text = f"{_count(len(free))} from dead Sh4lt writers, {sum(one.size for one in free) / 1e6:.1f} MB, keys {keys}"
     if not fix:
         yield problem(text, "iox2-video doctor --fix, or ipcrm -M KEY", can_fix=True)
         return
@@ -70,7 +70,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     left = {one.key for one in _shmdata_segments()} & {one.key for one in free}
     if left:
         listed = ", ".join(f"{key:#010x}" for key in sorted(left))
-        yield problem(f"{text}; could not be removed: {listed}", "ipcrm -M KEY, as their owner", can_fix=True)
+        yield problem(f"{text}; could not be removed: {listed}", "run ipcrm -M KEY as their owner", can_fix=True)
     else:
         yield problem(f"{text}: removed", None, can_fix=True, was_fixed=True)
 
@@ -86,7 +86,7 @@ def _keys(segment: int) -> Keys:
 
 
 def _shmdata_segments() -> list[_Segment]:
-    """Segments with a key of the protocol and its two semaphores; other programs may use such keys as well."""
+    """Return segments with a Shmdata key and the protocol's two semaphores. Other programs may use such keys, too."""
     from ..sh4lt.dialect import SEGMENT_PROJECT
 
     semaphores = {int(row["key"]) for row in _rows("sem") if row["nsems"] == "2"}

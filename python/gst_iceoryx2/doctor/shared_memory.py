@@ -1,4 +1,4 @@
-"""Checks that shared memory has room for the streams of this machine."""
+"""Checks that shared memory is large enough for the streams on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .finding import Finding, note, ok, problem
 
 # Source: stat(2).
 _BLOCK: Final = 512
-# A publisher's first memory: 24 frames of 1080p in BGR (docs/operations.md).
+# Initial memory of a publisher: 24 frames of 1080p in BGR (docs/operations.md).
 _ONE_STREAM: Final = 24 * 1920 * 1080 * 3
 _LARGER: Final = (
     "enlarge it: docker run --shm-size=2g …, compose: shm_size: 2g, "
@@ -23,13 +23,13 @@ _LARGER: Final = (
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Compare the size of /dev/shm with what its files may take."""
+    """Compare the size of /dev/shm with the memory that its files may use."""
     obstacle = in_shared_memory(domain)
     if obstacle is not None:
         yield problem(*obstacle.parts())
         return
     if not SHARED_MEMORY.is_dir():
-        yield ok(f"this system has no {SHARED_MEMORY}: its shared memory is not a file system")
+        yield ok(f"this system does not have {SHARED_MEMORY}, because its shared memory is not a file system")
         return
     yield from _shared_by_users(domain)
     status = os.statvfs(SHARED_MEMORY)
@@ -37,31 +37,32 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     promised, _ = _laid_out("")
     ours, touched = _laid_out(domain.prefix)
     text = (
-        f"{SHARED_MEMORY} has {_words(size)}, {_words(free)} free; streams of this domain take {_words(touched)} and "
-        f"may take {_words(ours)} more, all files {_words(promised)} more"
+        f"{SHARED_MEMORY} has {_words(size)}, {_words(free)} free; streams in this domain use {_words(touched)} and "
+        f"may use {_words(ours)} more; all files together may use {_words(promised)} more"
     )
     if promised > free:
-        yield problem(f"{text}: a publisher that uses all its memory will be killed by SIGBUS", _LARGER)
+        yield problem(f"{text}. A publisher that uses all its memory will be killed by SIGBUS", _LARGER)
     elif free - promised < _ONE_STREAM:
-        yield problem(f"{text}: not enough for one more stream of 1080p in BGR ({_words(_ONE_STREAM)})", _LARGER)
+        yield problem(f"{text}. Another 1080p stream in BGR ({_words(_ONE_STREAM)}) does not fit", _LARGER)
     else:
         yield ok(text)
 
 
 def _shared_by_users(domain: Domain) -> Iterator[Finding]:
-    """Report a node counter of another user: every participant with this prefix opens it."""
+    """Report a node counter that belongs to another user. Every participant with this prefix opens it."""
     with contextlib.suppress(OSError):
         owner = node_counter(domain).lstat().st_uid
         if owner != os.geteuid():
             yield note(
-                f"user {owner} was the first with the prefix {domain.prefix} on this machine, and can keep others from "
-                "starting with it",
-                f"use a prefix per user: export IOX2_VIDEO_DOMAIN={domain.root}:yours_ (docs/operations.md)",
+                f"user {owner} was the first to use the prefix {domain.prefix} on this machine, and can prevent other "
+                "users from starting with it",
+                f"use a separate prefix for each user: export IOX2_VIDEO_DOMAIN={domain.root}:yours_ "
+                "(docs/operations.md)",
             )
 
 
 def _laid_out(prefix: str) -> tuple[int, int]:
-    """Bytes that the files with a prefix may still take, and bytes that they take, of all users."""
+    """Return how many more bytes the files with a prefix may use, and how many they use now, over all users."""
     more = taken = 0
     with os.scandir(SHARED_MEMORY) as files:
         for file in (file for file in files if file.name.startswith(prefix)):

@@ -14,13 +14,13 @@ from .._iox2.folders import in_folders
 from .finding import Finding, ok, problem
 
 _REMEDY: Final = (
-    "run all participants as one user, or give this one a domain of its own: "
+    "run all participants as one user, or give this user a separate domain: "
     "export IOX2_VIDEO_DOMAIN=$XDG_RUNTIME_DIR/iox2 for all programs that share streams (docs/operations.md)"
 )
 
 
 def check(domain: Domain, fix: bool) -> Iterator[Finding]:
-    """Check the owners of the folders and services of the domain."""
+    """Check the owners of the folders and services in the domain."""
     root = Path(domain.root)
     obstacle = in_folders(domain)
     if obstacle is not None:
@@ -38,8 +38,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     if others:
         names = ", ".join(map(_user, others))
         yield problem(
-            f"services in {root} belong to {_user(owner)} and to {names}: only root can open the services of another "
-            "user",
+            f"services in {root} belong to {_user(owner)} and to {names}; only root can open another user's services",
             _REMEDY,
         )
     else:

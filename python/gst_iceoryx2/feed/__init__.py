@@ -1,4 +1,4 @@
-"""Publishes a test pattern, a video file, a picture or a camera as a service.
+"""Publishes a test pattern, video file, picture or camera as a service.
 
     from gst_iceoryx2.feed import Feeder, TestPattern
 

@@ -1,4 +1,4 @@
-"""Draws rectangles in frames of all formats whose components do not share samples."""
+"""Draws rectangles in frames of any format whose components have separate samples."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Colour: TypeAlias = tuple[int, int, int]
 
 
 class _Part(NamedTuple):
-    """Place and form of the samples of one component.
+    """Where the samples of one component are stored, and how.
 
     Attributes:
         plane: Index of the plane.
         channel: Index in the last axis of the plane.
-        first: First pixel of a group that has a sample.
-        step: Pixels of a group.
+        first: Index of the first pixel with a sample, within a group of pixels.
+        step: Number of pixels in a group.
         w_shift: Horizontal subsampling, log2.
         h_shift: Vertical subsampling, log2.
         letter: Name of the component.
-        bits: Bits of a sample.
-        shift: Unused low bits of a sample.
+        bits: Number of bits in a sample.
+        shift: Number of unused low bits in a sample.
     """
 
     plane: int
@@ -42,14 +42,14 @@ class _Part(NamedTuple):
 
 
 class Palette:
-    """Converts colours to samples of one format.
+    """Converts colours to samples in one format.
 
     Args:
         format: The format.
-        height: Rows of the pictures, which select the default matrix of YUV.
+        height: Height of the pictures in rows. It selects the default YUV matrix.
 
     Raises:
-        SettingError: Components of the format share samples, or it has no rows.
+        SettingError: Components of the format share samples, or the format is tiled or uses a palette.
     """
 
     def __init__(self, format: VideoFormat, height: int) -> None:
@@ -58,7 +58,7 @@ class Palette:
         self._known: dict[Colour, tuple[int, ...]] = {}
 
     def samples(self, colour: Colour) -> tuple[int, ...]:
-        """The samples of a colour, one for each of `parts`."""
+        """Return the samples for a colour, one for each of `parts`."""
         known = self._known.get(colour)
         if known is None:
             known = tuple(round(self._sample(colour, part.letter, part.bits)) << part.shift for part in self.parts)
@@ -83,7 +83,7 @@ class Canvas:
     """Draws into the planes of one picture.
 
     Args:
-        planes: Writable arrays, one a plane, as of `LoanedFrame.planes`.
+        planes: Writable arrays, one per plane, like `LoanedFrame.planes`.
         palette: Palette of the picture's format.
     """
 
@@ -96,7 +96,7 @@ class Canvas:
         ]
 
     def fill(self, left: int, top: int, right: int, bottom: int, colour: Colour) -> None:
-        """Fill the pixels from (left, top) to (right, bottom), exclusive."""
+        """Fill the pixels from (left, top) to (right, bottom); right and bottom are exclusive."""
         samples = self._palette.samples(colour)
         for view, part, sample in zip(self._views, self._palette.parts, samples, strict=True):
             first, step = part.first, part.step
@@ -110,7 +110,7 @@ class Canvas:
 def _parts_of(format: VideoFormat) -> tuple[_Part, ...]:
     in_group = [plane.channels * plane.group_pixels for plane in format.planes]
     if format.kind not in ("planes", "packed") or format.is_word or sum(in_group) != len(format.components):
-        raise SettingError(f"cannot draw the pattern in {format.name}: try I420, NV12, P010_10LE, YUY2, BGR or RGBA")
+        raise SettingError(f"cannot draw the pattern in {format.name}; use I420, NV12, P010_10LE, YUY2, BGR or RGBA")
     if np.dtype(format.dtype).kind != "u":
         raise SettingError(f"cannot draw the pattern in {format.name}: its samples are not integers")
     parts = []

@@ -1,4 +1,4 @@
-"""Reads pictures from files and cameras with PyAV."""
+"""Reads pictures from files and cameras, with PyAV."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .upright import Upright
 _NS: Final = 1_000_000_000
 _USUAL_RATE: Final = Fraction(30)
 _IMAGE_RATE: Final = Fraction(30)
-# A camera's time stamp that is older than this is not on CLOCK_MONOTONIC, in nanoseconds.
+# A camera timestamp older than this is not from CLOCK_MONOTONIC. In nanoseconds.
 _PLAUSIBLE: Final = 10 * _NS
-# Limit of damaged packets in a row.
+# Maximum number of consecutive damaged packets.
 _DAMAGED_MAX: Final = 100
 
 
-class _Decoded:
-    """Base of files, images and cameras. The first picture sets size and format of all pictures.
+class Decoded:
+    """Base class of files, images and cameras. The first picture determines the size and format of all pictures.
 
-    Phones store pictures rotated, with a tag. Pictures are turned upright by this tag.
+    Phones may store pictures rotated, with a tag for the rotation. This class rotates such pictures upright.
     """
 
     is_live = False
@@ -42,14 +42,14 @@ class _Decoded:
         try:
             if not container.streams.video:
                 others = ", ".join(stream.type for stream in container.streams) or "nothing"
-                raise SourceError(f"{what} has no video, only {others}")
+                raise SourceError(f"{what} does not contain video, only {others}")
             self._stream = container.streams.video[0]
             self._stream.thread_type = "AUTO"
-            # Kept, because at the end of a short file the decoder returns several pictures at once.
+            # Kept, because the decoder returns several pictures at once at the end of a short file.
             self._pictures = self._decoded()
             self._first = next(self._pictures, None)
             if self._first is None:
-                raise SourceError(f"{what} has no video picture that can be decoded")
+                raise SourceError(f"cannot decode any picture of the video in {what}")
             first = self._first
             name = gstreamer_format(first.format.name) if format is None else format
             if name not in PIXEL_FORMATS:
@@ -61,7 +61,7 @@ class _Decoded:
             raise
 
     def _decoded(self) -> Iterator[Any]:
-        """Pictures to the end of the file; damaged ones are left out."""
+        """Yield the pictures up to the end of the file, without damaged ones."""
         damaged = 0
         try:
             for packet in self._container.demux(self._stream):
@@ -71,7 +71,7 @@ class _Decoded:
                     damaged += 1
                     if damaged > _DAMAGED_MAX:
                         raise SourceError(
-                            f"{self._what} is damaged: {damaged} packets in a row are unreadable"
+                            f"{self._what} is damaged: {damaged} consecutive packets are unreadable"
                         ) from exc
                     continue
                 if pictures:
@@ -84,7 +84,7 @@ class _Decoded:
             raise self._explained(exc) from exc
 
     def _explained(self, exc: Any) -> SourceError:
-        return SourceError(f"cannot read {self._what} any further: {exc.strerror or exc}")
+        return SourceError(f"cannot continue to read {self._what}: {exc.strerror or exc}")
 
     def _shape(self, framerate: Fraction | None) -> Shape:
         scaler = self._scaler
@@ -106,18 +106,18 @@ class _Decoded:
         self._container.close()
 
 
-class VideoFile(_Decoded):
+class VideoFile(Decoded):
     """The first video track of a file.
 
     Args:
         path: The file.
-        format: GStreamer's name of the format to publish; None = the decoded format, or a similar one.
-        size: Width and height to scale to; None = not scaled.
-        fps: Frames a second to play at; None = the file's own times.
-        loop: Whether to play again from the start at the end.
+        format: GStreamer's name for the format to publish; None selects the decoded format, or a similar one.
+        size: Width and height to scale to; None means no scaling.
+        fps: Frames per second at which to play; None uses the timestamps in the file.
+        loop: Whether to start again at the end of the file.
 
     Raises:
-        SourceError: The file does not exist, cannot be read, or has no video.
+        SourceError: The file does not exist, cannot be read, or does not contain video.
         SettingError: The format cannot be produced.
     """
 
@@ -140,7 +140,7 @@ class VideoFile(_Decoded):
         return self._shape(self._fps or self._stream.average_rate or self._stream.guessed_rate)
 
     def pictures(self) -> Iterator[Picture]:
-        """The pictures of the file; indefinitely if it loops."""
+        """Yield the pictures of the file; if it loops, indefinitely."""
         rate = self._fps or self._stream.average_rate or _USUAL_RATE
         usual = int(_NS / rate)
         begin, fresh = 0, True
@@ -170,18 +170,18 @@ class VideoFile(_Decoded):
             try:
                 self._container.seek(0)
             except av.FFmpegError as exc:
-                raise SourceError(f"{self._what} cannot be played again: {exc.strerror or exc}") from exc
+                raise SourceError(f"cannot play {self._what} again: {exc.strerror or exc}") from exc
             yield from self._decoded()
 
 
-class Image(_Decoded):
+class Image(Decoded):
     """One picture, repeated indefinitely.
 
     Args:
-        path: The file: PNG, JPEG, WebP or another format that FFmpeg reads.
-        format: GStreamer's name of the format to publish; None = the decoded format, or a similar one.
-        size: Width and height to scale to; None = not scaled.
-        fps: Frames a second; None = 30.
+        path: The file, in PNG, JPEG, WebP or another format that FFmpeg can read.
+        format: GStreamer's name for the format to publish; None selects the decoded format, or a similar one.
+        size: Width and height to scale to; None means no scaling.
+        fps: Frames per second; None means 30.
 
     Raises:
         SourceError: The file does not exist, or is not a picture.
@@ -205,24 +205,24 @@ class Image(_Decoded):
         return self._shape(self._fps)
 
     def _pixel_aspect_ratio(self) -> Fraction:
-        # FFmpeg swaps the densities of PNG and JFIF, so its ratio is wrong.
+        # FFmpeg swaps the two pixel densities in PNG and JFIF files, so its ratio is wrong.
         return Fraction(1)
 
     def pictures(self) -> Iterator[Picture]:
-        """The picture, indefinitely."""
+        """Yield the picture indefinitely."""
         fill = self._scaler.filler(self._first)
         for number in count():
             yield Picture(int(number * _NS / self._fps), fill, duration=int(_NS / self._fps))
 
 
-class Camera(_Decoded):
-    """A camera of Video4Linux2.
+class Camera(Decoded):
+    """A Video4Linux2 camera.
 
     Args:
         device: "/dev/video0", or "0".
-        format: GStreamer's name of the format to publish; None = the camera's format, or a similar one.
-        size: Width and height to request from the camera; None = the camera's setting.
-        fps: Frames a second to request from the camera; None = the camera's setting.
+        format: GStreamer's name for the format to publish; None selects the camera's format, or a similar one.
+        size: Width and height to request from the camera; None keeps the camera's setting.
+        fps: Frames per second to request from the camera; None keeps the camera's setting.
 
     Raises:
         SourceError: The camera does not exist, or cannot be used.
@@ -254,8 +254,8 @@ class Camera(_Decoded):
         return self._shape(self._stream.average_rate)
 
     def pictures(self) -> Iterator[Picture]:
-        """Pictures until the camera vanishes, which raises SourceError."""
-        # The first picture is as old as this object.
+        """Yield pictures until the camera disappears, which raises SourceError."""
+        # The first picture was taken when this object was created, so it is outdated.
         self._first = None
         began: int | None = None
         for picture in self._pictures:
@@ -266,20 +266,20 @@ class Camera(_Decoded):
             fill, flags = self._scaler.filler(picture), self._flags(picture)
             yield Picture(captured - began, fill, captured_at=captured, flags=flags)
             del picture
-        raise SourceError(f"{self._what} sends no more pictures; check that it is plugged in")
+        raise SourceError(f"{self._what} no longer sends pictures; check that it is plugged in")
 
     def _explained(self, exc: Any) -> SourceError:
-        return SourceError(f"{self._what} has vanished or failed: {exc.strerror or exc}")
+        return SourceError(f"{self._what} was unplugged or failed: {exc.strerror or exc}")
 
 
 def _open_file(path: str | os.PathLike[str]) -> Any:
     if Path(path).is_dir():
         raise SourceError(f"cannot open {path}: it is a folder")
     try:
-        # With the protocol "file:", FFmpeg cannot take part of the name for a protocol.
+        # With the prefix "file:", FFmpeg cannot mistake a part of the name for a protocol.
         return open_media(f"file:{os.fspath(path)}")
     except av.InvalidDataError as exc:
-        raise SourceError(f"cannot open {path}: not a video or picture that FFmpeg can read") from exc
+        raise SourceError(f"cannot open {path}: it is not a video or picture that FFmpeg can read") from exc
     except av.FFmpegError as exc:
         raise SourceError(f"cannot open {path}: {exc.strerror or exc}") from exc
 

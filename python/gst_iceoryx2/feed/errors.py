@@ -1,8 +1,8 @@
-"""Errors of sources of frames.
+"""Errors from sources of frames.
 
 Iox2VideoError
 └── FeedError
-    ├── SourceError (OSError)       a file or camera does not exist, cannot be read, has no video, or has vanished
+    ├── SourceError (OSError)       a file or camera does not exist, cannot be read, lacks video, or has disappeared
     └── SettingError (ValueError)   a setting is invalid, or the format cannot be produced
 """
 
@@ -12,11 +12,11 @@ from ..errors import Iox2VideoError
 
 
 class FeedError(Iox2VideoError):
-    """Base class of errors of sources."""
+    """Base class of errors from sources of frames."""
 
 
 class SourceError(FeedError, OSError):
-    """A file or camera does not exist, cannot be read, has no video, or has vanished."""
+    """A file or camera does not exist, cannot be read, does not contain video, or has disappeared."""
 
 
 class SettingError(FeedError, ValueError):

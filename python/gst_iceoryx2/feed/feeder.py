@@ -9,13 +9,13 @@ from typing import Final
 
 from .._wire.formats import get_format
 from .._wire.stamp import monotonic_ns
-from .._work import Work
 from ..discovery import full_name
 from ..video.publisher import VideoFramePublisher
+from ..work import Work
 from .source import Shape, Source
 
 _NS: Final = 1_000_000_000
-# After a longer delay (the machine slept, the decoder is too slow), the feed does not catch up.
+# After a longer delay (the machine was suspended, the decoder is too slow), the feed does not try to catch up.
 _LATE_MAX: Final = _NS // 2
 _WAIT_STEP: Final = 0.1
 
@@ -27,9 +27,9 @@ class Fed:
     Attributes:
         service: Full name of the service.
         shape: Size, format and rate of the frames.
-        sent: Frames sent.
-        dropped: Frames dropped because subscribers held all buffers.
-        subscribers: Number of subscribers at the end.
+        sent: Number of frames sent.
+        dropped: Number of frames dropped because subscribers held all buffers.
+        subscribers: Current number of subscribers; after the end, their number at the end.
         seconds: Time since the first frame, in seconds.
         behind: Number of times that the source was more than half a second late.
     """
@@ -44,15 +44,15 @@ class Fed:
 
 
 class Feeder(Work[Fed]):
-    """Publishes the pictures of a source as a service, and in the end always the end of the stream.
+    """Publishes the pictures of a source as a service. It always ends the stream when it stops.
 
     Args:
         name: Name of the service, short or in full.
-        source: The source of pictures. It is closed in the end.
-        fast: Whether to publish as fast as possible. Slower subscribers lose frames.
-        duration: Seconds after which to end; None = no limit.
-        frames: Number of frames after which to end; None = no limit.
-        wait_for: Number of subscribers to wait for before the first frame.
+        source: The source of pictures. `run` closes it.
+        fast: Whether to publish as fast as possible. Slower subscribers then lose frames.
+        duration: Seconds after which to stop; None means no limit.
+        frames: Number of frames after which to stop; None means no limit.
+        wait_for: Number of subscribers to wait for before publishing the first frame.
 
     Raises:
         ServiceError: The service cannot be created, for example because it has another publisher.
@@ -73,7 +73,7 @@ class Feeder(Work[Fed]):
         self._source = source
         self._shape = shape = source.shape
         self._fast = fast
-        # A duration that overflows in nanoseconds is no limit, either.
+        # A duration that overflows in nanoseconds means no limit, too.
         self._duration = None if duration is None or math.isinf(duration * _NS) else round(duration * _NS)
         self._frames = frames
         self._wait_for = wait_for
@@ -98,13 +98,13 @@ class Feeder(Work[Fed]):
         """Publish until the source ends, a limit is reached, or `stop` is called. Then end the stream.
 
         Args:
-            progress: Called ten times a second, by the thread that called `run`, with the progress.
+            progress: Called with the progress ten times per second, in the thread that called `run`.
 
         Returns:
             The result.
 
         Raises:
-            SourceError: The source failed, for example because a camera was unplugged. The stream has ended.
+            SourceError: The source failed, for example because a camera was unplugged. The stream has been ended.
         """
         publisher = self._publisher
         try:
@@ -147,7 +147,7 @@ class Feeder(Work[Fed]):
         """Sleep until a picture is due.
 
         Returns:
-            The start of the stream, moved by the delay if the picture is too late.
+            The start time of the stream, shifted by the delay if the picture is too late.
         """
         early = start + pts - monotonic_ns()
         if early > 0:
@@ -158,7 +158,7 @@ class Feeder(Work[Fed]):
         return start
 
     def report(self) -> Fed:
-        """The progress; after `run`, the result."""
+        """Return the progress; after `run`, the result."""
         publisher = self._publisher
         stats = publisher.stats
         began = self._began

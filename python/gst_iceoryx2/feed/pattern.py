@@ -1,4 +1,4 @@
-"""A test pattern: colour bars, a moving box, and the frame's number for people and for programs."""
+"""A test pattern: colour bars, a moving box, and the frame number in digits and in machine-readable form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BARS: Final[tuple[Colour, ...]] = tuple(
     for red, green, blue in ((1, 1, 1), (1, 1, 0), (0, 1, 1), (0, 1, 0), (1, 0, 1), (1, 0, 0), (0, 0, 1))
 )
 _REVERSED: Final[tuple[Colour, ...]] = tuple(bar if at % 2 == 0 else _BLACK for at, bar in enumerate(_BARS[::-1]))
-# A digit as five rows of three dots.
+# Each digit has five rows of three dots, given as bit masks.
 _FONT: Final = {
     "0": (7, 5, 5, 5, 7),
     "1": (2, 6, 2, 2, 7),
@@ -39,24 +39,24 @@ _FONT: Final = {
 }
 _COUNTER_DIGITS: Final = 7
 NUMBER_BITS: Final = 24
-"""Squares at the bottom edge. They show the frame's number in binary, highest bit first; white is 1."""
+"""Number of squares at the bottom edge. They show the frame number in binary, highest bit first; white means 1."""
 _LEAST_SIDE: Final = 48
-_PERIOD: Final = 4  # seconds for the box to move from side to side and back
+_PERIOD: Final = 4  # seconds in which the box moves to the other side and back
 
 
 class TestPattern:
-    """Colour bars with a moving box and the frame's number.
+    """Colour bars with a moving box and the frame number.
 
     Drawing a picture takes about as long as copying it.
 
     Args:
-        width: Pixels, at least 48.
-        height: Rows, at least 48.
-        format: GStreamer's name of the format.
-        fps: Frames a second.
+        width: Width in pixels, at least 48.
+        height: Height in rows, at least 48.
+        format: GStreamer's name for the format.
+        fps: Frames per second.
 
     Raises:
-        SettingError: The size is too small, the rate is not above 0, or the pattern cannot be drawn in the format.
+        SettingError: The size is too small, the rate is not positive, or the pattern cannot be drawn in the format.
         FormatError: The format is unknown.
     """
 
@@ -69,9 +69,11 @@ class TestPattern:
         self, width: int = 1280, height: int = 720, format: str = "I420", fps: Fraction = Fraction(30)
     ) -> None:
         if min(width, height) < _LEAST_SIDE:
-            raise SettingError(f"{width}x{height} is too small for the pattern; it needs {_LEAST_SIDE}x{_LEAST_SIDE}")
+            raise SettingError(
+                f"{width}x{height} is too small for the pattern; it needs at least {_LEAST_SIDE}x{_LEAST_SIDE}"
+            )
         if fps <= 0:
-            raise SettingError(f"fps is {fps}; it must be above 0")
+            raise SettingError(f"fps is {fps}, but must be greater than 0")
         known = get_format(format)
         self._palette = Palette(known, height)
         layout = known.tight_layout(width, height)
@@ -86,7 +88,7 @@ class TestPattern:
         return self._shape
 
     def pictures(self) -> Iterator[Picture]:
-        """Pictures, indefinitely."""
+        """Yield pictures indefinitely."""
         fps = self._shape.framerate
         assert fps is not None
         number = 0
@@ -95,10 +97,10 @@ class TestPattern:
             number += 1
 
     def close(self) -> None:
-        """Do nothing: a pattern holds no resources."""
+        """Do nothing, because a pattern does not hold resources."""
 
     def draw(self, planes: tuple[npt.NDArray[Any], ...], number: int) -> None:
-        """Draw picture `number` into planes of the pattern's shape."""
+        """Draw picture `number` into planes that have the pattern's size and format."""
         for target, source in zip(planes, self._background, strict=True):
             np.copyto(target, source)
         canvas, shape = Canvas(planes, self._palette), self._shape
@@ -118,7 +120,7 @@ class TestPattern:
 
     def _draw_background(self, canvas: Canvas) -> None:
         width, height = self._shape.width, self._shape.height
-        # First all samples, alpha and unused bytes included.
+        # First set all samples, including alpha and unused bytes.
         canvas.fill(0, 0, width, height, _BLACK)
         for at, (bar, below) in enumerate(zip(_BARS, _REVERSED, strict=True)):
             left, right = at * width // 7, (at + 1) * width // 7
@@ -141,7 +143,7 @@ class TestPattern:
 
     def _draw_counter(self, canvas: Canvas, number: int) -> None:
         shape = self._shape
-        # Dots of even size look the same with and without subsampling.
+        # Dots with an even size look the same with and without subsampling.
         dot = max(1, min(shape.height // 40, shape.width // (5 * _COUNTER_DIGITS)) // 2 * 2)
         text = f"{number:0{_COUNTER_DIGITS}}"[-_COUNTER_DIGITS:]
         canvas.fill(0, 0, dot * (4 * _COUNTER_DIGITS + 1), dot * 7, _BLACK)
@@ -154,7 +156,7 @@ class TestPattern:
 
 
 def read_number(gray: npt.NDArray[Any]) -> int:
-    """Read the frame's number in a picture of the pattern, also after a lossy codec or scaling.
+    """Read the frame number from a picture of the pattern. This works even after lossy encoding or scaling.
 
     Args:
         gray: Brightness, uint8 of shape (H, W).
@@ -172,5 +174,5 @@ def read_number(gray: npt.NDArray[Any]) -> int:
 
 
 def _strip(height: int) -> int:
-    """Rows of the squares that show the number."""
+    """Return the height in rows of the squares that show the number."""
     return max(4, height // 20) // 2 * 2

@@ -1,6 +1,6 @@
 """Converts and scales decoded pictures, and copies them into loaned frames.
 
-The copy is needed because PyAV's decoders and scaler cannot write into given memory.
+The copy is needed because PyAV's decoders and scaler cannot write into memory provided by the caller.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from ..video.loan import LoanedFrame
 
 _LIMITED: Final = 1  # AVCOL_RANGE_MPEG
 _FULL: Final = 2  # AVCOL_RANGE_JPEG
-# AVColorSpace (libavutil/pixfmt.h) to GstVideoColorMatrix and to the SWS_CS_ constants of libswscale.
+# AVColorSpace (libavutil/pixfmt.h) to GstVideoColorMatrix, and to libswscale's SWS_CS_ constants.
 _MATRICES: Final = {1: 3, 4: 2, 5: 4, 6: 4, 7: 5, 9: 6}
 _SWS: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
-# Names of matrix, transfer and primaries in the limited range. Files often tag only the matrix.
+# GStreamer's names for combinations of matrix, transfer and primaries with limited range. Files often tag only the
+# matrix.
 _NAMED: Final = {
     (3, 0, 0): "bt709",
     (3, 5, 1): "bt709",
@@ -42,19 +43,19 @@ _BY_PIXEL_FORMAT: Final = {theirs: ours for ours, theirs in PIXEL_FORMATS.items(
 
 
 class Scaler:
-    """Fits decoded pictures to the format and size of the published frames.
+    """Converts decoded pictures to the format and size of the published frames.
 
     Args:
-        format: GStreamer's name of the format, one of `PIXEL_FORMATS`.
-        width: Pixels.
-        height: Rows.
-        first: The first decoded picture. The others have the same format.
+        format: GStreamer's name for the format, one of `PIXEL_FORMATS`.
+        width: Width in pixels.
+        height: Height in rows.
+        first: The first decoded picture. All pictures have its format.
 
     Attributes:
-        format: GStreamer's name of the format.
-        width: Pixels.
-        height: Rows.
-        colorimetry: Colorimetry as in caps; None if the picture does not state it, or for RGB and gray.
+        format: GStreamer's name for the format.
+        width: Width in pixels.
+        height: Height in rows.
+        colorimetry: Colorimetry as in caps; None for RGB and gray, or if the picture does not state it.
     """
 
     def __init__(self, format: str, width: int, height: int, first: Any) -> None:
@@ -69,7 +70,7 @@ class Scaler:
         self.colorimetry = None if known.is_rgb or known.is_gray else _colorimetry_of(first)
 
     def filler(self, picture: Any) -> Callable[[LoanedFrame], None]:
-        """A function that writes the picture into a frame."""
+        """Return a function that writes the picture into a frame."""
 
         def fill(frame: LoanedFrame) -> None:
             for plane, target, (rows, size) in zip(self._fitted(picture).planes, frame.planes, self._rows, strict=True):
@@ -102,7 +103,7 @@ class Scaler:
 
 
 def gstreamer_format(pixel_format: str) -> str:
-    """GStreamer's name of the format for pictures of FFmpeg's format: the same one, or else a similar one."""
+    """Return GStreamer's name for an FFmpeg pixel format, or for a similar format if GStreamer does not have it."""
     name = pixel_format.replace("yuvj", "yuv")
     known = _BY_PIXEL_FORMAT.get(name)
     if known is not None:
@@ -127,7 +128,7 @@ def _colorimetry_of(picture: Any) -> str | None:
     if matrix is None and not full:
         return None
     if matrix is None:
-        # The default of JPEG.
+        # The default for JPEG.
         matrix = 4
     transfer, primaries = (
         _OUR_TRANSFERS.get(int(picture.color_trc), 0),

@@ -1,4 +1,4 @@
-"""What a source of pictures must provide. Pictures are drawn straight into the published frame."""
+"""The interface of a source of pictures. Pictures are written directly into the published frame."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Shape:
     """Size, format and rate of all frames of a source.
 
     Attributes:
-        width: Pixels.
-        height: Rows.
-        format: GStreamer's name of the format.
-        framerate: Frames a second; None = variable or unknown.
-        caps: More caps (colorimetry, pixel aspect ratio, interlacing); None = none.
+        width: Width in pixels.
+        height: Height in rows.
+        format: GStreamer's name for the format.
+        framerate: Frames per second; None means variable or unknown.
+        caps: Additional caps (colorimetry, pixel aspect ratio, interlacing); None if there are none.
     """
 
     width: int
@@ -33,10 +33,10 @@ class Picture(NamedTuple):
     """A picture to publish.
 
     Attributes:
-        pts: Presentation time, nanoseconds from the start.
-        fill: Writes all pixels into a frame of the source's shape.
-        captured_at: Capture time, nanoseconds of CLOCK_MONOTONIC; None = time of publishing.
-        duration: Nanoseconds; None = unknown.
+        pts: Presentation time, in nanoseconds from the start.
+        fill: Function that writes all pixels into a frame of the source's size and format.
+        captured_at: Capture time, in nanoseconds of CLOCK_MONOTONIC; None means the time of publishing.
+        duration: Duration in nanoseconds; None means unknown.
         flags: GstBufferFlags that describe the picture.
     """
 
@@ -51,7 +51,7 @@ class Source(Protocol):
     """A source of pictures.
 
     Attributes:
-        is_live: Whether pictures come in real time, as from a camera. Otherwise the feed waits until they are due.
+        is_live: Whether pictures arrive in real time, as from a camera. Otherwise the feed waits until they are due.
     """
 
     is_live: bool
@@ -61,7 +61,7 @@ class Source(Protocol):
         """Size, format and rate of the frames."""
 
     def pictures(self) -> Iterator[Picture]:
-        """The pictures in order."""
+        """Yield the pictures in order."""
 
     def close(self) -> None:
         """Close files and devices."""

@@ -1,4 +1,4 @@
-"""Rotates and mirrors decoded pictures as their file says, and reads pixel aspect ratio and fields."""
+"""Rotates and mirrors decoded pictures as tagged in their file, and reads pixel aspect ratio and fields."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from .._wire.header import BUFFER_FLAGS
 
 _TICK: Final = Fraction(1, 1_000_000)
 _MATRIX: Final = struct.Struct("<9i")
-# Deletes AV_FRAME_DATA_EXIF. PyAV 18 has no name for it, and cannot read any side data of a picture that has it.
+# Deletes AV_FRAME_DATA_EXIF. PyAV 18 does not know this type, and cannot read any side data of a picture that has it.
 _WITHOUT_EXIF: Final = ("sidedata", "mode=delete:type=31")
-# Quarter turns by the signs of b and c of the matrix (a b; c d). Source: libavutil/display.h.
+# Quarter turns, by the signs of b and c in the matrix (a b; c d). Source: libavutil/display.h.
 _QUARTERS: Final = {(1, 1): "cclock_flip", (1, -1): "clock", (-1, 1): "cclock", (-1, -1): "clock_flip"}
 _INTERLACED: Final = BUFFER_FLAGS["INTERLACED"]
 _TOP_FIRST: Final = BUFFER_FLAGS["TFF"]
 
 
 class _Turn(NamedTuple):
-    """Steps that make a picture upright, in order; `quarter` is an argument of FFmpeg's filter `transpose`."""
+    """Steps that turn a picture upright, in order. `quarter` is an argument for FFmpeg's `transpose` filter."""
 
     quarter: str | None = None
     mirrored: bool = False
@@ -28,13 +28,13 @@ class _Turn(NamedTuple):
 
 
 class Upright:
-    """Makes the pictures of a file upright.
+    """Turns the pictures of a file upright.
 
     Args:
-        first: The first decoded picture. The others have the same size and format.
-        stream: Track of the picture.
-        ratio: Pixel aspect ratio as decoded (width by height).
-        size: Width and height to which pictures will be scaled; None = not scaled.
+        first: The first decoded picture. All pictures have its size and format.
+        stream: The track that contains the pictures.
+        ratio: Pixel aspect ratio of the decoded pictures (width by height).
+        size: Width and height to which pictures will be scaled; None means no scaling.
 
     Attributes:
         caps: Caps for pixel aspect ratio and fields, if they are not the defaults.
@@ -45,14 +45,14 @@ class Upright:
         width, height = (first.height, first.width) if turn.quarter else (first.width, first.height)
         filters = [("transpose", turn.quarter)] if turn.quarter else []
         filters += [("hflip", "")] if turn.mirrored else []
-        # vflip makes negative strides, which PyAV cannot show, so the picture is copied.
+        # vflip produces negative strides, which PyAV cannot handle, so the picture is copied.
         filters += [("vflip", ""), ("copy", "")] if turn.upside_down else []
-        # A quarter turn turns rows into columns, so there are no fields any more.
+        # A quarter turn changes rows to columns, so the picture no longer has fields.
         self._has_fields = not turn.quarter and (first.interlaced_frame or stream.codec_context.field_order > 1)
-        # Upside down, the first row belongs to the other field.
+        # In an upside-down picture of even height, the first row belongs to the other field.
         self._is_swapped = turn.upside_down and height % 2 == 0
         if self._has_fields and size is not None and size[1] != height:
-            # Fields are scaled one by one, here; the scaler then finds the right size.
+            # Fields are scaled separately here, so that the scaler need not scale the picture again.
             filters.append(("scale", f"{size[0]}:{size[1]}:interl=1"))
         self._filters = filters
         self._graphs: dict[tuple[Any, ...], Any] = {}
@@ -70,19 +70,19 @@ class Upright:
             self.caps["interlace-mode"] = "(string)mixed"
 
     def turned(self, picture: Any) -> Any:
-        """The picture upright; the same object if it is upright already."""
+        """Return the picture upright; the same object if it is already upright."""
         return self._through(self._filters, picture) if self._filters else picture
 
     def flags(self, picture: Any) -> int:
-        """GstBufferFlags of a decoded picture: whether it has two fields, and which one is first."""
+        """Return the GstBufferFlags of a decoded picture: whether it has two fields, and which one is first."""
         if not self._has_fields or not picture.interlaced_frame:
             return 0
-        # PyAV does not tell the order, but this filter passes only pictures with the top field first.
+        # PyAV does not expose the field order, but this filter passes only pictures with the top field first.
         is_top = self._through([("select", r"eq(interlace_type\,TOPFIRST)")], picture) is not None
         return _INTERLACED | (_TOP_FIRST if is_top != self._is_swapped else 0)
 
     def _through(self, filters: list[tuple[str, str]], picture: Any) -> Any:
-        """The picture after filters; None if a filter drops it."""
+        """Return the filtered picture; None if a filter drops it."""
         key = (picture.width, picture.height, picture.format.name, *filters)
         if key not in self._graphs:
             self._graphs[key] = filter_graph(picture, picture.time_base or _TICK, filters)
@@ -101,7 +101,7 @@ def _turn_of(picture: Any) -> _Turn:
 
 
 def _matrix_of(picture: Any) -> tuple[int, ...]:
-    """The display matrix of a decoded picture; the identity if it has none."""
+    """Return the display matrix of a decoded picture; the identity matrix if it does not have one."""
     try:
         data = picture.side_data
     except ValueError:

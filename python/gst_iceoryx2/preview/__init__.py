@@ -8,7 +8,7 @@
 
     save_snapshot("cam0", "cam0.png")
 
-The page's address has a secret part. Other machines can reach it only if `host` is not a loopback address.
+The page's address contains a secret. Other machines can reach the page only if `host` is not a loopback address.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Checks who may use a preview: the token in the address, and the host name in the request.
+"""Checks whether a request may use a preview, by the token in the address and the host name in the request.
 
-All users of a machine can connect to a port on 127.0.0.1, and so can every web page in a browser on it. So the address
-has a secret part. The host name must mean this machine: after DNS rebinding, a page from another site sends requests
-here with its own name in the Host header.
+Every user of a machine, and every web page in its browsers, can connect to a port on 127.0.0.1. The address therefore
+contains a secret token. The host name must refer to this machine: after DNS rebinding, a page from another site can
+send requests here, but with its own name in the Host header.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _HOST: Final = re.compile(r"(?:\[([\da-f:.]+)\]|([\w.-]+))(?::\d*)?", re.ASCII |
 
 
 def new_token() -> str:
-    """Draw a random token of 192 bits."""
+    """Generate a random 192-bit token."""
     return secrets.token_urlsafe(24)
 
 
 def token_from(path: str | os.PathLike[str]) -> str:
-    """Read the token from a file. If the file does not exist, create it with a new token, for this user alone.
+    """Read the token from a file. If the file does not exist, create it with a new token, readable by this user only.
 
     Raises:
         ValueError: Other users can read the file.
@@ -41,13 +41,13 @@ def token_from(path: str | os.PathLike[str]) -> str:
     with open(path, encoding="ascii", errors="replace") as file:
         if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
             raise ValueError(
-                f"other users can read {os.fspath(path)}; run `chmod 600 {os.fspath(path)}`, or name a new file"
+                f"other users can read {os.fspath(path)}; run `chmod 600 {os.fspath(path)}`, or choose a new file"
             )
         return file.read(1000).strip()
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or a host name is reachable from this machine only."""
+    """Return whether an address or a host name is reachable only from this machine."""
     if host.lower() == "localhost":
         return True
     try:
@@ -61,20 +61,20 @@ class AccessCheck:
 
     Args:
         host: Address on which the server listens.
-        token: Secret part of the address; None = a random one.
+        token: Secret part of the address; None generates a random one.
 
     Attributes:
         token: The token in use.
 
     Raises:
-        ValueError: The token is too short, or has characters that an address cannot contain.
+        ValueError: The token is too short, or contains characters that are not allowed in an address.
     """
 
     def __init__(self, host: str, token: str | None = None) -> None:
         self.token: Final = new_token() if token is None else token
         if len(self.token) < _MIN_TOKEN or not _SAFE.issuperset(self.token):
             raise ValueError(
-                f"token of {len(self.token)} characters; use {_MIN_TOKEN} or more letters, digits, - and _"
+                f"the token has {len(self.token)} characters; use at least {_MIN_TOKEN}, only letters, digits, - and _"
             )
         self._is_local = is_loopback(host)
         self._names = {"localhost"}
@@ -82,14 +82,14 @@ class AccessCheck:
             self._names |= {host.lower(), socket.gethostname().lower(), socket.getfqdn().lower()}
 
     def knows_token(self, token: str) -> bool:
-        """Whether this is the token, in constant time."""
+        """Return whether this is the token. The comparison takes constant time."""
         return hmac.compare_digest(token.encode(), self.token.encode())
 
     def knows_host(self, host: str | None) -> bool:
-        """Whether a Host header names this machine. The port is not checked, because it may be forwarded.
+        """Return whether a Host header names this machine. The port is not checked, because it may be forwarded.
 
-        An IP address cannot be rebound. It may be any address if the server listens to other machines, otherwise it
-        must be a loopback address.
+        DNS rebinding does not work with IP addresses. If the server is open to other machines, any IP address is
+        accepted, otherwise only loopback addresses.
         """
         match = _HOST.fullmatch(host or "")
         if match is None:
@@ -104,5 +104,5 @@ class AccessCheck:
         return address.is_loopback or not self._is_local
 
     def knows_origin(self, origin: str | None, host: str) -> bool:
-        """Whether a WebSocket is opened by our own page, or by a program that is not a browser (no origin)."""
+        """Return whether the preview's page opens this WebSocket, or a program other than a browser (no origin)."""
         return origin is None or origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}")

@@ -1,4 +1,4 @@
-"""One stream of a preview: received all the time, encoded while a viewer wants pictures."""
+"""One stream of a preview. It is received continuously, but encoded only while a viewer wants pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .websocket import binary_message
 _log: Final = logging.getLogger("gst_iceoryx2")
 
 State = Literal["waiting", "live", "silent", "ended", "problem"]
-"""What a watched stream does: it waits for a publisher, sends, is silent, has ended, or cannot be received."""
+"""State of a watched stream: waiting for a publisher, sending, silent, ended, or impossible to receive."""
 
 _SILENCE: Final = 2.0
 _FPS_SPAN: Final = 2_000_000_000
@@ -32,8 +32,8 @@ class JpegPicture(NamedTuple):
     """One encoded picture, shared by all viewers.
 
     Attributes:
-        number: Number of the picture, from 0.
-        message: WebSocket message: length of the JSON (4 bytes, big-endian), JSON, JPEG.
+        number: Number of the picture, counted from 0.
+        message: WebSocket message: length of the JSON text (4 bytes, big-endian), JSON text, JPEG picture.
         jpeg: Size of the JPEG picture, in bytes.
     """
 
@@ -43,28 +43,28 @@ class JpegPicture(NamedTuple):
 
 
 class Status(NamedTuple):
-    """The state of a stream at one time; None = unknown.
+    """The state of a stream at one point in time; None means unknown.
 
     Attributes:
         name: Full name of the service.
         short_name: Short name of the service.
-        state: `waiting` (no frame yet), `live`, `silent` (no frame for two seconds), `ended` (end of the stream) or
+        state: `waiting` (no frame yet), `live`, `silent` (no frame for two seconds), `ended` (end of stream) or
             `problem`.
-        problem: What is wrong; one line.
-        format: GStreamer's name of the pixel format of the newest frame.
-        width: Width of the newest frame, pixels.
-        height: Rows of the newest frame.
+        problem: What is wrong, in one line.
+        format: GStreamer's name for the pixel format of the newest frame.
+        width: Width of the newest frame, in pixels.
+        height: Height of the newest frame, in rows.
         caps: Caps of the newest frame.
-        fps: Frames a second that arrived, over two seconds.
+        fps: Frames per second that arrived, over two seconds.
         age: Seconds from the capture of the newest frame to its arrival.
         silence: Seconds since the newest frame.
         received: Frames that arrived.
-        dropped: Frames that were sent and did not arrive.
-        invalid: Frames that broke the wire contract.
-        encoded: Pictures encoded.
-        encode_seconds: Processor time for encoding them, with conversion of colours.
+        dropped: Frames that were sent but did not arrive.
+        invalid: Frames that violated the wire contract.
+        encoded: Pictures that were encoded.
+        encode_seconds: Processor time for encoding them, including colour conversion.
         jpeg_bytes: Size of the newest picture, in bytes.
-        wanting: Viewers that would take a picture now.
+        wanting: Number of viewers that are ready for a picture.
     """
 
     name: str
@@ -90,18 +90,18 @@ class Status(NamedTuple):
 class Channel(Watched):
     """Watches one service, and encodes its frames while at least one viewer wants pictures.
 
-    A frame is released as soon as it is encoded, or at once if no viewer wants it: nothing is borrowed while the thread
-    sleeps. All viewers share each picture.
+    A frame is released as soon as it is encoded, or immediately if no viewer wants it. The thread never holds a frame
+    while it sleeps. All viewers share each picture.
 
     Args:
         name: Full name of the service.
         index: Number of the channel, sent with each picture.
-        max_fps: Pictures a second at most; None = as many as frames come.
+        max_fps: Maximum number of pictures per second; None encodes every frame.
         quality: JPEG quality, 1 to 100.
 
     Raises:
-        InvalidServiceNameError: The name cannot name a service.
-        ServiceError: The service exists and cannot be opened.
+        InvalidServiceNameError: The name is not a valid service name.
+        ServiceError: The service exists but cannot be opened.
     """
 
     def __init__(self, name: str, index: int, *, max_fps: float | None, quality: int) -> None:
@@ -112,9 +112,9 @@ class Channel(Watched):
         self._wanting: dict[object, Callable[[], None]] = {}
         self._picture: JpegPicture | None = None
         self._due = 0.0
-        # What cannot be encoded, and why.
+        # The kind of frame that cannot be encoded, and the reason.
         self._refused: tuple[Newest | None, str] | None = None
-        # Whether the newest frame was not encoded: a viewer that comes now would wait for the next frame.
+        # Whether the newest frame was not encoded. If so, a new viewer would have to wait for the next frame.
         self._is_behind = False
         self._newest_key: tuple[object, ...] | None = None
         self._newest_at: float | None = None
@@ -127,27 +127,28 @@ class Channel(Watched):
 
     @property
     def picture(self) -> JpegPicture | None:
-        """The newest picture; None before the first."""
+        """The newest picture; None before the first one."""
         return self._picture
 
     def want(self, viewer: object, wake: Callable[[], None] | None) -> None:
-        """Tell whether a viewer would take the next picture.
+        """Register whether a viewer wants the next picture.
 
         Args:
             viewer: The viewer.
-            wake: Called by the channel's thread for each picture, and must not wait; None = no picture is wanted.
+            wake: Called in the channel's thread for each picture; must not block. None means that the viewer does not
+                want a picture.
         """
         with self._lock:
             if wake is None:
                 self._wanting.pop(viewer, None)
                 return
             if self._is_behind and not self._wanting:
-                # The picture is as old as the last viewer.
+                # The picture was encoded for an earlier viewer, so it is outdated.
                 self._picture = None
             self._wanting[viewer] = wake
 
     def status(self) -> Status:
-        """The state of the stream now."""
+        """Return the current state of the stream."""
         received, dropped, invalid = self.counts()
         now = monotonic_ns()
         silence = None if self._newest_at is None else time.monotonic() - self._newest_at
@@ -191,7 +192,7 @@ class Channel(Watched):
 
     def _idle(self) -> None:
         if self._is_behind and self._wanting and time.monotonic() >= self._due:
-            # A subscriber that joins gets the newest frame, even from a publisher that pauses.
+            # Rejoin, because a new subscriber receives the newest frame, even from a paused publisher.
             self._is_behind = False
             self._leave()
 
@@ -199,11 +200,11 @@ class Channel(Watched):
         now = time.monotonic()
         key = frame.sequence, frame.captured_at, frame.offset, frame.pts
         if key == self._newest_key and None not in key:
-            # It was received before, by the last subscriber.
+            # The previous subscriber has already received this frame.
             self._repeats += 1
         else:
             self._age = age = frame.age
-            # A publisher that pauses may have sent the first frame long ago.
+            # If the publisher is paused, it may have sent the first frame long ago.
             is_old = is_new and age is not None and age > _SILENCE
             self._newest_at, self.has_ended = now - (age or 0.0) if is_old else now, False
         self._newest_key = key

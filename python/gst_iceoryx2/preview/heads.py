@@ -1,4 +1,4 @@
-"""Reads the heads of requests from untrusted connections."""
+"""Reads the heads of HTTP requests from untrusted connections."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Final, NamedTuple
 
 from .request import END_OF_HEAD, MAX_HEAD
 
-# Seconds to send a whole head.
+# Seconds within which a client must send a complete head.
 _DEADLINE: Final = 10.0
-# Limit of connections with an incomplete head, and their share of the process's descriptors.
+# Maximum number of connections with an incomplete head, and the share of the process's descriptors that they may use.
 _MAX_WAITING: Final = 128
 _SHARE: Final = 1 / 4
-# Pause when the process has no descriptor left and none can be freed here, in seconds.
+# Pause in seconds if the process has no descriptors left and this class cannot free any.
 _PAUSE: Final = 0.05
 
 
@@ -26,22 +26,22 @@ class _Waiting(NamedTuple):
 
 
 class HeadReader:
-    """Accepts connections, and reads the head of one request from each, with one thread and at most 2 MiB.
+    """Accepts connections, and reads the head of one request from each. It uses one thread and at most 2 MiB.
 
-    A connection without a whole head is closed after 10 s. When a new connection comes and 128 are waiting (or a
-    quarter of the process's limit of descriptors), the oldest one is closed. So slow connections cannot keep new ones
-    out.
+    A connection that has not sent a complete head after 10 s is closed. If 128 connections (or a quarter of the
+    process's descriptor limit) are waiting, a new connection closes the oldest one. Slow connections therefore cannot
+    block new ones.
 
     Args:
         listener: A listening socket; `run` closes it.
-        take: Called by `run` with a non-blocking connection and the bytes received: a head and the bytes after it, or
-            `MAX_HEAD` bytes without the end of a head. It owns the connection, and must not wait.
+        take: Called by `run` with a non-blocking connection and the bytes received so far: a head and any bytes after
+            it, or `MAX_HEAD` bytes of an incomplete head. It takes ownership of the connection, and must not block.
     """
 
     def __init__(self, listener: socket.socket, take: Callable[[socket.socket, bytes], None]) -> None:
         self._listener = listener
         self._take = take
-        # In order of arrival, which is the order of deadlines.
+        # In order of arrival, and therefore of deadlines.
         self._waiting: dict[socket.socket, _Waiting] = {}
         soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         share = _MAX_WAITING if soft_limit == resource.RLIM_INFINITY else int(soft_limit * _SHARE)
@@ -58,7 +58,7 @@ class HeadReader:
             ready = {key.fileobj for key, _ in self._selector.select(self._until_next_deadline())}
             if self._ear in ready:
                 break
-            # Last, because accepting may close a connection whose head has just come.
+            # Read before accepting, because accepting may close a connection whose head has just arrived.
             for connection in self._waiting.keys() & ready:
                 self._read(connection)
             while self._waiting and self._until_next_deadline() == 0:
@@ -71,7 +71,7 @@ class HeadReader:
             each.close()
 
     def end(self) -> None:
-        """Make `run` return. Any thread may call this."""
+        """Make `run` return. Thread-safe."""
         self._bell.close()
 
     def _until_next_deadline(self) -> float | None:
@@ -94,7 +94,7 @@ class HeadReader:
             self._close_oldest()
         self._waiting[connection] = _Waiting(time.monotonic() + _DEADLINE, bytearray())
         self._selector.register(connection, selectors.EVENT_READ)
-        # The head has often arrived already.
+        # Often the head has already arrived.
         self._read(connection)
 
     def _read(self, connection: socket.socket) -> None:

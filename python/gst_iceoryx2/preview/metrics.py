@@ -1,4 +1,4 @@
-"""Metrics of a preview in Prometheus' text format.
+"""Metrics of a preview, in the Prometheus text format.
 
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
@@ -23,21 +23,21 @@ class _Metric(NamedTuple):
 _METRICS: Final = (
     _Metric("live", "gauge", "Whether a frame arrived within two seconds.", lambda of: of.state == "live"),
     _Metric("frames_received_total", "counter", "Frames that arrived.", lambda of: of.received),
-    _Metric("frames_dropped_total", "counter", "Frames that were sent and did not arrive.", lambda of: of.dropped),
-    _Metric("frames_invalid_total", "counter", "Frames that broke the wire contract.", lambda of: of.invalid),
-    _Metric("frames_per_second", "gauge", "Frames a second that arrived, over two seconds.", lambda of: of.fps),
+    _Metric("frames_dropped_total", "counter", "Frames that were sent but did not arrive.", lambda of: of.dropped),
+    _Metric("frames_invalid_total", "counter", "Frames that violated the wire contract.", lambda of: of.invalid),
+    _Metric("frames_per_second", "gauge", "Frames per second that arrived, over two seconds.", lambda of: of.fps),
     _Metric("frame_age_seconds", "gauge", "Time from capture to arrival of the newest frame.", lambda of: of.age),
     _Metric("silence_seconds", "gauge", "Time since the newest frame.", lambda of: of.silence),
     _Metric("frame_width_pixels", "gauge", "Width of the newest frame.", lambda of: of.width),
     _Metric("frame_height_pixels", "gauge", "Height of the newest frame.", lambda of: of.height),
     _Metric("pictures_encoded_total", "counter", "JPEG pictures encoded.", lambda of: of.encoded),
     _Metric("encode_seconds_total", "counter", "Processor time for encoding.", lambda of: of.encode_seconds),
-    _Metric("viewers_waiting", "gauge", "Viewers that would take a picture now.", lambda of: of.wanting),
+    _Metric("viewers_waiting", "gauge", "Viewers ready for a picture.", lambda of: of.wanting),
 )
 
 
 def exposition(statuses: Sequence[Status], viewers: int) -> str:
-    """The answer to a scrape. Unknown values are left out.
+    """Return the response to a scrape. Unknown values are omitted.
 
     Args:
         statuses: The state of each stream.

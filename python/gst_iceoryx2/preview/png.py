@@ -30,7 +30,7 @@ def encode_png(picture: npt.NDArray[Any]) -> bytes:
     channels = 1 if picture.ndim == 2 else picture.shape[2]
     depth = picture.dtype.itemsize * 8
     rows = np.ascontiguousarray(picture, picture.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
-    # Filter "up": each byte minus the byte above it. A choice among all five filters would save little more.
+    # Filter "up": each byte minus the byte above it. Choosing among all five filters would save little more.
     filtered = np.empty((height, rows.shape[1] + 1), np.uint8)
     filtered[:, 0] = _UP
     filtered[0, 1:] = rows[0]

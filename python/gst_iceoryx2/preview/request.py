@@ -1,6 +1,6 @@
-"""Parses an HTTP request and formats its answer (RFC 9112 sections 2 to 6).
+"""Parses HTTP requests and formats the responses (RFC 9112 sections 2 to 6).
 
-The server answers one request on each connection and closes it. It never reads a body or a second request.
+The server answers one request per connection, then closes the connection. It never reads a body or a second request.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 MAX_HEAD: Final = 16 * 1024
-"""Limit of a request's first line and header fields with the empty line, in bytes."""
+"""Maximum size of a request's head in bytes: first line, header fields and the final empty line."""
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 
 _LINE: Final = re.compile(r"([A-Z]+) (?:(?i:http)://([^ /?#@]+))?(/[!-~]*) HTTP/1\.(\d)")
 _FIELD: Final = re.compile(r"([\w!#$%&'*+.^`|~-]+):([^\x00-\x08\x0a-\x1f\x7f]*)", re.ASCII)
-# Programs disagree on the meaning of a second field of these names.
+# HTTP implementations disagree on the meaning of duplicates of these fields.
 _SINGLE: Final = frozenset(
     ("content-length", "host", "origin", "sec-websocket-key", "sec-websocket-version", "transfer-encoding")
 )
 
 
 class Refusal(Exception):
-    """A request is answered with an error.
+    """The request is refused with an error response.
 
     Args:
         status: HTTP status code.
-        why: One sentence for the person in front of the browser.
-        headers: Header fields of the answer.
+        why: The reason, as a sentence that the browser shows to the user.
+        headers: Header fields of the response.
     """
 
     def __init__(self, status: int, why: str, headers: Mapping[str, str] | None = None) -> None:
@@ -39,7 +39,7 @@ class Refusal(Exception):
         self.headers = headers
 
     def answer(self) -> bytes:
-        """The answer."""
+        """Return the error as an HTTP response."""
         return answer(self.status, f"{self}\n", "text/plain; charset=utf-8", self.headers)
 
 
@@ -48,10 +48,10 @@ class Request(NamedTuple):
 
     Attributes:
         method: Method, such as `GET`.
-        path: Path with its first slash, without the query.
-        host: Host name and port of the request; None if it has none.
-        headers: Header fields by their names in lower case. Values of the same name are joined with commas.
-        can_upgrade: Whether the connection may become a WebSocket. Nothing was sent after the head.
+        path: Path, including the leading slash, without the query.
+        host: Host name and port from the request; None if the request does not state them.
+        headers: Header fields by lower-case name. Values of repeated fields are joined with commas.
+        can_upgrade: Whether the connection may become a WebSocket: HTTP/1.1, and no bytes after the head.
     """
 
     method: str
@@ -65,10 +65,10 @@ def parse(data: bytes) -> Request:
     """Parse the head of a request.
 
     Args:
-        data: The head and the bytes after it.
+        data: The head and any bytes after it.
 
     Raises:
-        Refusal: The head does not end within `MAX_HEAD` bytes, breaks the rules of HTTP/1.1, or announces a body.
+        Refusal: The head does not end within `MAX_HEAD` bytes, violates HTTP/1.1, or announces a body.
     """
     head, end, rest = data.partition(END_OF_HEAD)
     if not end:
@@ -76,7 +76,7 @@ def parse(data: bytes) -> Request:
     first, *lines = head.decode("latin-1").split("\r\n")
     line = _LINE.fullmatch(first)
     if line is None:
-        raise Refusal(400, "The first line is not a request of HTTP/1.1 for a path.")
+        raise Refusal(400, "The first line is not a valid HTTP/1.1 request for a path.")
     headers: dict[str, str] = {}
     for text in lines:
         field = _FIELD.fullmatch(text)
@@ -85,14 +85,14 @@ def parse(data: bytes) -> Request:
         name, value = field[1].lower(), field[2].strip(" \t")
         if name in headers:
             if name in _SINGLE:
-                raise Refusal(400, f"The request has more than one header field {name}.")
+                raise Refusal(400, f"The request has more than one {name} header field.")
             value = f"{headers[name]}, {value}"
         headers[name] = value
     if "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
-        raise Refusal(400, "A request to this server has no body.")
+        raise Refusal(400, "Requests to this server must not have a body.")
     method, authority, target, minor = line.groups()
     if "host" not in headers and minor != "0":
-        raise Refusal(400, "The request has no header field host.")
+        raise Refusal(400, "The request lacks a host header field.")
     # The host in an absolute address overrides the header field (RFC 9112 section 3.2.2).
     host = authority or headers.get("host")
     return Request(method, target.partition("?")[0], host, headers, can_upgrade=minor != "0" and not rest)
@@ -101,14 +101,14 @@ def parse(data: bytes) -> Request:
 def answer(
     status: int, text: str, kind: str, headers: Mapping[str, str] | None = None, *, with_body: bool = True
 ) -> bytes:
-    """An answer that closes the connection.
+    """Format a response that closes the connection.
 
     Args:
         status: HTTP status code.
         text: Text of the body.
         kind: Media type of the body.
-        headers: More header fields.
-        with_body: Whether to send the body; False in the answer to HEAD.
+        headers: Additional header fields.
+        with_body: Whether to send the body; False in the response to HEAD.
     """
     body = text.encode()
     fields = {
@@ -127,7 +127,7 @@ def answer(
 
 
 def upgrade(key: str) -> bytes:
-    """The answer that turns the connection into a WebSocket.
+    """Format the response that turns the connection into a WebSocket.
 
     Args:
         key: Value of Sec-WebSocket-Accept.

@@ -1,4 +1,4 @@
-"""The web server of a preview: a page, a WebSocket for each viewer, and metrics, all protected by a token."""
+"""The web server of a preview. It serves a page, a WebSocket for each viewer, and metrics, all protected by a token."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ from .viewer import Viewer
 from .websocket import GOING_AWAY, WebSocket, accept_key
 
 DEFAULT_MAX_FPS: Final = 60.0
-"""Default limit of frames per second that the page gets of each stream."""
+"""Default maximum number of pictures per second that a page receives from each stream."""
 DEFAULT_QUALITY: Final = 80
 """Default JPEG quality of the page's pictures, 1 to 100."""
 
-# Seconds to send one answer or message.
+# Time limit for sending one response or message, in seconds.
 _TIMEOUT: Final = 15.0
-# Limit of connections with the token. HeadReader limits the connections without.
+# Maximum number of connections with the token. HeadReader limits the connections without a token.
 _MAX_CONNECTIONS: Final = 128
-# Small, so that little waits in the kernel for a page that has stopped reading.
+# Small, so that little data waits in the kernel for a page that has stopped reading.
 _SEND_BUFFER: Final = 512 * 1024
 
 
 class Preview:
     """Shows streams in a web browser.
 
-    It serves the streams until `close()`. Streams may start later, end, and restart with another size and format.
+    It serves the streams until `close()`. Streams may start later, end, and restart with a different size and format.
 
     Args:
         names: Names of services, short (`cam0`) or in full.
         host: Address to listen on.
-        port: TCP port; 0 = a free port.
-        max_fps: Pictures a second of each stream at most; None = a picture for each frame.
+        port: TCP port; 0 selects a free port.
+        max_fps: Maximum number of pictures per second for each stream; None encodes every frame.
         quality: JPEG quality, 1 to 100.
-        token: Secret part of the address; None = a random one.
+        token: Secret part of the address; None generates a random one.
 
     Raises:
-        ValueError: There is no name, a name is not a service, or a number is out of range.
-        OSError: The server cannot listen on the address; the message says why.
-        ServiceError: A service exists and cannot be opened.
+        ValueError: `names` is empty, a name is not a service name, or a number is out of range.
+        OSError: The server cannot listen on the address; the message states the reason.
+        ServiceError: A service exists but cannot be opened.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Preview:
 
     @property
     def url(self) -> str:
-        """Address of the page with its token. Everyone who knows it can see the video."""
+        """Address of the page, including the token. Everyone who knows it can see the video."""
         host = socket.gethostname() if self._host in ("", "0.0.0.0", "::") else self._host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/{self._access.token}/"
 
@@ -105,11 +105,11 @@ class Preview:
         return len(self._viewers)
 
     def status(self) -> list[Status]:
-        """The state of each stream now."""
+        """Return the current state of each stream."""
         return [channel.status() for channel in self._channels]
 
     def wait(self) -> None:
-        """Sleep until another thread calls `close`, or until Ctrl-C."""
+        """Block until another thread calls `close`, or until Ctrl-C."""
         self._ended.wait()
 
     def close(self) -> None:
@@ -135,12 +135,12 @@ class Preview:
     # -- requests ----------------------------------------------------------------------------------------------------
 
     def _take(self, connection: socket.socket, received: bytes) -> None:
-        """Refuse a request, or start a thread for it if it has the token."""
+        """Start a thread for a request that has the token; refuse other requests."""
         try:
             request = parse(received)
             place = self._place(request)
             if not self._places.acquire(blocking=False):
-                raise Refusal(503, f"{_MAX_CONNECTIONS} connections are open. Close a page with this address.")
+                raise Refusal(503, f"{_MAX_CONNECTIONS} connections are open, the maximum. Close another page first.")
             try:
                 arguments = (connection, request, place)
                 threading.Thread(target=self._serve, args=arguments, name="preview's page", daemon=True).start()
@@ -148,18 +148,18 @@ class Preview:
                 self._places.release()
                 raise Refusal(503, "This process cannot start another thread.") from None
         except Refusal as refusal:
-            # The buffer of a new connection has room for it, so this cannot wait.
+            # The send buffer of a new connection is large enough, so this cannot block.
             with connection, contextlib.suppress(OSError):
                 connection.send(refusal.answer())
 
     def _place(self, request: Request) -> str | None:
-        """The part of the path after the token; None if the slash after the token is missing."""
+        """Return the part of the path after the token; None if the slash after the token is missing."""
         if not self._access.knows_host(request.host):
-            name = "no host name" if request.host is None else f"the host name {request.host[:80]!r}"
-            raise Refusal(421, f"The request has {name}. Use 127.0.0.1 or localhost.")
+            fault = "has no host name" if request.host is None else f"is for the host {request.host[:80]!r}"
+            raise Refusal(421, f"The request {fault}. Use 127.0.0.1 or localhost.")
         token, slash, place = request.path[1:].partition("/")
         if not self._access.knows_token(token):
-            raise Refusal(403, "The address lacks its token. Use the whole address that was printed at the start.")
+            raise Refusal(403, "The token is missing or wrong. Use the complete address that was printed at the start.")
         return place if slash else None
 
     def _serve(self, connection: socket.socket, request: Request, place: str | None) -> None:
@@ -191,14 +191,14 @@ class Preview:
             return answer(200, self._page, "text/html; charset=utf-8", policy, with_body=with_body)
         if place == "metrics":
             return answer(200, exposition(self.status(), self.viewers), CONTENT_TYPE, with_body=with_body)
-        raise Refusal(404, "The server has only the page and metrics.")
+        raise Refusal(404, "This server serves only the page and its metrics.")
 
     def _upgrade(self, request: Request) -> bytes:
         key = accept_key(request.headers) if request.method == "GET" and request.can_upgrade else None
         if key is None:
-            raise Refusal(426, "This address is for a WebSocket.", {"Upgrade": "websocket"})
+            raise Refusal(426, "This address accepts only WebSocket connections.", {"Upgrade": "websocket"})
         if not self._access.knows_origin(request.headers.get("origin"), request.host or ""):
-            raise Refusal(403, "A page from another site cannot open this.")
+            raise Refusal(403, "Pages from other sites cannot open this WebSocket.")
         return upgrade(key)
 
     def _watch(self, connection: socket.socket) -> None:
@@ -232,30 +232,30 @@ def _listening(host: str, port: int) -> socket.socket:
 def _checked(names: Sequence[str], max_fps: float | None, quality: int) -> list[str]:
     wanted = list(dict.fromkeys(map(service_name, names)))
     if not wanted:
-        raise ValueError("names is empty; name a stream")
+        raise ValueError("names is empty; pass at least one stream name")
     if max_fps is not None and not 0 < max_fps <= 1000:
-        raise ValueError(f"max_fps is {max_fps}; it must be above 0 and at most 1000")
+        raise ValueError(f"max_fps is {max_fps}, but must be greater than 0 and at most 1000")
     if not 1 <= quality <= 100:
-        raise ValueError(f"quality is {quality}; it must be from 1 to 100")
+        raise ValueError(f"quality is {quality}, but must be between 1 and 100")
     return wanted
 
 
 def _explained(exc: OSError | OverflowError, host: str, port: int) -> OSError:
     number = exc.errno if isinstance(exc, OSError) else errno.EINVAL
     reasons = {
-        errno.EADDRINUSE: f"port {port} of {host} is in use; choose another one, or 0 for a free port",
-        errno.EACCES: f"port {port} of {host} needs root; choose one from 1024 to 65535",
+        errno.EADDRINUSE: f"port {port} on {host} is in use; choose another port, or 0 for a free one",
+        errno.EACCES: f"port {port} on {host} requires root; choose a port from 1024 to 65535",
         errno.EADDRNOTAVAIL: f"{host} is not an address of this machine",
-        errno.EINVAL: f"{port} is not a port; choose one from 1024 to 65535, or 0 for a free port",
+        errno.EINVAL: f"{port} is not a port; choose a port from 1024 to 65535, or 0 for a free one",
     }
     if isinstance(exc, socket.gaierror):
         return OSError(errno.EADDRNOTAVAIL, f"{host} is neither an address nor a host name ({exc.strerror})")
     number = errno.EIO if number is None else number
-    return OSError(number, reasons.get(number, f"cannot listen on port {port} of {host}: {os.strerror(number)}"))
+    return OSError(number, reasons.get(number, f"cannot listen on port {port} on {host}: {os.strerror(number)}"))
 
 
 def _page() -> tuple[str, str]:
-    """The page and its Content-Security-Policy, which allows only its own script and style, by their hashes."""
+    """Return the page and its Content-Security-Policy, which allows only the page's own script and style by hash."""
     text = files(__package__).joinpath("page.html").read_text("utf-8")
 
     def hashes(tag: str) -> str:

@@ -1,4 +1,4 @@
-"""Saves one picture of a stream to a file."""
+"""Saves one picture from a stream to a file."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Snapshot(NamedTuple):
 
     Attributes:
         path: The file.
-        width: Width of the picture, pixels.
-        height: Rows of the picture.
-        size: Bytes of the file.
+        width: Width of the picture, in pixels.
+        height: Height of the picture, in rows.
+        size: Size of the file, in bytes.
     """
 
     path: Path
@@ -42,23 +42,23 @@ class Snapshot(NamedTuple):
 def save_snapshot(
     name: str, path: str | os.PathLike[str], *, timeout: float = 5.0, quality: int = SNAPSHOT_QUALITY
 ) -> Snapshot:
-    """Save the newest frame of a stream, or the first one that comes. An existing file is replaced.
+    """Save the newest frame of a stream, or the first frame that arrives. An existing file is replaced.
 
-    A frame with pixels that are not square is stretched, because viewers show pixels as squares.
+    A frame with non-square pixels is stretched, because image viewers show pixels as squares.
 
     Args:
         name: Name of the service, short or in full.
-        path: File name ending in .jpg, .jpeg or .png. PNG is lossless: 16 bits for GRAY16, else 8-bit RGB or gray.
+        path: File name ending in .jpg, .jpeg or .png. A PNG file has 16 bits for GRAY16, otherwise 8-bit RGB or gray.
         timeout: Seconds to wait for a frame.
         quality: JPEG quality, 1 to 100.
 
     Returns:
-        Path, size in pixels, and size in bytes of the file.
+        Path of the file, size of the picture, and size of the file.
 
     Raises:
-        ValueError: The path has another ending, or the name is a Sh4lt path or a Zenoh key.
-        ServiceNotFoundError: The service does not exist, even after `timeout`.
-        FrameTimeoutError: The service exists, and no frame came in time.
+        ValueError: The path has a different ending, or the name is a Sh4lt path or a Zenoh key.
+        ServiceNotFoundError: The service still does not exist after `timeout`.
+        FrameTimeoutError: The service exists, but no frame arrived in time.
         OSError: The file cannot be written.
     """
     target = Path(path)
@@ -75,11 +75,11 @@ def save_snapshot(
     if frame is None:
         require(name)
         why = (
-            f"{refused} frames were refused, because they break the wire contract"
+            f"{refused} frames were refused, because they violate the wire contract"
             if refused
-            else "its publisher is silent"
+            else "its publisher did not send any"
         )
-        raise FrameTimeoutError(f"no frame of {service!r} came within {timeout:g} s: {why}")
+        raise FrameTimeoutError(f"no frame from {service!r} arrived within {timeout:g} s: {why}")
     _write(target, data)
     return Snapshot(target, width, height, len(data))
 
@@ -91,7 +91,7 @@ def check_path(path: Path) -> None:
         ValueError: The name does not end in .jpg, .jpeg or .png.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"cannot save {str(path)!r}: name it .jpg or .png")
+        raise ValueError(f"cannot save {str(path)!r}: the file name must end in .jpg or .png")
 
 
 def _first_picture(subscriber: VideoFrameSubscriber, timeout: float) -> VideoFrame | None:
@@ -117,7 +117,7 @@ def _as_jpeg(frame: VideoFrame, width: int, height: int, quality: int) -> bytes:
 
 
 def _stretched(picture: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
-    """The picture with more columns or rows, linearly interpolated; the same array if the size fits."""
+    """Return the picture enlarged to this size by linear interpolation; the same array if it has this size already."""
     for axis, size in enumerate((height, width)):
         if (there := picture.shape[axis]) != size:
             places = ((np.arange(size) + 0.5) * (there / size) - 0.5).clip(0, there - 1)
@@ -129,7 +129,7 @@ def _stretched(picture: npt.NDArray[Any], width: int, height: int) -> npt.NDArra
 
 
 def _write(target: Path, data: bytes) -> None:
-    """Replace the file atomically: readers see the old picture or the new one."""
+    """Replace the file atomically: programs that read it see either the old or the new picture."""
     target = target.resolve()
     part = target.with_name(f".{target.stem[:100]}.{secrets.token_hex(4)}")
     try:

@@ -15,24 +15,24 @@ from .._wire.stamp import monotonic_ns
 from .channel import Channel, JpegPicture
 from .websocket import POLICY, WebSocket, WebSocketClosed, text_message
 
-# Limit of unconfirmed pictures of a stream. With 1, every picture would wait for a round trip.
+# Maximum number of unconfirmed pictures per stream. With 1, every picture would wait for a round trip.
 _WINDOW: Final = 3
 _STATUS_INTERVAL: Final = 0.5
-# A page that confirms no picture for this time is disconnected, in seconds.
+# A page that does not confirm any picture for this many seconds is disconnected.
 _STALLED: Final = 30.0
-# Limit of a page's clock, in milliseconds: 300,000 years.
+# Maximum value of a page's clock, in milliseconds: about 300,000 years.
 _MAX_CLOCK: Final = 1e16
 
 
 class Viewer:
-    """Serves one WebSocket until it closes. The page names the streams that it wants, and confirms drawn pictures.
+    """Serves one WebSocket until it closes. The page selects the streams that it wants, and confirms drawn pictures.
 
-    The number of unconfirmed pictures is limited, so none pile up on the way. A page at the limit wants no picture;
-    afterwards it gets the newest one and none of those before.
+    The number of unconfirmed pictures is limited, so that pictures do not pile up in transit. A page at the limit is
+    not sent pictures. When it confirms one, it receives the newest picture; older ones are skipped.
 
     Args:
         websocket: The connection, after its handshake.
-        channels: The streams, by their numbers.
+        channels: The streams. A stream's number is its index.
     """
 
     def __init__(self, websocket: WebSocket, channels: Sequence[Channel]) -> None:
@@ -48,13 +48,13 @@ class Viewer:
         self._ends = False
 
     def wake(self) -> None:
-        """Wake `serve` for a picture or for the end. Any thread may call this."""
-        # A full socket has woken it already; a closed one belongs to a viewer that has gone.
+        """Wake `serve` to send a picture or to return. Thread-safe."""
+        # If the socket is full, `serve` will wake up anyway. If it is closed, the viewer has gone.
         with contextlib.suppress(OSError):
             self._waker.send(b"!")
 
     def end(self) -> None:
-        """Make `serve` return. Any thread may call this."""
+        """Make `serve` return. Thread-safe."""
         self._ends = True
         self.wake()
 
@@ -101,7 +101,7 @@ class Viewer:
             channel, unconfirmed = self._channels[index], self._unconfirmed[index]
             picture = channel.picture
             if picture is not None and picture is not self._last.get(index) and len(unconfirmed) < _WINDOW:
-                # Noted before sending, which may wait while a newer picture comes.
+                # Recorded before sending, because sending may block while a newer picture arrives.
                 self._last[index] = picture
                 unconfirmed.append(picture.number)
                 self._tell_channel(index)
@@ -133,7 +133,7 @@ class Viewer:
                     unconfirmed.popleft()
                 self._tell_channel(index)
             case {"watch": [*indices]} if all(isinstance(index, int) for index in indices):
-                # A page of an earlier server may know more streams.
+                # A page from an earlier server may request streams that this one does not have.
                 self._watched = self._unconfirmed.keys() & set(indices)
                 for index in self._unconfirmed:
                     self._tell_channel(index)

@@ -1,7 +1,7 @@
-"""The server's end of a WebSocket (RFC 6455, version 13), limited to the needs of the preview's page.
+"""The server side of a WebSocket (RFC 6455, version 13), with only the features that the preview's page needs.
 
-The server sends pictures as binary messages and status as text, and receives short texts. A fragmented or long message
-closes the connection. A server does not mask its frames, so all viewers get the same bytes.
+The server sends pictures as binary messages and status as text messages, and receives short text messages. It closes
+the connection on a fragmented or long message. Servers do not mask their frames, so all viewers receive the same bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = _OPCODES = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-# The page's messages are shorter.
+# The page's messages are shorter than this.
 _MAX_INCOMING: Final = 1024
 _MAX_CONTROL: Final = 125  # RFC 6455 section 5.5
 
@@ -33,14 +33,14 @@ _NEVER_SENT: Final = (1004, 1005, 1006, 1015)
 
 
 class WebSocketClosed(Exception):
-    """The client has closed the connection or broken the protocol; nothing more can be sent."""
+    """The client has closed the connection or violated the protocol; nothing more can be sent."""
 
 
 def accept_key(headers: Mapping[str, str]) -> str | None:
-    """The value of Sec-WebSocket-Accept for a valid WebSocket request; None for other requests.
+    """Return the value of Sec-WebSocket-Accept for a valid WebSocket request; None for other requests.
 
     Args:
-        headers: Header fields by their names in lower case.
+        headers: Header fields by lower-case name.
     """
     key = headers.get("sec-websocket-key", "")
     upgrades = [part.strip().lower() for part in headers.get("connection", "").split(",")]
@@ -60,12 +60,12 @@ def _head(opcode: int, length: int) -> bytes:
 
 
 def binary_message(*parts: bytes) -> bytes:
-    """A binary message in one frame. It can be sent on any number of connections."""
+    """Format a binary message as one frame. It can be sent on any number of connections."""
     return b"".join((_head(_BINARY, sum(map(len, parts))), *parts))
 
 
 def text_message(text: str) -> bytes:
-    """A text message in one frame."""
+    """Format a text message as one frame."""
     data = text.encode()
     return _head(_TEXT, len(data)) + data
 
@@ -74,7 +74,7 @@ class WebSocket:
     """One connection, after its handshake. Not thread-safe.
 
     Args:
-        connection: The socket, with a timeout. A client that reads nothing for this time is disconnected.
+        connection: The socket, with a timeout. A client that does not read for this time is disconnected.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -87,10 +87,10 @@ class WebSocket:
         return self._socket.fileno()
 
     def send(self, message: bytes) -> None:
-        """Send a message made by `binary_message` or `text_message`. Waits up to the socket's timeout.
+        """Send a message created by `binary_message` or `text_message`. Blocks for at most the socket's timeout.
 
         Raises:
-            WebSocketClosed: The client has gone, or reads too slowly.
+            WebSocketClosed: The client has disconnected, or reads too slowly.
         """
         try:
             self._socket.sendall(message)
@@ -99,10 +99,10 @@ class WebSocket:
             raise WebSocketClosed(str(exc)) from exc
 
     def receive(self) -> list[str]:
-        """Receive texts, and answer pings. Waits if no bytes have come, so call it after `select`.
+        """Receive text messages, and answer pings. Blocks until bytes arrive, so call it after `select`.
 
         Raises:
-            WebSocketClosed: The client has gone, has closed the connection, or has broken the protocol.
+            WebSocketClosed: The client has disconnected, closed the WebSocket, or violated the protocol.
         """
         try:
             data = self._socket.recv(4096)
@@ -123,11 +123,11 @@ class WebSocket:
                 self.send(_head(_PONG, len(payload)) + payload)
             elif opcode == _CLOSE:
                 self.close(_answer_to_close(payload))
-                raise WebSocketClosed("closed by the other end")
+                raise WebSocketClosed("closed by the client")
         return texts
 
     def close(self, code: int = 1000) -> None:
-        """Send a close frame if that is possible without waiting. Idempotent."""
+        """Send a close frame if this does not block. Idempotent."""
         if self._closed:
             return
         self._closed = True
@@ -148,7 +148,7 @@ class WebSocket:
         first, second = data[0], data[1]
         opcode, is_last, length, at = first & 0x0F, first & 0x80, second & 0x7F, 2
         is_control = opcode & 0x8
-        # There is no extension, and a client masks all its frames (sections 5.1 and 5.2).
+        # No extensions were negotiated, and clients must mask all their frames (sections 5.1 and 5.2).
         if first & 0x70 or not second & 0x80 or opcode not in _OPCODES:
             self._fail(PROTOCOL_ERROR)
         if is_control and (not is_last or length > _MAX_CONTROL):
@@ -171,7 +171,7 @@ class WebSocket:
 
 
 def _answer_to_close(payload: bytes) -> int:
-    """The code for the answer to a close frame with this payload."""
+    """Return the code with which to answer a close frame with this payload."""
     if not payload:
         return _NORMAL
     code = int.from_bytes(payload[:2], "big")

@@ -5,9 +5,9 @@
     done = record("cam0", "cam0.mkv", duration=10)
     print(done.tracks[0].frames, "frames,", done.tracks[0].dropped, "dropped")
 
-The encoder reads pixels from shared memory if it can take their layout: packed RGB, gray, and NV12 or I420 with
-adjacent planes. Other layouts are copied once. If the encoder is too slow, frames are dropped from the recorder's own
-buffer and counted. The publisher never waits.
+The encoder reads pixels directly from shared memory if it supports their layout: packed RGB, gray, and NV12 or I420
+with adjacent planes. Other layouts are copied once. If the encoder is too slow, the recorder's own buffer drops frames,
+which are counted. The publisher never waits.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Importing PyAV takes a third of a second. Checking a file name does not need it.
+    # Imported on demand: importing PyAV takes a third of a second, and checking a file name does not need it.
     if name in ("Recorder", "Recording", "TrackReport", "record"):
         from . import recorder
 

@@ -1,4 +1,4 @@
-"""The colour tags of a video file, in FFmpeg's numbers."""
+"""The colour tags of a video file, as FFmpeg's enum values."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ LIMITED: Final = 1  # AVCOL_RANGE_MPEG
 FULL: Final = 2  # AVCOL_RANGE_JPEG
 UNKNOWN: Final = 2  # AVCOL_PRI_UNSPECIFIED, AVCOL_TRC_UNSPECIFIED
 
-# AVColorSpace by the shares of red and blue in luma. Source: libavutil/pixfmt.h.
+# Weights of red and blue in luma to AVColorSpace. Source: libavutil/pixfmt.h.
 _SPACES: Final = {(0.2990, 0.1140): 6, (0.2126, 0.0722): 1, (0.30, 0.11): 4, (0.212, 0.087): 7, (0.2627, 0.0593): 9}
-# libswscale's SWS_CS_ constants are the same numbers, except for BT.601.
+# libswscale's SWS_CS_ constants have the same values, except for BT.601.
 _SD: Final = 6
 _SWS_SD: Final = 5
 # GStreamer's names to AVColorPrimaries and AVColorTransferCharacteristic.
@@ -51,14 +51,14 @@ class ColourTags(NamedTuple):
 
     @property
     def sws_space(self) -> int:
-        """The matrix in libswscale's numbers."""
+        """The matrix as libswscale's SWS_CS_ constant."""
         return _SWS_SD if self.space == _SD else self.space
 
 
 def colour_tags_of(frame: VideoFrame) -> ColourTags:
-    """The colour tags of a frame, from its caps and GStreamer's defaults.
+    """Return the colour tags of a frame, from its caps and GStreamer's defaults.
 
-    For RGB, the tags of the YUV that is made from it: limited range, BT.709 above 576 rows, otherwise BT.601.
+    For RGB, the tags describe the YUV to which it is converted: limited range, BT.709 above 576 rows, otherwise BT.601.
     """
     format = get_format(frame.format)
     value = parse_caps(frame.caps).fields.get("colorimetry") if frame.caps else None

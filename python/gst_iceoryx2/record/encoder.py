@@ -21,7 +21,7 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 
 _RGB_BYTES: Final = {"rgb24": "bgr0", "bgr24": "bgr0", "gbrp": "bgr0"}
 _RGBA_BYTES: Final = dict.fromkeys(("rgba", "bgra", "argb", "abgr", "gbrap"), "bgra")
-# For rate control, if the caps state no rate.
+# Used for rate control if the caps do not state a rate.
 _USUAL_RATE: Final = Fraction(30)
 _NS: Final = 1_000_000_000
 
@@ -29,13 +29,13 @@ _NS: Final = 1_000_000_000
 class Encoder:
     """Encodes the frames of one stream with the size, pixel aspect ratio and colours of the first frame.
 
-    Frames of another size are scaled to the first size, with black borders if their shape differs. A lossless track
-    refuses them.
+    Frames of a different size are scaled to the first frame's size, with black borders if the aspect ratio differs. A
+    lossless track refuses such frames.
 
     Attributes:
         stream: The track in the container.
-        pixel_format: FFmpeg's name of the pixel format that is encoded.
-        resized: Whether a frame of another size has come.
+        pixel_format: FFmpeg's name for the encoded pixel format.
+        resized: Whether a frame of a different size was encoded.
     """
 
     def __init__(self, container: Any, first: VideoFrame, target: Target) -> None:
@@ -43,12 +43,12 @@ class Encoder:
 
         Args:
             container: PyAV's output container.
-            first: The first frame. It is read, and not encoded yet.
+            first: The first frame. It is inspected, but not yet encoded.
             target: Codec and settings.
 
         Raises:
             NotLosslessError: The codec is lossless and cannot represent the pixels.
-            UnsupportedViewError: The format is tiled or has a palette.
+            UnsupportedViewError: The format is tiled or uses a palette.
         """
         self._lossless = target.is_lossless
         self._size = first.width, first.height
@@ -80,12 +80,12 @@ class Encoder:
             context.sample_aspect_ratio = shape.pixel_aspect_ratio
             if not target.keeps_pixel_aspect_ratio:
                 _log.warning(
-                    "%s cannot store the pixel aspect ratio %s, so players show it too narrow or too wide; name it "
-                    ".mov, or use x264",
+                    "%s cannot store the pixel aspect ratio %s, so players will show it too narrow or too wide; use "
+                    "a .mov file, or x264",
                     target.path,
                     shape.pixel_aspect_ratio,
                 )
-        # A key frame every two seconds: players can seek to it, and a file that is cut off plays up to the last one.
+        # A key frame every two seconds: players can seek to it, and a truncated file plays up to the last one.
         context.gop_size = max(1, round(2 * rate))
         if not self._stays_rgb:
             context.color_range, context.colorspace = self._encoded.range, self._encoded.space
@@ -100,24 +100,24 @@ class Encoder:
         """Encode a frame.
 
         Args:
-            frame: The frame. It is released before this returns; the encoder may use its pixels until a later call.
-            moment: When to show the frame, nanoseconds from the start of the file.
+            frame: The frame. It is released before this returns, but the encoder may use its pixels until a later call.
+            moment: Presentation time, in nanoseconds from the start of the file.
 
         Returns:
-            Packets to write; they may hold earlier frames.
+            Packets to write. They may contain earlier frames.
 
         Raises:
-            NotLosslessError: The size or the format has changed, and the codec is lossless.
+            NotLosslessError: The size, format or pixel aspect ratio has changed, and the codec is lossless.
         """
         colours, shape = self._colours, shape_of(frame)
-        # Width of a pixel in pixels of the track.
+        # Width of one of the frame's pixels, in units of the track's pixel width.
         wider = shape.pixel_aspect_ratio / self._shape.pixel_aspect_ratio
         is_another = ((frame.width, frame.height), frame.format) != (self._size, self._format) or wider != 1
         if self._lossless and is_another:
             raise NotLosslessError(
                 f"the stream changed from {self._size[0]}x{self._size[1]} {self._format} to "
-                f"{frame.width}x{frame.height} {frame.format}, its pixel aspect ratio from "
-                f"{self._shape.pixel_aspect_ratio} to {shape.pixel_aspect_ratio}; a lossless track cannot change: "
+                f"{frame.width}x{frame.height} {frame.format}, and its pixel aspect ratio from "
+                f"{self._shape.pixel_aspect_ratio} to {shape.pixel_aspect_ratio}; a lossless track cannot change, so "
                 "record to a new file"
             )
         if frame.format != self._format:
@@ -136,14 +136,14 @@ class Encoder:
         return list(self.stream.encode(picture))
 
     def finish(self) -> Sequence[Any]:
-        """The last packets of the encoder."""
+        """Finish encoding, and return the encoder's last packets."""
         return list(self.stream.encode(None))
 
     def _chosen(self, first: VideoFrame, source: str, target: Target) -> str:
         format = get_format(first.format)
         even = first.width % 2 == 0 and first.height % 2 == 0
         if target.codec == "x264":
-            # All players show 4:2:0. Odd sizes need 4:4:4.
+            # All players support 4:2:0, but odd sizes need 4:4:4.
             if not even:
                 return "yuv444p"
             return "nv12" if source == "nv12" else "yuv420p"
@@ -153,10 +153,10 @@ class Encoder:
             return "yuv444p10le" if format.is_rgb or "444" in source else "yuv422p10le"
         holds = {each.name for each in av.Codec(CODECS[target.codec], "w").video_formats or ()}
         chosen = _RGB_BYTES.get(source) or _RGBA_BYTES.get(source) or source
-        # Formats that FFmpeg lacks were converted to 8-bit RGB, which is not lossless.
+        # Formats that FFmpeg does not support were converted to 8-bit RGB, which is not lossless.
         made_up = source == "rgb24" and first.format not in ("RGB", "BGR")
         if chosen not in holds or made_up:
-            raise NotLosslessError(f"{target.codec} cannot store {first.format} without loss: use x264 or prores")
+            raise NotLosslessError(f"{target.codec} cannot store {first.format} without loss; use x264 or prores")
         return chosen
 
     def _changes_range(self, picture: Any, colours: ColourTags) -> bool:
@@ -174,7 +174,7 @@ class Encoder:
         )
 
     def _marked(self, picture: Any, shape: FrameShape) -> Any:
-        """The picture with its fields and pixel aspect ratio, which PyAV can only set with filters."""
+        """Return the picture with its fields and pixel aspect ratio set. PyAV can set them only with filters."""
         filters = []
         if self._shape.pixel_aspect_ratio != 1:
             filters.append(("setsar", str(self._shape.pixel_aspect_ratio)))
@@ -193,7 +193,7 @@ class Encoder:
         return graph.pull()
 
     def _fitted(self, picture: Any, colours: ColourTags, wider: Fraction) -> Any:
-        """The picture scaled to the size of the track, with its shape kept and black borders."""
+        """Return the picture scaled to the track's size, with its aspect ratio kept and black borders added."""
         width, height = self._size
         sides = float(picture.width * wider), float(picture.height)
         scale = min(width / sides[0], height / sides[1])

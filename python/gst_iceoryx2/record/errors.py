@@ -1,4 +1,4 @@
-"""Errors of recordings.
+"""Errors from recordings.
 
 Iox2VideoError
 └── RecordError
@@ -13,7 +13,7 @@ from ..errors import Iox2VideoError
 
 
 class RecordError(Iox2VideoError):
-    """Base class of errors of recordings."""
+    """Base class of errors from recordings."""
 
 
 class TargetError(RecordError, ValueError):
@@ -21,7 +21,7 @@ class TargetError(RecordError, ValueError):
 
 
 class RecordFileError(RecordError, OSError):
-    """The file cannot be written. Frames written before stay in it."""
+    """The file cannot be written. It keeps the frames that were already written."""
 
 
 class NotLosslessError(RecordError, ValueError):

@@ -1,4 +1,4 @@
-"""Turns received frames into FFmpeg's frames, without a copy if possible."""
+"""Converts received frames to FFmpeg frames, without a copy if possible."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from .._wire.samples import Component, components, widened
 from ..errors import FormatError, UnsupportedViewError
 from ..video.frame import VideoFrame
 
-# Formats that `from_numpy_buffer` borrows.
+# Formats whose memory `from_numpy_buffer` can borrow.
 _BORROWED: Final = frozenset(
     ("RGB", "BGR", "RGBA", "BGRA", "ARGB", "ABGR", "RGBx", "BGRx", "xRGB", "xBGR", "GRAY8", "GRAY16_LE", "RGBA64_LE")
 )
 _SUBSAMPLING: Final = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (4, 1): "411", (4, 4): "410", (1, 2): "440"}
-# FFmpeg reads up to a vector register beyond the last row, in bytes.
+# FFmpeg may read this many bytes, one vector register, beyond the last row.
 _READ_AHEAD: Final = 64
 
 
 def picture_of(frame: VideoFrame, *, apart: bool = False) -> av.VideoFrame:
-    """The pixels of a frame as PyAV's frame, without times.
+    """Convert a frame to a PyAV frame without timestamps.
 
     Args:
-        frame: A frame. It may be released afterwards, because borrowed pixels stay in place.
-        apart: Whether to split interleaved chroma (NV12) into planes, as some encoders need.
+        frame: A frame. It may be released afterwards, because borrowed pixels stay valid.
+        apart: Whether to split interleaved chroma (NV12) into separate planes, which some encoders require.
 
     Returns:
-        A frame that borrows shared memory if PyAV takes the layout. Otherwise a copy in separate planes with the same
-        samples, or in 8-bit RGB ("rgb24") if FFmpeg has no such planes.
+        A frame that borrows shared memory if PyAV supports the layout. Otherwise a copy: the same samples in separate
+        planes, or 8-bit RGB ("rgb24") if FFmpeg does not have a format with these planes.
 
     Raises:
-        UnsupportedViewError: The format is tiled or has a palette.
+        UnsupportedViewError: The format is tiled or uses a palette.
     """
     format = get_format(frame.format)
     borrowed = _borrowed(frame, format, apart)
@@ -44,11 +44,11 @@ def picture_of(frame: VideoFrame, *, apart: bool = False) -> av.VideoFrame:
 
 
 def _borrowed(frame: VideoFrame, format: VideoFormat, apart: bool) -> av.VideoFrame | None:
-    # The aux blob follows the pixels. Without it, the mapping may end with the last row.
+    # The aux blob follows the pixels. Without it, the memory mapping may end directly after the last row.
     if len(frame.aux) < _READ_AHEAD:
         return None
     if format.name in _BORROWED:
-        # An unused byte ("rgb0") is borrowed in the place of alpha ("rgba").
+        # If the format has an unused byte ("rgb0"), this byte is borrowed as alpha ("rgba").
         return _from_buffer(frame.numpy_view(), PIXEL_FORMATS[format.name].replace("0", "a"))
     if format.name not in ("NV12", "I420") or (apart and format.name == "NV12"):
         return None
@@ -78,10 +78,10 @@ def _from_buffer(array: npt.NDArray[Any], name: str) -> av.VideoFrame | None:
 
 
 def _copied(frame: VideoFrame, format: VideoFormat) -> av.VideoFrame | None:
-    """The samples in separate planes; None if FFmpeg has no such format."""
+    """Copy the samples into separate planes; return None if FFmpeg does not have such a format."""
     if not format.planes:
         raise UnsupportedViewError(
-            f"cannot record {format.name}: it is tiled or has a palette; publish another format (videoconvert)"
+            f"cannot record {format.name}: it is tiled or uses a palette; publish another format (videoconvert)"
         )
     try:
         parts = components(widened(frame.planes, format), format, frame.width)
@@ -102,13 +102,13 @@ def _copied(frame: VideoFrame, format: VideoFormat) -> av.VideoFrame | None:
         if part.bits == 8 * dtype.itemsize:
             np.copyto(target, samples, casting="unsafe")
         else:
-            # Encoders need zeros above the bits of a sample.
+            # Encoders expect the unused high bits of a sample to be zero.
             np.bitwise_and(samples, (1 << part.bits) - 1, out=target, casting="unsafe")
     return picture
 
 
 def planar_name(format: VideoFormat, parts: dict[str, Component]) -> str | None:
-    """FFmpeg's name of the format with these components in separate planes; None if it has none."""
+    """Return FFmpeg's name for the format with these components in separate planes; None if there is no such format."""
     bits = {part.bits for letter, part in parts.items() if letter != "x"}
     if len(bits) != 1 or any(part.samples.dtype.kind != "u" for part in parts.values()):
         return None

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from .._extras.av import av, open_media
 from .._wire.numbers import real, whole
-from .._work import Work
 from ..discovery import full_name, names, require, short_name
 from ..errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
+from ..work import Work
 from .errors import RecordFileError
 from .target import DEFAULT_PRESET, Target
 from .track import Limits, Track, TrackReport
@@ -30,8 +30,8 @@ class Recording:
 
     Attributes:
         file: The file.
-        size: Size of the file, bytes.
-        tracks: Progress or result of each stream, in the order of the tracks.
+        size: Size of the file, in bytes.
+        tracks: Progress or result of each stream, in track order.
     """
 
     file: Path
@@ -40,7 +40,7 @@ class Recording:
 
     @property
     def complaints(self) -> tuple[str, ...]:
-        """What went wrong, as sentences. The file plays nevertheless."""
+        """Problems that occurred, one sentence each. The file is playable nevertheless."""
         return tuple(track.complaint for track in self.tracks if track.complaint)
 
 
@@ -51,18 +51,18 @@ class Recorder(Work[Recording]):
         streams: Names of services, short or in full.
         file: The file. Its ending selects the container: .mkv, .mp4 or .mov.
         codec: "x264", "prores", or "ffv1" (lossless).
-        preset: Preset of x264, from "ultrafast" to "veryslow".
+        preset: Preset for x264, from "ultrafast" to "veryslow".
         overwrite: Whether to replace an existing file.
-        duration: Seconds after which to end; None = no limit.
-        frames: Number of frames of each stream after which to end; None = no limit.
-        max_fps: Frames a second at most; None = all.
+        duration: Seconds after which to stop; None means no limit.
+        frames: Number of frames per stream after which to stop; None means no limit.
+        max_fps: Maximum number of frames to record per second; None records all frames.
         timeout: Seconds to wait for the first frame of each stream, and for each later frame.
 
     Raises:
         TargetError: The codec or container is unknown, or the container cannot hold the codec.
-        RecordFileError: The file exists, or cannot be written.
-        ServiceError: A service exists and cannot be opened.
-        MissingExtraError: PyAV is not installed. Importing this class raises it.
+        RecordFileError: The file already exists, or cannot be written.
+        ServiceError: A service exists but cannot be opened.
+        MissingExtraError: PyAV is not installed. Raised when this class is imported.
         ValueError: A time is NaN.
         TypeError: An argument is not a number.
     """
@@ -94,7 +94,7 @@ class Recorder(Work[Recording]):
         try:
             limits = Limits(duration, frames, max_fps, timeout)
             for name in streams:
-                # Before the subscriber creates an event service, so that the error can suggest a similar name.
+                # Checked before the subscriber creates an event service, so that the error can suggest a similar name.
                 try:
                     require(short_name(name))
                 except ServiceNotFoundError as exc:
@@ -112,20 +112,20 @@ class Recorder(Work[Recording]):
     def run(self, progress: Callable[[Recording], None] | None = None) -> Recording:
         """Record until all streams have ended, a limit is reached, or `stop` is called.
 
-        On KeyboardInterrupt the file is completed before the exception is raised again.
+        On KeyboardInterrupt, the file is completed before the exception is raised again.
 
         Args:
-            progress: Called ten times a second, by the thread that called `run`, with the progress.
+            progress: Called with the progress ten times per second, in the thread that called `run`.
 
         Returns:
             The result. Check its `complaints`.
 
         Raises:
-            FrameTimeoutError: A stream sent no frame in time. There is no file.
-            ServiceNotFoundError: A service does not exist, even after the timeout. There is no file.
-            RecordFileError: Writing failed, for example because the disk is full. Frames written before can be played;
-                a file without frames is removed.
-            NotLosslessError: The codec is lossless and cannot represent the pixels. There is no file.
+            FrameTimeoutError: A stream did not send a frame in time. The new file is removed.
+            ServiceNotFoundError: A service still does not exist after the timeout. The new file is removed.
+            RecordFileError: Writing failed, for example because the disk is full. Frames that were already written can
+                be played; a file without frames is removed.
+            NotLosslessError: The codec is lossless and cannot represent the pixels. The new file is removed.
         """
         try:
             self._await_streams()
@@ -136,7 +136,7 @@ class Recorder(Work[Recording]):
         finally:
             self._close()
         if isinstance(self._failure, RecordFileError):
-            kept = "The frames written before can be played"
+            kept = "The frames written until then can be played"
             raise RecordFileError(f"{self._failure}. {kept if self._plays() else 'No frame was written'}")
         if self._failure is not None:
             raise self._failure
@@ -149,7 +149,7 @@ class Recorder(Work[Recording]):
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 self._nothing_came(waiting)
-            # One stream after the other. Streams that started early skip to their newest frame below.
+            # Wait for one stream after the other. Streams that started early skip to their newest frame below.
             if waiting[0].await_first(min(_WAIT, remaining)):
                 waiting.pop(0)
         if len(self._tracks) > 1:
@@ -165,7 +165,8 @@ class Recorder(Work[Recording]):
                 raise self._missing[track.service]
         which = ", ".join(track.name for track in waiting)
         raise FrameTimeoutError(
-            f"no frame of {which} came within {self._timeout:g} s; check that its publisher runs and is not paused"
+            f"no frame from {which} arrived within {self._timeout:g} s; check that its publisher is running and not "
+            "paused"
         )
 
     def _begin(self) -> None:
@@ -191,12 +192,12 @@ class Recorder(Work[Recording]):
         self._failed(running)
 
     def _failed(self, running: Sequence[Future[None]]) -> bool:
-        """Whether a track has failed; keep the first failure."""
+        """Return whether a track has failed, and keep the first failure."""
         for one in running:
             exc = one.exception() if one.done() else None
             if exc is not None and self._failure is None:
                 self._failure = self._explained(exc) if isinstance(exc, av.FFmpegError) else exc
-                # The traceback would keep frames in shared memory.
+                # The traceback would keep frames alive in shared memory.
                 if isinstance(self._failure, Iox2VideoError):
                     self._failure.with_traceback(None)
         return self._failure is not None
@@ -225,7 +226,7 @@ class Recorder(Work[Recording]):
         return RecordFileError(f"cannot write {self._target.path}: {exc.strerror or exc}")
 
     def _plays(self) -> bool:
-        """Whether the file has a picture, after writing has failed."""
+        """Return whether the file contains a picture although writing has failed."""
         try:
             with open_media(f"file:{self._target.path}") as container:
                 return any(packet.size for packet in container.demux())
@@ -233,7 +234,7 @@ class Recorder(Work[Recording]):
             return False
 
     def report(self) -> Recording:
-        """The progress; after `run`, the result."""
+        """Return the progress; after `run`, the result."""
         path = self._target.path
         try:
             size = path.stat().st_size
@@ -246,27 +247,27 @@ def record(streams: str | Sequence[str], file: str | os.PathLike[str], **setting
     """Record streams to a file until they end.
 
     Args:
-        streams: Name of a service, or several names, short or in full.
+        streams: Name of a service, or a list of names, short or in full.
         file: The file. Its ending selects the container: .mkv, .mp4 or .mov.
-        settings: Keyword arguments of `Recorder`.
+        settings: Further keyword arguments of `Recorder`.
 
     Returns:
         The result. Check its `complaints`.
 
     Raises:
-        Iox2VideoError: An error of `Recorder` or of `Recorder.run`.
+        Iox2VideoError: See `Recorder` and `Recorder.run`.
     """
     return Recorder([streams] if isinstance(streams, str) else streams, file, **settings).run()
 
 
 def _occupy(path: Path, overwrite: bool) -> bool:
-    """Check that the file can be written; return whether it was created now."""
+    """Check that the file can be written; return whether this created it."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
     existed = path.exists()
     try:
         os.close(os.open(path, flags if overwrite else flags | os.O_EXCL, 0o666))
     except FileExistsError as exc:
-        raise RecordFileError(f"{path} exists already; choose another name, or allow --overwrite") from exc
+        raise RecordFileError(f"{path} already exists; choose another name, or use --overwrite") from exc
     except OSError as exc:
         raise RecordFileError(f"cannot write {path}: {exc.strerror}") from exc
     return not existed

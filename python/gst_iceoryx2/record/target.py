@@ -1,4 +1,4 @@
-"""The kind of file: container, codec and their options. Needs no PyAV."""
+"""The type of a recording's file: container, codec and their options. Does not import PyAV."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from typing import Final
 from .errors import TargetError
 
 CODECS: Final = {"x264": "libx264", "prores": "prores_ks", "ffv1": "ffv1"}
-"""Codecs: our name to the name of FFmpeg's encoder."""
+"""Maps our codec names to the names of FFmpeg's encoders."""
 
 PRESETS: Final = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-"""Presets of x264, from fast with large files to slow with small files."""
+"""Presets for x264, from fast with large files to slow with small files."""
 
 DEFAULT_PRESET: Final = "veryfast"
-"""Preset of x264 that `record` uses if none is named."""
+"""The x264 preset that `record` uses by default."""
 
 _FITTING: Final = {
     ".mkv": ("x264", "ffv1", "prores"),
     ".mov": ("x264", "prores"),
     ".mp4": ("x264",),
 }
-# Ticks a second. Matroska's muxer always counts milliseconds.
+# Ticks per second. FFmpeg's Matroska muxer always counts milliseconds.
 _TICKS: Final = {".mkv": 1_000, ".mov": 1_000_000, ".mp4": 1_000_000}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A file to record to, checked by its name.
+    """A file to record to. Its name and codec have been checked.
 
     Attributes:
         path: The file.
         codec: One of `CODECS`.
-        preset: One of `PRESETS`, for x264.
+        preset: One of `PRESETS`; used only for x264.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class Target:
 
     @classmethod
     def of(cls, file: str | os.PathLike[str], codec: str = "x264", preset: str = DEFAULT_PRESET) -> Target:
-        """The target for a file name.
+        """Create a target from a file name.
 
         Raises:
             TargetError: The codec, container or preset is unknown, or the container cannot hold the codec.
@@ -57,16 +57,16 @@ class Target:
             raise TargetError(f"unknown preset {preset!r}: {_instead(preset, PRESETS)}")
         fitting = _FITTING.get(path.suffix.lower())
         if fitting is None:
-            what = f"the container {path.suffix!r} is unknown" if path.suffix else "it has no ending"
-            raise TargetError(f"cannot record to {str(file)!r}: {what}; name it .mkv, .mp4 or .mov")
+            what = f"the container {path.suffix!r} is unknown" if path.suffix else "the name has no ending"
+            raise TargetError(f"cannot record to {str(file)!r}: {what}; use .mkv, .mp4 or .mov")
         if codec not in fitting:
             others = " or ".join(suffix for suffix, codecs in _FITTING.items() if codec in codecs)
-            raise TargetError(f"{path.suffix} files cannot hold {codec}: name it {others}, or use {fitting[0]}")
+            raise TargetError(f"{path.suffix} files cannot contain {codec}; use {others}, or the codec {fitting[0]}")
         return cls(path, codec, preset)
 
     @property
     def tick(self) -> Fraction:
-        """Resolution of times in the container, in seconds."""
+        """Resolution of timestamps in the container, in seconds."""
         return Fraction(1, _TICKS[self.path.suffix.lower()])
 
     @property
@@ -76,11 +76,11 @@ class Target:
 
     @property
     def container_options(self) -> dict[str, str]:
-        """Options of FFmpeg's muxer. A file that is cut off plays up to there."""
+        """Options for FFmpeg's muxer. With them, a truncated file plays up to the point where it ends."""
         if self.path.suffix.lower() == ".mkv":
             return {"cluster_time_limit": "1000", "flush_packets": "1"}
-        # Fragments during the recording become an ordinary file at its end. With delay_moov the index is written after
-        # the first fragment, when the shift by B-frames is known.
+        # The file consists of fragments during the recording, and becomes an ordinary file at the end. With delay_moov,
+        # the index is written after the first fragment, when the time shift due to B-frames is known.
         return {
             "movflags": "+hybrid_fragmented+frag_keyframe+delay_moov",
             "video_track_timescale": str(self.tick.denominator),
@@ -88,7 +88,7 @@ class Target:
         }
 
     def codec_options(self, pixel_format: str) -> dict[str, str]:
-        """Options of FFmpeg's encoder for pictures of this pixel format."""
+        """Return the options for FFmpeg's encoder, for pictures of this pixel format."""
         if self.codec == "x264":
             return {"preset": self.preset, "crf": "20"}
         if self.codec == "prores":
@@ -97,10 +97,10 @@ class Target:
 
     @property
     def keeps_pixel_aspect_ratio(self) -> bool:
-        """Whether the file stores the pixel aspect ratio. PyAV cannot set it in Matroska, so there the codec must."""
+        """Whether the file stores the pixel aspect ratio. PyAV cannot set it in Matroska, so the codec must."""
         return (self.codec, self.path.suffix.lower()) != ("prores", ".mkv")
 
 
 def _instead(asked: str, known: dict[str, str] | tuple[str, ...]) -> str:
     near = difflib.get_close_matches(asked.lower(), known, n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"

@@ -1,8 +1,8 @@
-"""Times of frames in a file.
+"""Assigns the timestamps of frames in a file.
 
-A single stream keeps the spacing of its pts, which are exact; times of arrival jitter. If pts are missing or start
-again (a restarted publisher counts from 0), the machine's clock gives the time. Several streams in one file share only
-that clock, so their frames are placed by the time at which they are due. Pipelines derive it from pts, so it is as
+A single stream keeps the spacing of its pts, because pts are exact and arrival times jitter. If pts are missing or
+start again (a restarted publisher counts from 0), the machine's clock is used. Several streams in one file have only
+that clock in common, so their frames are placed by due time. Pipelines derive due times from pts, so these are just as
 exact.
 """
 
@@ -12,15 +12,15 @@ from typing import Final
 
 from ..video.frame import VideoFrame
 
-# A step of pts that exceeds the step of the clock by more than this is a restart, in nanoseconds.
+# If pts advance by this much more than the clock, the stream has restarted. In nanoseconds.
 _JUMP: Final = 10_000_000_000
 
 
 class Timeline:
-    """Gives each frame of one stream a time, later than the frame before.
+    """Assigns each frame of a stream a timestamp later than the previous frame's.
 
     Args:
-        is_shared: Whether the file has other streams.
+        is_shared: Whether the file contains other streams.
     """
 
     __slots__ = ("_anchor", "_clock", "_is_shared", "_last", "_pts")
@@ -33,11 +33,11 @@ class Timeline:
         self._last: int | None = None
 
     def moment(self, frame: VideoFrame, arrived: int) -> int:
-        """The time of the next frame, nanoseconds on CLOCK_MONOTONIC's scale.
+        """Return the timestamp of the next frame, in nanoseconds on CLOCK_MONOTONIC's scale.
 
         Args:
             frame: The frame.
-            arrived: When the frame was received, nanoseconds of CLOCK_MONOTONIC.
+            arrived: Arrival time of the frame, in nanoseconds of CLOCK_MONOTONIC.
         """
         due, captured = frame.due_at, frame.captured_at
         clock = next(time for time in (due, captured, arrived) if time is not None)

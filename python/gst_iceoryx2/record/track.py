@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from .._wire.stamp import monotonic_ns
-from .._work import Stop
 from ..discovery import short_name
 from ..discovery.thinning import Thinning
 from ..video.frame import VideoFrame
 from ..video.subscriber import VideoFrameSubscriber
+from ..work import Stop
 from .encoder import Encoder
 from .errors import NotLosslessError
 from .target import Target
@@ -29,19 +29,19 @@ class TrackReport:
 
     Attributes:
         service: Full name of the service.
-        width: Width of the track, pixels; 0 before the first frame.
-        height: Rows of the track.
-        format: GStreamer's name of the first frame's pixel format.
-        pixel_format: FFmpeg's name of the pixel format that is encoded.
+        width: Width of the track, in pixels; 0 before the first frame.
+        height: Height of the track, in rows; 0 before the first frame.
+        format: GStreamer's name for the first frame's pixel format.
+        pixel_format: FFmpeg's name for the encoded pixel format.
         frames: Frames in the file.
-        dropped: Frames that were sent during the recording and did not arrive; None = unknown.
-        skipped: Frames left out because of `max_fps`.
-        invalid: Frames that broke the wire contract.
-        seconds: Time from the first frame in the file to the last.
-        resized: Whether frames of another size were scaled.
+        dropped: Frames that were sent during the recording but did not arrive; None means unknown.
+        skipped: Frames skipped because of `max_fps`.
+        invalid: Frames that violated the wire contract.
+        seconds: Time from the first frame in the file to the last one.
+        resized: Whether frames of a different size were scaled.
         end: "running", or why the track ended: "end of stream", "limit" (`duration` or `frames`), "stopped" (by the
-            caller), "silent" (no frame for too long), "changed" (see `complaint`).
-        complaint: What went wrong, as a sentence; "" = nothing.
+            caller), "silent" (no frame for too long), or "changed" (see `complaint`).
+        complaint: The problem that occurred, as a sentence; empty if there was none.
     """
 
     service: str
@@ -64,9 +64,9 @@ class Limits:
     """Limits of a track.
 
     Attributes:
-        duration: Length in seconds; None = no limit.
-        frames: Number of frames; None = no limit.
-        max_fps: Frames a second at most; None = all.
+        duration: Length in seconds; None means no limit.
+        frames: Number of frames; None means no limit.
+        max_fps: Maximum number of frames per second; None records all frames.
         timeout: Seconds without a frame after which the track ends.
     """
 
@@ -82,11 +82,11 @@ class Track:
     Args:
         service: Full name of the service.
         limits: Limits of the track.
-        is_shared: Whether the file has other streams.
+        is_shared: Whether the file contains other streams.
 
     Attributes:
         service: Full name of the service.
-        first_moment: Time of the first frame, nanoseconds; None before it.
+        first_moment: Timestamp of the first frame, in nanoseconds; None before the first frame.
     """
 
     def __init__(self, service: str, limits: Limits, *, is_shared: bool) -> None:
@@ -112,14 +112,14 @@ class Track:
         return short_name(self.service)
 
     def await_first(self, timeout: float, *, newest: bool = False) -> bool:
-        """Wait for the first frame and keep it. An end of the stream is ignored.
+        """Wait for the first frame and keep it. An end of stream is ignored.
 
         Args:
-            timeout: Seconds to wait at most.
-            newest: Whether to skip older frames that are waiting.
+            timeout: Maximum time to wait, in seconds.
+            newest: Whether to skip older waiting frames.
 
         Returns:
-            Whether a frame came.
+            Whether a frame arrived.
         """
         self._first = None
         subscriber = self._subscriber
@@ -134,7 +134,7 @@ class Track:
 
         Raises:
             NotLosslessError: The codec is lossless and cannot represent the pixels.
-            UnsupportedViewError: The format is tiled or has a palette.
+            UnsupportedViewError: The format is tiled or uses a palette.
         """
         first = self._first
         assert first is not None
@@ -144,12 +144,12 @@ class Track:
         self.first_moment = self._timeline.moment(first, monotonic_ns())
 
     def run(self, began: int, write: Callable[[Any], None], stop: Stop) -> None:
-        """Encode frames until the stream ends, a limit is reached, or `stop` is set; then finish the encoder.
+        """Encode frames until the stream ends, a limit is reached, or `stop` is set. Then finish the encoder.
 
         Args:
-            began: Time at which the file starts, nanoseconds.
-            write: Writes packets into the container.
-            stop: Ends the track.
+            began: Time at which the file starts, in nanoseconds.
+            write: Function that writes packets to the container.
+            stop: Set by the caller to end the track.
         """
         first, self._first = self._first, None
         encoder, moment = self._encoder, self.first_moment
@@ -177,9 +177,9 @@ class Track:
             arrived = monotonic_ns()
             if frame is None:
                 if arrived - heard >= limits.timeout * _NS:
-                    self._complaint = f"{self.name} stopped without an end of stream: no frame for {limits.timeout:g} s"
+                    self._complaint = f"{self.name} did not end its stream, but sent no frame for {limits.timeout:g} s"
                     return "silent"
-                # The duration also limits a stream that pauses.
+                # The duration limit also applies while the stream is paused.
                 if limits.duration is not None and arrived - heard >= limits.duration * _NS:
                     return "limit"
                 continue
@@ -198,7 +198,7 @@ class Track:
         return "stopped"
 
     def report(self) -> TrackReport:
-        """Progress, or the result after `run`."""
+        """Return the progress; after `run`, the result."""
         stats, first = self._subscriber.stats, self.first_moment
         return TrackReport(
             self.service,

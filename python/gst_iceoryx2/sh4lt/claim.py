@@ -1,4 +1,4 @@
-"""Claiming a path for a writer: socket, segment and semaphores, after a dead writer's are removed."""
+"""Claim a path for a writer: remove a dead writer's socket, segment and semaphores, then create new ones."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .errors import FrameSizeError, WriterIsAliveError
 from .paths import error_of_use, is_socket
 from .sysv import Segment, Semaphores, max_segment, remove, remove_if_dead
 
-# Seconds that another writer on the path may take to send its greeting.
+# Longest time to wait for the greeting of another writer on the path, in seconds.
 _PROBE_TIMEOUT: Final = 1.0
-# Attempts to get a socket file whose keys no other writer uses.
+# Number of attempts to get a socket file whose keys are not used by another writer.
 _KEY_ATTEMPTS: Final = 16
 
 
 def claim(path: Path, size: int, mode: int) -> tuple[socket.socket, dialect.Keys, Segment, Semaphores]:
-    """Bind the path and create segment and semaphores with its keys.
+    """Bind the path, and create the segment and semaphores with the keys derived from it.
 
     Raises:
-        AddressError: Something other than a socket exists there.
+        AddressError: Something other than a socket exists at the path.
         WriterIsAliveError: Another writer is alive on the path.
         FrameSizeError: `size` is above the kernel's limit.
         OSError: The operating system refused a call.
@@ -48,8 +48,8 @@ def _attempt(path: Path, size: int, mode: int, number: int) -> tuple[socket.sock
         if not isinstance(error, FileExistsError) or number == _KEY_ATTEMPTS:
             path.unlink()
             raise
-    # A writer on another path has the same keys, which contain only 16 bits of the inode number. The renamed socket
-    # keeps its inode in use, so that the next socket gets another one.
+    # A writer on another path has the same keys, because keys contain only 16 bits of the inode number. Renaming the
+    # socket keeps its inode in use, so that the next socket gets a different inode.
     aside = path.rename(f"{path}.{number}")
     try:
         return _attempt(path, size, mode, number + 1)
@@ -58,7 +58,7 @@ def _attempt(path: Path, size: int, mode: int, number: int) -> tuple[socket.sock
 
 
 def check_size(path: Path, size: int) -> None:
-    """Check that one segment can hold `size` bytes.
+    """Check that `size` bytes fit into one segment.
 
     Raises:
         FrameSizeError: `size` is above the kernel's limit.
@@ -72,10 +72,10 @@ def check_size(path: Path, size: int) -> None:
 
 
 def _remove_dead_writer(path: Path) -> None:
-    """Remove the socket of a dead writer, with its segment and semaphores. Refuse anything else at the path."""
+    """Remove a dead writer's socket, segment and semaphores. Raise an error if anything else exists at the path."""
     if not is_socket(path):
         return
-    # Before the file is removed: the keys contain its inode number.
+    # Compute the keys before the file is removed, because they contain its inode number.
     keys = dialect.keys_of(path)
     alive = WriterIsAliveError(f"{path} already has a writer; stop it or choose another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -87,12 +87,12 @@ def _remove_dead_writer(path: Path) -> None:
             remove(keys)
             return
         except BlockingIOError:
-            # Its queue of connections is full, so it is alive, but stopped.
+            # The connection queue is full, so the writer is alive but stopped.
             raise alive from None
         except OSError as error:
             raise error_of_use(path, error) from None
-        # An acknowledgement would make the writer wait for this process at its next frame. A writer of Shmdata 1.3.77
-        # never recovers if its greeting stays unread.
+        # Read the greeting, because a Shmdata 1.3.77 writer never recovers if it stays unread. Do not acknowledge it,
+        # because the writer would then wait for this process at its next frame.
         with suppress(OSError):
             dialect.receive_greeting(probe)
     raise alive
@@ -101,10 +101,11 @@ def _remove_dead_writer(path: Path) -> None:
 def _listen(path: Path, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # The mode of the socket becomes the mode of its file, so that it is never wider. The umask only narrows it.
+        # The socket's mode becomes the file's mode, so the file is never accessible to more users. The umask can only
+        # restrict it further.
         os.fchmod(listener.fileno(), mode)
         listener.bind(os.fspath(path))
-        # Before `listen`: until then every connection is refused.
+        # Set the mode before `listen`, because connections are refused until then.
         path.chmod(mode)
         listener.listen(10)
         listener.setblocking(False)

@@ -1,4 +1,4 @@
-"""A follower's connection to a writer."""
+"""The connection of a follower to a writer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final
 from . import dialect, lockstep
 from .sysv import DONE, Outcome, Segment, Semaphores, find_segment
 
-# Seconds that a writer may take to send its greeting, and to answer a good-bye.
+# Longest time to wait for a writer's greeting, or for its answer to a good-bye, in seconds.
 HANDSHAKE_TIMEOUT: Final = 1.0
 _AT_ONCE: Final = int(socket.MSG_DONTWAIT)
 
@@ -25,22 +25,22 @@ class Connection:
         path: Path of the socket.
 
     Raises:
-        OSError: There is no writer, or this user has no permission.
+        OSError: There is no writer, or this user is not permitted to connect.
     """
 
     def __init__(self, path: Path) -> None:
         self._process = os.getpid()
         self._path = path
-        # Before the writer is contacted: a writer of Shmdata 1.3.77 may never recover from a reader that connects and
-        # leaves at once.
+        # Find the objects before contacting the writer. A Shmdata 1.3.77 writer may never recover from a reader that
+        # connects and leaves immediately.
         self._find_objects()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self.socket.settimeout(HANDSHAKE_TIMEOUT)
             self.socket.connect(os.fspath(path))
             greeting = dialect.receive_greeting(self.socket)
-            # Again, because the writer or its objects may have changed. Before the acknowledgement, after which the
-            # writer waits for us.
+            # Find the objects again, because the writer or its objects may have changed. Do so before the
+            # acknowledgement, because the writer waits for this reader from then on.
             self._find_objects()
             self.socket.sendall(greeting)
             self.socket.settimeout(None)
@@ -48,7 +48,7 @@ class Connection:
             self.socket.close()
             raise
         self.datatype = dialect.type_text_of(greeting)
-        # The poll object of the last wait. Two threads must not wait with the same one.
+        # The poll object of the last wait. Two threads must not share it.
         self._poll: select.poll | None = None
 
     def _find_objects(self) -> None:
@@ -61,10 +61,11 @@ class Connection:
         """Receive one message.
 
         Returns:
-            Size of the frame that it announces in bytes; None if it announces none, or nothing came in time.
+            Size in bytes of the announced frame; None if the message does not announce a frame or did not arrive in
+            time.
 
         Raises:
-            ConnectionResetError: The writer is gone, or says good-bye.
+            ConnectionResetError: The writer is gone or has said good-bye.
         """
         message = self._receive(timeout)
         if message is None:
@@ -75,7 +76,7 @@ class Connection:
 
     def _receive(self, timeout: float | None) -> bytes | None:
         if timeout is None:
-            # One system call waits and reads.
+            # A single system call waits and reads.
             return self.socket.recv(dialect.UPDATE_SIZE)
         poll, self._poll = self._poll, None
         if poll is None:
@@ -92,10 +93,10 @@ class Connection:
             self._poll = poll
 
     def take(self, size: int, deadline: float | None) -> Segment | None:
-        """Wait until the writer has left the segment, and take the read lock.
+        """Wait until the writer has left the segment, then take the read lock.
 
         Returns:
-            The segment; None if it is smaller than announced, or the writer did not leave it in time.
+            The segment; None if it is smaller than announced or the writer did not leave it in time.
 
         Raises:
             ConnectionResetError: The writer is gone.
@@ -107,10 +108,10 @@ class Connection:
         done = False
         try:
             while not is_locked and (outcome := operate(lockstep.LOCK)) is not DONE:
-                # A writer that died while it wrote closed its socket, but its semaphore may stay 1.
+                # If a writer died while writing, its socket is closed, but its semaphore may still be 1.
                 if outcome is Outcome.REMOVED or self._has_ended():
                     raise ConnectionResetError
-                # A writer that was stopped while it wrote does not leave.
+                # A writer that was stopped while writing does not leave.
                 if deadline is not None and time.monotonic() > deadline:
                     return None
             segment = self._current_segment()
@@ -125,7 +126,7 @@ class Connection:
         self._semaphores.operate(lockstep.FINISH)
 
     def _current_segment(self) -> Segment | None:
-        """The writer's segment. A growing frame replaces the segment under the same key; the new one has another ID."""
+        """Return the writer's segment. For a larger frame, it is replaced by one with the same key and a new ID."""
         try:
             identity = find_segment(self._keys.segment)
             if self.segment is None or self.segment.identity != identity:
@@ -136,14 +137,14 @@ class Connection:
         return self.segment
 
     def copy_out(self, segment: Segment, size: int) -> None:
-        """Turn the frame in a segment into a private copy at the same address."""
+        """Replace the frame in a segment with a private copy at the same address."""
         if self.segment is segment:
             segment.copy_out(size)
             self.segment = None
             self.memory = memoryview(b"")
 
     def _has_ended(self) -> bool:
-        """Whether the writer has closed the connection or said good-bye. Takes nothing from the socket."""
+        """Return whether the writer closed the connection or said good-bye. This leaves messages in the socket."""
         try:
             message = self.socket.recv(len(dialect.QUIT), socket.MSG_PEEK | _AT_ONCE)
         except BlockingIOError:
@@ -153,15 +154,15 @@ class Connection:
         return not message or dialect.is_quit(message)
 
     def abort(self) -> None:
-        """Close the socket. A thread that waits for it learns that the writer is gone."""
+        """Close the socket. A thread that waits for a message treats the writer as gone."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
 
     def close(self) -> None:
-        """Say good-bye, and finish frames that are announced until the writer answers."""
+        """Say good-bye, and release frames that the writer announces before it answers."""
         if os.getpid() != self._process:
-            # In a forked child: the connection belongs to the parent.
+            # In a forked child, the connection belongs to the parent.
             self.socket.close()
             return
         deadline = time.monotonic() + HANDSHAKE_TIMEOUT

@@ -1,4 +1,4 @@
-"""Errors of this package.
+"""The errors that this package raises.
 
     Iox2VideoError
     └── Sh4ltError
@@ -8,7 +8,7 @@
         ├── FrameSizeError (BufferError)     too large for a segment, or too small for the caps
         └── Sh4ltClosedError (ValueError)    a writer or follower is used after close()
 
-An error of the operating system stays an OSError.
+Errors from the operating system are raised as OSError.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import Iox2VideoError
 
 
 class Sh4ltError(Iox2VideoError):
-    """Base of this package's errors."""
+    """Base class of this package's errors."""
 
 
 class AddressError(Sh4ltError, ValueError):
@@ -29,11 +29,11 @@ class TypeTextError(Sh4ltError, ValueError):
 
 
 class WriterIsAliveError(Sh4ltError, FileExistsError):
-    """Another writer is alive on the path. It was not disturbed."""
+    """Another writer is alive on the path. It is unaffected."""
 
 
 class FrameSizeError(Sh4ltError, BufferError):
-    """A frame is larger than a segment can be, or smaller than its caps say."""
+    """A frame is too large for a segment, or smaller than its caps require."""
 
 
 class Sh4ltClosedError(Sh4ltError, ValueError):

@@ -1,4 +1,4 @@
-"""The reading side of a path."""
+"""The reader of a path."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .frame import Frame
 from .paths import DEFAULT_GROUP, error_of_use, is_socket, resolve
 from .sysv import Segment
 
-# How often the follower looks for a writer.
+# Time between two attempts to find a writer, in seconds.
 _RETRY_INTERVAL: Final = 0.03
-# poll() waits at most 24 days. Longer timeouts are indefinite.
+# poll() waits at most 24 days, so longer timeouts are treated as indefinite.
 _MAX_TIMEOUT: Final = 2e6
 
 
 class _Borrowing(AbstractContextManager["Frame | None"]):
-    """A frame of `Follower.borrow`, for one `with` block."""
+    """The context manager that `Follower.borrow` returns, for one `with` block."""
 
-    # Not a generator, which would be slower: every frame passes here while the writer waits.
+    # Not a generator, which would be slower: this code runs for every frame while the writer waits.
     __slots__ = ("_data", "_follower", "_frame", "_taken", "_timeout")
 
     def __init__(self, follower: Follower, timeout: float | None) -> None:
@@ -47,11 +47,11 @@ class _Borrowing(AbstractContextManager["Frame | None"]):
         connection, _, size = self._taken
         try:
             data = np.frombuffer(connection.memory, np.uint8, size)
-            # Every array of the frame keeps this one alive.
+            # Every array made from the frame keeps `data` alive.
             self._data = weakref.ref(data)
             self._frame = frame = Frame(data, self._follower.datatype or "")
         except BaseException:
-            # An interrupt here must not leave a frame for which the writer waits.
+            # Release the frame even after an interrupt, because the writer waits for it.
             self._taken = None
             connection.finish()
             raise
@@ -74,21 +74,21 @@ class _Borrowing(AbstractContextManager["Frame | None"]):
 
 
 class Follower:
-    """Reads the frames of the writer on a path.
+    """Read the frames that a writer sends on a path.
 
-    A follower can start before the writer. When the writer leaves, the follower waits for the next one. The writer
+    A follower can start before the writer. When the writer leaves, the follower waits for the next writer. The writer
     waits for every reader before it writes the next frame, so a connected follower receives every frame.
 
-    Iteration yields copies until `close()`. Use `borrow()` to read a frame in the writer's memory.
+    Iteration yields copies until `close()`. To read a frame without a copy, use `borrow()`.
 
     Args:
-        path: Path of the socket; None with a label.
-        label: Name of the stream, instead of a path (see `address`).
+        path: Path of the socket; None if you pass a label.
+        label: Name of the stream, to be used instead of a path (see `address`).
         group: Group of the label.
 
     Raises:
-        AddressError: The path is too long, or a name cannot be used.
-        TypeError: There is neither a path nor a label.
+        AddressError: The path is too long, or a name is invalid.
+        TypeError: Neither a path nor a label was given.
 
     Example:
         Read one picture:
@@ -111,7 +111,7 @@ class Follower:
         self.path = resolve(path, label, group)
         """Path of the socket."""
         self.datatype: str | None = None
-        """Type text of the current or last writer; None before the first one."""
+        """Type text of the current or most recent writer; None before the first writer."""
         self._connection: Connection | None = None
         self._closed = False
 
@@ -121,13 +121,14 @@ class Follower:
         return self._connection is not None
 
     def read(self, timeout: float | None = None) -> Frame | None:
-        """Return a copy of the next frame. The writer continues at once.
+        """Return a copy of the next frame. The writer can continue immediately.
 
         Args:
-            timeout: Seconds to wait for a writer and its frame; None or infinity waits indefinitely.
+            timeout: Maximum wait for a frame in seconds, including the wait for a writer; None or infinity = wait
+                indefinitely.
 
         Returns:
-            The frame, or None if the timeout is over.
+            The frame, or None if no frame arrived within `timeout`.
 
         Raises:
             AddressError: Something other than a socket exists at the path.
@@ -140,15 +141,16 @@ class Follower:
             return None if frame is None else frame.copy()
 
     def borrow(self, timeout: float | None = None) -> AbstractContextManager[Frame | None]:
-        """Borrow the next frame in the writer's memory, read-only. The writer waits until the `with` block ends.
+        """Borrow the next frame from the writer's memory, read-only. The writer waits until the `with` block ends.
 
-        You may keep arrays of the frame. When the block ends, they become private copies at the same address.
+        You may keep arrays made from the frame: when the block ends, they become private copies at the same address.
 
         Args:
-            timeout: Seconds to wait for a writer and its frame; None or infinity waits indefinitely.
+            timeout: Maximum wait for a frame in seconds, including the wait for a writer; None or infinity = wait
+                indefinitely.
 
         Returns:
-            A context manager. Its value is the frame, or None if the timeout is over.
+            A context manager that yields the frame, or None if no frame arrived within `timeout`.
 
         Raises:
             AddressError: Something other than a socket exists at the path.
@@ -158,7 +160,7 @@ class Follower:
             TypeError: `timeout` is not a number.
 
         Example:
-            Use the pixels where the writer wrote them:
+            Use the pixels without a copy:
 
                 from gst_iceoryx2.sh4lt import Follower
 
@@ -170,7 +172,7 @@ class Follower:
         return _Borrowing(self, None if seconds > _MAX_TIMEOUT else seconds)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield copies of all frames until `close()`. Waits for the next writer when one leaves."""
+        """Yield copies of all frames until `close()`. When the writer leaves, wait for the next one."""
         while not self._closed:
             try:
                 frame = self.read()
@@ -195,14 +197,14 @@ class Follower:
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"cannot pickle or copy {self!r}: make a Follower of the same path in the process that reads")
+        raise TypeError(f"cannot pickle or copy {self!r}: create a Follower on the same path in the process that reads")
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "connected" if self._connection else "waiting"
         return f"<Follower {os.fspath(self.path)!r} {state}>"
 
     def _next(self, timeout: float | None) -> tuple[Connection, Segment, int] | None:
-        """Take the read lock of the next frame; None if the timeout is over."""
+        """Take the read lock for the next frame; return None if no frame arrived in time."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             if self._closed:
@@ -222,7 +224,7 @@ class Follower:
                     if deadline is not None and time.monotonic() >= deadline:
                         return None
                     continue
-                # An announced frame gets more time.
+                # Allow more time for a frame that is already announced.
                 limit = None if deadline is None else max(deadline, time.monotonic() + HANDSHAKE_TIMEOUT)
                 segment = connection.take(size, limit)
             except OSError as error:
@@ -235,9 +237,9 @@ class Follower:
                 return connection, segment, size
 
     def _connect(self) -> Connection | None:
-        """Connect to the writer, if there is one."""
+        """Connect to the writer; return None if there is none."""
         try:
-            # A reader may follow a symbolic link to a socket. RuntimeError: a loop of links, before Python 3.13.
+            # Readers may use a symbolic link to a socket. Before Python 3.13, a loop of links raises RuntimeError.
             target = self.path.resolve(strict=True)
         except (OSError, RuntimeError):
             return None

@@ -1,4 +1,4 @@
-"""A frame of a path: its bytes, and the picture that its type text describes."""
+"""A frame from a path: its bytes, and the picture that its type text describes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _NOTHING: Final = np.empty(0, np.uint8)
 class Frame:
     """One frame, read-only. `pickle` and `copy` copy its bytes.
 
-    `Follower` makes frames. You can make one of bytes from elsewhere, for instance of a file.
+    A `Follower` creates frames. You can also create a frame from other bytes, for example from a file.
 
     Attributes:
-        data: All bytes, shape (size,), uint8. Borrowed from the writer in a `Follower.borrow` block, else a copy.
+        data: All bytes, shape (size,), uint8. Borrowed from the writer in a `Follower.borrow` block, otherwise a copy.
         datatype: The writer's type text.
 
     Args:
-        data: All bytes, shape (size,), uint8. Borrowed, not copied.
+        data: All bytes, shape (size,), uint8. The array is borrowed, not copied.
         datatype: Type text of the frame.
 
     Example:
-        Read bytes as a picture:
+        Interpret bytes as a picture:
 
             import numpy as np
             from gst_iceoryx2.sh4lt import Frame
@@ -51,18 +51,18 @@ class Frame:
         return self.data.tobytes()
 
     def copy(self) -> Frame:
-        """Return a copy of the frame, in memory of its own."""
+        """Return a copy of the frame that owns its memory."""
         data = self.data.copy()
         data.flags.writeable = False
         return Frame(data, self.datatype)
 
     def close(self) -> None:
-        """Drop the bytes: `data` becomes empty. Arrays that you keep stay valid."""
+        """Release the bytes, so that `data` is empty. Arrays that you keep stay valid."""
         self.data = _NOTHING
 
     @property
     def caps(self) -> Caps | None:
-        """The type text as caps; None if it is not caps."""
+        """The caps in the type text; None if the type text is not caps."""
         try:
             return parse_caps(self.datatype)
         except FormatError:
@@ -70,32 +70,34 @@ class Frame:
 
     @property
     def planes(self) -> tuple[npt.NDArray[Any], ...]:
-        """One array for each plane of raw video; read-only, borrowed from `data`.
+        """One array per plane of raw video; read-only, borrowed from `data`.
 
         Each has shape (rows, columns) or (rows, columns, channels) and the dtype of the format's samples: uint8, or
         uint16 for formats with more than 8 bits.
 
         Raises:
-            FormatError: The caps are not raw video in a known format.
-            FrameSizeError: The frame has fewer bytes than its caps say.
+            FormatError: The caps do not describe raw video in a known format.
+            FrameSizeError: The frame has fewer bytes than its caps require.
         """
         picture = RawVideo.of(self.datatype)
         layout = picture.layout
         if self.data.size < layout.size:
             size = f"{picture.width}x{picture.height}"
-            raise FrameSizeError(f"frame of {self.data.size} bytes: {picture.format.name} {size} needs {layout.size}")
+            raise FrameSizeError(
+                f"the frame has {self.data.size} bytes, but {picture.format.name} at {size} needs {layout.size}"
+            )
         return picture.format.views(self.data, picture.width, picture.height, layout.strides, layout.offsets)
 
     def numpy_view(self) -> npt.NDArray[Any]:
-        """Return raw video with one plane as one array.
+        """Return single-plane raw video as one array.
 
         Returns:
-            Array of shape (height, width, channels) or (height, width); read-only, borrowed from `data`.
+            An array of shape (height, width, channels) or (height, width); read-only, borrowed from `data`.
 
         Raises:
             UnsupportedViewError: The format has several planes; use `planes`.
-            FormatError: The caps are not raw video in a known format.
-            FrameSizeError: The frame has fewer bytes than its caps say.
+            FormatError: The caps do not describe raw video in a known format.
+            FrameSizeError: The frame has fewer bytes than its caps require.
         """
         planes = self.planes
         if len(planes) != 1:
@@ -112,12 +114,12 @@ class Frame:
 
 
 def _copied(data: bytes, datatype: str) -> Frame:
-    """Make a frame of pickled bytes; `np.frombuffer` makes it read-only."""
+    """Create a frame from pickled bytes. It is read-only because `np.frombuffer` of bytes is."""
     return Frame(np.frombuffer(data, np.uint8), datatype)
 
 
 class RawVideo(NamedTuple):
-    """A raw video format and size, in GStreamer's default layout, which the protocol uses."""
+    """A raw video format and size in GStreamer's default layout, which the protocol uses."""
 
     format: VideoFormat
     width: int
@@ -126,10 +128,10 @@ class RawVideo(NamedTuple):
 
     @classmethod
     def of(cls, datatype: str) -> RawVideo:
-        """The picture that a type text describes.
+        """Return the picture format that a type text describes.
 
         Raises:
-            FormatError: The caps are not raw video in a known format.
+            FormatError: The caps do not describe raw video in a known format.
         """
         caps = parse_caps(datatype)
         name, width, height = (caps.fields.get(key) for key in ("format", "width", "height"))
@@ -142,9 +144,9 @@ class RawVideo(NamedTuple):
 
 
 def default_layout(format: VideoFormat, width: int, height: int) -> Layout:
-    """GStreamer's default layout: rows are padded to 4 bytes, planes to whole chroma rows.
+    """Return GStreamer's default layout: rows are padded to 4 bytes, and planes to whole chroma rows.
 
-    Source: `fill_planes()` of `video-info.c`.
+    Source: `fill_planes()` in `video-info.c`.
 
     Raises:
         FormatError: The format is tiled, or the size is not positive.

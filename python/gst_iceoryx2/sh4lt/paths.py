@@ -1,4 +1,4 @@
-"""Where a stream is: the path of its socket, given as such or as label and group."""
+"""The location of a stream: the path of its socket, or a label and group from which the path is derived."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Final
 from .errors import AddressError
 
 MAX_PATH: Final = 107
-"""Longest path of a socket in bytes."""
+"""Maximum length of a socket path in bytes."""
 DEFAULT_GROUP: Final = "default"
-"""Group of a stream that is given by its label alone."""
+"""Group used if a stream is specified only by its label."""
 
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + "-_.")
 
@@ -23,18 +23,18 @@ def address(label: str, group: str = DEFAULT_GROUP) -> Path:
     """Return the path of the stream with this label and group.
 
     The path is `$XDG_RUNTIME_DIR/sh4lt/GROUP/LABEL`, or `/tmp/sh4lt-UID/GROUP/LABEL` if the variable is not set. This
-    rule is our own: Sh4lt's rule is not known. Bytes other than letters, digits, `-`, `_` and `.` become `%` and two
-    hex digits.
+    rule is our own, because Sh4lt's rule is unknown. Bytes other than letters, digits, `-`, `_` and `.` are written as
+    `%` and two hex digits.
 
     Args:
         label: Name of the stream.
         group: Group of the stream.
 
     Returns:
-        The path. It need not exist.
+        The path, which may not exist.
 
     Raises:
-        AddressError: A name is empty or names a folder.
+        AddressError: A name is empty, "." or "..".
 
     Example:
         Print the path of a stream:
@@ -47,17 +47,17 @@ def address(label: str, group: str = DEFAULT_GROUP) -> Path:
 
 
 def runtime_folder() -> Path:
-    """Folder of this user's streams that have a label."""
+    """Return the folder for this user's streams with labels."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     return Path(runtime, "sh4lt") if runtime else Path(f"/tmp/sh4lt-{os.getuid()}")
 
 
 def resolve(path: str | os.PathLike[str] | None, label: str | None, group: str) -> Path:
-    """The path that was given, or that of label and group.
+    """Return the given path, or else the path for the label and group.
 
     Raises:
-        AddressError: The path is too long, or a name cannot be used.
-        TypeError: There is neither a path nor a label.
+        AddressError: The path is too long, or a name is invalid.
+        TypeError: Neither a path nor a label was given.
     """
     if path is not None:
         return check_length(Path(path))
@@ -67,7 +67,7 @@ def resolve(path: str | os.PathLike[str] | None, label: str | None, group: str) 
 
 
 def check_length(path: Path) -> Path:
-    """The path, if it is short enough for a socket.
+    """Return the path if it is short enough for a socket.
 
     Raises:
         AddressError: The path has more than 107 bytes.
@@ -81,10 +81,10 @@ def check_length(path: Path) -> Path:
 
 
 def is_socket(path: Path) -> bool:
-    """Whether a socket exists at the path. Connects to nothing.
+    """Return whether a socket exists at the path, without connecting to it.
 
     Raises:
-        AddressError: Something other than a socket exists there.
+        AddressError: Something other than a socket exists at the path.
     """
     try:
         mode = path.lstat().st_mode
@@ -98,10 +98,10 @@ def is_socket(path: Path) -> bool:
 
 
 def prepare_folder(address: Path) -> None:
-    """Create the folders of an `address` with mode 0700.
+    """Create the folders for an `address` with mode 0700.
 
     Raises:
-        AddressError: A folder belongs to another user, who could replace the socket.
+        AddressError: A folder belongs to another user, who could therefore replace the socket.
     """
     for folder in (address.parent.parent, address.parent):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def prepare_folder(address: Path) -> None:
 
 
 def error_of_use(path: Path, error: OSError) -> OSError:
-    """The error to raise for a path that the system refused. It names the owner if the path is another user's."""
+    """Return the error to raise after the system refused a path. It names the owner if that is another user."""
     reason = error.strerror or str(error)
     with suppress(OSError):
         owner, user = path.stat().st_uid, os.geteuid()

@@ -1,4 +1,4 @@
-"""The connected readers of a writer: greeting, acknowledgement, announcements, departure."""
+"""The connected readers of a writer: greeting, acknowledgement, announcements and good-bye."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final
 from . import dialect, lockstep
 from .sysv import Semaphores
 
-# A plain number: combining members of the enumeration takes as long as the system call.
+# A plain int, because combining the enum members takes as long as the system call.
 _AT_ONCE: Final = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 _update_message: Final = functools.lru_cache(dialect.update_message)
 
@@ -26,12 +26,12 @@ class _Reader:
 
 
 class Readers:
-    """Readers of a writer. A thread greets them and notices when they leave, until `stop()`.
+    """The readers of a writer. Until `stop()`, a thread greets new readers and notices when readers leave.
 
     Args:
-        listener: Listening socket of the path; closed by `stop()`.
+        listener: Listening socket at the path; closed by `stop()`.
         greeting: The writer's first message.
-        on_client: Called with True when a reader connects, False when it disconnects; from the thread.
+        on_client: Called from the thread, with True when a reader connects and with False when it disconnects.
     """
 
     def __init__(self, listener: socket.socket, greeting: bytes, on_client: Callable[[bool], object]) -> None:
@@ -40,18 +40,20 @@ class Readers:
         self._on_client = on_client
         self.lock = threading.Lock()
         self._readers: list[_Reader] = []
-        # Readers that received the last announcement and have said good-bye since. They still finish by themselves.
+        # Number of readers that received the last announcement and have said good-bye since. They still release the
+        # frame.
         self._finishing = 0
-        # Readers that died before they read the last announcement, so that the kernel does not finish for them.
+        # Number of readers that died before they read the last announcement, so the kernel does not release the frame
+        # for them.
         self._unread = 0
         self.reader_died = False
-        """Whether a reader died that had read the last announcement."""
+        """Whether a reader died after it had read the last announcement."""
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="sh4lt writer", daemon=True)
         self._thread.start()
 
     def count(self) -> int:
-        """Readers that have acknowledged the greeting."""
+        """Return the number of readers that have acknowledged the greeting."""
         with self.lock:
             return sum(reader.is_acknowledged for reader in self._readers)
 
@@ -59,7 +61,7 @@ class Readers:
         """Announce a frame of `size` bytes.
 
         Returns:
-            Number of readers that it was announced to.
+            Number of readers that received the announcement.
         """
         message = _update_message(size)
         announced = 0
@@ -73,10 +75,10 @@ class Readers:
         return announced
 
     def release_dead(self, semaphores: Semaphores) -> None:
-        """Finish for readers that are certainly dead.
+        """Release the frame on behalf of readers that are certainly dead.
 
-        These are the readers that left the announcement unread, and the surplus of the counter over the readers that
-        can still finish by themselves.
+        These are the readers that died without reading the announcement. If the counter exceeds the number of readers
+        that can still release the frame, the excess belongs to dead readers, too.
         """
         with self.lock:
             alive = sum(reader.is_announced for reader in self._readers) + self._finishing
@@ -87,7 +89,7 @@ class Readers:
                 semaphores.operate(lockstep.discount(surplus))
 
     def dismiss(self) -> None:
-        """Say good-bye to every reader. Hold `lock`."""
+        """Say good-bye to every reader. The caller must hold `lock`."""
         for reader in self._readers:
             _send(reader.socket, dialect.QUIT)
             reader.socket.close()
@@ -139,7 +141,7 @@ class Readers:
             connection.close()
 
     def _receive(self, reader: _Reader) -> None:
-        """Handle what a reader sent: its acknowledgement, its good-bye, or the end of the connection."""
+        """Handle a message from a reader: its acknowledgement, its good-bye, or the end of the connection."""
         left_unread = False
         try:
             message = reader.socket.recv(dialect.CONNECT_SIZE)
@@ -150,7 +152,7 @@ class Readers:
         with self.lock:
             if reader not in self._readers:
                 return
-            # An acknowledgement repeats the greeting. A reader that sends anything else would never finish a frame.
+            # An acknowledgement repeats the greeting. A reader that sends anything else would never release a frame.
             connects = bool(message) and not reader.is_acknowledged and self._greeting.startswith(message)
             if connects:
                 reader.is_acknowledged = True
@@ -160,7 +162,7 @@ class Readers:
                 elif not message:
                     self.reader_died |= reader.is_announced
                 elif reader.is_acknowledged:
-                    # A connected reader sends its good-bye only. It still finishes the announced frame.
+                    # A connected reader only ever sends a good-bye. It still releases the announced frame.
                     _send(reader.socket, dialect.QUIT)
                     self._finishing += reader.is_announced
                 self._readers.remove(reader)
@@ -170,7 +172,7 @@ class Readers:
 
 
 def _send(connection: socket.socket, message: bytes) -> bool:
-    """Send a message without waiting; False if the whole message could not be sent, so that the peer does not read."""
+    """Send a message without waiting; return False if it was not sent completely because the peer does not read."""
     try:
         return connection.send(message, _AT_ONCE) == len(message)
     except OSError:

@@ -1,4 +1,4 @@
-"""What ossia score's Shmdata input accepts, and the type text that it understands."""
+"""The streams that ossia score's Shmdata input accepts, and the type text that it understands."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ FORMATS: Final = (
     "A420_10LE", "A420_10BE", "A422_10LE", "A422_10BE", "A444_10LE", "A444_10BE", "P010_10LE", "P010_10BE",
     "P016_LE", "P016_BE", "Y210",
 )  # fmt: skip
-"""Pixel formats that score displays without conversion, by GStreamer's names.
+"""GStreamer's names for the pixel formats that score displays without conversion.
 
 The Rust crate has the same list in `score.rs`.
 """
 
 FRAMERATE: Final = Fraction(30)
-"""Frame rate that is written if none is known: score refuses a type text without a frame rate."""
+"""Frame rate that is written if the actual one is unknown, because score rejects a type text without a frame rate."""
 
 _RAW_VIDEO: Final = "video/x-raw"
 
 
 def type_text(datatype: str) -> str:
-    """Write caps of raw video as score reads them: with the type of each value and with a frame rate.
+    """Write raw-video caps in the form that score can read: with the type of each value and with a frame rate.
 
     Args:
-        datatype: Caps in any form: `video/x-raw, format=RGBA, width=640, height=480`.
+        datatype: Caps in any form, for example `video/x-raw, format=RGBA, width=640, height=480`.
 
     Returns:
-        The caps in GStreamer's own form. Other media and text that is not caps are returned unchanged.
+        The caps in GStreamer's own notation. Caps for other media, and text that is not caps, are returned unchanged.
     """
     caps = _raw_video(datatype)
     if caps is None or caps.features:
@@ -49,22 +49,22 @@ def type_text(datatype: str) -> str:
 
 
 def refusal(datatype: str) -> str | None:
-    """Tell why score does not display a stream.
+    """Return the reason why score does not display a stream.
 
     Args:
-        datatype: The stream's type text, from `type_text`.
+        datatype: Type text of the stream, from `type_text`.
 
     Returns:
-        The reason and what to do, or None if score displays the stream.
+        The reason and a remedy, or None if score displays the stream.
     """
     caps = _raw_video(datatype)
     if caps is None:
-        return "it takes raw video only"
+        return "it only accepts raw video"
     format, framerate = caps.fields.get("format"), caps.fields.get("framerate")
     if format not in FORMATS:
-        return f"it does not take the format {format}; convert to RGBA"
+        return f"it does not accept the format {format}; convert to RGBA"
     if isinstance(framerate, Fraction) and framerate < 1:
-        return f"it takes at least 1 frame a second, not {framerate}"
+        return f"it needs at least 1 frame per second, not {framerate}"
     return None
 
 

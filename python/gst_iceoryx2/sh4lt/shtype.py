@@ -1,4 +1,4 @@
-"""The type of a stream: media type, label, group and properties, and its caps."""
+"""The type of a stream: media type, label, group and properties. It is written as caps."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ _GROUP = "group"
 
 @dataclass(frozen=True)
 class ShType:
-    """The type of a stream, as its type text describes it.
+    """The type of a stream, as described by its type text.
 
     Attributes:
-        media: Media type: `video/x-raw`, `audio/x-raw`, `application/x-…`.
-        label: Name of the stream; empty if the type text has none.
+        media: Media type, such as `video/x-raw`, `audio/x-raw` or `application/x-…`.
+        label: Name of the stream; empty if the type text does not contain one.
         group: Group of the stream.
-        properties: Other fields, name to value: str, int, float, bool, Fraction, flat lists.
+        properties: Dict from name to value for the other fields. Values are str, int, float, bool, Fraction or flat
+            lists.
 
     Example:
-        Write a type text and read it again:
+        Write a type text and parse it again:
 
             from gst_iceoryx2.sh4lt import ShType
 
@@ -46,13 +47,13 @@ class ShType:
 
     @classmethod
     def from_caps(cls, text: str) -> ShType:
-        """Read a type text.
+        """Parse a type text.
 
         Args:
             text: Caps with one structure.
 
         Raises:
-            FormatError: The text is not one caps structure, or label or group is not a string.
+            FormatError: The text is not a single caps structure, or the label or group is not a string.
         """
         caps = parse_caps(text)
         fields = dict(caps.fields)
@@ -62,7 +63,7 @@ class ShType:
         return cls(caps.media, label, group, fields)
 
     def to_caps(self) -> str:
-        """Write the type text: caps that GStreamer reads. An empty label and the default group are left out.
+        """Return the type text: caps that GStreamer can parse. An empty label and the default group are omitted.
 
         Raises:
             FormatError: A name or value cannot be written.

@@ -1,4 +1,4 @@
-"""SysV shared memory and semaphores through ctypes, as far as the protocol needs them. Linux only."""
+"""The SysV shared memory and semaphore calls that the protocol needs, through ctypes. Linux only."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _IPC_STAT: Final = 2
 _SHM_RDONLY: Final = 0o10000
 _GETVAL: Final = 12
 AT_ONCE: Final = 0o4000
-"""Flag of a step: it fails instead of waiting (IPC_NOWAIT)."""
+"""Flag of a step that fails instead of waiting (IPC_NOWAIT)."""
 UNDO: Final = 0x1000
-"""Flag of a step: the kernel reverts it if the process dies (SEM_UNDO)."""
+"""Flag of a step that the kernel reverts if the process dies (SEM_UNDO)."""
 _MREMAP_MAYMOVE_FIXED: Final = 1 | 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -52,12 +52,12 @@ class _IpcPerm(ctypes.Structure):
 
 
 class SegmentStatus(ctypes.Structure):
-    """`struct shmid_ds` of 64-bit Linux. Source: bits/types/struct_shmid_ds.h of glibc 2.36.
+    """`struct shmid_ds` on 64-bit Linux. Source: bits/types/struct_shmid_ds.h in glibc 2.36.
 
     Attributes:
         size: Size in bytes.
         creator: ID of the process that created the segment.
-        attached: How many times the segment is attached now.
+        attached: Number of current attachments.
     """
 
     size: int
@@ -72,13 +72,13 @@ class SegmentStatus(ctypes.Structure):
 
 
 class Step(ctypes.Structure):
-    """Adds `change` to a semaphore; 0 waits until the semaphore is 0. `flags` are `UNDO` and `AT_ONCE`."""
+    """A step that adds `change` to a semaphore, or waits until it is 0 if `change` is 0; see `UNDO` and `AT_ONCE`."""
 
     _fields_ = [("number", ctypes.c_ushort), ("change", ctypes.c_short), ("flags", ctypes.c_short)]
 
 
-# Longest wait of a semaphore operation, as a `struct timespec`: 20 ms. In between, callers look for dead peers and
-# Python runs signal handlers.
+# Longest wait of a semaphore operation, as a `struct timespec`: 20 ms. After each wait, callers check for dead peers
+# and Python runs signal handlers.
 _MAX_WAIT: Final = (ctypes.c_long * 2)(0, 20_000_000)
 _MAX_WAIT_ADDRESS: Final = ctypes.addressof(_MAX_WAIT)
 
@@ -91,12 +91,12 @@ def _check(result: int) -> int:
 
 
 def max_segment() -> int:
-    """The kernel's limit for the size of one segment in bytes."""
+    """Return the kernel's limit for the size of one segment, in bytes."""
     return int(Path("/proc/sys/kernel/shmmax").read_text(encoding="ascii"))
 
 
 def find_segment(key: int) -> int:
-    """ID of the segment with this key."""
+    """Return the ID of the segment with this key."""
     return _check(_shmget(key, 0, 0))
 
 
@@ -107,7 +107,7 @@ def _status(identity: int) -> SegmentStatus:
 
 
 def segment_status(key: int) -> SegmentStatus:
-    """State of the segment with this key. Does not attach it.
+    """Return the status of the segment with this key, without attaching it.
 
     Raises:
         OSError: There is no such segment, or it belongs to another user.
@@ -116,7 +116,7 @@ def segment_status(key: int) -> SegmentStatus:
 
 
 def remove(keys: Keys) -> None:
-    """Remove segment and semaphores with these keys, if they exist."""
+    """Remove the segment and semaphores with these keys, if they exist."""
     segment = _shmget(keys.segment, 0, 0)
     if segment >= 0:
         _libc.shmctl(segment, _IPC_RMID, None)
@@ -126,9 +126,9 @@ def remove(keys: Keys) -> None:
 
 
 def remove_if_dead(keys: Keys) -> None:
-    """Remove segment and semaphores with these keys.
+    """Remove the segment and semaphores with these keys unless they are in use.
 
-    They stay if the process that created the segment lives and a process has the segment attached.
+    They are in use if the process that created the segment is alive and any process has the segment attached.
     """
     with suppress(OSError):
         status = _status(find_segment(keys.segment))
@@ -146,7 +146,7 @@ def _is_alive(process: int) -> bool:
 
 
 class Segment:
-    """An attached segment. It stays attached as long as this object or a view of its memory exists."""
+    """An attached segment. It stays attached while this object or a view of its memory exists."""
 
     __slots__ = ("__weakref__", "_address", "_mapped", "_process", "identity", "is_owned", "size")
 
@@ -174,14 +174,14 @@ class Segment:
             raise
 
     def memory(self) -> memoryview:
-        """All bytes of the segment, borrowed; writable if this object created it. The view keeps it attached."""
+        """Return a view of the segment, writable if this object created it. The view keeps the segment attached."""
         bytes_there = (ctypes.c_ubyte * self.size).from_address(self._address)
         bytes_there.segment = self  # type: ignore[attr-defined]
         view = memoryview(bytes_there).cast("B")
         return view if self.is_owned else view.toreadonly()
 
     def copy_out(self, size: int) -> None:
-        """Replace the mapping by a private copy of its first `size` bytes, at the same address.
+        """Replace the mapping with a private copy of its first `size` bytes at the same address.
 
         Raises:
             OSError: There is not enough memory for the copy; the segment stays attached.
@@ -201,7 +201,7 @@ class Segment:
         self._mapped = whole
 
     def discard(self) -> None:
-        """Remove the segment from the kernel if this object created it. It stays attached for existing views."""
+        """Remove the segment from the kernel if this object created it. Existing views stay valid."""
         if self.is_owned:
             self.is_owned = False
             if os.getpid() == self._process:
@@ -216,7 +216,7 @@ class Segment:
 
 
 class Operation:
-    """Steps that are done at once when all are possible, in the kernel's layout."""
+    """Steps that the kernel performs atomically once all of them are possible, in the kernel's layout."""
 
     __slots__ = ("_steps", "arguments")
 
@@ -233,7 +233,7 @@ class Outcome(Enum):
     REMOVED = "removed"
 
 
-# Looking up a member takes as long as the system call.
+# A constant, because looking up the enum member takes as long as the system call.
 DONE: Final = Outcome.DONE
 
 
@@ -249,7 +249,7 @@ class Semaphores:
 
     @classmethod
     def create(cls, key: int, mode: int) -> Semaphores:
-        """Create both semaphores with value 0. Never returns ID 0, which other readers take for none."""
+        """Create both semaphores with value 0. Their ID is never 0, because other readers treat ID 0 as missing."""
         made = cls.__new__(cls)
         made._owned = False
         made._process = os.getpid()
@@ -263,15 +263,15 @@ class Semaphores:
         return made
 
     def readers(self) -> int:
-        """Number of readers that have not finished, plus 1 while a writer writes."""
+        """Return the number of readers that have not released the frame, plus 1 while a writer is writing."""
         return _check(_libc.semctl(self.identity, READERS, _GETVAL))
 
     def has_writer(self) -> bool:
-        """Whether a writer writes."""
+        """Return whether a writer is writing."""
         return _check(_libc.semctl(self.identity, WRITER, _GETVAL)) > 0
 
     def operate(self, operation: Operation) -> Outcome:
-        """Do the steps. Waits for up to 20 ms without the GIL; a signal ends the wait early."""
+        """Perform the steps. This waits for up to 20 ms without the GIL; a signal ends the wait early."""
         if _semtimedop(self.identity, *operation.arguments) == 0:
             return DONE
         number = ctypes.get_errno()
@@ -285,7 +285,7 @@ class Semaphores:
         """Remove the semaphores if this object created them."""
         if self._owned:
             self._owned = False
-            # In a forked child: the semaphores belong to the parent.
+            # In a forked child, the semaphores belong to the parent.
             if os.getpid() == self._process:
                 _libc.semctl(self.identity, 0, _IPC_RMID)
 

@@ -1,4 +1,4 @@
-"""The writing side of a path."""
+"""The writer of a path."""
 
 from __future__ import annotations
 
@@ -20,45 +20,47 @@ from .paths import DEFAULT_GROUP, prepare_folder, resolve
 from .readers import Readers
 from .sysv import DONE, Outcome, Segment, Semaphores, remove
 
-# How long close() waits for the last frame to be read.
+# Longest time that close() waits for the last frame to be read, in seconds.
 _CLOSE_TIMEOUT: Final = 0.2
-# How long readers have to reconnect after a renewal. Shmdata's readers try every 30 ms.
+# Time that readers get to reconnect after the objects are replaced, in seconds. Shmdata's readers try every 30 ms.
 _RECONNECT_TIMEOUT: Final = 0.3
-# How long the writer waits for the readers of a frame after one of them died. The dead reader may have read the
-# announcement and died before its promise to the kernel, which cannot be detected.
+# Longest time that the writer waits for the readers of a frame after one of them died, in seconds. The dead reader may
+# have read the announcement but died before its promise to the kernel, which cannot be detected.
 _DEAD_READER_TIMEOUT: Final = 0.3
-# Below this size in bytes, numpy takes longer to start a copy than the copy would hold the GIL.
+# For frames smaller than this (in bytes), starting a numpy copy takes longer than a plain copy holds the GIL.
 _SMALL: Final = 1 << 20
 
 
 class Writer:
-    """Shares one frame at a time with every reader of a path.
+    """Share frames with all readers of a path, one frame at a time.
 
-    The writer waits until every reader has finished with a frame before it writes the next one. It does not wait for a
-    dead reader, and for a reader that is stuck only `reader_timeout`. What a dead writer left on the path is removed.
+    The writer waits until every reader has released a frame before it writes the next one. It does not wait for dead
+    readers, and it waits at most `reader_timeout` for a stuck reader. If a previous writer on the path died, its
+    socket, segment and semaphores are removed.
 
     Args:
-        path: Path of the socket, at most 107 bytes; None with a label.
-        datatype: Type text that readers receive, at most 4095 bytes; by convention caps. Caps of raw video get the type
-            of each value, and `framerate=(fraction)30/1` if they have no frame rate: ossia score refuses others.
-        label: Name of the stream, instead of a path (see `address`).
+        path: Path of the socket, at most 107 bytes; None if you pass a label.
+        datatype: Type text that readers receive, at most 4095 bytes; by convention, caps. In raw-video caps, the type
+            of each value is added, and `framerate=(fraction)30/1` if the frame rate is missing, because ossia score
+            requires both.
+        label: Name of the stream, to be used instead of a path (see `address`).
         group: Group of the label.
-        initial_size: Size of the first segment in bytes. The segment grows with the frames.
-        mode: Permissions of socket, segment and semaphores.
-        reader_timeout: Seconds that readers may take for one frame before the writer continues without them.
-        on_client: Called from the writer's thread with True when a reader connects and False when it disconnects.
+        initial_size: Initial size of the segment in bytes. It grows when a frame does not fit.
+        mode: Permissions of the socket, segment and semaphores.
+        reader_timeout: Seconds that readers may hold a frame before the writer continues without them.
+        on_client: Called from the writer's thread, with True when a reader connects and with False when it disconnects.
 
     Raises:
         AddressError: The path is too long, or something other than a socket exists there.
-        WriterIsAliveError: Another writer is alive on the path. It is not disturbed.
+        WriterIsAliveError: Another writer is alive on the path. It is unaffected.
         TypeTextError: The type text is too long or contains a NUL.
         FrameSizeError: `initial_size` is above the kernel's limit.
         OSError: The operating system refused a call; PermissionError if the path belongs to another user.
-        ValueError: A number is outside its range, or NaN.
-        TypeError: An argument has the wrong type, or there is neither a path nor a label.
+        ValueError: A number is out of range or NaN.
+        TypeError: An argument has the wrong type, or neither a path nor a label was given.
 
     Example:
-        Write one picture, for as many readers as there are:
+        Write one picture for all connected readers:
 
             import numpy as np
             from gst_iceoryx2.sh4lt import Writer
@@ -83,7 +85,7 @@ class Writer:
         initial_size, mode = whole(initial_size, "initial_size"), whole(mode, "mode", 0, 0o777)
         self._timeout = real(reader_timeout, "reader_timeout", "seconds")
         if self._timeout < 0:
-            raise ValueError(f"reader_timeout is {reader_timeout}, it must be at least 0 seconds")
+            raise ValueError(f"reader_timeout is {reader_timeout}, but must be at least 0 seconds")
         self.path = resolve(path, label, group)
         """Path of the socket."""
         if path is None:
@@ -100,7 +102,7 @@ class Writer:
         self._writing = threading.Lock()
         self._closed = False
         self.evictions = 0
-        """How often the writer continued without readers that had not finished in time."""
+        """Number of times that the writer continued without readers that had not released a frame in time."""
         greeting = dialect.connect_message(self.datatype, self._segment.size)
         self._readers = Readers(listener, greeting, self._on_client)
 
@@ -110,14 +112,14 @@ class Writer:
         return self._readers.count()
 
     def write(self, frame: Any) -> int:
-        """Copy a frame into the segment and announce it, after every reader has finished with the previous frame.
+        """Copy a frame into the segment and announce it, once every reader has released the previous frame.
 
         Args:
-            frame: Any object with a buffer: bytes, a memoryview, a numpy array. Rows of an array are packed without
-                padding.
+            frame: Any object with a buffer, such as bytes, a memoryview or a numpy array. The rows of an array are
+                packed without padding.
 
         Returns:
-            Number of readers that it was announced to.
+            Number of readers that received the announcement.
 
         Raises:
             FrameSizeError: The frame is larger than the kernel's limit for one segment.
@@ -130,14 +132,15 @@ class Writer:
         return self._write(flat.nbytes, lambda target: _copy(flat, target))
 
     def write_with(self, size: int, fill: Callable[[npt.NDArray[np.uint8]], object]) -> int:
-        """Like `write`, but call `fill` to write the frame in place, without a copy.
+        """Write a frame like `write`, but let `fill` write it in place, without a copy.
 
         Args:
             size: Size of the frame in bytes.
-            fill: Called with the writable segment, shape (size,), uint8. The array is valid during the call only.
+            fill: Called with the writable segment as an array of shape (size,), uint8. The array is only valid during
+                the call.
 
         Returns:
-            Number of readers that it was announced to.
+            Number of readers that received the announcement.
 
         Raises:
             FrameSizeError: `size` is above the kernel's limit for one segment.
@@ -148,16 +151,16 @@ class Writer:
         return self._write(whole(size, "size"), lambda target: fill(np.asarray(target)))
 
     def retyped(self, datatype: str) -> Writer:
-        """Return a writer of the same path for frames of another type.
+        """Return a writer on the same path for frames of another type.
 
-        Readers receive the type text when they connect, so another type text needs another writer.
+        Readers receive the type text when they connect, so a different type text requires a new writer.
 
         Args:
             datatype: The type text, as for a new writer.
 
         Returns:
-            This writer if it has this type text already. Otherwise a new writer, and this one is closed; readers had up
-            to 0.3 seconds to reconnect, so that they do not miss the next frame.
+            This writer, if it already has this type text. Otherwise, a new writer; this one is closed. Readers have had
+            up to 0.3 seconds to reconnect, so that they do not miss the next frame.
 
         Raises:
             TypeTextError: The type text is too long or contains a NUL.
@@ -166,7 +169,7 @@ class Writer:
         text = score.type_text(datatype)
         if text == self.datatype:
             return self
-        # Before this writer is closed, so that it stays usable if the type text is not.
+        # Check this before closing, so that this writer stays usable if the type text is invalid.
         dialect.check_type(text)
         readers = self.clients
         self.close()
@@ -177,7 +180,7 @@ class Writer:
     def close(self) -> None:
         """Leave the path: wait up to 0.2 seconds for the last frame to be read, then say good-bye to every reader."""
         if os.getpid() != self._process:
-            # In a forked child: everything belongs to the parent.
+            # In a forked child, all objects belong to the parent.
             return
         with self._writing:
             if self._closed:
@@ -186,7 +189,7 @@ class Writer:
             deadline = time.monotonic() + min(_CLOSE_TIMEOUT, self._timeout)
             while self._semaphores.operate(lockstep.ALL_READ) is Outcome.TIMED_OUT and time.monotonic() < deadline:
                 self._readers.release_dead(self._semaphores)
-            # Before the socket: the next socket may get its inode, and with it the same keys.
+            # Remove these before the socket. The next socket may get its inode and therefore the same keys.
             self._segment.discard()
             self._semaphores.discard()
             if self.path.exists() and self.path.stat().st_ino == self._inode:
@@ -202,7 +205,7 @@ class Writer:
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"cannot pickle or copy {self!r}: make a Writer of the same path in the process that writes")
+        raise TypeError(f"cannot pickle or copy {self!r}: create a Writer on the same path in the process that writes")
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{self.clients} readers"
@@ -216,9 +219,10 @@ class Writer:
                 raise Sh4ltClosedError(f"{self.path}: the writer was closed")
             self._enter()
             try:
-                # A segment that is not owned was removed for a larger one, for which there was not enough memory.
+                # If the segment is not owned, it was removed to create a larger one, but there was not enough memory.
                 if size > self._segment.size or not self._segment.is_owned:
-                    # Larger than any frame before: readers that only compare the sizes of frames attach again, too.
+                    # The new segment is larger than all previous frames, so even readers that only compare frame sizes
+                    # attach again.
                     self._replace_segment(size)
                 fill(self._memory[:size])
                 return self._readers.announce(size, self._semaphores)
@@ -231,7 +235,7 @@ class Writer:
         while (outcome := self._semaphores.operate(lockstep.ENTER)) is not DONE:
             start = start or time.monotonic()
             if outcome is Outcome.REMOVED:
-                # Another process took the semaphores for a dead writer's.
+                # Another process removed the semaphores because it mistook this writer for a dead one.
                 self._renew()
                 continue
             self._readers.release_dead(self._semaphores)
@@ -244,13 +248,14 @@ class Writer:
                 start = 0.0
 
     def _renew(self) -> None:
-        """Continue without readers that do not finish: with new objects, after every reader was sent away.
+        """Continue without stuck readers: replace the segment and semaphores, and disconnect every reader.
 
-        Live readers reconnect and find the new objects. Only lowering the counter would be wrong for a stopped reader:
-        it finishes later, for a frame that it did not read.
+        Live readers reconnect and find the new objects. It is not enough to lower the counter: a stopped reader may
+        continue later and lower it again for a frame that it did not read.
         """
         with self._readers.lock:
-            # Before the good-bye: a reader that reconnects at once would find the old objects.
+            # Replace the objects before the good-bye, because a reader that reconnects immediately would find the old
+            # ones.
             self._segment.discard()
             self._semaphores.discard()
             remove(self._keys)
@@ -264,7 +269,7 @@ class Writer:
         self._memory = self._segment.memory()
 
     def _wait_for(self, readers: int) -> None:
-        """Wait until this many readers are connected, so that readers that reconnect do not miss the next frame."""
+        """Wait until this many readers are connected, so that reconnecting readers do not miss the next frame."""
         deadline = time.monotonic() + _RECONNECT_TIMEOUT
         while self.clients < readers and time.monotonic() < deadline:
             time.sleep(0.002)

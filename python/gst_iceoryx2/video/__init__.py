@@ -5,8 +5,8 @@
     for frame in VideoFrameSubscriber("video/cam0/frame/v2"):
         print(frame.numpy_view().shape, frame.age)
 
-Frames are borrowed. Their arrays are read-only views of memory that the publisher shares with all subscribers of the
-service. They keep the memory in place for as long as they exist.
+Frames are borrowed. Their arrays are read-only views of the publisher's shared memory, which all subscribers of the
+service read. The memory stays in place for as long as an array refers to it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ __all__ = [
     "validate_geometry",
 ]
 
-# Help and error messages show the module that programs import from, not a private one.
+# Help texts and error messages show the public module, not the private one that defines the object.
 for _name in __all__:
     if "._" in getattr(globals()[_name], "__module__", ""):
         globals()[_name].__module__ = __name__

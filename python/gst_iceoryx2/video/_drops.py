@@ -8,18 +8,19 @@ from .._wire.header import NONE_U64
 from .._wire.stamp import Stamp
 from ..contract import limit
 
-# A process can pretend to be many publishers, so the table is emptied when it is full.
+# A process can impersonate many publishers, so the table is cleared when it is full.
 _PUBLISHERS: Final = limit("max_known_publishers")
 
 
 class DropCounter:
-    """Counts gaps in each publisher's sequence, or in the offsets of its buffers if it writes no sequence.
+    """Counts gaps in each publisher's sequence numbers, or in its buffer offsets if it does not number its frames.
 
     Attributes:
         total: Frames missed; None if the publisher of the latest frame does not number its frames.
-        was_first: Whether the subscriber was there before the next new publisher. If so, all frames before the first
-            one that arrives are missing. Otherwise they are not counted.
-        has_sole_publisher: Whether the service admits one publisher, so that each further publisher starts later.
+        was_first: Whether the subscriber was connected before the next new publisher started. If so, all frames before
+            the first one to arrive count as missed. Otherwise, they are not counted.
+        has_sole_publisher: Whether the service admits only one publisher, which means that each new publisher starts
+            after the subscriber.
     """
 
     def __init__(self) -> None:
@@ -32,13 +33,13 @@ class DropCounter:
         self.has_sole_publisher = False
 
     def misses(self, stamp: Stamp) -> bool:
-        """Return whether a frame with this stamp has not been noted yet; False if it has no sequence."""
+        """Return whether a frame with this stamp is still missing; False if the stamp has no sequence number."""
         if stamp.publisher is None or stamp.sequence is None:
             return False
         return stamp.sequence >= self._next.get(stamp.publisher, 0)
 
     def note(self, stamp: Stamp, offset: int) -> None:
-        """Note a received frame."""
+        """Record a received frame."""
         publisher, sequence = stamp.publisher, stamp.sequence
         if publisher is None or sequence is None:
             self._note_offset(offset)
@@ -54,7 +55,7 @@ class DropCounter:
         elif sequence > expected:
             self._missed += sequence - expected
         elif sequence < expected:
-            # The newest frame came again, from the history after a reconnection.
+            # After a reconnection, the history delivered the newest frame again.
             return
         self._next[publisher] = sequence + 1
         self.total = self._missed

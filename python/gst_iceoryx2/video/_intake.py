@@ -1,4 +1,4 @@
-"""Turn received samples into frames. All checks use private copies, because a publisher can still write to a sample."""
+"""Turn received samples into frames. All checks use private copies, because a publisher can still modify a sample."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from .frame import VideoFrame
 
 _log: Final = logging.getLogger("gst_iceoryx2")
 
-# iceoryx2's own header of a sample, which lies before the user header: node, publisher, elements, offset.
-# Source: iceoryx2/src/service/header/publish_subscribe.rs, `repr(C)`.
+# iceoryx2's own sample header, located before the user header: node, publisher, elements, offset. Source:
+# iceoryx2/src/service/header/publish_subscribe.rs, `repr(C)`.
 _SAMPLE_HEADER_SIZE: Final = 48
 _HEADERS: Final = ctypes.c_char * (_SAMPLE_HEADER_SIZE + HEADER_SIZE)
 # Publisher, number of elements, offset, flags.
@@ -35,16 +35,16 @@ _NO_STAMP: Final = LazyStamp(b"")
 
 
 class Intake:
-    """Makes frames from the samples of one service.
+    """Creates frames from the samples of one service.
 
-    Geometry and caps seldom change from frame to frame. They are checked once and then only compared.
+    Geometry and caps rarely change between frames. They are checked once, and later frames are only compared with them.
 
     Attributes:
-        received: Frames made, without ends of the stream.
-        invalid: Samples refused.
+        received: Frames created. Ends of the stream are not counted.
+        invalid: Samples rejected.
         ledger: Counts the held frames.
-        caps: Caps of the latest frame; None before the first, or if it has none.
-        ends: Whether the stream ends with the latest frame.
+        caps: Caps of the latest frame; None before the first frame, or if it has no caps.
+        ends: Whether the stream ended with the latest frame.
     """
 
     def __init__(self, name: str, *, is_local: bool = False) -> None:
@@ -52,14 +52,14 @@ class Intake:
         self.received = 0
         self.invalid = 0
         self._drops = DropCounter()
-        # Stamp and offset of the latest frame, until the counter has seen them.
+        # Stamp and offset of the latest frame, until they are passed to the counter.
         self._unnoted: tuple[LazyStamp, int] | None = None
         self.ledger = Ledger()
         self.caps: str | None = None
         self.ends = False
         self._faults: set[str] = set()
         self._segments = Segments(is_local=is_local)
-        # The memory in which the latest frame lies.
+        # The memory mapping that contains the latest frame.
         self._mapping: Mapping = NOWHERE
         self._geometry: Geometry | None = None
         self._key = b""
@@ -76,22 +76,22 @@ class Intake:
         return self._drops.total
 
     def begin(self, *, was_first: bool, has_sole_publisher: bool) -> None:
-        """Begin another connection; see `DropCounter`."""
+        """Prepare for a new connection; see `DropCounter`."""
         self.settle()
         self._drops.was_first |= was_first
         self._drops.has_sole_publisher = has_sole_publisher
 
     def settle(self) -> None:
-        """Count the frames missing before the latest frame. This waits until that frame has been delivered."""
+        """Count the frames missing before the latest frame. This is deferred until that frame has been delivered."""
         unnoted, self._unnoted = self._unnoted, None
         if unnoted is not None:
             self._drops.note(unnoted[0].read(), unnoted[1])
 
     def take(self, sample: types.Sample, port: types.Subscriber) -> VideoFrame | None:
-        """Make a frame, or an end of the stream, from a sample of this port.
+        """Create a frame, or an end of the stream, from a sample received on this port.
 
         Returns:
-            The frame; None if the sample is refused. Its memory is freed with the last reference to `sample`.
+            The frame; None if the sample is rejected. The memory is freed with the last reference to `sample`.
         """
         place, address = sample.user_header_ptr, sample.payload_ptr
         mapping = self._mapping
@@ -110,7 +110,7 @@ class Intake:
         header = headers[_SAMPLE_HEADER_SIZE:]
         self.ends = False
         if flags & HEADER_FLAG_EOS:
-            # The end repeats the last frame. A subscriber that has not received that frame gets it now.
+            # The end of the stream repeats the last frame. Deliver that frame now if it has not been received yet.
             last = repeated(header)
             if last is not None and _U32.unpack_from(header, _AUX_SIZE_AT)[0] <= length:
                 header, flags, self.ends = last, flags & ~HEADER_FLAG_EOS, True
@@ -140,12 +140,12 @@ class Intake:
         return VideoFrame()._fill(header, self._geometry, size, memory, aux, self.caps, stamp, self.ledger)
 
     def end(self) -> VideoFrame:
-        """Return the end of the stream without a sample."""
+        """Return an end of the stream that does not refer to a sample."""
         self.ends = False
         return VideoFrame()._fill(EOS_HEADER, None, 0, None, b"", None, _NO_STAMP, self.ledger)
 
     def _learn(self, raw: bytes, length: int) -> Fault | None:
-        """Check a new geometry; return why it is refused."""
+        """Check and store a new geometry; return a fault if it is rejected."""
         size = length - _U32.unpack_from(raw, _AUX_SIZE_AT)[0]
         header = VideoFrameHeader.from_buffer_copy(raw)
         fault = validate_geometry(header, size)
@@ -154,17 +154,17 @@ class Intake:
         self._geometry = geometry_of(header)
         self._key, self._length, self._size = raw[_GEOMETRY_AT:], length, size
         self._pixel_kind, self._aux_kind = ctypes.c_ubyte * size, ctypes.c_char * min(length - size, MAX_AUX)
-        # Caps must agree with the geometry.
+        # Caps must match the geometry, so check them again.
         self._forget_caps()
         return None
 
     def _forget_caps(self) -> None:
         self.caps = None
-        # No blob begins with such a length of caps.
+        # Blobs cannot begin with these bytes, because caps are never this long.
         self._caps_prefix = b"\xff\xff\xff\xff"
 
     def _learn_caps(self, raw: bytes, aux: bytes) -> Fault | None:
-        """Check new caps; return why they are refused."""
+        """Check and store new caps; return a fault if they are rejected."""
         self._forget_caps()
         caps = parse_aux(aux).caps
         if caps is not None:

@@ -1,13 +1,14 @@
-"""One thread that visits all open publishers and subscribers of this process, four times a second.
+"""One thread that maintains all open publishers and subscribers of this process, four times per second.
 
 A publisher connects its subscribers when it sends, and a subscriber connects to its publisher when it receives. While
-the program does something else, this thread does both. A late joiner thus gets the newest frame of a publisher that
-pauses. A subscriber that is busy gets the first frames of a new publisher, and lets go of the service of a publisher
-that closed. The memory of a killed subscriber is freed. A visit takes a few µs. It wakes a subscriber that sleeps
-although a frame waits, so that sleeping subscribers need not wake up by themselves.
+the program does something else, this thread does both. A late joiner thus receives the newest frame even if the
+publisher has paused. A busy subscriber receives the first frames of a new publisher, and leaves the service when its
+publisher has closed. The memory of a killed subscriber is freed. Maintaining a port takes a few µs. The thread also
+wakes a sleeping subscriber for which a frame is waiting, so that subscribers do not need their own timers.
 
-The thread is a daemon: it does not keep the program alive. When the program ends, open ports are closed in order. The
-garbage collector cannot see into the binding, so without this a port in a reference cycle would leave its files behind.
+The thread is a daemon, so it does not keep the program alive. When the program ends, open ports are closed. Without
+this, a port in a reference cycle would leave its files behind, because the garbage collector cannot see into the
+binding.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ from ..errors import ClosedError, TransportError
 _log: Final = logging.getLogger("gst_iceoryx2")
 
 _INTERVAL: Final = seconds("monitor")
-# The same while a closed subscriber's frames are held: a lossless publisher waits for these visits.
+# The interval while a closed subscriber's frames are held. It is short because a lossless publisher waits for this
+# thread.
 _CLOSED_READER_INTERVAL: Final = seconds("room_look")
-# How long other threads get to leave the ports when the program ends, seconds.
+# Time that other threads get to leave the ports when the program ends, in seconds.
 _LEAVING: Final = 0.3
 
 
@@ -39,11 +41,11 @@ class Port(Protocol):
     """An open publisher or subscriber."""
 
     def close(self) -> None:
-        """Close it."""
+        """Close the port."""
 
     @property
     def service_name(self) -> str:
-        """Name of its service."""
+        """Name of the port's service."""
 
     def _tend(self) -> None: ...
     def _abandon(self) -> None: ...
@@ -57,12 +59,14 @@ class _Keeper:
         self._closed_readers: list[Callable[[], bool]] = []
         self._thread: threading.Thread | None = None
         self._has_closed_readers = threading.Event()
+        # Held by the thread while it visits ports.
+        self._visiting = threading.Lock()
 
     def add(self, port: Port) -> None:
         with self._lock:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="gst_iceoryx2 ports", daemon=True)
-                # If this raises, the port is not opened, and the next port tries again.
+                # If this raises, the port is closed, and the next port tries again.
                 thread.start()
                 self._thread = thread
             self._ports.add(port)
@@ -88,17 +92,19 @@ class _Keeper:
         next_look = 0.0
         while not self._is_idle():
             if self._has_closed_readers.wait(_INTERVAL):
-                self._discard()
+                with self._visiting:
+                    self._discard()
                 time.sleep(_CLOSED_READER_INTERVAL)
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + _INTERVAL
-                # In a call of its own, so that no variable of this loop keeps a port alive while it sleeps.
-                look_around()
+                # A separate function, so that local variables do not keep a port alive while this loop sleeps.
+                with self._visiting:
+                    look_around()
 
     def _discard(self) -> None:
         with self._lock:
             readers = list(self._closed_readers)
-        # Not under the lock: a quick publisher can keep this busy.
+        # Call this without the lock, because a fast publisher can keep it busy.
         finished = [discard for discard in readers if not discard()]
         with self._lock:
             self._closed_readers = [discard for discard in self._closed_readers if discard not in finished]
@@ -117,10 +123,10 @@ _keeper = _Keeper()
 
 
 def adopt(port: Port) -> None:
-    """Visit a port that was opened, close it when the program ends, and give it up in a forked child.
+    """Start maintaining a new port. Close it when the program ends, and abandon it in a forked child.
 
     Raises:
-        TransportError: The thread cannot be started; the port is closed.
+        TransportError: The thread cannot be started. The port has been closed.
     """
     guard_port(port)
     try:
@@ -128,34 +134,34 @@ def adopt(port: Port) -> None:
     except RuntimeError as exc:
         port.close()
         raise TransportError(
-            f"cannot take part in {port.service_name!r}: this process cannot start a thread ({exc}); close some "
+            f"cannot take part in {port.service_name!r}: this process cannot start a thread ({exc}); end some "
             "threads, or raise the limit (ulimit -u, the container's pids limit)"
         ) from exc
 
 
 def dismiss(port: Port) -> None:
-    """Stop visiting a port that was closed."""
+    """Stop maintaining a closed port."""
     _keeper.remove(port)
 
 
 def adopt_closed(discard: Callable[[], bool]) -> None:
-    """Empty the port of a closed subscriber: call `discard` every 10 ms until it returns False."""
+    """Keep the port of a closed subscriber empty: call `discard` every 10 ms until it returns False."""
     _keeper.add_closed(discard)
 
 
 def look_around(service_name: str | None = None) -> None:
-    """Visit every port now, or the ports of one service. An error of one port is logged, and the others are visited."""
+    """Maintain every port now, or only the ports of one service. If one port fails, log the error and continue."""
     for port in _keeper.ports():
         if service_name in (None, port.service_name):
             try:
                 port._tend()
             except Exception as exc:
-                _report(f"cannot visit a port of {port.service_name!r}: {exc}")
+                _report(f"cannot maintain a port of {port.service_name!r}: {exc}")
 
 
 @functools.lru_cache(maxsize=64)
 def _report(text: str) -> None:
-    # Cached, because a visit may fail four times a second for the same reason.
+    # Cached, so that an error that repeats four times per second is logged only once.
     _log.warning("%s", text)
 
 
@@ -167,9 +173,11 @@ def _close_all() -> None:
     for port in ports:
         port.close()
     _keeper.remove_closed()
-    # A thread that was in a port leaves it now. A thread that is still there when the interpreter exits is frozen, and
-    # the objects that its variables refer to are never destroyed.
+    # Threads that were using a port leave it now. A thread that is still running when the interpreter exits is frozen,
+    # and the objects that its variables refer to are never destroyed.
     deadline = time.monotonic() + _LEAVING
+    # Never released, so the thread of the ports stays where it holds no port, also of ports that were closed before.
+    _keeper._visiting.acquire(timeout=_LEAVING)
     for thread in threading.enumerate() if ports else ():
         if thread.daemon and thread not in (_keeper._thread, threading.current_thread()):
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -178,7 +186,7 @@ def _close_all() -> None:
 def _without_closed_errors(
     hook: Callable[[threading.ExceptHookArgs], object],
 ) -> Callable[[threading.ExceptHookArgs], None]:
-    """A hook that does not report a daemon thread whose port was closed because the program ends."""
+    """Return a hook that ignores ClosedError in daemon threads, whose ports are closed because the program ends."""
 
     def report(args: threading.ExceptHookArgs) -> None:
         is_ours = issubclass(args.exc_type, ClosedError) and args.thread is not None and args.thread.daemon
@@ -189,7 +197,7 @@ def _without_closed_errors(
 
 
 def _start_anew() -> None:
-    # In a forked child neither the thread nor the owner of the lock exists.
+    # In a forked child, neither the thread nor the owner of the lock exists.
     global _keeper
     _keeper = _Keeper()
 

@@ -1,4 +1,4 @@
-"""The parts of header and payload that all frames of one size and format share, computed once."""
+"""The parts of header and payload that are the same for all frames of one size and format, computed once."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _WIDTH: Final = slice(40, 44)
 
 
 def ended(header: bytes) -> bytes:
-    """Return the header of an end of the stream that repeats the frame with this header: SPEC.md section 6."""
+    """Return the header for an end of the stream that repeats the frame with this header (SPEC.md section 6)."""
     return _with_flags(header, _FLAGS.unpack_from(header, _FLAGS_AT)[0] | HEADER_FLAG_EOS)
 
 
 def repeated(header: bytes) -> bytes | None:
-    """Return the header of the repeated frame, if this header is an end of the stream that repeats a frame."""
+    """Return the header of the repeated frame; None unless this header is an end of the stream that repeats a frame."""
     flags = _FLAGS.unpack_from(header, _FLAGS_AT)[0]
     if not flags & HEADER_FLAG_EOS or not any(header[_WIDTH]):
         return None
@@ -46,17 +46,17 @@ def _with_flags(header: bytes, flags: int) -> bytes:
 
 
 class FrameLayout:
-    """Position of the planes of a frame, its caps, and its header without the times.
+    """Plane positions and caps of a frame, and its header without the timestamps.
 
     Attributes:
         format: The format.
         width: Width in pixels.
         height: Height in pixels.
-        size: Pixel bytes: planes back to back, rows padded to the stride.
-        least: Pixel bytes without the padding of the very last row.
-        planes: One view recipe per plane.
-        caps: Caps as GStreamer writes them.
-        aux: Writes the aux blobs.
+        size: Number of pixel bytes, with planes back to back and rows padded to the stride.
+        least: Number of pixel bytes without the padding of the last row.
+        planes: For each plane, the parameters of its array view.
+        caps: Caps in GStreamer's notation.
+        aux: Template that builds the aux blobs.
     """
 
     def __init__(
@@ -71,19 +71,19 @@ class FrameLayout:
         """Compute the layout.
 
         Args:
-            name: GStreamer's name of the format.
+            name: GStreamer's name for the format.
             width: Width in pixels.
             height: Height in pixels.
-            stride0: Bytes from row to row of the first plane; None = rows without padding.
-            fields: Fields of the caps other than format and size.
-            publisher: Id of the publisher for the stamp; None = no id.
+            stride0: Bytes from the start of one row to the next in the first plane; None = rows without padding.
+            fields: Caps fields other than format and size.
+            publisher: Publisher ID for the stamp; None = no ID.
 
         Raises:
-            FormatError: The format is unknown or has no rows, or size and stride do not match.
+            FormatError: The format is unknown or is not stored in rows, or the stride is invalid for the size.
         """
         try:
             self.format: VideoFormat = get_format(name)
-            # The format checks the ranges and reports both numbers.
+            # No ranges here: `tight_layout` checks them and reports both numbers.
             width, height = whole(width, "width", None), whole(height, "height", None)
             stride0 = None if stride0 is None else whole(stride0, "stride0", None)
             self._layout = self.format.tight_layout(width, height, stride0)
@@ -101,10 +101,10 @@ class FrameLayout:
         self._geometries: dict[int, bytes] = {}
 
     def header(self, pts: int, dts: int, duration: int, offset: int, flags: int, aux_size: int) -> bytes:
-        """Return the 104 bytes of a frame's header.
+        """Return the 104 header bytes of a frame.
 
         Raises:
-            FormatError: A number is not within 0 to 2**64 - 1.
+            FormatError: A number is not between 0 and 2**64 - 1.
         """
         geometry = self._geometries.get(aux_size)
         if geometry is None:
@@ -113,10 +113,10 @@ class FrameLayout:
             return _MOMENTS.pack(pts, dts, duration, offset, flags & BUFFER_FLAGS_MASK) + geometry
         except (TypeError, struct.error) as exc:
             numbers = f"pts {pts}, dts {dts}, duration {duration}, offset {offset}, flags {flags}"
-            raise FormatError(f"{numbers}: each must be within 0 to {NONE_U64} ({exc})") from exc
+            raise FormatError(f"{numbers}: each must be between 0 and {NONE_U64} ({exc})") from exc
 
     def _geometry(self, aux_size: int) -> bytes:
-        # Blobs with metas have many sizes, so forget them now and then.
+        # Blobs with metas come in many sizes, so clear the cache when it is full.
         if len(self._geometries) >= 64:
             self._geometries.clear()
         strides, offsets, _ = self._layout
@@ -126,21 +126,21 @@ class FrameLayout:
 
 
 def caps_fields(caps: str | None, framerate: Framerate | None) -> dict[str, FieldValue]:
-    """Return the fields of the caps of all frames, without format and size.
+    """Return the caps fields that are common to all frames, without format and size.
 
     Args:
-        caps: Caps of raw video, or None. Its format, width and height are ignored.
-        framerate: Frames per second, which replaces the frame rate of `caps`; None = that of `caps`.
+        caps: Raw-video caps, or None. Their format, width and height are ignored.
+        framerate: Frames per second, which overrides the frame rate in `caps`; None = keep the frame rate in `caps`.
 
     Raises:
-        FormatError: The caps cannot be read or are not of raw video, or the frame rate is not a number.
+        FormatError: The caps cannot be parsed or do not describe raw video, or the frame rate is not a valid number.
     """
     fields: dict[str, FieldValue] = {}
     try:
         if caps is not None:
             parsed = parse_caps(caps)
             if parsed.media != "video/x-raw" or parsed.features:
-                raise ValueError("they are not of video/x-raw in system memory")
+                raise ValueError("the caps must be video/x-raw in system memory")
             fields = {name: value for name, value in parsed.fields.items() if name not in _OWN_FIELDS}
         if framerate is not None:
             rate = ratio(framerate, "framerate")

@@ -1,7 +1,7 @@
-"""A subscriber's connection to the video service: made when a publisher is there, given up when the last one is gone.
+"""A subscriber's connection to the video service: opened when a publisher exists, dropped when the last one is gone.
 
-A participant that keeps an old service alive would force its quality of service on the next publisher. So a subscriber
-without a publisher and without held frames keeps the event service only.
+A subscriber that kept an old service alive would force its quality of service on the next publisher. So a subscriber
+without a publisher and without held frames keeps only the event service.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from .config import Qos
 _log: Final = logging.getLogger("gst_iceoryx2")
 
 _LOOK_INTERVAL: Final = 0.5
-# A publisher that replaces its memory is gone for about a millisecond, so two looks this far apart decide.
+# A publisher that replaces its memory disappears for about a millisecond, so two checks this far apart decide.
 _SECOND_LOOK: Final = seconds("publisher_gap")
-# Longest time between two checks whether a port has mapped the memory of all publishers.
+# Longest time between two checks that a port has mapped the memory of all publishers.
 _LONGEST_CHECK_PAUSE: Final = 30.0
 # Time between two attempts to map a publisher's memory.
 _MAPPING_INTERVAL: Final = seconds("map_retry")
-# Time between two attempts to open a half-created service, each of which holds the interpreter for a second.
+# Time between two attempts to open a half-created service. Each attempt blocks the interpreter for a second.
 _REST: Final = 5.0
 
 
 class Link:
-    """An open video service with a subscriber port on it.
+    """An open video service and a subscriber port on it.
 
     Attributes:
         subscriber: The native port.
-        qos: Quality of service that the creator of the service chose.
-        next_look: When to call `is_over` again, seconds of `time.monotonic`.
-        unmapped: Connections that were not mapped at the last check.
-        is_waited_for: Whether a publisher may wait until this port has room.
-        tell_taken: Call it with each sample, and with None when no sample is left.
+        qos: Quality of service chosen by the creator of the service.
+        next_look: When to call `is_over` again, in seconds of `time.monotonic`.
+        unmapped: Connections that were unmapped at the last check.
+        is_waited_for: Whether a publisher may block until this port has room.
+        tell_taken: Function to call with each received sample, and with None when no sample is left.
     """
 
     def __init__(
@@ -74,15 +74,15 @@ class Link:
         self._next_check = self.next_look
 
     def is_cut_off(self, now: float) -> bool | None:
-        """Return whether the memory of a publisher could not be mapped, so that nothing arrives from it.
+        """Return whether a publisher's memory could not be mapped, so that its frames do not arrive.
 
-        Call it when no frame waits.
+        Call it when no frame is waiting.
 
         Args:
-            now: Seconds of `time.monotonic`.
+            now: Current time in seconds of `time.monotonic`.
 
         Returns:
-            True if two checks found it; None if it is not time to check, or not certain.
+            True if two checks in a row found this; None if it is not time to check or the result is uncertain.
         """
         if now < self._next_check or self._is_unpublished:
             return None
@@ -101,24 +101,24 @@ class Link:
 
     @property
     def has_sole_publisher(self) -> bool:
-        """Whether the service admits one publisher only."""
+        """Whether the service admits only one publisher."""
         return self._service.static_config.max_publishers == 1
 
     def is_over(self, now: float, *, is_held: bool) -> bool:
-        """Return whether to let go: no publisher at two looks, or another service has taken the name.
+        """Return whether to disconnect: two checks found no publisher, or the service files were replaced.
 
-        Call it when no frame waits: then everything that was sent before the first look has been received.
+        Call it when no frame is waiting: then everything that was sent before the first check has been received.
 
         Args:
-            now: Seconds of `time.monotonic`.
-            is_held: Whether frames are held. They keep the service alive, so letting go would not help the next
+            now: Current time in seconds of `time.monotonic`.
+            is_held: Whether frames are held. They keep the service alive, so disconnecting would not help the next
                 publisher.
         """
         if now < self.next_look:
             return False
         self.next_look = now + _LOOK_INTERVAL
         if service_identity(self._path) not in (self._identity, None):
-            # The files of the domain were removed (by a cleaner of /tmp), and a publisher created new ones.
+            # The service files were removed, for example by a cleaner of /tmp, and a publisher created new ones.
             return True
         was_unpublished = self._is_unpublished
         self._is_unpublished = self._service.dynamic_config.number_of_publishers == 0
@@ -128,18 +128,18 @@ class Link:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether the last look found no publisher, so that the next look decides."""
+        """Whether the last check found no publisher, so that the next check decides."""
         return self._is_unpublished
 
     def hurry(self) -> None:
-        """Publishers changed: look at once."""
+        """Make the next check immediate, because the publishers have changed."""
         if not self._is_unpublished:
             self.next_look = 0.0
         self._check_pause = _LOOK_INTERVAL
         self._next_check = min(self._next_check, time.monotonic() + _SECOND_LOOK)
 
 
-# Frames of a closed reader that one visit discards: more than a publisher sends between two visits.
+# Maximum number of a closed reader's frames discarded in one call; more than a publisher sends between two calls.
 _DISCARDED_AT_ONCE: Final = 1000
 
 
@@ -148,9 +148,10 @@ def _ignore(_: types.Sample | None) -> None:
 
 
 class ClosedReader:
-    """The port of a closed subscriber whose frames are still held, in a service without safe overflow.
+    """Port of a closed subscriber whose frames are still held, in a service without safe overflow.
 
-    The frames keep the port in the service, and a lossless publisher would wait for it. So what it gets is discarded.
+    The held frames keep the port in the service, and a lossless publisher would wait for it. So any frames that it
+    receives are discarded.
     """
 
     def __init__(self, link: Link, ledger: Ledger) -> None:
@@ -159,10 +160,10 @@ class ClosedReader:
         guard_port(self)
 
     def discard(self) -> bool:
-        """Throw away the frames that wait; return whether frames are still held."""
+        """Discard all waiting frames; return whether frames are still held."""
         link, ledger = self._link, self._ledger
         for _ in range(_DISCARDED_AT_ONCE):
-            # At the limit nothing can be received.
+            # At the limit, the port cannot receive.
             if not 0 < ledger.held < ledger.limit:
                 break
             try:
@@ -172,7 +173,7 @@ class ClosedReader:
             link.tell_taken(sample)
             if sample is None:
                 break
-            # A sample counts as borrowed until its last reference is gone.
+            # Drop the reference, because a sample counts as borrowed until its last reference is gone.
             del sample
         return ledger.held > 0
 
@@ -181,10 +182,10 @@ class ClosedReader:
 
 
 class Connector:
-    """Connects to the video service of a name as soon as it has a publisher.
+    """Connects to the video service with a given name as soon as it has a publisher.
 
     Attributes:
-        was_first: Whether this subscriber was there before the publisher.
+        was_first: Whether this subscriber existed before the publisher.
     """
 
     def __init__(self, node: types.Node, name: str) -> None:
@@ -201,9 +202,10 @@ class Connector:
         self.was_first = False
 
     def connect(self) -> Link | None:
-        """Return a connection; None while there is no publisher. Costs one stat while there is no service.
+        """Return a connection; None while there is no publisher.
 
-        A service of a local node has no file, so looking for it costs an attempt to open it.
+        While there is no service, this only costs one `stat` call. A local node's service has no file, so checking for
+        it means trying to open it.
 
         Raises:
             ServiceError: The service exists but cannot be opened; the subclass and the message say why.
@@ -220,7 +222,7 @@ class Connector:
             obstacle = after_failure(self._domain)
             if obstacle is None or obstacle.kind != "limit":
                 raise
-            # The limit may be raised, or the process may close something.
+            # Try again later: the limit may be raised, or the process may free resources.
             self._report_and_rest(obstacle)
             return None
 
@@ -229,15 +231,15 @@ class Connector:
         try:
             service = binding.open_pub_sub(self._node, self._name, VideoFrameHeader)
         except ServiceBrokenError as exc:
-            # A publisher was killed while it started. The next one repairs the service.
+            # A publisher was killed during startup. The next one repairs the service.
             self._rest_until = time.monotonic() + _REST
             if self._broken != identity:
                 self._broken = identity
                 _log.warning("waiting for another publisher: %s", str(exc))
             return None
         if service is None or service.dynamic_config.number_of_publishers == 0:
-            # Another participant may keep a service without a publisher for long. During the replacement of a port
-            # there is no publisher either.
+            # Another participant may keep a service without a publisher open for a long time. A publisher that replaces
+            # its port also disappears briefly.
             if self._unpublished_since is None:
                 self._unpublished_since = now
             self.was_first |= now - self._unpublished_since >= _SECOND_LOOK
@@ -250,10 +252,10 @@ class Connector:
         return Link(self._domain, service, subscriber, self._path, identity, tell_taken)
 
     def give_up(self, link: Link) -> None:
-        """Log once that a publisher's memory cannot be mapped, and let the next `connect` try it with another port."""
+        """Log once that a publisher's memory cannot be mapped; the next `connect` tries again with a new port."""
         obstacle = after_failure(self._domain, memory_behind(link.unmapped))
         was_cut_off, self._was_cut_off = self._was_cut_off, True
-        # If no limit is in the way, the next attempt may work: try at once and log nothing.
+        # If no limit was hit, the next attempt may succeed: try again immediately, without logging.
         if obstacle is not None or was_cut_off:
             self._report_and_rest(obstacle)
 
@@ -269,9 +271,9 @@ class Connector:
             _log.warning("%s", message("iceoryx2_failed", operation=doing, service=self._name, cause=cause))
 
     def is_well(self) -> None:
-        """Note that the memory of all publishers is mapped."""
+        """Record that the memory of all publishers is mapped."""
         self._was_cut_off = self._is_reported = False
 
     def hurry(self) -> None:
-        """Publishers may have changed: look at once."""
+        """Make the next check immediate, because the publishers may have changed."""
         self._next_try = 0.0

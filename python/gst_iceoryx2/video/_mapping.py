@@ -1,7 +1,8 @@
-"""Whether a port has mapped the connections that its peers made.
+"""Check whether a port has mapped the connections that its peers created.
 
-iceoryx2 0.10.0 tries to map each connection once. If that fails for want of descriptors or address space, it only
-writes to its log, and the port receives nothing from then on. The Rust API can report this, the Python binding cannot.
+iceoryx2 0.10.0 tries to map each connection only once. If that fails for lack of descriptors or address space, it only
+logs the failure, and the port receives nothing from then on. The Rust API can report this, but the Python binding
+cannot.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ _MAPS: Final = Path("/proc/self/maps")
 
 
 def unmapped_connections(domain: Domain, port: int) -> set[str]:
-    """Return the names of the connections of a port that this process has not mapped.
+    """Return the names of those connections of a port that this process has not mapped.
 
-    A connection that is being made may be among them; it is mapped at the next look. Connections within this process
-    count as mapped.
+    The result may include a connection that is being established; it is mapped by the next check. Connections within
+    this process count as mapped.
 
     Args:
-        domain: Domain of the port.
-        port: Id of the port, a subscriber or a publisher.
+        domain: iceoryx2 domain of the port.
+        port: ID of the subscriber or publisher port.
 
     Raises:
         OSError: The connections cannot be listed, for example because no descriptor is free.
     """
-    # <prefix><hash of a type>_<publisher>_<subscriber>.connection. Source: iceoryx2 0.10.0, on disk.
+    # <prefix><type hash>_<publisher>_<subscriber>.connection. Source: files created by iceoryx2 0.10.0.
     names = {
         name
         for name in os.listdir(SHARED_MEMORY)
@@ -41,7 +42,7 @@ def unmapped_connections(domain: Domain, port: int) -> set[str]:
 
 
 def memory_behind(connections: set[str]) -> int:
-    """Return the size in bytes of the largest publisher memory at the other end of these connections."""
+    """Return the size in bytes of the largest shared memory among the publishers of these connections."""
     publishers = tuple(f"_{name.split('_')[-2]}.data" for name in connections)
     largest = 0
     with contextlib.suppress(OSError), os.scandir(SHARED_MEMORY) as found:

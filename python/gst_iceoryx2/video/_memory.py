@@ -1,4 +1,4 @@
-"""Shared memory as arrays that keep it mapped. It is freed with the last array."""
+"""NumPy arrays over shared memory. The memory stays mapped until the last array is gone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .._iox2.fork import guard_kind, leak
 
 @guard_kind
 class Ledger:
-    """Counts the frames of one subscriber that are held, by `VideoFrame` objects or arrays made from them.
+    """Counts the frames that one subscriber's `VideoFrame` objects, or arrays made from them, hold.
 
     Attributes:
         limit: Number of frames that the service allows.
@@ -24,7 +24,7 @@ class Ledger:
     __slots__ = ("_entries", "forked", "limit")
 
     def __init__(self) -> None:
-        # Not an int: append and pop are atomic, `+= 1` is not, and the last array may be freed in any thread.
+        # Not an int, because the last array may be freed in any thread: append and pop are atomic, but `+= 1` is not.
         self._entries: Final[list[None]] = []
         self.limit = 0
         self.forked = False
@@ -36,15 +36,15 @@ class Ledger:
 
     @property
     def is_full(self) -> bool:
-        """Whether the limit is reached."""
+        """Whether the limit has been reached."""
         return len(self._entries) >= self.limit
 
     def lend(self) -> None:
-        """Count one more."""
+        """Count one more held frame."""
         self._entries.append(None)
 
     def take_back(self) -> None:
-        """Count one less."""
+        """Count one fewer held frame."""
         self._entries.pop()
 
     def _abandon(self) -> None:
@@ -53,10 +53,10 @@ class Ledger:
 
 @guard_kind
 class ReceivedMemory:
-    """The pixel bytes of a received sample. Every view of them refers to it; they are read-only, as the mapping is.
+    """The pixel bytes of a received sample. Every view refers to this object. Views are read-only, like the mapping.
 
-    It holds the subscriber port, too. When a port is closed, its publisher takes back all chunks, also of held samples,
-    and writes the next frames there.
+    The object also keeps the subscriber port open. When a port closes, the publisher reclaims all of its chunks, even
+    those of held samples, and writes new frames into them.
     """
 
     __slots__ = ("_address", "_kind", "_ledger", "_port", "_sample")
@@ -69,14 +69,14 @@ class ReceivedMemory:
         kind: type[ctypes.Array[ctypes.c_ubyte]],
         ledger: Ledger,
     ) -> None:
-        """Take over a sample.
+        """Take ownership of a sample.
 
         Args:
             sample: The sample.
             port: The port that received it.
-            address: Address of its first byte.
-            kind: ctypes array with as many bytes as there are pixel bytes.
-            ledger: Counts it.
+            address: Address of the first pixel byte.
+            kind: ctypes array type with as many bytes as there are pixel bytes.
+            ledger: Counts this sample as held.
         """
         self._sample: types.Sample | None = sample
         self._port = port
@@ -86,10 +86,10 @@ class ReceivedMemory:
         ledger.lend()
 
     def array(self) -> npt.NDArray[np.uint8]:
-        """Return all bytes as one borrowed array. Views of it keep this object."""
+        """Return all bytes as one borrowed array. Views of it keep this object alive."""
         region = self._kind.from_address(self._address)
         region.memory = self  # type: ignore[attr-defined]
-        # The array of frombuffer cannot be made writable; ndarray(buffer=…) would look behind the memoryview.
+        # frombuffer returns an array that cannot be made writable again. ndarray(buffer=…) would bypass the memoryview.
         return np.frombuffer(memoryview(region).toreadonly(), np.uint8)
 
     def _abandon(self) -> None:
@@ -97,7 +97,7 @@ class ReceivedMemory:
         leak(self._port)
 
     def __del__(self) -> None:
-        # The sample must go before the port.
+        # The sample must be freed before the port.
         self._sample = None
         self._ledger.take_back()
 
@@ -117,10 +117,11 @@ class CopiedMemory:
 
 @guard_kind
 class LoanedMemory:
-    """The pixel bytes of a loan; base of every writable array over them.
+    """The pixel bytes of a loan, and the base object of every writable array over them.
 
-    iceoryx2 keeps the memory mapped while a loan of this publisher exists, and sending ends a loan. So each publisher
-    keeps one small loan, its anchor, and shares it with all arrays. They stay readable after the publisher is closed.
+    iceoryx2 keeps the memory mapped while a loan from this publisher exists, and sending ends a loan. So each publisher
+    keeps one small loan, its anchor, and shares it with all arrays. The arrays stay readable after the publisher is
+    closed.
     """
 
     __slots__ = ("__array_interface__", "_anchor")

@@ -1,7 +1,8 @@
-"""A publisher's memory: how much it needs, whether there is that much, and what happens when it runs out.
+"""A publisher's shared memory: its size, the check that enough is free, and its growth when it runs out.
 
-A native publisher has a fixed number of equal chunks (`create_publisher` says why). For a larger frame, or when
-subscribers hold all chunks, it is replaced. Frames of the old native publisher stay valid while they are held.
+A native publisher has a fixed number of equally sized chunks (`create_publisher` explains why). It is replaced when a
+frame does not fit or when subscribers hold all chunks. Frames of the old native publisher stay valid while they are
+held.
 """
 
 from __future__ import annotations
@@ -26,28 +27,28 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 LOANS: Final = limit("max_loans")
 """Frames that one publisher can fill at once."""
 
-# 149 MB for BGR at 1920x1080. The worst case, 8 subscribers that all hold what they may, would be 1 GB.
+# 149 MB for BGR at 1920x1080. In the worst case, 8 subscribers that hold as many frames as allowed, 1 GB is needed.
 _CHUNKS: Final = limit("first_chunks")
-# Frames up to this size share the first pool.
+# The first pool's chunks have room for frames up to this size.
 _FIRST_BYTES: Final = limit("first_frame_bytes")
-# Sizes that grow slowly get a new pool only now and then.
+# Chunk sizes are rounded up in these steps, so that slowly growing frames rarely need a new pool.
 _GROWTH_STEPS: Final = limit("growth_steps")
 _PAGE: Final = limit("page_bytes")
-# How long subscribers that were connected before the memory was made get to map it before it is removed. iceoryx2 does
-# not tell whether they have.
+# How long memory stays available to subscribers that were connected before it was created, so that they can map it.
+# iceoryx2 does not report whether they have mapped it.
 _FINDING: Final = seconds("find")
 _STEP: Final = seconds("find_look")
-# What iceoryx2 adds to each chunk: its own header, ours and alignment, rounded up.
+# Overhead per chunk, rounded up: iceoryx2's header, our header and alignment.
 _CHUNK_OVERHEAD: Final = limit("chunk_overhead_bytes")
 
 
 class Pool:
-    """The native publisher of a service, replaced by one with larger or more chunks when frames need them.
+    """The native publisher of a service. It is replaced when frames need larger or more chunks.
 
     Attributes:
-        anchor: A small loan that keeps the memory mapped while arrays over it exist; each native publisher has its own.
-        number: Number of native publishers so far.
-        before: Number of subscribers of the previous native publisher; None for the first one.
+        anchor: A small loan that keeps the memory mapped while arrays over it exist. Each native publisher has its own.
+        number: Number of native publishers created so far.
+        before: Number of subscribers that the previous native publisher had; None for the first one.
     """
 
     def __init__(
@@ -58,13 +59,13 @@ class Pool:
         Args:
             node: The node that opened `service`.
             service: The service.
-            name: Its name.
-            max_bytes: Bytes of the largest frame, aux blob included; 0 = decided by the frames.
-            max_frames: Limit of the number of chunks; 0 = as many as all subscribers may hold.
+            name: Name of the service.
+            max_bytes: Size of the largest frame in bytes, including the aux blob; 0 = grow as needed.
+            max_frames: Maximum number of chunks; 0 = as many as all subscribers together may hold.
 
         Raises:
             OutOfSharedMemoryError: There is not enough shared memory.
-            TooManyPortsError: The service has as many publishers as it admits.
+            TooManyPortsError: The service already has as many publishers as it admits.
         """
         config = service.static_config
         receiver = config.subscriber_max_buffer_size + config.subscriber_max_borrowed_samples
@@ -76,10 +77,12 @@ class Pool:
         self._used = False
         self._is_exhausted = False
         self._slice_len = max_bytes or _FIRST_BYTES
-        # One more for the anchor. Source of the rest: static_config/publish_subscribe.rs, required_amount_of_samples….
+        # One extra chunk for the anchor. Source of the other terms: required_amount_of_samples… in
+        # static_config/publish_subscribe.rs.
         worst = config.max_subscribers * receiver + config.history_size + LOANS + 1
         self._max_chunks = min(worst, max(max_frames, LOANS + 2)) if max_frames else worst
-        # Room for one subscriber that neither reads nor releases: its share, the history, the anchor, a frame.
+        # Enough for one subscriber that neither reads nor releases frames: its share, the history, the anchor and one
+        # frame.
         self._chunks = min(self._max_chunks, max(_CHUNKS, receiver + config.history_size + 2))
         self._settled_at = 0.0
         self.number = 0
@@ -87,19 +90,20 @@ class Pool:
         self._replace(self._slice_len, self._chunks)
 
     def loan(self, size: int) -> types.SampleMutUninit | None:
-        """Borrow memory for a frame of `size` bytes. It has the content of an earlier frame.
+        """Borrow memory for a frame of `size` bytes. It initially contains an earlier frame.
 
         Returns:
-            A loan; None if subscribers hold all chunks, and there cannot be more.
+            A loan; None if subscribers hold all chunks and no more can be added.
 
         Raises:
-            LoanLimitError: 8 frames are being filled already.
-            OutOfSharedMemoryError: The frame is larger than all before, and there is not enough shared memory for it.
+            LoanLimitError: 8 frames are already being filled.
+            OutOfSharedMemoryError: The frame is larger than all previous frames, and there is not enough shared memory
+                for it.
         """
         if size > self._slice_len:
             self._grow(size)
         while True:
-            # The last replacement may have failed half-way.
+            # There is no publisher if the last replacement failed halfway.
             publisher = self._publisher or self._replace(self._slice_len, self._chunks)
             try:
                 loan = publisher.loan_slice_uninit(size)
@@ -115,18 +119,18 @@ class Pool:
     def sendable(
         self, loan: types.SampleMutUninit, anchor: types.SampleMutUninit | None, size: int
     ) -> types.SampleMutUninit | None:
-        """Return this loan, or a copy of it if its native publisher was replaced since.
+        """Return this loan, or a copy of it if its native publisher has been replaced since.
 
         Args:
             loan: From `loan`.
-            anchor: `anchor` at the time of the loan.
+            anchor: Value of the attribute `anchor` when the loan was made.
             size: Number of bytes.
 
         Returns:
             A loan; None if a copy is needed and subscribers hold all chunks.
 
         Raises:
-            LoanLimitError: A copy is needed, and 8 frames are being filled already.
+            LoanLimitError: A copy is needed, but 8 frames are already being filled.
         """
         if anchor is self.anchor:
             return loan
@@ -136,21 +140,21 @@ class Pool:
         return copy
 
     def update_connections(self) -> None:
-        """Connect subscribers that joined, and send them the history."""
+        """Connect new subscribers and send them the history."""
         if self._publisher is not None:
             self._publisher.update_connections()
 
     def unmapped(self, domain: Domain) -> set[str]:
-        """Connections of subscribers that this process could not map; see `_mapping`."""
+        """Return the subscriber connections that this process could not map; see `_mapping`."""
         return set() if self._publisher is None else unmapped_connections(domain, self._publisher.id.value)
 
     def renew(self) -> None:
-        """Replace the native publisher by one of the same size, which connects every subscriber."""
+        """Replace the native publisher with one of the same size, to connect every subscriber again."""
         self._replace(self._slice_len, self._chunks)
 
     @property
     def subscribers(self) -> int:
-        """Number of subscribers. A dead one counts until a process cleans up."""
+        """Number of subscribers. Dead subscribers are counted until a process cleans up."""
         return self._service.dynamic_config.number_of_subscribers
 
     @property
@@ -159,11 +163,11 @@ class Pool:
         return self._service.static_config.history_size > 0
 
     def close(self) -> None:
-        """Leave the service. Frames that were sent are still delivered. Arrays over loans stay readable.
+        """Leave the service. Sent frames are still delivered, and arrays over loans stay readable.
 
-        A subscriber that joins maps the memory at once. A subscriber that was connected before the memory was made maps
-        it when it looks for frames, and loses the frames if the publisher goes before. So if the memory is new, and
-        there are subscribers, this waits.
+        A new subscriber maps the memory immediately. A subscriber that was connected before the memory was created maps
+        it when it next checks for frames. If the publisher left earlier, the frames would be lost. So this method waits
+        if the memory is new and there are subscribers.
         """
         if self._used and self._publisher is not None:
             while time.monotonic() < self._settled_at and self.subscribers:
@@ -181,7 +185,7 @@ class Pool:
         self._replace(size + -size % step, self._chunks)
 
     def _add_chunks(self) -> bool:
-        """Double the number of chunks, up to the limit; return whether there are more now."""
+        """Double the number of chunks, up to the limit; return whether chunks were added."""
         key = "out_of_frames"
         try:
             if self._chunks < self._max_chunks:
@@ -200,7 +204,7 @@ class Pool:
     def _replace(self, slice_len: int, chunks: int) -> types.Publisher:
         self._check_room(slice_len, chunks)
         before = self.subscribers if self._publisher is not None else None
-        # The service may admit one publisher only, so remove the old one first. Its frames are still delivered.
+        # The service may admit only one publisher, so remove the old one first. Its frames are still delivered.
         self._drop()
         publisher = binding.create_publisher(
             self._node, self._service, self._name, slice_len=slice_len, chunks=chunks, loans=LOANS + 1
@@ -212,7 +216,7 @@ class Pool:
         return publisher
 
     def _check_room(self, slice_len: int, chunks: int) -> None:
-        """Compare the worst case with the free memory: a write beyond it would kill the process with SIGBUS."""
+        """Check that the worst case fits into free memory; otherwise, a write could kill the process with SIGBUS."""
         chunk = slice_len + _CHUNK_OVERHEAD
         needed = chunk * chunks
         obstacle = file_size(needed)
@@ -221,10 +225,10 @@ class Pool:
         try:
             status = os.statvfs(SHARED_MEMORY)
         except OSError:
-            # If shared memory is not a file system (macOS), it cannot be too small either.
+            # Shared memory is not a file system here (macOS), so there is no size to check.
             return
         free, promised = status.f_bavail * status.f_frsize, _promised()
-        # A tmpfs without a limit has no blocks.
+        # A tmpfs without a size limit reports 0 blocks.
         if status.f_blocks and needed > free - promised:
             raise OutOfSharedMemoryError(
                 message(
@@ -245,14 +249,14 @@ class Pool:
 
 
 def _promised() -> int:
-    """Bytes that existing files in shared memory may still take: they get memory only when it is written."""
+    """Return the bytes that existing files in shared memory may still allocate: allocation happens on first write."""
     total = 0
     try:
         with os.scandir(SHARED_MEMORY) as files:
             for file in files:
                 with contextlib.suppress(OSError):
                     status = file.stat(follow_symlinks=False)
-                    # Source: stat(2): blocks are of 512 bytes.
+                    # Blocks are 512 bytes. Source: stat(2).
                     total += max(0, status.st_size - status.st_blocks * 512)
     except OSError:
         return 0

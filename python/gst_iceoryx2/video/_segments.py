@@ -1,6 +1,7 @@
-"""Bounds of a publisher's memory in this process, as the kernel lists them.
+"""Bounds of a publisher's shared memory in this process, as listed by the kernel.
 
-The length of a sample is stored in memory that its publisher can write, and iceoryx2 trusts it.
+The length of a sample is stored in memory that its publisher can write, and iceoryx2 trusts that length. So readers
+check it against these bounds.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from typing import Final, NamedTuple
 from ..contract import limit
 
 _MAPS: Final = "/proc/self/maps"
-# All user addresses are below.
+# All user-space addresses are below this.
 _ALL_MEMORY: Final = 1 << 63
-# Publishers whose memory is remembered.
+# Number of publishers whose memory is remembered.
 _MAX_KNOWN: Final = limit("max_known_segments")
 
 
@@ -20,9 +21,9 @@ class Mapping(NamedTuple):
     """A mapping of shared memory.
 
     Attributes:
-        publisher: Id of the publisher port, 16 bytes; empty if it is not known.
-        start: Address of its first byte.
-        end: Address after its last byte; 0 if the mapping does not exist.
+        publisher: ID of the publisher port, 16 bytes; empty if unknown.
+        start: Address of the first byte.
+        end: Address after the last byte; 0 if the mapping does not exist.
     """
 
     publisher: bytes
@@ -34,12 +35,12 @@ NOWHERE: Final = Mapping(b"", 0, 0)
 
 
 class Segments:
-    """Remembers the mapping of each publisher port, because asking the kernel takes 0.3 ms.
+    """Remembers the mapping of each publisher port, because querying the kernel takes 0.3 ms.
 
-    A foreign publisher may move on to another mapping when its frames grow.
+    A publisher of another program may switch to a new mapping when its frames grow.
 
     Args:
-        is_local: Whether all publishers are in this process. Their memory is not shared, and has no bounds here.
+        is_local: Whether all publishers are in this process. Their memory is private, so its bounds are not checked.
     """
 
     def __init__(self, *, is_local: bool = False) -> None:
@@ -47,14 +48,14 @@ class Segments:
         self._known: dict[bytes, Mapping] = {}
 
     def at(self, address: int) -> Mapping:
-        """Return the mapping that holds this address, from memory or from the kernel; NOWHERE if there is none."""
+        """Return the mapping that contains this address, remembered or queried; NOWHERE if there is none."""
         for mapping in self._known.values():
             if mapping.start <= address < mapping.end:
                 return mapping
         return self._ask(address)
 
     def settle(self, mapping: Mapping, publisher: bytes, address: int) -> Mapping:
-        """Return this publisher's mapping that holds an address. Ask the kernel if `mapping` was a remembered one."""
+        """Return this publisher's mapping that contains an address. If `mapping` was remembered, query the kernel."""
         if mapping.publisher:
             mapping = self._ask(address)
         self._known.pop(publisher, None)
@@ -69,9 +70,9 @@ def _anywhere(_: int) -> Mapping:
 
 
 def shared_mapping(address: int) -> Mapping:
-    """Ask the kernel for the mapping of shared memory that holds an address; NOWHERE if there is none.
+    """Query the kernel for the shared-memory mapping that contains an address; NOWHERE if there is none.
 
-    If the system does not list mappings, all memory counts as one mapping.
+    If the system does not list mappings, all memory is treated as one mapping.
     """
     try:
         with open(_MAPS, "rb") as maps:

@@ -1,4 +1,4 @@
-"""The sending side of a service: begin frames, send them, end the stream, serve subscribers that join late."""
+"""The sending side of a service: begin and send frames, end the stream, and serve subscribers that join late."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ from .loan import LoanedFrame, LoanPlan, Meta
 
 _log: Final = logging.getLogger("gst_iceoryx2")
 
-# Looks after a subscriber joined, to see whether it is connected: at one look the connection may be half made.
+# Number of checks that a new subscriber is connected. One check is not enough, because the connection may be half
+# established.
 _LOOKS: Final = 3
 _HEADER_BYTES: Final = ctypes.c_char * HEADER_SIZE
-# How long waiting readers get to connect to each native publisher, seconds, and how often to look.
+# Time that waiting readers get to connect to each native publisher, and time between two checks, in seconds.
 _CONNECTING: Final = seconds("connect")
 _CONNECTING_STEP: Final = seconds("connect_look")
 
 
 class _Sent(NamedTuple):
-    """A frame that was sent: number of the native publisher, address and number of its bytes, and its header."""
+    """A sent frame: number of its native publisher, address and size of its bytes, and its header."""
 
     number: int
     address: int
@@ -49,8 +50,8 @@ class FrameSender:
     """The sending side of a service, shared by a publisher and its loans. Any thread may use it.
 
     Attributes:
-        sequence: Frames sent.
-        dropped: Frames not sent because no memory was free.
+        sequence: Number of frames sent.
+        dropped: Number of frames not sent because no memory was free.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class FrameSender:
         name: str,
         aux_bytes: int,
     ) -> None:
-        # Reentrant: a signal handler may call close() between any two steps of the main thread.
+        # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._node: types.Node | None = node
         self._events: types.EventService | None = events
@@ -73,10 +74,10 @@ class FrameSender:
         self._aux_bytes = aux_bytes
         self._ended = False
         self._end_is_due = False
-        # The frame that the history keeps in memory, if the service has a history.
+        # The last sent frame. If the service has a history, the history keeps its memory valid.
         self._last: _Sent | None = None
         self._known_subscribers = 0
-        # Number of the native publisher that has waited for its readers.
+        # Number of the latest native publisher that has waited for its readers.
         self._waited = 0
         self._domain = domain
         self._looks = 0
@@ -85,7 +86,7 @@ class FrameSender:
         self._forked = False
         self.sequence = 0
         self.dropped = 0
-        # Waiting subscribers connect now. The first frame may also be the last one.
+        # Waiting subscribers connect now, because the first frame may also be the last one.
         binding.tell_publishers_changed(notifier)
 
     @property
@@ -94,23 +95,25 @@ class FrameSender:
         return self._pool is None
 
     def begin(self, layout: FrameLayout, captured_at: int) -> LoanedFrame:
-        """Begin a frame whose metas are not known yet.
+        """Begin a frame whose metas are still unknown.
 
         Raises:
-            LoanLimitError: 8 frames are being filled already.
-            OutOfSharedMemoryError: The frame is larger than all before, and there is not enough shared memory for it.
+            LoanLimitError: 8 frames are already being filled.
+            OutOfSharedMemoryError: The frame is larger than all previous frames, and there is not enough shared memory
+                for it.
             ClosedError: This sender is closed.
         """
         reserve = max(self._aux_bytes, layout.aux.size) if self._aux_bytes else 0
         return self._begin(layout, layout.size, reserve, captured_at)
 
     def begin_with(self, layout: FrameLayout, size: int, metas: Sequence[Meta], captured_at: int) -> LoanedFrame:
-        """Begin a frame of `size` pixel bytes, with room for all of its metas.
+        """Begin a frame of `size` pixel bytes and reserve room for all of its metas.
 
         Raises:
-            FormatError: A meta cannot be represented, or this publisher sends none.
-            LoanLimitError: 8 frames are being filled already.
-            OutOfSharedMemoryError: The frame is larger than all before, and there is not enough shared memory for it.
+            FormatError: A meta cannot be represented, or this publisher does not send metas.
+            LoanLimitError: 8 frames are already being filled.
+            OutOfSharedMemoryError: The frame is larger than all previous frames, and there is not enough shared memory
+                for it.
             ClosedError: This sender is closed.
         """
         records = _records(metas)
@@ -128,7 +131,7 @@ class FrameSender:
             return LoanedFrame()._fill(loan, LoanPlan(layout, size, reserve, pool.anchor), captured_at, self._send)
 
     def _send(self, frame: LoanedFrame, loan: types.SampleMutUninit | None, plan: LoanPlan) -> int:
-        """Send a frame that was filled. This uses up the loan."""
+        """Send a filled frame. This consumes the loan."""
         layout, size, reserve, anchor = plan
         records = _records(frame.metas)
         while True:
@@ -140,7 +143,7 @@ class FrameSender:
                     self.dropped += 1
                     return 0
                 if pool.number != self._waited:
-                    # Another thread replaced the native publisher: wait for its readers first.
+                    # Another thread replaced the native publisher, so wait for the readers of the new one first.
                     anchor = pool.anchor
                     continue
                 blob = self._blob(frame, layout, records, reserve)
@@ -162,13 +165,13 @@ class FrameSender:
                 return receivers
 
     def _wait_for_readers(self) -> None:
-        """Before the first frame of each native publisher, give waiting readers time to connect.
+        """Give waiting readers time to connect before the first frame of each native publisher.
 
-        A reader without a publisher has a listener on the event service and nothing else. It connects when it is
-        notified. Frames sent before that do not reach it. A listener that did not connect to one native publisher (of
-        another program, or of a stopped process) is not waited for again.
+        A reader without a publisher only has a listener on the event service. It connects when it is notified, and it
+        does not receive frames sent before that. A listener that failed to connect to one native publisher is not
+        waited for again: it may belong to another program or to a stopped process.
         """
-        # Another thread may close the publisher.
+        # Read it once, because another thread may close the publisher.
         current = self._pool
         if current is None or current.number == self._waited:
             return
@@ -181,14 +184,14 @@ class FrameSender:
                     binding.tell_publishers_changed(self._notifier)
         deadline = time.monotonic() + _CONNECTING
         if self._is_missing(expected):
-            # Connect the readers of this process, which may live in this very thread.
+            # Connect the readers of this process, which may be used by this very thread.
             _keeper.look_around()
         while self._is_missing(expected) and time.monotonic() < deadline:
             time.sleep(_CONNECTING_STEP)
         self._waited = number
 
     def _is_missing(self, expected: int) -> bool:
-        """Return whether subscribers are missing that have a listener. Notify them if so."""
+        """Return whether any reader with a listener is not connected yet. If so, notify all readers."""
         with self._lock:
             if self._pool is None or self._notifier is None:
                 return False
@@ -206,12 +209,12 @@ class FrameSender:
         try:
             blob = layout.aux.blob(monotonic_ns(), frame.captured_at, self.sequence, records, reserve)
         except (OverflowError, struct.error) as exc:
-            raise FormatError(f"captured_at {frame.captured_at} is not a number of nanoseconds: {exc}") from exc
-        # If not even the caps fit, the blob is left out: SPEC.md section 3.
+            raise FormatError(f"captured_at {frame.captured_at} is not a valid number of nanoseconds: {exc}") from exc
+        # If even the caps do not fit, the blob is omitted (SPEC.md section 3).
         return blob if len(blob) <= reserve else b""
 
     def _dispatch(self, loan: types.SampleMutUninit, header: bytes) -> int:
-        # A loan has the header of an earlier frame, so write all of it.
+        # The loan contains an earlier frame's header, so overwrite all of it.
         _HEADER_BYTES.from_address(loan.user_header_ptr).raw = header
         try:
             receivers = loan.assume_init().send()
@@ -223,7 +226,7 @@ class FrameSender:
         return receivers
 
     def end(self) -> int:
-        """Send the end of the stream and return the number of subscribers that get it.
+        """Send the end of the stream and return the number of subscribers that receive it.
 
         Raises:
             ClosedError: This sender is closed.
@@ -235,11 +238,11 @@ class FrameSender:
             return self._send_end(pool)
 
     def _send_end(self, pool: Pool) -> int:
-        # It repeats the last picture, because a subscriber that joins late gets this sample only.
+        # The end repeats the last picture, because a subscriber that joins late receives only this sample.
         last, header = self._last, EOS_HEADER
         is_kept = last is not None and last.number == pool.number and pool.keeps_history
         loan = pool.loan(last.size if last is not None and is_kept else 1)
-        # If subscribers hold all memory, `tend` sends the end when some is free.
+        # If subscribers hold all memory, `tend` sends the end once some memory is free.
         self._end_is_due = loan is None
         if loan is None:
             return 0
@@ -252,7 +255,7 @@ class FrameSender:
         return self._dispatch(loan, header)
 
     def subscribers(self) -> int:
-        """Connect subscribers that joined and return their number.
+        """Connect new subscribers and return the total number of subscribers.
 
         Raises:
             ClosedError: This sender is closed.
@@ -263,7 +266,7 @@ class FrameSender:
             return pool.subscribers
 
     def tend(self) -> None:
-        """Serve subscribers that joined while nothing was sent, and clean up after dead ones; see `_keeper`."""
+        """Serve subscribers that joined since the last frame, and clean up after dead ones; see `_keeper`."""
         with self._lock:
             pool = self._pool
             if pool is None:
@@ -282,11 +285,11 @@ class FrameSender:
         clean_up_if_due(self._domain)
 
     def _reach_all(self, pool: Pool) -> None:
-        """Connect subscribers that a limit of this process kept out, as soon as the limit is raised.
+        """Connect subscribers that could not connect because of a limit of this process, once the limit is raised.
 
-        iceoryx2 tries to connect once per port, so another port is made.
+        iceoryx2 tries to connect only once per port, so a new port is created.
         """
-        # If no descriptor is free for the look, none is free for a subscriber either.
+        # If no descriptor is free for this check, none is free for a subscriber either.
         with contextlib.suppress(OSError):
             before, self._unmapped = self._unmapped, pool.unmapped(self._domain)
             if not self._unmapped & before:
@@ -299,7 +302,7 @@ class FrameSender:
                 _log.warning("%s", obstacle.error(message("send_to_subscriber", service=self._name)))
             return
         self._looks = 0
-        # If no limit was the cause, another port would not help.
+        # If a limit was not the cause, a new port would not help.
         if self._is_reported:
             self._is_reported = False
             pool.renew()
@@ -308,7 +311,7 @@ class FrameSender:
                 binding.tell_publishers_changed(self._notifier)
 
     def close(self) -> None:
-        """Leave the service. Frames that were sent are still delivered. Idempotent."""
+        """Leave the service. Sent frames are still delivered. Idempotent."""
         with self._lock:
             pool, self._pool = self._pool, None
             notifier, self._notifier = self._notifier, None
@@ -318,12 +321,12 @@ class FrameSender:
             # The last reference to the pool keeps the service open.
             del pool
         if notifier is not None:
-            # Subscribers let go of the service, so that the next publisher can create it anew.
+            # Notified subscribers leave the service, so that the next publisher can create it again.
             binding.tell_publishers_changed(notifier)
 
     def abandon(self) -> None:
-        """In a forked child, keep everything native until the process ends, and refuse to work."""
-        # The parent's thread that may hold the lock does not exist here.
+        """In a forked child, keep all native objects until the process ends, and make every call raise ForkedError."""
+        # The lock may be held by a thread of the parent, which does not exist here.
         self._lock = threading.RLock()
         self._forked = True
         for native in (self._pool, self._notifier, self._events, self._node):

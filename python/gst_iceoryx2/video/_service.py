@@ -1,4 +1,4 @@
-"""The video service of a name: opened as it is, or created with a publisher's settings."""
+"""Open the video service with a given name as it is, or create it with a publisher's settings."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 
 DEFAULT_MAX_SUBSCRIBERS: Final = limit("default_max_subscribers")
 DEFAULT_MAX_PUBLISHERS: Final = limit("default_max_publishers")
-# iceoryx2 needs 9 MB of memory to count so many participants, and 2.4 GB for 256 times as many.
+# iceoryx2 needs 9 MB of memory to track this many participants, and 2.4 GB for 256 times as many.
 _MAX_PORTS: Final = limit("max_ports")
-# Our subscribers let go of a service without a publisher 50 ms after event id 2 if they wait in receive_blocking. If
-# the program does other work, the keeper's thread lets go after half a second.
+# Our subscribers leave a service without a publisher 50 ms after event ID 2 if they wait in receive_blocking. If the
+# program is doing other work, the keeper's thread leaves it after half a second.
 _HAND_OVER: Final = seconds("handover")
 _HAND_OVER_STEP: Final = seconds("handover_look")
 
@@ -36,12 +36,13 @@ def open_video_service(
     max_subscribers: int = DEFAULT_MAX_SUBSCRIBERS,
     max_publishers: int = DEFAULT_MAX_PUBLISHERS,
 ) -> PubSubService:
-    """Open the video service of a name as it is, or create it.
+    """Open the video service with a given name, or create it if it does not exist.
 
-    Use it to create a service before its publisher starts, or for iceoryx2's own interface.
+    An existing service keeps its own settings. Use this function to create a service before its publisher starts, or to
+    work with iceoryx2's own interface.
 
     Args:
-        node: From `create_node()`.
+        node: Node from `create_node()`.
         service_name: Name of the service, 1 to 255 bytes of printable ASCII.
         qos: Quality of service for a new service; None = `Qos()`.
         max_subscribers: Subscribers that a new service admits, 1 to 65,536.
@@ -54,7 +55,7 @@ def open_video_service(
         InvalidServiceNameError: The name cannot be used as a service name.
         ServiceError: The service exists but cannot be opened; the subclass and the message say why.
         ValueError: A number is out of range.
-        TypeError: An argument that must be a number is not a number.
+        TypeError: A numeric argument is not a number.
 
     Example:
         Create a service that admits two publishers:
@@ -73,7 +74,8 @@ def open_video_service(
         VideoFrameHeader,
         buffer_size=wanted.buffer_size,
         borrowed_max=wanted.borrowed_max,
-        # A subscriber that joins late gets the newest frame (SPEC.md section 1), and with it the end of the stream.
+        # With a history, a subscriber that joins late receives the newest frame (SPEC.md section 1) or the end of the
+        # stream.
         history_size=max(limit("min_history_size_frames"), wanted.history_size),
         safe_overflow=wanted.safe_overflow,
         max_subscribers=max_subscribers,
@@ -82,10 +84,10 @@ def open_video_service(
 
 
 def check_ports(max_subscribers: object, max_publishers: object) -> tuple[int, int]:
-    """Return both limits as Python ints.
+    """Check both limits and return them as Python ints.
 
     Raises:
-        ValueError: A number is outside 1 to 65,536.
+        ValueError: A number is not between 1 and 65,536.
         TypeError: An argument is not a number.
     """
     return (
@@ -97,10 +99,12 @@ def check_ports(max_subscribers: object, max_publishers: object) -> tuple[int, i
 def open_for_publishing(
     node: types.Node, name: str, notifier: types.Notifier, wanted: Qos, max_subscribers: int, max_publishers: int
 ) -> types.PubSubService:
-    """Open or create the service for a publisher. Waiting subscribers get time to let go of a service that differs.
+    """Open or create the service for a publisher.
+
+    If the settings of an unused service differ, waiting subscribers get time to leave it so that it can be recreated.
 
     Raises:
-        QosError: The existing service offers less than a setting that differs from its default.
+        QosError: The existing service offers less than a setting that was changed from its default.
     """
     deadline = time.monotonic() + _HAND_OVER
     while True:
@@ -117,13 +121,13 @@ def open_for_publishing(
     for setting, exists, asked, is_unmet in differences:
         if is_unmet:
             raise QosError(message("qos", service=name, setting=setting, exists=exists, wanted=asked))
-    texts = ", ".join(f"{setting} is {exists}, wanted {asked}" for setting, exists, asked, _ in differences)
-    _log.warning("using the service %r with other settings than asked: %s", name, texts)
+    texts = ", ".join(f"{setting} is {exists}, but {asked} was requested" for setting, exists, asked, _ in differences)
+    _log.warning("using service %r with settings that differ from those requested: %s", name, texts)
     return service
 
 
 def qos_of(config: types.StaticConfig) -> Qos:
-    """Return the quality of service that the creator of a service chose."""
+    """Return the quality of service chosen by the creator of a service."""
     return Qos(
         config.subscriber_max_buffer_size,
         config.subscriber_max_borrowed_samples,
@@ -133,7 +137,7 @@ def qos_of(config: types.StaticConfig) -> Qos:
 
 
 class _Difference(NamedTuple):
-    """A setting of an existing service that differs from what a publisher asks for."""
+    """A setting of an existing service that differs from the value that a publisher requests."""
 
     setting: str
     exists: str
@@ -158,7 +162,8 @@ def _differences(
     for name, exists, asked, usual in rows:
         as_created = max(limit("min_history_size_frames"), asked) if name == "history_size" else asked
         if exists != as_created:
-            # A value that equals its default was not asked for. A larger number is good enough, another flag is not.
+            # A value that equals its default does not count as requested. A larger number is acceptable, but a
+            # different flag is not.
             unmet = asked != usual and (isinstance(asked, bool) or exists < as_created)
             found.append(_Difference(name, str(exists).lower(), str(as_created).lower(), unmet))
     return found

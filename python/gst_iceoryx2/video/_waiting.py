@@ -1,4 +1,4 @@
-"""Sleep without the GIL until a notification, a timeout, Ctrl-C, or another thread's nudge or close()."""
+"""Sleep without the GIL until a notification, a timeout, Ctrl-C, or another thread's call to nudge() or close()."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from typing import Final
 
 from .._iox2 import types
 
-# try_wait takes all pending notifications, so more rounds than this mean a notifier faster than this loop.
+# Each try_wait takes all pending notifications, so more rounds than this mean that a notifier is faster than the loop.
 _DRAIN_ROUNDS: Final = 64
-# How long to sleep at a time if the listener's descriptor is not found, seconds.
+# Length of each sleep if the listener's descriptor is not found, in seconds.
 _BLIND_STEP: Final = 0.01
-# Highest descriptor that is searched if the system does not list them.
+# Number of descriptors to search if the system does not list the open ones.
 _NUMBERS: Final = 1 << 16
-# How long `close` waits for woken threads to leave, seconds: each needs the GIL and a few µs.
+# Longest time that `close` waits for woken threads to leave, in seconds. Each needs the GIL and a few µs.
 _LEAVING: Final = 1.0
 
 
 class Waiter:
-    """A listener with its descriptor, and a pipe that wakes sleeping threads: once by `nudge`, always after `close`."""
+    """A listener with its descriptor, and a pipe that wakes sleeping threads: `nudge` once, `close` permanently."""
 
     def __init__(self, listener: types.Listener) -> None:
-        # Reentrant: a signal handler may call close() between any two steps of the main thread.
+        # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._sleepers: set[int] = set()
-        # Event loops that watch the descriptors.
+        # Number of event loops that watch the descriptors.
         self._watchers = 0
         self._nudged = False
         self._wake_out, self._wake_in = os.pipe()
-        # `__del__` disposes of the pipe from now on.
+        # From now on, `__del__` closes the pipe.
         self._closed = False
         os.set_blocking(self._wake_out, False)
         self._listener: types.Listener | None = listener
         self._descriptor = _descriptor_of(listener, near=self._wake_out)
 
     def wait(self, timeout: float) -> None:
-        """Sleep until a notification, `nudge`, `close` or `timeout` in seconds."""
+        """Sleep until a notification, `nudge`, `close`, or the timeout (in seconds)."""
         with self._lock:
             if self._closed:
                 return
@@ -68,7 +68,7 @@ class Waiter:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Enter it while an event loop waits for `descriptors`."""
+        """Context manager for the time in which an event loop waits for `descriptors`."""
         with self._lock:
             self._watchers += 1
         try:
@@ -94,16 +94,16 @@ class Waiter:
                 os.read(self._wake_out, 1)
 
     def descriptors(self) -> list[int]:
-        """Return duplicates of the descriptors that become readable, for an event loop; the caller closes them."""
+        """Return duplicates of the descriptors to watch, for an event loop. The caller must close them."""
         with self._lock:
             if self._closed:
                 return []
             return [os.dup(fd) for fd in (self._wake_out, self._descriptor) if fd is not None]
 
     def drain(self) -> set[int]:
-        """Take all pending notifications and return their event ids.
+        """Take all pending notifications and return their event IDs.
 
-        One `try_wait` is not enough: iceoryx2 0.10.0 clears its flag before it empties the socket, and a notification
+        One `try_wait` is not enough: iceoryx2 0.10.0 clears its flag before it empties the socket. A notification sent
         in between would not wake this process again.
         """
         events: set[int] = set()
@@ -118,7 +118,7 @@ class Waiter:
         return events
 
     def close(self) -> None:
-        """Let every present and future `wait` return at once, and then leave the event service. Idempotent."""
+        """Make every current and future `wait` return immediately, then leave the event service. Idempotent."""
         with self._lock:
             if self._closed:
                 return
@@ -127,7 +127,7 @@ class Waiter:
             if not self._sleepers:
                 self._dispose()
                 return
-        # If this is a signal handler that interrupted the sleep of its own thread, that thread disposes later.
+        # If a signal handler interrupted the sleep of its own thread, that thread closes the pipe later.
         deadline = time.monotonic() + _LEAVING
         while self._sleepers - {threading.get_ident()} and time.monotonic() < deadline:
             time.sleep(0.0005)
@@ -144,17 +144,17 @@ class Waiter:
 
 
 def _descriptor_of(listener: types.Listener, near: int) -> int | None:
-    """Find the socket of a listener by the name that it is bound to; the binding does not give it.
+    """Find a listener's socket by the name that it is bound to, because the binding does not expose it.
 
     Args:
         listener: The listener.
-        near: A descriptor that was opened shortly after the socket. The search begins there, so that it does not take
-            longer if many descriptors are open.
+        near: A descriptor that was opened shortly after the socket. The search starts there, so that many open
+            descriptors do not slow it down.
     """
     suffix = f"{listener.id.value}.event"
     for fd in sorted(_open_descriptors(), key=lambda fd: abs(fd - near)):
         try:
-            # Duplicate nothing but sockets: closing a duplicate of a node's lock file would drop the lock.
+            # Only duplicate sockets, because closing a duplicate of a node's lock file would release the lock.
             if not stat.S_ISSOCK(os.fstat(fd).st_mode):
                 continue
             with socket.socket(fileno=os.dup(fd)) as duplicate:
@@ -167,11 +167,11 @@ def _descriptor_of(listener: types.Listener, near: int) -> int | None:
 
 
 def _open_descriptors() -> Iterable[int]:
-    """Return the descriptors of this process, and perhaps numbers that are not descriptors."""
+    """Return the descriptors of this process, possibly with numbers that are not open."""
     for folder in ("/proc/self/fd", "/dev/fd"):
         with contextlib.suppress(OSError):
             return map(int, os.listdir(folder))
-    # A bare chroot has neither folder.
+    # Neither folder exists in a minimal chroot.
     return range(min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _NUMBERS))
 
 

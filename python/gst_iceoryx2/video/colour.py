@@ -1,9 +1,9 @@
-"""Convert pictures of every format to 8-bit RGB, in numpy.
+"""Convert pictures to 8-bit RGB with numpy.
 
-The result is that of GStreamer's videoconvert with its simplest options. The colorimetry gives the matrix and the range
-for Y'CbCr. Chroma samples are repeated (nearest), wherever they are sited. R, G and B are taken as they are, whatever
-their range. There is no dithering and no change of transfer function or primaries, so HDR stays as it is coded. Alpha
-is dropped.
+The result matches GStreamer's videoconvert with its simplest options. The colorimetry determines the matrix and the
+range of Y'CbCr. Chroma is upsampled by repetition (nearest neighbour), and chroma siting is ignored. R, G and B are
+used unchanged, whatever their range. Values are not dithered and keep their transfer function and primaries, so HDR is
+not tone-mapped. Alpha is dropped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .._wire.formats import VideoFormat
 from .._wire.samples import Component, components, widened
 from ..errors import FormatError
 
-# Source: gst_video_color_matrix_get_Kr_Kb() in gst-libs/gst/video/video-color.c, by GstVideoColorMatrix.
+# By GstVideoColorMatrix. Source: gst_video_color_matrix_get_Kr_Kb() in gst-libs/gst/video/video-color.c.
 _KR_KB: Final = {
     2: (0.30, 0.11),  # FCC
     3: (0.2126, 0.0722),  # BT.709
@@ -30,7 +30,7 @@ _KR_KB: Final = {
 _RGB_MATRIX: Final = 1  # GST_VIDEO_COLOR_MATRIX_RGB
 _LIMITED: Final = 2  # GST_VIDEO_COLOR_RANGE_16_235; every other range counts as full
 
-# Source: the table `colorimetry` in the same file: range and matrix (transfer and primaries do not matter here).
+# Range and matrix; transfer and primaries do not matter here. Source: the table `colorimetry` in the same file.
 _NAMED: Final = {
     "bt601": (2, 4),
     "bt709": (2, 3),
@@ -52,9 +52,9 @@ class Colorimetry(NamedTuple):
     """The parts of a colorimetry that the conversion needs.
 
     Attributes:
-        limited: Whether black and white are at 16 and 235 (of 8 bits) instead of 0 and 255.
-        kr: Share of red in luma.
-        kb: Share of blue in luma.
+        limited: Whether 8-bit black and white are 16 and 235 instead of 0 and 255.
+        kr: Weight of red in luma.
+        kb: Weight of blue in luma.
     """
 
     limited: bool
@@ -63,24 +63,24 @@ class Colorimetry(NamedTuple):
 
 
 def colorimetry_of(text: str | None, is_gray: bool, height: int) -> Colorimetry:
-    """Return the colorimetry of a YUV or gray picture, as GStreamer derives it from caps.
+    """Return the colorimetry of a YUV or gray picture, derived from its caps as in GStreamer.
 
     Args:
-        text: Value of `colorimetry` in the caps, a name ("bt709") or range:matrix:transfer:primaries ("2:4:7:1"). For
-            None and unsuitable values GStreamer's default applies: BT.601 up to 576 rows, BT.709 above; full range for
+        text: Value of `colorimetry` in the caps: a name ("bt709") or range:matrix:transfer:primaries ("2:4:7:1"). For
+            None and unsuitable values, GStreamer's default applies: BT.601 up to 576 rows, BT.709 above, full range for
             gray.
-        is_gray: Whether the picture has luma only.
+        is_gray: Whether the picture only has luma.
         height: Height in pixels.
     """
     known = _parsed(text)
-    # Gray needs no matrix, but GStreamer replaces the matrix of RGB for it, too.
+    # Gray does not need a matrix, but GStreamer replaces an RGB matrix for gray as well.
     if known is None or known[1] == _RGB_MATRIX or (not is_gray and known[1] not in _KR_KB):
         known = (1, 4) if is_gray else (_LIMITED, 3 if height > _SD_HEIGHT else 4)
     return Colorimetry(known[0] == _LIMITED, *_KR_KB.get(known[1], _KR_KB[4]))
 
 
 def _parsed(text: str | None) -> tuple[int, int] | None:
-    """Return range and matrix as GStreamer's numbers; None if the text has none."""
+    """Return range and matrix as GStreamer's enum values; None if the text does not state them."""
     if text is None:
         return None
     match = _NUMBERS.fullmatch(text)
@@ -96,27 +96,27 @@ def to_rgb(
     *,
     order: Literal["RGB", "BGR"] = "RGB",
 ) -> npt.NDArray[np.uint8]:
-    """Convert a picture to 8-bit RGB; copies.
+    """Convert a picture to 8-bit RGB and return it as a new array.
 
     Args:
         views: Array views of the planes, from `VideoFormat.views`.
-        format: Their format.
+        format: Pixel format of the planes.
         width: Width in pixels.
         height: Height in pixels.
-        colorimetry: Value of `colorimetry` in the caps; None for GStreamer's default.
+        colorimetry: Value of `colorimetry` in the caps; None = GStreamer's default.
         order: Order of the channels.
 
     Returns:
-        A new C-contiguous (height, width, 3) array of uint8.
+        A new C-contiguous uint8 array of shape (height, width, 3).
 
     Raises:
-        FormatError: The format consists of tiles or has a palette, which only GStreamer converts.
+        FormatError: The format is tiled or uses a palette; only GStreamer can convert it.
         ValueError: `order` is neither "RGB" nor "BGR".
     """
     if order not in ("RGB", "BGR"):
-        raise ValueError(f"order: {order!r} is neither 'RGB' nor 'BGR'")
+        raise ValueError(f"order is {order!r}, but must be 'RGB' or 'BGR'")
     if format.kind == "tiled":
-        raise FormatError(f"{format.name} consists of tiles or has a palette: only GStreamer's elements convert it")
+        raise FormatError(f"{format.name} is tiled or uses a palette: only GStreamer's elements can convert it")
     rule = None if format.is_rgb else colorimetry_of(colorimetry, format.is_gray, height)
     picture = np.empty((height, width, 3), np.uint8)
     views = widened(views, format)
@@ -142,12 +142,12 @@ def to_rgb(
 
 
 def _fraction_bits(part: Component) -> int:
-    """Return the number of fraction bits of fixed-point factors, so that sums of products stay within 32 bits."""
+    """Return the number of fraction bits for fixed-point factors; it keeps sums of products within 32 bits."""
     return 5 + part.bits + part.shift
 
 
 def _spans(part: Component, limited: bool) -> tuple[int, float, float]:
-    """Return black, and the distances of white and of full chroma from it, in steps of the samples."""
+    """Return the sample value of black, the range from black to white, and the range of chroma."""
     unit = 2.0 ** (part.bits - 8 + part.shift)
     if limited:
         return round(16 * unit), 219 * unit, 224 * unit
@@ -156,10 +156,10 @@ def _spans(part: Component, limited: bool) -> tuple[int, float, float]:
 
 
 def _scaled(part: Component, limited: bool) -> npt.NDArray[Any]:
-    """Return the samples of R, G, B or gray as 8 bits of the full range."""
+    """Return the samples of R, G, B or gray scaled to full-range 8 bits."""
     samples = part.samples
     if samples.dtype.kind == "f":
-        # GStreamer's float formats range from 0 to 1, whatever the caps say.
+        # Float formats range from 0 to 1 in GStreamer, whatever the caps say.
         unit = np.nan_to_num(samples.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0).clip(0.0, 1.0)
         return (unit * 255.0 + 0.5).astype(np.uint8)
     if part.bits == 8 and not limited:

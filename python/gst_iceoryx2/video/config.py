@@ -1,4 +1,4 @@
-"""Settings as values: quality of service, properties of the sink element, and the layout of raw bytes."""
+"""Settings classes: quality of service, properties of the sink element, and parameters of raw frames."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .._wire.numbers import whole
 
 @dataclass(frozen=True, slots=True)
 class Qos:
-    """Quality of service, which the creator of a service chooses for all of its participants.
+    """Quality of service. The creator of a service chooses it for all participants.
 
     Attributes:
-        buffer_size: Frames that wait for each subscriber, at least 1.
+        buffer_size: Frames that can queue for each subscriber, at least 1.
         borrowed_max: Received frames that each subscriber may hold at once, at least 1.
-        history_size: Frames that a subscriber gets which joins late; 0 is treated as 1, the newest frame.
-        safe_overflow: Whether a full buffer loses its oldest frame (True) or the new one (False). A Python publisher
+        history_size: Recent frames that are sent to a subscriber that joins late; 0 is treated as 1 (the newest frame).
+        safe_overflow: Whether a full buffer drops its oldest frame (True) or the new one (False). A Python publisher
             never waits for a subscriber. Use `iceoryx2sink lossless=true` for back-pressure.
 
     Raises:
-        ValueError: A number is out of range, or the history does not fit a buffer without overflow.
-        TypeError: A number is not a whole number, or `safe_overflow` is not a bool.
+        ValueError: A number is out of range, or `safe_overflow` is False and the history does not fit into the buffer.
+        TypeError: An argument is not an integer, or `safe_overflow` is not a bool.
 
     Example:
         Let each subscriber hold 30 frames:
@@ -42,32 +42,32 @@ class Qos:
 
     def __post_init__(self) -> None:
         for name, least in (("buffer_size", 1), ("borrowed_max", 1), ("history_size", 0)):
-            # Services of other programs may have any number that iceoryx2 allows.
+            # Other programs may create services with any number that iceoryx2 allows.
             object.__setattr__(self, name, whole(getattr(self, name), name, least, sys.maxsize))
         if not isinstance(self.safe_overflow, (bool, np.bool_)):
-            raise TypeError(f"safe_overflow is {self.safe_overflow!r}, it must be True or False")
+            raise TypeError(f"safe_overflow is {self.safe_overflow!r}, but must be True or False")
         object.__setattr__(self, "safe_overflow", bool(self.safe_overflow))
         if not self.safe_overflow and self.history_size > self.buffer_size:
             raise ValueError(
-                f"history_size is {self.history_size}, buffer_size {self.buffer_size}: without safe_overflow "
-                "the history must fit the buffer"
+                f"history_size {self.history_size} is larger than buffer_size {self.buffer_size}: without "
+                "safe_overflow, the history must fit into the buffer"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class SinkConfig:
-    """Properties of an `iceoryx2sink` as a value.
+    """Properties of an `iceoryx2sink` element.
 
     Attributes:
-        service: Name of the service.
-        max_bytes: Bytes of the largest frame; 0 = as the caps say.
-        buffer_size: Frames that wait for each subscriber.
+        service: Service name.
+        max_bytes: Size of the largest frame in bytes; 0 = derived from the caps.
+        buffer_size: Frames that can queue for each subscriber.
         borrowed_max: Received frames that each subscriber may hold at once.
-        history_size: Frames that a subscriber gets which joins late; 0 is treated as 1, the newest frame.
-        safe_overflow: Whether a full buffer loses its oldest frame (True) or the new one (False).
+        history_size: Recent frames that are sent to a subscriber that joins late; 0 is treated as 1 (the newest frame).
+        safe_overflow: Whether a full buffer drops its oldest frame (True) or the new one (False).
 
     Example:
-        Turn it into the text of a pipeline:
+        Print a pipeline description:
 
             from gst_iceoryx2.video import SinkConfig
 
@@ -83,23 +83,24 @@ class SinkConfig:
     safe_overflow: bool = VIDEO_SAFE_OVERFLOW
 
     def gst_properties(self) -> dict[str, str | int | bool]:
-        """Return GStreamer's property names with values for `element.set_property(name, value)`."""
+        """Return a dict from GStreamer property name to value, for `element.set_property(name, value)`."""
         return {field.name.replace("_", "-"): getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(slots=True)
 class FrameParams:
-    """Size, format and times of raw pixel bytes, for `VideoFramePublisher.publish_frame`. Mutable.
+    """Size, format and timestamp of raw pixel bytes for `VideoFramePublisher.publish_frame`. Mutable.
 
-    The number of planes and their positions follow from the format: one plane after the other.
+    The format determines the number of planes. They follow one another in the bytes.
 
     Attributes:
         width: Width in pixels, at least 1 when a frame is published.
         height: Height in pixels, at least 1 when a frame is published.
-        format: GStreamer's name of the pixel format.
-        n_planes: 1, or the format's number of planes. The header always gets the latter.
-        stride0: Bytes from row to row of the first plane; further planes in proportion. None = rows without padding,
-            or, for a format with one plane, length of the pixels / height.
+        format: GStreamer's name for the pixel format.
+        n_planes: 1, or the format's number of planes. The header always carries the format's number.
+        stride0: Bytes from the start of one row to the next in the first plane; other planes scale in proportion. None
+            = rows without padding; for a single-plane format, None means the number of pixel bytes divided by the
+            height.
         offset: Frame counter, like the offset of a GstBuffer.
         pts: Presentation timestamp in nanoseconds.
 

@@ -1,4 +1,4 @@
-"""A received frame: its pixels by reference, and copies of its header, caps and metas."""
+"""A received frame: its pixels in shared memory, and copies of its header, caps and metas."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from ._memory import CopiedMemory, Ledger, ReceivedMemory
 class VideoFrame:
     """A received frame. Its pixels are borrowed from shared memory and read-only.
 
-    Arrays and memoryviews of the frame keep the pixels in place, and so do slices of them. The publisher reuses the
-    memory when the frame and the last array are gone. `release()`, the end of a `with` block, or deleting the frame
-    ends the hold of the frame itself. A subscriber may hold `Qos.borrowed_max` frames at once. Copy the pixels that
-    you keep for long: `frame.numpy_view().copy()`.
+    Arrays and memoryviews of the frame, and slices of them, keep the pixels valid. The publisher reuses the memory when
+    the frame and all of its arrays are gone. To release the frame itself, call `release()`, leave its `with` block, or
+    delete it. A subscriber may hold `Qos.borrowed_max` frames at once, so copy pixels that you want to keep:
+    `frame.numpy_view().copy()`.
 
-    Header, times, caps and metas are copies. They stay usable after `release()`.
+    The header, timestamps, caps and metas are copies, so they remain usable after `release()`.
 
-    `pickle` (and with it `multiprocessing` queues), `copy.copy` and `copy.deepcopy` copy the pixels, too. The copy has
-    everything that the original has, borrows nothing and does not count as held. A released frame cannot be copied:
+    You can copy a frame, including its pixels, with `pickle` (thus also through `multiprocessing` queues), `copy.copy`
+    or `copy.deepcopy`. The copy owns its pixels and does not count as held. Copying a released frame raises
     FrameReleasedError.
 
     Frames come from a `VideoFrameSubscriber`; programs do not create them.
 
     Example:
-        Save one frame as an array of your own:
+        Keep a copy of one frame's pixels:
 
             with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
                 frame = subscriber.receive_blocking()
@@ -69,16 +69,16 @@ class VideoFrame:
         stamp: LazyStamp,
         ledger: Ledger | None,
     ) -> VideoFrame:
-        """Fill a new frame and return it. It takes the place of a constructor, which programs must not call.
+        """Fill a new frame and return it. Used instead of a constructor, because programs must not create frames.
 
         Args:
-            header: The 104 bytes, a private copy.
-            geometry: Position of the planes; None at the end of the stream.
+            header: The 104 header bytes, a private copy.
+            geometry: Positions of the planes; None at the end of the stream.
             size: Number of pixel bytes.
             memory: The pixels; None at the end of the stream.
             aux: The aux blob, a private copy.
-            caps: The caps in it, checked.
-            stamp: The stamp in it.
+            caps: The caps from the aux blob, already checked.
+            stamp: The stamp from the aux blob.
             ledger: Counts the frames that the subscriber holds; None for a copy.
         """
         self._header = header
@@ -96,11 +96,11 @@ class VideoFrame:
 
     @property
     def header(self) -> VideoFrameHeader:
-        """The header; a new copy at each call."""
+        """The header; a new copy on each access."""
         return VideoFrameHeader.from_buffer_copy(self._header)
 
     def is_eos(self) -> bool:
-        """Whether this is the end of the stream. It has no picture; more frames come only if the publisher goes on."""
+        """Whether this marks the end of the stream, without a picture. Frames follow only if the publisher resumes."""
         return self._geometry is None
 
     @property
@@ -115,27 +115,27 @@ class VideoFrame:
 
     @property
     def format(self) -> str:
-        """GStreamer's name of the pixel format; "" at the end of the stream."""
+        """GStreamer's name for the pixel format; "" at the end of the stream."""
         return "" if self._geometry is None else self._geometry.format.name
 
     @property
     def pts(self) -> int | None:
-        """Presentation timestamp on the publisher's own clock in nanoseconds; None = none."""
+        """Presentation timestamp on the publisher's own clock in nanoseconds; None = not set."""
         return self._number(0)
 
     @property
     def dts(self) -> int | None:
-        """Decoding timestamp on the publisher's own clock in nanoseconds; None = none."""
+        """Decoding timestamp on the publisher's own clock in nanoseconds; None = not set."""
         return self._number(8)
 
     @property
     def duration(self) -> int | None:
-        """Duration in nanoseconds; None = none."""
+        """Duration in nanoseconds; None = not set."""
         return self._number(16)
 
     @property
     def offset(self) -> int | None:
-        """Frame counter of the publisher's buffer; None = none."""
+        """Frame counter of the publisher's buffer; None = not set."""
         return self._number(24)
 
     @property
@@ -149,7 +149,7 @@ class VideoFrame:
 
     @property
     def captured_at(self) -> int | None:
-        """Time of capture, or of publishing if that is unknown, in nanoseconds of CLOCK_MONOTONIC; None = unknown."""
+        """Capture time, or else publishing time, in nanoseconds of CLOCK_MONOTONIC; None = both are unknown."""
         return self._stamp.read().capture
 
     @property
@@ -160,35 +160,36 @@ class VideoFrame:
 
     @property
     def due_at(self) -> int | None:
-        """Time to show it, in nanoseconds of CLOCK_MONOTONIC; None = unknown."""
+        """Time to display the frame, in nanoseconds of CLOCK_MONOTONIC; None = unknown."""
         return self._stamp.read().due
 
     @property
     def sequence(self) -> int | None:
-        """Number of frames that its publisher had sent before; None = unknown."""
+        """Number of frames that the publisher had sent before this one; None = unknown."""
         return self._stamp.read().sequence
 
     # -- caps and metas ----------------------------------------------------------------------------------------------
 
     @property
     def aux(self) -> memoryview:
-        """The aux blob (SPEC.md section 3) as a read-only view of a copy; empty if there is none."""
+        """The aux blob (SPEC.md section 3) as a read-only view of a copy; empty if the frame has no aux blob."""
         return memoryview(self._aux)
 
     def parse_aux(self) -> ParsedAux:
-        """Return the caps string and all meta records of the aux blob; copies."""
+        """Return copies of the caps string and of all meta records in the aux blob."""
         return parse_aux(self._aux)
 
     @property
     def caps(self) -> str | None:
-        """Caps as GStreamer writes them, with framerate and colorimetry if the publisher sent them; None = none."""
+        """Caps in GStreamer's notation, with framerate and colorimetry if the publisher sent them; None = no caps."""
         return self._caps
 
     @property
     def metas(self) -> list[ReferenceTimestamp | CustomMeta | bytes]:
-        """Decoded metas. A record that cannot be decoded is `bytes`.
+        """Decoded metas. Records that cannot be decoded are returned as `bytes`.
 
-        The stamp, from which `captured_at`, `due_at` and `sequence` come, is left out; `parse_aux().metas` has it.
+        The list excludes the stamp, the record behind `captured_at`, `due_at` and `sequence`; `parse_aux().metas`
+        includes it.
         """
         return [decode_meta(record) for record in parse_aux(self._aux).metas if Stamp.read(record) is None]
 
@@ -201,24 +202,24 @@ class VideoFrame:
 
     @property
     def pixels(self) -> memoryview:
-        """All pixel bytes as they lie in shared memory; borrowed, read-only."""
+        """All pixel bytes as laid out in shared memory; borrowed, read-only."""
         if self._geometry is None:
             return memoryview(b"")
         return self._bytes().data
 
     @property
     def planes(self) -> tuple[npt.NDArray[Any], ...]:
-        """One array per plane, with rows padded as the publisher pads them; borrowed, read-only.
+        """One array per plane, with the publisher's row padding; borrowed, read-only.
 
-        NV12 gives uint8 (H, W) and (ceil(H/2), ceil(W/2), 2), I420 three of uint8, P010_10LE uint16, BGR (H, W, 3),
-        v210 rows of bytes. Empty at the end of the stream.
+        NV12 gives two uint8 arrays, (H, W) and (ceil(H/2), ceil(W/2), 2). I420 gives three uint8 arrays, P010_10LE
+        uint16 arrays, BGR one (H, W, 3) array, and v210 rows of bytes. The tuple is empty at the end of the stream.
 
         Raises:
             FrameReleasedError: The frame was released.
-            UnsupportedViewError: The format consists of tiles or has a palette.
+            UnsupportedViewError: The format is tiled or uses a palette.
 
         Example:
-            Read the mean brightness of a format with planes:
+            Print the mean brightness of a planar format:
 
                 with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
                     frame = subscriber.receive_blocking()
@@ -229,23 +230,24 @@ class VideoFrame:
             return ()
         if not geometry.planes:
             raise UnsupportedViewError(
-                f"{geometry.format.name} consists of tiles or has a palette, not rows: use .pixels"
+                f"{geometry.format.name} is tiled or uses a palette, so it has no pixel rows: use .pixels"
             )
         return geometry.views(self._bytes())
 
     def numpy_view(self) -> npt.NDArray[Any]:
-        """Return the picture as one array; borrowed, read-only, not contiguous if rows are padded.
+        """Return the picture as one array; borrowed, read-only, and not contiguous if rows are padded.
 
         Returns:
-            BGR gives uint8 (H, W, 3), RGBA (H, W, 4), YUY2 (H, W, 2), GRAY8 (H, W), GRAY16_LE uint16 (H, W), v210 rows
-            of bytes. The end of the stream gives (0, 0, 0).
+            A uint8 array: (H, W, 3) for BGR, (H, W, 4) for RGBA, (H, W, 2) for YUY2, (H, W) for GRAY8, rows of bytes
+            for v210. GRAY16_LE gives uint16 (H, W). The end of the stream gives (0, 0, 0).
 
         Raises:
             FrameReleasedError: The frame was released.
-            UnsupportedViewError: The format has several planes (use `planes` or `to_rgb()`), tiles or a palette.
+            UnsupportedViewError: The format has several planes (use `planes` or `to_rgb()`), is tiled or uses a
+                palette.
 
         Example:
-            Look at pixels without a copy:
+            Read pixels without a copy:
 
                 with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
                     view = subscriber.receive_blocking().numpy_view()
@@ -256,32 +258,34 @@ class VideoFrame:
             return np.empty((0, 0, 0), np.uint8)
         planes = geometry.planes
         if len(planes) != 1:
-            instead = "use .planes, .to_rgb() or .to_bgr()" if planes else "tiles or a palette, use .pixels"
+            name, count = geometry.format.name, geometry.format.n_planes
             raise UnsupportedViewError(
-                f"{geometry.format.name} is not a single array, it has {geometry.format.n_planes} planes: {instead}"
+                f"{name} has {count} planes, so it is not a single array: use .planes, .to_rgb() or .to_bgr()"
+                if planes
+                else f"{name} is tiled or uses a palette, so it is not a single array: use .pixels"
             )
         return planes[0].of(self._bytes())
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """Support `numpy.asarray(frame)`, which gives `numpy_view()`."""
+        """Support `numpy.asarray(frame)`, which returns `numpy_view()`."""
         view = self.numpy_view()
         if dtype is not None and view.dtype != dtype:
             if copy is False:
-                raise ValueError(f"a frame of {view.dtype} cannot be seen as {np.dtype(dtype)} without copying")
+                raise ValueError(f"cannot view a {view.dtype} frame as {np.dtype(dtype)} without a copy")
             return view.astype(dtype)
         return view.copy() if copy else view
 
     def to_rgb(self) -> npt.NDArray[np.uint8]:
-        """Return the picture as uint8 (H, W, 3) in the order R, G, B; a copy.
+        """Return a copy of the picture as uint8 (H, W, 3) with channels in the order R, G, B.
 
-        The colorimetry of the caps decides how YUV is converted.
+        The colorimetry in the caps determines how YUV is converted.
 
         Raises:
             FrameReleasedError: The frame was released.
-            UnsupportedViewError: The format consists of tiles or has a palette.
+            UnsupportedViewError: The format is tiled or uses a palette.
 
         Example:
-            Get RGB whatever format the camera sends:
+            Get RGB pixels, whatever format the camera sends:
 
                 with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
                     picture = subscriber.receive_blocking().to_rgb()
@@ -290,13 +294,13 @@ class VideoFrame:
         return self._converted("RGB")
 
     def to_bgr(self) -> npt.NDArray[np.uint8]:
-        """Return the picture as uint8 (H, W, 3) in the order B, G, R, which OpenCV expects; a copy.
+        """Return a copy of the picture as uint8 (H, W, 3) with channels in the order B, G, R, as OpenCV expects.
 
-        The colorimetry of the caps decides how YUV is converted.
+        The colorimetry in the caps determines how YUV is converted.
 
         Raises:
             FrameReleasedError: The frame was released.
-            UnsupportedViewError: The format consists of tiles or has a palette.
+            UnsupportedViewError: The format is tiled or uses a palette.
         """
         return self._converted("BGR")
 
@@ -313,11 +317,10 @@ class VideoFrame:
         if pixels is None:
             if self._memory is None:
                 if self._ledger is not None and self._ledger.forked:
-                    raise ForkedError(
-                        "this frame belongs to the process that forked: receive frames in the child itself"
-                    )
+                    raise ForkedError("this frame belongs to the parent process: receive frames in the child itself")
                 raise FrameReleasedError(
-                    f"{self!r} was released, and its memory may have another frame by now: take views or copies before"
+                    f"{self!r} was released, and its memory may contain another frame by now: "
+                    "take views or copies before you release it"
                 )
             pixels = self._pixels = self._memory.array()
         return pixels
@@ -325,12 +328,12 @@ class VideoFrame:
     # -- release -----------------------------------------------------------------------------------------------------
 
     def release(self) -> None:
-        """End this frame's own hold on its pixels. Arrays made from it stay valid and keep the pixels. Idempotent."""
+        """Release this frame's own reference to its pixels. Arrays made from it stay valid. Idempotent."""
         self._pixels = None
         self._memory = None
 
     def _abandon(self) -> None:
-        # Another thread may have been about to fill it.
+        # The parent may have forked while another thread was still filling this object.
         if getattr(self, "_ledger", None) is not None:
             self.release()
 
@@ -354,7 +357,7 @@ class VideoFrame:
 
 
 def _copied(header: bytes, pixels: bytes, aux: bytes, caps: str | None) -> VideoFrame:
-    """Make the frame that `VideoFrame.__reduce__` describes."""
+    """Create the copy that `VideoFrame.__reduce__` describes."""
     fields = VideoFrameHeader.from_buffer_copy(header)
     if fields.is_eos:
         return VideoFrame()._fill(header, None, 0, None, aux, caps, LazyStamp(aux), None)

@@ -1,4 +1,4 @@
-"""A frame that is filled in shared memory and sent without a copy."""
+"""A frame that the program fills in shared memory, so that it is sent without a copy."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _NOTHING: Final = np.empty(0, np.uint8)
 
 
 class LoanPlan(NamedTuple):
-    """What the publisher knows about a frame that is being filled.
+    """The publisher's data about a frame that is being filled.
 
     Attributes:
-        layout: Position of the planes.
-        size: Pixel bytes; at least the layout's.
-        reserve: Bytes behind the pixels for the aux blob.
+        layout: Positions of the planes.
+        size: Number of pixel bytes; at least the layout's size.
+        reserve: Bytes after the pixels for the aux blob.
         anchor: Keeps the memory mapped; None = no memory was free, and the frame will be dropped.
     """
 
@@ -39,24 +39,24 @@ class LoanPlan(NamedTuple):
 
 @guard_kind
 class LoanedFrame:
-    """A frame that is being filled, from `VideoFramePublisher.loan`.
+    """A frame to fill in shared memory, returned by `VideoFramePublisher.loan`.
 
     Leaving its `with` block sends the frame; an exception discards it. Its arrays are writable until then and read-only
-    afterwards, because subscribers read the same memory. Slices that you made of them stay writable: do not write there
-    any more. At first the memory has the content of an earlier frame.
+    afterwards, because subscribers read the same memory. Slices that you made of them remain writable, but you must not
+    write to them after sending. The memory initially contains the pixels of an earlier frame.
 
     Loans come from a `VideoFramePublisher`; programs do not create them.
 
     Attributes:
         width: Width in pixels.
         height: Height in pixels.
-        format: GStreamer's name of the pixel format.
-        pts: Presentation timestamp in nanoseconds; None = none.
-        dts: Decoding timestamp in nanoseconds; None = none.
-        duration: Duration in nanoseconds; None = none.
-        offset: Frame counter; None = number of frames that the publisher sent before.
+        format: GStreamer's name for the pixel format.
+        pts: Presentation timestamp in nanoseconds; None = not set.
+        dts: Decoding timestamp in nanoseconds; None = not set.
+        duration: Duration in nanoseconds; None = not set.
+        offset: Frame counter; None = number of frames that the publisher has sent so far.
         flags: GstBufferFlags that describe the picture (`BUFFER_FLAGS`).
-        captured_at: Time of capture, nanoseconds of CLOCK_MONOTONIC; at first the time of the loan.
+        captured_at: Capture time in nanoseconds of CLOCK_MONOTONIC; initially the time of the loan.
         metas: `ReferenceTimestamp`, `CustomMeta` or encoded meta records to send with the frame.
 
     Example:
@@ -95,13 +95,15 @@ class LoanedFrame:
         captured_at: int,
         send: Callable[[LoanedFrame, types.SampleMutUninit | None, LoanPlan], int],
     ) -> LoanedFrame:
-        """Fill a new object and return it. It takes the place of a constructor, which programs must not call.
+        """Fill a new object and return it. Used instead of a constructor, because programs must not create loans.
 
         Args:
-            native: The loan; None = no memory was free: the frame is filled in private memory and counted as dropped.
-            plan: What the publisher knows about it.
+            native: The loan; None = no memory was free, so the frame is filled in private memory and counted as
+                dropped.
+            plan: The publisher's data about the frame.
             captured_at: Time of the loan.
-            send: Sends the frame with this loan, uses the loan up, and returns the number of subscribers that get it.
+            send: Function that sends the frame, consumes the loan, and returns the number of subscribers that receive
+                it.
         """
         self._native = native
         self._plan: LoanPlan | None = plan
@@ -134,15 +136,15 @@ class LoanedFrame:
 
     @property
     def format(self) -> str:
-        """GStreamer's name of the pixel format."""
+        """GStreamer's name for the pixel format."""
         return self._layout.format.name
 
     @property
     def planes(self) -> tuple[npt.NDArray[Any], ...]:
-        """One writable array per plane, in shared memory; shapes and dtypes are those of `VideoFrame.planes`.
+        """One writable array per plane, in shared memory; shapes and dtypes are the same as in `VideoFrame.planes`.
 
         Raises:
-            FrameReleasedError: The frame was sent or discarded.
+            FrameReleasedError: The frame has been sent or discarded.
         """
         self._open()
         if not self._planes:
@@ -150,37 +152,39 @@ class LoanedFrame:
         return self._planes
 
     def numpy_view(self) -> npt.NDArray[Any]:
-        """Return the picture as one writable array in shared memory, shaped as `VideoFrame.numpy_view` is.
+        """Return the picture as one writable array in shared memory, with the same shape as `VideoFrame.numpy_view`.
 
         Raises:
-            FrameReleasedError: The frame was sent or discarded.
+            FrameReleasedError: The frame has been sent or discarded.
             UnsupportedViewError: The format has several planes.
         """
         planes = self.planes
         if len(planes) != 1:
-            raise UnsupportedViewError(f"{self.format} is not a single array, it has {len(planes)} planes: use .planes")
+            raise UnsupportedViewError(
+                f"{self.format} has {len(planes)} planes, so it is not a single array: use .planes"
+            )
         return planes[0]
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """Support `numpy.asarray(frame)`, which gives `numpy_view()`."""
+        """Support `numpy.asarray(frame)`, which returns `numpy_view()`."""
         view = self.numpy_view()
         if dtype is not None and view.dtype != dtype:
-            raise ValueError(f"a frame of {view.dtype} that is being filled cannot be seen as {np.dtype(dtype)}")
+            raise ValueError(f"cannot view a {view.dtype} frame that is being filled as {np.dtype(dtype)}")
         return view.copy() if copy else view
 
     def send(self) -> int:
         """Send the frame now instead of at the end of the `with` block.
 
         Returns:
-            Number of subscribers that get it. 0 also if it was dropped because no memory was free.
+            Number of subscribers that receive the frame. Also 0 if the frame was dropped because no memory was free.
 
         Raises:
-            FrameReleasedError: The frame was sent or discarded already.
+            FrameReleasedError: The frame has already been sent or discarded.
             FormatError: A number or a meta cannot be represented.
             ClosedError: The publisher is closed.
 
         Example:
-            Send and see how many subscribers got it:
+            Send a frame and print how many subscribers received it:
 
                 with VideoFramePublisher("video/cam0/frame/v2") as publisher:
                     frame = publisher.loan(640, 480)
@@ -197,7 +201,7 @@ class LoanedFrame:
         return receivers
 
     def discard(self) -> None:
-        """Give the memory back without sending. Does nothing if the frame was sent or discarded already."""
+        """Return the memory without sending the frame. Does nothing if the frame has already been sent or discarded."""
         if self._plan is not None:
             self._finish("discarded")
 
@@ -205,7 +209,7 @@ class LoanedFrame:
         """Return all pixel bytes as one writable array in shared memory.
 
         Raises:
-            FrameReleasedError: The frame was sent or discarded.
+            FrameReleasedError: The frame has been sent or discarded.
         """
         self._open()
         return self._array
@@ -232,16 +236,16 @@ class LoanedFrame:
 
     def _finish(self, state: str) -> None:
         self._state = state
-        # Dropping the last reference gives an unsent loan back.
+        # Dropping the last reference returns an unsent loan.
         self._native = None
-        # From now on subscribers read these bytes, or another frame is written there.
+        # From now on, subscribers read these bytes, or another frame reuses them.
         for array in (self._array, *self._planes):
             array.flags.writeable = False
-        # A frame that is still referenced must not keep the service of a closed publisher alive.
+        # If the program still refers to this object, it must not keep a closed publisher's service alive.
         self._array, self._planes, self._plan = _NOTHING, (), None
 
     def _abandon(self) -> None:
-        # Another thread may have been about to fill it.
+        # The parent may have forked while another thread was still filling this object.
         leak(getattr(self, "_native", None))
         self._native = self._plan = None
         self._state = "the parent process's"

@@ -1,4 +1,4 @@
-"""Publish frames: fill them in shared memory or copy them there. Every subscriber gets them by reference."""
+"""Publish frames: fill them in shared memory or copy them there. Subscribers receive them by reference."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .config import FrameParams, Qos
 from .loan import LoanedFrame, Meta
 
 _CONNECT_STEP: Final = 0.005
-# Layouts that are remembered. A program that publishes more sizes in turn computes them anew.
+# Number of cached layouts. A program that alternates between more sizes recomputes them.
 _LAYOUTS: Final = 16
 
 
@@ -38,8 +38,8 @@ class PublisherStats(NamedTuple):
     """Counters of a `VideoFramePublisher` since it was created.
 
     Attributes:
-        sent: Frames sent, without ends of the stream.
-        dropped: Frames not sent, because subscribers held all memory (see `max_frames`).
+        sent: Frames sent. Ends of the stream are not counted.
+        dropped: Frames not sent because subscribers held all memory (see `max_frames`).
     """
 
     sent: int
@@ -47,46 +47,47 @@ class PublisherStats(NamedTuple):
 
 
 class VideoFramePublisher:
-    """Publish frames on one service.
+    """Publish frames to a service.
 
-    Before the first frame, subscribers that already wait get up to 0.5 s to connect. After that the publisher never
-    waits: a slow subscriber loses its oldest frames. You can call every method from any thread. After a fork, create a
-    new publisher in the child: there, this one raises ForkedError.
+    Before the first frame, the publisher gives waiting subscribers up to 0.5 s to connect. After that, it never waits
+    for a subscriber: a slow subscriber loses its oldest frames. You can call every method from any thread. A publisher
+    cannot be used in a forked child, where it raises ForkedError: create a new one there.
 
-    By default a service admits one publisher. Close it, or leave its `with` block, to free the name. Frames and arrays
-    that subscribers hold stay valid.
+    By default, a service admits one publisher. To make room for another one, close this one or leave its `with` block.
+    Frames and arrays that subscribers hold stay valid.
 
     Args:
         service_name: Name of the service, 1 to 255 bytes of printable ASCII.
-        max_bytes: Pixel bytes of the largest frame. 0 = decided by the frames. A larger frame replaces the memory,
+        max_bytes: Pixel bytes of the largest frame. 0 = grow as needed. A frame that does not fit replaces the memory,
             which takes about a millisecond.
-        iox2_node: `iceoryx2.Node` to use, from `create_node()`; None creates one. With a node of `ServiceType.Local`
-            the publisher reaches subscribers with such a node in this process only.
-        qos: Quality of service for a new service; None = `Qos()`. An existing service is used as it is. It is an error
-            if it offers less than a value that differs from its default.
+        iox2_node: `iceoryx2.Node` to use, from `create_node()`; None creates one. With a `ServiceType.Local` node, the
+            publisher only reaches subscribers in this process that use a node of that type.
+        qos: Quality of service for a new service; None = `Qos()`. An existing service keeps its own settings. If it
+            offers less than a value that you changed from the default, QosError is raised.
         max_subscribers: Subscribers that a new service admits, 1 to 65,536. For an existing service, see `qos`.
         max_publishers: Publishers that a new service admits, 1 to 65,536. For an existing service, see `qos`.
-        max_frames: Limit of the frames in shared memory: being filled, waiting for subscribers, or held by them; at
-            least 10. If none is free, a frame is dropped and counted. 0 = 24 at first, growing to the number that all
-            subscribers may hold.
-        aux_bytes: Bytes reserved behind the pixels of a loan for caps, times and metas. With 0, no frame carries them.
-        framerate: Frames per second for the caps. 0 = variable, None = not in the caps.
-        caps: Caps of raw video. Fields other than format and size (colorimetry, pixel-aspect-ratio …) go into the caps
-            of every frame.
+        max_frames: Maximum number of frames in shared memory, whether being filled, queued for subscribers, or held by
+            them; at least 10. If there is no room for another frame, the frame is dropped and counted. 0 = start with
+            24 and grow up to the number that all subscribers together may hold.
+        aux_bytes: Bytes reserved after the pixels of each loan for caps, timestamps and metas. With 0, frames do not
+            carry them.
+        framerate: Frames per second, to be stated in the caps. 0 = variable, None = not stated.
+        caps: Raw-video caps. Their fields other than format and size (colorimetry, pixel-aspect-ratio …) are added to
+            the caps of every frame.
         lossless: Not supported in Python, so True raises QosError. Use `iceoryx2sink lossless=true` instead.
 
     Raises:
         InvalidServiceNameError: The name cannot be used as a service name.
         FormatError: The caps or the frame rate cannot be represented.
-        QosError: The existing service offers less than asked for, or `lossless` is True.
-        TooManyPortsError: The service has as many publishers as it admits.
+        QosError: The existing service offers less than requested, or `lossless` is True.
+        TooManyPortsError: The service already has as many publishers as it admits.
         OutOfSharedMemoryError: There is not enough shared memory for frames of `max_bytes`.
         ServiceError: The service exists but cannot be opened; the subclass and the message say why.
         ValueError: A number is out of range.
-        TypeError: An argument that must be a number is not a number.
+        TypeError: A numeric argument is not a number.
 
     Example:
-        Publish 100 frames that move from black to white:
+        Publish 100 frames that fade from black to gray:
 
             import numpy as np
 
@@ -138,7 +139,8 @@ class VideoFramePublisher:
         pool = Pool(node, service, service_name, max_bytes + aux_bytes if max_bytes else 0, max_frames)
         self._sender = FrameSender(node, domain, events, notifier, pool, service_name, aux_bytes)
         _keeper.adopt(self)
-        # Subscribers in this thread cannot connect by themselves before the first frame is sent.
+        # Connect subscribers that live in this thread: they cannot connect by themselves before the first frame is
+        # sent.
         _keeper.look_around(service_name)
 
     # -- frames ------------------------------------------------------------------------------------------------------
@@ -149,18 +151,19 @@ class VideoFramePublisher:
         Args:
             width: Width in pixels.
             height: Height in pixels.
-            format: GStreamer's name of the pixel format.
-            stride0: Bytes from row to row of the first plane; further planes in proportion. None = rows without
-                padding.
+            format: GStreamer's name for the pixel format.
+            stride0: Bytes from the start of one row to the next in the first plane; other planes scale in proportion.
+                None = rows without padding.
 
         Returns:
-            A frame with writable planes. Leaving its `with` block sends it; an exception discards it. Its memory still
-            has the content of an earlier frame.
+            A frame with writable planes. Leaving its `with` block sends it; an exception discards it. Its memory
+            initially contains the pixels of an earlier frame.
 
         Raises:
-            FormatError: The format is unknown or has no rows, or size and stride do not match.
-            LoanLimitError: 8 frames are being filled already.
-            OutOfSharedMemoryError: The frame is larger than all before, and there is not enough shared memory for it.
+            FormatError: The format is unknown or is not stored in rows, or the stride is invalid for the size.
+            LoanLimitError: 8 frames are already being filled.
+            OutOfSharedMemoryError: The frame is larger than all previous frames, and there is not enough shared memory
+                for it.
             ClosedError: This publisher is closed.
 
         Example:
@@ -190,29 +193,30 @@ class VideoFramePublisher:
         """Copy a picture into shared memory and send it.
 
         Args:
-            array: The picture as one array, or as a tuple with one array per plane. Shapes and dtypes are those of
-                `VideoFrame.planes`; any strides.
-            format: GStreamer's name of the pixel format.
-            width: Width in pixels; needed only if rows are opaque bytes (v210 …).
-            pts: Presentation timestamp in nanoseconds; None = none.
-            dts: Decoding timestamp in nanoseconds; None = none.
-            duration: Duration in nanoseconds; None = none.
-            offset: Frame counter; None = number of frames that this publisher sent before.
+            array: The picture as one array, or as a tuple with one array per plane. Shapes and dtypes are the same as
+                in `VideoFrame.planes`; strides are arbitrary.
+            format: GStreamer's name for the pixel format.
+            width: Width in pixels; only needed for formats whose rows are opaque bytes (v210 …).
+            pts: Presentation timestamp in nanoseconds; None = not set.
+            dts: Decoding timestamp in nanoseconds; None = not set.
+            duration: Duration in nanoseconds; None = not set.
+            offset: Frame counter; None = number of frames that this publisher has sent so far.
             flags: GstBufferFlags that describe the picture (`BUFFER_FLAGS`).
-            captured_at: Time of capture, nanoseconds of CLOCK_MONOTONIC; None = now.
+            captured_at: Capture time in nanoseconds of CLOCK_MONOTONIC; None = now.
             metas: `ReferenceTimestamp`, `CustomMeta` or encoded meta records.
 
         Returns:
-            Number of subscribers that get it. 0 also if it was dropped because no memory was free.
+            Number of subscribers that receive the frame. Also 0 if the frame was dropped because no memory was free.
 
         Raises:
-            FormatError: The arrays are not a picture of that format, or a number or a meta cannot be represented.
-            LoanLimitError: 8 frames are being filled already.
-            OutOfSharedMemoryError: The frame is larger than all before, and there is not enough shared memory for it.
+            FormatError: The arrays do not match the format, or a number or a meta cannot be represented.
+            LoanLimitError: 8 frames are already being filled.
+            OutOfSharedMemoryError: The frame is larger than all previous frames, and there is not enough shared memory
+                for it.
             ClosedError: This publisher is closed.
 
         Example:
-            Send a black picture in NV12, which has two planes:
+            Send a black NV12 picture, which has two planes:
 
                 luma = np.full((480, 640), 16, np.uint8)
                 chroma = np.full((240, 320, 2), 128, np.uint8)
@@ -229,21 +233,23 @@ class VideoFramePublisher:
             return frame.send()
 
     def publish_frame(self, pixels: Any, params: FrameParams) -> int:
-        """Copy raw bytes into shared memory, one plane after the other, and send them.
+        """Copy raw pixel bytes into shared memory and send them as a frame.
 
         Args:
-            pixels: Bytes, a contiguous array, or another object with a contiguous buffer. With `params.stride0` all
-                bytes are sent, and there must be enough for that stride. Without it, rows have no padding; formats with
-                one plane may have rows that are all padded alike, as GStreamer's are.
-            params: Size, format, stride and times of the bytes.
+            pixels: Bytes, a contiguous array, or another object with a contiguous buffer, one plane after the other.
+                With `params.stride0`, all bytes are sent, and there must be enough of them for that stride. Without
+                `stride0`, rows are unpadded; if the format has a single plane, all rows may have the same padding, as
+                in GStreamer.
+            params: Size, format, stride and timestamps of the frame.
 
         Returns:
-            Number of subscribers that get it. 0 also if it was dropped because no memory was free.
+            Number of subscribers that receive the frame. Also 0 if the frame was dropped because no memory was free.
 
         Raises:
-            FormatError: The bytes do not fit `params`.
-            LoanLimitError: 8 frames are being filled already.
-            OutOfSharedMemoryError: The frame is larger than all before, and there is not enough shared memory for it.
+            FormatError: The number of bytes does not match `params`.
+            LoanLimitError: 8 frames are already being filled.
+            OutOfSharedMemoryError: The frame is larger than all previous frames, and there is not enough shared memory
+                for it.
             ClosedError: This publisher is closed.
 
         Example:
@@ -265,18 +271,18 @@ class VideoFramePublisher:
             return frame.send()
 
     def end_of_stream(self) -> int:
-        """Tell all subscribers that the stream ended, also subscribers that join later while this publisher lives.
+        """Signal the end of the stream to all subscribers, including those that join while this publisher is open.
 
-        The publisher stays open: a frame that you publish after it starts the stream again.
+        The publisher stays open: publishing another frame resumes the stream.
 
         Returns:
-            Number of subscribers that get it.
+            Number of subscribers that receive the end of the stream.
 
         Raises:
             ClosedError: This publisher is closed.
 
         Example:
-            Let loops over the subscriber end:
+            End the loops of all subscribers:
 
                 with VideoFramePublisher("video/cam0/frame/v2") as publisher:
                     publisher.publish(np.zeros((480, 640, 3), np.uint8))
@@ -288,7 +294,7 @@ class VideoFramePublisher:
 
     @property
     def num_subscribers(self) -> int:
-        """Number of subscribers. A subscriber that was killed counts for up to two seconds."""
+        """Number of connected subscribers. A killed subscriber is counted for up to two seconds."""
         return self._sender.subscribers()
 
     def wait_for_subscribers(self, n: int = 1, timeout: float | None = None) -> int:
@@ -296,19 +302,19 @@ class VideoFramePublisher:
 
         Args:
             n: Number of subscribers to wait for.
-            timeout: Longest wait in seconds; None or infinity = wait indefinitely.
+            timeout: Maximum wait in seconds; None or infinity = wait indefinitely.
 
         Returns:
-            Number of subscribers.
+            Number of connected subscribers.
 
         Raises:
-            FrameTimeoutError: Fewer subscribers are connected after `timeout`.
-            ClosedError: This publisher is closed, or another thread closed it during the wait.
+            FrameTimeoutError: Fewer than `n` subscribers were connected after `timeout`.
+            ClosedError: This publisher is closed, or was closed by another thread during the wait.
             ValueError: `n` is negative, or `timeout` is NaN.
             TypeError: An argument is not a number.
 
         Example:
-            Start when a subscriber is connected:
+            Start once a subscriber is connected:
 
                 with VideoFramePublisher("video/cam0/frame/v2") as publisher:
                     publisher.wait_for_subscribers(1, timeout=10)
@@ -319,8 +325,8 @@ class VideoFramePublisher:
         while (there := self.num_subscribers) < n:
             if deadline is not None and time.monotonic() >= deadline:
                 raise FrameTimeoutError(
-                    f"{there} of {n} subscribers are on {self._name!r} after {timeout} s: are they running, as the "
-                    "same user and in the same iceoryx2 domain?"
+                    f"{there} of {n} subscribers are connected to {self._name!r} after {timeout} s: "
+                    "check that they run, as the same user and in the same iceoryx2 domain"
                 )
             time.sleep(_CONNECT_STEP)
         return there
@@ -332,7 +338,7 @@ class VideoFramePublisher:
 
     @property
     def qos(self) -> Qos:
-        """Quality of service of the service, which this publisher created or found."""
+        """Quality of service of the service, whether this publisher created it or found it."""
         return self._qos
 
     @property
@@ -346,9 +352,9 @@ class VideoFramePublisher:
         return self._sender.is_closed
 
     def close(self) -> None:
-        """Leave the service. Frames that were sent are still delivered. Idempotent.
+        """Leave the service. Sent frames are still delivered. Idempotent.
 
-        After a frame larger than `max_bytes` this may take up to 0.5 s, so that the subscribers can map the new memory.
+        After a frame larger than `max_bytes`, this may take up to 0.5 s so that the subscribers can map the new memory.
         """
         _keeper.dismiss(self)
         self._sender.close()
@@ -367,18 +373,18 @@ class VideoFramePublisher:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _layout_of(self, planes: Sequence[npt.NDArray[Any]], format: str, width: int | None) -> FrameLayout:
-        """The layout of a picture; FormatError if these arrays are not a picture of that format."""
+        """Return the layout of a picture. Raise FormatError if these arrays do not match the format."""
         first = planes[0].shape if planes else ()
         if len(first) < 2 or 0 in first:
             raise FormatError(f"an array of shape {first} is not a picture: the shape must be (height, width, …)")
         if width is None and format in FORMATS and FORMATS[format].kind == "opaque":
-            raise FormatError(f"rows of {format} are bytes that do not tell the width in pixels: pass width=")
+            raise FormatError(f"the width in pixels cannot be derived from rows of {format}: pass width=")
         layout = self._layout(format, first[1] if width is None else width, first[0], None)
         wanted = [(plane.shape, plane.dtype) for plane in layout.planes]
         given = [(plane.shape, plane.dtype) for plane in planes]
         if len(given) != len(wanted) or not all(map(_fits, given, wanted)):
             raise FormatError(
-                f"{format} at {layout.width}x{layout.height} is {_described(wanted)}; given was {_described(given)}"
+                f"{format} at {layout.width}x{layout.height} needs {_described(wanted)}, but got {_described(given)}"
             )
         return layout
 
@@ -396,7 +402,7 @@ class VideoFramePublisher:
 
 def _fits(given: tuple[tuple[int, ...], np.dtype[Any]], wanted: tuple[tuple[int, ...], np.dtype[Any]]) -> bool:
     (shape, dtype), (right_shape, right_dtype) = given, wanted
-    # Byte order does not matter: copying converts it.
+    # Byte order does not matter, because copying converts it.
     same_values = dtype.kind == right_dtype.kind and dtype.itemsize == right_dtype.itemsize
     return same_values and shape in (right_shape, (*right_shape, 1))
 
@@ -410,12 +416,12 @@ def _flat(pixels: Any) -> npt.NDArray[np.uint8]:
         return np.frombuffer(pixels, np.uint8)
     except (BufferError, TypeError, ValueError) as exc:
         raise FormatError(
-            f"a {type(pixels).__name__} is not a contiguous run of bytes ({exc}): use publish() for arrays with strides"
+            f"a {type(pixels).__name__} is not a contiguous buffer ({exc}): use publish() for arrays with strides"
         ) from exc
 
 
 def _stride_of(size: int, params: FrameParams, layout: FrameLayout) -> int:
-    """Bytes from row to row of a picture of `size` bytes whose rows are padded."""
+    """Return the row stride in bytes of a picture of `size` bytes with padded rows."""
     if layout.format.n_planes == 1:
         stride0, rest = divmod(size, params.height)
         if rest == 0 and stride0 > layout.format.row_bytes(0, params.width):
@@ -435,7 +441,7 @@ def _stride_of(size: int, params: FrameParams, layout: FrameLayout) -> int:
 def _check_params(pixels: npt.NDArray[np.uint8], params: FrameParams, layout: FrameLayout) -> None:
     what = f"{params.format} at {params.width}x{params.height}"
     if params.n_planes not in (1, layout.format.n_planes):
-        raise FormatError(f"{what} has {layout.format.n_planes} planes, n_planes is {params.n_planes}")
+        raise FormatError(f"{what} has {layout.format.n_planes} planes, but n_planes is {params.n_planes}")
     if len(pixels) < layout.least:
         needed = f"{what} with rows of {params.stride0} bytes needs {layout.least} bytes"
-        raise FormatError(f"{needed}, the pixels have {len(pixels)}")
+        raise FormatError(f"{needed}, but got {len(pixels)}")

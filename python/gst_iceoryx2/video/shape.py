@@ -11,14 +11,14 @@ from .._wire.header import BUFFER_FLAGS, MAX_DIMENSION
 from .frame import VideoFrame
 
 _SQUARE: Final = Fraction(1)
-# A program can send any ratio, but no camera has pixels wider or narrower than this.
+# A program can send any ratio, but cameras do not have pixels wider or narrower than this.
 _WIDEST: Final = 16
 _INTERLACED: Final = BUFFER_FLAGS["INTERLACED"]
 _TOP_FIRST: Final = BUFFER_FLAGS["TFF"]
 
 
 class FrameShape(NamedTuple):
-    """How to display a frame.
+    """Properties needed to display a frame.
 
     Attributes:
         pixel_aspect_ratio: Width of a pixel divided by its height.
@@ -34,14 +34,15 @@ class FrameShape(NamedTuple):
 
 
 def shape_of(frame: VideoFrame) -> FrameShape:
-    """Return the shape from caps and flags of a frame; by default, square pixels without fields."""
+    """Return a frame's shape from its caps and flags. The default is square pixels without fields."""
     return _shape(frame.caps, frame.flags & (_INTERLACED | _TOP_FIRST))
 
 
 def size_in_squares(frame: VideoFrame) -> tuple[int, int]:
-    """Return width and height of a frame for a screen with square pixels. Neither is smaller than the frame's own.
+    """Return the width and height at which to display a frame on square pixels.
 
-    If the ratio is not plausible, this is the frame's own size.
+    Neither is smaller than in the frame itself. If the pixel aspect ratio is implausible, the frame's own size is
+    returned.
     """
     ratio = shape_of(frame).pixel_aspect_ratio
     width, height = frame.width, frame.height

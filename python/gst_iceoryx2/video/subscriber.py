@@ -27,12 +27,13 @@ from ._waiting import Waiter, readable
 from .config import Qos
 from .frame import VideoFrame
 
-# A notification can be lost (see `Waiter.drain`), and a killed publisher sends none. The keeper's thread looks four
-# times a second and wakes a subscriber that sleeps. This interval is for when that thread is busy with a clean-up.
+# Longest sleep. A notification can be lost (see `Waiter.drain`), and a killed publisher does not notify. The keeper's
+# thread checks four times per second and wakes a sleeping subscriber. This interval applies while that thread is busy
+# with a clean-up.
 _SAFETY_INTERVAL: Final = 2.0
-# How long a busy wait keeps the interpreter before other threads get it, seconds.
+# How long a busy wait holds the interpreter lock before it yields to other threads, in seconds.
 _TURN: Final = 0.001
-# How long `latest` skips frames at most, seconds: a publisher may be faster than its loop.
+# Longest time that `latest` skips frames, in seconds. It is limited because a publisher may be faster than the loop.
 _LONGEST_SKIP: Final = 0.1
 
 
@@ -40,12 +41,12 @@ class SubscriberStats(NamedTuple):
     """Counters of a `VideoFrameSubscriber` since it was created.
 
     Attributes:
-        received: Frames received or skipped, without ends of the stream.
-        dropped: Frames that were sent but did not arrive, because the subscriber's buffer or the publisher's memory was
-            full. None if the publisher does not number its frames.
-        invalid: Frames refused because their header, layout or caps are invalid.
+        received: Frames received or skipped. Ends of the stream are not counted.
+        dropped: Frames that did not arrive because the subscriber's buffer or the publisher's memory was full. None if
+            the publisher does not number its frames.
+        invalid: Frames rejected because their header, layout or caps are invalid.
         skipped: Frames that `latest` skipped.
-        held: Frames held now, by `VideoFrame` objects or by arrays made from them.
+        held: Frames currently held by `VideoFrame` objects or by arrays made from them.
         limit: Frames that may be held at once; 0 before the first connection.
     """
 
@@ -58,19 +59,20 @@ class SubscriberStats(NamedTuple):
 
 
 class VideoFrameSubscriber:
-    """Receive the frames of one service, in order and by reference.
+    """Receive the frames of a service, in order and by reference.
 
-    Start it before or after its publisher. It stays usable when the publisher restarts, also with another frame size,
-    format or quality of service. It accepts the service as it is. You can call every method from any thread; each frame
-    goes to one caller. After a fork, create a new subscriber in the child: there, this one raises ForkedError.
+    You can start it before or after its publisher. It reconnects when the publisher restarts, even with a different
+    frame size, format or quality of service. It accepts whatever settings the service has. You can call every method
+    from any thread; each frame goes to one caller. A subscriber cannot be used in a forked child, where it raises
+    ForkedError: create a new one there.
 
     Args:
         service_name: Name of the service, 1 to 255 bytes of printable ASCII.
-        iox2_node: `iceoryx2.Node` to use, from `create_node()`; None creates one. With a node of `ServiceType.Local`
-            the subscriber reaches publishers with such a node in this process only, and polls every 10 ms.
-        busy_wait: Seconds for which each wait polls before it sleeps. This saves the 10 µs to 100 µs that it takes to
-            wake a thread, but it occupies a processor, and other threads get the interpreter once a millisecond. Not
-            used by `async for`.
+        iox2_node: `iceoryx2.Node` to use, from `create_node()`; None creates one. With a `ServiceType.Local` node, the
+            subscriber only reaches publishers in this process that use a node of that type, and it polls every 10 ms.
+        busy_wait: Seconds for which each wait polls before it sleeps. Polling saves the 10 µs to 100 µs that it takes
+            to wake a thread. It occupies a CPU core, and other Python threads run only once per millisecond. Not used
+            by `async for`.
 
     Raises:
         InvalidServiceNameError: The name cannot be used as a service name.
@@ -96,11 +98,11 @@ class VideoFrameSubscriber:
         busy_wait: float = 0.0,
     ) -> None:
         self._name = check_service_name(service_name)
-        # Reentrant: a signal handler may call close() between any two steps of the main thread.
+        # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._busy_wait = real(busy_wait, "busy_wait", "seconds")
         if self._busy_wait < 0:
-            raise ValueError(f"busy_wait is {busy_wait}, it must be at least 0 seconds")
+            raise ValueError(f"busy_wait is {busy_wait}, but must be at least 0 seconds")
         self._skipped = 0
         self._pending: VideoFrame | None = None
         self._forked = False
@@ -110,7 +112,8 @@ class VideoFrameSubscriber:
         self._domain = binding.domain_of(node)
         self._link: Link | None = None
         self._waiter: Waiter | None = None
-        # Connect before and after the listener exists, so that a publisher that starts in between is not missed.
+        # Connect before the listener exists and again afterwards, so that a publisher that starts in between is not
+        # missed.
         self._connect()
         listener = binding.create_listener(node, service_name)
         try:
@@ -126,15 +129,16 @@ class VideoFrameSubscriber:
     # -- frames ------------------------------------------------------------------------------------------------------
 
     def receive(self) -> VideoFrame | None:
-        """Return the next frame without waiting.
+        """Return the next frame, without waiting for one.
 
         Returns:
-            A frame that borrows shared memory, or the end of the stream (`VideoFrame.is_eos`). None if no frame waits.
+            A frame in shared memory (borrowed), or the end of the stream (`VideoFrame.is_eos`). None if no frame is
+            waiting.
 
         Raises:
-            BorrowLimitError: A frame waits, but as many frames are held as the service allows.
+            BorrowLimitError: A frame is waiting, but you already hold as many frames as the service allows.
             ClosedError: This subscriber is closed.
-            ServiceError: The service was created anew and cannot be opened.
+            ServiceError: The service was recreated and cannot be opened.
 
         Example:
             Poll from a loop that has other work:
@@ -153,16 +157,17 @@ class VideoFrameSubscriber:
         """Wait for the next frame and return it.
 
         Args:
-            block_ms: Longest wait in milliseconds. None or infinity = wait indefinitely, 0 or less = do not wait.
-                Ctrl-C ends the wait with KeyboardInterrupt.
+            block_ms: Maximum wait in milliseconds. None or infinity = wait indefinitely, 0 or less = do not wait.
+                Ctrl-C interrupts the wait with KeyboardInterrupt.
 
         Returns:
-            A frame that borrows shared memory, or the end of the stream (`VideoFrame.is_eos`). None after `block_ms`.
+            A frame in shared memory (borrowed), or the end of the stream (`VideoFrame.is_eos`). None if no frame
+            arrived within `block_ms`.
 
         Raises:
-            BorrowLimitError: A frame waits, but as many frames are held as the service allows.
-            ClosedError: This subscriber is closed, or another thread closed it during the wait.
-            ServiceError: The service was created anew and cannot be opened.
+            BorrowLimitError: A frame is waiting, but you already hold as many frames as the service allows.
+            ClosedError: This subscriber is closed, or was closed by another thread during the wait.
+            ServiceError: The service was recreated and cannot be opened.
             ValueError: `block_ms` is NaN.
             TypeError: `block_ms` is not a number.
 
@@ -177,26 +182,27 @@ class VideoFrameSubscriber:
         return self._wait_for_next(None if block_ms is None else real(block_ms, "block_ms", "milliseconds") / 1000)
 
     def latest(self, timeout: float | None = 0.0) -> VideoFrame | None:
-        """Return the newest frame and skip the frames before it.
+        """Return the newest frame and skip older ones.
 
-        Skipped frames are counted in `stats.skipped`. The end of the stream is never skipped: it comes after the last
-        picture.
+        Skipped frames are counted in `stats.skipped`. The end of the stream is never skipped: it is returned after the
+        last picture.
 
         Args:
-            timeout: Longest wait in seconds if no frame is there. None or infinity = wait indefinitely.
+            timeout: Maximum wait for a frame in seconds. None or infinity = wait indefinitely.
 
         Returns:
-            A frame that borrows shared memory, or the end of the stream (`VideoFrame.is_eos`). None after `timeout`.
+            A frame in shared memory (borrowed), or the end of the stream (`VideoFrame.is_eos`). None if no frame
+            arrived within `timeout`.
 
         Raises:
-            BorrowLimitError: A frame waits, but as many frames are held as the service allows.
-            ClosedError: This subscriber is closed, or another thread closed it during the wait.
-            ServiceError: The service was created anew and cannot be opened.
+            BorrowLimitError: A frame is waiting, but you already hold as many frames as the service allows.
+            ClosedError: This subscriber is closed, or was closed by another thread during the wait.
+            ServiceError: The service was recreated and cannot be opened.
             ValueError: `timeout` is NaN.
             TypeError: `timeout` is not a number.
 
         Example:
-            Work on the newest frame only, if the work is slower than the camera:
+            Process only the newest frame when processing is slower than the camera:
 
                 with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
                     while (frame := subscriber.latest(timeout=5)) is not None and not frame.is_eos():
@@ -211,7 +217,7 @@ class VideoFrameSubscriber:
                 try:
                     following = self._take()
                 except BorrowLimitError:
-                    # A newer frame waits, and only one of the two may be held.
+                    # A newer frame is waiting, but the limit does not allow holding both.
                     newest.release()
                     self._skipped += 1
                     newest = self._next()
@@ -233,14 +239,14 @@ class VideoFrameSubscriber:
     def __iter__(self) -> Iterator[VideoFrame]:
         """Iterate over frames until the stream ends or another thread closes this subscriber.
 
-        The loop variable holds its frame until the next one arrives, and a held frame keeps the service alive. If
-        publishers restart with another quality of service, end the loop body with `del frame`.
+        The loop variable holds its frame until the next frame arrives, and a held frame keeps the service alive. If
+        publishers restart with a different quality of service, end the loop body with `del frame`.
         """
-        # Not a generator: its local variable would hold each frame while the body of the loop runs.
+        # Not a generator, because its local variable would hold each frame while the loop body runs.
         return iter(self._next_picture, None)
 
     def _next_picture(self) -> VideoFrame | None:
-        """The next frame; None at the end of the stream, or if this subscriber is closed."""
+        """Return the next frame; None at the end of the stream, or if this subscriber is closed."""
         try:
             frame = self._wait_for_next(None)
         except ClosedError:
@@ -250,11 +256,11 @@ class VideoFrameSubscriber:
         return None if frame is None or frame.is_eos() else frame
 
     async def __aiter__(self) -> AsyncIterator[VideoFrame]:
-        """Iterate over frames in an event loop until the stream ends or this subscriber is closed."""
+        """Iterate over frames asynchronously until the stream ends or this subscriber is closed."""
         with self._lock:
             waiter = self._open_waiter()
         descriptors = waiter.descriptors()
-        # Each `yield` empties it, so that no frame is held here while the body of the loop runs.
+        # Each `yield` empties this list, so that no frame is held here while the loop body runs.
         received: list[VideoFrame] = []
         drained = False
         try:
@@ -268,7 +274,7 @@ class VideoFrameSubscriber:
                         raise
                     return
                 if not received:
-                    # For the reason given in `_wait_for_next`.
+                    # `_wait_for_next` explains why this happens only once no frame is left.
                     if not drained:
                         drained = True
                         if self._drain(waiter):
@@ -304,18 +310,18 @@ class VideoFrameSubscriber:
 
     @property
     def caps(self) -> str | None:
-        """Caps of the latest frame as GStreamer writes them; None if no frame came yet or it has no caps."""
+        """Caps of the latest frame in GStreamer's notation; None before the first frame, or if it has no caps."""
         return self._intake.caps
 
     @property
     def qos(self) -> Qos | None:
-        """Quality of service that the creator of the service chose; None while there is no publisher."""
+        """Quality of service chosen by the creator of the service; None while there is no publisher."""
         link = self._link
         return None if link is None else link.qos
 
     @property
     def is_connected(self) -> bool:
-        """Whether it is connected to the service: True from the first publisher until the last one is gone."""
+        """Whether this subscriber is connected: True from the first publisher's start until the last one is gone."""
         return self._link is not None
 
     @property
@@ -324,9 +330,9 @@ class VideoFrameSubscriber:
         return self._connector is None
 
     def close(self) -> None:
-        """Stop receiving. A thread that waits gets ClosedError at once. Idempotent.
+        """Stop receiving. A waiting thread gets ClosedError immediately. Idempotent.
 
-        Held frames and their arrays stay valid. Until they are released, this subscriber still counts in the service.
+        Held frames and their arrays stay valid. Until they are released, the service still counts this subscriber.
         """
         with self._lock:
             waiter, self._waiter = self._waiter, None
@@ -354,20 +360,21 @@ class VideoFrameSubscriber:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _next(self) -> VideoFrame | None:
-        """The next valid frame; call it with the lock held."""
+        """Return the next valid frame, or None. The caller must hold the lock."""
         while (frame := self._take()) is False:
             pass
         return frame
 
     def _take(self) -> VideoFrame | Literal[False] | None:
-        """The next frame, or False for an invalid one; call it with the lock held."""
+        """Return the next frame, False for an invalid one, or None. The caller must hold the lock."""
         pending, self._pending = self._pending, None
         link = self._link or self._connect()
         if pending is not None or link is None:
             return pending
         port, intake = link.subscriber, self._intake
         try:
-            # iceoryx2 counts held frames per publisher port. A restart or larger frames bring another port.
+            # Check our own count, because iceoryx2 counts held frames per publisher port. A publisher gets a new port
+            # when it restarts or sends larger frames.
             if intake.ledger.is_full and port.has_samples():
                 link.tell_taken(None)
                 self._refuse_to_borrow()
@@ -403,7 +410,7 @@ class VideoFrameSubscriber:
         self._leave(link)
 
     def _leave(self, link: Link | None) -> None:
-        """Let go of a link. Held frames keep its port in the service, so a lossless publisher would wait for it."""
+        """Disconnect. While frames are held, the port stays in the service, and a lossless publisher waits for it."""
         ledger = self._intake.ledger
         if link is not None and link.is_waited_for and ledger.held:
             _keeper.adopt_closed(ClosedReader(link, ledger).discard)
@@ -419,7 +426,7 @@ class VideoFrameSubscriber:
         return self._link
 
     def _tend(self) -> None:
-        """Connect or let go, and wake a sleeping thread for which a frame waits; see `_keeper`."""
+        """Connect or disconnect, and wake a sleeping thread if a frame is waiting; see `_keeper`."""
         with self._lock:
             link, waiter = self._link, self._waiter
             try:
@@ -430,11 +437,11 @@ class VideoFrameSubscriber:
                     if not has_news:
                         self._let_go_if_over(link)
             except (Iox2VideoError, binding.ConnectionFailure):
-                # The next call that receives raises it.
+                # The next call that receives raises the same error.
                 has_news = True
         if has_news and waiter is not None:
             waiter.nudge()
-        # A killed publisher counts as alive, and its memory stays, until a process cleans up.
+        # Until a process cleans up, a killed publisher counts as alive and its memory stays allocated.
         clean_up_if_due(self._domain)
 
     def _wait_for_next(self, timeout: float | None) -> VideoFrame | None:
@@ -457,8 +464,8 @@ class VideoFrameSubscriber:
                 spin = False
                 self._look_without_sleep(link, deadline)
                 continue
-            # Drain only when no frame is left: until then publishers need no system call to notify. A notification from
-            # now on ends the sleep.
+            # Drain only when no frame is left: until then, publishers can notify without a system call. Any later
+            # notification ends the sleep.
             if not drained:
                 drained = True
                 if self._drain(waiter):
@@ -472,32 +479,32 @@ class VideoFrameSubscriber:
             drained = False
 
     def _look_without_sleep(self, link: Link, deadline: float | None) -> None:
-        """Poll until a frame waits, the connection changed, or the time is over."""
+        """Poll until a frame is waiting, the connection has changed, or the time is up."""
         end = time.monotonic() + self._busy_wait
         if deadline is not None:
             end = min(end, deadline)
         there_is_one, clock = link.subscriber.has_samples, time.monotonic
         turn = clock() + _TURN
-        # The next receive raises what is wrong with the connection.
+        # The next receive reports the connection error.
         with contextlib.suppress(binding.ConnectionFailure):
             while not there_is_one() and self._link is link and (now := clock()) < end:
                 if now >= turn:
-                    # Gives other threads the interpreter. The kernel makes 50 µs to 100 µs of it.
+                    # Yield to other Python threads. The kernel turns this into a sleep of 50 µs to 100 µs.
                     time.sleep(0)
                     turn = clock() + _TURN
 
     def _pause(self) -> float:
-        """How long to sleep at most, seconds."""
+        """Return the longest time to sleep, in seconds."""
         if self._link is None or not self._link.is_in_doubt:
             return _SAFETY_INTERVAL
         return min(_SAFETY_INTERVAL, max(0.001, self._link.next_look - time.monotonic()))
 
     def _drain(self, waiter: Waiter) -> bool:
-        """Take what was notified; return whether to look again."""
+        """Take all pending notifications; return whether to check for frames again."""
         events = waiter.drain()
         with self._lock:
             if self._link is None:
-                # Another program's publisher notifies of its frames only.
+                # A publisher of another program may only send notifications about frames.
                 if events and self._connector is not None:
                     self._connector.hurry()
             elif binding.EVENT_PUBLISHERS_CHANGED in events:
@@ -525,7 +532,7 @@ class VideoFrameSubscriber:
         raise TransportError(text) from exc
 
     def _abandon(self) -> None:
-        # The parent's thread that may hold the lock does not exist here.
+        # The lock may be held by a thread of the parent, which does not exist here.
         self._lock = threading.RLock()
         self._forked = True
         for native in (self._link, self._connector, self._waiter):

@@ -126,8 +126,8 @@ impl Pool {
             }
             match failure {
                 LoanError::ExceedsMaxLoanSize => {
-                    let wanted = if port.is_used.load(Ordering::Relaxed) { with_spare(len) } else { len };
-                    let (bytes, chunks) = (wanted.next_multiple_of(limits::PAGE_BYTES).max(port.bytes), port.chunks);
+                    let wanted = chunk_bytes(len, port.is_used.load(Ordering::Relaxed));
+                    let (bytes, chunks) = (wanted.max(port.bytes), port.chunks);
                     self.replace(&mut port, bytes, chunks)?;
                 }
                 LoanError::OutOfMemory => self.add_chunks(&mut port)?,
@@ -322,9 +322,11 @@ impl Pool {
     }
 }
 
-/// Rounds a size up, so that slowly growing frames rarely replace the port.
-fn with_spare(len: usize) -> usize {
-    len.next_multiple_of(len.next_power_of_two().div_ceil(limits::GROWTH_STEPS))
+/// Rounds the size of a frame up to whole pages. After the first frame it rounds up further, so that slowly growing frames rarely replace
+/// the port.
+fn chunk_bytes(len: usize, is_used: bool) -> usize {
+    let step = if is_used { len.next_power_of_two() / limits::GROWTH_STEPS } else { 0 };
+    len.next_multiple_of(step.max(limits::PAGE_BYTES))
 }
 
 #[cfg(test)]
@@ -332,8 +334,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_larger_frame_gets_a_little_more_than_it_needs() {
+    fn a_chunk_consists_of_whole_pages_and_a_larger_frame_gets_a_little_more_than_it_needs() {
         let full_hd = 1920 * 1080 * 3;
-        assert!((full_hd..full_hd + full_hd / 8).contains(&with_spare(full_hd)));
+        assert_eq!([1, 4096, 4097, full_hd].map(|len| chunk_bytes(len, false)), [4096, 4096, 8192, full_hd + 1024]);
+        assert_eq!([1, 4096, 4097, full_hd].map(|len| chunk_bytes(len, true)), [4096, 4096, 8192, 6 << 20]);
     }
 }

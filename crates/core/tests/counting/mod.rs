@@ -1,4 +1,4 @@
-//! An allocator that counts what each thread asks it for. Whoever names this module uses it for the whole program.
+//! An allocator that counts the allocations of each thread. A test program that declares this module makes all its allocations with it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -1,4 +1,4 @@
-"""Work that runs until it has ended or is stopped, and reports its progress: bridges, feeds, recordings."""
+"""Base classes for long-running work that reports progress and can be stopped: bridges, feeds, recordings."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
+__all__ = ["Work"]
+
 Report = TypeVar("Report")
 
 _REPORT_INTERVAL: Final = 0.1
 
 
 class Stop:
-    """A flag to wait for, which a signal handler may set.
+    """A flag that threads can wait for and that a signal handler can set.
 
-    `threading.Event` cannot be set by a signal handler: it would wait for a lock that the interrupted code holds.
+    A signal handler cannot safely set a `threading.Event`, because it would wait for a lock that the interrupted code
+    may hold.
     """
 
     __slots__ = ("_is_set", "_wake_ups")
 
     def __init__(self) -> None:
         self._is_set = False
-        # SimpleQueue.put() is reentrant: the standard library made it for signal handlers and destructors.
+        # SimpleQueue.put() is reentrant, so signal handlers and destructors may call it.
         self._wake_ups: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def set(self) -> None:
@@ -42,13 +45,13 @@ class Stop:
                 self._wake_ups.get(timeout=max(0.0, timeout))
             except queue.Empty:
                 return self._is_set
-            # Other threads may wait, too.
+            # Wake the next thread, because several may be waiting.
             self._wake_ups.put(None)
         return self._is_set
 
 
 class Work(ABC, Generic[Report]):
-    """Runs once, from `run` until its natural end, a limit, or `stop`."""
+    """Work that runs once: from `run` until it is finished, reaches a limit, or is stopped."""
 
     def __init__(self) -> None:
         self._stop = Stop()
@@ -56,10 +59,10 @@ class Work(ABC, Generic[Report]):
 
     @abstractmethod
     def run(self, progress: Callable[[Report], None] | None = None) -> Report:
-        """Do the work, then release everything.
+        """Do the work, then release all resources.
 
         Args:
-            progress: Called ten times a second with a report, by the thread that called `run`.
+            progress: Called ten times per second with a report, from the thread that called `run`.
 
         Returns:
             The final report.
@@ -67,14 +70,14 @@ class Work(ABC, Generic[Report]):
 
     @abstractmethod
     def report(self) -> Report:
-        """The progress so far; after `run`, the final report."""
+        """Return the progress so far; after `run`, the final report."""
 
     def stop(self) -> None:
-        """Stop the work; `run` returns soon. Any thread and any signal handler may call this."""
+        """Stop the work, so that `run` returns soon. Any thread or signal handler may call this."""
         self._stop.set()
 
     def _report_to(self, progress: Callable[[Report], None] | None) -> None:
-        """Report if it is time to."""
+        """Report progress if the next report is due."""
         now = time.monotonic()
         if progress is not None and now - self._reported_at >= _REPORT_INTERVAL:
             self._reported_at = now
