@@ -143,7 +143,7 @@ def test_too_little_shared_memory_is_refused_before_it_is_used(language: str, ma
     chunk = (1 << 40) + limit("default_aux_bytes") + limit("chunk_overhead_bytes")
     chunks = limit("first_chunks")
     needed = f"it may need {chunks * chunk / 1e6:.1f} MB of shared memory ({chunks} frames of {chunk / 1e6:.1f} MB)"
-    assert f'cannot publish on service "{SERVICE}": {needed}, /dev/shm has ' in error.text
+    assert f'cannot publish on service "{SERVICE}": {needed}, but /dev/shm has only ' in error.text
 
 
 @pytest.mark.proves("M2")

@@ -259,7 +259,7 @@ def test_a_name_with_a_publisher_is_refused(bridge: Bridge, pair: Pair) -> None:
             pair.publisher.publish(flat((1, 1, 1)))
             with contextlib.suppress(subprocess.TimeoutExpired):
                 command.process.wait(0.05)
-        assert "admits 1; close the other publisher" in command.ends(1)
+        assert "already has 1, which is its limit; close the other publisher" in command.ends(1)
 
 
 @pytest.mark.parametrize(

@@ -263,7 +263,7 @@ def test_a_domain_of_another_user_is_a_problem(
     )
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("users ")]
     assert line.startswith("users problem "), done.stderr
-    assert "belongs to user 0 (this process runs as 65534)" in line
+    assert "belongs to user 0 (this process runs as user 65534)" in line
     # The doctor does not report files and processes that it cannot see.
     assert "belong to nobody" not in done.stdout
     assert "no services" not in done.stdout

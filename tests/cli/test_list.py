@@ -287,7 +287,7 @@ def test_a_domain_of_another_user_is_an_error_and_not_an_empty_list(iox2_video: 
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("Error: cannot read the iceoryx2 domain ")
-    assert "belongs to user 0 (this process runs as 65534)" in done.stderr
+    assert "belongs to user 0 (this process runs as user 65534)" in done.stderr
 
 
 def test_paused_sh4lt_writers_are_asked_at_the_same_time(

@@ -273,7 +273,7 @@ def test_files_without_video_are_told_apart(publish: Publish, tmp_path: Path) ->
         (("--test", "--fps", "0"), "'0' is not a frame rate"),
         # Regression: this rate was rounded to 0, so frames came without a pause.
         (("--test", "--fps", "1e-9"), "'1e-9' is not a frame rate"),
-        (("--test", "--format", "NV13"), "'NV13' is not a raw video format of GStreamer"),
+        (("--test", "--format", "NV13"), "'NV13' is not a raw video format in GStreamer"),
         (("--test", "--format", "v210"), "cannot draw the pattern in v210; use I420"),
     ],
 )
@@ -289,7 +289,7 @@ def test_a_key_or_a_path_is_no_service(publish: Publish) -> None:
 def test_a_name_with_a_publisher_is_refused(publish: Publish) -> None:
     with VideoFramePublisher(CAM):
         said = publish("cam0", "--test").ends(1)
-    assert "admits 1; close the other publisher" in said
+    assert "already has 1, which is its limit; close the other publisher" in said
 
 
 @pytest.mark.parametrize("pictures", [1, 2, 3])

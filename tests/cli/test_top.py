@@ -202,7 +202,7 @@ def test_a_stream_without_room_says_so_and_the_others_go_on(
     assert child("watch", CAM0, 2).told() == "watching"
     done = iox2_video("top", "--json", "--count", "2")
     full, other = json.loads(done.stdout.splitlines()[-1])["streams"]
-    assert "admits 2; close a subscriber" in full["problem"]
+    assert "already has 2, which is its limit; close a subscriber" in full["problem"]
     assert (full["publishers"], full["subscribers"], full["fps"]) == (1, 2, None)
     assert other["problem"] is None
     assert other["fps"] > 0

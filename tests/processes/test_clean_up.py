@@ -227,7 +227,7 @@ def test_a_domain_of_another_user_is_refused_in_words(service: str, domain: Plac
     for line in map(json.loads, lines):
         assert {"ServicePermissionError", "PermissionError"} <= set(line["kinds"])
         assert line["text"].startswith(f'cannot open "{service}" in the iceoryx2 domain {domain.root}: {domain.root} ')
-        assert "belongs to user 0 (this process runs as 65534)" in line["text"]
+        assert "belongs to user 0 (this process runs as user 65534)" in line["text"]
 
 
 def in_small_shared_memory(program: str, megabytes: int) -> subprocess.CompletedProcess[str]:

@@ -69,7 +69,7 @@ def test_an_element_of_another_user_is_refused_in_words(line: str, domain: Place
         finally:
             Path(environment["GST_REGISTRY"]).unlink(missing_ok=True)
         assert ended.returncode in (1, 255), ended.stderr
-        place = f"{domain.root} belongs to user 0 (this process runs as 65534)"
+        place = f"{domain.root} belongs to user 0 (this process runs as user 65534)"
         assert f'cannot open "{service}" in the iceoryx2 domain {domain.root}: {place}' in ended.stderr
         assert "IOX2_VIDEO_DOMAIN" in ended.stderr
         publisher.publish(picture)
@@ -98,7 +98,7 @@ def test_a_command_of_another_user_is_refused_in_words(command: str, domain: Pla
         pytest.skip("another user cannot read the source tree, or an extra is missing")
     assert ended.returncode == 1, ended.stderr
     assert ended.stderr.startswith("Error: cannot "), ended.stderr
-    assert f"{domain.root} belongs to user 0 (this process runs as {NOBODY})" in ended.stderr
+    assert f"{domain.root} belongs to user 0 (this process runs as user {NOBODY})" in ended.stderr
 
 
 def plant(domain: Place, tmp_path: Path) -> list[Path]:
@@ -142,7 +142,7 @@ def test_a_folder_of_another_user_is_refused_by_root_too(owned: str, domain: Pla
     os.chown(folder, int(NOBODY), int(NOBODY))
     with pytest.raises(ServicePermissionError) as caught:
         create_node()
-    assert f"{folder} belongs to user {NOBODY} (this process runs as 0)" in str(caught.value)
+    assert f"{folder} belongs to user {NOBODY} (this process runs as user 0)" in str(caught.value)
     assert not domain.leftovers()
 
 
@@ -167,7 +167,7 @@ def test_the_doctor_names_what_another_user_made_for_the_prefix(domain: Place) -
     path.mkdir()
     (finding,) = shared_memory.check(current_domain(), False)
     assert finding.status == "problem"
-    assert finding.text.startswith(f"{path}, which every participant with the prefix {domain.prefix} opens, is not a ")
+    assert finding.text.startswith(f"{path}, which every participant with prefix {domain.prefix} opens, is not a ")
     path.rmdir()
 
 
@@ -178,7 +178,7 @@ def test_what_all_participants_open_can_be_closed_to_other_users(domain: Place) 
     damage = ("sh", "-c", f": > {path}")
     with VideoFramePublisher("video/cam0/frame/v2") as publisher:
         assert as_nobody(*damage).returncode == 0
-        with pytest.raises(DomainError, match="has 0 bytes instead of 16"):
+        with pytest.raises(DomainError, match="is 0 bytes long instead of 16"):
             VideoFrameSubscriber("video/cam0/frame/v2")
         path.unlink()
         with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:

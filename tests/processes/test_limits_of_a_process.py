@@ -199,7 +199,8 @@ def test_a_publisher_that_cannot_connect_a_reader_says_so_once_and_does_it_later
         most = _limit_that_leaves(0, pid)
         resource.prlimit(pid, what, (most, hard))
         with VideoFrameSubscriber(service) as reader:
-            told = f'cannot send to a subscriber of "{service}": this process may open {most} files, 0 more'
+            fault = f"this process may open at most {most} files and can open only 0 more"
+            told = f'cannot send to a subscriber of "{service}": {fault}'
             wait_until(lambda: told in writer.said(), 30)
             assert reader.receive() is None
             wait_until(lambda: first.receive() is not None, 30)

@@ -41,6 +41,32 @@ for publisher, subscriber, frames in kept:
 print("written", len(kept))
 """
 
+HOLDERS = """
+import signal, subprocess, sys
+from gst_iceoryx2.video import VideoFrameSubscriber
+first, second = [VideoFrameSubscriber("full") for _ in range(2)]
+writer = subprocess.Popen(["timeout", "40", *sys.argv[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+# Each subscriber holds 10 frames that the other one does not hold, and 10 newer frames wait in the buffers.
+held = [first.receive_blocking(20_000) for _ in range(10)]
+for _ in range(10):
+    second.receive_blocking(20_000)
+while second.stats.held < 10 and (frame := second.receive_blocking(2_000)):
+    held.append(frame)
+print(next(line for line in writer.stdout if " dropped: " in line))
+writer.send_signal(signal.SIGINT)
+writer.communicate()
+"""
+
+WRITER = """
+import numpy as np
+from gst_iceoryx2.video import VideoFramePublisher
+picture = np.ones((480, 640, 3), np.uint8)
+publisher = VideoFramePublisher("full", max_bytes=picture.nbytes)
+publisher.wait_for_subscribers(2, timeout=10)
+while True:
+    publisher.publish(picture)
+"""
+
 
 def in_small_memory(
     *command: str, megabytes: int = 64, environment: dict[str, str] | None = None
@@ -90,7 +116,9 @@ def test_a_sink_whose_frames_are_too_large_says_so_with_both_numbers(gst: dict[s
     # SIGBUS would be -7, or 128 + 7.
     assert ended.returncode == 1, ended.stderr
     need = r'on service "large": it may need 14\d\.\d MB of shared memory \(24 frames of 6\.2 MB\)'
-    assert re.search(rf"{need}, /dev/shm has 6\d\.\d MB free, .* reserved by others", ended.stderr), ended.stderr
+    assert re.search(rf"{need}, but /dev/shm has only 6\d\.\d MB free, .* reserved by existing files", ended.stderr), (
+        ended.stderr
+    )
     assert "--shm-size" in ended.stderr
 
 
@@ -124,8 +152,27 @@ def test_frames_that_grow_beyond_the_memory_are_refused_with_both_numbers(gst: d
     ended = launch(line, gst)
     assert ended.returncode == 1, ended.stderr
     assert re.search(
-        r'"growing": it may need 604\.0 MB .* \(24 frames of 25\.2 MB\), /dev/shm has 6\d\.\d MB', ended.stderr
+        r'"growing": it may need 604\.0 MB .* \(24 frames of 25\.2 MB\), but /dev/shm has only 6\d\.\d MB', ended.stderr
     )
+
+
+@pytest.mark.parametrize("language", ["python", pytest.param("rust", marks=needs_gstreamer)])
+@pytest.mark.proves("M8")
+def test_where_memory_cannot_grow_the_warning_says_so(
+    language: str, domain: Place, request: pytest.FixtureRequest
+) -> None:
+    """24 frames fit, but 48 do not. A larger `max-frames` would not help."""
+    writer, environment = [sys.executable, "-c", WRITER], {}
+    if language == "rust":
+        source = "videotestsrc ! video/x-raw,format=BGR,width=640,height=480"
+        line = f"gst-launch-1.0 {source} ! iceoryx2sink service=full sync=false wait-for-connection=true"
+        writer, environment = line.split(), request.getfixturevalue("gst")
+    ended = in_small_memory(sys.executable, "-c", HOLDERS, *writer, megabytes=40, environment=environment)
+    assert ended.returncode == 0, ended.stderr
+    held = 'frame of service "full" dropped: subscribers hold all 24 frames in the publisher\'s memory'
+    assert f"{held}, and /dev/shm has no room for more; release frames sooner, or enlarge /dev/shm" in ended.stdout
+    assert ended.stdout.count("dropped: ") == 1
+    assert "max-frames" not in ended.stdout
 
 
 def test_memory_without_a_limit_is_no_small_memory(service: str, domain: Place) -> None:
@@ -145,7 +192,10 @@ def test_where_shared_memory_is_full_the_sdk_says_so_before_it_writes(port: str,
     command = shlex.join([sys.executable, "-c", OPEN.format(port), service])
     ended = in_small_memory("sh", "-c", FILLED.format(command), megabytes=2)
     assert ended.returncode == 1, ended.stderr
-    assert re.search(r"OutOfSharedMemoryError: .* needs 262144 bytes .*, /dev/shm has 0 free; enlarge it", ended.stderr)
+    assert re.search(
+        r"OutOfSharedMemoryError: .* needs 262144 bytes .*, but /dev/shm has only 0 bytes free",
+        ended.stderr,
+    )
 
 
 @needs_gstreamer
@@ -155,7 +205,10 @@ def test_where_shared_memory_is_full_an_element_says_so_before_it_writes(line: s
     command = shlex.join(["gst-launch-1.0", *line.split()])
     ended = in_small_memory("sh", "-c", FILLED.format(command), megabytes=2, environment=gst)
     assert ended.returncode not in (0, -7, 135), ended.stderr
-    assert "needs 262144 bytes of shared memory beside frames, /dev/shm has 0 free; enlarge it" in ended.stderr
+    assert (
+        "needs 262144 bytes of shared memory in addition to its frames, but /dev/shm has only 0 bytes free; enlarge it"
+        in ended.stderr
+    )
 
 
 @pytest.mark.proves("M8")
@@ -165,4 +218,4 @@ def test_memory_that_is_laid_out_for_others_counts_as_used(service: str, domain:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "written 2" in ended.stdout
     assert "refused 2" in ended.stdout
-    assert "reserved by others" in ended.stdout
+    assert "reserved by existing files" in ended.stdout

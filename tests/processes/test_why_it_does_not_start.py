@@ -136,39 +136,39 @@ FAULTS = {
     "no inodes": (
         "mkdir {root}; mount -t tmpfs -o nr_inodes=1 none {root}",
         "DomainError",
-        "the file system of {root} admits no more files (limit 1); remove files, " + ANOTHER,
+        "the file system of {root} cannot hold more files (limit 1); remove files, " + ANOTHER,
     ),
     "a read-only disk": (
         "mkdir {root}; mount -t tmpfs -o ro none {root}",
         "DomainError",
-        "{root} is on a read-only file system; mount it writable, " + ANOTHER,
+        "{root} is on a read-only file system; remount it writable, " + ANOTHER,
     ),
     "no shared memory": (
         BARE,
         "OutOfSharedMemoryError",
-        "there is no usable /dev/shm: No such file or directory (os error 2); mount it: mount -t tmpfs tmpfs /dev/shm",
+        "/dev/shm is not usable: No such file or directory (os error 2); mount it: mount -t tmpfs tmpfs /dev/shm",
     ),
     "read-only shared memory": (
         "mount -t tmpfs -o ro none /dev/shm",
         "OutOfSharedMemoryError",
-        "/dev/shm is read-only; mount it writable: mount -o remount,rw /dev/shm",
+        "/dev/shm is read-only; remount it writable: mount -o remount,rw /dev/shm",
     ),
     "shared memory without inodes": (
         "mount -t tmpfs -o nr_inodes=1 none /dev/shm",
         "OutOfSharedMemoryError",
-        "/dev/shm admits no more files (limit 1); raise the limit (mount -o remount,nr_inodes=… /dev/shm), or remove "
+        "/dev/shm cannot hold more files (limit 1); raise the limit (mount -o remount,nr_inodes=… /dev/shm), or remove "
         "files there",
     ),
     "small files only": (
         "ulimit -f 200",
         "TransportError",
-        "this process may write files of 102400 bytes, and 262144 are needed; raise the limit (ulimit -f unlimited, "
+        "this process may write files of at most 102400 bytes, but needs 262144; raise the limit (ulimit -f unlimited, "
         "LimitFSIZE=infinity in a systemd unit)",
     ),
     "another user's folder": (
         "mkdir {root}; chown 65534 {root}",
         "ServicePermissionError",
-        "{root} belongs to user 65534 (this process runs as 0); run all participants as one user, " + ANOTHER,
+        "{root} belongs to user 65534 (this process runs as user 0); run all participants as the same user, " + ANOTHER,
     ),
 }
 
@@ -192,8 +192,8 @@ def test_the_cause_is_told_alike_in_both_languages(fault: str, domain: Place) ->
 def test_too_few_descriptors_are_told_with_both_numbers(limit: int, domain: Place) -> None:
     answer = ask(f"ulimit -n {limit}")
     told = re.compile(
-        re.escape(sentence(f"this process may open {limit} files, ", domain))
-        + r"\d+ more than it has open now, and a participant needs up to 20; raise the limit \(ulimit -n 65536"
+        re.escape(sentence(f"this process may open at most {limit} files and can open only ", domain))
+        + r"\d+ more, but a participant needs up to 20; raise the limit \(ulimit -n 65536"
     )
     refused = [line for line in answer.python if line != "started"]
     assert refused
@@ -204,9 +204,9 @@ def test_too_few_descriptors_are_told_with_both_numbers(limit: int, domain: Plac
 @pytest.mark.parametrize(
     ("plant", "fault"),
     [
-        ("touch {}", "has 0 bytes instead of 16"),
-        ("head -c 16 /dev/zero > {}", "was not made by iceoryx2 0.10.0"),
-        ("printf '\\0\\0\\12\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0' > {}; chmod 600 {}", "has the mode 0600"),
+        ("touch {}", "is 0 bytes long instead of 16"),
+        ("head -c 16 /dev/zero > {}", "was not created by iceoryx2 0.10.0"),
+        ("printf '\\0\\0\\12\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0' > {}; chmod 600 {}", "has mode 0600"),
         ("mkdir {}", "is not a file"),
         ("ln -s /etc/passwd {}", "is not a file"),
     ],
@@ -219,8 +219,8 @@ def test_what_another_user_planted_for_the_prefix_is_named(plant: str, fault: st
     # Old enough not to count as unfinished.
     prepare = f"{prepare}; touch -h -d @1 {path}"
     answer = ask(prepare if "chmod" in plant else f"{prepare}; chmod go+rw {path}", NOBODY, HOME="/nonexistent")
-    owner = f"{fault} and belongs to user 0 (this process runs as 65534); remove it, or use a prefix of your own"
-    expected = f"{path}, which every participant with the prefix {domain.prefix} opens, {owner}"
+    owner = f"{fault} and belongs to user 0 (this process runs as user 65534); remove it, or use your own prefix"
+    expected = f"{path}, which every participant with prefix {domain.prefix} opens, {owner}"
     assert len(answer.python) == 2
     for line in answer.python:
         assert line.startswith(f"ServicePermissionError {sentence(expected, domain)}")
@@ -285,7 +285,7 @@ def test_a_character_that_iceoryx2_does_not_take_is_named(root: str, prefix: str
 def test_a_link_into_a_folder_that_this_user_may_not_enter_is_named(domain: Place) -> None:
     answer = ask(f"ln -s /root/closed {domain.root}", NOBODY, HOME="/nonexistent")
     expected = (
-        f"{domain.root} leads to a folder that user 65534 may not enter; remove {domain.root}, or use another domain"
+        f"{domain.root} leads to a folder that user 65534 cannot enter; remove {domain.root}, or use another domain"
     )
     assert len(answer.python) == 2
     for line in (*answer.python, answer.element):
@@ -300,7 +300,9 @@ def test_a_parent_that_another_user_may_not_write_is_named(domain: Place, tmp_pa
         IOX2_VIDEO_DOMAIN=f"{domain.root}/mine:{domain.prefix}",
         HOME="/nonexistent",
     )
-    expected = f"{domain.root} belongs to user 0 (this process runs as 65534); run all participants as one user, "
+    expected = (
+        f"{domain.root} belongs to user 0 (this process runs as user 65534); run all participants as the same user, "
+    )
     assert len(answer.python) == 2
     for line in (*answer.python, answer.element):
         assert f"in the iceoryx2 domain {domain.root}/mine: {expected}" in line

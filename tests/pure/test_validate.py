@@ -70,16 +70,16 @@ def test_a_refusal_begins_with_its_rule(case: dict[str, Any]) -> None:
 def test_a_refusal_names_the_field_and_both_numbers() -> None:
     header, size = sound_header()
     assert str(validate_geometry(header, size - 1)).endswith(
-        f"plane 1 ends at byte {size}, the frame has {size - 1} pixel bytes"
+        f"plane 1 ends at byte {size}, but the frame has only {size - 1} pixel bytes"
     )
     header.stride[1] = 33
-    assert "stride of plane 1 is 33, a row has 34 bytes" in str(validate_geometry(header, size))
+    assert "the stride of plane 1 is 33 bytes, but a row needs 34" in str(validate_geometry(header, size))
     header.n_planes = 3
-    assert "n_planes is 3, NV12 has 2" in str(validate_geometry(header, size))
+    assert "n_planes is 3, but NV12 requires 2" in str(validate_geometry(header, size))
     header.height = 40000
-    assert "height is 40000, outside 1 to 32768" in str(validate_geometry(header, size))
+    assert "height is 40000, but must be between 1 and 32768" in str(validate_geometry(header, size))
     header.aux_size = 10
-    assert "aux_size is 10, the payload has 4 bytes" in str(validate_geometry(header, -6))
+    assert "aux_size is 10, but the payload is only 4 bytes long" in str(validate_geometry(header, -6))
 
 
 def test_a_frame_that_shrinks_is_refused_although_its_geometry_is_known() -> None:
@@ -218,7 +218,7 @@ def test_caps_agree_with_the_header_or_are_refused(vector: dict[str, Any]) -> No
 def test_caps_that_disagree_are_answered_with_both_numbers() -> None:
     header, _ = sound_header("BGR", 640, 480)
     fault = check_caps("video/x-raw, format=(string)BGR, width=(int)641, height=(int)480", header)
-    assert fault == "caps: width is (int)641 in the caps, (int)640 in the header"
+    assert fault == "caps: width is (int)641 in the caps, but (int)640 in the header"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_caps_beyond_the_limits_are_refused(text: str) -> None:
 def test_a_fault_of_any_caps_is_one_line() -> None:
     header, _ = sound_header("BGR", 640, 480)
     fault = check_caps('video/x-raw, format=(string)"B\\012GR", width=(int)640, height=(int)480', header)
-    assert fault == r'caps: format is (string)"B\012GR" in the caps, (string)BGR in the header'
+    assert fault == r'caps: format is (string)"B\012GR" in the caps, but (string)BGR in the header'
 
 
 @settings(deadline=None)

@@ -46,7 +46,7 @@ def test_the_variable_names_root_and_prefix(value: str, root: str, prefix: str) 
     ("value", "words"),
     [
         ("relative", "not absolute"),
-        ("/" + "x" * 65, "has 66 bytes, at most 65"),
+        ("/" + "x" * 65, "is 66 bytes long, but at most 65"),
         ("/tmp/a:", "prefix"),
         ("/tmp/a:ü", "prefix"),
     ],

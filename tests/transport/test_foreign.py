@@ -131,9 +131,9 @@ def test_a_setting_asked_for_by_name_that_cannot_be_met_is_an_error_with_both_nu
     native = raw.video_service(raw.node(), service)
     assert native.static_config.subscriber_max_buffer_size == 2
     for asked, words in (
-        ({"qos": Qos(buffer_size=5)}, "buffer_size 2, 5 was asked for"),
-        ({"qos": Qos(safe_overflow=False)}, "safe_overflow true, false was asked for"),
-        ({"max_publishers": 3}, "max_publishers 2, 3 was asked for"),
+        ({"qos": Qos(buffer_size=5)}, "buffer_size 2, but 5 was requested"),
+        ({"qos": Qos(safe_overflow=False)}, "safe_overflow true, but false was requested"),
+        ({"max_publishers": 3}, "max_publishers 2, but 3 was requested"),
     ):
         with pytest.raises(QosError, match=words) as caught:
             VideoFramePublisher(service, **asked)  # type: ignore[arg-type]

@@ -333,7 +333,7 @@ def test_a_number_of_bytes_beyond_the_publishers_memory_is_refused(
     assert bytes(arrived(victim.receive()).pixels) == PIXELS
     assert (victim.stats.invalid, victim.stats.received) == (1, 2)
     (line,) = faults(caplog)
-    assert "length: the payload has" in line
+    assert "length: the payload is" in line
 
 
 @pytest.mark.proves("H11")

@@ -175,7 +175,7 @@ def test_a_loan_that_was_begun_before_the_memory_grew_is_sent(
         (np.zeros((4, 6), np.uint8), "BGR", r"but got uint8 \(4, 6\)"),
         (np.zeros((4, 6), np.uint8), "NV12", r"uint8 \(4, 6\) and uint8 \(2, 3, 2\), but got uint8 \(4, 6\)"),
         (np.zeros((4, 6, 3), np.uint8), "BRG", "did you mean"),
-        (np.zeros((4, 6, 3), np.uint8), "NV12_64Z32", "tiles or a palette"),
+        (np.zeros((4, 6, 3), np.uint8), "NV12_64Z32", "tiled or uses a palette"),
         (np.zeros((4, 16), np.uint8), "v210", "pass width="),
         (np.zeros((0, 6, 3), np.uint8), "BGR", r"shape \(0, 6, 3\) is not a picture"),
         (np.zeros(6, np.uint8), "BGR", "is not a picture"),
@@ -195,10 +195,10 @@ def test_arrays_that_are_no_such_picture_are_refused(
 @pytest.mark.parametrize(
     ("pixels", "params", "words"),
     [
-        (b"x" * 71, FrameParams(6, 4), "has 72 bytes in rows without padding, the pixels have 71"),
-        (b"x" * 68, FrameParams(6, 4), "has 72 bytes in rows without padding, the pixels have 68"),
-        (b"x" * 73, FrameParams(6, 4), "has 72 bytes in rows without padding, the pixels have 73"),
-        (b"x" * 48, FrameParams(6, 4, "NV12"), "has 36 bytes in rows without padding, the pixels have 48; .* stride0"),
+        (b"x" * 71, FrameParams(6, 4), "is 72 bytes, but got 71"),
+        (b"x" * 68, FrameParams(6, 4), "is 72 bytes, but got 68"),
+        (b"x" * 73, FrameParams(6, 4), "is 72 bytes, but got 73"),
+        (b"x" * 48, FrameParams(6, 4, "NV12"), "is 36 bytes, but got 48; .* stride0"),
         (b"x" * 72, FrameParams(6, 4, stride0=20), "rows of 20 bytes needs 78 bytes, but got 72"),
         (b"x" * 72, FrameParams(6, 4, stride0=17), "stride0 is 17"),
         (b"x" * 72, FrameParams(6, 4, n_planes=2), "has 1 planes, but n_planes is 2"),
@@ -463,7 +463,7 @@ def test_too_little_shared_memory_is_refused_before_it_is_written_to(
 ) -> None:
     free_memory(monkeypatch, 64 * 10**6)
     with pytest.raises(
-        OutOfSharedMemoryError, match=r"149\.\d MB .*24 frames of 6\.2 MB.* has 64\.0 MB free"
+        OutOfSharedMemoryError, match=r"149\.\d MB .*24 frames of 6\.2 MB.* has only 64\.0 MB free"
     ) as caught:
         VideoFramePublisher(service, max_bytes=1920 * 1080 * 3)
     assert isinstance(caught.value, MemoryError)

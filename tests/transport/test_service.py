@@ -11,7 +11,7 @@ import iceoryx2 as iox2
 import pytest
 
 from gst_iceoryx2._iox2 import binding, cleanup
-from gst_iceoryx2._iox2.domain import current_domain
+from gst_iceoryx2._iox2.domain import Pattern, current_domain
 from gst_iceoryx2.contract import limit
 from gst_iceoryx2.errors import (
     InvalidServiceNameError,
@@ -99,7 +99,9 @@ def test_a_name_of_printable_characters_works(name: str) -> None:
 def test_one_listener_too_many_gets_a_sentence(service: str) -> None:
     node = create_node()
     listeners = [create_listener(node, service) for _ in range(16)]
-    with pytest.raises(TooManyPortsError, match=r"another listener: service .* admits 16; close one"):
+    with pytest.raises(
+        TooManyPortsError, match=r"another listener: service .* already has 16, which is its limit; close one"
+    ):
         VideoFrameSubscriber(service)
     del listeners
 
@@ -135,7 +137,7 @@ def test_a_name_with_another_header_is_refused_with_both_types(service: str) -> 
             make(service)
         assert isinstance(caught.value, TypeError)
         assert service in str(caught.value)
-        assert "VideoFrameHeader of 104 bytes" in str(caught.value)
+        assert "104-byte header VideoFrameHeader" in str(caught.value)
     del publisher
 
 
@@ -183,7 +185,7 @@ def test_a_service_of_another_release_is_refused_with_both_versions(
     existing = open_video_service(create_node(), service)
     rewrite(description(service), pattern, replacement)
     with pytest.raises(
-        VersionMismatchError, match=f"created with iceoryx2 {theirs}, this program uses 0\\.10\\.0"
+        VersionMismatchError, match=f"created with iceoryx2 {theirs}, but this program uses 0\\.10\\.0"
     ) as caught:
         VideoFramePublisher(service)
     assert service in str(caught.value)
@@ -231,18 +233,19 @@ def test_an_unfinished_description_that_a_dead_node_names_is_removed_and_the_pub
     domain.remove()
 
 
+@pytest.mark.parametrize("pattern", ["PublishSubscribe", "Event"])
 @pytest.mark.proves("L13")
 def test_an_unfinished_description_that_no_dead_node_names_is_left_alone(
-    service: str, monkeypatch: pytest.MonkeyPatch, domain: Place
+    pattern: Pattern, service: str, monkeypatch: pytest.MonkeyPatch, domain: Place
 ) -> None:
-    """However old it is, its creator may live in another pid namespace."""
+    """However old it is, its creator may live in another pid namespace. The error names the file."""
     monkeypatch.setattr(cleanup, "_HELPER", Path("/nonexistent"))
     dead_node(domain)
-    path = description(service)
+    path = Path(current_domain().service_file(service, pattern))
     path.parent.mkdir(exist_ok=True)
     path.touch(0o600)
     os.utime(path, (1, 1))
-    with pytest.raises(ServiceBrokenError, match=r"half made.*iox2-video doctor --fix") as caught:
+    with pytest.raises(ServiceBrokenError, match=r"half created.*iox2-video doctor --fix") as caught:
         VideoFramePublisher(service)
     assert service in str(caught.value)
     assert str(path) in str(caught.value)
@@ -265,7 +268,7 @@ def test_a_publisher_that_died_while_it_started_does_not_stop_a_subscriber(
         path.write_text(promise)
         path.chmod(0o400)
         assert sub.receive_blocking(300) is None
-        wait_until(lambda: sub.receive() is None and "half made" in caplog.text)
+        wait_until(lambda: sub.receive() is None and "half created" in caplog.text)
         path.unlink()
         with VideoFramePublisher(service) as pub:
             pub.wait_for_subscribers(1, timeout=5)

@@ -1,6 +1,6 @@
 //! The errors of publishers and subscribers.
 //!
-//! Each message says what failed, on which service, with both numbers, and what to do. `contract/messages.json` has the texts.
+//! Each message says what failed, on which service, with both numbers, and what to do. The texts are in `contract/messages.json`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use crate::contract::{limits, messages};
 use crate::wire::fault::Fault;
 
-/// A result with the SDK's [`enum@Error`].
+/// A result whose error type is the SDK's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why an operation on a video service failed.
+/// The reason why an operation on a video service failed.
 ///
 /// # Examples
 /// ```
@@ -29,7 +29,7 @@ pub enum Error {
     InvalidServiceName {
         /// The name as given.
         name: String,
-        /// What is wrong with it.
+        /// What is wrong with the name.
         reason: String,
     },
 
@@ -42,7 +42,7 @@ pub enum Error {
     TypeMismatch {
         /// Name of the service.
         service: String,
-        /// The types that it carries.
+        /// The types that the service carries.
         found: String,
     },
 
@@ -51,18 +51,18 @@ pub enum Error {
     VersionMismatch {
         /// Name of the service.
         service: String,
-        /// Release of its creator.
+        /// iceoryx2 release of the program that created the service.
         theirs: String,
-        /// Release of this program.
+        /// iceoryx2 release of this program.
         ours: String,
     },
 
-    /// Something outside iceoryx2 is in the way, such as another user's folder, full shared memory or a limit of this process.
+    /// Something outside iceoryx2 prevents the operation, such as another user's folder, full shared memory or a limit of this process.
     #[error("{}", messages::obstacle(doing, obstacle))]
     Obstacle {
-        /// What failed, with the name of the service if there is one.
+        /// The failed operation, with the name of the service if there is one.
         doing: String,
-        /// What is in the way.
+        /// The reason.
         obstacle: Obstacle,
     },
 
@@ -73,24 +73,24 @@ pub enum Error {
         service: String,
         /// Kind of port: publisher, subscriber, listener, notifier or participant.
         port: &'static str,
-        /// Number that the service admits.
+        /// Largest number of such ports.
         limit: usize,
     },
 
-    /// An existing service does not offer a setting that the program asked for.
+    /// An existing service does not offer a setting that the program requested.
     #[error("{}", messages::qos(service, setting, exists, wanted))]
     Qos {
         /// Name of the service.
         service: String,
         /// Name of the setting.
         setting: &'static str,
-        /// The value that was asked for: a number, "true" or "false".
+        /// The requested value: a number, "true" or "false".
         wanted: String,
         /// The service's value.
         exists: String,
     },
 
-    /// Shared memory has no room for the publisher's frames.
+    /// There is not enough shared memory for the publisher's frames.
     #[error("{}", messages::out_of_shared_memory(service, Megabytes(*needed), chunks, Megabytes(*chunk as u64), Megabytes(*available), Megabytes(*promised)))]
     SharedMemory {
         /// Name of the service.
@@ -103,7 +103,7 @@ pub enum Error {
         chunk: usize,
         /// Number of free bytes.
         available: u64,
-        /// Number of these bytes that are reserved by files which are not fully written yet.
+        /// Number of these free bytes that are reserved by files that are not fully written yet.
         promised: u64,
     },
 
@@ -112,46 +112,48 @@ pub enum Error {
     LoanLimit {
         /// Name of the service.
         service: String,
-        /// Number of loans that it can have at once.
+        /// Largest number of loans at once.
         limit: usize,
     },
 
     /// Subscribers hold all frames of the publisher's memory.
-    #[error("{}", messages::out_of_frames(service, chunks))]
+    #[error("{}", out_of_frames(service, *chunks, *is_memory_full))]
     OutOfFrames {
         /// Name of the service.
         service: String,
         /// Number of frames in the publisher's memory.
         chunks: usize,
+        /// Whether `/dev/shm` has no room for more frames. Otherwise, the publisher has reached its limit.
+        is_memory_full: bool,
     },
 
-    /// The subscriber holds as many frames as it may.
+    /// The subscriber already holds its largest number of frames.
     #[error("{}", messages::borrow_limit(service, limit, limit))]
     BorrowLimit {
         /// Name of the service.
         service: String,
-        /// Number of frames that it may hold.
+        /// Largest number of frames that the subscriber may hold.
         limit: usize,
     },
 
-    /// Pixels and frame parameters do not fit together.
+    /// The pixels do not match the frame parameters.
     #[error("frame for {service:?} does not fit its parameters: {reason}")]
     Geometry {
         /// Name of the service.
         service: String,
-        /// What does not fit.
+        /// The mismatch.
         reason: Fault,
     },
 
-    /// The service is half made, and a clean-up did not change that.
-    #[error("{}", messages::half_made(service, state, file.display()))]
+    /// The service is half created, and a clean-up did not repair it.
+    #[error("{}", messages::half_created(service, state, listed(files)))]
     Broken {
         /// Name of the service.
         service: String,
-        /// iceoryx2's name for its state.
+        /// iceoryx2's name for the state of the service.
         state: String,
-        /// Path of its description.
-        file: PathBuf,
+        /// Paths of the files that describe the video service and the event service with this name.
+        files: Vec<PathBuf>,
     },
 
     /// The port was opened before this process was forked.
@@ -161,25 +163,25 @@ pub enum Error {
         service: String,
     },
 
-    /// iceoryx2 failed for a reason without an error of its own here.
+    /// iceoryx2 failed for a reason that has no variant of its own.
     #[error("{}", messages::iceoryx2_failed(operation, service, cause))]
     Transport {
         /// Name of the service.
         service: String,
-        /// What failed.
+        /// The failed operation.
         operation: &'static str,
         /// iceoryx2's name for the cause.
         cause: String,
     },
 
-    /// A frame whose caps or format cannot be read as an array.
+    /// The frame's caps or format do not allow its pixels to be read as an array.
     #[error("{0}")]
     Format(String),
 
     /// The operating system refused a call.
     #[error("{what}: {source}")]
     Io {
-        /// What failed.
+        /// The failed operation.
         what: &'static str,
         /// The operating system's error.
         #[source]
@@ -203,7 +205,7 @@ pub enum ObstacleKind {
 
 /// A reason outside iceoryx2 why this process cannot take part in a domain.
 ///
-/// Its text says what is wrong, with paths and numbers, and what to do.
+/// Its text states the problem, with paths and numbers, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
     kind: ObstacleKind,
@@ -215,7 +217,7 @@ impl Obstacle {
         Self { kind, text }
     }
 
-    /// Its kind.
+    /// Returns the kind of the obstacle.
     pub fn kind(&self) -> ObstacleKind {
         self.kind
     }
@@ -227,7 +229,7 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// What to do if a service admits no more ports of a kind.
+/// Returns the remedy for a service that admits no more ports of this kind.
 fn advice(port: &str) -> String {
     match port {
         "publisher" => messages::close_publisher("max-publishers"),
@@ -236,7 +238,22 @@ fn advice(port: &str) -> String {
     }
 }
 
-/// Bytes, written in MB.
+/// Returns the message for a publisher without a free frame.
+fn out_of_frames(service: &str, chunks: usize, is_memory_full: bool) -> String {
+    if is_memory_full {
+        messages::out_of_frames_and_memory(service, chunks)
+    } else {
+        messages::out_of_frames(service, chunks)
+    }
+}
+
+/// Joins paths for a message.
+fn listed(files: &[PathBuf]) -> String {
+    let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+    files.join(" and ")
+}
+
+/// A number of bytes that is displayed in MB.
 struct Megabytes(u64);
 
 impl fmt::Display for Megabytes {

@@ -1,7 +1,6 @@
 //! The two iceoryx2 services with one name: a publish/subscribe service carries the frames, and an event service wakes waiting processes.
 
 use std::fmt::Debug;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use iceoryx2::port::listener::{Listener, ListenerCreateError};
@@ -15,7 +14,7 @@ use crate::config::Qos;
 use crate::contract::limits;
 use crate::error::{Error, Result};
 use crate::iox2::cleanup;
-use crate::iox2::description::{Description, description_file, descriptions, types_in_words};
+use crate::iox2::description::{Description, description_files, descriptions, types_in_words};
 use crate::iox2::domain::Domain;
 use crate::iox2::obstacle::{after_failure, taking_part};
 use crate::iox2::types::{EventService, IOX2_VERSION, Iox, Iox2Node};
@@ -237,8 +236,7 @@ pub(crate) fn transport(service: &str, operation: &'static str, cause: impl Debu
 /// Looks for a cause outside iceoryx2, given that `memory` bytes had to be mapped.
 fn obstacle(config: &Config, service: &str, memory: usize) -> Option<Error> {
     let domain = Domain::of(config);
-    let description = ServiceName::new(service).ok().map(|name| PathBuf::from(description_file(config, &name)));
-    let obstacle = after_failure(&domain, memory, description.as_deref())?;
+    let obstacle = after_failure(&domain, memory, &description_files(config, service))?;
     Some(Error::Obstacle { doing: taking_part(&domain.root(), Some(service)), obstacle })
 }
 
@@ -264,7 +262,7 @@ fn retry<T>(
 ) -> std::result::Result<T, Failure> {
     let mut start = Instant::now();
     let mut has_cleaned = false;
-    let mut half_made_since = None;
+    let mut half_created_since = None;
     loop {
         let failure = match attempt() {
             Ok(service) => return Ok(service),
@@ -282,8 +280,8 @@ fn retry<T>(
             return Err(failure);
         }
         let Error::Broken { state, .. } = failure.explain(node, name) else { return Err(failure) };
-        let is_first = half_made_since.is_none();
-        let since: &mut Instant = half_made_since.get_or_insert_with(Instant::now);
+        let is_first = half_created_since.is_none();
+        let since: &mut Instant = half_created_since.get_or_insert_with(Instant::now);
         // The participant may only be stopped and may still continue.
         let may_go_on = state.contains("HangsInCreation") && since.elapsed() < limits::HANGING_TIMEOUT;
         if !is_first && !may_go_on {
@@ -356,7 +354,7 @@ impl Failure {
             Self::Event(e) => format!("{e:?}"),
         };
         // To this process, a service that it cannot access looks unfinished.
-        let file = description_file(node.config(), name).into();
-        obstacle(node.config(), &service, 0).unwrap_or(Error::Broken { service, state, file })
+        let files = description_files(node.config(), &service);
+        obstacle(node.config(), &service, 0).unwrap_or(Error::Broken { service, state, files })
     }
 }

@@ -1,5 +1,6 @@
 //! Publishers and subscribers over real shared memory, each test in a domain of its own.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -183,9 +184,23 @@ fn a_frame_that_finds_no_free_memory_is_an_error_until_one_is_released() {
         }
         result.err()
     });
-    assert!(matches!(refused, Some(Error::OutOfFrames { chunks: 3, .. })), "{refused:?}");
+    assert!(matches!(refused, Some(Error::OutOfFrames { chunks: 3, is_memory_full: false, .. })), "{refused:?}");
     held.clear();
     publish(9).unwrap();
+}
+
+/// The frames have one service, the wake-ups another service with the same name. A crash can leave either of them half created.
+#[test]
+fn the_error_for_a_half_created_event_service_names_its_file() {
+    let place = Place::new();
+    let publisher = place.publisher("video/a").build().unwrap();
+    let descriptions = || std::fs::read_dir(place.0.service_dir()).unwrap().flatten().map(|entry| entry.path());
+    let is_events = |path: &PathBuf| std::fs::read_to_string(path).unwrap().contains("notifier");
+    let events = descriptions().find(is_events).unwrap();
+    drop(publisher);
+    std::fs::write(&events, "").unwrap();
+    let error = place.publisher("video/a").build().err().unwrap();
+    assert!(matches!(error, Error::Broken { .. }) && error.to_string().contains(events.to_str().unwrap()), "{error}");
 }
 
 #[test]
@@ -294,7 +309,7 @@ fn pixels_that_contradict_their_parameters_are_refused() {
     for (format, given, tight) in [("BGR", 193, 192), ("BGR", 184, 192), ("NV12", 128, 96)] {
         let error =
             publisher.publish_frame(&vec![0; given], &FrameParams { format, ..params(8, 8) }).unwrap_err().to_string();
-        assert!(error.contains(&format!("{tight} bytes")) && error.contains(&format!("have {given}")), "{error}");
+        assert!(error.contains(&format!("{tight} bytes")) && error.contains(&format!("got {given}")), "{error}");
     }
     let unknown = FrameParams { format: "BRG", ..params(8, 8) };
     let error = publisher.publish_frame(&[0; 192], &unknown).unwrap_err().to_string();

@@ -363,7 +363,7 @@ fn the_second_sink_on_a_service_is_refused_in_words() {
     let (mut second, _sink, bus) = sink(&service, "");
     assert!(second.push(picture(0)).is_err());
     let error = message(&bus, gst::MessageType::Error);
-    for word in [&service, "admits 1", "max-publishers"] {
+    for word in [&service, "already has 1, which is its limit", "max-publishers"] {
         assert!(error.contains(word), "{word}: {error}");
     }
     first.push(picture(1)).unwrap();
@@ -645,7 +645,7 @@ fn the_subscriber_one_too_many_is_told_the_limit_and_may_come_again() {
     // It fails while it starts, or while it waits for its first frame.
     let _ = source.set_state(gst::State::Playing);
     let error = message(&bus, gst::MessageType::Error);
-    for word in [&service, "admits 1", "max-subscribers"] {
+    for word in [&service, "already has 1, which is its limit", "max-subscribers"] {
         assert!(error.contains(word), "{word}: {error}");
     }
     source.set_state(gst::State::Null).unwrap();

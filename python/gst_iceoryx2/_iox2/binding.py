@@ -21,7 +21,7 @@ from ..errors import DomainError, ServiceBrokenError, TransportError, VersionMis
 from . import types
 from .cleanup import clean_up_if_stale, run_helper
 from .domain import Domain, current_domain
-from .explain import FULL, HALF_MADE, HANGS, RELEASE, explain, taking_part
+from .explain import FULL, HALF_CREATED, HANGS, RELEASE, explain, taking_part
 from .liveness import dead_nodes, monitor_of
 from .obstacle import after_failure, before_start, check_folders
 from .service_name import check_service_name
@@ -395,7 +395,7 @@ def _retried(
             if isinstance(error, (ServiceBrokenError, TransportError)) and not any(word in problem for word in _FLUX):
                 # Check before the next attempt. If a limit makes the service inaccessible, it looks half created and
                 # retrying does not help.
-                found = after_failure(domain, memory, domain.service_file(name, "PublishSubscribe"))
+                found = after_failure(domain, memory, domain.service_files(name))
                 if found is not None:
                     raise found.error(taking_part(domain, name)) from exc
             if any(word in problem for word in _FLUX) and spent < _FLUX_TIMEOUT:
@@ -404,7 +404,7 @@ def _retried(
                     cleaned = run_helper(domain)
                 time.sleep(0.005)
                 continue
-            crashed = any(word in problem for word in HALF_MADE)
+            crashed = any(word in problem for word in HALF_CREATED)
             full = any(word in problem for word in FULL)
             # A stopped process may continue, and a killed process takes a moment to end. Each attempt on a hanging
             # service takes a second.

@@ -1,4 +1,4 @@
-"""Which iceoryx2 domain this process uses: a root path and a prefix of file names. Needs no iceoryx2."""
+"""The iceoryx2 domain of this process: a root path and a prefix for file names. Does not import iceoryx2."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ DEFAULT_ROOT: Final = "/tmp/iceoryx2"
 DEFAULT_PREFIX: Final = "iox2_"
 
 _FORBIDDEN: Final = '<>"|?*'
-"""Characters that iceoryx2 takes in no path on any system, besides control characters and what is not ASCII. Source:
-iceoryx2-bb/system-types/src/path.rs and container/src/string/mod.rs."""
+"""Characters that iceoryx2 does not accept in paths, in addition to control characters and non-ASCII characters.
+Source: iceoryx2-bb/system-types/src/path.rs and container/src/string/mod.rs."""
 
 MAX_ROOT_BYTES: Final = limit("max_domain_root_bytes")
-"""A socket `<root>/<prefix><30 digits>.event` must fit the 108 bytes of sockaddr_un. Source: unix(7)."""
+"""A socket name `<root>/<prefix><30 digits>.event` must fit into the 108 bytes of sockaddr_un. Source: unix(7)."""
 
 Scalar: TypeAlias = str | int | float | bool
 Pattern: TypeAlias = Literal["PublishSubscribe", "Event"]
-# The number that goes into a service's hash. Source: iceoryx2/src/service/messaging_pattern.rs.
+# Number that is hashed together with a service's name. Source: iceoryx2/src/service/messaging_pattern.rs.
 _PATTERN_NUMBER: Final[Mapping[Pattern, int]] = {"PublishSubscribe": 0, "Event": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """Where the participants that can see each other keep their files.
+    """The place where iceoryx2 participants keep their files; only participants in the same domain see each other.
 
     Attributes:
         root: Absolute path, at most 65 bytes.
-        prefix: Begins the name of every file and shared memory object.
-        config_file: The iceoryx2 configuration that gave the values; None where there is none.
-        service_dir: Folder of the service descriptions, below `root`.
-        node_dir: Folder of the nodes, below `root`.
+        prefix: Start of the name of every file and shared memory object.
+        config_file: Path of the iceoryx2 configuration that set the values; None if there is none.
+        service_dir: Folder for service descriptions, relative to `root`.
+        node_dir: Folder for nodes, relative to `root`.
     """
 
     root: str = DEFAULT_ROOT
@@ -66,18 +66,22 @@ class Domain:
 
     @property
     def services(self) -> Path:
-        """Folder of the service descriptions."""
+        """Path of the folder for service descriptions."""
         return Path(self.root, self.service_dir)
 
     @property
     def nodes(self) -> Path:
-        """Folder of the nodes."""
+        """Path of the folder for nodes."""
         return Path(self.root, self.node_dir)
 
     def service_file(self, name: str, pattern: Pattern) -> str:
-        """Path at which a service is described while it exists."""
+        """Return the path of the file that describes a service while it exists."""
         digest = hashlib.sha1(f"{_PATTERN_NUMBER[pattern]}{name}".encode(), usedforsecurity=False).hexdigest()
         return f"{self.root}/{self.service_dir}/{self.prefix}{digest}.service"
+
+    def service_files(self, name: str) -> tuple[str, ...]:
+        """Return the paths of the files that describe the video service and the event service with this name."""
+        return tuple(self.service_file(name, pattern) for pattern in _PATTERN_NUMBER)
 
 
 def _check_characters(what: str, text: str, forbidden: str) -> None:
@@ -89,13 +93,13 @@ def _check_characters(what: str, text: str, forbidden: str) -> None:
 
 
 def current_domain(environ: Mapping[str, str] = os.environ) -> Domain:
-    """The domain of this process, as SPEC.md section 1 has it.
+    """Return the domain of this process, as specified in SPEC.md section 1.
 
-    ``IOX2_VIDEO_DOMAIN=ROOT[:PREFIX]`` goes before ``~/.config/iceoryx2/iceoryx2.toml``, that before
-    ``/etc/iceoryx2/iceoryx2.toml``; ``config/iceoryx2.toml`` in the working directory is not read.
+    ``IOX2_VIDEO_DOMAIN=ROOT[:PREFIX]`` takes precedence over ``~/.config/iceoryx2/iceoryx2.toml``, and this file over
+    ``/etc/iceoryx2/iceoryx2.toml``. ``config/iceoryx2.toml`` in the working directory is not read.
 
     Raises:
-        DomainError: The variable or a file says something unusable.
+        DomainError: The variable or a configuration file cannot be used.
     """
     domain = _configured(environ)
     value = environ.get(DOMAIN_VARIABLE)
@@ -110,8 +114,8 @@ def current_domain(environ: Mapping[str, str] = os.environ) -> Domain:
 def _configured(environ: Mapping[str, str]) -> Domain:
     home = environ.get("HOME")
     folders = (*([Path(home, ".config")] if home else []), Path("/etc"))
-    # A file that cannot be reached does not count: the home may be closed to this process (systemd's ProtectHome,
-    # HOME=/root after setuid), or on a disk that is gone.
+    # Files that cannot be accessed are skipped. This process may have no access to its home (systemd's ProtectHome,
+    # HOME=/root after setuid), or the disk may be gone.
     files = (folder / "iceoryx2" / "iceoryx2.toml" for folder in folders)
     file = next(filter(os.path.isfile, files), None)
     if file is None:
@@ -135,11 +139,11 @@ def _configured(environ: Mapping[str, str]) -> Domain:
 
 
 def read_toml(path: str | Path) -> dict[str, Scalar]:
-    """Read the scalars of a TOML file under dotted keys; lists and dates are left out.
+    """Read a TOML file into a flat dict with dotted keys; lists and dates are skipped.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is not TOML in UTF-8.
+        ValueError: The file is not valid TOML in UTF-8.
     """
     try:
         return dict(_scalars(tomllib.loads(Path(path).read_text(encoding="utf-8")), ""))

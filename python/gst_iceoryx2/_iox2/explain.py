@@ -1,4 +1,4 @@
-"""Errors of iceoryx2 as errors of this package, with a cause and a remedy; `obstacle` finds causes in the system."""
+"""Translates iceoryx2's errors into this package's errors; `obstacle` finds causes in the operating system."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from .description import read_service
 from .domain import Domain, Pattern
 
 RELEASE: Final = "0.10.0"
-"""iceoryx2 compares its own version for equality, patch level included (SPEC.md section 1)."""
+"""Release of iceoryx2, which refuses any other release, even another patch level (SPEC.md section 1)."""
 
 HANGS: Final = "HangsInCreation"
-HALF_MADE: Final = (HANGS, "ServiceInCorruptedState")
-"""Errors after a crash of a process that was creating a service."""
+HALF_CREATED: Final = (HANGS, "ServiceInCorruptedState")
+"""Errors that occur after a process crashed while it was creating a service."""
 
 FULL: Final[Mapping[str, tuple[str, Pattern, str]]] = {
     "ExceedsMaxSupportedPublishers": ("publisher", "PublishSubscribe", "max_publishers"),
@@ -35,11 +35,11 @@ FULL: Final[Mapping[str, tuple[str, Pattern, str]]] = {
     "ExceedsMaxSupportedNotifiers": ("notifier", "Event", "max_notifiers"),
     "ExceedsMaxNumberOfNodes": ("participant", "PublishSubscribe", "max_nodes"),
 }
-"""Errors of a service that is full: the port, and the setting that limits it."""
+"""Errors of a full service: the kind of port, the kind of service, and the setting with the limit."""
 
 _ADVICE: Final = {"publisher": "close_publisher", "subscriber": "close_subscriber"}
 
-# A socket is named <root>/<prefix><a number of up to 34 digits>.event. Source: unix(7) for 107.
+# A socket's name is <root>/<prefix><a number of up to 34 digits>.event, at most 107 bytes. Source: unix(7).
 _MAX_PLACE: Final = 66
 
 _ERRORS: Final[Mapping[str, type[Iox2VideoError]]] = {
@@ -51,18 +51,18 @@ _ERRORS: Final[Mapping[str, type[Iox2VideoError]]] = {
 
 
 class Obstacle(NamedTuple):
-    """One reason why this process cannot take part in a domain. Its text is the same in both languages.
+    """A reason why this process cannot take part in a domain. Its text is the same in Python and Rust.
 
     Attributes:
-        kind: Selects the class of the error.
-        text: What is wrong, with paths and numbers; then, after a semicolon, what to do.
+        kind: Selects the class of the exception.
+        text: The problem, with paths and numbers; then, after a semicolon, the remedy.
     """
 
     kind: Literal["permission", "domain", "memory", "limit"]
     text: str
 
     def parts(self) -> tuple[str, str]:
-        """Return what is wrong, and what to do."""
+        """Return the problem and the remedy."""
         fault, _, remedy = self.text.partition("; ")
         return fault, remedy
 
@@ -70,31 +70,31 @@ class Obstacle(NamedTuple):
         """Return the error to raise.
 
         Args:
-            doing: What failed, as verb and object: from `taking_part`, or similar.
+            doing: The failed operation, as verb and object, such as the result of `taking_part`.
         """
         return _ERRORS[self.kind](message("obstacle", doing=doing, obstacle=self.text))
 
 
 def taking_part(domain: Domain, service: str | None = None) -> str:
-    """Return what failed, as verb and object: taking part in a domain, or opening a service in it."""
+    """Return the failed operation, as verb and object: taking part in a domain, or opening a service in it."""
     if service is None:
         return message("take_part", root=domain.root)
     return message("open_service", service=service, root=domain.root)
 
 
 def words_of(number: int) -> str:
-    """Return the text of an errno."""
+    """Return the operating system's text for an errno."""
     return f"{os.strerror(number)} (os error {number})"
 
 
 def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoError:
-    """Return the error to raise for an error of iceoryx2.
+    """Return the error to raise for an iceoryx2 error.
 
     Args:
-        exc: The binding's error; its text is the name of a Rust enum variant.
+        exc: The iceoryx2 binding's exception; its text is the name of a Rust enum variant.
         domain: Domain of the service.
         name: Name of the service.
-        doing: What failed, as verb and object: "create a publisher".
+        doing: The failed operation, as verb and object: "create a publisher".
     """
     problem = str(exc)
     patterns: tuple[Pattern, ...] = ("PublishSubscribe", "Event")
@@ -112,9 +112,9 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
             limit = "all" if record is None else record.values.get(f"messaging_pattern.{pattern}.{setting}", "all")
             advice = message(_ADVICE[port], setting=setting) if port in _ADVICE else message("close_participant")
             return TooManyPortsError(message("too_many_ports", port=port, service=name, limit=limit, advice=advice))
-    if any(word in problem for word in (*HALF_MADE, "SystemInFlux", "FailedToDeserialize")):
-        file = domain.service_file(name, "PublishSubscribe")
-        return ServiceBrokenError(message("half_made", service=name, state=problem, file=file))
+    if any(word in problem for word in (*HALF_CREATED, "SystemInFlux", "FailedToDeserialize")):
+        files = " and ".join(domain.service_files(name))
+        return ServiceBrokenError(message("half_created", service=name, state=problem, files=files))
     if "ResourceCreationFailed" in problem and len(domain.root) + len(domain.prefix) > _MAX_PLACE:
         return DomainError(
             f"cannot {doing} {name!r}: root path and prefix of the iceoryx2 domain, {domain.root!r} and "

@@ -16,7 +16,7 @@ from ..contract import message
 from .domain import Domain
 from .explain import Obstacle, words_of
 
-# Bytes written to see whether a file can be written: one page.
+# Content of a file that is written as a test: one page.
 _PAGE: Final = bytes(4096)
 
 _REFUSALS: Final = {
@@ -25,11 +25,11 @@ _REFUSALS: Final = {
     errno.EEXIST: "not_a_folder",
     errno.ELOOP: "circular_link",
 }
-"""Messages about the nearest folder that exists."""
+"""Messages that name the nearest existing folder."""
 
 
 def in_folders(domain: Domain) -> Obstacle | None:
-    """Check that the folders of a domain are real folders of this user or root; missing ones are fine."""
+    """Check that a domain's folders are real folders that belong to this user or root; missing folders are fine."""
     root = Path(domain.root)
     try:
         link = root.lstat()
@@ -61,7 +61,7 @@ def _unsuitable(folder: Path, status: os.stat_result) -> Obstacle | None:
 
 
 def _links(nodes: Path) -> Iterator[Obstacle]:
-    """Symbolic links where iceoryx2 creates a folder for each node."""
+    """Yield an obstacle for each symbolic link in the folder in which iceoryx2 creates a folder for each node."""
     with contextlib.suppress(OSError), os.scandir(nodes) as found:
         for item in found:
             if item.is_symlink():
@@ -69,7 +69,7 @@ def _links(nodes: Path) -> Iterator[Obstacle]:
 
 
 def _trusted() -> tuple[int, int]:
-    """Users whose folders may be used: their links are followed, and their files are removed after a crash."""
+    """Return the trusted users: iceoryx2 follows links in their folders, and a clean-up removes their files."""
     return os.geteuid(), 0
 
 
@@ -78,16 +78,16 @@ def _foreign(path: Path, status: os.stat_result) -> Obstacle:
 
 
 def writing(domain: Domain) -> Obstacle | None:
-    """Try to create what a participant creates: the folders, a file in each, a socket."""
+    """Try to create everything that a participant creates: the folders, a file in each folder, and a socket."""
     root = Path(domain.root)
     missing = [folder for folder in (root, *root.parents) if not os.path.lexists(folder)]
     for folder in (*reversed(missing), domain.services, domain.nodes):
         try:
-            # Source: iceoryx2's own mode, on disk.
+            # The same mode as iceoryx2. Source: 0.10.0, on disk.
             folder.mkdir(0o750, exist_ok=True)
         except OSError as exc:
             return _refused(folder, exc)
-    # Not a name of iceoryx2's, so no clean-up takes the file for iceoryx2's.
+    # iceoryx2 uses no such names, so no clean-up removes the file.
     name = f"probe{os.getpid()}_{time.monotonic_ns()}"
     for folder in (domain.services, domain.nodes, root):
         probe = folder / name
@@ -109,7 +109,7 @@ def writing(domain: Domain) -> Obstacle | None:
 
 
 def reading(file: Path) -> Obstacle | None:
-    """Check that this user can read a file; a file that does not exist is fine."""
+    """Check that this user can read a file; a missing file is fine."""
     try:
         status = file.lstat()
     except OSError as exc:
@@ -138,12 +138,12 @@ def _fullness(path: Path) -> str:
 
 
 def _nearest(path: Path) -> Path:
-    """The path, or its nearest parent that exists."""
+    """Return the path, or its nearest existing parent."""
     return next((one for one in (path, *path.parents) if os.path.lexists(one)), path)
 
 
 def _closed(path: Path) -> Obstacle:
-    """Name the first folder of a path that this user cannot enter, or the last folder if it cannot be written."""
+    """Name the first folder in a path that this user cannot enter, or else the last folder, which is not writable."""
     way = [*reversed(path.parents), path]
     # If all folders can be entered, the last one cannot be read or written.
     shut = next((one for one in way if os.path.isdir(one) and not os.access(one, os.X_OK)), _nearest(path))

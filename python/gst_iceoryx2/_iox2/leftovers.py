@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from ..contract import seconds
 from .description import ServiceRecord, read_service
-from .domain import Domain, Pattern
+from .domain import Domain
 from .explain import RELEASE
 from .files import Identity, identity, names, remove
 from .liveness import dead_nodes, folder_of, is_old, monitors, node_ids, pid_of
@@ -129,8 +129,7 @@ class Remains:
             return True
         # The service's memory still exists, so the node also exists. It belongs to the process that created the service
         # or to one that used a service with the same name.
-        patterns: tuple[Pattern, ...] = ("PublishSubscribe", "Event")
-        digests = {_digest(self._domain, self._domain.service_file(record.name, pattern)) for pattern in patterns}
+        digests = {_digest(self._domain, file) for file in self._domain.service_files(record.name)}
         return any(
             digests & self._nodes[node].services.keys() or pid_of(node) == pid_of(service_id) for node in self.dead
         )

@@ -12,15 +12,15 @@ from ..contract import limit, message
 from .explain import Obstacle, words_of
 
 HOUSEKEEPING: Final = limit("start_memory_bytes")
-"""Bytes of shared memory that must be free for a participant to start. It is several times what nodes, services and
-connections take, because a write of iceoryx2's into a full file system would be an uncatchable SIGBUS."""
+"""Bytes of shared memory that must be free before a participant starts. They are several times the size of nodes,
+services and connections, because if iceoryx2 writes to a full file system, SIGBUS ends the program."""
 
-# Descriptors of a subscriber with one publisher, its node included; counted in /proc/self/fd.
+# File descriptors of a subscriber with one publisher, including its node; counted in /proc/self/fd.
 _DESCRIPTORS: Final = limit("start_descriptors")
 
 
 def file_size(needed: int) -> Obstacle | None:
-    """Check the limit on the size of files, which holds for shared memory, too: beyond it SIGXFSZ ends the program."""
+    """Check the limit on file sizes, which also applies to shared memory: beyond it, SIGXFSZ ends the program."""
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     if limit == resource.RLIM_INFINITY or limit >= needed:
         return None
@@ -47,7 +47,7 @@ def descriptors() -> Obstacle | None:
 
 
 def address_space(needed: int) -> Obstacle | None:
-    """Check that this process can map so many bytes."""
+    """Check that this process can map this many bytes."""
     try:
         mmap.mmap(-1, needed, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ).close()
     except (OSError, MemoryError):

@@ -1,12 +1,12 @@
-"""What keeps this process from taking part in a domain.
+"""Finds out why this process cannot take part in a domain.
 
-iceoryx2 has few names for failures, and each name has many causes. So this module looks for the cause: in the folders
-of the domain, in shared memory, and in the limits of this process. Both languages report a cause with the same text.
+iceoryx2 has few error names, and each name has many causes. This module looks for the cause in the folders of the
+domain, in shared memory, and in the limits of this process. Python and Rust report a cause with the same text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -17,48 +17,48 @@ from .folders import in_folders, reading, writing
 from .limits import HOUSEKEEPING, address_space, descriptors, file_size
 from .shared_memory import in_shared_memory
 
-# What iceoryx2 maps beside frames, and what this process needs to go on.
+# Address space that iceoryx2 maps in addition to frames, plus a reserve for this process.
 _MAPPED: Final = limit("start_mapped_bytes")
 
 
 def before_start(domain: Domain) -> Obstacle | None:
-    """Return why no participant must start: it would hang, end by SIGBUS, or follow another user's links.
+    """Find a reason why a participant must not start: it would hang, end with SIGBUS, or follow another user's links.
 
-    Costs some ten µs.
+    Takes about 10 µs.
     """
     return in_folders(domain) or in_shared_memory(domain) or file_size(HOUSEKEEPING)
 
 
-def after_failure(domain: Domain, memory: int = 0, file: str | None = None) -> Obstacle | None:
-    """Look for the cause of a failure by trying what iceoryx2 does.
+def after_failure(domain: Domain, memory: int = 0, files: Iterable[str] = ()) -> Obstacle | None:
+    """Look for the cause of a failure by trying the steps that iceoryx2 takes.
 
     Args:
-        domain: Domain in which it happened.
-        memory: Bytes of shared memory that iceoryx2 had to map, beside its own.
-        file: File that iceoryx2 had to read.
+        domain: Domain in which the failure happened.
+        memory: Bytes of shared memory that iceoryx2 had to map for frames.
+        files: Paths of the files that iceoryx2 had to read.
 
     Returns:
-        None if nothing is found now.
+        The first obstacle; None if there is none now.
     """
     tried: tuple[Callable[[], Obstacle | None], ...] = (
         lambda: before_start(domain),
         descriptors,
         lambda: address_space(memory + _MAPPED),
-        lambda: None if file is None else reading(Path(file)),
+        lambda: next(filter(None, (reading(Path(file)) for file in files)), None),
         lambda: writing(domain),
     )
     return next(filter(None, (attempt() for attempt in tried)), None)
 
 
 def check_folders(domain: Domain, doing: str) -> None:
-    """Refuse a domain whose folders belong to another user, or are links: that user would choose what is removed there.
+    """Refuse a domain whose folders are links or belong to another user, who could choose what a clean-up removes.
 
     Args:
         domain: The domain.
-        doing: What fails, as verb and object: from `taking_part`, or similar.
+        doing: The failed operation, as verb and object, such as the result of `taking_part`.
 
     Raises:
-        DomainError: One of the folders is not a folder.
+        DomainError: A file or a link is in the place of a folder.
         ServicePermissionError: One of the folders belongs to another user.
     """
     found = in_folders(domain)

@@ -15,15 +15,15 @@ from .explain import RELEASE, Obstacle, words_of
 from .limits import HOUSEKEEPING
 from .objects import SHARED_MEMORY, node_counter
 
-# How long the first participant of a prefix may take to create the node counter.
+# Time that the first participant with a prefix may take to create the node counter.
 _CREATION_TIMEOUT: Final = seconds("first_participant")
-# Two counters of 8 bytes each; the first is the release: major, minor, patch, 16 bits each from bit 32 down.
+# Two 8-byte numbers. The first is the release: major, minor and patch, 16 bits each, from bit 32 down.
 _COUNTER: Final = struct.Struct("<QQ")
 _COUNTER_RELEASE: Final = 10 << 16
 
 
 def in_shared_memory(domain: Domain) -> Obstacle | None:
-    """Check that /dev/shm exists, is writable, has room, and has a sound node counter for this prefix."""
+    """Check that /dev/shm exists, is writable and not full, and that its node counter for this prefix is usable."""
     if os.uname().sysname != "Linux":
         return None
     try:
@@ -44,7 +44,7 @@ def in_shared_memory(domain: Domain) -> Obstacle | None:
 
 
 def _in_node_counter(domain: Domain) -> Obstacle | None:
-    """Check the object that every participant of a prefix opens first: iceoryx2 waits indefinitely for its size."""
+    """Check the object that all participants with a prefix open: iceoryx2 waits indefinitely while it is empty."""
     path = node_counter(domain)
     deadline = time.monotonic() + _CREATION_TIMEOUT
     while True:
@@ -77,7 +77,7 @@ def _fault_of(path: Path, status: os.stat_result) -> str | None:
     except PermissionError:
         return message("counter_is_closed", mode=_mode(status))
     except OSError:
-        # It was removed, or the fault lies elsewhere, such as too few descriptors.
+        # The file was removed, or there is another problem, such as too few file descriptors.
         return None
     try:
         content = os.read(descriptor, _COUNTER.size)

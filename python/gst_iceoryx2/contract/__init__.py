@@ -1,4 +1,4 @@
-"""Data that the Rust crate reads as well: the header's layout, the formats, the limits, the messages."""
+"""Data that this package shares with the Rust crate: the header layout, the formats, the limits and the messages."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _ESCAPES = {'"': r"\"", "\\": r"\\", "\0": r"\0", "\t": r"\t", "\n": r"\n", "\r"
 
 @cache
 def contract(name: str) -> dict[str, Any]:
-    """The content of one of the files: "layout", "formats", "limits" or "messages"."""
+    """Return the content of one of the files: "layout", "formats", "limits" or "messages"."""
     data: dict[str, Any] = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return data
 
 
 def limit(name: str) -> int:
-    """A number of `limits.json`."""
+    """Return a number from `limits.json`."""
     value: int = contract("limits")[name][0]
     return value
 
 
 def seconds(name: str) -> float:
-    """A time of `limits.json`, whose name ends in `_ms`, in seconds."""
+    """Return a time from `limits.json` in seconds; `name` is the name there without its suffix `_ms`."""
     return limit(f"{name}_ms") / 1000
 
 
 def message(key: str, **values: object) -> str:
-    """A text of `messages.json` with its placeholders filled in; names and `text` are written in quotes."""
+    """Return a text from `messages.json` with its placeholders filled in; names, `text` and `character` are quoted."""
     filled = {name: _quoted(str(value)) if name in _QUOTED else value for name, value in values.items()}
     text: str = contract("messages")[key]
     return text.format(**filled)

@@ -186,16 +186,19 @@ class Pool:
 
     def _add_chunks(self) -> bool:
         """Double the number of chunks, up to the limit; return whether chunks were added."""
+        key = "out_of_frames"
         try:
             if self._chunks < self._max_chunks:
                 self._replace(self._slice_len, min(self._max_chunks, 2 * self._chunks))
                 return True
-        except (OutOfSharedMemoryError, TransportError):
-            # There is not enough shared memory for more chunks, so only this frame is dropped.
+        # If there cannot be more chunks, only this frame is dropped.
+        except OutOfSharedMemoryError:
+            key = "out_of_frames_and_memory"
+        except TransportError:
             pass
         if not self._is_exhausted:
             self._is_exhausted = True
-            _log.warning("%s", message("out_of_frames", service=self._name, chunks=self._chunks))
+            _log.warning("%s", message(key, service=self._name, chunks=self._chunks))
         return False
 
     def _replace(self, slice_len: int, chunks: int) -> types.Publisher:

@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use iceoryx2::prelude::{Config, MessagingPattern, ServiceName};
 use iceoryx2::service::Service;
@@ -29,17 +30,17 @@ pub struct Description {
     pub types: Option<String>,
 }
 
-/// Returns the path of the description for the video service with this name.
-pub(crate) fn description_file(config: &Config, name: &ServiceName) -> String {
-    type Hasher = <Iox as Service>::ServiceNameHasher;
-    let hash = ServiceHash::new::<Hasher>(name, MessagingPattern::PublishSubscribe);
-    format!("{}/{}{}.service", config.global.service_dir(), config.global.prefix, hash.as_str())
+/// Returns the paths of the descriptions for the video service and the event service with this name.
+pub(crate) fn description_files(config: &Config, name: &str) -> Vec<PathBuf> {
+    let (folder, prefix) = (config.global.service_dir(), config.global.prefix);
+    hashes(name).iter().map(|hash| format!("{folder}/{prefix}{hash}.service").into()).collect()
 }
 
 /// Whether the video service with this name has a finished description. It does not while its creator is still working, or if its creator
 /// died before it finished.
 pub(crate) fn is_described(config: &Config, name: &ServiceName) -> bool {
-    fs::metadata(description_file(config, name)).is_ok_and(|meta| meta.permissions().mode() & 0o777 == FINISHED_MODE)
+    let is_finished = |meta: fs::Metadata| meta.permissions().mode() & 0o777 == FINISHED_MODE;
+    description_files(config, name.as_str()).first().is_some_and(|file| fs::metadata(file).is_ok_and(is_finished))
 }
 
 /// Returns the hashes of the video service and the event service with this name.

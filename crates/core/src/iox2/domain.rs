@@ -1,4 +1,4 @@
-//! Where iceoryx2 keeps its files.
+//! The place where iceoryx2 keeps its files.
 
 use std::path::PathBuf;
 
@@ -7,16 +7,16 @@ use iceoryx2::prelude::*;
 use crate::contract::{limits, messages};
 use crate::error::{Error, Result};
 
-/// Environment variable that sets the domain of elements and SDK: `ROOT` or `ROOT:PREFIX`.
+/// Environment variable that sets the domain for the elements and the SDK: `ROOT` or `ROOT:PREFIX`.
 pub const DOMAIN_VARIABLE: &str = "IOX2_VIDEO_DOMAIN";
 
-/// Characters that iceoryx2 accepts in no path, like control characters and characters outside ASCII. Source:
+/// Characters that iceoryx2 does not accept in paths, in addition to control characters and non-ASCII characters. Source:
 /// iceoryx2-bb/system-types/src/path.rs and container/src/string/mod.rs.
 const FORBIDDEN: &str = "<>\"|?*";
 
 /// An iceoryx2 domain: the root path and the name prefix of its files.
 ///
-/// Participants meet only within one domain.
+/// Only participants in the same domain see each other.
 ///
 /// # Examples
 /// ```
@@ -32,7 +32,9 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// The domain of this process: from `IOX2_VIDEO_DOMAIN`, the user's iceoryx2 configuration, the machine's, or iceoryx2's defaults.
+    /// Returns the domain of this process.
+    ///
+    /// It comes from `IOX2_VIDEO_DOMAIN`, else from the iceoryx2 configuration of the user or the machine, else from iceoryx2's defaults.
     ///
     /// `config/iceoryx2.toml` in the working directory is not read, because a domain should not depend on the working directory.
     ///
@@ -51,7 +53,7 @@ impl Domain {
         Ok(Self::with_config(config))
     }
 
-    /// The domain with this root path and prefix.
+    /// Returns the domain with this root path and prefix.
     ///
     /// # Errors
     /// [`Error::Domain`] if `root` or `prefix` cannot be used.
@@ -61,32 +63,32 @@ impl Domain {
         Ok(Self::with_config(config))
     }
 
-    /// The domain of a node with this configuration.
+    /// Returns the domain of a node with this configuration.
     pub(crate) fn of(config: &Config) -> Self {
         Self { config: config.clone() }
     }
 
-    /// The iceoryx2 configuration for nodes of this domain.
+    /// Returns the iceoryx2 configuration for nodes in this domain.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Root path of the domain.
+    /// Returns the root path of the domain.
     pub fn root(&self) -> PathBuf {
         PathBuf::from(self.config.global.root_path().to_string())
     }
 
-    /// Prefix of the names of the domain's files.
+    /// Returns the prefix of the domain's file names.
     pub fn prefix(&self) -> String {
         self.config.global.prefix.to_string()
     }
 
-    /// Folder of the services' descriptions.
+    /// Returns the folder for service descriptions.
     pub fn service_dir(&self) -> PathBuf {
         PathBuf::from(self.config.global.service_dir().to_string())
     }
 
-    /// Folder of the nodes' files.
+    /// Returns the folder for nodes.
     pub fn node_dir(&self) -> PathBuf {
         PathBuf::from(self.config.global.node_dir().to_string())
     }
@@ -127,8 +129,8 @@ impl Domain {
     }
 
     fn with_config(mut config: Config) -> Self {
-        // In a process with two copies of iceoryx2, such as plugin and Python SDK, one copy would remove the other's living nodes (see
-        // `cleanup`).
+        // A process may contain two copies of iceoryx2, such as the plugin's and the Python SDK's. One copy would remove the other's living
+        // nodes (see `cleanup`).
         config.global.node.cleanup_dead_nodes_on_creation = false;
         config.global.node.cleanup_dead_nodes_on_destruction = false;
         config.global.service.cleanup_dead_nodes_on_open = false;
@@ -150,7 +152,7 @@ mod tests {
         let relative = Domain::at("tmp/x", "x_").unwrap_err().to_string();
         assert!(relative.contains("not absolute"), "{relative}");
         let long = Domain::at(&format!("/tmp/{}", "x".repeat(80)), "x_").unwrap_err().to_string();
-        assert!(long.contains("85 bytes, at most 65"), "{long}");
+        assert!(long.contains("85 bytes long, but at most 65"), "{long}");
     }
 
     #[test]

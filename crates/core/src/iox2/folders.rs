@@ -1,4 +1,4 @@
-//! Obstacles in the folders of a domain.
+//! Finds obstacles in the folders of a domain.
 
 use std::ffi::CString;
 use std::fs::{self, DirBuilder, Metadata, OpenOptions};
@@ -13,7 +13,7 @@ use crate::error::{Obstacle, ObstacleKind};
 use crate::iox2::domain::Domain;
 use crate::iox2::system::{may, mode, statvfs, user, words};
 
-/// Finds a folder of a domain that belongs to another user or is not a folder. Missing folders are fine.
+/// Checks that a domain's folders are real folders that belong to this user or root. Missing folders are fine.
 pub(crate) fn in_folders(domain: &Domain) -> Option<Obstacle> {
     let root = domain.root();
     let existing = |path: &Path, meta: io::Result<Metadata>| match meta {
@@ -39,7 +39,7 @@ pub(crate) fn in_folders(domain: &Domain) -> Option<Obstacle> {
         .or_else(|| existing(&services, fs::symlink_metadata(&services)))
         .or_else(|| existing(&nodes, fs::symlink_metadata(&nodes)))
         .or_else(|| {
-            // iceoryx2 creates a folder for each node.
+            // iceoryx2 creates a folder for each node, which must not be a link.
             let links = fs::read_dir(&nodes).into_iter().flatten().flatten();
             let mut links = links.filter(|item| item.file_type().is_ok_and(|kind| kind.is_symlink()));
             links.find_map(|item| unsuitable(&item.path(), &item.metadata().ok()?))
@@ -68,21 +68,21 @@ fn foreign(path: &Path, meta: &Metadata) -> Obstacle {
     Obstacle::new(ObstacleKind::Permission, messages::foreign_path(path.display(), meta.uid(), user()))
 }
 
-/// Tries to create what a participant creates: the folders, a file in each, and a socket.
+/// Tries to create everything that a participant creates: the folders, a file in each folder, and a socket.
 pub(crate) fn writing(domain: &Domain) -> Option<Obstacle> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let (root, services, nodes) = (domain.root(), domain.service_dir(), domain.node_dir());
     let mut missing: Vec<_> = root.ancestors().filter(|folder| fs::symlink_metadata(folder).is_err()).collect();
     missing.reverse();
     for folder in missing.into_iter().chain([services.as_path(), nodes.as_path()]) {
-        // iceoryx2's own mode. Source: 0.10.0, on disk.
+        // The same mode as iceoryx2. Source: 0.10.0, on disk.
         match DirBuilder::new().mode(0o750).create(folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
             Err(error) => return Some(refused(folder, &error)),
             Ok(()) => {}
         }
     }
-    // Not a name of iceoryx2's form, so that no clean-up removes it.
+    // iceoryx2 uses no such names, so no clean-up removes the file.
     let name = format!("probe{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     for folder in [&services, &nodes, &root] {
         let probe = folder.join(&name);
@@ -134,12 +134,12 @@ fn fullness(path: &Path) -> String {
     }
 }
 
-/// The path, or the nearest ancestor that can be seen.
+/// Returns the path, or its nearest existing ancestor.
 fn nearest(path: &Path) -> PathBuf {
     path.ancestors().find(|one| fs::symlink_metadata(one).is_ok()).unwrap_or(path).to_owned()
 }
 
-/// Explains which part of a path this user may not enter or write.
+/// Names the first folder in a path that this user cannot enter, or else the last folder, which is not writable.
 fn closed(path: &Path) -> Obstacle {
     let mut way: Vec<_> = path.ancestors().collect();
     way.reverse();

@@ -42,7 +42,7 @@ fn make_node(domain: &Domain, service: Option<&str>) -> Result<Iox2Node> {
     }
     let created =
         NodeBuilder::new().config(domain.config()).signal_handling_mode(SignalHandlingMode::Disabled).create::<Iox>();
-    created.map_err(|e| match after_failure(domain, 0, None) {
+    created.map_err(|e| match after_failure(domain, 0, &[]) {
         Some(obstacle) => Error::Obstacle { doing, obstacle },
         None => Error::Domain(messages::no_node(doing, format_args!("{e:?}"))),
     })

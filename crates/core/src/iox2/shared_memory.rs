@@ -1,4 +1,4 @@
-//! Obstacles in shared memory.
+//! Finds obstacles in shared memory.
 
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -13,17 +13,17 @@ use crate::iox2::objects::{SHARED_MEMORY, node_counter};
 use crate::iox2::system::{HOUSEKEEPING, may, mode, statvfs, user};
 use crate::iox2::types::IOX2_VERSION;
 
-/// The node counter is two numbers of 8 bytes. The first is the release: major, minor and patch, 16 bits each, from bit 32 down.
+/// The node counter consists of two 8-byte numbers. The first is the release: major, minor and patch, 16 bits each, from bit 32 down.
 const COUNTER_SIZE: u64 = 16;
 const COUNTER_RELEASE: u64 = 10 << 16;
 
-/// Free bytes in shared memory; `None` without a limit (a tmpfs with size=0) and without a /dev/shm (macOS).
+/// Returns the free bytes in shared memory; `None` if there is no limit (a tmpfs with size=0) or no /dev/shm (macOS).
 pub(crate) fn free_shared_memory() -> Option<u64> {
     let stat = statvfs(c"/dev/shm").ok()?;
     (stat.f_blocks > 0).then_some(stat.f_bavail * stat.f_frsize)
 }
 
-/// Finds out whether shared memory is missing, not writable or full, or has an unusable node counter.
+/// Checks that /dev/shm exists, is writable and not full, and that its node counter for this prefix is usable.
 pub(crate) fn in_shared_memory(domain: &Domain) -> Option<Obstacle> {
     if !cfg!(target_os = "linux") {
         return None;
@@ -52,7 +52,7 @@ pub(crate) fn in_shared_memory(domain: &Domain) -> Option<Obstacle> {
     in_node_counter(domain)
 }
 
-/// Checks the object that all participants with this prefix open: iceoryx2 waits indefinitely for one without a size.
+/// Checks the object that all participants with this prefix open: iceoryx2 waits indefinitely while it is empty.
 fn in_node_counter(domain: &Domain) -> Option<Obstacle> {
     let path = node_counter(domain.config());
     let deadline = Instant::now() + limits::FIRST_PARTICIPANT;
@@ -85,7 +85,7 @@ fn fault_of(path: &Path, meta: &Metadata) -> Option<String> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return Some(messages::counter_is_closed(mode(meta)));
         }
-        // It was removed, or the fault lies elsewhere, such as too few descriptors.
+        // The file was removed, or there is another problem, such as too few file descriptors.
         Err(_) => return None,
     };
     let mut content = [0; COUNTER_SIZE as usize];

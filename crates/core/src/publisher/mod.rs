@@ -341,7 +341,7 @@ impl Shared {
     /// Connects subscribers that iceoryx2 could not connect. iceoryx2 tries only once for each port, so this replaces the port when the
     /// obstacle is gone.
     fn connect_all(&self) {
-        match after_failure(&Domain::of(self.node.config()), 0, None) {
+        match after_failure(&Domain::of(self.node.config()), 0, &[]) {
             Some(obstacle) => {
                 if !self.is_trouble_reported.swap(true, Ordering::Relaxed)
                     && let Some(call) = &self.on_trouble

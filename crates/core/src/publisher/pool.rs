@@ -22,7 +22,7 @@ use super::loan::Loan;
 use super::memory::check_shared_memory;
 use super::readers::Readers;
 use crate::contract::limits;
-use crate::error::{Error, Result};
+use crate::error::{Error, ObstacleKind, Result};
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::types::Iox;
 use crate::video_service::{VideoService, port_error, transport};
@@ -144,12 +144,13 @@ impl Pool {
         let (bytes, chunks) = (port.bytes, port.chunks);
         let more = (2 * chunks).min(self.max_chunks);
         if more == chunks {
-            return Err(self.out_of_frames(chunks));
+            return Err(self.out_of_frames(chunks, false));
         }
-        match self.replace(port, bytes, more) {
-            Err(Error::SharedMemory { .. } | Error::Obstacle { .. }) => Err(self.out_of_frames(chunks)),
-            done => done,
-        }
+        self.replace(port, bytes, more).map_err(|error| match error {
+            Error::SharedMemory { .. } => self.out_of_frames(chunks, true),
+            Error::Obstacle { obstacle, .. } => self.out_of_frames(chunks, obstacle.kind() == ObstacleKind::Memory),
+            other => other,
+        })
     }
 
     /// Returns a copy of the last frame and its header; `None` if the frame is no longer in memory.
@@ -198,7 +199,7 @@ impl Pool {
         let mut last = port.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = None;
         let receivers = loan.sample.into_inner().send().map_err(|e| match e {
-            SendError::LoanError(_) => self.out_of_frames(port.chunks),
+            SendError::LoanError(_) => self.out_of_frames(port.chunks, false),
             other => transport(&self.service, "send a frame", other),
         })?;
         *last = is_kept.then_some(sent);
@@ -308,8 +309,8 @@ impl Pool {
         })
     }
 
-    fn out_of_frames(&self, chunks: usize) -> Error {
-        Error::OutOfFrames { service: self.service.clone(), chunks }
+    fn out_of_frames(&self, chunks: usize, is_memory_full: bool) -> Error {
+        Error::OutOfFrames { service: self.service.clone(), chunks, is_memory_full }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Port> {

@@ -381,7 +381,7 @@ impl VideoFrameSubscriber {
     /// Closes the link, because iceoryx2 tries to map a publisher's memory only once for each port.
     fn close_unmapped_link(&self, state: &mut State) {
         let Some(link) = state.link.take() else { return };
-        let obstacle = after_failure(&Domain::of(self.node.config()), link.publishers_memory(), None);
+        let obstacle = after_failure(&Domain::of(self.node.config()), link.publishers_memory(), &[]);
         // If there is no obstacle, the next attempt may succeed. So it is made immediately, and the first failure is not reported.
         if obstacle.is_some() || std::mem::replace(&mut state.was_unmapped, true) {
             self.report_and_pause(state, obstacle);

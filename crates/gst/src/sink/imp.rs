@@ -76,7 +76,7 @@ struct Checked {
 /// Reason why a buffer was not published.
 #[derive(Debug)]
 enum Failure {
-    /// The frame is dropped; the stream continues.
+    /// The frame is dropped, for the reason in the text; the stream continues.
     Frame(Cause, String),
     /// The stream ends with an error.
     Stream(Error),
@@ -95,8 +95,8 @@ enum Cause {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::OutOfFrames { .. } => Self::Frame(Cause::Frames, format!("{error} (max-frames)")),
-            Error::LoanLimit { .. } => Self::Frame(Cause::Loans, format!("{error} (max-loans)")),
+            Error::OutOfFrames { .. } => Self::Frame(Cause::Frames, error.to_string()),
+            Error::LoanLimit { .. } => Self::Frame(Cause::Loans, format!("frame dropped: {error} (max-loans)")),
             error => Self::Stream(error),
         }
     }
@@ -106,7 +106,8 @@ impl Stream {
     /// Returns the header for a buffer, without times and flags.
     fn header(&mut self, buffer: &gst::Buffer) -> Result<VideoFrameHeader, Failure> {
         let service = self.publisher.service();
-        let failure = |cause, reason: String| Failure::Frame(cause, format!("frame for {service:?}: {reason}"));
+        let failure =
+            |cause, reason: String| Failure::Frame(cause, format!("frame of service {service:?} dropped: {reason}"));
         let info = &self.info;
         let meta = buffer.meta::<gst_video::VideoMeta>();
         let (offsets, strides) = match &meta {
@@ -430,7 +431,7 @@ impl Iceoryx2Sink {
     }
 
     /// Counts a dropped frame, and posts a warning for the first frame of each cause.
-    fn drop_frame(&self, cause: Cause, reason: &str) {
+    fn drop_frame(&self, cause: Cause, text: &str) {
         self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         let is_memory = matches!(cause, Cause::Frames | Cause::Loans);
         if is_memory {
@@ -439,7 +440,7 @@ impl Iceoryx2Sink {
         if !self.warned.lock().unwrap().insert(cause) {
             return;
         }
-        let text = format!("frame dropped: {reason} (frames-dropped counts further frames)");
+        let text = format!("{text} (frames-dropped counts further frames)");
         if is_memory {
             gst::element_imp_warning!(self, gst::ResourceError::NoSpaceLeft, ("{text}"));
         } else {
@@ -552,9 +553,10 @@ impl Iceoryx2Sink {
                 let mut loan = stream.publisher.loan(pixels + aux)?;
                 if buffer.copy_to_slice(0, &mut loan[..pixels]).is_err() {
                     let service = stream.publisher.service();
-                    let reason =
-                        format!("frame for {service:?}: cannot read its memory; download it to system memory first");
-                    return Err(Failure::Frame(Cause::Unreadable, reason));
+                    let text = format!(
+                        "frame of service {service:?} dropped: cannot read its memory; download it to system memory first"
+                    );
+                    return Err(Failure::Frame(Cause::Unreadable, text));
                 }
                 let turn = stream.publisher.turn();
                 if let Some(template) = &stream.aux {
