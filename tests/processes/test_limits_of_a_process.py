@@ -139,7 +139,7 @@ def test_a_reader_that_cannot_map_its_publisher_says_so_once_and_recovers(
     resource.prlimit(pid, what, (most, hard))
     picture = np.ones((720, 1280, 3), np.uint8)
 
-    told = re.compile(rf'cannot receive from "{re.escape(service)}": this process may (use|open) {most} ')
+    told = re.compile(rf'cannot receive from "{re.escape(service)}": this process may (use|open) at most {most} ')
     with VideoFramePublisher(service, max_bytes=picture.nbytes) as publisher:
 
         def is_told() -> bool:
@@ -175,7 +175,7 @@ def test_a_reader_recovers_from_a_publisher_that_grew_beyond_the_limit(reader: P
         what, most = address_space(pid)
         soft, hard = resource.prlimit(pid, what)
         resource.prlimit(pid, what, (most, hard))
-        wait_until(lambda: receives(large, 1 << 30) or f"may use {most} bytes" in reader.said(), 30)
+        wait_until(lambda: receives(large, 1 << 30) or f"may use at most {most} bytes" in reader.said(), 30)
         resource.prlimit(pid, what, (soft, hard))
         before = reader.frames()
         wait_until(lambda: receives(large, before + 2), 30)
