@@ -153,7 +153,7 @@ def _load(gst: Any, library: Path) -> None:
 def _verify(gst: Any, element: str, library: Path) -> None:
     if gst.ElementFactory.find(element) is None:
         raise RuntimeError(
-            f"{library} was loaded, but did not register the element {element}: it belongs to another release."
+            f"{library} was loaded, but did not register the element {element}: the library is from another release."
         )
     if gst.ElementFactory.make(element, None) is None:
         raise RuntimeError(f"{library} registered {element}, but GStreamer cannot create one; GST_DEBUG=*:3 shows why.")

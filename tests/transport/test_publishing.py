@@ -207,7 +207,7 @@ def test_arrays_that_are_no_such_picture_are_refused(
         (b"x" * 36, FrameParams(40000, 4), "40000x4"),
         (b"x" * 36, FrameParams(6, 4, "bgr"), "did you mean 'BGR'"),
         (np.zeros((4, 12, 3), np.uint8)[:, ::2], FrameParams(6, 4), r"use publish\(\)"),
-        ("text", FrameParams(6, 4), "contiguous buffer"),
+        ("text", FrameParams(6, 4), "not contiguous in memory"),
         (b"x" * 72, FrameParams(6, 4, pts=-1), "pts -1"),
         (b"x" * 72, FrameParams(6, 4, offset=2**64), "offset 18446744073709551616"),
     ],

@@ -18,7 +18,7 @@ pub(crate) const LEAVE: [sembuf; 2] = [step(READERS, -1, UNDO | AT_ONCE), step(W
 pub(crate) const ALL_READ: [sembuf; 1] = [step(READERS, 0, 0)];
 /// A reader promises to release the announced frame. The counter does not change, but if the reader dies, the kernel subtracts 1.
 pub(crate) const PROMISE: [sembuf; 2] = [step(READERS, 1, UNDO), step(READERS, -1, AT_ONCE)];
-/// [`PROMISE`] and [`LOCK`] in one operation, which succeeds if the writer has already left the segment.
+/// [`PROMISE`] and [`LOCK`] in one operation. It succeeds only if the writer has already left the segment.
 pub(crate) const PROMISE_AND_LOCK: [sembuf; 3] = [PROMISE[0], PROMISE[1], step(WRITER, 0, AT_ONCE)];
 /// A reader begins to read, once the writer has left the segment.
 pub(crate) const LOCK: [sembuf; 1] = [step(WRITER, 0, 0)];

@@ -9,7 +9,7 @@ _LONGEST: float = 1e18
 
 
 class Thinning:
-    """Chooses frames by their times, evenly on average: to reduce 30 frames/s to 20, it passes two out of three.
+    """Chooses frames by timestamp, to keep an average rate: to reduce 30 frames/s to 20, it passes two out of three.
 
     Args:
         max_fps: Maximum number of frames to pass per second; None passes all.

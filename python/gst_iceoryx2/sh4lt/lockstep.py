@@ -25,7 +25,7 @@ PROMISE: Final = Operation(Step(READERS, 1, UNDO), Step(READERS, -1, AT_ONCE))
 This does not change the counter. But if the reader dies, the kernel subtracts 1.
 """
 PROMISE_AND_LOCK: Final = Operation(Step(READERS, 1, UNDO), Step(READERS, -1, AT_ONCE), Step(WRITER, 0, AT_ONCE))
-"""`PROMISE` and `LOCK` in one operation, which succeeds if the writer has already left."""
+"""`PROMISE` and `LOCK` in one operation. It succeeds only if the writer has already left."""
 LOCK: Final = Operation(Step(WRITER, 0))
 """A reader begins, once the writer has left."""
 FINISH: Final = Operation(Step(READERS, -1, UNDO | AT_ONCE))

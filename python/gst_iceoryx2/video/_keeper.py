@@ -1,9 +1,9 @@
 """One thread that maintains all open publishers and subscribers of this process, four times per second.
 
 A publisher connects its subscribers when it sends, and a subscriber connects to its publisher when it receives. While
-the program does something else, this thread does both. A late joiner thus receives the newest frame even if the
-publisher has paused. A busy subscriber receives the first frames of a new publisher, and leaves the service when its
-publisher has closed. The memory of a killed subscriber is freed. Maintaining a port takes a few µs. The thread also
+the program does something else, this thread makes these connections. A late joiner thus receives the newest frame even
+if the publisher has paused. A busy subscriber receives the first frames of a new publisher, and leaves the service when
+its publisher has closed. The memory of a killed subscriber is freed. Maintaining a port takes a few µs. The thread also
 wakes a sleeping subscriber for which a frame is waiting, so that subscribers do not need their own timers.
 
 The thread is a daemon, so it does not keep the program alive. When the program ends, open ports are closed. Without

@@ -55,7 +55,7 @@ class Segments:
         return self._ask(address)
 
     def settle(self, mapping: Mapping, publisher: bytes, address: int) -> Mapping:
-        """Return this publisher's mapping that contains an address. If `mapping` was remembered, query the kernel."""
+        """Return this publisher's mapping that contains an address. A cached mapping is checked with the kernel."""
         if mapping.publisher:
             mapping = self._ask(address)
         self._known.pop(publisher, None)

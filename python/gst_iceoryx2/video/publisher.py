@@ -416,7 +416,7 @@ def _flat(pixels: Any) -> npt.NDArray[np.uint8]:
         return np.frombuffer(pixels, np.uint8)
     except (BufferError, TypeError, ValueError) as exc:
         raise FormatError(
-            f"a {type(pixels).__name__} is not a contiguous buffer ({exc}): use publish() for arrays with strides"
+            f"this {type(pixels).__name__} is not contiguous in memory ({exc}): use publish() for arrays with strides"
         ) from exc
 
 
