@@ -143,7 +143,7 @@ def test_without_a_common_dev_shm_the_error_says_so_and_harms_nobody(container: 
     for isolated in isolated_containers:
         assert isolated.process.wait(60) != 0, isolated.output()
         assert service in isolated.output()
-        assert "share /dev/shm with it" in isolated.output()
+        assert "share /dev/shm with that container" in isolated.output()
     # A participant that cannot see the owners of files must not take the files for left behind.
     assert len(frames_of(container("receive", service, 5))) == 5
     assert "subscribers" in publisher.finish()
