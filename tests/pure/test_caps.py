@@ -109,7 +109,7 @@ def test_no_text_within_the_bound_takes_many_passes(text):
 
 
 def test_the_bound_is_checked_before_anything_is_parsed():
-    with pytest.raises(ValueError, match=f"{MAX_TEXT_BYTES + 1} bytes, at most {MAX_TEXT_BYTES}"):
+    with pytest.raises(ValueError, match=f"{MAX_TEXT_BYTES + 1} bytes long, but at most {MAX_TEXT_BYTES}"):
         check_size("{" * (MAX_TEXT_BYTES + 1))
 
 
