@@ -200,7 +200,7 @@ def test_ends_of_a_path_are_refused_in_words_and_their_frames_are_copied(
     path = tmp_path / "s"
     with sh4lt.Writer(path, "video/x-raw, format=RGB, width=4, height=2") as writer, sh4lt.Follower(path) as follower:
         for end in (writer, follower):
-            with pytest.raises(TypeError, match=f"cannot pickle or copy <{type(end).__name__} .* of the same path"):
+            with pytest.raises(TypeError, match=f"cannot pickle or copy <{type(end).__name__} .* on the same path"):
                 copied(end)
     data = np.arange(24, dtype=np.uint8)
     twin = copied(sh4lt.Frame(data, "video/x-raw, format=RGB, width=4, height=2"))
