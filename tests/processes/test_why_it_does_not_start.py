@@ -282,8 +282,9 @@ def test_a_character_that_iceoryx2_does_not_take_is_named(root: str, prefix: str
 
 
 @pytest.mark.proves("E4")
-def test_a_link_into_a_folder_that_this_user_may_not_enter_is_named(domain: Place) -> None:
-    answer = ask(f"ln -s /root/closed {domain.root}", NOBODY, HOME="/nonexistent")
+def test_a_link_into_a_folder_that_this_user_may_not_enter_is_named(domain: Place, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    answer = ask(f"ln -s {tmp_path}/closed {domain.root}", NOBODY, HOME="/nonexistent")
     expected = (
         f"{domain.root} leads to a folder that user 65534 cannot enter; remove {domain.root}, or use another domain"
     )
