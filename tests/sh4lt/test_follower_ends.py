@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from gst_iceoryx2.sh4lt import Follower, Sh4ltClosedError, Writer, follower
+from tests.interrupts import python_calls
 from tests.sh4lt.conftest import connect, on_tmpfs, wait_until_in
 from tests.waiting import arrived, wait_until
 
@@ -181,3 +182,14 @@ def test_a_forked_child_that_ends_takes_nothing_along(writer: Writer, path: Path
             frame = arrived(reader.read(5))
             assert bytes(frame) == number
         assert (writer.clients, writer.evictions) == (1, 0)
+
+
+def test_what_a_follower_attached_goes_without_python_code(writer: Writer, path: Path) -> None:
+    """Ctrl-C was lost when it came while a follower let go of a writer: Python discards exceptions in `__del__`."""
+    reader = connected(writer, path)
+    connection = reader._connection
+    assert connection is not None
+    held = [connection.segment, connection._semaphores]
+    reader.close()
+    del connection, reader._connection
+    assert python_calls(held.clear) == []

@@ -6,13 +6,15 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from types import TracebackType
 from typing import Final, NoReturn
 
 import numpy as np
 
+from .._at_end import CALL_AT_END, NOTHING
 from .._wire.numbers import real
 from .connection import HANDSHAKE_TIMEOUT, Connection
 from .errors import Sh4ltClosedError
@@ -101,6 +103,8 @@ class Follower:
                     print(frame.numpy_view().shape)
     """
 
+    __del__ = CALL_AT_END
+
     def __init__(
         self,
         path: str | os.PathLike[str] | None = None,
@@ -108,6 +112,7 @@ class Follower:
         label: str | None = None,
         group: str = DEFAULT_GROUP,
     ) -> None:
+        self._at_end: Callable[[], object] = NOTHING
         self.path = resolve(path, label, group)
         """Path of the socket."""
         self.datatype: str | None = None
@@ -184,7 +189,8 @@ class Follower:
     def close(self) -> None:
         """Disconnect from the writer. A `read()` in another thread raises Sh4ltClosedError."""
         self._closed = True
-        connection, self._connection = self._connection, None
+        connection = self._connection
+        self._use(None)
         if connection is not None:
             connection.close()
 
@@ -203,6 +209,10 @@ class Follower:
         state = "closed" if self._closed else "connected" if self._connection else "waiting"
         return f"<Follower {os.fspath(self.path)!r} {state}>"
 
+    def _use(self, connection: Connection | None) -> None:
+        self._connection = connection
+        self._at_end = NOTHING if connection is None else partial(Connection.close, connection)
+
     def _next(self, timeout: float | None) -> tuple[Connection, Segment, int] | None:
         """Take the read lock for the next frame; return None if no frame arrived in time."""
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -212,7 +222,7 @@ class Follower:
             left = math.inf if deadline is None else deadline - time.monotonic()
             connection = self._connection
             if connection is None:
-                self._connection = self._connect()
+                self._use(self._connect())
                 if self._connection is None:
                     if left <= 0:
                         return None
@@ -231,7 +241,7 @@ class Follower:
                 if not self._closed and not isinstance(error, ConnectionResetError):
                     raise
                 connection.abort()
-                self._connection = None
+                self._use(None)
                 continue
             if segment is not None:
                 return connection, segment, size
@@ -253,7 +263,3 @@ class Follower:
             return None
         self.datatype = connection.datatype
         return connection
-
-    def __del__(self) -> None:
-        if getattr(self, "_connection", None) is not None:
-            self.close()

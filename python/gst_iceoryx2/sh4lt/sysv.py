@@ -6,11 +6,14 @@ import ctypes
 import errno
 import mmap
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from .._at_end import CALL_AT_END, NOTHING
 from .dialect import READERS, WRITER, Keys
 
 _IPC_CREAT: Final = 0o1000
@@ -148,10 +151,11 @@ def _is_alive(process: int) -> bool:
 class Segment:
     """An attached segment. It stays attached while this object or a view of its memory exists."""
 
-    __slots__ = ("__weakref__", "_address", "_mapped", "_process", "identity", "is_owned", "size")
+    __slots__ = ("__weakref__", "_address", "_at_end", "_mapped", "_process", "identity", "is_owned", "size")
+    __del__ = CALL_AT_END
 
     def __init__(self, identity: int, *, owned: bool = False) -> None:
-        self._address = 0
+        self._at_end: Callable[[], object] = NOTHING
         self.is_owned = False
         self._process = os.getpid()
         self._mapped = 0
@@ -162,6 +166,7 @@ class Segment:
             _check(-1)
         self._address = address
         self.is_owned = owned
+        self._at_end = partial(_end_owned_segment, address, identity, self._process) if owned else self._detach()
 
     @classmethod
     def create(cls, key: int, size: int, mode: int) -> Segment:
@@ -199,20 +204,28 @@ class Segment:
             _libc.munmap(copy, whole)
             raise OSError(number, os.strerror(number))
         self._mapped = whole
+        self._at_end = partial(_libc.munmap, self._address, whole)
 
     def discard(self) -> None:
         """Remove the segment from the kernel if this object created it. Existing views stay valid."""
         if self.is_owned:
             self.is_owned = False
-            if os.getpid() == self._process:
-                _libc.shmctl(self.identity, _IPC_RMID, None)
+            _remove_segment(self.identity, self._process)
+            self._at_end = self._detach()
 
-    def __del__(self) -> None:
-        if self._mapped:
-            _libc.munmap(self._address, self._mapped)
-        elif self._address:
-            _libc.shmdt(self._address)
-        self.discard()
+    def _detach(self) -> Callable[[], object]:
+        return partial(_libc.shmdt, self._address)
+
+
+def _end_owned_segment(address: int, identity: int, process: int) -> None:
+    _libc.shmdt(address)
+    _remove_segment(identity, process)
+
+
+def _remove_segment(identity: int, process: int) -> None:
+    # In a forked child, the segment belongs to the parent.
+    if os.getpid() == process:
+        _libc.shmctl(identity, _IPC_RMID, None)
 
 
 class Operation:
@@ -240,26 +253,25 @@ DONE: Final = Outcome.DONE
 class Semaphores:
     """The two semaphores of a path."""
 
-    __slots__ = ("_owned", "_process", "identity")
+    __slots__ = ("_at_end", "identity")
+    __del__ = CALL_AT_END
 
     def __init__(self, key: int) -> None:
-        self._owned = False
-        self._process = os.getpid()
+        self._at_end: Callable[[], object] = NOTHING
         self.identity = _check(_libc.semget(ctypes.c_int(key), 2, 0))
 
     @classmethod
     def create(cls, key: int, mode: int) -> Semaphores:
         """Create both semaphores with value 0. Their ID is never 0, because other readers treat ID 0 as missing."""
         made = cls.__new__(cls)
-        made._owned = False
-        made._process = os.getpid()
+        made._at_end = NOTHING
         flags = _IPC_CREAT | _IPC_EXCL | mode
         made.identity = _check(_libc.semget(ctypes.c_int(key), 2, flags))
         if made.identity == 0:
             # The kernel does not assign the same ID twice in a row.
             _libc.semctl(0, 0, _IPC_RMID)
             made.identity = _check(_libc.semget(ctypes.c_int(key), 2, flags))
-        made._owned = True
+        made._at_end = partial(_remove_semaphores, made.identity, os.getpid())
         return made
 
     def readers(self) -> int:
@@ -283,12 +295,11 @@ class Semaphores:
 
     def discard(self) -> None:
         """Remove the semaphores if this object created them."""
-        if self._owned:
-            self._owned = False
-            # In a forked child, the semaphores belong to the parent.
-            if os.getpid() == self._process:
-                _libc.semctl(self.identity, 0, _IPC_RMID)
+        self._at_end()
+        self._at_end = NOTHING
 
-    def __del__(self) -> None:
-        if getattr(self, "_owned", False):
-            self.discard()
+
+def _remove_semaphores(identity: int, process: int) -> None:
+    # In a forked child, the semaphores belong to the parent.
+    if os.getpid() == process:
+        _libc.semctl(identity, 0, _IPC_RMID)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from .._at_end import CALL_AT_END
 from .._iox2 import types
 from .._iox2.fork import guard_kind, leak
 
@@ -17,35 +20,28 @@ class Ledger:
     """Counts the frames that one subscriber's `VideoFrame` objects, or arrays made from them, hold.
 
     Attributes:
+        samples: The held samples, by the ID of the object that holds each. The last array of a frame may be freed in
+            any thread, so only single operations, which are atomic, change it.
         limit: Number of frames that the service allows.
         forked: Whether this is the copy in a forked child.
     """
 
-    __slots__ = ("_entries", "forked", "limit")
+    __slots__ = ("forked", "limit", "samples")
 
     def __init__(self) -> None:
-        # Not an int, because the last array may be freed in any thread: append and pop are atomic, but `+= 1` is not.
-        self._entries: Final[list[None]] = []
+        self.samples: Final[dict[int, types.Sample]] = {}
         self.limit = 0
         self.forked = False
 
     @property
     def held(self) -> int:
         """Number of held frames."""
-        return len(self._entries)
+        return len(self.samples)
 
     @property
     def is_full(self) -> bool:
         """Whether the limit has been reached."""
-        return len(self._entries) >= self.limit
-
-    def lend(self) -> None:
-        """Count one more held frame."""
-        self._entries.append(None)
-
-    def take_back(self) -> None:
-        """Count one fewer held frame."""
-        self._entries.pop()
+        return len(self.samples) >= self.limit
 
     def _abandon(self) -> None:
         self.forked = True
@@ -59,7 +55,8 @@ class ReceivedMemory:
     those of held samples, and writes new frames into them.
     """
 
-    __slots__ = ("_address", "_kind", "_ledger", "_port", "_sample")
+    __slots__ = ("_address", "_at_end", "_kind", "_ledger", "_port")
+    __del__ = CALL_AT_END
 
     def __init__(
         self,
@@ -78,12 +75,13 @@ class ReceivedMemory:
             kind: ctypes array type with as many bytes as there are pixel bytes.
             ledger: Counts this sample as held.
         """
-        self._sample: types.Sample | None = sample
         self._port = port
         self._address = address
         self._kind = kind
         self._ledger = ledger
-        ledger.lend()
+        # This frees the sample, which must happen before the port is freed.
+        self._at_end: Callable[[], object] = partial(ledger.samples.pop, id(self), None)
+        ledger.samples[id(self)] = sample
 
     def array(self) -> npt.NDArray[np.uint8]:
         """Return all bytes as one borrowed array. Views of it keep this object alive."""
@@ -93,13 +91,8 @@ class ReceivedMemory:
         return np.frombuffer(memoryview(region).toreadonly(), np.uint8)
 
     def _abandon(self) -> None:
-        leak(self._sample)
+        leak(self._ledger.samples[id(self)])
         leak(self._port)
-
-    def __del__(self) -> None:
-        # The sample must be freed before the port.
-        self._sample = None
-        self._ledger.take_back()
 
 
 class CopiedMemory:

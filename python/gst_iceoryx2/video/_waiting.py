@@ -11,9 +11,11 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final
 
+from .._at_end import CALL_AT_END, NOTHING
 from .._iox2 import types
 
 # Each try_wait takes all pending notifications, so more rounds than this mean that a notifier is faster than the loop.
@@ -29,7 +31,10 @@ _LEAVING: Final = 1.0
 class Waiter:
     """A listener with its descriptor, and a pipe that wakes sleeping threads: `nudge` once, `close` permanently."""
 
+    __del__ = CALL_AT_END
+
     def __init__(self, listener: types.Listener) -> None:
+        self._at_end: Callable[[], object] = NOTHING
         # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
         self._sleepers: set[int] = set()
@@ -37,7 +42,7 @@ class Waiter:
         self._watchers = 0
         self._nudged = False
         self._wake_out, self._wake_in = os.pipe()
-        # From now on, `__del__` closes the pipe.
+        self._at_end = partial(_close_pipe, self._wake_out, self._wake_in)
         self._closed = False
         os.set_blocking(self._wake_out, False)
         self._listener: types.Listener | None = listener
@@ -134,13 +139,14 @@ class Waiter:
 
     def _dispose(self) -> None:
         self._listener = None
-        for fd in (self._wake_out, self._wake_in):
-            with contextlib.suppress(OSError):
-                os.close(fd)
+        self._at_end()
+        self._at_end = NOTHING
 
-    def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
-            self._dispose()
+
+def _close_pipe(*ends: int) -> None:
+    for end in ends:
+        with contextlib.suppress(OSError):
+            os.close(end)
 
 
 def _descriptor_of(listener: types.Listener, near: int) -> int | None:
