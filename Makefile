@@ -1,7 +1,7 @@
 # Each target first prepares the machine (scripts/setup), which takes a second if nothing is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test develop cargo-test test-integration lint fuzz valgrind chaos soak benchmark docs wheel release test-matrix clean
+.PHONY: help demo test develop cargo-test test-integration lint fuzz valgrind chaos soak benchmark docs wheel release test-matrix test-camera clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -53,6 +53,9 @@ release: develop ## build and check the wheel, source distribution and crates in
 
 test-matrix: develop ## test the wheel on other Debian releases (as root; needs debootstrap)
 	scripts/test-matrix
+
+test-camera: develop ## test cameras in a virtual machine with the kernel's vivid driver (needs qemu; takes some minutes)
+	scripts/test-camera $(ARGS)
 
 clean: ## remove all files that the targets created, except .venv
 	rm -rf build dist target python/gst_iceoryx2/plugins .mypy_cache .pytest_cache .ruff_cache .hypothesis
