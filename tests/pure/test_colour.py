@@ -9,8 +9,8 @@ import pytest
 
 from gst_iceoryx2._wire.formats import FORMATS, VideoFormat
 from gst_iceoryx2.errors import FormatError
-from gst_iceoryx2.video import colour
-from gst_iceoryx2.video.colour import colorimetry_of, to_rgb
+from gst_iceoryx2.video import colour, scaling
+from gst_iceoryx2.video.colour import checked_size, colorimetry_of, to_rgb
 
 CONVERTIBLE = [name for name, fmt in FORMATS.items() if fmt.kind != "tiled"]
 TILED = [name for name, fmt in FORMATS.items() if fmt.kind == "tiled"]
@@ -277,6 +277,141 @@ def test_without_memory_behind_the_view_the_chroma_sample_before_it_serves():
 def test_the_memory_behind_a_view_may_be_any_buffer(buffer):
     fmt = FORMATS["UYVY"]
     assert to_rgb(fmt.views(buffer, 3, 1, (8,), (0,)), fmt, 3, 1).shape == (1, 3, 3)
+
+
+# -- another size --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["numpy", "PyAV"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let one of the two scale, and return its name."""
+    if request.param == "numpy":
+        monkeypatch.setattr(scaling, "_scaler_of_pyav", lambda: None)
+    else:
+        pytest.importorskip("av")
+    return str(request.param)
+
+
+def soft_parts(fmt: VideoFormat, width: int, height: int) -> Planes:
+    """Return a picture without details: a ramp for each component, which rises in another direction each."""
+    parts = {}
+    for letter, bits in zip(fmt.components, fmt.bits, strict=True):
+        across, down = sharing(fmt, letter)
+        y, x = np.indices((-(-height // down), -(-width // across)))
+        right, below = (x + 0.5) * across / width, (y + 0.5) * down / height
+        unit = {"Y": 0.5 * right + 0.5 * below, "U": 1 - below, "V": right, "R": right, "G": below}.get(
+            letter, 1 - right
+        )
+        share = 0.35 + 0.3 * unit.clip(0, 1)
+        parts[letter] = share if np.dtype(fmt.dtype).kind == "f" else np.rint(share * ((1 << bits) - 1)).astype(int)
+    return parts
+
+
+def resized(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return a picture scaled in floating point, each axis by averages or by linear interpolation."""
+    for axis, size in enumerate((height, width)):
+        lines = np.moveaxis(picture.astype(float), axis, -1)
+        there = lines.shape[-1]
+        if size > there:
+            places = (np.arange(size) + 0.5) * there / size - 0.5
+            lines = np.apply_along_axis(lambda line, at=places: np.interp(at, np.arange(len(line)), line), -1, lines)
+        else:
+            lines = lines.repeat(size, -1).reshape(*lines.shape[:-1], size, there).mean(-1)
+        picture = np.moveaxis(lines, -1, axis)
+    return picture
+
+
+@pytest.mark.parametrize("name", CONVERTIBLE)
+def test_every_format_is_scaled_and_converted_in_one_step(name: str, way: str) -> None:
+    """The result is the scaled picture: chroma must not move, also if it extends beyond an odd width or height."""
+    fmt = FORMATS[name]
+    for (width, height), size in (
+        ((64, 48), (20, 15)),
+        ((33, 17), (21, 9)),
+        ((33, 17), (50, 40)),
+        ((40, 30), (60, 12)),
+    ):
+        parts = soft_parts(fmt, width, height)
+        views = pack(fmt, parts, width, height, pad=16)
+        columns = size[0] - 2 if chroma_is_cut_off(fmt, width) else size[0]
+        for colorimetry in ("bt601", "bt709", "bt2020"):
+            picture = to_rgb(views, fmt, width, height, colorimetry, size=size)
+            wanted = resized(to_rgb(views, fmt, width, height, colorimetry), *size)
+            assert picture.shape == (size[1], size[0], 3)
+            assert picture.flags.c_contiguous
+            # Repeated chroma has steps, and scaled chroma does not.
+            difference = (picture - wanted)[:, :columns]
+            assert np.abs(difference).max() <= 5, (width, height, size, colorimetry)
+            assert np.abs(difference.mean((0, 1))).max() <= 0.5, (width, height, size, colorimetry)
+
+
+@pytest.mark.parametrize("name", CONVERTIBLE)
+def test_numpy_and_pyav_scale_to_the_same_picture(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("av")
+    fmt = FORMATS[name]
+    for (width, height), size in (((33, 17), (20, 9)), ((33, 17), (48, 40)), ((16, 31), (30, 8))):
+        views = pack(fmt, random_parts(fmt, width, height), width, height, pad=16)
+        for colorimetry in ("bt601", "bt709", "bt2020", "smpte240m", "2:2:0:0", "1:4:0:0"):
+            one = to_rgb(views, fmt, width, height, colorimetry, size=size)
+            with monkeypatch.context() as patch:
+                patch.setattr(scaling, "_scaler_of_pyav", lambda: None)
+                other = to_rgb(views, fmt, width, height, colorimetry, size=size)
+            assert np.abs(one.astype(int) - other).max() <= 4, (width, height, size, colorimetry)
+
+
+@pytest.mark.parametrize("name", ["NV12", "YUY2", "BGR", "P010_10LE", "RGB16", "GRAY8"])
+def test_the_pictures_own_size_changes_nothing(name: str, way: str) -> None:
+    fmt = FORMATS[name]
+    views = pack(fmt, random_parts(fmt, 33, 17), 33, 17)
+    assert np.array_equal(to_rgb(views, fmt, 33, 17, size=(33, 17)), to_rgb(views, fmt, 33, 17))
+
+
+@pytest.mark.parametrize("name", ["NV12", "I420", "BGRx", "GRAY16_LE"])
+def test_a_crop_of_the_planes_is_scaled_like_a_picture_of_its_own(name: str, way: str) -> None:
+    fmt = FORMATS[name]
+    crops, copies = [], []
+    for view, plane in zip(pack(fmt, random_parts(fmt, 64, 48), 64, 48, pad=8), fmt.planes, strict=True):
+        crop = view[8 >> plane.h_shift : 40 >> plane.h_shift, 12 >> plane.w_shift : 52 >> plane.w_shift]
+        crops.append(crop)
+        copies.append(crop.copy())
+    for size in (None, (17, 13)):
+        assert np.array_equal(to_rgb(crops, fmt, 40, 32, size=size), to_rgb(copies, fmt, 40, 32, size=size))
+
+
+@pytest.mark.parametrize("name", ["RGB16", "BGR15", "RGB8"] if "RGB8" in CONVERTIBLE else ["RGB16", "BGR15"])
+def test_averages_of_samples_with_few_bits_have_many_bits(name: str, way: str) -> None:
+    """The average of 5-bit samples would be off by up to four levels if it had 5 bits too."""
+    fmt = FORMATS[name]
+    parts = {letter: np.indices((16, 16)).sum(0) % 2 for letter in fmt.components}
+    bits = fmt.bits[fmt.components.index("R")]
+    picture = to_rgb(pack(fmt, parts, 16, 16), fmt, 16, 16, size=(8, 8))
+    assert np.abs(picture[..., 0] - 255 / ((1 << bits) - 1) / 2).max() <= 0.6
+
+
+@pytest.mark.parametrize("size", [(640, 640), [1, 32768], (np.int64(5), np.uint8(6)), np.array([3, 4])], ids=str)
+def test_a_size_is_a_pair_of_whole_numbers(size) -> None:
+    assert checked_size(size) == tuple(int(side) for side in size)
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "text"),
+    [
+        (640, TypeError, r"size is 640, but must be a pair of whole numbers: \(width, height\)"),
+        ((640,), TypeError, "must be a pair"),
+        ((640, 480, 3), TypeError, "must be a pair"),
+        ("640x480", TypeError, "size is '640x480', but must be a pair"),
+        ("64", TypeError, "width of size is '6', but must be a whole number"),
+        ((640.0, 480), TypeError, "width of size is 640.0, but must be a whole number"),
+        ((640, None), TypeError, "height of size is None, but must be a whole number"),
+        ((True, 480), TypeError, "width of size is True"),
+        ((0, 480), ValueError, "width of size is 0, but must be at least 1"),
+        ((640, -1), ValueError, "height of size is -1, but must be at least 1"),
+        ((640, 32769), ValueError, "height of size is 32769, but must be at most 32,768"),
+    ],
+)
+def test_another_size_is_refused(size, error, text) -> None:
+    with pytest.raises(error, match=text):
+        checked_size(size)
 
 
 def test_a_float_that_is_no_number_is_black_and_beyond_one_is_white():

@@ -12,6 +12,7 @@ from gst_iceoryx2.errors import UnsupportedViewError
 from gst_iceoryx2.video import (
     BUFFER_FLAGS,
     CustomMeta,
+    FrameParams,
     ReferenceTimestamp,
     VideoFrame,
     VideoFramePublisher,
@@ -99,6 +100,30 @@ def test_to_rgb_and_to_bgr_are_copies_in_the_order_they_say(
     assert rgb.flags.writeable
     assert rgb.flags.c_contiguous
     assert sub.stats.held == 0
+
+
+def test_to_rgb_and_to_bgr_scale_in_the_same_step(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    """Left half red, right half blue, in rows that are longer than they need to be."""
+    pixels = np.zeros((8, 20, 4), np.uint8)
+    pixels[:, :6, 0] = pixels[:, 6:12, 2] = 200
+    pub.publish_frame(pixels.tobytes(), FrameParams(12, 8, "RGBx", stride0=80))
+    with arrived(sub.receive()) as frame:
+        rgb, bgr = frame.to_rgb(size=(4, 30)), frame.to_bgr((4, 30))
+        assert np.array_equal(frame.to_rgb((12, 8)), frame.to_rgb())
+    assert rgb.shape == (30, 4, 3)
+    assert np.abs(rgb.astype(int) - np.array([[200, 0, 0]] * 2 + [[0, 0, 200]] * 2)).max() <= 1
+    assert np.array_equal(bgr, rgb[..., ::-1])
+    assert (rgb.flags.writeable, rgb.flags.c_contiguous) == (True, True)
+    assert sub.stats.held == 0
+
+
+def test_a_size_that_no_picture_can_have_is_refused(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    with crossed(pub, sub, "NV12") as frame:
+        for convert in (frame.to_rgb, frame.to_bgr):
+            with pytest.raises(ValueError, match=r"width of size is 0, but must be at least 1"):
+                convert(size=(0, 480))
+            with pytest.raises(TypeError, match=r"size is 640, but must be a pair"):
+                convert(size=640)  # type: ignore[arg-type]
 
 
 def test_to_rgb_follows_the_colorimetry_of_the_caps(service: str) -> None:
@@ -226,7 +251,7 @@ def test_the_end_of_the_stream_is_a_frame_without_a_picture(
     assert frame.numpy_view().dtype == np.uint8
     assert (frame.width, frame.height, frame.format, frame.planes, len(frame.pixels)) == (0, 0, "", (), 0)
     assert (frame.caps, frame.captured_at, frame.metas) == (None, None, [])
-    assert frame.to_rgb().shape == (0, 0, 3)
+    assert frame.to_rgb().shape == frame.to_rgb(size=(640, 640)).shape == (0, 0, 3)
     assert sub.stats[:2] == (0, 0)
     assert sub.stats.held == 0
     assert "end of stream" in repr(frame)

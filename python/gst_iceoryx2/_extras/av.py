@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from ..errors import MissingExtraError
 
@@ -42,6 +46,63 @@ def filter_graph(picture: Any, time_base: Fraction, filters: Sequence[tuple[str,
         one.link_to(other)
     graph.configure()
     return graph
+
+
+_AREA: Final = 32  # SWS_AREA: averages to shrink, and interpolates linearly to enlarge
+_ACCURATE_RND: Final = 1 << 18  # SWS_ACCURATE_RND: without it, some rows of a black picture are not black
+_KEPT_REFORMATTERS: Final = 6
+# As in pyproject.toml. Much older reformatters do not have the argument `threads`.
+_OLDEST_TESTED: Final = (17, 1)
+
+Scale: TypeAlias = Callable[[npt.NDArray[Any], int, int], npt.NDArray[Any]]
+
+
+class _Kept(threading.local):
+    """Each thread's latest reformatters, which keep their filters and must not be used by two threads at once."""
+
+    def __init__(self) -> None:
+        self.reformatters: dict[tuple[str, int, int, int, int], VideoReformatter] = {}
+
+
+_kept: Final = _Kept()
+
+
+def plane_scaler() -> Scale | None:
+    """Return `scale_plane`; None if the installed PyAV is too old, because an application may need an old release."""
+    release = tuple(int(number) for number in av.__version__.split(".")[:2])
+    return scale_plane if release >= _OLDEST_TESTED else None
+
+
+def scale_plane(plane: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
+    """Return a plane scaled to another size: averaged to shrink it, and interpolated linearly to enlarge it.
+
+    Args:
+        plane: uint8 or uint16 array of shape (rows, columns), with any strides and byte order.
+        width: Number of columns of the result.
+        height: Number of rows of the result.
+
+    Returns:
+        A new array of shape (height, width), uint8 or little-endian uint16. Its rows may be padded.
+    """
+    rows, columns = plane.shape
+    name, dtype = ("gray", "u1") if plane.dtype.itemsize == 1 else ("gray16le", "<u2")
+    picture = av.VideoFrame(columns, rows, name)
+    np.copyto(_samples(picture, dtype), plane)
+    reformatters = _kept.reformatters
+    key = (name, columns, rows, width, height)
+    reformatter = reformatters.pop(key, None) or VideoReformatter()
+    reformatters[key] = reformatter
+    if len(reformatters) > _KEPT_REFORMATTERS:
+        del reformatters[next(iter(reformatters))]
+    # One thread, because a forked child would wait for threads that it does not have.
+    return _samples(reformatter.reformat(picture, width, height, interpolation=_AREA | _ACCURATE_RND, threads=1), dtype)
+
+
+def _samples(picture: Any, dtype: str) -> npt.NDArray[Any]:
+    """Return a view of a gray picture."""
+    plane = picture.planes[0]
+    strides = (plane.line_size, np.dtype(dtype).itemsize)
+    return np.ndarray((picture.height, picture.width), dtype, memoryview(plane), 0, strides)
 
 
 # Unknown is 0 in GStreamer and 2 in FFmpeg. Sources: gst-libs/gst/video/video-color.h, libavutil/pixfmt.h.

@@ -28,11 +28,11 @@ def whole(value: object, what: str, least: int | None = 0, most: int | None = No
             raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"{what} is {_shown(value)}, but must be a whole number") from None
+        raise TypeError(f"{what} is {shown(value)}, but must be a whole number") from None
     if least is not None and number < least:
-        raise ValueError(f"{what} is {_shown(number)}, but must be at least {least}")
+        raise ValueError(f"{what} is {shown(number)}, but must be at least {least}")
     if most is not None and number > most:
-        raise ValueError(f"{what} is {_shown(number)}, but must be at most {most:,}")
+        raise ValueError(f"{what} is {shown(number)}, but must be at most {most:,}")
     return number
 
 
@@ -49,13 +49,13 @@ def real(value: object, what: str, unit: str) -> float:
         ValueError: `value` is NaN.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{what} is {_shown(value)}, but must be a number of {unit}")
+        raise TypeError(f"{what} is {shown(value)}, but must be a number of {unit}")
     try:
         number = float(value)
     except OverflowError:
         return math.inf if operator.gt(value, 0) else -math.inf
     if math.isnan(number):
-        raise ValueError(f"{what} is {_shown(value)}, but must be a number of {unit}")
+        raise ValueError(f"{what} is {shown(value)}, but must be a number of {unit}")
     return number
 
 
@@ -78,11 +78,12 @@ def ratio(value: object, what: str) -> Fraction:
         return Fraction(whole(value, what, None))
     number = real(value, what, "frames per second")
     if math.isinf(number):
-        raise ValueError(f"{what} is {_shown(value)}, but must be finite")
+        raise ValueError(f"{what} is {shown(value)}, but must be finite")
     return Fraction(number)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value as short text for an error message."""
     try:
         text = repr(value)
     except ValueError:

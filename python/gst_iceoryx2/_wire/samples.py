@@ -18,8 +18,7 @@ class Component(NamedTuple):
     """The samples of one component.
 
     Attributes:
-        samples: Integers or floats of shape (rows, columns); a view if the format stores the component separately,
-            otherwise a copy.
+        samples: Integers or floats of shape (rows, columns); a view or a copy.
         w_factor: Number of horizontally adjacent pixels that share a sample.
         h_factor: Number of pixel rows that share a row of samples.
         bits: Number of significant bits per sample.
@@ -66,9 +65,9 @@ def components(views: Sequence[Array], format: VideoFormat, width: int) -> dict[
     found = {}
     index = 0
     for view, plane in zip(views, format.planes, strict=True):
-        for channel in range(plane.channels):
+        for samples in _channels(view):
             found[format.components[index]] = Component(
-                view if view.ndim == 2 else view[..., channel],
+                samples,
                 1 << plane.w_shift,
                 1 << plane.h_shift,
                 format.bits[index],
@@ -76,6 +75,17 @@ def components(views: Sequence[Array], format: VideoFormat, width: int) -> dict[
             )
             index += 1
     return found
+
+
+def _channels(view: Array) -> list[Array]:
+    """Return the channels of a plane as separate arrays of shape (rows, pixels)."""
+    if view.ndim == 2:
+        return [view]
+    if view.dtype == np.uint8 and view.shape[2] == 2 and view.strides[2] == 1:
+        # Interleaved chroma. Splitting 16-bit words is four times as fast as reading every second byte.
+        words = view.view("<u2")[..., 0]
+        return [words.astype(np.uint8), (words >> 8).astype(np.uint8)]
+    return [view[..., channel] for channel in range(view.shape[2])]
 
 
 def _widened(view: Array, group_pixels: int) -> Array:

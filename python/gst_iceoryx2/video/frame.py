@@ -275,42 +275,69 @@ class VideoFrame:
             return view.astype(dtype)
         return view.copy() if copy else view
 
-    def to_rgb(self) -> npt.NDArray[np.uint8]:
+    def to_rgb(self, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
         """Return a copy of the picture as uint8 (H, W, 3) with channels in the order R, G, B.
 
         The colorimetry in the caps determines how YUV is converted.
 
+        Args:
+            size: Width and height of the result in pixels, each from 1 to 32,768; None = the frame's own size. The
+                picture is stretched to this size: its aspect ratio is not kept, and no borders are added. Each axis is
+                shrunk by averaging the area that a pixel covers, or enlarged by linear interpolation. If PyAV is
+                installed, it scales the picture, which is about three times as fast. The first picture to be scaled
+                then imports PyAV, which takes about 50 ms. With and without PyAV, pictures differ by a few levels.
+
+        Returns:
+            A new C-contiguous array. The end of the stream gives (0, 0, 3).
+
         Raises:
             FrameReleasedError: The frame was released.
             UnsupportedViewError: The format is tiled or uses a palette.
+            TypeError: `size` is not a pair of whole numbers.
+            ValueError: The width or height in `size` is less than 1 or more than 32,768.
 
         Example:
-            Get RGB pixels, whatever format the camera sends:
+            Get RGB pixels, whatever format and size the camera sends:
 
                 with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
-                    picture = subscriber.receive_blocking().to_rgb()
-                    print(picture.shape, picture.mean(axis=(0, 1)))
+                    frame = subscriber.receive_blocking()
+                    print(frame.to_rgb().shape, frame.to_rgb(size=(640, 640)).mean(axis=(0, 1)))
         """
-        return self._converted("RGB")
+        return self._converted("RGB", size)
 
-    def to_bgr(self) -> npt.NDArray[np.uint8]:
+    def to_bgr(self, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
         """Return a copy of the picture as uint8 (H, W, 3) with channels in the order B, G, R, as OpenCV expects.
 
         The colorimetry in the caps determines how YUV is converted.
 
+        Args:
+            size: Width and height of the result in pixels, each from 1 to 32,768; None = the frame's own size. The
+                picture is stretched to this size: its aspect ratio is not kept, and no borders are added. Each axis is
+                shrunk by averaging the area that a pixel covers, or enlarged by linear interpolation. If PyAV is
+                installed, it scales the picture, which is about three times as fast. The first picture to be scaled
+                then imports PyAV, which takes about 50 ms. With and without PyAV, pictures differ by a few levels.
+
+        Returns:
+            A new C-contiguous array. The end of the stream gives (0, 0, 3).
+
         Raises:
             FrameReleasedError: The frame was released.
             UnsupportedViewError: The format is tiled or uses a palette.
+            TypeError: `size` is not a pair of whole numbers.
+            ValueError: The width or height in `size` is less than 1 or more than 32,768.
         """
-        return self._converted("BGR")
+        return self._converted("BGR", size)
 
-    def _converted(self, order: Any) -> npt.NDArray[np.uint8]:
+    def _converted(self, order: Any, size: object) -> npt.NDArray[np.uint8]:
+        wanted = None if size is None else colour.checked_size(size)
         geometry = self._geometry
         if geometry is None:
             return np.empty((0, 0, 3), np.uint8)
         colorimetry = parse_caps(self._caps).fields.get("colorimetry") if self._caps else None
         text = colorimetry if isinstance(colorimetry, str) else None
-        return colour.to_rgb(self.planes, geometry.format, geometry.width, geometry.height, text, order=order)
+        return colour.to_rgb(
+            self.planes, geometry.format, geometry.width, geometry.height, text, order=order, size=wanted
+        )
 
     def _bytes(self) -> npt.NDArray[np.uint8]:
         pixels = self._pixels
