@@ -6,15 +6,13 @@ import os
 import secrets
 import time
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import Final, NamedTuple
 
 from .. import jpeg
 from ..discovery.names import require, service_name
 from ..errors import FrameTimeoutError
 from ..video import VideoFrame, VideoFrameSubscriber
+from ..video.scaling import scaled
 from ..video.shape import size_in_squares
 from .png import encode_png
 
@@ -105,27 +103,15 @@ def _first_picture(subscriber: VideoFrameSubscriber, timeout: float) -> VideoFra
 
 def _as_png(frame: VideoFrame, width: int, height: int) -> bytes:
     if frame.format.startswith("GRAY16_"):
-        return encode_png(_stretched(frame.numpy_view(), width, height))
-    picture = _stretched(frame.to_rgb(), width, height)
+        return encode_png(scaled(frame.numpy_view(), width, height))
+    picture = frame.to_rgb((width, height))
     return encode_png(picture[..., 0] if frame.format.startswith("GRAY") else picture)
 
 
 def _as_jpeg(frame: VideoFrame, width: int, height: int, quality: int) -> bytes:
     if (width, height) == (frame.width, frame.height):
         return jpeg.encode(frame, quality, "444")
-    return jpeg.encode_rgb(_stretched(frame.to_rgb(), width, height), quality, "444")
-
-
-def _stretched(picture: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
-    """Return the picture enlarged to this size by linear interpolation; the same array if it has this size already."""
-    for axis, size in enumerate((height, width)):
-        if (there := picture.shape[axis]) != size:
-            places = ((np.arange(size) + 0.5) * (there / size) - 0.5).clip(0, there - 1)
-            before = places.astype(np.intp)
-            share = (places - before).astype(np.float32).reshape(-1, *[1] * (picture.ndim - 1 - axis))
-            low, high = (picture.take(at, axis) for at in (before, np.minimum(before + 1, there - 1)))
-            picture = (low * (1 - share) + high * share + np.float32(0.5)).astype(picture.dtype)
-    return picture
+    return jpeg.encode_rgb(frame.to_rgb((width, height)), quality, "444")
 
 
 def _write(target: Path, data: bytes) -> None:
