@@ -140,7 +140,9 @@ def test_threads_do_not_disturb_each_other(way: str) -> None:
 
 def test_pyav_keeps_few_scalers() -> None:
     """Each size needs its own filters. A program that scales to many sizes shall not collect them."""
-    pyav = pytest.importorskip("gst_iceoryx2._extras.av")
+    pytest.importorskip("av")
+    from gst_iceoryx2._extras import av as pyav
+
     for width in range(10, 40):
         pyav.scale_plane(noise((20, 20)), width, 12)
     assert len(pyav._kept.reformatters) == pyav._KEPT_REFORMATTERS
@@ -191,6 +193,8 @@ print(bool(sys.modules.get("av")))
 
 def test_a_pyav_that_is_too_old_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its reformatter takes other arguments, so to_rgb(size=…) would fail because of an optional library."""
-    pyav = pytest.importorskip("gst_iceoryx2._extras.av")
+    pytest.importorskip("av")
+    from gst_iceoryx2._extras import av as pyav
+
     monkeypatch.setattr(pyav.av, "__version__", "14.4.0")
     assert pyav.plane_scaler() is None

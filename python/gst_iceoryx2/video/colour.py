@@ -130,6 +130,9 @@ def to_rgb(
     rule = None if format.is_rgb else colorimetry_of(colorimetry, format.is_gray, height)
     wide, high = size or (width, height)
     picture = np.empty((high, wide, 3), np.uint8)
+    if format.name == order and (wide, high) == (width, height):
+        np.copyto(picture, views[0])
+        return picture
     views = widened(views, format)
     if (wide, high) == (width, height):
         blocks = _blocks(views, format, width, height)
