@@ -23,7 +23,8 @@ def main(services: list[str]) -> None:
                     print(f"{name}: {stats.received - stats.skipped} seen, {stats.skipped} skipped", flush=True)
                     del cameras[name]
                     continue
-                look_at(frame.to_rgb())
+                # One size for all cameras, as a detector needs it.
+                look_at(frame.to_rgb(size=(640, 640)))
 
 
 def look_at(picture: object) -> None:

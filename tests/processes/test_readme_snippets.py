@@ -299,6 +299,13 @@ def keeps_copies(programs: Programs, snippet: Snippet) -> None:
     assert re.fullmatch(r"\d+ pictures kept, [01] frames held\n", printed)
 
 
+@runs("framed = np.full((640, 640, 3), 114, np.uint8)")
+def scales_for_a_detector(programs: Programs, snippet: Snippet) -> None:
+    program = programs.python(snippet.text)
+    programs.example("publish_loan", CAMERA, "20").finish()
+    assert program.finish() == "(640, 640, 3) (640, 640, 3)\n"
+
+
 @runs("qos=Qos(buffer_size=2, borrowed_max=4)")
 def publisher_with_settings(programs: Programs, snippet: Snippet) -> None:
     with VideoFrameSubscriber(CAMERA) as subscriber:
