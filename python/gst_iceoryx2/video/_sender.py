@@ -128,11 +128,13 @@ class FrameSender:
         with self._lock:
             pool = self._open_pool()
             loan = pool.loan(size + reserve)
-            return LoanedFrame()._fill(loan, LoanPlan(layout, size, reserve, pool.anchor), captured_at, self._send)
+            return LoanedFrame()._fill(
+                loan, LoanPlan(layout, size, reserve, pool.anchor, pool.number), captured_at, self._send
+            )
 
     def _send(self, frame: LoanedFrame, loan: types.SampleMutUninit | None, plan: LoanPlan) -> int:
         """Send a filled frame. This consumes the loan."""
-        layout, size, reserve, anchor = plan
+        layout, size, reserve, anchor, _ = plan
         records = _records(frame.metas)
         while True:
             self._wait_for_readers()

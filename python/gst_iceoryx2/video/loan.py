@@ -29,12 +29,14 @@ class LoanPlan(NamedTuple):
         size: Number of pixel bytes; at least the layout's size.
         reserve: Bytes after the pixels for the aux blob.
         anchor: Keeps the memory mapped; None = no memory was free, and the frame will be dropped.
+        memory_id: Number of the publisher's memory.
     """
 
     layout: FrameLayout
     size: int
     reserve: int
     anchor: types.SampleMutUninit | None
+    memory_id: int
 
 
 @guard_kind
@@ -150,6 +152,18 @@ class LoanedFrame:
         if not self._planes:
             self._planes = tuple([plane.of(self._array) for plane in self._layout.planes])
         return self._planes
+
+    @property
+    def memory_id(self) -> int:
+        """Number of the publisher's shared memory that contains the frame. A publisher may replace its memory.
+
+        Device drivers may keep memory mapped between two frames. A driver that was given frames of an earlier memory
+        must release them before it gets one of this memory, which may have the same addresses.
+
+        Raises:
+            FrameReleasedError: The frame has been sent or discarded.
+        """
+        return self._open().memory_id
 
     def numpy_view(self) -> npt.NDArray[Any]:
         """Return the picture as one writable array in shared memory, with the same shape as `VideoFrame.numpy_view`.
