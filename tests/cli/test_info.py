@@ -55,6 +55,7 @@ def test_info_tells_caps_qos_strides_metas_processes_and_memory(
         "name",
         "command",
         "roles",
+        "about",
         "is_alive",
         "memory_reserved",
         "memory_touched",

@@ -91,8 +91,14 @@ def create_node(domain: Domain | None = None) -> types.Node:
     return create_node_for(None, domain)
 
 
-def create_node_for(service: str | None, domain: Domain | None = None) -> types.Node:
-    """Create a node as `create_node` does; error messages name the service that needs it."""
+def create_node_for(service: str | None, domain: Domain | None = None, about: str | None = None) -> types.Node:
+    """Create a node as `create_node` does.
+
+    Args:
+        service: Service that needs the node, for error messages.
+        domain: Domain of the node; None = the domain of this process.
+        about: What the node does, as `iox2-video info` shows it; shortened to what iceoryx2 permits. None = nothing.
+    """
     place = current_domain() if domain is None else domain
     doing = taking_part(place, service)
     check_folders(place, doing)
@@ -101,6 +107,9 @@ def create_node_for(service: str | None, domain: Domain | None = None) -> types.
     if found is not None:
         raise found.error(doing)
     builder = iox2.NodeBuilder.new().config(_configuration(place))
+    if about is not None:
+        most = iox2.NodeName.max_len()
+        builder = builder.name(iox2.NodeName.new(about.encode()[:most].decode(errors="ignore")))
     try:
         node = builder.signal_handling_mode(iox2.SignalHandlingMode.Disabled).create(iox2.ServiceType.Ipc)
     except _ERRORS as exc:

@@ -87,8 +87,10 @@ def document(found: Details) -> dict[str, Any]:
 def _lines(found: Details) -> list[str]:
     overflow = {True: "a full buffer drops its oldest frame", False: "a full buffer blocks the publisher", None: "-"}
     domain = current_domain()
+    sources = [one.about for one in found.participants if one.about and "publisher" in one.roles]
     pairs = [
         *_picture(found.stream),
+        *(("source", about) for about in sources),
         ("frame", f"{words.amount(found.frame_bytes)}" if found.frame_bytes is not None else words.UNKNOWN),
         ("planes", "; ".join(f"offset {p.offset}, stride {p.stride}" for p in found.planes) or words.UNKNOWN),
         ("metas", ", ".join(f"{name} on {n} of {found.frames_seen}" for name, n in found.metas.items()) or "none seen"),

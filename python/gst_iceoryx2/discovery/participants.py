@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from .._iox2.domain import Domain, read_toml
 from .._iox2.liveness import is_gone, is_here, pid_of
@@ -35,6 +35,7 @@ class Participant:
         pid: Process ID, in the participant's own pid namespace.
         name: Name of the program.
         command: Command line, shortened; None if it cannot be read (another user, another container).
+        about: What it publishes, in its own words ("camera /dev/video0 …"); None if it does not say.
         roles: What the participant does; empty if unknown, because the node takes part in several video services.
         memory_reserved: Bytes of shared memory reserved for its frames; None means unknown.
         memory_touched: Bytes of the reserved memory that were written at least once; None means unknown.
@@ -45,6 +46,7 @@ class Participant:
     pid: int
     name: str
     command: str | None
+    about: str | None
     roles: tuple[Role, ...]
     memory_reserved: int | None
     memory_touched: int | None
@@ -141,6 +143,7 @@ def _participant(
         pid_of(int(node)),
         name,
         command,
+        str(_details(domain, node).get("name", "")) or None,
         () if is_untold else tuple(roles) or ("looks on",),
         None if is_untold else sum(port.reserved for port in own),
         None if is_untold else sum(port.touched for port in own),
@@ -162,13 +165,17 @@ def _program(domain: Domain, node: str) -> tuple[str, str | None]:
             command = " ".join(" ".join(words).split())
             long = len(command) > _COMMAND_LENGTH
             return name, (command[: _COMMAND_LENGTH - 1] + "…" if long else command) or None
-    if pid == os.getpid():
-        return "?", None
+    return str(_details(domain, node).get("executable", "?")), None
+
+
+def _details(domain: Domain, node: str) -> dict[str, Any]:
+    """Return what a node says about itself; nothing if it is of this process."""
+    if pid_of(int(node)) == os.getpid():
+        return {}
     try:
-        details = read_toml(domain.nodes / node / f"{domain.prefix}node.details")
+        return read_toml(domain.nodes / node / f"{domain.prefix}node.details")
     except (OSError, ValueError):
-        return "?", None
-    return str(details.get("executable", "?")), None
+        return {}
 
 
 def _names(folder: Path) -> list[str]:
