@@ -36,6 +36,8 @@ MAX_SIDE: Final = 65500
 _RGB_ORDERS: Final = {
     name: name.upper() for name in ("RGB", "BGR", "RGBx", "BGRx", "xRGB", "xBGR", "RGBA", "BGRA", "ARGB", "ABGR")
 }
+ORDERS: Final = {**_RGB_ORDERS, "GRAY8": "GRAY"}
+"""GStreamer's names for the formats that `decode_into` can produce, and libjpeg-turbo's."""
 # Numbers of pixels that share a chroma sample in JPEG, horizontally and vertically.
 _SUBSAMPLINGS: Final = ((1, 1), (2, 1), (2, 2), (1, 2), (4, 1))
 # Source: ITU-T T.871 section 7.
@@ -134,6 +136,30 @@ def decode(data: bytes, order: Literal["RGB", "BGR"] = "RGB", max_pixels: int = 
     except (ValueError, RuntimeError) as exc:
         raise FormatError(f"cannot decode {len(data)} bytes as a JPEG picture: {exc}") from exc
     return picture
+
+
+def decode_into(data: Plane, target: Plane, format: str) -> None:
+    """Decode a JPEG picture into memory of the caller, without holding the GIL. Damaged parts become gray.
+
+    Args:
+        data: The JPEG file as a uint8 array.
+        target: Contiguous uint8 array of shape (H, W, channels), whose size is that of the picture.
+        format: GStreamer's name for the format, one of `ORDERS`.
+
+    Raises:
+        FormatError: The data is not a JPEG picture, nothing of it can be decoded, or it has another size.
+    """
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+        if (height, width) != target.shape[:2]:
+            raise FormatError(
+                f"a JPEG picture has {width}x{height} pixels instead of {target.shape[1]}x{target.shape[0]}"
+            )
+        simplejpeg.decode_jpeg(data, ORDERS[format], buffer=target, strict=False)
+    except FormatError:
+        raise
+    except (ValueError, RuntimeError) as exc:
+        raise FormatError(f"cannot decode {len(data)} bytes as a JPEG picture: {exc}") from exc
 
 
 def _packed(picture: npt.NDArray[Any], quality: int, order: str, chroma: str) -> bytes:

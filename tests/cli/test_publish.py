@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from gst_iceoryx2._wire.formats import FORMATS, get_format
-from gst_iceoryx2.feed import Feeder, Picture, Shape, SourceError, TestPattern, read_number
+from gst_iceoryx2.feed import Feeder, Lend, Picture, Shape, SourceError, TestPattern, read_number
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from gst_iceoryx2.video.colour import to_rgb
 from tests.cli.commands import Command
@@ -223,9 +223,11 @@ class Vanishing:
 
     is_live = True
     shape = Shape(64, 48, "GRAY8", Fraction(30))
+    damaged = lost = 0
+    about = "a camera"
     is_closed = False
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self, lend: Lend) -> Iterator[Picture]:
         for number in range(3):
             yield Picture(number * MS, lambda frame: frame.numpy_view().fill(7), captured_at=number + 1)
         raise SourceError("the camera has vanished")

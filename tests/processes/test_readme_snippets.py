@@ -339,6 +339,22 @@ def settings_for_elements(programs: Programs, snippet: Snippet) -> None:
     assert "'max-bytes': 1228800" in printed
 
 
+# -- docs/cameras.md -------------------------------------------------------------------------------------------------
+
+
+@runs("        picture = frame.to_rgb(size=(640, 640))")
+def reads_a_camera(programs: Programs, snippet: Snippet) -> None:
+    program = programs.python(snippet.text)
+    programs.example("publish_loan", CAMERA, "10").finish()
+    assert re.search(r"\(640, 640, 3\) 0\.\d+ s old", program.finish())
+
+
+@runs("    offer = camera_offer(camera.path)")
+def lists_cameras(programs: Programs, snippet: Snippet) -> None:
+    # Machines that run tests seldom have a camera; tests/camera runs the same calls with two.
+    assert "Error" not in programs.python(snippet.text).finish()
+
+
 # -- docs/gstreamer.md, docs/operations.md ---------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ try:
     from av.video.reformatter import VideoReformatter as VideoReformatter
 except ImportError as exc:
     raise MissingExtraError(
-        f"video files and cameras need PyAV, which cannot be imported ({exc}); "
+        f"video files and conversions of formats need PyAV, which cannot be imported ({exc}); "
         "run `pip install 'iox2-video[record]'` (in a clone: `pip install '.[record]'`)"
     ) from exc
 
@@ -26,6 +26,16 @@ except ImportError as exc:
 def open_media(name: str, mode: Literal["r", "w"] = "r", **settings: Any) -> Any:
     """Open a file or a device as `av.open` does, but accept tags that are not UTF-8."""
     return av.open(name, mode, metadata_errors="replace", **settings)
+
+
+def new_picture(pixel_format: str, width: int, height: int) -> Any:
+    """Return a picture whose memory is not initialised."""
+    return av.VideoFrame(width, height, pixel_format)
+
+
+def jpeg_decoder() -> Any:
+    """Return a decoder of Motion JPEG, to call `decode()` with one `av.Packet` per picture."""
+    return av.CodecContext.create("mjpeg", "r")
 
 
 def filter_graph(picture: Any, time_base: Fraction, filters: Sequence[tuple[str, str]]) -> Any:

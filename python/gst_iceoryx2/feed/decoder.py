@@ -1,8 +1,7 @@
-"""Reads pictures from files and cameras, with PyAV."""
+"""Reads pictures from files, with PyAV."""
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,32 +10,31 @@ from pathlib import Path
 from typing import Any, Final
 
 from .._extras.av import PIXEL_FORMATS, av, open_media
-from .._wire.stamp import monotonic_ns
 from .errors import SettingError, SourceError
 from .scaler import Scaler, gstreamer_format
-from .source import Picture, Shape
+from .source import Lend, Picture, Shape
 from .upright import Upright
 
 _NS: Final = 1_000_000_000
 _USUAL_RATE: Final = Fraction(30)
 _IMAGE_RATE: Final = Fraction(30)
-# A camera timestamp older than this is not from CLOCK_MONOTONIC. In nanoseconds.
-_PLAUSIBLE: Final = 10 * _NS
 # Maximum number of consecutive damaged packets.
 _DAMAGED_MAX: Final = 100
 
 
 class Decoded:
-    """Base class of files, images and cameras. The first picture determines the size and format of all pictures.
+    """Base class of files and images. The first picture determines the size and format of all pictures.
 
     Phones may store pictures rotated, with a tag for the rotation. This class rotates such pictures upright.
     """
 
     is_live = False
+    lost = 0
 
     def __init__(self, container: Any, what: str, format: str | None, size: tuple[int, int] | None) -> None:
         self._container = container
         self._what = what
+        self.damaged = 0
         self._size = size
         self._upright: Upright | None = None
         try:
@@ -69,6 +67,7 @@ class Decoded:
                     pictures = packet.decode()
                 except av.InvalidDataError as exc:
                     damaged += 1
+                    self.damaged += 1
                     if damaged > _DAMAGED_MAX:
                         raise SourceError(
                             f"{self._what} is damaged: {damaged} consecutive packets are unreadable"
@@ -82,6 +81,11 @@ class Decoded:
                     yield self._upright.turned(picture)
         except av.FFmpegError as exc:
             raise self._explained(exc) from exc
+
+    @property
+    def about(self) -> str:
+        """Where the pictures come from, in words."""
+        return f"file {self._what}"
 
     def _explained(self, exc: Any) -> SourceError:
         return SourceError(f"cannot continue to read {self._what}: {exc.strerror or exc}")
@@ -101,7 +105,7 @@ class Decoded:
         return 0 if self._upright is None else self._upright.flags(picture)
 
     def close(self) -> None:
-        """Close the file or device."""
+        """Close the file."""
         self._first, self._pictures = None, iter(())
         self._container.close()
 
@@ -139,7 +143,7 @@ class VideoFile(Decoded):
         """Size, format and rate of the frames."""
         return self._shape(self._fps or self._stream.average_rate or self._stream.guessed_rate)
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self, lend: Lend) -> Iterator[Picture]:
         """Yield the pictures of the file; if it loops, indefinitely."""
         rate = self._fps or self._stream.average_rate or _USUAL_RATE
         usual = int(_NS / rate)
@@ -208,68 +212,11 @@ class Image(Decoded):
         # FFmpeg swaps the two pixel densities in PNG and JFIF files, so its ratio is wrong.
         return Fraction(1)
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self, lend: Lend) -> Iterator[Picture]:
         """Yield the picture indefinitely."""
         fill = self._scaler.filler(self._first)
         for number in count():
             yield Picture(int(number * _NS / self._fps), fill, duration=int(_NS / self._fps))
-
-
-class Camera(Decoded):
-    """A Video4Linux2 camera.
-
-    Args:
-        device: "/dev/video0", or "0".
-        format: GStreamer's name for the format to publish; None selects the camera's format, or a similar one.
-        size: Width and height to request from the camera; None keeps the camera's setting.
-        fps: Frames per second to request from the camera; None keeps the camera's setting.
-
-    Raises:
-        SourceError: The camera does not exist, or cannot be used.
-        SettingError: The format cannot be produced.
-    """
-
-    is_live = True
-
-    def __init__(
-        self,
-        device: str,
-        *,
-        format: str | None = None,
-        size: tuple[int, int] | None = None,
-        fps: Fraction | None = None,
-    ) -> None:
-        path = f"/dev/video{device}" if device.isdigit() else device
-        options = {} if size is None else {"video_size": f"{size[0]}x{size[1]}"}
-        options |= {} if fps is None else {"framerate": str(fps)}
-        try:
-            container = open_media(path, format="v4l2", options=options)
-        except (av.FFmpegError, ValueError) as exc:
-            raise _no_camera(path, exc) from exc
-        super().__init__(container, f"the camera {path}", format, size)
-
-    @property
-    def shape(self) -> Shape:
-        """Size, format and rate of the frames."""
-        return self._shape(self._stream.average_rate)
-
-    def pictures(self) -> Iterator[Picture]:
-        """Yield pictures until the camera disappears, which raises SourceError."""
-        # The first picture was taken when this object was created, so it is outdated.
-        self._first = None
-        began: int | None = None
-        for picture in self._pictures:
-            now = monotonic_ns()
-            moment = now if picture.pts is None else int(picture.pts * picture.time_base * _NS)
-            captured = moment if 0 <= now - moment < _PLAUSIBLE else now
-            began = captured if began is None else began
-            fill, flags = self._scaler.filler(picture), self._flags(picture)
-            yield Picture(captured - began, fill, captured_at=captured, flags=flags)
-            del picture
-        raise SourceError(f"{self._what} no longer sends pictures; check that it is plugged in")
-
-    def _explained(self, exc: Any) -> SourceError:
-        return SourceError(f"{self._what} was unplugged or failed: {exc.strerror or exc}")
 
 
 def _open_file(path: str | os.PathLike[str]) -> Any:
@@ -282,10 +229,3 @@ def _open_file(path: str | os.PathLike[str]) -> Any:
         raise SourceError(f"cannot open {path}: it is not a video or picture that FFmpeg can read") from exc
     except av.FFmpegError as exc:
         raise SourceError(f"cannot open {path}: {exc.strerror or exc}") from exc
-
-
-def _no_camera(path: str, exc: Any) -> SourceError:
-    there = sorted(glob.glob("/dev/video*"))
-    hint = f"cameras here: {', '.join(there)}" if there else "there is no /dev/video* on this machine"
-    reason = getattr(exc, "strerror", None) or str(exc)
-    return SourceError(f"cannot use the camera {path}: {reason}; {hint}")

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from .._iox2 import binding
 from .._wire.formats import get_format
 from .._wire.stamp import monotonic_ns
 from ..discovery import full_name
+from ..video.loan import LoanedFrame
 from ..video.publisher import VideoFramePublisher
 from ..work import Work
 from .source import Shape, Source
@@ -32,6 +34,10 @@ class Fed:
         subscribers: Current number of subscribers; after the end, their number at the end.
         seconds: Time since the first frame, in seconds.
         behind: Number of times that the source was more than half a second late.
+        by_reference: Number of frames that no program copied: the device wrote into shared memory.
+        damaged: Number of pictures that were damaged when they arrived. Those that show something are sent with the
+            flag CORRUPTED.
+        lost: Number of pictures that were lost before they arrived, for example in a camera's driver.
     """
 
     service: str
@@ -41,6 +47,9 @@ class Fed:
     subscribers: int
     seconds: float
     behind: int
+    by_reference: int
+    damaged: int
+    lost: int
 
 
 class Feeder(Work[Fed]):
@@ -79,11 +88,17 @@ class Feeder(Work[Fed]):
         self._wait_for = wait_for
         self._began: int | None = None
         self._behind = 0
+        self._by_reference = 0
         self._subscribers = 0
         try:
             size = get_format(shape.format).tight_layout(shape.width, shape.height).size
+            service = full_name(name)
             self._publisher = VideoFramePublisher(
-                full_name(name), max_bytes=size, framerate=shape.framerate or 0, caps=shape.caps
+                service,
+                iox2_node=binding.create_node_for(service, about=source.about),
+                max_bytes=size,
+                framerate=shape.framerate or 0,
+                caps=shape.caps,
             )
         except BaseException:
             source.close()
@@ -113,35 +128,46 @@ class Feeder(Work[Fed]):
             self._feed(progress)
         finally:
             try:
+                # A device may write into frames until its source is closed.
+                self._source.close()
                 if self._began is not None:
                     publisher.end_of_stream()
             finally:
                 self._subscribers = publisher.num_subscribers
                 publisher.close()
-                self._source.close()
         return self.report()
 
     def _feed(self, progress: Callable[[Fed], None] | None) -> None:
-        shape, publisher = self._shape, self._publisher
         paced = not self._fast and not self._source.is_live
         start = self._began = monotonic_ns()
-        for number, picture in enumerate(self._source.pictures()):
-            if self._is_over(number, picture.pts):
+        number = 0
+        for picture in self._source.pictures(self._lend):
+            self._report_to(progress)
+            if self._is_over(0 if picture is None else picture.pts):
                 return
+            if picture is None:
+                continue
             if paced:
                 start = self._wait(start, picture.pts)
                 if self._stop.is_set():
                     return
-            with publisher.loan(shape.width, shape.height, shape.format) as frame:
-                picture.fill(frame)
+            with picture.frame or self._lend(None) as frame:
+                if picture.fill is not None:
+                    picture.fill(frame)
                 frame.pts, frame.duration, frame.flags = picture.pts, picture.duration, picture.flags
                 if picture.captured_at is not None:
                     frame.captured_at = picture.captured_at
-            self._report_to(progress)
+            self._by_reference += picture.is_by_reference
+            number += 1
+            if number == self._frames:
+                return
 
-    def _is_over(self, number: int, pts: int) -> bool:
-        over_time = self._duration is not None and pts >= self._duration
-        return self._stop.is_set() or over_time or (self._frames is not None and number >= self._frames)
+    def _lend(self, stride0: int | None) -> LoanedFrame:
+        shape = self._shape
+        return self._publisher.loan(shape.width, shape.height, shape.format, stride0=stride0)
+
+    def _is_over(self, pts: int) -> bool:
+        return self._stop.is_set() or (self._duration is not None and pts >= self._duration)
 
     def _wait(self, start: int, pts: int) -> int:
         """Sleep until a picture is due.
@@ -170,4 +196,7 @@ class Feeder(Work[Fed]):
             self._subscribers if publisher.is_closed else publisher.num_subscribers,
             0.0 if began is None else (monotonic_ns() - began) / _NS,
             self._behind,
+            self._by_reference,
+            self._source.damaged,
+            self._source.lost,
         )

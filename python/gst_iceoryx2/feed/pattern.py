@@ -13,7 +13,7 @@ from .._wire.formats import get_format
 from ..video.loan import LoanedFrame
 from .canvas import Canvas, Colour, Palette
 from .errors import SettingError
-from .source import Picture, Shape
+from .source import Lend, Picture, Shape
 
 _NS: Final = 1_000_000_000
 _LEVEL: Final = 191  # 75 % bars
@@ -64,6 +64,8 @@ class TestPattern:
     __test__ = False
 
     is_live = False
+    damaged = lost = 0
+    about = "test pattern"
 
     def __init__(
         self, width: int = 1280, height: int = 720, format: str = "I420", fps: Fraction = Fraction(30)
@@ -87,7 +89,7 @@ class TestPattern:
         """Size, format and rate of the frames."""
         return self._shape
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self, lend: Lend) -> Iterator[Picture]:
         """Yield pictures indefinitely."""
         fps = self._shape.framerate
         assert fps is not None

@@ -17,6 +17,7 @@ from ..video.loan import LoanedFrame
 
 _LIMITED: Final = 1  # AVCOL_RANGE_MPEG
 _FULL: Final = 2  # AVCOL_RANGE_JPEG
+_UNKNOWN: Final = 2  # AVCOL_SPC_UNSPECIFIED, AVCOL_TRC_UNSPECIFIED, AVCOL_PRI_UNSPECIFIED
 # AVColorSpace (libavutil/pixfmt.h) to GstVideoColorMatrix, and to libswscale's SWS_CS_ constants.
 _MATRICES: Final = {1: 3, 4: 2, 5: 4, 6: 4, 7: 5, 9: 6}
 _SWS: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
@@ -114,6 +115,24 @@ def gstreamer_format(pixel_format: str) -> str:
         return "RGB"
     deep = "10" in name or "12" in name or "16" in name
     return "I422_10LE" if deep else "I420"
+
+
+def tag_colorimetry(picture: Any, colorimetry: str | None) -> None:
+    """Note in a picture what its colorimetry is, as a decoder does.
+
+    Args:
+        picture: A picture from PyAV.
+        colorimetry: Colorimetry as in caps, from `v4l2.pixel_formats` or `Scaler.colorimetry`; None = not stated.
+    """
+    if colorimetry is None:
+        return
+    named = next((numbers for numbers, name in _NAMED.items() if name == colorimetry), None)
+    full, *numbers = (2, *named) if named is not None else map(int, colorimetry.split(":"))
+    matrix, transfer, primaries = numbers
+    picture.colorspace = next((theirs for theirs, ours in _MATRICES.items() if ours == matrix), _UNKNOWN)
+    picture.color_range = _FULL if full == 1 else _LIMITED
+    picture.color_trc = TRANSFERS.get(transfer, _UNKNOWN)
+    picture.color_primaries = PRIMARIES.get(primaries, _UNKNOWN)
 
 
 def _is_full(picture: Any) -> bool:
