@@ -41,6 +41,7 @@ KEYS = {
     "has_ended",
     "caps",
     "problem",
+    "served",
 }
 
 

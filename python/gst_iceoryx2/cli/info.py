@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,8 +13,9 @@ from gst_iceoryx2.cli._outcome import examples
 from gst_iceoryx2.cli._params import LocalStream
 from gst_iceoryx2.cli._screen import json_text, styled, table
 from gst_iceoryx2.cli.list import stream_document
-from gst_iceoryx2.discovery import require
+from gst_iceoryx2.discovery import full_name, names, require
 from gst_iceoryx2.discovery.names import SH4LT
+from gst_iceoryx2.discovery.served import Served, served
 from gst_iceoryx2.discovery.sh4lt import sh4lt_paths, sh4lt_stream
 from gst_iceoryx2.discovery.stream import Stream
 from gst_iceoryx2.errors import ServiceNotFoundError, printable
@@ -47,11 +48,36 @@ def command(name: str, as_json: bool) -> None:
         else:
             click.echo("\n".join(_pairs([*_picture(stream), ("writer", f"pid {pid}")])))
         return
+    declared = served(current_domain()).get(full_name(name))
+    if declared is not None and declared.name not in names():
+        _show_off(declared, as_json)
+        return
     full = require(name)
     from gst_iceoryx2.discovery.details import details
 
     found = details(full)
+    if declared is not None:
+        found = replace(found, stream=replace(found.stream, served=declared))
     click.echo(json_text(document(found), indent=2) if as_json else "\n".join(_lines(found)))
+
+
+def _show_off(declared: Served, as_json: bool) -> None:
+    """Print what a supervisor says about a stream that does not exist at present."""
+    stream = Stream(declared.name, problem=declared.note(), served=declared)
+    if as_json:
+        click.echo(json_text(stream_document(stream), indent=2))
+    else:
+        click.echo("\n".join(_pairs([("stream", stream.name), *_served(declared)])))
+
+
+def _served(declared: Served) -> list[tuple[str, str]]:
+    where = "" if declared.file is None else f" ({declared.file})"
+    state = declared.note() if declared.state in ("off", "waiting") else declared.state
+    return [
+        ("served by", f"process {declared.supervisor}{where}"),
+        ("state", f"{state}; {declared.readers} reader{'' if declared.readers == 1 else 's'}"),
+        *([("source", declared.about)] if declared.about and declared.state != "off" else []),
+    ]
 
 
 def _sh4lt(name: str) -> tuple[Stream, int]:
@@ -90,7 +116,7 @@ def _lines(found: Details) -> list[str]:
     sources = [one.about for one in found.participants if one.about and "publisher" in one.roles]
     pairs = [
         *_picture(found.stream),
-        *(("source", about) for about in sources),
+        *(_served(found.stream.served) if found.stream.served else [("source", about) for about in sources]),
         ("frame", f"{words.amount(found.frame_bytes)}" if found.frame_bytes is not None else words.UNKNOWN),
         ("planes", "; ".join(f"offset {p.offset}, stride {p.stride}" for p in found.planes) or words.UNKNOWN),
         ("metas", ", ".join(f"{name} on {n} of {found.frames_seen}" for name, n in found.metas.items()) or "none seen"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from .._iox2.domain import current_domain
 from .names import video_records
+from .served import Served, served
 from .sh4lt import Sh4ltProbe
 from .stream import Stream
 
@@ -15,6 +18,8 @@ _SECONDS: Final = 0.4
 
 def streams(seconds: float = _SECONDS) -> list[Stream]:
     """List the video services in this process's domain, and the Sh4lt paths with a running writer.
+
+    Streams that a supervisor (`iox2-video serve`) starts on demand are listed, too, also while they are off.
 
     During the call, each service has one more participant and, if the limit allows it, one more subscriber.
 
@@ -37,4 +42,12 @@ def streams(seconds: float = _SECONDS) -> list[Stream]:
         from .probe import probe
 
         found = probe(domain, records, seconds)
-    return found + others.result()
+    return with_served(found, served(domain)) + others.result()
+
+
+def with_served(found: list[Stream], declared: Mapping[str, Served]) -> list[Stream]:
+    """Add what supervisors say about streams, and the streams that do not exist yet; sorted by name."""
+    streams = [replace(stream, served=declared.get(stream.name)) for stream in found]
+    missing = declared.keys() - {stream.name for stream in streams}
+    streams += [Stream(name, problem=declared[name].note(), served=declared[name]) for name in missing]
+    return sorted(streams, key=lambda stream: stream.name)

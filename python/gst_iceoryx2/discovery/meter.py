@@ -16,6 +16,7 @@ from .._iox2.domain import Domain, current_domain
 from .._wire.header import VideoFrameHeader
 from .._wire.stamp import monotonic_ns
 from ..errors import Iox2VideoError
+from ..video._observer import VideoFrameObserver
 from ..video.frame import VideoFrame
 from .names import names
 from .stream import Stream
@@ -51,6 +52,9 @@ class Reading(Stream):
 
 class Meter(Watched):
     """Measures one stream until the meter is closed. The stream may start later, end and restart."""
+
+    # A stream on demand does not run because somebody measures it.
+    _kind = VideoFrameObserver
 
     def __init__(self, name: str) -> None:
         super().__init__(name, skips=False)

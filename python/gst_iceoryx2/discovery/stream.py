@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .names import short_name
+from .served import Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Stream:
         caps: Caps of the newest frame, as GStreamer writes them.
         has_ended: Whether the stream has ended and has not started again.
         problem: What is wrong, or why a value is unknown, in one line.
+        served: What its supervisor (`iox2-video serve`) says about it; None if none serves it.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Stream:
     caps: str | None = None
     has_ended: bool = False
     problem: str | None = None
+    served: Served | None = None
 
     @property
     def short_name(self) -> str:

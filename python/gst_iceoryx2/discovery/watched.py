@@ -83,6 +83,9 @@ class Watched(ABC):
         newest: Format and size of the newest frame; None before the first frame.
     """
 
+    # What receives the frames.
+    _kind: type[VideoFrameSubscriber] = VideoFrameSubscriber
+
     def __init__(self, name: str, *, skips: bool) -> None:
         self.name: Final = name
         self.problem: str | None = None
@@ -161,7 +164,7 @@ class Watched(ABC):
         subscriber = self._subscriber
         if subscriber is None:
             self._is_new = True
-            subscriber = self._subscriber = VideoFrameSubscriber(self.name)
+            subscriber = self._subscriber = self._kind(self.name)
         return subscriber
 
     def _leave(self) -> None:

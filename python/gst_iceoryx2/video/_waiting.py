@@ -29,11 +29,15 @@ _LEAVING: Final = 1.0
 
 
 class Waiter:
-    """A listener with its descriptor, and a pipe that wakes sleeping threads: `nudge` once, `close` permanently."""
+    """A listener with its descriptor, and a pipe that wakes sleeping threads: `nudge` once, `close` permanently.
+
+    Args:
+        listener: The listener; None = only `nudge` and `close` wake.
+    """
 
     __del__ = CALL_AT_END
 
-    def __init__(self, listener: types.Listener) -> None:
+    def __init__(self, listener: types.Listener | None) -> None:
         self._at_end: Callable[[], object] = NOTHING
         # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
@@ -46,7 +50,7 @@ class Waiter:
         self._closed = False
         os.set_blocking(self._wake_out, False)
         self._listener: types.Listener | None = listener
-        self._descriptor = _descriptor_of(listener, near=self._wake_out)
+        self._descriptor = None if listener is None else _descriptor_of(listener, near=self._wake_out)
 
     def wait(self, timeout: float) -> None:
         """Sleep until a notification, `nudge`, `close`, or the timeout (in seconds)."""
@@ -59,7 +63,8 @@ class Waiter:
             for descriptor in (self._wake_out, self._descriptor):
                 if descriptor is not None:
                     poll.register(descriptor, select.POLLIN)
-            longest = timeout if self._descriptor is not None else min(timeout, _BLIND_STEP)
+            is_blind = self._listener is not None and self._descriptor is None
+            longest = min(timeout, _BLIND_STEP) if is_blind else timeout
             poll.poll(max(0.0, longest) * 1000)
         finally:
             self._leave()

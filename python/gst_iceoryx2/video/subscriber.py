@@ -31,6 +31,8 @@ from .frame import VideoFrame
 # thread checks four times per second and wakes a sleeping subscriber. This interval applies while that thread is busy
 # with a clean-up.
 _SAFETY_INTERVAL: Final = 2.0
+# Time between two looks for frames without a listener, in seconds.
+_LOOK_INTERVAL: Final = 0.002
 # How long a busy wait holds the interpreter lock before it yields to other threads, in seconds.
 _TURN: Final = 0.001
 # Longest time that `latest` skips frames, in seconds. It is limited because a publisher may be faster than the loop.
@@ -90,6 +92,9 @@ class VideoFrameSubscriber:
                     print(frame.sequence, frame.numpy_view().shape, frame.age)
     """
 
+    # A reader has a listener, which is what a stream on demand starts and runs for (SPEC.md section 1).
+    _is_reader = True
+
     def __init__(
         self,
         service_name: str = DEFAULT_SERVICE,
@@ -115,7 +120,7 @@ class VideoFrameSubscriber:
         # Connect before the listener exists and again afterwards, so that a publisher that starts in between is not
         # missed.
         self._connect()
-        listener = binding.create_listener(node, service_name)
+        listener = binding.create_listener(node, service_name) if self._is_reader else None
         try:
             self._waiter = Waiter(listener)
         except OSError as exc:
@@ -495,6 +500,8 @@ class VideoFrameSubscriber:
 
     def _pause(self) -> float:
         """Return the longest time to sleep, in seconds."""
+        if self._link is not None and not self._is_reader:
+            return _LOOK_INTERVAL
         if self._link is None or not self._link.is_in_doubt:
             return _SAFETY_INTERVAL
         return min(_SAFETY_INTERVAL, max(0.001, self._link.next_look - time.monotonic()))

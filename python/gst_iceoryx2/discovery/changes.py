@@ -1,0 +1,61 @@
+"""Wakes a program when participants come and go: a descriptor that becomes readable when a folder changes."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+# Source: inotify(7) and linux/inotify.h.
+_CREATE: Final = 0x100
+_DELETE: Final = 0x200
+_MOVED_TO: Final = 0x80
+_ONLY_FOLDERS: Final = 0x01000000
+_MOST_EVENTS: Final = 1 << 16
+
+
+class FolderChanges:
+    """Notices files that are created in or removed from folders, with inotify.
+
+    Folders that do not exist yet are noticed through their parent. On systems without inotify, nothing is noticed.
+
+    Args:
+        folders: The folders.
+
+    Attributes:
+        fd: Descriptor that becomes readable after a change; -1 if the system has no inotify.
+    """
+
+    def __init__(self, folders: Iterable[str | Path]) -> None:
+        self._folders = [os.fspath(folder) for folder in folders]
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        make = getattr(self._libc, "inotify_init1", None)
+        self.fd: int = -1 if make is None else make(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.watch()
+
+    def watch(self) -> None:
+        """Watch the folders that exist now. Watching a folder again changes nothing."""
+        if self.fd < 0:
+            return
+        for folder in self._folders:
+            place = folder
+            while not os.path.isdir(place) and place != os.path.dirname(place):
+                place = os.path.dirname(place)
+            mask = _CREATE | _DELETE | _MOVED_TO | _ONLY_FOLDERS
+            self._libc.inotify_add_watch(self.fd, os.fsencode(place), ctypes.c_uint32(mask))
+
+    def clear(self) -> None:
+        """Forget the changes so far."""
+        with contextlib.suppress(BlockingIOError):
+            while self.fd >= 0 and os.read(self.fd, _MOST_EVENTS):
+                pass
+        self.watch()
+
+    def close(self) -> None:
+        """Close the descriptor. Idempotent."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
