@@ -146,6 +146,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import gst_iceoryx2", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
         ("import gst_iceoryx2.cli", {"iceoryx2", "numpy", "gi", "av", "simplejpeg", "zenoh"}),
         ("import gst_iceoryx2.discovery", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
+        ("import gst_iceoryx2._wire.rendition", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
         ("import gst_iceoryx2.doctor", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
         ("import gst_iceoryx2.video", {"gi", "av", "simplejpeg", "zenoh"}),
     ],

@@ -1,10 +1,11 @@
-"""Reasons for rejecting a frame."""
+"""Reasons for rejecting a frame or a format."""
 
 from __future__ import annotations
 
+import difflib
 from typing import Final
 
-from ..contract import message
+from ..contract import contract, message
 
 _RULES: Final = {
     "place": "length",
@@ -47,3 +48,10 @@ class Fault(str):
 
     def __reduce__(self) -> tuple[type[Fault], tuple[str, str]]:
         return Fault, (self.rule, self.removeprefix(f"{self.rule}: "))
+
+
+def unknown_format(name: str) -> str:
+    """Return a sentence that a format is unknown, with the most similar name of a known one."""
+    folded = {row["name"].casefold(): row["name"] for row in contract("formats")["formats"]}
+    nearest = folded[difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.0)[0]]
+    return f"{name!r} is not a raw video format in GStreamer; did you mean {nearest!r}?"

@@ -6,7 +6,6 @@ with GStreamer. Views are borrowed: they share the memory of the given array and
 
 from __future__ import annotations
 
-import difflib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from ..contract import contract, message
 from ..errors import FormatError, UnsupportedViewError
+from .fault import unknown_format
 from .header import FORMAT_LEN, MAX_DIMENSION, VideoFrameHeader
 
 Kind: TypeAlias = Literal["planes", "packed", "opaque", "tiled"]
@@ -284,9 +284,7 @@ def get_format(name: str) -> VideoFormat:
     """
     known = FORMATS.get(name)
     if known is None:
-        folded = {known.casefold(): known for known in FORMATS}
-        nearest = folded[difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.0)[0]]
-        raise FormatError(f"{name!r} is not a raw video format in GStreamer; did you mean {nearest!r}?")
+        raise FormatError(unknown_format(name))
     return known
 
 
