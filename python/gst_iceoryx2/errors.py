@@ -66,7 +66,7 @@ class DomainError(Iox2VideoError, ValueError):
 
 
 class InvalidServiceNameError(Iox2VideoError, ValueError):
-    """A service name is empty, longer than 255 bytes, or not printable ASCII."""
+    """A service name is empty, longer than 255 bytes, not printable ASCII, or reserved for an encoded stream."""
 
 
 class ServiceError(Iox2VideoError):

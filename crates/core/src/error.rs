@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::contract::{limits, messages};
+use crate::contract::messages;
 use crate::wire::fault::Fault;
 
 /// A result whose error type is the SDK's [`enum@Error`].
@@ -24,13 +24,15 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The service name is empty, too long or not printable.
-    #[error("{}", messages::invalid_name(name, reason, limits::MAX_SERVICE_NAME_BYTES))]
+    /// The service name is empty, too long, not printable, or reserved for encoded streams.
+    #[error("{}", messages::invalid_name(name, reason, advice))]
     InvalidServiceName {
         /// The name as given.
         name: String,
         /// What is wrong with the name.
         reason: String,
+        /// Which name to use.
+        advice: String,
     },
 
     /// `IOX2_VIDEO_DOMAIN` or an iceoryx2 configuration file cannot be used.

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from ..contract import limit, message
+from ..contract import contract, limit, message
 from ..errors import InvalidServiceNameError
 
 MAX_NAME_BYTES: Final = limit("max_service_name_bytes")
+
+_PACKETS: Final = re.compile(f"video/(.+)@({contract('layout')['constants']['CODECS'].replace(' ', '|')})/frame/v2")
+"""Names of frames that are reserved for packets: `video/cam0@h264/frame/v2` (SPEC.md section 1)."""
 
 
 def check_service_name(name: str) -> str:
     """Return the name if it is a valid service name.
 
     Raises:
-        InvalidServiceNameError: The name is not a str, is empty, is longer than 255 bytes, or is not printable ASCII.
+        InvalidServiceNameError: The name is not a str, is empty, is longer than 255 bytes, is not printable ASCII, or
+            is reserved for an encoded stream.
     """
     if not isinstance(name, str):
         raise InvalidServiceNameError(f"a service name must be a str, not {type(name).__name__} ({name!r})")
@@ -26,8 +31,13 @@ def check_service_name(name: str) -> str:
     wrong = next((c for c in name if not " " <= c <= "~"), None)
     if wrong is not None:
         raise _invalid(name, message("name_contains", character=wrong))
+    packets = _PACKETS.fullmatch(name)
+    if packets is not None:
+        source, codec = packets.groups()
+        raise _invalid(name, message("name_of_packets", codec=codec), message("packets_advice", source=source))
     return name
 
 
-def _invalid(name: str, reason: str) -> InvalidServiceNameError:
-    return InvalidServiceNameError(message("invalid_name", name=name, reason=reason, most=MAX_NAME_BYTES))
+def _invalid(name: str, reason: str, advice: str | None = None) -> InvalidServiceNameError:
+    advice = message("name_advice", most=MAX_NAME_BYTES) if advice is None else advice
+    return InvalidServiceNameError(message("invalid_name", name=name, reason=reason, advice=advice))

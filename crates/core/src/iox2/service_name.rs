@@ -2,7 +2,7 @@
 
 use iceoryx2::prelude::ServiceName;
 
-use crate::contract::{limits, messages};
+use crate::contract::{layout, limits, messages};
 use crate::error::{Error, Result};
 
 /// Checks a service name. It does not access files.
@@ -14,7 +14,8 @@ pub fn check_service_name(name: &str) -> Result<()> {
 }
 
 pub(crate) fn service_name(name: &str) -> Result<ServiceName> {
-    let invalid = |reason: String| Error::InvalidServiceName { name: name.to_owned(), reason };
+    let refused = |reason, advice| Error::InvalidServiceName { name: name.to_owned(), reason, advice };
+    let invalid = |reason| refused(reason, messages::name_advice(limits::MAX_SERVICE_NAME_BYTES));
     if name.is_empty() {
         return Err(invalid(messages::name_is_empty()));
     }
@@ -24,7 +25,18 @@ pub(crate) fn service_name(name: &str) -> Result<ServiceName> {
     if let Some(c) = name.chars().find(|c| !matches!(c, ' '..='~')) {
         return Err(invalid(messages::name_contains(c.to_string())));
     }
+    if let Some((source, codec)) = packets(name) {
+        return Err(refused(messages::name_of_packets(codec), messages::packets_advice(source)));
+    }
     ServiceName::new(name).map_err(|e| invalid(format!("{e:?}")))
+}
+
+/// The stream and the codec of a name for packets: `cam0` and `h264` of `video/cam0@h264/frame/v2` (SPEC §1).
+fn packets(name: &str) -> Option<(&str, &str)> {
+    let short = name.strip_prefix("video/")?.strip_suffix("/frame/v2")?;
+    short
+        .rsplit_once('@')
+        .filter(|(source, codec)| !source.is_empty() && layout::CODECS.split(' ').any(|known| known == *codec))
 }
 
 #[cfg(test)]
@@ -38,5 +50,20 @@ mod tests {
             assert!(text.contains(word), "{text}");
         }
         assert!(service_name("video/cam 0/frame v2").is_ok());
+    }
+
+    #[test]
+    fn names_of_packets_are_refused_and_names_like_them_are_not() {
+        let text = service_name("video/front@left@h264/frame/v2").unwrap_err().to_string();
+        assert!(text.contains("use \"video/front@left/frame/v2\""), "{text}");
+        for name in [
+            "video/cam0@h264/packet/v1",
+            "video/cam0@H264/frame/v2",
+            "video/@h264/frame/v2",
+            "video/h264/frame/v2",
+            "cam0@h264",
+        ] {
+            assert!(service_name(name).is_ok(), "{name}");
+        }
     }
 }
