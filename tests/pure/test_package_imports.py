@@ -19,7 +19,7 @@ FLOORS = (
     {"__init__", "_extras", "_iox2", "_wire"},
     {"sh4lt", "video"},
     {"discovery", "jpeg"},
-    {"bridge", "doctor", "feed", "preview", "record"},
+    {"bridge", "doctor", "feed", "preview", "record", "serve"},
     {"cli"},
     {"__main__"},
 )
@@ -146,8 +146,12 @@ def loaded_by(statement: str) -> set[str]:
         ("import gst_iceoryx2", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
         ("import gst_iceoryx2.cli", {"iceoryx2", "numpy", "gi", "av", "simplejpeg", "zenoh"}),
         ("import gst_iceoryx2.discovery", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
-        ("import gst_iceoryx2._wire.rendition", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
         ("import gst_iceoryx2.doctor", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
+        ("import gst_iceoryx2.serve", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
+        (
+            "from gst_iceoryx2.serve import RenditionName",
+            {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"},
+        ),
         ("import gst_iceoryx2.video", {"gi", "av", "simplejpeg", "zenoh"}),
     ],
 )

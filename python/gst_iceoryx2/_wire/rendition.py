@@ -89,6 +89,7 @@ class RenditionName:
     Example:
         Parse a name and apply it to a source of 1920x1080 pixels:
 
+            >>> from gst_iceoryx2.serve import RenditionName
             >>> name = RenditionName.parse("cam0@640x640-RGB")
             >>> name.source, name.width, name.height, name.format
             ('cam0', 640, 640, 'RGB')
