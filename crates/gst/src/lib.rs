@@ -13,6 +13,7 @@ mod log;
 mod metas;
 mod pace;
 mod properties;
+mod rendition;
 #[cfg(target_os = "linux")]
 mod sh4lt;
 mod sink;

@@ -12,7 +12,7 @@ use gst_plugin_iceoryx2_video::wire::metas::{MAX_CUSTOM_METAS, MetaRef, Referenc
 use gst_plugin_iceoryx2_video::{AuxRef, AuxTemplate, Caps, Stamp, Structure, boot_id};
 
 use crate::log::CAT;
-use crate::{caps, trust};
+use crate::{caps, rendition, trust};
 
 /// Metas that GStreamer can safely read: audio levels and closed captions.
 const DESERIALISABLE: [&str; 3] = ["GstAudioMeta", "GstAudioLevelMeta", "GstVideoCaptionMeta"];
@@ -175,6 +175,11 @@ fn attach_custom(buffer: &mut gst::BufferRef, name: &str, text: &str) {
 
 /// Whether a custom meta has this name. Registers the name if the limit allows it.
 fn is_registered(name: &str) -> bool {
+    if name == rendition::NAME {
+        // Not counted, so that metas of other names cannot use up its place.
+        rendition::register();
+        return true;
+    }
     static REGISTERED: Mutex<usize> = Mutex::new(0);
     let mut registered = REGISTERED.lock().unwrap();
     // The name is looked up first, because GLib logs a critical if a name is registered twice.

@@ -1,0 +1,81 @@
+"""The meta of renditions goes with the picture as long as its coordinates are right (SPEC.md section 8)."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import numpy as np
+
+from gst_iceoryx2._wire.stamp import boot_id
+from gst_iceoryx2.serve import Rendition
+from gst_iceoryx2.video import CustomMeta, VideoFramePublisher, VideoFrameSubscriber
+from tests.gst.pairs import Stages
+from tests.waiting import arrived
+
+FIELDS: dict[str, Any] = {
+    "service": "video/cam 0/frame/v2",
+    "boot-id": boot_id().hex(),
+    "publisher": "0123456789abcdef",
+    "sequence": f"{2**63:016x}",
+    "capture": 5,
+    "due": 2**62,
+    "source-size": (128, 64),
+    "source-rect": (0, 0, 128, 64),
+    "rect": (0, 16, 64, 32),
+}
+META = CustomMeta("Iox2Rendition", FIELDS)
+OTHER = CustomMeta("LabelMeta", {"n": 1})
+
+KEEP = {
+    "identity": "identity",
+    "queue": "queue",
+    "tee": "tee ! queue",
+    "in a copy": "tee name=t ! queue ! fakesink async=false t. ! queue ! videobalance brightness=0.1",
+    "the same format": "videoconvert",
+    "another format": "videoconvert ! video/x-raw,format=I420",
+    "nothing to scale": "videoconvertscale ! video/x-raw,format=RGBA,width=64,height=64",
+}
+DROP = {
+    "smaller": "videoscale ! video/x-raw,width=32,height=32",
+    "larger": "videoconvertscale ! video/x-raw,format=I420,width=100,height=100",
+    "other pixels": "videoscale ! video/x-raw,pixel-aspect-ratio=2/1,width=64,height=64",
+    # Not `method=`, which GStreamer 1.22.0 ignores.
+    "mirrored": "videoflip video-direction=horiz",
+    "turned": "videoflip video-direction=90r",
+    "turned round": "videoflip video-direction=180",
+    "cropped": "videocrop left=8 right=8",
+    "with a border": "videobox left=-8 top=-8",
+}
+
+
+def through(stages: Stages, chains: dict[str, str], *metas: CustomMeta) -> dict[str, list[Any]]:
+    """Return the metas of a frame after each of these pipelines between a publisher and a subscriber in Python."""
+    stage = stages()
+    seen: dict[str, list[Any]] = {}
+    with contextlib.ExitStack() as stack:
+        publisher = stack.enter_context(VideoFramePublisher("made", max_subscribers=len(chains)))
+        subscribers = {name: stack.enter_context(VideoFrameSubscriber(name)) for name in chains}
+        for name, chain in chains.items():
+            sink = f'iceoryx2sink service="{name}" sync=false wait-for-connection=true'
+            stage.play(f"iceoryx2src service=made ! {chain} ! {sink}", name)
+        publisher.wait_for_subscribers(len(chains), timeout=20)
+        publisher.publish(np.zeros((64, 64, 3), np.uint8), format="RGB", metas=metas)
+        for name, subscriber in subscribers.items():
+            frame = arrived(subscriber.receive_blocking(20_000))
+            seen[name] = [meta for meta in frame.metas if isinstance(meta, CustomMeta)]
+            assert (Rendition.of(frame) is not None) == (META in seen[name])
+    return seen
+
+
+def test_the_meta_goes_with_the_picture_until_its_coordinates_are_wrong(stages: Stages) -> None:
+    """videoconvert dropped it with every change of format, because GStreamer's own function for custom metas refuses
+    each request to scale, even by 1."""
+    expected = {name: [OTHER, META] for name in KEEP} | {name: [OTHER] for name in DROP}
+    assert through(stages, KEEP | DROP, OTHER, META) == expected
+
+
+def test_metas_of_other_names_cannot_use_up_its_place(stages: Stages) -> None:
+    """A process learns at most 32 names."""
+    others = [CustomMeta(f"Name{number}Meta", {"n": number}) for number in range(40)]
+    assert through(stages, {"seen": "queue"}, *others, META) == {"seen": [*others[:32], META]}
