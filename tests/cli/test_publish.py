@@ -245,6 +245,20 @@ def test_a_source_that_vanishes_ends_the_stream_and_is_told(domain: Place) -> No
     assert (seen.ended, len(seen.pts), source.is_closed) == (True, 3, True)
 
 
+def test_a_resumable_stream_goes_on_with_the_next_feed_until_its_source_ends(domain: Place) -> None:
+    with VideoFrameSubscriber(CAM) as subscriber:
+        first = Feeder("cam0", TestPattern(64, 48, "GRAY8"), wait_for=1, is_resumable=True)
+        first.run(lambda fed: first.stop() if fed.sent else None)
+        with pytest.raises(SourceError, match="vanished"):
+            Feeder("cam0", Vanishing(), wait_for=1, is_resumable=True).run()
+        last = Feeder("cam0", TestPattern(64, 48, "GRAY8"), frames=3, wait_for=1, is_resumable=True).run()
+        seen = Seen(subscriber)
+    assert seen.ended
+    # A subscriber that had received an end before this one would not have the last three frames.
+    assert seen.pts[-3:] == [number * 1_000_000_000 // 30 for number in range(last.sent)]
+    assert len(seen.pts) > 3 + 3
+
+
 def test_a_camera_that_is_not_there_is_named_with_those_that_are(publish: Publish) -> None:
     said = publish("cam0", "--camera", "97").ends(1)
     assert "Error: cannot use the camera /dev/video97: No such file or directory; " in said

@@ -53,7 +53,9 @@ class Fed:
 
 
 class Feeder(Work[Fed]):
-    """Publishes the pictures of a source as a service. It always ends the stream when it stops.
+    """Publishes the pictures of a source as a service.
+
+    By default, it ends the stream when it stops, for whatever reason.
 
     Args:
         name: Name of the service, short or in full.
@@ -62,6 +64,8 @@ class Feeder(Work[Fed]):
         duration: Seconds after which to stop; None means no limit.
         frames: Number of frames after which to stop; None means no limit.
         wait_for: Number of subscribers to wait for before publishing the first frame.
+        is_resumable: Whether another feed may continue the stream later. Then `stop` and a failed source do not end the
+            stream: subscribers wait for the next feed. The end of the source, `duration` and `frames` still end it.
 
     Raises:
         ServiceError: The service cannot be created, for example because it has another publisher.
@@ -77,6 +81,7 @@ class Feeder(Work[Fed]):
         duration: float | None = None,
         frames: int | None = None,
         wait_for: int = 0,
+        is_resumable: bool = False,
     ) -> None:
         super().__init__()
         self._source = source
@@ -86,6 +91,7 @@ class Feeder(Work[Fed]):
         self._duration = None if duration is None or math.isinf(duration * _NS) else round(duration * _NS)
         self._frames = frames
         self._wait_for = wait_for
+        self._is_resumable = is_resumable
         self._began: int | None = None
         self._behind = 0
         self._by_reference = 0
@@ -110,7 +116,7 @@ class Feeder(Work[Fed]):
         return self._shape
 
     def run(self, progress: Callable[[Fed], None] | None = None) -> Fed:
-        """Publish until the source ends, a limit is reached, or `stop` is called. Then end the stream.
+        """Publish until the source ends, a limit is reached, or `stop` is called. Then end the stream if it has to end.
 
         Args:
             progress: Called with the progress ten times per second, in the thread that called `run`.
@@ -119,38 +125,43 @@ class Feeder(Work[Fed]):
             The result.
 
         Raises:
-            SourceError: The source failed, for example because a camera was unplugged. The stream has been ended.
+            SourceError: The source failed, for example because a camera was unplugged. The stream has been ended,
+                unless it is resumable.
         """
         publisher = self._publisher
+        is_complete = False
         try:
             while not self._stop.is_set() and publisher.num_subscribers < self._wait_for:
                 self._stop.wait(_WAIT_STEP)
-            self._feed(progress)
+            is_complete = self._feed(progress)
         finally:
             try:
                 # A device may write into frames until its source is closed.
                 self._source.close()
-                if self._began is not None:
+                if self._began is not None and (is_complete or not self._is_resumable):
                     publisher.end_of_stream()
             finally:
                 self._subscribers = publisher.num_subscribers
                 publisher.close()
         return self.report()
 
-    def _feed(self, progress: Callable[[Fed], None] | None) -> None:
+    def _feed(self, progress: Callable[[Fed], None] | None) -> bool:
+        """Publish, and return whether the stream is complete; False if `stop` was called."""
         paced = not self._fast and not self._source.is_live
         start = self._began = monotonic_ns()
         number = 0
         for picture in self._source.pictures(self._lend):
             self._report_to(progress)
-            if self._is_over(0 if picture is None else picture.pts):
-                return
+            if self._stop.is_set():
+                return False
             if picture is None:
                 continue
+            if self._duration is not None and picture.pts >= self._duration:
+                return True
             if paced:
                 start = self._wait(start, picture.pts)
                 if self._stop.is_set():
-                    return
+                    return False
             with picture.frame or self._lend(None) as frame:
                 if picture.fill is not None:
                     picture.fill(frame)
@@ -160,14 +171,12 @@ class Feeder(Work[Fed]):
             self._by_reference += picture.is_by_reference
             number += 1
             if number == self._frames:
-                return
+                return True
+        return True
 
     def _lend(self, stride0: int | None) -> LoanedFrame:
         shape = self._shape
         return self._publisher.loan(shape.width, shape.height, shape.format, stride0=stride0)
-
-    def _is_over(self, pts: int) -> bool:
-        return self._stop.is_set() or (self._duration is not None and pts >= self._duration)
 
     def _wait(self, start: int, pts: int) -> int:
         """Sleep until a picture is due.
