@@ -28,6 +28,9 @@ Each message says what failed, on which service, and what to do. If a limit is e
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 __all__ = [
     "BorrowLimitError",
     "ClosedError",
@@ -161,3 +164,17 @@ def _escaped(character: str) -> str:
         # Python represents bytes that are not valid UTF-8 like this. Source: PEP 383.
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")
+
+
+# Passwords in URLs, in their queries, and in the properties of GStreamer elements (rtspsrc has user-pw).
+_USER: Final = re.compile(r"(?<=://)(?:[^/\s]*@|[^/\s:]*:(?!\d*/)[^\s@]*@)")
+_SECRET: Final = re.compile(
+    r"""((?:^|[?&;\s,])(?:[\w-]*(?:pass|pwd|user-pw|token|secret)[\w-]*|(?:api|access)?[-_]?key|auth)=)"""
+    r"""("[^"]*"|'[^']*'|[^&;\s"',]+)""",
+    re.IGNORECASE,
+)
+
+
+def without_passwords(text: str) -> str:
+    """Return a text with user names, passwords and tokens in URLs and launch lines replaced by `***`."""
+    return _SECRET.sub(r"\1***", _USER.sub("***@", text))

@@ -24,7 +24,7 @@ except ImportError as exc:
 
 
 def open_media(name: str, mode: Literal["r", "w"] = "r", **settings: Any) -> Any:
-    """Open a file or a device as `av.open` does, but accept tags that are not UTF-8."""
+    """Open a file, a device or an address as `av.open` does, but accept tags that are not UTF-8."""
     return av.open(name, mode, metadata_errors="replace", **settings)
 
 

@@ -1,11 +1,11 @@
-"""Publishes a test pattern, video file, picture or camera as a service.
+"""Publishes a test pattern, video file, picture, camera, network stream or pipeline as a service.
 
     from gst_iceoryx2.feed import Feeder, TestPattern
 
     print(Feeder("cam0", TestPattern(1280, 720), duration=10).run())
 
-`VideoFile` and `Image` need PyAV (`pip install 'iox2-video[record]'`), and so does `Camera` to convert to formats other
-than RGB and BGR.
+`VideoFile`, `Image` and `NetworkStream` need PyAV (`pip install 'iox2-video[record]'`), and so does `Camera` to convert
+to formats other than RGB and BGR.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .source import Lend, Picture, Shape, Source
 if TYPE_CHECKING:
     from .camera import Camera
     from .decoder import Image, VideoFile
+    from .network import NetworkStream
     from .v4l2.controls import CameraControl
     from .v4l2.device import CameraFormat, CameraSize, SizeRange
     from .v4l2.listing import CameraInfo, cameras
@@ -38,6 +39,7 @@ __all__ = [
     "Feeder",
     "Image",
     "Lend",
+    "NetworkStream",
     "Picture",
     "SettingError",
     "Shape",
@@ -60,6 +62,7 @@ _LAZY = {
     "CameraOffer": "v4l2.offer",
     "CameraSize": "v4l2.device",
     "Image": "decoder",
+    "NetworkStream": "network",
     "SizeRange": "v4l2.device",
     "VideoFile": "decoder",
     "camera_offer": "v4l2.offer",

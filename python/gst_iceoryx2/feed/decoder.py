@@ -1,4 +1,4 @@
-"""Reads pictures from files, with PyAV."""
+"""Decodes pictures, and reads them from files, with PyAV."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ _DAMAGED_MAX: Final = 100
 
 
 class Decoded:
-    """Base class of files and images. The first picture determines the size and format of all pictures.
+    """Base class of files, images and network streams. The first picture determines the size and format of all.
 
     Phones may store pictures rotated, with a tag for the rotation. This class rotates such pictures upright.
     """
 
     is_live = False
     lost = 0
+    _threads = "AUTO"
 
     def __init__(self, container: Any, what: str, format: str | None, size: tuple[int, int] | None) -> None:
         self._container = container
@@ -42,7 +43,7 @@ class Decoded:
                 others = ", ".join(stream.type for stream in container.streams) or "nothing"
                 raise SourceError(f"{what} does not contain video, only {others}")
             self._stream = container.streams.video[0]
-            self._stream.thread_type = "AUTO"
+            self._stream.thread_type = self._threads
             # Kept, because the decoder returns several pictures at once at the end of a short file.
             self._pictures = self._decoded()
             self._first = next(self._pictures, None)
@@ -62,7 +63,7 @@ class Decoded:
         """Yield the pictures up to the end of the file, without damaged ones."""
         damaged = 0
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._packets():
                 try:
                     pictures = packet.decode()
                 except av.InvalidDataError as exc:
@@ -81,6 +82,10 @@ class Decoded:
                     yield self._upright.turned(picture)
         except av.FFmpegError as exc:
             raise self._explained(exc) from exc
+
+    def _packets(self) -> Iterator[Any]:
+        """Yield the packets of the track; the last one is empty."""
+        yield from self._container.demux(self._stream)
 
     @property
     def about(self) -> str:
@@ -105,7 +110,7 @@ class Decoded:
         return 0 if self._upright is None else self._upright.flags(picture)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file or connection."""
         self._first, self._pictures = None, iter(())
         self._container.close()
 

@@ -1,0 +1,193 @@
+"""`feed.NetworkStream` receives from an RTSP server in another process, which also goes away and falls silent."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
+
+from gst_iceoryx2.feed import Feeder, NetworkStream, SettingError, SourceError, network
+from gst_iceoryx2.video import VideoFrameSubscriber
+from tests.conftest import Place
+from tests.gst.remote import ROOT
+from tests.waiting import arrived
+
+CAM = "video/cam0/frame/v2"
+MS = 1_000_000
+
+
+class Server:
+    """An RTSP server. Its stream is red."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.gst.rtsp_server", "red"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        assert self.process.stdout is not None
+        self._port = self.process.stdout.readline().strip()
+        if not self._port:
+            _, complaint = self.process.communicate()
+            reason = "GStreamer's RTSP server is not installed (gir1.2-gst-rtsp-server-1.0): scripts/setup does that"
+            assert "GstRtspServer" in complaint, complaint
+            pytest.skip(reason)
+
+    def url(self, path: str = "cam") -> str:
+        return f"rtsp://ada:s3cret@127.0.0.1:{self._port}/{path}"
+
+    def close(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def feed(domain: Place) -> Iterator[Callable[[NetworkStream], threading.Thread]]:
+    """Publishes a stream as cam0 in a thread; a thread's `error` is what `run` raised."""
+    started: list[tuple[Feeder, threading.Thread]] = []
+
+    def start(stream: NetworkStream) -> threading.Thread:
+        feeder = Feeder("cam0", stream, is_resumable=True)
+
+        def run() -> None:
+            try:
+                feeder.run()
+            except SourceError as exc:
+                thread.error = exc  # type: ignore[attr-defined]
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        started.append((feeder, thread))
+        return thread
+
+    yield start
+    for feeder, thread in started:
+        feeder.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_pictures_of_a_network_camera_arrive_with_their_colours_and_times(server: Server, feed) -> None:
+    stream = NetworkStream(server.url())
+    assert stream.shape.framerate == 30
+    assert stream.about == f"stream {server.url().replace('ada:s3cret', '***')}"
+    with VideoFrameSubscriber(CAM) as subscriber:
+        feed(stream)
+        times = []
+        for _ in range(60):
+            with arrived(subscriber.receive_blocking(20_000)) as frame:
+                assert (frame.format, frame.width, frame.height) == ("I420", 320, 240)
+                assert abs(frame.to_rgb().astype(int).mean((0, 1)) - (255, 0, 0)).max() < 6
+                times.append(frame.pts)
+                age = frame.age
+    # A live stream's timestamps are those of its camera: 33.3 ms apart, however the network delays packets.
+    assert all(33 * MS <= later - earlier <= 34 * MS for earlier, later in list(pairwise(times))[-20:])
+    assert age is not None
+    assert age >= 0
+
+
+def test_a_killed_server_is_an_error_without_the_password(server: Server, feed) -> None:
+    with VideoFrameSubscriber(CAM) as subscriber:
+        thread = feed(NetworkStream(server.url()))
+        arrived(subscriber.receive_blocking(20_000)).release()
+        server.process.kill()
+        thread.join(20)
+        while (frame := subscriber.receive()) is not None:
+            with frame:
+                # The supervisor will start the stream again.
+                assert not frame.is_eos()
+    assert "the server has ended rtsp://***@127.0.0.1" in str(thread.error)
+
+
+def test_a_silent_server_is_an_error(server: Server, feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_SILENCE_MAX", 0.5)
+    with VideoFrameSubscriber(CAM) as subscriber:
+        thread = feed(NetworkStream(server.url()))
+        arrived(subscriber.receive_blocking(20_000)).release()
+        server.process.send_signal(signal.SIGSTOP)
+        thread.join(20)
+    assert "sends no data any more" in str(thread.error)
+    # Regression: the error of FFmpeg that was chained to it had the password.
+    assert "s3cret" not in "".join(traceback.format_exception(thread.error))
+
+
+def test_a_silent_server_does_not_hold_up_a_stop(server: Server, feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_SILENCE_MAX", 60.0)
+    with VideoFrameSubscriber(CAM) as subscriber:
+        feed(NetworkStream(server.url()))
+        arrived(subscriber.receive_blocking(20_000)).release()
+        server.process.send_signal(signal.SIGSTOP)
+        # The fixture stops the feed, and its thread must end.
+
+
+def test_a_server_that_accepts_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_OPEN_MAX", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        for scheme in ("rtsp", "http"):
+            with pytest.raises(SourceError, match=r"the server does not answer within"):
+                NetworkStream(f"{scheme}://127.0.0.1:{port}/cam")
+
+
+def test_a_server_that_is_away_and_a_wrong_path_are_told_apart(server: Server) -> None:
+    with pytest.raises(SourceError, match=r"cannot open rtsp://\*\*\*@.*/gone: the server does not have this path"):
+        NetworkStream(server.url("gone"))
+    server.process.kill()
+    server.process.wait()
+    with pytest.raises(SourceError, match="connection refused; no server listens on this port") as caught:
+        NetworkStream(server.url())
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+    with pytest.raises(SourceError, match="the host cannot be reached, or its name is unknown"):
+        NetworkStream("rtsp://camera.invalid/cam")
+
+
+@pytest.mark.parametrize("url", ["cam0", "/dev/video0", "file:///tmp/clip.mp4", "concat:a|b", "", "://x"])
+def test_an_address_of_no_network_protocol_is_refused(url: str) -> None:
+    with pytest.raises(SettingError, match="is not the address of a stream; begin it with rtsp://, "):
+        NetworkStream(url)
+
+
+def test_a_recording_on_a_web_server_is_played_in_real_time_to_its_end(
+    domain: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        track = container.add_stream("libx264", rate=25)
+        track.width, track.height, track.pix_fmt = 320, 240, "yuv420p"
+        for _ in range(20):
+            container.mux(track.encode(av.VideoFrame(320, 240, "yuv420p")))
+        container.mux(track.encode(None))
+    web = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path)))
+    with web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{web.server_port}/clip.mp4"
+        stream = NetworkStream(url)
+        assert not stream.is_live
+        done = Feeder("cam0", stream, is_resumable=True).run()
+        with pytest.raises(SourceError, match="the server does not have this path"):
+            NetworkStream(f"{url}x")
+        web.shutdown()
+    assert (done.sent, done.lost) == (20, 0)
+    # The last of 20 pictures is due 0.76 s after the first.
+    assert done.seconds > 0.7
