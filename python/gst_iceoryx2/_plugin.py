@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,28 @@ def plugin_library() -> Path:
         f"To build it, you need: {_GET_BUILD_TOOLS}. Then install again from the source tree: `make develop`, "
         "or `pip install --force-reinstall --no-deps .`. The Python SDK (gst_iceoryx2.video) works without it."
     )
+
+
+def launch_words(pipeline: str) -> list[str]:
+    """Return the words of a pipeline for `gst-launch-1.0`, split as by a shell.
+
+    Args:
+        pipeline: A pipeline to which `! iceoryx2sink` will be added.
+
+    Raises:
+        ValueError: It cannot be such a pipeline; the message begins with a verb.
+    """
+    try:
+        words = shlex.split(pipeline)
+    except ValueError as exc:
+        raise ValueError(f"cannot be split into words: {str(exc).lower()}") from None
+    if not words:
+        raise ValueError('is empty; write what to publish, such as "videotestsrc is-live=true"')
+    # The name of the last element, which its properties follow.
+    last = words[-1] if words[-1] == "!" else [*" ".join(words).rpartition(" ! ")[2].split(), ""][0]
+    if last in ("!", SINK_ELEMENT_NAME):
+        raise ValueError(f'ends with "{last}"; leave it out, because "! {SINK_ELEMENT_NAME}" is added')
+    return words
 
 
 def setup_gstreamer(*, verify: bool = True) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gst_iceoryx2.feed import PipelineFeeder, PipelineRun
 from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber, _sender
 from tests.waiting import arrived
 
@@ -326,3 +327,16 @@ def write_beyond(service: str, width: int, height: int) -> None:
         tell("published")
     except MemoryError as exc:
         tell(str(exc))
+
+
+def run_pipeline(name: str, pipeline: str) -> None:
+    """Run a pipeline until killed; report its process ID."""
+    feeder = PipelineFeeder(name, pipeline)
+    told: list[int] = []
+
+    def report(run: PipelineRun) -> None:
+        if not told and run.pid is not None:
+            told.append(run.pid)
+            tell(run.pid)
+
+    feeder.run(report)

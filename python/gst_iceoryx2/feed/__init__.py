@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .camera import Camera
     from .decoder import Image, VideoFile
     from .network import NetworkStream
+    from .pipeline import PipelineFeeder, PipelineRun
     from .v4l2.controls import CameraControl
     from .v4l2.device import CameraFormat, CameraSize, SizeRange
     from .v4l2.listing import CameraInfo, cameras
@@ -41,6 +42,8 @@ __all__ = [
     "Lend",
     "NetworkStream",
     "Picture",
+    "PipelineFeeder",
+    "PipelineRun",
     "SettingError",
     "Shape",
     "SizeRange",
@@ -53,7 +56,7 @@ __all__ = [
     "read_number",
 ]
 
-# Names whose modules need Linux, or PyAV.
+# Names whose modules need Linux, PyAV or GStreamer.
 _LAZY = {
     "Camera": "camera",
     "CameraControl": "v4l2.controls",
@@ -63,6 +66,8 @@ _LAZY = {
     "CameraSize": "v4l2.device",
     "Image": "decoder",
     "NetworkStream": "network",
+    "PipelineFeeder": "pipeline",
+    "PipelineRun": "pipeline",
     "SizeRange": "v4l2.device",
     "VideoFile": "decoder",
     "camera_offer": "v4l2.offer",
