@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from gst_iceoryx2.contract import message
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receive, receiver_of
@@ -112,3 +113,12 @@ def test_a_consumer_that_keeps_everything_gets_copies_when_the_loans_run_out(sta
         wait_until(lambda: receiver.count_kept() == 0)
         publish(publisher, 40)
         assert receiver.pull()["readonly"] == [True]
+
+
+def test_the_name_of_an_encoded_stream_is_refused_with_names_that_can_be_used(stages: Stages) -> None:
+    receiver = stages()
+    receiver.launch("iceoryx2src service=video/cam0@h264/frame/v2 ! fakesink")
+    assert receiver.state("PAUSED") == "failure"
+    debug = receiver.message(["error"])["debug"]
+    assert message("name_of_packets", codec="h264") in debug
+    assert message("packets_advice", source="cam0") in debug
