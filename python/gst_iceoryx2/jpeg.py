@@ -42,6 +42,9 @@ ORDERS: Final = {**_RGB_ORDERS, "GRAY8": "GRAY"}
 _SUBSAMPLINGS: Final = ((1, 1), (2, 1), (2, 2), (1, 2), (4, 1))
 # Source: ITU-T T.871 section 7.
 _JPEG_COLOUR: Final = Colorimetry(False, 0.299, 0.114)
+_START: Final = b"\xff\xd8"
+_END: Final = b"\xff\xd9"
+_SCAN: Final = b"\xda"
 _POINT: Final = 6
 _HALF: Final = 1 << _POINT >> 1
 _BLOCK_PIXELS: Final = 1 << 16
@@ -160,6 +163,20 @@ def decode_into(data: Plane, target: Plane, format: str) -> None:
         raise
     except (ValueError, RuntimeError) as exc:
         raise FormatError(f"cannot decode {len(data)} bytes as a JPEG picture: {exc}") from exc
+
+
+def is_whole(data: bytes) -> bool:
+    """Return whether JPEG data has the end marker of its picture. Other bytes may follow it.
+
+    Args:
+        data: The JPEG file as bytes.
+    """
+    # The segments before the picture are skipped by their lengths, because a thumbnail in them has an end marker, too.
+    at = len(_START)
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] not in (_SCAN, b""):
+        is_filled = data[at + 1] == 0xFF
+        at += 1 if is_filled else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data.find(_END, at) >= 0
 
 
 def _packed(picture: npt.NDArray[Any], quality: int, order: str, chroma: str) -> bytes:

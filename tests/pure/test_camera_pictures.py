@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import simplejpeg
 
 from gst_iceoryx2 import jpeg
 from gst_iceoryx2._wire.formats import get_format
 from gst_iceoryx2.errors import FormatError
 from gst_iceoryx2.feed import SettingError, SourceError
-from gst_iceoryx2.feed.filling import filler
+from gst_iceoryx2.feed.filling import filler, published_colorimetry
 from gst_iceoryx2.feed.flip import check_flip
 from gst_iceoryx2.feed.scaler import Scaler, tag_colorimetry
 from gst_iceoryx2.feed.v4l2 import api
@@ -38,8 +39,8 @@ class Frame:
         (plane,) = self.planes
         return plane
 
-    def rgb(self) -> np.ndarray:
-        return to_rgb(self.planes, self.format, WIDTH, HEIGHT).astype(int)
+    def rgb(self, colorimetry: str | None = None) -> np.ndarray:
+        return to_rgb(self.planes, self.format, WIDTH, HEIGHT, colorimetry).astype(int)
 
 
 def filled(
@@ -52,6 +53,10 @@ def filled(
     choice = Choice(code, captured, format, WIDTH, HEIGHT, Fraction(30))
     is_whole = filler(choice, pix, flip).fill(memory, len(memory), frame)  # type: ignore[arg-type]
     return frame, is_whole
+
+
+def mjpg(format: str) -> Choice:
+    return Choice("MJPG", None, format, WIDTH, HEIGHT, None)
 
 
 def noise(size: int) -> np.ndarray:
@@ -105,7 +110,7 @@ def test_every_raw_format_is_converted_to_rgb_as_by_to_rgb(code: str, format: st
     layout = known.tight_layout(WIDTH, HEIGHT)
     views = known.views(memory, WIDTH, HEIGHT, layout.strides, layout.offsets)
     # The colorimetry that an sRGB colour space has in Video4Linux2.
-    wanted = to_rgb(views, known, WIDTH, HEIGHT, None if known.is_rgb else "2:4:7:1")
+    wanted = to_rgb(views, known, WIDTH, HEIGHT, None if known.is_rgb else "1:4:7:1" if known.is_gray else "2:4:7:1")
     assert np.array_equal(filled(code, captured, format, memory)[0].rgb(), wanted)
 
 
@@ -131,8 +136,64 @@ def test_a_jpeg_is_decoded_into_the_frame(format: str, flip: str | None) -> None
     frame, is_whole = filled("MJPG", None, format, data, flip=flip)
     wanted = photo().astype(int)[FLIPS[flip] if flip else np.s_[:]]
     assert is_whole
-    # Chroma of I420 has a quarter of the samples.
-    assert np.abs(frame.rgb() - wanted).mean() < (8 if format in ("I420", "NV12") else 3)
+    difference = np.abs(frame.rgb(published_colorimetry(mjpg(format), api.PixFormat())) - wanted)
+    # Chroma of I420 has a quarter of the samples, so the edges of the areas differ.
+    assert difference.mean() < 3
+    assert np.median(difference) <= 1
+
+
+@pytest.mark.parametrize("format", ["RGB", "BGR", "GRAY8", "I420", "NV12"])
+def test_a_gray_jpeg_is_decoded_to_every_format(format: str) -> None:
+    if format in ("I420", "NV12"):
+        pytest.importorskip("av")
+    gray = np.repeat(np.arange(HEIGHT, dtype=np.uint8)[:, None] * 5, WIDTH, axis=1)
+    data = np.frombuffer(simplejpeg.encode_jpeg(gray[..., None], 98, "GRAY", "Gray"), np.uint8)
+    frame, is_whole = filled("MJPG", None, format, data)
+    assert is_whole
+    assert np.abs(frame.rgb(published_colorimetry(mjpg(format), api.PixFormat())) - gray[..., None]).max() <= 3
+
+
+@pytest.mark.parametrize("chroma", ["444", "422", "420", "440", "411"])
+@pytest.mark.parametrize("format", ["RGB", "NV12"])
+def test_a_jpeg_of_every_chroma_resolution_is_decoded(format: str, chroma: str) -> None:
+    if format == "NV12":
+        pytest.importorskip("av")
+    data = np.frombuffer(simplejpeg.encode_jpeg(photo(), 98, "RGB", chroma), np.uint8)
+    frame, _ = filled("MJPG", None, format, data)
+    difference = np.abs(frame.rgb(published_colorimetry(mjpg(format), api.PixFormat())) - photo())
+    assert np.median(difference) <= 2
+
+
+@pytest.mark.parametrize("space", [SRGB, 7, 3, 0])
+@pytest.mark.parametrize(
+    ("code", "format", "samples"),
+    [
+        ("YUYV", "NV12", (100, 90, 100, 150)),
+        ("YUYV", "GRAY8", (100, 128, 100, 128)),
+        ("GREY", "I420", (100,)),
+        ("RGB3", "I420", (90, 100, 200)),
+    ],
+)
+def test_the_colorimetry_of_a_converted_picture_is_stated(
+    code: str, format: str, samples: tuple[int, ...], space: int
+) -> None:
+    """Without it, a subscriber assumes the limited range, and BT.709 for HD, whatever the camera sends."""
+    pytest.importorskip("av")
+    captured = get_format(GSTREAMER[code])
+    straight = Frame(captured.name)
+    straight.memory[...] = np.resize(np.array(samples, np.uint8), len(straight.memory))
+    pix = api.PixFormat(
+        width=WIDTH,
+        height=HEIGHT,
+        bytesperline=captured.row_bytes(0, WIDTH),
+        sizeimage=len(straight.memory),
+        colorspace=space,
+    )
+    choice = Choice(code, captured.name, format, WIDTH, HEIGHT, None)
+    frame = Frame(format)
+    filler(choice, pix, None).fill(straight.memory, len(straight.memory), frame)  # type: ignore[arg-type]
+    theirs = None if captured.is_rgb else colorimetry_of(pix, captured.is_gray)
+    assert np.abs(frame.rgb(published_colorimetry(choice, pix)) - straight.rgb(theirs)).max() <= 3
 
 
 @pytest.mark.parametrize("format", ["RGB", "I420"])
@@ -146,6 +207,18 @@ def test_a_jpeg_that_is_cut_off_shows_what_is_there_and_is_not_whole(format: str
     assert not is_whole
     assert np.array_equal(cut.planes[0][:8], whole.planes[0][:8])
     assert not np.array_equal(cut.planes[0], whole.planes[0])
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture() -> None:
+    """The thumbnail in the header of a picture that is cut off has an end marker of its own."""
+    data, thumbnail = jpeg.encode_rgb(photo(), 98), jpeg.encode_rgb(photo()[:16, :16])
+    header = b"\xff\xe1" + (len(thumbnail) + 8).to_bytes(2, "big") + b"Exif\0\0" + thumbnail
+    whole = data[:2] + header + data[2:]
+    for end, is_whole in ((None, True), (-1, False), (-100, False)):
+        assert filled("MJPG", None, "RGB", np.frombuffer(whole[:end], np.uint8))[1] is is_whole
+    # Bytes that fill the space before a marker, and data that ends in its header.
+    assert jpeg.is_whole(data[:2] + b"\xff\xff" + data[2:] + bytes(9))
+    assert not any(jpeg.is_whole(whole[:end]) for end in range(len(whole)))
 
 
 @pytest.mark.parametrize("format", ["RGB", "I420"])
@@ -212,6 +285,11 @@ def test_what_cannot_be_flipped_is_told(flip: str, format: str, width: int, text
 )
 def test_the_colours_of_a_driver_have_gstreamers_names(fields: dict[str, int], text: str | None) -> None:
     assert colorimetry_of(api.PixFormat(**fields), is_gray=False) == text
+
+
+def test_gray_pictures_have_the_full_range_unless_the_driver_says_otherwise() -> None:
+    assert colorimetry_of(api.PixFormat(colorspace=SRGB), is_gray=True) == "1:4:7:1"
+    assert colorimetry_of(api.PixFormat(colorspace=SRGB, quantization=2), is_gray=True) == "2:4:7:1"
 
 
 @pytest.mark.parametrize("colorimetry", ["bt601", "bt709", "1:4:7:1", "2:6:5:7", "smpte240m"])

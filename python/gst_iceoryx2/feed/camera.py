@@ -12,7 +12,7 @@ from .._wire.formats import get_format
 from .._wire.header import BUFFER_FLAGS
 from ..errors import FormatError
 from .errors import SettingError, SourceError
-from .filling import filler
+from .filling import filler, published_colorimetry
 from .flip import check_flip
 from .source import Lend, Picture, Shape
 from .v4l2 import api
@@ -21,7 +21,6 @@ from .v4l2.choice import Choice, choose
 from .v4l2.controls import set_controls
 from .v4l2.device import Device, Mode
 from .v4l2.listing import cameras, link, path_of
-from .v4l2.pixel_formats import colorimetry_of
 
 _log: Final = logging.getLogger("gst_iceoryx2")
 
@@ -108,9 +107,9 @@ class Camera:
         """Size, format and rate of the frames."""
         choice, pix = self._choice, self._mode.pix
         fields = {}
-        if choice.captured == choice.format and not self._known.is_rgb:
-            colorimetry = colorimetry_of(pix, self._known.is_gray)
-            fields = {} if colorimetry is None else {"colorimetry": f"(string){colorimetry}"}
+        colorimetry = published_colorimetry(choice, pix)
+        if colorimetry is not None:
+            fields["colorimetry"] = f"(string){colorimetry}"
         if pix.field in _FIELD_ORDERS:
             fields["interlace-mode"] = "(string)interleaved"
         caps = ", ".join(["video/x-raw", *(f"{name}={value}" for name, value in fields.items())])

@@ -13,7 +13,7 @@ from .._wire.formats import VideoFormat
 from ..errors import FormatError
 from ..video.loan import LoanedFrame
 from .errors import SettingError
-from .scaler import Scaler, tag_colorimetry
+from .scaler import FULL_RANGE, Scaler, tag_colorimetry
 
 
 class RawConverter:
@@ -81,6 +81,8 @@ class JpegConverter:
         if not pictures or (pictures[0].width, pictures[0].height) != self._size:
             raise FormatError(f"a JPEG picture of the camera is not {self._size[0]}x{self._size[1]}")
         picture = pictures[0]
+        # JPEG always has the full range, but FFmpeg does not state it for gray pictures.
+        picture.color_range = FULL_RANGE
         if self._scaler is None:
             self._scaler = Scaler(self._target, *self._size, picture)
         self._scaler.filler(picture)(frame)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._wire.formats import Layout, VideoFormat, get_format
-from ..jpeg import ORDERS, decode_into
+from ..jpeg import ORDERS, decode_into, is_whole
 from ..video.colour import to_rgb
 from ..video.loan import LoanedFrame
 from .errors import SourceError
@@ -23,6 +23,8 @@ Fill: TypeAlias = Callable[[Memory, int, LoanedFrame], bool]
 """Fills a frame from the driver's memory and the number of bytes used; returns whether the picture is whole."""
 
 
+# The colours of JPEG files: full range, BT.601 matrix, sRGB. Source: V4L2_COLORSPACE_JPEG, ITU-T T.871 section 7.
+_JPEG_COLORIMETRY: Final = "1:4:7:1"
 _ORDERS: Final[dict[str, Literal["RGB", "BGR"]]] = {"RGB": "RGB", "BGR": "BGR"}
 
 
@@ -64,6 +66,24 @@ def filler(choice: Choice, pix: api.PixFormat, flip: Flip | None) -> Filler:
     if source is target:
         return Filler(_copier(source, layout, pix, flip), layout.size)
     return Filler(_then_flip(_converter(choice, source, layout, pix), target, flip), layout.size)
+
+
+def published_colorimetry(choice: Choice, pix: api.PixFormat) -> str | None:
+    """Return the colorimetry of the frames as in caps; None if it is GStreamer's default for their format and size.
+
+    Conversions between Y'CbCr formats keep matrix and range.
+
+    Args:
+        choice: The captured and the published format.
+        pix: The captured format as the driver set it.
+    """
+    target = get_format(choice.format)
+    if target.is_rgb or (target.is_gray and choice.captured != choice.format):
+        return None
+    if choice.captured is None:
+        return _JPEG_COLORIMETRY
+    source = get_format(choice.captured)
+    return None if source.is_rgb else colorimetry_of(pix, source.is_gray)
 
 
 def _views(format: VideoFormat, layout: Layout, pix: api.PixFormat, memory: Memory) -> tuple[npt.NDArray[Any], ...]:
@@ -108,7 +128,7 @@ def _decoder(choice: Choice) -> Fill:
 
         def fill(memory: Memory, used: int, frame: LoanedFrame) -> bool:
             decode_into(memory[:used], frame.numpy_view(), choice.format)
-            return _is_whole(memory[:used])
+            return is_whole(memory[:used].tobytes())
 
         return fill
     from .conversion import JpegConverter
@@ -117,7 +137,7 @@ def _decoder(choice: Choice) -> Fill:
 
     def fill_converted(memory: Memory, used: int, frame: LoanedFrame) -> bool:
         data = memory[:used]
-        return convert.fill(data, frame) and _is_whole(data)
+        return convert.fill(data, frame) and is_whole(data.tobytes())
 
     return fill_converted
 
@@ -134,8 +154,3 @@ def _then_flip(fill: Fill, format: VideoFormat, flip: Flip | None) -> Fill:
         return is_whole
 
     return fill_and_flip
-
-
-def _is_whole(data: Memory) -> bool:
-    """Return whether JPEG data has its end marker. Drivers may append other bytes."""
-    return data.tobytes().rfind(b"\xff\xd9") >= 0

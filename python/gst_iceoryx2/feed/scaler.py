@@ -16,7 +16,8 @@ from .._wire.formats import get_format
 from ..video.loan import LoanedFrame
 
 _LIMITED: Final = 1  # AVCOL_RANGE_MPEG
-_FULL: Final = 2  # AVCOL_RANGE_JPEG
+FULL_RANGE: Final = 2
+"""AVCOL_RANGE_JPEG."""
 _UNKNOWN: Final = 2  # AVCOL_SPC_UNSPECIFIED, AVCOL_TRC_UNSPECIFIED, AVCOL_PRI_UNSPECIFIED
 # AVColorSpace (libavutil/pixfmt.h) to GstVideoColorMatrix, and to libswscale's SWS_CS_ constants.
 _MATRICES: Final = {1: 3, 4: 2, 5: 4, 6: 4, 7: 5, 9: 6}
@@ -89,8 +90,8 @@ class Scaler:
         usual = _BT709 if picture.height > _SD_HEIGHT else _BT601
         is_rgb = picture.format.is_rgb
         space = usual if is_rgb else _SWS.get(int(picture.colorspace), usual)
-        source_range = _FULL if is_rgb or _is_full(picture) else _LIMITED
-        target_range = _FULL if self._is_rgb else _LIMITED if is_rgb else source_range
+        source_range = FULL_RANGE if is_rgb or _is_full(picture) else _LIMITED
+        target_range = FULL_RANGE if self._is_rgb else _LIMITED if is_rgb else source_range
         return self._reformatter.reformat(
             picture,
             self.width,
@@ -130,13 +131,13 @@ def tag_colorimetry(picture: Any, colorimetry: str | None) -> None:
     full, *numbers = (2, *named) if named is not None else map(int, colorimetry.split(":"))
     matrix, transfer, primaries = numbers
     picture.colorspace = next((theirs for theirs, ours in _MATRICES.items() if ours == matrix), _UNKNOWN)
-    picture.color_range = _FULL if full == 1 else _LIMITED
+    picture.color_range = FULL_RANGE if full == 1 else _LIMITED
     picture.color_trc = TRANSFERS.get(transfer, _UNKNOWN)
     picture.color_primaries = PRIMARIES.get(primaries, _UNKNOWN)
 
 
 def _is_full(picture: Any) -> bool:
-    return bool(int(picture.color_range) == _FULL or picture.format.name.startswith("yuvj"))
+    return bool(int(picture.color_range) == FULL_RANGE or picture.format.name.startswith("yuvj"))
 
 
 def _colorimetry_of(picture: Any) -> str | None:

@@ -103,7 +103,8 @@ def colorimetry_of(pix: api.PixFormat, is_gray: bool) -> str | None:
         return None
     encoding = pix.ycbcr_enc or _DEFAULT_ENCODINGS.get(space, 1)
     transfer = pix.xfer_func or _DEFAULT_TRANSFERS.get(space, 1)
-    full = pix.quantization == 1 or (pix.quantization == 0 and space == _JPEG_SPACE)
+    # Drivers that do not state the range of gray pictures send the full range.
+    full = pix.quantization == 1 or (pix.quantization == 0 and (is_gray or space == _JPEG_SPACE))
     numbers = (
         _FULL_RANGE if full else _LIMITED_RANGE,
         _MATRICES.get(encoding, 4),
