@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 import wave
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from gst_iceoryx2.feed import Feeder, Lend, Picture, Shape, SourceError, TestPat
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from gst_iceoryx2.video.colour import to_rgb
 from tests.cli.commands import Command
+from tests.cli.conftest import CommandLine
 from tests.conftest import Place
 from tests.waiting import arrived
 
@@ -227,7 +229,7 @@ class Vanishing:
     about = "a camera"
     is_closed = False
 
-    def pictures(self, lend: Lend) -> Iterator[Picture]:
+    def pictures(self, lend: Lend) -> Iterator[Picture | None]:
         for number in range(3):
             yield Picture(number * MS, lambda frame: frame.numpy_view().fill(7), captured_at=number + 1)
         raise SourceError("the camera has vanished")
@@ -257,6 +259,38 @@ def test_a_resumable_stream_goes_on_with_the_next_feed_until_its_source_ends(dom
     # A subscriber that had received an end before this one would not have the last three frames.
     assert seen.pts[-3:] == [number * 1_000_000_000 // 30 for number in range(last.sent)]
     assert len(seen.pts) > 3 + 3
+
+
+class Silent(Vanishing):
+    """A camera that sends nothing, on a device whose name is not UTF-8."""
+
+    about = 'camera "HD" \\é, YUYV; /dev/\udcff\n' + "x" * 200
+
+    def pictures(self, lend: Lend) -> Iterator[Picture | None]:
+        while not self.is_closed:
+            time.sleep(0.01)
+            yield None
+
+
+def test_a_source_that_sends_nothing_stops_after_the_duration(domain: Place) -> None:
+    done = Feeder("cam0", Silent(), duration=0.3).run()
+    assert done.sent == 0
+    assert done.seconds >= 0.3
+
+
+def test_info_shows_a_source_with_any_name(domain: Place, iox2_video: CommandLine) -> None:
+    feeder = Feeder("cam0", Silent())
+    feeding = threading.Thread(target=feeder.run)
+    feeding.start()
+    try:
+        (publisher,) = iox2_video.json("info", "cam0", "--json")["participants"]
+        shown = iox2_video("info", "cam0").stdout
+    finally:
+        feeder.stop()
+        feeding.join()
+    about = 'camera "HD" \\?, YUYV; /dev/\\xff\\n'
+    assert publisher["about"].startswith(f"{about}xxx")
+    assert f"source    {about}xxx" in shown
 
 
 def test_a_camera_that_is_not_there_is_named_with_those_that_are(publish: Publish) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar, cast
 import iceoryx2 as iox2  # type: ignore[import-untyped]
 
 from ..contract import limit, message, seconds
-from ..errors import DomainError, ServiceBrokenError, TransportError, VersionMismatchError
+from ..errors import DomainError, ServiceBrokenError, TransportError, VersionMismatchError, printable
 from . import types
 from .cleanup import clean_up_if_stale, run_helper
 from .domain import Domain, current_domain
@@ -108,8 +108,9 @@ def create_node_for(service: str | None, domain: Domain | None = None, about: st
         raise found.error(doing)
     builder = iox2.NodeBuilder.new().config(_configuration(place))
     if about is not None:
-        most = iox2.NodeName.max_len()
-        builder = builder.name(iox2.NodeName.new(about.encode()[:most].decode(errors="ignore")))
+        # iceoryx2 only takes ASCII.
+        text = printable(about).encode("ascii", "replace").decode("ascii")
+        builder = builder.name(iox2.NodeName.new(text[: iox2.NodeName.max_len()]))
     try:
         node = builder.signal_handling_mode(iox2.SignalHandlingMode.Disabled).create(iox2.ServiceType.Ipc)
     except _ERRORS as exc:

@@ -154,10 +154,11 @@ class Feeder(Work[Fed]):
             self._report_to(progress)
             if self._stop.is_set():
                 return False
+            moment = monotonic_ns() - start if picture is None else picture.pts
+            if self._duration is not None and moment >= self._duration:
+                return True
             if picture is None:
                 continue
-            if self._duration is not None and picture.pts >= self._duration:
-                return True
             if paced:
                 start = self._wait(start, picture.pts)
                 if self._stop.is_set():
