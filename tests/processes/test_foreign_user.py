@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,28 @@ def test_a_command_of_another_user_is_refused_in_words(command: str, domain: Pla
     assert ended.returncode == 1, ended.stderr
     assert ended.stderr.startswith("Error: cannot "), ended.stderr
     assert f"{domain.root} belongs to user 0 (this process runs as user {NOBODY})" in ended.stderr
+
+
+def test_a_camera_of_a_group_is_refused_with_the_name_of_the_group() -> None:
+    """Joining the group root would not be advice, and joining a group without access would not help."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        device = Path(folder) / "video 0"
+        device.touch()
+        for gid, mode, hint in (
+            (grp.getgrnam("video").gr_gid, 0o660, "; add yourself to its group video (`sudo usermod -aG video $USER`)"),
+            (grp.getgrnam("video").gr_gid, 0o600, "\n"),
+            (0, 0o660, "\n"),
+        ):
+            os.chown(device, 0, gid)
+            device.chmod(mode)
+            for command in (("cameras", str(device)), ("publish", "cam0", "--camera", str(device))):
+                ended = as_nobody(sys.executable, "-m", "gst_iceoryx2", *command)
+                if "No module named" in ended.stderr:
+                    pytest.skip("another user cannot read the source tree, or an extra is missing")
+                assert ended.returncode == 1, ended.stderr
+                said = f"Error: cannot use the camera {device}: you are not permitted to open it{hint}"
+                assert ended.stderr.startswith(said), ended.stderr
 
 
 def plant(domain: Place, tmp_path: Path) -> list[Path]:

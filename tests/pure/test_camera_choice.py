@@ -141,6 +141,7 @@ def control(**fields: Any) -> CameraControl:
 
 
 MENU = {1: "Manual Mode", 3: "Aperture Priority Mode"}
+MAINS = {0: "Disabled", 1: "50 Hz", 2: "60 Hz"}
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,12 @@ MENU = {1: "Manual Mode", 3: "Aperture Priority Mode"}
         ({"type": "menu", "menu": MENU}, "3", 3),
         ({"type": "menu", "menu": MENU}, "manual", 1),
         ({"type": "menu", "menu": MENU}, "aperture_priority_mode", 3),
+        ({"type": "menu", "menu": MAINS, "maximum": 2}, "50", 1),
+        ({"type": "menu", "menu": MAINS, "maximum": 2}, "2", 2),
+        # A menu of numbers: the number of an entry comes first.
+        ({"type": "menu", "menu": {0: "1", 1: "2", 2: "30"}, "maximum": 2}, "1", 1),
+        ({"type": "menu", "menu": {0: "1", 1: "2", 2: "30"}, "maximum": 2}, "30", 2),
+        ({"type": "menu", "menu": {0: "a=b", 1: "-4"}, "maximum": 1}, "a=b", 0),
         ({"minimum": 3, "maximum": 2047, "step": 4}, "11", 11),
     ],
 )
@@ -176,6 +183,7 @@ def test_values_of_controls(fields: dict[str, Any], text: str, number: int) -> N
             "it can be 1 (Manual Mode), 3 (Aperture Priority Mode); the nearest is 1",
         ),
         ({"type": "menu", "menu": MENU}, "auto", "cannot be 'auto'; it can be 1 (Manual Mode), 3 (Aperture"),
+        ({"type": "menu", "menu": MENU}, "", "cannot be ''; it can be 1 (Manual"),
         ({"is_read_only": True, "value": 7}, "1", "can only be read; it is 7"),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Final
 
 from ..errors import SettingError
 from . import api
-from .device import Device
+from .device import LIST_MAX, Device
 
 _TYPES: Final = {
     api.INTEGER: "integer",
@@ -104,7 +104,7 @@ def set_controls(device: Device, values: Mapping[str, str]) -> None:
 
 def _queries(device: Device) -> Iterator[api.ControlQuery]:
     query = api.ControlQuery(id=api.CONTROL_NEXT)
-    while True:
+    for _ in range(LIST_MAX):
         try:
             api.QUERY_CONTROL(device.fd, query)
         except OSError:
@@ -185,20 +185,20 @@ def _number(device: Device, control: CameraControl, text: str) -> int:
 
 
 def _parsed(control: CameraControl, text: str) -> int | None:
-    if control.type == "menu":
-        folded = _folded(text)
-        for number, entry in control.menu.items():
-            if _folded(entry) == folded:
-                return number
-        starts = [number for number, entry in control.menu.items() if folded and _folded(entry).startswith(folded)]
-        if len(starts) == 1 and not text.lstrip("-").isdecimal():
-            return starts[0]
     if control.type in ("boolean", "button") and text.lower() in _WORDS:
         return _WORDS[text.lower()]
-    try:
-        return int(text, 0)
-    except ValueError:
-        return None
+    number: int | None = None
+    with contextlib.suppress(ValueError):
+        number = int(text, 0)
+    folded = _folded(text)
+    # The number of an entry comes before its text, which may be a number, too: "50" selects "50 Hz".
+    if control.type != "menu" or number in control.menu or not folded:
+        return number
+    exact = [at for at, entry in control.menu.items() if _folded(entry) == folded]
+    starts = [at for at, entry in control.menu.items() if _folded(entry).startswith(folded)]
+    if exact:
+        return exact[0]
+    return starts[0] if len(starts) == 1 else number
 
 
 def _folded(text: str) -> str:

@@ -7,19 +7,24 @@ import ctypes
 import errno
 import grp
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple
 
+from ..._at_end import CALL_AT_END, NOTHING
+from ..._iox2.fork import guard_kind
 from ..errors import SourceError
 from . import api
 from .pixel_formats import GSTREAMER, code_of, number_of
 
-# Longest list of formats, sizes, rates or controls that a driver is asked for.
-_LIST_MAX: Final = 512
+LIST_MAX: Final = 512
+"""Longest list of formats, sizes, rates or controls that a driver is asked for."""
+_GROUP_ACCESS: Final = stat.S_IRGRP | stat.S_IWGRP
 _NO_LIST: Final = (errno.EINVAL, errno.ENOTTY)
 
 
@@ -105,6 +110,7 @@ class Mode(NamedTuple):
     rate: Fraction | None
 
 
+@guard_kind
 class Device:
     """An open Video4Linux2 capture device.
 
@@ -122,12 +128,16 @@ class Device:
         SourceError: The path does not exist, cannot be opened, or is not a camera.
     """
 
+    __del__ = CALL_AT_END
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._at_end: Callable[[], object] = NOTHING
         self.path = os.fspath(path)
         try:
             self.fd = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
         except (OSError, ValueError) as exc:
             raise self.error(_reason(self.path, exc)) from exc
+        self._at_end = partial(os.close, self.fd)
         try:
             found = api.Capability()
             api.QUERY_CAPABILITY(self.fd, found)
@@ -137,9 +147,12 @@ class Device:
                 raise self.error(_not_a_camera(capabilities))
             if not capabilities & api.CAP_STREAMING:
                 raise self.error("its driver cannot stream into memory, only read()")
+        except SourceError:
+            self.close()
+            raise
         except OSError as exc:
-            os.close(self.fd)
-            raise exc if isinstance(exc, SourceError) else self.error("it is not a camera") from exc
+            self.close()
+            raise self.error("it is not a camera") from exc
         self.card = _text(found.card)
         self.driver = _text(found.driver)
         self.bus_info = _text(found.bus_info)
@@ -151,8 +164,13 @@ class Device:
     def close(self) -> None:
         """Close the device. Idempotent."""
         fd, self.fd = self.fd, -1
+        self._at_end = NOTHING
         if fd >= 0:
             os.close(fd)
+
+    def _abandon(self) -> None:
+        # The driver of an unplugged camera only stops when every process has closed the device.
+        self.close()
 
     def __enter__(self) -> Device:
         return self
@@ -165,7 +183,7 @@ class Device:
     def formats(self) -> tuple[CameraFormat, ...]:
         """List the formats with their sizes and rates, in the driver's order."""
         found = []
-        for index in range(_LIST_MAX):
+        for index in range(LIST_MAX):
             description = api.FormatDescription(index=index, type=api.VIDEO_CAPTURE)
             if not self._listed(api.ENUM_FORMAT, description):
                 break
@@ -178,7 +196,7 @@ class Device:
     def rates(self, code: str, width: int, height: int) -> CameraSize:
         """Return this size with the rates that the camera offers at it."""
         rates: list[Fraction] = []
-        for index in range(_LIST_MAX):
+        for index in range(LIST_MAX):
             interval = api.FrameInterval(index=index, pixel_format=number_of(code), width=width, height=height)
             if not self._listed(api.ENUM_FRAME_INTERVALS, interval):
                 break
@@ -244,7 +262,7 @@ class Device:
 
     def _sizes(self, number: int) -> tuple[tuple[CameraSize, ...], SizeRange | None]:
         sizes = []
-        for index in range(_LIST_MAX):
+        for index in range(LIST_MAX):
             size = api.FrameSize(index=index, pixel_format=number)
             if not self._listed(api.ENUM_FRAME_SIZES, size):
                 break
@@ -297,11 +315,14 @@ def devices_here() -> str:
 def _reason(path: str, exc: OSError | ValueError) -> str:
     if isinstance(exc, PermissionError):
         with contextlib.suppress(OSError, KeyError):
-            group = grp.getgrgid(os.stat(path).st_gid).gr_name
-            return (
-                f"no permission to read it; add yourself to its group {group} "
-                f"(`sudo usermod -aG {group} $USER`) and log in again"
-            )
+            found = os.stat(path)
+            group = grp.getgrgid(found.st_gid).gr_name
+            if found.st_gid != 0 and found.st_mode & _GROUP_ACCESS == _GROUP_ACCESS:
+                return (
+                    f"you are not permitted to open it; add yourself to its group {group} "
+                    f"(`sudo usermod -aG {group} $USER`) and log in again"
+                )
+        return "you are not permitted to open it"
     if isinstance(exc, FileNotFoundError):
         return f"{exc.strerror}; {devices_here()}"
     if isinstance(exc, OSError) and exc.errno in (errno.ENODEV, errno.ENXIO):
