@@ -20,7 +20,7 @@ from .v4l2.capture import Capture, Captured, LoanCapture, MappedCapture, accepts
 from .v4l2.choice import Choice, choose
 from .v4l2.controls import set_controls
 from .v4l2.device import Device, Mode
-from .v4l2.listing import cameras, link, path_of
+from .v4l2.listing import CameraInfo, cameras, link, path_of, same_cameras
 
 _log: Final = logging.getLogger("gst_iceoryx2")
 
@@ -87,12 +87,15 @@ class Camera:
         self._controls = dict(controls or {})
         self._reconnect = reconnect
         self._capture: Capture | None = None
+        self._told: set[str] = set()
+        # Why the latest picture without any content was left out.
+        self._reason = ""
         self._began: int | None = None
         self._device = Device(self._path)
         try:
-            # A path such as /dev/video0 may name another camera later.
-            self._stable = link(self._path, "by-id")
-            self._identity = (self._device.card, self._device.bus_info)
+            card, bus_info, driver = self._device.card, self._device.bus_info, self._device.driver
+            self._info = CameraInfo(self._path, card, driver, bus_info, link(self._path, "by-id"), None)
+            self._others = {one.bus_info for one in cameras()} - {bus_info} if reconnect else set()
             self._choice, self._mode = self._configure(self._device)
             self._known = get_format(self._choice.format)
             self._flip = None if flip is None else check_flip(flip, self._known, self._choice.width)
@@ -131,7 +134,7 @@ class Camera:
     @property
     def about(self) -> str:
         """Where the pictures come from, in words."""
-        return f"camera {self._path} ({self._identity[0]}), {self.capture}"
+        return f"camera {self._info.name}, {self.capture}; {self._path}"
 
     def pictures(self, lend: Lend) -> Iterator[Picture | None]:
         """Yield pictures until the camera is unplugged, which raises SourceError; None if none arrived for 0.1 s."""
@@ -140,9 +143,10 @@ class Camera:
                 yield from self._stream(lend)
             except SourceError as exc:
                 self._stop()
-                if not self._reconnect:
+                # A camera that never worked is not waited for.
+                if not self._reconnect or self._began is None:
                     raise
-                _log.warning("%s; waiting for it", exc)
+                self._tell(f"{exc}; waiting for it")
             yield from self._wait_for_return()
 
     def close(self) -> None:
@@ -175,6 +179,8 @@ class Camera:
         stride = self._mode.pix.bytesperline or None
         if self._is_direct:
             capture: Capture = LoanCapture(self._device, lambda: lend(stride))
+            # Noted before the start, so that `close` stops it after an interrupt.
+            self._capture = capture
             try:
                 capture.start()
             except SourceError:
@@ -184,23 +190,24 @@ class Camera:
                 self._is_direct = False
                 _log.warning("%s; pictures are copied from now on", self.about)
         if not self._is_direct:
-            capture = MappedCapture(self._device)
+            self._capture = capture = MappedCapture(self._device)
             capture.start()
-        self._capture = capture
         expected: int | None = None
         heard_at = time.monotonic()
         while True:
             captured = capture.next(_STEP)
-            if captured is None:
-                if time.monotonic() - heard_at > _SILENCE_MAX:
-                    raise SourceError(f"the camera {self._path} has sent no picture for {_SILENCE_MAX:.0f} s")
-                yield None
-                continue
-            heard_at = time.monotonic()
-            if expected is not None and captured.sequence > expected:
-                self.lost += captured.sequence - expected
-            expected = captured.sequence + 1
-            yield self._picture(captured, lend)
+            if captured is not None:
+                if expected is not None and captured.sequence > expected:
+                    self.lost += captured.sequence - expected
+                expected = captured.sequence + 1
+            picture = None if captured is None else self._picture(captured, lend)
+            if picture is not None:
+                self._told.clear()
+                heard_at = time.monotonic()
+            elif time.monotonic() - heard_at > _SILENCE_MAX:
+                why = f": {self._reason}" if captured is not None else ""
+                raise SourceError(f"the camera {self._path} has sent no picture for {_SILENCE_MAX:.0f} s{why}")
+            yield picture
 
     def _picture(self, captured: Captured, lend: Lend) -> Picture | None:
         """Return the picture in a frame; None if there is nothing in it."""
@@ -214,7 +221,7 @@ class Camera:
                 frame = lend(None)
                 is_damaged |= not self._fill(captured.memory, captured.used, frame)
         except FormatError as exc:
-            _log.debug("%s", exc)
+            self._reason = str(exc)
             self.damaged += 1
             if frame is not None:
                 frame.discard()
@@ -235,9 +242,9 @@ class Camera:
         return _INTERLACED | (_TOP_FIRST if is_top or (is_top is None and self._mode.pix.height > 480) else 0)
 
     def _stop(self) -> None:
-        capture, self._capture = self._capture, None
-        if capture is not None:
-            capture.stop()
+        if self._capture is not None:
+            self._capture.stop()
+            self._capture = None
 
     # -- coming back -------------------------------------------------------------------------------------------------
 
@@ -247,30 +254,38 @@ class Camera:
         while True:
             yield None
             time.sleep(_RETRY)
-            path = self._path_now()
-            if path is None:
-                continue
-            try:
-                device = Device(path)
-            except SourceError:
-                continue
-            try:
-                choice, mode = self._configure(device)
-                if (choice, mode.rate, bytes(mode.pix)) != (self._choice, self._mode.rate, bytes(self._mode.pix)):
-                    raise SettingError(f"the camera {self._path} came back with another format or size")
-            except SourceError:
-                device.close()
-                continue
-            except BaseException:
-                device.close()
-                raise
-            self._device = device
-            _log.warning("the camera %s is back", self._path)
-            return
+            for path in same_cameras(cameras(), self._info, self._others):
+                try:
+                    self._device = self._opened_again(path)
+                except SourceError as exc:
+                    self._tell(f"{exc}; waiting for it")
+                else:
+                    self._tell(f"the camera {path} is back")
+                    return
 
-    def _path_now(self) -> str | None:
-        """Return the path that the same camera has now; None if it is not there."""
-        if self._stable is not None:
-            return self._stable
-        found = [one.path for one in cameras() if (one.name, one.bus_info) == self._identity]
-        return found[0] if found else None
+    def _opened_again(self, path: str) -> Device:
+        """Open the camera with its former settings.
+
+        Raises:
+            SourceError: It cannot be used yet, or it is another one.
+        """
+        device, choice = Device(path), self._choice
+        try:
+            # Not as in the constructor: what was not asked for has the camera's defaults again.
+            mode = device.configure(choice.code, choice.width, choice.height, self._mode.rate)
+            if (mode.rate, bytes(mode.pix)) != (self._mode.rate, bytes(self._mode.pix)):
+                raise device.error("it came back with another layout of its pictures")
+            try:
+                set_controls(device, self._controls)
+            except SettingError as exc:
+                self._tell(str(exc))
+        except BaseException:
+            device.close()
+            raise
+        return device
+
+    def _tell(self, text: str) -> None:
+        """Log a warning, but not again before the next picture: a camera may fail again and again."""
+        if text not in self._told:
+            self._told.add(text)
+            _log.warning("%s", text)

@@ -105,9 +105,12 @@ class Capture(ABC):
             # If this object is dropped while streaming is on, this runs before its frames are freed.
             self._at_end = partial(fcntl.ioctl, self._device.fd, api.STREAM_OFF.number, bytes(api.STREAM_TYPE))
             api.STREAM_ON(self._device.fd, api.STREAM_TYPE)
+        except SourceError:
+            self.stop()
+            raise
         except OSError as exc:
             self.stop()
-            raise exc if isinstance(exc, SourceError) else self._failed(exc) from exc
+            raise self._failed(exc) from exc
 
     def next(self, timeout: float) -> Captured | None:
         """Return the next picture.
@@ -245,8 +248,10 @@ class LoanCapture(Capture):
             _request(self._device, self._memory, 0)
             self._prepare()
             api.STREAM_ON(self._device.fd, api.STREAM_TYPE)
+        except SourceError:
+            raise
         except OSError as exc:
-            raise exc if isinstance(exc, SourceError) else self._failed(exc) from exc
+            raise self._failed(exc) from exc
 
     def _taken(self, buffer: api.Buffer) -> Captured:
         frame = self._queued[buffer.index]
@@ -269,7 +274,8 @@ class MappedCapture(Capture):
     def __init__(self, device: Device) -> None:
         super().__init__(device)
         self._maps: list[mmap.mmap] = []
-        self._taken_number: int | None = None
+        # Numbers of the buffers that the driver does not have.
+        self._free_numbers: list[int] = []
 
     def _prepare(self) -> None:
         for number in range(_request(self._device, self._memory, _QUEUED)):
@@ -279,24 +285,24 @@ class MappedCapture(Capture):
             api.QUEUE(self._device.fd, buffer)
 
     def _refill(self) -> None:
-        if self._taken_number is None:
-            return
-        buffer = api.Buffer(index=self._taken_number, type=api.VIDEO_CAPTURE, memory=self._memory)
-        try:
-            api.QUEUE(self._device.fd, buffer)
-        except OSError as exc:
-            if exc.errno != errno.EINVAL:
-                raise self._failed(exc) from exc
-            return
-        self._taken_number = None
+        while self._free_numbers:
+            buffer = api.Buffer(index=self._free_numbers[-1], type=api.VIDEO_CAPTURE, memory=self._memory)
+            try:
+                api.QUEUE(self._device.fd, buffer)
+            except OSError as exc:
+                # As with loans, the next call tries again as long as another buffer is queued.
+                if exc.errno != errno.EINVAL or len(self._free_numbers) == len(self._maps):
+                    raise self._failed(exc) from exc
+                return
+            self._free_numbers.pop()
 
     def _taken(self, buffer: api.Buffer) -> Captured:
-        self._taken_number = buffer.index
+        self._free_numbers.append(buffer.index)
         return _captured(buffer, None, np.frombuffer(self._maps[buffer.index], np.uint8))
 
     def _free(self) -> None:
         # A map is freed with the last array over it.
-        self._maps, self._taken_number = [], None
+        self._maps, self._free_numbers = [], []
 
 
 def _request(device: Device, memory: int, count: int) -> int:

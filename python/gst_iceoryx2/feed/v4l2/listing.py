@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -58,6 +59,25 @@ def cameras() -> list[CameraInfo]:
             if isinstance(exc.__cause__, PermissionError):
                 found.append(CameraInfo(path, _name(path), "", "", *links, str(exc)))
     return found
+
+
+def same_cameras(now: Iterable[CameraInfo], camera: CameraInfo, others: Collection[str]) -> list[str]:
+    """Return the paths that may be a camera that was unplugged, most likely first.
+
+    The camera is at its former connector, or its name by model and serial number is there again. Cameras of the same
+    model may have the same serial number, and then share that name.
+
+    Args:
+        now: The cameras of the machine.
+        camera: The camera as it was.
+        others: Where the other cameras were connected at that time (`bus_info`).
+    """
+    known = [one for one in now if one.name == camera.name and one.problem is None]
+    here = [one for one in known if one.bus_info == camera.bus_info]
+    # Another model of camera at the same connector has another name by model and serial number.
+    here = [one for one in here if camera.by_id is None or one.by_id in (None, camera.by_id)]
+    moved = [one for one in known if one.bus_info != camera.bus_info and one.bus_info not in others]
+    return [one.path for one in (*here, *(one for one in moved if one.by_id is not None and one.by_id == camera.by_id))]
 
 
 def link(path: str, kind: str) -> str | None:
