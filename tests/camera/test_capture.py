@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +57,16 @@ def source_of(camera: Camera, **settings: Any) -> CameraSource:
 
 
 @contextmanager
-def pictures_of(source: CameraSource, publisher: VideoFramePublisher) -> Iterator[Iterator[Picture]]:
-    """Yield the pictures of a source as a feed asks for them."""
+def pictures_of(
+    source: CameraSource, publisher: VideoFramePublisher, interrupted_at: int | None = None
+) -> Iterator[Iterator[Picture]]:
+    """Yield the pictures of a source as a feed asks for them; the loan with a certain number is interrupted."""
     shape = source.shape
+    loans = count(1)
 
     def lend(stride0: int | None) -> Any:
+        if next(loans) == interrupted_at:
+            raise KeyboardInterrupt
         return publisher.loan(shape.width, shape.height, shape.format, stride0=stride0)
 
     with closing(source):
@@ -135,6 +142,17 @@ def test_a_picture_is_flipped_in_one_copy(camera: Camera, command: Commands) -> 
     assert np.array_equal(straight[::-1, ::-1], turned)
 
 
+def test_gray_pictures_have_the_full_range(camera: Camera) -> None:
+    """Luma of red is 54 of 255 in the full range, which is the default of a driver for gray."""
+    camera.paint(RED)
+    with VideoFrameSubscriber(CAM) as subscriber:
+        Feeder("cam0", source_of(camera, format="GREY"), frames=2, wait_for=1).run()
+        frame = arrived(subscriber.receive_blocking(WAIT_MS))
+        assert np.array_equal(frame.to_rgb()[..., 0], frame.numpy_view().reshape(180, 320))
+        assert abs(int(frame.numpy_view().flat[0]) - 54) <= 1
+        del frame
+
+
 def test_another_format_is_converted(camera: Camera) -> None:
     camera.paint(GREEN)
     with VideoFrameSubscriber(CAM) as subscriber:
@@ -177,6 +195,11 @@ def leave(source: CameraSource, pictures: Iterator[Picture], camera: Camera, how
     """End a stream while the driver has frames to write into."""
     if how == "exception":
         raise RuntimeError("the program failed")
+    if how == "interrupt":
+        # Ctrl-C while a frame is lent and others are queued.
+        with pytest.raises(KeyboardInterrupt):
+            list(pictures)
+        return
     if how == "stop":
         return
     if how == "disconnect":
@@ -187,14 +210,14 @@ def leave(source: CameraSource, pictures: Iterator[Picture], camera: Camera, how
         list(pictures)
 
 
-@pytest.mark.parametrize("how", ["stop", "exception", "disconnect", "unbind"])
+@pytest.mark.parametrize("how", ["stop", "exception", "interrupt", "disconnect", "unbind"])
 def test_the_driver_writes_into_no_frame_after_the_end(camera: Camera, how: str) -> None:
     """A frame that was given back too early shows the camera's red in a picture that the program has drawn."""
     camera.paint(RED)
     with VideoFramePublisher(CAM) as publisher, VideoFrameSubscriber(CAM) as subscriber:
         source = source_of(camera)
         try:
-            with pictures_of(source, publisher) as pictures:
+            with pictures_of(source, publisher, interrupted_at=8 if how == "interrupt" else None) as pictures:
                 for _ in range(3):
                     picture = next(pictures)
                     assert picture.frame is not None
@@ -308,6 +331,85 @@ def test_with_reconnect_the_stream_goes_on_when_the_camera_is_back(camera: Camer
         assert sent == by_reference
 
 
+def test_a_camera_comes_back_with_the_settings_that_it_had(camera: Camera, command: Commands) -> None:
+    """After an unplug, a camera has its own defaults again, and not what another program had set."""
+    camera.configure(320, 180, "UYVY", 30)
+    camera.paint(RED)
+    with VideoFrameSubscriber(CAM) as subscriber:
+        publisher = command("publish", "cam0", "--camera", camera.path, "--reconnect")
+        see(subscriber, RED)
+        unplug()
+        publisher.says("waiting for it", 60)
+        plug()
+        wait_until(lambda: camera.is_plugged, 60)
+        camera.paint(GREEN)
+        see(subscriber, GREEN)
+        frame = arrived(subscriber.receive_blocking(WAIT_MS))
+        assert (frame.format, frame.width) == ("UYVY", 320)
+        del frame
+
+
+def test_a_copied_camera_comes_back_after_a_disconnection(camera: Camera, command: Commands) -> None:
+    """vivid's camera only comes back when all buffers are unmapped, also those of the last picture."""
+    camera.paint(RED)
+    with VideoFrameSubscriber(CAM) as subscriber:
+        publisher = command("publish", "cam0", "--camera", camera.path, *SMALL, "--flip", "180", "--reconnect")
+        see(subscriber, RED)
+        path = camera.path
+        for _ in range(2):
+            before = publisher.err.count("is back")
+            camera.set(disconnect=1)
+            wait_until(lambda before=before: publisher.err.count(f"the camera {path} is back") > before, 60)
+            see(subscriber, RED, count=20)
+
+
+def test_a_camera_comes_back_although_a_forked_child_runs(camera: Camera) -> None:
+    """A child inherits the open device, and would keep the driver writing into frames that were given back."""
+    camera.paint(RED)
+    with (
+        VideoFramePublisher(CAM) as publisher,
+        pictures_of(source_of(camera, reconnect=True), publisher) as pictures,
+    ):
+
+        def send(number: int) -> None:
+            for _ in range(number):
+                frame = next(pictures).frame
+                assert frame is not None
+                frame.send()
+
+        send(3)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(writer)
+            os.read(reader, 1)
+            os._exit(0)
+        try:
+            camera.set(disconnect=1)
+            send(20)
+        finally:
+            os.close(writer)
+            os.close(reader)
+            os.waitpid(child, 0)
+
+
+def test_a_camera_that_is_dropped_is_closed(camera: Camera) -> None:
+    def is_open() -> bool:
+        links = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
+        return any(os.path.realpath(link) == camera.path for link in links)
+
+    with VideoFramePublisher(CAM) as publisher:
+        source = source_of(camera)
+        shape = source.shape
+        pictures = source.pictures(lambda _: publisher.loan(shape.width, shape.height, shape.format))
+        while next(pictures) is None:
+            pass
+        assert is_open()
+        del source, pictures
+        gc.collect()
+        assert not is_open()
+
+
 def test_a_feed_stops_while_it_waits_for_its_camera(camera: Camera, command: Commands) -> None:
     with VideoFrameSubscriber(CAM) as subscriber:
         publisher = command("publish", "cam0", "--camera", camera.path, *SMALL, "--reconnect")
@@ -345,6 +447,19 @@ def test_an_error_of_a_single_call_costs_nothing(camera: Camera, command: Comman
         camera.set(inject_vidioc_qbuf_error=1)
         for _ in range(10):
             arrived(subscriber.receive_blocking(WAIT_MS))
+        publisher.interrupt()
+        publisher.ends(130, 60)
+
+
+def test_a_buffer_that_the_driver_refuses_once_is_used_again(camera: Camera, command: Commands) -> None:
+    """With a buffer less for each error, four errors end the stream."""
+    with VideoFrameSubscriber(CAM) as subscriber:
+        publisher = command("publish", "cam0", "--camera", camera.path, *SMALL, "--flip", "180")
+        for _ in range(6):
+            arrived(subscriber.receive_blocking(WAIT_MS))
+            camera.set(inject_vidioc_qbuf_error=1)
+            for _ in range(6):
+                arrived(subscriber.receive_blocking(WAIT_MS))
         publisher.interrupt()
         publisher.ends(130, 60)
 
