@@ -97,6 +97,13 @@ def test_a_range_of_sizes_takes_every_size_in_it() -> None:
         choose(sensor, None, (2001, 1501), None)
 
 
+def test_a_range_of_rates_takes_every_rate_in_it() -> None:
+    sensor: Any = Camera(SENSOR, ("NV12", 640, 480))
+    assert choose(sensor, None, None, Fraction(2997, 100)).rate == Fraction(2997, 100)
+    with pytest.raises(SettingError, match=r"has no 90 fps at 640x480; it has 1 to 60 \(nearest first\)"):
+        choose(sensor, None, None, Fraction(90))
+
+
 @pytest.mark.parametrize(
     ("format", "size", "fps", "text"),
     [

@@ -117,11 +117,14 @@ def _no_size(device: Device, pool: Sequence[CameraFormat], width: int, height: i
 
 
 def _no_rate(device: Device, sized: Sequence[tuple[CameraFormat, CameraSize]], rate: Fraction) -> str:
-    rates = {one for _, size in sized for one in size.rates}
-    nearest = sorted(rates, key=lambda one: (abs(one - rate), one))
+    # The slowest and the fastest rate of each range; both are the same for a single rate.
+    ranges = {(size.rates[-1], size.rates[0]) for _, size in sized if size.is_rate_range}
+    ranges |= {(one, one) for _, size in sized if not size.is_rate_range for one in size.rates}
+    nearest = sorted(ranges, key=lambda ends: (min(abs(end - rate) for end in ends), ends))
+    texts = [f"{float(low):.4g}" if low == high else f"{float(low):.4g} to {float(high):.4g}" for low, high in nearest]
     size, pool = sized[0][1], [one for one, _ in sized]
     wanted = f"{float(rate):.4g} fps at {size.width}x{size.height}{_in(pool)}"
-    return f"the camera {device.path} has no {wanted}; it has {_some([f'{float(one):.4g}' for one in nearest])}"
+    return f"the camera {device.path} has no {wanted}; it has {_some(texts)}"
 
 
 def _in(pool: Sequence[CameraFormat]) -> str:
