@@ -278,6 +278,26 @@ def test_a_source_that_sends_nothing_stops_after_the_duration(domain: Place) -> 
     assert done.seconds >= 0.3
 
 
+class Device(Vanishing):
+    """A device that writes into the frames itself."""
+
+    def pictures(self, lend: Lend) -> Iterator[Picture | None]:
+        for number in range(40):
+            frame = lend(None)
+            frame.numpy_view()[...] = number
+            yield Picture(number * MS, None, None, None, 0, frame, is_by_reference=True)
+
+
+def test_dropped_frames_do_not_count_as_sent_without_a_copy(domain: Place) -> None:
+    feeder = Feeder("cam0", Device())
+    feeder._publisher.close()
+    with VideoFramePublisher(CAM, max_bytes=64 * 48, max_frames=10) as publisher, VideoFrameSubscriber(CAM):
+        feeder._publisher = publisher
+        done = feeder.run()
+    assert done.dropped > 0
+    assert done.sent == done.by_reference == 40 - done.dropped
+
+
 def test_info_shows_a_source_with_any_name(domain: Place, iox2_video: CommandLine) -> None:
     feeder = Feeder("cam0", Silent())
     feeding = threading.Thread(target=feeder.run)

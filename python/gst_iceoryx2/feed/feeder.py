@@ -163,13 +163,15 @@ class Feeder(Work[Fed]):
                 start = self._wait(start, picture.pts)
                 if self._stop.is_set():
                     return False
+            sent = self._publisher.stats.sent
             with picture.frame or self._lend(None) as frame:
                 if picture.fill is not None:
                     picture.fill(frame)
                 frame.pts, frame.duration, frame.flags = picture.pts, picture.duration, picture.flags
                 if picture.captured_at is not None:
                     frame.captured_at = picture.captured_at
-            self._by_reference += picture.is_by_reference
+            # A frame for which no memory was free was dropped.
+            self._by_reference += picture.is_by_reference and self._publisher.stats.sent > sent
             number += 1
             if number == self._frames:
                 return True
