@@ -18,7 +18,7 @@ import pytest
 
 from gst_iceoryx2._wire.caps import parse_caps
 from gst_iceoryx2.feed import Camera as CameraSource
-from gst_iceoryx2.feed import Feeder, Picture, SourceError, camera_offer, cameras
+from gst_iceoryx2.feed import Feeder, Picture, SettingError, SourceError, camera_offer, cameras
 from gst_iceoryx2.feed.v4l2 import api
 from gst_iceoryx2.feed.v4l2.capture import MappedCapture
 from gst_iceoryx2.feed.v4l2.device import Device
@@ -566,6 +566,15 @@ def test_what_a_camera_does_not_have_is_a_usage_error(
     camera: Camera, command: Commands, arguments: tuple[str, ...], text: str
 ) -> None:
     assert text in command("publish", "cam0", "--camera", camera.path, *arguments).ends(2, 60)
+
+
+def test_what_a_driver_sets_instead_is_told(camera: Camera) -> None:
+    """Not all drivers list their sizes and rates, so a wrong one is noticed when it is set."""
+    with Device(camera.path) as device:
+        with pytest.raises(SettingError, match="was asked for 641x361 YUYV and set 640x360 YUYV: ask for that instead"):
+            device.configure("YUYV", 641, 361, None)
+        with pytest.raises(SettingError, match="was asked for 33 fps and set 40 fps: ask for that instead"):
+            device.configure("YUYV", 320, 180, Fraction(33))
 
 
 def test_a_camera_that_is_busy_names_its_user(camera: Camera, command: Commands) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from .._wire.formats import get_format
 from .._wire.header import BUFFER_FLAGS
 from ..errors import FormatError
-from .errors import SettingError, SourceError
+from .errors import FeedError, SettingError, SourceError
 from .filling import filler, published_colorimetry
 from .flip import check_flip
 from .source import Lend, Picture, Shape
@@ -257,7 +257,7 @@ class Camera:
             for path in same_cameras(cameras(), self._info, self._others):
                 try:
                     self._device = self._opened_again(path)
-                except SourceError as exc:
+                except FeedError as exc:
                     self._tell(f"{exc}; waiting for it")
                 else:
                     self._tell(f"the camera {path} is back")
@@ -267,7 +267,7 @@ class Camera:
         """Open the camera with its former settings.
 
         Raises:
-            SourceError: It cannot be used yet, or it is another one.
+            FeedError: It cannot be used yet, or it is another one.
         """
         device, choice = Device(path), self._choice
         try:

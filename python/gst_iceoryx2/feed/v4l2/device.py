@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from ..._at_end import CALL_AT_END, NOTHING
 from ..._iox2.fork import guard_kind
-from ..errors import SourceError
+from ..errors import SettingError, SourceError
 from . import api
 from .pixel_formats import GSTREAMER, code_of, number_of
 
@@ -129,6 +129,8 @@ class Device:
     """
 
     __del__ = CALL_AT_END
+    # Another thread may fork before the device is open.
+    fd = -1
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._at_end: Callable[[], object] = NOTHING
@@ -229,7 +231,8 @@ class Device:
             What the driver set. Format and size are as wanted.
 
         Raises:
-            SourceError: The camera is busy, or the driver sets something else.
+            SettingError: The driver sets something else.
+            SourceError: The camera is busy, or was unplugged.
         """
         wanted = api.Format(type=api.VIDEO_CAPTURE)
         pix = wanted.fmt.pix
@@ -238,7 +241,7 @@ class Device:
         self._ask(api.SET_FORMAT, wanted)
         if (pix.width, pix.height, code_of(pix.pixelformat)) != (width, height, code):
             given = f"{pix.width}x{pix.height} {code_of(pix.pixelformat).strip()}"
-            raise self.error(f"it was asked for {width}x{height} {code.strip()} and set {given}: ask for that instead")
+            raise self._other(f"{width}x{height} {code.strip()}", f"set {given}: ask for that instead")
         if rate is not None:
             self._set_rate(rate)
         return Mode(pix, self._rate())
@@ -250,7 +253,10 @@ class Device:
         given = self._rate()
         if given is None or not _is_near(rate, given):
             done = "does not state its rate" if given is None else f"set {float(given):.4g} fps: ask for that instead"
-            raise self.error(f"it was asked for {float(rate):.4g} fps and {done}")
+            raise self._other(f"{float(rate):.4g} fps", done)
+
+    def _other(self, wanted: str, done: str) -> SettingError:
+        return SettingError(f"the camera {self.path} was asked for {wanted} and {done}")
 
     def _rate(self) -> Fraction | None:
         current = api.StreamParameters(type=api.VIDEO_CAPTURE)
