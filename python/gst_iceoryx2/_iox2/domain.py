@@ -138,6 +138,18 @@ def _configured(environ: Mapping[str, str]) -> Domain:
     )
 
 
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse a TOML document into dicts and lists.
+
+    Raises:
+        ValueError: The text is not valid TOML; the message ends with "(at line 2, column 7)" or "(at end of document)".
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError as exc:
+        raise ValueError("its values are nested too deeply") from exc
+
+
 def read_toml(path: str | Path) -> dict[str, Scalar]:
     """Read a TOML file into a flat dict with dotted keys; lists and dates are skipped.
 
@@ -145,10 +157,7 @@ def read_toml(path: str | Path) -> dict[str, Scalar]:
         OSError: The file cannot be read.
         ValueError: The file is not valid TOML in UTF-8.
     """
-    try:
-        return dict(_scalars(tomllib.loads(Path(path).read_text(encoding="utf-8")), ""))
-    except RecursionError as exc:
-        raise ValueError("its values are nested too deeply") from exc
+    return dict(_scalars(parse_toml(Path(path).read_text(encoding="utf-8")), ""))
 
 
 def _scalars(table: Mapping[str, Any], path: str) -> Iterator[tuple[str, Scalar]]:
