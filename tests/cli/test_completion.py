@@ -54,6 +54,7 @@ def test_bash_completes_commands_options_and_streams(source: Source, on_path: di
     source(CAM0, "video/cam1/frame/v2", "front/left", fps=5)
     assert complete_in_bash(["iox2-video", "inf"], on_path) == ["info"]
     assert complete_in_bash(["iox2-video", "list", "--j"], on_path) == ["--json"]
+    assert complete_in_bash(["iox2-video", "serve", "--ch"], on_path) == ["--check"]
     assert sorted(complete_in_bash(["iox2-video", "info", "ca"], on_path)) == ["cam0", "cam1"]
     assert sorted(complete_in_bash(["iox2-video", "top", "cam0", ""], on_path)) == ["cam0", "cam1", "front/left"]
     assert complete_in_bash(["iox2-video", "info", "video/cam0"], on_path) == [CAM0]

@@ -519,6 +519,12 @@ def feeds(programs: Programs, snippet: Snippet) -> None:
     assert programs.python(snippet.text).finish() == "60 frames sent\n"
 
 
+@runs('config = load("streams.toml")')
+def lists_streams(programs: Programs, snippet: Snippet) -> None:
+    printed = programs.python(snippet.text).finish()
+    assert printed == "cam0: test pattern, 640x360, on demand, stops 5 s after the last reader\n"
+
+
 @runs('with Preview(["cam0", "cam1"], max_fps=10) as preview:')
 def previews(programs: Programs, snippet: Snippet) -> None:
     camera = programs.example("publish_loan", CAMERA)

@@ -19,11 +19,12 @@ FLOORS = (
     {"__init__", "_extras", "_iox2", "_wire"},
     {"sh4lt", "video"},
     {"discovery", "jpeg"},
-    {"bridge", "doctor", "feed", "preview", "record", "serve"},
+    {"bridge", "doctor", "feed", "preview", "record"},
+    {"serve"},
     {"cli"},
     {"__main__"},
 )
-MAX_FLOORS = 7
+MAX_FLOORS = 8
 
 # Third-party library -> the one module that imports it.
 ONLY_IMPORTER = {"iceoryx2": "_iox2.binding", "gi": "_plugin", "tomli": "_iox2.domain"}
@@ -149,7 +150,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import gst_iceoryx2.doctor", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
         ("import gst_iceoryx2.serve", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
         (
-            "from gst_iceoryx2.serve import RenditionName",
+            "from gst_iceoryx2.serve import RenditionName, load, StreamConfig",
             {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"},
         ),
         ("import gst_iceoryx2.video", {"gi", "av", "simplejpeg", "zenoh"}),

@@ -27,6 +27,7 @@ COMMANDS = {
     "view": "Show streams live in the browser, or save a snapshot.",
     "record": "Record streams to a video file.",
     "publish": "Publish a test pattern, camera, video file or picture.",
+    "serve": "Serve the streams of a file to readers, on demand.",
     "cameras": "List the cameras of this machine, or what one camera offers.",
     "bridge": "Forward a stream between services, Sh4lt paths and Zenoh keys.",
     "doctor": "Find problems and suggest fixes.",
