@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
@@ -159,8 +159,35 @@ def test_a_server_that_is_away_and_a_wrong_path_are_told_apart(server: Server) -
     with pytest.raises(SourceError, match="connection refused; no server listens on this port") as caught:
         NetworkStream(server.url())
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
-    with pytest.raises(SourceError, match="the host cannot be reached, or its name is unknown"):
+    with pytest.raises(SourceError, match="the host cannot be reached, its name is unknown"):
         NetworkStream("rtsp://camera.invalid/cam")
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Answers with the status in the path."""
+
+    def do_GET(self) -> None:
+        self.send_response(int(self.path[1:]))
+        self.send_header("WWW-Authenticate", 'Basic realm="x"')
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(401, "refuses the user name or the password; write them as in rtsp://USER:PASSWORD@HOST/PATH"),
+     (403, "the server forbids access"), (404, "the server does not have this path"), (500, "5XX Server Error"),
+     (200, "or it closed the connection")],
+)  # fmt: skip
+def test_a_refusal_is_told_with_its_remedy(status: int, reason: str) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        with pytest.raises(SourceError, match=reason) as caught:
+            NetworkStream(f"http://ada:s3cret@127.0.0.1:{web.server_port}/{status}")
+        web.shutdown()
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["cam0", "/dev/video0", "file:///tmp/clip.mp4", "concat:a|b", "", "://x"])

@@ -209,8 +209,8 @@ def _connect(url: str, scheme: str, shown: str) -> Any:
 _REASONS: Final = {
     "ConnectionRefusedError": "connection refused; no server listens on this port",
     "HTTPNotFoundError": "the server does not have this path",
-    "HTTPUnauthorizedError": "the server refuses the user name or the password; write URL://USER:PASSWORD@HOST/…",
+    "HTTPUnauthorizedError": "the server refuses the user name or the password; write them as in rtsp://USER:PASSWORD@HOST/PATH",
     "HTTPForbiddenError": "the server forbids access",
     "InvalidDataError": "the server's answer is not a video that FFmpeg can read",
-    "OSError": "the host cannot be reached, or its name is unknown",
+    "OSError": "the host cannot be reached, its name is unknown, or it closed the connection",
 }
