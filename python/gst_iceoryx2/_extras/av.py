@@ -60,6 +60,10 @@ def filter_graph(picture: Any, time_base: Fraction, filters: Sequence[tuple[str,
 
 _AREA: Final = 32  # SWS_AREA: averages to shrink, and interpolates linearly to enlarge
 _ACCURATE_RND: Final = 1 << 18  # SWS_ACCURATE_RND: without it, some rows of a black picture are not black
+_FULL_CHROMA: Final = 1 << 13 | 1 << 14  # SWS_FULL_CHR_H_INT, SWS_FULL_CHR_H_INP: RGB has chroma for every pixel
+AREA_SCALING: Final = _AREA | _ACCURATE_RND | _FULL_CHROMA
+"""Flags of libswscale for pictures with colours: averages to shrink, and interpolates linearly to enlarge."""
+
 _KEPT_REFORMATTERS: Final = 6
 # As in pyproject.toml. Much older reformatters do not have the argument `threads`.
 _OLDEST_TESTED: Final = (17, 1)
@@ -79,8 +83,25 @@ _kept: Final = _Kept()
 
 def plane_scaler() -> Scale | None:
     """Return `scale_plane`; None if the installed PyAV is too old, because an application may need an old release."""
-    release = tuple(int(number) for number in av.__version__.split(".")[:2])
-    return scale_plane if release >= _OLDEST_TESTED else None
+    return scale_plane if _is_tested() else None
+
+
+def check_release() -> None:
+    """Check that the installed PyAV can scale pictures with colours.
+
+    Raises:
+        MissingExtraError: It is too old.
+    """
+    if not _is_tested():
+        oldest = ".".join(map(str, _OLDEST_TESTED))
+        raise MissingExtraError(
+            f"renditions need PyAV {oldest} or newer, but {av.__version__} is installed; "
+            f"run `pip install 'av>={oldest}'`"
+        )
+
+
+def _is_tested() -> bool:
+    return tuple(int(number) for number in av.__version__.split(".")[:2]) >= _OLDEST_TESTED
 
 
 def scale_plane(plane: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:

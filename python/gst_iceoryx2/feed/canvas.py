@@ -47,13 +47,14 @@ class Palette:
     Args:
         format: The format.
         height: Height of the pictures in rows. It selects the default YUV matrix.
+        colorimetry: Colorimetry of the pictures as in caps; None = the default.
 
     Raises:
         SettingError: Components of the format share samples, or the format is tiled or uses a palette.
     """
 
-    def __init__(self, format: VideoFormat, height: int) -> None:
-        self._rule: Colorimetry | None = None if format.is_rgb else colorimetry_of(None, format.is_gray, height)
+    def __init__(self, format: VideoFormat, height: int, colorimetry: str | None = None) -> None:
+        self._rule: Colorimetry | None = None if format.is_rgb else colorimetry_of(colorimetry, format.is_gray, height)
         self.parts = _parts_of(format)
         self._known: dict[Colour, tuple[int, ...]] = {}
 
@@ -76,7 +77,7 @@ class Palette:
         if letter == "Y":
             return (16 + 219 * luma) * byte if rule.limited else luma * highest
         difference = (blue - luma) / (2 * (1 - rule.kb)) if letter == "U" else (red - luma) / (2 * (1 - rule.kr))
-        return (128 + 224 * difference) * byte if rule.limited else 128 * byte + difference * highest
+        return (128 + 224 * difference) * byte if rule.limited else min(128 * byte + difference * highest, highest)
 
 
 class Canvas:
