@@ -53,3 +53,8 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
         yield
     if is_interrupted:
         raise KeyboardInterrupt
+
+
+def reloading_on_signals(reload: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
+    """Within the block, call `reload` on SIGHUP, as services do."""
+    return _handled(lambda *_: reload(), signal.SIGHUP)

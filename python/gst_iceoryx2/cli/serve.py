@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import Misused, examples
-from gst_iceoryx2.cli._screen import json_text, say
+from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, say, table
+from gst_iceoryx2.cli._signals import reloading_on_signals, stopping_on_signals
+from gst_iceoryx2.discovery.names import short_name
+from gst_iceoryx2.errors import printable
 
 if TYPE_CHECKING:
-    from gst_iceoryx2.serve import Config, StreamConfig
+    from gst_iceoryx2.serve import Config, ServeStatus, StreamConfig, StreamStatus
+
+_HEADS = ("NAME", "STATE", "FPS", "READERS", "NOTE")
 
 
 @click.command(
@@ -132,9 +138,53 @@ def _serve(config: Config) -> None:
         _refuse(config, "no stream is left")
     for problem in config.problems:
         say(problem.text)
-    from gst_iceoryx2.cli._signals import stopping_on_signals
     from gst_iceoryx2.serve import Supervisor
 
     supervisor = Supervisor(config)
-    with stopping_on_signals(supervisor.stop):
-        supervisor.run()
+    with reloading_on_signals(supervisor.reload), stopping_on_signals(supervisor.stop):
+        if is_terminal():
+            with Painter() as painter:
+                painter.draw([_heading([]), "starting …"])
+                supervisor.run(lambda status: _draw(painter, status))
+        else:
+            supervisor.run(_Changes().say)
+
+
+def _draw(painter: Painter, status: ServeStatus) -> None:
+    """Draw the streams, and the newest lines of their processes."""
+    lines = table(_HEADS, [_row(stream) for stream in status.streams], right=("FPS", "READERS"))
+    nothing = "no renditions are read; they appear here when somebody reads one, such as cam0@640x640-RGB"
+    painter.draw([*(lines if status.streams else [_heading([]), nothing]), *map(printable, status.log)])
+
+
+def _heading(rows: list[tuple[str, ...]]) -> str:
+    return table(_HEADS, rows)[0]
+
+
+def _row(stream: StreamStatus) -> tuple[str, ...]:
+    served = stream.served
+    note = served.note() if served.state in ("off", "waiting") else served.about
+    if stream.ms is not None:
+        note += f", {stream.ms:.1f} ms a frame"
+    state = "failed" if served.state == "waiting" and served.error else served.state
+    return short_name(served.name), state, words.rate(stream.fps), str(served.readers), note.removeprefix("failed: ")
+
+
+class _Changes:
+    """Prints a line for each change of a stream's state, for outputs that are not a terminal."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, str] = {}
+
+    def say(self, status: ServeStatus) -> None:
+        """Print what has changed."""
+        for line in status.log:
+            say(line)
+        now = {}
+        for stream in status.streams:
+            served = stream.served
+            text = served.error if served.state == "waiting" and served.error else served.state
+            now[served.name] = text if served.state != "running" else f"running: {served.about}"
+            if self._said.get(served.name) != now[served.name]:
+                say(f"{short_name(served.name)}: {now[served.name]}")
+        self._said = now

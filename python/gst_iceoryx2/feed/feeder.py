@@ -115,6 +115,11 @@ class Feeder(Work[Fed]):
         """Size, format and rate of the frames."""
         return self._shape
 
+    @property
+    def about(self) -> str:
+        """Where the pictures come from, in words."""
+        return self._source.about
+
     def run(self, progress: Callable[[Fed], None] | None = None) -> Fed:
         """Publish until the source ends, a limit is reached, or `stop` is called. Then end the stream if it has to end.
 

@@ -1,4 +1,11 @@
-"""Serves renditions of streams: other sizes and formats, converted once for all readers.
+"""Serves streams on demand: each starts with its first reader, in the shape that each reader wants.
+
+    from gst_iceoryx2.serve import Supervisor, load
+
+    config = load("streams.toml")
+    for problem in config.problems:
+        print(problem.text)
+    Supervisor(config).run()
 
 Each frame of a rendition tells which part of its source it shows:
 
@@ -18,23 +25,61 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .._wire.rendition import RenditionName, RenditionShape, codec_of
+    from .config import Config, ConfigError, Problem, StreamConfig, feed_of, load, source_of
     from .mapping import Rendition, rendition_meta
+    from .notify import Notifier
+    from .supervisor import ServeError, ServeStatus, StreamStatus, Supervisor
+    from .unit import Installed, UnitError, install, unit_name, unit_text
 
 __all__ = [
+    "Config",
+    "ConfigError",
+    "Installed",
+    "Notifier",
+    "Problem",
     "Rendition",
     "RenditionName",
     "RenditionShape",
+    "ServeError",
+    "ServeStatus",
+    "StreamConfig",
+    "StreamStatus",
+    "Supervisor",
+    "UnitError",
     "codec_of",
+    "feed_of",
+    "install",
+    "load",
     "rendition_meta",
+    "source_of",
+    "unit_name",
+    "unit_text",
 ]
 
 # Imported on demand, because a process that only waits for readers needs neither numpy nor PyAV.
 _MODULES = {
+    "Config": ".config",
+    "ConfigError": ".config",
+    "Installed": ".unit",
+    "Notifier": ".notify",
+    "Problem": ".config",
     "Rendition": ".mapping",
     "RenditionName": ".._wire.rendition",
     "RenditionShape": ".._wire.rendition",
+    "ServeError": ".supervisor",
+    "ServeStatus": ".supervisor",
+    "StreamConfig": ".config",
+    "StreamStatus": ".supervisor",
+    "Supervisor": ".supervisor",
+    "UnitError": ".unit",
     "codec_of": ".._wire.rendition",
+    "feed_of": ".config",
+    "install": ".unit",
+    "load": ".config",
     "rendition_meta": ".mapping",
+    "source_of": ".config",
+    "unit_name": ".unit",
+    "unit_text": ".unit",
 }
 
 

@@ -195,6 +195,7 @@ def load(path: str | os.PathLike[str]) -> Config:
 
             >>> from pathlib import Path
             >>> from tempfile import TemporaryDirectory
+            >>> from gst_iceoryx2.serve import load
             >>> with TemporaryDirectory() as folder:
             ...     file = Path(folder, "streams.toml")
             ...     _ = file.write_text('[streams.cam0]\ntest = true\nsize = "640x360"\nalways = true')

@@ -1,0 +1,446 @@
+"""Starts each stream when somebody looks at it, in the shape that they want, and stops it after the last reader."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import os
+import select
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from .._iox2.domain import current_domain
+from .._wire.rendition import RenditionName
+from ..discovery.changes import FolderChanges
+from ..discovery.demand import Demand, DemandFinder
+from ..discovery.names import full_name, short_name
+from ..discovery.served import Served, ServedFile, State, served, supervisors
+from ..errors import FormatError, Iox2VideoError
+from ..work import Work
+from .config import Config, ConfigError, StreamConfig, load
+from .job import Job
+from .notify import Notifier
+
+__all__ = ["ServeError", "ServeStatus", "StreamStatus", "Supervisor"]
+
+_log: Final = logging.getLogger("gst_iceoryx2")
+
+# Time between two looks for processes that were killed, in seconds, while streams run and while none does.
+_LOOK: Final = 0.5
+_IDLE_LOOK: Final = 10.0
+# Time between two looks whether processes have ended, in seconds.
+_END_LOOK: Final = 0.02
+# Time that all processes get to end, in seconds.
+_ENDS_WITHIN: Final = 1.7
+_DEFAULT_STOP_AFTER: Final = 5.0
+_NOBODY: Final = Demand()
+
+
+class ServeError(Iox2VideoError):
+    """Streams cannot be served."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """The state of one stream.
+
+    Attributes:
+        served: Its name, state, readers and last error.
+        fps: Frames per second that it publishes; None if it does not run.
+        ms: Processor time of a conversion in milliseconds; None if it is not a rendition, or does not run.
+    """
+
+    served: Served
+    fps: float | None
+    ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServeStatus:
+    """The state of all streams.
+
+    Attributes:
+        streams: The declared streams in the order of the file, each followed by its renditions.
+        log: New lines that were printed by the processes of streams, with the stream's name.
+    """
+
+    streams: tuple[StreamStatus, ...]
+    log: tuple[str, ...] = ()
+
+
+class _Entry(NamedTuple):
+    """The state of one stream; see `Served` and `StreamStatus`."""
+
+    name: str
+    state: State
+    about: str
+    readers: int = 0
+    error: str | None = None
+    retry_at: float | None = None
+    fps: float | None = None
+    ms: float | None = None
+
+
+class _Source:
+    """A stream and its renditions.
+
+    Attributes:
+        name: Full name of the stream.
+        config: How it is made; None if somebody else publishes it.
+    """
+
+    def __init__(self, name: str, config: StreamConfig | None) -> None:
+        self.name = name
+        self.config = config
+        self.job = Job("source")
+        self.converter = Job("renditions")
+        self.readers = 0
+        # Number of readers of each rendition that is wanted, by short name.
+        self.renditions: dict[str, int] = {}
+        # Why a rendition that somebody waits for cannot be, by short name.
+        self.impossible: dict[str, str] = {}
+        self.other: int | None = None
+        self._wanted_until = -math.inf
+        self._renditions_until: dict[str, float] = {}
+
+    @property
+    def stop_after(self) -> float:
+        return _DEFAULT_STOP_AFTER if self.config is None else self.config.stop_after
+
+    @property
+    def jobs(self) -> tuple[Job, Job]:
+        return self.job, self.converter
+
+    @property
+    def pids(self) -> set[int]:
+        return self.job.pids | self.converter.pids
+
+    def decide(self, demand: dict[str, Demand], renditions: dict[str, int], now: float) -> None:
+        """Start and stop the processes for what is read at present."""
+        own = demand.get(self.name, _NOBODY)
+        self.readers = len(own.readers - self.pids)
+        for name in renditions:
+            self._renditions_until[name] = math.inf
+        for name, until in list(self._renditions_until.items()):
+            if name not in renditions and until == math.inf:
+                self._renditions_until[name] = now + self.stop_after
+            elif until <= now:
+                del self._renditions_until[name]
+        self.renditions = {name: renditions.get(name, 0) for name in self._renditions_until}
+        if self.readers or renditions or (self.config is not None and self.config.always):
+            self._wanted_until = math.inf
+        elif self._wanted_until == math.inf:
+            self._wanted_until = now + self.stop_after
+        others = own.publishers - self.pids
+        self.other = min(others) if others and not self.job.is_alive else None
+        self._decide_source(now)
+        self._decide_renditions(own, now)
+
+    def _decide_source(self, now: float) -> None:
+        if self.config is None:
+            return
+        if self._wanted_until <= now:
+            self.job.release(now)
+        elif self.other is None:
+            self.job.want(self.config.to_json(), now)
+
+    def _decide_renditions(self, own: Demand, now: float) -> None:
+        # Without a publisher, a stream of somebody else has nothing to convert.
+        has_source = self.config is not None or bool(own.publishers) or self.converter.is_alive
+        if not self.renditions:
+            self.converter.release(now)
+        elif has_source:
+            self.converter.want(json.dumps({"source": self.name, "names": sorted(self.renditions)}), now)
+
+    def entries(self) -> list[_Entry]:
+        """Return the state of the stream, if it is declared, and of its renditions."""
+        own = [] if self.config is None else [self._own_entry(self.config)]
+        about = f"from {short_name(self.name)}"
+        impossible = [_Entry(full_name(name), "waiting", about, 1, error) for name, error in self.impossible.items()]
+        return [*own, *impossible, *(self._rendition_entry(name, about) for name in self.renditions)]
+
+    def _own_entry(self, config: StreamConfig) -> _Entry:
+        job = self.job
+        about = str(job.report.get("about") or config.source)
+        if self.other is not None and not job.is_alive:
+            return _Entry(self.name, "waiting", about, self.readers, f"process {self.other} already publishes it")
+        fps = job.report.get("fps") if job.state == "running" else None
+        return _Entry(self.name, job.state, about, self.readers, job.error, job.retry_at, fps)
+
+    def _rendition_entry(self, name: str, about: str) -> _Entry:
+        job, readers, full = self.converter, self.renditions[name], full_name(name)
+        if self.config is None and job.state == "off":
+            return _Entry(full, "waiting", about, readers, f"nobody publishes {short_name(self.name)}")
+        own = job.report.get("renditions", {}).get(name, {}) if job.is_alive else {}
+        if own.get("error"):
+            return _Entry(full, "waiting", about, readers, own["error"])
+        fps, ms = (own.get("fps"), job.report.get("ms")) if job.state == "running" else (None, None)
+        return _Entry(full, job.state, about, readers, job.error, job.retry_at, fps, ms)
+
+    @property
+    def deadlines(self) -> list[float]:
+        """Times at which something is due."""
+        times = [self._wanted_until, *self._renditions_until.values()]
+        times += [moment for job in self.jobs if (moment := job.next_moment) is not None]
+        return [moment for moment in times if math.isfinite(moment)]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a process runs, or somebody wants one."""
+        return any(job.is_alive for job in self.jobs) or bool(self.readers or self.renditions)
+
+
+class Supervisor(Work[ServeStatus]):
+    """Serves streams on demand: each starts with its first reader, and stops after its last one.
+
+    Each declared stream runs in a process of its own, and so do the renditions of each stream. A process that fails is
+    started again, after 0.5 to 10 seconds. Readers only see a pause.
+
+    Args:
+        config: The streams, from `load`; without a path, it serves renditions of all streams of this domain.
+
+    Raises:
+        DomainError: The domain of this process cannot be used.
+        ServeError: Another supervisor already serves renditions of all streams.
+
+    Example:
+        Serve the streams of a file until Ctrl-C:
+
+            from gst_iceoryx2.serve import Supervisor, load
+
+            Supervisor(load("streams.toml")).run()
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self._config = config
+        self._domain = current_domain()
+        self._finder = DemandFinder(self._domain)
+        self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._reloads = False
+        self._sources: dict[str, _Source] = {}
+        self._parents: dict[str, tuple[str | None, str | None]] = {}
+        self._refused: dict[str, str] = {}
+        self._log: list[str] = []
+        self._ended = False
+        self._declare(config)
+
+    def stop(self) -> None:
+        """Stop all streams without ending them, so that readers wait for the next start. `run` returns within 2 s."""
+        super().stop()
+        self._wake()
+
+    def reload(self) -> None:
+        """Read the file again, from any thread or signal handler. Streams whose table has not changed go on."""
+        self._reloads = True
+        self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._wake_in, b"\0")
+
+    def run(self, progress: Callable[[ServeStatus], None] | None = None) -> ServeStatus:
+        """Serve until `stop` is called.
+
+        Args:
+            progress: Called with the state after each change, and once per second while streams run.
+
+        Returns:
+            The state at the end.
+        """
+        notifier = Notifier()
+        changes = FolderChanges([self._domain.root, self._domain.services])
+        file = ServedFile(self._domain, self._file)
+        shown: object = None
+        try:
+            self._look()
+            notifier.ready(_summary(self._entries()))
+            while not self._stop.is_set():
+                status = self.report()
+                entries = [stream.served for stream in status.streams]
+                file.write(entries)
+                if status != shown or status.log:
+                    notifier.status(_summary(entries))
+                    if progress is not None:
+                        progress(status)
+                    shown = ServeStatus(status.streams)
+                self._log.clear()
+                notifier.watchdog()
+                self._sleep(changes, notifier.watchdog_interval)
+                if self._reloads:
+                    self._reloads = False
+                    notifier.reloading()
+                    self._reload()
+                    notifier.ready(_summary(entries))
+                self._look()
+        finally:
+            notifier.stopping()
+            self._end_all()
+            file.remove()
+            changes.close()
+        return self.report()
+
+    def report(self) -> ServeStatus:
+        """Return the state of all streams."""
+        found = [_Entry(name, "waiting", "", error=error) for name, error in self._refused.items()]
+        for source in self._sources.values():
+            found += source.entries()
+        file = self._file
+        return ServeStatus(
+            tuple(
+                StreamStatus(
+                    Served(one.name, one.state, one.about, one.readers, os.getpid(), file, one.error, one.retry_at),
+                    one.fps,
+                    one.ms,
+                )
+                for one in found
+            ),
+            tuple(self._log),
+        )
+
+    # -- the streams -------------------------------------------------------------------------------------------------
+
+    @property
+    def _file(self) -> str | None:
+        return None if self._config.path is None else str(self._config.path)
+
+    def _entries(self) -> list[Served]:
+        return [stream.served for stream in self.report().streams]
+
+    def _declare(self, config: Config) -> None:
+        """Take over the streams of a configuration; those whose table has not changed go on."""
+        others = served(self._domain)
+        if config.path is None:
+            rivals = [pid for pid, file in supervisors(self._domain).items() if file is None]
+            if rivals:
+                where = self._domain.root
+                raise ServeError(
+                    f"process {rivals[0]} already serves renditions of all streams in {where}; stop it first"
+                )
+            return
+        wanted = {stream.service: stream for stream in config.streams}
+        self._refused = {
+            name: f"process {others[name].supervisor} already serves it"
+            for name in wanted
+            if name in others and others[name].supervisor != os.getpid()
+        }
+        kept: dict[str, _Source] = {}
+        for name, stream in wanted.items():
+            if name in self._refused:
+                continue
+            before = self._sources.get(name)
+            if before is not None and before.config == stream:
+                kept[name] = before
+                continue
+            source = kept[name] = _Source(name, stream)
+            if before is not None:
+                # Its renditions go on, and wait for the new source.
+                source.converter = before.converter
+                before.job.kill()
+        for name in self._sources.keys() - kept.keys():
+            for job in self._sources[name].jobs:
+                job.kill()
+        self._sources = kept
+        self._parents.clear()
+        self._config = config
+
+    def _reload(self) -> None:
+        if self._config.path is None:
+            return
+        try:
+            config = load(self._config.path)
+        except ConfigError as exc:
+            self._log.append(f"{exc}; everything goes on as before")
+            return
+        self._log += [problem.text for problem in config.problems]
+        self._declare(config)
+
+    def _look(self) -> None:
+        """Find out what is read, and start and stop processes."""
+        now = time.monotonic()
+        for source in self._sources.values():
+            for job in source.jobs:
+                self._log += [f"{short_name(source.name)}: {line}" for line in job.tend(now)]
+        demand = self._finder.find()
+        renditions: dict[str, dict[str, int]] = {}
+        impossible: dict[str, dict[str, str]] = {}
+        for name, one in demand.items():
+            parent, error = self._parent_of(name)
+            if parent is not None and one.readers:
+                renditions.setdefault(parent, {})
+                if error is None:
+                    renditions[parent][short_name(name)] = len(one.readers)
+                else:
+                    impossible.setdefault(parent, {})[short_name(name)] = error
+        if self._config.path is None:
+            self._adopt(renditions.keys())
+        for name, source in self._sources.items():
+            source.impossible = impossible.get(name, {})
+            source.decide(demand, renditions.get(name, {}), now)
+
+    def _adopt(self, parents: Iterable[str]) -> None:
+        """Serve the renditions of streams that no supervisor declares."""
+        for name in parents:
+            if name not in self._sources and name not in served(self._domain):
+                self._sources[name] = _Source(name, None)
+        for name in [name for name, source in self._sources.items() if name not in parents and not source.is_used]:
+            del self._sources[name]
+
+    def _parent_of(self, name: str) -> tuple[str | None, str | None]:
+        """Return the full name of the stream that a rendition is made of, and why it cannot be; None for others."""
+        if name not in self._parents:
+            short, error = short_name(name), None
+            try:
+                parsed = RenditionName.parse(short)
+                parent = None if parsed is None else full_name(parsed.source)
+            except FormatError as exc:
+                parent, error = full_name(short.partition("@")[0]), str(exc)
+            self._parents[name] = parent, error
+        return self._parents[name]
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def _sleep(self, changes: FolderChanges, watchdog: float | None) -> None:
+        """Sleep until something may have changed."""
+        now = time.monotonic()
+        is_used = any(source.is_used for source in self._sources.values())
+        times = [now + (_LOOK if is_used else _IDLE_LOOK)]
+        times += [moment for source in self._sources.values() for moment in source.deadlines]
+        if watchdog is not None:
+            times.append(now + watchdog)
+        poll = select.poll()
+        pipes = [pipe.fileno() for source in self._sources.values() for job in source.jobs for pipe in job.pipes]
+        for fd in (self._wake_out, changes.fd, *pipes):
+            if fd >= 0:
+                poll.register(fd, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(max(0.0, min(times) - now) * 1000)}
+        if changes.fd in ready:
+            changes.clear()
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_out, 1 << 10)
+
+    def _end_all(self) -> None:
+        deadline = time.monotonic() + _ENDS_WITHIN
+        jobs = [job for source in self._sources.values() for job in source.jobs]
+        for job in jobs:
+            job.release(time.monotonic())
+        while any(job.is_alive for job in jobs) and time.monotonic() < deadline:
+            time.sleep(_END_LOOK)
+            for job in jobs:
+                job.tend(time.monotonic())
+        for job in jobs:
+            job.kill()
+        for end in (self._wake_out, self._wake_in):
+            os.close(end)
+
+
+def _summary(streams: list[Served]) -> str:
+    """Return one line for systemd's status."""
+    running = sum(stream.state == "running" for stream in streams)
+    failed = [short_name(stream.name) for stream in streams if stream.state == "waiting"]
+    text = f"{running} of {len(streams)} streams run"
+    return f"{text}; failed: {', '.join(failed)}" if failed else text
