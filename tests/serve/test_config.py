@@ -319,7 +319,7 @@ def toml(text: str) -> str:
 VALUES: Any = st.recursive(
     st.one_of(
         TEXTS.map(toml),
-        st.integers().map(str),
+        st.integers(-(1 << 70), 1 << 70).map(str),
         # Integers with more digits than Python prints.
         st.integers(1, 5000).map(lambda digits: f"0x{'f' * digits}"),
         st.floats().map(lambda number: repr(number)),
