@@ -355,6 +355,34 @@ def lists_cameras(programs: Programs, snippet: Snippet) -> None:
     assert "Error" not in programs.python(snippet.text).finish()
 
 
+# -- docs/serve.md ---------------------------------------------------------------------------------------------------
+
+
+def serving(programs: Programs) -> Program:
+    """Serve a test picture as cam0, on demand."""
+    (programs.folder / "streams.toml").write_text('[streams.cam0]\ntest = true\nsize = "320x180"\n')
+    return programs.shell("exec iox2-video serve streams.toml")
+
+
+@runs("(640, 640, 3)\n```", "print(rendition.to_source(320, 320))  # in pixels of cam0")
+def reads_a_rendition(programs: Programs, snippet: Snippet) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
+    supervisor, program = serving(programs), programs.python(snippet.text)
+    wait_for_text(program, "(159.75, 89.75)" if "to_source" in snippet.text else "(640, 640, 3)")
+    for one in (program, supervisor):
+        one.process.send_signal(signal.SIGINT)
+        one.process.wait(20)
+
+
+@runs("supervisor = Supervisor(config)")
+def supervises(programs: Programs, snippet: Snippet) -> None:
+    (programs.folder / "streams.toml").write_text('[streams.cam0]\ntest = true\nsise = "320x180"\n')
+    program = programs.python(snippet.text)
+    wait_for_text(program, 'did you mean "size"?')
+    program.process.send_signal(signal.SIGINT)
+    program.process.wait(20)
+
+
 # -- docs/gstreamer.md, docs/operations.md ---------------------------------------------------------------------------
 
 
