@@ -374,7 +374,7 @@ def reads_a_rendition(programs: Programs, snippet: Snippet) -> None:
         one.process.wait(20)
 
 
-@runs("supervisor = Supervisor(config)")
+@runs("supervisor = Supervisor(streams)")
 def supervises(programs: Programs, snippet: Snippet) -> None:
     (programs.folder / "streams.toml").write_text('[streams.cam0]\ntest = true\nsise = "320x180"\n')
     program = programs.python(snippet.text)
