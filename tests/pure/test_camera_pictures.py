@@ -298,3 +298,19 @@ def test_pictures_for_ffmpeg_carry_their_colorimetry(colorimetry: str) -> None:
     picture = av.VideoFrame(WIDTH, HEIGHT, "yuyv422")
     tag_colorimetry(picture, colorimetry)
     assert Scaler("I420", WIDTH, HEIGHT, picture).colorimetry == colorimetry
+
+
+@pytest.mark.parametrize("format", ["YUY2", "UYVY", "YVYU"])
+def test_pairs_of_pixels_of_an_odd_width_are_filled(format: str) -> None:
+    """A file scaled to an odd width in YUY2 failed with an error of numpy, because its rows end with half a pair."""
+    av = pytest.importorskip("av")
+    picture = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
+    for plane, value in zip(picture.planes, (90, 120, 140), strict=True):
+        plane.update(bytes([value]) * plane.buffer_size)
+    known = get_format(format)
+    layout = known.tight_layout(37, 5)
+    frame = Frame("GRAY8")
+    frame.planes = known.views(np.zeros(layout.size, np.uint8), 37, 5, layout.strides, layout.offsets)
+    Scaler(format, 37, 5, picture).filler(picture)(frame)  # type: ignore[arg-type]
+    luma = format.index("Y")
+    assert (abs(frame.planes[0][:, :, luma % 2].astype(int) - 90) <= 1).all()

@@ -79,7 +79,9 @@ class Scaler:
                 source: npt.NDArray[np.uint8] = np.ndarray(
                     (rows, size), np.uint8, memoryview(plane), 0, (plane.line_size, 1)
                 )
-                np.copyto(target.reshape(rows, -1).view(np.uint8), source)
+                inside = target.reshape(rows, -1).view(np.uint8)
+                # Rows of YUY2 and its kind end with a whole pair of pixels, but views end with the last pixel.
+                np.copyto(inside, source[:, : inside.shape[1]])
 
         return fill
 
