@@ -72,7 +72,7 @@ def _show_off(declared: Served, as_json: bool) -> None:
 
 def _served(declared: Served) -> list[tuple[str, str]]:
     where = "" if declared.file is None else f" ({declared.file})"
-    state = declared.note() if declared.state in ("off", "waiting") else declared.state
+    state = declared.note()
     return [
         ("served by", f"process {declared.supervisor}{where}"),
         ("state", f"{state}; {declared.readers} reader{'' if declared.readers == 1 else 's'}"),

@@ -46,10 +46,17 @@ class Served:
     error: str | None
     retry_at: float | None
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last attempt failed, and another one is due or has begun."""
+        return self.error is not None and self.state in ("waiting", "starting")
+
     def note(self) -> str:
         """Describe the state in a few words, as `list` shows it."""
         if self.state == "off":
             return f"on demand: {self.about}"
+        if self.state == "starting" and self.is_failing:
+            return f"failed: {self.error}; trying again"
         if self.state == "waiting":
             due = (
                 "" if self.retry_at is None else f"; next attempt in {max(0.0, self.retry_at - time.monotonic()):.0f} s"
