@@ -9,6 +9,7 @@ second and per change.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -32,11 +33,16 @@ class Reporter:
 
     def __init__(self) -> None:
         self._due = 0.0
+        self._pipe = sys.stdout.fileno()
+        self._before = b""
+        os.set_blocking(self._pipe, False)
 
     def say(self, **values: Any) -> None:
-        """Print values as a line of JSON."""
-        sys.stdout.write(json.dumps(values) + "\n")
-        sys.stdout.flush()
+        """Print values as a line of JSON. They are left out if the supervisor does not read, because it is stopped."""
+        line = self._before + json.dumps(values).encode() + b"\n"
+        with contextlib.suppress(OSError):
+            # The next line must not continue one that was cut off.
+            self._before = b"" if os.write(self._pipe, line) == len(line) else b"\n"
 
     def is_due(self) -> bool:
         """Return whether a second has passed since the last report that was due."""
