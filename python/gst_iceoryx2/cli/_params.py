@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.shell_completion import CompletionItem
 
+from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2._iox2.service_name import check_service_name
 from gst_iceoryx2.discovery.names import SCHEMES, SH4LT, full_name, names, short_name
+from gst_iceoryx2.discovery.served import served
 from gst_iceoryx2.errors import Iox2VideoError
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class StreamName(_TextType):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Complete short names, and full names if the input has a slash; omit names that a shell would interpret."""
         try:
-            existing = names()
+            existing = [*names(), *served(current_domain())]
         except Iox2VideoError:
             return []
         known = sorted({short_name(name) for name in existing} | set(existing if "/" in incomplete else ()))

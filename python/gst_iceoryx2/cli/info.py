@@ -14,11 +14,11 @@ from gst_iceoryx2.cli._params import LocalStream
 from gst_iceoryx2.cli._screen import json_text, styled, table
 from gst_iceoryx2.cli.list import stream_document
 from gst_iceoryx2.discovery import full_name, names, require
-from gst_iceoryx2.discovery.names import SH4LT
-from gst_iceoryx2.discovery.served import Served, served
+from gst_iceoryx2.discovery.names import SH4LT, served_as
+from gst_iceoryx2.discovery.served import Served
 from gst_iceoryx2.discovery.sh4lt import sh4lt_paths, sh4lt_stream
 from gst_iceoryx2.discovery.stream import Stream
-from gst_iceoryx2.errors import ServiceNotFoundError, printable
+from gst_iceoryx2.errors import FormatError, ServiceNotFoundError, printable
 
 if TYPE_CHECKING:
     from gst_iceoryx2.discovery.details import Details
@@ -48,8 +48,12 @@ def command(name: str, as_json: bool) -> None:
         else:
             click.echo("\n".join(_pairs([*_picture(stream), ("writer", f"pid {pid}")])))
         return
-    declared = served(current_domain()).get(full_name(name))
-    if declared is not None and declared.name not in names():
+    existing = names()
+    try:
+        declared = served_as(current_domain(), full_name(name), existing)
+    except FormatError:
+        declared = None
+    if declared is not None and declared.name not in existing:
         _show_off(declared, as_json)
         return
     full = require(name)

@@ -90,6 +90,8 @@ def details(name: str, seconds: float = _SECONDS) -> Details:
     present = participants(domain, full)
     records = [record for record in video_records(domain) if record.name == full]
     found = probe(domain, records, seconds, seen.note)
+    if not found and not records:
+        raise ServiceNotFoundError(f'the stream "{short_name(full)}" does not run, because nobody reads it')
     if not found:
         raise ServiceNotFoundError(f'the stream "{short_name(full)}" has just ended, or is left over from a crash')
     (stream,), (record,) = found, records

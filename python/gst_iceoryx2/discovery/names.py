@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Final
 
 from .._iox2.description import ServiceRecord, list_services
 from .._iox2.domain import Domain, current_domain
 from .._iox2.obstacle import check_folders
-from ..errors import ServiceNotFoundError
+from .._wire.rendition import RenditionName
+from ..errors import FormatError, ServiceNotFoundError
+from .served import Served, State, served, supervisors
 
 SH4LT: Final = "sh4lt:"
 """Prefix of Sh4lt paths."""
@@ -100,8 +103,51 @@ def nearest(name: str, among: Iterable[str]) -> str | None:
     return by_case[found[0]] if found else None
 
 
+def served_as(domain: Domain, name: str, existing: Collection[str]) -> Served | None:
+    """Return what supervisors say about a stream, also about a rendition that nobody has asked for yet.
+
+    Args:
+        domain: Domain of the stream.
+        name: Full name of the stream.
+        existing: Full names of the existing streams.
+
+    Returns:
+        The state; None if no supervisor starts the stream when somebody reads it.
+
+    Raises:
+        FormatError: The name is a rendition's that cannot be.
+    """
+    found = served(domain)
+    rendition = None if name in found else RenditionName.parse(short_name(name))
+    if rendition is None:
+        return found.get(name)
+    about = f"from {rendition.source}"
+    source = full_name(rendition.source)
+    declared = found.get(source)
+    if declared is not None:
+        state: State = "waiting" if declared.state == "waiting" else "off"
+        return replace(declared, name=name, state=state, about=about, readers=0)
+    everything = [pid for pid, file in supervisors(domain).items() if file is None]
+    if source not in existing or not everything:
+        return None
+    return Served(name, "off", about, 0, everything[0], None, None, None)
+
+
+def why_silent(name: str) -> str | None:
+    """Return why a stream that `iox2-video serve` starts for its readers has no frames; None if nobody knows.
+
+    Args:
+        name: Name of the stream, short or in full.
+    """
+    try:
+        declared = served_as(current_domain(), full_name(name), ())
+    except FormatError as exc:
+        return str(exc)
+    return None if declared is None or declared.error is None else declared.note()
+
+
 def require(name: str) -> str:
-    """Return the full name of an existing stream.
+    """Return the full name of an existing stream, or of one that `iox2-video serve` starts for its readers.
 
     Args:
         name: Name of the stream, short or in full.
@@ -116,12 +162,20 @@ def require(name: str) -> str:
     if full in existing or full.startswith(SCHEMES):
         return full
     domain, asked = current_domain(), short_name(full)
+    impossible = None
+    try:
+        if served_as(domain, full, existing) is not None:
+            return full
+    except FormatError as exc:
+        impossible = str(exc)
     where = f"in {domain.root} (prefix {domain.prefix!r})"
     patterns = {record.pattern for record in list_services(domain) if record.name == full}
     if "PublishSubscribe" in patterns:
         raise ServiceNotFoundError(f'"{asked}" {where} does not carry video; `iox2-video list` shows the video streams')
     meant = nearest(name, existing)
-    if "Event" in patterns:
+    if impossible is not None:
+        hint = impossible
+    elif "Event" in patterns:
         hint = "a subscriber is waiting for it, but it has no publisher"
     elif meant is not None:
         hint = f"did you mean {meant}?"

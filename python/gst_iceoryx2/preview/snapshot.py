@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from .. import jpeg
-from ..discovery.names import require, service_name
+from ..discovery.names import require, service_name, why_silent
 from ..errors import FrameTimeoutError
 from ..video import VideoFrame, VideoFrameSubscriber
 from ..video.scaling import scaled
@@ -65,6 +65,7 @@ def save_snapshot(
     with VideoFrameSubscriber(service) as subscriber:
         frame = _first_picture(subscriber, timeout)
         refused = subscriber.stats.invalid
+        reason = None if frame is not None else why_silent(service)
         if frame is not None:
             with frame:
                 width, height = size_in_squares(frame)
@@ -75,7 +76,7 @@ def save_snapshot(
         why = (
             f"{refused} frames were refused, because they violate the wire contract"
             if refused
-            else "its publisher did not send any"
+            else reason or "its publisher did not send any"
         )
         raise FrameTimeoutError(f"no frame from {service!r} arrived within {timeout:g} s: {why}")
     _write(target, data)

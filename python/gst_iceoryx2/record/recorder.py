@@ -15,6 +15,7 @@ from typing import Any, Final
 from .._extras.av import av, open_media
 from .._wire.numbers import real, whole
 from ..discovery import full_name, names, require, short_name
+from ..discovery.names import why_silent
 from ..errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
 from ..work import Work
 from .errors import RecordFileError
@@ -164,10 +165,9 @@ class Recorder(Work[Recording]):
             if track.service in self._missing and track.service not in existing:
                 raise self._missing[track.service]
         which = ", ".join(track.name for track in waiting)
-        raise FrameTimeoutError(
-            f"no frame from {which} arrived within {self._timeout:g} s; check that its publisher is running and not "
-            "paused"
-        )
+        reasons = [reason for track in waiting if (reason := why_silent(track.service)) is not None]
+        hint = "; ".join(reasons) or "check that its publisher is running and not paused"
+        raise FrameTimeoutError(f"no frame from {which} arrived within {self._timeout:g} s; {hint}")
 
     def _begin(self) -> None:
         target = self._target
