@@ -8,15 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2.discovery.changes import FolderChanges
-from gst_iceoryx2.discovery.demand import Demand, DemandFinder
+from gst_iceoryx2.discovery.demand import DemandFinder, Member
 from gst_iceoryx2.discovery.meter import Meters
 from gst_iceoryx2.discovery.served import Served, ServedFile, served, supervisors
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
@@ -44,8 +45,22 @@ def _private(domain: Place) -> None:
     """Give every test its own domain."""
 
 
-def demand() -> dict[str, Demand]:
-    return DemandFinder(current_domain()).find()
+class Processes(NamedTuple):
+    """The process IDs of the members of a service."""
+
+    readers: frozenset[int] = frozenset()
+    publishers: frozenset[int] = frozenset()
+
+
+def demand() -> dict[str, Processes]:
+    found = DemandFinder(current_domain()).find()
+    members = [member for one in found.values() for member in (*one.readers, *one.publishers)]
+    assert all(member.is_here for member in members)
+    return {name: Processes(_pids(one.readers), _pids(one.publishers)) for name, one in found.items()}
+
+
+def _pids(members: Iterable[Member]) -> frozenset[int]:
+    return frozenset(member.pid for member in members)
 
 
 def test_nobody_is_a_reader_of_nothing() -> None:
@@ -54,18 +69,18 @@ def test_nobody_is_a_reader_of_nothing() -> None:
 
 def test_a_subscriber_is_a_reader_before_during_and_after_its_publisher() -> None:
     with VideoFrameSubscriber(CAM) as subscriber:
-        assert demand() == {CAM: Demand(readers=ME)}
+        assert demand() == {CAM: Processes(readers=ME)}
         with VideoFramePublisher(CAM) as publisher:
             publisher.publish(np.zeros((48, 64, 3), np.uint8))
             assert subscriber.receive_blocking(5000) is not None
-            assert demand() == {CAM: Demand(ME, ME)}
-        assert demand() == {CAM: Demand(readers=ME)}
+            assert demand() == {CAM: Processes(ME, ME)}
+        assert demand() == {CAM: Processes(readers=ME)}
     assert demand() == {}
 
 
 def test_a_publisher_alone_is_no_reader() -> None:
     with VideoFramePublisher(CAM), VideoFramePublisher(OTHER), VideoFrameSubscriber(OTHER):
-        assert demand() == {CAM: Demand(publishers=ME), OTHER: Demand(ME, ME)}
+        assert demand() == {CAM: Processes(publishers=ME), OTHER: Processes(ME, ME)}
 
 
 def test_the_elements_are_told_apart_and_a_lossless_sink_is_no_reader(
@@ -86,7 +101,7 @@ def test_a_reader_that_is_killed_while_it_waits_counts_no_more() -> None:
     with subprocess.Popen([sys.executable, "-c", READER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
         assert reader.stdout is not None
         reader.stdout.readline()
-        assert demand() == {CAM: Demand(readers=frozenset({reader.pid}))}
+        assert demand() == {CAM: Processes(readers=frozenset({reader.pid}))}
         reader.send_signal(signal.SIGKILL)
         reader.wait()
         assert demand() == {}
@@ -101,7 +116,7 @@ def test_observers_are_no_readers(iox2_video: CommandLine) -> None:
             publisher.publish(np.full((48, 64, 3), number, np.uint8))
             time.sleep(0.01)
         wait_until(lambda: (meters.readings()[0].fps or 0) > 0)
-        assert demand() == {CAM: Demand(publishers=ME)}
+        assert demand() == {CAM: Processes(publishers=ME)}
         seen = []
         for words in (("list",), ("info", "cam0"), ("doctor",), ("top", "--json")):
             command = iox2_video.start(*words)

@@ -52,7 +52,19 @@ def is_gone(node: int, domain: Domain) -> bool:
         Whether it has ended. False if that is unknown because the monitor does not exist, is being created, or belongs
         to another user.
     """
-    return _is_unlocked(node, domain) if _HAS_OPEN_FILE_LOCKS else _has_no_process(node)
+    return holder_of(node, domain) is None
+
+
+def holder_of(node: int, domain: Domain) -> int | None:
+    """Return the process that created a node, as a process ID in the pid namespace of this process.
+
+    Returns:
+        The process ID; 0 if the process is in a pid namespace that cannot be seen from here, or if it is unknown
+        whether the process has ended (see `is_gone`); None if it has ended.
+    """
+    if _HAS_OPEN_FILE_LOCKS:
+        return _holder_of_lock(node, domain)
+    return None if _has_no_process(node) else pid_of(node)
 
 
 def dead_nodes(domain: Domain) -> list[int]:
@@ -125,20 +137,20 @@ def forget_ended(listed: Set[int]) -> None:
             os.close(_own.pop(ended))
 
 
-def _is_unlocked(node: int, domain: Domain) -> bool:
-    """Return whether the monitor exists and is not locked by any process."""
+def _holder_of_lock(node: int, domain: Domain) -> int | None:
+    """Return the process that has locked the monitor; 0 if unknown; None if the monitor is not locked."""
     with _own_lock:
         if node in _own:
-            return False
+            return os.getpid()
         try:
             monitor = monitor_of(node, domain)
             status = os.stat(monitor)
             if not status.st_mode & stat.S_IRUSR and not is_old(status):
                 # It is being created, perhaps by another thread of this process, whose lock would be dropped.
-                return False
+                return 0
             file = os.open(monitor, os.O_WRONLY | os.O_CLOEXEC)
         except OSError:
-            return False
+            return 0
         # An open file description lock conflicts with the locks of all processes, including this one. Query only once,
         # because the process that holds the lock could end between two queries.
         kind, _, _, _, holder = _FLOCK.unpack(fcntl.fcntl(file, fcntl.F_OFD_GETLK, _QUESTION))
@@ -147,7 +159,7 @@ def _is_unlocked(node: int, domain: Domain) -> bool:
             _own[node] = file
         else:
             os.close(file)
-        return not is_locked
+        return max(holder, 0) if is_locked else None
 
 
 def _has_no_process(node: int) -> bool:

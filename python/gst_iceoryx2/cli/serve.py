@@ -163,10 +163,10 @@ def _heading(rows: list[tuple[str, ...]]) -> str:
 
 def _row(stream: StreamStatus) -> tuple[str, ...]:
     served = stream.served
-    note = served.note() if served.state == "off" or served.is_failing else served.about
+    note = served.note() if served.state in ("off", "waiting") else served.about
     if stream.ms is not None:
         note += f", {stream.ms:.1f} ms a frame"
-    state = "failed" if served.is_failing else served.state
+    state = "failed" if served.state == "waiting" and served.error else served.state
     return short_name(served.name), state, words.rate(stream.fps), str(served.readers), note.removeprefix("failed: ")
 
 
@@ -183,12 +183,8 @@ class _Changes:
         now = {}
         for stream in status.streams:
             served = stream.served
-            if served.state == "running":
-                text = f"running: {served.about}"
-            else:
-                # An attempt that fails like the one before it is no change.
-                text = served.error if served.is_failing and served.error else served.state
-            if self._said.get(served.name) != text:
-                say(f"{short_name(served.name)}: {text}")
-            now[served.name] = text
+            text = served.error if served.state == "waiting" and served.error else served.state
+            now[served.name] = text if served.state != "running" else f"running: {served.about}"
+            if self._said.get(served.name) != now[served.name]:
+                say(f"{short_name(served.name)}: {now[served.name]}")
         self._said = now

@@ -20,13 +20,15 @@ _MOST_EVENTS: Final = 1 << 16
 class FolderChanges:
     """Notices files that are created in or removed from folders, with inotify.
 
-    Folders that do not exist yet are noticed through their parent. On systems without inotify, nothing is noticed.
+    Folders that do not exist yet are noticed through their parent.
 
     Args:
         folders: The folders.
 
     Attributes:
-        fd: Descriptor that becomes readable after a change; -1 if the system has no inotify.
+        fd: Descriptor that becomes readable after a change; -1 if the system has no inotify, or no more of it.
+        is_blind: Whether changes may not be noticed, because the limits of inotify are reached or a folder cannot be
+            watched.
     """
 
     def __init__(self, folders: Iterable[str | Path]) -> None:
@@ -34,18 +36,21 @@ class FolderChanges:
         self._libc = ctypes.CDLL(None, use_errno=True)
         make = getattr(self._libc, "inotify_init1", None)
         self.fd: int = -1 if make is None else make(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.is_blind = True
         self.watch()
 
     def watch(self) -> None:
         """Watch the folders that exist now. Watching a folder again changes nothing."""
         if self.fd < 0:
             return
+        self.is_blind = False
         for folder in self._folders:
             place = folder
             while not os.path.isdir(place) and place != os.path.dirname(place):
                 place = os.path.dirname(place)
             mask = _CREATE | _DELETE | _MOVED_TO | _ONLY_FOLDERS
-            self._libc.inotify_add_watch(self.fd, os.fsencode(place), ctypes.c_uint32(mask))
+            if self._libc.inotify_add_watch(self.fd, os.fsencode(place), ctypes.c_uint32(mask)) < 0:
+                self.is_blind = True
 
     def clear(self) -> None:
         """Forget the changes so far."""

@@ -14,35 +14,50 @@ from typing import NamedTuple
 from .._iox2.description import read_service
 from .._iox2.domain import Domain
 from .._iox2.files import names as names_in
-from .._iox2.liveness import is_gone, pid_of
+from .._iox2.liveness import holder_of, pid_of
 from .._iox2.objects import SHARED_MEMORY
+
+
+class Member(NamedTuple):
+    """A reader or publisher of a service.
+
+    Attributes:
+        node: ID of its node.
+        pid: Process ID.
+        is_here: Whether `pid` is valid in the pid namespace of this process. Otherwise, it is that in another
+            container.
+    """
+
+    node: int
+    pid: int
+    is_here: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The processes that take part in a service, by process ID in their own pid namespaces.
+    """The members of a service.
 
     Attributes:
-        readers: Processes that receive its frames, or wait for them.
-        publishers: Processes that publish it.
+        readers: Those that receive its frames, or wait for them.
+        publishers: Those that publish it.
     """
 
-    readers: frozenset[int] = frozenset()
-    publishers: frozenset[int] = frozenset()
+    readers: frozenset[Member] = frozenset()
+    publishers: frozenset[Member] = frozenset()
 
 
 class _Node(NamedTuple):
     """A live node.
 
     Attributes:
-        pid: Process ID.
+        member: Its ID and process.
         events: Names of its event services.
         videos: Names of its publish-subscribe services.
         listeners: Number of its listeners.
         publishes: Whether it has a publisher.
     """
 
-    pid: int
+    member: Member
     events: frozenset[str]
     videos: frozenset[str]
     listeners: int
@@ -68,13 +83,13 @@ class DemandFinder:
         """
         self._read_services()
         found = self._nodes()
-        readers: dict[str, set[int]] = {}
-        publishers: dict[str, set[int]] = {}
+        readers: dict[str, set[Member]] = {}
+        publishers: dict[str, set[Member]] = {}
         for node in found:
             for name in _read_by(node, found):
-                readers.setdefault(name, set()).add(node.pid)
+                readers.setdefault(name, set()).add(node.member)
             for name in node.videos if node.publishes and len(node.videos) == 1 else ():
-                publishers.setdefault(name, set()).add(node.pid)
+                publishers.setdefault(name, set()).add(node.member)
         return {
             name: Demand(frozenset(readers.get(name, ())), frozenset(publishers.get(name, ())))
             for name in readers.keys() | publishers.keys()
@@ -108,12 +123,17 @@ class DemandFinder:
             known = [self._services[tag] for tag in tags if tag in self._services]
             own = len(ports & listeners)
             publishes = bool(ports & senders)
-            if (own or publishes) and not is_gone(int(folder), domain):
+            if not (own or publishes):
+                continue
+            number = int(folder)
+            holder = holder_of(number, domain)
+            if holder is not None:
                 events, videos = (
                     frozenset(name for name, pattern in known if pattern == wanted)
                     for wanted in ("Event", "PublishSubscribe")
                 )
-                found.append(_Node(pid_of(int(folder)), events, videos, own, publishes))
+                member = Member(number, holder or pid_of(number), holder > 0)
+                found.append(_Node(member, events, videos, own, publishes))
         return found
 
 

@@ -89,7 +89,7 @@ class StreamConfig:
         loop: Whether a file starts again at its end.
         stop_after: Seconds from the end of the last reader to the stop of the source.
         always: Whether the source runs without readers, too.
-        line: Line of the table in the file.
+        line: Line of the table in the file. Streams that only differ in it are equal.
     """
 
     name: str
@@ -103,7 +103,7 @@ class StreamConfig:
     loop: bool = False
     stop_after: float = _STOP_AFTER
     always: bool = False
-    line: int = 0
+    line: int = field(default=0, compare=False)
 
     @property
     def service(self) -> str:

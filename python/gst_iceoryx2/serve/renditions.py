@@ -48,9 +48,15 @@ class _Output:
         self.name = name
         self.error: str | None = None
         self.shape: RenditionShape | None = None
+        self._is_transient = False
         self._wanted = RenditionName.parse(name)
         self._publisher: VideoFramePublisher | None = None
         self._due: int | None = None
+
+    @property
+    def may_recover(self) -> bool:
+        """Whether another attempt may succeed, such as after another publisher has gone."""
+        return self.error is not None and self._is_transient
 
     def prepare(self, picture: SourceShape, fields: Mapping[str, FieldValue], source: str) -> None:
         """Create the publisher.
@@ -61,7 +67,7 @@ class _Output:
             source: Full name of the source.
         """
         self.close()
-        self.error, self.shape = None, None
+        self.error, self.shape, self._is_transient = None, None, False
         try:
             if self._wanted is None:
                 raise FormatError(f"{self.name!r} is not the name of a rendition")
@@ -69,7 +75,9 @@ class _Output:
             shape = self._wanted.shape(
                 picture.width, picture.height, picture.format, aspect if isinstance(aspect, Fraction) else Fraction(1)
             )
-            rate = shape.fps or fields.get("framerate")
+            rate = fields.get("framerate")
+            if shape.fps is not None and not (isinstance(rate, Fraction) and 0 < rate < shape.fps):
+                rate = shape.fps
             size = get_format(shape.format).tight_layout(shape.width, shape.height).size
             name = full_name(self.name)
             self._publisher = VideoFramePublisher(
@@ -81,7 +89,13 @@ class _Output:
             )
             self.shape = shape
         except Iox2VideoError as exc:
-            self.error = " ".join(str(exc).split())
+            self.fail(exc)
+
+    def fail(self, exc: Exception) -> None:
+        """Stop publishing, and note the reason."""
+        self.close()
+        self.shape, self.error = None, " ".join(str(exc).split()) or type(exc).__name__
+        self._is_transient = not isinstance(exc, FormatError)
 
     def is_due(self, captured_at: int) -> bool:
         """Return whether a frame that was captured at this time is part of the rendition."""
@@ -91,6 +105,9 @@ class _Output:
         if fps is None:
             return True
         interval = int(_NS / fps)
+        if self._due is not None and captured_at < self._due - 2 * interval:
+            # The source has started again with another clock.
+            self._due = None
         # A frame that is a little early counts, because capture times are not exact.
         if self._due is not None and captured_at < self._due - interval // 8:
             return False
@@ -105,9 +122,10 @@ class _Output:
         return self._publisher.loan(self.shape.width, self.shape.height, self.shape.format)
 
     def end(self) -> None:
-        """End the stream, because its source has ended."""
+        """End the stream, because its source has ended. Later readers wait for the next start."""
         if self._publisher is not None:
             self._publisher.end_of_stream()
+        self.close()
 
     def close(self) -> None:
         """Leave the service without ending the stream, because readers wait for the next start."""
@@ -145,6 +163,14 @@ class RenditionWorker:
             output = self._outputs[name] = _Output(name)
             if self._picture is not None:
                 output.prepare(self._picture, self._fields, self._source)
+        for shape in self._converters.keys() - {output.shape for output in self._outputs.values()}:
+            del self._converters[shape]
+
+    def retry(self) -> None:
+        """Try again to publish what could not be published."""
+        for output in self._outputs.values():
+            if self._picture is not None and output.may_recover:
+                output.prepare(self._picture, self._fields, self._source)
 
     def step(self) -> None:
         """Wait for a frame for a moment, and convert it."""
@@ -155,6 +181,7 @@ class RenditionWorker:
             if frame.is_eos():
                 for output in self._outputs.values():
                     output.end()
+                self._picture = None
                 return
             self._pass_on(frame)
 
@@ -199,7 +226,12 @@ class RenditionWorker:
                 due.setdefault(output.shape, []).append(output)
         for shape, outputs in due.items():
             began = time.thread_time_ns()
-            self._publish(frame, shape, outputs)
+            try:
+                self._publish(frame, shape, outputs)
+            except Exception as exc:
+                # Other shapes go on.
+                for output in outputs:
+                    output.fail(exc)
             self._nanoseconds += time.thread_time_ns() - began
 
     def _publish(self, frame: VideoFrame, shape: RenditionShape, outputs: list[_Output]) -> None:
@@ -243,6 +275,7 @@ def convert(commands: Commands, reporter: Reporter, stop: Stop) -> None:
             worker.step()
             line = commands.newest()
             if reporter.is_due():
+                worker.retry()
                 reporter.say(**worker.report())
     finally:
         worker.close()

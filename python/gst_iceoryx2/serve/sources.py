@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ..feed import Fed, Feeder, PipelineFeeder
 from ..feed.pipeline import PipelineRun
 from ..work import Stop
-from .config import StreamConfig, feed_of
+from .config import StreamConfig, feed_of, source_of
 
 if TYPE_CHECKING:
     from .worker import Commands, Reporter
@@ -26,7 +27,8 @@ def feed(commands: Commands, reporter: Reporter, stop: Stop) -> None:
     line = commands.first()
     if line is None:
         return
-    work = feed_of(StreamConfig.from_json(line))
+    stream = StreamConfig.from_json(line)
+    work = feed_of(stream) if stream.kind == "pipeline" else _ReportingFeeder(stream, reporter)
     threading.Thread(target=_stop_when_told, args=(stop, work), daemon=True).start()
     if isinstance(work, Feeder):
         reporter.say(state="running", about=work.about)
@@ -34,6 +36,20 @@ def feed(commands: Commands, reporter: Reporter, stop: Stop) -> None:
     else:
         work.run(_PipelineReport(reporter))
     reporter.say(state="off" if stop.is_set() else "ended")
+
+
+class _ReportingFeeder(Feeder):
+    """Tells the supervisor that the source has ended before its readers receive the end, and new ones may come."""
+
+    def __init__(self, stream: StreamConfig, reporter: Reporter) -> None:
+        super().__init__(stream.service, source_of(stream), is_resumable=True)
+        self._reporter = reporter
+
+    def _feed(self, progress: Callable[[Fed], None] | None) -> bool:
+        is_complete = super()._feed(progress)
+        if is_complete:
+            self._reporter.say(state="ending")
+        return is_complete
 
 
 class _Report:

@@ -10,13 +10,14 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from .._iox2.domain import current_domain
 from .._wire.rendition import RenditionName
 from ..discovery.changes import FolderChanges
-from ..discovery.demand import Demand, DemandFinder
+from ..discovery.demand import Demand, DemandFinder, Member
 from ..discovery.names import full_name, short_name
 from ..discovery.served import Served, ServedFile, State, served, supervisors
 from ..errors import FormatError, Iox2VideoError
@@ -32,6 +33,8 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 # Time between two looks for processes that were killed, in seconds, while streams run and while none does.
 _LOOK: Final = 0.5
 _IDLE_LOOK: Final = 10.0
+# Pauses after a change before further looks, in seconds: a participant creates several files.
+_AGAIN: Final = (0.05, 0.5)
 # Time between two looks whether processes have ended, in seconds.
 _END_LOOK: Final = 0.02
 # Time that all processes get to end, in seconds.
@@ -101,9 +104,12 @@ class _Source:
         self.readers = 0
         # Number of readers of each rendition that is wanted, by short name.
         self.renditions: dict[str, int] = {}
-        # Why a rendition that somebody waits for cannot be, by short name.
-        self.impossible: dict[str, str] = {}
+        # Number of readers of each rendition that cannot be, and the reason, by short name.
+        self.impossible: dict[str, tuple[int, str]] = {}
         self.other: int | None = None
+        self._all_readers: frozenset[Member] = frozenset()
+        # Readers that receive the end of the stream; None before the end.
+        self._finished: frozenset[Member] | None = None
         self._wanted_until = -math.inf
         self._renditions_until: dict[str, float] = {}
 
@@ -119,10 +125,26 @@ class _Source:
     def pids(self) -> set[int]:
         return self.job.pids | self.converter.pids
 
-    def decide(self, demand: dict[str, Demand], renditions: dict[str, int], now: float) -> None:
-        """Start and stop the processes for what is read at present."""
+    def _others(self, members: Iterable[Member]) -> frozenset[Member]:
+        """Return the members that are not processes of this stream."""
+        return frozenset(one for one in members if not (one.is_here and one.pid in self.pids))
+
+    def is_made_like(self, stream: StreamConfig) -> bool:
+        """Return whether a stream is made in the same way, so that its process can go on."""
+        config = self.config
+        return config is not None and replace(config, stop_after=stream.stop_after, always=stream.always) == stream
+
+    def decide(self, demand: dict[str, Demand], renditions: dict[str, frozenset[Member]], now: float) -> None:
+        """Start and stop the processes for what is read at present.
+
+        Args:
+            demand: Readers and publishers of all streams.
+            renditions: Readers of each of its renditions, by short name.
+            now: The time.
+        """
         own = demand.get(self.name, _NOBODY)
-        self.readers = len(own.readers - self.pids)
+        readers = self._others(own.readers)
+        self.readers = _processes(readers)
         for name in renditions:
             self._renditions_until[name] = math.inf
         for name, until in list(self._renditions_until.items()):
@@ -130,15 +152,26 @@ class _Source:
                 self._renditions_until[name] = now + self.stop_after
             elif until <= now:
                 del self._renditions_until[name]
-        self.renditions = {name: renditions.get(name, 0) for name in self._renditions_until}
+        self.renditions = {name: _processes(renditions.get(name, ())) for name in self._renditions_until}
         if self.readers or renditions or (self.config is not None and self.config.always):
             self._wanted_until = math.inf
         elif self._wanted_until == math.inf:
             self._wanted_until = now + self.stop_after
-        others = own.publishers - self.pids
+        others = {one.pid for one in self._others(own.publishers)}
         self.other = min(others) if others and not self.job.is_alive else None
+        self._start_again(readers.union(*renditions.values()), now)
         self._decide_source(now)
         self._decide_renditions(own, now)
+
+    def _start_again(self, readers: frozenset[Member], now: float) -> None:
+        """Let a stream that has ended start again if somebody has begun to read it since."""
+        before, self._all_readers = self._all_readers, readers
+        if self.job.state != "ended" and self.job.report.get("state") not in ("ending", "ended"):
+            self._finished = None
+        elif self._finished is None:
+            self._finished = before
+        if self._finished is not None and self.job.state == "ended" and readers - self._finished:
+            self.job.release(now)
 
     def _decide_source(self, now: float) -> None:
         if self.config is None:
@@ -160,7 +193,10 @@ class _Source:
         """Return the state of the stream, if it is declared, and of its renditions."""
         own = [] if self.config is None else [self._own_entry(self.config)]
         about = f"from {short_name(self.name)}"
-        impossible = [_Entry(full_name(name), "waiting", about, 1, error) for name, error in self.impossible.items()]
+        impossible = [
+            _Entry(full_name(name), "waiting", about, readers, error)
+            for name, (readers, error) in self.impossible.items()
+        ]
         return [*own, *impossible, *(self._rendition_entry(name, about) for name in self.renditions)]
 
     def _own_entry(self, config: StreamConfig) -> _Entry:
@@ -175,15 +211,19 @@ class _Source:
         job, readers, full = self.converter, self.renditions[name], full_name(name)
         if self.config is None and job.state == "off":
             return _Entry(full, "waiting", about, readers, f"nobody publishes {short_name(self.name)}")
-        own = job.report.get("renditions", {}).get(name, {}) if job.is_alive else {}
+        told = job.report.get("renditions", {}) if job.is_alive else {}
+        own = told.get(name, {})
         if own.get("error"):
             return _Entry(full, "waiting", about, readers, own["error"])
+        source = self.job
+        if self.config is not None and self.other is None and source.state in ("starting", "waiting"):
+            return _Entry(full, source.state, about, readers, source.error, source.retry_at)
         fps, ms = (own.get("fps"), job.report.get("ms")) if job.state == "running" else (None, None)
         return _Entry(full, job.state, about, readers, job.error, job.retry_at, fps, ms)
 
     @property
     def deadlines(self) -> list[float]:
-        """Times at which something is due."""
+        """Times at which something is due; some may be over."""
         times = [self._wanted_until, *self._renditions_until.values()]
         times += [moment for job in self.jobs if (moment := job.next_moment) is not None]
         return [moment for moment in times if math.isfinite(moment)]
@@ -221,13 +261,18 @@ class Supervisor(Work[ServeStatus]):
         self._domain = current_domain()
         self._finder = DemandFinder(self._domain)
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._looked_at = -math.inf
+        self._look_again: list[float] = []
         self._reloads = False
+        self._state: ServedFile | None = None
         self._sources: dict[str, _Source] = {}
-        self._parents: dict[str, tuple[str | None, str | None]] = {}
         self._refused: dict[str, str] = {}
         self._log: list[str] = []
-        self._ended = False
-        self._declare(config)
+        try:
+            self._declare(config)
+        except BaseException:
+            self._close()
+            raise
 
     def stop(self) -> None:
         """Stop all streams without ending them, so that readers wait for the next start. `run` returns within 2 s."""
@@ -240,8 +285,17 @@ class Supervisor(Work[ServeStatus]):
         self._wake()
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):
-            os.write(self._wake_in, b"\0")
+        # A full pipe wakes, too.
+        with contextlib.suppress(BlockingIOError):
+            if self._wake_in >= 0:
+                os.write(self._wake_in, b"\0")
+
+    def _close(self) -> None:
+        ends = self._wake_in, self._wake_out
+        # `stop` may be called later, when other files have these numbers.
+        self._wake_in = self._wake_out = -1
+        for end in filter(lambda end: end >= 0, ends):
+            os.close(end)
 
     def run(self, progress: Callable[[ServeStatus], None] | None = None) -> ServeStatus:
         """Serve until `stop` is called.
@@ -251,10 +305,20 @@ class Supervisor(Work[ServeStatus]):
 
         Returns:
             The state at the end.
+
+        Raises:
+            ServeError: The folder of the domain cannot be written.
         """
         notifier = Notifier()
+        try:
+            file = self._state = ServedFile(self._domain, self._file)
+        except OSError as exc:
+            self._close()
+            raise ServeError(
+                f"cannot write to the iceoryx2 domain {self._domain.root}: {exc.strerror or exc}; "
+                "IOX2_VIDEO_DOMAIN selects another domain"
+            ) from exc
         changes = FolderChanges([self._domain.root, self._domain.services])
-        file = ServedFile(self._domain, self._file)
         shown: object = None
         try:
             self._look()
@@ -279,9 +343,10 @@ class Supervisor(Work[ServeStatus]):
                 self._look()
         finally:
             notifier.stopping()
-            self._end_all()
+            self._end(job for source in self._sources.values() for job in source.jobs)
             file.remove()
             changes.close()
+            self._close()
         return self.report()
 
     def report(self) -> ServeStatus:
@@ -313,7 +378,6 @@ class Supervisor(Work[ServeStatus]):
 
     def _declare(self, config: Config) -> None:
         """Take over the streams of a configuration; those whose table has not changed go on."""
-        others = served(self._domain)
         if config.path is None:
             rivals = [pid for pid, file in supervisors(self._domain).items() if file is None]
             if rivals:
@@ -322,31 +386,37 @@ class Supervisor(Work[ServeStatus]):
                     f"process {rivals[0]} already serves renditions of all streams in {where}; stop it first"
                 )
             return
-        wanted = {stream.service: stream for stream in config.streams}
-        self._refused = {
-            name: f"process {others[name].supervisor} already serves it"
-            for name in wanted
-            if name in others and others[name].supervisor != os.getpid()
-        }
+        self._refused = self._rivals(config)
         kept: dict[str, _Source] = {}
-        for name, stream in wanted.items():
+        ending: list[Job] = []
+        for stream in config.streams:
+            name = stream.service
+            before = self._sources.pop(name, None)
             if name in self._refused:
-                continue
-            before = self._sources.get(name)
-            if before is not None and before.config == stream:
+                ending += () if before is None else before.jobs
+            elif before is not None and before.is_made_like(stream):
                 kept[name] = before
-                continue
-            source = kept[name] = _Source(name, stream)
-            if before is not None:
-                # Its renditions go on, and wait for the new source.
-                source.converter = before.converter
-                before.job.kill()
-        for name in self._sources.keys() - kept.keys():
-            for job in self._sources[name].jobs:
-                job.kill()
+                before.config = stream
+            else:
+                source = kept[name] = _Source(name, stream)
+                if before is not None:
+                    # Its renditions go on, and wait for the new source.
+                    source.converter = before.converter
+                    ending.append(before.job)
+        for source in self._sources.values():
+            ending += source.jobs
+        self._end(ending)
         self._sources = kept
-        self._parents.clear()
         self._config = config
+
+    def _rivals(self, config: Config) -> dict[str, str]:
+        """Return the streams of a configuration that another supervisor serves, and sentences about them."""
+        others = served(self._domain, self._state)
+        return {
+            name: f"process {others[name].supervisor} already serves it; stop that process, or remove it from one file"
+            for name in (stream.service for stream in config.streams)
+            if name in others
+        }
 
     def _reload(self) -> None:
         if self._config.path is None:
@@ -361,46 +431,49 @@ class Supervisor(Work[ServeStatus]):
 
     def _look(self) -> None:
         """Find out what is read, and start and stop processes."""
+        # Before the reports: a reader in this list that is new at the end of a stream has come after that report.
+        demand = self._finder.find()
         now = time.monotonic()
         for source in self._sources.values():
             for job in source.jobs:
                 self._log += [f"{short_name(source.name)}: {line}" for line in job.tend(now)]
-        demand = self._finder.find()
-        renditions: dict[str, dict[str, int]] = {}
-        impossible: dict[str, dict[str, str]] = {}
+        if self._refused and self._rivals(self._config) != self._refused:
+            self._declare(self._config)
+        self._looked_at = now
+        pids: set[int] = set().union(*(source.pids for source in self._sources.values()))
+
+        def is_published(name: str) -> bool:
+            """Return whether somebody else publishes a stream."""
+            return any(not one.is_here or one.pid not in pids for one in demand.get(name, _NOBODY).publishers)
+
+        renditions: dict[str, dict[str, frozenset[Member]]] = {}
+        impossible: dict[str, dict[str, tuple[int, str]]] = {}
         for name, one in demand.items():
-            parent, error = self._parent_of(name)
-            if parent is not None and one.readers:
-                renditions.setdefault(parent, {})
-                if error is None:
-                    renditions[parent][short_name(name)] = len(one.readers)
-                else:
-                    impossible.setdefault(parent, {})[short_name(name)] = error
+            parent, error = _parent_of(name)
+            if parent is None or not one.readers or is_published(name):
+                continue
+            if _parent_of(parent)[0] is not None and not is_published(parent):
+                parent, error = _refuse_nested(short_name(name), parent)
+            wanted = renditions.setdefault(parent, {})
+            if error is None:
+                wanted[short_name(name)] = one.readers
+            else:
+                impossible.setdefault(parent, {})[short_name(name)] = _processes(one.readers), error
         if self._config.path is None:
-            self._adopt(renditions.keys())
+            self._adopt(renditions)
         for name, source in self._sources.items():
             source.impossible = impossible.get(name, {})
             source.decide(demand, renditions.get(name, {}), now)
 
-    def _adopt(self, parents: Iterable[str]) -> None:
-        """Serve the renditions of streams that no supervisor declares."""
-        for name in parents:
-            if name not in self._sources and name not in served(self._domain):
-                self._sources[name] = _Source(name, None)
-        for name in [name for name, source in self._sources.items() if name not in parents and not source.is_used]:
+    def _adopt(self, renditions: dict[str, dict[str, frozenset[Member]]]) -> None:
+        """Serve the renditions of streams that no supervisor declares, and remove the others."""
+        declared = served(self._domain, self._state) if renditions else {}
+        for name in [name for name in renditions if name in declared]:
+            del renditions[name]
+        for name in renditions.keys() - self._sources.keys():
+            self._sources[name] = _Source(name, None)
+        for name in [name for name, source in self._sources.items() if name not in renditions and not source.is_used]:
             del self._sources[name]
-
-    def _parent_of(self, name: str) -> tuple[str | None, str | None]:
-        """Return the full name of the stream that a rendition is made of, and why it cannot be; None for others."""
-        if name not in self._parents:
-            short, error = short_name(name), None
-            try:
-                parsed = RenditionName.parse(short)
-                parent = None if parsed is None else full_name(parsed.source)
-            except FormatError as exc:
-                parent, error = full_name(short.partition("@")[0]), str(exc)
-            self._parents[name] = parent, error
-        return self._parents[name]
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
@@ -408,8 +481,10 @@ class Supervisor(Work[ServeStatus]):
         """Sleep until something may have changed."""
         now = time.monotonic()
         is_used = any(source.is_used for source in self._sources.values())
-        times = [now + (_LOOK if is_used else _IDLE_LOOK)]
-        times += [moment for source in self._sources.values() for moment in source.deadlines]
+        times = [now + (_LOOK if is_used or changes.is_blind else _IDLE_LOOK)]
+        deadlines = [moment for source in self._sources.values() for moment in source.deadlines]
+        # The look has done what was due.
+        times += [moment for moment in (*deadlines, *self._look_again) if moment > self._looked_at]
         if watchdog is not None:
             times.append(now + watchdog)
         poll = select.poll()
@@ -420,12 +495,16 @@ class Supervisor(Work[ServeStatus]):
         ready = {fd for fd, _ in poll.poll(max(0.0, min(times) - now) * 1000)}
         if changes.fd in ready:
             changes.clear()
+            self._look_again = [time.monotonic() + pause for pause in _AGAIN]
+        elif changes.is_blind:
+            changes.watch()
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_out, 1 << 10)
 
-    def _end_all(self) -> None:
+    def _end(self, jobs: Iterable[Job]) -> None:
+        """Let processes end in order."""
         deadline = time.monotonic() + _ENDS_WITHIN
-        jobs = [job for source in self._sources.values() for job in source.jobs]
+        jobs = list(jobs)
         for job in jobs:
             job.release(time.monotonic())
         while any(job.is_alive for job in jobs) and time.monotonic() < deadline:
@@ -434,13 +513,36 @@ class Supervisor(Work[ServeStatus]):
                 job.tend(time.monotonic())
         for job in jobs:
             job.kill()
-        for end in (self._wake_out, self._wake_in):
-            os.close(end)
+
+
+@lru_cache(maxsize=1 << 10)
+def _parent_of(name: str) -> tuple[str | None, str | None]:
+    """Return the full name of the stream that a rendition is made of, and why it cannot be; None for others."""
+    short = short_name(name)
+    try:
+        parsed = RenditionName.parse(short)
+    except FormatError as exc:
+        return full_name(short[: short.find("@", 1)]), str(exc)
+    return (None, None) if parsed is None else (full_name(parsed.source), None)
+
+
+def _refuse_nested(name: str, parent: str) -> tuple[str, str]:
+    """Return the stream that a rendition of a rendition is made of, and why this rendition cannot be."""
+    root = parent
+    while (above := _parent_of(root)[0]) is not None:
+        root = above
+    shown = short_name(root)
+    return root, f'cannot make "{name}": {short_name(parent)} is a rendition itself; ask for one shape of {shown}'
+
+
+def _processes(members: Iterable[Member]) -> int:
+    """Return the number of processes."""
+    return len({(one.pid, one.is_here) for one in members})
 
 
 def _summary(streams: list[Served]) -> str:
     """Return one line for systemd's status."""
     running = sum(stream.state == "running" for stream in streams)
-    failed = [short_name(stream.name) for stream in streams if stream.is_failing]
+    failed = [short_name(stream.name) for stream in streams if stream.state == "waiting"]
     text = f"{running} of {len(streams)} streams run"
     return f"{text}; failed: {', '.join(failed)}" if failed else text
