@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,6 +143,27 @@ def test_a_folder_wakes_when_a_reader_comes_and_goes() -> None:
         assert demand() == {}
         changes.clear()
         assert not _has_changed(changes)
+    finally:
+        changes.close()
+
+
+def test_other_files_beside_a_folder_wake_nobody_once_it_exists(tmp_path: Path) -> None:
+    """A supervisor that had started before its domain woke for every file in /tmp, the parent of the default domain."""
+    folder = tmp_path / "domain"
+    changes = FolderChanges([folder, folder / "services"])
+    try:
+        folder.mkdir()
+        assert _has_changed(changes)
+        (tmp_path / "other").touch()
+        assert not _has_changed(changes)
+        (folder / "services").mkdir()
+        assert _has_changed(changes)
+        (folder / "services" / "a").touch()
+        assert _has_changed(changes)
+        shutil.rmtree(folder)
+        assert _has_changed(changes)
+        folder.mkdir()
+        assert _has_changed(changes)
     finally:
         changes.close()
 

@@ -37,27 +37,41 @@ class FolderChanges:
         make = getattr(self._libc, "inotify_init1", None)
         self.fd: int = -1 if make is None else make(os.O_NONBLOCK | os.O_CLOEXEC)
         self.is_blind = True
+        # inotify's numbers of the watched places.
+        self._watched: set[int] = set()
         self.watch()
 
-    def watch(self) -> None:
-        """Watch the folders that exist now. Watching a folder again changes nothing."""
+    def watch(self) -> bool:
+        """Watch the folders that exist now; return whether they are others than before."""
         if self.fd < 0:
-            return
+            return False
+        before, self._watched = self._watched, set()
         self.is_blind = False
         for folder in self._folders:
             place = folder
             while not os.path.isdir(place) and place != os.path.dirname(place):
                 place = os.path.dirname(place)
             mask = _CREATE | _DELETE | _MOVED_TO | _ONLY_FOLDERS
-            if self._libc.inotify_add_watch(self.fd, os.fsencode(place), ctypes.c_uint32(mask)) < 0:
+            # Watching a folder again changes nothing.
+            number = self._libc.inotify_add_watch(self.fd, os.fsencode(place), ctypes.c_uint32(mask))
+            if number < 0:
                 self.is_blind = True
+            else:
+                self._watched.add(number)
+        for number in before - self._watched:
+            # The parent of a folder that exists now. It may be as busy as /tmp.
+            self._libc.inotify_rm_watch(self.fd, number)
+        return before != self._watched
 
     def clear(self) -> None:
         """Forget the changes so far."""
-        with contextlib.suppress(BlockingIOError):
-            while self.fd >= 0 and os.read(self.fd, _MOST_EVENTS):
-                pass
-        self.watch()
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                while self.fd >= 0 and os.read(self.fd, _MOST_EVENTS):
+                    pass
+            # The end of a watch is an event, too.
+            if not self.watch():
+                return
 
     def close(self) -> None:
         """Close the descriptor. Idempotent."""
