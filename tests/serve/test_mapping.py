@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gst_iceoryx2._wire.metas import encode_meta
 from gst_iceoryx2._wire.stamp import Stamp, boot_id, read_stamp
 from gst_iceoryx2.serve import Rendition, RenditionName, RenditionShape, rendition_meta
+from gst_iceoryx2.serve.mapping import RenditionMetas
 from gst_iceoryx2.video import (
     CustomMeta,
     VideoFrame,
@@ -55,6 +57,15 @@ def made(send: Send, text: str) -> tuple[VideoFrame, Rendition]:
     rendition = Rendition.of(send(shape.width, shape.height, rendition_meta(source, SOURCE, shape)))
     assert rendition is not None
     return source, rendition
+
+
+def test_the_worker_encodes_the_same_metas_frame_by_frame(stamped: Callable[..., VideoFrame]) -> None:
+    shape, ids = shape_of("cam0@640x640"), (bytes(range(16)), bytes(16))
+    metas = RenditionMetas(SOURCE, shape)
+    for boot in ids:
+        for publisher, sequence in ((1, 2), (1, 3), (None, 4), (2**64 - 1, None)):
+            frame = stamped(boot, publisher=publisher, sequence=sequence)
+            assert metas.encode(frame) == encode_meta(rendition_meta(frame, SOURCE, shape))
 
 
 def test_a_rendition_tells_which_frame_it_was_made_from(send: Send) -> None:

@@ -19,7 +19,15 @@ from .numbers import whole
 from .text import MAX_TEXT_BYTES, read_structure, write_structure
 from .value import FieldValue, RawValue
 
-__all__ = ["CustomMeta", "FieldValue", "RawValue", "ReferenceTimestamp", "decode_meta", "encode_meta"]
+__all__ = [
+    "CustomMeta",
+    "FieldValue",
+    "RawValue",
+    "ReferenceTimestamp",
+    "decode_meta",
+    "encode_meta",
+    "encode_structure",
+]
 
 _HEAD: Final = struct.Struct("<II")
 _TIMES: Final = struct.Struct("<QQ")
@@ -75,7 +83,12 @@ def encode_meta(meta: ReferenceTimestamp | CustomMeta) -> bytes:
         raise TypeError(f"meta: a {type(meta).__name__} is neither a ReferenceTimestamp nor a CustomMeta")
     if not _CUSTOM_NAME.fullmatch(meta.name):
         raise FormatError(message("meta_name", name=meta.name))
-    return _record(meta.name.encode(), write_structure(meta.name, meta.fields).encode() + b"\0")
+    return encode_structure(meta.name, write_structure(meta.name, meta.fields))
+
+
+def encode_structure(name: str, text: str) -> bytes:
+    """Encode the text of a structure, as `write_structure` returns it, as the record of a custom meta."""
+    return _record(name.encode(), text.encode() + b"\0")
 
 
 def decode_meta(record: bytes) -> ReferenceTimestamp | CustomMeta | bytes:

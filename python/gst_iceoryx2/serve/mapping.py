@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from .._wire.header import MAX_DIMENSION
-from .._wire.metas import CustomMeta
+from .._wire.metas import CustomMeta, encode_structure
 from .._wire.rendition import Rect, RenditionShape
-from .._wire.stamp import boot_id, read_stamp
+from .._wire.stamp import Stamp, boot_id, read_stamp
+from .._wire.text import write_structure, write_value
 from .._wire.value import FieldValue
 from ..video.frame import VideoFrame
 
@@ -130,21 +131,62 @@ def rendition_meta(frame: VideoFrame, service: str, shape: RenditionShape) -> Cu
         service: Name of the source's service.
         shape: What the rendition makes of the source.
     """
+    stamp = _stamp_of(frame)
+    return CustomMeta(RENDITION_META, _lasting_fields(stamp, frame, service, shape) | _changing_fields(stamp))
+
+
+class RenditionMetas:
+    """Encodes the metas of a rendition as `rendition_meta` makes them.
+
+    Writing all fields takes as long as all other work for a small frame, so those that do not change are kept as text.
+
+    Args:
+        service: Name of the source's service.
+        shape: What the rendition makes of the source.
+    """
+
+    def __init__(self, service: str, shape: RenditionShape) -> None:
+        self._service = service
+        self._shape = shape
+        self._known: object = None
+        self._begin = ""
+
+    def encode(self, frame: VideoFrame) -> bytes:
+        """Return the meta for a frame of the source as one record."""
+        stamp = _stamp_of(frame)
+        known = stamp.boot_id, stamp.publisher, frame.width, frame.height
+        if known != self._known:
+            fields = _lasting_fields(stamp, frame, self._service, self._shape)
+            self._begin, self._known = write_structure(RENDITION_META, fields).removesuffix(";"), known
+        changing = [f", {name}={write_value(value)}" for name, value in _changing_fields(stamp).items()]
+        return encode_structure(RENDITION_META, "".join((self._begin, *changing, ";")))
+
+
+def _stamp_of(frame: VideoFrame) -> Stamp:
     stamp = read_stamp(frame.aux)
-    if stamp.boot_id == _NO_BOOT:
-        # The source is on this machine, but its clock is unknown.
-        stamp = stamp.here()._replace(boot_id=boot_id())
+    # Without a boot ID, the source is on this machine, but its clock is unknown.
+    return stamp if stamp.boot_id != _NO_BOOT else stamp.here()._replace(boot_id=boot_id())
+
+
+def _lasting_fields(stamp: Stamp, frame: VideoFrame, service: str, shape: RenditionShape) -> dict[str, FieldValue]:
+    """Return the fields that are the same for all frames of one publisher."""
     fields: dict[str, FieldValue] = {"service": service, "boot-id": stamp.boot_id.hex()}
-    for name, identity in (("publisher", stamp.publisher), ("sequence", stamp.sequence)):
-        if identity is not None:
-            fields[name] = f"{identity:016x}"
+    if stamp.publisher is not None:
+        fields["publisher"] = f"{stamp.publisher:016x}"
+    fields["source-size"] = (frame.width, frame.height)
+    fields["source-rect"], fields["rect"] = shape.source_rect, shape.rect
+    return fields
+
+
+def _changing_fields(stamp: Stamp) -> dict[str, FieldValue]:
+    fields: dict[str, FieldValue] = {}
+    if stamp.sequence is not None:
+        fields["sequence"] = f"{stamp.sequence:016x}"
     for name, time in (("capture", stamp.capture), ("due", stamp.due)):
         # A later time does not fit into a field.
         if time is not None and time <= _INT64_MAX:
             fields[name] = time
-    fields["source-size"] = (frame.width, frame.height)
-    fields["source-rect"], fields["rect"] = shape.source_rect, shape.rect
-    return CustomMeta(RENDITION_META, fields)
+    return fields
 
 
 def _mapped(x: float, y: float, origin: Rect, target: Rect) -> tuple[float, float]:

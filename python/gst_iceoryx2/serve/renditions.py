@@ -25,7 +25,7 @@ from ..video.publisher import VideoFramePublisher
 from ..video.subscriber import VideoFrameSubscriber
 from ..work import Stop
 from .converter import Converter, SourceShape
-from .mapping import RENDITION_META, rendition_meta
+from .mapping import RENDITION_META, RenditionMetas
 
 if TYPE_CHECKING:
     from .worker import Commands, Reporter
@@ -146,7 +146,7 @@ class RenditionWorker:
         self._source = full_name(source)
         self._subscriber = VideoFrameSubscriber(self._source)
         self._outputs: dict[str, _Output] = {}
-        self._converters: dict[RenditionShape, Converter] = {}
+        self._converters: dict[RenditionShape, tuple[Converter, RenditionMetas]] = {}
         self._picture: SourceShape | None = None
         self._caps: str | None = None
         self._fields: Mapping[str, FieldValue] = {}
@@ -235,17 +235,19 @@ class RenditionWorker:
             self._nanoseconds += time.thread_time_ns() - began
 
     def _publish(self, frame: VideoFrame, shape: RenditionShape, outputs: list[_Output]) -> None:
-        converter = self._converters.get(shape)
-        if converter is None:
+        known = self._converters.get(shape)
+        if known is None:
             assert self._picture is not None
-            converter = self._converters[shape] = Converter(shape, self._picture)
+            known = Converter(shape, self._picture), RenditionMetas(self._source, shape)
+            self._converters[shape] = known
+        converter, own_metas = known
         loans = [output.loan() for output in outputs]
         converter.fill(frame, loans[0])
         for other in loans[1:]:
             for target, plane in zip(other.planes, loans[0].planes, strict=True):
                 np.copyto(target, plane)
         kept = [meta for meta in frame.metas if not isinstance(meta, CustomMeta) or meta.name != RENDITION_META]
-        metas = [*kept, rendition_meta(frame, self._source, shape)]
+        metas = [*kept, own_metas.encode(frame)]
         # A scaled picture has no fields.
         flags = frame.flags if shape.rect[3] == shape.source_rect[3] else frame.flags & ~_FIELDS
         for output, loan in zip(outputs, loans, strict=True):
