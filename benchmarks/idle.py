@@ -54,14 +54,14 @@ def measure(bench: Bench, plan: Plan) -> Report:
 
 def _watch(pid: int, seconds: float) -> Measurement:
     time.sleep(CALM)
-    wakes, busy, began = *_used(pid), time.monotonic()
+    wakes, busy, began = *used(pid), time.monotonic()
     time.sleep(seconds)
     took = time.monotonic() - began
-    later, busier = _used(pid)
+    later, busier = used(pid)
     return {"wakes": (later - wakes) / took, "share": (busier - busy) / 1e9 / took}
 
 
-def _used(pid: int) -> tuple[int, int]:
+def used(pid: int) -> tuple[int, int]:
     """Return how often the threads of a process went to sleep, and for how many nanoseconds they ran."""
     wakes = busy = 0
     for task in Path(f"/proc/{pid}/task").iterdir():

@@ -57,6 +57,24 @@ def test_a_tiny_benchmark_prints_writes_and_draws_what_it_found(program: Path, t
     ElementTree.parse(tmp_path / "benchmark-latency.svg")
 
 
+@pytest.mark.timeout(120)
+def test_the_benchmark_of_served_streams_finds_nothing_left_and_no_camera_open(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    results = tmp_path / "results.json"
+    command = [sys.executable, "-m", "benchmarks.serve", "--quick", "--only", "idle", "start", "readers", "cycles"]
+    done = subprocess.run([*command, "--json", str(results)], cwd=ROOT, capture_output=True, text=True, timeout=100)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(results.read_text())
+    assert found["idle"]["findings"]["open cameras"]["value"] == 0
+    for leftover in found["cycles"]["findings"].values():
+        assert leftover["value"] == 0, found["cycles"]
+    for report, count in (("start", 3), ("readers", 6)):
+        series = found[report]["series"]
+        assert len(series) == count
+        assert all(one["median"] > 0 for one in series.values())
+
+
 def test_numbers_in_the_pixels_tell_what_was_lost_torn_or_came_twice(capsys: pytest.CaptureFixture[str]) -> None:
     seen, pixels = Seen(), memoryview(bytearray(64))
     for number in (0, 1, 1, 4):
