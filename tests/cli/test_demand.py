@@ -148,7 +148,7 @@ def test_a_folder_wakes_when_a_reader_comes_and_goes() -> None:
 
 
 def test_other_files_beside_a_folder_wake_nobody_once_it_exists(tmp_path: Path) -> None:
-    """A supervisor that had started before its domain woke for every file in /tmp, the parent of the default domain."""
+    """The default domain is in /tmp: a supervisor that had started before its domain woke for every file there."""
     folder = tmp_path / "domain"
     changes = FolderChanges([folder, folder / "services"])
     try:
