@@ -5,13 +5,16 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from tests.chaos.children import Children
 from tests.chaos.place import Place
 from tests.chaos.player import Player
+from tests.chaos.recovery import RECOVERS_WITHIN, Recovery
 from tests.chaos.script import STAGE, Action, Slot
 from tests.chaos.verdict import Resources, Verdict
 from tests.chaos.watchdog import hanging
@@ -21,6 +24,8 @@ _SETTLE: Final = 3.0
 _CLOSE_TIMEOUT: Final = 25.0
 _NOTICE_TIMEOUT: Final = 15.0
 _CLEANUP_TIMEOUT: Final = 15.0
+# Share of the faults of a supervisor that are faults of its processes.
+_CHILD_SHARE: Final = 0.6
 
 
 class Conductor:
@@ -49,6 +54,8 @@ class Conductor:
         self._order = itertools.count()
         self._last_tick = time.monotonic()
         self._next_look = 0.0
+        self._children = Children()
+        self._recovery = Recovery()
         self.verdict: Final = Verdict()
 
     def run(self, actions: Sequence[Action], seconds: float) -> Verdict:
@@ -71,6 +78,7 @@ class Conductor:
             for action in actions:
                 self._at(begin + action.at, lambda action=action: self._perform(action))  # type: ignore[misc]
             self._until(begin + seconds)
+            self._wait(lambda: not self._recovery.is_open, RECOVERS_WITHIN + _CLOSE_TIMEOUT)
             self._end([index for index in self._players if index not in survives])
             # The survivors notice the last death within seconds.
             self._wait(lambda: not self.verdict.differences(before, self._resources()), _NOTICE_TIMEOUT)
@@ -81,12 +89,15 @@ class Conductor:
             # A helper may still run, and unfinished files count as left behind only when they are old.
             self._wait(self._is_clean, _CLEANUP_TIMEOUT)
             self.verdict.leftovers = self._place.leftovers()
+            self.verdict.leftovers += [f"process {pid}: {self._children.kind(pid)}" for pid in self._children.there]
+            self.verdict.recovered = self._recovery.times
         finally:
             for player in self._players.values():
                 player.process.kill()
                 player.reap()
             for _, player in self._killed:
                 player.reap()
+            self._children.end()
         return self.verdict
 
     # -- time --------------------------------------------------------------------------------------------------------
@@ -109,7 +120,7 @@ class Conductor:
 
     def _is_clean(self) -> bool:
         self._place.clean_up()
-        return not self._place.leftovers()
+        return not self._place.leftovers() and not self._children.there
 
     def _tick(self) -> None:
         time.sleep(_TICK)
@@ -138,6 +149,13 @@ class Conductor:
 
     def _look(self, now: float) -> None:
         everybody = list(self._players.values())
+        for player in everybody:
+            if player.serves and player.is_there:
+                self._children.look(player.pid)
+        if (late := self._recovery.look(everybody, now)) is not None:
+            for player in everybody:
+                if player.serves:
+                    self._fault(player, late)
         for player, why in hanging(everybody, now):
             player.dump()
             time.sleep(0.3)
@@ -166,6 +184,8 @@ class Conductor:
         player = Player(name, specs, self._environment, self._folder / f"{number:04d}-{slot.name}.log")
         self._players[index] = player
         self._note("start", player)
+        if player.serves:
+            self._recovery.begin(self._players.values(), time.monotonic())
         return player
 
     def _all_play(self) -> bool:
@@ -179,6 +199,13 @@ class Conductor:
         player = self._players.get(action.slot)
         if player is None or not player.is_there or player.ending or player.stopped_at is not None:
             return
+        if player.serves:
+            if self._recovery.is_open:
+                return
+            self._recovery.open()
+            if action.kind in ("kill", "stop") and action.child < _CHILD_SHARE and (there := self._children.there):
+                self._perform_on_child(action, there[int(action.child / _CHILD_SHARE * len(there))])
+                return
         self._note(action.kind, player)
         now = time.monotonic()
         if action.kind == "stop":
@@ -195,6 +222,18 @@ class Conductor:
         if player.is_there:
             self._note("resume", player)
             player.resume()
+            if player.serves:
+                self._recovery.begin(self._players.values(), time.monotonic())
+
+    def _perform_on_child(self, action: Action, pid: int) -> None:
+        """Kill or stop a process of a supervisor."""
+        self.verdict.performed[f"{action.kind} {self._children.kind(pid)}"] += 1
+        self._children.send(pid, signal.SIGKILL if action.kind == "kill" else signal.SIGSTOP)
+        self._at(time.monotonic() + (action.lasts if action.kind == "stop" else 0), lambda: self._resume_child(pid))
+
+    def _resume_child(self, pid: int) -> None:
+        self._children.send(pid, signal.SIGCONT)
+        self._recovery.begin(self._players.values(), time.monotonic())
 
     def _kill(self, player: Player, unreaped: float) -> None:
         player.kill()

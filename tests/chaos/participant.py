@@ -25,6 +25,8 @@ _KINDS: Final = {
     "subscriber": "tests.chaos.sdk:Subscriber",
     "sink": "tests.chaos.elements:Sink",
     "source": "tests.chaos.elements:Source",
+    "server": "tests.chaos.served:Server",
+    "reader": "tests.chaos.served:Reader",
 }
 _BEAT: Final = 0.2
 _CLOSE_TIMEOUT: Final = 20.0

@@ -102,6 +102,11 @@ class Player:
         os.set_blocking(self.process.stdout.fileno(), False)
 
     @property
+    def serves(self) -> bool:
+        """Return whether it is a supervisor of streams on demand."""
+        return any(part.spec["kind"] == "server" for part in self.parts)
+
+    @property
     def pid(self) -> int:
         """Return the process id."""
         return self.process.pid

@@ -45,6 +45,7 @@ class Slot(NamedTuple):
             # Both ends of a lossless stream must keep up.
             "lossless sink": (("sink", "steady"),),
             "lossless reader": (("subscriber", "steady"), ("subscriber", "async"), ("source", "steady")),
+            "restless reader": (("reader", "restless"),),
         }.get(kind, ((kind, "steady"),))
         chosen, habit = rng.choice(choice)
         spec = {"kind": chosen, "service": service, "habit": habit, "seed": rng.getrandbits(32)}
@@ -70,6 +71,11 @@ STAGE: Final = (
     Slot("lossless-sink", (("lossless sink", "cam4"),), lossless=True),
     Slot("lossless-a", (("lossless reader", "cam4"),), lossless=True),
     Slot("lossless-b", (("lossless reader", "cam4"),), lossless=True),
+    # Streams on demand: one with readers that survive its supervisor and its processes, one that starts and stops.
+    Slot("survivor-served-a", (("reader", "serve0@96x96-RGB"),), survives=True),
+    Slot("survivor-served-b", (("reader", "serve0@@10"),), survives=True),
+    Slot("served-supervisor", (("server", "serve"),)),
+    Slot("served-reader", (("restless reader", "serve1@64x"),)),
 )
 
 
@@ -84,6 +90,7 @@ class Action(NamedTuple):
         late: Seconds until its successor starts.
         unreaped: Seconds until the killed process is reaped.
         early_kills: For "kill in start-up": the life of each successor in seconds.
+        child: From 0 to 1: which process of a supervisor it hits; the supervisor itself from 0.6.
     """
 
     at: float
@@ -93,6 +100,7 @@ class Action(NamedTuple):
     late: float
     unreaped: float
     early_kills: tuple[float, ...]
+    child: float = 1.0
 
 
 def actions(seed: int, seconds: float, every: float, stage: Sequence[Slot] = STAGE) -> list[Action]:
@@ -112,6 +120,7 @@ def actions(seed: int, seconds: float, every: float, stage: Sequence[Slot] = STA
                 rng.choice((0.0, rng.uniform(0.0, 1.5))),
                 rng.choice((0.0, 0.0, rng.uniform(0.2, 3.0))),
                 early_kills if kind == "kill in start-up" else (),
+                rng.random(),
             )
         )
     return found

@@ -34,6 +34,8 @@ class Verdict:
         frames: Number of checked frames.
         delays: Times from filling to receipt in ns, of frames that a subscriber waited for.
         resumed: Times in seconds from a publisher's first frame to its receipt, by subscribers that waited.
+        recovered: Times in seconds from the end of a fault of a supervisor, or of its processes, until all readers of
+            its streams have received 15 frames.
         openings: Longest time in seconds that a role took to open.
         lateness: Times in seconds that the conductor slept too long: the machine adds them to all other times.
         domain_use: Files and memory of the domain over time.
@@ -46,6 +48,7 @@ class Verdict:
         self.frames = self.checked = self.held = self.dropped = self.skipped = self.sent = 0
         self.delays: list[int] = []
         self.resumed: list[float] = []
+        self.recovered: list[float] = []
         self.lateness: list[float] = []
         self.domain_use: list[DomainUse] = []
         self._counted: dict[tuple[int, int], dict[str, int]] = {}
@@ -104,6 +107,7 @@ class Verdict:
             f"{self.held} of them again after holding; {self.dropped} dropped and {self.skipped} skipped, all counted",
             f"from filling to receipt: {_quantiles([delay / 1e6 for delay in self.delays], 'ms')}",
             f"a new publisher's first frame to its receipt: {_quantiles([1e3 * time for time in self.resumed], 'ms')}",
+            f"15 frames on demand after a fault of their supervisor: {_quantiles(self.recovered, 's')}",
             f"the machine's own lateness: {_quantiles([1e3 * time for time in self.lateness], 'ms')}",
             f"at most {most} files and {size / 1e6:.1f} MB of shared memory; left at the end: {len(self.leftovers)}",
             f"{len(self.faults)} faults",
