@@ -98,6 +98,7 @@ def test_the_elements_are_told_apart_and_a_lossless_sink_is_no_reader(
     wait_until(lambda: demand()[CAM].readers)
 
 
+@pytest.mark.proves("D1")
 def test_a_reader_that_is_killed_while_it_waits_counts_no_more() -> None:
     with subprocess.Popen([sys.executable, "-c", READER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
         assert reader.stdout is not None
@@ -110,6 +111,7 @@ def test_a_reader_that_is_killed_while_it_waits_counts_no_more() -> None:
     VideoFramePublisher(CAM).close()
 
 
+@pytest.mark.proves("D1")
 def test_observers_are_no_readers(iox2_video: CommandLine) -> None:
     """`top` had a listener, so a camera on demand would have run as long as somebody measured it."""
     with VideoFramePublisher(CAM) as publisher, Meters([CAM, OTHER]) as meters:

@@ -6,6 +6,7 @@ import contextlib
 from typing import Any
 
 import numpy as np
+import pytest
 
 from gst_iceoryx2._wire.stamp import boot_id
 from gst_iceoryx2.serve import Rendition
@@ -68,6 +69,7 @@ def through(stages: Stages, chains: dict[str, str], *metas: CustomMeta) -> dict[
     return seen
 
 
+@pytest.mark.proves("D4")
 def test_the_meta_goes_with_the_picture_until_its_coordinates_are_wrong(stages: Stages) -> None:
     """videoconvert dropped it with every change of format, because GStreamer's own function for custom metas refuses
     each request to scale, even by 1."""

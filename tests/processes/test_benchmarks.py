@@ -58,6 +58,7 @@ def test_a_tiny_benchmark_prints_writes_and_draws_what_it_found(program: Path, t
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.proves("D2")
 def test_the_benchmark_of_served_streams_finds_nothing_left_and_no_camera_open(tmp_path: Path) -> None:
     pytest.importorskip("av")
     results = tmp_path / "results.json"

@@ -240,6 +240,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("text", "line", "said"), MISTAKES)
+@pytest.mark.proves("D6")
 def test_a_mistake_is_told_with_its_line_and_what_to_write(
     written, tmp_path: Path, text: str, line: int, said: str
 ) -> None:
@@ -248,6 +249,7 @@ def test_a_mistake_is_told_with_its_line_and_what_to_write(
     assert all(problem.text.startswith(f"{tmp_path}/streams.toml:{problem.line}: ") for problem in problems)
 
 
+@pytest.mark.proves("D6")
 def test_a_mistake_is_told_once_and_the_other_streams_remain(written) -> None:
     loaded = written("[streams.a]\ncamra = 1\n[streams.b]\ntest = true\n[streams.c]\nfile = ''\nsize = 'x'")
     assert [stream.name for stream in loaded.streams] == ["b"]

@@ -68,6 +68,7 @@ def test_the_worker_encodes_the_same_metas_frame_by_frame(stamped: Callable[...,
             assert metas.encode(frame) == encode_meta(rendition_meta(frame, SOURCE, shape))
 
 
+@pytest.mark.proves("D4")
 def test_a_rendition_tells_which_frame_it_was_made_from(send: Send) -> None:
     source, rendition = made(send, "cam 0@640x640")
     assert rendition == Rendition(

@@ -34,6 +34,7 @@ def frames(reader: Child, count: int) -> list[list[object]]:
 # -- demand ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("D1")
 def test_a_stream_runs_as_long_as_somebody_reads_it(serve: Serves) -> None:
     supervisor = serve()
     supervisor.wait_for("cam0", "off")
@@ -51,6 +52,7 @@ def test_a_stream_runs_as_long_as_somebody_reads_it(serve: Serves) -> None:
     assert supervisor.children() == set()
 
 
+@pytest.mark.proves("D1")
 def test_a_rendition_starts_its_source_and_both_stop(serve: Serves) -> None:
     supervisor = serve()
     supervisor.wait_for("cam0", "off")
@@ -62,6 +64,7 @@ def test_a_rendition_starts_its_source_and_both_stop(serve: Serves) -> None:
     assert supervisor.state(SMALL) is None
 
 
+@pytest.mark.proves("D3")
 def test_readers_of_two_names_for_one_shape_share_a_conversion(serve: Serves, reader: Readers) -> None:
     supervisor = serve()
     one, other = reader("cam0@64x-RGB"), reader("cam0@64x36-RGB+stretch")
@@ -69,6 +72,7 @@ def test_readers_of_two_names_for_one_shape_share_a_conversion(serve: Serves, re
     assert len(supervisor.children()) == 2
 
 
+@pytest.mark.proves("D2")
 def test_a_reader_in_the_very_moment_of_the_stop_gets_frames(serve: Serves) -> None:
     supervisor = serve(CAM0.replace('"0.5s"', "0.05"))
     supervisor.wait_for("cam0", "off")
@@ -79,6 +83,7 @@ def test_a_reader_in_the_very_moment_of_the_stop_gets_frames(serve: Serves) -> N
     supervisor.wait_for("cam0", "off")
 
 
+@pytest.mark.proves("D2")
 def test_two_readers_at_once_start_it_once(serve: Serves, reader: Readers) -> None:
     supervisor = serve()
     supervisor.wait_for("cam0", "off")
@@ -88,6 +93,7 @@ def test_two_readers_at_once_start_it_once(serve: Serves, reader: Readers) -> No
     assert len(supervisor.children()) == 1
 
 
+@pytest.mark.proves("D1")
 def test_the_kill_of_the_last_reader_stops_it(serve: Serves, reader: Readers) -> None:
     supervisor = serve()
     one = reader(SMALL)
@@ -96,6 +102,7 @@ def test_the_kill_of_the_last_reader_stops_it(serve: Serves, reader: Readers) ->
     supervisor.wait_for("cam0", "off")
 
 
+@pytest.mark.proves("D1")
 def test_a_reader_that_is_killed_while_it_waits_starts_nothing(serve: Serves, reader: Readers) -> None:
     one = reader("cam0")
     one.kill()
@@ -106,6 +113,7 @@ def test_a_reader_that_is_killed_while_it_waits_starts_nothing(serve: Serves, re
     assert supervisor.children() == set()
 
 
+@pytest.mark.proves("D1")
 def test_observers_start_and_hold_nothing(serve: Serves, iox2_video: CommandLine) -> None:
     supervisor = serve()
     supervisor.wait_for("cam0", "off")
@@ -130,6 +138,7 @@ def test_a_stream_that_always_runs_needs_no_reader(serve: Serves) -> None:
 # -- frames ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("D3")
 def test_a_rendition_carries_the_times_of_its_source(serve: Serves) -> None:
     serve()
     with VideoFrameSubscriber(CAM) as raw, VideoFrameSubscriber(SMALL_SERVICE) as small:
@@ -194,6 +203,7 @@ def test_a_source_that_changes_its_size_changes_its_renditions(serve: Serves) ->
 
 
 @pytest.mark.parametrize("victim", ["source", "renditions"])
+@pytest.mark.proves("D5")
 def test_a_process_that_is_killed_is_started_again_and_its_readers_only_see_a_pause(
     serve: Serves, reader: Readers, victim: str
 ) -> None:
@@ -212,6 +222,28 @@ def test_a_process_that_is_killed_is_started_again_and_its_readers_only_see_a_pa
     assert len(supervisor.children() & before) == 1
 
 
+@pytest.mark.proves("D5")
+def test_a_crash_costs_that_stream_only(serve: Serves, reader: Readers) -> None:
+    supervisor = serve(CAM0 + CAM0.replace("cam0", "cam1"))
+    others = [reader("cam1"), reader("cam1@64x36-RGB")]
+    for one in others:
+        frames(one, 2)
+    before = supervisor.children()
+    victim = reader(SMALL)
+    frames(victim, 2)
+    for killed in supervisor.children() - before:
+        os.kill(killed, signal.SIGKILL)
+    while not victim._told.empty():
+        victim.told()
+    frames(victim, 3)
+    wait_until(lambda: len(supervisor.children() - before) == 2, WAIT)
+    assert before < supervisor.children()
+    for one in others:
+        numbers = [one.told(WAIT)[0] for _ in range(one._told.qsize() or 1)]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+@pytest.mark.proves("D7")
 def test_nothing_runs_on_when_the_supervisor_is_killed_and_the_next_one_takes_over(
     serve: Serves, reader: Readers, tmp_path: Path
 ) -> None:
@@ -229,6 +261,7 @@ def test_nothing_runs_on_when_the_supervisor_is_killed_and_the_next_one_takes_ov
     following.wait_for("cam0", "running")
 
 
+@pytest.mark.proves("D7")
 def test_a_stop_is_orderly_and_leaves_nothing(serve: Serves, reader: Readers) -> None:
     supervisor = serve()
     small = reader(SMALL)
@@ -242,6 +275,7 @@ def test_a_stop_is_orderly_and_leaves_nothing(serve: Serves, reader: Readers) ->
     assert "end" not in [small.told() for _ in range(small._told.qsize())]
 
 
+@pytest.mark.proves("D8")
 def test_a_name_with_another_publisher_waits_for_it(serve: Serves) -> None:
     with VideoFramePublisher(CAM) as publisher, VideoFrameSubscriber(CAM) as subscriber:
         supervisor = serve()
@@ -254,6 +288,7 @@ def test_a_name_with_another_publisher_waits_for_it(serve: Serves) -> None:
         supervisor.wait_for("cam0", "running")
 
 
+@pytest.mark.proves("D8")
 def test_a_second_supervisor_leaves_the_names_of_the_first_alone(serve: Serves, tmp_path: Path) -> None:
     supervisor = serve()
     supervisor.wait_for("cam0", "off")
@@ -268,6 +303,7 @@ def test_a_second_supervisor_leaves_the_names_of_the_first_alone(serve: Serves, 
     assert supervisor.state("cam0") == "off"
 
 
+@pytest.mark.proves("D8")
 def test_only_one_supervisor_serves_all_streams(serve: Serves, tmp_path: Path) -> None:
     one = serve(None)
     second = Serve(tmp_path, None)
@@ -288,6 +324,7 @@ def test_renditions_of_other_publishers_need_no_file(serve: Serves, reader: Read
         assert frames(small, 1)[0][1:] == ["RGB", 64, 36]
 
 
+@pytest.mark.proves("D9")
 def test_a_rendition_that_cannot_be_is_told(serve: Serves, reader: Readers, iox2_video: CommandLine) -> None:
     supervisor = serve()
     reader("cam0@0x0")
@@ -297,6 +334,7 @@ def test_a_rendition_that_cannot_be_is_told(serve: Serves, reader: Readers, iox2
     first("cam0")
 
 
+@pytest.mark.proves("D9")
 def test_a_source_that_fails_is_tried_again_and_told(serve: Serves, reader: Readers, iox2_video: CommandLine) -> None:
     supervisor = serve('[streams.cam9]\ncamera = "/dev/video97"\n' + CAM0)
     reader("cam9")
@@ -330,6 +368,7 @@ def test_a_ninth_reader_is_told_and_the_others_go_on(serve: Serves) -> None:
 # -- reload ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("D6")
 def test_a_reload_costs_unchanged_streams_no_frame(serve: Serves, reader: Readers) -> None:
     supervisor = serve(CAM0 + CAM0.replace("cam0", "cam1"))
     kept, changed = reader("cam0"), reader("cam1")
@@ -349,6 +388,7 @@ def test_a_reload_costs_unchanged_streams_no_frame(serve: Serves, reader: Reader
     frames(kept, 3)
 
 
+@pytest.mark.proves("D2")
 def test_cycles_leave_no_process_and_no_descriptor(serve: Serves) -> None:
     supervisor = serve(CAM0.replace('"0.5s"', "0"))
     supervisor.wait_for("cam0", "off")

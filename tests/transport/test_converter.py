@@ -131,6 +131,7 @@ SIZES = [((64, 48), (40, 24)), ((40, 32), (64, 64)), ((66, 34), (24, 50)), ((48,
 
 
 @pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.proves("D3")
 def test_a_rendition_has_the_very_bytes_of_swscale(studio: Studio, target: str) -> None:
     known = get_format(target)
     apart = known.is_rgb and known.dtype == "u1" and known.kind == "packed"
@@ -326,6 +327,7 @@ GEOMETRY = [
 
 
 @pytest.mark.parametrize("format", ["NV12", "BGR", "YUY2", "YV12"])
+@pytest.mark.proves("D4")
 def test_an_edge_is_where_it_belongs_to_half_a_pixel(studio: Studio, format: str) -> None:
     for size, wanted, part, rect in GEOMETRY:
         check_edges(studio, format, size, wanted, part, rect)
