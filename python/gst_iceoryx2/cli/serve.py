@@ -183,7 +183,8 @@ class _Changes:
         now = {}
         for stream in status.streams:
             served = stream.served
-            text = served.error if served.state == "waiting" and served.error else served.state
+            # Attempts that fail for the same reason are not worth a line.
+            text = (served.state in ("waiting", "starting") and served.error) or served.state
             now[served.name] = text if served.state != "running" else f"running: {served.about}"
             if self._said.get(served.name) != now[served.name]:
                 say(f"{short_name(served.name)}: {now[served.name]}")

@@ -107,9 +107,8 @@ class _Source:
         # Number of readers of each rendition that cannot be, and the reason, by short name.
         self.impossible: dict[str, tuple[int, str]] = {}
         self.other: int | None = None
-        self._all_readers: frozenset[Member] = frozenset()
-        # Readers that receive the end of the stream; None before the end.
-        self._finished: frozenset[Member] | None = None
+        # Readers that receive the end of the stream, if it ends.
+        self._finished: frozenset[Member] = frozenset()
         self._wanted_until = -math.inf
         self._renditions_until: dict[str, float] = {}
 
@@ -157,21 +156,20 @@ class _Source:
             self._wanted_until = math.inf
         elif self._wanted_until == math.inf:
             self._wanted_until = now + self.stop_after
-        others = {one.pid for one in self._others(own.publishers)}
-        self.other = min(others) if others and not self.job.is_alive else None
-        self._start_again(readers.union(*renditions.values()), now)
+        others = self._others(own.publishers)
+        self.other = min(one.pid for one in others) if others and not self.job.is_alive else None
+        self._start_again(readers.union(*renditions.values()), now, is_published=len(others) < len(own.publishers))
         self._decide_source(now)
         self._decide_renditions(own, now)
 
-    def _start_again(self, readers: frozenset[Member], now: float) -> None:
+    def _start_again(self, readers: frozenset[Member], now: float, *, is_published: bool) -> None:
         """Let a stream that has ended start again if somebody has begun to read it since."""
-        before, self._all_readers = self._all_readers, readers
-        if self.job.state != "ended" and self.job.report.get("state") not in ("ending", "ended"):
-            self._finished = None
-        elif self._finished is None:
-            self._finished = before
-        if self._finished is not None and self.job.state == "ended" and readers - self._finished:
-            self.job.release(now)
+        job = self.job
+        if job.state == "ended":
+            if readers - self._finished:
+                job.release(now)
+        elif job.report.get("state") not in ("ending", "ended") and (is_published or job.state == "starting"):
+            self._finished = readers
 
     def _decide_source(self, now: float) -> None:
         if self.config is None:
