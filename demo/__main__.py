@@ -27,7 +27,8 @@ SERVICE = "video/demo/frame/v2"
 START_TIMEOUT, CLIP_TIMEOUT = 30, 10
 
 NEXT = {
-    "gstreamer": "GST_PLUGIN_PATH=$(.venv/bin/iox2-video plugin-path) gst-launch-1.0 -q v4l2src ! iceoryx2sink "
+    "gstreamer": "GST_PLUGIN_PATH=$(.venv/bin/iox2-video plugin-path) "
+    "gst-launch-1.0 -q v4l2src io-mode=userptr ! iceoryx2sink "
     "& .venv/bin/python examples/subscribe.py    (no camera: videotestsrc is-live=true)",
     "sdk": ".venv/bin/python examples/publish_loan.py & .venv/bin/python examples/subscribe.py",
 }

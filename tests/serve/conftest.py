@@ -21,9 +21,9 @@ from tests.conftest import Place
 from tests.processes.children import Child
 from tests.waiting import arrived, wait_until
 
-# A busy machine starts a process in seconds.
-WAIT_MS = 20_000
-WAIT = 20.0
+# A busy machine starts a process in seconds, and the virtual machine of `make test-camera` in more.
+WAIT_MS = 60_000
+WAIT = 60.0
 
 CAM0 = """
 [streams.cam0]

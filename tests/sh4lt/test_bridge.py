@@ -68,7 +68,8 @@ def test_from_a_service_to_a_path_every_pixel_arrives(path: Path, domain: Place,
         assert frame.caps is not None
         assert [frame.caps.fields[key] for key in ("format", "width", "height")] == [format, 33, 17]
         assert all(map(np.array_equal, frame.planes, planes))
-    assert counts[0] >= 2
+    # The reader may have connected before the first frame was written, and then this frame is the one that it has read.
+    assert counts[0] >= 1
 
 
 @pytest.mark.parametrize("format", ["RGBA", "BGR", "I420"])
