@@ -206,10 +206,11 @@ def test_readers_of_an_unplugged_camera_wait_until_it_is_plugged_in(
         unplug()
         supervisor.command.says(f"cam0: the camera {path} was unplugged", WAIT)
         wait_until(lambda: missing in error_of(supervisor, "cam0"), WAIT)
-        assert missing in iox2_video("info", "cam0").stdout
-        listed = {one["short_name"]: one["served"] for one in iox2_video.json("list", "--json")["streams"]}
-        assert listed["cam0"]["state"] in ("waiting", "starting")
-        assert missing in listed["cam0"]["error"]
+        if pattern == GREEN:
+            assert missing in iox2_video("info", "cam0").stdout
+            listed = {one["short_name"]: one["served"] for one in iox2_video.json("list", "--json")["streams"]}
+            assert listed["cam0"]["state"] in ("waiting", "starting")
+            assert missing in listed["cam0"]["error"]
         # Everything that was sent before.
         reports(raw, raw._told.qsize())
         reports(small, small._told.qsize())
@@ -225,26 +226,27 @@ def test_readers_of_an_unplugged_camera_wait_until_it_is_plugged_in(
             see(subscriber, pattern)
 
 
-def test_readers_of_a_disconnected_camera_see_a_pause(camera: Camera, serve: Serves, reader: Readers) -> None:
-    """The device stays. It works again when every program has closed it and unmapped its buffers."""
-    camera.paint(RED)
-    supervisor = serve(table("left", camera.path, 'flip = "180"') + table("cam0", camera.path))
-    for name in ("cam0", "left"):
-        raw, small = reader(name), reader(f"{name}@64x36-RGB")
-        for _ in range(2):
-            reports(raw, 3)
-            reports(small, 3)
-            before = supervisor.children()
+def test_readers_of_disconnected_cameras_see_a_pause(
+    cameras: tuple[Camera, Camera], serve: Serves, reader: Readers
+) -> None:
+    """Their devices stay. They work again when every program has closed them and unmapped their buffers."""
+    left, right = cameras
+    supervisor = serve(table("left", left.path, 'flip = "180"') + table("right", right.path))
+    readers = [reader(name) for name in ("left", "right", "left@64x36-RGB")]
+    for _ in range(2):
+        for one in readers:
+            reports(one, 3)
+        before = [users(camera.path) for camera in cameras]
+        for camera in cameras:
             camera.set(disconnect=1)
-            wait_until(lambda before=before: supervisor.children() != before, WAIT)
-            reports(raw, raw._told.qsize())
-            reports(small, small._told.qsize())
-            reports(raw, 3)
-            reports(small, 3)
-        assert supervisor.command.err.count(f"{name}: the camera {camera.path} was unplugged") >= 2
-        for one in (raw, small):
-            one.kill()
-        supervisor.wait_for(name, "off")
+        for camera, former in zip(cameras, before, strict=True):
+            wait_until(lambda camera=camera, former=former: users(camera.path) not in (set(), former), WAIT)
+        for one in readers:
+            reports(one, one._told.qsize())
+    for one in readers:
+        reports(one, 3)
+    for name, camera in zip(("left", "right"), cameras, strict=True):
+        assert supervisor.command.err.count(f"{name}: the camera {camera.path} was unplugged") == 2
 
 
 def test_a_camera_that_is_busy_is_told_and_starts_when_it_is_free(
@@ -285,7 +287,7 @@ def test_a_kill_while_the_driver_writes_changes_no_frame_and_the_next_start_work
     supervisor = serve(table("cam0", camera.path))
     small = reader("cam0@64x36-RGB")
     with VideoFrameSubscriber(full_name("cam0")) as subscriber:
-        for pattern in (BLUE, GREEN, RED, BLUE):
+        for pattern in (BLUE, GREEN):
             reports(small, 2)
             held = [arrived(subscriber.receive_blocking(WAIT_MS)) for _ in range(2)]
             before = [frame.to_rgb() for frame in held]
@@ -298,7 +300,7 @@ def test_a_kill_while_the_driver_writes_changes_no_frame_and_the_next_start_work
             skip(small)
             assert victim not in users(camera.path)
         reports(small, 3)
-    assert supervisor.command.err.count("killed by SIGKILL") == 4
+    assert supervisor.command.err.count("killed by SIGKILL") == 2
 
 
 # -- again and again -------------------------------------------------------------------------------------------------
@@ -315,7 +317,7 @@ def test_quick_cycles_leave_nothing(camera: Camera, serve: Serves, domain: Place
 
     before = None
     for number in range(20):
-        name = "cam0@64x36-RGB" if number % 4 == 0 else "cam0"
+        name = "cam0" if number % 8 else "cam0@64x36-RGB"
         assert (abs(first(name).rgb.astype(int) - RGB[RED]) <= 8).all()
         # Every second reader comes while the former stream stops.
         if number % 2:

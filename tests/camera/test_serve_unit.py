@@ -243,7 +243,7 @@ def test_a_file_with_mistakes_is_not_installed_and_not_restarted(unit: Unit, iox
 
 # -- logging out -----------------------------------------------------------------------------------------------------
 
-# What visitor, who has no password, does in a login. Its domain has a fixed place.
+# A user who has no password.
 VISITOR = "visitor"
 
 
@@ -275,12 +275,13 @@ def belongs_to_visitor(path: Path) -> bool:
 def test_a_log_out_ends_the_unit_and_the_next_login_starts_it(
     visitor: Callable[[str], subprocess.CompletedProcess[str]],
 ) -> None:
-    """Debian's logind removes the shared memory of a user who has logged out."""
+    """logind removes the shared memory of a user who has logged out, unless it lingers."""
     text = CAM0.replace('stop_after = "0.5s"', "always = true")
     done = visitor(
         f"printf %b {text!r} >streams.toml; iox2-video serve streams.toml --install && "
-        "iox2-video view cam0 --snapshot a.png --timeout 60"
+        "iox2-video view cam0 --snapshot a.png --timeout 60 && touch /dev/shm/left-by-visitor"
     )
+    assert any(map(belongs_to_visitor, Path("/dev/shm").iterdir()))
     assert "it ends when you log out, and so do the streams; to keep them, run `loginctl enable-linger`" in done.stderr
     wait_until(lambda: not any(map(belongs_to_visitor, Path("/proc").glob("[0-9]*"))), WAIT)
     wait_until(lambda: not any(map(belongs_to_visitor, Path("/dev/shm").iterdir())), WAIT)
