@@ -90,7 +90,8 @@ def test_the_elements_are_told_apart_and_a_lossless_sink_is_no_reader(
     stage = stages()
     stage.play(f"videotestsrc is-live=true ! iceoryx2sink service={CAM} lossless=true", "sink")
     stage.play(f"iceoryx2src service={OTHER} ! fakesink", "source")
-    wait_until(lambda: demand().keys() == {CAM, OTHER})
+    # The sink has its listener a moment before its publisher.
+    wait_until(lambda: demand().keys() == {CAM, OTHER} and demand()[CAM].publishers)
     found = demand()
     assert (len(found[CAM].readers), len(found[CAM].publishers)) == (0, 1)
     assert (len(found[OTHER].readers), len(found[OTHER].publishers)) == (1, 0)
