@@ -341,12 +341,38 @@ def test_a_source_that_fails_is_tried_again_and_told(serve: Serves, reader: Read
     supervisor.wait_for("cam9", "waiting")
     said = iox2_video("info", "cam9").stdout
     assert "cannot use the camera /dev/video97: No such file or directory" in said
-    assert "next attempt in" in said
+    assert "next attempt in" in said or "starting again" in said
     assert f"process {supervisor.pid}" in said
     first("cam0")
     listed = {stream["short_name"]: stream for stream in iox2_video.json("list", "--json")["streams"]}
     assert listed["cam9"]["served"]["state"] in ("waiting", "starting")
     assert listed["cam0"]["served"]["supervisor"] == supervisor.pid
+
+
+def test_a_failure_is_told_once_and_the_next_reader_starts_anew(serve: Serves, reader: Readers, tmp_path: Path) -> None:
+    """Attempts that fail in the same way fill no journal, and the error is told during an attempt as well."""
+    supervisor = serve(f'[streams.cam9]\ncamera = "{tmp_path}/cam9"\nstop_after = 0.2\n')
+    one = reader("cam9")
+    supervisor.wait_for("cam9", "waiting")
+    seen = [supervisor.entry("cam9")]
+
+    def is_tried_often() -> bool:
+        entry = supervisor.entry("cam9")
+        assert entry is not None
+        if seen[-1] is None or entry.state != seen[-1].state:
+            seen.append(entry)
+        return len(seen) > 4
+
+    wait_until(is_tried_often, WAIT)
+    (note,) = {entry.note() for entry in seen if entry is not None and entry.state == "starting"}
+    error = f"cannot use the camera {tmp_path}/cam9: No such file or directory"
+    assert note.startswith(f"starting again; it failed: {error}")
+    assert supervisor.command.err.count(error) == 1
+    one.kill()
+    supervisor.wait_for("cam9", "off")
+    entry = supervisor.entry("cam9")
+    assert entry is not None
+    assert entry.error is None
 
 
 def test_a_ninth_reader_is_told_and_the_others_go_on(serve: Serves) -> None:

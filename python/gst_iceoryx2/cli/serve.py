@@ -163,10 +163,10 @@ def _heading(rows: list[tuple[str, ...]]) -> str:
 
 def _row(stream: StreamStatus) -> tuple[str, ...]:
     served = stream.served
-    note = served.note() if served.state in ("off", "waiting") else served.about
+    note = served.note() if served.state == "off" or served.is_failing else served.about
     if stream.ms is not None:
         note += f", {stream.ms:.1f} ms a frame"
-    state = "failed" if served.state == "waiting" and served.error else served.state
+    state = "failed" if served.is_failing else served.state
     return short_name(served.name), state, words.rate(stream.fps), str(served.readers), note.removeprefix("failed: ")
 
 
@@ -184,7 +184,7 @@ class _Changes:
         for stream in status.streams:
             served = stream.served
             # Attempts that fail for the same reason are not worth a line.
-            text = (served.state in ("waiting", "starting") and served.error) or served.state
+            text = (served.is_failing and served.error) or served.state
             now[served.name] = text if served.state != "running" else f"running: {served.about}"
             if self._said.get(served.name) != now[served.name]:
                 say(f"{short_name(served.name)}: {now[served.name]}")

@@ -57,6 +57,11 @@ class Served:
     error: str | None
     retry_at: float | None
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last attempt failed, and another one is due or has begun."""
+        return self.error is not None and self.state in ("waiting", "starting")
+
     def note(self) -> str:
         """Describe the state in a few words, as `list` shows it."""
         if self.state == "off":
@@ -66,7 +71,7 @@ class Served:
                 "" if self.retry_at is None else f"; next attempt in {max(0.0, self.retry_at - time.monotonic()):.0f} s"
             )
             return f"failed: {self.error}{due}"
-        if self.state == "starting" and self.error is not None:
+        if self.state == "starting" and self.is_failing:
             return f"starting again; it failed: {self.error}"
         return self.state
 

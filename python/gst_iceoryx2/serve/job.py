@@ -101,7 +101,8 @@ class Job:
         """Stop the process if it runs."""
         self.retry_at = None
         if self._process is None:
-            self.state = "off"
+            # The attempt for the next reader is a first one again.
+            self.state, self.error, self._failures = "off", None, 0
         elif self._kill_at is None:
             self.state = "stopping"
             self._kill_at = now + _ENDS_WITHIN

@@ -541,6 +541,6 @@ def _processes(members: Iterable[Member]) -> int:
 def _summary(streams: list[Served]) -> str:
     """Return one line for systemd's status."""
     running = sum(stream.state == "running" for stream in streams)
-    failed = [short_name(stream.name) for stream in streams if stream.state == "waiting"]
+    failed = [short_name(stream.name) for stream in streams if stream.is_failing]
     text = f"{running} of {len(streams)} streams run"
     return f"{text}; failed: {', '.join(failed)}" if failed else text
