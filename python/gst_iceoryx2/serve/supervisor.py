@@ -468,6 +468,8 @@ class Supervisor(Work[ServeStatus]):
         declared = served(self._domain, self._state) if renditions else {}
         for name in [name for name in renditions if name in declared]:
             del renditions[name]
+            if name in self._sources:
+                self._end(self._sources.pop(name).jobs)
         for name in renditions.keys() - self._sources.keys():
             self._sources[name] = _Source(name, None)
         for name in [name for name, source in self._sources.items() if name not in renditions and not source.is_used]:
