@@ -57,6 +57,7 @@ class Conductor:
         self._children = Children()
         self._recovery = Recovery()
         self.verdict: Final = Verdict()
+        self.verdict.recovered = self._recovery.times
 
     def run(self, actions: Sequence[Action], seconds: float) -> Verdict:
         """Run for some seconds.
@@ -88,9 +89,7 @@ class Conductor:
             self._end(list(self._players))
             # A helper may still run, and unfinished files count as left behind only when they are old.
             self._wait(self._is_clean, _CLEANUP_TIMEOUT)
-            self.verdict.leftovers = self._place.leftovers()
-            self.verdict.leftovers += [f"process {pid}: {self._children.kind(pid)}" for pid in self._children.there]
-            self.verdict.recovered = self._recovery.times
+            self.verdict.leftovers = self._leftovers()
         finally:
             for player in self._players.values():
                 player.process.kill()
@@ -120,7 +119,11 @@ class Conductor:
 
     def _is_clean(self) -> bool:
         self._place.clean_up()
-        return not self._place.leftovers() and not self._children.there
+        return not self._leftovers()
+
+    def _leftovers(self) -> list[str]:
+        processes = [f"process {pid} of {self._children.kind(pid)}" for pid in self._children.there]
+        return self._place.leftovers() + processes
 
     def _tick(self) -> None:
         time.sleep(_TICK)

@@ -185,27 +185,37 @@ class Player:
     # -- resources ---------------------------------------------------------------------------------------------------
 
     def descriptors(self) -> Counter[str]:
-        """Return its file descriptors by kind, without the numbers in their names.
-
-        Monitors of its own nodes are left out: once asked about, each stays open while it exists.
-        """
-        found: Counter[str] = Counter()
-        for descriptor in Path(f"/proc/{self.pid}/fd").iterdir():
-            try:
-                target = os.readlink(descriptor)
-            except FileNotFoundError:
-                continue
-            if ".node_monitor" not in target:
-                found[_DIGITS.sub("#", target)] += 1
-        return found
+        """Return its file descriptors by kind."""
+        return descriptors(self.pid)
 
     def private_bytes(self) -> int:
         """Return its private memory in bytes, without shared memory."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
-        raise AssertionError("no RssAnon in /proc")
+        return private_bytes(self.pid)
 
     def tail(self, size: int = 3000) -> str:
         """Return the end of its log."""
         return self.log.read_text(errors="replace")[-size:]
+
+
+def descriptors(pid: int) -> Counter[str]:
+    """Return the file descriptors of a process by kind, without the numbers in their names.
+
+    Monitors of its own nodes are left out: once asked about, each stays open while it exists.
+    """
+    found: Counter[str] = Counter()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = os.readlink(descriptor)
+        except FileNotFoundError:
+            continue
+        if ".node_monitor" not in target:
+            found[_DIGITS.sub("#", target)] += 1
+    return found
+
+
+def private_bytes(pid: int) -> int:
+    """Return the private memory of a process in bytes, without shared memory."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no RssAnon in /proc")

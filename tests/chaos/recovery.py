@@ -62,9 +62,8 @@ def _readers(players: Iterable[Player]) -> list[Part]:
     return [
         part
         for player in players
-        if player.name.startswith("survivor")
         for part in player.parts
-        if part.spec["kind"] == "reader"
+        if part.spec["kind"] == "reader" and part.spec["habit"] == "steady"
     ]
 
 

@@ -26,3 +26,4 @@ def test_chaos_breaks_no_guarantee(tmp_path: Path) -> None:
     # Enough happened.
     assert verdict.frames > 500
     assert verdict.performed["kill"] > 5
+    assert verdict.recovered

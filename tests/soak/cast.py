@@ -39,6 +39,9 @@ STAGE: Final = (
     # Ports that are closed and reopened within one process.
     SoakSlot("reopening-a", (("sink/restless", "cam2"), ("subscriber/restless", "cam2")), survives=True),
     SoakSlot("reopening-b", (("publisher/restless", "cam3"), ("source/restless", "cam3")), survives=True),
+    # A stream on demand, whose source and conversion are processes of their own.
+    SoakSlot("supervisor", (("server/steady", "serve"),), survives=True),
+    SoakSlot("rendition", (("reader/steady", "serve0@96x96-RGB"),), survives=True),
     # Processes that come and go.
     SoakSlot("passing-source", (("source/steady", "cam0"),)),
     SoakSlot("passing-python", (("subscriber/steady", "cam1"),)),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.chaos.place import DomainUse
-from tests.chaos.player import Player
+from tests.chaos.player import Player, descriptors, private_bytes
 
 
 class Gauge(NamedTuple):
@@ -74,17 +74,21 @@ class Samples:
     def __init__(self) -> None:
         self._values: dict[tuple[str, Gauge], list[float]] = {}
 
-    def take(self, players: Iterable[Player], domain_use: DomainUse) -> None:
-        """Measure once."""
+    def take(self, players: Iterable[Player], children: Mapping[str, int], domain_use: DomainUse) -> None:
+        """Measure once: the players, their child processes by name, and the domain."""
         for player in players:
-            who = player.name.partition(".")[0]
             is_steady = all(part.spec["habit"] == "steady" for part in player.parts)
-            threads = sum(1 for _ in Path(f"/proc/{player.pid}/task").iterdir())
-            self.note(who, PRIVATE, player.private_bytes())
-            self.note(who, DESCRIPTORS if is_steady else DESCRIPTORS_REOPENED, sum(player.descriptors().values()))
-            self.note(who, THREADS if is_steady else THREADS_REOPENED, threads)
+            self._take(player.name.partition(".")[0], player.pid, is_steady)
+        for who, pid in children.items():
+            self._take(who, pid, is_steady=True)
         self.note("domain", FILES, domain_use.files)
         self.note("domain", SHARED, domain_use.bytes)
+
+    def _take(self, who: str, pid: int, is_steady: bool) -> None:
+        self.note(who, PRIVATE, private_bytes(pid))
+        self.note(who, DESCRIPTORS if is_steady else DESCRIPTORS_REOPENED, sum(descriptors(pid).values()))
+        threads = sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+        self.note(who, THREADS if is_steady else THREADS_REOPENED, threads)
 
     def note(self, who: str, gauge: Gauge, value: float) -> None:
         """Add one value."""

@@ -48,7 +48,7 @@ class Soak(Conductor):
             self._until(time.monotonic(), self._all_play)
             for index in range(1, len(STAGE)):
                 self._start(index)
-            self._until(time.monotonic() + _SETTLE, self._all_play)
+            self._until(time.monotonic() + _SETTLE, lambda: self._all_play() and not self._recovery.is_open)
             begin = self._next_sample = time.monotonic()
             turns = itertools.cycle(passing)
             for number in range(1, int(seconds / self._restart_every)):
@@ -58,11 +58,12 @@ class Soak(Conductor):
             self._next_sample = float("inf")
             self._end(list(self._players))
             self._wait(self._is_clean, _CLEANUP_TIMEOUT)
-            self.verdict.leftovers = self._place.leftovers()
+            self.verdict.leftovers = self._leftovers()
         finally:
             for player in self._players.values():
                 player.process.kill()
                 player.reap()
+            self._children.end()
         return self.verdict
 
     def _look(self, now: float) -> None:
@@ -73,4 +74,5 @@ class Soak(Conductor):
             self._next_sample = max(self._next_sample + self._sample_every, now)
             steady = [self._players[index] for index, slot in enumerate(STAGE) if slot.survives]
             # A participant that was killed because it hung is in the verdict.
-            self.samples.take([player for player in steady if player.is_there], self.verdict.domain_use[-1])
+            children = {self._children.kind(pid): pid for pid in self._children.there}
+            self.samples.take([player for player in steady if player.is_there], children, self.verdict.domain_use[-1])
