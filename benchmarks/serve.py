@@ -179,13 +179,18 @@ def readers(what: str, name: str, count: int, seconds: float) -> Measurement:
         for reader in running:
             _expect(reader, "ready")
         time.sleep(CALM)
-        pids = [pid for pid, line in serve.tree().items() if not line.endswith("worker source")]
-        pids += [reader.pid for reader in running]
-        (_, busy), began = _used(pids), time.monotonic()
+        parts = {
+            "readers": [reader.pid for reader in running],
+            "renditions": [pid for pid, line in serve.tree().items() if line.endswith("worker renditions")],
+            "supervisor": [serve.process.pid],
+        }
+        before, began = {part: _busy(pids) for part, pids in parts.items()}, time.monotonic()
         time.sleep(seconds)
-        took, (_, busier) = time.monotonic() - began, _used(pids)
+        took, after = time.monotonic() - began, {part: _busy(pids) for part, pids in parts.items()}
         rates = [_result(reader) for reader in running]
-        return {"ms": (busier - busy) / 1e6 / took / (sum(rates) / count), "fps": min(rates)}
+        frames = sum(rates) / count * took
+        found = {part: (after[part] - before[part]) / 1e6 / frames for part in parts}
+        return found | {"ms": sum(found.values()), "fps": min(rates)}
 
 
 def hop(bench: Bench, middle: Sequence[str], frames: int) -> Measurement:
@@ -256,6 +261,10 @@ def _used(pids: Sequence[int] | dict[int, str]) -> tuple[int, int]:
     """Return the wake-ups of several processes, and their processor time in nanoseconds."""
     wakes, busy = zip(*map(used, pids), strict=True)
     return sum(wakes), sum(busy)
+
+
+def _busy(pids: Sequence[int]) -> int:
+    return sum(used(pid)[1] for pid in pids)
 
 
 def _private_bytes(pid: int) -> int:
@@ -352,13 +361,18 @@ def readers_report(plan: Plan) -> Report:
     }
     runs = interleave(cases, plan.rounds)
     series = {name: Series.of(name, "ms/frame", results, "ms") for name, results in runs.items()}
+    parts = [
+        Series.of(f"{name}: {part}", "ms/frame", runs[name], part)
+        for name in (one, four)
+        for part in ("renditions", "readers", "supervisor")
+    ]
     rates = [Series.of(f"{name}: slowest", "fps", results, "fps") for name, results in runs.items()]
     findings = [
         ratio(f"{four}, relative to 1", series[four], series[one], FOUR_READERS_LIMIT),
         ratio(f"{four}, relative to {own}", series[four], series[own], OWN_CONVERSIONS_LIMIT),
     ]
     title = f"Processor time of all processes except the source, {RENDITION} of 1080p30 NV12"
-    return Report(title, [*series.values(), *rates], findings)
+    return Report(title, [*series.values(), *parts, *rates], findings)
 
 
 def hop_report(plan: Plan) -> Report:

@@ -28,6 +28,7 @@ _Rows: TypeAlias = npt.NDArray[np.uint8]
 
 _RGB: Final = FORMATS["RGB"]
 _BLACK: Final = (0, 0, 0)
+_NO_PIXELS: Final = np.empty(0, np.uint8)
 # Rows that can share a chroma sample.
 _MOST_ROWS_OF_CHROMA: Final = 4
 # FFmpeg's scaler is wrong for planes with fewer than four rows or columns, and some formats have one chroma sample for
@@ -86,6 +87,9 @@ class Converter:
         self._to = here = get_format(shape.format)
         self._from_colours = colours_of(there, source.height, source.colorimetry)
         self._to_colours = colours_for(here, shape.height, there, self._from_colours)
+        # Positions in a loan whose first rows have this stride.
+        self._stride = 0
+        self._positions: tuple[Planes, Planes]
         self._has_border = shape.rect != (0, 0, shape.width, shape.height)
         if not (there.planes and here.planes):
             raise self._impossible()
@@ -131,15 +135,24 @@ class Converter:
                     f"the {what} is {found[0]}x{found[1]} {found[2]}, but the converter was made for "
                     f"{expected.width}x{expected.height} {expected.format}"
                 )
-        planes = Planes.of_loan(target, self._to)
+        planes, part = self._planes_of(target)
         if self._has_border:
             self._draw_border(planes)
-        part = planes.part(*shape.rect)
         if self._scaling is not None:
             self._scaling.fill(self._part_in_rgb(frame) if self._is_by_rgb else self._part_of(frame), part)
             return
         for rows, source_rows in zip(part.rows(), self._part_of(frame).rows(), strict=True):
             np.copyto(rows, source_rows)
+
+    def _planes_of(self, target: LoanedFrame) -> tuple[Planes, Planes]:
+        """Return the planes of a loan, and the part that shows the picture."""
+        stride, pixels = target.planes[0].strides[0], target.bytes()
+        if self._stride != stride:
+            # All loans of a publisher have the same positions.
+            planes = Planes.of_loan(target, self._to)._replace(pixels=_NO_PIXELS)
+            self._stride, self._positions = stride, (planes, planes.part(*self._shape.rect))
+        planes, part = self._positions
+        return planes._replace(pixels=pixels), part._replace(pixels=pixels)
 
     def _prepare(self) -> None:
         """Choose how to convert."""

@@ -135,6 +135,23 @@ class _Output:
             publisher.close()
 
 
+class _Conversion:
+    """The conversion to one shape.
+
+    Attributes:
+        shape: The shape.
+        converter: Its converter.
+        metas: Its metas.
+        outputs: The renditions of this shape.
+    """
+
+    def __init__(self, shape: RenditionShape, picture: SourceShape, source: str) -> None:
+        self.shape = shape
+        self.converter = Converter(shape, picture)
+        self.metas = RenditionMetas(source, shape)
+        self.outputs: list[_Output] = []
+
+
 class RenditionWorker:
     """Converts each frame of a stream once per shape, and publishes it under every name that means this shape.
 
@@ -146,7 +163,8 @@ class RenditionWorker:
         self._source = full_name(source)
         self._subscriber = VideoFrameSubscriber(self._source)
         self._outputs: dict[str, _Output] = {}
-        self._converters: dict[RenditionShape, tuple[Converter, RenditionMetas]] = {}
+        # Outputs by shape, because hashing a shape takes as long as copying a small picture.
+        self._conversions: list[_Conversion] = []
         self._picture: SourceShape | None = None
         self._caps: str | None = None
         self._fields: Mapping[str, FieldValue] = {}
@@ -163,14 +181,14 @@ class RenditionWorker:
             output = self._outputs[name] = _Output(name)
             if self._picture is not None:
                 output.prepare(self._picture, self._fields, self._source)
-        for shape in self._converters.keys() - {output.shape for output in self._outputs.values()}:
-            del self._converters[shape]
+        self._group()
 
     def retry(self) -> None:
         """Try again to publish what could not be published."""
         for output in self._outputs.values():
             if self._picture is not None and output.may_recover:
                 output.prepare(self._picture, self._fields, self._source)
+                self._group()
 
     def step(self) -> None:
         """Wait for a frame for a moment, and convert it."""
@@ -216,44 +234,55 @@ class RenditionWorker:
         if self._picture is None or (frame.format, frame.width, frame.height) != size or frame.caps != self._caps:
             self._picture, self._caps = SourceShape.of(frame), frame.caps
             self._fields = parse_caps(frame.caps).fields if frame.caps else {}
-            self._converters.clear()
+            self._conversions.clear()
             for output in self._outputs.values():
                 output.prepare(self._picture, self._fields, self._source)
-        captured_at = frame.captured_at or time.monotonic_ns()
-        due: dict[RenditionShape, list[_Output]] = {}
-        for output in self._outputs.values():
-            if output.is_due(captured_at) and output.shape is not None:
-                due.setdefault(output.shape, []).append(output)
-        for shape, outputs in due.items():
-            began = time.thread_time_ns()
-            try:
-                self._publish(frame, shape, outputs)
-            except Exception as exc:
-                # Other shapes go on.
-                for output in outputs:
-                    output.fail(exc)
-            self._nanoseconds += time.thread_time_ns() - began
+            self._group()
+        captured_at = frame.captured_at
+        now = captured_at or time.monotonic_ns()
+        for conversion in self._conversions:
+            due = [output for output in conversion.outputs if output.is_due(now)]
+            if due:
+                began = time.thread_time_ns()
+                try:
+                    self._publish(frame, captured_at, conversion, due)
+                except Exception as exc:
+                    # Other shapes go on.
+                    for output in due:
+                        output.fail(exc)
+                self._nanoseconds += time.thread_time_ns() - began
 
-    def _publish(self, frame: VideoFrame, shape: RenditionShape, outputs: list[_Output]) -> None:
-        known = self._converters.get(shape)
-        if known is None:
-            assert self._picture is not None
-            known = Converter(shape, self._picture), RenditionMetas(self._source, shape)
-            self._converters[shape] = known
-        converter, own_metas = known
+    def _group(self) -> None:
+        """Find the outputs of each shape. Conversions that are still wanted go on."""
+        before = {conversion.shape: conversion for conversion in self._conversions}
+        found: dict[RenditionShape, _Conversion] = {}
+        for output in self._outputs.values():
+            shape = output.shape
+            if shape is None or self._picture is None:
+                continue
+            if shape not in found:
+                found[shape] = before.get(shape) or _Conversion(shape, self._picture, self._source)
+                found[shape].outputs = []
+            found[shape].outputs.append(output)
+        self._conversions = list(found.values())
+
+    def _publish(
+        self, frame: VideoFrame, captured_at: int | None, conversion: _Conversion, outputs: list[_Output]
+    ) -> None:
+        shape = conversion.shape
         loans = [output.loan() for output in outputs]
-        converter.fill(frame, loans[0])
+        conversion.converter.fill(frame, loans[0])
         for other in loans[1:]:
             for target, plane in zip(other.planes, loans[0].planes, strict=True):
                 np.copyto(target, plane)
         kept = [meta for meta in frame.metas if not isinstance(meta, CustomMeta) or meta.name != RENDITION_META]
-        metas = [*kept, own_metas.encode(frame)]
+        metas = [*kept, conversion.metas.encode(frame)]
         # A scaled picture has no fields.
         flags = frame.flags if shape.rect[3] == shape.source_rect[3] else frame.flags & ~_FIELDS
         for output, loan in zip(outputs, loans, strict=True):
             loan.pts, loan.dts, loan.duration, loan.flags = frame.pts, frame.dts, frame.duration, flags
-            if frame.captured_at is not None:
-                loan.captured_at = frame.captured_at
+            if captured_at is not None:
+                loan.captured_at = captured_at
             loan.metas = metas
             loan.send()
             self._sent[output.name] = self._sent.get(output.name, 0) + 1
