@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, _pool, _waiting, subscriber
+from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber, _pool, _receiver, _waiting
 from tests.conftest import Place
 from tests.processes.acts import picture
 from tests.processes.children import Child
@@ -38,7 +38,7 @@ def test_a_frame_wakes_the_subscriber_by_its_notification(
     service: str, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the safety interval, nothing else wakes it."""
-    monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", 60.0)
+    monkeypatch.setattr(_receiver, "_SAFETY_INTERVAL", 60.0)
     monkeypatch.setattr(_waiting.Waiter, "nudge", lambda _: None)
     publisher = start("publish_until_told", service, 64, 0.02)
     assert publisher.told() == "publishing"

@@ -24,9 +24,9 @@ from gst_iceoryx2.video import (
     VideoFramePublisher,
     VideoFrameSubscriber,
     _keeper,
+    _receiver,
     _waiting,
     create_node,
-    subscriber,
 )
 from tests.conftest import Place
 from tests.transport.conftest import is_waiting
@@ -62,7 +62,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], VideoFrameSubscriber]]:
     """Return a function that makes a subscriber whose thread waits for frames and does not wake up by itself."""
-    monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", LONG)
+    monkeypatch.setattr(_receiver, "_SAFETY_INTERVAL", LONG)
     subscribers: list[VideoFrameSubscriber] = []
     threads: list[threading.Thread] = []
 
@@ -223,7 +223,7 @@ def test_a_subscriber_that_waits_is_woken_for_what_was_not_announced(
 
 @pytest.mark.asyncio
 async def test_an_event_loop_is_woken_for_what_was_not_announced(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", LONG)
+    monkeypatch.setattr(_receiver, "_SAFETY_INTERVAL", LONG)
     received: list[None] = []
     with VideoFrameSubscriber(service) as sub:
 

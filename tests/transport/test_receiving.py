@@ -18,8 +18,8 @@ from gst_iceoryx2.video import (
     VideoFrameSubscriber,
     _keeper,
     _link,
+    _receiver,
     _waiting,
-    subscriber,
 )
 from gst_iceoryx2.video._intake import Intake
 from tests.transport.conftest import is_waiting
@@ -103,7 +103,7 @@ def test_a_publisher_that_goes_right_after_a_frame_is_let_go_soon(
     """The reader finds both notifications at once."""
     # Nothing else makes it look.
     monkeypatch.setattr(_link, "_LOOK_INTERVAL", 60.0)
-    monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", 60.0)
+    monkeypatch.setattr(_receiver, "_SAFETY_INTERVAL", 60.0)
     with VideoFrameSubscriber(service) as sub:
         pub = VideoFramePublisher(service)
         wait_until(lambda: (sub.receive(), sub.is_connected)[1])
@@ -122,7 +122,7 @@ def test_receive_blocking_wakes_when_a_frame_comes(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the notification can wake it here."""
-    monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", 60.0)
+    monkeypatch.setattr(_receiver, "_SAFETY_INTERVAL", 60.0)
     monkeypatch.setattr(_waiting.Waiter, "nudge", lambda _: None)
     for value in range(5):
         timer = threading.Timer(0.02, send, (pub, value))
@@ -148,7 +148,7 @@ def test_a_waiting_thread_does_not_hold_the_interpreter(pub: VideoFramePublisher
 def test_close_wakes_a_waiting_thread(
     pub: VideoFramePublisher, sub: VideoFrameSubscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscriber, "_SAFETY_INTERVAL", 60.0)
+    monkeypatch.setattr(_receiver, "_SAFETY_INTERVAL", 60.0)
     caught: list[BaseException] = []
 
     def wait() -> None:

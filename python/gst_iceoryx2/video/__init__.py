@@ -38,6 +38,7 @@ from .._wire.header import (
 )
 from .._wire.metas import CustomMeta, ReferenceTimestamp
 from .._wire.validate import validate_geometry
+from ._receiver import Receiver as _Receiver
 from ._service import open_video_service
 from .config import FrameParams, Qos, SinkConfig
 from .frame import VideoFrame
@@ -87,6 +88,6 @@ __all__ = [
 ]
 
 # Help texts and error messages show the public module, not the private one that defines the object.
-for _name in __all__:
-    if "._" in getattr(globals()[_name], "__module__", ""):
-        globals()[_name].__module__ = __name__
+for _object in (*map(globals().get, __all__), _Receiver):
+    if "._" in getattr(_object, "__module__", ""):
+        _object.__module__ = __name__

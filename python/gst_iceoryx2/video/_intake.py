@@ -22,10 +22,12 @@ from .frame import VideoFrame
 
 _log: Final = logging.getLogger("gst_iceoryx2")
 
-# iceoryx2's own sample header, located before the user header: node, publisher, elements, offset. Source:
-# iceoryx2/src/service/header/publish_subscribe.rs, `repr(C)`.
-_SAMPLE_HEADER_SIZE: Final = 48
-_HEADERS: Final = ctypes.c_char * (_SAMPLE_HEADER_SIZE + HEADER_SIZE)
+SAMPLE_HEADER_SIZE: Final = 48
+"""Size of iceoryx2's own sample header, located before the user header: node, publisher, elements, offset.
+
+Source: iceoryx2/src/service/header/publish_subscribe.rs, `repr(C)`.
+"""
+_HEADERS: Final = ctypes.c_char * (SAMPLE_HEADER_SIZE + HEADER_SIZE)
 # Publisher, number of elements, offset, flags.
 _FIELDS: Final = struct.Struct("<16x16sQ8x24xQQ")
 _GEOMETRY_AT: Final = 40
@@ -100,14 +102,14 @@ class Intake:
         if address > mapping.end:
             return self._refuse(Fault.of("place"))
         # Read once, because the publisher can write to this memory at any time.
-        headers: bytes = _HEADERS.from_address(place - _SAMPLE_HEADER_SIZE).raw
+        headers: bytes = _HEADERS.from_address(place - SAMPLE_HEADER_SIZE).raw
         publisher, length, offset, flags = _FIELDS.unpack_from(headers)
         if publisher != mapping.publisher or address + length > mapping.end:
             self._mapping = mapping = self._segments.settle(mapping, publisher, place)
             room = mapping.end - address
             if length > room:
                 return self._refuse(Fault.of("length", payload=length, room=max(room, 0)))
-        header = headers[_SAMPLE_HEADER_SIZE:]
+        header = headers[SAMPLE_HEADER_SIZE:]
         self.ends = False
         if flags & HEADER_FLAG_EOS:
             # The end of the stream repeats the last frame. Deliver that frame now if it has not been received yet.
@@ -138,6 +140,10 @@ class Intake:
         self.received += 1
         memory = ReceivedMemory(sample, port, address, self._pixel_kind, self.ledger)
         return VideoFrame()._fill(header, self._geometry, size, memory, aux, self.caps, stamp, self.ledger)
+
+    def following(self) -> VideoFrame | None:
+        """Return the end of the stream if it came with the latest frame; otherwise None."""
+        return self.end() if self.ends else None
 
     def end(self) -> VideoFrame:
         """Return an end of the stream that does not refer to a sample."""

@@ -6,6 +6,7 @@ without a publisher and without held frames keeps only the event service.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import time
 from collections.abc import Callable
@@ -185,12 +186,14 @@ class Connector:
     """Connects to the video service with a given name as soon as it has a publisher.
 
     Attributes:
+        node: The subscriber's node.
         was_first: Whether this subscriber existed before the publisher.
     """
 
-    def __init__(self, node: types.Node, name: str) -> None:
-        self._node = node
+    def __init__(self, node: types.Node, name: str, header: type[ctypes.Structure] = VideoFrameHeader) -> None:
+        self.node = node
         self._name = name
+        self._header = header
         self._is_local = binding.is_local(node)
         self._domain: Domain = binding.domain_of(node)
         self._path = self._domain.service_file(name, "PublishSubscribe")
@@ -229,7 +232,7 @@ class Connector:
     def _open(self, identity: tuple[int, int] | None) -> Link | None:
         now = time.monotonic()
         try:
-            service = binding.open_pub_sub(self._node, self._name, VideoFrameHeader)
+            service = binding.open_pub_sub(self.node, self._name, self._header)
         except ServiceBrokenError as exc:
             # A publisher was killed during startup. The next one repairs the service.
             self._rest_until = time.monotonic() + _REST
@@ -246,9 +249,10 @@ class Connector:
             self._next_try = time.monotonic() + _SECOND_LOOK
             return None
         self._unpublished_since = None
-        subscriber = binding.create_subscriber(self._node, service, self._name)
-        waits = not service.static_config.has_safe_overflow
-        tell_taken = binding.AckNotifier(self._node, self._name, subscriber).notify if waits else None
+        subscriber = binding.create_subscriber(self.node, service, self._name)
+        # Publishers of packets never wait.
+        waits = self._header is VideoFrameHeader and not service.static_config.has_safe_overflow
+        tell_taken = binding.AckNotifier(self.node, self._name, subscriber).notify if waits else None
         return Link(self._domain, service, subscriber, self._path, identity, tell_taken)
 
     def give_up(self, link: Link) -> None:

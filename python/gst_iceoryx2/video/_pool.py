@@ -52,7 +52,13 @@ class Pool:
     """
 
     def __init__(
-        self, node: types.Node, service: types.PubSubService, name: str, max_bytes: int, max_frames: int
+        self,
+        node: types.Node,
+        service: types.PubSubService,
+        name: str,
+        max_bytes: int,
+        max_frames: int,
+        first_bytes: int = _FIRST_BYTES,
     ) -> None:
         """Create the first native publisher.
 
@@ -62,13 +68,17 @@ class Pool:
             name: Name of the service.
             max_bytes: Size of the largest frame in bytes, including the aux blob; 0 = grow as needed.
             max_frames: Maximum number of chunks; 0 = as many as all subscribers together may hold.
+            first_bytes: Size of the first chunks if `max_bytes` is 0.
 
         Raises:
             OutOfSharedMemoryError: There is not enough shared memory.
             TooManyPortsError: The service already has as many publishers as it admits.
         """
         config = service.static_config
-        receiver = config.subscriber_max_buffer_size + config.subscriber_max_borrowed_samples
+        receiver = config.subscriber_max_borrowed_samples
+        # With safe overflow, a buffer holds the newest samples. If the history is at least as long, it has them, too.
+        if not (config.has_safe_overflow and config.history_size >= config.subscriber_max_buffer_size):
+            receiver += config.subscriber_max_buffer_size
         self._node = node
         self._service = service
         self._name = name
@@ -76,7 +86,7 @@ class Pool:
         self.anchor: types.SampleMutUninit | None = None
         self._used = False
         self._is_exhausted = False
-        self._slice_len = max_bytes or _FIRST_BYTES
+        self._slice_len = max_bytes or first_bytes
         # One extra chunk for the anchor. Source of the other terms: required_amount_of_samples… in
         # static_config/publish_subscribe.rs.
         worst = config.max_subscribers * receiver + config.history_size + LOANS + 1

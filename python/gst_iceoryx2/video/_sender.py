@@ -8,15 +8,16 @@ import logging
 import struct
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from .._iox2 import binding, types
 from .._iox2.cleanup import clean_up_if_due
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.obstacle import after_failure
-from .._wire.header import HEADER_SIZE, NONE_U64
+from .._wire.header import NONE_U64
 from .._wire.metas import encode_meta
 from .._wire.stamp import monotonic_ns
 from ..contract import message, seconds
@@ -31,28 +32,20 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 # Number of checks that a new subscriber is connected. One check is not enough, because the connection may be half
 # established.
 _LOOKS: Final = 3
-_HEADER_BYTES: Final = ctypes.c_char * HEADER_SIZE
 # Time that waiting readers get to connect to each native publisher, and time between two checks, in seconds.
 _CONNECTING: Final = seconds("connect")
 _CONNECTING_STEP: Final = seconds("connect_look")
 
 
-class _Sent(NamedTuple):
-    """A sent frame: number of its native publisher, address and size of its bytes, and its header."""
-
-    number: int
-    address: int
-    size: int
-    header: bytes
-
-
-class FrameSender:
-    """The sending side of a service, shared by a publisher and its loans. Any thread may use it.
+class Sender(ABC):
+    """The sending side of a service. Any thread may use it.
 
     Attributes:
-        sequence: Number of frames sent.
-        dropped: Number of frames not sent because no memory was free.
+        sequence: Number of samples sent, apart from ends of the stream.
+        dropped: Number of samples not sent because no memory was free.
     """
+
+    _operation: ClassVar[str]
 
     def __init__(
         self,
@@ -62,7 +55,6 @@ class FrameSender:
         notifier: types.Notifier,
         pool: Pool,
         name: str,
-        aux_bytes: int,
     ) -> None:
         # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
@@ -71,11 +63,8 @@ class FrameSender:
         self._notifier: types.Notifier | None = notifier
         self._pool: Pool | None = pool
         self._name = name
-        self._aux_bytes = aux_bytes
         self._ended = False
         self._end_is_due = False
-        # The last sent frame. If the service has a history, the history keeps its memory valid.
-        self._last: _Sent | None = None
         self._known_subscribers = 0
         # Number of the latest native publisher that has waited for its readers.
         self._waited = 0
@@ -93,78 +82,6 @@ class FrameSender:
     def is_closed(self) -> bool:
         """Whether `close` was called."""
         return self._pool is None
-
-    def begin(self, layout: FrameLayout, captured_at: int) -> LoanedFrame:
-        """Begin a frame whose metas are still unknown.
-
-        Raises:
-            LoanLimitError: 8 frames are already being filled.
-            OutOfSharedMemoryError: The frame is larger than all previous frames, and there is not enough shared memory
-                for it.
-            ClosedError: This sender is closed.
-        """
-        reserve = max(self._aux_bytes, layout.aux.size) if self._aux_bytes else 0
-        return self._begin(layout, layout.size, reserve, captured_at)
-
-    def begin_with(self, layout: FrameLayout, size: int, metas: Sequence[Meta], captured_at: int) -> LoanedFrame:
-        """Begin a frame of `size` pixel bytes and reserve room for all of its metas.
-
-        Raises:
-            FormatError: A meta cannot be represented, or this publisher does not send metas.
-            LoanLimitError: 8 frames are already being filled.
-            OutOfSharedMemoryError: The frame is larger than all previous frames, and there is not enough shared memory
-                for it.
-            ClosedError: This sender is closed.
-        """
-        records = _records(metas)
-        if records and not self._aux_bytes:
-            raise FormatError(f"this publisher of {self._name!r} was created with aux_bytes=0, so it cannot send metas")
-        reserve = layout.aux.size + sum(4 + len(record) for record in records) if self._aux_bytes else 0
-        frame = self._begin(layout, size, reserve, captured_at)
-        frame.metas = records
-        return frame
-
-    def _begin(self, layout: FrameLayout, size: int, reserve: int, captured_at: int) -> LoanedFrame:
-        with self._lock:
-            pool = self._open_pool()
-            loan = pool.loan(size + reserve)
-            return LoanedFrame()._fill(
-                loan, LoanPlan(layout, size, reserve, pool.anchor, pool.number), captured_at, self._send
-            )
-
-    def _send(self, frame: LoanedFrame, loan: types.SampleMutUninit | None, plan: LoanPlan) -> int:
-        """Send a filled frame. This consumes the loan."""
-        layout, size, reserve, anchor, _ = plan
-        records = _records(frame.metas)
-        while True:
-            self._wait_for_readers()
-            with self._lock:
-                pool = self._open_pool()
-                loan = loan and pool.sendable(loan, anchor, size + reserve)
-                if loan is None:
-                    self.dropped += 1
-                    return 0
-                if pool.number != self._waited:
-                    # Another thread replaced the native publisher, so wait for the readers of the new one first.
-                    anchor = pool.anchor
-                    continue
-                blob = self._blob(frame, layout, records, reserve)
-                header = layout.header(
-                    _number(frame.pts),
-                    _number(frame.dts),
-                    _number(frame.duration),
-                    self.sequence if frame.offset is None else frame.offset,
-                    frame.flags,
-                    reserve if blob else 0,
-                )
-                if blob:
-                    ctypes.memmove(loan.payload_ptr + size, blob, len(blob))
-                last = _Sent(pool.number, loan.payload_ptr, size + reserve, header)
-                receivers = self._dispatch(loan, header)
-                self._last = last
-                self.sequence += 1
-                self._ended = self._end_is_due = False
-                return receivers
 
     def _wait_for_readers(self) -> None:
         """Give waiting readers time to connect before the first frame of each native publisher.
@@ -205,23 +122,13 @@ class FrameSender:
     def _listeners(self) -> int:
         return 0 if self._events is None else self._events.dynamic_config.number_of_listeners
 
-    def _blob(self, frame: LoanedFrame, layout: FrameLayout, records: Sequence[bytes], reserve: int) -> bytes:
-        if not reserve:
-            return b""
-        try:
-            blob = layout.aux.blob(monotonic_ns(), frame.captured_at, self.sequence, records, reserve)
-        except (OverflowError, struct.error) as exc:
-            raise FormatError(f"captured_at {frame.captured_at} is not a valid number of nanoseconds: {exc}") from exc
-        # If even the caps do not fit, the blob is omitted (SPEC.md section 3).
-        return blob if len(blob) <= reserve else b""
-
     def _dispatch(self, loan: types.SampleMutUninit, header: bytes) -> int:
-        # The loan contains an earlier frame's header, so overwrite all of it.
-        _HEADER_BYTES.from_address(loan.user_header_ptr).raw = header
+        # The loan contains an earlier sample's header, so overwrite all of it.
+        ctypes.memmove(loan.user_header_ptr, header, len(header))
         try:
             receivers = loan.assume_init().send()
         except (binding.SendError, binding.ConnectionFailure) as exc:
-            text = message("iceoryx2_failed", operation="send a frame", service=self._name, cause=exc)
+            text = message("iceoryx2_failed", operation=self._operation, service=self._name, cause=exc)
             raise TransportError(text) from exc
         if self._notifier is not None:
             self._notifier.notify()
@@ -239,22 +146,9 @@ class FrameSender:
             self._ended = True
             return self._send_end(pool)
 
+    @abstractmethod
     def _send_end(self, pool: Pool) -> int:
-        # The end repeats the last picture, because a subscriber that joins late receives only this sample.
-        last, header = self._last, EOS_HEADER
-        is_kept = last is not None and last.number == pool.number and pool.keeps_history
-        loan = pool.loan(last.size if last is not None and is_kept else 1)
-        # If subscribers hold all memory, `tend` sends the end once some memory is free.
-        self._end_is_due = loan is None
-        if loan is None:
-            return 0
-        if last is not None and is_kept and last.number == pool.number:
-            header = ended(last.header)
-            ctypes.memmove(loan.payload_ptr, last.address, last.size)
-            self._last = last._replace(address=loan.payload_ptr)
-        else:
-            self._last = None
-        return self._dispatch(loan, header)
+        """Send the end of the stream. If no memory is free, set `_end_is_due`, so that `tend` tries again."""
 
     def subscribers(self) -> int:
         """Connect new subscribers and return the total number of subscribers.
@@ -341,6 +235,135 @@ class FrameSender:
         if self._forked:
             raise ForkedError(message("forked", service=self._name))
         raise ClosedError(f"this publisher of {self._name!r} is closed")
+
+
+class _Sent(NamedTuple):
+    """A sent frame: number of its native publisher, address and size of its bytes, and its header."""
+
+    number: int
+    address: int
+    size: int
+    header: bytes
+
+
+class FrameSender(Sender):
+    """The sending side of a service of frames, shared by a publisher and its loans."""
+
+    _operation = "send a frame"
+
+    def __init__(
+        self,
+        node: types.Node,
+        domain: Domain,
+        events: types.EventService,
+        notifier: types.Notifier,
+        pool: Pool,
+        name: str,
+        aux_bytes: int,
+    ) -> None:
+        self._aux_bytes = aux_bytes
+        # The last sent frame. If the service has a history, the history keeps its memory valid.
+        self._last: _Sent | None = None
+        super().__init__(node, domain, events, notifier, pool, name)
+
+    def begin(self, layout: FrameLayout, captured_at: int) -> LoanedFrame:
+        """Begin a frame whose metas are still unknown.
+
+        Raises:
+            LoanLimitError: 8 frames are already being filled.
+            OutOfSharedMemoryError: The frame is larger than all previous frames, and there is not enough shared memory
+                for it.
+            ClosedError: This sender is closed.
+        """
+        reserve = max(self._aux_bytes, layout.aux.size) if self._aux_bytes else 0
+        return self._begin(layout, layout.size, reserve, captured_at)
+
+    def begin_with(self, layout: FrameLayout, size: int, metas: Sequence[Meta], captured_at: int) -> LoanedFrame:
+        """Begin a frame of `size` pixel bytes and reserve room for all of its metas.
+
+        Raises:
+            FormatError: A meta cannot be represented, or this publisher does not send metas.
+            LoanLimitError: 8 frames are already being filled.
+            OutOfSharedMemoryError: The frame is larger than all previous frames, and there is not enough shared memory
+                for it.
+            ClosedError: This sender is closed.
+        """
+        records = _records(metas)
+        if records and not self._aux_bytes:
+            raise FormatError(f"this publisher of {self._name!r} was created with aux_bytes=0, so it cannot send metas")
+        reserve = layout.aux.size + sum(4 + len(record) for record in records) if self._aux_bytes else 0
+        frame = self._begin(layout, size, reserve, captured_at)
+        frame.metas = records
+        return frame
+
+    def _begin(self, layout: FrameLayout, size: int, reserve: int, captured_at: int) -> LoanedFrame:
+        with self._lock:
+            pool = self._open_pool()
+            loan = pool.loan(size + reserve)
+            return LoanedFrame()._fill(
+                loan, LoanPlan(layout, size, reserve, pool.anchor, pool.number), captured_at, self._send
+            )
+
+    def _send(self, frame: LoanedFrame, loan: types.SampleMutUninit | None, plan: LoanPlan) -> int:
+        """Send a filled frame. This consumes the loan."""
+        layout, size, reserve, anchor, _ = plan
+        records = _records(frame.metas)
+        while True:
+            self._wait_for_readers()
+            with self._lock:
+                pool = self._open_pool()
+                loan = loan and pool.sendable(loan, anchor, size + reserve)
+                if loan is None:
+                    self.dropped += 1
+                    return 0
+                if pool.number != self._waited:
+                    # Another thread replaced the native publisher, so wait for the readers of the new one first.
+                    anchor = pool.anchor
+                    continue
+                blob = self._blob(frame, layout, records, reserve)
+                header = layout.header(
+                    _number(frame.pts),
+                    _number(frame.dts),
+                    _number(frame.duration),
+                    self.sequence if frame.offset is None else frame.offset,
+                    frame.flags,
+                    reserve if blob else 0,
+                )
+                if blob:
+                    ctypes.memmove(loan.payload_ptr + size, blob, len(blob))
+                last = _Sent(pool.number, loan.payload_ptr, size + reserve, header)
+                receivers = self._dispatch(loan, header)
+                self._last = last
+                self.sequence += 1
+                self._ended = self._end_is_due = False
+                return receivers
+
+    def _blob(self, frame: LoanedFrame, layout: FrameLayout, records: Sequence[bytes], reserve: int) -> bytes:
+        if not reserve:
+            return b""
+        try:
+            blob = layout.aux.blob(monotonic_ns(), frame.captured_at, self.sequence, records, reserve)
+        except (OverflowError, struct.error) as exc:
+            raise FormatError(f"captured_at {frame.captured_at} is not a valid number of nanoseconds: {exc}") from exc
+        # If even the caps do not fit, the blob is omitted (SPEC.md section 3).
+        return blob if len(blob) <= reserve else b""
+
+    def _send_end(self, pool: Pool) -> int:
+        # The end repeats the last picture, because a subscriber that joins late receives only this sample.
+        last, header = self._last, EOS_HEADER
+        is_kept = last is not None and last.number == pool.number and pool.keeps_history
+        loan = pool.loan(last.size if last is not None and is_kept else 1)
+        # If subscribers hold all memory, `tend` sends the end once some memory is free.
+        self._end_is_due = loan is None
+        if loan is None:
+            return 0
+        if last is not None and is_kept and last.number == pool.number:
+            header = ended(last.header)
+            ctypes.memmove(loan.payload_ptr, last.address, last.size)
+            self._last = last._replace(address=loan.payload_ptr)
+        else:
+            self._last = None
+        return self._dispatch(loan, header)
 
 
 def _number(value: int | None) -> int:

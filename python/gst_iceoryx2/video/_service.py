@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import time
 from dataclasses import fields
 from typing import Final, NamedTuple
 
 from .._iox2 import binding, types
+from .._iox2.service_name import check_service_name
 from .._iox2.types import Node, PubSubService
 from .._wire.header import VideoFrameHeader
 from .._wire.numbers import whole
@@ -68,10 +70,21 @@ def open_video_service(
     """
     max_subscribers, max_publishers = check_ports(max_subscribers, max_publishers)
     wanted = Qos() if qos is None else qos
+    return _open(node, check_service_name(service_name), VideoFrameHeader, wanted, max_subscribers, max_publishers)
+
+
+def _open(
+    node: Node,
+    service_name: str,
+    header: type[ctypes.Structure],
+    wanted: Qos,
+    max_subscribers: int,
+    max_publishers: int,
+) -> PubSubService:
     return binding.create_pub_sub(
         node,
         service_name,
-        VideoFrameHeader,
+        header,
         buffer_size=wanted.buffer_size,
         borrowed_max=wanted.borrowed_max,
         # With a history, a subscriber that joins late receives the newest frame (SPEC.md section 1) or the end of the
@@ -97,19 +110,37 @@ def check_ports(max_subscribers: object, max_publishers: object) -> tuple[int, i
 
 
 def open_for_publishing(
-    node: types.Node, name: str, notifier: types.Notifier, wanted: Qos, max_subscribers: int, max_publishers: int
+    node: types.Node,
+    name: str,
+    notifier: types.Notifier,
+    wanted: Qos,
+    max_subscribers: int,
+    max_publishers: int,
+    *,
+    header: type[ctypes.Structure] = VideoFrameHeader,
+    default: Qos | None = None,
 ) -> types.PubSubService:
     """Open or create the service for a publisher.
 
     If the settings of an unused service differ, waiting subscribers get time to leave it so that it can be recreated.
+
+    Args:
+        node: The node.
+        name: Name of the service, already checked.
+        notifier: A notifier on its event service.
+        wanted: Quality of service for a new service.
+        max_subscribers: Subscribers that a new service admits.
+        max_publishers: Publishers that a new service admits.
+        header: Type of the user header.
+        default: The values of `wanted` that the program did not ask for; None = `Qos()`.
 
     Raises:
         QosError: The existing service offers less than a setting that was changed from its default.
     """
     deadline = time.monotonic() + _HAND_OVER
     while True:
-        service = open_video_service(node, name, wanted, max_subscribers=max_subscribers, max_publishers=max_publishers)
-        differences = _differences(service.static_config, wanted, max_subscribers, max_publishers)
+        service = _open(node, name, header, wanted, max_subscribers, max_publishers)
+        differences = _differences(service.static_config, wanted, default or Qos(), max_subscribers, max_publishers)
         if not differences:
             return service
         if service.dynamic_config.number_of_publishers > 0 or time.monotonic() > deadline:
@@ -146,10 +177,10 @@ class _Difference(NamedTuple):
 
 
 def _differences(
-    config: types.StaticConfig, wanted: Qos, max_subscribers: int, max_publishers: int
+    config: types.StaticConfig, wanted: Qos, default: Qos, max_subscribers: int, max_publishers: int
 ) -> list[_Difference]:
     """Return each setting of the existing service that differs."""
-    existing, default = qos_of(config), Qos()
+    existing = qos_of(config)
     rows = [
         (field.name, getattr(existing, field.name), getattr(wanted, field.name), getattr(default, field.name))
         for field in fields(Qos)

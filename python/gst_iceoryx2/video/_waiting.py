@@ -111,21 +111,9 @@ class Waiter:
             return [os.dup(fd) for fd in (self._wake_out, self._descriptor) if fd is not None]
 
     def drain(self) -> set[int]:
-        """Take all pending notifications and return their event IDs.
-
-        One `try_wait` is not enough: iceoryx2 0.10.0 clears its flag before it empties the socket. A notification sent
-        in between would not wake this process again.
-        """
-        events: set[int] = set()
+        """Take all pending notifications and return their event IDs; see the function `drain`."""
         listener = self._listener
-        if listener is None:
-            return events
-        for _ in range(_DRAIN_ROUNDS):
-            taken = listener.try_wait()
-            if not taken:
-                break
-            events.update(event.id.as_value for event in taken)
-        return events
+        return set() if listener is None else drain(listener)
 
     def close(self) -> None:
         """Make every current and future `wait` return immediately, then leave the event service. Idempotent."""
@@ -146,6 +134,21 @@ class Waiter:
         self._listener = None
         self._at_end()
         self._at_end = NOTHING
+
+
+def drain(listener: types.Listener) -> set[int]:
+    """Take all pending notifications of a listener and return their event IDs.
+
+    One `try_wait` is not enough: iceoryx2 0.10.0 clears its flag before it empties the socket. A notification sent in
+    between would not wake this process again.
+    """
+    events: set[int] = set()
+    for _ in range(_DRAIN_ROUNDS):
+        taken = listener.try_wait()
+        if not taken:
+            break
+        events.update(event.id.as_value for event in taken)
+    return events
 
 
 def _close_pipe(*ends: int) -> None:

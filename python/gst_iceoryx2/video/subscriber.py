@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from typing import Final, Literal, NamedTuple, NoReturn
+from typing import Final, NamedTuple
 
-from .._iox2 import binding
-from .._iox2.cleanup import clean_up_if_due
-from .._iox2.explain import taking_part
-from .._iox2.fork import leak
-from .._iox2.obstacle import after_failure
 from .._iox2.service_name import check_service_name
 from .._iox2.types import Node
 from .._wire.header import DEFAULT_SERVICE
 from .._wire.numbers import real
-from ..contract import message
-from ..errors import BorrowLimitError, ClosedError, ForkedError, Iox2VideoError, TransportError
-from . import _keeper
+from ..errors import BorrowLimitError
 from ._intake import Intake
-from ._link import ClosedReader, Connector, Link
-from ._waiting import Waiter, readable
-from .config import Qos
+from ._receiver import Receiver
 from .frame import VideoFrame
 
-# Longest sleep. A notification can be lost (see `Waiter.drain`), and a killed publisher does not notify. The keeper's
-# thread checks four times per second and wakes a sleeping subscriber. This interval applies while that thread is busy
-# with a clean-up.
-_SAFETY_INTERVAL: Final = 2.0
-# Time between two looks for frames without a listener, in seconds.
-_LOOK_INTERVAL: Final = 0.002
-# How long a busy wait holds the interpreter lock before it yields to other threads, in seconds.
-_TURN: Final = 0.001
 # Longest time that `latest` skips frames, in seconds. It is limited because a publisher may be faster than the loop.
 _LONGEST_SKIP: Final = 0.1
 
@@ -60,7 +39,7 @@ class SubscriberStats(NamedTuple):
     limit: int
 
 
-class VideoFrameSubscriber:
+class VideoFrameSubscriber(Receiver[VideoFrame]):
     """Receive the frames of a service, in order and by reference.
 
     You can start it before or after its publisher. It reconnects when the publisher restarts, even with a different
@@ -92,9 +71,6 @@ class VideoFrameSubscriber:
                     print(frame.sequence, frame.numpy_view().shape, frame.age)
     """
 
-    # A reader has a listener, which is what a stream on demand starts and runs for (SPEC.md section 1).
-    _is_reader = True
-
     def __init__(
         self,
         service_name: str = DEFAULT_SERVICE,
@@ -102,34 +78,10 @@ class VideoFrameSubscriber:
         iox2_node: Node | None = None,
         busy_wait: float = 0.0,
     ) -> None:
-        self._name = check_service_name(service_name)
-        # Reentrant, because a signal handler may call close() between any two steps of the main thread.
-        self._lock = threading.RLock()
-        self._busy_wait = real(busy_wait, "busy_wait", "seconds")
-        if self._busy_wait < 0:
-            raise ValueError(f"busy_wait is {busy_wait}, but must be at least 0 seconds")
         self._skipped = 0
-        self._pending: VideoFrame | None = None
-        self._forked = False
-        node = binding.create_node_for(service_name) if iox2_node is None else iox2_node
-        self._intake = Intake(service_name, is_local=binding.is_local(node))
-        self._connector: Connector | None = Connector(node, service_name)
-        self._domain = binding.domain_of(node)
-        self._link: Link | None = None
-        self._waiter: Waiter | None = None
-        # Connect before the listener exists and again afterwards, so that a publisher that starts in between is not
-        # missed.
-        self._connect()
-        listener = binding.create_listener(node, service_name) if self._is_reader else None
-        try:
-            self._waiter = Waiter(listener)
-        except OSError as exc:
-            # The process cannot even open a pipe.
-            domain = binding.domain_of(node)
-            obstacle = after_failure(domain)
-            raise exc if obstacle is None else obstacle.error(taking_part(domain, service_name)) from exc
-        self._connect()
-        _keeper.adopt(self)
+        self._intake: Intake
+        name = check_service_name(service_name)
+        super().__init__(name, iox2_node, busy_wait, lambda is_local: Intake(name, is_local=is_local))
 
     # -- frames ------------------------------------------------------------------------------------------------------
 
@@ -241,67 +193,7 @@ class VideoFrameSubscriber:
                 newest = following
             return newest
 
-    def __iter__(self) -> Iterator[VideoFrame]:
-        """Iterate over frames until the stream ends or another thread closes this subscriber.
-
-        The loop variable holds its frame until the next frame arrives, and a held frame keeps the service alive. If
-        publishers restart with a different quality of service, end the loop body with `del frame`.
-        """
-        # Not a generator, because its local variable would hold each frame while the loop body runs.
-        return iter(self._next_picture, None)
-
-    def _next_picture(self) -> VideoFrame | None:
-        """Return the next frame; None at the end of the stream, or if this subscriber is closed."""
-        try:
-            frame = self._wait_for_next(None)
-        except ClosedError:
-            if self._forked:
-                raise
-            return None
-        return None if frame is None or frame.is_eos() else frame
-
-    async def __aiter__(self) -> AsyncIterator[VideoFrame]:
-        """Iterate over frames asynchronously until the stream ends or this subscriber is closed."""
-        with self._lock:
-            waiter = self._open_waiter()
-        descriptors = waiter.descriptors()
-        # Each `yield` empties this list, so that no frame is held here while the loop body runs.
-        received: list[VideoFrame] = []
-        drained = False
-        try:
-            while True:
-                try:
-                    with self._lock:
-                        received.extend(filter(None, (self._next(),)))
-                        pause = self._pause()
-                except ClosedError:
-                    if self._forked:
-                        raise
-                    return
-                if not received:
-                    # `_wait_for_next` explains why this happens only once no frame is left.
-                    if not drained:
-                        drained = True
-                        if self._drain(waiter):
-                            continue
-                    with waiter.watched():
-                        await readable(descriptors, pause)
-                    drained = False
-                elif received[0].is_eos():
-                    return
-                else:
-                    drained = False
-                    yield received.pop()
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-
     # -- state ------------------------------------------------------------------------------------------------------
-
-    @property
-    def service_name(self) -> str:
-        """Name of the service."""
-        return self._name
 
     @property
     def stats(self) -> SubscriberStats:
@@ -318,235 +210,10 @@ class VideoFrameSubscriber:
         """Caps of the latest frame in GStreamer's notation; None before the first frame, or if it has no caps."""
         return self._intake.caps
 
-    @property
-    def qos(self) -> Qos | None:
-        """Quality of service chosen by the creator of the service; None while there is no publisher."""
-        link = self._link
-        return None if link is None else link.qos
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether this subscriber is connected: True from the first publisher's start until the last one is gone."""
-        return self._link is not None
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._connector is None
-
-    def close(self) -> None:
-        """Stop receiving. A waiting thread gets ClosedError immediately. Idempotent.
-
-        Held frames and their arrays stay valid. Until they are released, the service still counts this subscriber.
-        """
-        with self._lock:
-            waiter, self._waiter = self._waiter, None
-            link, self._link = self._link, None
-            self._connector = self._pending = None
-        self._leave(link)
-        _keeper.dismiss(self)
-        if waiter is not None:
-            waiter.close()
-
-    def __enter__(self) -> VideoFrameSubscriber:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         stats = self.stats
         state = ", closed" if self.is_closed else "" if self._link else ", waiting for a publisher"
         return (
             f"<VideoFrameSubscriber {self._name!r}, received {stats.received}, dropped {stats.dropped}, "
             f"held {stats.held}/{stats.limit}{state}>"
-        )
-
-    # -- inside ------------------------------------------------------------------------------------------------------
-
-    def _next(self) -> VideoFrame | None:
-        """Return the next valid frame, or None. The caller must hold the lock."""
-        while (frame := self._take()) is False:
-            pass
-        return frame
-
-    def _take(self) -> VideoFrame | Literal[False] | None:
-        """Return the next frame, False for an invalid one, or None. The caller must hold the lock."""
-        pending, self._pending = self._pending, None
-        link = self._link or self._connect()
-        if pending is not None or link is None:
-            return pending
-        port, intake = link.subscriber, self._intake
-        try:
-            # Check our own count, because iceoryx2 counts held frames per publisher port. A publisher gets a new port
-            # when it restarts or sends larger frames.
-            if intake.ledger.is_full and port.has_samples():
-                link.tell_taken(None)
-                self._refuse_to_borrow()
-            sample = port.receive()
-        except (binding.ReceiveError, binding.ConnectionFailure) as exc:
-            self._explain(exc)
-        if sample is None:
-            intake.settle()
-            link.tell_taken(None)
-            self._let_go_if_over(link)
-            return None
-        link.tell_taken(sample)
-        frame = intake.take(sample, port)
-        if frame is not None and intake.ends:
-            self._pending = intake.end()
-        return frame or False
-
-    def _let_go_if_over(self, link: Link) -> None:
-        now, is_held = time.monotonic(), self._intake.ledger.held > 0
-        if link.is_over(now, is_held=is_held):
-            self._link = None
-            if self._connector is not None:
-                self._connector.was_first = True
-            return
-        is_cut_off = link.is_cut_off(now)
-        if is_cut_off is None or self._connector is None:
-            return
-        if not is_cut_off:
-            self._connector.is_well()
-            return
-        self._link = None
-        self._connector.give_up(link)
-        self._leave(link)
-
-    def _leave(self, link: Link | None) -> None:
-        """Disconnect. While frames are held, the port stays in the service, and a lossless publisher waits for it."""
-        ledger = self._intake.ledger
-        if link is not None and link.is_waited_for and ledger.held:
-            _keeper.adopt_closed(ClosedReader(link, ledger).discard)
-
-    def _connect(self) -> Link | None:
-        if self._connector is None:
-            self._refuse()
-        if self._link is None:
-            self._link = link = self._connector.connect()
-            if link is not None:
-                self._intake.ledger.limit = link.qos.borrowed_max
-                self._intake.begin(was_first=self._connector.was_first, has_sole_publisher=link.has_sole_publisher)
-        return self._link
-
-    def _tend(self) -> None:
-        """Connect or disconnect, and wake a sleeping thread if a frame is waiting; see `_keeper`."""
-        with self._lock:
-            link, waiter = self._link, self._waiter
-            try:
-                if link is None:
-                    has_news = self._connector is not None and self._connect() is not None
-                else:
-                    has_news = link.subscriber.has_samples()
-                    if not has_news:
-                        self._let_go_if_over(link)
-            except (Iox2VideoError, binding.ConnectionFailure):
-                # The next call that receives raises the same error.
-                has_news = True
-        if has_news and waiter is not None:
-            waiter.nudge()
-        # Until a process cleans up, a killed publisher counts as alive and its memory stays allocated.
-        clean_up_if_due(self._domain)
-
-    def _wait_for_next(self, timeout: float | None) -> VideoFrame | None:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        spin, drained = self._busy_wait > 0, False
-        while True:
-            with self._lock:
-                frame = self._take()
-                if frame is False:
-                    # Invalid frames may come faster than they can be checked.
-                    if deadline is not None and time.monotonic() >= deadline:
-                        return None
-                    continue
-                if frame is not None:
-                    return frame
-                waiter = self._open_waiter()
-                pause = self._pause()
-                link = self._link
-            if spin and link is not None:
-                spin = False
-                self._look_without_sleep(link, deadline)
-                continue
-            # Drain only when no frame is left: until then, publishers can notify without a system call. Any later
-            # notification ends the sleep.
-            if not drained:
-                drained = True
-                if self._drain(waiter):
-                    continue
-            if deadline is not None:
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
-                    return None
-                pause = min(pause, remaining)
-            waiter.wait(pause)
-            drained = False
-
-    def _look_without_sleep(self, link: Link, deadline: float | None) -> None:
-        """Poll until a frame is waiting, the connection has changed, or the time is up."""
-        end = time.monotonic() + self._busy_wait
-        if deadline is not None:
-            end = min(end, deadline)
-        there_is_one, clock = link.subscriber.has_samples, time.monotonic
-        turn = clock() + _TURN
-        # The next receive reports the connection error.
-        with contextlib.suppress(binding.ConnectionFailure):
-            while not there_is_one() and self._link is link and (now := clock()) < end:
-                if now >= turn:
-                    # Yield to other Python threads. The kernel turns this into a sleep of 50 µs to 100 µs.
-                    time.sleep(0)
-                    turn = clock() + _TURN
-
-    def _pause(self) -> float:
-        """Return the longest time to sleep, in seconds."""
-        if self._link is not None and not self._is_reader:
-            return _LOOK_INTERVAL
-        if self._link is None or not self._link.is_in_doubt:
-            return _SAFETY_INTERVAL
-        return min(_SAFETY_INTERVAL, max(0.001, self._link.next_look - time.monotonic()))
-
-    def _drain(self, waiter: Waiter) -> bool:
-        """Take all pending notifications; return whether to check for frames again."""
-        events = waiter.drain()
-        with self._lock:
-            if self._link is None:
-                # A publisher of another program may only send notifications about frames.
-                if events and self._connector is not None:
-                    self._connector.hurry()
-            elif binding.EVENT_PUBLISHERS_CHANGED in events:
-                self._link.hurry()
-        return bool(events)
-
-    def _open_waiter(self) -> Waiter:
-        if self._waiter is None:
-            self._refuse()
-        return self._waiter
-
-    def _refuse(self) -> NoReturn:
-        if self._forked:
-            raise ForkedError(message("forked", service=self._name))
-        raise ClosedError(f"this subscriber of {self._name!r} is closed")
-
-    def _refuse_to_borrow(self) -> NoReturn:
-        ledger = self._intake.ledger
-        raise BorrowLimitError(message("borrow_limit", service=self._name, held=ledger.held, limit=ledger.limit))
-
-    def _explain(self, exc: Exception) -> NoReturn:
-        if "ExceedsMaxBorrows" in str(exc):
-            self._refuse_to_borrow()
-        text = message("iceoryx2_failed", operation="receive", service=self._name, cause=exc)
-        raise TransportError(text) from exc
-
-    def _abandon(self) -> None:
-        # The lock may be held by a thread of the parent, which does not exist here.
-        self._lock = threading.RLock()
-        self._forked = True
-        for native in (self._link, self._connector, self._waiter):
-            leak(native)
-        self._link = self._connector = self._waiter = self._pending = None
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"cannot pickle or copy {self!r}: create VideoFrameSubscriber({self._name!r}) in the process that receives"
         )
