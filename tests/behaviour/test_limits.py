@@ -52,20 +52,21 @@ def test_a_name_that_cannot_name_a_service_is_refused(
 @pytest.mark.parametrize(
     ("stream", "codec"), [("cam0", "h264"), ("cam 0", "h265"), ("front@left", "av1"), ("cam0@640x640", "h264")]
 )
+@pytest.mark.parametrize("kind_of_name", ["frame/v2", "packet/v1"])
 @pytest.mark.parametrize("kind", ["publisher", "subscriber"])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_name_of_an_encoded_stream_is_refused_with_names_that_can_be_used(
-    language: str, kind: str, stream: str, codec: str, make_peer: Callable[[str], Peer]
+    language: str, kind: str, kind_of_name: str, stream: str, codec: str, make_peer: Callable[[str], Peer]
 ) -> None:
     """A reader of frames would wait forever for packets."""
-    name = f"video/{stream}@{codec}/frame/v2"
+    name = f"video/{stream}@{codec}/{kind_of_name}"
     reason, advice = message("name_of_packets", codec=codec), message("packets_advice", source=stream)
     text = message("invalid_name", name=name, reason=reason, advice=advice)
     assert words(Side(make_peer(language), kind).refused(name)) == ("InvalidServiceNameError", text)
-    assert f'use "video/{stream}/frame/v2", or a rendition such as "video/{stream}@640x640/frame/v2"' in text
+    assert f'use gst_iceoryx2.packets for packets, or "video/{stream}/frame/v2" for frames' in text
 
 
-@pytest.mark.parametrize("name", ["video/front@left/frame/v2", "video/cam0@H264/frame/v2", "video/cam0@h264/packet/v1"])
+@pytest.mark.parametrize("name", ["video/front@left/frame/v2", "video/cam0@H264/frame/v2", "video/cam0@H264/packet/v1"])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_other_names_with_an_at_sign_are_names(language: str, name: str, make_peer: Callable[[str], Peer]) -> None:
     Side(make_peer(language), "subscriber").open(name)

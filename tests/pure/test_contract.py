@@ -62,6 +62,11 @@ SENTENCES = [
     "At most {max_metas} records and at most {aux_mib} MiB of the blob ",
     "Structure strings have at most {text_kib} KiB",
     "at most {max_custom_metas} new names ",
+    "| {event_keyframe_wanted} | reader | the reader wants a keyframe |",
+    "buffer of {packet_buffer_size} packets, {packet_borrowed_max} borrowed samples, a history of "
+    "{packet_history_size}, ",
+    "the payload has 1 to {max_packet_bytes} bytes.",
+    "not within {span} s of the previous keyframe",
 ]
 """What SPEC.md says about numbers of limits.json."""
 
@@ -70,6 +75,7 @@ SENTENCES = [
 def test_the_specification_states_the_limits(sentence: str) -> None:
     values = {name: value for name, (value, _) in contract("limits").items()}
     values |= {"text_kib": values["max_text_bytes"] // 1024, "aux_mib": values["max_aux_bytes"] // 2**20}
+    values["span"] = values["keyframe_span_ms"] / 1000
     assert sentence.format_map(values) in (ROOT / "SPEC.md").read_text(encoding="utf-8")
 
 

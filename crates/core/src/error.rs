@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::contract::messages;
 use crate::wire::fault::Fault;
+use crate::wire::header::{HEADER_SIZE, HEADER_TYPE_NAME};
 
 /// A result whose error type is the SDK's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -40,7 +41,7 @@ pub enum Error {
     Domain(String),
 
     /// The service exists with another payload or header type.
-    #[error("{}", messages::type_mismatch(service, found))]
+    #[error("{}", messages::type_mismatch(service, found, "video frames", HEADER_SIZE, HEADER_TYPE_NAME))]
     TypeMismatch {
         /// Name of the service.
         service: String,

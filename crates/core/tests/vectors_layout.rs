@@ -5,6 +5,7 @@ mod notation;
 use gst_plugin_iceoryx2_video as video;
 use notation::{array, cases, load, number, read, string, unhex};
 use serde_json::Value as Json;
+use video::wire::packet::{PACKET_HEADER_SIZE, VideoPacketHeader, validate_packet};
 use video::{Fault, VideoFormat, VideoFrameHeader, validate_geometry};
 
 const LAYOUT: &str = "python/gst_iceoryx2/contract/layout.json";
@@ -79,6 +80,49 @@ fn fields_lie_where_the_layout_says() {
             other => panic!("field {other}"),
         };
         assert!(full, "{name}");
+    }
+}
+
+fn packet(fields: &Json) -> VideoPacketHeader {
+    let long = |name: &str| number::<u64>(&fields[name]);
+    let word = |name: &str| number::<u32>(&fields[name]);
+    VideoPacketHeader {
+        pts: long("pts"),
+        dts: long("dts"),
+        duration: long("duration"),
+        stream: long("stream"),
+        sequence: long("sequence"),
+        boot_id: unhex(string(&fields["boot_id_hex"])).try_into().unwrap(),
+        frame_publisher: long("frame_publisher"),
+        frame_sequence: long("frame_sequence"),
+        capture: long("capture"),
+        due: long("due"),
+        width: word("width"),
+        height: word("height"),
+        flags: word("flags"),
+        version: word("version"),
+        codec: unhex(string(&fields["codec_hex"])).try_into().unwrap(),
+    }
+}
+
+#[test]
+fn headers_of_packets_decode_and_encode() {
+    let file = load("packet");
+    for (name, case) in cases(&file, "headers") {
+        let bytes: [u8; PACKET_HEADER_SIZE] = unhex(string(&case["hex"])).try_into().unwrap();
+        let expected = packet(&case["fields"]);
+        assert_eq!(VideoPacketHeader::from_bytes(&bytes), expected, "{name}");
+        assert_eq!(expected.to_bytes(), bytes, "{name}");
+        assert_eq!(expected.codec_name(), case["codec_name"].as_str().unwrap_or_default(), "{name}");
+    }
+}
+
+#[test]
+fn the_first_rule_that_a_packet_breaks_is_named() {
+    let file = load("packet");
+    for (name, case) in cases(&file, "validate") {
+        let judged = validate_packet(&packet(&case["header"]), number(&case["payload_size"]), string(&case["codec"]));
+        assert_eq!(judged.as_ref().err().map(Fault::rule), case["rule"].as_str(), "{name}: {judged:?}");
     }
 }
 

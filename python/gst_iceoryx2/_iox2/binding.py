@@ -24,12 +24,15 @@ from .domain import Domain, current_domain
 from .explain import FULL, HALF_CREATED, HANGS, RELEASE, explain, taking_part
 from .liveness import dead_nodes, monitor_of
 from .obstacle import after_failure, before_start, check_folders
-from .service_name import check_service_name
+from .service_name import check_name
 
 EVENT_TAKEN: Final = limit("event_taken")
 """ID of the event with which a reader signals that it has taken frames (SPEC.md section 1)."""
 EVENT_PUBLISHERS_CHANGED: Final = limit("event_publishers_changed")
 """ID of the event with which a publisher signals that it starts, changes its port, or leaves (SPEC.md section 1)."""
+
+EVENT_KEYFRAME_WANTED: Final = limit("event_keyframe_wanted")
+"""ID of the event with which a reader of packets asks for a keyframe (SPEC.md section 9)."""
 
 # If frames are taken at shorter intervals than this, one notification covers several frames.
 _QUICK: Final = seconds("quick_take")
@@ -236,7 +239,7 @@ def create_pub_sub(
 
 
 def _pub_sub_builder(node: types.Node, name: str, header: type[ctypes.Structure]) -> Any:
-    builder = node.service_builder(iox2.ServiceName.new(check_service_name(name)))
+    builder = node.service_builder(iox2.ServiceName.new(check_name(name)))
     return builder.publish_subscribe(iox2.Slice[ctypes.c_uint8]).user_header(header)
 
 
@@ -246,7 +249,7 @@ def open_event(node: types.Node, name: str) -> types.EventService:
     Raises:
         ServiceError: The service cannot be opened or created; the subclass and the message say why.
     """
-    builder = node.service_builder(iox2.ServiceName.new(check_service_name(name))).event()
+    builder = node.service_builder(iox2.ServiceName.new(check_name(name))).event()
     return cast(types.EventService, _retried(builder.open_or_create, node, name, "open the event service"))
 
 
@@ -326,6 +329,13 @@ def tell_publishers_changed(notifier: types.Notifier) -> None:
         # The creator of the event service may have allowed fewer event IDs.
         with contextlib.suppress(iox2.NotifierNotifyError):
             notifier.notify()
+
+
+def ask_for_keyframe(notifier: types.Notifier) -> None:
+    """Ask the publisher of a service of packets for a keyframe (SPEC.md section 9)."""
+    # The request is only a hint, because keyframes come anyway.
+    with contextlib.suppress(iox2.NotifierNotifyError):
+        notifier.notify_with_custom_event_id(iox2.EventId.new(EVENT_KEYFRAME_WANTED))
 
 
 def create_listener(node: types.Node, name: str) -> types.Listener:

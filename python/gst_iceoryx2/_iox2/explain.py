@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
-from ..contract import message
+from ..contract import contract, message
 from ..errors import (
     DomainError,
     Iox2VideoError,
@@ -20,6 +20,7 @@ from ..errors import (
 )
 from .description import read_service
 from .domain import Domain, Pattern
+from .service_name import is_packet_service
 
 RELEASE: Final = "0.10.0"
 """Release of iceoryx2, which refuses any other release, even another patch level (SPEC.md section 1)."""
@@ -105,7 +106,13 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
     there = records["PublishSubscribe"]
     if "IncompatibleTypes" in problem and there is not None:
         found = f"{there.type_of('payload')} with the header {there.type_of('user_header')}"
-        return ServiceMismatchError(message("type_mismatch", service=name, found=found))
+        wanted = contract("layout")["packet" if is_packet_service(name) else "header"]
+        kind = "packets" if is_packet_service(name) else "video frames"
+        return ServiceMismatchError(
+            message(
+                "type_mismatch", service=name, found=found, kind=kind, size=wanted["size"], header=wanted["type_name"]
+            )
+        )
     for word, (port, pattern, setting) in FULL.items():
         if word in problem:
             record = records[pattern]

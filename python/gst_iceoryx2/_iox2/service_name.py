@@ -10,16 +10,40 @@ from ..errors import InvalidServiceNameError
 
 MAX_NAME_BYTES: Final = limit("max_service_name_bytes")
 
-_PACKETS: Final = re.compile(f"video/(.+)@({contract('layout')['constants']['CODECS'].replace(' ', '|')})/frame/v2")
-"""Names of frames that are reserved for packets: `video/cam0@h264/frame/v2` (SPEC.md section 1)."""
+_ENCODED: Final = re.compile(
+    f"video/(.+)@({contract('layout')['constants']['CODECS'].replace(' ', '|')})/(frame/v2|packet/v1)"
+)
+"""Names of encoded streams: `video/cam0@h264/packet/v1`, and the name of frames `video/cam0@h264/frame/v2`, which is
+reserved for them (SPEC.md section 1).
+"""
 
 
 def check_service_name(name: str) -> str:
-    """Return the name if it is a valid service name.
+    """Return the name if it is a valid name for a service of frames.
 
     Raises:
         InvalidServiceNameError: The name is not a str, is empty, is longer than 255 bytes, is not printable ASCII, or
             is reserved for an encoded stream.
+    """
+    check_name(name)
+    encoded = _ENCODED.fullmatch(name)
+    if encoded is not None:
+        source, codec, _ = encoded.groups()
+        raise _invalid(name, message("name_of_packets", codec=codec), message("packets_advice", source=source))
+    return name
+
+
+def is_packet_service(name: str) -> bool:
+    """Return whether a full name is that of a service of packets."""
+    encoded = _ENCODED.fullmatch(name)
+    return encoded is not None and encoded[3] == "packet/v1"
+
+
+def check_name(name: str) -> str:
+    """Return the name if it is a valid name for a service of frames or of packets.
+
+    Raises:
+        InvalidServiceNameError: The name is not a str, is empty, is longer than 255 bytes, or is not printable ASCII.
     """
     if not isinstance(name, str):
         raise InvalidServiceNameError(f"a service name must be a str, not {type(name).__name__} ({name!r})")
@@ -31,10 +55,6 @@ def check_service_name(name: str) -> str:
     wrong = next((c for c in name if not " " <= c <= "~"), None)
     if wrong is not None:
         raise _invalid(name, message("name_contains", character=wrong))
-    packets = _PACKETS.fullmatch(name)
-    if packets is not None:
-        source, codec = packets.groups()
-        raise _invalid(name, message("name_of_packets", codec=codec), message("packets_advice", source=source))
     return name
 
 

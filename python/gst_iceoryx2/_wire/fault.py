@@ -18,10 +18,13 @@ _RULES: Final = {
     "planes": "planes",
     "stride": "stride",
     "bounds": "bounds",
+    "packet_version": "version",
+    "packet_codec": "codec",
+    "packet_bytes": "length",
     "caps_media": "caps",
     "caps_disagree": "caps",
 }
-"""Dict from a key of `messages.json` (without `fault_`) to the corresponding rule of SPEC.md section 7."""
+"""Dict from a key of `messages.json` (without `fault_`) to the corresponding rule of SPEC.md section 7 or 9."""
 
 
 class Fault(str):
@@ -29,7 +32,7 @@ class Fault(str):
 
     Attributes:
         rule: The rule of SPEC.md section 7: "length", "aux-size", "format", "size", "planes", "stride", "bounds" or
-            "caps".
+            "caps"; for packets the rule of section 9: "length", "version", "codec" or "size".
     """
 
     __slots__ = ("rule",)

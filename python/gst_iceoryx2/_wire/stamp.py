@@ -67,17 +67,17 @@ class Stamp(NamedTuple):
         """Return the stamp in a meta record; None if the record is not a stamp."""
         if not record.startswith(_HEAD) or len(record) != _RECORD.size:
             return None
-        return cls._of(_RECORD.unpack(record)[1:])
-
-    @classmethod
-    def _of(cls, fields: Sequence[object]) -> Stamp:
-        return cls._make(None if field == NONE_U64 else field for field in fields)
+        return _stamp_of(_RECORD.unpack(record)[1:])
 
     def here(self) -> Stamp:
         """Return the stamp, without timestamps that come from another boot or machine, because their clock differs."""
         if self.boot_id == boot_id() != _NO_BOOT:
             return self
         return self._replace(capture=None, due=None)
+
+
+def _stamp_of(fields: Sequence[object]) -> Stamp:
+    return Stamp._make(None if field == NONE_U64 else field for field in fields)
 
 
 UNSTAMPED: Final = Stamp()
@@ -173,7 +173,7 @@ def read_stamp(aux: bytes | bytearray | memoryview) -> Stamp:
         if at + _FIRST.size <= len(aux):
             count, size, head, *fields = _FIRST.unpack_from(aux, at)
             if count and size == _RECORD.size and head == _HEAD:
-                return Stamp._of(fields)
+                return _stamp_of(fields)
     return UNSTAMPED
 
 

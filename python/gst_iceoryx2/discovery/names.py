@@ -10,7 +10,8 @@ from typing import Final
 from .._iox2.description import ServiceRecord, list_services
 from .._iox2.domain import Domain, current_domain
 from .._iox2.obstacle import check_folders
-from .._wire.rendition import RenditionName
+from .._iox2.service_name import is_packet_service
+from .._wire.rendition import RenditionName, codec_of
 from ..errors import FormatError, ServiceNotFoundError
 from .served import Served, State, served, supervisors
 
@@ -20,16 +21,18 @@ SH4LT: Final = "sh4lt:"
 SCHEMES: Final = (SH4LT, "zenoh:")
 """Prefixes of names that do not name services. These names have no short form."""
 
-_FULL: Final = re.compile(r"video/([^/]+)/frame/v2")
+_FULL: Final = re.compile(r"video/([^/]+)/(frame/v2|packet/v1)")
 _HEADER_BYTES: Final = 104
 
 
 def full_name(name: str) -> str:
-    """Return the full name of a stream: `video/cam0/frame/v2` for `cam0`.
+    """Return the full name of a stream: `video/cam0/frame/v2` for `cam0`, `video/cam0@h264/packet/v1` for `cam0@h264`.
 
     A name that contains a slash, or starts with `sh4lt:` or `zenoh:`, is already a full name.
     """
-    return name if not name or "/" in name or name.startswith(SCHEMES) else f"video/{name}/frame/v2"
+    if not name or "/" in name or name.startswith(SCHEMES):
+        return name
+    return f"video/{name}/{'frame/v2' if codec_of(name) is None else 'packet/v1'}"
 
 
 def service_name(name: str) -> str:
@@ -47,7 +50,7 @@ def service_name(name: str) -> str:
 def short_name(name: str) -> str:
     """Return the shortest name that `full_name` expands to this name."""
     match = _FULL.fullmatch(name)
-    return match[1] if match and not match[1].startswith(SCHEMES) else name
+    return match[1] if match and full_name(match[1]) == name else name
 
 
 def video_records(domain: Domain) -> list[ServiceRecord]:
@@ -162,6 +165,10 @@ def require(name: str) -> str:
     if full in existing or full.startswith(SCHEMES):
         return full
     domain, asked = current_domain(), short_name(full)
+    if is_packet_service(full):
+        raise ServiceNotFoundError(
+            f'"{asked}" is a stream of {codec_of(asked)} packets, not of frames; read it with gst_iceoryx2.packets'
+        )
     impossible = None
     try:
         if served_as(domain, full, existing) is not None:

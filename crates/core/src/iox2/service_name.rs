@@ -31,9 +31,11 @@ pub(crate) fn service_name(name: &str) -> Result<ServiceName> {
     ServiceName::new(name).map_err(|e| invalid(format!("{e:?}")))
 }
 
-/// The stream and the codec of a name for packets: `cam0` and `h264` of `video/cam0@h264/frame/v2` (SPEC §1).
+/// The stream and the codec of a name that frames cannot have, because it is for packets: `cam0` and `h264` of
+/// `video/cam0@h264/packet/v1` and of `video/cam0@h264/frame/v2` (SPEC §1).
 fn packets(name: &str) -> Option<(&str, &str)> {
-    let short = name.strip_prefix("video/")?.strip_suffix("/frame/v2")?;
+    let name = name.strip_prefix("video/")?;
+    let short = name.strip_suffix("/frame/v2").or_else(|| name.strip_suffix("/packet/v1"))?;
     short
         .rsplit_once('@')
         .filter(|(source, codec)| !source.is_empty() && layout::CODECS.split(' ').any(|known| known == *codec))
@@ -54,15 +56,11 @@ mod tests {
 
     #[test]
     fn names_of_packets_are_refused_and_names_like_them_are_not() {
-        let text = service_name("video/front@left@h264/frame/v2").unwrap_err().to_string();
-        assert!(text.contains("use \"video/front@left/frame/v2\""), "{text}");
-        for name in [
-            "video/cam0@h264/packet/v1",
-            "video/cam0@H264/frame/v2",
-            "video/@h264/frame/v2",
-            "video/h264/frame/v2",
-            "cam0@h264",
-        ] {
+        for kind in ["frame/v2", "packet/v1"] {
+            let text = service_name(&format!("video/front@left@h264/{kind}")).unwrap_err().to_string();
+            assert!(text.contains("\"video/front@left/frame/v2\" for frames"), "{text}");
+        }
+        for name in ["video/cam0@H264/frame/v2", "video/@h264/frame/v2", "video/h264/frame/v2", "cam0@h264"] {
             assert!(service_name(name).is_ok(), "{name}");
         }
     }

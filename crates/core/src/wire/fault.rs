@@ -2,6 +2,7 @@
 
 use crate::contract::messages;
 use crate::wire::header::{FORMAT_LEN, MAX_DIMENSION};
+use crate::wire::packet::{MAX_PACKET_BYTES, PACKET_VERSION};
 use crate::wire::text::TextError;
 
 /// Reasons for refusing a frame. [`rule`](Fault::rule) returns the rule; `Display` names the field and both numbers.
@@ -67,6 +68,26 @@ pub enum Fault {
         /// Number of bytes in each row.
         row_bytes: usize,
     },
+    /// The packet's header has another version.
+    #[error("{}", messages::fault_packet_version(version, PACKET_VERSION))]
+    PacketVersion {
+        /// The header's `version`.
+        version: u32,
+    },
+    /// The packet has another codec than its service.
+    #[error("{}", messages::fault_packet_codec(name, expected))]
+    PacketCodec {
+        /// The header's `codec`.
+        name: String,
+        /// The service's codec.
+        expected: String,
+    },
+    /// The packet is empty or too long.
+    #[error("{}", messages::fault_packet_bytes(payload, MAX_PACKET_BYTES))]
+    PacketBytes {
+        /// Size of the payload in bytes.
+        payload: usize,
+    },
     /// The format is tiled, and only GStreamer can calculate its layout.
     #[error("{}", messages::fault_tiled(format))]
     Tiled {
@@ -130,10 +151,12 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Returns the rule in SPEC §7 that the frame breaks. Each rule is logged once.
+    /// Returns the rule in SPEC §7 that the frame breaks, or the rule in SPEC §9 that the packet breaks. Each rule is logged once.
     pub const fn rule(&self) -> &'static str {
         match self {
-            Self::Place | Self::Length { .. } => "length",
+            Self::Place | Self::Length { .. } | Self::PacketBytes { .. } => "length",
+            Self::PacketVersion { .. } => "version",
+            Self::PacketCodec { .. } => "codec",
             Self::AuxSize { .. } => "aux-size",
             Self::FormatName | Self::Format { .. } | Self::Tiled { .. } => "format",
             Self::Size { .. } | Self::NoPixels => "size",

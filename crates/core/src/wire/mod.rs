@@ -9,6 +9,7 @@ pub mod fault;
 pub mod formats;
 pub mod header;
 pub mod metas;
+pub mod packet;
 pub mod shared;
 pub mod stamp;
 pub mod text;
