@@ -355,6 +355,34 @@ def lists_cameras(programs: Programs, snippet: Snippet) -> None:
     assert "Error" not in programs.python(snippet.text).finish()
 
 
+# -- docs/packets.md -------------------------------------------------------------------------------------------------
+
+
+ENCODES = "for packet in encoder.encode(picture):"
+
+
+def encoded(programs: Programs) -> list[Program]:
+    """Publish a test picture, and encode it by the snippet that does so."""
+    (snippet,) = (one for one in snippets(ROOT / "docs" / "packets.md") if ENCODES in one.text)
+    return [programs.shell("exec iox2-video publish cam0 --test --size 640x480"), programs.python(snippet.text)]
+
+
+@runs("print(packet.is_keyframe, len(packet.data)", 'PacketSubscriber("cam0@h264") as subscriber', ENCODES)
+def encodes_and_receives(programs: Programs, snippet: Snippet) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
+    running = encoded(programs)
+    text = snippet.text
+    if ENCODES in text:
+        text = (
+            "from gst_iceoryx2.packets import PacketSubscriber\nfor packet in PacketSubscriber('cam0'): print(packet)"
+        )
+    reader = programs.python(text)
+    wait_for_text(reader, "(480, 640, 3)" if "rgb24" in text else "keyframe" if "print(packet)" in text else "True ")
+    for one in (reader, *running):
+        one.process.send_signal(signal.SIGINT)
+        one.process.wait(20)
+
+
 # -- docs/serve.md ---------------------------------------------------------------------------------------------------
 
 
@@ -533,7 +561,7 @@ def test_the_rust_programs_of_the_elements_run(programs: Programs) -> None:
 @runs('record(["left", "right"], "both.mkv"')
 def records(programs: Programs, snippet: Snippet) -> None:
     pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
-    cameras = [programs.shell(f"exec iox2-video publish {name} --test --size 160x120") for name in ("left", "right")]
+    cameras = [programs.shell("exec iox2-video publish {name} --test --size 160x120") for name in ("left", "right")]
     printed = programs.python(snippet.text).finish()
     assert re.findall(r"(\w+)/frame/v2 50 frames, \d+ dropped, limit", printed) == ["left", "right"]
     assert (programs.folder / "both.mkv").stat().st_size > 0

@@ -18,7 +18,7 @@ FLOORS = (
     {"_at_end", "contract", "errors", "_namesake", "_plugin", "work"},
     {"__init__", "_extras", "_iox2", "_wire"},
     {"sh4lt", "video"},
-    {"discovery", "jpeg"},
+    {"discovery", "jpeg", "packets"},
     {"bridge", "doctor", "feed", "preview", "record"},
     {"serve"},
     {"cli"},
@@ -154,6 +154,7 @@ def loaded_by(statement: str) -> set[str]:
             {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"},
         ),
         ("import gst_iceoryx2.video", {"gi", "av", "simplejpeg", "zenoh"}),
+        ("import gst_iceoryx2.packets", {"gi", "av", "simplejpeg", "zenoh"}),
     ],
 )
 def test_importing_loads_neither_the_plugin_nor_what_it_does_not_need(statement: str, forbidden: set[str]) -> None:

@@ -114,7 +114,6 @@ MEMBERS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
         },
         {
             "payload": "Python's aux blob is a private copy: there is no one run of bytes",
-            "stamp": "Python has an attribute for each",
             "take_aux": "for the elements",
             "is_discontinuity": "for the elements",
         },

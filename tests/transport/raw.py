@@ -41,15 +41,21 @@ def event_service(on: Any, name: str) -> Any:
 class RawPublisher:
     """Sends any header with any payload."""
 
-    def __init__(self, name: str, max_len: int = 1 << 16, buffer_size: int = 2) -> None:
+    def __init__(
+        self,
+        name: str,
+        max_len: int = 1 << 16,
+        buffer_size: int = 2,
+        header: type[ctypes.Structure] = VideoFrameHeader,
+    ) -> None:
         self.node = node()
-        builder = pub_sub_builder(self.node, name).subscriber_max_buffer_size(buffer_size)
+        builder = pub_sub_builder(self.node, name, header).subscriber_max_buffer_size(buffer_size)
         self.service = builder.subscriber_max_borrowed_samples(buffer_size).open_or_create()
         self.notifier = event_service(self.node, name).notifier_builder().create()
         builder = self.service.publisher_builder().initial_max_slice_len(max_len)
         self.publisher = builder.allocation_strategy(iox2.AllocationStrategy.PowerOfTwo).create()
 
-    def send(self, header: VideoFrameHeader, payload: bytes, number: int | None = None) -> None:
+    def send(self, header: ctypes.Structure, payload: bytes, number: int | None = None) -> None:
         """Send a frame. `number` replaces the number of bytes in iceoryx2's own header, to lie about it."""
         loan = self.publisher.loan_slice_uninit(len(payload))
         ctypes.memmove(loan.payload_ptr, payload, len(payload))

@@ -168,6 +168,11 @@ class VideoFrame:
         """Number of frames that the publisher had sent before this one; None = unknown."""
         return self._stamp.read().sequence
 
+    @property
+    def stamp(self) -> Stamp:
+        """Identity and times of the frame (SPEC.md section 5), for example for the packet that shows it."""
+        return self._stamp.read()
+
     # -- caps and metas ----------------------------------------------------------------------------------------------
 
     @property

@@ -1,0 +1,220 @@
+"""Turn received samples into packets: check them, start at a keyframe, and withhold what a decoder cannot decode."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import math
+import struct
+import time
+from typing import Final
+
+from .._iox2 import types
+from .._wire.fault import Fault
+from .._wire.header import NONE_U64
+from .._wire.packet import (
+    MAX_PACKET_BYTES,
+    PACKET_HEADER_SIZE,
+    VideoPacketHeader,
+    validate_packet,
+)
+from .._wire.stamp import Stamp
+from ..contract import seconds
+from ..video._drops import DropCounter
+from ..video._intake import SAMPLE_HEADER_SIZE
+from ..video._memory import CopiedMemory, Ledger, ReceivedMemory
+from ..video._segments import NOWHERE, Mapping, Segments
+from .packet import Packet
+
+_log: Final = logging.getLogger("gst_iceoryx2")
+
+_HEADERS: Final = ctypes.c_char * (SAMPLE_HEADER_SIZE + PACKET_HEADER_SIZE)
+# Publisher port and number of elements.
+_FIELDS: Final = struct.Struct("<16x16sQ8x")
+_SPAN: Final = seconds("keyframe_span")
+# A joiner whose packets since the newest keyframe have more bytes than this waits for the next keyframe.
+_BACKLOG_BYTES: Final = MAX_PACKET_BYTES
+# Time between two requests for a keyframe, in seconds.
+_REQUEST_INTERVAL: Final = 1.0
+
+
+class PacketIntake:
+    """Creates packets from the samples of one service.
+
+    After a connection, it collects the packets that the publisher kept, as copies, because a subscriber may not hold
+    all of them. `joined` returns them from the newest keyframe on.
+
+    Attributes:
+        received: Packets created. Ends of the stream are not counted.
+        withheld: Valid packets that gave none.
+        invalid: Samples rejected.
+        ledger: Counts the held packets.
+        is_joining: Whether packets are being collected.
+        collected: Number of samples collected since the connection.
+        is_request_due: Whether the publisher should be asked for a keyframe. The caller sets it to False.
+    """
+
+    def __init__(self, name: str, codec: str, *, is_local: bool) -> None:
+        self._name = name
+        self._codec = codec
+        self.received = self.withheld = self.invalid = 0
+        self.ledger = Ledger()
+        self.is_joining = True
+        self.collected = 0
+        self.is_request_due = False
+        self._drops = DropCounter()
+        self._faults: set[str] = set()
+        self._segments = Segments(is_local=is_local)
+        self._mapping: Mapping = NOWHERE
+        # Publisher and next number of the latest valid sample.
+        self._stream: int | None = None
+        self._expected = 0
+        self._needs_keyframe = self._is_discont = True
+        self._requested_at = -math.inf
+        self._backlog: list[tuple[VideoPacketHeader, bytes]] = []
+        self._backlog_bytes = 0
+
+    @property
+    def dropped(self) -> int:
+        """Packets that did not arrive."""
+        return self._drops.total or 0
+
+    def begin(self, *, was_first: bool, has_sole_publisher: bool) -> None:
+        """Prepare for a new connection; see `DropCounter`."""
+        self._drops.was_first |= was_first
+        self._drops.has_sole_publisher = has_sole_publisher
+        self.is_joining, self.collected = True, 0
+
+    def settle(self) -> None:
+        """Nothing is deferred here."""
+
+    def following(self) -> Packet | None:
+        """Return None: each sample gives at most one packet."""
+        return None
+
+    def take(self, sample: types.Sample, port: types.Subscriber) -> Packet | None:
+        """Create a packet, or an end of the stream, from a sample received on this port.
+
+        Returns:
+            The packet; None if the sample is rejected, withheld or collected. The memory is freed with the last
+            reference to `sample`.
+        """
+        checked = self._checked(sample)
+        if isinstance(checked, Fault):
+            self._refuse(checked)
+            return None
+        header, length = checked
+        if not self._is_next(header):
+            return None
+        if header.is_keyframe:
+            self._needs_keyframe = False
+        if self.is_joining:
+            self._collect(header, length, sample.payload_ptr)
+            return None
+        if header.is_eos:
+            return self._packet(header, None, None)
+        if self._needs_keyframe:
+            self.withheld += 1
+            self._request()
+            return None
+        memory = ReceivedMemory(sample, port, sample.payload_ptr, ctypes.c_ubyte * length, self.ledger)
+        return self._packet(header, memory, self.ledger)
+
+    def joined(self) -> list[Packet]:
+        """Return the collected packets from the newest keyframe on; the end of the stream may be the last one."""
+        self.is_joining = False
+        backlog, self._backlog, self._backlog_bytes = self._backlog, [], 0
+        if self._needs_keyframe or _span([header for header, _ in backlog]) > _SPAN:
+            self._request()
+        return [
+            self._packet(header, None, None) if header.is_eos else self._packet(header, CopiedMemory(data), None)
+            for header, data in backlog
+        ]
+
+    def _checked(self, sample: types.Sample) -> tuple[VideoPacketHeader, int] | Fault:
+        """Return a private copy of the header, and the number of bytes; a fault if the sample is rejected."""
+        place, address = sample.user_header_ptr, sample.payload_ptr
+        mapping = self._mapping
+        if not mapping.start < place < mapping.end:
+            self._mapping = mapping = self._segments.at(place)
+        if address > mapping.end:
+            return Fault.of("place")
+        # Read once, because the publisher can write to this memory at any time.
+        headers: bytes = _HEADERS.from_address(place - SAMPLE_HEADER_SIZE).raw
+        publisher, length = _FIELDS.unpack_from(headers)
+        if publisher != mapping.publisher or address + length > mapping.end:
+            self._mapping = mapping = self._segments.settle(mapping, publisher, place)
+            room = mapping.end - address
+            if length > room:
+                return Fault.of("length", payload=length, room=max(room, 0))
+        header = VideoPacketHeader.from_buffer_copy(headers, SAMPLE_HEADER_SIZE)
+        fault = validate_packet(header, length, self._codec)
+        return (header, length) if fault is None else fault
+
+    def _is_next(self, header: VideoPacketHeader) -> bool:
+        """Note the identity of a sample, and a gap before it; return whether the sample is new."""
+        if header.stream == self._stream and header.sequence < self._expected:
+            # After a reconnection, the publisher delivers again what it kept.
+            return False
+        if header.stream != self._stream or header.sequence > self._expected:
+            self._needs_keyframe = self._is_discont = True
+        self._drops.note(Stamp(publisher=header.stream, sequence=header.sequence), NONE_U64)
+        self._stream, self._expected = header.stream, header.sequence + 1
+        return True
+
+    def _collect(self, header: VideoPacketHeader, length: int, address: int) -> None:
+        self.collected += 1
+        if header.is_keyframe:
+            self._drop_backlog()
+        elif self._needs_keyframe and not header.is_eos:
+            self.withheld += 1
+            return
+        if self._backlog and self._backlog[-1][0].is_eos:
+            # The stream was resumed after this end.
+            self._backlog.pop()
+        self._backlog.append((header, b"" if header.is_eos else ctypes.string_at(address, length)))
+        self._backlog_bytes += length
+        if self._backlog_bytes > _BACKLOG_BYTES:
+            self._drop_backlog()
+            self._needs_keyframe = True
+
+    def _drop_backlog(self) -> None:
+        self.withheld += sum(not header.is_eos for header, _ in self._backlog)
+        self._backlog.clear()
+        self._backlog_bytes = 0
+
+    def _packet(
+        self, header: VideoPacketHeader, memory: ReceivedMemory | CopiedMemory | None, ledger: Ledger | None
+    ) -> Packet:
+        if memory is None:
+            return Packet()._fill(header, None, ledger, is_discont=False)
+        self.received += 1
+        is_discont, self._is_discont = self._is_discont, False
+        return Packet()._fill(header, memory, ledger, is_discont=is_discont)
+
+    def _request(self) -> None:
+        now = time.monotonic()
+        if now >= self._requested_at + _REQUEST_INTERVAL:
+            self._requested_at = now
+            self.is_request_due = True
+
+    def _refuse(self, fault: Fault) -> None:
+        self.invalid += 1
+        if fault.rule not in self._faults:
+            self._faults.add(fault.rule)
+            _log.warning(
+                "packet of service %s dropped: %s; further packets that break this rule are only counted",
+                self._name,
+                fault,
+            )
+
+
+def _span(headers: list[VideoPacketHeader]) -> float:
+    """Return the seconds from the first to the last packet; infinity if unknown, 0 without packets."""
+    times = [(header.capture, header.pts) for header in headers if not header.is_eos]
+    if not times:
+        return 0.0
+    for first, last in zip(times[0], times[-1], strict=True):
+        if NONE_U64 not in (first, last):
+            return (last - first) / 1e9
+    return math.inf

@@ -1,0 +1,68 @@
+"""Every example in a docstring of `gst_iceoryx2.packets` runs as it stands."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gst_iceoryx2 import packets
+from gst_iceoryx2.packets import PacketPublisher, PacketSubscriber
+from tests.packets.test_real_video import HEIGHT, WIDTH, X264
+from tests.transport.test_docstring_examples import example_of
+
+
+def documented() -> Iterator[tuple[str, Any]]:
+    """Return all public names, and the public members of classes."""
+    for name in packets.__all__:
+        value = getattr(packets, name)
+        yield name, value
+        for member, of in vars(value).items():
+            if not member.startswith("_"):
+                yield f"{name}.{member}", of
+
+
+EXAMPLES = {name: code for name, value in documented() if name != "Stamp" and (code := example_of(value)) is not None}
+
+
+def test_newcomers_find_an_example() -> None:
+    assert set(EXAMPLES) >= {"Packet", "PacketPublisher", "PacketPublisher.publish", "PacketSubscriber"}
+    assert set(EXAMPLES) >= {"PacketSubscriber.receive", "PacketSubscriber.receive_blocking"}
+
+
+def publish_until(stop: threading.Event) -> None:
+    """Publish a stream of 20 pictures again and again."""
+    with PacketPublisher("cam0", "h264", WIDTH, HEIGHT) as publisher:
+        x264 = X264(publisher)
+        while not stop.is_set():
+            x264.publish(20)
+            publisher.end_of_stream()
+            stop.wait(0.05)
+
+
+@pytest.mark.parametrize("code", EXAMPLES.values(), ids=EXAMPLES)
+def test_an_example_runs(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = {name: getattr(packets, name) for name in packets.__all__}
+    program = compile(code, "example", "exec")
+    if "PacketPublisher(" in code:
+        codec = "av1" if '"av1"' in code else "h264"
+        with PacketSubscriber("cam0", codec) as subscriber:
+            exec(program, names)
+            assert subscriber.receive_blocking(10_000) is not None
+        return
+    stop = threading.Event()
+    thread = threading.Thread(target=publish_until, args=(stop,))
+    thread.start()
+    try:
+        exec(program, names)
+    finally:
+        stop.set()
+        thread.join()
+    assert capsys.readouterr().out or "print(" not in code
+    assert all(file.stat().st_size > 1000 for file in tmp_path.iterdir())
