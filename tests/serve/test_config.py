@@ -124,6 +124,15 @@ def test_a_file_is_played_in_a_loop_unless_it_says_otherwise(written) -> None:
     assert not only(written("streams.a.test = true")).loop
 
 
+def test_the_encoder_of_a_stream_has_settings(written) -> None:
+    table = '[streams.a.h264]\npreset = "fast"\nbitrate = "2.5M"\nkeyint = "500ms"'
+    stream = only(written(f"[streams.a]\ntest = true\n{table}"))
+    assert dict(stream.h264) == {"preset": "fast", "bitrate": 2_500_000, "keyint": 0.5}
+    assert stream.plan.endswith("h264 with preset fast and bitrate 2500000 and keyint 0.5")
+    assert StreamConfig.from_json(stream.to_json()) == stream
+    assert dict(only(written("[streams.a]\ntest = true\nh264 = { crf = 18 }")).h264) == {"crf": 18.0}
+
+
 @pytest.mark.parametrize(
     ("text", "seconds", "shown"),
     [("5", 5, "5 s"), ('"5s"', 5, "5 s"), ('"2 min"', 120, "2 min"), ('"1h"', 3600, "1 h"), ("0.5", 0.5, "0.5 s"),
@@ -201,6 +210,38 @@ MISTAKES = [
         '"camera" of "a" is "video0"; write a path such as "/dev/video0", or a number',
     ),
     ("[streams.a]\ncamera = -1", 2, '"camera" of "a" must be a path such as "/dev/video0", or a number, not -1'),
+    ("[streams.a]\ntest = true\nh264 = 3", 3, '"h264" of "a" must be a table such as { preset = "fast" }, not 3'),
+    (
+        "[streams.a]\ntest = true\n[streams.a.h264]\npreset = 'slwo'",
+        4,
+        '"preset" in "h264" of "a" must be ultrafast, superfast, veryfast, faster, fast, medium, slow, slower or '
+        'veryslow, not "slwo"',
+    ),
+    (
+        "[streams.a]\ntest = true\n[streams.a.h264]\nprest = 'slow'",
+        4,
+        'unknown key "prest" in "h264" of "a"; did you mean "preset"? known: preset, crf, bitrate, keyint',
+    ),
+    (
+        "[streams.a]\ntest = true\n[streams.a.h264]\ncrf = 52",
+        4,
+        '"crf" in "h264" of "a" must be a number from 0 (best) to 51, not 52',
+    ),
+    (
+        "[streams.a]\ntest = true\n[streams.a.h264]\nbitrate = 4000",
+        4,
+        '"bitrate" in "h264" of "a" must be a text such as "4M" or "800k" (bits per second), not 4000',
+    ),
+    (
+        "[streams.a]\ntest = true\n[streams.a.h264]\nkeyint = '0s'",
+        4,
+        '"keyint" in "h264" of "a" must be a time from "100ms" to "60s", not "0s"',
+    ),
+    (
+        "[streams.a]\ntest = true\n[streams.a.h264]\nbitrate = '4M'\ncrf = 20",
+        5,
+        '"h264" of "a" has "crf" (quality) and "bitrate"; keep one of them',
+    ),
     ("[streams.a]\ncamera = 0\ncontrols = 3", 3, '"controls" of "a" must be a table such as { exposure = 100 }, not 3'),
     (
         "[streams.a]\ncamera = 0\n[streams.a.controls]\nx = 1.5",

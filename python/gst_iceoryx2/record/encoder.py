@@ -96,12 +96,13 @@ class Encoder:
     def _stays_rgb(self) -> bool:
         return self.pixel_format.startswith(("gbr", "bgr", "rgb"))
 
-    def encode(self, frame: VideoFrame, moment: int) -> Sequence[Any]:
+    def encode(self, frame: VideoFrame, moment: int, *, is_keyframe: bool = False) -> Sequence[Any]:
         """Encode a frame.
 
         Args:
             frame: The frame. It is released before this returns, but the encoder may use its pixels until a later call.
             moment: Presentation time, in nanoseconds from the start of the file.
+            is_keyframe: Whether to make a keyframe in any case.
 
         Returns:
             Packets to write. They may contain earlier frames.
@@ -133,6 +134,8 @@ class Encoder:
         tick = max(int(Fraction(moment, _NS) / self._width_of_tick + Fraction(1, 2)), self._last_tick + 1)
         self._last_tick = tick
         picture.pts, picture.time_base = tick, self._width_of_tick
+        if is_keyframe:
+            picture.pict_type = av.video.frame.PictureType.I
         return list(self.stream.encode(picture))
 
     def finish(self) -> Sequence[Any]:

@@ -20,6 +20,7 @@ from .._wire.rendition import RenditionName, codec_of
 from ..contract import contract, limit
 from ..discovery.names import SCHEMES, full_name, short_name
 from ..errors import FormatError, InvalidServiceNameError, Iox2VideoError, printable, without_passwords
+from ..record.target import PRESETS
 from .toml_lines import TomlLines
 
 if TYPE_CHECKING:
@@ -65,8 +66,12 @@ _SETTINGS: Final[Mapping[str, tuple[Kind, ...]]] = {
     "loop": ("file",),
     "stop_after": ("camera", "file", "image", "test", "url", "pipeline"),
     "always": ("camera", "file", "image", "test", "url", "pipeline"),
+    "h264": ("camera", "file", "image", "test", "url", "pipeline"),
 }
 _KNOWN: Final = (*_SOURCES, *_SETTINGS)
+_H264: Final = ("preset", "crf", "bitrate", "keyint")
+_MAX_CRF: Final = 51
+_BITRATE: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([kM])(?:bit/s)?")
 
 
 class ConfigError(Iox2VideoError, ValueError):
@@ -89,6 +94,8 @@ class StreamConfig:
         loop: Whether a file starts again at its end.
         stop_after: Seconds from the end of the last reader to the stop of the source.
         always: Whether the source runs without readers, too.
+        h264: Settings of the encoder that makes its packets: `preset`, `crf` or `bitrate` in bits per second, and
+            `keyint` in seconds.
         line: Line of the table in the file. Streams that only differ in it are equal.
     """
 
@@ -103,6 +110,7 @@ class StreamConfig:
     loop: bool = False
     stop_after: float = _STOP_AFTER
     always: bool = False
+    h264: Mapping[str, Any] = field(default_factory=dict)
     line: int = field(default=0, compare=False)
 
     @property
@@ -128,6 +136,8 @@ class StreamConfig:
             parts.append("in a loop" if self.loop else "once")
         stop = f"stops {_duration(self.stop_after)} after the last reader"
         parts += ["always on"] if self.always else ["on demand", stop]
+        if self.h264:
+            parts.append(f"h264 with {' and '.join(f'{key} {value}' for key, value in self.h264.items())}")
         return ", ".join(filter(None, parts))
 
     def to_json(self) -> str:
@@ -328,6 +338,8 @@ class _Reader:
                 self._problem(f'"{key}" of "{name}" needs {owners}, not {sources[0]}', "streams", name, key)
             elif key == "controls":
                 values[key] = self._controls(name, value)
+            elif key == "h264":
+                values[key] = self._h264(name, value)
             else:
                 try:
                     values[key] = self._value(key, value, kind)
@@ -384,6 +396,26 @@ class _Reader:
             return _flip(value)
         return {"size": _size, "fps": _fps, "stop_after": _stop_after}[key](value)
 
+    def _h264(self, name: str, table: Any) -> dict[str, Any]:
+        where = ("streams", name, "h264")
+        if not isinstance(table, dict):
+            self._problem(f'"h264" of "{name}" must be a table such as {{ preset = "fast" }}, {_not(table)}', *where)
+            return {}
+        read = {"preset": _preset, "crf": _crf, "bitrate": _bitrate, "keyint": _keyint}
+        settings = {}
+        for key, value in table.items():
+            if key not in read:
+                self._problem(f'unknown key "{key}" in "h264" of "{name}"; {_nearest(key, _H264)}', *where, key)
+                continue
+            try:
+                settings[key] = read[key](value)
+            except _WrongError as exc:
+                self._problem(f'"{key}" in "h264" of "{name}" {exc}', *where, key)
+        if {"crf", "bitrate"} <= table.keys():
+            text = f'"h264" of "{name}" has "crf" (quality) and "bitrate"; keep one of them'
+            self._problem(text, *where, max("crf", "bitrate", key=lambda key: self._lines.of(*where, key)))
+        return settings
+
     def _controls(self, name: str, table: Any) -> dict[str, str]:
         where = ("streams", name, "controls")
         if not isinstance(table, dict):
@@ -400,6 +432,33 @@ class _Reader:
                 wanted = f"must be a whole number, true, false or a text, {_not(value)}"
                 self._problem(f'control "{control}" of "{name}" {wanted}', *where, control)
         return controls
+
+
+def _preset(value: Any) -> str:
+    if value not in PRESETS:
+        raise _WrongError(f"must be {_listed(PRESETS)}, {_not(value)}")
+    return str(value)
+
+
+def _crf(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_CRF:
+        raise _WrongError(f"must be a number from 0 (best) to {_MAX_CRF}, {_not(value)}")
+    return float(value)
+
+
+def _bitrate(value: Any) -> int:
+    match = _BITRATE.fullmatch(value.strip()) if isinstance(value, str) else None
+    bits = 0 if match is None else int(float(match[1]) * {"k": 1_000, "M": 1_000_000}[match[2]])
+    if not 10_000 <= bits <= 1_000_000_000:
+        raise _WrongError(f'must be a text such as "4M" or "800k" (bits per second), {_not(value)}')
+    return bits
+
+
+def _keyint(value: Any) -> float:
+    seconds = _stop_after(value)
+    if not 0.1 <= seconds <= 60:
+        raise _WrongError(f'must be a time from "100ms" to "60s", {_not(value)}')
+    return seconds
 
 
 def _wrong_name(name: str) -> str | None:

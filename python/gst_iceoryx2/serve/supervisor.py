@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from .._iox2.domain import current_domain
-from .._wire.rendition import RenditionName
+from .._wire.rendition import RenditionName, codec_of
 from ..discovery.changes import FolderChanges
 from ..discovery.demand import Demand, DemandFinder, Member
 from ..discovery.names import full_name, short_name
@@ -101,8 +101,10 @@ class _Source:
         self.config = config
         self.job = Job("source")
         self.converter = Job("renditions")
+        # By short name of the encoded stream.
+        self.encoders: dict[str, Job] = {}
         self.readers = 0
-        # Number of readers of each rendition that is wanted, by short name.
+        # Number of readers of each rendition and encoded stream that is wanted, by short name.
         self.renditions: dict[str, int] = {}
         # Number of readers of each rendition that cannot be, and the reason, by short name.
         self.impossible: dict[str, tuple[int, str]] = {}
@@ -117,12 +119,12 @@ class _Source:
         return _DEFAULT_STOP_AFTER if self.config is None else self.config.stop_after
 
     @property
-    def jobs(self) -> tuple[Job, Job]:
-        return self.job, self.converter
+    def jobs(self) -> tuple[Job, ...]:
+        return self.job, self.converter, *self.encoders.values()
 
     @property
     def pids(self) -> set[int]:
-        return self.job.pids | self.converter.pids
+        return set().union(*(job.pids for job in self.jobs))
 
     def _others(self, members: Iterable[Member]) -> frozenset[Member]:
         """Return the members that are not processes of this stream."""
@@ -182,10 +184,18 @@ class _Source:
     def _decide_renditions(self, own: Demand, now: float) -> None:
         # Without a publisher, a stream of somebody else has nothing to convert.
         has_source = self.config is not None or bool(own.publishers) or self.converter.is_alive
-        if not self.renditions:
+        names = sorted(name for name in self.renditions if codec_of(name) is None)
+        if not names:
             self.converter.release(now)
         elif has_source:
-            self.converter.want(json.dumps({"source": self.name, "names": sorted(self.renditions)}), now)
+            self.converter.want(json.dumps({"source": self.name, "names": names}), now)
+        settings = {} if self.config is None else dict(self.config.h264)
+        for name in self.renditions.keys() - names:
+            encoder = self.encoders.setdefault(name, Job("packets"))
+            if has_source or encoder.is_alive:
+                encoder.want(json.dumps({"name": name, "settings": settings}), now)
+        for name in self.encoders.keys() - self.renditions.keys():
+            self.encoders[name].release(now)
 
     def entries(self) -> list[_Entry]:
         """Return the state of the stream, if it is declared, and of its renditions."""
@@ -206,11 +216,11 @@ class _Source:
         return _Entry(self.name, job.state, about, self.readers, job.error, job.retry_at, fps)
 
     def _rendition_entry(self, name: str, about: str) -> _Entry:
-        job, readers, full = self.converter, self.renditions[name], full_name(name)
+        job, readers, full = self.encoders.get(name, self.converter), self.renditions[name], full_name(name)
         if self.config is None and job.state == "off":
             return _Entry(full, "waiting", about, readers, f"nobody publishes {short_name(self.name)}")
-        told = job.report.get("renditions", {}) if job.is_alive else {}
-        own = told.get(name, {})
+        told = job.report if job.is_alive else {}
+        own = told if name in self.encoders else told.get("renditions", {}).get(name, {})
         if own.get("error"):
             return _Entry(full, "waiting", about, readers, own["error"])
         source = self.job
@@ -235,8 +245,8 @@ class _Source:
 class Supervisor(Work[ServeStatus]):
     """Serves streams on demand: each starts with its first reader, and stops after its last one.
 
-    Each declared stream runs in a process of its own, and so do the renditions of each stream. A process that fails is
-    started again, after 0.5 to 10 seconds. Readers only see a pause.
+    Each declared stream runs in a process of its own, and so do the renditions of each stream, and each encoded stream.
+    A process that fails is started again, after 0.5 to 10 seconds. Readers only see a pause.
 
     Args:
         config: The streams, from `load`; without a path, it serves renditions of all streams of this domain.
@@ -400,7 +410,7 @@ class Supervisor(Work[ServeStatus]):
                 if before is not None:
                     # Its renditions go on, and wait for the new source.
                     source.converter = before.converter
-                    ending.append(before.job)
+                    ending += before.job, *before.encoders.values()
         for source in self._sources.values():
             ending += source.jobs
         self._end(ending)
@@ -517,13 +527,24 @@ class Supervisor(Work[ServeStatus]):
 
 @lru_cache(maxsize=1 << 10)
 def _parent_of(name: str) -> tuple[str | None, str | None]:
-    """Return the full name of the stream that a rendition is made of, and why it cannot be; None for others."""
-    short = short_name(name)
+    """Return the full name of the stream that a rendition or an encoded stream is made of, and why it cannot be.
+
+    Both are None for other streams.
+    """
+    short, error = short_name(name), None
+    codec = codec_of(short)
+    if codec is not None:
+        # An encoded rendition belongs to the stream, too. Its encoder is a reader of the rendition.
+        short = short.removesuffix(f"@{codec}")
+        if codec != "h264":
+            error = f"{codec} cannot be encoded on demand; read {short}@h264"
     try:
         parsed = RenditionName.parse(short)
     except FormatError as exc:
         return full_name(short[: short.find("@", 1)]), str(exc)
-    return (None, None) if parsed is None else (full_name(parsed.source), None)
+    if parsed is not None:
+        return full_name(parsed.source), error
+    return (None, None) if codec is None else (full_name(short), error)
 
 
 def _refuse_nested(name: str, parent: str) -> tuple[str, str]:

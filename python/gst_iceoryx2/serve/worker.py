@@ -1,7 +1,8 @@
-"""The process of one stream, or of all renditions of one stream. The supervisor starts it.
+"""The process of one stream, of all renditions of one stream, or of one encoded stream. The supervisor starts it.
 
     python -m gst_iceoryx2.serve.worker source        # the first line of stdin is the stream as JSON
     python -m gst_iceoryx2.serve.worker renditions    # each line of stdin is the source and the wanted names as JSON
+    python -m gst_iceoryx2.serve.worker packets       # the first line of stdin is the name and the settings as JSON
 
 At the end of stdin, the supervisor is gone, and the process ends. It prints its state to stdout: a line of JSON per
 second and per change.
@@ -99,6 +100,10 @@ def main(kind: str) -> int:
             from .sources import feed
 
             feed(commands, reporter, stop)
+        elif kind == "packets":
+            from .packets import encode
+
+            encode(commands, reporter, stop)
         else:
             from .renditions import convert
 

@@ -1,0 +1,168 @@
+"""Encoded streams on demand: a reader of packets starts camera and encoder, once for all readers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gst_iceoryx2.feed import TestPattern, read_number
+from gst_iceoryx2.packets import Packet, PacketSubscriber
+from gst_iceoryx2.video import VideoFrameSubscriber
+from tests.serve.conftest import WAIT_MS, Serve
+from tests.waiting import arrived, wait_until
+
+av: Any = pytest.importorskip("av")
+
+FILE = """
+[streams.cam0]
+test = true
+size = "320x240"
+fps = 30
+stop_after = "0.5s"
+"""
+Start = Callable[..., Serve]
+
+
+def decoded(decoder: Any, packet: Packet) -> np.ndarray:
+    """Return the luma of the picture that a packet gives at once."""
+    (frame,) = decoder.decode(av.Packet(packet.data))
+    return frame.to_ndarray()[: frame.height]
+
+
+def new_decoder() -> Any:
+    decoder = av.CodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    decoder.flags |= 0x80000  # AV_CODEC_FLAG_LOW_DELAY: each packet gives its picture
+    return decoder
+
+
+def expected(number: int) -> np.ndarray:
+    """Return the luma of a picture of the test pattern."""
+    planes = np.zeros((240, 320), np.uint8), np.zeros((120, 160), np.uint8), np.zeros((120, 160), np.uint8)
+    TestPattern(320, 240, "I420").draw(planes, number)
+    return planes[0]
+
+
+def test_a_reader_of_packets_starts_the_stream_and_its_encoder(serve: Start) -> None:
+    served = serve(FILE)
+    served.wait_for("cam0", "off")
+    decoder = new_decoder()
+    with PacketSubscriber("cam0") as sub:
+        served.wait_for("cam0@h264", "running")
+        served.wait_for("cam0", "running")
+        assert len(served.children()) == 2
+        for index in range(40):
+            packet = arrived(sub.receive_blocking(WAIT_MS))
+            assert packet.is_discont == (index == 0)
+            picture = decoded(decoder, packet)
+            # The pattern counts its frames, and each packet has the identity of its frame.
+            number = read_number(picture)
+            assert number == packet.sequence
+            assert np.mean((picture.astype(int) - expected(number)) ** 2) < 20
+            assert packet.age is not None
+        entry = served.entry("cam0@h264")
+        assert entry is not None
+        assert (entry.readers, entry.about) == (1, "from cam0")
+    served.wait_for("cam0@h264", None)
+    served.wait_for("cam0", "off")
+    wait_until(lambda: not served.children())
+
+
+def test_a_second_reader_starts_at_a_keyframe_and_no_second_encoder(serve: Start) -> None:
+    served = serve(FILE)
+    with PacketSubscriber("cam0") as one:
+        for _ in range(25):
+            arrived(one.receive_blocking(WAIT_MS))
+        with PacketSubscriber("cam0") as other:
+            first = arrived(other.receive_blocking(WAIT_MS))
+            assert first.is_keyframe
+            # It asked for a keyframe, because the last one was more than half a second ago.
+            while not (packet := arrived(one.receive_blocking(WAIT_MS))).is_keyframe:
+                pass
+            assert packet.number < 50
+            assert packet.stream == first.stream
+        assert len(served.children()) == 2
+
+
+def test_keyframes_come_as_often_as_the_file_says(serve: Start) -> None:
+    serve(f'{FILE}h264 = {{ preset = "ultrafast", crf = 30, keyint = "500ms" }}\n')
+    with PacketSubscriber("cam0") as sub:
+        keyframes: list[tuple[int, int]] = []
+        while len(keyframes) < 4:
+            packet = arrived(sub.receive_blocking(WAIT_MS))
+            if packet.is_keyframe:
+                keyframes.append((packet.captured_at or 0, packet.sequence or 0))
+        for (earlier, before), (later, after) in pairwise(keyframes):
+            assert later - earlier >= 500_000_000
+            # A frame that comes late makes them fewer.
+            assert after - before <= 16
+
+
+def test_a_killed_encoder_is_started_again_and_readers_go_on_at_a_keyframe(serve: Start) -> None:
+    served = serve(FILE)
+    decoder = new_decoder()
+    with PacketSubscriber("cam0") as sub:
+        served.wait_for("cam0@h264", "running")
+        first = arrived(sub.receive_blocking(WAIT_MS))
+        (encoder,) = (
+            pid for pid in served.children() if b"packets" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        )
+        os.kill(encoder, signal.SIGKILL)
+        while (packet := arrived(sub.receive_blocking(WAIT_MS))).stream == first.stream:
+            pass
+        assert packet.is_keyframe
+        assert packet.is_discont
+        assert read_number(decoded(decoder, packet)) == packet.sequence
+
+
+def test_a_rendition_can_be_encoded(serve: Start) -> None:
+    served = serve(FILE)
+    with PacketSubscriber("cam0@160x120@h264") as sub:
+        packet = arrived(sub.receive_blocking(WAIT_MS))
+        assert (packet.width, packet.height) == (160, 120)
+        assert decoded(new_decoder(), packet).shape == (120, 160)
+        assert len(served.children()) == 3
+
+
+def test_a_stream_that_somebody_else_publishes_is_encoded_without_a_file(serve: Start) -> None:
+    from gst_iceoryx2.video import VideoFramePublisher
+
+    served = serve(None)
+    planes = np.zeros((240, 320), np.uint8), np.zeros((120, 160), np.uint8), np.zeros((120, 160), np.uint8)
+    with VideoFramePublisher("video/other/frame/v2") as publisher, PacketSubscriber("other") as sub:
+        packet = None
+
+        def is_there() -> bool:
+            nonlocal packet
+            publisher.publish(planes, format="I420")
+            packet = sub.receive_blocking(20)
+            return packet is not None
+
+        wait_until(is_there, 20)
+        assert packet is not None
+        assert packet.is_keyframe
+        assert len(served.children()) == 1
+
+
+def test_a_codec_without_an_encoder_is_told(serve: Start) -> None:
+    served = serve(FILE)
+    with PacketSubscriber("cam0", "h265"):
+        served.wait_for("cam0@h265", "waiting")
+        entry = served.entry("cam0@h265")
+        assert entry is not None
+        assert entry.error == "h265 cannot be encoded on demand; read cam0@h264"
+
+
+def test_a_reader_of_frames_starts_no_encoder(serve: Start) -> None:
+    served = serve(FILE)
+    with VideoFrameSubscriber("video/cam0/frame/v2") as sub:
+        arrived(sub.receive_blocking(WAIT_MS))
+        assert served.state("cam0@h264") is None
+        assert len(served.children()) == 1
