@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -135,19 +136,25 @@ def test_a_stream_that_somebody_else_publishes_is_encoded_without_a_file(serve: 
     from gst_iceoryx2.video import VideoFramePublisher
 
     served = serve(None)
-    planes = np.zeros((240, 320), np.uint8), np.zeros((120, 160), np.uint8), np.zeros((120, 160), np.uint8)
+    planes: tuple[np.ndarray, ...] = tuple(np.zeros(shape, np.uint8) for shape in ((240, 320), (120, 160), (120, 160)))
     with VideoFramePublisher("video/other/frame/v2") as publisher, PacketSubscriber("other") as sub:
         packet = None
 
         def is_there() -> bool:
             nonlocal packet
-            publisher.publish(planes, format="I420")
+            publisher.publish(planes, format="BGR" if len(planes) == 1 else "I420")
             packet = sub.receive_blocking(20)
             return packet is not None
 
         wait_until(is_there, 20)
         assert packet is not None
         assert packet.is_keyframe
+        assert len(served.children()) == 1
+        # Another size is another stream of packets.
+        planes = (np.zeros((241, 161, 3), np.uint8),)
+        wait_until(lambda: is_there() and packet is not None and packet.width == 161, 20)
+        assert (packet.height, packet.is_keyframe, packet.is_discont) == (241, True, True)
+        assert decoded(new_decoder(), packet).shape[-2:] == (241, 161)
         assert len(served.children()) == 1
 
 
@@ -160,9 +167,33 @@ def test_a_codec_without_an_encoder_is_told(serve: Start) -> None:
         assert entry.error == "h265 cannot be encoded on demand; read cam0@h264"
 
 
-def test_a_reader_of_frames_starts_no_encoder(serve: Start) -> None:
+def test_another_setting_of_the_encoder_applies_after_a_reload(serve: Start) -> None:
+    served = serve(FILE)
+    assert served.file is not None
+    with PacketSubscriber("cam0") as sub:
+        first = arrived(sub.receive_blocking(WAIT_MS))
+        served.file.write_text(f'{FILE}h264 = {{ bitrate = "100k" }}\n')
+        served.command.process.send_signal(signal.SIGHUP)
+        while (packet := arrived(sub.receive_blocking(WAIT_MS))).stream == first.stream:
+            pass
+        assert packet.is_keyframe
+        # About 3 kB a frame with the default quality.
+        assert sum(len(arrived(sub.receive_blocking(WAIT_MS)).data) for _ in range(30)) < 30_000
+
+
+def test_list_and_info_show_a_stream_that_is_encoded(
+    serve: Start, iox2_video: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     served = serve(FILE)
     with VideoFrameSubscriber("video/cam0/frame/v2") as sub:
         arrived(sub.receive_blocking(WAIT_MS))
-        assert served.state("cam0@h264") is None
-        assert len(served.children()) == 1
+    # A reader of frames starts no encoder.
+    assert "cam0@h264" not in iox2_video("list").stdout
+    with PacketSubscriber("cam0"):
+        served.wait_for("cam0@h264", "running")
+        assert "cam0@h264 " in iox2_video("list").stdout
+        done = iox2_video("info", "cam0@h264")
+        shown = done.stdout
+        assert done.returncode == 0, done.stderr
+        assert "video/cam0@h264/packet/v1" in shown
+        assert f"process {served.pid}" in shown

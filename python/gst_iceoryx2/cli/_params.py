@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from gst_iceoryx2._iox2.domain import current_domain
-from gst_iceoryx2._iox2.service_name import check_service_name
+from gst_iceoryx2._iox2.service_name import check_name, check_service_name
 from gst_iceoryx2.discovery.names import SCHEMES, SH4LT, full_name, names, short_name
 from gst_iceoryx2.discovery.served import served
 from gst_iceoryx2.errors import Iox2VideoError
@@ -34,7 +34,10 @@ class StreamName(_TextType):
         """Expand a short name, and reject an invalid service name."""
         full = full_name(value)
         # Different rules apply to Sh4lt paths and Zenoh keys.
-        return full if full.startswith(SCHEMES) else check_service_name(full)
+        return full if full.startswith(SCHEMES) else self._check(full)
+
+    def _check(self, name: str) -> str:
+        return check_service_name(name)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Complete short names, and full names if the input has a slash; omit names that a shell would interpret."""
@@ -76,6 +79,13 @@ class LocalStream(StreamName):
             remedy = f"to publish it as a service, run `iox2-video bridge {value} NAME`"
             self.fail(f"{value} is not a stream on this machine; {remedy}", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class LocalOrEncodedStream(LocalStream):
+    """A stream on this machine, which may be an encoded one."""
+
+    def _check(self, name: str) -> str:
+        return check_name(name)
 
 
 class Above0(click.FloatRange):

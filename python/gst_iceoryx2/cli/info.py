@@ -10,7 +10,7 @@ import click
 from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import examples
-from gst_iceoryx2.cli._params import LocalStream
+from gst_iceoryx2.cli._params import LocalOrEncodedStream
 from gst_iceoryx2.cli._screen import json_text, styled, table
 from gst_iceoryx2.cli.list import stream_document
 from gst_iceoryx2.discovery import full_name, names, require
@@ -34,7 +34,7 @@ _SH4LT_LOOK = 1.0
         "iox2-video info cam0 --json | jq -r '.participants[].pid'",
     ),
 )
-@click.argument("name", type=LocalStream())
+@click.argument("name", type=LocalOrEncodedStream())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str, as_json: bool) -> None:
     """Show one stream in detail: caps, QoS, strides, metas, processes, memory.
