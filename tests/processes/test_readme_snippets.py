@@ -364,7 +364,9 @@ ENCODES = "for packet in encoder.encode(picture):"
 def encoded(programs: Programs) -> list[Program]:
     """Publish a test picture, and encode it by the snippet that does so."""
     (snippet,) = (one for one in snippets(ROOT / "docs" / "packets.md") if ENCODES in one.text)
-    return [programs.shell("exec iox2-video publish cam0 --test --size 640x480"), programs.python(snippet.text)]
+    camera = programs.shell("exec iox2-video publish cam0 --test --size 640x480")
+    # The encoder is stopped first, because the end of the camera ends it as well.
+    return [programs.python(snippet.text), camera]
 
 
 @runs("print(packet.is_keyframe, len(packet.data)", 'PacketSubscriber("cam0@h264") as subscriber', ENCODES)
