@@ -300,7 +300,7 @@ def test_a_kill_while_the_driver_writes_changes_no_frame_and_the_next_start_work
             skip(small)
             assert victim not in users(camera.path)
         reports(small, 3)
-    assert supervisor.command.err.count("killed by SIGKILL") == 2
+    assert supervisor.command.err.count("cam0: its process was killed by SIGKILL") == 2
 
 
 # -- again and again -------------------------------------------------------------------------------------------------
