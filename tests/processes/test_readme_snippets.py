@@ -563,7 +563,7 @@ def test_the_rust_programs_of_the_elements_run(programs: Programs) -> None:
 @runs('record(["left", "right"], "both.mkv"')
 def records(programs: Programs, snippet: Snippet) -> None:
     pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
-    cameras = [programs.shell("exec iox2-video publish {name} --test --size 160x120") for name in ("left", "right")]
+    cameras = [programs.shell(f"exec iox2-video publish {name} --test --size 160x120") for name in ("left", "right")]
     printed = programs.python(snippet.text).finish()
     assert re.findall(r"(\w+)/frame/v2 50 frames, \d+ dropped, limit", printed) == ["left", "right"]
     assert (programs.folder / "both.mkv").stat().st_size > 0
