@@ -99,3 +99,12 @@ def test_a_name_in_the_documents_is_in_the_reference(name: str) -> None:
         module, _, member = name.rpartition(".")
         assert module in MODULES
         assert member in importlib.import_module(module).__all__
+
+
+@pytest.mark.parametrize(("module", "name"), list(public_names()), ids=str)
+def test_help_shows_no_environment(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A default value of `os.environ` is shown with all its values, which may be secrets."""
+    monkeypatch.setenv("A_SECRET_OF_THIS_TEST", "shown")
+    value = getattr(importlib.import_module(module), name)
+    if inspect.isclass(value) or inspect.isroutine(value):
+        assert "A_SECRET_OF_THIS_TEST" not in pydoc.plain(pydoc.render_doc(value))

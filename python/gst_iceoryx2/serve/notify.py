@@ -24,14 +24,16 @@ class Notifier:
     The variables that systemd has set are removed from the environment, so that child processes do not use them.
 
     Args:
-        environ: The environment of this process.
+        environ: The environment; None = that of this process.
 
     Attributes:
         watchdog_interval: Seconds between two calls of `watchdog`, half of the time that systemd allows; None if
             systemd does not watch this process.
     """
 
-    def __init__(self, environ: MutableMapping[str, str] = os.environ) -> None:
+    def __init__(self, environ: MutableMapping[str, str] | None = None) -> None:
+        # Not a default value, which help() and the reference would show with all its values.
+        environ = os.environ if environ is None else environ
         address = environ.pop("NOTIFY_SOCKET", "")
         allowed = environ.pop("WATCHDOG_USEC", "")
         pid = environ.pop("WATCHDOG_PID", str(os.getpid()))

@@ -69,12 +69,12 @@ def unit_name(file: Path | None) -> str:
     return f"iox2-video-{'serve' if file is None else _NOT_IN_NAMES.sub('-', file.stem)}.service"
 
 
-def unit_text(file: Path | None, environ: Mapping[str, str] = os.environ) -> str:
+def unit_text(file: Path | None, environ: Mapping[str, str] | None = None) -> str:
     """Return the text of a unit.
 
     Args:
         file: Absolute path of the file with the streams; None = renditions only.
-        environ: The environment, whose iceoryx2 domain the unit will use.
+        environ: The environment, whose iceoryx2 domain the unit will use; None = that of this process.
 
     Raises:
         UnitError: A path contains characters that a unit cannot contain.
@@ -83,7 +83,7 @@ def unit_text(file: Path | None, environ: Mapping[str, str] = os.environ) -> str
     script = Path(sys.executable).with_name("iox2-video")
     command = [str(script)] if os.access(script, os.X_OK) else [sys.executable, "-m", "gst_iceoryx2"]
     command += ["serve", *([] if file is None else [str(file)])]
-    domain = environ.get(DOMAIN_VARIABLE)
+    domain = (os.environ if environ is None else environ).get(DOMAIN_VARIABLE)
     return _UNIT.format(
         description=_plain(f"Video streams of {file}" if file is not None else "Renditions of video streams"),
         source="" if file is None else f"SourcePath={_plain(str(file))}\n",
