@@ -22,7 +22,7 @@ LIVE = "videotestsrc is-live=true ! video/x-raw,format=GRAY8,width=64,height=48,
 
 @pytest.fixture(autouse=True)
 def registry(plugin_environment: dict[str, str], domain: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """GStreamer's registry of this session; the plugin is found without GST_PLUGIN_PATH."""
+    """A registry of GStreamer for this test run; the plugin is found without GST_PLUGIN_PATH."""
     monkeypatch.setenv("GST_REGISTRY", plugin_environment["GST_REGISTRY"])
     monkeypatch.delenv("GST_PLUGIN_PATH", raising=False)
 
