@@ -16,7 +16,7 @@ from .._iox2.fork import leak
 from .._iox2.service_name import check_name
 from .._iox2.types import Node
 from .._wire.header import MAX_DIMENSION, NONE_U64
-from .._wire.numbers import real, whole
+from .._wire.numbers import whole
 from .._wire.packet import (
     PACKET_FLAG_DISCONT,
     PACKET_FLAG_EOS,
@@ -28,7 +28,7 @@ from .._wire.packet import (
 )
 from .._wire.stamp import Stamp, boot_id, monotonic_ns, new_publisher_id
 from ..contract import limit, seconds
-from ..errors import FormatError, FrameTimeoutError
+from ..errors import FormatError
 from ..video import _keeper
 from ..video._pool import Pool
 from ..video._sender import Sender
@@ -41,7 +41,6 @@ _QOS: Final = Qos(limit("packet_buffer_size"), limit("packet_borrowed_max"), lim
 # memory begins with what readers need that join.
 _FIRST_BYTES: Final = 1 << 17
 _SPAN: Final = seconds("keyframe_span")
-_CONNECT_STEP: Final = 0.005
 
 
 class PacketPublisherStats(NamedTuple):
@@ -244,16 +243,7 @@ class PacketPublisher:
             ValueError: `n` is negative, or `timeout` is NaN.
             TypeError: An argument is not a number.
         """
-        n = whole(n, "n")
-        deadline = None if timeout is None else time.monotonic() + real(timeout, "timeout", "seconds")
-        while (there := self.num_subscribers) < n:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise FrameTimeoutError(
-                    f"{there} of {n} subscribers are connected to {self._name!r} after {timeout} s: "
-                    "check that they run, as the same user and in the same iceoryx2 domain"
-                )
-            time.sleep(_CONNECT_STEP)
-        return there
+        return self._sender.wait_for_subscribers(n, timeout)
 
     @property
     def service_name(self) -> str:

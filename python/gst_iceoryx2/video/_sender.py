@@ -19,9 +19,10 @@ from .._iox2.fork import leak
 from .._iox2.obstacle import after_failure
 from .._wire.header import NONE_U64
 from .._wire.metas import encode_meta
+from .._wire.numbers import real, whole
 from .._wire.stamp import monotonic_ns
 from ..contract import message, seconds
-from ..errors import ClosedError, ForkedError, FormatError, TransportError
+from ..errors import ClosedError, ForkedError, FormatError, FrameTimeoutError, TransportError
 from . import _keeper
 from ._layout import EOS_HEADER, FrameLayout, ended
 from ._pool import Pool
@@ -35,6 +36,8 @@ _LOOKS: Final = 3
 # Time that waiting readers get to connect to each native publisher, and time between two checks, in seconds.
 _CONNECTING: Final = seconds("connect")
 _CONNECTING_STEP: Final = seconds("connect_look")
+# Time between two checks of `wait_for_subscribers`, in seconds.
+_CONNECT_STEP: Final = 0.005
 
 
 class Sender(ABC):
@@ -160,6 +163,19 @@ class Sender(ABC):
             pool = self._open_pool()
             pool.update_connections()
             return pool.subscribers
+
+    def wait_for_subscribers(self, n: int, timeout: float | None) -> int:
+        """Wait until at least `n` subscribers are connected; see `VideoFramePublisher.wait_for_subscribers`."""
+        n = whole(n, "n")
+        deadline = None if timeout is None else time.monotonic() + real(timeout, "timeout", "seconds")
+        while (there := self.subscribers()) < n:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise FrameTimeoutError(
+                    f"{there} of {n} subscribers are connected to {self._name!r} after {timeout} s: "
+                    "check that they run, as the same user and in the same iceoryx2 domain"
+                )
+            time.sleep(_CONNECT_STEP)
+        return there
 
     def tend(self) -> None:
         """Serve subscribers that joined since the last frame, and clean up after dead ones; see `_keeper`."""

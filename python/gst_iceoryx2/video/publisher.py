@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple, NoReturn
@@ -17,10 +16,10 @@ from .._iox2.service_name import check_service_name
 from .._iox2.types import Node
 from .._wire.formats import FORMATS
 from .._wire.header import DEFAULT_AUX_BYTES, DEFAULT_SERVICE, MAX_AUX_BYTES
-from .._wire.numbers import real, whole
+from .._wire.numbers import whole
 from .._wire.stamp import monotonic_ns, new_publisher_id
 from ..contract import message
-from ..errors import FormatError, FrameTimeoutError, QosError
+from ..errors import FormatError, QosError
 from . import _keeper
 from ._layout import FrameLayout, Framerate, caps_fields
 from ._pool import Pool
@@ -29,7 +28,6 @@ from ._service import DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, check_por
 from .config import FrameParams, Qos
 from .loan import LoanedFrame, Meta
 
-_CONNECT_STEP: Final = 0.005
 # Number of cached layouts. A program that alternates between more sizes recomputes them.
 _LAYOUTS: Final = 16
 
@@ -320,16 +318,7 @@ class VideoFramePublisher:
                     publisher.wait_for_subscribers(1, timeout=10)
                     publisher.publish(np.zeros((480, 640, 3), np.uint8))
         """
-        n = whole(n, "n")
-        deadline = None if timeout is None else time.monotonic() + real(timeout, "timeout", "seconds")
-        while (there := self.num_subscribers) < n:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise FrameTimeoutError(
-                    f"{there} of {n} subscribers are connected to {self._name!r} after {timeout} s: "
-                    "check that they run, as the same user and in the same iceoryx2 domain"
-                )
-            time.sleep(_CONNECT_STEP)
-        return there
+        return self._sender.wait_for_subscribers(n, timeout)
 
     @property
     def service_name(self) -> str:
