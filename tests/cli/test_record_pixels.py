@@ -15,7 +15,7 @@ av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-
 
 from gst_iceoryx2._wire.formats import get_format
 from gst_iceoryx2._wire.samples import components
-from gst_iceoryx2.record.picture import picture_of
+from gst_iceoryx2.codec.picture import picture_of
 from gst_iceoryx2.video import FrameParams, VideoFrameSubscriber
 from tests.cli.recordings import HEIGHT, MS, WIDTH, Record, check_picture, decoded, level, publisher, send
 from tests.conftest import Place

@@ -19,8 +19,8 @@ FLOORS = (
     {"__init__", "_extras", "_iox2", "_wire"},
     {"sh4lt", "video"},
     {"discovery", "jpeg", "packets"},
-    {"bridge", "doctor", "feed", "preview", "record"},
-    {"serve"},
+    {"codec", "doctor", "feed", "preview"},
+    {"bridge", "record", "serve"},
     {"cli"},
     {"__main__"},
 )

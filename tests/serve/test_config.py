@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gst_iceoryx2 import feed, serve
+from gst_iceoryx2 import feed
 from gst_iceoryx2.feed.flip import FLIPS
 from gst_iceoryx2.feed.network import SCHEMES
-from gst_iceoryx2.serve import Config, ConfigError, StreamConfig, config, feed_of, load, source_of
+from gst_iceoryx2.serve import Config, ConfigError, StreamConfig, config, feed_of, load, source_of, values
+from gst_iceoryx2.serve.stream import Kind
 from gst_iceoryx2.serve.toml_lines import TomlLines
 
 
@@ -433,10 +434,9 @@ def test_keys_are_found_in_their_lines(entries: list[tuple[str, str, str]]) -> N
 
 
 def test_the_tables_of_this_module_are_those_of_the_sources() -> None:
-    assert config._FLIPS == FLIPS
-    assert config._URL_SCHEMES == SCHEMES
-    assert set(config._SOURCES.values()) == set(get_args(config.Kind))
-    assert set(serve.__all__) >= set(config.__all__) - {"Kind"}
+    assert values._FLIPS == FLIPS
+    assert values._URL_SCHEMES == SCHEMES
+    assert set(config._SOURCES.values()) == set(get_args(Kind))
 
 
 def test_every_kind_becomes_its_source(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import NotLosslessError, RecordError, RecordFileError, TargetError
-from .target import CODECS, DEFAULT_PRESET, PRESETS, Target
+from ..codec.errors import NotLosslessError
+from ..codec.settings import CODECS, DEFAULT_PRESET, PRESETS
+from .errors import RecordError, RecordFileError, TargetError
+from .target import Target
 
 if TYPE_CHECKING:
     from .recorder import Recorder, Recording, record

@@ -1,10 +1,10 @@
 """Errors from recordings.
 
 Iox2VideoError
+├── NotLosslessError (ValueError)     a lossless file cannot store the pixels
 └── RecordError
     ├── TargetError (ValueError)      a codec or container is unknown, or the two cannot be combined
-    ├── RecordFileError (OSError)     the file cannot be written: it exists, no permission, disk full …
-    └── NotLosslessError (ValueError) a lossless file cannot store the pixels
+    └── RecordFileError (OSError)     the file cannot be written: it exists, no permission, disk full …
 """
 
 from __future__ import annotations
@@ -22,7 +22,3 @@ class TargetError(RecordError, ValueError):
 
 class RecordFileError(RecordError, OSError):
     """The file cannot be written. It keeps the frames that were already written."""
-
-
-class NotLosslessError(RecordError, ValueError):
-    """A lossless file cannot store these pixels unchanged."""

@@ -14,12 +14,13 @@ from typing import Any, Final
 
 from .._extras.av import av, open_media
 from .._wire.numbers import real, whole
+from ..codec.settings import DEFAULT_PRESET
 from ..discovery import full_name, names, require, short_name
 from ..discovery.names import why_silent
 from ..errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
 from ..work import Work
 from .errors import RecordFileError
-from .target import DEFAULT_PRESET, Target
+from .target import Target
 from .track import Limits, Track, TrackReport
 
 _WAIT: Final = 0.1

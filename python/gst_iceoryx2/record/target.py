@@ -9,16 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from ..codec.settings import CODECS, DEFAULT_PRESET, PRESETS
 from .errors import TargetError
-
-CODECS: Final = {"x264": "libx264", "prores": "prores_ks", "ffv1": "ffv1"}
-"""Maps our codec names to the names of FFmpeg's encoders."""
-
-PRESETS: Final = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-"""Presets for x264, from fast with large files to slow with small files."""
-
-DEFAULT_PRESET: Final = "veryfast"
-"""The x264 preset that `record` uses by default."""
 
 _FITTING: Final = {
     ".mkv": ("x264", "ffv1", "prores"),
@@ -63,6 +55,11 @@ class Target:
             others = " or ".join(suffix for suffix, codecs in _FITTING.items() if codec in codecs)
             raise TargetError(f"{path.suffix} files cannot contain {codec}; use {others}, or the codec {fitting[0]}")
         return cls(path, codec, preset)
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return str(self.path)
 
     @property
     def tick(self) -> Fraction:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from .._wire.stamp import monotonic_ns
+from ..codec.encoder import Encoder
+from ..codec.errors import NotLosslessError
 from ..discovery import short_name
 from ..discovery.thinning import Thinning
 from ..video.frame import VideoFrame
 from ..video.subscriber import VideoFrameSubscriber
 from ..work import Stop
-from .encoder import Encoder
-from .errors import NotLosslessError
 from .target import Target
 from .timeline import Timeline
 

@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .._wire.rendition import RenditionName, RenditionShape, codec_of
-    from .config import Config, ConfigError, Problem, StreamConfig, feed_of, load, source_of
+    from .config import Config, ConfigError, Problem, load
     from .mapping import Rendition, rendition_meta
     from .notify import Notifier
+    from .stream import StreamConfig, feed_of, source_of
     from .supervisor import ServeError, ServeStatus, StreamStatus, Supervisor
     from .unit import Installed, UnitError, install, unit_name, unit_text
 
@@ -68,16 +69,16 @@ _MODULES = {
     "RenditionShape": ".._wire.rendition",
     "ServeError": ".supervisor",
     "ServeStatus": ".supervisor",
-    "StreamConfig": ".config",
+    "StreamConfig": ".stream",
     "StreamStatus": ".supervisor",
     "Supervisor": ".supervisor",
     "UnitError": ".unit",
     "codec_of": ".._wire.rendition",
-    "feed_of": ".config",
+    "feed_of": ".stream",
     "install": ".unit",
     "load": ".config",
     "rendition_meta": ".mapping",
-    "source_of": ".config",
+    "source_of": ".stream",
     "unit_name": ".unit",
     "unit_text": ".unit",
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ..feed import Fed, Feeder, PipelineFeeder
 from ..feed.pipeline import PipelineRun
 from ..work import Stop
-from .config import StreamConfig, feed_of, source_of
+from .stream import StreamConfig, feed_of, source_of
 
 if TYPE_CHECKING:
     from .worker import Commands, Reporter

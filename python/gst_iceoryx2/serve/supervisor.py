@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import math
 import os
 import select
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from .._iox2.domain import current_domain
 from .._wire.rendition import RenditionName, codec_of
 from ..discovery.changes import FolderChanges
 from ..discovery.demand import Demand, DemandFinder, Member
 from ..discovery.names import full_name, short_name
-from ..discovery.served import Served, ServedFile, State, served, supervisors
+from ..discovery.served import Served, ServedFile, served, supervisors
 from ..errors import FormatError, Iox2VideoError
 from ..work import Work
-from .config import Config, ConfigError, StreamConfig, load
+from .config import Config, ConfigError, load
 from .job import Job
+from .jobs import StreamEntry, StreamJobs, processes_of
 from .notify import Notifier
 
 __all__ = ["ServeError", "ServeStatus", "StreamStatus", "Supervisor"]
@@ -39,7 +39,6 @@ _AGAIN: Final = (0.05, 0.5)
 _END_LOOK: Final = 0.02
 # Time that all processes get to end, in seconds.
 _ENDS_WITHIN: Final = 1.7
-_DEFAULT_STOP_AFTER: Final = 5.0
 _NOBODY: Final = Demand()
 
 
@@ -75,173 +74,6 @@ class ServeStatus:
     log: tuple[str, ...] = ()
 
 
-class _Entry(NamedTuple):
-    """The state of one stream; see `Served` and `StreamStatus`."""
-
-    name: str
-    state: State
-    about: str
-    readers: int = 0
-    error: str | None = None
-    retry_at: float | None = None
-    fps: float | None = None
-    ms: float | None = None
-
-
-class _Source:
-    """A stream and its renditions.
-
-    Attributes:
-        name: Full name of the stream.
-        config: How it is made; None if somebody else publishes it.
-    """
-
-    def __init__(self, name: str, config: StreamConfig | None) -> None:
-        self.name = name
-        self.config = config
-        self.job = Job("source")
-        self.converter = Job("renditions")
-        # By short name of the encoded stream.
-        self.encoders: dict[str, Job] = {}
-        self.readers = 0
-        # Number of readers of each rendition and encoded stream that is wanted, by short name.
-        self.renditions: dict[str, int] = {}
-        # Number of readers of each rendition that cannot be, and the reason, by short name.
-        self.impossible: dict[str, tuple[int, str]] = {}
-        self.other: int | None = None
-        # Readers that receive the end of the stream, if it ends.
-        self._finished: frozenset[Member] = frozenset()
-        self._wanted_until = -math.inf
-        self._renditions_until: dict[str, float] = {}
-
-    @property
-    def stop_after(self) -> float:
-        return _DEFAULT_STOP_AFTER if self.config is None else self.config.stop_after
-
-    @property
-    def jobs(self) -> tuple[Job, ...]:
-        return self.job, self.converter, *self.encoders.values()
-
-    @property
-    def pids(self) -> set[int]:
-        return set().union(*(job.pids for job in self.jobs))
-
-    def _others(self, members: Iterable[Member]) -> frozenset[Member]:
-        """Return the members that are not processes of this stream."""
-        return frozenset(one for one in members if not (one.is_here and one.pid in self.pids))
-
-    def is_made_like(self, stream: StreamConfig) -> bool:
-        """Return whether a stream is made in the same way, so that its process can go on."""
-        config = self.config
-        return config is not None and replace(config, stop_after=stream.stop_after, always=stream.always) == stream
-
-    def decide(self, demand: dict[str, Demand], renditions: dict[str, frozenset[Member]], now: float) -> None:
-        """Start and stop the processes for what is read at present.
-
-        Args:
-            demand: Readers and publishers of all streams.
-            renditions: Readers of each of its renditions, by short name.
-            now: The time.
-        """
-        own = demand.get(self.name, _NOBODY)
-        readers = self._others(own.readers)
-        self.readers = _processes(readers)
-        for name in renditions:
-            self._renditions_until[name] = math.inf
-        for name, until in list(self._renditions_until.items()):
-            if name not in renditions and until == math.inf:
-                self._renditions_until[name] = now + self.stop_after
-            elif until <= now:
-                del self._renditions_until[name]
-        self.renditions = {name: _processes(renditions.get(name, ())) for name in self._renditions_until}
-        if self.readers or renditions or (self.config is not None and self.config.always):
-            self._wanted_until = math.inf
-        elif self._wanted_until == math.inf:
-            self._wanted_until = now + self.stop_after
-        others = self._others(own.publishers)
-        self.other = min(one.pid for one in others) if others and not self.job.is_alive else None
-        self._start_again(readers.union(*renditions.values()), now, is_published=len(others) < len(own.publishers))
-        self._decide_source(now)
-        self._decide_renditions(own, now)
-
-    def _start_again(self, readers: frozenset[Member], now: float, *, is_published: bool) -> None:
-        """Let a stream that has ended start again if somebody has begun to read it since."""
-        job = self.job
-        if job.state == "ended":
-            if readers - self._finished:
-                job.release(now)
-        elif job.report.get("state") not in ("ending", "ended") and (is_published or job.state == "starting"):
-            self._finished = readers
-
-    def _decide_source(self, now: float) -> None:
-        if self.config is None:
-            return
-        if self._wanted_until <= now:
-            self.job.release(now)
-        elif self.other is None:
-            self.job.want(self.config.to_json(), now)
-
-    def _decide_renditions(self, own: Demand, now: float) -> None:
-        # Without a publisher, a stream of somebody else has nothing to convert.
-        has_source = self.config is not None or bool(own.publishers) or self.converter.is_alive
-        names = sorted(name for name in self.renditions if codec_of(name) is None)
-        if not names:
-            self.converter.release(now)
-        elif has_source:
-            self.converter.want(json.dumps({"source": self.name, "names": names}), now)
-        settings = {} if self.config is None else dict(self.config.h264)
-        for name in self.renditions.keys() - names:
-            encoder = self.encoders.setdefault(name, Job("packets"))
-            if has_source or encoder.is_alive:
-                encoder.want(json.dumps({"name": name, "settings": settings}), now)
-        for name in self.encoders.keys() - self.renditions.keys():
-            self.encoders[name].release(now)
-
-    def entries(self) -> list[_Entry]:
-        """Return the state of the stream, if it is declared, and of its renditions."""
-        own = [] if self.config is None else [self._own_entry(self.config)]
-        about = f"from {short_name(self.name)}"
-        impossible = [
-            _Entry(full_name(name), "waiting", about, readers, error)
-            for name, (readers, error) in self.impossible.items()
-        ]
-        return [*own, *impossible, *(self._rendition_entry(name, about) for name in self.renditions)]
-
-    def _own_entry(self, config: StreamConfig) -> _Entry:
-        job = self.job
-        about = str(job.report.get("about") or config.source)
-        if self.other is not None and not job.is_alive:
-            return _Entry(self.name, "waiting", about, self.readers, f"process {self.other} already publishes it")
-        fps = job.report.get("fps") if job.state == "running" else None
-        return _Entry(self.name, job.state, about, self.readers, job.error, job.retry_at, fps)
-
-    def _rendition_entry(self, name: str, about: str) -> _Entry:
-        job, readers, full = self.encoders.get(name, self.converter), self.renditions[name], full_name(name)
-        if self.config is None and job.state == "off":
-            return _Entry(full, "waiting", about, readers, f"nobody publishes {short_name(self.name)}")
-        told = job.report if job.is_alive else {}
-        own = told if name in self.encoders else told.get("renditions", {}).get(name, {})
-        if own.get("error"):
-            return _Entry(full, "waiting", about, readers, own["error"])
-        source = self.job
-        if self.config is not None and self.other is None and source.state in ("starting", "waiting"):
-            return _Entry(full, source.state, about, readers, source.error, source.retry_at)
-        fps, ms = (own.get("fps"), job.report.get("ms")) if job.state == "running" else (None, None)
-        return _Entry(full, job.state, about, readers, job.error, job.retry_at, fps, ms)
-
-    @property
-    def deadlines(self) -> list[float]:
-        """Times at which something is due; some may be over."""
-        times = [self._wanted_until, *self._renditions_until.values()]
-        times += [moment for job in self.jobs if (moment := job.next_moment) is not None]
-        return [moment for moment in times if math.isfinite(moment)]
-
-    @property
-    def is_used(self) -> bool:
-        """Whether a process runs, or somebody wants one."""
-        return any(job.is_alive for job in self.jobs) or bool(self.readers or self.renditions)
-
-
 class Supervisor(Work[ServeStatus]):
     """Serves streams on demand: each starts with its first reader, and stops after its last one.
 
@@ -273,7 +105,7 @@ class Supervisor(Work[ServeStatus]):
         self._look_again: list[float] = []
         self._reloads = False
         self._state: ServedFile | None = None
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, StreamJobs] = {}
         self._refused: dict[str, str] = {}
         self._log: list[str] = []
         try:
@@ -359,7 +191,7 @@ class Supervisor(Work[ServeStatus]):
 
     def report(self) -> ServeStatus:
         """Return the state of all streams."""
-        found = [_Entry(name, "waiting", "", error=error) for name, error in self._refused.items()]
+        found = [StreamEntry(name, "waiting", "", error=error) for name, error in self._refused.items()]
         for source in self._sources.values():
             found += source.entries()
         file = self._file
@@ -395,7 +227,7 @@ class Supervisor(Work[ServeStatus]):
                 )
             return
         self._refused = self._rivals(config)
-        kept: dict[str, _Source] = {}
+        kept: dict[str, StreamJobs] = {}
         ending: list[Job] = []
         for stream in config.streams:
             name = stream.service
@@ -406,7 +238,7 @@ class Supervisor(Work[ServeStatus]):
                 kept[name] = before
                 before.config = stream
             else:
-                source = kept[name] = _Source(name, stream)
+                source = kept[name] = StreamJobs(name, stream)
                 if before is not None:
                     # Its renditions go on, and wait for the new source.
                     source.converter = before.converter
@@ -466,7 +298,7 @@ class Supervisor(Work[ServeStatus]):
             if error is None:
                 wanted[short_name(name)] = one.readers
             else:
-                impossible.setdefault(parent, {})[short_name(name)] = _processes(one.readers), error
+                impossible.setdefault(parent, {})[short_name(name)] = processes_of(one.readers), error
         if self._config.path is None:
             self._adopt(renditions)
         for name, source in self._sources.items():
@@ -481,7 +313,7 @@ class Supervisor(Work[ServeStatus]):
             if name in self._sources:
                 self._end(self._sources.pop(name).jobs)
         for name in renditions.keys() - self._sources.keys():
-            self._sources[name] = _Source(name, None)
+            self._sources[name] = StreamJobs(name, None)
         for name in [name for name, source in self._sources.items() if name not in renditions and not source.is_used]:
             del self._sources[name]
 
@@ -554,11 +386,6 @@ def _refuse_nested(name: str, parent: str) -> tuple[str, str]:
         root = above
     shown = short_name(root)
     return root, f'cannot make "{name}": {short_name(parent)} is a rendition itself; ask for one shape of {shown}'
-
-
-def _processes(members: Iterable[Member]) -> int:
-    """Return the number of processes."""
-    return len({(one.pid, one.is_here) for one in members})
 
 
 def _summary(streams: list[Served]) -> str:

@@ -15,7 +15,7 @@ from ..video.shape import FrameShape, shape_of
 from .colour_tags import FULL, LIMITED, ColourTags, colour_tags_of
 from .errors import NotLosslessError
 from .picture import picture_of
-from .target import CODECS, Target
+from .settings import CODECS, EncoderSettings
 
 _log: Final = logging.getLogger("gst_iceoryx2")
 
@@ -38,7 +38,7 @@ class Encoder:
         resized: Whether a frame of a different size was encoded.
     """
 
-    def __init__(self, container: Any, first: VideoFrame, target: Target) -> None:
+    def __init__(self, container: Any, first: VideoFrame, target: EncoderSettings) -> None:
         """Add a track to a container.
 
         Args:
@@ -82,7 +82,7 @@ class Encoder:
                 _log.warning(
                     "%s cannot store the pixel aspect ratio %s, so players will show it too narrow or too wide; use "
                     "a .mov file, or x264",
-                    target.path,
+                    target.name,
                     shape.pixel_aspect_ratio,
                 )
         # A key frame every two seconds: players can seek to it, and a truncated file plays up to the last one.
@@ -142,7 +142,7 @@ class Encoder:
         """Finish encoding, and return the encoder's last packets."""
         return list(self.stream.encode(None))
 
-    def _chosen(self, first: VideoFrame, source: str, target: Target) -> str:
+    def _chosen(self, first: VideoFrame, source: str, target: EncoderSettings) -> str:
         format = get_format(first.format)
         even = first.width % 2 == 0 and first.height % 2 == 0
         if target.codec == "x264":

@@ -1,0 +1,1 @@
+"""Converts between frames and encoded video, with PyAV."""

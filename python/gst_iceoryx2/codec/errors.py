@@ -1,0 +1,9 @@
+"""Errors from encoders."""
+
+from __future__ import annotations
+
+from ..errors import Iox2VideoError
+
+
+class NotLosslessError(Iox2VideoError, ValueError):
+    """A lossless codec cannot store these pixels unchanged."""
