@@ -10,12 +10,14 @@ Finding streams does not create services. Its temporary subscribers are closed w
 
 from __future__ import annotations
 
+from .encoded import encoded
 from .listing import streams
 from .names import full_name, names, nearest, require, short_name
 from .stream import Stream
 
 __all__ = [
     "Stream",
+    "encoded",
     "full_name",
     "names",
     "nearest",
