@@ -2,7 +2,7 @@
 
 A process publishes one 1080p picture to itself and converts it 20 times. The value is the process's own processor time
 for one conversion. Each case is a new process, with and without PyAV, and with the package of another checkout
-(`git worktree add /tmp/before COMMIT`) for `--before`. Without `--before`, there are no ratios.
+(`git worktree add /tmp/before COMMIT`) for `--before`. Without `--before`, ratios are left out.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class JpegConverter:
             Whether the picture is whole.
 
         Raises:
-            FormatError: There is no picture in the data, or it has another size.
+            FormatError: The data contain no picture, or a picture of another size.
         """
         try:
             pictures = self._decoder.decode(av.Packet(data.tobytes()))

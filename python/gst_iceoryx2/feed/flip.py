@@ -19,7 +19,7 @@ def check_flip(flip: str, format: VideoFormat, width: int) -> Flip:
     """Return the way to flip.
 
     Raises:
-        SettingError: There is no such way, or pictures of this format and width cannot be flipped.
+        SettingError: The way is unknown, or pictures of this format and width cannot be flipped.
     """
     known = next((one for one in FLIPS if one == flip), None)
     if known is None:

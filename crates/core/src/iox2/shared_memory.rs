@@ -17,7 +17,7 @@ use crate::iox2::types::IOX2_VERSION;
 const COUNTER_SIZE: u64 = 16;
 const COUNTER_RELEASE: u64 = 10 << 16;
 
-/// Returns the free bytes in shared memory; `None` if there is no limit (a tmpfs with size=0) or no /dev/shm (macOS).
+/// Returns the free bytes in shared memory; `None` if its size is unlimited (a tmpfs with size=0) or /dev/shm is absent (macOS).
 pub(crate) fn free_shared_memory() -> Option<u64> {
     let stat = statvfs(c"/dev/shm").ok()?;
     (stat.f_blocks > 0).then_some(stat.f_bavail * stat.f_frsize)

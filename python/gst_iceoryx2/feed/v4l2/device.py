@@ -307,7 +307,7 @@ class Device:
 
 
 def devices() -> list[str]:
-    """Return the paths of all video devices in numeric order, also of those that are not cameras."""
+    """Return the paths of all video devices in numeric order, including devices that are not cameras."""
     found = [path for path in Path("/dev").glob("video*") if path.name[5:].isdecimal()]
     return [str(path) for path in sorted(found, key=lambda path: int(path.name[5:]))]
 

@@ -39,7 +39,7 @@ class CameraInfo:
 
 
 def cameras() -> list[CameraInfo]:
-    """List the cameras of this machine, also those that this user is not permitted to open.
+    """List the cameras of this machine, including cameras that this user is not permitted to open.
 
     Example:
         Print the stable name of each camera:
