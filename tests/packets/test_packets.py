@@ -178,7 +178,7 @@ def test_where_a_reader_goes_on_after_a_gap_is_marked(pub: PacketPublisher) -> N
 
 def test_a_publisher_tells_of_a_gap_of_its_own(pub: PacketPublisher) -> None:
     with PacketSubscriber("cam0") as sub:
-        encoder = Encoder(pub, gop=10)
+        encoder = Encoder(pub, gop=1)
         encoder.publish()
         numbers(sub, 1)
         encoder.publish(is_discont=True)

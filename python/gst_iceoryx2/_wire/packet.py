@@ -92,6 +92,11 @@ class VideoPacketHeader(ctypes.Structure):
         return bool(self.flags & PACKET_FLAG_KEYFRAME)
 
     @property
+    def is_discont(self) -> bool:
+        """Whether the publisher says that packets are missing before this one."""
+        return bool(self.flags & PACKET_FLAG_DISCONT)
+
+    @property
     def is_eos(self) -> bool:
         """Whether this header marks the end of the stream."""
         return bool(self.flags & PACKET_FLAG_EOS)

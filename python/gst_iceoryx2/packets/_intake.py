@@ -71,7 +71,7 @@ class PacketIntake:
         self._expected = 0
         self._needs_keyframe = self._is_discont = True
         self._requested_at = -math.inf
-        self._backlog: list[tuple[VideoPacketHeader, bytes]] = []
+        self._backlog: list[Packet] = []
         self._backlog_bytes = 0
 
     @property
@@ -106,8 +106,6 @@ class PacketIntake:
         header, length = checked
         if not self._is_next(header):
             return None
-        if header.is_keyframe:
-            self._needs_keyframe = False
         if self.is_joining:
             self._collect(header, length, sample.payload_ptr)
             return None
@@ -124,12 +122,9 @@ class PacketIntake:
         """Return the collected packets from the newest keyframe on; the end of the stream may be the last one."""
         self.is_joining = False
         backlog, self._backlog, self._backlog_bytes = self._backlog, [], 0
-        if self._needs_keyframe or _span([header for header, _ in backlog]) > _SPAN:
+        if self._needs_keyframe or _span(backlog) > _SPAN:
             self._request()
-        return [
-            self._packet(header, None, None) if header.is_eos else self._packet(header, CopiedMemory(data), None)
-            for header, data in backlog
-        ]
+        return backlog
 
     def _checked(self, sample: types.Sample) -> tuple[VideoPacketHeader, int] | Fault:
         """Return a private copy of the header, and the number of bytes; a fault if the sample is rejected."""
@@ -156,30 +151,42 @@ class PacketIntake:
         if header.stream == self._stream and header.sequence < self._expected:
             # After a reconnection, the publisher delivers again what it kept.
             return False
-        if header.stream != self._stream or header.sequence > self._expected:
+        if header.stream != self._stream or header.sequence > self._expected or header.is_discont:
             self._needs_keyframe = self._is_discont = True
+        elif not self.collected:
+            # After a reconnection, the packet follows the last one that was received.
+            self.is_joining = False
+        if header.is_keyframe and not header.is_eos:
+            self._needs_keyframe = False
         self._drops.note(Stamp(publisher=header.stream, sequence=header.sequence), NONE_U64)
         self._stream, self._expected = header.stream, header.sequence + 1
         return True
 
     def _collect(self, header: VideoPacketHeader, length: int, address: int) -> None:
         self.collected += 1
+        if self._backlog and self._backlog[-1].is_eos():
+            # The stream was resumed after this end, or this is another end.
+            self._backlog.pop()
+        if header.is_eos:
+            self._backlog.append(self._packet(header, None, None))
+            return
         if header.is_keyframe:
             self._drop_backlog()
-        elif self._needs_keyframe and not header.is_eos:
+        elif self._needs_keyframe:
             self.withheld += 1
             return
-        if self._backlog and self._backlog[-1][0].is_eos:
-            # The stream was resumed after this end.
-            self._backlog.pop()
-        self._backlog.append((header, b"" if header.is_eos else ctypes.string_at(address, length)))
+        self._backlog.append(self._packet(header, CopiedMemory(ctypes.string_at(address, length)), None))
         self._backlog_bytes += length
         if self._backlog_bytes > _BACKLOG_BYTES:
             self._drop_backlog()
             self._needs_keyframe = True
 
     def _drop_backlog(self) -> None:
-        self.withheld += sum(not header.is_eos for header, _ in self._backlog)
+        """Withhold what was collected, so that packets are missing before the next one."""
+        count = sum(not packet.is_eos() for packet in self._backlog)
+        self._is_discont |= count > 0
+        self.received -= count
+        self.withheld += count
         self._backlog.clear()
         self._backlog_bytes = 0
 
@@ -209,12 +216,12 @@ class PacketIntake:
             )
 
 
-def _span(headers: list[VideoPacketHeader]) -> float:
+def _span(packets: list[Packet]) -> float:
     """Return the seconds from the first to the last packet; infinity if unknown, 0 without packets."""
-    times = [(header.capture, header.pts) for header in headers if not header.is_eos]
+    times = [(packet.captured_at, packet.pts) for packet in packets if not packet.is_eos()]
     if not times:
         return 0.0
     for first, last in zip(times[0], times[-1], strict=True):
-        if NONE_U64 not in (first, last):
+        if first is not None and last is not None:
             return (last - first) / 1e9
     return math.inf

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._iox2.fork import guard_kind
 from .._wire.header import NONE_U64
-from .._wire.packet import PACKET_FLAG_DISCONT, PACKET_FLAG_EOS, PACKET_FLAG_KEYFRAME, VideoPacketHeader
+from .._wire.packet import VideoPacketHeader
 from .._wire.stamp import Stamp, monotonic_ns
 from ..errors import ForkedError, FrameReleasedError
 from ..video._memory import CopiedMemory, Ledger, ReceivedMemory
@@ -68,12 +68,12 @@ class Packet:
 
     def is_eos(self) -> bool:
         """Whether this marks the end of the stream, without bytes. Packets follow only if the publisher resumes."""
-        return bool(self._header.flags & PACKET_FLAG_EOS)
+        return self._header.is_eos
 
     @property
     def is_keyframe(self) -> bool:
         """Whether the packet can be decoded without earlier packets."""
-        return bool(self._header.flags & PACKET_FLAG_KEYFRAME)
+        return self._header.is_keyframe and not self._header.is_eos
 
     @property
     def is_discont(self) -> bool:
@@ -81,7 +81,7 @@ class Packet:
 
         The packet is then a keyframe. A decoder needs no reset, but a file or a stream may begin anew here.
         """
-        return self._is_discont or bool(self._header.flags & PACKET_FLAG_DISCONT)
+        return self._is_discont or self._header.is_discont
 
     @property
     def codec(self) -> str:

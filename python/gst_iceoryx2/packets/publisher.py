@@ -168,6 +168,8 @@ class PacketPublisher:
         Returns:
             Number of subscribers that receive the packet. Also 0 if it was dropped because no memory was free.
 
+        A packet that is not sent counts as missing: readers continue at the next keyframe.
+
         Raises:
             FormatError: The packet is empty, larger than 64 MiB, not contiguous, not in byte-stream format, or a
                 keyframe without parameter sets, or a number cannot be represented.
@@ -181,19 +183,15 @@ class PacketPublisher:
                     publisher.publish(bytes([18, 0, 18, 0]), is_keyframe=True, pts=0)
         """
         try:
-            view = memoryview(data).cast("B")
-        except (TypeError, ValueError, BufferError) as exc:
-            raise FormatError(
-                f"a packet must be bytes or a contiguous buffer, not {type(data).__name__} ({exc})"
-            ) from exc
-        check_packet(view, self._codec, is_keyframe=is_keyframe)
-        flags = is_keyframe * PACKET_FLAG_KEYFRAME | is_discont * PACKET_FLAG_DISCONT
-        header = self._header(flags, pts, dts, duration)
-        if stamp is None:
-            now = monotonic_ns()
-            stamp = Stamp(boot_id(), capture=now if captured_at is None else _time(captured_at, "captured_at"), due=now)
-        header.stamp = stamp
-        return self._sender.send(view, header)
+            view = _bytes_of(data)
+            check_packet(view, self._codec, is_keyframe=is_keyframe)
+            flags = bool(is_keyframe) * PACKET_FLAG_KEYFRAME | bool(is_discont) * PACKET_FLAG_DISCONT
+            header = self._header(flags, pts, dts, duration)
+            header.stamp = _stamp_of(captured_at) if stamp is None else stamp
+            return self._sender.send(view, header)
+        except BaseException:
+            self._sender.leave_gap()
+            raise
 
     def end_of_stream(self) -> int:
         """Signal the end of the stream to all subscribers, including those that join while this publisher is open.
@@ -358,8 +356,7 @@ class _PacketSender(Sender):
                 pool = self._open_pool()
                 loan = pool.loan(size)
                 if loan is None:
-                    # The gap in the numbers tells readers that a packet is missing.
-                    self.sequence += 1
+                    self.leave_gap()
                     self.dropped += 1
                     return 0
                 if pool.number == self._waited:
@@ -375,6 +372,11 @@ class _PacketSender(Sender):
                     return receivers
                 del loan
             self._wait_for_readers()
+
+    def leave_gap(self) -> None:
+        """Skip a number, which tells readers that a packet is missing."""
+        with self._lock:
+            self.sequence += 1
 
     def _send_end(self, pool: Pool) -> int:
         loan = pool.loan(1)
@@ -422,6 +424,18 @@ class _PacketSender(Sender):
     def _take_wishes(self) -> None:
         if self._listener is not None:
             self._is_wanted |= binding.EVENT_KEYFRAME_WANTED in drain(self._listener)
+
+
+def _bytes_of(data: Any) -> memoryview:
+    try:
+        return memoryview(data).cast("B")
+    except (TypeError, ValueError, BufferError) as exc:
+        raise FormatError(f"a packet must be bytes or a contiguous buffer, not {type(data).__name__} ({exc})") from exc
+
+
+def _stamp_of(captured_at: int | None) -> Stamp:
+    now = monotonic_ns()
+    return Stamp(boot_id(), capture=now if captured_at is None else _time(captured_at, "captured_at"), due=now)
 
 
 def _time(value: int, name: str) -> int:

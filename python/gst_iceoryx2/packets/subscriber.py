@@ -20,8 +20,6 @@ from .packet import Packet
 
 # The publisher hands over what it kept within this time, in seconds.
 _HANDOVER: Final = 0.002
-# Longest time to collect it, in seconds, because a publisher may be faster than this loop.
-_LONGEST_JOIN: Final = 0.1
 
 
 class PacketSubscriberStats(NamedTuple):
@@ -83,8 +81,6 @@ class PacketSubscriber(Receiver[Packet]):
     def __init__(self, name: str, codec: str | None = None, *, iox2_node: Node | None = None) -> None:
         self._intake: PacketIntake
         self._backlog: deque[Packet] = deque()
-        self._collected = 0
-        self._collecting_since: float | None = None
         self._notifier: types.Notifier | None = None
         full, codec_name = packet_service(name, codec)
         self._codec = codec_name
@@ -209,26 +205,29 @@ class PacketSubscriber(Receiver[Packet]):
             return self._backlog.popleft()
         taken = super()._take()
         intake = self._intake
-        is_collecting = intake.is_joining and intake.collected > 0
-        if is_collecting:
-            self._join(intake, is_empty=taken is None)
+        if intake.is_joining and intake.collected:
+            self._join(intake)
+            taken = False
         if intake.is_request_due:
             intake.is_request_due = False
             self.request_keyframe()
-        return False if is_collecting else taken
+        return taken
 
-    def _join(self, intake: PacketIntake, *, is_empty: bool) -> None:
+    def _join(self, intake: PacketIntake) -> None:
         """Collect what the publisher hands over, until nothing more comes."""
-        now = time.monotonic()
-        if self._collecting_since is None:
-            self._collecting_since = now
-        is_late = now - self._collecting_since > _LONGEST_JOIN
-        if is_late or (is_empty and intake.collected == self._collected):
-            self._backlog.extend(intake.joined())
-            self._collecting_since, self._collected = None, 0
-        elif is_empty:
-            self._collected = intake.collected
-            time.sleep(_HANDOVER)
+        qos, was_empty = self.qos, False
+        # The publisher may be faster than this loop, but it does not hand over more than this.
+        for _ in range(0 if qos is None else qos.buffer_size + qos.history_size):
+            is_empty = super()._take() is None
+            if is_empty and was_empty:
+                break
+            if is_empty:
+                time.sleep(_HANDOVER)
+            was_empty = is_empty
+        self._backlog.extend(intake.joined())
+        if len(self._backlog) > 1 and self._waiter is not None:
+            # Another thread may sleep, and no sample will wake it for these packets.
+            self._waiter.nudge()
 
     def _refuse_to_borrow(self) -> NoReturn:
         ledger = self._intake.ledger

@@ -309,11 +309,13 @@ class Receiver(Generic[T]):
         clean_up_if_due(self._domain)
 
     def _wait_for_next(self, timeout: float | None) -> T | None:
+        # Without a wait, samples that give nothing must not hide what comes after them.
+        take = self._take if timeout is None or timeout > 0 else self._next
         deadline = None if timeout is None else time.monotonic() + timeout
         spin, drained = self._busy_wait > 0, False
         while True:
             with self._lock:
-                frame = self._take()
+                frame = take()
                 if frame is False:
                     # Invalid frames may come faster than they can be checked.
                     if deadline is not None and time.monotonic() >= deadline:
