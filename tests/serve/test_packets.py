@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from gst_iceoryx2.feed import TestPattern, read_number
 from gst_iceoryx2.packets import Packet, PacketSubscriber
-from gst_iceoryx2.video import VideoFrameSubscriber
+from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.serve.conftest import WAIT_MS, Serve
 from tests.waiting import arrived, wait_until
 
@@ -106,6 +107,23 @@ def test_keyframes_come_as_often_as_the_file_says(serve: Start) -> None:
             assert after - before <= 16
 
 
+def test_keyframes_go_on_after_a_capture_time_in_the_future(serve: Start) -> None:
+    """One wrong time, an hour ahead, and no keyframe came for an hour unless a reader asked for one."""
+    serve('[streams.other]\ntest = true\nh264 = { keyint = "200ms" }\n')
+    picture = np.zeros((240, 320), np.uint8)
+    with VideoFramePublisher("video/other/frame/v2") as publisher, PacketSubscriber("other") as sub:
+        keyframes: list[int] = []
+        for number in range(2000):
+            ahead = 3600 * 10**9 if keyframes and keyframes[-1] == number - 1 and len(keyframes) == 2 else 0
+            publisher.publish(picture, format="GRAY8", captured_at=time.monotonic_ns() + ahead)
+            packet = sub.receive_blocking(20)
+            if packet is not None and packet.is_keyframe:
+                keyframes.append(number)
+            if len(keyframes) == 8:
+                return
+        raise AssertionError(f"keyframes came with {keyframes}")
+
+
 def test_a_killed_encoder_is_started_again_and_readers_go_on_at_a_keyframe(serve: Start) -> None:
     served = serve(FILE)
     decoder = new_decoder()
@@ -133,8 +151,6 @@ def test_a_rendition_can_be_encoded(serve: Start) -> None:
 
 
 def test_a_stream_that_somebody_else_publishes_is_encoded_without_a_file(serve: Start) -> None:
-    from gst_iceoryx2.video import VideoFramePublisher
-
     served = serve(None)
     planes: tuple[np.ndarray, ...] = tuple(np.zeros(shape, np.uint8) for shape in ((240, 320), (120, 160), (120, 160)))
     with VideoFramePublisher("video/other/frame/v2") as publisher, PacketSubscriber("other") as sub:

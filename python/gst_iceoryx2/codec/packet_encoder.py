@@ -131,7 +131,8 @@ class PacketEncoder:
         encoder, publisher = self._encoder, self._publisher
         assert encoder is not None
         assert publisher is not None
-        is_keyframe = captured_at - self._keyframe_at >= self._keyint or publisher.is_keyframe_wanted
+        # A publisher may set capture times that go back.
+        is_keyframe = abs(captured_at - self._keyframe_at) >= self._keyint or publisher.is_keyframe_wanted
         self._pending.append((stamp, frame.pts, frame.duration))
         began = time.thread_time_ns()
         try:
