@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import struct
 import time
 from typing import Any, NamedTuple
@@ -38,10 +39,13 @@ class Answer(NamedTuple):
     text: str
 
 
-def get(url: str, **headers: str) -> Answer:
+def get(url: str, *, tls: ssl.SSLContext | None = None, **headers: str) -> Answer:
     """Request an address, with any Host header (None = without)."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    if tls is None:
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    else:
+        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=10, context=tls)
     try:
         connection.putrequest("GET", parts.path, skip_host="Host" in headers)
         for name, value in headers.items():
@@ -61,11 +65,20 @@ class PageClient:
         url: Of the page.
         watch: Streams that it wants from the beginning.
         origin: Of whose page the script is; None = of no page's.
+        tls: Whom it trusts, for HTTPS.
     """
 
-    def __init__(self, url: str, watch: list[int] | None = None, origin: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        watch: list[int] | None = None,
+        origin: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         parts = urlsplit(url)
         self._socket = socket.create_connection((parts.hostname, parts.port), timeout=20)
+        if tls is not None:
+            self._socket = tls.wrap_socket(self._socket, server_hostname=parts.hostname)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [f"GET {parts.path}live HTTP/1.1", f"Host: {parts.netloc}", "Upgrade: websocket", "Connection: Upgrade"]
         lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
@@ -89,8 +102,16 @@ class PageClient:
         """Send a message in JSON."""
         self.send_raw(0x81, json.dumps(message).encode())
 
+    def say_together(self, *messages: dict[str, Any]) -> None:
+        """Send messages in JSON by one call."""
+        self.send_bytes(b"".join(self._frame(0x81, json.dumps(message).encode()) for message in messages))
+
     def send_raw(self, first: int, payload: bytes, masked: bool = True) -> None:
         """Send a WebSocket frame."""
+        self.send_bytes(self._frame(first, payload, masked))
+
+    @staticmethod
+    def _frame(first: int, payload: bytes, masked: bool = True) -> bytes:
         length, bit = len(payload), 0x80 if masked else 0
         if length < 126:
             head = bytes((first, bit | length))
@@ -100,7 +121,7 @@ class PageClient:
             head = struct.pack(">BBQ", first, bit | 127, length)
         mask = os.urandom(4)
         data = bytes(byte ^ mask[at & 3] for at, byte in enumerate(payload)) if masked else payload
-        self.send_bytes(head + (mask if masked else b"") + data)
+        return head + (mask if masked else b"") + data
 
     def send_bytes(self, data: bytes) -> None:
         """Send raw bytes."""
@@ -173,10 +194,10 @@ class PageClient:
         return data
 
 
-def metrics(url: str) -> dict[str, float]:
+def metrics(url: str, *, tls: ssl.SSLContext | None = None) -> dict[str, float]:
     """Samples of /metrics by name, for the first stream."""
     found: dict[str, float] = {}
-    for line in get(url + "metrics").text.splitlines():
+    for line in get(url + "metrics", tls=tls).text.splitlines():
         if not line.startswith("#"):
             name, _, value = line.rpartition(" ")
             found.setdefault(name.partition("{")[0].removeprefix("iox2_video_"), float(value))

@@ -37,7 +37,14 @@ _EXAMPLES = (
     metavar="ADDRESS",
     default="127.0.0.1",
     show_default=True,
-    help="Address to listen on. Other addresses expose the video to other machines, unencrypted.",
+    help="Address to listen on. Other addresses expose the video to other machines, unencrypted without --tls.",
+)
+@click.option(
+    "--tls",
+    metavar="CERT KEY",
+    nargs=2,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Serve HTTPS with this certificate and its key (PEM files).",
 )
 @click.option(
     "--token-file",
@@ -78,6 +85,7 @@ def command(
     names: tuple[str, ...],
     port: int,
     host: str,
+    tls: tuple[Path, Path] | None,
     token_file: Path | None,
     no_browser: bool,
     max_fps: float,
@@ -100,13 +108,19 @@ def command(
     with _usage_errors():
         token = None if token_file is None else preview.token_from(token_file)
         shown = preview.Preview(
-            names, host=host, port=port, max_fps=max_fps, quality=quality or preview.DEFAULT_QUALITY, token=token
+            names,
+            host=host,
+            port=port,
+            max_fps=max_fps,
+            quality=quality or preview.DEFAULT_QUALITY,
+            token=token,
+            tls=tls,
         )
     with shown:
         click.echo(shown.url)
         for line in absent:
             say(line)
-        _warn(host)
+        _warn(host, is_encrypted=tls is not None)
         with ExitStack() as stack:
             if not no_browser:
                 _open(shown, stack)
@@ -153,14 +167,14 @@ def _absent(names: tuple[str, ...]) -> list[str]:
     return lines
 
 
-def _warn(host: str) -> None:
+def _warn(host: str, *, is_encrypted: bool) -> None:
     from gst_iceoryx2.preview import is_loopback
 
     if not is_loopback(host):
-        say(
-            f"Warning: other machines can reach {host}. Everyone who knows the page's address can see the video, "
-            "which is not encrypted. Instead, listen on 127.0.0.1 and forward the port with `ssh -L`.",
-        )
+        warning = f"Warning: other machines can reach {host}. Everyone who knows the page's address can see the video"
+        if not is_encrypted:
+            warning += ", which is not encrypted. Instead, listen on 127.0.0.1 and forward the port with `ssh -L`"
+        say(f"{warning}.")
     say("Press Ctrl-C to stop.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import selectors
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -36,11 +37,18 @@ class HeadReader:
         listener: A listening socket; `run` closes it.
         take: Called by `run` with a non-blocking connection and the bytes received so far: a head and any bytes after
             it, or `MAX_HEAD` bytes of an incomplete head. It takes ownership of the connection, and must not block.
+        tls: Settings of a TLS server; None for connections without TLS. The handshake counts as a part of the head.
     """
 
-    def __init__(self, listener: socket.socket, take: Callable[[socket.socket, bytes], None]) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        take: Callable[[socket.socket, bytes], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._listener = listener
         self._take = take
+        self._tls = tls
         # In order of arrival, and therefore of deadlines.
         self._waiting: dict[socket.socket, _Waiting] = {}
         soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -90,6 +98,9 @@ class HeadReader:
                 time.sleep(_PAUSE)
             return
         connection.setblocking(False)
+        if self._tls is not None:
+            # The first `recv` begins the handshake, and every later one continues it.
+            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         if len(self._waiting) == self._max_waiting:
             self._close_oldest()
         self._waiting[connection] = _Waiting(time.monotonic() + _DEADLINE, bytearray())
@@ -99,20 +110,24 @@ class HeadReader:
 
     def _read(self, connection: socket.socket) -> None:
         received = self._waiting[connection].received
-        try:
-            data = connection.recv(MAX_HEAD - len(received))
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        begin = max(0, len(received) - len(END_OF_HEAD) + 1)
-        received += data
-        if not data:
-            self._forget(connection)
-            connection.close()
-        elif len(received) == MAX_HEAD or received.find(END_OF_HEAD, begin) >= 0:
-            self._forget(connection)
-            self._take(connection, bytes(received))
+        # Bytes that TLS has already decrypted do not make the socket readable, so read until nothing is left.
+        while True:
+            try:
+                data = connection.recv(MAX_HEAD - len(received))
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            except OSError:
+                data = b""
+            begin = max(0, len(received) - len(END_OF_HEAD) + 1)
+            received += data
+            if not data:
+                self._forget(connection)
+                connection.close()
+                return
+            if len(received) == MAX_HEAD or received.find(END_OF_HEAD, begin) >= 0:
+                self._forget(connection)
+                self._take(connection, bytes(received))
+                return
 
     def _close_oldest(self) -> None:
         connection = next(iter(self._waiting))

@@ -20,6 +20,7 @@ from .channel import Channel, Status
 from .heads import HeadReader
 from .metrics import CONTENT_TYPE, exposition
 from .request import Refusal, Request, answer, parse, upgrade
+from .tls import server_context
 from .viewer import Viewer
 from .websocket import GOING_AWAY, WebSocket, accept_key
 
@@ -48,10 +49,13 @@ class Preview:
         max_fps: Maximum number of pictures per second for each stream; None encodes every frame.
         quality: JPEG quality, 1 to 100.
         token: Secret part of the address; None generates a random one.
+        tls: Paths of a certificate and its key in PEM format, to serve HTTPS; None serves HTTP.
 
     Raises:
-        ValueError: `names` is empty, a name is not a service name, or a number is out of range.
-        OSError: The server cannot listen on the address; the message states the reason.
+        ValueError: `names` is empty, a name is not a service name, a number is out of range, or the certificate or its
+            key cannot be used.
+        OSError: The server cannot listen on the address, or cannot read the certificate or the key; the message states
+            the reason.
         ServiceError: A service exists but cannot be opened.
     """
 
@@ -64,8 +68,10 @@ class Preview:
         max_fps: float | None = DEFAULT_MAX_FPS,
         quality: int = DEFAULT_QUALITY,
         token: str | None = None,
+        tls: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
     ) -> None:
         wanted = _checked(names, max_fps, quality)
+        context = None if tls is None else server_context(*tls)
         self._access = AccessCheck(host, token)
         self._viewers: set[Viewer] = set()
         self._lock = threading.Lock()
@@ -73,6 +79,7 @@ class Preview:
         self._channels: list[Channel] = []
         self._ended = threading.Event()
         self._host = host
+        self._scheme = "http" if tls is None else "https"
         self._places = threading.Semaphore(_MAX_CONNECTIONS)
         listener = _listening(host, port)
         self._port = int(listener.getsockname()[1])
@@ -84,7 +91,7 @@ class Preview:
             for channel in self._channels:
                 channel.close()
             raise
-        self._heads = HeadReader(listener, self._take)
+        self._heads = HeadReader(listener, self._take, context)
         self._thread = threading.Thread(target=self._heads.run, name="preview", daemon=True)
         self._thread.start()
 
@@ -97,7 +104,7 @@ class Preview:
     def url(self) -> str:
         """Address of the page, including the token. Everyone who knows it can see the video."""
         host = socket.gethostname() if self._host in ("", "0.0.0.0", "::") else self._host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/{self._access.token}/"
+        return f"{self._scheme}://{f'[{host}]' if ':' in host else host}:{self.port}/{self._access.token}/"
 
     @property
     def viewers(self) -> int:

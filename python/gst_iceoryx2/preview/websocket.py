@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 import socket
+import ssl
 import struct
 from collections.abc import Mapping
 from typing import Final
@@ -20,6 +21,8 @@ _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = _OPCODES = 0x0, 0x1, 0x2, 
 # The page's messages are shorter than this.
 _MAX_INCOMING: Final = 1024
 _MAX_CONTROL: Final = 125  # RFC 6455 section 5.5
+# A whole record of TLS (RFC 8446 section 5.1). What is left of a record would not make the socket readable.
+_RECEIVED_AT_ONCE: Final = 1 << 14
 
 # RFC 6455 section 7.4.1
 _NORMAL: Final = 1000
@@ -99,15 +102,22 @@ class WebSocket:
             raise WebSocketClosed(str(exc)) from exc
 
     def receive(self) -> list[str]:
-        """Receive text messages, and answer pings. Blocks until bytes arrive, so call it after `select`.
+        """Receive text messages, and answer pings. Does not wait for bytes, so call it after `select`.
 
         Raises:
             WebSocketClosed: The client has disconnected, closed the WebSocket, or violated the protocol.
         """
+        timeout = self._socket.gettimeout()
         try:
-            data = self._socket.recv(4096)
+            # The socket is also readable if TLS has received a part of a record, or one without bytes for us.
+            self._socket.settimeout(0)
+            data = self._socket.recv(_RECEIVED_AT_ONCE)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return []
         except OSError as exc:
             raise WebSocketClosed(str(exc)) from exc
+        finally:
+            self._socket.settimeout(timeout)
         if not data:
             raise WebSocketClosed("end of file")
         self._received += data
