@@ -27,6 +27,7 @@ _KINDS: Final = {
     "source": "tests.chaos.elements:Source",
     "server": "tests.chaos.served:Server",
     "reader": "tests.chaos.served:Reader",
+    "packet reader": "tests.chaos.encoded:PacketReader",
 }
 _BEAT: Final = 0.2
 _CLOSE_TIMEOUT: Final = 20.0

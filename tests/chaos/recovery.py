@@ -63,7 +63,7 @@ def _readers(players: Iterable[Player]) -> list[Part]:
         part
         for player in players
         for part in player.parts
-        if part.spec["kind"] == "reader" and part.spec["habit"] == "steady"
+        if part.spec["kind"] in ("reader", "packet reader") and part.spec["habit"] == "steady"
     ]
 
 

@@ -46,6 +46,7 @@ class Slot(NamedTuple):
             "lossless sink": (("sink", "steady"),),
             "lossless reader": (("subscriber", "steady"), ("subscriber", "async"), ("source", "steady")),
             "restless reader": (("reader", "restless"),),
+            "any packet reader": tuple(("packet reader", habit) for habit in ("restless", "lag", "hoard")),
         }.get(kind, ((kind, "steady"),))
         chosen, habit = rng.choice(choice)
         spec = {"kind": chosen, "service": service, "habit": habit, "seed": rng.getrandbits(32)}
@@ -76,6 +77,9 @@ STAGE: Final = (
     Slot("survivor-served-b", (("reader", "serve0@@10"),), survives=True),
     Slot("served-supervisor", (("server", "serve"),)),
     Slot("served-reader", (("restless reader", "serve1@64x"),)),
+    # Encoded streams: the same.
+    Slot("survivor-served-packets", (("packet reader", "serve0@h264"),), survives=True),
+    Slot("served-packet-reader", (("any packet reader", "serve1@h264"),)),
 )
 
 

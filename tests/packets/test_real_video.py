@@ -13,6 +13,7 @@ from gst_iceoryx2.feed import TestPattern
 from gst_iceoryx2.feed.pattern import read_number
 from gst_iceoryx2.packets import Packet, PacketPublisher, PacketSubscriber
 from tests.packets.conftest import WAIT_MS
+from tests.packets.decoding import Decoder
 from tests.waiting import arrived, wait_until
 
 av: Any = pytest.importorskip("av")
@@ -53,21 +54,6 @@ class X264:
 def x264() -> Iterator[X264]:
     with PacketPublisher("cam0", "h264", WIDTH, HEIGHT) as publisher:
         yield X264(publisher)
-
-
-class Decoder:
-    """Decodes packets one by one; fails if a packet gives no picture, or a damaged one."""
-
-    def __init__(self) -> None:
-        self._decoder = av.CodecContext.create("h264", "r")
-        self._decoder.options = {"err_detect": "explode"}
-        self._decoder.thread_count = 1
-        self._decoder.flags |= 0x80000  # AV_CODEC_FLAG_LOW_DELAY
-
-    def decode(self, packet: Packet) -> np.ndarray:
-        (frame,) = self._decoder.decode(av.Packet(packet.data))
-        assert not frame.is_corrupt
-        return frame.to_ndarray()[:HEIGHT]
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:

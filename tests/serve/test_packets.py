@@ -8,18 +8,18 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from gst_iceoryx2.feed import TestPattern, read_number
-from gst_iceoryx2.packets import Packet, PacketSubscriber
+from gst_iceoryx2.packets import PacketSubscriber
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+from tests.packets.decoding import Decoder
 from tests.serve.conftest import WAIT_MS, Serve
 from tests.waiting import arrived, wait_until
 
-av: Any = pytest.importorskip("av")
+pytest.importorskip("av")
 
 FILE = """
 [streams.cam0]
@@ -29,19 +29,6 @@ fps = 30
 stop_after = "0.5s"
 """
 Start = Callable[..., Serve]
-
-
-def decoded(decoder: Any, packet: Packet) -> np.ndarray:
-    """Return the luma of the picture that a packet gives at once."""
-    (frame,) = decoder.decode(av.Packet(packet.data))
-    return frame.to_ndarray()[: frame.height]
-
-
-def new_decoder() -> Any:
-    decoder = av.CodecContext.create("h264", "r")
-    decoder.thread_count = 1
-    decoder.flags |= 0x80000  # AV_CODEC_FLAG_LOW_DELAY: each packet gives its picture
-    return decoder
 
 
 def expected(number: int) -> np.ndarray:
@@ -54,7 +41,7 @@ def expected(number: int) -> np.ndarray:
 def test_a_reader_of_packets_starts_the_stream_and_its_encoder(serve: Start) -> None:
     served = serve(FILE)
     served.wait_for("cam0", "off")
-    decoder = new_decoder()
+    decoder = Decoder()
     with PacketSubscriber("cam0") as sub:
         served.wait_for("cam0@h264", "running")
         served.wait_for("cam0", "running")
@@ -62,7 +49,7 @@ def test_a_reader_of_packets_starts_the_stream_and_its_encoder(serve: Start) -> 
         for index in range(40):
             packet = arrived(sub.receive_blocking(WAIT_MS))
             assert packet.is_discont == (index == 0)
-            picture = decoded(decoder, packet)
+            picture = decoder.decode(packet)
             # The pattern counts its frames, and each packet has the identity of its frame.
             number = read_number(picture)
             assert number == packet.sequence
@@ -125,7 +112,7 @@ def test_keyframes_go_on_after_a_capture_time_in_the_future(serve: Start) -> Non
 
 def test_a_killed_encoder_is_started_again_and_readers_go_on_at_a_keyframe(serve: Start) -> None:
     served = serve(FILE)
-    decoder = new_decoder()
+    decoder = Decoder()
     with PacketSubscriber("cam0") as sub:
         served.wait_for("cam0@h264", "running")
         first = arrived(sub.receive_blocking(WAIT_MS))
@@ -137,7 +124,7 @@ def test_a_killed_encoder_is_started_again_and_readers_go_on_at_a_keyframe(serve
             pass
         assert packet.is_keyframe
         assert packet.is_discont
-        assert read_number(decoded(decoder, packet)) == packet.sequence
+        assert read_number(decoder.decode(packet)) == packet.sequence
 
 
 def test_a_rendition_can_be_encoded(serve: Start) -> None:
@@ -145,7 +132,7 @@ def test_a_rendition_can_be_encoded(serve: Start) -> None:
     with PacketSubscriber("cam0@160x120@h264") as sub:
         packet = arrived(sub.receive_blocking(WAIT_MS))
         assert (packet.width, packet.height) == (160, 120)
-        assert decoded(new_decoder(), packet).shape == (120, 160)
+        assert Decoder().decode(packet).shape == (120, 160)
         assert len(served.children()) == 3
 
 
@@ -169,7 +156,7 @@ def test_a_stream_that_somebody_else_publishes_is_encoded_without_a_file(serve: 
         planes = (np.zeros((241, 161, 3), np.uint8),)
         wait_until(lambda: is_there() and packet is not None and packet.width == 161, 20)
         assert (packet.height, packet.is_keyframe, packet.is_discont) == (241, True, True)
-        assert decoded(new_decoder(), packet).shape[-2:] == (241, 161)
+        assert Decoder().decode(packet).shape == (241, 161)
         assert len(served.children()) == 1
 
 
