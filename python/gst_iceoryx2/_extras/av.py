@@ -38,6 +38,21 @@ def jpeg_decoder() -> Any:
     return av.CodecContext.create("mjpeg", "r")
 
 
+_DECODERS: Final = {"h264": "h264", "h265": "hevc", "av1": "libdav1d"}
+_LOW_DELAY: Final = 1 << 19  # AV_CODEC_FLAG_LOW_DELAY
+
+
+def packet_decoder(codec: str) -> Any:
+    """Return a decoder of "h264", "h265" or "av1" that gives each picture as early as it can, in the order to show."""
+    decoder = av.CodecContext.create(_DECODERS[codec], "r")
+    # Decoding several pictures at once would delay each of them.
+    decoder.thread_type = "SLICE"
+    if codec == "av1":
+        # With this flag, the decoders of H.264 and H.265 would give pictures in the wrong order.
+        decoder.flags |= _LOW_DELAY
+    return decoder
+
+
 def filter_graph(picture: Any, time_base: Fraction, filters: Sequence[tuple[str, str]]) -> Any:
     """Return a graph of FFmpeg filters. Push a picture into it, and pull the result.
 

@@ -28,10 +28,10 @@ MAX_PACKET_BYTES: Final = limit("max_packet_bytes")
 
 _FULL: Final = re.compile(r"video/(?P<name>.+)/(?P<kind>frame/v2|packet/v1)")
 _START_CODE: Final = re.compile(rb"\x00\x00\x01")
-# Types of NAL units: the parameter sets of a keyframe, and the last type of a slice. Sources: ITU-T H.264 table 7-1,
-# H.265 table 7-1.
-_PARAMETER_SETS: Final = {"h264": {7: "SPS", 8: "PPS"}, "h265": {32: "VPS", 33: "SPS", 34: "PPS"}}
-_LAST_SLICE: Final = {"h264": 5, "h265": 31}
+PARAMETER_SETS: Final = {"h264": {7: "SPS", 8: "PPS"}, "h265": {32: "VPS", 33: "SPS", 34: "PPS"}}
+"""Types and names of the NAL units that a keyframe needs before its picture. Source: ITU-T H.264, H.265, table 7-1."""
+LAST_SLICE: Final = {"h264": 5, "h265": 31}
+"""Highest type of a NAL unit with a part of a picture. H.264 has types 1 to 5 for them, and H.265 has 0 to 31."""
 
 
 class VideoPacketHeader(ctypes.Structure):
@@ -154,7 +154,7 @@ def check_packet(data: memoryview, codec: str, *, is_keyframe: bool) -> None:
     """
     if not 1 <= len(data) <= MAX_PACKET_BYTES:
         raise FormatError(f"a packet has 1 to {MAX_PACKET_BYTES} bytes, but this one has {len(data)}")
-    if codec not in _PARAMETER_SETS:
+    if codec not in PARAMETER_SETS:
         return
     if bytes(data[:3]) != b"\0\0\1" and bytes(data[:4]) != b"\0\0\0\1":
         raise FormatError(
@@ -162,9 +162,9 @@ def check_packet(data: memoryview, codec: str, *, is_keyframe: bool) -> None:
             f"the bitstream filter {codec.replace('h265', 'hevc')}_mp4toannexb or h26{codec[3]}parse"
         )
     if is_keyframe:
-        missing = dict(_PARAMETER_SETS[codec])
-        for kind in _nal_types(data, codec):
-            if kind <= _LAST_SLICE[codec]:
+        missing = dict(PARAMETER_SETS[codec])
+        for kind, _ in nal_units(data, codec):
+            if kind <= LAST_SLICE[codec]:
                 break
             missing.pop(kind, None)
         if missing:
@@ -174,12 +174,12 @@ def check_packet(data: memoryview, codec: str, *, is_keyframe: bool) -> None:
             )
 
 
-def _nal_types(data: memoryview, codec: str) -> Iterator[int]:
+def nal_units(data: bytes | memoryview, codec: str) -> Iterator[tuple[int, int]]:
+    """Yield the type of each NAL unit of H.264 or H.265 in byte-stream format, and the position of its start code."""
     for match in _START_CODE.finditer(data):
         if match.end() < len(data):
             first = data[match.end()]
-            # H.264 has types 1 to 5 for slices, and H.265 has 0 to 31.
-            yield first & 0x1F if codec == "h264" else first >> 1 & 0x3F
+            yield (first & 0x1F if codec == "h264" else first >> 1 & 0x3F), match.start()
 
 
 def packet_service(name: str, codec: str | None = None) -> tuple[str, str]:

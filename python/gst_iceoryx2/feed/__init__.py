@@ -4,8 +4,8 @@
 
     print(Feeder("cam0", TestPattern(1280, 720), duration=10).run())
 
-`VideoFile`, `Image` and `NetworkStream` need PyAV (`pip install 'iox2-video[record]'`), and so does `Camera` to convert
-to formats other than RGB and BGR.
+`VideoFile`, `Image`, `NetworkStream` and `FrameDecoder` need PyAV (`pip install 'iox2-video[record]'`), and so does
+`Camera` to convert to formats other than RGB and BGR.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .source import Lend, Picture, Shape, Source
 if TYPE_CHECKING:
     from .camera import Camera
     from .decoder import Image, VideoFile
+    from .frame_decoder import FrameDecoder
     from .network import NetworkStream
     from .pipeline import PipelineFeeder, PipelineRun
     from .v4l2.controls import CameraControl
@@ -38,6 +39,7 @@ __all__ = [
     "Fed",
     "FeedError",
     "Feeder",
+    "FrameDecoder",
     "Image",
     "Lend",
     "NetworkStream",
@@ -64,6 +66,7 @@ _LAZY = {
     "CameraInfo": "v4l2.listing",
     "CameraOffer": "v4l2.offer",
     "CameraSize": "v4l2.device",
+    "FrameDecoder": "frame_decoder",
     "Image": "decoder",
     "NetworkStream": "network",
     "PipelineFeeder": "pipeline",

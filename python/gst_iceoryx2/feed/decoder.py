@@ -78,7 +78,8 @@ class Decoded:
                     damaged = 0
                 for picture in pictures:
                     if self._upright is None:
-                        self._upright = Upright(picture, self._stream, self._pixel_aspect_ratio(), self._size)
+                        context = self._stream.codec_context
+                        self._upright = Upright(picture, context, self._pixel_aspect_ratio(), self._size)
                     yield self._upright.turned(picture)
         except av.FFmpegError as exc:
             raise self._explained(exc) from exc

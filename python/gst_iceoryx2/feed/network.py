@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .._extras.av import av, open_media
 from .._wire.stamp import monotonic_ns
 from ..errors import without_passwords
+from .background import Background
 from .decoder import Decoded
 from .errors import SettingError, SourceError
 from .source import Lend, Picture, Shape
@@ -21,9 +20,7 @@ SCHEMES: Final = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "rtp
 # Longest wait for the connection, for data, and for a picture while data arrive, in seconds.
 _OPEN_MAX: Final = 10.0
 _SILENCE_MAX: Final = 5.0
-_BLIND_MAX: Final = 10.0
-# Longest wait for a picture before the feed looks whether it should stop, in seconds.
-_STEP: Final = 0.1
+BLIND_MAX: Final = 10.0
 # Decoded pictures that wait for the feed. A live stream replaces the oldest one, so that delays do not add up.
 _WAITING_MAX: Final = 4
 _ARRIVALS_MAX: Final = 64
@@ -31,6 +28,69 @@ _ARRIVALS_MAX: Final = 64
 _OPTIONS: Final = {"fpsprobesize": "2"}
 # UDP loses packets of large pictures, and firewalls block it.
 _RTSP: Final = {"rtsp_transport": "tcp"}
+
+
+class Connection(NamedTuple):
+    """A connection to a server.
+
+    Attributes:
+        container: PyAV's container.
+        what: The address without passwords.
+        is_live: Whether the server sends in real time.
+    """
+
+    container: Any
+    what: str
+    is_live: bool
+
+
+def connect(url: str) -> Connection:
+    """Connect to a server.
+
+    Raises:
+        SourceError: The server cannot be reached, refuses the request, or does not answer for 10 s.
+        SettingError: The address is not a URL of a known protocol.
+    """
+    shown = without_passwords(url)
+    scheme, is_url, _ = url.partition("://")
+    scheme = scheme.lower()
+    if not is_url or scheme not in SCHEMES:
+        raise SettingError(f"{shown!r} is not the address of a stream; begin it with {'://, '.join(SCHEMES)}://")
+    container = _opened(url, scheme, shown)
+    is_recording = container.duration is not None and not scheme.startswith("rtsp")
+    return Connection(container, shown, not is_recording and "hls" not in container.format.name)
+
+
+def packets_of(connection: Connection, stream: Any, is_blind: Callable[[], bool] = lambda: False) -> Iterator[Any]:
+    """Yield the packets of a track; the last one is empty.
+
+    Args:
+        connection: The connection.
+        stream: The track.
+        is_blind: Whether the packets have shown no picture for a long time.
+
+    Raises:
+        SourceError: The server is gone or silent, or the packets show nothing.
+    """
+    packets = connection.container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError as exc:
+            # Not "from exc", because its text has the password.
+            raise explained(connection.what, exc) from None
+        if packet is None:
+            return
+        if is_blind():
+            raise SourceError(f"{connection.what} sends data, but no complete picture for {BLIND_MAX:.0f} s")
+        yield packet
+
+
+def explained(what: str, exc: Any) -> SourceError:
+    """Return the error of a connection, in a sentence without passwords."""
+    if isinstance(exc, av.error.ExitError):
+        return SourceError(f"{what} sends no data any more; its server does not answer")
+    return SourceError(f"cannot continue to read {what}: {exc.strerror or exc}")
 
 
 class NetworkStream(Decoded):
@@ -42,7 +102,7 @@ class NetworkStream(Decoded):
     Passwords in the address do not appear in `about` and in errors.
 
     Args:
-        url: The address, such as "rtsp://user:password@192.168.1.20/stream1".
+        url: The address, such as "rtsp://user:password@192.168.1.20/stream1"; or an open connection, from `connect`.
         format: GStreamer's name for the format to publish; None selects the decoded format, or a similar one.
         size: Width and height to scale to; None means no scaling.
 
@@ -59,24 +119,15 @@ class NetworkStream(Decoded):
     # Decoding several pictures at once would delay each of them.
     _threads = "SLICE"
 
-    def __init__(self, url: str, *, format: str | None = None, size: tuple[int, int] | None = None) -> None:
-        shown = without_passwords(url)
-        scheme, is_url, _ = url.partition("://")
-        scheme = scheme.lower()
-        if not is_url or scheme not in SCHEMES:
-            raise SettingError(f"{shown!r} is not the address of a stream; begin it with {'://, '.join(SCHEMES)}://")
+    def __init__(
+        self, url: str | Connection, *, format: str | None = None, size: tuple[int, int] | None = None
+    ) -> None:
+        self._connection = connect(url) if isinstance(url, str) else url
+        self.is_live = self._connection.is_live
         self._arrivals: dict[int | None, int] = {}
         self._pictured_at = time.monotonic()
-        self._lock = threading.Condition()
-        self._waiting: deque[Picture] = deque()
-        self._is_closed = False
-        self._is_finished = False
-        self._error: Exception | None = None
-        self._thread: threading.Thread | None = None
-        container = _connect(url, scheme, shown)
-        is_recording = container.duration is not None and not scheme.startswith("rtsp")
-        self.is_live = not is_recording and "hls" not in container.format.name
-        super().__init__(container, shown, format, size)
+        self._background: Background[Picture] | None = None
+        super().__init__(self._connection.container, self._connection.what, format, size)
 
     @property
     def shape(self) -> Shape:
@@ -94,104 +145,58 @@ class NetworkStream(Decoded):
         Raises:
             SourceError: The server is gone or silent, or a live stream has ended.
         """
-        self._thread = threading.Thread(target=self._receive, name="iox2-video network", daemon=True)
-        self._thread.start()
-        while True:
-            with self._lock:
-                if not self._waiting and not self._is_finished:
-                    self._lock.wait(_STEP)
-                picture = self._waiting.popleft() if self._waiting else None
-                is_over = picture is None and self._is_finished
-                self._lock.notify_all()
-            if is_over and self._error is not None:
-                raise self._error
-            if is_over:
-                return
+        self._background = Background(self._received(), _WAITING_MAX, super().close, keeps_up=self.is_live)
+        for picture in self._background:
+            self.lost = self._background.lost
             yield picture
 
     def close(self) -> None:
         """Close the connection. If the server is silent, this takes up to ten seconds more in the background."""
-        with self._lock:
-            self._is_closed = True
-            self._waiting.clear()
-            self._lock.notify_all()
-        if self._thread is None:
+        if self._background is None:
             super().close()
         else:
-            # Nothing can wake FFmpeg while it waits for data.
-            self._thread.join(_STEP)
+            self._background.close()
 
-    # -- the receiving thread ----------------------------------------------------------------------------------------
+    # -- in the receiving thread -------------------------------------------------------------------------------------
 
-    def _receive(self) -> None:
-        """Receive and decode pictures until the connection ends or is closed."""
+    def _received(self) -> Iterator[Picture]:
+        """Receive and decode pictures until the connection ends."""
         start = last = last_arrived = 0
         was_timed: bool | None = None
-        try:
+        self._pictured_at = time.monotonic()
+        begin, self._first = self._first, None
+        for picture in chain([begin], self._pictures):
+            arrived = self._arrivals.pop(picture.pts, None) or monotonic_ns()
+            # The first pictures of an RTSP stream may have no timestamp.
+            is_timed = picture.pts is not None
+            moment = int(picture.pts * picture.time_base * _NS) if is_timed else arrived
+            if is_timed is not was_timed:
+                start = moment - (0 if was_timed is None else last + arrived - last_arrived)
+            last = moment - start if was_timed is None else max(moment - start, last + 1)
+            was_timed, last_arrived = is_timed, arrived
+            fill, flags = self._scaler.filler(picture), self._flags(picture)
+            captured_at = arrived if self.is_live else None
+            yield Picture(last, fill, captured_at, flags=flags)
             self._pictured_at = time.monotonic()
-            begin, self._first = self._first, None
-            for picture in chain([begin], self._pictures):
-                arrived = self._arrivals.pop(picture.pts, None) or monotonic_ns()
-                # The first pictures of an RTSP stream may have no timestamp.
-                is_timed = picture.pts is not None
-                moment = int(picture.pts * picture.time_base * _NS) if is_timed else arrived
-                if is_timed is not was_timed:
-                    start = moment - (0 if was_timed is None else last + arrived - last_arrived)
-                last = moment - start if was_timed is None else max(moment - start, last + 1)
-                was_timed, last_arrived = is_timed, arrived
-                fill, flags = self._scaler.filler(picture), self._flags(picture)
-                captured_at = arrived if self.is_live else None
-                if not self._offer(Picture(last, fill, captured_at, flags=flags)):
-                    return
-                self._pictured_at = time.monotonic()
-                del picture, fill
-            if self.is_live:
-                self._error = SourceError(f"the server has ended {self._what}")
-        except Exception as exc:
-            self._error = exc
-        finally:
-            super().close()
-            with self._lock:
-                self._is_finished = True
-                self._lock.notify_all()
-
-    def _offer(self, picture: Picture) -> bool:
-        """Queue a picture for the feed; return False if the stream was closed."""
-        with self._lock:
-            while len(self._waiting) >= _WAITING_MAX and not self._is_closed:
-                if self.is_live:
-                    self._waiting.popleft()
-                    self.lost += 1
-                else:
-                    self._lock.wait()
-            self._waiting.append(picture)
-            self._lock.notify_all()
-            return not self._is_closed
+            del picture, fill
+        if self.is_live:
+            raise SourceError(f"the server has ended {self._what}")
 
     def _packets(self) -> Iterator[Any]:
-        packets = super()._packets()
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError as exc:
-                # Not "from exc", because its text has the password.
-                raise self._explained(exc) from None
-            if packet is None:
-                return
+        for packet in packets_of(self._connection, self._stream, self._is_blind):
             if len(self._arrivals) >= _ARRIVALS_MAX:
                 self._arrivals.clear()
             self._arrivals[packet.pts] = monotonic_ns()
-            if time.monotonic() - self._pictured_at > _BLIND_MAX:
-                raise SourceError(f"{self._what} sends data, but no complete picture for {_BLIND_MAX:.0f} s")
             yield packet
 
+    def _is_blind(self) -> bool:
+        return time.monotonic() - self._pictured_at > BLIND_MAX
+
     def _explained(self, exc: Any) -> SourceError:
-        if isinstance(exc, av.error.ExitError):
-            return SourceError(f"{self._what} sends no data any more; its server does not answer")
-        return super()._explained(exc)
+        return explained(self._what, exc)
 
 
-def _connect(url: str, scheme: str, shown: str) -> Any:
+def _opened(url: str, scheme: str, shown: str) -> Any:
     began = time.monotonic()
     options = _OPTIONS | (_RTSP if scheme.startswith("rtsp") else {})
     try:

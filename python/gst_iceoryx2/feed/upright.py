@@ -32,7 +32,7 @@ class Upright:
 
     Args:
         first: The first decoded picture. All pictures have its size and format.
-        stream: The track that contains the pictures.
+        decoder: The codec context that decoded it.
         ratio: Pixel aspect ratio of the decoded pictures (width by height).
         size: Width and height to which pictures will be scaled; None means no scaling.
 
@@ -40,7 +40,7 @@ class Upright:
         caps: Caps for pixel aspect ratio and fields, if they are not the defaults.
     """
 
-    def __init__(self, first: Any, stream: Any, ratio: Fraction, size: tuple[int, int] | None) -> None:
+    def __init__(self, first: Any, decoder: Any, ratio: Fraction, size: tuple[int, int] | None) -> None:
         turn = _turn_of(first)
         width, height = (first.height, first.width) if turn.quarter else (first.width, first.height)
         filters = [("transpose", turn.quarter)] if turn.quarter else []
@@ -48,7 +48,7 @@ class Upright:
         # vflip produces negative strides, which PyAV cannot handle, so the picture is copied.
         filters += [("vflip", ""), ("copy", "")] if turn.upside_down else []
         # A quarter turn changes rows to columns, so the picture no longer has fields.
-        self._has_fields = not turn.quarter and (first.interlaced_frame or stream.codec_context.field_order > 1)
+        self._has_fields = not turn.quarter and (first.interlaced_frame or decoder.field_order > 1)
         # In an upside-down picture of even height, the first row belongs to the other field.
         self._is_swapped = turn.upside_down and height % 2 == 0
         if self._has_fields and size is not None and size[1] != height:
