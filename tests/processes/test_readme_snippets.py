@@ -385,6 +385,20 @@ def encodes_and_receives(programs: Programs, snippet: Snippet) -> None:
         one.process.wait(20)
 
 
+@runs('PacketFile("cam0.mp4") as file')
+def writes_packets(programs: Programs, snippet: Snippet) -> None:
+    av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
+    running = encoded(programs)
+    writer = programs.python(snippet.text)
+    file = programs.folder / "cam0.mp4"
+    wait_until(lambda: file.exists() and file.stat().st_size > 10_000, 60)
+    for one in (writer, *running):
+        one.process.send_signal(signal.SIGINT)
+        one.process.wait(20)
+    with av.open(str(file)) as container:
+        assert len(list(container.decode(video=0))) > 2
+
+
 # -- docs/serve.md ---------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any, Final, Literal, TypeAlias
+from typing import IO, Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ except ImportError as exc:
     ) from exc
 
 
-def open_media(name: str, mode: Literal["r", "w"] = "r", **settings: Any) -> Any:
+def open_media(name: str | IO[bytes], mode: Literal["r", "w"] = "r", **settings: Any) -> Any:
     """Open a file, a device or an address as `av.open` does, but accept tags that are not UTF-8."""
     return av.open(name, mode, metadata_errors="replace", **settings)
 

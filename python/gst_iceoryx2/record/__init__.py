@@ -8,6 +8,8 @@
 The encoder reads pixels directly from shared memory if it supports their layout: packed RGB, gray, and NV12 or I420
 with adjacent planes. Other layouts are copied once. If the encoder is too slow, the recorder's own buffer drops frames,
 which are counted. The publisher never waits.
+
+`PacketFile` writes packets that are encoded already.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from .target import Target
 
 if TYPE_CHECKING:
     from .recorder import Recorder, Recording, record
+    from .remux import PacketFile
     from .track import TrackReport
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "DEFAULT_PRESET",
     "PRESETS",
     "NotLosslessError",
+    "PacketFile",
     "RecordError",
     "RecordFileError",
     "Recorder",
@@ -45,4 +49,8 @@ def __getattr__(name: str) -> Any:
         from . import recorder
 
         return getattr(recorder, name)
+    if name == "PacketFile":
+        from .remux import PacketFile
+
+        return PacketFile
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

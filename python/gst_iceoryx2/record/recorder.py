@@ -20,7 +20,8 @@ from ..discovery.names import why_silent
 from ..errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
 from ..work import Work
 from .errors import RecordFileError
-from .target import Target
+from .remux import complete, plays
+from .target import Target, occupy
 from .track import Limits, Track, TrackReport
 
 _WAIT: Final = 0.1
@@ -92,7 +93,7 @@ class Recorder(Work[Recording]):
         self._container: Any = None
         self._tracks: list[Track] = []
         self._missing: dict[str, ServiceNotFoundError] = {}
-        self._is_ours = _occupy(self._target.path, overwrite)
+        self._is_ours = occupy(self._target.path, overwrite)
         try:
             limits = Limits(duration, frames, max_fps, timeout)
             for name in streams:
@@ -139,7 +140,7 @@ class Recorder(Work[Recording]):
             self._close()
         if isinstance(self._failure, RecordFileError):
             kept = "The frames written until then can be played"
-            raise RecordFileError(f"{self._failure}. {kept if self._plays() else 'No frame was written'}")
+            raise RecordFileError(f"{self._failure}. {kept if plays(self._target.path) else 'No frame was written'}")
         if self._failure is not None:
             raise self._failure
         return self.report()
@@ -214,25 +215,17 @@ class Recorder(Work[Recording]):
         container, self._container = self._container, None
         if container is not None:
             try:
-                container.close()
+                complete(container, self._target.path)
             except av.FFmpegError as exc:
                 if self._failure is None:
                     self._failure = self._explained(exc)
         has_frames = any(track.report().frames for track in self._tracks)
-        if self._is_ours and not (has_frames and (self._failure is None or self._plays())):
+        if self._is_ours and not (has_frames and (self._failure is None or plays(self._target.path))):
             with contextlib.suppress(OSError):
                 self._target.path.unlink()
 
     def _explained(self, exc: Any) -> Iox2VideoError:
         return RecordFileError(f"cannot write {self._target.path}: {exc.strerror or exc}")
-
-    def _plays(self) -> bool:
-        """Return whether the file contains a picture although writing has failed."""
-        try:
-            with open_media(f"file:{self._target.path}") as container:
-                return any(packet.size for packet in container.demux())
-        except av.FFmpegError:
-            return False
 
     def report(self) -> Recording:
         """Return the progress; after `run`, the result."""
@@ -259,16 +252,3 @@ def record(streams: str | Sequence[str], file: str | os.PathLike[str], **setting
         Iox2VideoError: See `Recorder` and `Recorder.run`.
     """
     return Recorder([streams] if isinstance(streams, str) else streams, file, **settings).run()
-
-
-def _occupy(path: Path, overwrite: bool) -> bool:
-    """Check that the file can be written; return whether this created it."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-    existed = path.exists()
-    try:
-        os.close(os.open(path, flags if overwrite else flags | os.O_EXCL, 0o666))
-    except FileExistsError as exc:
-        raise RecordFileError(f"{path} already exists; choose another name, or use --overwrite") from exc
-    except OSError as exc:
-        raise RecordFileError(f"cannot write {path}: {exc.strerror}") from exc
-    return not existed

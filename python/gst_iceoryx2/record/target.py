@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from ..codec.settings import CODECS, DEFAULT_PRESET, PRESETS
-from .errors import TargetError
+from .errors import RecordFileError, TargetError
 
 _FITTING: Final = {
-    ".mkv": ("x264", "ffv1", "prores"),
-    ".mov": ("x264", "prores"),
-    ".mp4": ("x264",),
+    ".mkv": ("x264", "ffv1", "prores", "h264", "h265", "av1"),
+    ".mov": ("x264", "prores", "h264", "h265"),
+    ".mp4": ("x264", "h264", "h265", "av1"),
 }
 # Ticks per second. FFmpeg's Matroska muxer always counts milliseconds.
 _TICKS: Final = {".mkv": 1_000, ".mov": 1_000_000, ".mp4": 1_000_000}
@@ -27,7 +27,7 @@ class Target:
 
     Attributes:
         path: The file.
-        codec: One of `CODECS`.
+        codec: One of `CODECS`, or the codec of packets that are encoded already: "h264", "h265" or "av1".
         preset: One of `PRESETS`; used only for x264.
     """
 
@@ -42,19 +42,29 @@ class Target:
         Raises:
             TargetError: The codec, container or preset is unknown, or the container cannot hold the codec.
         """
-        path = Path(file)
         if codec not in CODECS:
             raise TargetError(f"unknown codec {codec!r}: {_instead(codec, CODECS)}")
         if preset not in PRESETS:
             raise TargetError(f"unknown preset {preset!r}: {_instead(preset, PRESETS)}")
-        fitting = _FITTING.get(path.suffix.lower())
-        if fitting is None:
-            what = f"the container {path.suffix!r} is unknown" if path.suffix else "the name has no ending"
-            raise TargetError(f"cannot record to {str(file)!r}: {what}; use .mkv, .mp4 or .mov")
+        fitting = _fitting(file)
         if codec not in fitting:
-            others = " or ".join(suffix for suffix, codecs in _FITTING.items() if codec in codecs)
-            raise TargetError(f"{path.suffix} files cannot contain {codec}; use {others}, or the codec {fitting[0]}")
-        return cls(path, codec, preset)
+            raise TargetError(f"{_cannot_contain(file, codec)}, or the codec {fitting[0]}")
+        return cls(Path(file), codec, preset)
+
+    @classmethod
+    def of_packets(cls, file: str | os.PathLike[str], codec: str) -> Target:
+        """Create a target for packets that are encoded already.
+
+        Args:
+            file: The file.
+            codec: "h264", "h265" or "av1".
+
+        Raises:
+            TargetError: The container is unknown, or cannot hold the codec.
+        """
+        if codec not in _fitting(file):
+            raise TargetError(_cannot_contain(file, codec))
+        return cls(Path(file), codec)
 
     @property
     def name(self) -> str:
@@ -98,6 +108,34 @@ class Target:
         return (self.codec, self.path.suffix.lower()) != ("prores", ".mkv")
 
 
+def _fitting(file: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return the codecs that a file's container can hold."""
+    suffix = Path(file).suffix
+    fitting = _FITTING.get(suffix.lower())
+    if fitting is None:
+        what = f"the container {suffix!r} is unknown" if suffix else "the name has no ending"
+        raise TargetError(f"cannot record to {str(file)!r}: {what}; use .mkv, .mp4 or .mov")
+    return fitting
+
+
+def _cannot_contain(file: str | os.PathLike[str], codec: str) -> str:
+    others = " or ".join(suffix for suffix, codecs in _FITTING.items() if codec in codecs)
+    return f"{Path(file).suffix} files cannot contain {codec}; use {others}"
+
+
 def _instead(asked: str, known: dict[str, str] | tuple[str, ...]) -> str:
     near = difflib.get_close_matches(asked.lower(), known, n=1)
     return f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"
+
+
+def occupy(path: Path, overwrite: bool) -> bool:
+    """Check that the file can be written; return whether this created it."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+    existed = path.exists()
+    try:
+        os.close(os.open(path, flags if overwrite else flags | os.O_EXCL, 0o666))
+    except FileExistsError as exc:
+        raise RecordFileError(f"{path} already exists; choose another name, or use --overwrite") from exc
+    except OSError as exc:
+        raise RecordFileError(f"cannot write {path}: {exc.strerror}") from exc
+    return not existed
