@@ -301,5 +301,7 @@ class Conductor:
 
     def _resources(self) -> dict[str, Resources]:
         return {
-            player.name: Resources(player.descriptors(), player.private_bytes()) for player in self._players.values()
+            player.name: Resources(player.descriptors(), player.private_bytes())
+            for player in self._players.values()
+            if player.is_there
         }

@@ -21,6 +21,8 @@ from tests.packets.decoding import Decoder
 
 _WAIT_MS: Final = 100
 _NS: Final = 1_000_000_000
+# At 15 packets per second, 128 packets fill the buffer in 8.5 seconds.
+_LAGS: Final = (8.6, 10.5)
 # Mean squared difference of the luma. Another picture of the pattern differs by more, and x264 at crf 23 by less.
 _MOST_DIFFERENT: Final = 40.0
 
@@ -38,14 +40,15 @@ class PacketReader(Role):
     def live(self) -> None:
         self.phase("opening")
         self._following = _Following()
-        left = self.lifetime(40.0)
+        left = 1 << 60 if self.habit == "lag" else self.lifetime(40.0)
         with PacketSubscriber(self.service) as subscriber:
             self._subscriber = subscriber
             try:
                 while not self.stop.is_set() and left > 0:
                     self.phase("waiting", again=False)
-                    left -= self._receive(subscriber)
-                    self._dawdle(subscriber)
+                    if self._receive(subscriber):
+                        left -= 1
+                        self._dawdle(subscriber)
             except ClosedError:
                 if not self.stop.is_set():
                     raise
@@ -88,13 +91,14 @@ class PacketReader(Role):
     def _dawdle(self, subscriber: PacketSubscriber) -> None:
         """Fall behind now and then: with a full buffer, or with as many packets as can be held."""
         if self.habit == "lag" and self.rng.random() < 0.02:
-            self.rest(self.rng.uniform(5.0, 12.0))
+            self._look_at_kept(everything=True)
+            self.rest(self.rng.uniform(*_LAGS))
         elif self.habit == "hoard" and self.rng.random() < 0.02:
             self._hoard(subscriber)
 
     def _hoard(self, subscriber: PacketSubscriber) -> None:
         self.phase("idle")
-        until = time.monotonic() + self.rng.uniform(0.5, 12.0)
+        until = time.monotonic() + self.rng.uniform(0.5, 10.0)
         while time.monotonic() < until and not self.stop.is_set():
             try:
                 packet = subscriber.receive()

@@ -46,7 +46,8 @@ class Slot(NamedTuple):
             "lossless sink": (("sink", "steady"),),
             "lossless reader": (("subscriber", "steady"), ("subscriber", "async"), ("source", "steady")),
             "restless reader": (("reader", "restless"),),
-            "any packet reader": tuple(("packet reader", habit) for habit in ("restless", "lag", "hoard")),
+            "late packet reader": (("packet reader", "lag"),),
+            "any packet reader": (("packet reader", "restless"), ("packet reader", "hoard")),
         }.get(kind, ((kind, "steady"),))
         chosen, habit = rng.choice(choice)
         spec = {"kind": chosen, "service": service, "habit": habit, "seed": rng.getrandbits(32)}
@@ -77,8 +78,9 @@ STAGE: Final = (
     Slot("survivor-served-b", (("reader", "serve0@@10"),), survives=True),
     Slot("served-supervisor", (("server", "serve"),)),
     Slot("served-reader", (("restless reader", "serve1@64x"),)),
-    # Encoded streams: the same.
+    # Encoded streams: the same, and a reader whose buffer overflows.
     Slot("survivor-served-packets", (("packet reader", "serve0@h264"),), survives=True),
+    Slot("survivor-served-packets-late", (("late packet reader", "serve0@h264"),), survives=True),
     Slot("served-packet-reader", (("any packet reader", "serve1@h264"),)),
 )
 

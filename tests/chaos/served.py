@@ -65,6 +65,8 @@ class Reader(Role):
     def live(self) -> None:
         self.phase("opening")
         left = self.lifetime(20.0)
+        # A new subscriber may receive the newest frame again.
+        self._last = None, 0
         with VideoFrameSubscriber(full_name(self.service)) as subscriber:
             self._subscriber = subscriber
             try:

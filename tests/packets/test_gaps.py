@@ -47,6 +47,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.proves("K1", "K2")
 def test_a_packet_that_is_refused_is_missing(case: str, pub: PacketPublisher) -> None:
     """The next packet had the refused one's number, so readers gave packets that depend on what was never sent."""
     settings, error = REFUSED[case]
@@ -62,6 +63,7 @@ def test_a_packet_that_is_refused_is_missing(case: str, pub: PacketPublisher) ->
         wait_until(lambda: pub.is_keyframe_wanted)
 
 
+@pytest.mark.proves("K1", "K2")
 def test_a_packet_for_which_there_is_no_memory_is_missing(
     pub: PacketPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +82,7 @@ def test_a_packet_for_which_there_is_no_memory_is_missing(
         assert sub.stats[:4] == (1, 3, 1, 0)
 
 
+@pytest.mark.proves("K1", "K2")
 def test_a_gap_in_what_a_joiner_receives_is_marked(raw: RawPublisher) -> None:
     """The joiner marked the packets before the gap instead."""
     with PacketSubscriber("cam0") as sub:
@@ -94,6 +97,7 @@ def test_a_gap_in_what_a_joiner_receives_is_marked(raw: RawPublisher) -> None:
         assert sub.stats[:4] == (4, 2, 3, 0)
 
 
+@pytest.mark.proves("K2", "K7")
 def test_a_joiner_that_drops_what_it_collected_marks_the_next_keyframe(
     raw: RawPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +114,7 @@ def test_a_joiner_that_drops_what_it_collected_marks_the_next_keyframe(
         assert sub.stats[:4] == (1, 4, 0, 0)
 
 
+@pytest.mark.proves("K1", "K2")
 def test_packets_after_a_gap_of_the_publisher_are_withheld(pub: PacketPublisher) -> None:
     """A camera that lost packets said so, and readers gave what depends on them."""
     with PacketSubscriber("cam0") as sub:
@@ -124,6 +129,7 @@ def test_packets_after_a_gap_of_the_publisher_are_withheld(pub: PacketPublisher)
 
 
 @pytest.mark.parametrize("is_joining", [False, True])
+@pytest.mark.proves("K1")
 def test_the_end_of_the_stream_is_no_keyframe(is_joining: bool, raw: RawPublisher) -> None:
     """An end with the flag of a keyframe let packets through that depend on missing ones."""
     with PacketSubscriber("cam0") as sub:
@@ -162,6 +168,7 @@ def test_truth_of_any_type_is_a_flag(pub: PacketPublisher) -> None:
             assert (number_of(packet), packet.is_keyframe, packet.is_discont) == (number, True, True)
 
 
+@pytest.mark.proves("K3")
 def test_a_poll_without_a_wait_joins_at_the_newest_keyframe(pub: PacketPublisher) -> None:
     """It collected one packet a call, so a slow reader started two seconds late and stayed there."""
     encoder = Encoder(pub, gop=20)

@@ -58,6 +58,7 @@ BROKEN: dict[str, tuple[dict[str, int | bytes], str]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
+@pytest.mark.proves("K8")
 def test_a_packet_that_breaks_a_rule_is_dropped_and_counted(
     case: str, raw: RawPublisher, sub: PacketSubscriber, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_packet_that_breaks_a_rule_is_dropped_and_counted(
 
 
 @pytest.mark.parametrize("length", [0, 1 << 30, 1 << 40, (1 << 64) - 1])
+@pytest.mark.proves("K8", "H11")
 def test_a_length_that_does_not_fit_into_the_memory_is_not_believed(
     length: int, raw: RawPublisher, sub: PacketSubscriber
 ) -> None:
@@ -83,6 +85,7 @@ def test_a_length_that_does_not_fit_into_the_memory_is_not_believed(
     assert sub.stats.invalid == 1
 
 
+@pytest.mark.proves("K8")
 def test_a_joiner_survives_what_a_publisher_of_nonsense_has_kept(raw: RawPublisher) -> None:
     for changes, _ in BROKEN.values():
         raw.send(header(**changes), DATA)
@@ -94,6 +97,7 @@ def test_a_joiner_survives_what_a_publisher_of_nonsense_has_kept(raw: RawPublish
         assert sub.stats.invalid >= 1
 
 
+@pytest.mark.proves("K7", "K8")
 def test_a_group_that_is_larger_than_a_joiner_collects_is_withheld(
     raw: RawPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +113,7 @@ def test_a_group_that_is_larger_than_a_joiner_collects_is_withheld(
         assert numbers(sub, 1) == [9]
 
 
+@pytest.mark.proves("K8")
 def test_numbers_that_jump_and_repeat_are_survived(raw: RawPublisher, sub: PacketSubscriber) -> None:
     for sequence, stream in ((NONE_U64, 5), (0, 5), (1, 5), (NONE_U64, NONE_U64), (0, 6)):
         raw.send(header(sequence, stream=stream), DATA)
@@ -116,6 +121,7 @@ def test_numbers_that_jump_and_repeat_are_survived(raw: RawPublisher, sub: Packe
     assert sub.stats.invalid == 0
 
 
+@pytest.mark.proves("K8")
 def test_unknown_flags_and_odd_stamps_are_passed_over(raw: RawPublisher, sub: PacketSubscriber) -> None:
     raw.send(header(1, flags=0xFFFFFFF9, capture=NONE_U64, due=0, frame_publisher=NONE_U64), DATA)
     packet = arrived(sub.receive_blocking(WAIT_MS))
@@ -130,6 +136,7 @@ def test_an_end_with_a_payload_is_an_end(raw: RawPublisher, sub: PacketSubscribe
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw_header=st.binary(min_size=112, max_size=112), payload=st.binary(min_size=1, max_size=300))
+@pytest.mark.proves("K8")
 def test_any_header_with_any_payload_is_survived(
     raw_header: bytes, payload: bytes, raw: RawPublisher, sub: PacketSubscriber
 ) -> None:
@@ -140,6 +147,7 @@ def test_any_header_with_any_payload_is_survived(
             repr(packet)
 
 
+@pytest.mark.proves("K8", "H10")
 def test_a_header_that_changes_after_the_check_is_not_read_again(raw: RawPublisher, sub: PacketSubscriber) -> None:
     """A publisher can write to what it has sent."""
     loan = raw.publisher.loan_slice_uninit(len(DATA))

@@ -30,6 +30,7 @@ from tests.packets.units import MS, Encoder, number_of, unit
 from tests.waiting import arrived, wait_until
 
 
+@pytest.mark.proves("K4")
 def test_a_packet_arrives_as_it_was_sent(pub: PacketPublisher) -> None:
     with PacketSubscriber("cam0") as sub, VideoFramePublisher("video/cam0/frame/v2") as frames:
         with VideoFrameSubscriber("video/cam0/frame/v2") as reader:
@@ -86,6 +87,7 @@ def test_data_outlives_its_packet_and_copies_outlive_both(pub: PacketPublisher) 
             assert (number_of(one), one.number, one.pts, one.is_keyframe) == (1, 1, 10 * MS, False)
 
 
+@pytest.mark.proves("K1", "K3")
 def test_a_reader_that_joins_starts_at_the_newest_keyframe(pub: PacketPublisher) -> None:
     encoder = Encoder(pub, gop=20)
     encoder.publish(50)
@@ -98,38 +100,6 @@ def test_a_reader_that_joins_starts_at_the_newest_keyframe(pub: PacketPublisher)
         assert sub.stats[:4] == (25, 40, 0, 0)
     # They span 0.09 s of capture time.
     assert not pub.is_keyframe_wanted
-
-
-def test_a_reader_that_joins_late_in_a_long_group_asks_for_a_keyframe(pub: PacketPublisher) -> None:
-    encoder = Encoder(pub, gop=1000, interval=30, answers=True)
-    encoder.publish(30)
-    with PacketSubscriber("cam0") as sub:
-        assert numbers(sub, 30) == list(range(30))
-        wait_until(lambda: pub.is_keyframe_wanted)
-        encoder.publish(2)
-        packet = arrived(sub.receive_blocking(WAIT_MS))
-        assert (number_of(packet), packet.is_keyframe, packet.is_discont) == (30, True, False)
-        assert not pub.is_keyframe_wanted
-
-
-def test_a_publisher_is_not_asked_twice_within_half_a_second_of_a_keyframe(pub: PacketPublisher) -> None:
-    with PacketSubscriber("cam0") as sub:
-        Encoder(pub, gop=10).publish()
-        began = time.monotonic()
-        sub.request_keyframe()
-        wait_until(lambda: pub.is_keyframe_wanted)
-        assert time.monotonic() - began > 0.4
-
-
-def test_a_reader_that_finds_no_keyframe_waits_for_one_and_asks(pub: PacketPublisher) -> None:
-    encoder = Encoder(pub, gop=1000, answers=True)
-    encoder.publish(200)
-    with PacketSubscriber("cam0") as sub:
-        wait_until(lambda: rest(sub, 20) == [] and sub.stats.withheld == 128)
-        wait_until(lambda: pub.is_keyframe_wanted)
-        encoder.publish(3)
-        assert numbers(sub, 3) == [200, 201, 202]
-        assert sub.stats[:4] == (3, 128, 0, 0)
 
 
 def test_a_reader_that_was_there_before_receives_everything() -> None:
@@ -152,6 +122,7 @@ def test_a_reader_that_reads_receives_each_packet(pub: PacketPublisher) -> None:
         assert sub.stats[:4] == (200, 0, 0, 0)
 
 
+@pytest.mark.proves("K1", "K2")
 def test_after_an_overflow_a_reader_goes_on_at_the_next_keyframe(pub: PacketPublisher) -> None:
     with PacketSubscriber("cam0") as sub:
         encoder = Encoder(pub, gop=50)
@@ -165,6 +136,7 @@ def test_after_an_overflow_a_reader_goes_on_at_the_next_keyframe(pub: PacketPubl
         wait_until(lambda: pub.is_keyframe_wanted)
 
 
+@pytest.mark.proves("K2")
 def test_where_a_reader_goes_on_after_a_gap_is_marked(pub: PacketPublisher) -> None:
     with PacketSubscriber("cam0") as sub:
         encoder = Encoder(pub, gop=50)
@@ -176,6 +148,7 @@ def test_where_a_reader_goes_on_after_a_gap_is_marked(pub: PacketPublisher) -> N
         assert not arrived(sub.receive_blocking(WAIT_MS)).is_discont
 
 
+@pytest.mark.proves("K2")
 def test_a_publisher_tells_of_a_gap_of_its_own(pub: PacketPublisher) -> None:
     with PacketSubscriber("cam0") as sub:
         encoder = Encoder(pub, gop=1)
@@ -196,6 +169,7 @@ def test_a_packet_that_is_larger_than_all_before_arrives(pub: PacketPublisher) -
         assert sub.stats[:4] == (7, 0, 0, 0)
 
 
+@pytest.mark.proves("L6")
 def test_the_end_of_the_stream_ends_loops_and_reaches_readers_that_join(pub: PacketPublisher) -> None:
     encoder = Encoder(pub, gop=20)
     with PacketSubscriber("cam0") as sub:
@@ -212,6 +186,7 @@ def test_the_end_of_the_stream_ends_loops_and_reaches_readers_that_join(pub: Pac
         assert [number_of(packet) for packet in late] == list(range(20, 31))
 
 
+@pytest.mark.proves("P3")
 def test_a_reader_that_holds_too_many_packets_is_told(pub: PacketPublisher) -> None:
     with PacketSubscriber("cam0") as sub:
         encoder = Encoder(pub, gop=100)
@@ -226,6 +201,7 @@ def test_a_reader_that_holds_too_many_packets_is_told(pub: PacketPublisher) -> N
         assert numbers(sub, 4) == list(range(17, 21))
 
 
+@pytest.mark.proves("M4", "K7")
 def test_packets_that_are_held_do_not_change(pub: PacketPublisher) -> None:
     subs = [PacketSubscriber("cam0") for _ in range(8)]
     encoder = Encoder(pub, gop=100)
@@ -304,6 +280,7 @@ def test_a_publisher_needs_a_size() -> None:
             PacketPublisher("cam0", "h264", width, height)
 
 
+@pytest.mark.proves("K10")
 def test_a_service_of_frames_under_the_name_is_refused() -> None:
     from tests.transport import raw
 
@@ -315,6 +292,7 @@ def test_a_service_of_frames_under_the_name_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["video/cam0@h264/packet/v1", "video/cam0@h264/frame/v2"])
+@pytest.mark.proves("K10")
 def test_frames_cannot_be_read_or_published_under_the_name(pub: PacketPublisher, name: str) -> None:
     for kind in (VideoFramePublisher, VideoFrameSubscriber):
         with pytest.raises(InvalidServiceNameError, match=r"use gst_iceoryx2\.packets for packets"):
@@ -323,12 +301,14 @@ def test_frames_cannot_be_read_or_published_under_the_name(pub: PacketPublisher,
         open_video_service(create_node(), name)
 
 
+@pytest.mark.proves("K10")
 def test_a_stream_of_packets_is_no_stream_of_frames(pub: PacketPublisher) -> None:
     assert names() == []
     with pytest.raises(ServiceNotFoundError, match=r"stream of h264 packets, not of frames; read it with"):
         require("cam0@h264")
 
 
+@pytest.mark.proves("K9")
 def test_what_cannot_be_sent_is_refused(pub: PacketPublisher) -> None:
     key = unit(0, is_keyframe=True)
     for data, settings, words in (
@@ -352,6 +332,7 @@ def test_a_port_cannot_be_pickled(pub: PacketPublisher) -> None:
                 pickle.dumps(port)
 
 
+@pytest.mark.proves("K7")
 def test_memory_does_not_grow_while_nobody_reads(pub: PacketPublisher) -> None:
     """What waits for a slow reader is also in the history, so it needs no memory of its own."""
     from gst_iceoryx2.video._pool import LOANS

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+import pytest
+
 from gst_iceoryx2.packets import PacketPublisher, PacketSubscriber
 from tests.packets.conftest import WAIT_MS
 from tests.packets.units import Encoder, number_of
@@ -35,6 +37,7 @@ def test_a_reader_that_joins_in_mid_group_receives_the_whole_group(start: Start)
     assert writer.ends() == 0, writer.complaint()
 
 
+@pytest.mark.proves("K6", "L8")
 def test_readers_follow_a_publisher_that_is_killed_and_started_again(start: Start) -> None:
     """The reader neither leaves the service in a state that the next publisher cannot use, nor decodes half a group."""
     reader = start("read", 5)
@@ -59,6 +62,7 @@ def end(reader: Child) -> None:
     assert reader.ends() == 0, reader.complaint()
 
 
+@pytest.mark.proves("K6")
 def test_a_publisher_that_ends_orderly_is_followed_as_well(start: Start) -> None:
     reader = start("read")
     assert reader.told() == "there"
@@ -72,6 +76,7 @@ def test_a_publisher_that_ends_orderly_is_followed_as_well(start: Start) -> None
     end(reader)
 
 
+@pytest.mark.proves("K6", "K7")
 def test_a_killed_reader_costs_the_publisher_nothing(
     start: Start,
 ) -> None:
@@ -89,6 +94,7 @@ def test_a_killed_reader_costs_the_publisher_nothing(
         assert pub.stats.dropped == 0
 
 
+@pytest.mark.proves("K1", "K7")
 def test_a_stopped_reader_loses_packets_and_goes_on_at_a_keyframe(start: Start) -> None:
     with PacketPublisher("cam0", "h264", 640, 480) as pub:
         reader = start("read")
@@ -105,6 +111,7 @@ def test_a_stopped_reader_loses_packets_and_goes_on_at_a_keyframe(start: Start) 
         end(reader)
 
 
+@pytest.mark.proves("L10")
 def test_a_forked_child_leaves_its_parents_ports_alone(start: Start) -> None:
     child = start("fork_with_ports")
     told = child.told()
@@ -114,6 +121,7 @@ def test_a_forked_child_leaves_its_parents_ports_alone(start: Start) -> None:
     assert child.complaint() == ""
 
 
+@pytest.mark.proves("P4")
 def test_ctrl_c_ends_a_wait(start: Start) -> None:
     child = start("wait_for_ctrl_c")
     assert child.told() == "there"

@@ -68,6 +68,7 @@ def check(decoder: Decoder, packet: Packet, number: int, x264: X264) -> None:
     assert psnr(picture, x264.pictures[number]) > 38
 
 
+@pytest.mark.proves("K1", "K3")
 def test_each_picture_that_a_late_reader_decodes_is_the_one_that_was_encoded(x264: X264) -> None:
     x264.publish(45)
     with PacketSubscriber("cam0") as sub:
@@ -80,6 +81,7 @@ def test_each_picture_that_a_late_reader_decodes_is_the_one_that_was_encoded(x26
         assert sub.stats[1:4] == (30, 0, 0)
 
 
+@pytest.mark.proves("K3")
 def test_a_late_reader_makes_the_encoder_send_a_keyframe(x264: X264) -> None:
     x264.publish(50)
     with PacketSubscriber("cam0") as sub:
@@ -96,6 +98,7 @@ def test_a_late_reader_makes_the_encoder_send_a_keyframe(x264: X264) -> None:
             check(fresh, packet, number, x264)
 
 
+@pytest.mark.proves("K1", "K2")
 def test_a_reader_that_fell_behind_decodes_no_damaged_picture(x264: X264) -> None:
     with PacketSubscriber("cam0") as sub:
         decoder = Decoder()
@@ -111,6 +114,7 @@ def test_a_reader_that_fell_behind_decodes_no_damaged_picture(x264: X264) -> Non
         assert sub.stats[:4] == (120, 13, 72, 0)
 
 
+@pytest.mark.proves("K6")
 def test_a_decoder_goes_on_with_the_next_publisher() -> None:
     decoder = Decoder()
     with PacketSubscriber("cam0") as sub:

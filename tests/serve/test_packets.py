@@ -38,6 +38,7 @@ def expected(number: int) -> np.ndarray:
     return planes[0]
 
 
+@pytest.mark.proves("K4", "K5")
 def test_a_reader_of_packets_starts_the_stream_and_its_encoder(serve: Start) -> None:
     served = serve(FILE)
     served.wait_for("cam0", "off")
@@ -63,6 +64,7 @@ def test_a_reader_of_packets_starts_the_stream_and_its_encoder(serve: Start) -> 
     wait_until(lambda: not served.children())
 
 
+@pytest.mark.proves("K3", "K5")
 def test_a_second_reader_starts_at_a_keyframe_and_no_second_encoder(serve: Start) -> None:
     served = serve(FILE)
     with PacketSubscriber("cam0") as one:
@@ -110,6 +112,7 @@ def test_keyframes_go_on_after_a_capture_time_in_the_future(serve: Start) -> Non
         raise AssertionError(f"keyframes came with {keyframes}")
 
 
+@pytest.mark.proves("K6", "D5")
 def test_a_killed_encoder_is_started_again_and_readers_go_on_at_a_keyframe(serve: Start) -> None:
     served = serve(FILE)
     decoder = Decoder()

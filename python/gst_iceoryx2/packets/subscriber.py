@@ -7,8 +7,7 @@ import time
 from collections import deque
 from typing import Final, Literal, NamedTuple, NoReturn
 
-from .._iox2 import binding, types
-from .._iox2.fork import leak
+from .._iox2 import binding
 from .._iox2.service_name import check_name
 from .._iox2.types import Node
 from .._wire.numbers import real
@@ -81,7 +80,6 @@ class PacketSubscriber(Receiver[Packet]):
     def __init__(self, name: str, codec: str | None = None, *, iox2_node: Node | None = None) -> None:
         self._intake: PacketIntake
         self._backlog: deque[Packet] = deque()
-        self._notifier: types.Notifier | None = None
         full, codec_name = packet_service(name, codec)
         self._codec = codec_name
         super().__init__(
@@ -157,11 +155,10 @@ class PacketSubscriber(Receiver[Packet]):
         with self._lock:
             if self._connector is None:
                 self._refuse()
-            # Without a notifier, the keyframes of the publisher's own rhythm are enough.
+            # Without a notifier, the keyframes of the publisher's own rhythm are enough. It is not kept, because it has
+            # descriptors, and requests are rare.
             with contextlib.suppress(Iox2VideoError):
-                if self._notifier is None:
-                    self._notifier = binding.create_notifier(self._connector.node, self._name)
-                binding.ask_for_keyframe(self._notifier)
+                binding.ask_for_keyframe(binding.create_notifier(self._connector.node, self._name))
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -187,7 +184,6 @@ class PacketSubscriber(Receiver[Packet]):
         """
         super().close()
         with self._lock:
-            self._notifier = None
             self._backlog.clear()
 
     def __repr__(self) -> str:
@@ -235,8 +231,3 @@ class PacketSubscriber(Receiver[Packet]):
             f'cannot receive another packet of service "{self._name}": {ledger.held} packets are already held, but the '
             f"limit is {ledger.limit}; release packets and their data, or copy the packets that you keep"
         )
-
-    def _abandon(self) -> None:
-        leak(self._notifier)
-        self._notifier = None
-        super()._abandon()
