@@ -18,6 +18,7 @@ import pytest
 zenoh = pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'iox2-video[bridge]'")
 
 from gst_iceoryx2 import jpeg
+from gst_iceoryx2._wire.clock import CLOCK_META
 from gst_iceoryx2._wire.header import BUFFER_FLAGS
 from gst_iceoryx2._wire.stamp import monotonic_ns
 from gst_iceoryx2.bridge.parcel import HOPS_META
@@ -55,7 +56,11 @@ def test_raw_frames_cross_with_every_byte_and_everything_known_of_them(
         for name in ("format", "width", "height", "pts", "dts", "duration", "flags", "captured_at"):
             assert getattr(frame, name) == getattr(original, name), name
         assert frame.metas[0].name == HOPS_META
-        assert frame.metas[1:] == metas
+        assert frame.metas[1].name == CLOCK_META
+        assert frame.metas[2:] == metas
+        sequence = frame.offset - 1001
+        assert frame.origin == original.origin._replace(sequence=sequence, due=None)
+        assert frame.captured_at_error == original.captured_at_error == 0.0
         assert all(np.array_equal(one, other) for one, other in zip(frame.planes, picture, strict=True))
         del frame, original
 

@@ -1,4 +1,4 @@
-"""The meta of renditions goes with the picture as long as its coordinates are right (SPEC.md section 8)."""
+"""Metas go with the picture: that of renditions while its coordinates are right, that of bridges always (SPEC.md)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gst_iceoryx2._wire.stamp import boot_id
+from gst_iceoryx2._wire.clock import Origin
+from gst_iceoryx2._wire.stamp import Stamp, boot_id
 from gst_iceoryx2.serve import Rendition
 from gst_iceoryx2.video import CustomMeta, VideoFramePublisher, VideoFrameSubscriber
 from tests.gst.pairs import Stages
@@ -27,6 +28,7 @@ FIELDS: dict[str, Any] = {
 }
 META = CustomMeta("Iox2Rendition", FIELDS)
 OTHER = CustomMeta("LabelMeta", {"n": 1})
+CLOCK = Origin(Stamp(bytes(range(16)), 2**63, 7, 5), error=9).meta()
 
 KEEP = {
     "identity": "identity",
@@ -77,7 +79,11 @@ def test_the_meta_goes_with_the_picture_until_its_coordinates_are_wrong(stages: 
     assert through(stages, KEEP | DROP, OTHER, META) == expected
 
 
-def test_metas_of_other_names_cannot_use_up_its_place(stages: Stages) -> None:
+def test_the_origin_goes_with_the_picture_whatever_happens_to_it(stages: Stages) -> None:
+    assert through(stages, KEEP | DROP, CLOCK) == {name: [CLOCK] for name in KEEP | DROP}
+
+
+def test_metas_of_other_names_cannot_use_up_their_places(stages: Stages) -> None:
     """A process learns at most 32 names."""
     others = [CustomMeta(f"Name{number}Meta", {"n": number}) for number in range(40)]
-    assert through(stages, {"seen": "queue"}, *others, META) == {"seen": [*others[:32], META]}
+    assert through(stages, {"seen": "queue"}, *others, META, CLOCK) == {"seen": [*others[:32], META, CLOCK]}

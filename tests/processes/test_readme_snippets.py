@@ -273,11 +273,12 @@ def publishing(programs: Programs, snippet: Snippet) -> None:
 
 @runs('CustomMeta("Detection"')
 def times_and_metas(programs: Programs, snippet: Snippet) -> None:
-    first, second, third = programs.python(snippet.text).finish().splitlines()
+    first, second, error, last = programs.python(snippet.text).finish().splitlines()
     assert first == "0 None 0"
     assert re.fullmatch(r"\d+ 0\.\d+ 0", second)
-    assert "CustomMeta(name='Detection', fields={'label': 'cat', 'score': 0.9})" in third
-    assert "ReferenceTimestamp(reference='timestamp/x-unix'" in third
+    assert error == "0.0"
+    assert "CustomMeta(name='Detection', fields={'label': 'cat', 'score': 0.9})" in last
+    assert "ReferenceTimestamp(reference='timestamp/x-unix'" in last
 
 
 @runs("    except TooManyPortsError as error:")

@@ -106,7 +106,7 @@ MEMBERS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
         {
             **dict.fromkeys(("width", "height", "format", "pts", "dts", "duration", "offset", "flags"), HEADER),
             **dict.fromkeys(("captured_at", "age", "due_at", "sequence"), STAMP),
-            **dict.fromkeys(("caps", "metas"), AUX),
+            **dict.fromkeys(("caps", "metas", "captured_at_error", "origin"), AUX),
             "planes": "Rust has `view::plane_view`, one plane a call",
             "to_rgb": "no conversion in Rust",
             "to_bgr": "no conversion in Rust",

@@ -18,6 +18,8 @@ use crate::{caps, rendition, trust};
 const DESERIALISABLE: [&str; 3] = ["GstAudioMeta", "GstAudioLevelMeta", "GstVideoCaptionMeta"];
 /// Media type of the reference caps for stamp times (SPEC §5).
 const MONOTONIC_MEDIA: &str = "timestamp/x-monotonic";
+/// Name of the meta with a frame's origin (SPEC §10).
+const CLOCK: &str = "Iox2Clock";
 /// Largest number of cached reference caps.
 const MAX_REFERENCES: usize = 64;
 
@@ -175,8 +177,8 @@ fn attach_custom(buffer: &mut gst::BufferRef, name: &str, text: &str) {
 
 /// Whether a custom meta has this name. Registers the name if the limit allows it.
 fn is_registered(name: &str) -> bool {
+    // These two are not counted, so that metas of other names cannot use up their places.
     if name == rendition::NAME {
-        // Not counted, so that metas of other names cannot use up its place.
         rendition::register();
         return true;
     }
@@ -184,6 +186,11 @@ fn is_registered(name: &str) -> bool {
     let mut registered = REGISTERED.lock().unwrap();
     // The name is looked up first, because GLib logs a critical if a name is registered twice.
     if glib::Type::from_name(name).is_some() {
+        return true;
+    }
+    if name == CLOCK {
+        // Without tags, all elements copy it: it is right whatever happens to the picture.
+        gst::meta::CustomMeta::register(name, &[]);
         return true;
     }
     if *registered >= MAX_CUSTOM_METAS {

@@ -119,3 +119,47 @@ class KeySubscriber:
     def close(self) -> None:
         """Stop receiving."""
         self._subscriber.undeclare()
+
+
+class Answerer:
+    """Answers questions on one key.
+
+    Args:
+        session: The session.
+        key: The key.
+        answer: Called for each question in a Zenoh thread; returns the payload of the answer.
+    """
+
+    def __init__(self, session: zenoh.Session, key: str, answer: Callable[[], bytes]) -> None:
+        self._queryable: Any = session.declare_queryable(key, lambda query: query.reply(key, answer()))
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._queryable.undeclare()
+
+
+def ask(session: zenoh.Session, key: str, answered: Callable[[bytes], None], timeout: float) -> None:
+    """Ask a question on a key, without waiting for the answers.
+
+    Args:
+        session: The session.
+        key: The key.
+        answered: Called in a Zenoh thread with the payload of each answer, at once.
+        timeout: Time after which no more answers are taken, in seconds.
+    """
+
+    def hear(reply: Any) -> None:
+        if reply.ok is not None:
+            answered(reply.ok.payload.to_bytes())
+
+    # All senders answer, and none waits for the others. A question that the network cannot take is dropped.
+    session.get(
+        key,
+        hear,
+        target=zenoh.QueryTarget.ALL,
+        consolidation=zenoh.ConsolidationMode.NONE,
+        congestion_control=zenoh.CongestionControl.DROP,
+        priority=zenoh.Priority.REAL_TIME,
+        express=True,
+        timeout=timeout,
+    )

@@ -237,7 +237,7 @@ class Bridge(Work[Bridged]):
             return ToPath(name)
         from .key_ends import ToKey
 
-        return ToKey(self._session, name, codec, quality)
+        return ToKey(self._session, name, codec, quality, self._id)
 
 
 def _session(bridge: Bridge, listen: Sequence[str], connect: Sequence[str]) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias, cast
@@ -14,16 +12,17 @@ import numpy as np
 from .. import jpeg
 from .._wire.auxblob import build_aux, parse_aux
 from .._wire.caps import parse_caps, video_caps
+from .._wire.clock import Origin
 from .._wire.formats import get_format
 from .._wire.header import BUFFER_FLAGS_MASK, HEADER_SIZE, NONE_U64, VideoFrameHeader
-from .._wire.metas import ReferenceTimestamp, decode_meta, encode_meta
-from .._wire.stamp import Stamp, monotonic_ns
+from .._wire.metas import decode_meta, encode_meta
+from .._wire.stamp import UNSTAMPED, Stamp
 from .._wire.validate import check_caps, geometry_of, validate_geometry
 from ..errors import FormatError
 from ..video._layout import FrameLayout, caps_fields
 from ..video.colour import to_rgb
-from ..video.loan import Meta
-from .parcel import HOPS_MAX, HOPS_META, Hops, Parcel, split_hops
+from .clocks import Clocks
+from .parcel import HOPS_MAX, HOPS_META, Hops, Parcel, split_own
 
 Codec: TypeAlias = Literal["jpeg", "raw"]
 
@@ -32,7 +31,7 @@ MAGIC: Final = b"IOX2VID\x01"
 
 RAW, JPEG, END = 1, 2, 3
 
-_HEAD: Final = struct.Struct("<8sBBHIq")
+_HEAD: Final = struct.Struct("<8sBBHI")
 _HOP: Final = 8
 _JPEG_BEGINS: Final = b"\xff\xd8\xff"
 _PIXELS_MAX: Final = 1 << 26
@@ -45,7 +44,7 @@ _PIXELS_ENOUGH: Final = (1 << 63) - 1
 # End of the name within a meta record that carries hops.
 _HOPS_NAME: Final = HOPS_META.encode() + b"\0"
 _NAME_END: Final = 8 + len(_HOPS_NAME)
-_UNIX: Final = "timestamp/x-unix"
+_UNKNOWN: Final = Origin(UNSTAMPED, None)
 # Caps fields that describe the raw samples rather than the JPEG picture.
 _OF_SAMPLES: Final = ("format", "width", "height", "colorimetry", "chroma-site")
 
@@ -114,10 +113,8 @@ def pack(parcel: Parcel, codec: Codec, quality: int, hops: Hops) -> Message:
 
 
 def _attachment(kind: int, header: bytes, aux: bytes, hops: Hops) -> bytes:
-    # CLOCK_MONOTONIC differs between machines, so receivers on other machines convert our times via the wall clock.
-    to_unix = time.time_ns() - monotonic_ns()
     ids = b"".join(bytes.fromhex(hop) for hop in hops)
-    attachment = _HEAD.pack(MAGIC, kind, len(hops), 0, len(aux), to_unix) + ids + header + aux
+    attachment = _HEAD.pack(MAGIC, kind, len(hops), 0, len(aux)) + ids + header + aux
     if len(attachment) > _ATTACHMENT_MAX:
         raise FormatError(f"the attachment has {len(attachment)} bytes, but the limit is {_ATTACHMENT_MAX}")
     return attachment
@@ -139,7 +136,8 @@ def _described(parcel: Parcel) -> tuple[bytes, bytes, memoryview]:
         header.aux_size = len(aux)
         return bytes(header), aux, frame.pixels
     layout = _layout(parcel.format, parcel.width, parcel.height, parcel.caps)
-    metas = [meta if isinstance(meta, bytes) else encode_meta(meta) for meta in parcel.metas]
+    own = () if parcel.origin is None else (parcel.origin.meta(),)
+    metas = [meta if isinstance(meta, bytes) else encode_meta(meta) for meta in (*own, *parcel.metas)]
     aux = layout.aux.blob(None, parcel.captured_at, 0, metas)
     pts, dts, duration, offset = (
         NONE_U64 if number is None else number for number in (parcel.pts, parcel.dts, parcel.duration, parcel.offset)
@@ -156,12 +154,14 @@ def _layout(format: str, width: int, height: int, caps: str | None) -> FrameLayo
     return FrameLayout(format, width, height, None, caps_fields(caps, None), None)
 
 
-def unpack(payload: bytes, attachment: bytes | None) -> Parcel:
+def unpack(payload: bytes, attachment: bytes | None, arrived: int, clocks: Clocks) -> Parcel:
     """Check a message from an untrusted sender, and unpack it.
 
     Args:
         payload: Payload of the message.
         attachment: Attachment of the message; None for JPEG pictures from other programs, which do not have one.
+        arrived: When the message arrived, in nanoseconds of CLOCK_MONOTONIC.
+        clocks: The clocks of other bridges.
 
     Returns:
         The frame. Its planes are read-only copies.
@@ -172,8 +172,8 @@ def unpack(payload: bytes, attachment: bytes | None) -> Parcel:
     if attachment is None:
         if not payload.startswith(_JPEG_BEGINS):
             raise Unsound("neither a JPEG picture nor an attachment", f"{len(payload)} bytes")
-        return _with_picture(Parcel(), payload)
-    kind, hops, to_unix, rest = _opened(attachment)
+        return _with_picture(Parcel(captured_at=arrived, origin=_UNKNOWN), payload)
+    kind, hops, rest = _opened(attachment)
     if kind == END:
         if payload:
             raise Unsound("end of stream with a picture", f"{len(payload)} bytes")
@@ -193,7 +193,9 @@ def unpack(payload: bytes, attachment: bytes | None) -> Parcel:
         broken = check_caps(aux.caps, header)
         if broken is not None:
             raise Unsound("invalid caps", str(broken))
-    captured, metas = _times_and_metas(aux.metas, to_unix)
+    stamp = Stamp.read(aux.metas[0]) if aux.metas else None
+    metas, _, before = split_own([decode_meta(record) for record in aux.metas if Stamp.read(record) is None])
+    moments = clocks.translate(stamp or UNSTAMPED, hops[-1] if hops else None, arrived)
     parcel = Parcel(
         geometry.format.name,
         geometry.width,
@@ -204,7 +206,8 @@ def unpack(payload: bytes, attachment: bytes | None) -> Parcel:
         duration=_number(header.duration),
         offset=_number(header.offset),
         flags=header.flags & BUFFER_FLAGS_MASK,
-        captured_at=captured,
+        captured_at=moments.captured_at,
+        origin=_origin(stamp or UNSTAMPED, before, moments.error),
         metas=metas,
         hops=hops,
     )
@@ -218,13 +221,13 @@ def _number(number: int) -> int | None:
     return None if number == NONE_U64 else number
 
 
-def _opened(attachment: bytes) -> tuple[int, Hops, int, bytes]:
-    """Check an attachment; return its kind, hops, offset to the wall clock in nanoseconds, and remaining bytes."""
+def _opened(attachment: bytes) -> tuple[int, Hops, bytes]:
+    """Check an attachment; return its kind, hops, and remaining bytes."""
     if len(attachment) > _ATTACHMENT_MAX:
         raise Unsound("attachment too long", f"{len(attachment)} bytes")
     if len(attachment) < _HEAD.size or not attachment.startswith(MAGIC[:-1]):
         raise Unsound("attachment from another program", f"{len(attachment)} bytes")
-    magic, kind, crossed, reserved, aux_size, to_unix = _HEAD.unpack_from(attachment)
+    magic, kind, crossed, reserved, aux_size = _HEAD.unpack_from(attachment)
     if magic != MAGIC:
         raise Unsound("message in another version", f"{magic[-1]}, but this bridge supports only {MAGIC[-1]}")
     if kind not in (RAW, JPEG, END) or crossed > HOPS_MAX or reserved or (kind == END and aux_size):
@@ -234,7 +237,7 @@ def _opened(attachment: bytes) -> tuple[int, Hops, int, bytes]:
     if len(attachment) != size:
         raise Unsound("attachment with wrong length", f"{len(attachment)} bytes instead of {size}")
     hops = tuple(attachment[at : at + _HOP].hex() for at in range(_HEAD.size, begin, _HOP))
-    return kind, hops, to_unix, attachment[begin:]
+    return kind, hops, attachment[begin:]
 
 
 def _with_picture(parcel: Parcel, payload: bytes) -> Parcel:
@@ -254,18 +257,8 @@ def _with_picture(parcel: Parcel, payload: bytes) -> Parcel:
     return parcel
 
 
-def _times_and_metas(records: Sequence[bytes], to_unix: int) -> tuple[int | None, list[Meta]]:
-    """Return the capture time and the metas without stamp and hops.
-
-    The capture time is on this machine's CLOCK_MONOTONIC; None means unknown.
-    """
-    stamp = Stamp.read(records[0]) if records else None
-    captured = None if stamp is None else stamp.here().capture
-    metas: list[Meta] = []
-    if captured is None and stamp is not None and stamp.capture is not None:
-        # The time is from another machine or another boot, so it can be converted only via the wall clock.
-        unix = stamp.capture + to_unix
-        if 0 <= unix < NONE_U64:
-            metas.append(ReferenceTimestamp(_UNIX, unix))
-    metas += [decode_meta(record) for record in records if Stamp.read(record) is None]
-    return captured, split_hops(metas)[0]
+def _origin(stamp: Stamp, before: Origin | None, error: int | None) -> Origin:
+    """Return the origin of a frame that its sender stamped, and that may have crossed other bridges before."""
+    if before is None:
+        return Origin(stamp, error)
+    return Origin(before.stamp, None if error is None or before.error is None else before.error + error)

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy.typing as npt
 
+from .._wire.clock import CLOCK_META, Origin
 from .._wire.metas import CustomMeta
 from ..video.frame import VideoFrame
 from ..video.loan import Meta
@@ -41,7 +42,9 @@ class Parcel:
         offset: Frame counter; None means unknown.
         flags: GstBufferFlags.
         captured_at: Capture time, in nanoseconds of this machine's CLOCK_MONOTONIC; None means unknown.
-        metas: All metas except the hops.
+        origin: Stamp of the frame's first publisher, and the error of `captured_at`; None means that the frame had no
+            stamp and came from this machine.
+        metas: All metas except the hops and the origin.
         hops: IDs of the bridges that the frame has crossed, oldest first, each with 16 hex digits.
         is_end: Whether this marks the end of the stream. Such a parcel does not have a picture.
         frame: The received frame, if the parcel comes from a service.
@@ -59,6 +62,7 @@ class Parcel:
     offset: int | None = None
     flags: int = 0
     captured_at: int | None = None
+    origin: Origin | None = None
     metas: Sequence[Meta] = ()
     hops: Hops = ()
     is_end: bool = False
@@ -73,20 +77,22 @@ class Parcel:
             give_back()
 
 
-def split_hops(metas: Sequence[Meta]) -> tuple[list[Meta], Hops]:
-    """Separate the hops from the other metas. A malformed list of hops counts as empty."""
+def split_own(metas: Sequence[Meta]) -> tuple[list[Meta], Hops, Origin | None]:
+    """Separate the hops and the origin from the other metas. A malformed list of hops counts as empty."""
     rest: list[Meta] = []
     hops: Hops = ()
     for meta in metas:
-        if isinstance(meta, CustomMeta) and meta.name == HOPS_META:
+        name = meta.name if isinstance(meta, CustomMeta) else None
+        if isinstance(meta, CustomMeta) and name == HOPS_META:
             # Any program can publish a meta with this name.
             value = meta.fields.get("hops")
             hops = tuple(_HOP.findall(value)) if isinstance(value, str) and _HOPS.fullmatch(value) else ()
-        else:
+        elif name != CLOCK_META:
             rest.append(meta)
-    return rest, hops
+    return rest, hops, Origin.find(metas)
 
 
-def hops_meta(hops: Hops) -> CustomMeta:
-    """Create the meta that carries hops through a service."""
-    return CustomMeta(HOPS_META, {"hops": "-".join(hops)})
+def own_metas(hops: Hops, origin: Origin | None) -> list[CustomMeta]:
+    """Create the metas that carry hops and origin through a service."""
+    metas = [CustomMeta(HOPS_META, {"hops": "-".join(hops)})]
+    return metas if origin is None else [*metas, origin.meta()]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from .._wire.clock import Origin
 from .._wire.formats import get_format
+from .._wire.stamp import UNSTAMPED, read_stamp
 from ..video.publisher import VideoFramePublisher
 from ..video.subscriber import VideoFrameSubscriber
 from .message import Unsound
-from .parcel import Parcel, hops_meta, split_hops
+from .parcel import Parcel, own_metas, split_own
 
 
 class FromService:
@@ -28,7 +30,10 @@ class FromService:
             return None
         if frame.is_eos():
             return Parcel(is_end=True)
-        metas, hops = split_hops(frame.metas)
+        metas, hops, origin = split_own(frame.metas)
+        if origin is None:
+            stamp = read_stamp(frame.aux)
+            origin = None if stamp == UNSTAMPED else Origin(stamp, None if frame.captured_at is None else 0)
         try:
             planes = frame.planes
         except ValueError as exc:
@@ -46,6 +51,7 @@ class FromService:
             frame.offset,
             frame.flags,
             frame.captured_at,
+            origin,
             metas,
             hops,
             frame=frame,
@@ -90,8 +96,8 @@ class ToService:
             offset=parcel.offset,
             flags=parcel.flags,
             captured_at=parcel.captured_at,
-            # The hops come first, because receivers read at most 64 metas.
-            metas=[hops_meta(parcel.hops), *parcel.metas],
+            # These come first, because receivers read at most 64 metas.
+            metas=[*own_metas(parcel.hops, parcel.origin), *parcel.metas],
         )
         return sum(plane.nbytes for plane in planes)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from .._wire.clock import INT64_MAX, id_in, time_in
 from .._wire.header import MAX_DIMENSION
 from .._wire.metas import CustomMeta, encode_structure
 from .._wire.rendition import Rect, RenditionShape
@@ -22,8 +22,6 @@ Box: TypeAlias = tuple[float, float, float, float]
 """Left, top, right and bottom edge in pixels."""
 
 _NO_BOOT: Final = bytes(16)
-_INT64_MAX: Final = 2**63 - 1
-_DIGITS: Final = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +78,10 @@ class Rendition:
             return None
         return cls(
             service,
-            _id(fields.get("publisher")),
-            _id(fields.get("sequence")),
-            _time(fields.get("capture")),
-            _time(fields.get("due")),
+            id_in(fields.get("publisher")),
+            id_in(fields.get("sequence")),
+            time_in(fields.get("capture")),
+            time_in(fields.get("due")),
             (size[0], size[1]),
             (source_rect[0], source_rect[1], source_rect[2], source_rect[3]),
             (rect[0], rect[1], rect[2], rect[3]),
@@ -184,7 +182,7 @@ def _changing_fields(stamp: Stamp) -> dict[str, FieldValue]:
         fields["sequence"] = f"{stamp.sequence:016x}"
     for name, time in (("capture", stamp.capture), ("due", stamp.due)):
         # A later time does not fit into a field.
-        if time is not None and time <= _INT64_MAX:
+        if time is not None and time <= INT64_MAX:
             fields[name] = time
     return fields
 
@@ -217,11 +215,3 @@ def _is_inside(rect: tuple[int, ...], width: int, height: int) -> bool:
         return False
     x, y, wide, high = rect
     return min(x, y) >= 0 and min(wide, high) >= 1 and x + wide <= width and y + high <= height
-
-
-def _id(value: object) -> int | None:
-    return int(value, 16) if isinstance(value, str) and _DIGITS.fullmatch(value) else None
-
-
-def _time(value: object) -> int | None:
-    return value if type(value) is int and value >= 0 else None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from .._iox2.fork import guard_kind
 from .._wire.auxblob import ParsedAux, parse_aux
 from .._wire.caps import parse_caps
+from .._wire.clock import Origin
 from .._wire.header import BUFFER_FLAGS_MASK, NONE_U64, VideoFrameHeader
 from .._wire.metas import CustomMeta, ReferenceTimestamp, decode_meta
 from .._wire.stamp import LazyStamp, Stamp, monotonic_ns
@@ -159,6 +160,19 @@ class VideoFrame:
         return None if captured is None else (monotonic_ns() - captured) / 1e9
 
     @property
+    def captured_at_error(self) -> float | None:
+        """Largest error of `captured_at` in seconds; None = unknown.
+
+        0.0 for frames of this machine. A bridge translates the capture time of a frame from another machine, and states
+        the error. If it cannot translate the time, `captured_at` is the time of arrival, and this is None.
+        """
+        if self.captured_at is None:
+            return None
+        origin = Origin.find(self.metas)
+        error = 0 if origin is None else origin.error
+        return None if error is None else error / 1e9
+
+    @property
     def due_at(self) -> int | None:
         """Time to display the frame, in nanoseconds of CLOCK_MONOTONIC; None = unknown."""
         return self._stamp.read().due
@@ -172,6 +186,16 @@ class VideoFrame:
     def stamp(self) -> Stamp:
         """Identity and times of the frame (SPEC.md section 5), for example for the packet that shows it."""
         return self._stamp.read()
+
+    @property
+    def origin(self) -> Stamp:
+        """Stamp that the first publisher gave the frame. If the frame did not cross a bridge, it is `stamp`.
+
+        Publisher and sequence identify the picture on both sides of a bridge. If `boot_id` is not this machine's, the
+        capture time belongs to another clock. A bridge does not pass on the due time.
+        """
+        origin = Origin.find(self.metas)
+        return self.stamp if origin is None else origin.stamp
 
     # -- caps and metas ----------------------------------------------------------------------------------------------
 
