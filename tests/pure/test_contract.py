@@ -67,6 +67,14 @@ SENTENCES = [
     "{packet_history_size}, ",
     "the payload has 1 to {max_packet_bytes} bytes.",
     "not within {span} s of the previous keyframe",
+    "buffer of {results_buffer_size} results, {results_borrowed_max} borrowed samples, a history of "
+    "{results_history_size}, ",
+    "the payload has 1 to {max_results_bytes} bytes.",
+    "`entries` is at most {max_results_sections}, ",
+    "each text has at most {max_label_bytes} bytes",
+    "with at most {max_mask_cells} cells",
+    "at most {max_tensor_dimensions} dimensions; the name has at most {max_tensor_name_bytes} bytes",
+    "the text has at most {max_results_json_bytes} bytes",
 ]
 """What SPEC.md says about numbers of limits.json."""
 
@@ -87,10 +95,10 @@ def calls() -> list[tuple[str, set[str | None]]]:
     found: list[tuple[str, set[str | None]]] = []
     for node in ast.walk(ast.parse(sources("python/gst_iceoryx2", ".py").replace("from __future__", "from future"))):
         called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-        if isinstance(node, ast.Call) and called in ("message", "Fault.of"):
-            key = node.args[0]
+        if isinstance(node, ast.Call) and called in ("message", "Fault.of", "Fault.in_section"):
+            key = node.args[1 if called == "Fault.in_section" else 0]
             if isinstance(key, ast.Constant):
-                prefix = "fault_" if called == "Fault.of" else ""
+                prefix = "" if called == "message" else "fault_"
                 found.append((f"{prefix}{key.value}", {keyword.arg for keyword in node.keywords}))
     return found
 

@@ -59,7 +59,8 @@ def test_the_specification_has_the_same_table() -> None:
     rows = re.findall(r"^\| (\d+) \| `(\w+)(?:\[4\])?` \| (u\d+)(?:×(\d+))? \|", (ROOT / "SPEC.md").read_text(), re.M)
     described = [
         (str(field["offset"]), field["name"], field["type"], "" if field["count"] == 1 else str(field["count"]))
-        for field in (*LAYOUT["header"]["fields"], *LAYOUT["packet"]["fields"])
+        for part in ("header", "packet", "results")
+        for field in LAYOUT[part]["fields"]
     ]
     assert rows == described
 

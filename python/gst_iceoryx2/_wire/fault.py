@@ -21,10 +21,14 @@ _RULES: Final = {
     "packet_version": "version",
     "packet_codec": "codec",
     "packet_bytes": "length",
+    "results_version": "version",
+    "results_key": "key",
+    "results_bytes": "length",
+    "sections": "sections",
     "caps_media": "caps",
     "caps_disagree": "caps",
 }
-"""Dict from a key of `messages.json` (without `fault_`) to the corresponding rule of SPEC.md section 7 or 9."""
+"""Dict from a key of `messages.json` (without `fault_`) to the corresponding rule of SPEC.md section 7, 9 or 11."""
 
 
 class Fault(str):
@@ -32,7 +36,8 @@ class Fault(str):
 
     Attributes:
         rule: The rule of SPEC.md section 7: "length", "aux-size", "format", "size", "planes", "stride", "bounds" or
-            "caps"; for packets the rule of section 9: "length", "version", "codec" or "size".
+            "caps"; for packets the rule of section 9: "length", "version", "codec" or "size"; for results the rule of
+            section 11: "length", "version", "key", "size", "sections" or the name of a section.
     """
 
     __slots__ = ("rule",)
@@ -48,6 +53,11 @@ class Fault(str):
     def of(cls, key: str, **values: object) -> Fault:
         """Create a fault from the text `fault_` + `key` in `messages.json`, with its placeholders filled in."""
         return cls(_RULES[key], message(f"fault_{key}", **values))
+
+    @classmethod
+    def in_section(cls, section: str, key: str, **values: object) -> Fault:
+        """Create a fault of a section of a result, whose name is the rule, from the text `fault_` + `key`."""
+        return cls(section, message(f"fault_{key}", **values))
 
     def __reduce__(self) -> tuple[type[Fault], tuple[str, str]]:
         return Fault, (self.rule, self.removeprefix(f"{self.rule}: "))

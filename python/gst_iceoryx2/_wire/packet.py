@@ -10,9 +10,9 @@ from typing import ClassVar, Final
 from ..contract import contract, limit
 from ..errors import FormatError, InvalidServiceNameError
 from .fault import Fault
-from .header import MAX_DIMENSION, NONE_U64
+from .header import MAX_DIMENSION
 from .rendition import CODECS, codec_of
-from .stamp import Stamp
+from .stamp import FrameStamp
 
 _CONSTANTS: Final = contract("layout")["constants"]
 
@@ -34,7 +34,7 @@ LAST_SLICE: Final = {"h264": 5, "h265": 31}
 """Highest type of a NAL unit with a part of a picture. H.264 has types 1 to 5 for them, and H.265 has 0 to 31."""
 
 
-class VideoPacketHeader(ctypes.Structure):
+class VideoPacketHeader(FrameStamp, ctypes.Structure):
     """Codec, times, identity and flags of one packet, sent as iceoryx2's user header.
 
     The struct is little-endian, has 112 bytes and an alignment of 8. Times are in nanoseconds; `NONE_U64` means not
@@ -47,11 +47,6 @@ class VideoPacketHeader(ctypes.Structure):
     duration: int
     stream: int
     sequence: int
-    boot_id: ctypes.Array[ctypes.c_uint8]
-    frame_publisher: int
-    frame_sequence: int
-    capture: int
-    due: int
     width: int
     height: int
     flags: int
@@ -100,19 +95,6 @@ class VideoPacketHeader(ctypes.Structure):
     def is_eos(self) -> bool:
         """Whether this header marks the end of the stream."""
         return bool(self.flags & PACKET_FLAG_EOS)
-
-    @property
-    def stamp(self) -> Stamp:
-        """Stamp of the frame that the packet shows."""
-        numbers = (self.frame_publisher, self.frame_sequence, self.capture, self.due)
-        return Stamp(bytes(self.boot_id), *(None if number == NONE_U64 else number for number in numbers))
-
-    @stamp.setter
-    def stamp(self, stamp: Stamp) -> None:
-        self.boot_id[:] = list(stamp.boot_id)
-        self.frame_publisher, self.frame_sequence, self.capture, self.due = (
-            NONE_U64 if number is None else number for number in stamp[1:]
-        )
 
 
 def validate_packet(header: VideoPacketHeader, payload: int, codec: str) -> Fault | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import secrets
 import struct
 import time
@@ -104,6 +105,29 @@ def monotonic_ns() -> int:
 def new_publisher_id() -> int:
     """Generate a random ID for a new publisher."""
     return secrets.randbelow(NONE_U64)
+
+
+class FrameStamp:
+    """Mixin for the headers of samples that belong to a frame: the fields of the frame's stamp."""
+
+    boot_id: ctypes.Array[ctypes.c_uint8]
+    frame_publisher: int
+    frame_sequence: int
+    capture: int
+    due: int
+
+    @property
+    def stamp(self) -> Stamp:
+        """Stamp of the frame that the sample belongs to."""
+        numbers = (self.frame_publisher, self.frame_sequence, self.capture, self.due)
+        return Stamp(bytes(self.boot_id), *(None if number == NONE_U64 else number for number in numbers))
+
+    @stamp.setter
+    def stamp(self, stamp: Stamp) -> None:
+        self.boot_id[:] = list(stamp.boot_id)
+        self.frame_publisher, self.frame_sequence, self.capture, self.due = (
+            NONE_U64 if number is None else number for number in stamp[1:]
+        )
 
 
 class AuxTemplate:
