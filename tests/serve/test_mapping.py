@@ -11,7 +11,6 @@ import pytest
 from gst_iceoryx2._wire.metas import encode_meta
 from gst_iceoryx2._wire.stamp import Stamp, boot_id, read_stamp
 from gst_iceoryx2.serve import Rendition, RenditionName, RenditionShape, rendition_meta
-from gst_iceoryx2.serve.mapping import RenditionMetas
 from gst_iceoryx2.video import (
     CustomMeta,
     VideoFrame,
@@ -20,6 +19,7 @@ from gst_iceoryx2.video import (
     VideoFrameSubscriber,
     build_aux,
 )
+from gst_iceoryx2.video.rendition import RenditionMetas
 from tests.conftest import Place
 from tests.transport.raw import RawPublisher
 from tests.waiting import arrived

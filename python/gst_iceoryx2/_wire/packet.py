@@ -12,7 +12,7 @@ from ..errors import FormatError, InvalidServiceNameError
 from .fault import Fault
 from .header import MAX_DIMENSION
 from .rendition import CODECS, codec_of
-from .stamp import FrameStamp
+from .stamp import Stamp, frame_stamp, set_frame_stamp
 
 _CONSTANTS: Final = contract("layout")["constants"]
 
@@ -34,7 +34,7 @@ LAST_SLICE: Final = {"h264": 5, "h265": 31}
 """Highest type of a NAL unit with a part of a picture. H.264 has types 1 to 5 for them, and H.265 has 0 to 31."""
 
 
-class VideoPacketHeader(FrameStamp, ctypes.Structure):
+class VideoPacketHeader(ctypes.Structure):
     """Codec, times, identity and flags of one packet, sent as iceoryx2's user header.
 
     The struct is little-endian, has 112 bytes and an alignment of 8. Times are in nanoseconds; `NONE_U64` means not
@@ -47,6 +47,11 @@ class VideoPacketHeader(FrameStamp, ctypes.Structure):
     duration: int
     stream: int
     sequence: int
+    boot_id: ctypes.Array[ctypes.c_uint8]
+    frame_publisher: int
+    frame_sequence: int
+    capture: int
+    due: int
     width: int
     height: int
     flags: int
@@ -95,6 +100,15 @@ class VideoPacketHeader(FrameStamp, ctypes.Structure):
     def is_eos(self) -> bool:
         """Whether this header marks the end of the stream."""
         return bool(self.flags & PACKET_FLAG_EOS)
+
+    @property
+    def stamp(self) -> Stamp:
+        """Stamp of the frame that the packet shows."""
+        return frame_stamp(self)
+
+    @stamp.setter
+    def stamp(self, stamp: Stamp) -> None:
+        set_frame_stamp(self, stamp)
 
 
 def validate_packet(header: VideoPacketHeader, payload: int, codec: str) -> Fault | None:

@@ -14,7 +14,7 @@ from ..errors import FormatError, InvalidServiceNameError
 from .fault import Fault
 from .header import MAX_DIMENSION, NONE_U64
 from .rendition import RenditionName, codec_of
-from .stamp import FrameStamp
+from .stamp import Stamp, frame_stamp, set_frame_stamp
 
 _CONSTANTS: Final = contract("layout")["constants"]
 
@@ -30,7 +30,7 @@ _FULL: Final = re.compile(r"video/(.+)/(?:frame/v2|packet/v1)")
 _SCHEME: Final = re.compile(r"(sh4lt|zenoh):")
 
 
-class VideoResultsHeader(FrameStamp, ctypes.Structure):
+class VideoResultsHeader(ctypes.Structure):
     """Identity of one result and of the frame that it belongs to, sent as iceoryx2's user header.
 
     The struct is little-endian, has 88 bytes and an alignment of 8. A publisher can still modify a header that you
@@ -39,6 +39,11 @@ class VideoResultsHeader(FrameStamp, ctypes.Structure):
 
     stream: int
     sequence: int
+    boot_id: ctypes.Array[ctypes.c_uint8]
+    frame_publisher: int
+    frame_sequence: int
+    capture: int
+    due: int
     width: int
     height: int
     entries: int
@@ -66,6 +71,15 @@ class VideoResultsHeader(FrameStamp, ctypes.Structure):
     def type_name() -> str:
         """Type name of the header, which iceoryx2 compares between publisher and subscriber."""
         return RESULTS_HEADER_TYPE_NAME
+
+    @property
+    def stamp(self) -> Stamp:
+        """Stamp of the frame that the result belongs to."""
+        return frame_stamp(self)
+
+    @stamp.setter
+    def stamp(self, stamp: Stamp) -> None:
+        set_frame_stamp(self, stamp)
 
 
 def validate_results(header: VideoResultsHeader, payload: int) -> Fault | None:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from .auxblob import build_aux
 from .header import NONE_U64
@@ -107,8 +107,8 @@ def new_publisher_id() -> int:
     return secrets.randbelow(NONE_U64)
 
 
-class FrameStamp:
-    """Mixin for the headers of samples that belong to a frame: the fields of the frame's stamp."""
+class FrameHeader(Protocol):
+    """The header of a sample that belongs to a frame: it has the fields of the frame's stamp."""
 
     boot_id: ctypes.Array[ctypes.c_uint8]
     frame_publisher: int
@@ -116,18 +116,19 @@ class FrameStamp:
     capture: int
     due: int
 
-    @property
-    def stamp(self) -> Stamp:
-        """Stamp of the frame that the sample belongs to."""
-        numbers = (self.frame_publisher, self.frame_sequence, self.capture, self.due)
-        return Stamp(bytes(self.boot_id), *(None if number == NONE_U64 else number for number in numbers))
 
-    @stamp.setter
-    def stamp(self, stamp: Stamp) -> None:
-        self.boot_id[:] = list(stamp.boot_id)
-        self.frame_publisher, self.frame_sequence, self.capture, self.due = (
-            NONE_U64 if number is None else number for number in stamp[1:]
-        )
+def frame_stamp(header: FrameHeader) -> Stamp:
+    """Return the stamp of the frame that a sample belongs to."""
+    numbers = (header.frame_publisher, header.frame_sequence, header.capture, header.due)
+    return Stamp(bytes(header.boot_id), *(None if number == NONE_U64 else number for number in numbers))
+
+
+def set_frame_stamp(header: FrameHeader, stamp: Stamp) -> None:
+    """Store the stamp of the frame that a sample belongs to."""
+    header.boot_id[:] = list(stamp.boot_id)
+    header.frame_publisher, header.frame_sequence, header.capture, header.due = (
+        NONE_U64 if number is None else number for number in stamp[1:]
+    )
 
 
 class AuxTemplate:

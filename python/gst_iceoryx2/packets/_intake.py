@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import math
-import struct
 import time
 from typing import Final
 
 from .._iox2 import types
-from .._wire.fault import Fault
 from .._wire.header import NONE_U64
 from .._wire.packet import (
     MAX_PACKET_BYTES,
@@ -21,16 +18,10 @@ from .._wire.packet import (
 from .._wire.stamp import Stamp
 from ..contract import seconds
 from ..video._drops import DropCounter
-from ..video._intake import SAMPLE_HEADER_SIZE
 from ..video._memory import CopiedMemory, Ledger, ReceivedMemory
-from ..video._segments import NOWHERE, Mapping, Segments
+from ..video._samples import SampleReader
 from .packet import Packet
 
-_log: Final = logging.getLogger("gst_iceoryx2")
-
-_HEADERS: Final = ctypes.c_char * (SAMPLE_HEADER_SIZE + PACKET_HEADER_SIZE)
-# Publisher port and number of elements.
-_FIELDS: Final = struct.Struct("<16x16sQ8x")
 _SPAN: Final = seconds("keyframe_span")
 # A joiner whose packets since the newest keyframe have more bytes than this waits for the next keyframe.
 _BACKLOG_BYTES: Final = MAX_PACKET_BYTES
@@ -47,7 +38,6 @@ class PacketIntake:
     Attributes:
         received: Packets created. Ends of the stream are not counted.
         withheld: Valid packets that gave none.
-        invalid: Samples rejected.
         ledger: Counts the held packets.
         is_joining: Whether packets are being collected.
         collected: Number of samples collected since the connection.
@@ -55,17 +45,14 @@ class PacketIntake:
     """
 
     def __init__(self, name: str, codec: str, *, is_local: bool) -> None:
-        self._name = name
         self._codec = codec
-        self.received = self.withheld = self.invalid = 0
+        self.received = self.withheld = 0
         self.ledger = Ledger()
         self.is_joining = True
         self.collected = 0
         self.is_request_due = False
         self._drops = DropCounter()
-        self._faults: set[str] = set()
-        self._segments = Segments(is_local=is_local)
-        self._mapping: Mapping = NOWHERE
+        self._samples = SampleReader(name, "packet", PACKET_HEADER_SIZE, is_local=is_local)
         # Publisher and next number of the latest valid sample.
         self._stream: int | None = None
         self._expected = 0
@@ -73,6 +60,11 @@ class PacketIntake:
         self._requested_at = -math.inf
         self._backlog: list[Packet] = []
         self._backlog_bytes = 0
+
+    @property
+    def invalid(self) -> int:
+        """Samples rejected."""
+        return self._samples.invalid
 
     @property
     def dropped(self) -> int:
@@ -100,8 +92,7 @@ class PacketIntake:
             reference to `sample`.
         """
         checked = self._checked(sample)
-        if isinstance(checked, Fault):
-            self._refuse(checked)
+        if checked is None:
             return None
         header, length = checked
         if not self._is_next(header):
@@ -126,25 +117,17 @@ class PacketIntake:
             self._request()
         return backlog
 
-    def _checked(self, sample: types.Sample) -> tuple[VideoPacketHeader, int] | Fault:
-        """Return a private copy of the header, and the number of bytes; a fault if the sample is rejected."""
-        place, address = sample.user_header_ptr, sample.payload_ptr
-        mapping = self._mapping
-        if not mapping.start < place < mapping.end:
-            self._mapping = mapping = self._segments.at(place)
-        if address > mapping.end:
-            return Fault.of("place")
-        # Read once, because the publisher can write to this memory at any time.
-        headers: bytes = _HEADERS.from_address(place - SAMPLE_HEADER_SIZE).raw
-        publisher, length = _FIELDS.unpack_from(headers)
-        if publisher != mapping.publisher or address + length > mapping.end:
-            self._mapping = mapping = self._segments.settle(mapping, publisher, place)
-            room = mapping.end - address
-            if length > room:
-                return Fault.of("length", payload=length, room=max(room, 0))
-        header = VideoPacketHeader.from_buffer_copy(headers, SAMPLE_HEADER_SIZE)
-        fault = validate_packet(header, length, self._codec)
-        return (header, length) if fault is None else fault
+    def _checked(self, sample: types.Sample) -> tuple[VideoPacketHeader, int] | None:
+        """Return a private copy of the header, and the number of bytes; None if the sample is rejected."""
+        read = self._samples.read(sample)
+        if read is None:
+            return None
+        header = VideoPacketHeader.from_buffer_copy(read[0])
+        fault = validate_packet(header, read[1], self._codec)
+        if fault is not None:
+            self._samples.refuse(fault)
+            return None
+        return header, read[1]
 
     def _is_next(self, header: VideoPacketHeader) -> bool:
         """Note the identity of a sample, and a gap before it; return whether the sample is new."""
@@ -204,16 +187,6 @@ class PacketIntake:
         if now >= self._requested_at + _REQUEST_INTERVAL:
             self._requested_at = now
             self.is_request_due = True
-
-    def _refuse(self, fault: Fault) -> None:
-        self.invalid += 1
-        if fault.rule not in self._faults:
-            self._faults.add(fault.rule)
-            _log.warning(
-                "packet of service %s dropped: %s; further packets that break this rule are only counted",
-                self._name,
-                fault,
-            )
 
 
 def _span(packets: list[Packet]) -> float:

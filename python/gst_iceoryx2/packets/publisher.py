@@ -7,10 +7,7 @@ import sys
 import time
 from typing import Any, Final, NamedTuple, NoReturn
 
-import numpy as np
-
 from .._iox2 import binding, types
-from .._iox2.cleanup import clean_up_if_stale
 from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.service_name import check_name
@@ -26,13 +23,13 @@ from .._wire.packet import (
     check_packet,
     packet_service,
 )
-from .._wire.stamp import Stamp, boot_id, monotonic_ns, new_publisher_id
+from .._wire.stamp import Stamp, boot_id, monotonic_ns
 from ..contract import limit, seconds
 from ..errors import FormatError
 from ..video import _keeper
+from ..video._copying import CopyingSender, open_sender
 from ..video._pool import Pool
-from ..video._sender import Sender
-from ..video._service import DEFAULT_MAX_SUBSCRIBERS, check_ports, open_for_publishing
+from ..video._service import DEFAULT_MAX_SUBSCRIBERS
 from ..video._waiting import drain
 from ..video.config import Qos
 
@@ -121,19 +118,16 @@ class PacketPublisher:
         self._width = whole(width, "width", 1, MAX_DIMENSION)
         self._height = whole(height, "height", 1, MAX_DIMENSION)
         max_bytes = whole(max_bytes, "max_bytes", 0, sys.maxsize)
-        max_subscribers, max_publishers = check_ports(max_subscribers, 1)
-        node = binding.create_node_for(full) if iox2_node is None else iox2_node
-        domain = binding.domain_of(node)
-        if iox2_node is not None:
-            clean_up_if_stale(domain)
-        events = binding.open_event(node, full)
-        notifier = binding.notifier_on(events, node, full)
-        service = open_for_publishing(
-            node, full, notifier, _QOS, max_subscribers, max_publishers, header=VideoPacketHeader, default=_QOS
+        self._sender = open_sender(
+            _PacketSender,
+            full,
+            VideoPacketHeader,
+            _QOS,
+            iox2_node,
+            max_subscribers=max_subscribers,
+            max_bytes=max_bytes,
+            first_bytes=_FIRST_BYTES,
         )
-        pool = Pool(node, service, full, max_bytes, 0, _FIRST_BYTES)
-        listener = binding.create_listener(node, full)
-        self._sender = _PacketSender(node, domain, events, notifier, pool, full, listener)
         _keeper.adopt(self)
         # Connect subscribers that live in this thread: they cannot connect by themselves before the first packet.
         _keeper.look_around(full)
@@ -314,12 +308,10 @@ class PacketPublisher:
         )
 
 
-class _PacketSender(Sender):
+class _PacketSender(CopyingSender):
     """The sending side of a service of packets.
 
     Attributes:
-        stream: Random ID of this publisher.
-        sent: Number of packets sent; `sequence` also counts ends of the stream.
         end_header: Header of the end of the stream.
     """
 
@@ -333,45 +325,17 @@ class _PacketSender(Sender):
         notifier: types.Notifier,
         pool: Pool,
         name: str,
-        listener: types.Listener,
     ) -> None:
-        self.stream: Final = new_publisher_id()
-        self.sent = 0
         self.end_header = VideoPacketHeader()
-        self._listener: types.Listener | None = listener
+        self._listener: types.Listener | None = binding.create_listener(node, name)
         self._is_wanted = False
         self._keyframe_at = 0.0
         super().__init__(node, domain, events, notifier, pool, name)
 
-    def send(self, data: memoryview, header: VideoPacketHeader) -> int:
-        """Send a packet; return the number of subscribers that receive it.
-
-        Raises:
-            OutOfSharedMemoryError: The packet is larger than all previous ones, and there is not enough shared memory.
-            ClosedError: This sender is closed.
-        """
-        size = len(data)
-        while True:
-            with self._lock:
-                pool = self._open_pool()
-                loan = pool.loan(size)
-                if loan is None:
-                    self.leave_gap()
-                    self.dropped += 1
-                    return 0
-                if pool.number == self._waited:
-                    ctypes.memmove(loan.payload_ptr, np.frombuffer(data, np.uint8).ctypes.data, size)
-                    if header.is_keyframe:
-                        self._take_wishes()
-                        self._is_wanted, self._keyframe_at = False, time.monotonic()
-                    header.sequence = self.sequence
-                    receivers = self._dispatch(loan, bytes(header))
-                    self.sequence += 1
-                    self.sent += 1
-                    self._ended = self._end_is_due = False
-                    return receivers
-                del loan
-            self._wait_for_readers()
+    def _begin_sample(self, header: VideoPacketHeader) -> None:
+        if header.is_keyframe:
+            self._take_wishes()
+            self._is_wanted, self._keyframe_at = False, time.monotonic()
 
     def leave_gap(self) -> None:
         """Skip a number, which tells readers that a packet is missing."""

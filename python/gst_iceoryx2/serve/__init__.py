@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .._wire.rendition import RenditionName, RenditionShape, codec_of
+    from ..video.rendition import Rendition, rendition_meta
     from .config import Config, ConfigError, Problem, load
-    from .mapping import Rendition, rendition_meta
     from .notify import Notifier
     from .stream import StreamConfig, feed_of, source_of
     from .supervisor import ServeError, ServeStatus, StreamStatus, Supervisor
@@ -64,7 +64,7 @@ _MODULES = {
     "Installed": ".unit",
     "Notifier": ".notify",
     "Problem": ".config",
-    "Rendition": ".mapping",
+    "Rendition": "..video.rendition",
     "RenditionName": ".._wire.rendition",
     "RenditionShape": ".._wire.rendition",
     "ServeError": ".supervisor",
@@ -77,7 +77,7 @@ _MODULES = {
     "feed_of": ".stream",
     "install": ".unit",
     "load": ".config",
-    "rendition_meta": ".mapping",
+    "rendition_meta": "..video.rendition",
     "source_of": ".stream",
     "unit_name": ".unit",
     "unit_text": ".unit",

@@ -22,10 +22,10 @@ from ..errors import FormatError, Iox2VideoError
 from ..video.frame import VideoFrame
 from ..video.loan import LoanedFrame
 from ..video.publisher import VideoFramePublisher
+from ..video.rendition import RENDITION_META, RenditionMetas
 from ..video.subscriber import VideoFrameSubscriber
 from ..work import Stop
 from .converter import Converter, SourceShape
-from .mapping import RENDITION_META, RenditionMetas
 
 if TYPE_CHECKING:
     from .worker import Commands, Reporter

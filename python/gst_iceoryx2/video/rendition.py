@@ -13,7 +13,7 @@ from .._wire.rendition import Rect, RenditionShape
 from .._wire.stamp import Stamp, boot_id, read_stamp
 from .._wire.text import write_structure, write_value
 from .._wire.value import FieldValue
-from ..video.frame import VideoFrame
+from .frame import VideoFrame
 
 RENDITION_META: Final = "Iox2Rendition"
 """Name of the meta that each frame of a rendition carries."""
