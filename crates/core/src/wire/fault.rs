@@ -3,6 +3,7 @@
 use crate::contract::messages;
 use crate::wire::header::{FORMAT_LEN, MAX_DIMENSION};
 use crate::wire::packet::{MAX_PACKET_BYTES, PACKET_VERSION};
+use crate::wire::results::{MAX_RESULTS_BYTES, RESULTS_VERSION};
 use crate::wire::text::TextError;
 
 /// Reasons for refusing a frame. [`rule`](Fault::rule) returns the rule; `Display` names the field and both numbers.
@@ -88,6 +89,29 @@ pub enum Fault {
         /// Size of the payload in bytes.
         payload: usize,
     },
+    /// The result's header has another version.
+    #[error("{}", messages::fault_results_version(version, RESULTS_VERSION))]
+    ResultsVersion {
+        /// The header's `version`.
+        version: u32,
+    },
+    /// The result does not name the frame that it belongs to.
+    #[error("{}", messages::fault_results_key())]
+    ResultsKey,
+    /// The result is empty or too long.
+    #[error("{}", messages::fault_results_bytes(payload, MAX_RESULTS_BYTES))]
+    ResultsBytes {
+        /// Size of the payload in bytes.
+        payload: usize,
+    },
+    /// A section of the result is invalid.
+    #[error("{rule}: {reason}")]
+    ResultsPayload {
+        /// `sections` or the name of the section.
+        rule: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The format is tiled, and only GStreamer can calculate its layout.
     #[error("{}", messages::fault_tiled(format))]
     Tiled {
@@ -151,11 +175,13 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Returns the rule in SPEC §7 that the frame breaks, or the rule in SPEC §9 that the packet breaks. Each rule is logged once.
+    /// Returns the rule in SPEC §7 that the frame breaks, or the rule in SPEC §9 or §11 that the packet or result breaks. Each rule is logged once.
     pub const fn rule(&self) -> &'static str {
         match self {
-            Self::Place | Self::Length { .. } | Self::PacketBytes { .. } => "length",
-            Self::PacketVersion { .. } => "version",
+            Self::Place | Self::Length { .. } | Self::PacketBytes { .. } | Self::ResultsBytes { .. } => "length",
+            Self::PacketVersion { .. } | Self::ResultsVersion { .. } => "version",
+            Self::ResultsKey => "key",
+            Self::ResultsPayload { rule, .. } => rule,
             Self::PacketCodec { .. } => "codec",
             Self::AuxSize { .. } => "aux-size",
             Self::FormatName | Self::Format { .. } | Self::Tiled { .. } => "format",
