@@ -37,7 +37,7 @@ RUST_ONLY = {
     **dict.fromkeys(("DEFAULT_MAX_LOANS", "DEFAULT_MAX_PUBLISHERS", "DEFAULT_MAX_SUBSCRIBERS", "MAX_PORTS"), TUNING),
     **dict.fromkeys(("PublisherBuilder", "SubscriberBuilder", "Received", "Requirements", "Turn", "Waiting"), TUNING),
     **dict.fromkeys(("FIRST_FRAMES", "Interrupt"), TUNING),
-    **dict.fromkeys(("Error", "Result", "FormatNameError"), "Python's errors are in gst_iceoryx2.errors"),
+    **dict.fromkeys(("Carries", "Error", "Result", "FormatNameError"), "Python's errors are in gst_iceoryx2.errors"),
     **dict.fromkeys(("Obstacle", "ObstacleKind"), "Python's errors have a class for each kind"),
     **dict.fromkeys(("Domain", "DOMAIN_VARIABLE", "create_node_in"), "Python reads the environment only"),
     **dict.fromkeys(("IOX2_VERSION", "Iox", "Iox2Node", "VideoService"), "types of iceoryx2, untyped in Python"),

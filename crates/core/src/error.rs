@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use crate::contract::messages;
 use crate::wire::fault::Fault;
-use crate::wire::header::{HEADER_SIZE, HEADER_TYPE_NAME};
 
 /// A result whose error type is the SDK's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -41,12 +40,14 @@ pub enum Error {
     Domain(String),
 
     /// The service exists with another payload or header type.
-    #[error("{}", messages::type_mismatch(service, found, "video frames", HEADER_SIZE, HEADER_TYPE_NAME))]
+    #[error("{}", messages::type_mismatch(service, found, expected.what, expected.size, expected.header))]
     TypeMismatch {
         /// Name of the service.
         service: String,
         /// The types that the service carries.
         found: String,
+        /// What the program expected.
+        expected: Carries,
     },
 
     /// The service was created by another release of iceoryx2.
@@ -148,6 +149,15 @@ pub enum Error {
         reason: Fault,
     },
 
+    /// The results cannot be published.
+    #[error("results for {service:?} refused: {reason}")]
+    Results {
+        /// Name of the service.
+        service: String,
+        /// The rule that the results break.
+        reason: Fault,
+    },
+
     /// The service is half created, and a clean-up did not repair it.
     #[error("{}", messages::half_created(service, state, listed(files)))]
     Broken {
@@ -190,6 +200,17 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// What a service carries: slices of `u8` with a user header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carries {
+    /// A word for the samples.
+    pub what: &'static str,
+    /// Size of the user header in bytes.
+    pub size: usize,
+    /// Name of the header's type.
+    pub header: &'static str,
 }
 
 /// The kind of an [`Obstacle`].

@@ -21,6 +21,7 @@ mod error;
 pub mod iox2;
 mod publisher;
 mod raw;
+pub mod results;
 mod subscriber;
 pub mod video_service;
 #[cfg(feature = "ndarray")]
@@ -28,7 +29,7 @@ pub mod view;
 pub mod wire;
 
 pub use config::{FrameParams, PropValue, Qos, SinkConfig};
-pub use error::{Error, Obstacle, ObstacleKind, Result};
+pub use error::{Carries, Error, Obstacle, ObstacleKind, Result};
 pub use iox2::domain::{DOMAIN_VARIABLE, Domain};
 pub use iox2::node::{create_node, create_node_in};
 pub use iox2::service_name::check_service_name;

@@ -20,7 +20,7 @@ use crate::video_service::{
 /// [`Error::TypeMismatch`](crate::Error::TypeMismatch), [`Error::VersionMismatch`](crate::Error::VersionMismatch),
 /// [`Error::TooManyPorts`](crate::Error::TooManyPorts), [`Error::Broken`](crate::Error::Broken).
 pub fn open_video_service(node: &Iox2Node, service: &str, qos: Qos) -> Result<VideoService> {
-    let limits = ServiceLimits { qos, ..Asked::default().limits() };
+    let limits = ServiceLimits { qos, ..Asked::default().limits(qos) };
     open_or_create_video_service(node, &service_name(service)?, &limits)
 }
 

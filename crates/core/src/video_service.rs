@@ -12,16 +12,57 @@ use iceoryx2::service::port_factory::publish_subscribe;
 
 use crate::config::Qos;
 use crate::contract::limits;
-use crate::error::{Error, Result};
+use crate::error::{Carries, Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::description::{Description, description_files, descriptions, types_in_words};
 use crate::iox2::domain::Domain;
 use crate::iox2::obstacle::{after_failure, taking_part};
 use crate::iox2::types::{EventService, IOX2_VERSION, Iox, Iox2Node};
 use crate::wire::header::{HEADER_SIZE, HEADER_TYPE_NAME, VideoFrameHeader};
+use crate::wire::results::{
+    RESULTS_BORROWED_MAX, RESULTS_BUFFER_SIZE, RESULTS_HEADER_SIZE, RESULTS_HEADER_TYPE_NAME, RESULTS_HISTORY_SIZE,
+    VideoResultsHeader,
+};
 
-/// An open iceoryx2 service for video.
-pub type VideoService = publish_subscribe::PortFactory<Iox, [u8], VideoFrameHeader>;
+/// An open iceoryx2 service for video, or for another kind of samples.
+pub type VideoService<H = VideoFrameHeader> = publish_subscribe::PortFactory<Iox, [u8], H>;
+
+/// The user header of a kind of service: [`VideoFrameHeader`] or [`VideoResultsHeader`]. iceoryx2 identifies it by its name and size.
+pub trait UserHeader: ZeroCopySend + Copy + Debug + Default + Send + Sync + 'static {
+    /// What a service with this header carries.
+    const CARRIES: Carries;
+
+    /// Returns the quality of service that a creator uses if the program does not set it.
+    fn usual_qos() -> Qos {
+        Qos::default()
+    }
+
+    /// Returns the header of a sample that ends a stream; `None` if such streams have no end.
+    fn end() -> Option<Self> {
+        None
+    }
+}
+
+impl UserHeader for VideoFrameHeader {
+    const CARRIES: Carries = Carries { what: "video frames", size: HEADER_SIZE, header: HEADER_TYPE_NAME };
+
+    fn end() -> Option<Self> {
+        Some(Self::eos())
+    }
+}
+
+impl UserHeader for VideoResultsHeader {
+    const CARRIES: Carries = Carries { what: "results", size: RESULTS_HEADER_SIZE, header: RESULTS_HEADER_TYPE_NAME };
+
+    fn usual_qos() -> Qos {
+        Qos {
+            buffer_size: RESULTS_BUFFER_SIZE as u32,
+            borrowed_max: RESULTS_BORROWED_MAX as u32,
+            history_size: RESULTS_HISTORY_SIZE as u32,
+            safe_overflow: true,
+        }
+    }
+}
 
 /// Default number of subscribers that a service admits.
 pub const DEFAULT_MAX_SUBSCRIBERS: usize = limits::DEFAULT_MAX_SUBSCRIBERS;
@@ -72,9 +113,8 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Returns the limits for a service that is created with these settings.
-    pub fn limits(&self) -> ServiceLimits {
-        let default = Qos::default();
+    /// Returns the limits for a service that is created with these settings, and with `default` for the others.
+    pub fn limits(&self, default: Qos) -> ServiceLimits {
         ServiceLimits {
             qos: Qos {
                 buffer_size: self.buffer_size.unwrap_or(default.buffer_size),
@@ -91,7 +131,7 @@ impl Asked {
     ///
     /// # Errors
     /// [`Error::Qos`] for the first setting that the service does not offer.
-    pub fn check(&self, service: &str, video: &VideoService) -> Result<()> {
+    pub fn check<H: UserHeader>(&self, service: &str, video: &VideoService<H>) -> Result<()> {
         let config = video.static_config();
         let frames = |count: Option<u32>| count.map(|count| count as usize);
         let at_least = [
@@ -123,8 +163,8 @@ impl Asked {
 pub(crate) type PortAndNode = (u128, u128);
 
 macro_rules! list_ports {
-    ($name:ident, $service:ty, $list:ident, $port:ident) => {
-        pub(crate) fn $name(service: &$service) -> Vec<PortAndNode> {
+    ($name:ident $(<$header:ident>)?, $service:ty, $list:ident, $port:ident) => {
+        pub(crate) fn $name $(<$header: UserHeader>)? (service: &$service) -> Vec<PortAndNode> {
             let mut ports = Vec::new();
             service.dynamic_config().$list(|details| {
                 ports.push((details.$port.value(), details.node_id.value()));
@@ -135,8 +175,8 @@ macro_rules! list_ports {
     };
 }
 
-list_ports!(publishers_of, VideoService, list_publishers, publisher_id);
-list_ports!(subscribers_of, VideoService, list_subscribers, subscriber_id);
+list_ports!(publishers_of<H>, VideoService<H>, list_publishers, publisher_id);
+list_ports!(subscribers_of<H>, VideoService<H>, list_subscribers, subscriber_id);
 list_ports!(listeners_of, EventService, list_listeners, listener_id);
 list_ports!(notifiers_of, EventService, list_notifiers, notifier_id);
 
@@ -147,24 +187,27 @@ pub fn video_services(domain: &Domain) -> Vec<Description> {
 }
 
 /// Opens the video service with this name, regardless of its settings. Returns `None` if it does not exist.
-pub(crate) fn open_video_service(node: &Iox2Node, name: &ServiceName) -> Result<Option<VideoService>> {
+pub(crate) fn open_video_service<H: UserHeader>(
+    node: &Iox2Node,
+    name: &ServiceName,
+) -> Result<Option<VideoService<H>>> {
     match retry(node, name, Mend::No, || open(node, name)) {
         Ok(service) => Ok(Some(service)),
         Err(Failure::Open(PublishSubscribeOpenError::DoesNotExist)) => Ok(None),
-        Err(failure) => Err(failure.explain(node, name)),
+        Err(failure) => Err(failure.explain::<H>(node, name)),
     }
 }
 
 /// Opens the video service with this name, regardless of its settings, or creates it with these limits.
-pub(crate) fn open_or_create_video_service(
+pub(crate) fn open_or_create_video_service<H: UserHeader>(
     node: &Iox2Node,
     name: &ServiceName,
     limits: &ServiceLimits,
-) -> Result<VideoService> {
+) -> Result<VideoService<H>> {
     let create = || {
         node.service_builder(name)
             .publish_subscribe::<[u8]>()
-            .user_header::<VideoFrameHeader>()
+            .user_header::<H>()
             .subscriber_max_buffer_size(limits.qos.buffer_size as usize)
             .subscriber_max_borrowed_samples(limits.qos.borrowed_max as usize)
             .history_size(limits.history())
@@ -179,14 +222,14 @@ pub(crate) fn open_or_create_video_service(
         Err(Failure::Open(PublishSubscribeOpenError::DoesNotExist)) => create(),
         opened => opened,
     };
-    retry(node, name, Mend::Yes, open_or_create).map_err(|failure| failure.explain(node, name))
+    retry(node, name, Mend::Yes, open_or_create).map_err(|failure| failure.explain::<H>(node, name))
 }
 
 /// Opens the event service with this name, regardless of its settings, or creates it with iceoryx2's defaults.
 pub(crate) fn open_event_service(node: &Iox2Node, name: &ServiceName) -> Result<EventService> {
     let open = || node.service_builder(name).event().open_or_create().map_err(Failure::Event);
     let open = || cleanup::retry_when_full(node.config(), open, Failure::is_full);
-    retry(node, name, Mend::Yes, open).map_err(|failure| failure.explain(node, name))
+    retry(node, name, Mend::Yes, open).map_err(|failure| failure.explain::<VideoFrameHeader>(node, name))
 }
 
 /// Creates a listener on the event service with this name.
@@ -240,8 +283,8 @@ fn obstacle(config: &Config, service: &str, memory: usize) -> Option<Error> {
     Some(Error::Obstacle { doing: taking_part(&domain.root(), Some(service)), obstacle })
 }
 
-fn open(node: &Iox2Node, name: &ServiceName) -> std::result::Result<VideoService, Failure> {
-    let builder = || node.service_builder(name).publish_subscribe::<[u8]>().user_header::<VideoFrameHeader>();
+fn open<H: UserHeader>(node: &Iox2Node, name: &ServiceName) -> std::result::Result<VideoService<H>, Failure> {
+    let builder = || node.service_builder(name).publish_subscribe::<[u8]>().user_header::<H>();
     cleanup::retry_when_full(node.config(), || builder().open().map_err(Failure::Open), Failure::is_full)
 }
 
@@ -279,7 +322,7 @@ fn retry<T>(
         if mend == Mend::No {
             return Err(failure);
         }
-        let Error::Broken { state, .. } = failure.explain(node, name) else { return Err(failure) };
+        let Error::Broken { state, .. } = failure.explain::<VideoFrameHeader>(node, name) else { return Err(failure) };
         let is_first = half_created_since.is_none();
         let since: &mut Instant = half_created_since.get_or_insert_with(Instant::now);
         // The participant may only be stopped and may still continue.
@@ -328,7 +371,7 @@ impl Failure {
 
     /// Returns the error for the caller. The cause is taken from the service's description and the operating system, as far as it can be
     /// determined.
-    fn explain(self, node: &Iox2Node, name: &ServiceName) -> Error {
+    fn explain<H: UserHeader>(self, node: &Iox2Node, name: &ServiceName) -> Error {
         let service = name.to_string();
         // A video service and an event service may have the same name.
         let found: Vec<_> = descriptions(node.config()).filter(|found| found.name == service).collect();
@@ -347,7 +390,8 @@ impl Failure {
                 PublishSubscribeOpenError::IncompatibleTypes | PublishSubscribeOpenError::IncompatibleMessagingPattern,
             ) => {
                 let types = found.into_iter().find_map(|found| found.types);
-                return Error::TypeMismatch { service, found: types.unwrap_or_else(|| "something else".into()) };
+                let found = types.unwrap_or_else(|| "something else".into());
+                return Error::TypeMismatch { service, found, expected: H::CARRIES };
             }
             Self::Open(e) => format!("{e:?}"),
             Self::Create(e) => format!("{e:?}"),

@@ -12,7 +12,7 @@ use crate::contract::limits;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::liveness;
 use crate::iox2::types::{EventService, Iox};
-use crate::video_service::{VideoService, event_found, notifiers_of, subscribers_of};
+use crate::video_service::{UserHeader, VideoService, event_found, notifiers_of, subscribers_of};
 
 /// Waits while a subscriber's buffer is full. After the first frame on a new port, it also waits until all older subscribers have found the
 /// port.
@@ -45,14 +45,14 @@ impl Backpressure {
     }
 
     /// Records the subscribers that are older than the publisher's new port. Newer subscribers find the port by themselves.
-    pub fn begin(&self, video: &VideoService) {
+    pub fn begin<H: UserHeader>(&self, video: &VideoService<H>) {
         // Earlier events are about the previous port, so they are discarded.
         self.drain();
         *self.pending_readers() = subscribers_of(video).into_iter().map(|(port, _)| port).collect();
     }
 
     /// Call this after the first frame. Waits until all older subscribers have found the port, or until the wait times out.
-    pub fn wait_until_found(&self, video: &VideoService) {
+    pub fn wait_until_found<H: UserHeader>(&self, video: &VideoService<H>) {
         if self.pending_readers().is_empty() {
             return;
         }
@@ -83,7 +83,7 @@ impl Backpressure {
     }
 
     /// Decides whether to wait for a subscriber with a full buffer. iceoryx2 calls this again until the frame is delivered or discarded.
-    pub fn wait(&self, full: &BackpressureInfo, video: &VideoService) -> BackpressureAction {
+    pub fn wait<H: UserHeader>(&self, full: &BackpressureInfo, video: &VideoService<H>) -> BackpressureAction {
         if self.living_node(full.receiver_port_id, video).is_none() || self.waits.are_over() {
             return BackpressureAction::DiscardData;
         }
@@ -93,7 +93,7 @@ impl Backpressure {
     }
 
     /// Returns the node of a subscriber; `None` if its process has exited or its port was removed.
-    fn living_node(&self, port: u128, video: &VideoService) -> Option<u128> {
+    fn living_node<H: UserHeader>(&self, port: u128, video: &VideoService<H>) -> Option<u128> {
         let (_, node) = subscribers_of(video).into_iter().find(|&(found, _)| found == port)?;
         (!liveness::is_gone(node, &self.config)).then_some(node)
     }

@@ -5,7 +5,7 @@ mod loan;
 pub(crate) mod memory;
 mod pool;
 mod readers;
-mod settings;
+pub(crate) mod settings;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -33,7 +33,7 @@ use crate::iox2::service_name::service_name;
 use crate::iox2::types::{EventService, Iox, Iox2Node};
 use crate::iox2::wait::Interrupt;
 use crate::video_service::{
-    ServiceLimits, VideoService, announce_publishers, create_listener, create_notifier, open_event_service,
+    ServiceLimits, UserHeader, VideoService, announce_publishers, create_listener, create_notifier, open_event_service,
     open_or_create_video_service, port_error, subscribers_of,
 };
 use crate::wire::auxblob::AuxTemplate;
@@ -55,16 +55,19 @@ const NO_RECORDS: &[&[u8]] = &[];
 /// publisher.publish_frame(&vec![0; 640 * 480 * 3], &params)?;
 /// # Ok::<(), gst_plugin_iceoryx2_video::Error>(())
 /// ```
-pub struct VideoFramePublisher {
-    shared: Arc<Shared>,
+pub struct VideoFramePublisher(Publisher);
+
+/// A publisher of samples with this user header.
+pub(crate) struct Publisher<H: UserHeader = VideoFrameHeader> {
+    shared: Arc<Shared<H>>,
     monitor: Option<JoinHandle<()>>,
 }
 
-struct Shared {
+struct Shared<H: UserHeader> {
     // Fields are dropped in declaration order: ports before their services, and the node last.
-    pool: Pool,
+    pool: Pool<H>,
     notifier: Arc<OfThisProcess<Notifier<Iox>>>,
-    video: Arc<OfThisProcess<VideoService>>,
+    video: Arc<OfThisProcess<VideoService<H>>>,
     _events: Arc<OfThisProcess<EventService>>,
     node: OfThisProcess<Iox2Node>,
     service: String,
@@ -82,7 +85,7 @@ struct Shared {
 
 impl std::fmt::Debug for VideoFramePublisher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VideoFramePublisher").field("service", &self.shared.service).finish_non_exhaustive()
+        f.debug_struct("VideoFramePublisher").field("service", &self.0.shared.service).finish_non_exhaustive()
     }
 }
 
@@ -110,28 +113,28 @@ impl VideoFramePublisher {
 
     /// Returns the name of the service.
     pub fn service(&self) -> &str {
-        &self.shared.service
+        &self.0.shared.service
     }
 
     /// Returns the ID of this publisher in the stamps of its frames (SPEC §5).
     pub fn publisher_id(&self) -> u64 {
-        self.shared.publisher_id
+        self.0.shared.publisher_id
     }
 
     /// Returns the number of bytes that are reserved for each frame's aux blob.
     pub fn aux_bytes(&self) -> usize {
-        self.shared.aux_bytes
+        self.0.shared.aux_bytes
     }
 
     /// Connects new subscribers, which receive the newest frame, and returns the number of connected subscribers.
     pub fn num_subscribers(&self) -> usize {
-        self.shared.look()
+        self.0.shared.look()
     }
 
     /// Returns the alignment in bytes of each frame's first pixel.
     pub fn payload_alignment(&self) -> usize {
         // The size and alignment of iceoryx2's own header in front of the payload are multiples of 8.
-        self.shared.video.static_config().message_type_details().payload.alignment().max(8)
+        self.0.shared.video.static_config().message_type_details().payload.alignment().max(8)
     }
 
     /// Borrows shared memory for one frame of `len` bytes, including the aux blob. The memory contains old data.
@@ -140,16 +143,14 @@ impl VideoFramePublisher {
     /// [`Error::LoanLimit`] if all loans are in use, [`Error::OutOfFrames`] if all frames are in use, and [`Error::SharedMemory`] or
     /// [`Error::Obstacle`] if there is not enough memory for a larger frame. [`Error::Forked`] in a forked child process.
     pub fn loan(&self, len: usize) -> Result<Loan> {
-        let shared = &self.shared;
-        shared.node.check(&shared.service)?;
-        shared.pool.loan(len)
+        self.0.loan(len)
     }
 
     /// Takes the turn to send the next frame. Other threads wait until this turn is over.
     ///
     /// Take the turn before you write the aux blob, because the blob contains the frame's sequence number.
     pub fn turn(&self) -> Turn<'_> {
-        Turn { shared: &self.shared, count: lock(&self.shared.sequence) }
+        self.0.turn()
     }
 
     /// Copies a picture into shared memory and sends it with its caps and a stamp.
@@ -161,14 +162,14 @@ impl VideoFramePublisher {
     /// # Errors
     /// [`Error::Geometry`] if the size of `pixels` does not match `params`, and the errors of [`loan`](Self::loan).
     pub fn publish_frame(&self, pixels: &[u8], params: &FrameParams) -> Result<()> {
-        let geometry = |reason| Error::Geometry { service: self.shared.service.clone(), reason };
+        let geometry = |reason| Error::Geometry { service: self.0.shared.service.clone(), reason };
         let mut header = params.header_of(pixels.len()).map_err(geometry)?;
         validate_geometry(&header, pixels.len()).map_err(geometry)?;
 
         let caps = video_caps(params.format, params.width, params.height, None);
-        let template = AuxTemplate::new(&caps, self.shared.publisher_id);
+        let template = AuxTemplate::new(&caps, self.0.shared.publisher_id);
         let capture = monotonic_ns();
-        let aux = if self.shared.aux_bytes > 0 { template.len() } else { 0 };
+        let aux = if self.0.shared.aux_bytes > 0 { template.len() } else { 0 };
         let mut loan = self.loan(pixels.len() + aux)?;
         loan[..pixels.len()].copy_from_slice(pixels);
         let turn = self.turn();
@@ -184,20 +185,43 @@ impl VideoFramePublisher {
     /// # Errors
     /// The errors of [`loan`](Self::loan).
     pub fn end_of_stream(&self) -> Result<()> {
-        self.shared.node.check(&self.shared.service)?;
+        self.0.shared.node.check(&self.0.shared.service)?;
         // The turn prevents other frames from being sent during this call. The end itself is not counted as a frame.
         let _turn = self.turn();
-        *lock(&self.shared.ended) = true;
+        *lock(&self.0.shared.ended) = true;
         // A subscriber that connects later receives only this sample, so the sample repeats the last picture.
-        let (loan, header) = match self.shared.pool.repeat()? {
+        let (loan, header) = match self.0.shared.pool.repeat()? {
             Some((loan, header)) => (loan, header.ended()),
-            None => (self.shared.pool.loan(1)?, VideoFrameHeader::eos()),
+            None => (self.0.shared.pool.loan(1)?, VideoFrameHeader::eos()),
         };
-        self.shared.send(loan, &header).map(drop)
+        self.0.shared.send(loan, &header).map(drop)
     }
 }
 
-impl Drop for VideoFramePublisher {
+impl<H: UserHeader> Publisher<H> {
+    /// Returns the name of the service.
+    pub fn service(&self) -> &str {
+        &self.shared.service
+    }
+
+    /// Returns the random ID of this publisher.
+    pub fn id(&self) -> u64 {
+        self.shared.publisher_id
+    }
+
+    /// Borrows shared memory for one sample of `len` bytes.
+    pub fn loan(&self, len: usize) -> Result<Loan<H>> {
+        self.shared.node.check(&self.shared.service)?;
+        self.shared.pool.loan(len)
+    }
+
+    /// Takes the turn to send the next sample.
+    pub fn turn(&self) -> Turn<'_, H> {
+        Turn { shared: &self.shared, count: lock(&self.shared.sequence) }
+    }
+}
+
+impl<H: UserHeader> Drop for Publisher<H> {
     fn drop(&mut self) {
         if !self.shared.node.is_usable() {
             // A forked child does not have this thread, and its parent is still publishing.
@@ -219,12 +243,17 @@ impl PublisherBuilder {
     /// [`Error::InvalidServiceName`], [`Error::Domain`], [`Error::Obstacle`], [`Error::TypeMismatch`], [`Error::VersionMismatch`],
     /// [`Error::Broken`], [`Error::Qos`], [`Error::SharedMemory`], and [`Error::TooManyPorts`] if the service already has a publisher.
     pub fn build(self) -> Result<VideoFramePublisher> {
+        self.build_for().map(VideoFramePublisher)
+    }
+
+    /// Opens or creates the service of samples with the user header `H`, and creates the publisher.
+    pub(crate) fn build_for<H: UserHeader>(self) -> Result<Publisher<H>> {
         let Self { service, asked, interrupt, waiting, lossless, .. } = self;
         let name = service_name(&service)?;
         let node = self.node.map_or_else(|| create_node_for(Some(&service)), Ok)?;
         let events = open_event_service(&node, &name)?;
         let notifier = create_notifier(&node, &events, &service)?;
-        let video = open_service(&node, &name, &asked.limits(), &notifier)?;
+        let video = open_service::<H>(&node, &name, &asked.limits(H::usual_qos()), &notifier)?;
         asked.check(&service, &video)?;
 
         let bytes = match self.max_bytes {
@@ -285,7 +314,7 @@ impl PublisherBuilder {
                 }
             })
             .map_err(|source| Error::Io { what: "start a thread", source })?;
-        Ok(VideoFramePublisher { shared, monitor: Some(monitor) })
+        Ok(Publisher { shared, monitor: Some(monitor) })
     }
 }
 
@@ -304,12 +333,12 @@ impl PublisherBuilder {
 /// # Ok::<(), gst_plugin_iceoryx2_video::Error>(())
 /// ```
 #[must_use]
-pub struct Turn<'a> {
-    shared: &'a Shared,
+pub struct Turn<'a, H: UserHeader = VideoFrameHeader> {
+    shared: &'a Shared<H>,
     count: MutexGuard<'a, u64>,
 }
 
-impl Turn<'_> {
+impl<H: UserHeader> Turn<'_, H> {
     /// Returns the sequence number of the frame that this turn sends.
     pub fn sequence(&self) -> u64 {
         *self.count
@@ -319,15 +348,15 @@ impl Turn<'_> {
     ///
     /// # Errors
     /// [`Error::OutOfFrames`], or [`Error::Transport`] if iceoryx2 returns an error.
-    pub fn send(mut self, loan: Loan, header: &VideoFrameHeader) -> Result<usize> {
+    pub fn send(mut self, loan: Loan<H>, header: &H) -> Result<usize> {
         let receivers = self.shared.send(loan, header)?;
         *self.count += 1;
         Ok(receivers)
     }
 }
 
-impl Shared {
-    fn send(&self, loan: Loan, header: &VideoFrameHeader) -> Result<usize> {
+impl<H: UserHeader> Shared<H> {
+    fn send(&self, loan: Loan<H>, header: &H) -> Result<usize> {
         let receivers = self.pool.send(loan, header)?;
         self.notify();
         Ok(receivers)
@@ -360,8 +389,10 @@ impl Shared {
     }
 
     fn repeat_end(&self) {
-        if *lock(&self.ended) {
-            let _ = self.pool.loan(1).and_then(|loan| self.send(loan, &VideoFrameHeader::eos()));
+        if *lock(&self.ended)
+            && let Some(end) = H::end()
+        {
+            let _ = self.pool.loan(1).and_then(|loan| self.send(loan, &end));
         }
     }
 
@@ -390,12 +421,12 @@ impl Shared {
 }
 
 /// Opens or creates the service. If waiting subscribers still have the service open with other settings, it gives them time to close it.
-fn open_service(
+fn open_service<H: UserHeader>(
     node: &Iox2Node,
     name: &ServiceName,
     limits: &ServiceLimits,
     notifier: &Notifier<Iox>,
-) -> Result<VideoService> {
+) -> Result<VideoService<H>> {
     let deadline = Instant::now() + limits::HANDOVER;
     loop {
         let video = open_or_create_video_service(node, name, limits)?;

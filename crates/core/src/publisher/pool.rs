@@ -25,13 +25,13 @@ use crate::contract::limits;
 use crate::error::{Error, ObstacleKind, Result};
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::types::Iox;
-use crate::video_service::{VideoService, port_error, transport};
+use crate::video_service::{UserHeader, VideoService, port_error, transport};
 use crate::wire::header::VideoFrameHeader;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
-pub(super) struct Pool {
-    video: Arc<OfThisProcess<VideoService>>,
+pub(crate) struct Pool<H: UserHeader = VideoFrameHeader> {
+    video: Arc<OfThisProcess<VideoService<H>>>,
     service: String,
     max_loans: usize,
     /// Largest number of chunks: the number that the program requested, or the number that all subscribers together may hold.
@@ -40,12 +40,12 @@ pub(super) struct Pool {
     backpressure: Option<Arc<OfThisProcess<Backpressure>>>,
     /// Whether iceoryx2 could not connect a subscriber.
     failed_connection: Arc<AtomicBool>,
-    port: RwLock<Port>,
+    port: RwLock<Port<H>>,
 }
 
-struct Port {
+struct Port<H: UserHeader> {
     /// The native port; `None` if a replacement failed after the old port was removed.
-    native: Option<OfThisProcess<Publisher<Iox, [u8], VideoFrameHeader>>>,
+    native: Option<OfThisProcess<Publisher<Iox, [u8], H>>>,
     bytes: usize,
     chunks: usize,
     /// Number of the port, unique in this process. A loan with another number must be copied.
@@ -54,21 +54,21 @@ struct Port {
     find_deadline: Option<Instant>,
     is_used: AtomicBool,
     /// The last sample, if the history of the service keeps it in memory.
-    last: Mutex<Option<Sent>>,
+    last: Mutex<Option<Sent<H>>>,
 }
 
-struct Sent {
+struct Sent<H> {
     payload: NonNull<[u8]>,
-    header: VideoFrameHeader,
+    header: H,
 }
 
 // SAFETY: the pointer refers to shared memory that is mapped for as long as the port lives.
-unsafe impl Send for Sent {}
+unsafe impl<H: UserHeader> Send for Sent<H> {}
 
-impl Pool {
+impl<H: UserHeader> Pool<H> {
     /// Creates the publisher port on the service, with memory for frames of `bytes` bytes.
     pub fn new(
-        video: Arc<OfThisProcess<VideoService>>,
+        video: Arc<OfThisProcess<VideoService<H>>>,
         service: &str,
         max_loans: usize,
         max_frames: Option<usize>,
@@ -108,7 +108,7 @@ impl Pool {
     }
 
     /// Lends memory for one frame. Replaces the port if the frame is larger than the chunks, or if all chunks are in use.
-    pub fn loan(&self, len: usize) -> Result<Loan> {
+    pub fn loan(&self, len: usize) -> Result<Loan<H>> {
         loop {
             let port = self.read();
             let failure = match &port.native {
@@ -140,7 +140,7 @@ impl Pool {
     }
 
     /// Doubles the number of chunks, up to the limit. If there is not enough shared memory, only this frame is dropped.
-    fn add_chunks(&self, port: &mut Port) -> Result<()> {
+    fn add_chunks(&self, port: &mut Port<H>) -> Result<()> {
         let (bytes, chunks) = (port.bytes, port.chunks);
         let more = (2 * chunks).min(self.max_chunks);
         if more == chunks {
@@ -153,30 +153,8 @@ impl Pool {
         })
     }
 
-    /// Returns a copy of the last frame and its header; `None` if the frame is no longer in memory.
-    ///
-    /// No frame may be sent during this call.
-    pub fn repeat(&self) -> Result<Option<(Loan, VideoFrameHeader)>> {
-        let len = {
-            let port = self.read();
-            let last = port.last.lock().unwrap_or_else(PoisonError::into_inner);
-            match &*last {
-                Some(sent) if sent.header.width > 0 => sent.payload.len(),
-                _ => return Ok(None),
-            }
-        };
-        let mut loan = self.loan(len)?;
-        let port = self.read();
-        let last = port.last.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(last.as_ref().filter(|sent| sent.payload.len() == len).map(|sent| {
-            // SAFETY: the history keeps the sample until the next one is sent, and the lock keeps the port and its memory alive.
-            loan.copy_from_slice(unsafe { sent.payload.as_ref() });
-            (loan, sent.header)
-        }))
-    }
-
     /// Sends a loan and returns the number of subscribers that received it. A loan from a replaced port is copied.
-    pub fn send(&self, mut loan: Loan, header: &VideoFrameHeader) -> Result<usize> {
+    pub fn send(&self, mut loan: Loan<H>, header: &H) -> Result<usize> {
         loop {
             // The lock is held while sending, because replacing the port at the same time would lose the frame.
             let port = self.read();
@@ -190,7 +168,7 @@ impl Pool {
         }
     }
 
-    fn send_through(&self, port: &Port, mut loan: Loan, header: &VideoFrameHeader) -> Result<usize> {
+    fn send_through(&self, port: &Port<H>, mut loan: Loan<H>, header: &H) -> Result<usize> {
         self.readers.wait_for_readers(&self.video);
         port.is_used.store(true, Ordering::Relaxed);
         *loan.sample.user_header_mut() = *header;
@@ -254,7 +232,7 @@ impl Pool {
         self.readers.announce();
     }
 
-    fn replace(&self, port: &mut Port, bytes: usize, chunks: usize) -> Result<()> {
+    fn replace(&self, port: &mut Port<H>, bytes: usize, chunks: usize) -> Result<()> {
         check_shared_memory(&self.service, bytes, chunks)?;
         self.readers.begin(&self.video);
         // The service may admit only one publisher, so the old port is removed first. This SDK's subscribers expect such a gap.
@@ -276,7 +254,7 @@ impl Pool {
         Ok(())
     }
 
-    fn create(&self, bytes: usize, chunks: usize) -> Result<Publisher<Iox, [u8], VideoFrameHeader>> {
+    fn create(&self, bytes: usize, chunks: usize) -> Result<Publisher<Iox, [u8], H>> {
         let failed = self.failed_connection.clone();
         let mut builder = self
             .video
@@ -313,12 +291,36 @@ impl Pool {
         Error::OutOfFrames { service: self.service.clone(), chunks, is_memory_full }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Port> {
+    fn read(&self) -> RwLockReadGuard<'_, Port<H>> {
         self.port.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Port> {
+    fn write(&self) -> RwLockWriteGuard<'_, Port<H>> {
         self.port.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pool {
+    /// Returns a copy of the last frame and its header; `None` if the frame is no longer in memory.
+    ///
+    /// No frame may be sent during this call.
+    pub fn repeat(&self) -> Result<Option<(Loan, VideoFrameHeader)>> {
+        let len = {
+            let port = self.read();
+            let last = port.last.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*last {
+                Some(sent) if sent.header.width > 0 => sent.payload.len(),
+                _ => return Ok(None),
+            }
+        };
+        let mut loan = self.loan(len)?;
+        let port = self.read();
+        let last = port.last.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(last.as_ref().filter(|sent| sent.payload.len() == len).map(|sent| {
+            // SAFETY: the history keeps the sample until the next one is sent, and the lock keeps the port and its memory alive.
+            loan.copy_from_slice(unsafe { sent.payload.as_ref() });
+            (loan, sent.header)
+        }))
     }
 }
 

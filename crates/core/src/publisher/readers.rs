@@ -12,7 +12,9 @@ use crate::contract::limits;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::liveness;
 use crate::iox2::types::{EventService, Iox};
-use crate::video_service::{VideoService, announce_publishers, listeners_of, publishers_of, subscribers_of};
+use crate::video_service::{
+    UserHeader, VideoService, announce_publishers, listeners_of, publishers_of, subscribers_of,
+};
 
 /// The readers that listen on the event service for a publisher's name.
 ///
@@ -40,7 +42,7 @@ pub(super) struct ReadersState {
 
 impl Readers {
     /// Prepares the wait for a new port.
-    pub fn begin(&self, video: &VideoService) {
+    pub fn begin<H: UserHeader>(&self, video: &VideoService<H>) {
         if self.state.has_waited.swap(false, Ordering::AcqRel) {
             *self.state.previous.lock().unwrap_or_else(PoisonError::into_inner) = Some(subscribing_nodes(video));
         }
@@ -52,7 +54,7 @@ impl Readers {
     }
 
     /// Waits until existing readers have connected to the current port, or until the wait times out.
-    pub fn wait_for_readers(&self, video: &VideoService) {
+    pub fn wait_for_readers<H: UserHeader>(&self, video: &VideoService<H>) {
         if self.state.has_waited.load(Ordering::Acquire) {
             return;
         }
@@ -71,7 +73,7 @@ impl Readers {
     }
 
     /// Returns the listeners of live processes that may belong to readers.
-    fn expected(&self, video: &VideoService) -> Vec<u128> {
+    fn expected<H: UserHeader>(&self, video: &VideoService<H>) -> Vec<u128> {
         let previous = self.state.previous.lock().unwrap_or_else(PoisonError::into_inner);
         let publishing = publishers_of(video);
         let may_be_reader = |&(port, node): &_| {
@@ -85,7 +87,7 @@ impl Readers {
     }
 
     /// Whether any of these listeners still exists although its node does not have a subscriber for it.
-    fn is_missing(&self, expected: &[u128], video: &VideoService) -> bool {
+    fn is_missing<H: UserHeader>(&self, expected: &[u128], video: &VideoService<H>) -> bool {
         if expected.is_empty() {
             return false;
         }
@@ -97,6 +99,6 @@ impl Readers {
     }
 }
 
-fn subscribing_nodes(video: &VideoService) -> Vec<u128> {
+fn subscribing_nodes<H: UserHeader>(video: &VideoService<H>) -> Vec<u128> {
     subscribers_of(video).into_iter().map(|(_, node)| node).collect()
 }

@@ -87,7 +87,7 @@ pub struct PublisherBuilder {
 }
 
 impl PublisherBuilder {
-    pub(super) fn new(service: &str) -> Self {
+    pub(crate) fn new(service: &str) -> Self {
         Self {
             service: service.to_owned(),
             max_bytes: 0,

@@ -10,9 +10,10 @@ use iceoryx2::service::header::publish_subscribe::Header;
 
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::types::Iox;
+use crate::video_service::UserHeader;
 use crate::wire::auxblob::{ParsedAux, parse_aux};
 use crate::wire::fault::Fault;
-use crate::wire::header::{HEADER_SIZE, VideoFrameHeader};
+use crate::wire::header::VideoFrameHeader;
 use crate::wire::shared::SharedBytes;
 use crate::wire::stamp::Stamp;
 
@@ -47,27 +48,27 @@ pub struct VideoFrame {
 /// The publisher can write to this shared memory at any time. The same holds for iceoryx2's own header, which contains the length of the
 /// payload. So iceoryx2's header is read only once, and its `payload()` is not used.
 #[derive(Debug)]
-pub(super) struct Payload {
+pub(crate) struct Payload<H: UserHeader = VideoFrameHeader> {
     header: *const u8,
     payload: *const u8,
     len: usize,
-    _sample: Option<OfThisProcess<Sample<Iox, [u8], VideoFrameHeader>>>,
+    _sample: Option<OfThisProcess<Sample<Iox, [u8], H>>>,
 }
 
 // SAFETY: the sample is `Send`, and the pointers refer to memory that it keeps mapped.
-unsafe impl Send for Payload {}
+unsafe impl<H: UserHeader> Send for Payload<H> {}
 
-impl Payload {
+impl<H: UserHeader> Payload<H> {
     /// Takes ownership of a sample from this link.
     ///
     /// # Errors
     /// [`Fault::Place`] or [`Fault::Length`] if the sample is not within its publisher's memory.
-    pub fn new(sample: Sample<Iox, [u8], VideoFrameHeader>, link: &mut Link) -> Result<Self, Fault> {
+    pub fn new(sample: Sample<Iox, [u8], H>, link: &mut Link<H>) -> Result<Self, Fault> {
         let publisher = sample.origin().value();
         // Only the addresses of these references are used, because the publisher may change the memory behind them.
         let start = ptr::from_ref(sample.header()).addr();
         let header = ptr::from_ref(sample.user_header()).addr();
-        let payload = (header + HEADER_SIZE).next_multiple_of(link.alignment);
+        let payload = (header + size_of::<H>()).next_multiple_of(link.alignment);
         let room_in = |memory: Option<Range<usize>>| {
             memory.and_then(|memory| memory.end.checked_sub(payload)).ok_or(Fault::Place)
         };
@@ -94,9 +95,9 @@ impl Payload {
     }
 
     /// Returns a private copy of the header.
-    pub fn header(&self) -> VideoFrameHeader {
+    pub fn header(&self) -> H {
         // SAFETY: the header is before the payload, in memory that the sample keeps mapped, and consists of integers.
-        let header = unsafe { SharedBytes::new(self.header, HEADER_SIZE).read() };
+        let header = unsafe { SharedBytes::new(self.header, size_of::<H>()).read() };
         header.expect("as many bytes")
     }
 

@@ -19,20 +19,20 @@ use crate::error::{Error, Result};
 use crate::iox2::cleanup;
 use crate::iox2::fork::OfThisProcess;
 use crate::iox2::types::{EventService, Iox, Iox2Node};
-use crate::video_service::{VideoService, event_found, open_video_service, port_error, publishers_of};
+use crate::video_service::{UserHeader, VideoService, event_found, open_video_service, port_error, publishers_of};
 use crate::wire::header::VideoFrameHeader;
 
 /// The native port.
 ///
 /// When the port is dropped, its publisher reuses all chunks, including the chunks of frames that are still held. So each frame keeps a
 /// reference to the port.
-pub(super) type Port = OfThisProcess<Subscriber<Iox, [u8], VideoFrameHeader>>;
+pub(crate) type Port<H = VideoFrameHeader> = OfThisProcess<Subscriber<Iox, [u8], H>>;
 
 /// An open video service with a port on it.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link<H: UserHeader = VideoFrameHeader> {
     // Fields are dropped in declaration order: the port before its service.
-    pub subscriber: Arc<Port>,
+    pub subscriber: Arc<Port<H>>,
     /// Present only if a publisher may wait for this reader.
     acks: Option<AckNotifier>,
     /// Publishers with memory that could not be mapped.
@@ -41,12 +41,12 @@ pub(super) struct Link {
     pub segments: Segments,
     /// Alignment of every payload.
     pub alignment: usize,
-    pub service: OfThisProcess<VideoService>,
+    pub service: OfThisProcess<VideoService<H>>,
 }
 
 /// Counts one held frame until it is dropped.
 #[derive(Debug)]
-pub(super) struct Hold(Arc<AtomicUsize>);
+pub(crate) struct Hold(Arc<AtomicUsize>);
 
 impl Drop for Hold {
     fn drop(&mut self) {
@@ -69,7 +69,7 @@ struct AckNotifier {
 }
 
 impl AckNotifier {
-    fn new(notifier: Notifier<Iox>, subscriber: &Subscriber<Iox, [u8], VideoFrameHeader>) -> Self {
+    fn new<H: UserHeader>(notifier: Notifier<Iox>, subscriber: &Subscriber<Iox, [u8], H>) -> Self {
         Self {
             notifier: OfThisProcess::new(notifier),
             found: event_found(subscriber.id().value()),
@@ -102,7 +102,7 @@ impl AckNotifier {
     }
 }
 
-impl Link {
+impl<H: UserHeader> Link<H> {
     /// Opens the service and creates a port on it; `None` without a publisher.
     pub fn open(
         node: &Iox2Node,
@@ -110,7 +110,7 @@ impl Link {
         events: &EventService,
         requirements: &Requirements,
     ) -> Result<Option<Self>> {
-        let service = match open_video_service(node, name) {
+        let service = match open_video_service::<H>(node, name) {
             Ok(Some(service)) => service,
             // The creator of the service stopped or died before it was finished. The next publisher cleans up.
             Ok(None) | Err(Error::Broken { .. }) => return Ok(None),
@@ -202,7 +202,7 @@ impl Link {
     }
 
     /// Acknowledges a frame that was taken. If frames are taken quickly, several are acknowledged together.
-    pub fn acknowledge(&mut self, sample: &Sample<Iox, [u8], VideoFrameHeader>) {
+    pub fn acknowledge(&mut self, sample: &Sample<Iox, [u8], H>) {
         if let Some(acks) = &mut self.acks {
             acks.note(sample.origin().value());
         }

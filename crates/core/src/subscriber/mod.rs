@@ -1,7 +1,7 @@
 //! Receives frames. A subscriber may start before its publisher, and a frame keeps its shared memory alive.
 
-mod frame;
-mod link;
+pub(crate) mod frame;
+pub(crate) mod link;
 mod segments;
 mod settings;
 mod state;

@@ -10,7 +10,7 @@ use crate::contract::limits;
 
 /// The mapping that contains each publisher's last frame. It is cached, because querying the kernel takes 0.1 ms.
 #[derive(Debug, Default)]
-pub(super) struct Segments {
+pub(crate) struct Segments {
     known: Vec<(u128, Range<usize>)>,
 }
 

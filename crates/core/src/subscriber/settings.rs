@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::iox2::types::Iox2Node;
-use crate::video_service::{Asked, VideoService};
+use crate::video_service::{Asked, UserHeader, VideoService};
 
 /// Settings that the service must offer; `None` accepts any value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Requirements {
 }
 
 impl Requirements {
-    pub(super) fn check(&self, service: &str, video: &VideoService) -> Result<()> {
+    pub(super) fn check<H: UserHeader>(&self, service: &str, video: &VideoService<H>) -> Result<()> {
         let Self { buffer_size, borrowed_max, history_size, safe_overflow, .. } = *self;
         Asked { buffer_size, borrowed_max, history_size, safe_overflow, ..Asked::default() }.check(service, video)
     }
