@@ -400,6 +400,15 @@ def writes_packets(programs: Programs, snippet: Snippet) -> None:
         assert len(list(container.decode(video=0))) > 2
 
 
+@runs('packets_for("cam0") as source')
+def encodes_by_itself(programs: Programs, snippet: Snippet) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
+    camera = programs.shell("exec iox2-video publish cam0 --test --size 640x480")
+    assert "h264 keyframe 640x480" in programs.python(snippet.text).finish()
+    camera.process.send_signal(signal.SIGINT)
+    camera.process.wait(20)
+
+
 # -- docs/serve.md ---------------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ import pytest
 from gst_iceoryx2.feed import TestPattern, read_number
 from gst_iceoryx2.packets import PacketSubscriber
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+from tests.cli.commands import Command
 from tests.packets.decoding import Decoder
 from tests.serve.conftest import WAIT_MS, Serve
 from tests.waiting import arrived, wait_until
@@ -202,3 +203,51 @@ def test_list_and_info_show_a_stream_that_is_encoded(
         assert done.returncode == 0, done.stderr
         assert "video/cam0@h264/packet/v1" in shown
         assert f"process {served.pid}" in shown
+
+
+def test_an_encoder_that_runs_goes_on_beside_a_supervisor_which_takes_over_at_its_end(
+    serve: Start, tmp_path: Path
+) -> None:
+    from gst_iceoryx2.codec import packets_for
+
+    camera = Command(tmp_path, "publish", "cam0", "--test", "--size", "320x240")
+    with packets_for("cam0") as source, PacketSubscriber("cam0") as sub:
+        first = arrived(sub.receive_blocking(WAIT_MS))
+        served = serve(None)
+        for _ in range(40):
+            assert arrived(sub.receive_blocking(WAIT_MS)).stream == first.stream
+        assert source.is_encoding
+        assert not served.children()
+        source.close()
+        while (packet := arrived(sub.receive_blocking(WAIT_MS))).stream == first.stream:
+            pass
+        assert packet.is_keyframe
+        served.wait_for("cam0@h264", "running")
+    camera.interrupt()
+    camera.process.wait(20)
+    camera.close()
+
+
+def test_an_encoder_without_frames_leaves_the_stream_to_a_supervisor_that_starts(serve: Start) -> None:
+    from gst_iceoryx2.codec import packets_for
+
+    with packets_for("cam0") as source, PacketSubscriber("cam0") as sub:
+        served = serve(FILE)
+        packet = arrived(sub.receive_blocking(WAIT_MS))
+        # Whichever was quicker encodes, and only this one.
+        for _ in range(40):
+            assert arrived(sub.receive_blocking(WAIT_MS)).stream == packet.stream
+        assert len(served.children()) == 2 - source.is_encoding
+        assert source.error is None
+
+
+def test_no_second_encoder_runs_if_the_supervisor_encodes(serve: Start) -> None:
+    from gst_iceoryx2.codec import packets_for
+
+    served = serve(FILE)
+    served.wait_for("cam0", "off")
+    with packets_for("cam0") as source, PacketSubscriber(source.service) as sub:
+        for _ in range(30):
+            arrived(sub.receive_blocking(WAIT_MS))
+        assert not source.is_encoding
+        assert len(served.children()) == 2

@@ -76,6 +76,11 @@ class PacketEncoder:
         self._sent = self._nanoseconds = 0
         self._since = time.monotonic()
 
+    @property
+    def is_publishing(self) -> bool:
+        """Whether it has received a frame, and publishes packets since."""
+        return self._publisher is not None
+
     def step(self) -> None:
         """Wait for a frame for a moment, and encode it."""
         frame = self._subscriber.receive_blocking(_WAIT_MS)
