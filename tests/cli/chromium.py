@@ -29,20 +29,21 @@ class Chromium:
 
     Args:
         folder: For the profile, downloads, and whatever it says.
+        *flags: More arguments of the command.
 
     Attributes:
         console: What pages wrote as warnings or errors, and what they threw.
         downloads: Where downloads go.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *flags: str) -> None:
         self.console: list[str] = []
         self.downloads = folder / "downloads"
         self._log = open(folder / "chromium.log", "w")  # noqa: SIM115
         command = [program() or NAMES[0], "--headless=new", "--remote-debugging-pipe", "--no-first-run"]
         command += [f"--user-data-dir={folder / 'profile'}", "--disable-gpu", "--disable-extensions"]
         command += ["--disable-background-networking", "--disable-component-update", "--hide-scrollbars"]
-        command += ["--disable-dev-shm-usage"]
+        command += ["--disable-dev-shm-usage", *flags]
         if os.geteuid() == 0:
             # Chromium's sandbox does not work for root.
             command.append("--no-sandbox")

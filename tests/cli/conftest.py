@@ -129,8 +129,25 @@ def paint(domain: Place) -> Iterator[Paint]:
         end(child)
 
 
+@pytest.fixture
+def encode(domain: Place) -> Iterator[Callable[..., Child]]:
+    """Starts encoders: `encode("cam0", keyint=60)`; they end in order."""
+    pytest.importorskip("av")
+    children = []
+
+    def start(name: str = "cam0", **settings: Any) -> Child:
+        child = Child("encode", f"{name}@h264", {"preset": "ultrafast"} | settings, acts="tests.cli.painter")
+        children.append(child)
+        assert child.told() == "encoding"
+        return child
+
+    yield start
+    for child in children:
+        end(child)
+
+
 def end(child: Child) -> None:
-    """End a publisher of `paint`, if it runs."""
+    """End a publisher of `paint` or `encode`, if it runs."""
     if child.process.poll() is None:
         child.tell()
         child.ends()

@@ -31,6 +31,22 @@ class Shown(NamedTuple):
         return jpeg.decode(self.jpeg)
 
 
+class Sent(NamedTuple):
+    """A received packet."""
+
+    about: dict[str, Any]
+    data: bytes
+
+    @property
+    def number(self) -> int:
+        number: int = self.about["number"]
+        return number
+
+    @property
+    def is_key(self) -> bool:
+        return bool(self.about["key"])
+
+
 class Answer(NamedTuple):
     """The answer to a request."""
 
@@ -64,6 +80,7 @@ class PageClient:
     Args:
         url: Of the page.
         watch: Streams that it wants from the beginning.
+        decodes: Streams whose packets it decodes.
         origin: Of whose page the script is; None = of no page's.
         tls: Whom it trusts, for HTTPS.
     """
@@ -74,6 +91,7 @@ class PageClient:
         watch: list[int] | None = None,
         origin: str | None = None,
         tls: ssl.SSLContext | None = None,
+        decodes: list[int] | None = None,
     ) -> None:
         parts = urlsplit(url)
         self._socket = socket.create_connection((parts.hostname, parts.port), timeout=20)
@@ -95,6 +113,8 @@ class PageClient:
             raise ConnectionRefusedError(status)
         digest = hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
         assert headers["sec-websocket-accept"] == base64.b64encode(digest).decode()
+        if decodes is not None:
+            self.say(decodes=decodes)
         if watch is not None:
             self.say(watch=watch)
 
@@ -144,15 +164,16 @@ class PageClient:
             (length,) = struct.unpack(">Q", self._exactly(8))
         return first & 0x0F, self._exactly(length)
 
-    def next(self) -> Shown | dict[str, Any]:
-        """The next picture (not confirmed) or message."""
+    def next(self) -> Shown | Sent | dict[str, Any]:
+        """The next picture or packet (not confirmed) or message."""
         opcode, payload = self.receive()
         if opcode == 1:
             message: dict[str, Any] = json.loads(payload)
             return message
         assert opcode == 2, (opcode, payload)
         (length,) = struct.unpack(">I", payload[:4])
-        return Shown(json.loads(payload[4 : 4 + length]), payload[4 + length :])
+        about = json.loads(payload[4 : 4 + length])
+        return (Sent if "key" in about else Shown)(about, payload[4 + length :])
 
     def picture(self, timeout: float = 20) -> Shown:
         """The next picture; it is confirmed."""
@@ -163,13 +184,26 @@ class PageClient:
                 return one
         raise AssertionError(f"no picture within {timeout} s")
 
+    def packet(self, timeout: float = 20, *, confirms: bool = True) -> Sent:
+        """The next packet; it is confirmed."""
+        deadline, seen = time.monotonic() + timeout, None
+        while time.monotonic() < deadline:
+            if isinstance(one := self.next(), Sent):
+                if confirms:
+                    self.say(decoded=[one.about["stream"], one.number])
+                return one
+            seen = one if isinstance(one, dict) else seen
+        raise AssertionError(f"no packet within {timeout} s: {seen}")
+
     def status(self, **wanted: Any) -> dict[str, Any]:
-        """The next status of the first stream with these values. Pictures in between are confirmed."""
+        """The next status of the first stream with these values. Pictures and packets in between are confirmed."""
         deadline, seen = time.monotonic() + 20, None
         while time.monotonic() < deadline:
             one = self.next()
             if isinstance(one, Shown):
                 self.say(drawn=[one.about["stream"], one.about["number"]])
+            elif isinstance(one, Sent):
+                self.say(decoded=[one.about["stream"], one.number])
             elif "streams" in one:
                 seen = one["streams"][0]
                 if all(seen[name] == value for name, value in wanted.items()):

@@ -57,6 +57,19 @@ def paint(service: str, options: dict[str, Any]) -> None:
         stop.wait()
 
 
+def encode(name: str, settings: dict[str, Any]) -> None:
+    """Publish the packets of a stream, such as "cam0@h264", until a line comes on stdin."""
+    from gst_iceoryx2.codec.packet_encoder import PacketEncoder
+
+    stop = threading.Event()
+    threading.Thread(target=lambda: (hear(), stop.set()), daemon=True).start()
+    encoder = PacketEncoder(name, settings)
+    tell("encoding")
+    while not stop.is_set():
+        encoder.step()
+    encoder.close()
+
+
 def colours(rgb: np.ndarray) -> list[tuple[int, ...]]:
     """Colours in the middle of the four quarters."""
     height, width = rgb.shape[:2]

@@ -28,11 +28,14 @@ FRAMES = [
     for head in (bytes((first, 0x80 | len(payload))) for first in (0x81, 0x88, 0x89, 0x8A, 0x01, 0x82))
 ] + [b"\x81\xfe\x01\x00" + bytes(260), b"\x81\xff" + (1 << 40).to_bytes(8, "big")]
 NUMBERS = st.integers() | st.floats() | st.sampled_from((10**400, -(10**400), 2**63, 0, 1))
+KEYS = ("drawn", "watch", "clock", "decodes", "decoded", "restart", "x")
 JSON = st.recursive(
     NUMBERS | st.none() | st.booleans() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(("drawn", "watch", "clock", "x")), inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(("drawn", "watch", "clock", "decodes", "decoded", "restart", "x")), inner, max_size=2
+        )
     ),
     max_leaves=6,
 )
@@ -77,6 +80,18 @@ def test_any_bytes_are_messages_or_close_the_connection(data: bytes) -> None:
 class NoChannel:
     """A stream without a publisher."""
 
+    @property
+    def packets(self) -> NoChannel:
+        """Its packets, which do not exist either."""
+        return self
+
+    def offers_packets(self) -> bool:
+        """Nobody encodes it."""
+        return False
+
+    def watch(self, viewer: object, *, as_packets: bool | None) -> None:
+        """Take note of nothing."""
+
     def want(self, viewer: object, wake: object) -> None:
         """Take note of nothing."""
 
@@ -87,6 +102,9 @@ class NoChannel:
 @example({"clock": 10**400})
 @example({"drawn": [0, float("inf")]})
 @example({"watch": [float("nan")]})
+@example({"decodes": [10**400, 0]})
+@example({"decoded": [0, 10**400]})
+@example({"restart": 10**400})
 def test_any_message_is_done_or_not(message: object) -> None:
     near, far = socket.socketpair()
     with near, far:

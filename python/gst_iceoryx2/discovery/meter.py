@@ -20,7 +20,7 @@ from ..video._observer import VideoFrameObserver
 from ..video.frame import VideoFrame
 from .names import names
 from .stream import Stream
-from .watched import Watched, frames_in
+from .watched import WatchedFrames, frames_in
 
 __all__ = ["Meter", "Meters", "Reading"]
 
@@ -50,7 +50,7 @@ class Reading(Stream):
     latency_p99: float | None = None
 
 
-class Meter(Watched):
+class Meter(WatchedFrames):
     """Measures one stream until the meter is closed. The stream may start later, end and restart."""
 
     # A stream on demand does not run because somebody measures it.

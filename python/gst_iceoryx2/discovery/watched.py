@@ -6,7 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from .._wire.stamp import monotonic_ns
 from ..errors import ClosedError, Iox2VideoError
@@ -19,6 +19,35 @@ _WAIT: Final = 0.25
 _RETRY: Final = 2.0
 # Enough for five seconds of the fastest cameras; older arrivals are dropped.
 _MOST_ARRIVALS: Final = 10_000
+
+
+class _Item(Protocol):
+    @property
+    def captured_at(self) -> int | None: ...
+    def is_eos(self) -> bool: ...
+    def release(self) -> None: ...
+
+
+class _Stats(Protocol):
+    @property
+    def received(self) -> int: ...
+    @property
+    def dropped(self) -> int | None: ...
+    @property
+    def invalid(self) -> int: ...
+
+
+_I = TypeVar("_I", bound=_Item)
+_I_co = TypeVar("_I_co", bound=_Item, covariant=True)
+
+
+class _Subscriber(Protocol[_I_co]):
+    @property
+    def is_connected(self) -> bool: ...
+    @property
+    def stats(self) -> _Stats: ...
+    def receive_blocking(self, block_ms: float | None = None) -> _I_co | None: ...
+    def close(self) -> None: ...
 
 
 class Arrival(NamedTuple):
@@ -67,14 +96,13 @@ class Newest(NamedTuple):
     caps: str | None
 
 
-class Watched(ABC):
-    """Receives frames from one service in a separate thread, from `_start` until `close`.
+class Watched(ABC, Generic[_I]):
+    """Receives frames or packets from one service in a separate thread, from `_start` until `close`.
 
     The stream need not exist yet. After an error, the subscriber is replaced, and all counts continue.
 
     Args:
         name: Full name of the service.
-        skips: Whether to skip older frames if a newer one is waiting.
 
     Attributes:
         name: Full name of the service.
@@ -83,23 +111,21 @@ class Watched(ABC):
         newest: Format and size of the newest frame; None before the first frame.
     """
 
-    # What receives the frames.
-    _kind: type[VideoFrameSubscriber] = VideoFrameSubscriber
-
-    def __init__(self, name: str, *, skips: bool) -> None:
+    def __init__(self, name: str) -> None:
         self.name: Final = name
         self.problem: str | None = None
         self.has_ended = False
         self.newest: Newest | None = None
-        self._skips = skips
         self._lock = threading.Lock()
-        self._subscriber: VideoFrameSubscriber | None = None
+        self._subscriber: _Subscriber[_I] | None = None
         self._is_new = True
         self._earlier = Counts(0, 0, 0)
         self._began = monotonic_ns()
         self._arrivals: deque[Arrival] = deque(maxlen=_MOST_ARRIVALS)
         self._received = 0
         self._ends = threading.Event()
+        self._is_wanted = threading.Event()
+        self._is_wanted.set()
         self._thread = threading.Thread(target=self._run, name=f"watch {name}", daemon=True)
 
     def _start(self) -> None:
@@ -108,10 +134,24 @@ class Watched(ABC):
     def close(self) -> None:
         """Stop the thread and leave the service. Idempotent."""
         self._ends.set()
+        self._is_wanted.set()
         subscriber = self._subscriber
         if subscriber is not None:
             subscriber.close()
         self._thread.join()
+
+    def rest(self) -> None:
+        """Leave the service before the next frame, or within a quarter of a second, until `resume`."""
+        self._is_wanted.clear()
+
+    def resume(self) -> None:
+        """Receive again after `rest`. Idempotent."""
+        self._is_wanted.set()
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether `rest` was called, and `resume` was not."""
+        return not self._is_wanted.is_set()
 
     @property
     def is_connected(self) -> bool:
@@ -139,7 +179,23 @@ class Watched(ABC):
     # -- the thread --------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _take(self, frame: VideoFrame, *, is_new: bool) -> None:
+    def _subscribe(self) -> _Subscriber[_I]:
+        """Return a new subscriber."""
+
+    def _receive(self, subscriber: _Subscriber[_I]) -> _I | None:
+        """Wait for the next frame for at most `_WAIT` seconds."""
+        return subscriber.receive_blocking(_WAIT * 1000)
+
+    @abstractmethod
+    def _describe(self, frame: _I) -> tuple[Newest, int]:
+        """Return format and size of a frame, and its number of bytes."""
+
+    def _has_just_arrived(self, frame: _I, *, is_new: bool) -> bool:
+        """Return whether a frame was sent after its subscriber was created."""
+        return not is_new
+
+    @abstractmethod
+    def _take(self, frame: _I, *, is_new: bool) -> None:
         """Handle a frame. The frame is released afterwards.
 
         Args:
@@ -147,7 +203,7 @@ class Watched(ABC):
             is_new: Whether the frame is the first one of its subscriber.
         """
 
-    def _idle(self) -> None:  # noqa: B027
+    def _idle(self) -> None:
         """Called when no frame has arrived for a while."""
 
     def _explain(self, exc: Exception, before: str | None) -> str:
@@ -159,12 +215,12 @@ class Watched(ABC):
         """
         return " ".join(str(exc).split()) or type(exc).__name__
 
-    def _join(self) -> VideoFrameSubscriber:
+    def _join(self) -> _Subscriber[_I]:
         """Return the subscriber; after `_leave`, create a new one."""
         subscriber = self._subscriber
         if subscriber is None:
             self._is_new = True
-            subscriber = self._subscriber = self._kind(self.name)
+            subscriber = self._subscriber = self._subscribe()
         return subscriber
 
     def _leave(self) -> None:
@@ -178,14 +234,19 @@ class Watched(ABC):
 
     def _run(self) -> None:
         while not self._ends.is_set():
+            if not self._is_wanted.is_set():
+                self._leave()
+                self._is_wanted.wait()
+                continue
             try:
-                subscriber = self._join()
-                frame = subscriber.latest(_WAIT) if self._skips else subscriber.receive_blocking(_WAIT * 1000)
+                frame = self._receive(self._join())
                 if frame is None:
                     self._idle()
                     continue
-                with frame:
+                try:
                     self._note(frame)
+                finally:
+                    frame.release()
             except ClosedError:
                 break
             except Iox2VideoError as exc:
@@ -194,18 +255,19 @@ class Watched(ABC):
                 self._ends.wait(_RETRY)
         self._leave()
 
-    def _note(self, frame: VideoFrame) -> None:
+    def _note(self, frame: _I) -> None:
         moment, captured_at = monotonic_ns(), frame.captured_at
         is_new, self._is_new, self.problem = self._is_new, False, None
         if frame.is_eos():
             self.has_ended = True
             return
+        newest, size = self._describe(frame)
         with self._lock:
             before, self._received = self._received, self._sums().received
-            if not is_new:
+            if self._has_just_arrived(frame, is_new=is_new):
                 latency = None if captured_at is None else moment - captured_at
-                self._arrivals.append(Arrival(moment, self._received - before, latency, frame.pixel_size))
-        self.newest = Newest(frame.format, frame.width, frame.height, frame.caps)
+                self._arrivals.append(Arrival(moment, self._received - before, latency, size))
+        self.newest = newest
         self._take(frame, is_new=is_new)
 
     def _sums(self) -> Counts:
@@ -220,6 +282,33 @@ class Watched(ABC):
             None if stats.dropped is None or dropped is None else dropped + stats.dropped,
             invalid + stats.invalid,
         )
+
+
+class WatchedFrames(Watched[VideoFrame]):
+    """Receives frames from one service.
+
+    Args:
+        name: Full name of the service.
+        skips: Whether to skip older frames if a newer one is waiting.
+    """
+
+    # What receives the frames.
+    _kind: type[VideoFrameSubscriber] = VideoFrameSubscriber
+
+    def __init__(self, name: str, *, skips: bool) -> None:
+        super().__init__(name)
+        self._skips = skips
+
+    def _subscribe(self) -> VideoFrameSubscriber:
+        return self._kind(self.name)
+
+    def _receive(self, subscriber: _Subscriber[VideoFrame]) -> VideoFrame | None:
+        if self._skips and isinstance(subscriber, VideoFrameSubscriber):
+            return subscriber.latest(_WAIT)
+        return super()._receive(subscriber)
+
+    def _describe(self, frame: VideoFrame) -> tuple[Newest, int]:
+        return Newest(frame.format, frame.width, frame.height, frame.caps), frame.pixel_size
 
 
 def frames_in(arrivals: Sequence[Arrival]) -> int:

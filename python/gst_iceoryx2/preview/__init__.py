@@ -14,10 +14,10 @@ The page's address contains a secret. Other machines can reach the page only if 
 from __future__ import annotations
 
 from .access import is_loopback, token_from
-from .channel import State, Status
 from .png import encode_png
 from .server import DEFAULT_MAX_FPS, DEFAULT_QUALITY, Preview
 from .snapshot import SNAPSHOT_QUALITY, Snapshot, check_path, save_snapshot
+from .status import State, Status
 
 __all__ = [
     "DEFAULT_MAX_FPS",

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import struct
+import math
+import threading
 import time
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from .. import jpeg
 from .._wire.stamp import monotonic_ns
-from ..discovery.names import short_name
-from ..discovery.watched import Newest, Watched, frames_in
+from ..discovery.encoded import Encoded, encoded
+from ..discovery.names import short_name, why_silent
+from ..discovery.watched import Newest, WatchedFrames, frames_in
 from ..errors import Iox2VideoError
 from ..video import VideoFrame
 from ..video.shape import size_in_squares
-from .websocket import binary_message
+from .packet_channel import PacketChannel
+from .status import State, Status
+from .websocket import page_message
 
 _log: Final = logging.getLogger("gst_iceoryx2")
 
-State = Literal["waiting", "live", "silent", "ended", "problem"]
-"""State of a watched stream: waiting for a publisher, sending, silent, ended, or impossible to receive."""
-
 _SILENCE: Final = 2.0
 _FPS_SPAN: Final = 2_000_000_000
-_HEAD: Final = struct.Struct(">I")
+# Time between two searches for an encoder, in seconds.
+_LOOK_INTERVAL: Final = 1.0
 
 
 class JpegPicture(NamedTuple):
@@ -33,7 +34,7 @@ class JpegPicture(NamedTuple):
 
     Attributes:
         number: Number of the picture, counted from 0.
-        message: WebSocket message: length of the JSON text (4 bytes, big-endian), JSON text, JPEG picture.
+        message: WebSocket message, see `page_message`.
         jpeg: Size of the JPEG picture, in bytes.
     """
 
@@ -42,62 +43,23 @@ class JpegPicture(NamedTuple):
     jpeg: int
 
 
-class Status(NamedTuple):
-    """The state of a stream at one point in time; None means unknown.
-
-    Attributes:
-        name: Full name of the service.
-        short_name: Short name of the service.
-        state: `waiting` (no frame yet), `live`, `silent` (no frame for two seconds), `ended` (end of stream) or
-            `problem`.
-        problem: What is wrong, in one line.
-        format: GStreamer's name for the pixel format of the newest frame.
-        width: Width of the newest frame, in pixels.
-        height: Height of the newest frame, in rows.
-        caps: Caps of the newest frame.
-        fps: Frames per second that arrived, over two seconds.
-        age: Seconds from the capture of the newest frame to its arrival.
-        silence: Seconds since the newest frame.
-        received: Frames that arrived.
-        dropped: Frames that were sent but did not arrive.
-        invalid: Frames that violated the wire contract.
-        encoded: Pictures that were encoded.
-        encode_seconds: Processor time for encoding them, including colour conversion.
-        jpeg_bytes: Size of the newest picture, in bytes.
-        wanting: Number of viewers that are ready for a picture.
-    """
-
-    name: str
-    short_name: str
-    state: State
-    problem: str | None
-    format: str | None
-    width: int | None
-    height: int | None
-    caps: str | None
-    fps: float
-    age: float | None
-    silence: float | None
-    received: int
-    dropped: int | None
-    invalid: int
-    encoded: int
-    encode_seconds: float
-    jpeg_bytes: int | None
-    wanting: int
-
-
-class Channel(Watched):
+class Channel(WatchedFrames):
     """Watches one service, and encodes its frames while at least one viewer wants pictures.
 
     A frame is released as soon as it is encoded, or immediately if no viewer wants it. The thread never holds a frame
     while it sleeps. All viewers share each picture.
+
+    If another process encodes the stream, viewers that decode H.264 receive its packets. While all viewers do, frames
+    are not received at all.
 
     Args:
         name: Full name of the service.
         index: Number of the channel, sent with each picture.
         max_fps: Maximum number of pictures per second; None encodes every frame.
         quality: JPEG quality, 1 to 100.
+
+    Attributes:
+        packets: Receives the packets of the stream.
 
     Raises:
         InvalidServiceNameError: The name is not a valid service name.
@@ -118,12 +80,25 @@ class Channel(Watched):
         self._is_behind = False
         self._newest_key: tuple[object, ...] | None = None
         self._newest_at: float | None = None
-        self._age: float | None = None
+        self.age: float | None = None
         self._repeats = 0
         self._encoded = 0
         self._encode_seconds = 0.0
+        # The viewers that watch, and whether they receive packets.
+        self._watching: dict[object, bool] = {}
+        self._encoder: Encoded | None = None
+        self._looked_at = -math.inf
+        self._look = threading.Lock()
+        # Arrival of the first frame whose packet has not arrived; infinity if there is none.
+        self._unmatched_at = math.inf
         self._join()
+        self.packets: Final = PacketChannel(name, index, counts_frames=lambda: self._subscriber is None)
         self._start()
+
+    def close(self) -> None:
+        """Stop both threads and leave the services. Idempotent."""
+        super().close()
+        self.packets.close()
 
     @property
     def picture(self) -> JpegPicture | None:
@@ -147,46 +122,109 @@ class Channel(Watched):
                 self._picture = None
             self._wanting[viewer] = wake
 
+    # -- packets -----------------------------------------------------------------------------------------------------
+
+    def offers_packets(self) -> bool:
+        """Return whether another process encodes this stream, or would on demand. Looks at most once per second."""
+        with self._look:
+            if time.monotonic() >= self._looked_at + _LOOK_INTERVAL:
+                self._encoder = self._find_encoder()
+                self._looked_at = time.monotonic()
+            return self._encoder is not None
+
+    @property
+    def has_packets(self) -> bool:
+        """Whether a viewer can be sent packets now. If not, it is sent pictures."""
+        return self.packets.is_ready and not self._is_stalled
+
+    @property
+    def expects_packets(self) -> bool:
+        """Whether packets will arrive so soon that a viewer need not be sent pictures in the meantime."""
+        return self._encoder == "running" and not self.packets.is_late
+
+    def watch(self, viewer: object, *, as_packets: bool | None) -> None:
+        """Register how a viewer watches the stream, so that frames are received only if they are needed.
+
+        Args:
+            viewer: The viewer.
+            as_packets: Whether it receives packets; None means that it does not watch.
+        """
+        with self._lock:
+            if as_packets is None:
+                self._watching.pop(viewer, None)
+            else:
+                self._watching[viewer] = as_packets
+            are_enough = bool(self._watching) and all(self._watching.values())
+        # Silent packets need frames beside them, which tell whether the encoder or its source has stopped.
+        newest_at = self.packets.newest_at or -math.inf
+        if are_enough and self.has_packets and time.monotonic() < newest_at + _SILENCE:
+            self._is_behind = True
+            self.rest()
+        else:
+            self.resume()
+
+    def _find_encoder(self) -> Encoded | None:
+        try:
+            return encoded(self.name)
+        except (Iox2VideoError, OSError) as exc:
+            _log.debug("cannot look for packets of %s: %s", self.name, exc)
+            return None
+
+    @property
+    def _is_stalled(self) -> bool:
+        if self._unmatched_at < self.packets.arrived_at:
+            self._unmatched_at = math.inf
+        return time.monotonic() > max(self._unmatched_at, self.packets.wanted_at) + _SILENCE
+
+    def _packet_problem(self) -> str | None:
+        if self._encoder is None or (self.has_packets and self.packets.problem is None):
+            return None
+        if self._is_stalled and self.packets.is_ready:
+            return "the encoder does not send packets any more"
+        return self.packets.problem or why_silent(self.packets.name) or "the encoder has not sent a keyframe yet"
+
+    # -- state -------------------------------------------------------------------------------------------------------
+
     def status(self) -> Status:
         """Return the current state of the stream."""
-        received, dropped, invalid = self.counts()
+        packets, picture = self.packets, self._picture
+        mine, theirs = self.counts(), packets.counts()
         now = monotonic_ns()
-        silence = None if self._newest_at is None else time.monotonic() - self._newest_at
-        format, width, height, caps = self.newest or (None, None, None, None)
-        picture = self._picture
+        # Each frame is counted once: as a frame, or as a packet while frames are not received.
+        since = now - _FPS_SPAN
+        frames = frames_in(self.arrivals(since)) + frames_in(packets.arrivals(since))
+        times = [at for at in (self._newest_at, packets.newest_at) if at is not None]
+        silence = time.monotonic() - max(times) if times else None
+        latest: Channel | PacketChannel = packets if self.is_resting else self
+        problem = packets.problem if self.is_resting else self._problem()
+        format, width, height, caps = latest.newest or self.newest or (None, None, None, None)
         return Status(
             self.name,
             short_name(self.name),
-            self._state(silence),
-            self._problem(),
+            "problem" if problem else "ended" if latest.has_ended else _state(silence),
+            problem,
             format,
             width,
             height,
             caps,
-            frames_in(self.arrivals(now - _FPS_SPAN)) / self.seconds(now, _FPS_SPAN),
-            self._age,
+            frames / self.seconds(now, _FPS_SPAN),
+            latest.age,
             silence,
-            received - self._repeats,
-            dropped,
-            invalid,
+            mine.received - self._repeats + theirs.received,
+            None if mine.dropped is None else mine.dropped + (theirs.dropped or 0),
+            mine.invalid + theirs.invalid,
             self._encoded,
             self._encode_seconds,
             None if picture is None else picture.jpeg,
             len(self._wanting),
+            self._encoder if self._watching else None,
+            packets.viewers,
+            self._packet_problem(),
         )
 
     def _problem(self) -> str | None:
         refused = self._refused
         return self.problem or (refused[1] if refused is not None and refused[0] == self.newest else None)
-
-    def _state(self, silence: float | None) -> State:
-        if self._problem():
-            return "problem"
-        if self.has_ended:
-            return "ended"
-        if silence is None:
-            return "waiting"
-        return "live" if silence < _SILENCE else "silent"
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
@@ -203,11 +241,12 @@ class Channel(Watched):
             # The previous subscriber has already received this frame.
             self._repeats += 1
         else:
-            self._age = age = frame.age
+            self.age = age = frame.age
             # If the publisher is paused, it may have sent the first frame long ago.
             is_old = is_new and age is not None and age > _SILENCE
             self._newest_at, self.has_ended = now - (age or 0.0) if is_old else now, False
         self._newest_key = key
+        self._match(frame, is_new=is_new)
         with self._lock:
             wanting = list(self._wanting.values())
         if not wanting or now < self._due - self._interval / 4:
@@ -222,6 +261,13 @@ class Channel(Watched):
         self._refused = None
         for wake in wanting:
             wake()
+
+    def _match(self, frame: VideoFrame, *, is_new: bool) -> None:
+        """Note whether a frame waits for its packet."""
+        captured, shown = frame.captured_at, self.packets.newest_captured
+        has_packet = is_new if captured is None or shown is None else captured <= shown
+        if not has_packet and self._unmatched_at == math.inf:
+            self._unmatched_at = time.monotonic()
 
     def _encode(self, frame: VideoFrame) -> None:
         began = time.thread_time()
@@ -238,8 +284,7 @@ class Channel(Watched):
             "captured": None if captured is None else captured / 1e6,
             "encoded": monotonic_ns() / 1e6,
         }
-        head = json.dumps(about, separators=(",", ":")).encode()
-        picture = JpegPicture(number, binary_message(_HEAD.pack(len(head)), head, data), len(data))
+        picture = JpegPicture(number, page_message(about, data), len(data))
         with self._lock:
             self._picture, self._encoded, self._is_behind = picture, number + 1, False
 
@@ -248,3 +293,9 @@ class Channel(Watched):
         if text != before:
             _log.warning("preview of %s: %s", self.name, text)
         return text
+
+
+def _state(silence: float | None) -> State:
+    if silence is None:
+        return "waiting"
+    return "live" if silence < _SILENCE else "silent"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from .channel import Status
+from .status import Status
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -33,6 +33,7 @@ _METRICS: Final = (
     _Metric("pictures_encoded_total", "counter", "JPEG pictures encoded.", lambda of: of.encoded),
     _Metric("encode_seconds_total", "counter", "Processor time for encoding.", lambda of: of.encode_seconds),
     _Metric("viewers_waiting", "gauge", "Viewers ready for a picture.", lambda of: of.wanting),
+    _Metric("viewers_of_packets", "gauge", "Viewers that receive packets.", lambda of: of.packet_viewers),
 )
 
 

@@ -16,10 +16,11 @@ from typing import Final
 
 from ..discovery.names import service_name
 from .access import AccessCheck
-from .channel import Channel, Status
+from .channel import Channel
 from .heads import HeadReader
 from .metrics import CONTENT_TYPE, exposition
 from .request import Refusal, Request, answer, parse, upgrade
+from .status import Status
 from .tls import server_context
 from .viewer import Viewer
 from .websocket import GOING_AWAY, WebSocket, accept_key
@@ -79,6 +80,7 @@ class Preview:
         self._channels: list[Channel] = []
         self._ended = threading.Event()
         self._host = host
+        self._max_fps = max_fps
         self._scheme = "http" if tls is None else "https"
         self._places = threading.Semaphore(_MAX_CONNECTIONS)
         listener = _listening(host, port)
@@ -210,7 +212,7 @@ class Preview:
 
     def _watch(self, connection: socket.socket) -> None:
         websocket = WebSocket(connection)
-        viewer = Viewer(websocket, self._channels)
+        viewer = Viewer(websocket, self._channels, self._max_fps)
         with self._lock:
             self._viewers.add(viewer)
         try:

@@ -1,4 +1,4 @@
-"""Serves one page: sends the newest pictures as fast as the page draws them."""
+"""Serves one page: sends the newest pictures as fast as the page draws them, or packets that the page decodes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Final
 
 from .._wire.stamp import monotonic_ns
 from .channel import Channel, JpegPicture
+from .packet_flow import PacketFlow
 from .websocket import POLICY, WebSocket, WebSocketClosed, text_message
 
 # Maximum number of unconfirmed pictures per stream. With 1, every picture would wait for a round trip.
@@ -30,17 +31,25 @@ class Viewer:
     The number of unconfirmed pictures is limited, so that pictures do not pile up in transit. A page at the limit is
     not sent pictures. When it confirms one, it receives the newest picture; older ones are skipped.
 
+    The page also says which streams it can decode. It receives their packets instead, if another process encodes them.
+
     Args:
         websocket: The connection, after its handshake.
         channels: The streams. A stream's number is its index.
+        max_fps: Maximum number of pictures per second that the page draws of each stream; None draws all.
     """
 
-    def __init__(self, websocket: WebSocket, channels: Sequence[Channel]) -> None:
+    def __init__(self, websocket: WebSocket, channels: Sequence[Channel], max_fps: float | None = None) -> None:
         self._websocket = websocket
         self._channels = channels
+        self._max_fps = max_fps
         self._watched: set[int] = set()
+        # Streams that the page decodes, and those of them of which it is sent packets at present.
+        self._decodable: set[int] = set()
+        self._flows: dict[int, PacketFlow] = {}
         self._last: dict[int, JpegPicture | None] = {}
         self._unconfirmed: dict[int, deque[int]] = {index: deque() for index in range(len(channels))}
+        self._awaits_picture: dict[int, bool] = dict.fromkeys(self._unconfirmed, False)
         self._received_at = time.monotonic()
         self._wake_end, self._waker = socket.socketpair()
         self._wake_end.setblocking(False)
@@ -68,21 +77,25 @@ class Viewer:
             while not self._ends:
                 now = time.monotonic()
                 if now >= next_status:
+                    self._choose()
                     self._send_status()
                     next_status = now + _STATUS_INTERVAL
                 self._send_pictures()
+                self._send_packets()
                 for descriptor, _ in poll.poll(max(1, (next_status - time.monotonic()) * 1000)):
                     if descriptor == self._wake_end.fileno():
                         self._wake_end.recv(4096)
                     else:
                         self._receive()
-                if any(self._unconfirmed.values()) and time.monotonic() - self._received_at > _STALLED:
+                if self._has_unconfirmed() and time.monotonic() - self._received_at > _STALLED:
                     return
         except WebSocketClosed:
             return
         finally:
             for channel in self._channels:
                 channel.want(self, None)
+                channel.packets.want(self, None)
+                channel.watch(self, as_packets=None)
             self._wake_end.close()
             self._waker.close()
 
@@ -94,10 +107,11 @@ class Viewer:
             status = channel.status()._asdict()
             status["encode_ms"] = round(1000 * status.pop("encode_seconds") / max(1, status["encoded"]), 2)
             streams.append(status)
-        self._websocket.send(text_message(json.dumps({"streams": streams}, separators=(",", ":"))))
+        message = {"streams": streams, "max_fps": self._max_fps}
+        self._websocket.send(text_message(json.dumps(message, separators=(",", ":"))))
 
     def _send_pictures(self) -> None:
-        for index in self._watched:
+        for index in (index for index, awaits in self._awaits_picture.items() if awaits):
             channel, unconfirmed = self._channels[index], self._unconfirmed[index]
             picture = channel.picture
             if picture is not None and picture is not self._last.get(index) and len(unconfirmed) < _WINDOW:
@@ -107,9 +121,41 @@ class Viewer:
                 self._tell_channel(index)
                 self._websocket.send(picture.message)
 
+    def _send_packets(self) -> None:
+        for index in self._watched & self._decodable - self._flows.keys():
+            if self._channels[index].has_packets:
+                # The first packets have arrived.
+                self._choose_way(index)
+        for flow in self._flows.values():
+            for packet in flow.take():
+                self._websocket.send(packet.message)
+
+    def _choose(self) -> None:
+        for index in self._unconfirmed:
+            self._choose_way(index)
+
+    def _choose_way(self, index: int) -> None:
+        """Choose between packets and pictures of a stream, and tell the channel."""
+        channel = self._channels[index]
+        is_watched = index in self._watched
+        wants_packets = is_watched and channel.offers_packets() and index in self._decodable
+        channel.packets.want(self, self.wake if wants_packets else None)
+        if not (wants_packets and channel.has_packets):
+            self._flows.pop(index, None)
+        elif index not in self._flows:
+            self._flows[index] = PacketFlow(channel.packets)
+            self._unconfirmed[index].clear()
+        is_sent_packets = index in self._flows or (wants_packets and channel.expects_packets)
+        channel.watch(self, as_packets=is_sent_packets if is_watched else None)
+        self._awaits_picture[index] = is_watched and not is_sent_packets
+        self._tell_channel(index)
+
     def _tell_channel(self, index: int) -> None:
-        takes = index in self._watched and len(self._unconfirmed[index]) < _WINDOW
+        takes = self._awaits_picture[index] and len(self._unconfirmed[index]) < _WINDOW
         self._channels[index].want(self, self.wake if takes else None)
+
+    def _has_unconfirmed(self) -> bool:
+        return any(self._unconfirmed.values()) or any(flow.has_unconfirmed for flow in self._flows.values())
 
     # -- from the page -----------------------------------------------------------------------------------------------
 
@@ -135,8 +181,16 @@ class Viewer:
             case {"watch": [*indices]} if all(isinstance(index, int) for index in indices):
                 # A page from an earlier server may request streams that this one does not have.
                 self._watched = self._unconfirmed.keys() & set(indices)
-                for index in self._unconfirmed:
-                    self._tell_channel(index)
+                self._choose()
+            case {"decodes": [*indices]} if all(isinstance(index, int) for index in indices):
+                self._decodable = self._unconfirmed.keys() & set(indices)
+                self._choose()
+            case {"decoded": [int(index), int(number)]} if index in self._unconfirmed:
+                if index in self._flows:
+                    self._flows[index].confirm(number)
+            case {"restart": int(index)} if index in self._unconfirmed:
+                if index in self._flows:
+                    self._flows[index].restart()
             case {"clock": int(asked) | float(asked)} if abs(asked) < _MAX_CLOCK:
                 answer = {"clock": [asked, monotonic_ns() / 1e6]}
                 self._websocket.send(text_message(json.dumps(answer)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import socket
 import ssl
@@ -65,6 +66,12 @@ def _head(opcode: int, length: int) -> bytes:
 def binary_message(*parts: bytes) -> bytes:
     """Format a binary message as one frame. It can be sent on any number of connections."""
     return b"".join((_head(_BINARY, sum(map(len, parts))), *parts))
+
+
+def page_message(about: Mapping[str, object], data: bytes) -> bytes:
+    """Format a picture or a packet: length of a JSON text (4 bytes, big-endian), JSON text, and the data."""
+    head = json.dumps(about, separators=(",", ":")).encode()
+    return binary_message(len(head).to_bytes(4, "big"), head, data)
 
 
 def text_message(text: str) -> bytes:
