@@ -23,6 +23,8 @@ _WAIT_MS: Final = 100
 _NS: Final = 1_000_000_000
 # At 15 packets per second, 128 packets fill the buffer in 8.5 seconds.
 _LAGS: Final = (8.6, 10.5)
+# Age in seconds of a packet after which a reader may fall behind, so that it catches up first.
+_NEW: Final = 0.5
 # Mean squared difference of the luma. Another picture of the pattern differs by more, and x264 at crf 23 by less.
 _MOST_DIFFERENT: Final = 40.0
 
@@ -46,8 +48,10 @@ class PacketReader(Role):
             try:
                 while not self.stop.is_set() and left > 0:
                     self.phase("waiting", again=False)
-                    if self._receive(subscriber):
+                    age = self._receive(subscriber)
+                    if age is not None:
                         left -= 1
+                    if age is not None and age < _NEW:
                         self._dawdle(subscriber)
             except ClosedError:
                 if not self.stop.is_set():
@@ -61,12 +65,12 @@ class PacketReader(Role):
         if (subscriber := self._subscriber) is not None:
             subscriber.close()
 
-    def _receive(self, subscriber: PacketSubscriber) -> bool:
-        """Receive and check a packet; return whether there was one."""
+    def _receive(self, subscriber: PacketSubscriber) -> float | None:
+        """Receive and check a packet; return its age in seconds, or None if there was none."""
         packet = subscriber.receive_blocking(_WAIT_MS)
         self._look_at_kept()
         if packet is None:
-            return False
+            return None
         self.phase("working")
         if packet.is_eos():
             raise FaultError(f"{self.service!r} ended, but its source has no end")
@@ -83,7 +87,7 @@ class PacketReader(Role):
         self.counters["dropped"], self.counters["skipped"] = stats.dropped, stats.withheld
         if self.rng.random() < 0.1 and len(self._kept) < 3:
             self._keep(packet, self.rng.uniform(0.0, 2.0))
-        return True
+        return packet.age
 
     def _keep(self, packet: Packet, seconds: float) -> None:
         self._kept.append((time.monotonic() + seconds, zlib.crc32(packet.data), packet.data))

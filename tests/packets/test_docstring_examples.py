@@ -30,7 +30,6 @@ EXAMPLES = {name: code for name, value in documented() if name != "Stamp" and (c
 
 def test_newcomers_find_an_example() -> None:
     assert set(EXAMPLES) >= {"Packet", "PacketPublisher", "PacketPublisher.publish", "PacketSubscriber"}
-    assert set(EXAMPLES) >= {"PacketSubscriber.receive", "PacketSubscriber.receive_blocking"}
 
 
 def publish_until(stop: threading.Event) -> None:

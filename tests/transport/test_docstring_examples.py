@@ -35,8 +35,8 @@ def documented() -> Iterator[tuple[str, Any]]:
         value = getattr(video, name)
         yield name, value
         if inspect.isclass(value):
-            for member, of in vars(value).items():
-                if not member.startswith("_"):
+            for member, of in inspect.getmembers(value):
+                if not member.startswith("_") and of.__doc__:
                     yield f"{name}.{member}", of
 
 

@@ -10,7 +10,6 @@ from typing import Final, Literal, NamedTuple, NoReturn
 from .._iox2 import binding
 from .._iox2.service_name import check_name
 from .._iox2.types import Node
-from .._wire.numbers import real
 from .._wire.packet import VideoPacketHeader, packet_service
 from ..errors import BorrowLimitError, Iox2VideoError
 from ..video._receiver import Receiver
@@ -91,57 +90,6 @@ class PacketSubscriber(Receiver[Packet]):
         )
 
     # -- packets -----------------------------------------------------------------------------------------------------
-
-    def receive(self) -> Packet | None:
-        """Return the next packet, without waiting for one.
-
-        Returns:
-            A packet in shared memory (borrowed), or the end of the stream (`Packet.is_eos`). None if no packet is
-            waiting. The packets that a joining subscriber receives at once are copies.
-
-        Raises:
-            BorrowLimitError: A packet is waiting, but you already hold as many packets as the service allows.
-            ClosedError: This subscriber is closed.
-            ServiceError: The service was recreated and cannot be opened.
-
-        Example:
-            Poll from a loop that has other work:
-
-                import time
-
-                with PacketSubscriber("cam0") as subscriber:
-                    while (packet := subscriber.receive()) is None:
-                        time.sleep(0.01)
-                    print(packet)
-        """
-        with self._lock:
-            return self._next()
-
-    def receive_blocking(self, block_ms: float | None = None) -> Packet | None:
-        """Wait for the next packet and return it.
-
-        Args:
-            block_ms: Maximum wait in milliseconds. None or infinity = wait indefinitely, 0 or less = do not wait.
-                Ctrl-C interrupts the wait with KeyboardInterrupt.
-
-        Returns:
-            A packet in shared memory (borrowed), or the end of the stream (`Packet.is_eos`). None if no packet arrived
-            within `block_ms`. The packets that a joining subscriber receives at once are copies.
-
-        Raises:
-            BorrowLimitError: A packet is waiting, but you already hold as many packets as the service allows.
-            ClosedError: This subscriber is closed, or was closed by another thread during the wait.
-            ServiceError: The service was recreated and cannot be opened.
-            ValueError: `block_ms` is NaN.
-            TypeError: `block_ms` is not a number.
-
-        Example:
-            Wait at most a second:
-
-                with PacketSubscriber("cam0") as subscriber:
-                    print(subscriber.receive_blocking(1000))
-        """
-        return self._wait_for_next(None if block_ms is None else real(block_ms, "block_ms", "milliseconds") / 1000)
 
     def request_keyframe(self) -> None:
         """Ask the publisher for a keyframe, for example after a decoder has failed.

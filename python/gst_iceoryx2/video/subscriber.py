@@ -85,59 +85,6 @@ class VideoFrameSubscriber(Receiver[VideoFrame]):
 
     # -- frames ------------------------------------------------------------------------------------------------------
 
-    def receive(self) -> VideoFrame | None:
-        """Return the next frame, without waiting for one.
-
-        Returns:
-            A frame in shared memory (borrowed), or the end of the stream (`VideoFrame.is_eos`). None if no frame is
-            waiting.
-
-        Raises:
-            BorrowLimitError: A frame is waiting, but you already hold as many frames as the service allows.
-            ClosedError: This subscriber is closed.
-            ServiceError: The service was recreated and cannot be opened.
-
-        Example:
-            Poll from a loop that has other work:
-
-                import time
-
-                with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
-                    while (frame := subscriber.receive()) is None:
-                        time.sleep(0.01)
-                    print(frame.sequence)
-        """
-        with self._lock:
-            return self._next()
-
-    def receive_blocking(self, block_ms: float | None = None) -> VideoFrame | None:
-        """Wait for the next frame and return it.
-
-        Args:
-            block_ms: Maximum wait in milliseconds. None or infinity = wait indefinitely, 0 or less = do not wait.
-                Ctrl-C interrupts the wait with KeyboardInterrupt.
-
-        Returns:
-            A frame in shared memory (borrowed), or the end of the stream (`VideoFrame.is_eos`). None if no frame
-            arrived within `block_ms`.
-
-        Raises:
-            BorrowLimitError: A frame is waiting, but you already hold as many frames as the service allows.
-            ClosedError: This subscriber is closed, or was closed by another thread during the wait.
-            ServiceError: The service was recreated and cannot be opened.
-            ValueError: `block_ms` is NaN.
-            TypeError: `block_ms` is not a number.
-
-        Example:
-            Wait at most half a second:
-
-                with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
-                    frame = subscriber.receive_blocking(500)
-                    if frame is None:
-                        print("no frame for 0.5 s")
-        """
-        return self._wait_for_next(None if block_ms is None else real(block_ms, "block_ms", "milliseconds") / 1000)
-
     def latest(self, timeout: float | None = 0.0) -> VideoFrame | None:
         """Return the newest frame and skip older ones.
 
