@@ -18,7 +18,7 @@ FLOORS = (
     {"_at_end", "contract", "errors", "_namesake", "_plugin", "work"},
     {"__init__", "_extras", "_iox2", "_wire"},
     {"sh4lt", "video"},
-    {"discovery", "jpeg", "packets"},
+    {"discovery", "jpeg", "packets", "results"},
     {"codec", "doctor", "feed", "preview"},
     {"bridge", "record", "serve"},
     {"cli"},
@@ -155,6 +155,7 @@ def loaded_by(statement: str) -> set[str]:
         ),
         ("import gst_iceoryx2.video", {"gi", "av", "simplejpeg", "zenoh"}),
         ("import gst_iceoryx2.packets", {"gi", "av", "simplejpeg", "zenoh"}),
+        ("import gst_iceoryx2.results", {"gi", "av", "simplejpeg", "zenoh"}),
     ],
 )
 def test_importing_loads_neither_the_plugin_nor_what_it_does_not_need(statement: str, forbidden: set[str]) -> None:

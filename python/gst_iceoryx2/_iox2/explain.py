@@ -20,7 +20,7 @@ from ..errors import (
 )
 from .description import read_service
 from .domain import Domain, Pattern
-from .service_name import is_packet_service
+from .service_name import is_packet_service, is_results_service
 
 RELEASE: Final = "0.10.0"
 """Release of iceoryx2, which refuses any other release, even another patch level (SPEC.md section 1)."""
@@ -106,8 +106,8 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
     there = records["PublishSubscribe"]
     if "IncompatibleTypes" in problem and there is not None:
         found = f"{there.type_of('payload')} with the header {there.type_of('user_header')}"
-        wanted = contract("layout")["packet" if is_packet_service(name) else "header"]
-        kind = "packets" if is_packet_service(name) else "video frames"
+        part, kind = _expected(name)
+        wanted = contract("layout")[part]
         return ServiceMismatchError(
             message(
                 "type_mismatch", service=name, found=found, kind=kind, size=wanted["size"], header=wanted["type_name"]
@@ -129,3 +129,10 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
             f"made of them are limited to 107 bytes; use at most {_MAX_PLACE}"
         )
     return TransportError(message("iceoryx2_failed", operation=doing, service=name, cause=problem))
+
+
+def _expected(name: str) -> tuple[str, str]:
+    """Return the entry of `layout.json` with the header of a service, and what the service carries."""
+    if is_packet_service(name):
+        return "packet", "packets"
+    return ("results", "results") if is_results_service(name) else ("header", "video frames")

@@ -17,6 +17,8 @@ _ENCODED: Final = re.compile(
 reserved for them (SPEC.md section 1).
 """
 
+_RESULTS: Final = re.compile(r"video/.+/results/[A-Za-z0-9_.-]{1,64}/v1")
+
 
 def check_service_name(name: str) -> str:
     """Return the name if it is a valid name for a service of frames.
@@ -39,8 +41,13 @@ def is_packet_service(name: str) -> bool:
     return encoded is not None and encoded[3] == "packet/v1"
 
 
+def is_results_service(name: str) -> bool:
+    """Return whether a full name is that of a service of results."""
+    return _RESULTS.fullmatch(name) is not None
+
+
 def check_name(name: str) -> str:
-    """Return the name if it is a valid name for a service of frames or of packets.
+    """Return the name if it is a valid name for a service of frames, packets or results.
 
     Raises:
         InvalidServiceNameError: The name is not a str, is empty, is longer than 255 bytes, or is not printable ASCII.

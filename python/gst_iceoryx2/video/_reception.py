@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import threading
 import time
@@ -189,6 +190,14 @@ class Reception(Generic[T]):
         if frame is not None:
             self._pending = intake.following()
         return frame or False
+
+    def _has_waiting(self) -> bool:
+        """Return whether `_take` has something to take."""
+        link = self._link
+        # The next receive reports a connection error.
+        with contextlib.suppress(binding.ConnectionFailure):
+            return self._pending is not None or (link is not None and link.subscriber.has_samples())
+        return True
 
     def _let_go_if_over(self, link: Link) -> None:
         now, is_held = time.monotonic(), self._intake.ledger.held > 0

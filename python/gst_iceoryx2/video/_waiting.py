@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import resource
 import select
@@ -52,6 +53,11 @@ class Waiter:
         self._listener: types.Listener | None = listener
         self._descriptor = None if listener is None else _descriptor_of(listener, near=self._wake_out)
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether notifications do not end a sleep, because the listener's descriptor was not found."""
+        return self._listener is not None and self._descriptor is None
+
     def wait(self, timeout: float) -> None:
         """Sleep until a notification, `nudge`, `close`, or the timeout (in seconds)."""
         with self._lock:
@@ -63,8 +69,7 @@ class Waiter:
             for descriptor in (self._wake_out, self._descriptor):
                 if descriptor is not None:
                     poll.register(descriptor, select.POLLIN)
-            is_blind = self._listener is not None and self._descriptor is None
-            longest = min(timeout, _BLIND_STEP) if is_blind else timeout
+            longest = min(timeout, _BLIND_STEP) if self.is_blind else timeout
             poll.poll(max(0.0, longest) * 1000)
         finally:
             self._leave()
@@ -136,6 +141,47 @@ class Waiter:
         self._at_end = NOTHING
 
 
+class Watch:
+    """Waits for several listeners at once.
+
+    Args:
+        waiters: The waiters of the listeners. They may be closed while a thread waits, which wakes it.
+
+    Attributes:
+        descriptors: Duplicates of all descriptors to watch.
+        longest: Longest useful sleep in seconds; infinity if notifications end a sleep.
+    """
+
+    __del__ = CALL_AT_END
+
+    def __init__(self, waiters: Iterable[Waiter]) -> None:
+        self._at_end: Callable[[], object] = NOTHING
+        self._waiters = tuple(waiters)
+        self.longest = _BLIND_STEP if any(waiter.is_blind for waiter in self._waiters) else math.inf
+        self.descriptors = [descriptor for waiter in self._waiters for descriptor in waiter.descriptors()]
+        self._at_end = partial(_close_all, self.descriptors)
+        self._poll = select.poll()
+        for descriptor in self.descriptors:
+            self._poll.register(descriptor, select.POLLIN)
+
+    def wait(self, timeout: float) -> None:
+        """Sleep until a notification of any listener, the closing of a waiter, or the timeout (in seconds)."""
+        with self.watched():
+            self._poll.poll(max(0.0, min(timeout, self.longest)) * 1000)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Context manager for the time in which an event loop waits for `descriptors`."""
+        with contextlib.ExitStack() as stack:
+            for waiter in self._waiters:
+                stack.enter_context(waiter.watched())
+            yield
+
+    def close(self) -> None:
+        """Close the descriptors. Idempotent."""
+        self._at_end()
+
+
 def drain(listener: types.Listener) -> set[int]:
     """Take all pending notifications of a listener and return their event IDs.
 
@@ -152,9 +198,13 @@ def drain(listener: types.Listener) -> set[int]:
 
 
 def _close_pipe(*ends: int) -> None:
-    for end in ends:
+    _close_all(list(ends))
+
+
+def _close_all(descriptors: list[int]) -> None:
+    while descriptors:
         with contextlib.suppress(OSError):
-            os.close(end)
+            os.close(descriptors.pop())
 
 
 def _descriptor_of(listener: types.Listener, near: int) -> int | None:
