@@ -17,7 +17,6 @@ from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.results.conftest import SOURCE
 from tests.transport.test_docstring_examples import example_of
 
-
 SMALL = "video/cam0@320x240-GRAY8/frame/v2"
 
 

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gst_iceoryx2._wire.clock import Origin
+from gst_iceoryx2._wire.stamp import Stamp, boot_id
 from gst_iceoryx2.errors import BorrowLimitError
 from gst_iceoryx2.results import Box, FrameKey, JoinStats, Results, ResultsPublisher, ResultsSubscriber
+from gst_iceoryx2.results.key import id_of
 from gst_iceoryx2.video import VideoFrame, VideoFramePublisher, VideoFrameSubscriber
 from tests.processes.children import Child
 from tests.results.conftest import SOURCE, WAIT_MS, Camera, number_of
@@ -249,6 +252,32 @@ def test_results_meet_the_frames_of_a_rendition(camera: Camera, detector: Detect
             x, y, width, height = results.boxes.xywh[0].tolist()
             assert key.rendition.from_source_box((x, y, x + width, y + height)) == (0, 4, 32, 28)
             shown.release()
+
+
+def test_frames_that_crossed_a_bridge_and_their_renditions_have_the_key_of_the_first_frame() -> None:
+    first = Stamp(bytes(range(16)), 77, 5, 1000)
+    with VideoFramePublisher("video/far/frame/v2") as publisher, VideoFrameSubscriber("video/far/frame/v2") as frames:
+        own = publisher_id(publisher, frames)
+        for origin, id_ in (
+            (Origin(first, 10), (77, 5)),
+            (Origin(first._replace(sequence=None), 10), (own, 2)),
+        ):
+            publisher.publish(np.zeros((48, 64), np.uint8), format="GRAY8", metas=[origin.meta()], captured_at=9)
+            with arrived(frames.receive_blocking(WAIT_MS)) as bridged:
+                key = FrameKey.of(bridged)
+                assert key.id == id_of(bridged) == id_
+                assert (key.stamp.boot_id, key.stamp.capture) == (boot_id(), 9)
+                shown = rendered(bridged, "far@32x32", "video/far/frame/v2", origin.meta())
+            assert FrameKey.of(shown).id == id_of(shown) == id_
+            assert (FrameKey.of(shown).stamp.capture, FrameKey.of(shown).width) == (9, 64)
+
+
+def publisher_id(publisher: VideoFramePublisher, frames: VideoFrameSubscriber) -> int:
+    """Return the ID in the stamps of a publisher."""
+    publisher.publish(np.zeros((48, 64), np.uint8), format="GRAY8")
+    with arrived(frames.receive_blocking(WAIT_MS)) as frame:
+        assert frame.stamp.publisher is not None
+        return frame.stamp.publisher
 
 
 def test_a_frame_loop_works_with_async_for(camera: Camera, detector: Detector) -> None:

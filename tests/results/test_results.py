@@ -35,7 +35,7 @@ from gst_iceoryx2.results import (
     VideoResultsHeader,
 )
 from gst_iceoryx2.serve import Rendition, RenditionName, rendition_meta
-from gst_iceoryx2.video import VideoFrame, VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.video import CustomMeta, VideoFrame, VideoFramePublisher, VideoFrameSubscriber
 from gst_iceoryx2.video.rendition import RENDITION_META
 from tests.results.conftest import SOURCE, WAIT_MS, Camera
 from tests.transport.raw import RawPublisher
@@ -321,7 +321,7 @@ def rendition(frame: VideoFrame) -> VideoFrame:
     return rendered(frame, "cam0@32x32", SOURCE)
 
 
-def rendered(frame: VideoFrame, text: str, source: str) -> VideoFrame:
+def rendered(frame: VideoFrame, text: str, source: str, *metas: CustomMeta) -> VideoFrame:
     """Return a frame of a rendition, as it arrives."""
     name = RenditionName.parse(text)
     assert name is not None
@@ -329,7 +329,7 @@ def rendered(frame: VideoFrame, text: str, source: str) -> VideoFrame:
     service = f"video/{text}/frame/v2"
     with VideoFramePublisher(service) as publisher, VideoFrameSubscriber(service) as subscriber:
         picture = np.zeros((shape.height, shape.width), np.uint8)
-        publisher.publish(picture, format="GRAY8", metas=[rendition_meta(frame, source, shape)])
+        publisher.publish(picture, format="GRAY8", metas=[*metas, rendition_meta(frame, source, shape)])
         with arrived(subscriber.receive_blocking(WAIT_MS)) as rendition:
             return rendition
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from .._wire.clock import CLOCK_META
 from .._wire.stamp import Stamp, boot_id
 from ..errors import FormatError
 from ..video.frame import VideoFrame
 from ..video.rendition import RENDITION_META, Rendition
 
-_META: Final = RENDITION_META.encode()
+_RENDITION: Final = RENDITION_META.encode()
+_CLOCK: Final = CLOCK_META.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class FrameKey:
     `ResultsPublisher.publish` takes a key instead of a frame, so that you can release the frame first.
 
     Attributes:
-        stamp: Stamp of the source's frame.
+        stamp: Stamp of the source's frame. If the frame crossed a bridge, publisher and sequence are those of its first
+            publisher.
         width: Width of the source's frame in pixels.
         height: Height of the source's frame in pixels.
         rendition: How the analysed frame shows the source; None = it is the source's frame itself.
@@ -51,12 +54,14 @@ class FrameKey:
         """
         if not isinstance(frame, VideoFrame):
             raise FormatError(f"results need a frame of a service, which has a stamp, not {type(frame).__name__}")
-        rendition = _rendition(frame)
-        if rendition is None:
-            key = cls(frame.stamp, frame.width, frame.height)
-        else:
-            stamp = Stamp(boot_id(), rendition.publisher, rendition.sequence, rendition.captured_at, rendition.due_at)
-            key = cls(stamp, *rendition.source_size, rendition)
+        aux = bytes(frame.aux)
+        rendition = _rendition(frame, aux)
+        stamp = _source_stamp(frame, rendition)
+        origin = _origin(frame, aux)
+        if origin is not None:
+            stamp = stamp._replace(publisher=origin[0], sequence=origin[1])
+        size = (frame.width, frame.height) if rendition is None else rendition.source_size
+        key = cls(stamp, *size, rendition)
         if key.id is None:
             raise FormatError(
                 f"{frame!r} has no stamp, so results cannot be matched with it; publish its frames with "
@@ -72,15 +77,30 @@ class FrameKey:
 
 def id_of(frame: VideoFrame) -> tuple[int, int] | None:
     """Return publisher and sequence of the source's frame; None if a frame has no stamp."""
-    rendition = _rendition(frame)
-    if rendition is not None:
-        return _id(rendition.publisher, rendition.sequence)
-    return _id(frame.stamp.publisher, frame.stamp.sequence)
+    aux = bytes(frame.aux)
+    stamp = _source_stamp(frame, _rendition(frame, aux))
+    return _origin(frame, aux) or _id(stamp.publisher, stamp.sequence)
 
 
-def _rendition(frame: VideoFrame) -> Rendition | None:
-    # Decoding the metas of each frame would take longer than everything else.
-    return Rendition.of(frame) if _META in bytes(frame.aux) else None
+def _source_stamp(frame: VideoFrame, rendition: Rendition | None) -> Stamp:
+    if rendition is None or _id(rendition.publisher, rendition.sequence) is None:
+        return frame.stamp
+    return Stamp(boot_id(), rendition.publisher, rendition.sequence, rendition.captured_at, rendition.due_at)
+
+
+# Decoding the metas of each frame would take longer than everything else, so both functions look for the name first.
+
+
+def _rendition(frame: VideoFrame, aux: bytes) -> Rendition | None:
+    return Rendition.of(frame) if _RENDITION in aux else None
+
+
+def _origin(frame: VideoFrame, aux: bytes) -> tuple[int, int] | None:
+    """Return publisher and sequence of the first publisher of a frame that crossed a bridge; None = unknown."""
+    if _CLOCK not in aux:
+        return None
+    stamp = frame.origin
+    return _id(stamp.publisher, stamp.sequence)
 
 
 def _id(publisher: int | None, sequence: int | None) -> tuple[int, int] | None:
