@@ -70,6 +70,13 @@ class ServiceName(StreamName):
         return super().convert(value, param, ctx)
 
 
+class ServiceOrPackets(ServiceName):
+    """A service of frames, or the packets of a stream: `cam0@h264`."""
+
+    def _check(self, name: str) -> str:
+        return check_name(name)
+
+
 class LocalStream(StreamName):
     """A stream on this machine: a service or a Sh4lt path."""
 

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gst_iceoryx2._wire.packet import packet_service
+from gst_iceoryx2._wire.rendition import codec_of
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
-from gst_iceoryx2.cli._params import Above0, ServiceName
+from gst_iceoryx2.cli._params import Above0, ServiceOrPackets
 from gst_iceoryx2.cli._run import clock, run
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._words import amount
 from gst_iceoryx2.discovery.names import short_name
-from gst_iceoryx2.record import CODECS, DEFAULT_PRESET, PRESETS, Target, TargetError
+from gst_iceoryx2.record import CODECS, DEFAULT_PRESET, PRESETS, Target, TargetError, copies_packets
 
 if TYPE_CHECKING:
     from gst_iceoryx2.record import Recording, TrackReport
@@ -25,20 +27,19 @@ if TYPE_CHECKING:
         "iox2-video record cam0 clip.mp4 --duration 10 --overwrite",
         "iox2-video record left right both.mkv --preset ultrafast",
         "iox2-video record cam0 exact.mkv --codec ffv1 --frames 300",
+        "iox2-video record cam0 day.mkv --copy",
     ),
 )
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=ServiceName(is_source=True))
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=ServiceOrPackets(is_source=True))
 @click.argument("file", metavar="FILE", type=click.Path(dir_okay=False))
-@click.option(
-    "--codec", type=click.Choice(list(CODECS)), default="x264", show_default=True, help="Codec; ffv1 is lossless."
-)
+@click.option("--codec", type=click.Choice(list(CODECS)), show_default="x264", help="Codec; ffv1 is lossless.")
 @click.option(
     "--preset",
     type=click.Choice(PRESETS),
-    default=DEFAULT_PRESET,
-    show_default=True,
+    show_default=DEFAULT_PRESET,
     help="Speed of x264; slower presets produce smaller files.",
 )
+@click.option("--copy", is_flag=True, help="Record packets as they are, encoded once for all readers.")
 @click.option("--duration", metavar="SECONDS", type=Above0(), help="Stop after this many seconds.")
 @click.option("--frames", metavar="N", type=click.IntRange(1), help="Stop after N frames from each stream.")
 @click.option("--max-fps", metavar="FPS", type=Above0(), help="Record at most this many frames per second.")
@@ -57,20 +58,38 @@ def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
     FILE must end in .mkv, .mp4 or .mov. It will contain a video track for each stream. Recording stops when the stream
     ends, after --duration or --frames, or on Ctrl-C (exit code 130). If a publisher exits or the disk is full, it stops
     with exit code 1. The file is playable in all these cases.
+
+    A stream that is encoded already is recorded without encoding it again, unless --codec, --preset or --max-fps is
+    given. With --copy, this command encodes the stream if no other process does, and other readers share its packets.
     """
+    is_asked = settings["copy"]
     try:
-        Target.of(file, settings["codec"])
+        choices = {name: settings[name] for name in ("codec", "preset", "max_fps")}
+        settings["copy"] = copies_packets(names, copy=is_asked or None, **choices)
+        for name in names if settings["copy"] else ():
+            Target.of_packets(file, packet_service(name)[1])
+        if not settings["copy"]:
+            Target.of(file, settings["codec"] or "x264")
     except TargetError as exc:
         raise Misused(str(exc)) from exc
     from gst_iceoryx2.record import Recorder
 
     recorder = Recorder(names, file, **settings)
+    if recorder.is_copy and not is_asked:
+        _say_copied(names)
     if recorder.missing:
         names_missing = ", ".join(map(short_name, recorder.missing))
         say(f"waiting for {names_missing} for at most {settings['timeout']:g} s")
     recording = run(recorder, _progress, _summary)
     if recording.complaints:
         raise Failed("; ".join(recording.complaints) + f". {file} contains everything recorded until then")
+
+
+def _say_copied(names: tuple[str, ...]) -> None:
+    for name in map(short_name, names):
+        if codec_of(name) is None:
+            packets = short_name(packet_service(name)[0])
+            say(f"{name}: recording the packets of {packets}, which is encoded already; --codec x264 encodes again")
 
 
 def _progress(recording: Recording) -> str:
@@ -89,8 +108,12 @@ def _summary(recording: Recording) -> list[str]:
             lines.append(f"{name}: {size} {track.format}, {done}")
             if track.resized:
                 lines.append(f"{name}: frames with a different size were scaled to {size}")
+            if track.restarts:
+                lines.append(f"{name}: the encoder started again {track.restarts} times, each time with a keyframe")
+    if len(recording.files) > 1:
+        lines.append(f"the format of the packets changed, so there are {len(recording.files)} files")
     if lines and recording.size:
-        lines.append(f"{recording.file}: {amount(recording.size)}")
+        lines += [f"{file}: {amount(file.stat().st_size)}" for file in recording.files if file.exists()]
     return lines
 
 
@@ -98,6 +121,8 @@ def _lost(tracks: tuple[TrackReport, ...]) -> str:
     known = [track.dropped for track in tracks if track.dropped is not None]
     words = [f"{sum(known)} dropped" if len(known) == len(tracks) else "drops unknown"]
     words += [f"{sum(track.invalid for track in tracks)} refused"] if any(track.invalid for track in tracks) else []
+    withheld = sum(track.withheld for track in tracks)
+    words += [f"{withheld} withheld"] if withheld else []
     skipped = sum(track.skipped for track in tracks)
     words += [f"{skipped} skipped by --max-fps"] if skipped else []
     return ", ".join(words)

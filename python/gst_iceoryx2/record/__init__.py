@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..codec.errors import NotLosslessError
 from ..codec.settings import CODECS, DEFAULT_PRESET, PRESETS
 from .errors import RecordError, RecordFileError, TargetError
-from .target import Target
+from .target import Target, copies_packets
 
 if TYPE_CHECKING:
     from .recorder import Recorder, Recording, record
@@ -39,6 +39,7 @@ __all__ = [
     "Target",
     "TargetError",
     "TrackReport",
+    "copies_packets",
     "record",
 ]
 

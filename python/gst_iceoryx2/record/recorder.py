@@ -14,14 +14,16 @@ from typing import Any, Final
 
 from .._extras.av import av, open_media
 from .._wire.numbers import real, whole
+from .._wire.rendition import codec_of
 from ..codec.settings import DEFAULT_PRESET
-from ..discovery import full_name, names, require, short_name
+from ..discovery import encoded, full_name, names, require, short_name
 from ..discovery.names import why_silent
 from ..errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
 from ..work import Work
 from .errors import RecordFileError
-from .remux import complete, plays
-from .target import Target, occupy
+from .packet_track import PacketTrack
+from .remux import PacketFile, complete, plays
+from .target import Target, copies_packets, occupy
 from .track import Limits, Track, TrackReport
 
 _WAIT: Final = 0.1
@@ -33,13 +35,15 @@ class Recording:
 
     Attributes:
         file: The file.
-        size: Size of the file, in bytes.
+        size: Size of all files, in bytes.
         tracks: Progress or result of each stream, in track order.
+        files: All files. There is more than one if packets were recorded and their format changed.
     """
 
     file: Path
     size: int
     tracks: tuple[TrackReport, ...]
+    files: tuple[Path, ...] = ()
 
     @property
     def complaints(self) -> tuple[str, ...]:
@@ -51,10 +55,13 @@ class Recorder(Work[Recording]):
     """Records streams to one file, with a track for each stream.
 
     Args:
-        streams: Names of services, short or in full.
+        streams: Names of services, short or in full, or of packets: `cam0@h264`.
         file: The file. Its ending selects the container: .mkv, .mp4 or .mov.
-        codec: "x264", "prores", or "ffv1" (lossless).
-        preset: Preset for x264, from "ultrafast" to "veryslow".
+        codec: "x264", "prores", or "ffv1" (lossless); None = "x264" if the frames are encoded.
+        preset: Preset for x264, from "ultrafast" to "veryslow"; None = "veryfast".
+        copy: Whether to record packets as they are. If no process encodes the stream, this one does, and publishes the
+            packets for other readers, too. None = if all streams are encoded already, and neither codec, preset nor
+            `max_fps` is given.
         overwrite: Whether to replace an existing file.
         duration: Seconds after which to stop; None means no limit.
         frames: Number of frames per stream after which to stop; None means no limit.
@@ -62,7 +69,9 @@ class Recorder(Work[Recording]):
         timeout: Seconds to wait for the first frame of each stream, and for each later frame.
 
     Raises:
-        TargetError: The codec or container is unknown, or the container cannot hold the codec.
+        TargetError: The codec or container is unknown, the container cannot hold the codec, or packets cannot be
+            recorded with these settings.
+        FormatError: No process publishes the packets, and their codec cannot be encoded.
         RecordFileError: The file already exists, or cannot be written.
         ServiceError: A service exists but cannot be opened.
         MissingExtraError: PyAV is not installed. Raised when this class is imported.
@@ -75,8 +84,9 @@ class Recorder(Work[Recording]):
         streams: Sequence[str],
         file: str | os.PathLike[str],
         *,
-        codec: str = "x264",
-        preset: str = DEFAULT_PRESET,
+        codec: str | None = None,
+        preset: str | None = None,
+        copy: bool | None = None,
         overwrite: bool = False,
         duration: float | None = None,
         frames: int | None = None,
@@ -84,28 +94,43 @@ class Recorder(Work[Recording]):
         timeout: float = 5.0,
     ) -> None:
         super().__init__()
-        self._target = Target.of(file, codec, preset)
+        self.is_copy: Final = copies_packets(streams, copy=copy, codec=codec, preset=preset, max_fps=max_fps)
+        if self.is_copy:
+            for name in streams:
+                self._target = Target.of_packets(file, codec_of(short_name(name)) or "h264")
+        else:
+            self._target = Target.of(file, codec or "x264", preset or DEFAULT_PRESET)
         duration = None if duration is None else real(duration, "duration", "seconds")
         frames = None if frames is None else whole(frames, "frames", 1)
         self._timeout = timeout = real(timeout, "timeout", "seconds")
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
         self._container: Any = None
-        self._tracks: list[Track] = []
+        self._tracks: list[Track | PacketTrack] = []
         self._missing: dict[str, ServiceNotFoundError] = {}
-        self._is_ours = occupy(self._target.path, overwrite)
+        titles = [_title(name) for name in streams]
+        self._packets = PacketFile(file, overwrite=overwrite, titles=titles) if self.is_copy else None
+        self._is_ours = self._packets is None and occupy(self._target.path, overwrite)
         try:
             limits = Limits(duration, frames, max_fps, timeout)
             for name in streams:
-                # Checked before the subscriber creates an event service, so that the error can suggest a similar name.
-                try:
-                    require(short_name(name))
-                except ServiceNotFoundError as exc:
-                    self._missing[full_name(name)] = exc.with_traceback(None)
-                self._tracks.append(Track(full_name(name), limits, is_shared=len(streams) > 1))
+                self._add(name, limits, is_shared=len(streams) > 1)
         except BaseException:
             self._close()
             raise
+
+    def _add(self, name: str, limits: Limits, *, is_shared: bool) -> None:
+        # Checked before the subscriber creates an event service, so that the error can suggest a similar name.
+        if not (self.is_copy and encoded(name)):
+            try:
+                require(_title(name))
+            except ServiceNotFoundError as exc:
+                self._missing[full_name(_title(name))] = exc.with_traceback(None)
+        if self._packets is None:
+            self._tracks.append(Track(full_name(name), limits, is_shared=is_shared))
+        else:
+            track = PacketTrack(name, limits, self._packets, len(self._tracks), is_shared=is_shared)
+            self._tracks.append(track)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -140,7 +165,7 @@ class Recorder(Work[Recording]):
             self._close()
         if isinstance(self._failure, RecordFileError):
             kept = "The frames written until then can be played"
-            raise RecordFileError(f"{self._failure}. {kept if plays(self._target.path) else 'No frame was written'}")
+            raise RecordFileError(f"{self._failure}. {kept if self._plays() else 'No frame was written'}")
         if self._failure is not None:
             raise self._failure
         return self.report()
@@ -161,21 +186,27 @@ class Recorder(Work[Recording]):
                     if time.monotonic() > deadline + self._timeout:
                         self._nothing_came([track])
 
-    def _nothing_came(self, waiting: Sequence[Track]) -> None:
+    def _nothing_came(self, waiting: Sequence[Track | PacketTrack]) -> None:
         existing = names()
         for track in waiting:
-            if track.service in self._missing and track.service not in existing:
-                raise self._missing[track.service]
+            if track.awaited in self._missing and track.awaited not in existing:
+                raise self._missing[track.awaited]
         which = ", ".join(track.name for track in waiting)
-        reasons = [reason for track in waiting if (reason := why_silent(track.service)) is not None]
+        reasons = [reason for track in waiting if (reason := why_silent(track.awaited)) is not None]
         hint = "; ".join(reasons) or "check that its publisher is running and not paused"
         raise FrameTimeoutError(f"no frame from {which} arrived within {self._timeout:g} s; {hint}")
 
     def _begin(self) -> None:
         target = self._target
+        if self._packets is not None:
+            for track in self._tracks:
+                assert isinstance(track, PacketTrack)
+                track.prepare()
+            return
         try:
             container = self._container = open_media(f"file:{target.path}", "w", options=target.container_options)
             for track in self._tracks:
+                assert isinstance(track, Track)
                 track.prepare(container, target)
                 container.streams.video[-1].metadata["title"] = track.name
             container.start_encoding()
@@ -185,7 +216,8 @@ class Recorder(Work[Recording]):
     def _encode(self, progress: Callable[[Recording], None] | None) -> None:
         began = min(track.first_moment for track in self._tracks if track.first_moment is not None)
         with ThreadPoolExecutor(len(self._tracks)) as pool:
-            running = [pool.submit(track.run, began, self._write, self._stop) for track in self._tracks]
+            write = self._write if self._packets is None else self._call
+            running = [pool.submit(track.run, began, write, self._stop) for track in self._tracks]
             try:
                 while wait(running, _WAIT, FIRST_EXCEPTION).not_done and not self._failed(running):
                     self._report_to(progress)
@@ -209,9 +241,19 @@ class Recorder(Work[Recording]):
             for packet in packets:
                 self._container.mux_one(packet)
 
+    def _call(self, write: Callable[[], None]) -> None:
+        with self._lock:
+            write()
+
     def _close(self) -> None:
         for track in self._tracks:
             track.close()
+        if self._packets is not None:
+            try:
+                self._packets.close()
+            except RecordFileError as exc:
+                self._failure = self._failure or exc
+            return
         container, self._container = self._container, None
         if container is not None:
             try:
@@ -220,21 +262,31 @@ class Recorder(Work[Recording]):
                 if self._failure is None:
                     self._failure = self._explained(exc)
         has_frames = any(track.report().frames for track in self._tracks)
-        if self._is_ours and not (has_frames and (self._failure is None or plays(self._target.path))):
+        if self._is_ours and not (has_frames and (self._failure is None or self._plays())):
             with contextlib.suppress(OSError):
                 self._target.path.unlink()
 
     def _explained(self, exc: Any) -> Iox2VideoError:
         return RecordFileError(f"cannot write {self._target.path}: {exc.strerror or exc}")
 
+    def _plays(self) -> bool:
+        """Return whether the file contains a picture although writing has failed."""
+        return plays(self._target.path) if self._packets is None else bool(self._packets.files)
+
     def report(self) -> Recording:
         """Return the progress; after `run`, the result."""
-        path = self._target.path
-        try:
-            size = path.stat().st_size
-        except OSError:
-            size = 0
-        return Recording(path, size, tuple(track.report() for track in self._tracks))
+        files = [self._target.path] if self._packets is None else self._packets.files
+        size = 0
+        for path in files:
+            with contextlib.suppress(OSError):
+                size += path.stat().st_size
+        return Recording(self._target.path, size, tuple(track.report() for track in self._tracks), tuple(files))
+
+
+def _title(name: str) -> str:
+    """Return the short name of a stream; the stream's name if this is the name of its packets."""
+    short = short_name(name)
+    return short.rpartition("@")[0] if codec_of(short) else short
 
 
 def record(streams: str | Sequence[str], file: str | os.PathLike[str], **settings: Any) -> Recording:

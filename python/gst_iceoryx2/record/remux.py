@@ -43,8 +43,6 @@ class PacketFile:
     Attributes:
         files: Paths written so far, in order.
         written: Packets written.
-        skipped: Packets not written because no keyframe preceded them.
-        invalid: Keyframes not written because they contain no parameter sets that can be understood.
 
     Raises:
         TargetError: The container is unknown.
@@ -76,7 +74,7 @@ class PacketFile:
         self._failure: RecordFileError | None = None
         self._is_ours = occupy(self._target.path, overwrite)
         self.files: list[Path] = []
-        self.written = self.skipped = self.invalid = 0
+        self.written = 0
 
     def write(self, packet: Packet, moment: int, track: int = 0) -> bool:
         """Write a packet.
@@ -97,10 +95,28 @@ class PacketFile:
         if packet.is_keyframe and not self._begin_group(one, packet):
             return False
         if one.format is None or not one.is_decodable:
-            self.skipped += 1
+            one.skipped += 1
             return False
         self._place(packet, moment, track)
         return True
+
+    @property
+    def skipped(self) -> int:
+        """Packets not written because no keyframe preceded them."""
+        return sum(track.skipped for track in self._tracks)
+
+    @property
+    def invalid(self) -> int:
+        """Keyframes not written because they contain no parameter sets that can be understood."""
+        return sum(track.invalid for track in self._tracks)
+
+    def skipped_of(self, track: int) -> int:
+        """Return `skipped` of one track."""
+        return self._tracks[track].skipped
+
+    def invalid_of(self, track: int) -> int:
+        """Return `invalid` of one track."""
+        return self._tracks[track].invalid
 
     def format(self, track: int = 0) -> StreamFormat | None:
         """Return the format of a track's newest keyframe; None before the first one."""
@@ -138,7 +154,7 @@ class PacketFile:
         found = track.reader.read(packet)
         track.is_decodable = found is not None
         if found is None:
-            self.invalid += 1
+            track.invalid += 1
             return False
         Target.of_packets(self._target.path, found.codec)
         track.format = found
@@ -218,7 +234,7 @@ class PacketFile:
 class _Track:
     """A track: the format of its newest keyframe, and the file that it is written to."""
 
-    __slots__ = ("format", "is_decodable", "part", "reader", "title")
+    __slots__ = ("format", "invalid", "is_decodable", "part", "reader", "skipped", "title")
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -226,6 +242,7 @@ class _Track:
         self.format: StreamFormat | None = None
         self.part: _Part | None = None
         self.is_decodable = False
+        self.skipped = self.invalid = 0
 
 
 class _Part:
@@ -272,8 +289,8 @@ class _Part:
         shift = None if packet.pts is None or packet.dts is None else packet.pts - packet.dts
         pts = self._ticks(moment - self._begin)
         earlier = self._ticks(shift) if shift is not None and 0 <= shift <= _MAX_REORDER else None
-        data: Any = packet.data
-        muxed = av.Packet(data)
+        # PyAV would keep borrowed memory until the packet is written, which may be much later.
+        muxed = av.Packet(bytes(packet.data))
         muxed.stream, muxed.time_base = self._container.streams.video[track], self._tick
         muxed.pts, muxed.dts = self._orders[track].times(pts, earlier)
         muxed.is_keyframe = packet.is_keyframe

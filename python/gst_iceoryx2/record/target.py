@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from .._wire.rendition import codec_of
 from ..codec.settings import CODECS, DEFAULT_PRESET, PRESETS
+from ..discovery.encoded import encoded
+from ..discovery.names import short_name
 from .errors import RecordFileError, TargetError
 
 _FITTING: Final = {
@@ -106,6 +110,36 @@ class Target:
     def keeps_pixel_aspect_ratio(self) -> bool:
         """Whether the file stores the pixel aspect ratio. PyAV cannot set it in Matroska, so the codec must."""
         return (self.codec, self.path.suffix.lower()) != ("prores", ".mkv")
+
+
+def copies_packets(
+    streams: Sequence[str], *, copy: bool | None, codec: str | None, preset: str | None, max_fps: float | None
+) -> bool:
+    """Return whether streams are recorded without encoding them again.
+
+    Args:
+        streams: Names of streams, or of their packets: `cam0`, `cam0@h264`.
+        copy: What was asked for; None = if all of them are encoded already.
+        codec: Codec that was asked for; None = none.
+        preset: Preset that was asked for; None = none.
+        max_fps: Rate that was asked for; None = none.
+
+    Raises:
+        TargetError: Packets cannot be recorded in this way.
+    """
+    asked = {"codec": codec, "preset": preset, "max-fps": max_fps}
+    options = " and ".join(f"--{name}" for name, value in asked.items() if value is not None)
+    packets = [short for short in map(short_name, streams) if codec_of(short)]
+    if copy is False and packets:
+        source = packets[0].rpartition("@")[0]
+        raise TargetError(f"cannot encode {packets[0]} again, because it is a stream of packets; record {source}")
+    if (copy or packets) and options:
+        what = f"{packets[0]} is encoded already" if packets else "--copy records packets as they are"
+        remedy = f"record {packets[0].rpartition('@')[0]}" if packets else "leave out --copy"
+        raise TargetError(f"{what}, so {options} cannot be applied; leave out {options}, or {remedy}")
+    if copy is None and not options and not packets:
+        return all(encoded(name) == "running" for name in streams)
+    return bool(copy or packets)
 
 
 def _fitting(file: str | os.PathLike[str]) -> tuple[str, ...]:

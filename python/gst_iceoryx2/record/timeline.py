@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..packets import Packet
 from ..video.frame import VideoFrame
 
 # If pts advance by this much more than the clock, the stream has restarted. In nanoseconds.
 _JUMP: Final = 10_000_000_000
+# Longest time by which a B-frame is shown before the packet that precedes it. In nanoseconds.
+_REORDER: Final = 2_000_000_000
 
 
 class Timeline:
@@ -62,3 +65,57 @@ class Timeline:
                 self._anchor = self._last + max(passed, 1) - pts
         self._pts = pts
         return pts + self._anchor
+
+
+class PacketTimeline:
+    """Assigns each packet of a stream a timestamp. With B-frames, a packet may be shown before the previous one.
+
+    Args:
+        is_shared: Whether the file contains other streams.
+    """
+
+    __slots__ = ("_anchor", "_clock", "_is_shared", "_latest", "_pts", "_source")
+
+    def __init__(self, *, is_shared: bool) -> None:
+        self._is_shared = is_shared
+        self._anchor = self._clock = 0
+        self._latest: int | None = None
+        self._pts: int | None = None
+        self._source: int | None = None
+
+    def moment(self, packet: Packet, arrived: int) -> int:
+        """Return the timestamp of the next packet, in nanoseconds on CLOCK_MONOTONIC's scale.
+
+        Args:
+            packet: The packet.
+            arrived: Arrival time of the packet, in nanoseconds of CLOCK_MONOTONIC.
+        """
+        due, captured, pts = packet.due_at, packet.captured_at, packet.pts
+        clock = next(time for time in (due, captured, arrived) if time is not None)
+        if self._is_shared:
+            return clock
+        if pts is None:
+            self._pts = None
+            moment = clock if captured is None else captured
+        else:
+            self._place(packet, pts, clock)
+            moment = pts + self._anchor
+        if self._latest is None or moment > self._latest:
+            self._latest, self._clock = moment, clock
+        return moment
+
+    def _place(self, packet: Packet, pts: int, clock: int) -> None:
+        """Determine the difference between `pts` and the clock anew if another source began to count."""
+        # An encoder that starts again goes on with the times of the same frames.
+        source = packet.stream if packet.publisher is None else packet.publisher
+        before, self._pts = self._pts, pts
+        if self._latest is None:
+            self._anchor = clock - pts
+        elif source != self._source or before is None:
+            self._anchor = self._latest + max(clock - self._clock, 1) - pts
+        else:
+            step, passed = pts - before, clock - self._clock
+            may_go_back = packet.dts != pts and step > -_REORDER
+            if step > passed + _JUMP or (step <= 0 and not may_go_back):
+                self._anchor = self._latest + max(passed, 1) - pts
+        self._source = source

@@ -19,8 +19,8 @@ from .timeline import Timeline
 
 End: TypeAlias = Literal["running", "end of stream", "limit", "stopped", "silent", "changed"]
 
-_WAIT_MS: Final = 100.0
-_NS: Final = 1_000_000_000
+WAIT_MS: Final = 100.0
+NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,11 @@ class TrackReport:
         service: Full name of the service.
         width: Width of the track, in pixels; 0 before the first frame.
         height: Height of the track, in rows; 0 before the first frame.
-        format: GStreamer's name for the first frame's pixel format.
+        format: GStreamer's name for the first frame's pixel format; the codec of packets.
         pixel_format: FFmpeg's name for the encoded pixel format.
         frames: Frames in the file.
-        dropped: Frames that were sent during the recording but did not arrive; None means unknown.
+        dropped: Frames that were sent during the recording but did not arrive; None means unknown. Of packets, also the
+            frames that their encoder lost.
         skipped: Frames skipped because of `max_fps`.
         invalid: Frames that violated the wire contract.
         seconds: Time from the first frame in the file to the last one.
@@ -42,6 +43,8 @@ class TrackReport:
         end: "running", or why the track ended: "end of stream", "limit" (`duration` or `frames`), "stopped" (by the
             caller), "silent" (no frame for too long), or "changed" (see `complaint`).
         complaint: The problem that occurred, as a sentence; empty if there was none.
+        withheld: Packets that are not in the file, because packets were missing before them: up to the next keyframe.
+        restarts: How often another encoder went on with the stream.
     """
 
     service: str
@@ -57,6 +60,8 @@ class TrackReport:
     resized: bool
     end: End
     complaint: str
+    withheld: int = 0
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +91,12 @@ class Track:
 
     Attributes:
         service: Full name of the service.
+        awaited: Full name of the stream that must exist.
         first_moment: Timestamp of the first frame, in nanoseconds; None before the first frame.
     """
 
     def __init__(self, service: str, limits: Limits, *, is_shared: bool) -> None:
-        self.service = service
+        self.service = self.awaited = service
         self._limits = limits
         self._subscriber = VideoFrameSubscriber(service)
         self._timeline = Timeline(is_shared=is_shared)
@@ -173,21 +179,21 @@ class Track:
         while not stop.is_set():
             if limits.frames is not None and self._frames >= limits.frames:
                 return "limit"
-            frame = self._subscriber.receive_blocking(_WAIT_MS)
+            frame = self._subscriber.receive_blocking(WAIT_MS)
             arrived = monotonic_ns()
             if frame is None:
-                if arrived - heard >= limits.timeout * _NS:
+                if arrived - heard >= limits.timeout * NS:
                     self._complaint = f"{self.name} did not end its stream, but sent no frame for {limits.timeout:g} s"
                     return "silent"
                 # The duration limit also applies while the stream is paused.
-                if limits.duration is not None and arrived - heard >= limits.duration * _NS:
+                if limits.duration is not None and arrived - heard >= limits.duration * NS:
                     return "limit"
                 continue
             heard = arrived
             if frame.is_eos():
                 return "end of stream"
             moment = self._timeline.moment(frame, arrived)
-            if limits.duration is not None and moment - self._began >= limits.duration * _NS:
+            if limits.duration is not None and moment - self._began >= limits.duration * NS:
                 return "limit"
             if self._thinning.takes(moment):
                 write(encoder.encode(frame, moment - self._began))
@@ -207,7 +213,7 @@ class Track:
             None if stats.dropped is None else stats.dropped - self._dropped_before,
             self._thinning.skipped,
             stats.invalid,
-            0.0 if first is None else (self._last - first) / _NS,
+            0.0 if first is None else (self._last - first) / NS,
             self._resized,
             self._end,
             self._complaint,
