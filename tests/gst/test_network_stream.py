@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -21,39 +19,11 @@ av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-
 from gst_iceoryx2.feed import Feeder, NetworkStream, SettingError, SourceError, network
 from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.conftest import Place
-from tests.gst.remote import ROOT
+from tests.gst.rtsp import Server
 from tests.waiting import arrived
 
 CAM = "video/cam0/frame/v2"
 MS = 1_000_000
-
-
-class Server:
-    """An RTSP server. Its stream is red."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.gst.rtsp_server", "red"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        assert self.process.stdout is not None
-        self._port = self.process.stdout.readline().strip()
-        if not self._port:
-            _, complaint = self.process.communicate()
-            reason = "GStreamer's RTSP server is not installed (gir1.2-gst-rtsp-server-1.0): scripts/setup does that"
-            assert "GstRtspServer" in complaint, complaint
-            pytest.skip(reason)
-
-    def url(self, path: str = "cam") -> str:
-        return f"rtsp://ada:s3cret@127.0.0.1:{self._port}/{path}"
-
-    def close(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-        self.process.kill()
-        self.process.communicate()
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_gstreamer_reads_a_rendition_that_is_off(serve: Serves, tmp_path: Path) 
 def url() -> Iterator[tuple[str, Callable[[], None]]]:
     """Return the address of an RTSP camera, and a function that kills its server."""
     pytest.importorskip("av")
-    from tests.gst.test_network_stream import Server
+    from tests.gst.rtsp import Server
 
     server = Server()
     yield server.url(), server.process.kill

@@ -53,9 +53,11 @@ class StreamJobs:
         # Number of readers of each rendition that cannot be, and the reason, by short name.
         self.impossible: dict[str, tuple[int, str]] = {}
         self.other: int | None = None
+        # The newest answer of the source.
+        self._codec: str | None = ""
         # Readers that receive the end of the stream, if it ends.
         self._finished: frozenset[Member] = frozenset()
-        self._wanted_until = -math.inf
+        self._wanted_until = self._frames_wanted_until = -math.inf
         self._renditions_until: dict[str, float] = {}
 
     @property
@@ -101,15 +103,36 @@ class StreamJobs:
             elif until <= now:
                 del self._renditions_until[name]
         self.renditions = {name: processes_of(renditions.get(name, ())) for name in self._renditions_until}
-        if self.readers or renditions or (self.config is not None and self.config.always):
-            self._wanted_until = math.inf
-        elif self._wanted_until == math.inf:
-            self._wanted_until = now + self.stop_after
+        self._codec = self.job.report.get("codec", self._codec)
+        is_wanted = bool(self.readers or renditions or (self.config is not None and self.config.always))
+        self._wanted_until = self._until(self._wanted_until, now, is_wanted=is_wanted)
+        self._frames_wanted_until = self._until(self._frames_wanted_until, now, is_wanted=bool(self.readers))
         others = self._others(own.publishers)
         self.other = min(one.pid for one in others) if others and not self.job.is_alive else None
         self._start_again(readers.union(*renditions.values()), now, is_published=len(others) < len(own.publishers))
         self._decide_source(now)
         self._decide_renditions(own, now)
+
+    def _until(self, before: float, now: float, *, is_wanted: bool) -> float:
+        """Return the time until which something is kept that is wanted, or was."""
+        return math.inf if is_wanted else min(before, now + self.stop_after)
+
+    @property
+    def codec(self) -> str | None:
+        """Codec of the packets that the source sends; None if it sends none, and "" if this is not known yet."""
+        return self._codec if self.config is not None and self.config.may_send_packets else None
+
+    def _comes_from_the_source(self, name: str) -> bool:
+        """Return whether the source publishes an encoded stream, or may do so when it runs."""
+        config, codec = self.config, codec_of(name)
+        # Renditions are encoded anew.
+        if config is None or codec is None or name.removesuffix(f"@{codec}") != config.name:
+            return False
+        return self.codec in ("", codec) and config.takes_as_it_comes(codec)
+
+    def refusal(self, name: str) -> str | None:
+        """Return why a rendition or an encoded stream cannot be, in a sentence; None if it can."""
+        return None if self._comes_from_the_source(name) else refusal(name)
 
     def _start_again(self, readers: frozenset[Member], now: float, *, is_published: bool) -> None:
         """Let a stream that has ended start again if somebody has begun to read it since."""
@@ -126,7 +149,9 @@ class StreamJobs:
         if self._wanted_until <= now:
             self.job.release(now)
         elif self.other is None:
-            self.job.want(self.config.to_json(), now)
+            is_encoded_only = all(map(self._comes_from_the_source, self.renditions))
+            frames = self._frames_wanted_until > now or not is_encoded_only
+            self.job.want(json.dumps({"stream": self.config.to_json(), "frames": frames}), now)
 
     def _decide_renditions(self, own: Demand, now: float) -> None:
         # Without a publisher, a stream of somebody else has nothing to convert.
@@ -137,11 +162,12 @@ class StreamJobs:
         elif has_source:
             self.converter.want(json.dumps({"source": self.name, "names": names}), now)
         settings = {} if self.config is None else dict(self.config.h264)
-        for name in self.renditions.keys() - names:
+        wanted = {name for name in self.renditions.keys() - names if not self._comes_from_the_source(name)}
+        for name in wanted:
             encoder = self.encoders.setdefault(name, Job("packets"))
             if has_source or encoder.is_alive:
                 encoder.want(json.dumps({"name": name, "settings": settings}), now)
-        for name in self.encoders.keys() - self.renditions.keys():
+        for name in self.encoders.keys() - wanted:
             self.encoders[name].release(now)
 
     def entries(self) -> list[StreamEntry]:
@@ -152,7 +178,16 @@ class StreamJobs:
             StreamEntry(full_name(name), "waiting", about, readers, error)
             for name, (readers, error) in self.impossible.items()
         ]
-        return [*own, *impossible, *(self._rendition_entry(name, about) for name in self.renditions)]
+        return [*own, *impossible, *(self._entry_of(name, about) for name in self.renditions)]
+
+    def _entry_of(self, name: str, about: str) -> StreamEntry:
+        if self.config is None or not self._comes_from_the_source(name):
+            return self._rendition_entry(name, about)
+        job = self.job
+        if self.codec:
+            about = f"as it comes from {self.config.source}"
+        fps = job.report.get("packets") if job.state == "running" else None
+        return StreamEntry(full_name(name), job.state, about, self.renditions[name], job.error, job.retry_at, fps)
 
     def _own_entry(self, config: StreamConfig) -> StreamEntry:
         job = self.job
@@ -179,7 +214,7 @@ class StreamJobs:
     @property
     def deadlines(self) -> list[float]:
         """Times at which something is due; some may be over."""
-        times = [self._wanted_until, *self._renditions_until.values()]
+        times = [self._wanted_until, self._frames_wanted_until, *self._renditions_until.values()]
         times += [moment for job in self.jobs if (moment := job.next_moment) is not None]
         return [moment for moment in times if math.isfinite(moment)]
 
@@ -187,6 +222,12 @@ class StreamJobs:
     def is_used(self) -> bool:
         """Whether a process runs, or somebody wants one."""
         return any(job.is_alive for job in self.jobs) or bool(self.readers or self.renditions)
+
+
+def refusal(name: str) -> str | None:
+    """Return why a stream cannot be encoded by this machine, in a sentence; None if it can, or is not encoded."""
+    source, _, codec = name.rpartition("@")
+    return None if codec_of(name) in (None, "h264") else f"{codec} cannot be encoded on demand; read {source}@h264"
 
 
 def processes_of(members: Iterable[Member]) -> int:

@@ -82,6 +82,16 @@ class StreamConfig:
             parts.append(f"h264 with {' and '.join(f'{key} {value}' for key, value in self.h264.items())}")
         return ", ".join(filter(None, parts))
 
+    @property
+    def may_send_packets(self) -> bool:
+        """Whether its source may send packets that are published as they come."""
+        # With another size, the packets would not be those of this stream.
+        return self.kind == "url" and self.size is None
+
+    def takes_as_it_comes(self, codec: str) -> bool:
+        """Return whether packets of this codec are published as they come if the source sends them."""
+        return self.may_send_packets and not (codec == "h264" and self.h264)
+
     def to_json(self) -> str:
         """Return the stream as one line of JSON, with its password if it has one."""
         return json.dumps(asdict(self) | {"fps": None if self.fps is None else str(self.fps)})

@@ -23,7 +23,7 @@ from ..errors import FormatError, Iox2VideoError
 from ..work import Work
 from .config import Config, ConfigError, load
 from .job import Job
-from .jobs import StreamEntry, StreamJobs, processes_of
+from .jobs import StreamEntry, StreamJobs, processes_of, refusal
 from .notify import Notifier
 
 __all__ = ["ServeError", "ServeStatus", "StreamStatus", "Supervisor"]
@@ -294,6 +294,9 @@ class Supervisor(Work[ServeStatus]):
                 continue
             if _parent_of(parent)[0] is not None and not is_published(parent):
                 parent, error = _refuse_nested(short_name(name), parent)
+            if error is None:
+                jobs = self._sources.get(parent)
+                error = refusal(short_name(name)) if jobs is None else jobs.refusal(short_name(name))
             wanted = renditions.setdefault(parent, {})
             if error is None:
                 wanted[short_name(name)] = one.readers
@@ -363,20 +366,18 @@ def _parent_of(name: str) -> tuple[str | None, str | None]:
 
     Both are None for other streams.
     """
-    short, error = short_name(name), None
+    short = short_name(name)
     codec = codec_of(short)
     if codec is not None:
         # An encoded rendition belongs to the stream, too. Its encoder is a reader of the rendition.
         short = short.removesuffix(f"@{codec}")
-        if codec != "h264":
-            error = f"{codec} cannot be encoded on demand; read {short}@h264"
     try:
         parsed = RenditionName.parse(short)
     except FormatError as exc:
         return full_name(short[: short.find("@", 1)]), str(exc)
     if parsed is not None:
-        return full_name(parsed.source), error
-    return (None, None) if codec is None else (full_name(short), error)
+        return full_name(parsed.source), None
+    return (None if codec is None else full_name(short)), None
 
 
 def _refuse_nested(name: str, parent: str) -> tuple[str, str]:
