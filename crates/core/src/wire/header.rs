@@ -3,6 +3,7 @@
 use iceoryx2::prelude::ZeroCopySend;
 
 use crate::contract::{layout, limits};
+use crate::wire::fields;
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("the header is shared as it is in memory, and the contract is little-endian (SPEC §2)");
@@ -130,9 +131,7 @@ impl VideoFrameHeader {
 
     /// Returns the format's name; `None` if the field is not NUL-terminated ASCII.
     pub(crate) fn sound_format_name(&self) -> Option<&str> {
-        let end = self.format.iter().position(|&byte| byte == 0)?;
-        let name = std::str::from_utf8(&self.format[..end]).ok()?;
-        name.is_ascii().then_some(name)
+        fields::text(&self.format)
     }
 
     /// Writes the format's name, NUL-padded.
@@ -166,21 +165,15 @@ impl VideoFrameHeader {
 
     /// Returns the header as bytes, as it is in shared memory.
     pub fn to_bytes(&self) -> [u8; HEADER_SIZE] {
-        let mut bytes = [0; HEADER_SIZE];
-        let longs = [self.pts, self.dts, self.duration, self.offset, self.flags].map(u64::to_le_bytes);
-        let words = [self.width, self.height, self.n_planes, self.aux_size].into_iter();
-        let words = words.chain(self.stride).chain(self.plane_offsets).map(u32::to_le_bytes);
-        let fields = longs.into_iter().flatten().chain(words.flatten()).chain(self.format);
-        for (byte, field) in bytes.iter_mut().zip(fields) {
-            *byte = field;
-        }
-        bytes
+        let times = fields::longs([self.pts, self.dts, self.duration, self.offset, self.flags]);
+        let words = [self.width, self.height, self.n_planes, self.aux_size];
+        let words = fields::words(words.into_iter().chain(self.stride).chain(self.plane_offsets));
+        fields::joined(times.chain(words).chain(self.format))
     }
 
     /// Reads a header from `bytes`. Every content gives a header, which may be invalid.
     pub fn from_bytes(bytes: &[u8; HEADER_SIZE]) -> Self {
-        let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let (long, word) = (|at| fields::long(bytes, at), |at| fields::word(bytes, at));
         Self {
             pts: long(0),
             dts: long(8),
@@ -193,7 +186,7 @@ impl VideoFrameHeader {
             aux_size: word(52),
             stride: std::array::from_fn(|plane| word(56 + 4 * plane)),
             plane_offsets: std::array::from_fn(|plane| word(72 + 4 * plane)),
-            format: std::array::from_fn(|i| bytes[88 + i]),
+            format: fields::bytes(bytes, 88),
         }
     }
 }

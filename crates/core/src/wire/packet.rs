@@ -4,7 +4,8 @@ use iceoryx2::prelude::ZeroCopySend;
 
 use crate::contract::{layout, limits};
 use crate::wire::fault::Fault;
-use crate::wire::header::{MAX_DIMENSION, NONE};
+use crate::wire::fields;
+use crate::wire::header::MAX_DIMENSION;
 use crate::wire::stamp::Stamp;
 
 /// Size of [`VideoPacketHeader`] in bytes.
@@ -98,47 +99,32 @@ impl VideoPacketHeader {
 
     /// Returns the codec's name; empty if the field is not NUL-terminated ASCII.
     pub fn codec_name(&self) -> &str {
-        let end = self.codec.iter().position(|&byte| byte == 0).unwrap_or(0);
-        std::str::from_utf8(&self.codec[..end]).ok().filter(|name| name.is_ascii()).unwrap_or_default()
+        fields::text(&self.codec).unwrap_or_default()
     }
 
     /// Returns the stamp of the frame that the packet shows.
     pub fn stamp(&self) -> Stamp {
-        let known = |number: u64| (number != NONE).then_some(number);
-        Stamp {
-            boot_id: self.boot_id,
-            publisher: known(self.frame_publisher),
-            sequence: known(self.frame_sequence),
-            capture: known(self.capture),
-            due: known(self.due),
-        }
+        fields::stamp(self.boot_id, [self.frame_publisher, self.frame_sequence, self.capture, self.due])
     }
 
     /// Returns the header as bytes, as it is in shared memory.
     pub fn to_bytes(&self) -> [u8; PACKET_HEADER_SIZE] {
-        let mut bytes = [0; PACKET_HEADER_SIZE];
-        let times = [self.pts, self.dts, self.duration, self.stream, self.sequence].map(u64::to_le_bytes);
-        let stamp = [self.frame_publisher, self.frame_sequence, self.capture, self.due].map(u64::to_le_bytes);
-        let words = [self.width, self.height, self.flags, self.version].map(u32::to_le_bytes);
-        let fields = times.into_iter().flatten().chain(self.boot_id).chain(stamp.into_iter().flatten());
-        let fields = fields.chain(words.into_iter().flatten()).chain(self.codec);
-        for (byte, field) in bytes.iter_mut().zip(fields) {
-            *byte = field;
-        }
-        bytes
+        let times = fields::longs([self.pts, self.dts, self.duration, self.stream, self.sequence]);
+        let stamp = fields::longs([self.frame_publisher, self.frame_sequence, self.capture, self.due]);
+        let words = fields::words([self.width, self.height, self.flags, self.version]);
+        fields::joined(times.chain(self.boot_id).chain(stamp).chain(words).chain(self.codec))
     }
 
     /// Reads a header from `bytes`. Every content gives a header, which may be invalid.
     pub fn from_bytes(bytes: &[u8; PACKET_HEADER_SIZE]) -> Self {
-        let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let (long, word) = (|at| fields::long(bytes, at), |at| fields::word(bytes, at));
         Self {
             pts: long(0),
             dts: long(8),
             duration: long(16),
             stream: long(24),
             sequence: long(32),
-            boot_id: std::array::from_fn(|i| bytes[40 + i]),
+            boot_id: fields::bytes(bytes, 40),
             frame_publisher: long(56),
             frame_sequence: long(64),
             capture: long(72),
@@ -147,7 +133,7 @@ impl VideoPacketHeader {
             height: word(92),
             flags: word(96),
             version: word(100),
-            codec: std::array::from_fn(|i| bytes[104 + i]),
+            codec: fields::bytes(bytes, 104),
         }
     }
 }

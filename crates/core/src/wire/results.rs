@@ -4,6 +4,7 @@ use iceoryx2::prelude::ZeroCopySend;
 
 use crate::contract::{layout, limits};
 use crate::wire::fault::Fault;
+use crate::wire::fields;
 use crate::wire::header::{MAX_DIMENSION, NONE};
 use crate::wire::stamp::Stamp;
 
@@ -70,37 +71,24 @@ const _: () = {
 impl VideoResultsHeader {
     /// Returns the stamp of the frame that the results belong to.
     pub fn stamp(&self) -> Stamp {
-        let known = |number: u64| (number != NONE).then_some(number);
-        Stamp {
-            boot_id: self.boot_id,
-            publisher: known(self.frame_publisher),
-            sequence: known(self.frame_sequence),
-            capture: known(self.capture),
-            due: known(self.due),
-        }
+        fields::stamp(self.boot_id, [self.frame_publisher, self.frame_sequence, self.capture, self.due])
     }
 
     /// Returns the header as bytes, as it is in shared memory.
     pub fn to_bytes(&self) -> [u8; RESULTS_HEADER_SIZE] {
-        let mut bytes = [0; RESULTS_HEADER_SIZE];
-        let stamp = [self.frame_publisher, self.frame_sequence, self.capture, self.due].map(u64::to_le_bytes);
-        let words = [self.width, self.height, self.entries, self.flags, self.version, self.reserved];
-        let fields = [self.stream, self.sequence].map(u64::to_le_bytes).into_iter().flatten().chain(self.boot_id);
-        let fields = fields.chain(stamp.into_iter().flatten()).chain(words.map(u32::to_le_bytes).into_iter().flatten());
-        for (byte, field) in bytes.iter_mut().zip(fields) {
-            *byte = field;
-        }
-        bytes
+        let sender = fields::longs([self.stream, self.sequence]);
+        let stamp = fields::longs([self.frame_publisher, self.frame_sequence, self.capture, self.due]);
+        let words = fields::words([self.width, self.height, self.entries, self.flags, self.version, self.reserved]);
+        fields::joined(sender.chain(self.boot_id).chain(stamp).chain(words))
     }
 
     /// Reads a header from `bytes`. Every content gives a header, which may be invalid.
     pub fn from_bytes(bytes: &[u8; RESULTS_HEADER_SIZE]) -> Self {
-        let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
-        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let (long, word) = (|at| fields::long(bytes, at), |at| fields::word(bytes, at));
         Self {
             stream: long(0),
             sequence: long(8),
-            boot_id: std::array::from_fn(|i| bytes[16 + i]),
+            boot_id: fields::bytes(bytes, 16),
             frame_publisher: long(32),
             frame_sequence: long(40),
             capture: long(48),

@@ -3,6 +3,8 @@
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
 
+use crate::wire::fields;
+
 const NAME: &[u8] = b"Iox2Stamp";
 const VERSION: u8 = 1;
 /// Bytes before the payload: size of the record, length of its name, name, NUL, version.
@@ -79,12 +81,7 @@ impl Stamp {
     /// Returns the stamp in a meta record; `None` if the record is not a stamp.
     pub fn read(record: &[u8]) -> Option<Self> {
         let payload: &[u8; Self::LEN - HEAD] = record.strip_prefix(&Self::head())?.try_into().ok()?;
-        let number = |at: usize| {
-            let number = u64::from_le_bytes(std::array::from_fn(|i| payload[16 + 8 * at + i]));
-            (number != u64::MAX).then_some(number)
-        };
-        let boot_id = std::array::from_fn(|i| payload[i]);
-        Some(Self { boot_id, publisher: number(0), sequence: number(1), capture: number(2), due: number(3) })
+        Some(fields::stamp(fields::bytes(payload, 0), std::array::from_fn(|i| fields::long(payload, 16 + 8 * i))))
     }
 
     /// Returns the stamp. Times from another boot or machine are removed, because they belong to a different clock.
