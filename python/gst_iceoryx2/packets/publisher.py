@@ -56,8 +56,8 @@ class PacketPublisher:
     """Publish the packets of an encoder, or of a camera that encodes.
 
     The newest 128 packets stay in shared memory, so that a subscriber that joins can start at the newest keyframe. The
-    publisher never waits for a subscriber. You can call every method from any thread. A publisher cannot be used in a
-    forked child, where it raises ForkedError: create a new one there.
+    publisher never waits for a connected subscriber. You can call every method from any thread. A publisher cannot be
+    used in a forked child, where it raises ForkedError: create a new one there.
 
     Args:
         name: Name of the stream: `cam0`, `cam0@h264`, or the full name `video/cam0@h264/packet/v1`.
