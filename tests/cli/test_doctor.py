@@ -70,6 +70,7 @@ def test_every_check_says_something_and_the_json_has_these_keys(iox2_video: Comm
         "plugin",
         "element-names",
         "copies",
+        "encoders",
         "file-limits",
         "containers",
         "sysv",
@@ -425,3 +426,28 @@ def test_a_broken_domain_is_a_finding_too(iox2_video: CommandLine) -> None:
 def test_what_was_fixed_counts_as_healthy() -> None:
     assert healthy([Finding("a", "problem", "x", None, True, was_fixed=True), Finding("b", "note", "y")])
     assert not healthy([Finding("a", "problem", "x", "do it")])
+
+
+def test_missing_pyav_is_a_note_with_what_needs_it(iox2_video: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "av.py").write_text("raise ImportError('not on this machine')")
+    path = os.pathsep.join((str(tmp_path), iox2_video.environment["PYTHONPATH"]))
+    found = one_of("encoders", ask(iox2_video, PYTHONPATH=path))
+    assert found["status"] == "note"
+    assert "`record` and encoded streams (cam0@h264) cannot be used" in found["text"]
+    assert "run `pip install 'iox2-video[record]'`" in found["text"]
+
+
+def test_pyav_without_an_encoder_is_a_problem(domain: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    av = pytest.importorskip("av")
+    found = {finding.check: finding for finding in examine()}["encoders"]
+    assert (found.status, found.text) == ("ok", f"PyAV {av.__version__} encodes and decodes H.264")
+    original = av.Codec
+
+    def without_x264(name: str, mode: str = "r") -> Any:
+        return original("libx264_of_another_build" if name == "libx264" else name, mode)
+
+    monkeypatch.setattr(av, "Codec", without_x264)
+    found = {finding.check: finding for finding in examine()}["encoders"]
+    assert found.status == "problem"
+    assert "was built without libx264, which is needed to encode H.264 (`record`, cam0@h264)" in found.text
+    assert found.remedy == "pip install 'iox2-video[record]'"

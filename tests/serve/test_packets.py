@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gst_iceoryx2.doctor import examine
 from gst_iceoryx2.feed import TestPattern, read_number
 from gst_iceoryx2.packets import PacketSubscriber
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
@@ -171,6 +172,9 @@ def test_a_codec_without_an_encoder_is_told(serve: Start) -> None:
         entry = served.entry("cam0@h265")
         assert entry is not None
         assert entry.error == "h265 cannot be encoded on demand; read cam0@h264"
+        found = [finding for finding in examine() if finding.check == "encoders"]
+        assert [finding.status for finding in found] == ["ok", "problem"]
+        assert found[1].text == f"cam0@h265 is wanted, but is not encoded by process {served.pid}: {entry.error}"
 
 
 def test_another_setting_of_the_encoder_applies_after_a_reload(serve: Start) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from .._iox2.domain import Domain, current_domain
 from .._iox2.folders import in_folders
 from ..errors import DomainError
-from . import containers, copies, leftovers, limits, plugin, releases, segments, shared_memory, users
+from . import containers, copies, encoders, leftovers, limits, plugin, releases, segments, shared_memory, users
 from .finding import Finding
 
 _Check = Callable[[Domain, bool], Iterator[Finding]]
@@ -22,6 +22,7 @@ CHECKS: Final[Mapping[str, _Check]] = {
     "plugin": plugin.check,
     "element-names": plugin.check_names,
     "copies": copies.check,
+    "encoders": encoders.check,
     "file-limits": limits.check,
     "containers": containers.check,
     "sysv": segments.check,
@@ -29,7 +30,7 @@ CHECKS: Final[Mapping[str, _Check]] = {
 """The checks by name, in the order in which they run."""
 
 # Checks that read the domain's folders.
-_INSIDE: Final = ("leftovers", "versions", "copies", "containers")
+_INSIDE: Final = ("leftovers", "versions", "copies", "encoders", "containers")
 
 
 def examine(*, fix: bool = False) -> list[Finding]:
