@@ -3,6 +3,9 @@
 A process publishes 720p at 30 frames per second (benchmarks/scenery.py); one bridge takes it to a key, another one from
 there to a service. This process subscribes to both services and takes, for each frame, the time between its two
 arrivals. Then the receiving bridge is stopped (SIGSTOP), and the memory of the sending one is watched.
+
+With `--age`, the sender runs on another machine instead: with its own boot ID and a clock that is 5000 s ahead, behind a
+link that delays by 20 ms ± 5 ms (tests/cli/other_machine.py). The error of `captured_at` is measured; needs root.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ from pathlib import Path
 
 from benchmarks.machine import load, machine
 from gst_iceoryx2.video import VideoFrameSubscriber
+from tests.cli.bridges import free_port
+from tests.cli.other_machine import AHEAD, Relay, camera, other_machine
+from tests.conftest import Place
 
 COMMAND = Path(sys.executable).parent / "iox2-video"
 NEAR, FAR = "video/near/frame/v2", "video/far/frame/v2"
@@ -33,8 +39,12 @@ def main() -> None:
     parser.add_argument("--size", default="1280x720")
     parser.add_argument("--format", default="NV12")
     parser.add_argument("--codec", default="jpeg")
+    parser.add_argument("--age", action="store_true", help="measure the error of the age from another machine")
     arguments = parser.parse_args()
     print(*(f"{name}: {value}" for name, value in machine().items()), f"load before: {load():.1f}", sep="\n")
+    if arguments.age:
+        _age(arguments.seconds, arguments.codec)
+        return
     print(f"\n{arguments.size} {arguments.format} at 30 fps, {arguments.codec}, over a Unix socket")
     with tempfile.TemporaryDirectory(prefix="b") as folder:
         os.environ["IOX2_VIDEO_DOMAIN"] = f"{folder}/d:{Path(folder).name}_"
@@ -114,6 +124,54 @@ def _stall(seconds: float, sender: subprocess.Popen[bytes], receiver: subprocess
                 return
             del frame
         print("no new picture within 30 s after it continued", flush=True)
+
+
+def _age(seconds: float, codec: str) -> None:
+    """Measure the error of the capture times from another machine."""
+    near, far, port = Place(), Place(), free_port()
+    os.environ["IOX2_VIDEO_DOMAIN"] = near.variable
+    key = f"zenoh:benchmark/{os.getpid()}"
+    print(f"\n64x48 BGR at 30 fps, {codec}, clock {AHEAD} s ahead, link of 20 ms ± 5 ms")
+    with tempfile.TemporaryDirectory() as folder, Relay(port) as relay, VideoFrameSubscriber(FAR) as subscriber:
+        prefix = other_machine(Path(folder), far.variable)
+        sending = ("bridge", "near", key, "--codec", codec, "--listen", f"tcp/127.0.0.1:{port}")
+        receiving = ("bridge", key, "far", "--connect", f"tcp/127.0.0.1:{relay.port}")
+        running = [
+            camera(prefix),
+            subprocess.Popen([*prefix, COMMAND, *sending], stderr=subprocess.DEVNULL),
+            subprocess.Popen([COMMAND, *receiving], stderr=subprocess.DEVNULL),
+        ]
+        try:
+            _print_errors(subscriber, seconds)
+        finally:
+            for process in running:
+                process.kill()
+                process.wait()
+    near.remove()
+    far.remove()
+
+
+def _print_errors(subscriber: VideoFrameSubscriber, seconds: float) -> None:
+    errors, told, unknown = [], [], 0
+    end = None
+    while end is None or time.monotonic() < end:
+        frame = subscriber.receive_blocking(30_000)
+        if frame is None:
+            raise SystemExit("no frame arrived")
+        if end is None:
+            end = time.monotonic() + seconds
+        if frame.captured_at is None or frame.captured_at_error is None or frame.origin.capture is None:
+            unknown += 1
+            continue
+        errors.append((frame.captured_at - (frame.origin.capture - AHEAD * 1_000_000_000)) / 1e6)
+        told.append(frame.captured_at_error * 1e3)
+    sizes = sorted(map(abs, errors))
+    print(f"error: p50 {statistics.median(sizes):.2f} ms, p99 {sizes[len(sizes) * 99 // 100]:.2f} ms, ", end="")
+    print(f"at most {sizes[-1]:.2f} ms (goal: half a round trip + 1 ms = 21 ms), of {len(errors)} frames")
+    print(f"captured_at_error: {min(told):.1f} to {max(told):.1f} ms, median {statistics.median(told):.1f} ms")
+    print(f"frames before the first answer: {unknown}")
+    wrong = sum(abs(error) > limit for error, limit in zip(errors, told, strict=True))
+    print(f"frames whose error is larger than captured_at_error: {wrong}", flush=True)
 
 
 def _resident(process: subprocess.Popen[bytes]) -> int:

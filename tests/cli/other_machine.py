@@ -91,6 +91,8 @@ class Relay:
         self._target = target
         self._delay, self._jitter, self.rate = delay, jitter, rate
         self._listener = socket.create_server(("127.0.0.1", 0))
+        # Small buffers, because the kernel's would hold many seconds of a slow link.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         self.port = int(self._listener.getsockname()[1])
         self._sockets: list[socket.socket] = [self._listener]
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -111,7 +113,7 @@ class Relay:
             self._sockets.append(far)
             for one, other in ((near, far), (far, near)):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                waiting: queue.Queue[tuple[float, bytes]] = queue.Queue(64)
+                waiting: queue.Queue[tuple[float, bytes]] = queue.Queue(8)
                 threading.Thread(target=self._receive, args=(one, waiting), daemon=True).start()
                 threading.Thread(target=self._send, args=(other, waiting), daemon=True).start()
 

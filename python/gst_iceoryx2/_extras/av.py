@@ -47,6 +47,8 @@ def packet_decoder(codec: str) -> Any:
     decoder = av.CodecContext.create(_DECODERS[codec], "r")
     # Decoding several pictures at once would delay each of them.
     decoder.thread_type = "SLICE"
+    # A packet of some bytes may announce a picture of any size. 8192x8192 is more than any level of H.264 admits.
+    decoder.options = {"max_pixels": str(1 << 26)}
     if codec == "av1":
         # With this flag, the decoders of H.264 and H.265 would give pictures in the wrong order.
         decoder.flags |= _LOW_DELAY

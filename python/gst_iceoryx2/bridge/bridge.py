@@ -13,7 +13,7 @@ from .._wire.stamp import monotonic_ns
 from ..discovery.thinning import Thinning
 from ..errors import ClosedError, FormatError
 from ..work import Work
-from .endpoint import Endpoint, check_pair
+from .endpoint import Endpoint, check_pair, packets_source
 from .ends import From, To
 from .errors import EndpointError, NetworkError
 from .message import MESSAGE_MAX, Codec, Unsound
@@ -25,6 +25,8 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 DEFAULT_QUALITY: Final = 85
 # Longest wait for a frame, in seconds. `stop` and progress take effect within this time.
 _WAIT: Final = 0.1
+# How long a keyframe may wait for a slow network, in seconds.
+_PATIENCE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class Bridged:
     """Progress or final result of a bridge.
 
     Attributes:
-        passed: Number of frames forwarded.
-        passed_over: Number of frames skipped because newer frames were waiting.
+        passed: Number of frames or packets forwarded.
+        passed_over: Number of frames skipped because newer frames were waiting, or of packets skipped up to a keyframe.
         unwanted: Number of frames that arrived while the target had no receiver.
         skipped: Number of frames skipped because of `max_fps`.
         refused: Number of frames and messages that could not be forwarded, by kind of fault.
@@ -49,15 +51,18 @@ class Bridged:
 
 
 class Bridge(Work[Bridged]):
-    """Receives frames at one end and forwards them to another.
+    """Receives frames or packets at one end and forwards them to another.
 
-    A bridge never queues frames, but always forwards the newest one. It keeps running when a stream ends, and when
+    A bridge never queues frames, but always forwards the newest one. Packets wait for a slow target, at most those of a
+    group of pictures; then the bridge continues at a keyframe. It keeps running when a stream ends, and when
     other processes exit and restart.
 
     Args:
-        source: Where frames come from: NAME, sh4lt:PATH or zenoh:KEY.
-        target: Where frames go: NAME, sh4lt:PATH or zenoh:KEY.
-        codec: Encoding for keys: "jpeg" pictures, or "raw" pixels with all metadata.
+        source: Where frames come from: NAME, NAME@h264 (packets), sh4lt:PATH or zenoh:KEY.
+        target: Where frames go: NAME, NAME@h264 (only packets), sh4lt:PATH or zenoh:KEY. A service NAME that receives
+            packets publishes them as NAME@h264, and decodes them while NAME has readers.
+        codec: Encoding for keys: "jpeg" pictures, "raw" pixels with all metadata, or the "h264" packets of the stream.
+            None = "jpeg" for frames.
         quality: JPEG quality, 1 to 100.
         max_fps: Maximum number of frames to forward per second; None forwards all.
         listen: Zenoh endpoints to listen on. Without `listen` and `connect`, a bridge reaches only bridges of the same
@@ -78,7 +83,7 @@ class Bridge(Work[Bridged]):
         source: str,
         target: str,
         *,
-        codec: Codec = "jpeg",
+        codec: Codec | None = None,
         quality: int = DEFAULT_QUALITY,
         max_fps: float | None = None,
         listen: Sequence[str] = (),
@@ -88,8 +93,11 @@ class Bridge(Work[Bridged]):
         super().__init__()
         self.source, self.target = Endpoint.of(source), Endpoint.of(target)
         check_pair(self.source, self.target)
-        if codec not in get_args(Codec):
-            raise EndpointError(f"unknown codec {codec!r}; use jpeg or raw")
+        if codec not in (None, *get_args(Codec)):
+            raise EndpointError(f"unknown codec {codec!r}; use jpeg, raw or h264")
+        self._packets = packets_source(self.source, self.target, codec)
+        if self._packets is not None and max_fps is not None:
+            raise EndpointError("--max-fps cannot leave out packets, because later ones need them; bridge NAME@@FPS")
         if not 1 <= quality <= 100:
             raise EndpointError(f"quality is {quality}, but must be between 1 and 100")
         has_key = "key" in (self.source.kind, self.target.kind)
@@ -107,9 +115,9 @@ class Bridge(Work[Bridged]):
         self._to: To | None = None
         try:
             if has_key:
-                self._session = _session(self, listen, connect)
+                self._session = _session(self, listen, connect, has_packets=self._packets is not None)
             self._from = self._source()
-            self._to = self._target(codec, quality)
+            self._to = self._target(codec or "jpeg", quality)
         except BaseException:
             self.close()
             raise
@@ -164,8 +172,12 @@ class Bridge(Work[Bridged]):
     def _pass_one(self, source: From, target: To) -> None:
         parcel = None
         try:
+            source.want(target.is_wanted)
             parcel = source.next(_WAIT)
+            if target.is_keyframe_wanted:
+                source.request_keyframe()
             if parcel is None:
+                target.tend()
                 return
             self._check_hops(parcel)
             if parcel.is_end and not self._is_flowing:
@@ -175,7 +187,7 @@ class Bridge(Work[Bridged]):
             self._is_flowing = not parcel.is_end
             if not target.is_wanted:
                 self._unwanted += not parcel.is_end
-            elif parcel.is_end or self._thinning.takes(parcel.captured_at or monotonic_ns()):
+            elif self._takes(parcel):
                 parcel.hops = (*parcel.hops, self._id)
                 self._size += target.put(parcel)
                 self._passed += not parcel.is_end
@@ -188,6 +200,11 @@ class Bridge(Work[Bridged]):
         finally:
             if parcel is not None:
                 parcel.release()
+
+    def _takes(self, parcel: Parcel) -> bool:
+        # Packets are not thinned, because later ones need them.
+        is_whole = parcel.is_end or parcel.header is not None
+        return is_whole or self._thinning.takes(parcel.captured_at or monotonic_ns())
 
     def _check_hops(self, parcel: Parcel) -> None:
         # Any process that can send to the source can also forge hops, so invalid hops must not end the bridge.
@@ -212,6 +229,10 @@ class Bridge(Work[Bridged]):
     def _source(self) -> From:
         # Imported on demand, because only keys need Zenoh.
         kind, name = self.source
+        if self._packets is not None:
+            from .packet_ends import FromPackets
+
+            return FromPackets(self._packets.name)
         if kind == "service":
             from .service_ends import FromService
 
@@ -227,7 +248,15 @@ class Bridge(Work[Bridged]):
 
     def _target(self, codec: Codec, quality: int) -> To:
         kind, name = self.target
+        if kind == "packets":
+            from .packet_ends import ToPackets
+
+            return ToPackets(name)
         if kind == "service":
+            if self.source.kind in ("key", "packets"):
+                from .packet_ends import ToStream
+
+                return ToStream(name)
             from .service_ends import ToService
 
             return ToService(name)
@@ -240,7 +269,7 @@ class Bridge(Work[Bridged]):
         return ToKey(self._session, name, codec, quality, self._id)
 
 
-def _session(bridge: Bridge, listen: Sequence[str], connect: Sequence[str]) -> Any:
+def _session(bridge: Bridge, listen: Sequence[str], connect: Sequence[str], *, has_packets: bool) -> Any:
     """Open the Zenoh session for a bridge's keys."""
     from .._extras.zenoh import ZenohError, check_key, open_session, reason
 
@@ -250,12 +279,14 @@ def _session(bridge: Bridge, listen: Sequence[str], connect: Sequence[str]) -> A
                 check_key(end.name)
             except ValueError as exc:
                 raise EndpointError(str(exc)) from exc
+    # Frames are replaced by newer ones, but every packet is needed up to the next keyframe.
+    patience = _PATIENCE if has_packets else 0.0
     try:
         if listen or connect:
-            return open_session(listen, connect, MESSAGE_MAX)
+            return open_session(listen, connect, MESSAGE_MAX, patience)
         with meeting(own_folder()) as (own, others):
             listen = [own]
-            return open_session(listen, others, MESSAGE_MAX)
+            return open_session(listen, others, MESSAGE_MAX, patience)
     except ValueError as exc:
         raise EndpointError(str(exc)) from exc
     except ZenohError as exc:

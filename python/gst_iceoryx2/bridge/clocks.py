@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -86,6 +87,8 @@ class Clocks:
     """
 
     def __init__(self) -> None:
+        # Answers arrive in threads of Zenoh.
+        self._lock = threading.Lock()
         self._clocks: dict[str, _Clock] = {}
 
     def note(self, answer: bytes, asked: int, received: int) -> bool:
@@ -104,14 +107,15 @@ class Clocks:
         magic, bridge, boot, told = _ANSWER.unpack(answer)
         if magic != _MAGIC or told > INT64_MAX:
             return False
-        clock = self._clocks.pop(bridge.hex(), None)
-        if clock is None or clock.boot_id != boot:
-            clock = _Clock(boot, deque(maxlen=_ANSWERS_MAX))
-        clock.note(_Answer(received, (asked + received) // 2 - told, (received - asked + 1) // 2))
-        # The latest is the last.
-        self._clocks[bridge.hex()] = clock
-        if len(self._clocks) > _BRIDGES_MAX:
-            del self._clocks[next(iter(self._clocks))]
+        with self._lock:
+            clock = self._clocks.pop(bridge.hex(), None)
+            if clock is None or clock.boot_id != boot:
+                clock = _Clock(boot, deque(maxlen=_ANSWERS_MAX))
+            clock.note(_Answer(received, (asked + received) // 2 - told, (received - asked + 1) // 2))
+            # The latest is the last.
+            self._clocks[bridge.hex()] = clock
+            if len(self._clocks) > _BRIDGES_MAX:
+                del self._clocks[next(iter(self._clocks))]
         return True
 
     def translate(self, stamp: Stamp, bridge: str | None, arrived: int) -> Moments:
@@ -131,8 +135,9 @@ class Clocks:
         return Moments(min(captured, arrived), due if due is not None and 0 <= due <= INT64_MAX else None, shift.error)
 
     def _shift(self, boot: bytes, bridge: str | None, now: int) -> Shift | None:
-        clock = self._clocks.get(bridge or "")
-        measured = clock.shift(now) if clock is not None and clock.boot_id == boot else None
+        with self._lock:
+            clock = self._clocks.get(bridge or "")
+            measured = clock.shift(now) if clock is not None and clock.boot_id == boot else None
         is_our_boot = boot == boot_id() != _NO_BOOT
         # Containers with a time namespace have the same boot ID and another clock.
         if is_our_boot and (measured is None or abs(measured.offset) <= measured.error):

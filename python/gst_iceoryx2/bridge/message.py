@@ -1,4 +1,4 @@
-"""Packs frames into messages for Zenoh keys, and checks and unpacks such messages. Layout: docs/bridge.md."""
+"""Packs frames and packets into messages for Zenoh keys, and checks and unpacks them. Layout: docs/bridge.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from .._wire.clock import Origin
 from .._wire.formats import get_format
 from .._wire.header import BUFFER_FLAGS_MASK, HEADER_SIZE, NONE_U64, VideoFrameHeader
 from .._wire.metas import decode_meta, encode_meta
-from .._wire.stamp import UNSTAMPED, Stamp
+from .._wire.packet import PACKET_HEADER_SIZE, VideoPacketHeader, validate_packet
+from .._wire.rendition import CODECS
+from .._wire.stamp import UNSTAMPED, Stamp, boot_id
 from .._wire.validate import check_caps, geometry_of, validate_geometry
 from ..errors import FormatError
 from ..video._layout import FrameLayout, caps_fields
@@ -24,12 +26,12 @@ from ..video.colour import to_rgb
 from .clocks import Clocks
 from .parcel import HOPS_MAX, HOPS_META, Hops, Parcel, split_own
 
-Codec: TypeAlias = Literal["jpeg", "raw"]
+Codec: TypeAlias = Literal["jpeg", "raw", "h264"]
 
 MAGIC: Final = b"IOX2VID\x01"
 """First bytes of every attachment; the last byte is the layout's version."""
 
-RAW, JPEG, END = 1, 2, 3
+RAW, JPEG, END, PACKET = 1, 2, 3, 4
 
 _HEAD: Final = struct.Struct("<8sBBHI")
 _HOP: Final = 8
@@ -70,7 +72,7 @@ class Message:
     """A message for a key.
 
     Attributes:
-        payload: Raw pixels or a JPEG picture; empty at the end of a stream.
+        payload: Raw pixels, a JPEG picture or a packet; empty at the end of a stream.
         attachment: All other data, as described in docs/bridge.md.
     """
 
@@ -83,7 +85,7 @@ def pack(parcel: Parcel, codec: Codec, quality: int, hops: Hops) -> Message:
 
     Args:
         parcel: The parcel. A raw message borrows its pixels until it is sent.
-        codec: "raw" for unchanged pixels, "jpeg" for a JPEG picture.
+        codec: "raw" for unchanged pixels, otherwise a JPEG picture. Packets are sent as they are.
         quality: JPEG quality, 1 to 100.
         hops: IDs of the bridges crossed, including this one.
 
@@ -91,6 +93,8 @@ def pack(parcel: Parcel, codec: Codec, quality: int, hops: Hops) -> Message:
         FormatError: Receivers would refuse the message, or the picture cannot be encoded as JPEG.
         UnsupportedViewError: The pixel format is tiled or uses a palette.
     """
+    if parcel.header is not None:
+        return Message(parcel.data, _attachment(PACKET, bytes(parcel.header), b"", hops))
     if parcel.is_end:
         return Message(b"", _attachment(END, b"", b"", hops))
     fault = _too_large(parcel.width, parcel.height)
@@ -178,6 +182,8 @@ def unpack(payload: bytes, attachment: bytes | None, arrived: int, clocks: Clock
         if payload:
             raise Unsound("end of stream with a picture", f"{len(payload)} bytes")
         return Parcel(is_end=True, hops=hops)
+    if kind == PACKET:
+        return _packet(VideoPacketHeader.from_buffer_copy(rest), payload, hops, arrived, clocks)
     header = VideoFrameHeader.from_buffer_copy(rest[:HEADER_SIZE])
     broken = validate_geometry(header, len(payload) if kind == RAW else _PIXELS_ENOUGH)
     if header.is_eos or broken is not None:
@@ -217,6 +223,44 @@ def unpack(payload: bytes, attachment: bytes | None, arrived: int, clocks: Clock
     return parcel
 
 
+def is_packet(attachment: bytes | None) -> bool:
+    """Return whether a message, which may be damaged, carries a packet."""
+    return attachment is not None and attachment.startswith(MAGIC + bytes([PACKET]))
+
+
+def is_keyframe(attachment: bytes) -> bool:
+    """Return whether a message with a packet, which may be damaged, carries a keyframe."""
+    header = attachment[-PACKET_HEADER_SIZE:]
+    return len(header) == PACKET_HEADER_SIZE and VideoPacketHeader.from_buffer_copy(header).is_keyframe
+
+
+def _packet(header: VideoPacketHeader, payload: bytes, hops: Hops, arrived: int, clocks: Clocks) -> Parcel:
+    codec = header.codec_name
+    broken = validate_packet(header, len(payload), codec)
+    if codec not in CODECS or broken is not None or (header.is_eos and payload):
+        raise Unsound("invalid packet", str(broken or f"codec {codec!r}, {len(payload)} bytes"))
+    fault = _too_large(header.width, header.height)
+    if fault is not None:
+        raise Unsound("picture too large", fault)
+    stamp = header.stamp
+    moments = clocks.translate(stamp, hops[-1] if hops else None, arrived)
+    # Packets have no metas. The identity of the frame is kept, and its times become times of this machine.
+    header.stamp = Stamp(boot_id(), stamp.publisher, stamp.sequence, moments.captured_at, moments.due_at)
+    return Parcel(
+        width=header.width,
+        height=header.height,
+        pts=_number(header.pts),
+        dts=_number(header.dts),
+        duration=_number(header.duration),
+        captured_at=moments.captured_at,
+        origin=Origin(stamp._replace(due=None), moments.error),
+        hops=hops,
+        is_end=header.is_eos,
+        header=header,
+        data=payload,
+    )
+
+
 def _number(number: int) -> int | None:
     return None if number == NONE_U64 else number
 
@@ -230,10 +274,11 @@ def _opened(attachment: bytes) -> tuple[int, Hops, bytes]:
     magic, kind, crossed, reserved, aux_size = _HEAD.unpack_from(attachment)
     if magic != MAGIC:
         raise Unsound("message in another version", f"{magic[-1]}, but this bridge supports only {MAGIC[-1]}")
-    if kind not in (RAW, JPEG, END) or crossed > HOPS_MAX or reserved or (kind == END and aux_size):
+    is_bare = kind in (END, PACKET)
+    if kind not in (RAW, JPEG, END, PACKET) or crossed > HOPS_MAX or reserved or (is_bare and aux_size):
         raise Unsound("invalid attachment", f"kind {kind}, {crossed} hops, aux blob of {aux_size} bytes")
     begin = _HEAD.size + crossed * _HOP
-    size = begin + (0 if kind == END else HEADER_SIZE + aux_size)
+    size = begin + aux_size + {END: 0, PACKET: PACKET_HEADER_SIZE}.get(kind, HEADER_SIZE)
     if len(attachment) != size:
         raise Unsound("attachment with wrong length", f"{len(attachment)} bytes instead of {size}")
     hops = tuple(attachment[at : at + _HOP].hex() for at in range(_HEAD.size, begin, _HOP))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .._wire.clock import CLOCK_META, Origin
 from .._wire.metas import CustomMeta
+from .._wire.packet import VideoPacketHeader
 from ..video.frame import VideoFrame
 from ..video.loan import Meta
 
@@ -28,7 +29,7 @@ Hops: TypeAlias = tuple[str, ...]
 
 @dataclass(slots=True)
 class Parcel:
-    """One frame, or the end of a stream.
+    """One frame, one packet, or the end of a stream.
 
     Attributes:
         format: GStreamer's name for the format.
@@ -48,6 +49,8 @@ class Parcel:
         hops: IDs of the bridges that the frame has crossed, oldest first, each with 16 hex digits.
         is_end: Whether this marks the end of the stream. Such a parcel does not have a picture.
         frame: The received frame, if the parcel comes from a service.
+        header: The header of a packet, with times of this machine; None for frames. A packet has no planes.
+        data: The bytes of the packet; borrowed until `release`.
         give_back: Function that releases the borrowed planes; None if they are not borrowed.
     """
 
@@ -67,12 +70,14 @@ class Parcel:
     hops: Hops = ()
     is_end: bool = False
     frame: VideoFrame | None = None
+    header: VideoPacketHeader | None = None
+    data: bytes | memoryview = b""
     give_back: Callable[[], None] | None = None
 
     def release(self) -> None:
         """Release the borrowed planes. Idempotent."""
         give_back, self.give_back = self.give_back, None
-        self.planes, self.frame = (), None
+        self.planes, self.frame, self.data = (), None, b""
         if give_back is not None:
             give_back()
 

@@ -15,13 +15,14 @@ from .._wire.formats import get_format
 from .._wire.stamp import monotonic_ns
 from ..sh4lt import Follower, FrameSizeError, TypeTextError, Writer, score
 from ..sh4lt.frame import RawVideo, default_layout
+from .ends import FramesOnly
 from .message import Unsound
 from .parcel import Parcel
 
 _log: Final = logging.getLogger("gst_iceoryx2")
 
 
-class FromPath:
+class FromPath(FramesOnly):
     """Receives frames from a path.
 
     Args:
@@ -67,7 +68,7 @@ class FromPath:
         self._follower.close()
 
 
-class ToPath:
+class ToPath(FramesOnly):
     """Writes frames to a path, with one copy. Drops timestamps, metas and hops, which the protocol cannot carry."""
 
     def __init__(self, path: str) -> None:
@@ -81,6 +82,8 @@ class ToPath:
         """Write a frame (see `To.put`)."""
         if parcel.is_end:
             return 0
+        if parcel.header is not None:
+            raise Unsound("packet for a Sh4lt path", "paths carry raw video; send the packets to a service first")
         try:
             return self._write(parcel)
         except (TypeTextError, FrameSizeError) as exc:

@@ -7,11 +7,12 @@ from .._wire.formats import get_format
 from .._wire.stamp import UNSTAMPED, read_stamp
 from ..video.publisher import VideoFramePublisher
 from ..video.subscriber import VideoFrameSubscriber
+from .ends import FramesOnly
 from .message import Unsound
 from .parcel import Parcel, own_metas, split_own
 
 
-class FromService:
+class FromService(FramesOnly):
     """Receives frames from a service, without copying."""
 
     def __init__(self, service: str) -> None:
@@ -63,7 +64,7 @@ class FromService:
         self._subscriber.close()
 
 
-class ToService:
+class ToService(FramesOnly):
     """Publishes frames as a service, with one copy."""
 
     is_wanted = True

@@ -88,6 +88,13 @@ class LocalStream(StreamName):
         return super().convert(value, param, ctx)
 
 
+class AnyEnd(StreamName):
+    """A stream on this machine, which may be an encoded one, or a Zenoh key."""
+
+    def _check(self, name: str) -> str:
+        return check_name(name)
+
+
 class LocalOrEncodedStream(LocalStream):
     """A stream on this machine, which may be an encoded one."""
 

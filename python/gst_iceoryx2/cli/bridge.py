@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gst_iceoryx2.cli._outcome import Misused, examples
-from gst_iceoryx2.cli._params import STREAM, Above0
+from gst_iceoryx2.cli._params import Above0, AnyEnd
 from gst_iceoryx2.cli._run import run
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._words import amount
@@ -21,15 +21,18 @@ if TYPE_CHECKING:
     epilog=examples(
         "iox2-video bridge cam0 zenoh:site/cam0",
         "iox2-video bridge zenoh:site/cam0 far0",
+        "iox2-video bridge cam0 zenoh:site/cam0 --codec h264",
         "iox2-video bridge cam0 zenoh:site/cam0 --listen tcp/0.0.0.0:7447",
         "iox2-video bridge zenoh:site/cam0 cam0 --connect tcp/192.168.1.5:7447",
         "iox2-video bridge sh4lt:/tmp/score_shm_video cam0",
     ),
 )
-@click.argument("source", metavar="FROM", type=STREAM)
-@click.argument("target", metavar="TO", type=STREAM)
+@click.argument("source", metavar="FROM", type=AnyEnd())
+@click.argument("target", metavar="TO", type=AnyEnd())
 @click.option(
-    "--codec", type=click.Choice(("jpeg", "raw")), default="jpeg", show_default=True, help="Encoding for Zenoh keys."
+    "--codec",
+    type=click.Choice(("jpeg", "raw", "h264")),
+    help="Encoding for Zenoh keys. [default: jpeg for frames]",
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=85, show_default=True, help="JPEG quality.")
 @click.option("--max-fps", metavar="FPS", type=Above0(), help="Forward at most this many frames per second.")
@@ -43,9 +46,9 @@ if TYPE_CHECKING:
 def command(source: str, target: str, **settings: Any) -> None:
     """Forward a stream between services, Sh4lt paths and Zenoh keys.
 
-    FROM and TO are each NAME, sh4lt:PATH or zenoh:KEY. Frames on a key reach other machines only through endpoints
-    given with --listen and --connect. Without endpoints, they reach only bridges of the same user on this machine. A
-    bridge keeps running when a stream ends or a program restarts. Press Ctrl-C to stop it.
+    FROM and TO are each NAME, NAME@h264, sh4lt:PATH or zenoh:KEY. Frames on a key reach other machines only through
+    endpoints given with --listen and --connect. Without endpoints, they reach only bridges of the same user on this
+    machine. A bridge keeps running when a stream ends or a program restarts. Press Ctrl-C to stop it.
     """
     from gst_iceoryx2.bridge import Endpoint, EndpointError, check_pair
 

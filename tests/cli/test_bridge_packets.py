@@ -1,0 +1,591 @@
+"""`iox2-video bridge --codec h264`: packets of x264 cross a key, and are decoded at the far end on demand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+zenoh = pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'iox2-video[bridge]'")
+av: Any = pytest.importorskip("av")
+
+from gst_iceoryx2 import jpeg
+from gst_iceoryx2._extras.av import packet_decoder
+from gst_iceoryx2._iox2.domain import current_domain
+from gst_iceoryx2._wire.packet import VideoPacketHeader
+from gst_iceoryx2._wire.stamp import Stamp, boot_id, monotonic_ns
+from gst_iceoryx2.bridge.clocks import Clocks
+from gst_iceoryx2.bridge.message import Unsound, pack, unpack
+from gst_iceoryx2.bridge.packet_queue import Gate, PacketQueue
+from gst_iceoryx2.bridge.parcel import Parcel
+from gst_iceoryx2.discovery.demand import DemandFinder
+from gst_iceoryx2.feed import TestPattern
+from gst_iceoryx2.feed.pattern import read_number
+from gst_iceoryx2.packets import Packet, PacketPublisher, PacketSubscriber
+from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+from tests.cli.bridges import FAR, NEAR, Bridge, flat, free_port, local_session
+from tests.cli.other_machine import AHEAD, Relay, other_machine
+from tests.conftest import Place
+from tests.waiting import arrived, wait_until
+
+WIDTH, HEIGHT = 320, 240
+MS = 1_000_000
+
+
+class Encoder:
+    """Encodes the test pattern with x264; each keyframe has its parameter sets.
+
+    Args:
+        gop: Pictures from a keyframe to the next one.
+        noise: Largest noise added to the pattern, which makes packets larger.
+    """
+
+    def __init__(self, gop: int, noise: int = 0) -> None:
+        self._pattern = TestPattern(WIDTH, HEIGHT, "I420")
+        self._encoder = av.CodecContext.create("libx264", "w")
+        self._encoder.width, self._encoder.height, self._encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        self._encoder.time_base, self._encoder.framerate = Fraction(1, 30), Fraction(30)
+        self._encoder.gop_size = gop
+        self._encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "12", "forced-idr": "1"}
+        self._random = np.random.default_rng(1)
+        self._noise = noise
+        self.count = 0
+
+    def encode(self, *, is_keyframe: bool = False) -> Any:
+        """Encode the next picture; return its packet."""
+        picture = np.zeros((HEIGHT * 3 // 2, WIDTH), np.uint8)
+        luma = picture[:HEIGHT]
+        self._pattern.draw((luma, *picture[HEIGHT:].reshape(2, HEIGHT // 2, WIDTH // 2)), self.count)
+        if self._noise:
+            # Not at the bottom, where the number is.
+            luma[: HEIGHT // 2] = self._random.integers(16, 16 + self._noise, (HEIGHT // 2, WIDTH), np.uint8)
+        frame = av.VideoFrame.from_ndarray(picture, "yuv420p")
+        frame.pts, self.count = self.count, self.count + 1
+        if is_keyframe:
+            frame.pict_type = av.video.frame.PictureType.I
+        (packet,) = self._encoder.encode(frame)
+        return packet
+
+
+class Camera:
+    """Publishes `near@h264` in a thread, 30 pictures per second, until it is paused or closed.
+
+    Attributes:
+        packets: Each packet, by the sequence of its frame.
+        stamps: The stamp of each frame.
+    """
+
+    def __init__(self, gop: int = 30, noise: int = 0, *, answers: bool = True) -> None:
+        self.packets: dict[int, bytes] = {}
+        self.stamps: dict[int, Stamp] = {}
+        self._encoder = Encoder(gop, noise)
+        self._answers = answers
+        self._publisher = PacketPublisher("near", "h264", WIDTH, HEIGHT)
+        self._runs, self._is_closed = threading.Event(), False
+        self._runs.set()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._is_closed:
+            self._runs.wait()
+            is_wanted = self._answers and self._publisher.is_keyframe_wanted
+            number = self._encoder.count
+            packet = self._encoder.encode(is_keyframe=is_wanted)
+            data = self.packets[number] = bytes(packet)
+            stamp = self.stamps[number] = Stamp(boot_id(), 7, number, monotonic_ns() - 5 * MS, monotonic_ns())
+            self._publisher.publish(data, is_keyframe=packet.is_keyframe, pts=number * MS, duration=33, stamp=stamp)
+            time.sleep(1 / 30)
+
+    def pause(self) -> None:
+        self._runs.clear()
+
+    def end(self) -> None:
+        """End the stream."""
+        self.pause()
+        time.sleep(0.1)
+        self._publisher.end_of_stream()
+
+    def resume(self) -> None:
+        self._runs.set()
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._runs.set()
+        self._thread.join()
+        self._publisher.close()
+
+
+@pytest.fixture
+def camera(domain: Place) -> Iterator[Camera]:
+    one = Camera()
+    yield one
+    one.close()
+
+
+def next_packet(subscriber: PacketSubscriber) -> Packet:
+    return arrived(subscriber.receive_blocking(40_000))
+
+
+def check(packet: Packet, camera: Camera) -> None:
+    """Check that a packet is the camera's, with everything known of it."""
+    assert packet.sequence is not None
+    assert bytes(packet.data) == camera.packets[packet.sequence]
+    assert (packet.width, packet.height, packet.codec) == (WIDTH, HEIGHT, "h264")
+    assert (packet.pts, packet.duration, packet.publisher) == (packet.sequence * MS, 33, 7)
+
+
+def number_in(frame: Any) -> int:
+    return read_number(frame.planes[0])
+
+
+def frames_are_published() -> bool:
+    found = DemandFinder(current_domain()).find().get(FAR)
+    return found is not None and bool(found.publishers)
+
+
+# -- what crosses ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("source", "target"), [("near", "far"), ("near@h264", "far@h264")])
+def test_packets_cross_with_every_byte_and_the_identity_and_time_of_their_frames(
+    bridge: Bridge, key: str, camera: Camera, source: str, target: str
+) -> None:
+    bridge(source, f"zenoh:{key}", *(() if "@" in source else ("--codec", "h264")))
+    bridge(f"zenoh:{key}", target)
+    with PacketSubscriber("far") as subscriber:
+        expected = None
+        for _ in range(60):
+            packet = next_packet(subscriber)
+            check(packet, camera)
+            assert packet.is_keyframe or expected is not None
+            assert packet.sequence == expected or expected is None
+            assert packet.sequence is not None
+            assert packet.stamp == camera.stamps[packet.sequence]
+            expected = packet.sequence + 1
+            del packet
+        assert subscriber.stats[2:4] == (0, 0)
+    assert not frames_are_published()
+
+
+def test_frames_are_decoded_while_somebody_reads_them(bridge: Bridge, key: str, camera: Camera) -> None:
+    bridge("near", f"zenoh:{key}", "--codec", "h264")
+    bridge(f"zenoh:{key}", "far")
+    with PacketSubscriber("far") as packets:
+        next_packet(packets).release()
+        assert not frames_are_published()
+        for _ in range(2):
+            with VideoFrameSubscriber(FAR) as subscriber:
+                last = -1
+                for _ in range(20):
+                    frame = arrived(subscriber.receive_blocking(40_000))
+                    number = number_in(frame)
+                    assert number > last
+                    last = number
+                    assert (frame.format, frame.width, frame.height, frame.pts) == ("I420", WIDTH, HEIGHT, number * MS)
+                    assert (frame.origin.publisher, frame.origin.sequence) == (7, number)
+                    assert frame.captured_at == frame.origin.capture
+                    assert frame.captured_at_error == 0.0
+                    del frame
+            wait_until(lambda: not frames_are_published())
+
+
+def test_a_reader_gets_a_picture_at_once_also_if_no_packet_comes(bridge: Bridge, key: str, camera: Camera) -> None:
+    """The bridge decodes the packets since the newest keyframe, and shows the newest picture."""
+    bridge("near", f"zenoh:{key}", "--codec", "h264")
+    bridge(f"zenoh:{key}", "far")
+    with PacketSubscriber("far") as packets:
+        while (packet := next_packet(packets)).sequence % 30 != 20:
+            packet.release()
+        camera.pause()
+        newest = packet.sequence
+        while (packet := packets.receive_blocking(1000)) is not None:
+            newest = packet.sequence
+        with VideoFrameSubscriber(FAR) as subscriber:
+            frame = arrived(subscriber.receive_blocking(40_000))
+            assert number_in(frame) == newest
+            del frame, packet
+
+
+def test_the_end_of_a_stream_crosses_and_packets_go_on(bridge: Bridge, key: str, camera: Camera) -> None:
+    bridge("near", f"zenoh:{key}", "--codec", "h264")
+    bridge(f"zenoh:{key}", "far")
+    with PacketSubscriber("far") as subscriber:
+        for _ in range(2):
+            check(next_packet(subscriber), camera)
+            camera.end()
+            while not next_packet(subscriber).is_eos():
+                pass
+            camera.resume()
+        check(next_packet(subscriber), camera)
+
+
+def test_a_receiver_that_joins_late_makes_the_encoder_send_a_keyframe(bridge: Bridge, key: str, domain: Place) -> None:
+    """The encoder makes a keyframe only if it is asked, and the first receiver has one already."""
+    camera = Camera(gop=100_000)
+    try:
+        bridge("near", f"zenoh:{key}", "--codec", "h264")
+        bridge(f"zenoh:{key}", "other")
+        with PacketSubscriber("other") as first:
+            next_packet(first).release()
+            bridge(f"zenoh:{key}", "far")
+            with PacketSubscriber("far") as subscriber:
+                packet = next_packet(subscriber)
+                assert packet.is_keyframe
+                check(packet, camera)
+                del packet
+    finally:
+        camera.close()
+
+
+def test_a_key_carries_jpeg_and_later_packets_and_jpeg_again(bridge: Bridge, key: str, camera: Camera) -> None:
+    """The sender was restarted with another codec."""
+    bridge(f"zenoh:{key}", "far")
+    with VideoFrameSubscriber(FAR) as subscriber:
+        for _ in range(2):
+            with local_session() as session:
+                frame = None
+                deadline = time.monotonic() + 40
+                while (frame is None or frame.format != "BGR") and time.monotonic() < deadline:
+                    session.put(key, jpeg.encode_rgb(flat((1, 2, 3))))
+                    frame = subscriber.receive_blocking(100)
+                assert frame is not None
+                assert frame.format == "BGR"
+                del frame
+            sender = bridge("near", f"zenoh:{key}", "--codec", "h264")
+            while (frame := arrived(subscriber.receive_blocking(40_000))).format != "I420":
+                pass
+            assert number_in(frame) >= 0
+            del frame
+            sender.interrupt()
+            sender.ends(130)
+
+
+def test_a_bridge_encodes_a_stream_that_no_other_process_encodes(bridge: Bridge, key: str, domain: Place) -> None:
+    command = bridge("near", f"zenoh:{key}", "--codec", "h264")
+    bridge(f"zenoh:{key}", "far")
+    pattern = TestPattern(WIDTH, HEIGHT, "I420")
+    with VideoFramePublisher(NEAR) as publisher, VideoFrameSubscriber(FAR) as subscriber:
+        seen: list[int] = []
+        number = 0
+        deadline = time.monotonic() + 60
+        while len(seen) < 20:
+            assert time.monotonic() < deadline, command.err
+            with publisher.loan(WIDTH, HEIGHT, "I420") as frame:
+                pattern.draw(frame.planes, number)
+            number += 1
+            received = subscriber.receive_blocking(1000 / 30)
+            if received is not None:
+                seen.append(number_in(received))
+                assert received.origin.sequence == seen[-1]
+            del received
+        assert seen == sorted(set(seen))
+    command.interrupt()
+    command.ends(130)
+
+
+def test_without_pyav_packets_are_published_and_the_bridge_says_why_there_are_no_frames(
+    bridge: Bridge, key: str, camera: Camera
+) -> None:
+    program = "import sys; sys.modules['av'] = None; from gst_iceoryx2.cli import main; main(sys.argv[2:])"
+    bridge("near@h264", f"zenoh:{key}")
+    receiver = bridge(f"zenoh:{key}", "far", prefix=(sys.executable, "-c", program))
+    with PacketSubscriber("far") as subscriber:
+        check(next_packet(subscriber), camera)
+        receiver.says("far has only packets: video files and conversions of formats need PyAV")
+        check(next_packet(subscriber), camera)
+
+
+def test_packets_go_from_key_to_key(bridge: Bridge, key: str, camera: Camera) -> None:
+    bridge("near", f"zenoh:{key}", "--codec", "h264")
+    bridge(f"zenoh:{key}", f"zenoh:{key}/next")
+    bridge(f"zenoh:{key}/next", "far")
+    heard: list[Any] = []
+    with PacketSubscriber("far") as subscriber, local_session() as session:
+        session.declare_subscriber(f"{key}/next", heard.append)
+        for _ in range(30):
+            check(next_packet(subscriber), camera)
+        wait_until(lambda: heard)
+    assert str(heard[0].encoding) == "video/h264"
+    # Both bridges that the packet has crossed are in its message.
+    assert heard[0].attachment.to_bytes()[8:10] == b"\4\2"
+
+
+def test_an_encoder_runs_only_while_the_key_has_a_receiver(bridge: Bridge, key: str, domain: Place) -> None:
+    bridge("near", f"zenoh:{key}", "--codec", "h264").says(" to ")
+
+    def is_wanted() -> bool:
+        found = DemandFinder(current_domain()).find().get("video/near@h264/packet/v1")
+        return found is not None and bool(found.readers)
+
+    assert not is_wanted()
+    receiver = bridge(f"zenoh:{key}", "far")
+    wait_until(is_wanted, 40)
+    receiver.interrupt()
+    receiver.ends(130)
+    wait_until(lambda: not is_wanted(), 40)
+
+
+# -- over a link -----------------------------------------------------------------------------------------------------
+
+_FAR_CAMERA = """
+import sys, time
+from tests.cli.test_bridge_packets import Camera
+Camera()
+"""
+
+
+@pytest.fixture
+def far_domain() -> Iterator[Place]:
+    place = Place()
+    yield place
+    place.remove()
+
+
+def test_packets_and_frames_of_another_machine_have_times_of_this_one(
+    bridge: Bridge, key: str, domain: Place, far_domain: Place, tmp_path: Path
+) -> None:
+    prefix = other_machine(tmp_path, far_domain.variable)
+    port = free_port()
+    sender = bridge("near@h264", f"zenoh:{key}", "--listen", f"tcp/127.0.0.1:{port}", prefix=prefix)
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(root / "python"), str(root)))}
+    with (
+        subprocess.Popen([*prefix, sys.executable, "-c", _FAR_CAMERA], env=environment) as camera,
+        Relay(port) as relay,
+        PacketSubscriber("far") as packets,
+        VideoFrameSubscriber(FAR) as subscriber,
+    ):
+        try:
+            bridge(f"zenoh:{key}", "far", "--connect", f"tcp/127.0.0.1:{relay.port}")
+            deadline = time.monotonic() + 60
+            while (frame := arrived(subscriber.latest(40))).captured_at_error is None:
+                assert time.monotonic() < deadline
+                del frame
+            assert frame.captured_at is not None
+            assert frame.origin.capture is not None
+            assert frame.origin.boot_id != boot_id()
+            error = abs(frame.captured_at - (frame.origin.capture - AHEAD * 1000 * MS)) / 1e9
+            assert error <= frame.captured_at_error
+            packet = next_packet(packets)
+            while packet.sequence != frame.origin.sequence:
+                packet = next_packet(packets)
+            assert (packet.stamp.boot_id, packet.captured_at) == (boot_id(), frame.captured_at)
+            assert packet.publisher == frame.origin.publisher == 7
+            del frame, packet
+        finally:
+            camera.kill()
+            sender.process.kill()
+
+
+def test_a_slow_link_gives_whole_pictures_and_recovers(bridge: Bridge, key: str, domain: Place) -> None:
+    camera = Camera(gop=30, noise=100)
+    port = free_port()
+    try:
+        bridge("near", f"zenoh:{key}", "--codec", "h264", "--listen", f"tcp/127.0.0.1:{port}")
+        with Relay(port) as relay, PacketSubscriber("far") as subscriber:
+            bridge(f"zenoh:{key}", "far", "--connect", f"tcp/127.0.0.1:{relay.port}")
+            decoder = av.CodecContext.create("h264", "r")
+            decoder.options, decoder.thread_count = {"err_detect": "explode"}, 1
+            wait_until(lambda: subscriber.is_connected and len(camera.packets) > 60, 60)
+            begin = time.monotonic()
+            gaps = last = 0
+            size = sum(map(len, list(camera.packets.values())[-30:]))
+            # A third of what the camera sends.
+            relay.rate = size / 3
+            while gaps < 2:
+                assert time.monotonic() < begin + 100, "the slow link lost no packet"
+                packet = next_packet(subscriber)
+                check(packet, camera)
+                for picture in decoder.decode(av.Packet(bytes(packet.data))):
+                    assert read_number(picture.to_ndarray()[:HEIGHT]) == packet.sequence
+                gaps += packet.is_discont and last > 0
+                last = packet.sequence
+                del packet
+            relay.rate = None
+            deadline = time.monotonic() + 60
+            while (age := arrived(next_packet(subscriber).age)) > 1:
+                assert time.monotonic() < deadline, f"packets are {age} s old"
+    finally:
+        camera.close()
+
+
+# -- hostile packets -------------------------------------------------------------------------------------------------
+
+
+def message(data: bytes, number: int, *, is_keyframe: bool = True, **fields: Any) -> tuple[bytes, bytes]:
+    header = VideoPacketHeader(pts=number, dts=number, duration=1, stream=9, sequence=number, version=1)
+    header.stamp = Stamp(boot_id(), 7, number, monotonic_ns())
+    header.codec, header.width, header.height, header.flags = b"h264", WIDTH, HEIGHT, int(is_keyframe)
+    for name, value in fields.items():
+        setattr(header, name, value)
+    sent = pack(Parcel(header=header, data=data), "h264", 80, ("00000000000000aa",))
+    return bytes(sent.payload), sent.attachment
+
+
+@pytest.mark.parametrize(
+    ("fields", "data", "text"),
+    [
+        ({"codec": b"h266"}, b"x", "codec 'h266'"),
+        ({"codec": b"12345678"}, b"x", "codec"),
+        ({"version": 2}, b"x", "invalid packet"),
+        ({"width": 0}, b"x", "invalid packet"),
+        ({"width": 40_000}, b"x", "invalid packet"),
+        ({"width": 32768, "height": 32768}, b"x", "picture too large"),
+        ({}, b"", "invalid packet"),
+        ({"flags": 2}, b"x", "invalid packet"),
+    ],
+)
+@pytest.mark.proves("B4")
+def test_a_packet_with_an_invalid_header_is_refused(fields: dict[str, Any], data: bytes, text: str) -> None:
+    with pytest.raises(Unsound, match=text):
+        unpack(*message(data, 1, **fields), monotonic_ns(), Clocks())
+
+
+@pytest.mark.proves("B4")
+def test_hostile_packets_end_no_bridge_and_no_decoder(bridge: Bridge, key: str, domain: Place) -> None:
+    command = bridge(f"zenoh:{key}", "far")
+    command.says(" to ")
+    encoder = Encoder(gop=8)
+    good = [encoder.encode() for _ in range(200)]
+    chance = random.Random(5)
+    number = 0
+    with VideoFrameSubscriber(FAR) as subscriber, local_session() as session:
+
+        def put(data: bytes, **fields: Any) -> None:
+            nonlocal number
+            number += 1
+            payload, attachment = message(data, number, **fields)
+            session.put(key, payload, attachment=attachment)
+
+        deadline = time.monotonic() + 100
+        # The decoder runs before the attack begins.
+        while subscriber.receive_blocking(50) is None:
+            put(bytes(good[0]))
+            assert time.monotonic() < deadline, command.err
+        for packet in good[:150]:
+            data = bytearray(bytes(packet))
+            for _ in range(chance.randrange(8)):
+                data[chance.randrange(len(data))] = chance.randrange(256)
+            put(bytes(data[: chance.randrange(1, len(data))]), is_keyframe=packet.is_keyframe)
+            put(os.urandom(100), is_keyframe=bool(chance.randrange(2)))
+            put(b"\0\0\0\1\x67\0\0\1\x68\0\0\1\x65" + os.urandom(50))
+            session.put(key, b"x", attachment=message(b"x", number)[1][: chance.randrange(130)])
+            while subscriber.receive() is not None:
+                pass
+            time.sleep(0.002)
+        good = [Encoder(gop=8).encode()]
+        while True:
+            put(bytes(good[0]))
+            frame = subscriber.latest(0.1)
+            if frame is not None and not frame.is_eos() and frame.pts is not None and frame.pts > number - 50:
+                break
+            assert time.monotonic() < deadline, command.err
+            assert command.process.poll() is None, command.err
+        del frame
+    command.interrupt()
+    said = command.ends(130)
+    assert "Traceback" not in said
+    assert " refused" in said.splitlines()[-1]
+    assert "frame cannot be sent" in said or "packet" in said
+
+
+@pytest.mark.proves("B4")
+@pytest.mark.parametrize(("height", "is_allowed"), [(8192, True), (8208, False)])
+def test_a_small_packet_with_a_huge_picture_is_not_decoded(height: int, is_allowed: bool) -> None:
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 8192, height, "yuv420p", Fraction(1, 30)
+    encoder.options = {"preset": "ultrafast", "tune": "zerolatency"}
+    (packet,) = encoder.encode(av.VideoFrame(8192, height, "yuv420p"))
+    with contextlib.nullcontext() if is_allowed else pytest.raises(av.FFmpegError):
+        decoder = packet_decoder("h264")
+        assert decoder.decode(av.Packet(bytes(packet))) + decoder.decode(None)
+
+
+# -- gaps and queues -------------------------------------------------------------------------------------------------
+
+
+def header(sequence: int, *, is_keyframe: bool = False, stream: int = 9, is_end: bool = False) -> VideoPacketHeader:
+    return VideoPacketHeader(stream=stream, sequence=sequence, flags=is_keyframe + 2 * is_end)
+
+
+def test_packets_between_a_gap_and_a_keyframe_are_withheld() -> None:
+    gate = Gate()
+    assert not gate.takes(header(4))
+    assert gate.takes(header(5, is_keyframe=True))
+    assert not gate.is_discont()
+    assert gate.takes(header(6))
+    assert not gate.takes(header(6)), "a repetition"
+    assert not gate.takes(header(8))
+    assert not gate.takes(header(9))
+    assert gate.takes(header(10, is_keyframe=True))
+    assert gate.is_discont()
+    assert not gate.is_discont()
+    assert gate.takes(header(11, is_end=True))
+    assert gate.takes(header(12))
+    assert not gate.takes(header(3, stream=8))
+    assert gate.takes(header(4, stream=8, is_keyframe=True))
+    assert gate.is_discont()
+    assert gate.withheld == 4
+
+
+def test_a_queue_holds_no_more_than_a_group_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("gst_iceoryx2.bridge.packet_queue.time.monotonic", lambda: now)
+    queue: PacketQueue[int] = PacketQueue()
+    for number in range(75):
+        queue.push(number, 100, is_keyframe=number % 30 == 0)
+        now += 1 / 30
+    assert (len(queue), queue.dropped, queue.is_late) == (15, 60, False)
+    assert [queue.pop() for _ in range(16)] == [*range(60, 75), None]
+    # Packets that have just arrived are not dropped at a keyframe.
+    for number in range(25, 35):
+        queue.push(number, 100, is_keyframe=number == 30)
+        now += 1 / 30
+    assert [queue.pop() for _ in range(10)] == list(range(25, 35))
+
+
+@pytest.mark.parametrize(("count", "size"), [(129, 100), (17, 4 << 20)])
+def test_a_queue_without_keyframes_is_bounded(count: int, size: int) -> None:
+    queue: PacketQueue[int] = PacketQueue()
+    for number in range(count):
+        queue.push(number, size, is_keyframe=False)
+    assert (len(queue), queue.dropped) == (0, count)
+    queue.push(200, size, is_keyframe=False)
+    queue.push(201, 0, is_keyframe=False)
+    queue.push(202, size, is_keyframe=True)
+    assert [queue.pop(), queue.pop(), queue.pop()] == [201, 202, None]
+
+
+# -- what cannot be done ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("cam0", "cam1", "--codec", "h264"), "cam1 takes frames as they are; --codec h264 is only for a zenoh:KEY"),
+        (("cam0", "sh4lt:/tmp/x", "--codec", "h264"), "sh4lt:/tmp/x takes frames as they are"),
+        (("sh4lt:/tmp/x", "zenoh:x", "--codec", "h264"), "sh4lt:/tmp/x has no encoder; bridge it to a service NAME"),
+        (("zenoh:x", "cam0", "--codec", "h264"), "packets from zenoh:x are forwarded as they are"),
+        (("cam0@h264", "zenoh:x", "--codec", "jpeg"), "cam0@h264 has packets already; leave out --codec jpeg"),
+        (("cam0@h265", "zenoh:x", "--codec", "h264"), "cam0@h265 has packets already; leave out --codec h264"),
+        (("cam0@h264", "sh4lt:/tmp/x"), "sh4lt:/tmp/x takes raw video, not packets; bridge cam0 to it"),
+        (("cam0", "cam1@h264"), "cam1@h264 takes packets, but cam0 has frames; bridge a key or cam0@h264 to it"),
+        (("cam0", "zenoh:x", "--codec", "h264", "--max-fps", "5"), "--max-fps cannot leave out packets"),
+    ],
+)
+def test_ends_and_codecs_that_do_not_match_are_usage_errors(
+    bridge: Bridge, arguments: tuple[str, ...], text: str
+) -> None:
+    assert text in bridge(*arguments).ends(2)
