@@ -4,8 +4,8 @@ A process publishes 720p at 30 frames per second (benchmarks/scenery.py); one br
 there to a service. This process subscribes to both services and takes, for each frame, the time between its two
 arrivals. Then the receiving bridge is stopped (SIGSTOP), and the memory of the sending one is watched.
 
-With `--age`, the sender runs on another machine instead: with its own boot ID and a clock that is 5000 s ahead, behind a
-link that delays by 20 ms ± 5 ms (tests/cli/other_machine.py). The error of `captured_at` is measured; needs root.
+With `--age`, the sender runs on another machine instead: with its own boot ID and a clock that is 5000 s ahead, behind
+a link that delays by 20 ms ± 5 ms (tests/cli/other_machine.py). The error of `captured_at` is measured; needs root.
 """
 
 from __future__ import annotations
@@ -77,8 +77,9 @@ def _latency(seconds: float, sender: subprocess.Popen[bytes], receiver: subproce
         with VideoFrameSubscriber(service) as subscriber:
             while not over.is_set():
                 frame = subscriber.receive_blocking(200)
-                if frame is not None and frame.offset is not None:
-                    arrivals[service][frame.offset] = time.monotonic_ns()
+                if frame is not None and frame.pts is not None:
+                    # Decoded frames have offsets of their own.
+                    arrivals[service][round(frame.pts * 30 / 1e9)] = time.monotonic_ns()
                 del frame
 
     threads = [threading.Thread(target=note, args=(service,)) for service in arrivals]
