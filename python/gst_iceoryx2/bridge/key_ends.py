@@ -27,8 +27,9 @@ _CLOCK: Final = "@clock"
 _KEYFRAME: Final = "@keyframe"
 # Time between two requests for a keyframe, in seconds.
 _REQUEST_INTERVAL: Final = 1.0
-# Time between two questions, in seconds: while no answer has arrived, and afterwards.
+# Time between two questions, in seconds: until there are some answers to choose from, and afterwards.
 _FIRST_INTERVAL: Final = 0.1
+_FIRST_ANSWERS: Final = 8
 _INTERVAL: Final = 1.0
 # Later answers are too inexact.
 _PATIENCE: Final = 2.0
@@ -45,6 +46,7 @@ class FromKey:
         self._clock_key, self._keyframe_key = f"{key}/{_CLOCK}", f"{key}/{_KEYFRAME}"
         self._clocks = Clocks()
         self._has_answer = False
+        self._answers = 0
         self._ask_at = 0.0
         self._changed = threading.Condition()
         # Messages with their time of arrival.
@@ -123,7 +125,8 @@ class FromKey:
         now = time.monotonic()
         if now < self._ask_at:
             return
-        self._ask_at = now + (_INTERVAL if self._has_answer else _FIRST_INTERVAL)
+        is_settled = self._has_answer and self._answers >= _FIRST_ANSWERS
+        self._ask_at = now + (_INTERVAL if is_settled else _FIRST_INTERVAL)
         self._has_answer = False
         asked = monotonic_ns()
 
@@ -131,6 +134,7 @@ class FromKey:
             received = monotonic_ns()
             if self._clocks.note(answer, asked, received):
                 self._has_answer = True
+                self._answers += 1
 
         ask(self._session, self._clock_key, hear, _PATIENCE)
 
