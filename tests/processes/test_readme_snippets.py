@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2._plugin import gstreamer_version
+from gst_iceoryx2.errors import ServiceNotFoundError
+from gst_iceoryx2.packets import lookback
 from gst_iceoryx2.sh4lt import Follower
 from gst_iceoryx2.sh4lt import Writer as Sh4ltWriter
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
@@ -409,12 +411,32 @@ def encodes_by_itself(programs: Programs, snippet: Snippet) -> None:
     camera.process.wait(20)
 
 
+@runs("picture = past.at(seconds=-2.0)")
+def looks_back(programs: Programs, snippet: Snippet) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
+    supervisor = serving(programs, 'keep = "30s"')
+    wait_until(lambda: has_kept(4.0), 60)
+    printed = programs.python(snippet.text).finish()
+    assert "(180, 320, 3)" in printed
+    assert "True " in printed
+    supervisor.process.send_signal(signal.SIGINT)
+    supervisor.process.wait(20)
+
+
+def has_kept(seconds: float) -> bool:
+    """Whether a ring has so many seconds of cam0."""
+    try:
+        return lookback("cam0").seconds >= seconds
+    except ServiceNotFoundError:
+        return False
+
+
 # -- docs/serve.md ---------------------------------------------------------------------------------------------------
 
 
-def serving(programs: Programs) -> Program:
+def serving(programs: Programs, line: str = "") -> Program:
     """Serve a test picture as cam0, on demand."""
-    (programs.folder / "streams.toml").write_text('[streams.cam0]\ntest = true\nsize = "320x180"\n')
+    (programs.folder / "streams.toml").write_text(f'[streams.cam0]\ntest = true\nsize = "320x180"\n{line}\n')
     return programs.shell("exec iox2-video serve streams.toml")
 
 

@@ -134,6 +134,16 @@ def test_the_encoder_of_a_stream_has_settings(written) -> None:
     assert dict(only(written("[streams.a]\ntest = true\nh264 = { crf = 18 }")).h264) == {"crf": 18.0}
 
 
+def test_the_last_seconds_of_a_stream_can_be_kept(written) -> None:
+    stream = only(written('[streams.a]\ntest = true\nkeep = "1min"\nkeep_bytes = "0.5G"'))
+    assert (stream.keep, stream.keep_bytes) == (60.0, 500_000_000)
+    assert stream.plan.endswith(", the last 1 min kept (at most 500 MB)")
+    assert StreamConfig.from_json(stream.to_json()) == stream
+    stream = only(written("[streams.a]\ntest = true\nkeep = 30"))
+    assert (stream.keep, stream.keep_bytes) == (30.0, 64_000_000)
+    assert only(written("[streams.a]\ntest = true")).keep is None
+
+
 @pytest.mark.parametrize(
     ("text", "seconds", "shown"),
     [("5", 5, "5 s"), ('"5s"', 5, "5 s"), ('"2 min"', 120, "2 min"), ('"1h"', 3600, "1 h"), ("0.5", 0.5, "0.5 s"),
@@ -242,6 +252,14 @@ MISTAKES = [
         "[streams.a]\ntest = true\n[streams.a.h264]\nbitrate = '4M'\ncrf = 20",
         5,
         '"h264" of "a" has "crf" (quality) and "bitrate"; keep one of them',
+    ),
+    ("[streams.a]\ntest = true\nkeep = 0.5", 3, '"keep" of "a" must be a time from "1s" to "1h", not 0.5'),
+    ("[streams.a]\ntest = true\nkeep = true", 3, '"keep" of "a" must be a time such as "5s", "2min" or "1h"'),
+    ("[streams.a]\ntest = true\nkeep_bytes = '64M'", 3, '"keep_bytes" of "a" needs "keep", such as keep = "30s"'),
+    (
+        "[streams.a]\ntest = true\nkeep = 30\nkeep_bytes = '900k'",
+        4,
+        '"keep_bytes" of "a" must be a text such as "64M" or "2G" (bytes, at least "1M"), not "900k"',
     ),
     ("[streams.a]\ncamera = 0\ncontrols = 3", 3, '"controls" of "a" must be a table such as { exposure = 100 }, not 3'),
     (

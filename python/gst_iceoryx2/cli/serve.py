@@ -97,6 +97,8 @@ def _document(stream: StreamConfig) -> dict[str, Any]:
         "loop": stream.loop,
         "stop_after": stream.stop_after,
         "always": stream.always,
+        "keep": stream.keep,
+        "keep_bytes": None if stream.keep is None else stream.keep_bytes,
         "line": stream.line,
         "plan": stream.plan,
     }

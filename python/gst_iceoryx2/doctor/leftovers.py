@@ -9,6 +9,7 @@ from .._iox2.domain import Domain
 from .._iox2.leftovers import remove_unused_descriptions, unknown_memory, unused_descriptions
 from .._iox2.liveness import dead_nodes
 from .._iox2.objects import SHARED_MEMORY, has_unfinished_counter
+from .._iox2.ring_files import dead_rings, remove_dead_rings
 from .finding import Finding, note, ok, problem
 
 
@@ -23,6 +24,7 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     else:
         run_helper(domain)
         remove_unused_descriptions(domain)
+        remove_dead_rings(domain)
         after = _count(domain)
         if not any(after):
             yield problem(f"{_words(*before)}: removed", None, can_fix=True, was_fixed=True)
@@ -47,7 +49,8 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
 
 def _count(domain: Domain) -> tuple[int, int]:
     """Return the number of dead nodes, and the number of files for which no node has a tag."""
-    return len(dead_nodes(domain)), len(unused_descriptions(domain)) + has_unfinished_counter(domain)
+    files = len(unused_descriptions(domain)) + has_unfinished_counter(domain) + len(dead_rings(domain))
+    return len(dead_nodes(domain)), files
 
 
 def _words(nodes: int, files: int) -> str:

@@ -13,18 +13,23 @@ from __future__ import annotations
 
 from .._wire.packet import VideoPacketHeader
 from .._wire.stamp import Stamp
+from ._lookback import Lookback, LookbackError, PastPicture, lookback
 from .packet import Packet
 from .publisher import PacketPublisher, PacketPublisherStats
 from .subscriber import PacketSubscriber, PacketSubscriberStats
 
 __all__ = [
+    "Lookback",
+    "LookbackError",
     "Packet",
     "PacketPublisher",
     "PacketPublisherStats",
     "PacketSubscriber",
     "PacketSubscriberStats",
+    "PastPicture",
     "Stamp",
     "VideoPacketHeader",
+    "lookback",
 ]
 
 # Help texts and error messages show the public module, not the private one that defines the object.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from .._iox2.domain import parse_toml
 from ..discovery.names import full_name, short_name
@@ -17,12 +17,14 @@ from .toml_lines import TomlLines
 from .values import (
     WrongValueError,
     bitrate_of,
+    bytes_of,
     camera_of,
     crf_of,
     flip_of,
     format_of,
     fps_of,
     is_true,
+    keep_of,
     keyint_of,
     path_of,
     pipeline_of,
@@ -34,6 +36,8 @@ from .values import (
     wrong_name,
 )
 from .words import listed, most_similar, nearest_word, not_this, toml_key
+
+Readers: TypeAlias = Mapping[str, Callable[[Any], Any]]
 
 _MAX_BYTES: Final = 1 << 20
 _HINTS: Final = {
@@ -57,9 +61,11 @@ _SETTINGS: Final[Mapping[str, tuple[Kind, ...]]] = {
     "stop_after": ("camera", "file", "image", "test", "url", "pipeline"),
     "always": ("camera", "file", "image", "test", "url", "pipeline"),
     "h264": ("camera", "file", "image", "test", "url", "pipeline"),
+    "keep": ("camera", "file", "image", "test", "url", "pipeline"),
+    "keep_bytes": ("camera", "file", "image", "test", "url", "pipeline"),
 }
 _KNOWN: Final = (*_SOURCES, *_SETTINGS)
-_H264: Final = ("preset", "crf", "bitrate", "keyint")
+_H264: Final[Readers] = {"preset": preset_of, "crf": crf_of, "bitrate": bitrate_of, "keyint": keyint_of}
 
 
 class ConfigError(Iox2VideoError, ValueError):
@@ -222,6 +228,8 @@ class _Reader:
                 f'"stop_after" of "{name}" has no meaning with "always"; leave out one of them',
                 "streams", name, "stop_after",
             )  # fmt: skip
+        if "keep_bytes" in table and "keep" not in table:
+            self._problem(f'"keep_bytes" of "{name}" needs "keep", such as keep = "30s"', "streams", name, "keep_bytes")
         if kind is None or len(self._problems) > before:
             return None
         value = values.pop(sources[0])
@@ -264,28 +272,34 @@ class _Reader:
             return format_of(text_of(value), kind == "camera")
         if key == "flip":
             return flip_of(value)
-        return {"size": size_of, "fps": fps_of, "stop_after": seconds_of}[key](value)
+        read: Readers = {
+            "size": size_of, "fps": fps_of, "stop_after": seconds_of, "keep": keep_of, "keep_bytes": bytes_of,
+        }  # fmt: skip
+        return read[key](value)
 
     def _h264(self, name: str, table: Any) -> dict[str, Any]:
-        where = ("streams", name, "h264")
-        if not isinstance(table, dict):
-            self._problem(
-                f'"h264" of "{name}" must be a table such as {{ preset = "fast" }}, {not_this(table)}', *where
-            )
-            return {}
-        read = {"preset": preset_of, "crf": crf_of, "bitrate": bitrate_of, "keyint": keyint_of}
-        settings = {}
-        for key, value in table.items():
-            if key not in read:
-                self._problem(f'unknown key "{key}" in "h264" of "{name}"; {nearest_word(key, _H264)}', *where, key)
-                continue
-            try:
-                settings[key] = read[key](value)
-            except WrongValueError as exc:
-                self._problem(f'"{key}" in "h264" of "{name}" {exc}', *where, key)
-        if {"crf", "bitrate"} <= table.keys():
+        settings = self._table(name, "h264", table, 'preset = "fast"', _H264)
+        if isinstance(table, dict) and {"crf", "bitrate"} <= table.keys():
+            where = ("streams", name, "h264")
             text = f'"h264" of "{name}" has "crf" (quality) and "bitrate"; keep one of them'
             self._problem(text, *where, max("crf", "bitrate", key=lambda key: self._lines.of(*where, key)))
+        return settings
+
+    def _table(self, name: str, key: str, table: Any, example: str, readers: Readers) -> dict[str, Any]:
+        """Return the settings in a table of a stream."""
+        where = ("streams", name, key)
+        if not isinstance(table, dict):
+            self._problem(f'"{key}" of "{name}" must be a table such as {{ {example} }}, {not_this(table)}', *where)
+            return {}
+        settings = {}
+        for one, value in table.items():
+            if one not in readers:
+                self._problem(f'unknown key "{one}" in "{key}" of "{name}"; {nearest_word(one, readers)}', *where, one)
+                continue
+            try:
+                settings[one] = readers[one](value)
+            except WrongValueError as exc:
+                self._problem(f'"{one}" in "{key}" of "{name}" {exc}', *where, one)
         return settings
 
     def _controls(self, name: str, table: Any) -> dict[str, str]:

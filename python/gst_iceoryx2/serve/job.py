@@ -33,7 +33,7 @@ _FLAGS: Final = ("-P",) if sys.version_info >= (3, 11) else ()
 
 
 class Job:
-    """A process that serves one stream, the renditions of one stream, or one encoded stream, whenever it is wanted.
+    """A process that serves one stream, its renditions, or one encoded stream, or keeps its packets, when it is wanted.
 
     Args:
         kind: What the process serves.
@@ -46,7 +46,7 @@ class Job:
         pids: Process IDs of the process and its child, which are still listed as participants after they were killed.
     """
 
-    def __init__(self, kind: Literal["source", "renditions", "packets"]) -> None:
+    def __init__(self, kind: Literal["source", "renditions", "packets", "ring"]) -> None:
         self.state: State = "off"
         self.error: str | None = None
         self.retry_at: float | None = None

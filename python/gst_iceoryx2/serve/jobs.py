@@ -33,7 +33,7 @@ class StreamEntry(NamedTuple):
 
 
 class StreamJobs:
-    """The processes of a stream, of its renditions, and of its encoded streams.
+    """The processes of a stream, of its renditions, of its encoded streams, and of its ring.
 
     Attributes:
         name: Full name of the stream.
@@ -47,6 +47,7 @@ class StreamJobs:
         self.converter = Job("renditions")
         # By short name of the encoded stream.
         self.encoders: dict[str, Job] = {}
+        self.ring = Job("ring")
         self.readers = 0
         # Number of readers of each rendition and encoded stream that is wanted, by short name.
         self.renditions: dict[str, int] = {}
@@ -68,7 +69,7 @@ class StreamJobs:
     @property
     def jobs(self) -> tuple[Job, ...]:
         """All of them."""
-        return self.job, self.converter, *self.encoders.values()
+        return self.job, self.converter, self.ring, *self.encoders.values()
 
     @property
     def pids(self) -> set[int]:
@@ -82,7 +83,10 @@ class StreamJobs:
     def is_made_like(self, stream: StreamConfig) -> bool:
         """Return whether a stream is made in the same way, so that its process can go on."""
         config = self.config
-        return config is not None and replace(config, stop_after=stream.stop_after, always=stream.always) == stream
+        if config is None:
+            return False
+        same = {name: getattr(stream, name) for name in ("stop_after", "always", "keep", "keep_bytes")}
+        return replace(config, **same) == stream
 
     def decide(self, demand: dict[str, Demand], renditions: dict[str, frozenset[Member]], now: float) -> None:
         """Start and stop the processes for what is read at present.
@@ -112,6 +116,7 @@ class StreamJobs:
         self._start_again(readers.union(*renditions.values()), now, is_published=len(others) < len(own.publishers))
         self._decide_source(now)
         self._decide_renditions(own, now)
+        self._decide_ring(now)
 
     def _until(self, before: float, now: float, *, is_wanted: bool) -> float:
         """Return the time until which something is kept that is wanted, or was."""
@@ -170,6 +175,19 @@ class StreamJobs:
         for name in self.encoders.keys() - wanted:
             self.encoders[name].release(now)
 
+    def _decide_ring(self, now: float) -> None:
+        config = self.config
+        if config is None or config.keep is None:
+            self.ring.release(now)
+            return
+        # The ring is a reader of the encoded stream, which starts the encoder and the source.
+        command = {
+            "name": ring_of(config),
+            "keep": config.keep,
+            "keep_bytes": config.keep_bytes,
+        }
+        self.ring.want(json.dumps(command), now)
+
     def entries(self) -> list[StreamEntry]:
         """Return the state of the stream, if it is declared, and of its renditions."""
         own = [] if self.config is None else [self._own_entry(self.config)]
@@ -199,6 +217,11 @@ class StreamJobs:
 
     def _rendition_entry(self, name: str, about: str) -> StreamEntry:
         job, readers, full = self.encoders.get(name, self.converter), self.renditions[name], full_name(name)
+        if self.config is not None and self.config.keep is not None and name == ring_of(self.config):
+            about = f"{about}, {self.config.kept}"
+            if self.ring.error is not None or self.ring.report.get("error"):
+                error = self.ring.error or self.ring.report["error"]
+                return StreamEntry(full, "waiting", about, readers, error, self.ring.retry_at)
         if self.config is None and job.state == "off":
             return StreamEntry(full, "waiting", about, readers, f"nobody publishes {short_name(self.name)}")
         told = job.report if job.is_alive else {}
@@ -228,6 +251,11 @@ def refusal(name: str) -> str | None:
     """Return why a stream cannot be encoded by this machine, in a sentence; None if it can, or is not encoded."""
     source, _, codec = name.rpartition("@")
     return None if codec_of(name) in (None, "h264") else f"{codec} cannot be encoded on demand; read {source}@h264"
+
+
+def ring_of(config: StreamConfig) -> str:
+    """Return the short name of the encoded stream that is kept."""
+    return f"{config.name}@h264"
 
 
 def processes_of(members: Iterable[Member]) -> int:

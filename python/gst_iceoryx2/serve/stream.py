@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["camera", "file", "image", "test", "url", "pipeline"]
 
 _STOP_AFTER: Final = 5.0
+DEFAULT_KEEP_BYTES: Final = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class StreamConfig:
         always: Whether the source runs without readers, too.
         h264: Settings of the encoder that makes its packets: `preset`, `crf` or `bitrate` in bits per second, and
             `keyint` in seconds.
+        keep: Seconds of packets that are kept; None = none are.
+        keep_bytes: Bytes of packets that are kept at most.
         line: Line of the table in the file. Streams that only differ in it are equal.
     """
 
@@ -53,6 +56,8 @@ class StreamConfig:
     stop_after: float = _STOP_AFTER
     always: bool = False
     h264: Mapping[str, Any] = field(default_factory=dict)
+    keep: float | None = None
+    keep_bytes: int = DEFAULT_KEEP_BYTES
     line: int = field(default=0, compare=False)
 
     @property
@@ -80,6 +85,7 @@ class StreamConfig:
         parts += ["always on"] if self.always else ["on demand", stop]
         if self.h264:
             parts.append(f"h264 with {' and '.join(f'{key} {value}' for key, value in self.h264.items())}")
+        parts.append(self.kept)
         return ", ".join(filter(None, parts))
 
     @property
@@ -91,6 +97,13 @@ class StreamConfig:
     def takes_as_it_comes(self, codec: str) -> bool:
         """Return whether packets of this codec are published as they come if the source sends them."""
         return self.may_send_packets and not (codec == "h264" and self.h264)
+
+    @property
+    def kept(self) -> str:
+        """What is kept, in words; empty if nothing is."""
+        return (
+            "" if self.keep is None else f"the last {duration(self.keep)} kept (at most {self.keep_bytes / 1e6:g} MB)"
+        )
 
     def to_json(self) -> str:
         """Return the stream as one line of JSON, with its password if it has one."""

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Final
 
 from .._iox2.domain import current_domain
+from .._iox2.ring_files import remove_dead_rings
 from .._wire.rendition import RenditionName, codec_of
 from ..discovery.changes import FolderChanges
 from ..discovery.demand import Demand, DemandFinder, Member
@@ -152,6 +153,7 @@ class Supervisor(Work[ServeStatus]):
         notifier = Notifier()
         try:
             file = self._state = ServedFile(self._domain, self._file)
+            remove_dead_rings(self._domain)
         except OSError as exc:
             self._close()
             raise ServeError(
@@ -241,7 +243,7 @@ class Supervisor(Work[ServeStatus]):
                 source = kept[name] = StreamJobs(name, stream)
                 if before is not None:
                     # Its renditions go on, and wait for the new source.
-                    source.converter = before.converter
+                    source.converter, source.ring = before.converter, before.ring
                     ending += before.job, *before.encoders.values()
         for source in self._sources.values():
             ending += source.jobs

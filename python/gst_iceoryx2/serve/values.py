@@ -31,6 +31,7 @@ _TIME: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|min|h|)")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "": 1.0, "min": 60.0, "h": 3600.0}
 _URL: Final = re.compile(r"([a-z][a-z0-9+.-]*)://[^/\s]\S*", re.IGNORECASE)
 _MAX_CRF: Final = 51
+_BYTES: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([kMG])B?")
 _BITRATE: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([kM])(?:bit/s)?")
 
 
@@ -67,6 +68,23 @@ def keyint_of(value: Any) -> float:
     if not 0.1 <= seconds <= 60:
         raise WrongValueError(f'must be a time from "100ms" to "60s", {not_this(value)}')
     return seconds
+
+
+def keep_of(value: Any) -> float:
+    """Return the time for which packets are kept, in seconds."""
+    seconds = seconds_of(value)
+    if not 1 <= seconds <= 3600:
+        raise WrongValueError(f'must be a time from "1s" to "1h", {not_this(value)}')
+    return seconds
+
+
+def bytes_of(value: Any) -> int:
+    """Return a number of bytes, at least a megabyte."""
+    match = _BYTES.fullmatch(value.strip()) if isinstance(value, str) else None
+    number = 0 if match is None else int(float(match[1]) * {"k": 1e3, "M": 1e6, "G": 1e9}[match[2]])
+    if number < 1_000_000:
+        raise WrongValueError(f'must be a text such as "64M" or "2G" (bytes, at least "1M"), {not_this(value)}')
+    return number
 
 
 def wrong_name(name: str) -> str | None:

@@ -1,8 +1,9 @@
-"""The process of one stream, of all renditions of one stream, or of one encoded stream. The supervisor starts it.
+"""The process of one stream, all its renditions, one encoded stream, or its ring. The supervisor starts it.
 
     python -m gst_iceoryx2.serve.worker source        # the first line of stdin is the stream as JSON
     python -m gst_iceoryx2.serve.worker renditions    # each line of stdin is the source and the wanted names as JSON
     python -m gst_iceoryx2.serve.worker packets       # the first line of stdin is the name and the settings as JSON
+    python -m gst_iceoryx2.serve.worker ring          # each line of stdin is what to keep as JSON
 
 At the end of stdin, the supervisor is gone, and the process ends. It prints its state to stdout: a line of JSON per
 second and per change.
@@ -91,7 +92,9 @@ class Commands:
 def main(kind: str) -> int:
     """Run the process; return its exit code."""
     # Ctrl-C in a terminal reaches this process, too, but the supervisor decides when it ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The same applies to SIGUSR1, which systemd may send to all processes of a unit.
+    for number in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
     stop = Stop()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     commands, reporter = Commands(stop.set), Reporter()
@@ -104,6 +107,10 @@ def main(kind: str) -> int:
             from .packets import encode
 
             encode(commands, reporter, stop)
+        elif kind == "ring":
+            from .ring_keeper import keep
+
+            keep(commands, reporter, stop)
         else:
             from .renditions import convert
 
