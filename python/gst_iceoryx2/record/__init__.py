@@ -22,8 +22,8 @@ from .errors import RecordError, RecordFileError, TargetError
 from .target import Target, copies_packets
 
 if TYPE_CHECKING:
+    from ..packets.file import PacketFile
     from .recorder import Recorder, Recording, record
-    from .remux import PacketFile
     from .track import TrackReport
 
 __all__ = [
@@ -51,7 +51,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(recorder, name)
     if name == "PacketFile":
-        from .remux import PacketFile
+        from ..packets import file
 
-        return PacketFile
+        return file.PacketFile
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,16 +9,6 @@ Iox2VideoError
 
 from __future__ import annotations
 
-from ..errors import Iox2VideoError
+from ..packets.errors import RecordError, RecordFileError, TargetError
 
-
-class RecordError(Iox2VideoError):
-    """Base class of errors from recordings."""
-
-
-class TargetError(RecordError, ValueError):
-    """A codec or container is unknown, or the two cannot be combined."""
-
-
-class RecordFileError(RecordError, OSError):
-    """The file cannot be written. It keeps the frames that were already written."""
+__all__ = ["RecordError", "RecordFileError", "TargetError"]

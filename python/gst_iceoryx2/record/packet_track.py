@@ -9,8 +9,8 @@ from .._wire.stamp import monotonic_ns
 from ..codec import PacketsOnDemand
 from ..discovery import full_name, short_name
 from ..packets import Packet, PacketSubscriber
+from ..packets.file import PacketFile
 from ..work import Stop
-from .remux import PacketFile
 from .timeline import PacketTimeline
 from .track import NS, WAIT_MS, End, Limits, TrackReport
 

@@ -19,11 +19,12 @@ from ..codec.settings import DEFAULT_PRESET
 from ..discovery import encoded, full_name, names, require, short_name
 from ..discovery.names import why_silent
 from ..errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
+from ..packets.container import occupy
+from ..packets.file import PacketFile, complete, plays
 from ..work import Work
 from .errors import RecordFileError
 from .packet_track import PacketTrack
-from .remux import PacketFile, complete, plays
-from .target import Target, copies_packets, occupy
+from .target import Target, copies_packets
 from .track import Limits, Track, TrackReport
 
 _WAIT: Final = 0.1

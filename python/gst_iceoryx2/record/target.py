@@ -8,21 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
 
 from .._wire.rendition import codec_of
 from ..codec.settings import CODECS, DEFAULT_PRESET, PRESETS
 from ..discovery.encoded import encoded
 from ..discovery.names import short_name
-from .errors import RecordFileError, TargetError
-
-_FITTING: Final = {
-    ".mkv": ("x264", "ffv1", "prores", "h264", "h265", "av1"),
-    ".mov": ("x264", "prores", "h264", "h265"),
-    ".mp4": ("x264", "h264", "h265", "av1"),
-}
-# Ticks per second. FFmpeg's Matroska muxer always counts milliseconds.
-_TICKS: Final = {".mkv": 1_000, ".mov": 1_000_000, ".mp4": 1_000_000}
+from ..packets.container import Container, cannot_contain, fitting
+from .errors import TargetError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +42,9 @@ class Target:
             raise TargetError(f"unknown codec {codec!r}: {_instead(codec, CODECS)}")
         if preset not in PRESETS:
             raise TargetError(f"unknown preset {preset!r}: {_instead(preset, PRESETS)}")
-        fitting = _fitting(file)
-        if codec not in fitting:
-            raise TargetError(f"{_cannot_contain(file, codec)}, or the codec {fitting[0]}")
+        known = fitting(file)
+        if codec not in known:
+            raise TargetError(f"{cannot_contain(file, codec)}, or the codec {known[0]}")
         return cls(Path(file), codec, preset)
 
     @classmethod
@@ -66,9 +58,7 @@ class Target:
         Raises:
             TargetError: The container is unknown, or cannot hold the codec.
         """
-        if codec not in _fitting(file):
-            raise TargetError(_cannot_contain(file, codec))
-        return cls(Path(file), codec)
+        return cls(Container.of_packets(file, codec).path, codec)
 
     @property
     def name(self) -> str:
@@ -78,7 +68,7 @@ class Target:
     @property
     def tick(self) -> Fraction:
         """Resolution of timestamps in the container, in seconds."""
-        return Fraction(1, _TICKS[self.path.suffix.lower()])
+        return Container(self.path).tick
 
     @property
     def is_lossless(self) -> bool:
@@ -88,15 +78,7 @@ class Target:
     @property
     def container_options(self) -> dict[str, str]:
         """Options for FFmpeg's muxer. With them, a truncated file plays up to the point where it ends."""
-        if self.path.suffix.lower() == ".mkv":
-            return {"cluster_time_limit": "1000", "flush_packets": "1"}
-        # The file consists of fragments during the recording, and becomes an ordinary file at the end. With delay_moov,
-        # the index is written after the first fragment, when the time shift due to B-frames is known.
-        return {
-            "movflags": "+hybrid_fragmented+frag_keyframe+delay_moov",
-            "video_track_timescale": str(self.tick.denominator),
-            "flush_packets": "1",
-        }
+        return Container(self.path).container_options
 
     def codec_options(self, pixel_format: str) -> dict[str, str]:
         """Return the options for FFmpeg's encoder, for pictures of this pixel format."""
@@ -142,34 +124,6 @@ def copies_packets(
     return bool(copy or packets)
 
 
-def _fitting(file: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Return the codecs that a file's container can hold."""
-    suffix = Path(file).suffix
-    fitting = _FITTING.get(suffix.lower())
-    if fitting is None:
-        what = f"the container {suffix!r} is unknown" if suffix else "the name has no ending"
-        raise TargetError(f"cannot record to {str(file)!r}: {what}; use .mkv, .mp4 or .mov")
-    return fitting
-
-
-def _cannot_contain(file: str | os.PathLike[str], codec: str) -> str:
-    others = " or ".join(suffix for suffix, codecs in _FITTING.items() if codec in codecs)
-    return f"{Path(file).suffix} files cannot contain {codec}; use {others}"
-
-
 def _instead(asked: str, known: dict[str, str] | tuple[str, ...]) -> str:
     near = difflib.get_close_matches(asked.lower(), known, n=1)
     return f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"
-
-
-def occupy(path: Path, overwrite: bool) -> bool:
-    """Check that the file can be written; return whether this created it."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-    existed = path.exists()
-    try:
-        os.close(os.open(path, flags if overwrite else flags | os.O_EXCL, 0o666))
-    except FileExistsError as exc:
-        raise RecordFileError(f"{path} already exists; choose another name, or use --overwrite") from exc
-    except OSError as exc:
-        raise RecordFileError(f"cannot write {path}: {exc.strerror}") from exc
-    return not existed

@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any, Final
 
 from .._extras.av import av, open_media
-from ..codec.stream_format import FormatReader, StreamFormat
-from ..packets import Packet
+from ._stream_format import FormatReader, StreamFormat
+from .container import Container, occupy
 from .errors import RecordFileError
-from .target import Target, occupy
+from .packet import Packet
 
 _NS: Final = 1_000_000_000
 # Longest time from decoding a picture to its presentation that is believed.
@@ -64,7 +64,7 @@ class PacketFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False, titles: Sequence[str] = ("",)) -> None:
-        self._target = Target.of_packets(path, "h264")
+        self._target = Container.of_packets(path, "h264")
         self._overwrite = overwrite
         self._tracks = [_Track(title) for title in titles]
         self._held: list[tuple[Packet, int, int]] = []
@@ -156,7 +156,7 @@ class PacketFile:
         if found is None:
             track.invalid += 1
             return False
-        Target.of_packets(self._target.path, found.codec)
+        Container.of_packets(self._target.path, found.codec)
         track.format = found
         return True
 
@@ -256,7 +256,7 @@ class _Part:
     def __init__(
         self,
         path: Path,
-        target: Target,
+        target: Container,
         tracks: Sequence[tuple[str, StreamFormat | None]],
         begin: int,
         *,

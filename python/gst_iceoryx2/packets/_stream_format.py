@@ -6,7 +6,7 @@ import io
 from typing import Any, Final
 
 from .._extras.av import av, open_media
-from ..packets import Packet
+from .packet import Packet
 
 # FFmpeg's demuxers of the byte-streams that packets consist of.
 _DEMUXERS: Final = {"h264": "h264", "h265": "hevc", "av1": "obu"}
