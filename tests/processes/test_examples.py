@@ -7,12 +7,14 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gst_iceoryx2._plugin import gstreamer_version
+from gst_iceoryx2.packets import PacketPublisher
 from gst_iceoryx2.sh4lt import Follower, Writer
 from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
 from tests.conftest import Place
@@ -114,6 +116,27 @@ def test_several_cameras_are_seen_newest_first(programs: Programs) -> None:
         seen, skipped = numbers(rf"{name}: (\d+) seen, (\d+) skipped", printed)
         assert seen > 0
         assert seen + skipped <= 25
+
+
+@needs_gstreamer
+def test_a_pipeline_takes_packets_through_appsrc(programs: Programs) -> None:
+    av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 48, "yuv420p", Fraction(1, 30)
+    encoder.options = {"tune": "zerolatency"}
+    player = programs.example(
+        "gstreamer_packets", "cam0@h264", f"avdec_h264 ! videoconvert ! filesink location={programs.folder}/out.yuv"
+    )
+    with PacketPublisher("cam0", "h264", 64, 48) as publisher:
+        publisher.wait_for_subscribers(1, timeout=60)
+        for number in range(20):
+            picture = av.VideoFrame.from_ndarray(np.full((72, 64), 128, np.uint8), "yuv420p")
+            picture.pts = number
+            for packet in encoder.encode(picture):
+                publisher.publish(packet, is_keyframe=packet.is_keyframe, pts=packet.pts * 1_000_000_000 // 30)
+        publisher.end_of_stream()
+        assert player.finish().splitlines() == ["end of stream"]
+    assert (programs.folder / "out.yuv").stat().st_size == 20 * 64 * 48 * 3 // 2
 
 
 @needs_gstreamer
