@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gst_iceoryx2.feed import PipelineFeeder, SettingError, SourceError, pipeline
+from gst_iceoryx2 import _launch
+from gst_iceoryx2.feed import PipelineFeeder, SettingError, SourceError
 from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.conftest import Place
 from tests.processes.children import Child
@@ -124,7 +125,7 @@ def test_a_pipeline_dies_with_the_process_that_started_it() -> None:
 
 
 def test_a_guard_whose_parent_has_died_before_does_not_start_the_command(tmp_path: Path) -> None:
-    command = [sys.executable, "-I", "-S", "-c", pipeline._GUARD]
+    command = [sys.executable, "-I", "-S", "-c", _launch.GUARD]
     for parent, is_started in ((os.getpid(), True), (os.getpid() + 1, False)):
         mark = tmp_path / str(parent)
         subprocess.run([*command, str(parent), "touch", str(mark)], check=True)

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "python" / "gst_iceoryx2"
 # Rooms are the files and folders of the package. A room imports only from the floors below its own.
 FLOORS = (
     {"_at_end", "contract", "errors", "_namesake", "_plugin", "work"},
-    {"__init__", "_extras", "_iox2", "_wire"},
+    {"__init__", "_extras", "_iox2", "_launch", "_wire"},
     {"sh4lt", "video"},
     {"discovery", "jpeg", "packets", "results"},
     {"codec", "doctor", "feed", "preview"},

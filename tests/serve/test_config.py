@@ -132,6 +132,8 @@ def test_the_encoder_of_a_stream_has_settings(written) -> None:
     assert stream.plan.endswith("h264 with preset fast and bitrate 2500000 and keyint 0.5")
     assert StreamConfig.from_json(stream.to_json()) == stream
     assert dict(only(written("[streams.a]\ntest = true\nh264 = { crf = 18 }")).h264) == {"crf": 18.0}
+    stream = only(written("[streams.a]\ntest = true\nh264 = { encoder = 'v4l2h264enc ! h264parse' }"))
+    assert stream.plan.endswith("h264 with encoder v4l2h264enc ! h264parse")
 
 
 def test_the_last_seconds_of_a_stream_can_be_kept(written) -> None:
@@ -231,7 +233,7 @@ MISTAKES = [
     (
         "[streams.a]\ntest = true\n[streams.a.h264]\nprest = 'slow'",
         4,
-        'unknown key "prest" in "h264" of "a"; did you mean "preset"? known: preset, crf, bitrate, keyint',
+        'unknown key "prest" in "h264" of "a"; did you mean "preset"? known: preset, crf, bitrate, keyint, encoder',
     ),
     (
         "[streams.a]\ntest = true\n[streams.a.h264]\ncrf = 52",
@@ -247,6 +249,21 @@ MISTAKES = [
         "[streams.a]\ntest = true\n[streams.a.h264]\nkeyint = '0s'",
         4,
         '"keyint" in "h264" of "a" must be a time from "100ms" to "60s", not "0s"',
+    ),
+    (
+        "[streams.a]\ntest = true\n[streams.a.h264]\nencoder = 'x264enc'\ncrf = 20",
+        5,
+        '"crf" in "h264" of "a" is for x264; with "encoder", write properties of that element',
+    ),
+    (
+        "[streams.a]\ntest = true\n[streams.a.h264]\nencoder = 'x264enc !'",
+        4,
+        '"encoder" in "h264" of "a" begins or ends with "!"; leave it out, because source and sink are added',
+    ),
+    (
+        '[streams.a]\ntest = true\n[streams.a.h264]\nencoder = "x264enc \'x"',
+        4,
+        '"encoder" in "h264" of "a" cannot be split into words: no closing quotation',
     ),
     (
         "[streams.a]\ntest = true\n[streams.a.h264]\nbitrate = '4M'\ncrf = 20",

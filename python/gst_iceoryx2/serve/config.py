@@ -20,6 +20,7 @@ from .values import (
     bytes_of,
     camera_of,
     crf_of,
+    encoder_of,
     flip_of,
     format_of,
     fps_of,
@@ -65,7 +66,9 @@ _SETTINGS: Final[Mapping[str, tuple[Kind, ...]]] = {
     "keep_bytes": ("camera", "file", "image", "test", "url", "pipeline"),
 }
 _KNOWN: Final = (*_SOURCES, *_SETTINGS)
-_H264: Final[Readers] = {"preset": preset_of, "crf": crf_of, "bitrate": bitrate_of, "keyint": keyint_of}
+_H264: Final[Readers] = {
+    "preset": preset_of, "crf": crf_of, "bitrate": bitrate_of, "keyint": keyint_of, "encoder": encoder_of,
+}  # fmt: skip
 
 
 class ConfigError(Iox2VideoError, ValueError):
@@ -279,8 +282,14 @@ class _Reader:
 
     def _h264(self, name: str, table: Any) -> dict[str, Any]:
         settings = self._table(name, "h264", table, 'preset = "fast"', _H264)
-        if isinstance(table, dict) and {"crf", "bitrate"} <= table.keys():
-            where = ("streams", name, "h264")
+        if not isinstance(table, dict):
+            return settings
+        where = ("streams", name, "h264")
+        for key in table.keys() & _H264 if "encoder" in table else ():
+            if key != "encoder":
+                text = f'"{key}" in "h264" of "{name}" is for x264; with "encoder", write properties of that element'
+                self._problem(text, *where, key)
+        if {"crf", "bitrate"} <= table.keys():
             text = f'"h264" of "{name}" has "crf" (quality) and "bitrate"; keep one of them'
             self._problem(text, *where, max("crf", "bitrate", key=lambda key: self._lines.of(*where, key)))
         return settings

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from ..codec.packet_encoder import PacketEncoder
 from ..work import Stop
 
 if TYPE_CHECKING:
+    from ..codec.packet_encoder import PacketEncoder
+    from ..codec.pipeline_encoder import PipelineEncoder
     from .worker import Commands, Reporter
 
 
@@ -22,7 +24,7 @@ def encode(commands: Commands, reporter: Reporter, stop: Stop) -> None:
     if line is None:
         return
     command = json.loads(line)
-    encoder = PacketEncoder(command["name"], command["settings"])
+    encoder = _encoder(command["name"], command["settings"])
     reporter.say(state="running")
     try:
         while not stop.is_set():
@@ -31,3 +33,14 @@ def encode(commands: Commands, reporter: Reporter, stop: Stop) -> None:
                 reporter.say(**encoder.report())
     finally:
         encoder.close()
+
+
+def _encoder(name: str, settings: Mapping[str, Any]) -> PacketEncoder | PipelineEncoder:
+    # PyAV is not needed for an encoder of GStreamer.
+    if "encoder" in settings:
+        from ..codec.pipeline_encoder import PipelineEncoder
+
+        return PipelineEncoder(name, settings["encoder"])
+    from ..codec.packet_encoder import PacketEncoder
+
+    return PacketEncoder(name, settings)

@@ -38,7 +38,7 @@ class StreamConfig:
         stop_after: Seconds from the end of the last reader to the stop of the source.
         always: Whether the source runs without readers, too.
         h264: Settings of the encoder that makes its packets: `preset`, `crf` or `bitrate` in bits per second, and
-            `keyint` in seconds.
+            `keyint` in seconds; or `encoder`, a GStreamer encoder.
         keep: Seconds of packets that are kept; None = none are.
         keep_bytes: Bytes of packets that are kept at most.
         line: Line of the table in the file. Streams that only differ in it are equal.

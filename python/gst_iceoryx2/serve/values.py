@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -85,6 +86,18 @@ def bytes_of(value: Any) -> int:
     if number < 1_000_000:
         raise WrongValueError(f'must be a text such as "64M" or "2G" (bytes, at least "1M"), {not_this(value)}')
     return number
+
+
+def encoder_of(value: Any) -> str:
+    """Return a GStreamer encoder as GStreamer reads it."""
+    text = text_of(value, "\n\t")
+    try:
+        words = shlex.split(text)
+    except ValueError as exc:
+        raise WrongValueError(f"cannot be split into words: {str(exc).lower()}") from None
+    if "!" in (words[0], words[-1]):
+        raise WrongValueError('begins or ends with "!"; leave it out, because source and sink are added')
+    return text
 
 
 def wrong_name(name: str) -> str | None:
