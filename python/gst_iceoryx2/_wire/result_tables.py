@@ -140,10 +140,12 @@ def check_rows(tables: Tables, section: str) -> Fault | None:
     if not np.isfinite(floats).all():
         index, column = (int(at[0]) for at in np.nonzero(~np.isfinite(floats)))
         return bad_value(section, numbers[column], index, floats[index, column], "a finite number")
-    for name in sizes:
-        if rows[name].min() < 0:
-            index = int(rows[name].argmin())
-            return bad_value(section, name, index, rows[name][index], "at least 0")
+    if sizes:
+        start = numbers.index(sizes[0])
+        negative = floats[:, start : start + len(sizes)] < 0
+        if negative.any():
+            index, column = (int(at[0]) for at in np.nonzero(negative))
+            return bad_value(section, sizes[column], index, rows[sizes[column]][index], "at least 0")
     for name in references:
         there = len(tables.labels if name == "label" else tables.boxes)
         # "None" becomes 0, and the others move up by one.
