@@ -15,6 +15,7 @@ import pytest
 
 from gst_iceoryx2._plugin import gstreamer_version
 from gst_iceoryx2.packets import PacketPublisher
+from gst_iceoryx2.results import ResultsSubscriber
 from gst_iceoryx2.sh4lt import Follower, Writer
 from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
 from tests.conftest import Place
@@ -52,6 +53,28 @@ def test_an_example_is_short_and_says_what_it_does(path: Path) -> None:
     text = path.read_text()
     assert len(text.splitlines()) < 40
     assert f"Usage: python {path.name}" in (ast.get_docstring(ast.parse(text)) or "")
+
+
+def test_what_moves_is_found_on_the_frame_on_which_it_moves(programs: Programs) -> None:
+    """A square of 64 pixels jumps to the right in each frame; the box is around the old and the new place."""
+    programs.example("detect_motion", "cam0")
+    with (
+        VideoFramePublisher(CAMERA) as camera,
+        ResultsSubscriber("cam0", "motion") as subscriber,
+        subscriber.joined(wait=20) as joined,
+    ):
+        camera.wait_for_subscribers(2, timeout=20)
+        for number in range(5):
+            picture = np.zeros((240, 640), np.uint8)
+            picture[80:144, number * 64 : number * 64 + 64] = 255
+            camera.publish(picture, format="GRAY8")
+        for number in range(5):
+            frame, results = next(joined)
+            assert frame.numpy_view()[80, number * 64] == 255
+            assert results is not None
+            boxes = results.boxes.xywh.tolist()
+            assert boxes == ([] if number == 0 else [[number * 64 - 64, 80, 128, 64]])
+            frame.release()
 
 
 def test_a_loaned_picture_arrives_at_the_subscriber_that_prints_numbers(programs: Programs) -> None:

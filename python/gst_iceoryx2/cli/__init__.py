@@ -25,6 +25,7 @@ COMMANDS = {
     "info": "Show one stream in detail: caps, QoS, strides, metas, processes, memory.",
     "top": "Show live statistics of streams: rate, jitter, gaps, latency.",
     "view": "Show streams live in the browser, or save a snapshot.",
+    "results": "Print what a detector finds in the frames of a source.",
     "record": "Record streams to a video file.",
     "publish": "Publish a test pattern, camera, video file or picture.",
     "serve": "Serve the streams of a file to readers, on demand.",

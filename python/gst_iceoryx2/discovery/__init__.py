@@ -10,6 +10,7 @@ Finding streams does not create services. Its temporary subscribers are closed w
 
 from __future__ import annotations
 
+from .detectors import detectors
 from .encoded import encoded
 from .listing import streams
 from .names import full_name, names, nearest, require, short_name
@@ -17,6 +18,7 @@ from .stream import Stream
 
 __all__ = [
     "Stream",
+    "detectors",
     "encoded",
     "full_name",
     "names",
