@@ -358,6 +358,24 @@ def lists_cameras(programs: Programs, snippet: Snippet) -> None:
     assert "Error" not in programs.python(snippet.text).finish()
 
 
+# -- docs/results.md -------------------------------------------------------------------------------------------------
+
+
+DETECTS = 'ResultsPublisher("cam0", "yolo") as results'
+
+
+@runs(DETECTS, "for results in subscriber:", "yolo.joined(wait=0.08) as joined")
+def detects_and_receives(programs: Programs, snippet: Snippet) -> None:
+    (detector,) = (one for one in snippets(ROOT / "docs" / "results.md") if DETECTS in one.text)
+    running = [programs.shell("exec iox2-video publish cam0 --test --size 640x480"), programs.python(detector.text)]
+    is_detector = snippet.text == detector.text
+    reader = programs.shell("exec iox2-video results cam0 yolo") if is_detector else programs.python(snippet.text)
+    wait_for_text(reader, "person 0.91 (10, 20) 64x128" if is_detector else "person", 60)
+    for one in (reader, *reversed(running)):
+        one.process.send_signal(signal.SIGINT)
+        one.process.wait(20)
+
+
 # -- docs/packets.md -------------------------------------------------------------------------------------------------
 
 
