@@ -129,6 +129,7 @@ class Stage:
         flags: int = 0,
         reference_times: list[list[Any]] | None = None,
         custom_metas: dict[str, str] | None = None,
+        regions: list[list[Any]] | None = None,
         element: str = "in",
         name: str = "p",
     ) -> str:
@@ -140,6 +141,7 @@ class Stage:
             meta: Whether a GstVideoMeta tells the layout (needed if it is not GStreamer's default).
             packed: Without a GstVideoMeta: rows without padding, instead of GStreamer's layout.
             custom_metas: Name to the text of its fields, e.g. ``{"Aim": "x=(int)5"}``.
+            regions: Regions of interest: name, x, y, width and height.
         """
         layout = padded_layout(format, width, height, pad, gap)
         if not meta and not packed and pad == 0:
@@ -169,6 +171,8 @@ class Stage:
             buffer.add_reference_timestamp_meta(Gst.Caps.from_string(reference), timestamp, NONE)
         for custom, text in (custom_metas or {}).items():
             cmetas.add_custom_meta(hash(buffer), custom, text)
+        for region in regions or []:
+            GstVideo.buffer_add_video_region_of_interest_meta(buffer, *region)
         for field, value in (("pts", pts), ("dts", dts), ("duration", duration), ("offset", offset)):
             if value is not None:
                 setattr(buffer, field, value)

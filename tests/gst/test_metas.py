@@ -32,8 +32,8 @@ VALUES = {
 
 def foreign(frame: dict[str, Any]) -> list[list[Any]]:
     """Return the metas of a received frame, without the metas that every frame has."""
-    ours = "timestamp/x-monotonic"
-    return [meta for meta in frame["metas"] if meta[0] != "GstVideoMeta" and not meta[1].startswith(ours)]
+    times, every = "timestamp/x-monotonic", ("GstVideoMeta", "Iox2Rendition")
+    return [meta for meta in frame["metas"] if meta[0] not in every and not meta[1].startswith(times)]
 
 
 def plain(value: Any) -> Any:

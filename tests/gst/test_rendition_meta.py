@@ -39,9 +39,16 @@ KEEP = {
     "another format": "videoconvert ! video/x-raw,format=I420",
     "nothing to scale": "videoconvertscale ! video/x-raw,format=RGBA,width=64,height=64",
 }
+SCALE: dict[str, tuple[str, tuple[int, int, int, int]]] = {
+    "smaller": ("videoscale ! video/x-raw,width=32,height=32", (0, 8, 32, 16)),
+    "larger": ("videoconvertscale ! video/x-raw,format=I420,width=100,height=100", (0, 25, 100, 50)),
+    "rounded": ("videoscale ! video/x-raw,width=33,height=33", (0, 8, 33, 17)),
+    "wide pixels": ("videoscale ! video/x-raw,width=32,height=64,pixel-aspect-ratio=2/1", (0, 16, 32, 32)),
+}
+"""Pipelines that scale the whole picture, and where the source is in their pictures."""
 DROP = {
-    "smaller": "videoscale ! video/x-raw,width=32,height=32",
-    "larger": "videoconvertscale ! video/x-raw,format=I420,width=100,height=100",
+    "another shape": "videoscale ! video/x-raw,width=64,height=32,pixel-aspect-ratio=1/1",
+    "another shape, stretched": "videoscale add-borders=false ! video/x-raw,width=64,height=32,pixel-aspect-ratio=1/1",
     "other pixels": "videoscale ! video/x-raw,pixel-aspect-ratio=2/1,width=64,height=64",
     # Not `method=`, which GStreamer 1.22.0 ignores.
     "mirrored": "videoflip video-direction=horiz",
@@ -67,7 +74,7 @@ def through(stages: Stages, chains: dict[str, str], *metas: CustomMeta) -> dict[
         for name, subscriber in subscribers.items():
             frame = arrived(subscriber.receive_blocking(20_000))
             seen[name] = [meta for meta in frame.metas if isinstance(meta, CustomMeta)]
-            assert (Rendition.of(frame) is not None) == (META in seen[name])
+            assert (Rendition.of(frame) is not None) == any(meta.name == META.name for meta in seen[name])
     return seen
 
 
@@ -80,7 +87,31 @@ def test_the_meta_goes_with_the_picture_until_its_coordinates_are_wrong(stages: 
 
 
 def test_the_origin_goes_with_the_picture_whatever_happens_to_it(stages: Stages) -> None:
-    assert through(stages, KEEP | DROP, CLOCK) == {name: [CLOCK] for name in KEEP | DROP}
+    for name, metas in through(stages, KEEP | DROP, CLOCK).items():
+        assert CLOCK in metas, name
+
+
+def test_the_meta_is_scaled_with_the_whole_picture(stages: Stages) -> None:
+    expected = {name: [OTHER, CustomMeta(META.name, FIELDS | {"rect": rect})] for name, (_, rect) in SCALE.items()}
+    assert through(stages, {name: chain for name, (chain, _) in SCALE.items()}, OTHER, META) == expected
+
+
+def test_a_frame_of_a_source_says_which_frame_it_is(stages: Stages) -> None:
+    """The source adds the meta to frames that do not have it, so that results find the frame behind a pipeline."""
+    stage = stages()
+    with VideoFramePublisher("video/cam0/frame/v2") as publisher, VideoFrameSubscriber("out") as subscriber:
+        chain = (
+            "videoscale ! video/x-raw,width=32,height=32 ! iceoryx2sink service=out sync=false wait-for-connection=true"
+        )
+        stage.play(f"iceoryx2src service=video/cam0/frame/v2 ! {chain}")
+        publisher.wait_for_subscribers(1, timeout=20)
+        for number in range(3):
+            publisher.publish(np.zeros((64, 64, 3), np.uint8), format="RGB")
+            rendition = Rendition.of(arrived(subscriber.receive_blocking(20_000)))
+            assert rendition is not None
+            assert (rendition.service, rendition.sequence) == ("video/cam0/frame/v2", number)
+            assert (rendition.source_rect, rendition.rect) == ((0, 0, 64, 64), (0, 0, 32, 32))
+            assert rendition.captured_at is not None
 
 
 def test_metas_of_other_names_cannot_use_up_their_places(stages: Stages) -> None:

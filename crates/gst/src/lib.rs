@@ -4,6 +4,7 @@
 //! `sh4ltsink` and `sh4ltsrc` exchange media with programs that speak the Shmdata protocol.
 //! GStreamer finds the plugin through `GST_PLUGIN_PATH`. A Rust program calls [`plugin_register_static`] instead.
 
+mod analytics;
 mod caps;
 mod clock;
 mod devices;
@@ -14,6 +15,7 @@ mod metas;
 mod pace;
 mod properties;
 mod rendition;
+mod roi;
 #[cfg(target_os = "linux")]
 mod sh4lt;
 mod sink;

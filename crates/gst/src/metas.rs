@@ -8,18 +8,19 @@ use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
+use gst_plugin_iceoryx2_video::wire::clock::CLOCK_META;
 use gst_plugin_iceoryx2_video::wire::metas::{MAX_CUSTOM_METAS, MetaRef, ReferenceTimestamp, encode_record};
+use gst_plugin_iceoryx2_video::wire::rendition::{Mapping, RENDITION_META, Rendition};
+use gst_plugin_iceoryx2_video::wire::result_payload::{RESULTS_META, Results};
 use gst_plugin_iceoryx2_video::{AuxRef, AuxTemplate, Caps, Stamp, Structure, boot_id};
 
 use crate::log::CAT;
-use crate::{caps, rendition, trust};
+use crate::{analytics, caps, rendition, roi, trust};
 
 /// Metas that GStreamer can safely read: audio levels and closed captions.
 const DESERIALISABLE: [&str; 3] = ["GstAudioMeta", "GstAudioLevelMeta", "GstVideoCaptionMeta"];
 /// Media type of the reference caps for stamp times (SPEC §5).
 const MONOTONIC_MEDIA: &str = "timestamp/x-monotonic";
-/// Name of the meta with a frame's origin (SPEC §10).
-const CLOCK: &str = "Iox2Clock";
 /// Largest number of cached reference caps.
 const MAX_REFERENCES: usize = 64;
 
@@ -38,6 +39,8 @@ fn monotonic(kind: &str) -> gst::Caps {
 pub struct Records {
     pub records: Vec<Vec<u8>>,
     pub capture: Option<u64>,
+    /// The boxes and classifications in the buffer's metas, in pixels of the buffer.
+    pub results: Results,
 }
 
 /// Returns the aux blob template for frames with these caps. Caps fields that readers refuse (SPEC §7) are left out.
@@ -63,11 +66,16 @@ pub fn template(caps: &gst::Caps, publisher_id: u64) -> AuxTemplate {
 }
 
 /// Serialises the metas that can be serialised.
-pub fn serialise(buffer: &gst::BufferRef) -> Records {
+pub fn serialise(buffer: &gst::BufferRef, size: (u32, u32)) -> Records {
     let mut result = Records::default();
+    let mut has_results = false;
     for meta in buffer.iter_meta::<gst::Meta>() {
         let api = meta.api();
         if api == gst_video::VideoMeta::meta_api() {
+            continue;
+        }
+        if api == gst_video::VideoRegionOfInterestMeta::meta_api() || api.name() == analytics::API {
+            has_results = true;
             continue;
         }
         if let Some(time) = meta.downcast_ref::<gst::ReferenceTimestampMeta>() {
@@ -96,7 +104,21 @@ pub fn serialise(buffer: &gst::BufferRef) -> Records {
             result.records.extend(serialize_meta(serialize, &meta));
         }
     }
+    if has_results {
+        analytics::read(buffer, &mut result.results);
+        roi::read(buffer, &mut result.results);
+        match result.results.record(size) {
+            Ok(record) => result.records.push(record),
+            Err(fault) => gst::debug!(CAT, "omitted boxes: {fault}"),
+        }
+    }
     result
+}
+
+/// Adds boxes and classifications, in pixels of the buffer, to a buffer of `size` pixels.
+pub fn attach_results(buffer: &mut gst::BufferRef, results: &Results, size: (u32, u32)) {
+    analytics::attach(buffer, results);
+    roi::attach(buffer, results, size);
 }
 
 /// Adds received metas to buffers.
@@ -107,8 +129,16 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Adds the metas of a frame to its buffer, followed by the times in its stamp.
-    pub fn attach(&mut self, buffer: &mut gst::BufferRef, aux: &AuxRef<'_>, stamp: &Stamp) {
+    /// Adds the metas of a frame to its buffer, followed by the times in its stamp. `size` is the width and height of the frame.
+    pub fn attach(
+        &mut self,
+        buffer: &mut gst::BufferRef,
+        aux: &AuxRef<'_>,
+        stamp: &Stamp,
+        service: &str,
+        size: (u32, u32),
+    ) {
+        let mut has_origin = false;
         for record in aux.records() {
             if Stamp::read(record).is_some() {
                 continue;
@@ -122,7 +152,11 @@ impl Reader {
                     let time = gst::ClockTime::from_nseconds;
                     gst::ReferenceTimestampMeta::add(buffer, caps, time(timestamp), duration.map(time));
                 }
-                Some(MetaRef::Custom { name, structure }) => attach_custom(buffer, name, structure),
+                Some(MetaRef::Custom { name, structure }) => {
+                    has_origin |= name == RENDITION_META;
+                    attach_custom(buffer, name, structure);
+                }
+                Some(MetaRef::Other { name: RESULTS_META, .. }) => attach_own_results(buffer, record, aux, size),
                 Some(MetaRef::Other { name, .. }) => {
                     if let (true, Some(deserialize)) = (DESERIALISABLE.contains(&name), *DESERIALIZE) {
                         deserialize_meta(deserialize, buffer, name, record);
@@ -130,6 +164,10 @@ impl Reader {
                 }
                 None => gst::debug!(CAT, "omitted a meta: its record is invalid"),
             }
+        }
+        // A relayed frame keeps the origin that its publisher has sent.
+        if !has_origin {
+            rendition::attach(buffer, service, stamp, size);
         }
         // These come last, because a program that queries any reference timestamp gets the first one.
         for (time, reference) in [(stamp.due, &DUE), (stamp.capture, &CAPTURE)] {
@@ -156,6 +194,25 @@ impl Reader {
     }
 }
 
+/// Adds the results that a frame carries. If they were found in a frame of another size, this one is a rendition of it.
+fn attach_own_results(buffer: &mut gst::BufferRef, record: &[u8], aux: &AuxRef<'_>, size: (u32, u32)) {
+    let Some((found_in, mut results)) = Results::read_record(record) else {
+        gst::debug!(CAT, "omitted boxes: their record is invalid");
+        return;
+    };
+    let made = || Rendition::find(aux.records(), size).filter(|made| made.source_size == found_in);
+    let mapping = match found_in == size {
+        true => Some(Mapping::scale(size, size)),
+        false => made().map(|made| made.mapping),
+    };
+    let Some(mapping) = mapping else {
+        gst::debug!(CAT, "omitted boxes: they are for a frame of {found_in:?} pixels");
+        return;
+    };
+    mapping.apply(&mut results);
+    attach_results(buffer, &results, size);
+}
+
 fn attach_custom(buffer: &mut gst::BufferRef, name: &str, text: &str) {
     let Some(fields) = trust::structure(text) else {
         gst::debug!(CAT, "omitted the custom meta {name}: its text is not a structure");
@@ -178,7 +235,7 @@ fn attach_custom(buffer: &mut gst::BufferRef, name: &str, text: &str) {
 /// Whether a custom meta has this name. Registers the name if the limit allows it.
 fn is_registered(name: &str) -> bool {
     // These two are not counted, so that metas of other names cannot use up their places.
-    if name == rendition::NAME {
+    if name == RENDITION_META {
         rendition::register();
         return true;
     }
@@ -188,7 +245,7 @@ fn is_registered(name: &str) -> bool {
     if glib::Type::from_name(name).is_some() {
         return true;
     }
-    if name == CLOCK {
+    if name == CLOCK_META {
         // Without tags, all elements copy it: it is right whatever happens to the picture.
         gst::meta::CustomMeta::register(name, &[]);
         return true;

@@ -127,6 +127,11 @@ fn is_feature(name: &str) -> bool {
     })
 }
 
+/// Returns a label that may become a permanent name in GLib; `None` if there is none, or if this process accepts no more names.
+pub fn label(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| admit([&(*text).to_owned()]))
+}
+
 /// Whether this process accepts these names. Accepted names count towards the limit until the process exits.
 fn admit<'a>(names: impl IntoIterator<Item = &'a String>) -> bool {
     static NAMES: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);

@@ -46,6 +46,22 @@ impl ResultsName {
         Ok(Self { source: source.to_owned(), detector: detector.to_owned() })
     }
 
+    /// Returns the name in the full name of a service: `video/cam0/results/yolo/v1`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidServiceName`] if it is not the name of a service of results.
+    pub fn parse(service: &str) -> Result<Self> {
+        let middle = service.strip_prefix("video/").and_then(|name| name.strip_suffix("/v1"));
+        let Some((source, detector)) = middle.and_then(|name| name.rsplit_once("/results/")) else {
+            return Err(Error::InvalidServiceName {
+                name: service.to_owned(),
+                reason: "it is not the name of a service of results".into(),
+                advice: "use a name such as \"video/cam0/results/yolo/v1\"".into(),
+            });
+        };
+        Self::new(source, detector)
+    }
+
     /// Returns the short name of the source.
     pub fn source(&self) -> &str {
         &self.source
@@ -137,6 +153,11 @@ mod tests {
         for detector in ["", "a b", "a/b", "ö", &"x".repeat(65)] {
             let error = ResultsName::new("cam0", detector).unwrap_err();
             assert!(error.to_string().contains("detector"), "{error}");
+        }
+        let name = ResultsName::new("cam0", "yolo").unwrap();
+        assert_eq!(ResultsName::parse("video/cam0/results/yolo/v1").unwrap(), name);
+        for name in ["video/cam0/frame/v2", "video//results/yolo/v1", "video/cam0/results/a b/v1", "yolo"] {
+            assert!(ResultsName::parse(name).is_err(), "{name}");
         }
         assert_eq!(
             ResultsName::new("video/cam0@64x64/frame/v2", "a-B_1.2").unwrap().to_string(),

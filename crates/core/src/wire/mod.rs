@@ -5,12 +5,14 @@
 
 pub mod auxblob;
 pub mod caps;
+pub mod clock;
 pub mod fault;
 pub(crate) mod fields;
 pub mod formats;
 pub mod header;
 pub mod metas;
 pub mod packet;
+pub mod rendition;
 pub mod result_payload;
 mod result_tables;
 pub mod results;

@@ -2,20 +2,24 @@
 
 use crate::contract::{limits, messages};
 use crate::wire::fault::Fault;
+use crate::wire::metas::{encode_record, split_record};
 use crate::wire::result_tables::{
     Read, bytes, read_json, read_labels, read_masks, read_rows, read_tensor, word, write_box, write_classification,
     write_keypoint, write_labels, write_masks, write_tensor,
 };
-use crate::wire::results::MAX_RESULTS_BYTES;
+use crate::wire::results::{MAX_RESULTS_BYTES, RESULTS_VERSION};
 
 /// Largest number of sections.
 pub const MAX_SECTIONS: usize = limits::MAX_RESULTS_SECTIONS;
+/// Name of the meta record with which a frame carries its own results.
+pub const RESULTS_META: &str = "Iox2Results";
 /// Index that means "none".
 pub const NO_INDEX: u32 = u32::MAX;
 
 /// Names of the known kinds, in their order. Kind 1 is the first one.
 const KINDS: [&str; 7] = ["labels", "boxes", "keypoints", "classifications", "masks", "tensor", "json"];
 const PAD: usize = 8;
+const RECORD_HEAD: usize = 16;
 const SECTION_HEAD: usize = 16;
 
 /// What a detector found in one frame. Coordinates are in pixels of the source's frame.
@@ -162,6 +166,31 @@ impl Results {
         // What a reader would refuse is refused here, by the same rules.
         Self::decode(&payload, entries)?;
         Ok((payload, entries))
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns the meta record with which a frame of `size` pixels carries its own results (SPEC §11).
+    ///
+    /// # Errors
+    /// The errors of [`encode`](Self::encode).
+    pub fn record(&self, size: (u32, u32)) -> Result<Vec<u8>, Fault> {
+        let (payload, entries) = self.encode()?;
+        let head = [size.0, size.1, entries, 0].map(u32::to_le_bytes);
+        Ok(encode_record(RESULTS_META, RESULTS_VERSION as u8, &[head.as_flattened(), &payload].concat()))
+    }
+
+    /// Reads such a record: width and height of the frame that the results were found in, and the results. `None` if the record is of another
+    /// kind, or breaks SPEC §11.
+    pub fn read_record(record: &[u8]) -> Option<((u32, u32), Self)> {
+        let (name, version, payload) = split_record(record)?;
+        let (head, payload) = payload.split_at_checked(RECORD_HEAD)?;
+        let is_known = name == RESULTS_META && u32::from(version) == RESULTS_VERSION;
+        let results = is_known.then(|| Self::decode(payload, word(head, 8)).ok()).flatten()?;
+        Some(((word(head, 0), word(head, 4)), results))
     }
 
     /// Returns the index of a label, which is added if it is new.

@@ -10,14 +10,17 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
+use gst_plugin_iceoryx2_video::wire::clock::first_publisher;
+use gst_plugin_iceoryx2_video::wire::rendition::Rendition;
 use gst_plugin_iceoryx2_video::{
-    AuxTemplate, Error, FLAGS_MASK, Interrupt, Loan, NONE, PublisherBuilder, VideoFrameHeader, VideoFramePublisher,
-    Waiting, monotonic_ns, validate_geometry,
+    AuxTemplate, Error, FLAGS_MASK, Interrupt, Loan, NONE, PublisherBuilder, Stamp, VideoFrameHeader,
+    VideoFramePublisher, Waiting, boot_id, monotonic_ns, validate_geometry,
 };
 use gst_video::prelude::*;
 
 use super::pool::{Budget, LoanMemory, LoanPool};
 use super::preroll;
+use super::results::{self, Reporter, Sent};
 use super::settings::{PROPERTIES, Settings};
 use crate::log::CAT;
 use crate::pace::{self, Pace, Paced};
@@ -38,6 +41,7 @@ pub struct Iceoryx2Sink {
     interrupt: Mutex<Option<Interrupt>>,
     subscribers: AtomicU32,
     counters: Counters,
+    results: results::Counters,
     pace: Pace,
     /// Causes of dropped frames for which a warning has already been posted.
     warned: Mutex<HashSet<Cause>>,
@@ -61,6 +65,7 @@ struct Stream {
     checked: Option<Checked>,
     /// Template for the aux blobs; `None` with `aux-bytes=0`.
     aux: Option<AuxTemplate>,
+    reporter: Option<Arc<Reporter>>,
 }
 
 /// A layout that conforms to the wire format, with the matching header. The header does not contain times or flags.
@@ -90,6 +95,7 @@ enum Cause {
     Unreadable,
     Frames,
     Loans,
+    Results,
 }
 
 impl From<Error> for Failure {
@@ -212,6 +218,8 @@ impl ObjectImpl for Iceoryx2Sink {
             "frames-copied" => count(&counters.copied).to_value(),
             "frames-dropped-memory" => count(&counters.dropped_memory).to_value(),
             "frames-dropped" => count(&counters.dropped).to_value(),
+            "results-sent" => count(&self.results.sent).to_value(),
+            "results-refused" => count(&self.results.refused).to_value(),
             name => self.settings.lock().unwrap().get(name),
         }
     }
@@ -263,6 +271,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
         for counter in [zero_copy, copied, dropped, dropped_memory] {
             counter.store(0, Ordering::Relaxed);
         }
+        self.results.reset();
         self.warned.lock().unwrap().clear();
         Ok(())
     }
@@ -306,10 +315,12 @@ impl BaseSinkImpl for Iceoryx2Sink {
         layout::header(&info, info.offset(), info.stride())
             .ok_or_else(|| gst::loggable_error!(CAT, "the wire format cannot represent {caps}"))?;
         let mut stream = self.stream.lock().unwrap();
-        let (publisher, budget) = match stream.take() {
-            Some(stream) => (stream.publisher, stream.budget),
+        let (publisher, budget, reporter) = match stream.take() {
+            Some(stream) => (stream.publisher, stream.budget, stream.reporter),
             None => match self.open(info.size()) {
-                Ok(publisher) => (publisher, Budget::new(self.settings.lock().unwrap().max_loans as usize)),
+                Ok((publisher, reporter)) => {
+                    (publisher, Budget::new(self.settings.lock().unwrap().max_loans as usize), reporter)
+                }
                 Err(error) => {
                     self.post_error_message(errors::message(&error));
                     return Err(gst::loggable_error!(CAT, "{error}"));
@@ -318,7 +329,7 @@ impl BaseSinkImpl for Iceoryx2Sink {
         };
         let aux = (publisher.aux_bytes() > 0).then(|| metas::template(caps, publisher.publisher_id()));
         gst::debug!(CAT, imp = self, "publishing {caps} on {:?}", publisher.service());
-        *stream = Some(Stream { publisher, budget, info, checked: None, aux });
+        *stream = Some(Stream { publisher, budget, info, checked: None, aux, reporter });
         Ok(())
     }
 
@@ -449,7 +460,7 @@ impl Iceoryx2Sink {
     }
 
     /// Creates the publisher, with memory for frames of `size` bytes.
-    fn open(&self, size: usize) -> Result<Arc<VideoFramePublisher>, Error> {
+    fn open(&self, size: usize) -> Result<(Arc<VideoFramePublisher>, Option<Arc<Reporter>>), Error> {
         let settings = self.settings.lock().unwrap().clone();
         let weak = self.downgrade();
         let obj = self.obj().downgrade();
@@ -480,8 +491,10 @@ impl Iceoryx2Sink {
         builder = set(builder, settings.max_subscribers.map(|count| count as usize), PublisherBuilder::max_subscribers);
         builder = set(builder, settings.max_publishers.map(|count| count as usize), PublisherBuilder::max_publishers);
         let publisher = Arc::new(builder.build()?);
+        let interrupt = self.interrupt.lock().unwrap().clone().expect("made by start");
+        let reporter = Reporter::open(&settings, &interrupt, Waits(self.obj().downgrade()))?;
         *self.publisher.lock().unwrap() = Some(publisher.clone());
-        Ok(publisher)
+        Ok((publisher, reporter.map(Arc::new)))
     }
 
     /// Updates `num-clients` and emits its signals. The caller must not hold a lock.
@@ -526,7 +539,9 @@ impl Iceoryx2Sink {
         header.flags = u64::from(buffer.flags().bits() | buffer.video_flags().bits()) & FLAGS_MASK;
 
         let now = monotonic_ns();
-        let extra = if stream.aux.is_some() { metas::serialise(buffer) } else { metas::Records::default() };
+        let size = (header.width, header.height);
+        let is_read = stream.aux.is_some() || stream.reporter.is_some();
+        let extra = if is_read { metas::serialise(buffer, size) } else { metas::Records::default() };
         let moment = self.moment(buffer.pts().or(buffer.dts()));
         let latency = self.obj().latency().nseconds();
         let due = moment.map_or(now, |moment| moment.saturating_add(latency).min(NONE - 1));
@@ -535,7 +550,7 @@ impl Iceoryx2Sink {
         let captured = extra.capture.or_else(|| moment.filter(|_| is_captured()).map(|moment| moment.min(now)));
         let capture = captured.unwrap_or(now);
 
-        match Self::take_loan(buffer, &header) {
+        let (counter, sequence) = match Self::take_loan(buffer, &header) {
             Some((mut loan, pixels)) => {
                 let turn = stream.publisher.turn();
                 let tail = &mut loan[pixels..];
@@ -544,8 +559,9 @@ impl Iceoryx2Sink {
                 {
                     header.aux_size = tail.len() as u32;
                 }
+                let sequence = turn.sequence();
                 turn.send(loan, &header)?;
-                Ok(&self.counters.zero_copy)
+                (&self.counters.zero_copy, sequence)
             }
             None => {
                 let pixels = buffer.size();
@@ -563,10 +579,35 @@ impl Iceoryx2Sink {
                     template.write_into(&mut loan[pixels..], due, capture, turn.sequence(), &extra.records);
                     header.aux_size = aux as u32;
                 }
+                let sequence = turn.sequence();
                 turn.send(loan, &header)?;
-                Ok(&self.counters.copied)
+                (&self.counters.copied, sequence)
             }
+        };
+        if let Some(reporter) = &stream.reporter {
+            let publisher = Some(stream.publisher.publisher_id());
+            let (sequence, capture, due) = (Some(sequence), Some(capture), Some(due));
+            let stamp = Stamp { boot_id: boot_id(), publisher, sequence, capture, due };
+            self.report(reporter, extra, stamp, size);
         }
+        Ok(counter)
+    }
+
+    /// Publishes the results of a frame that was sent.
+    fn report(&self, reporter: &Reporter, extra: metas::Records, stamp: Stamp, size: (u32, u32)) {
+        let records = || extra.records.iter().map(Vec::as_slice);
+        let (origin, first) = (Rendition::find(records(), size), first_publisher(records()));
+        let sent = Sent { stamp, size, origin: origin.as_ref(), first };
+        match reporter.report(extra.results, &sent) {
+            Ok(()) => self.results.sent.fetch_add(1, Ordering::Relaxed),
+            Err(text) => {
+                if self.warned.lock().unwrap().insert(Cause::Results) {
+                    let text = format!("{text} (results-refused counts further results)");
+                    gst::element_imp_warning!(self, gst::StreamError::Format, ("{text}"));
+                }
+                self.results.refused.fetch_add(1, Ordering::Relaxed)
+            }
+        };
     }
 
     /// Converts a timestamp to CLOCK_MONOTONIC; `None` if there is no clock or no timestamp.

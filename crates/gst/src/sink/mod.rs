@@ -9,6 +9,9 @@
 //! In a live pipeline a frame is sent as soon as it arrives, otherwise at its timestamp. Set `sync` to override this.
 //! A slow subscriber loses its oldest frames. With `lossless=true` the sink waits for slow subscribers instead.
 //!
+//! Boxes and classifications of buffers (GstAnalyticsRelationMeta since GStreamer 1.24, GstVideoRegionOfInterestMeta) are sent with the frame.
+//! With `results-name` they are also published as results of a detector, for the frames of the stream `results-for`.
+//!
 //! ## Example launch line
 //!
 //! ```bash
@@ -23,6 +26,7 @@ use gst::prelude::*;
 mod imp;
 mod pool;
 mod preroll;
+mod results;
 mod settings;
 
 glib::wrapper! {

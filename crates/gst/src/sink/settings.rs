@@ -6,7 +6,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst_plugin_iceoryx2_video as video;
 
-use crate::properties::{boolean, clients, counter, read, read_service, service, uint};
+use crate::properties::{boolean, clients, counter, read, read_service, service, text, uint};
 
 /// Values of the writable properties. `None` means that the property was not set, so an existing service may have another value.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Settings {
     pub aux_bytes: u32,
     pub max_loans: u32,
     pub max_frames: u32,
+    pub results_name: Option<String>,
+    pub results_for: Option<String>,
 }
 
 /// Which frame is dropped when a subscriber's buffer is full.
@@ -59,6 +61,8 @@ impl Default for Settings {
             aux_bytes: video::DEFAULT_AUX_BYTES as u32,
             max_loans: DEFAULT_LOANS,
             max_frames: 0,
+            results_name: None,
+            results_for: None,
         }
     }
 }
@@ -80,6 +84,8 @@ impl Settings {
             "aux-bytes" => self.aux_bytes = read(value),
             "max-loans" => self.max_loans = read(value),
             "max-frames" => self.max_frames = read(value),
+            "results-name" => self.results_name = read(value),
+            "results-for" => self.results_for = read(value),
             "leaky-type" => {
                 let kind: LeakyType = read(value);
                 self.lossless = kind == LeakyType::None;
@@ -106,6 +112,8 @@ impl Settings {
             "aux-bytes" => self.aux_bytes.to_value(),
             "max-loans" => self.max_loans.to_value(),
             "max-frames" => self.max_frames.to_value(),
+            "results-name" => self.results_name.to_value(),
+            "results-for" => self.results_for.to_value(),
             "leaky-type" => match (self.lossless, self.safe_overflow) {
                 (true, _) => LeakyType::None,
                 (false, Some(false)) => LeakyType::Upstream,
@@ -141,11 +149,15 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .build(),
         uint("max-loans", "Loans", "Frames in shared memory that upstream can hold at once; further frames are allocated in ordinary memory and copied", positive, defaults.max_loans),
         uint("max-frames", "Frames in memory", "Largest number of frames in shared memory, whether held by upstream, waiting for subscribers, or held by subscribers; if none is free, a frame is dropped (0 = start with 24 and grow up to the number that all subscribers may hold)", any, defaults.max_frames),
+        text("results-name", "Results", "Name of the detector upstream; if set, the boxes and classifications of each buffer (GstAnalyticsRelationMeta since GStreamer 1.24, GstVideoRegionOfInterestMeta) are published as its results", None),
+        text("results-for", "Source of the results", "Stream to which the results belong, such as cam0: the stream that iceoryx2src receives upstream, or the one that this element publishes (unset: the one that this element publishes)", None),
         clients("Number of connected subscribers"),
         counter("frames-sent", "Frames sent", "Frames that were published, with or without a copy"),
         counter("frames-zero-copy", "Frames by reference", "Frames that were published without a copy, because upstream rendered them into shared memory"),
         counter("frames-copied", "Frames copied", "Frames that were published after one copy into shared memory"),
         counter("frames-dropped-memory", "Frames dropped, out of memory", "Frames that were dropped because no frame in shared memory was free; included in frames-dropped"),
+        counter("results-sent", "Results sent", "Results that were published, one for each frame"),
+        counter("results-refused", "Results refused", "Results that were not published, because the buffer shows no known part of a frame of the source, or no memory was free"),
         counter("frames-dropped", "Frames dropped", "Frames that were not published, because no shared memory was free or their layout is not supported"),
     ]
 });

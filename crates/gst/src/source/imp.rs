@@ -12,9 +12,11 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::base_src::CreateSuccess;
 use gst_base::subclass::prelude::*;
+use gst_plugin_iceoryx2_video::wire::result_payload::Results;
 use gst_plugin_iceoryx2_video::{AuxRef, Error, NONE, Received, VideoFrame, VideoFrameHeader, VideoFrameSubscriber};
 use gst_video::prelude::*;
 
+use super::joiner::{self, Joined, Joiner};
 use super::settings::{LeakyType, OnDisconnect, PROPERTIES, Settings, TimestampMode};
 use crate::log::CAT;
 use crate::{caps, clock, errors, layout, metas};
@@ -40,6 +42,13 @@ pub struct Iceoryx2Src {
     skipped: AtomicU64,
     /// Number of frames that conform to the wire format but cannot be represented by this GStreamer.
     refused: AtomicU64,
+    /// Present if results are joined to frames.
+    joiner: Mutex<Option<Arc<Joiner>>>,
+    results: Arc<joiner::Counters>,
+    /// Whether the streaming thread must stop. Results also interrupt its waits.
+    flushing: AtomicBool,
+    /// Whether the publisher has exited while frames wait for their results.
+    disconnected: AtomicBool,
 }
 
 /// State of the streaming thread.
@@ -149,6 +158,10 @@ impl ObjectImpl for Iceoryx2Src {
             "frames-skipped" => self.skipped.load(Ordering::Relaxed).to_value(),
             "frames-copied" => self.copied.load(Ordering::Relaxed).to_value(),
             "frames-dropped" => stats().dropped.unwrap_or_default().to_value(),
+            "results-joined" => self.results.joined.load(Ordering::Relaxed).to_value(),
+            "results-missing" => self.results.missing.load(Ordering::Relaxed).to_value(),
+            "results-late" => self.results.late.load(Ordering::Relaxed).to_value(),
+            "results-invalid" => self.results.invalid.load(Ordering::Relaxed).to_value(),
             "frames-invalid" => (stats().invalid + self.refused.load(Ordering::Relaxed)).to_value(),
             name => self.settings.lock().unwrap().get(name),
         }
@@ -196,6 +209,10 @@ impl BaseSrcImpl for Iceoryx2Src {
         for counter in [&self.received, &self.copied, &self.skipped, &self.refused] {
             counter.store(0, Ordering::Relaxed);
         }
+        self.results.reset();
+        self.disconnected.store(false, Ordering::SeqCst);
+        *self.joiner.lock().unwrap() =
+            self.start_joiner(&settings, &subscriber).map_err(|error| errors::message(&error))?;
         *self.stream.lock().unwrap() = Stream { discontinuity: true, ..Stream::default() };
         *self.subscriber.lock().unwrap() = Some(Arc::new(subscriber));
         Ok(())
@@ -203,6 +220,8 @@ impl BaseSrcImpl for Iceoryx2Src {
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         // The port is closed while no lock is held. Frames that downstream still holds keep their memory.
+        let joiner = self.joiner.lock().unwrap().take();
+        drop(joiner);
         let subscriber = self.subscriber.lock().unwrap().take();
         drop(subscriber);
         *self.pending.lock().unwrap() = Pending::default();
@@ -216,6 +235,7 @@ impl BaseSrcImpl for Iceoryx2Src {
     }
 
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        self.flushing.store(true, Ordering::SeqCst);
         if let Some(subscriber) = &*self.subscriber.lock().unwrap() {
             subscriber.interrupt().set();
         }
@@ -223,6 +243,7 @@ impl BaseSrcImpl for Iceoryx2Src {
     }
 
     fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.flushing.store(false, Ordering::SeqCst);
         if let Some(subscriber) = &*self.subscriber.lock().unwrap() {
             subscriber.interrupt().clear();
         }
@@ -241,7 +262,8 @@ impl BaseSrcImpl for Iceoryx2Src {
 
     fn query(&self, query: &mut gst::QueryRef) -> bool {
         if let gst::QueryViewMut::Latency(latency) = query.view_mut() {
-            latency.set(true, self.settings.lock().unwrap().processing_deadline, gst::ClockTime::NONE);
+            let settings = self.settings.lock().unwrap();
+            latency.set(true, settings.processing_deadline + settings.hold(), gst::ClockTime::NONE);
             return true;
         }
         BaseSrcImplExt::parent_query(self, query)
@@ -252,12 +274,15 @@ impl PushSrcImpl for Iceoryx2Src {
     fn create(&self, _buffer: Option<&mut gst::BufferRef>) -> Result<CreateSuccess, gst::FlowError> {
         let subscriber = self.subscriber.lock().unwrap().clone().ok_or(gst::FlowError::Flushing)?;
         loop {
-            let frame = self.next_frame(&subscriber)?;
+            let Joined { frame, results } = match self.joiner.lock().unwrap().clone() {
+                Some(joiner) => self.next_joined(&subscriber, &joiner)?,
+                None => Joined { frame: self.next_frame(&subscriber)?, results: Vec::new() },
+            };
             if frame.is_eos() {
                 gst::debug!(CAT, imp = self, "end of stream from {:?}", subscriber.service());
                 return Err(gst::FlowError::Eos);
             }
-            if let Some(buffer) = self.buffer(&subscriber, frame)? {
+            if let Some(buffer) = self.buffer(&subscriber, frame, &results)? {
                 self.received.fetch_add(1, Ordering::Relaxed);
                 return Ok(CreateSuccess::NewBuffer(buffer));
             }
@@ -325,42 +350,131 @@ impl Iceoryx2Src {
                 Err(error) => return Err(error),
             }
         }
-        self.skipped.fetch_add(skipped, Ordering::Relaxed);
-        self.stream.lock().unwrap().discontinuity |= skipped > 0;
+        self.skip(skipped);
         Ok(newest)
     }
 
     fn wait_for_frame(&self, subscriber: &VideoFrameSubscriber) -> Result<VideoFrame, gst::FlowError> {
         loop {
-            let received = subscriber.wait(Some(TROUBLE_INTERVAL)).map_err(|error| self.fail(&error))?;
-            if let Some(trouble) = subscriber.take_trouble() {
-                gst::element_imp_warning!(self, gst::ResourceError::OpenRead, ["{trouble}"]);
-            }
-            if let Some(news) = subscriber.take_news() {
-                gst::element_imp_warning!(self, gst::StreamError::Format, ("{news}"));
-            }
-            match received {
+            match self.wait(subscriber, TROUBLE_INTERVAL)? {
                 Received::Frame(frame) => return Ok(frame),
-                Received::Interrupted => return Err(gst::FlowError::Flushing),
-                Received::TimedOut => {}
-                Received::Disconnected => {
-                    gst::info!(CAT, imp = self, "the publisher of {:?} has exited", subscriber.service());
-                    let on_disconnect = self.settings.lock().unwrap().on_disconnect;
-                    match on_disconnect {
-                        OnDisconnect::Wait => {}
-                        OnDisconnect::Eos => return Err(gst::FlowError::Eos),
-                        OnDisconnect::Error => {
-                            let text = format!(
-                                "the publisher of {:?} has exited without ending the stream; set on-disconnect=wait to wait for the next one",
-                                subscriber.service()
-                            );
-                            gst::element_imp_error!(self, gst::ResourceError::NotFound, ["{text}"]);
-                            return Err(gst::FlowError::Error);
-                        }
-                    }
-                }
+                Received::Disconnected => self.leave(subscriber)?,
+                Received::Interrupted | Received::TimedOut => {}
             }
         }
+    }
+
+    /// Waits once for a frame, at most until the next report of warnings is due.
+    fn wait(&self, subscriber: &VideoFrameSubscriber, timeout: Duration) -> Result<Received, gst::FlowError> {
+        let received = subscriber.wait(Some(timeout.min(TROUBLE_INTERVAL))).map_err(|error| self.fail(&error))?;
+        if let Some(trouble) = subscriber.take_trouble() {
+            gst::element_imp_warning!(self, gst::ResourceError::OpenRead, ["{trouble}"]);
+        }
+        if let Some(news) = subscriber.take_news() {
+            gst::element_imp_warning!(self, gst::StreamError::Format, ("{news}"));
+        }
+        if matches!(received, Received::Interrupted) {
+            // Results also interrupt the wait. The flag is read after the interrupt is cleared, so that no request to stop is lost.
+            let interrupt = subscriber.interrupt();
+            interrupt.clear();
+            if self.flushing.load(Ordering::SeqCst) {
+                interrupt.set();
+                return Err(gst::FlowError::Flushing);
+            }
+        }
+        Ok(received)
+    }
+
+    /// Does what `on-disconnect` says after the publisher has exited.
+    fn leave(&self, subscriber: &VideoFrameSubscriber) -> Result<(), gst::FlowError> {
+        gst::info!(CAT, imp = self, "the publisher of {:?} has exited", subscriber.service());
+        let on_disconnect = self.settings.lock().unwrap().on_disconnect;
+        match on_disconnect {
+            OnDisconnect::Wait => Ok(()),
+            OnDisconnect::Eos => Err(gst::FlowError::Eos),
+            OnDisconnect::Error => {
+                let text = format!(
+                    "the publisher of {:?} has exited without ending the stream; set on-disconnect=wait to wait for the next one",
+                    subscriber.service()
+                );
+                gst::element_imp_error!(self, gst::ResourceError::NotFound, ["{text}"]);
+                Err(gst::FlowError::Error)
+            }
+        }
+    }
+
+    /// Subscribes to the results that are attached to frames, if there are any.
+    fn start_joiner(
+        &self,
+        settings: &Settings,
+        subscriber: &VideoFrameSubscriber,
+    ) -> Result<Option<Arc<Joiner>>, Error> {
+        let Some(detectors) = &settings.results else { return Ok(None) };
+        let obj = self.obj().downgrade();
+        let report = move |error: Error| {
+            if let Some(obj) = obj.upgrade() {
+                gst::element_warning!(obj, gst::ResourceError::OpenRead, ["{error}"]);
+            }
+        };
+        let wait = settings.results_wait.into();
+        let wake = subscriber.interrupt();
+        let joiner = Joiner::start(&settings.service, detectors, wait, self.results.clone(), &wake, report)?;
+        Ok(Some(Arc::new(joiner)))
+    }
+
+    /// Waits for the frame to push next, and for its results.
+    fn next_joined(&self, subscriber: &VideoFrameSubscriber, joiner: &Joiner) -> Result<Joined, gst::FlowError> {
+        let mut frame = self.pending.lock().unwrap().take();
+        if self.skip_backlog.swap(false, Ordering::SeqCst) {
+            let skipped = joiner.clear() as u64;
+            self.skip(skipped);
+            frame = self.newest(subscriber, frame).map_err(|error| self.fail(&error))?;
+        }
+        loop {
+            frame.take().into_iter().for_each(|frame| joiner.hold(frame));
+            let is_full = self.hold_waiting_frames(subscriber, joiner).map_err(|error| self.fail(&error))?;
+            let newest_only = self.settings.lock().unwrap().leaky_type == LeakyType::Downstream;
+            if let Some((joined, skipped)) = joiner.next(is_full, newest_only) {
+                self.skip(skipped);
+                return Ok(joined);
+            }
+            if joiner.is_empty() && self.disconnected.swap(false, Ordering::SeqCst) {
+                self.leave(subscriber)?;
+            }
+            match self.wait(subscriber, joiner.time_left().unwrap_or(TROUBLE_INTERVAL))? {
+                Received::Frame(received) => frame = Some(received),
+                Received::Disconnected => self.disconnected.store(true, Ordering::SeqCst),
+                Received::Interrupted | Received::TimedOut => {}
+            }
+        }
+    }
+
+    /// Queues all frames that have arrived. Returns true if as many frames are held as is allowed.
+    fn hold_waiting_frames(&self, subscriber: &VideoFrameSubscriber, joiner: &Joiner) -> Result<bool, Error> {
+        loop {
+            if self.is_near_limit(subscriber) {
+                return Ok(true);
+            }
+            match subscriber.receive() {
+                Ok(Some(frame)) => joiner.hold(frame),
+                Ok(None) => return Ok(false),
+                Err(Error::BorrowLimit { .. }) => return Ok(true),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Counts skipped frames.
+    fn skip(&self, frames: u64) {
+        self.skipped.fetch_add(frames, Ordering::Relaxed);
+        self.stream.lock().unwrap().discontinuity |= frames > 0;
+    }
+
+    /// Whether so many frames are held that the last one must be copied, so that the next one can be received.
+    fn is_near_limit(&self, subscriber: &VideoFrameSubscriber) -> bool {
+        let stats = subscriber.stats();
+        let own_limit = self.settings.lock().unwrap().borrowed_max.map_or(usize::MAX, |frames| frames as usize);
+        stats.limit > 0 && stats.held + BORROW_RESERVE > stats.limit.min(own_limit)
     }
 
     fn fail(&self, error: &Error) -> gst::FlowError {
@@ -373,6 +487,7 @@ impl Iceoryx2Src {
         &self,
         subscriber: &VideoFrameSubscriber,
         mut frame: VideoFrame,
+        results: &[Results],
     ) -> Result<Option<gst::Buffer>, gst::FlowError> {
         let mut stream = self.stream.lock().unwrap();
         let stream = &mut *stream;
@@ -401,9 +516,7 @@ impl Iceoryx2Src {
         let relayout = !current.is_default && !self.is_video_meta_taken(&mut stream.downstream);
         let discontinuity = std::mem::take(&mut stream.discontinuity) || frame.is_discontinuity();
 
-        let stats = subscriber.stats();
-        let own_limit = self.settings.lock().unwrap().borrowed_max.map_or(usize::MAX, |frames| frames as usize);
-        let near_limit = stats.limit > 0 && stats.held + BORROW_RESERVE > stats.limit.min(own_limit);
+        let near_limit = self.is_near_limit(subscriber);
         if near_limit || relayout {
             self.copied.fetch_add(1, Ordering::Relaxed);
         }
@@ -416,7 +529,11 @@ impl Iceoryx2Src {
             current.wrap(gst::Memory::from_slice(Pixels(frame)))?
         };
         let contents = buffer.get_mut().expect("a new buffer");
-        stream.metas.attach(contents, &aux, &stamp);
+        let size = (header.width, header.height);
+        stream.metas.attach(contents, &aux, &stamp, subscriber.service(), size);
+        for found in results {
+            metas::attach_results(contents, found, size);
+        }
         self.stamp(contents, &header, stamp.due, discontinuity);
         Ok(Some(buffer))
     }

@@ -9,6 +9,9 @@
 //! The source is live. It waits for a publisher, and for the next one after the last publisher has exited; `on-disconnect` changes this.
 //! The publisher's timestamps are converted to the running time of this pipeline; `timestamp-mode` changes this.
 //!
+//! `results` names detectors. Their boxes are attached to the frames that they belong to, as GstVideoRegionOfInterestMeta and, since GStreamer
+//! 1.24, as GstAnalyticsRelationMeta. Each frame waits at most `results-wait` for them. Boxes that a frame carries itself are always attached.
+//!
 //! ## Example launch line
 //!
 //! ```bash
@@ -16,11 +19,18 @@
 //! ```
 //!
 //! Displays the video that is published on the service.
+//!
+//! ```bash
+//! gst-launch-1.0 iceoryx2src service=video/cam0/frame/v2 results=yolo ! videoconvert ! objectdetectionoverlay ! videoconvert ! autovideosink
+//! ```
+//!
+//! Draws the boxes of the detector `yolo` on the frames that they belong to.
 
 use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod joiner;
 mod settings;
 
 glib::wrapper! {

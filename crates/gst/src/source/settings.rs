@@ -6,7 +6,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst_plugin_iceoryx2_video as video;
 
-use crate::properties::{boolean, counter, read, read_service, service, uint};
+use crate::properties::{boolean, counter, read, read_service, service, text, uint};
 
 /// Values of the writable properties. A QoS value is `Some` if it was set; the publisher's service must then offer it.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Settings {
     pub on_disconnect: OnDisconnect,
     pub busy_wait: gst::ClockTime,
     pub processing_deadline: gst::ClockTime,
+    pub results: Option<String>,
+    pub results_wait: gst::ClockTime,
 }
 
 /// Which frames are pushed when several are waiting.
@@ -69,6 +71,7 @@ pub enum OnDisconnect {
 
 /// Default of GstBaseSink's `processing-deadline`.
 const PROCESSING_DEADLINE: gst::ClockTime = gst::ClockTime::from_mseconds(20);
+const RESULTS_WAIT: gst::ClockTime = gst::ClockTime::from_mseconds(80);
 
 impl Default for Settings {
     fn default() -> Self {
@@ -84,6 +87,8 @@ impl Default for Settings {
             on_disconnect: OnDisconnect::default(),
             busy_wait: gst::ClockTime::ZERO,
             processing_deadline: PROCESSING_DEADLINE,
+            results: None,
+            results_wait: RESULTS_WAIT,
         }
     }
 }
@@ -103,6 +108,8 @@ impl Settings {
             "on-disconnect" => self.on_disconnect = read(value),
             "busy-wait" => self.busy_wait = read(value),
             "processing-deadline" => self.processing_deadline = read(value),
+            "results" => self.results = read(value),
+            "results-wait" => self.results_wait = read(value),
             other => unreachable!("no such property: {other}"),
         }
     }
@@ -122,8 +129,15 @@ impl Settings {
             "on-disconnect" => self.on_disconnect.to_value(),
             "busy-wait" => self.busy_wait.to_value(),
             "processing-deadline" => self.processing_deadline.to_value(),
+            "results" => self.results.to_value(),
+            "results-wait" => self.results_wait.to_value(),
             other => unreachable!("no such property: {other}"),
         }
+    }
+
+    /// Returns the time for which frames wait for results.
+    pub fn hold(&self) -> gst::ClockTime {
+        if self.results.is_some() { self.results_wait } else { gst::ClockTime::ZERO }
     }
 
     /// Returns the requirements that the publisher's service must meet.
@@ -172,10 +186,19 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             .default_value(PROCESSING_DEADLINE.nseconds())
             .mutable_playing()
             .build(),
+        text("results", "Results", "Names of detectors, separated by commas, whose results are attached to the frames that they belong to: as GstVideoRegionOfInterestMeta, and since GStreamer 1.24 also as GstAnalyticsRelationMeta. A name with slashes is the full name of a service of results", None),
+        nanoseconds("results-wait", "Wait for results", "Nanoseconds that a frame waits for its results; added to the latency. While elements downstream and this one hold as many frames as the publisher allows, frames wait less")
+            .default_value(RESULTS_WAIT.nseconds())
+            .mutable_ready()
+            .build(),
         counter("frames-skipped", "Frames skipped", "Frames that were skipped in favour of newer frames, because of leaky-type=downstream or a pause"),
         counter("frames-received", "Frames received", "Frames that were pushed downstream"),
         counter("frames-dropped", "Frames dropped", "Frames that the publisher sent but that were dropped before this element received them"),
         counter("frames-invalid", "Invalid frames", "Frames that were not pushed, because they break the wire format or this GStreamer cannot represent them"),
+        counter("results-joined", "Frames with results", "Frames that were pushed with the results of all detectors"),
+        counter("results-missing", "Frames without results", "Frames that were pushed without the results of a detector, because these had not arrived in time"),
+        counter("results-late", "Late results", "Results that arrived after their frame was pushed; they are attached to no frame"),
+        counter("results-invalid", "Invalid results", "Results that break the wire format"),
         counter("frames-copied", "Frames copied", "Frames that were copied out of shared memory, because downstream holds too many or does not support GstVideoMeta"),
     ]
 });
