@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gst_iceoryx2.results import Box, Classification, ResultsPublisher, ResultsSubscriber
+from gst_iceoryx2.results import Box, Classification, Results, ResultsPublisher, ResultsSubscriber
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.gst.onnx_model import write_model
 from tests.gst.pairs import Stages
@@ -107,6 +107,12 @@ def test_boxes_survive_a_pipeline_and_belong_to_the_frame_of_the_source(lines: A
         shown = line.show(number, boxes)
         with arrived(line.out.receive_blocking(20_000)) as frame:
             assert abs(int(np.asarray(frame.to_rgb())[0, 0, 0]) - number) <= 1
+            own = Results.of(frame)
+        assert own is not None
+        assert (own.publisher, own.sequence) == shown
+        scale = own.width / 64, own.height / 48
+        assert [box.x / scale[0] for box in own.boxes] == [box.x for box in boxes]
+        assert [box.height / scale[1] for box in own.boxes] == [box.height for box in boxes]
         result = arrived(line.again.receive_blocking(20_000))
         assert (result.publisher, result.sequence) == shown
         assert (result.width, result.height) == (64, 48)

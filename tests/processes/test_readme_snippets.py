@@ -376,6 +376,25 @@ def detects_and_receives(programs: Programs, snippet: Snippet) -> None:
         one.process.wait(20)
 
 
+@runs("results = Results.of(frame)")
+def reads_what_a_pipeline_found(programs: Programs, snippet: Snippet) -> None:
+    if gstreamer_version() is None:
+        pytest.skip("there is no GStreamer on this machine")
+    programs.use_plugin()
+    (detector,) = (one for one in snippets(ROOT / "docs" / "results.md") if DETECTS in one.text)
+    camera = programs.shell("exec iox2-video publish cam0 --test --size 640x480")
+    pipeline = programs.shell(
+        "exec gst-launch-1.0 -q iceoryx2src service=video/cam0/frame/v2 results=yolo ! queue ! "
+        "iceoryx2sink service=video/cam0-boxes/frame/v2"
+    )
+    running = [camera, pipeline, programs.python(detector.text)]
+    reader = programs.python(snippet.text)
+    wait_for_text(reader, "['person']", 60)
+    for one in (reader, *reversed(running)):
+        one.process.send_signal(signal.SIGINT)
+        one.process.wait(20)
+
+
 # -- docs/packets.md -------------------------------------------------------------------------------------------------
 
 

@@ -100,7 +100,7 @@ def decode_meta(record: bytes) -> ReferenceTimestamp | CustomMeta | bytes:
     Returns:
         The meta, or `record` itself if it is invalid or of another kind. Invalid content never raises an error.
     """
-    name, version, payload = _split(record)
+    name, version, payload = split_record(record)
     if name is None or version != 0 or not payload.endswith(b"\0"):
         return record
     try:
@@ -116,7 +116,7 @@ def _record(name: bytes, payload: bytes) -> bytes:
     return b"".join((_HEAD.pack(size, len(name)), name, b"\0\0", payload))
 
 
-def _split(record: bytes) -> tuple[bytes | None, int, bytes]:
+def split_record(record: bytes) -> tuple[bytes | None, int, bytes]:
     """Return name, version and payload; the name is None if the record's size fields contradict its length."""
     if len(record) >= _HEAD.size + 2:
         total_size, name_len = _HEAD.unpack_from(record)

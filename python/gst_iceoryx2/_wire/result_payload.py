@@ -10,6 +10,7 @@ import numpy as np
 
 from ..contract import limit
 from .fault import Fault
+from .metas import split_record
 from .result_tables import (
     CHECKS,
     MASK,
@@ -28,8 +29,12 @@ from .result_tables import (
     check_shape,
     check_tables,
 )
-from .results import MAX_RESULTS_BYTES
+from .results import MAX_RESULTS_BYTES, RESULTS_VERSION
 
+RESULTS_META: Final = "Iox2Results"
+"""Name of the meta record with which a frame carries what was found in it."""
+
+_RECORD: Final = struct.Struct("<4I")
 _SECTION: Final = struct.Struct("<IIQ")
 _TENSOR: Final = struct.Struct("<4I")
 _MAX_SECTIONS: Final = limit("max_results_sections")
@@ -99,6 +104,21 @@ def decode_tables(payload: bytes, entries: int) -> Tables | Fault:
         if fault is not None:
             return fault
     return tables
+
+
+def read_results(record: bytes) -> tuple[int, int, Tables] | None:
+    """Read the record `Iox2Results` of a frame.
+
+    Returns:
+        Width and height of the picture whose pixels the coordinates mean, and the tables. None if the record is of
+        another kind, or breaks a rule of SPEC.md section 11.
+    """
+    name, version, content = split_record(record)
+    if name != RESULTS_META.encode() or version != RESULTS_VERSION or len(content) < _RECORD.size:
+        return None
+    width, height, entries, _ = _RECORD.unpack_from(content)
+    tables = decode_tables(content[_RECORD.size :], entries)
+    return None if isinstance(tables, Fault) else (width, height, tables)
 
 
 def _sections(payload: bytes, entries: int) -> dict[int, tuple[int, int, int]] | Fault:

@@ -7,11 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from .._wire.auxblob import parse_aux
+from .._wire.result_payload import RESULTS_META, read_results
 from .._wire.result_tables import NONE_U32, Tables
 from .._wire.results import VideoResultsHeader
 from .._wire.stamp import Stamp, monotonic_ns
 from ..errors import FormatError
+from ..video.frame import VideoFrame
+from ..video.rendition import Rendition
 from .boxes import Boxes
+from .key import FrameKey
 from .parts import Classification, Keypoint, Mask, Tensor
 
 
@@ -20,7 +25,8 @@ class Results:
 
     All coordinates are in pixels of the source's frame, also if the detector analysed a rendition of it.
 
-    Results come from a `ResultsSubscriber`; programs do not create them.
+    Results come from a `ResultsSubscriber`, or from a frame that carries them (`Results.of`); programs do not create
+    them.
 
     Attributes:
         detector: Name of the detector.
@@ -50,6 +56,45 @@ class Results:
         self.boxes = Boxes._made(tables.boxes, tables.labels)
         return self
 
+    @classmethod
+    def of(cls, frame: VideoFrame) -> Results | None:
+        """Return what a pipeline found in a frame and sent with it.
+
+        `iceoryx2sink` sends the boxes and classes of GstAnalyticsRelationMeta and GstVideoRegionOfInterestMeta in the
+        frame itself.
+
+        Args:
+            frame: A received frame. The results are a copy, so you can release it.
+
+        Returns:
+            The results. Their coordinates are in pixels of a picture of `width` x `height`: this frame, or its source
+            if that has another size. `detector` is "". None if the frame carries no results, or no stamp.
+
+        Example:
+            Count the boxes that a pipeline found:
+
+                from gst_iceoryx2.results import Results
+                from gst_iceoryx2.video import VideoFrameSubscriber
+
+                with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
+                    for frame in subscriber:
+                        results = Results.of(frame)
+                        print(frame.sequence, 0 if results is None else len(results.boxes), "boxes")
+        """
+        if RESULTS_META.encode() not in bytes(frame.aux):
+            return None
+        found = next(filter(None, map(read_results, parse_aux(frame.aux).metas)), None)
+        if found is None or not _is_known(found[0], found[1], frame):
+            return None
+        width, height, tables = found
+        try:
+            key = FrameKey.of(frame)
+        except FormatError:
+            return None
+        header = VideoResultsHeader(width=width, height=height, entries=0)
+        header.stamp = key.stamp
+        return cls()._fill("", header, tables)
+
     def is_eos(self) -> bool:
         """Return False: a stream of results has no end."""
         return False
@@ -58,7 +103,7 @@ class Results:
 
     @property
     def stream(self) -> int:
-        """Random 64-bit ID of the publisher of results."""
+        """Random 64-bit ID of the publisher of results; 0 if the frame carried them."""
         return self._header.stream
 
     @property
@@ -183,6 +228,14 @@ class Results:
 
     def __repr__(self) -> str:
         return f"<Results {self.detector} #{self.number} of frame {self.sequence}, {len(self.boxes)} boxes>"
+
+
+def _is_known(width: int, height: int, frame: VideoFrame) -> bool:
+    """Return whether a size is that of a frame, or of its source."""
+    if (width, height) == (frame.width, frame.height):
+        return True
+    rendition = Rendition.of(frame)
+    return rendition is not None and (width, height) == rendition.source_size
 
 
 def _none(number: int) -> int | None:

@@ -62,8 +62,9 @@ class Rendition:
         """Return how a frame was made.
 
         Returns:
-            None if the frame is not a rendition's, if its source belongs to another boot or another machine, or if the
-            meta contradicts the frame's size. Invalid content never raises an error.
+            How it shows its source, also for a frame that a pipeline received and published again. None if the frame
+            has no source, if its source belongs to another boot or another machine, or if the meta contradicts the
+            frame's size. Invalid content never raises an error.
         """
         metas = [meta for meta in frame.metas if isinstance(meta, CustomMeta) and meta.name == RENDITION_META]
         return cls._read(metas[-1].fields, frame.width, frame.height) if metas else None
