@@ -91,6 +91,7 @@ def detail(page: Chromium, name: str) -> str:
 def keep_screenshot(page: Chromium, name: str) -> None:
     """Keep a screenshot in the folder IOX2_VIDEO_SCREENSHOTS, if set."""
     if folder := os.environ.get("IOX2_VIDEO_SCREENSHOTS"):
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
         Path(folder, f"{name}.png").write_bytes(page.screenshot())
 
 
