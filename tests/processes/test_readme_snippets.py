@@ -425,6 +425,21 @@ def encodes_and_receives(programs: Programs, snippet: Snippet) -> None:
         one.process.wait(20)
 
 
+@runs('FrameDecoder("copy0", "h264")')
+def decodes_packets(programs: Programs, snippet: Snippet) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
+    running = encoded(programs)
+    decoder = programs.python(snippet.text)
+    with VideoFrameSubscriber("video/copy0/frame/v2") as subscriber:
+        frame = subscriber.receive_blocking(60_000)
+        assert frame is not None
+        with frame:
+            assert (frame.format, frame.width, frame.height) == ("I420", 640, 480)
+    for one in (decoder, *running):
+        one.process.send_signal(signal.SIGINT)
+        one.process.wait(20)
+
+
 @runs('PacketFile("cam0.mp4") as file')
 def writes_packets(programs: Programs, snippet: Snippet) -> None:
     av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
