@@ -9,7 +9,8 @@ import pytest
 
 from gst_iceoryx2._plugin import gstreamer_version
 from gst_iceoryx2.discovery import encoded, full_name
-from gst_iceoryx2.packets import Packet, PacketSubscriber
+from gst_iceoryx2.errors import Iox2VideoError
+from gst_iceoryx2.packets import Packet, PacketSubscriber, lookback
 from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.gst.rtsp import Server
 from tests.serve.conftest import WAIT, WAIT_MS, Serve
@@ -178,6 +179,23 @@ def test_a_rendition_of_a_camera_that_encodes(serve, camera) -> None:
         assert workers(served) == ["renditions", "source"]
         packet = taken("door@160x@h264", 3)[0]
         assert (packet.width, packet.height) == (160, 120)
+
+
+def test_packets_of_a_camera_are_kept_without_an_encoder(serve, camera) -> None:
+    server = camera(B_FRAMES)
+    served = serve(door(server).replace("stop_after", 'keep = "10s"\nstop_after'))
+    served.wait_for("door@h264", "running")
+    wait_until(lambda: len(kept("door")) > 30, WAIT)
+    assert workers(served) == ["ring", "source"]
+    where = f"as it comes from url rtsp://***@127.0.0.1:{server.port}/cam"
+    assert about(served, "door@h264") == f"{where}, the last 10 s kept (at most 64 MB)"
+
+
+def kept(name: str) -> list[Packet]:
+    try:
+        return list(lookback(name).packets())
+    except Iox2VideoError:
+        return []
 
 
 def test_a_camera_that_was_away_continues_for_the_same_readers(serve, camera) -> None:

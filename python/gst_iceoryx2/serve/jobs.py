@@ -199,11 +199,20 @@ class StreamJobs:
         return [*own, *impossible, *(self._entry_of(name, about) for name in self.renditions)]
 
     def _entry_of(self, name: str, about: str) -> StreamEntry:
-        if self.config is None or not self._comes_from_the_source(name):
-            return self._rendition_entry(name, about)
+        config, comes = self.config, self._comes_from_the_source(name)
+        if config is not None and comes and self.codec:
+            about = f"as it comes from {config.source}"
+        if config is not None and config.keep is not None and name == ring_of(config):
+            about = f"{about}, {config.kept}"
+            error = self.ring.error or self.ring.report.get("error")
+            if error:
+                readers = self.renditions[name]
+                return StreamEntry(full_name(name), "waiting", about, readers, error, self.ring.retry_at)
+        return self._camera_entry(name, about) if comes else self._rendition_entry(name, about)
+
+    def _camera_entry(self, name: str, about: str) -> StreamEntry:
+        """Return the state of packets that come from the source."""
         job = self.job
-        if self.codec:
-            about = f"as it comes from {self.config.source}"
         fps = job.report.get("packets") if job.state == "running" else None
         return StreamEntry(full_name(name), job.state, about, self.renditions[name], job.error, job.retry_at, fps)
 
@@ -217,11 +226,6 @@ class StreamJobs:
 
     def _rendition_entry(self, name: str, about: str) -> StreamEntry:
         job, readers, full = self.encoders.get(name, self.converter), self.renditions[name], full_name(name)
-        if self.config is not None and self.config.keep is not None and name == ring_of(self.config):
-            about = f"{about}, {self.config.kept}"
-            if self.ring.error is not None or self.ring.report.get("error"):
-                error = self.ring.error or self.ring.report["error"]
-                return StreamEntry(full, "waiting", about, readers, error, self.ring.retry_at)
         if self.config is None and job.state == "off":
             return StreamEntry(full, "waiting", about, readers, f"nobody publishes {short_name(self.name)}")
         told = job.report if job.is_alive else {}
