@@ -139,7 +139,7 @@ def test_the_encoder_of_a_stream_has_settings(written) -> None:
 def test_the_last_seconds_of_a_stream_can_be_kept(written) -> None:
     stream = only(written('[streams.a]\ntest = true\nkeep = "1min"\nkeep_bytes = "0.5G"'))
     assert (stream.keep, stream.keep_bytes) == (60.0, 500_000_000)
-    assert stream.plan.endswith(", the last 1 min kept (at most 500 MB)")
+    assert stream.plan == "a: test pattern, always on, the last 1 min kept (at most 500 MB)"
     assert StreamConfig.from_json(stream.to_json()) == stream
     stream = only(written("[streams.a]\ntest = true\nkeep = 30"))
     assert (stream.keep, stream.keep_bytes) == (30.0, 64_000_000)

@@ -9,8 +9,8 @@ import pytest
 
 from gst_iceoryx2._plugin import gstreamer_version
 from gst_iceoryx2.discovery import encoded, full_name
-from gst_iceoryx2.errors import Iox2VideoError
-from gst_iceoryx2.packets import Packet, PacketSubscriber, lookback
+from gst_iceoryx2.errors import ServiceNotFoundError
+from gst_iceoryx2.packets import LookbackError, Packet, PacketSubscriber, lookback
 from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.gst.rtsp import Server
 from tests.serve.conftest import WAIT, WAIT_MS, Serve
@@ -181,23 +181,6 @@ def test_a_rendition_of_a_camera_that_encodes(serve, camera) -> None:
         assert (packet.width, packet.height) == (160, 120)
 
 
-def test_packets_of_a_camera_are_kept_without_an_encoder(serve, camera) -> None:
-    server = camera(B_FRAMES)
-    served = serve(door(server).replace("stop_after", 'keep = "10s"\nstop_after'))
-    served.wait_for("door@h264", "running")
-    wait_until(lambda: len(kept("door")) > 30, WAIT)
-    assert workers(served) == ["ring", "source"]
-    where = f"as it comes from url rtsp://***@127.0.0.1:{server.port}/cam"
-    assert about(served, "door@h264") == f"{where}, the last 10 s kept (at most 64 MB)"
-
-
-def kept(name: str) -> list[Packet]:
-    try:
-        return list(lookback(name).packets())
-    except Iox2VideoError:
-        return []
-
-
 def test_a_camera_that_was_away_continues_for_the_same_readers(serve, camera) -> None:
     server = camera(B_FRAMES)
     served = serve(door(server))
@@ -219,3 +202,26 @@ def test_a_camera_that_was_away_continues_for_the_same_readers(serve, camera) ->
 
         wait_until(is_back, WAIT)
     served.wait_for("door", "off")
+
+
+@pytest.mark.parametrize(("codec", "encoder"), [("h264", B_FRAMES), ("h265", H265)])
+def test_what_a_camera_sends_is_kept_without_an_encoder(codec, encoder, serve, camera) -> None:
+    served = serve(door(camera(encoder), 'keep = "20s"\n'))
+
+    def has_enough() -> bool:
+        try:
+            return lookback("door").seconds > 1.5
+        except (ServiceNotFoundError, LookbackError):
+            return False
+
+    wait_until(has_enough, WAIT)
+    past = lookback("door")
+    assert past.service_name == f"video/door@{codec}/packet/v1"
+    assert workers(served) == ["ring", "source"]
+    assert about(served, f"door@{codec}").endswith(", the last 20 s kept (at most 64 MB)")
+    packets = list(past.packets(before=1))
+    assert packets[0].is_keyframe
+    picture = past.at(-0.5)
+    assert picture.rgb.shape == (packets[0].height, packets[0].width, 3)
+    # The first bar of the pattern is white, or gray.
+    assert picture.rgb[10, 5].min() > 150

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -17,9 +18,10 @@ from .._iox2.domain import Domain, current_domain
 from .._iox2.ring_files import remove_dead_ring, ring_socket
 from .._wire.numbers import real
 from .._wire.packet import PACKET_FLAG_DISCONT, VideoPacketHeader, packet_service, validate_packet
+from .._wire.rendition import CODECS
 from .._wire.ring import LATEST_END, MAX_LINE_BYTES, RECORD, RingRequest, RingStatus
 from .._wire.stamp import monotonic_ns
-from ..errors import Iox2VideoError, ServiceNotFoundError, ServicePermissionError
+from ..errors import InvalidServiceNameError, Iox2VideoError, ServiceNotFoundError, ServicePermissionError
 from .packet import Packet, _copied
 
 _log: Final = logging.getLogger("gst_iceoryx2")
@@ -58,7 +60,7 @@ class Lookback:
 
     Args:
         name: Name of the stream: `cam0`, `cam0@h264`, or the full name `video/cam0@h264/packet/v1`.
-        codec: "h264", "h265" or "av1"; None = the one in `name`, or else "h264".
+        codec: "h264", "h265" or "av1"; None = the one in `name`, or else the one that is kept.
 
     Raises:
         InvalidServiceNameError: The name cannot be used as the name of a stream.
@@ -77,8 +79,10 @@ class Lookback:
     """
 
     def __init__(self, name: str, codec: str | None = None) -> None:
-        self._service, self._codec = packet_service(name, codec)
         self._domain = current_domain()
+        found = _services(name, codec)
+        there = [one for one in found if ring_socket(self._domain, one[0]).exists()]
+        self._service, self._codec = (there or found)[0]
         self._status()
 
     @property
@@ -272,6 +276,16 @@ def _connected(domain: Domain, service: str) -> socket.socket:
         connection.close()
         raise LookbackError(f"cannot read the ring of {service} at {path}: {exc.strerror or exc}") from exc
     return connection
+
+
+def _services(name: str, codec: str | None) -> list[tuple[str, str]]:
+    """Return the services of packets that a name may mean, and their codecs."""
+    found = [packet_service(name, codec)]
+    for one in CODECS if codec is None else ():
+        # The name may state another codec.
+        with contextlib.suppress(InvalidServiceNameError):
+            found.append(packet_service(name, one))
+    return found
 
 
 def _nanoseconds(value: object, name: str) -> int:

@@ -48,6 +48,8 @@ class StreamJobs:
         # By short name of the encoded stream.
         self.encoders: dict[str, Job] = {}
         self.ring = Job("ring")
+        # Short name of the encoded stream that it keeps.
+        self._ring_name = ""
         self.readers = 0
         # Number of readers of each rendition and encoded stream that is wanted, by short name.
         self.renditions: dict[str, int] = {}
@@ -175,18 +177,35 @@ class StreamJobs:
         for name in self.encoders.keys() - wanted:
             self.encoders[name].release(now)
 
+    @property
+    def _kept_name(self) -> str:
+        """Short name of the encoded stream that is kept: the source's own packets if it sends some, or else H.264."""
+        assert self.config is not None
+        codec = self.codec or "h264"
+        return f"{self.config.name}@{codec if self.config.takes_as_it_comes(codec) else 'h264'}"
+
+    def take_ring(self, former: StreamJobs) -> None:
+        """Go on with the ring of a stream that this one replaces."""
+        self.ring, self._ring_name = former.ring, former._ring_name
+
     def _decide_ring(self, now: float) -> None:
-        config = self.config
+        config, ring = self.config, self.ring
         if config is None or config.keep is None:
-            self.ring.release(now)
+            ring.release(now)
             return
+        name, former = self._kept_name, self._ring_name
+        if ring.is_alive and name != former:
+            # The source has turned out to send another codec.
+            ring.release(now)
+            return
+        self._ring_name = name
         # The ring is a reader of the encoded stream, which starts the encoder and the source.
         command = {
-            "name": ring_of(config),
+            "name": name,
             "keep": config.keep,
             "keep_bytes": config.keep_bytes,
         }
-        self.ring.want(json.dumps(command), now)
+        ring.want(json.dumps(command), now)
 
     def entries(self) -> list[StreamEntry]:
         """Return the state of the stream, if it is declared, and of its renditions."""
@@ -199,19 +218,16 @@ class StreamJobs:
         return [*own, *impossible, *(self._entry_of(name, about) for name in self.renditions)]
 
     def _entry_of(self, name: str, about: str) -> StreamEntry:
-        config, comes = self.config, self._comes_from_the_source(name)
-        if config is not None and comes and self.codec:
-            about = f"as it comes from {config.source}"
-        if config is not None and config.keep is not None and name == ring_of(config):
-            about = f"{about}, {config.kept}"
-            error = self.ring.error or self.ring.report.get("error")
-            if error:
-                readers = self.renditions[name]
-                return StreamEntry(full_name(name), "waiting", about, readers, error, self.ring.retry_at)
-        return self._camera_entry(name, about) if comes else self._rendition_entry(name, about)
+        entry, config = self._made_entry(name, about), self.config
+        if config is None or config.keep is None or name != self._kept_name:
+            return entry
+        entry = entry._replace(about=f"{entry.about}, {config.kept}")
+        error = self.ring.error or self.ring.report.get("error")
+        return entry if error is None else entry._replace(state="waiting", error=error, retry_at=self.ring.retry_at)
 
-    def _camera_entry(self, name: str, about: str) -> StreamEntry:
-        """Return the state of packets that come from the source."""
+    def _made_entry(self, name: str, about: str) -> StreamEntry:
+        if self.config is None or not self._comes_from_the_source(name):
+            return self._rendition_entry(name, about)
         job = self.job
         fps = job.report.get("packets") if job.state == "running" else None
         return StreamEntry(full_name(name), job.state, about, self.renditions[name], job.error, job.retry_at, fps)
@@ -255,11 +271,6 @@ def refusal(name: str) -> str | None:
     """Return why a stream cannot be encoded by this machine, in a sentence; None if it can, or is not encoded."""
     source, _, codec = name.rpartition("@")
     return None if codec_of(name) in (None, "h264") else f"{codec} cannot be encoded on demand; read {source}@h264"
-
-
-def ring_of(config: StreamConfig) -> str:
-    """Return the short name of the encoded stream that is kept."""
-    return f"{config.name}@h264"
 
 
 def processes_of(members: Iterable[Member]) -> int:

@@ -82,7 +82,7 @@ class StreamConfig:
         if self.kind == "file":
             parts.append("in a loop" if self.loop else "once")
         stop = f"stops {duration(self.stop_after)} after the last reader"
-        parts += ["always on"] if self.always else ["on demand", stop]
+        parts += ["always on"] if self.always or self.keep is not None else ["on demand", stop]
         if self.h264:
             parts.append(f"h264 with {' and '.join(f'{key} {value}' for key, value in self.h264.items())}")
         parts.append(self.kept)

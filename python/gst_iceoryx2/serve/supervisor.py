@@ -243,7 +243,8 @@ class Supervisor(Work[ServeStatus]):
                 source = kept[name] = StreamJobs(name, stream)
                 if before is not None:
                     # Its renditions go on, and wait for the new source.
-                    source.converter, source.ring = before.converter, before.ring
+                    source.converter = before.converter
+                    source.take_ring(before)
                     ending += before.job, *before.encoders.values()
         for source in self._sources.values():
             ending += source.jobs
