@@ -11,12 +11,16 @@ everything that it receives. Packets are borrowed, like frames: their bytes stay
 
 from __future__ import annotations
 
-from .._wire.packet import VideoPacketHeader
-from .._wire.stamp import Stamp
-from ._lookback import Lookback, LookbackError, PastPicture, lookback
-from .packet import Packet
-from .publisher import PacketPublisher, PacketPublisherStats
-from .subscriber import PacketSubscriber, PacketSubscriberStats
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .._wire.packet import VideoPacketHeader
+    from .._wire.stamp import Stamp
+    from ._lookback import Lookback, LookbackError, PastPicture, lookback
+    from .packet import Packet
+    from .publisher import PacketPublisher, PacketPublisherStats
+    from .subscriber import PacketSubscriber, PacketSubscriberStats
 
 __all__ = [
     "Lookback",
@@ -32,7 +36,27 @@ __all__ = [
     "lookback",
 ]
 
-# Help texts and error messages show the public module, not the private one that defines the object.
-for _name in __all__:
-    if "._" in getattr(globals()[_name], "__module__", ""):
-        globals()[_name].__module__ = __name__
+# Imported on demand, because commands that only need an error or the name of a container should not load iceoryx2.
+_MODULES = {
+    "Lookback": "._lookback",
+    "LookbackError": "._lookback",
+    "Packet": ".packet",
+    "PacketPublisher": ".publisher",
+    "PacketPublisherStats": ".publisher",
+    "PacketSubscriber": ".subscriber",
+    "PacketSubscriberStats": ".subscriber",
+    "PastPicture": "._lookback",
+    "Stamp": ".._wire.stamp",
+    "VideoPacketHeader": ".._wire.packet",
+    "lookback": "._lookback",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(_MODULES[name], __name__), name)
+    # Help texts and error messages show the public module, not the private one that defines the object.
+    if "._" in found.__module__:
+        found.__module__ = __name__
+    return found
