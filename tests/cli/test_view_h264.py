@@ -275,6 +275,8 @@ def test_a_change_of_size_and_an_end_reach_the_page(paint: Paint, encode: Encode
     encode(keyint=60)
     with PageClient(url, watch=[0], decodes=[0]) as client:
         assert client.packet().about["width"] == 160
+        # The frames are received no more, so the next size is seen in packets only.
+        client.status(format="H264")
         end(small)
         paint(fps=30, width=320, height=240, count=30, end=True)
         while (packet := client.packet()).about["width"] == 160:
@@ -282,6 +284,10 @@ def test_a_change_of_size_and_an_end_reach_the_page(paint: Paint, encode: Encode
         assert packet.is_key
         assert is_painted(Decoder().rgb(packet))
         client.status(state="ended")
+        # Now frames are received again. Their size before the rest is not shown.
+        client.say(watch=[])
+        for _ in range(4):
+            assert client.status()["width"] == 320
 
 
 def test_packets_that_are_not_h264_are_counted_and_pictures_are_sent_instead(

@@ -195,7 +195,9 @@ class Channel(WatchedFrames):
         frames = frames_in(self.arrivals(since)) + frames_in(packets.arrivals(since))
         times = [at for at in (self._newest_at, packets.newest_at) if at is not None]
         silence = time.monotonic() - max(times) if times else None
-        latest: Channel | PacketChannel = packets if self.is_resting else self
+        # After a rest, the packets are newer than the last frame before it.
+        are_newer = self.is_resting or (self._is_new and packets.newest is not None)
+        latest: Channel | PacketChannel = packets if are_newer else self
         problem = packets.problem if self.is_resting else self._problem()
         format, width, height, caps = latest.newest or self.newest or (None, None, None, None)
         return Status(
