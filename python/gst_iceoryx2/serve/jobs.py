@@ -229,6 +229,8 @@ class StreamJobs:
         if self.config is None or not self._comes_from_the_source(name):
             return self._rendition_entry(name, about)
         job = self.job
+        if self.codec:
+            about = f"as it comes from {self.config.source}"
         fps = job.report.get("packets") if job.state == "running" else None
         return StreamEntry(full_name(name), job.state, about, self.renditions[name], job.error, job.retry_at, fps)
 
