@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from gst_iceoryx2._iox2.domain import current_domain
@@ -31,11 +32,13 @@ class RingProcess:
         log: Lines on its stderr.
     """
 
-    def __init__(self, keep: float = 30.0, keep_bytes: int = 64_000_000) -> None:
+    def __init__(self, folder: Path, keep: float = 30.0, keep_bytes: int = 64_000_000, **clip: Any) -> None:
         self._command = {
             "name": "cam0@h264",
             "keep": keep,
             "keep_bytes": keep_bytes,
+            "clip": {"folder": str(folder / "clips"), **clip},
+            "triggered_at": 0,
         }
         self.report: dict[str, Any] = {}
         self.log: list[str] = []
@@ -57,6 +60,10 @@ class RingProcess:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(self._command) + "\n")
         self.process.stdin.flush()
+
+    def trigger(self) -> None:
+        """Trigger a clip."""
+        self.tell(triggered_at=time.monotonic_ns())
 
     def wait(self) -> RingProcess:
         """Wait until it answers."""

@@ -16,6 +16,7 @@ from gst_iceoryx2 import feed
 from gst_iceoryx2.feed.flip import FLIPS
 from gst_iceoryx2.feed.network import SCHEMES
 from gst_iceoryx2.serve import Config, ConfigError, StreamConfig, config, feed_of, load, source_of, values
+from gst_iceoryx2.serve.clip_settings import ClipSettings
 from gst_iceoryx2.serve.stream import Kind
 from gst_iceoryx2.serve.toml_lines import TomlLines
 
@@ -144,6 +145,18 @@ def test_the_last_seconds_of_a_stream_can_be_kept(written) -> None:
     stream = only(written("[streams.a]\ntest = true\nkeep = 30"))
     assert (stream.keep, stream.keep_bytes) == (30.0, 64_000_000)
     assert only(written("[streams.a]\ntest = true")).keep is None
+
+
+def test_clips_of_a_stream_have_settings(written, tmp_path: Path) -> None:
+    table = '[streams.a.clip]\nbefore = "10s"\nafter = 2\nfolder = "x"\nname = "{time:%H}.mkv"\nmax_bytes = "1G"'
+    stream = only(written(f"[streams.a]\ntest = true\nkeep = 30\n{table}"))
+    settings = ClipSettings(**stream.clip)
+    assert settings == ClipSettings(f"{tmp_path}/x", 10.0, 2.0, "{time:%H}.mkv", 1_000_000_000)
+    assert StreamConfig.from_json(stream.to_json()) == stream
+    # A clip is not longer than what is kept.
+    stream = only(written("[streams.a]\ntest = true\nkeep = 15"))
+    assert ClipSettings(**stream.clip) == ClipSettings(f"{tmp_path}/clips", before=15.0)
+    assert ClipSettings(**only(written("[streams.a]\ntest = true\nkeep = 60")).clip).before == 20.0
 
 
 @pytest.mark.parametrize(
@@ -277,6 +290,23 @@ MISTAKES = [
         "[streams.a]\ntest = true\nkeep = 30\nkeep_bytes = '900k'",
         4,
         '"keep_bytes" of "a" must be a text such as "64M" or "2G" (bytes, at least "1M"), not "900k"',
+    ),
+    ("[streams.a]\ntest = true\nclip = {}", 3, '"clip" of "a" needs "keep", such as keep = "30s"'),
+    ("[streams.a]\ntest = true\nkeep = 30\nclip = 3", 4, '"clip" of "a" must be a table such as { before = "20s" }'),
+    (
+        "[streams.a]\ntest = true\nkeep = 30\n[streams.a.clip]\nbefore = 40",
+        5,
+        '"before" in "clip" of "a" is 40 s, but "keep" is only 30 s',
+    ),
+    (
+        "[streams.a]\ntest = true\nkeep = 30\n[streams.a.clip]\non = 'x'",
+        5,
+        'unknown key "on" in "clip" of "a"; known: before, after, folder, name, max_bytes',
+    ),
+    (
+        "[streams.a]\ntest = true\nkeep = 30\n[streams.a.clip]\nname = 'a.mp4'",
+        5,
+        '"name" in "clip" of "a" needs the time of the clip, such as {time:%Y%m%d-%H%M%S}',
     ),
     ("[streams.a]\ncamera = 0\ncontrols = 3", 3, '"controls" of "a" must be a table such as { exposure = 100 }, not 3'),
     (

@@ -27,6 +27,7 @@ COMMANDS = {
     "view": "Show streams live in the browser, or save a snapshot.",
     "results": "Print what a detector finds in the frames of a source.",
     "record": "Record streams to a video file.",
+    "clip": "Save the last seconds of a stream to a video file.",
     "publish": "Publish a test pattern, camera, video file or picture.",
     "serve": "Serve the streams of a file to readers, on demand.",
     "cameras": "List the cameras of this machine, or what one camera offers.",

@@ -14,6 +14,7 @@ from gst_iceoryx2._iox2.service_name import check_name, check_service_name
 from gst_iceoryx2.discovery.names import SCHEMES, SH4LT, full_name, names, short_name
 from gst_iceoryx2.discovery.served import served
 from gst_iceoryx2.errors import Iox2VideoError
+from gst_iceoryx2.serve.values import WrongValueError, span_of
 
 if TYPE_CHECKING:
     _TextType = click.ParamType[str]
@@ -100,6 +101,19 @@ class LocalOrEncodedStream(LocalStream):
 
     def _check(self, name: str) -> str:
         return check_name(name)
+
+
+class Seconds(_TextType):
+    """A time as in a file of `iox2-video serve`: "20s", "1min", "500ms", or a number of seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert the time to seconds."""
+        try:
+            return span_of(value)
+        except WrongValueError as exc:
+            self.fail(str(exc), param, ctx)
 
 
 class Above0(click.FloatRange):

@@ -55,6 +55,16 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+@contextlib.contextmanager
+def clipping_on_signals(clip: Callable[[], None]) -> Iterator[None]:
+    """Within the block, call `clip` on SIGUSR1. Afterwards the signal is ignored, because it would kill the process."""
+    signal.signal(signal.SIGUSR1, lambda *_: clip())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
 def reloading_on_signals(reload: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
     """Within the block, call `reload` on SIGHUP, as services do."""
     return _handled(lambda *_: reload(), signal.SIGHUP)

@@ -10,7 +10,7 @@ import click
 from gst_iceoryx2.cli import _words as words
 from gst_iceoryx2.cli._outcome import Misused, examples
 from gst_iceoryx2.cli._screen import Painter, is_terminal, json_text, say, table
-from gst_iceoryx2.cli._signals import reloading_on_signals, stopping_on_signals
+from gst_iceoryx2.cli._signals import clipping_on_signals, reloading_on_signals, stopping_on_signals
 from gst_iceoryx2.discovery.names import short_name
 from gst_iceoryx2.errors import printable
 
@@ -99,6 +99,7 @@ def _document(stream: StreamConfig) -> dict[str, Any]:
         "always": stream.always,
         "keep": stream.keep,
         "keep_bytes": None if stream.keep is None else stream.keep_bytes,
+        "clip": stream.clip or None,
         "line": stream.line,
         "plan": stream.plan,
     }
@@ -143,7 +144,11 @@ def _serve(config: Config) -> None:
     from gst_iceoryx2.serve import Supervisor
 
     supervisor = Supervisor(config)
-    with reloading_on_signals(supervisor.reload), stopping_on_signals(supervisor.stop):
+    with (
+        clipping_on_signals(supervisor.clip),
+        reloading_on_signals(supervisor.reload),
+        stopping_on_signals(supervisor.stop),
+    ):
         if is_terminal():
             with Painter() as painter:
                 painter.draw([_heading([]), "starting …"])

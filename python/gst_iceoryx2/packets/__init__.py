@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .._wire.packet import VideoPacketHeader
     from .._wire.stamp import Stamp
-    from ._lookback import Lookback, LookbackError, PastPicture, lookback
+    from ._lookback import Lookback, PastPicture, lookback
+    from .clip import Clip
+    from .errors import LookbackError
     from .packet import Packet
     from .publisher import PacketPublisher, PacketPublisherStats
     from .subscriber import PacketSubscriber, PacketSubscriberStats
 
 __all__ = [
+    "Clip",
     "Lookback",
     "LookbackError",
     "Packet",
@@ -38,8 +41,9 @@ __all__ = [
 
 # Imported on demand, because commands that only need an error or the name of a container should not load iceoryx2.
 _MODULES = {
+    "Clip": ".clip",
     "Lookback": "._lookback",
-    "LookbackError": "._lookback",
+    "LookbackError": ".errors",
     "Packet": ".packet",
     "PacketPublisher": ".publisher",
     "PacketPublisherStats": ".publisher",

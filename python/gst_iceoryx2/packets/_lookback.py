@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from typing import Any, Final
 
@@ -21,7 +21,9 @@ from .._wire.packet import PACKET_FLAG_DISCONT, VideoPacketHeader, packet_servic
 from .._wire.rendition import CODECS
 from .._wire.ring import LATEST_END, MAX_LINE_BYTES, RECORD, RingRequest, RingStatus
 from .._wire.stamp import monotonic_ns
-from ..errors import InvalidServiceNameError, Iox2VideoError, ServiceNotFoundError, ServicePermissionError
+from ..errors import InvalidServiceNameError, ServiceNotFoundError, ServicePermissionError
+from .clip import Clip, write_clip
+from .errors import LookbackError
 from .packet import Packet, _copied
 
 _log: Final = logging.getLogger("gst_iceoryx2")
@@ -29,10 +31,6 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 # Longest time that a ring needs to answer, in seconds.
 _PATIENCE: Final = 10.0
 _S: Final = 1_000_000_000
-
-
-class LookbackError(Iox2VideoError):
-    """A ring has nothing from the wanted time, does not answer, or has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ class Lookback:
                     for packet in lookback("cam0").packets(before=10):
                         file.write(packet.data)
         """
-        answer = self._ask(before, after)
+        answer = self._answer(self._request(before, after))
         if answer.status.note is not None:
             _log.warning("%s: %s", self._service, answer.status.note)
         return iter(answer)
@@ -159,7 +157,7 @@ class Lookback:
         from ._decoding import decoded
 
         moment = monotonic_ns() + _nanoseconds(seconds, "seconds")
-        with _Answer(self._domain, self._service, self._codec, RingRequest(max(0, moment), max(0, moment))) as answer:
+        with self._answer(RingRequest(max(0, moment), max(0, moment))) as answer:
             found = decoded(answer)
         if found is None:
             first = answer.status.first
@@ -167,7 +165,51 @@ class Lookback:
             raise LookbackError(f"the ring of {self._service} has no picture from {-seconds:g} s ago: {begin}")
         return PastPicture(found[1], found[0])
 
-    def _ask(self, before: float | None, after: float) -> _Answer:
+    def save(
+        self, path: str | os.PathLike[str], before: float | None = None, after: float = 0.0, *, overwrite: bool = False
+    ) -> Clip:
+        """Write a clip, without decoding or encoding it. Needs PyAV.
+
+        The clip begins at the keyframe at or before the begin. Its presentation times are capture times, from 0. If the
+        size of the pictures changes, it continues in a second file: `crash.mp4`, `crash-2.mp4`.
+
+        Args:
+            path: The file, which ends in .mp4, .mkv or .mov.
+            before: Seconds before now; None = everything that is kept.
+            after: Seconds after now, for which this waits; at most an hour.
+            overwrite: Whether to replace an existing file.
+
+        Returns:
+            What was written. Its `note` says what is missing of what you asked for.
+
+        Raises:
+            ServiceNotFoundError: Nobody keeps the packets any more.
+            LookbackError: The ring has nothing from this time, or does not answer.
+            TargetError: The container is unknown, or cannot hold the codec.
+            RecordFileError: The file exists, or cannot be written. It keeps what was written before.
+            MissingExtraError: PyAV is not installed.
+            ValueError: `before` or `after` is not a time.
+
+        Example:
+            Save what happened:
+
+                clip = lookback("cam0").save("crash.mp4", before=20, after=5)
+                print(clip, clip.note or "")
+        """
+        request = self._request(before, after)
+        from .file import PacketFile
+
+        with PacketFile(path, overwrite=overwrite) as file, self._answer(request) as answer:
+            clip = write_clip(answer, file)
+        note = clip.note or answer.status.note
+        if not clip.frames:
+            raise LookbackError(f"the ring of {self._service} has nothing from this time{(note and f': {note}') or ''}")
+        return replace(clip, note=note)
+
+    def _answer(self, request: RingRequest) -> _Answer:
+        return _Answer(self._domain, self._service, self._codec, request)
+
+    def _request(self, before: float | None, after: float) -> RingRequest:
         now = monotonic_ns()
         begin = None if before is None else max(0, now - _nanoseconds(before, "before"))
         end = max(0, now + _nanoseconds(after, "after"))
@@ -175,10 +217,10 @@ class Lookback:
             raise ValueError(f"after is {after:g}, but can be {LATEST_END} seconds at most; use `iox2-video record`")
         if begin is not None and begin > end:
             raise ValueError(f"before is {before:g} and after is {after:g}, so the end is before the begin")
-        return _Answer(self._domain, self._service, self._codec, RingRequest(begin, end))
+        return RingRequest(begin, end)
 
     def _status(self) -> RingStatus:
-        with _Answer(self._domain, self._service, self._codec, RingRequest()) as answer:
+        with self._answer(RingRequest()) as answer:
             return answer.status
 
     def __repr__(self) -> str:

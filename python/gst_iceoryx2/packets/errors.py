@@ -1,8 +1,12 @@
-"""Errors from writing video files."""
+"""Errors from rings of packets, and from writing video files."""
 
 from __future__ import annotations
 
 from ..errors import Iox2VideoError
+
+
+class LookbackError(Iox2VideoError):
+    """A ring has nothing from the wanted time, does not answer, or has ended."""
 
 
 class RecordError(Iox2VideoError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from .._iox2.domain import parse_toml
 from ..discovery.names import full_name, short_name
 from ..errors import Iox2VideoError, printable
+from .clip_settings import DEFAULT_BEFORE
 from .stream import Kind, StreamConfig
 from .toml_lines import TomlLines
 from .values import (
@@ -19,6 +21,7 @@ from .values import (
     bitrate_of,
     bytes_of,
     camera_of,
+    clip_name_of,
     crf_of,
     encoder_of,
     flip_of,
@@ -32,11 +35,12 @@ from .values import (
     preset_of,
     seconds_of,
     size_of,
+    span_of,
     text_of,
     url_of,
     wrong_name,
 )
-from .words import listed, most_similar, nearest_word, not_this, toml_key
+from .words import duration, listed, most_similar, nearest_word, not_this, toml_key
 
 Readers: TypeAlias = Mapping[str, Callable[[Any], Any]]
 
@@ -64,10 +68,16 @@ _SETTINGS: Final[Mapping[str, tuple[Kind, ...]]] = {
     "h264": ("camera", "file", "image", "test", "url", "pipeline"),
     "keep": ("camera", "file", "image", "test", "url", "pipeline"),
     "keep_bytes": ("camera", "file", "image", "test", "url", "pipeline"),
+    "clip": ("camera", "file", "image", "test", "url", "pipeline"),
 }
+# Folder of clips, relative to that of the file.
+_CLIPS: Final = "clips"
 _KNOWN: Final = (*_SOURCES, *_SETTINGS)
 _H264: Final[Readers] = {
     "preset": preset_of, "crf": crf_of, "bitrate": bitrate_of, "keyint": keyint_of, "encoder": encoder_of,
+}  # fmt: skip
+_CLIP: Final[Readers] = {
+    "before": span_of, "after": span_of, "folder": text_of, "name": clip_name_of, "max_bytes": bytes_of,
 }  # fmt: skip
 
 
@@ -219,6 +229,8 @@ class _Reader:
                 values[key] = self._controls(name, value)
             elif key == "h264":
                 values[key] = self._h264(name, value)
+            elif key == "clip":
+                values[key] = self._table(name, key, value, 'before = "20s"', _CLIP)
             else:
                 try:
                     values[key] = self._value(key, value, kind)
@@ -231,12 +243,15 @@ class _Reader:
                 f'"stop_after" of "{name}" has no meaning with "always"; leave out one of them',
                 "streams", name, "stop_after",
             )  # fmt: skip
-        if "keep_bytes" in table and "keep" not in table:
-            self._problem(f'"keep_bytes" of "{name}" needs "keep", such as keep = "30s"', "streams", name, "keep_bytes")
+        self._check_keep(name, table, values)
         if kind is None or len(self._problems) > before:
             return None
         value = values.pop(sources[0])
         values.setdefault("loop", kind == "file")
+        if "keep" in values:
+            clip = values.setdefault("clip", {})
+            clip["folder"] = path_of(clip.get("folder", _CLIPS), self._folder)
+            clip.setdefault("before", min(DEFAULT_BEFORE, values["keep"]))
         line = self._lines.of("streams", name)
         return StreamConfig(short_name(full_name(name)), kind, value, line=line, **values)
 
@@ -279,6 +294,17 @@ class _Reader:
             "size": size_of, "fps": fps_of, "stop_after": seconds_of, "keep": keep_of, "keep_bytes": bytes_of,
         }  # fmt: skip
         return read[key](value)
+
+    def _check_keep(self, name: str, table: dict[str, Any], values: dict[str, Any]) -> None:
+        """Report keys that have no meaning without `keep`, and clips that are longer than what is kept."""
+        where = ("streams", name)
+        for key in ("keep_bytes", "clip"):
+            if key in table and "keep" not in table:
+                self._problem(f'"{key}" of "{name}" needs "keep", such as keep = "30s"', *where, key)
+        before, keep = values.get("clip", {}).get("before", 0.0), values.get("keep", math.inf)
+        if before > keep:
+            text = f'"before" in "clip" of "{name}" is {duration(before)}, but "keep" is only {duration(keep)}'
+            self._problem(text, *where, "clip", "before")
 
     def _h264(self, name: str, table: Any) -> dict[str, Any]:
         settings = self._table(name, "h264", table, 'preset = "fast"', _H264)

@@ -50,6 +50,8 @@ class StreamJobs:
         self.ring = Job("ring")
         # Short name of the encoded stream that it keeps.
         self._ring_name = ""
+        # Time of the last trigger of a clip, in nanoseconds of CLOCK_MONOTONIC.
+        self._triggered_at = 0
         self.readers = 0
         # Number of readers of each rendition and encoded stream that is wanted, by short name.
         self.renditions: dict[str, int] = {}
@@ -87,7 +89,7 @@ class StreamJobs:
         config = self.config
         if config is None:
             return False
-        same = {name: getattr(stream, name) for name in ("stop_after", "always", "keep", "keep_bytes")}
+        same = {name: getattr(stream, name) for name in ("stop_after", "always", "keep", "keep_bytes", "clip")}
         return replace(config, **same) == stream
 
     def decide(self, demand: dict[str, Demand], renditions: dict[str, frozenset[Member]], now: float) -> None:
@@ -204,8 +206,33 @@ class StreamJobs:
             "name": name,
             "keep": config.keep,
             "keep_bytes": config.keep_bytes,
+            "clip": dict(config.clip),
+            "triggered_at": self._triggered_at,
         }
         ring.want(json.dumps(command), now)
+
+    @property
+    def is_keeping(self) -> bool:
+        """Whether packets of the stream are kept."""
+        return self.config is not None and self.config.keep is not None
+
+    def trigger(self, at: int, now: float) -> str | None:
+        """Let the ring write a clip.
+
+        Args:
+            at: Time of the event in nanoseconds of CLOCK_MONOTONIC.
+            now: The time.
+
+        Returns:
+            Why no clip is written; None if one is, or if the stream keeps nothing.
+        """
+        if not self.is_keeping:
+            return None
+        if self.ring.state != "running":
+            return "no clip: its ring does not run"
+        self._triggered_at = at
+        self._decide_ring(now)
+        return None
 
     def entries(self) -> list[StreamEntry]:
         """Return the state of the stream, if it is declared, and of its renditions."""

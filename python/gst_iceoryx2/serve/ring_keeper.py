@@ -1,4 +1,4 @@
-"""The process of a ring: keeps the newest packets of an encoded stream, and answers readers."""
+"""The process of a ring: keeps the newest packets of an encoded stream, answers readers, and writes clips."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ..discovery.names import full_name, short_name
 from ..errors import Iox2VideoError
 from ..packets import Packet, PacketSubscriber
 from ..work import Stop
+from .clips import Clips
 from .ring import Kept, Ring
 from .ring_server import RingServer
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _LOOK: Final = 0.1
 # Pause after the stream could not be received, in seconds.
 _PAUSE: Final = 0.5
+# Time that clips get to end after the readers of the ring, in seconds. The process has 1.5 s for everything.
+_CLIPS_END_WITHIN: Final = 0.8
 # Time between two requests for a keyframe, in seconds.
 _REQUEST_INTERVAL: Final = 1.0
 
@@ -46,14 +49,17 @@ def keep(commands: Commands, reporter: Reporter, stop: Stop) -> None:
 
 
 class _Keeper:
-    """A ring and its readers."""
+    """A ring, its readers, and its clips."""
 
     def __init__(self, command: dict[str, Any]) -> None:
         name = command["name"]
         self._service = full_name(name)
         self._ring = Ring(command["keep"], command["keep_bytes"])
         self._server = RingServer(self._ring, codec_of(name) or "")
+        self._clips = Clips(name, command["clip"])
         self._requested_at = 0.0
+        # Triggers before the start of this process are over.
+        self._triggered_at = command["triggered_at"]
 
     async def run(self, commands: Commands, reporter: Reporter, stop: Stop) -> None:
         try:
@@ -84,10 +90,16 @@ class _Keeper:
                 await receiving
         finally:
             receiving.cancel()
+            # Clips are readers, too, so they end now.
             await self._server.end()
+            await asyncio.to_thread(self._clips.wait, _CLIPS_END_WITHIN)
 
     def _obey(self, command: dict[str, Any]) -> None:
         self._ring.limit(command["keep"], command["keep_bytes"])
+        self._clips.set(command["clip"])
+        if command["triggered_at"] > self._triggered_at:
+            self._triggered_at = command["triggered_at"]
+            self._clips.trigger(self._triggered_at)
 
     def _report(self) -> dict[str, Any]:
         ring, server, span = self._ring, self._server, self._ring.span()

@@ -159,20 +159,20 @@ class RingServer:
         """Return what is missing of what was asked for, as a sentence."""
         if span is None:
             return "the ring is empty, because no packet has arrived yet"
-        silent, held = ((now - moment) / 1e9 for moment in reversed(span))
-        asked = 0.0 if begin is None else (now - begin) / 1e9
+        silent = (now - span[1]) / 1e9
+        missing = 0.0 if begin is None else (span[0] - begin) / 1e9
         if silent > _STALE:
             return f"no packet has arrived for {silent:.1f} s"
-        if asked <= held + _TOLERANCE:
+        if begin is None or missing <= _TOLERANCE:
             return None
         ring = self._ring
         if ring.is_full:
             reason = f"keep_bytes is {ring.max_bytes / 1e6:g} MB, and they are full"
-        elif asked > ring.seconds:
+        elif span[1] - begin > ring.seconds * 1e9:
             reason = f"keep is {ring.seconds:g} s"
         else:
-            reason = "the packets before were not kept, because the ring has started since"
-        return f"the ring has the last {held:.1f} s, not {asked:.1f} s: {reason}"
+            reason = "the ring has started since"
+        return f"the first {missing:.1f} s are missing: {reason}"
 
 
 def _record(kept: Kept, *, is_cut: bool) -> bytes:

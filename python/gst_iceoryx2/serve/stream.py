@@ -41,6 +41,7 @@ class StreamConfig:
             `keyint` in seconds; or `encoder`, a GStreamer encoder.
         keep: Seconds of packets that are kept; None = none are.
         keep_bytes: Bytes of packets that are kept at most.
+        clip: Settings of clips that are triggered; see `ClipSettings`.
         line: Line of the table in the file. Streams that only differ in it are equal.
     """
 
@@ -58,6 +59,7 @@ class StreamConfig:
     h264: Mapping[str, Any] = field(default_factory=dict)
     keep: float | None = None
     keep_bytes: int = DEFAULT_KEEP_BYTES
+    clip: Mapping[str, Any] = field(default_factory=dict)
     line: int = field(default=0, compare=False)
 
     @property

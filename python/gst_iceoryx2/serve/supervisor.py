@@ -105,6 +105,7 @@ class Supervisor(Work[ServeStatus]):
         self._looked_at = -math.inf
         self._look_again: list[float] = []
         self._reloads = False
+        self._triggered_at: int | None = None
         self._state: ServedFile | None = None
         self._sources: dict[str, StreamJobs] = {}
         self._refused: dict[str, str] = {}
@@ -123,6 +124,11 @@ class Supervisor(Work[ServeStatus]):
     def reload(self) -> None:
         """Read the file again, from any thread or signal handler. Streams whose table has not changed go on."""
         self._reloads = True
+        self._wake()
+
+    def clip(self) -> None:
+        """Write a clip of each stream that is kept, from any thread or signal handler."""
+        self._triggered_at = time.monotonic_ns()
         self._wake()
 
     def _wake(self) -> None:
@@ -183,6 +189,7 @@ class Supervisor(Work[ServeStatus]):
                     self._reload()
                     notifier.ready(_summary(entries))
                 self._look()
+                self._trigger()
         finally:
             notifier.stopping()
             self._end(job for source in self._sources.values() for job in source.jobs)
@@ -271,6 +278,18 @@ class Supervisor(Work[ServeStatus]):
             return
         self._log += [problem.text for problem in config.problems]
         self._declare(config)
+
+    def _trigger(self) -> None:
+        """Let the rings write clips, if that was asked for."""
+        at, self._triggered_at = self._triggered_at, None
+        if at is None:
+            return
+        for source in self._sources.values():
+            problem = source.trigger(at, time.monotonic())
+            if problem is not None:
+                self._log.append(f"{short_name(source.name)}: {problem}")
+        if not any(source.is_keeping for source in self._sources.values()):
+            self._log.append('no clip: no stream has "keep"')
 
     def _look(self) -> None:
         """Find out what is read, and start and stop processes."""

@@ -17,6 +17,7 @@ from ..codec.settings import PRESETS
 from ..contract import contract, limit
 from ..discovery.names import SCHEMES, full_name, short_name
 from ..errors import FormatError, InvalidServiceNameError, printable, without_passwords
+from .clip_settings import wrong_pattern
 from .words import listed, nearest_word, not_this
 
 _MAX_SIDE: Final = limit("max_dimension_pixels")
@@ -79,6 +80,14 @@ def keep_of(value: Any) -> float:
     return seconds
 
 
+def span_of(value: Any) -> float:
+    """Return the time before or after a trigger, in seconds."""
+    seconds = seconds_of(value)
+    if seconds > 3600:
+        raise WrongValueError(f'must be a time up to "1h", {not_this(value)}')
+    return seconds
+
+
 def bytes_of(value: Any) -> int:
     """Return a number of bytes, at least a megabyte."""
     match = _BYTES.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -98,6 +107,15 @@ def encoder_of(value: Any) -> str:
     if "!" in (words[0], words[-1]):
         raise WrongValueError('begins or ends with "!"; leave it out, because source and sink are added')
     return text
+
+
+def clip_name_of(value: Any) -> str:
+    """Return a pattern for the names of clips."""
+    name = text_of(value)
+    wrong = wrong_pattern(name)
+    if wrong is not None:
+        raise WrongValueError(wrong)
+    return name
 
 
 def wrong_name(name: str) -> str | None:
