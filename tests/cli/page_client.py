@@ -47,6 +47,13 @@ class Sent(NamedTuple):
         return bool(self.about["key"])
 
 
+class Found(NamedTuple):
+    """Received results."""
+
+    about: dict[str, Any]
+    cells: bytes
+
+
 class Answer(NamedTuple):
     """The answer to a request."""
 
@@ -164,8 +171,8 @@ class PageClient:
             (length,) = struct.unpack(">Q", self._exactly(8))
         return first & 0x0F, self._exactly(length)
 
-    def next(self) -> Shown | Sent | dict[str, Any]:
-        """The next picture or packet (not confirmed) or message."""
+    def next(self) -> Shown | Sent | Found | dict[str, Any]:
+        """The next picture or packet (not confirmed), results, or message."""
         opcode, payload = self.receive()
         if opcode == 1:
             message: dict[str, Any] = json.loads(payload)
@@ -173,7 +180,8 @@ class PageClient:
         assert opcode == 2, (opcode, payload)
         (length,) = struct.unpack(">I", payload[:4])
         about = json.loads(payload[4 : 4 + length])
-        return (Sent if "key" in about else Shown)(about, payload[4 + length :])
+        kind = Found if "detector" in about else Sent if "key" in about else Shown
+        return kind(about, payload[4 + length :])
 
     def picture(self, timeout: float = 20) -> Shown:
         """The next picture; it is confirmed."""
@@ -194,6 +202,18 @@ class PageClient:
                 return one
             seen = one if isinstance(one, dict) else seen
         raise AssertionError(f"no packet within {timeout} s: {seen}")
+
+    def results(self, timeout: float = 20) -> tuple[Found, list[str]]:
+        """The next results, and the names of the pictures before them, which are confirmed."""
+        deadline, names = time.monotonic() + timeout, []
+        while time.monotonic() < deadline:
+            match self.next():
+                case Found() as found:
+                    return found, names
+                case Shown() as one:
+                    self.say(drawn=[one.about["stream"], one.about["number"]])
+                    names.append(one.about["frame"])
+        raise AssertionError(f"no results within {timeout} s")
 
     def status(self, **wanted: Any) -> dict[str, Any]:
         """The next status of the first stream with these values. Pictures and packets in between are confirmed."""

@@ -28,15 +28,10 @@ FRAMES = [
     for head in (bytes((first, 0x80 | len(payload))) for first in (0x81, 0x88, 0x89, 0x8A, 0x01, 0x82))
 ] + [b"\x81\xfe\x01\x00" + bytes(260), b"\x81\xff" + (1 << 40).to_bytes(8, "big")]
 NUMBERS = st.integers() | st.floats() | st.sampled_from((10**400, -(10**400), 2**63, 0, 1))
-KEYS = ("drawn", "watch", "clock", "decodes", "decoded", "restart", "x")
+KEYS = ("drawn", "watch", "clock", "decodes", "decoded", "restart", "results", "x")
 JSON = st.recursive(
     NUMBERS | st.none() | st.booleans() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(("drawn", "watch", "clock", "decodes", "decoded", "restart", "x")), inner, max_size=2
-        )
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=2),
     max_leaves=6,
 )
 
@@ -78,7 +73,9 @@ def test_any_bytes_are_messages_or_close_the_connection(data: bytes) -> None:
 
 
 class NoChannel:
-    """A stream without a publisher."""
+    """A stream without a publisher and detectors."""
+
+    results = ()
 
     @property
     def packets(self) -> NoChannel:
@@ -104,6 +101,7 @@ class NoChannel:
 @example({"watch": [float("nan")]})
 @example({"decodes": [10**400, 0]})
 @example({"decoded": [0, 10**400]})
+@example({"results": [10**400, 0]})
 @example({"restart": 10**400})
 def test_any_message_is_done_or_not(message: object) -> None:
     near, far = socket.socketpair()

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2._iox2.service_name import check_name, check_service_name
+from gst_iceoryx2.discovery import detectors
 from gst_iceoryx2.discovery.names import SCHEMES, SH4LT, full_name, names, short_name
 from gst_iceoryx2.discovery.served import served
 from gst_iceoryx2.errors import Iox2VideoError
@@ -114,6 +115,24 @@ class Seconds(_TextType):
             return span_of(value)
         except WrongValueError as exc:
             self.fail(str(exc), param, ctx)
+
+
+class Detector(_TextType):
+    """Name of a detector."""
+
+    name = "detector"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete the detectors of the streams that are already typed; without one, of all streams."""
+        given = ctx.params.get("names") or [ctx.params.get("name")]
+        try:
+            known = sorted({found for name in given for found in detectors(name)})
+        except Iox2VideoError:
+            return []
+        return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+
+
+DETECTOR: Final = Detector()
 
 
 class Above0(click.FloatRange):

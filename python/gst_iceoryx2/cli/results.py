@@ -6,14 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from gst_iceoryx2._wire.results import results_service, source_name
 from gst_iceoryx2.cli._outcome import Nothing, examples
-from gst_iceoryx2.cli._params import Above0, ServiceName
+from gst_iceoryx2.cli._params import DETECTOR, Above0, ServiceName
 from gst_iceoryx2.cli._screen import json_text, say
 from gst_iceoryx2.discovery import detectors
-from gst_iceoryx2.errors import Iox2VideoError, printable
+from gst_iceoryx2.errors import printable
 
 if TYPE_CHECKING:
     from gst_iceoryx2.results import Results
@@ -21,26 +20,6 @@ if TYPE_CHECKING:
 _LONGEST_WAIT = 3600.0
 # More boxes than this do not fit into a line that anybody reads.
 _SHOWN = 20
-
-
-if TYPE_CHECKING:
-    _TextType = click.ParamType[str]
-else:
-    # In older releases of click, ParamType is not generic at run time.
-    _TextType = click.ParamType
-
-
-class _Detector(_TextType):
-    """Name of a detector."""
-
-    name = "detector"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Complete the detectors of the source that is already typed."""
-        try:
-            return [CompletionItem(name) for name in detectors(ctx.params.get("name")) if name.startswith(incomplete)]
-        except Iox2VideoError:
-            return []
 
 
 @click.command(
@@ -51,7 +30,7 @@ class _Detector(_TextType):
     ),
 )
 @click.argument("name", metavar="SOURCE", type=ServiceName(is_source=True))
-@click.argument("detector", metavar="DETECTOR", type=_Detector())
+@click.argument("detector", metavar="DETECTOR", type=DETECTOR)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document per result, each on one line.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Exit after N results.")
 @click.option("--timeout", type=Above0(_LONGEST_WAIT), metavar="SECONDS", help="Exit if no result comes for this long.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
-from gst_iceoryx2.cli._params import STREAM, Above0
+from gst_iceoryx2.cli._params import DETECTOR, STREAM, Above0
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.errors import Iox2VideoError, ServiceNotFoundError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _EXAMPLES = (
     "iox2-video view cam0                      # opens the browser",
     "iox2-video view cam0 cam1 --max-fps 10",
+    "iox2-video view cam0 --results yolo       # with boxes on the frames that they belong to",
     "iox2-video view cam0 --snapshot cam0.png  # one picture, no browser",
     "ssh -L 8080:127.0.0.1:8080 robot iox2-video view cam0 --port 8080 --no-browser",
 )
@@ -68,6 +69,22 @@ _EXAMPLES = (
     help="JPEG quality [default: 80 on the page, 92 in a snapshot].",
 )
 @click.option(
+    "--results",
+    "detectors",
+    metavar="DETECTOR",
+    multiple=True,
+    type=DETECTOR,
+    help="Draw what this detector finds on the pictures in which it was found. Can be repeated.",
+)
+@click.option(
+    "--results-wait",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 0.3),
+    default=0.1,
+    show_default=True,
+    help="Hold a picture at most this long for its results, while they come within this time.",
+)
+@click.option(
     "--snapshot",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -90,6 +107,8 @@ def command(
     no_browser: bool,
     max_fps: float,
     quality: int | None,
+    detectors: tuple[str, ...],
+    results_wait: float,
     snapshot: Path | None,
     timeout: float,
 ) -> None:
@@ -100,6 +119,8 @@ def command(
     Ctrl-C to stop.
     """
     if snapshot is not None:
+        if detectors:
+            raise click.UsageError("--results draws on the page, not on a snapshot; omit --results or --snapshot")
         _save(names, snapshot, timeout, quality)
         return
     from gst_iceoryx2 import preview
@@ -115,6 +136,8 @@ def command(
             quality=quality or preview.DEFAULT_QUALITY,
             token=token,
             tls=tls,
+            results=detectors,
+            results_wait=results_wait,
         )
     with shown:
         click.echo(shown.url)

@@ -15,14 +15,16 @@ from __future__ import annotations
 
 from .access import is_loopback, token_from
 from .png import encode_png
-from .server import DEFAULT_MAX_FPS, DEFAULT_QUALITY, Preview
+from .server import DEFAULT_MAX_FPS, DEFAULT_QUALITY, DEFAULT_RESULTS_WAIT, Preview
 from .snapshot import SNAPSHOT_QUALITY, Snapshot, check_path, save_snapshot
-from .status import State, Status
+from .status import DetectorStatus, State, Status
 
 __all__ = [
     "DEFAULT_MAX_FPS",
     "DEFAULT_QUALITY",
+    "DEFAULT_RESULTS_WAIT",
     "SNAPSHOT_QUALITY",
+    "DetectorStatus",
     "Preview",
     "Snapshot",
     "State",

@@ -6,10 +6,11 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from .. import jpeg
+from .._wire.results import source_name
 from .._wire.stamp import monotonic_ns
 from ..discovery.encoded import Encoded, encoded
 from ..discovery.names import short_name, why_silent
@@ -17,7 +18,9 @@ from ..discovery.watched import Newest, WatchedFrames, frames_in
 from ..errors import Iox2VideoError
 from ..video import VideoFrame
 from ..video.shape import size_in_squares
+from .frame_name import of_frame
 from .packet_channel import PacketChannel
+from .results_channel import ResultsChannel
 from .status import State, Status
 from .websocket import page_message
 
@@ -34,11 +37,13 @@ class JpegPicture(NamedTuple):
 
     Attributes:
         number: Number of the picture, counted from 0.
+        frame: Name of the frame that it shows; None if results are not drawn, or the frame has no stamp.
         message: WebSocket message, see `page_message`.
         jpeg: Size of the JPEG picture, in bytes.
     """
 
     number: int
+    frame: str | None
     message: bytes
     jpeg: int
 
@@ -57,16 +62,20 @@ class Channel(WatchedFrames):
         index: Number of the channel, sent with each picture.
         max_fps: Maximum number of pictures per second; None encodes every frame.
         quality: JPEG quality, 1 to 100.
+        detectors: Names of detectors whose results are drawn.
 
     Attributes:
         packets: Receives the packets of the stream.
+        results: Receive the results of the detectors.
 
     Raises:
         InvalidServiceNameError: The name is not a valid service name.
         ServiceError: The service exists but cannot be opened.
     """
 
-    def __init__(self, name: str, index: int, *, max_fps: float | None, quality: int) -> None:
+    def __init__(
+        self, name: str, index: int, *, max_fps: float | None, quality: int, detectors: Sequence[str] = ()
+    ) -> None:
         super().__init__(name, skips=True)
         self._index = index
         self._interval = 0.0 if max_fps is None else 1 / max_fps
@@ -93,12 +102,17 @@ class Channel(WatchedFrames):
         self._unmatched_at = math.inf
         self._join()
         self.packets: Final = PacketChannel(name, index, counts_frames=lambda: self._subscriber is None)
+        self.results: Final = tuple(ResultsChannel(name, detector, index) for detector in detectors)
+        # A packet does not say which part of the source a rendition shows.
+        self._has_results_on_packets = not detectors or source_name(name) == short_name(name)
         self._start()
 
     def close(self) -> None:
-        """Stop both threads and leave the services. Idempotent."""
+        """Stop all threads and leave the services. Idempotent."""
         super().close()
         self.packets.close()
+        for results in self.results:
+            results.close()
 
     @property
     def picture(self) -> JpegPicture | None:
@@ -130,7 +144,7 @@ class Channel(WatchedFrames):
             if time.monotonic() >= self._looked_at + _LOOK_INTERVAL:
                 self._encoder = self._find_encoder()
                 self._looked_at = time.monotonic()
-            return self._encoder is not None
+            return self._encoder is not None and self._has_results_on_packets
 
     @property
     def has_packets(self) -> bool:
@@ -177,6 +191,8 @@ class Channel(WatchedFrames):
         return time.monotonic() > max(self._unmatched_at, self.packets.wanted_at) + _SILENCE
 
     def _packet_problem(self) -> str | None:
+        if not self._has_results_on_packets:
+            return "results are not drawn on the packets of a rendition"
         if self._encoder is None or (self.has_packets and self.packets.problem is None):
             return None
         if self._is_stalled and self.packets.is_ready:
@@ -222,6 +238,7 @@ class Channel(WatchedFrames):
             self._encoder if self._watching else None,
             packets.viewers,
             self._packet_problem(),
+            tuple(one.status() for one in self.results),
         )
 
     def _problem(self) -> str | None:
@@ -277,6 +294,7 @@ class Channel(WatchedFrames):
         self._encode_seconds += time.thread_time() - began
         number = self._encoded
         captured = frame.captured_at
+        name, part = of_frame(frame) if self.results else (None, None)
         about = {
             "stream": self._index,
             "number": number,
@@ -285,8 +303,10 @@ class Channel(WatchedFrames):
             "shown": size_in_squares(frame),
             "captured": None if captured is None else captured / 1e6,
             "encoded": monotonic_ns() / 1e6,
+            "frame": name,
+            "part": part,
         }
-        picture = JpegPicture(number, page_message(about, data), len(data))
+        picture = JpegPicture(number, name, page_message(about, data), len(data))
         with self._lock:
             self._picture, self._encoded, self._is_behind = picture, number + 1, False
 

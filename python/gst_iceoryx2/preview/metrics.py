@@ -34,7 +34,16 @@ _METRICS: Final = (
     _Metric("encode_seconds_total", "counter", "Processor time for encoding.", lambda of: of.encode_seconds),
     _Metric("viewers_waiting", "gauge", "Viewers ready for a picture.", lambda of: of.wanting),
     _Metric("viewers_of_packets", "gauge", "Viewers that receive packets.", lambda of: of.packet_viewers),
+    _Metric("results_received_total", "counter", "Results of detectors that arrived.", lambda of: _sum(of, "received")),
+    _Metric("results_dropped_total", "counter", "Results that did not arrive.", lambda of: _sum(of, "dropped")),
+    _Metric(
+        "results_invalid_total", "counter", "Results that broke the wire contract.", lambda of: _sum(of, "invalid")
+    ),
 )
+
+
+def _sum(status: Status, name: str) -> int | None:
+    return sum(getattr(detector, name) for detector in status.results) if status.results else None
 
 
 def exposition(statuses: Sequence[Status], viewers: int) -> str:

@@ -16,6 +16,7 @@ from .._wire.stamp import monotonic_ns
 from ..discovery.watched import Counts, Newest, Watched
 from ..errors import Iox2VideoError
 from ..packets import Packet, PacketSubscriber
+from .frame_name import of_packet
 from .h264 import codec_string, is_byte_stream
 from .websocket import page_message
 
@@ -39,12 +40,14 @@ class PacketMessage(NamedTuple):
         number: Number of the packet, counted by the channel from 0 without gaps.
         is_keyframe: Whether the packet can be decoded without earlier packets.
         captured: Capture time in nanoseconds of CLOCK_MONOTONIC; None means unknown.
+        frame: Name of the frame that the packet shows; None means unknown.
         message: WebSocket message, see `page_message`.
     """
 
     number: int
     is_keyframe: bool
     captured: int | None
+    frame: str | None
     message: bytes
 
 
@@ -216,7 +219,7 @@ class PacketChannel(Watched[Packet]):
         self.ask_for_keyframe()
 
     def _keep(self, packet: Packet, codec: str | None, data: bytes) -> None:
-        captured = packet.captured_at
+        captured, frame = packet.captured_at, of_packet(packet)
         about = {
             "stream": self._index,
             "number": self._number,
@@ -225,8 +228,9 @@ class PacketChannel(Watched[Packet]):
             "width": packet.width,
             "height": packet.height,
             "captured": None if captured is None else captured / 1e6,
+            "frame": frame,
         }
-        made = PacketMessage(self._number, packet.is_keyframe, captured, page_message(about, data))
+        made = PacketMessage(self._number, packet.is_keyframe, captured, frame, page_message(about, data))
         with self._lock:
             self._needs_keyframe = False
             if packet.is_keyframe:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final
 
+from .._wire.results import results_service
 from ..discovery.names import service_name
 from .access import AccessCheck
 from .channel import Channel
@@ -29,6 +30,11 @@ DEFAULT_MAX_FPS: Final = 60.0
 """Default maximum number of pictures per second that a page receives from each stream."""
 DEFAULT_QUALITY: Final = 80
 """Default JPEG quality of the page's pictures, 1 to 100."""
+DEFAULT_RESULTS_WAIT: Final = 0.1
+"""Default of the longest time in seconds that the page holds a picture for its results."""
+
+# A page that waits longer would confirm packets too late: `PacketFlow` allows 30 on their way, half a second at 60 fps.
+_MAX_RESULTS_WAIT: Final = 0.3
 
 # Time limit for sending one response or message, in seconds.
 _TIMEOUT: Final = 15.0
@@ -51,10 +57,14 @@ class Preview:
         quality: JPEG quality, 1 to 100.
         token: Secret part of the address; None generates a random one.
         tls: Paths of a certificate and its key in PEM format, to serve HTTPS; None serves HTTP.
+        results: Names of detectors. What they find is drawn on the pictures in which they found it.
+        results_wait: Longest time in seconds that the page holds a picture until its results are there, at most 0.3.
+            It does so only while the results of a detector come within this time.
 
     Raises:
         ValueError: `names` is empty, a name is not a service name, a number is out of range, or the certificate or its
             key cannot be used.
+        InvalidServiceNameError: The name of a detector cannot be used.
         OSError: The server cannot listen on the address, or cannot read the certificate or the key; the message states
             the reason.
         ServiceError: A service exists but cannot be opened.
@@ -70,8 +80,11 @@ class Preview:
         quality: int = DEFAULT_QUALITY,
         token: str | None = None,
         tls: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
+        results: Sequence[str] = (),
+        results_wait: float = DEFAULT_RESULTS_WAIT,
     ) -> None:
         wanted = _checked(names, max_fps, quality)
+        detectors = _checked_results(wanted, results, results_wait)
         context = None if tls is None else server_context(*tls)
         self._access = AccessCheck(host, token)
         self._viewers: set[Viewer] = set()
@@ -81,13 +94,14 @@ class Preview:
         self._ended = threading.Event()
         self._host = host
         self._max_fps = max_fps
+        self._results_wait = results_wait
         self._scheme = "http" if tls is None else "https"
         self._places = threading.Semaphore(_MAX_CONNECTIONS)
         listener = _listening(host, port)
         self._port = int(listener.getsockname()[1])
         try:
             for index, name in enumerate(wanted):
-                self._channels.append(Channel(name, index, max_fps=max_fps, quality=quality))
+                self._channels.append(Channel(name, index, max_fps=max_fps, quality=quality, detectors=detectors))
         except BaseException:
             listener.close()
             for channel in self._channels:
@@ -212,7 +226,7 @@ class Preview:
 
     def _watch(self, connection: socket.socket) -> None:
         websocket = WebSocket(connection)
-        viewer = Viewer(websocket, self._channels, self._max_fps)
+        viewer = Viewer(websocket, self._channels, self._max_fps, self._results_wait)
         with self._lock:
             self._viewers.add(viewer)
         try:
@@ -246,6 +260,16 @@ def _checked(names: Sequence[str], max_fps: float | None, quality: int) -> list[
         raise ValueError(f"max_fps is {max_fps}, but must be greater than 0 and at most 1000")
     if not 1 <= quality <= 100:
         raise ValueError(f"quality is {quality}, but must be between 1 and 100")
+    return wanted
+
+
+def _checked_results(names: Sequence[str], detectors: Sequence[str], wait: float) -> list[str]:
+    if not 0 <= wait <= _MAX_RESULTS_WAIT:
+        raise ValueError(f"results_wait is {wait}, but must be between 0 and {_MAX_RESULTS_WAIT} seconds")
+    wanted = list(dict.fromkeys(detectors))
+    for name in names:
+        for detector in wanted:
+            results_service(name, detector)
     return wanted
 
 

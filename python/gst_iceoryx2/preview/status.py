@@ -8,6 +8,26 @@ State = Literal["waiting", "live", "silent", "ended", "problem"]
 """State of a watched stream: waiting for a publisher, sending, silent, ended, or impossible to receive."""
 
 
+class DetectorStatus(NamedTuple):
+    """The state of a detector whose results are drawn on a stream.
+
+    Attributes:
+        detector: Name of the detector.
+        is_connected: Whether results are received at present: the detector runs, and a page shows them.
+        problem: Why results cannot be received, in one line; None if there is no problem.
+        received: Results received.
+        dropped: Results that did not arrive.
+        invalid: Results that violated the wire contract.
+    """
+
+    detector: str
+    is_connected: bool
+    problem: str | None
+    received: int
+    dropped: int
+    invalid: int
+
+
 class Status(NamedTuple):
     """The state of a stream at one point in time; None means unknown.
 
@@ -37,6 +57,7 @@ class Status(NamedTuple):
             if not, or if no page is open.
         packet_viewers: Number of viewers that receive packets.
         packet_problem: Why no packets can be sent to viewers; None if they can, or if `encoder` is None.
+        results: The detectors whose results are drawn.
     """
 
     name: str
@@ -60,3 +81,4 @@ class Status(NamedTuple):
     encoder: Literal["running", "on demand"] | None
     packet_viewers: int
     packet_problem: str | None
+    results: tuple[DetectorStatus, ...]

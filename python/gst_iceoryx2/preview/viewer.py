@@ -14,6 +14,7 @@ from typing import Final
 from .._wire.stamp import monotonic_ns
 from .channel import Channel, JpegPicture
 from .packet_flow import PacketFlow
+from .results_channel import ResultsFlow
 from .websocket import POLICY, WebSocket, WebSocketClosed, text_message
 
 # Maximum number of unconfirmed pictures per stream. With 1, every picture would wait for a round trip.
@@ -37,16 +38,27 @@ class Viewer:
         websocket: The connection, after its handshake.
         channels: The streams. A stream's number is its index.
         max_fps: Maximum number of pictures per second that the page draws of each stream; None draws all.
+        results_wait: Longest time in seconds that the page holds a picture for its results.
     """
 
-    def __init__(self, websocket: WebSocket, channels: Sequence[Channel], max_fps: float | None = None) -> None:
+    def __init__(
+        self,
+        websocket: WebSocket,
+        channels: Sequence[Channel],
+        max_fps: float | None = None,
+        results_wait: float = 0.0,
+    ) -> None:
         self._websocket = websocket
         self._channels = channels
         self._max_fps = max_fps
+        self._results_wait = results_wait
         self._watched: set[int] = set()
         # Streams that the page decodes, and those of them of which it is sent packets at present.
         self._decodable: set[int] = set()
         self._flows: dict[int, PacketFlow] = {}
+        # Streams whose results the page draws.
+        self._with_results: set[int] = set()
+        self._results = [ResultsFlow(channel.results) for channel in channels]
         self._last: dict[int, JpegPicture | None] = {}
         self._unconfirmed: dict[int, deque[int]] = {index: deque() for index in range(len(channels))}
         self._awaits_picture: dict[int, bool] = dict.fromkeys(self._unconfirmed, False)
@@ -82,6 +94,7 @@ class Viewer:
                     next_status = now + _STATUS_INTERVAL
                 self._send_pictures()
                 self._send_packets()
+                self._send_results()
                 for descriptor, _ in poll.poll(max(1, (next_status - time.monotonic()) * 1000)):
                     if descriptor == self._wake_end.fileno():
                         self._wake_end.recv(4096)
@@ -95,6 +108,8 @@ class Viewer:
             for channel in self._channels:
                 channel.want(self, None)
                 channel.packets.want(self, None)
+                for results in channel.results:
+                    results.want(self, None)
                 channel.watch(self, as_packets=None)
             self._wake_end.close()
             self._waker.close()
@@ -105,9 +120,10 @@ class Viewer:
         streams = []
         for channel in self._channels:
             status = channel.status()._asdict()
+            status["results"] = [one._asdict() for one in status["results"]]
             status["encode_ms"] = round(1000 * status.pop("encode_seconds") / max(1, status["encoded"]), 2)
             streams.append(status)
-        message = {"streams": streams, "max_fps": self._max_fps}
+        message = {"streams": streams, "max_fps": self._max_fps, "results_wait": 1000 * self._results_wait}
         self._websocket.send(text_message(json.dumps(message, separators=(",", ":"))))
 
     def _send_pictures(self) -> None:
@@ -119,6 +135,7 @@ class Viewer:
                 self._last[index] = picture
                 unconfirmed.append(picture.number)
                 self._tell_channel(index)
+                self._results[index].note(picture.frame)
                 self._websocket.send(picture.message)
 
     def _send_packets(self) -> None:
@@ -126,13 +143,21 @@ class Viewer:
             if self._channels[index].has_packets:
                 # The first packets have arrived.
                 self._choose_way(index)
-        for flow in self._flows.values():
+        for index, flow in self._flows.items():
             for packet in flow.take():
+                self._results[index].note(packet.frame)
                 self._websocket.send(packet.message)
+
+    def _send_results(self) -> None:
+        for index in self._with_results:
+            for found in self._results[index].take():
+                self._websocket.send(found.message)
 
     def _choose(self) -> None:
         for index in self._unconfirmed:
             self._choose_way(index)
+            for results in self._channels[index].results:
+                results.want(self, self.wake if index in self._with_results else None)
 
     def _choose_way(self, index: int) -> None:
         """Choose between packets and pictures of a stream, and tell the channel."""
@@ -184,6 +209,9 @@ class Viewer:
                 self._choose()
             case {"decodes": [*indices]} if all(isinstance(index, int) for index in indices):
                 self._decodable = self._unconfirmed.keys() & set(indices)
+                self._choose()
+            case {"results": [*indices]} if all(isinstance(index, int) for index in indices):
+                self._with_results = self._unconfirmed.keys() & set(indices)
                 self._choose()
             case {"decoded": [int(index), int(number)]} if index in self._unconfirmed:
                 if index in self._flows:

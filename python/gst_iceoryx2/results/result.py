@@ -99,6 +99,9 @@ class Results:
         """Return False: a stream of results has no end."""
         return False
 
+    def release(self) -> None:
+        """Do nothing: results own their data. Frames and packets have a method of this name."""
+
     # -- identity ----------------------------------------------------------------------------------------------------
 
     @property
