@@ -20,12 +20,15 @@ import pytest
 from gst_iceoryx2.feed import TestPattern, read_number
 from gst_iceoryx2.packets import LookbackError, PacketPublisher, lookback
 from gst_iceoryx2.packets.errors import RecordFileError, TargetError
+from gst_iceoryx2.results import Box, ResultsPublisher
+from gst_iceoryx2.serve.clip_rule import ClipRule
+from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.cli.commands import Command
 from tests.serve.conftest import Serve
 from tests.serve.rings import WAIT, Film, RingProcess
 from tests.serve.test_keep import child_of, kept
 from tests.serve.test_ring import ring as ring
-from tests.waiting import wait_until
+from tests.waiting import arrived, wait_until
 
 av: Any = pytest.importorskip("av")
 
@@ -257,6 +260,62 @@ def test_sigusr1_writes_clips_of_all_streams_that_are_kept(serve: Start) -> None
         assert f"{path.name.partition('-')[0]}: {path}: {float(times[-1]):.1f} s, {len(numbers)} frames, " in (
             served.command.err
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("results:yolo person>0.8", ClipRule("yolo", "person", 0.8)),
+        ("results:yolo traffic light > 0.5", ClipRule("yolo", "traffic light", 0.5)),
+        ("results:yolo person", ClipRule("yolo", "person")),
+        ("results:yolo >.5", ClipRule("yolo", None, 0.5)),
+        (" results:a-b.c_1 ", ClipRule("a-b.c_1")),
+    ],
+)
+def test_a_rule_names_detector_label_and_score(text: str, rule: ClipRule) -> None:
+    assert ClipRule.parse(text) == rule
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yolo person", "results:", "results:yolo/1 x", "results:yolo person>", "results:y>x>1"]
+)
+def test_another_text_is_not_a_rule(text: str) -> None:
+    with pytest.raises(ValueError, match=r"results:DETECTOR LABEL>SCORE"):
+        ClipRule.parse(text)
+
+
+def test_each_event_that_a_detector_finds_gives_one_clip(serve: Start) -> None:
+    """A find that lasts is one event; another label, and a score that is not above the rule's, are none."""
+    served = serve(FILE + '[streams.cam0.clip]\nbefore = "1s"\nafter = "500ms"\non = "results:yolo person>0.75"\n')
+    kept(2.0)
+    with VideoFrameSubscriber("video/cam0/frame/v2") as frames, ResultsPublisher("cam0", "yolo") as yolo:
+        yolo.wait_for_subscribers(1, timeout=WAIT)
+
+        def find(label: str, score: float, seconds: float) -> int:
+            """Find something in each frame for some seconds; return the number of the first frame."""
+            begin = end = None
+            while begin is None or end - begin[0] < seconds * 1e9:
+                with arrived(frames.receive_blocking(WAIT * 1000)) as frame:
+                    yolo.publish(frame, [Box(label, score, 1, 2, 30, 40)])
+                    end = frame.captured_at
+                    begin = begin or (end, frame.sequence)
+            return begin[1]
+
+        find("cat", 0.99, 0.3)
+        find("person", 0.75, 0.3)
+        first = find("person", 0.9, 1.5)
+        find("cat", 0.99, 1.5)
+        second = find("person", 0.9, 0.3)
+        wait_until(lambda: served.command.err.count(" frames, ") == 2, WAIT)
+        find("cat", 0.99, 0.5)
+    clips = clips_of(served)
+    assert len(clips) == 2
+    for clip, number in zip(clips, (first, second), strict=True):
+        numbers, moments = numbers_in(clip)
+        assert number in numbers
+        # From a second before the find, and at most one interval earlier, to half a second after it.
+        assert 1 <= moments[numbers.index(number)] < 1.6
+        assert moments[-1] - moments[numbers.index(number)] > 0.4
 
 
 def test_clips_that_overlap_are_all_written(serve: Start) -> None:

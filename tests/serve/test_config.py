@@ -301,7 +301,12 @@ MISTAKES = [
     (
         "[streams.a]\ntest = true\nkeep = 30\n[streams.a.clip]\non = 'x'",
         5,
-        'unknown key "on" in "clip" of "a"; known: before, after, folder, name, max_bytes',
+        '"on" in "clip" of "a" must have the form "results:DETECTOR LABEL>SCORE", such as "results:yolo person>0.8"',
+    ),
+    (
+        "[streams.a]\ntest = true\nkeep = 30\n[streams.a.clip]\non = 'results:yolo person>high'",
+        5,
+        '"on" in "clip" of "a" has the score "high", which is not a number; write "results:DETECTOR LABEL>SCORE"',
     ),
     (
         "[streams.a]\ntest = true\nkeep = 30\n[streams.a.clip]\nname = 'a.mp4'",

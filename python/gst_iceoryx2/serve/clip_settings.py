@@ -31,6 +31,7 @@ class ClipSettings:
         after: Seconds after it.
         name: Name of the file, with the fields `{stream}` and `{time:FORMAT}`.
         max_bytes: Bytes of all clips in the folder with such a name. The oldest are removed.
+        on: Rule that triggers clips by what a detector finds; None = none.
     """
 
     folder: str
@@ -38,6 +39,7 @@ class ClipSettings:
     after: float = 5.0
     name: str = "{stream}-{time:%Y%m%d-%H%M%S}.mp4"
     max_bytes: int = 2_000_000_000
+    on: str | None = None
 
     def file_name(self, stream: str, time: datetime) -> str:
         """Return the name of a clip."""

@@ -35,6 +35,11 @@ class Clips:
         self._writing: dict[Path, threading.Thread] = {}
         self.set(settings)
 
+    @property
+    def settings(self) -> ClipSettings:
+        """How clips are made."""
+        return self._settings
+
     def set(self, settings: Mapping[str, Any]) -> None:
         """Change how clips are made. Clips that are being written go on as they began."""
         self._settings = ClipSettings(**settings)

@@ -33,6 +33,7 @@ from .values import (
     path_of,
     pipeline_of,
     preset_of,
+    rule_of,
     seconds_of,
     size_of,
     span_of,
@@ -78,6 +79,7 @@ _H264: Final[Readers] = {
 }  # fmt: skip
 _CLIP: Final[Readers] = {
     "before": span_of, "after": span_of, "folder": text_of, "name": clip_name_of, "max_bytes": bytes_of,
+    "on": rule_of,
 }  # fmt: skip
 
 

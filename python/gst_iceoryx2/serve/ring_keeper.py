@@ -16,6 +16,7 @@ from ..discovery.names import full_name, short_name
 from ..errors import Iox2VideoError
 from ..packets import Packet, PacketSubscriber
 from ..work import Stop
+from .clip_rule import ClipRule, watch
 from .clips import Clips
 from .ring import Kept, Ring
 from .ring_server import RingServer
@@ -57,6 +58,10 @@ class _Keeper:
         self._ring = Ring(command["keep"], command["keep_bytes"])
         self._server = RingServer(self._ring, codec_of(name) or "")
         self._clips = Clips(name, command["clip"])
+        self._source = name.rpartition("@")[0]
+        # The rule that is watched for, and the time between two events.
+        self._rule: tuple[str | None, float] = (None, 0.0)
+        self._watching: asyncio.Task[None] | None = None
         self._requested_at = 0.0
         # Triggers before the start of this process are over.
         self._triggered_at = command["triggered_at"]
@@ -77,6 +82,7 @@ class _Keeper:
 
     async def _work(self, commands: Commands, reporter: Reporter, stop: Stop) -> None:
         receiving = asyncio.ensure_future(self._receive(reporter))
+        self._watch()
         reporter.say(state="running")
         try:
             while not stop.is_set() and not receiving.done():
@@ -90,6 +96,8 @@ class _Keeper:
                 await receiving
         finally:
             receiving.cancel()
+            if self._watching is not None:
+                self._watching.cancel()
             # Clips are readers, too, so they end now.
             await self._server.end()
             await asyncio.to_thread(self._clips.wait, _CLIPS_END_WITHIN)
@@ -97,9 +105,26 @@ class _Keeper:
     def _obey(self, command: dict[str, Any]) -> None:
         self._ring.limit(command["keep"], command["keep_bytes"])
         self._clips.set(command["clip"])
+        self._watch()
         if command["triggered_at"] > self._triggered_at:
             self._triggered_at = command["triggered_at"]
             self._clips.trigger(self._triggered_at)
+
+    def _watch(self) -> None:
+        """Watch for what the rule of the settings describes, and no longer for that of earlier ones."""
+        settings = self._clips.settings
+        rule = settings.on, settings.after
+        if rule == self._rule:
+            return
+        self._rule = rule
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = None
+        if settings.on is not None:
+            trigger = self._clips.trigger
+            self._watching = asyncio.create_task(
+                watch(ClipRule.parse(settings.on), self._source, settings.after, trigger)
+            )
 
     def _report(self) -> dict[str, Any]:
         ring, server, span = self._ring, self._server, self._ring.span()

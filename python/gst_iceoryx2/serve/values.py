@@ -17,6 +17,7 @@ from ..codec.settings import PRESETS
 from ..contract import contract, limit
 from ..discovery.names import SCHEMES, full_name, short_name
 from ..errors import FormatError, InvalidServiceNameError, printable, without_passwords
+from .clip_rule import ClipRule
 from .clip_settings import wrong_pattern
 from .words import listed, nearest_word, not_this
 
@@ -116,6 +117,16 @@ def clip_name_of(value: Any) -> str:
     if wrong is not None:
         raise WrongValueError(wrong)
     return name
+
+
+def rule_of(value: Any) -> str:
+    """Return a rule that triggers clips."""
+    text = text_of(value)
+    try:
+        ClipRule.parse(text)
+    except ValueError as exc:
+        raise WrongValueError(str(exc)) from None
+    return text
 
 
 def wrong_name(name: str) -> str | None:
