@@ -22,10 +22,16 @@ WIDTH, HEIGHT, GOP = 320, 240, 30
 
 
 class X264:
-    """Encodes the test pattern and publishes it. Each keyframe has its parameter sets, as byte-streams of x264 do."""
+    """Encodes the test pattern and publishes it. Each keyframe has its parameter sets, as byte-streams of x264 do.
 
-    def __init__(self, publisher: PacketPublisher) -> None:
+    Args:
+        publisher: Where to publish.
+        begin: Capture time of the first picture in nanoseconds.
+    """
+
+    def __init__(self, publisher: PacketPublisher, begin: int = 0) -> None:
         self._publisher = publisher
+        self._begin = begin
         self._pattern = TestPattern(WIDTH, HEIGHT, "I420")
         self._encoder = av.CodecContext.create("libx264", "w")
         self._encoder.width, self._encoder.height, self._encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -46,7 +52,7 @@ class X264:
             if self._publisher.is_keyframe_wanted:
                 frame.pict_type = av.video.frame.PictureType.I
             for packet in self._encoder.encode(frame):
-                at = packet.pts * 1_000_000_000 // 30
+                at = self._begin + packet.pts * 1_000_000_000 // 30
                 self._publisher.publish(packet, is_keyframe=packet.is_keyframe, pts=at, captured_at=at)
 
 
