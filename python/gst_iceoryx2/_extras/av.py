@@ -28,6 +28,35 @@ def open_media(name: str | IO[bytes], mode: Literal["r", "w"] = "r", **settings:
     return av.open(name, mode, metadata_errors="replace", **settings)
 
 
+SUBTITLE_OPTIONS: Final = {"max_interleave_delta": "1"}
+"""Options for the muxer of a file with subtitles. Otherwise it would keep video in memory until subtitles come."""
+
+
+def add_subtitles(container: Any, title: str, tick: Fraction) -> Any:
+    """Add a track of subtitles to a container, and return its stream."""
+    stream = container.add_mux_stream("subrip")
+    stream.time_base = tick
+    stream.metadata["title"] = title
+    return stream
+
+
+def subtitle(stream: Any, begin: float, duration: float, text: str) -> Any:
+    """Return the packet of a subtitle.
+
+    Args:
+        stream: The stream that `add_subtitles` returned.
+        begin: Time in the file, in seconds.
+        duration: Duration in seconds.
+        text: The text.
+    """
+    packet = av.Packet(text.encode())
+    packet.stream, packet.time_base = stream, stream.time_base
+    packet.pts = packet.dts = round(begin / stream.time_base)
+    packet.duration = max(1, round(duration / stream.time_base))
+    packet.is_keyframe = True
+    return packet
+
+
 def new_picture(pixel_format: str, width: int, height: int) -> Any:
     """Return a picture whose memory is not initialised."""
     return av.VideoFrame(width, height, pixel_format)

@@ -8,8 +8,9 @@ import click
 
 from gst_iceoryx2._wire.packet import packet_service
 from gst_iceoryx2._wire.rendition import codec_of
+from gst_iceoryx2._wire.results import results_service
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
-from gst_iceoryx2.cli._params import Above0, ServiceOrPackets
+from gst_iceoryx2.cli._params import DETECTOR, Above0, ServiceOrPackets
 from gst_iceoryx2.cli._run import clock, run
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._words import amount
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         "iox2-video record left right both.mkv --preset ultrafast",
         "iox2-video record cam0 exact.mkv --codec ffv1 --frames 300",
         "iox2-video record cam0 day.mkv --copy",
+        "iox2-video record cam0 day.mkv --results yolo",
     ),
 )
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, type=ServiceOrPackets(is_source=True))
@@ -40,10 +42,17 @@ if TYPE_CHECKING:
     help="Speed of x264; slower presets produce smaller files.",
 )
 @click.option("--copy", is_flag=True, help="Record packets as they are, encoded once for all readers.")
+@click.option(
+    "--results",
+    metavar="DETECTOR",
+    multiple=True,
+    type=DETECTOR,
+    help="Write the results for each frame to a file beside FILE. Repeatable.",
+)
 @click.option("--duration", metavar="SECONDS", type=Above0(), help="Stop after this many seconds.")
 @click.option("--frames", metavar="N", type=click.IntRange(1), help="Stop after N frames from each stream.")
 @click.option("--max-fps", metavar="FPS", type=Above0(), help="Record at most this many frames per second.")
-@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option(
     "--timeout",
     metavar="SECONDS",
@@ -61,6 +70,9 @@ def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
 
     A stream that is encoded already is recorded without encoding it again, unless --codec, --preset or --max-fps is
     given. With --copy, this command encodes the stream if no other process does, and other readers share its packets.
+
+    --results yolo writes day.yolo.jsonl beside day.mkv: a line of JSON for each frame in the file, with what the
+    detector found in this frame. An .mkv file also gets a track of subtitles.
     """
     is_asked = settings["copy"]
     try:
@@ -72,6 +84,8 @@ def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
             Target.of(file, settings["codec"] or "x264")
     except TargetError as exc:
         raise Misused(str(exc)) from exc
+    for detector in settings["results"]:
+        results_service(names[0], detector)
     from gst_iceoryx2.record import Recorder
 
     recorder = Recorder(names, file, **settings)
@@ -110,10 +124,15 @@ def _summary(recording: Recording) -> list[str]:
                 lines.append(f"{name}: frames with a different size were scaled to {size}")
             if track.restarts:
                 lines.append(f"{name}: the encoder started again {track.restarts} times, each time with a keyframe")
+    for log in recording.results if lines else ():
+        counted = f"{log.joined} of {log.frames} frames have results, {log.late} came too late, {log.dropped} dropped"
+        refused = f", {log.invalid} refused" if log.invalid else ""
+        lines.append(f"{log.source} {log.detector}: {counted}{refused}")
     if len(recording.files) > 1:
         lines.append(f"the format of the packets changed, so there are {len(recording.files)} files")
     if lines and recording.size:
-        lines += [f"{file}: {amount(file.stat().st_size)}" for file in recording.files if file.exists()]
+        files = [*recording.files, *(log.file for log in recording.results)]
+        lines += [f"{file}: {amount(file.stat().st_size)}" for file in files if file.exists()]
     return lines
 
 

@@ -138,6 +138,11 @@ class Encoder:
             picture.pict_type = av.video.frame.PictureType.I
         return list(self.stream.encode(picture))
 
+    @property
+    def time(self) -> float:
+        """Presentation time of the latest frame in the file, in seconds."""
+        return float(self._last_tick * self._width_of_tick)
+
     def finish(self) -> Sequence[Any]:
         """Finish encoding, and return the encoder's last packets."""
         return list(self.stream.encode(None))

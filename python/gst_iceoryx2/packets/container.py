@@ -51,6 +51,11 @@ class Container:
         return Fraction(1, _TICKS[self.path.suffix.lower()])
 
     @property
+    def has_subtitles(self) -> bool:
+        """Whether the container can hold subtitles as plain text."""
+        return self.path.suffix.lower() == ".mkv"
+
+    @property
     def container_options(self) -> dict[str, str]:
         """Options for FFmpeg's muxer. With them, a truncated file plays up to the point where it ends."""
         if self.path.suffix.lower() == ".mkv":

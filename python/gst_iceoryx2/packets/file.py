@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from .._extras.av import av, open_media
+from .._extras.av import SUBTITLE_OPTIONS, add_subtitles, av, open_media, subtitle
+from ._decoding_order import DecodingOrder
 from ._stream_format import FormatReader, StreamFormat
 from .container import Container, occupy
 from .errors import RecordFileError
@@ -20,8 +20,6 @@ from .packet import Packet
 _NS: Final = 1_000_000_000
 # Longest time from decoding a picture to its presentation that is believed.
 _MAX_REORDER: Final = 10 * _NS
-# Depth of reordering that is assumed if B-frames are possible and the publisher states no decoding times.
-_DEPTH: Final = 4
 # Completing a file changes bytes in its beginning.
 _HEAD: Final = 1 << 16
 
@@ -39,6 +37,9 @@ class PacketFile:
         path: The file. Its ending selects the container: .mkv, .mp4 or .mov.
         overwrite: Whether to replace existing files. Otherwise, a second file has the next free number.
         titles: Title of each track.
+        subtitles: Title of each track of subtitles, which `write_text` writes. Only .mkv files can contain them.
+        on_written: Called with the index of the track, the packet, the file and the time in this file in seconds, after
+            a packet was written.
 
     Attributes:
         files: Paths written so far, in order.
@@ -63,8 +64,18 @@ class PacketFile:
             print(file.files)
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False, titles: Sequence[str] = ("",)) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        titles: Sequence[str] = ("",),
+        subtitles: Sequence[str] = (),
+        on_written: Callable[[int, Packet, Path, float], None] | None = None,
+    ) -> None:
         self._target = Container.of_packets(path, "h264")
+        self._subtitles = subtitles
+        self._on_written = on_written
         self._overwrite = overwrite
         self._tracks = [_Track(title) for title in titles]
         self._held: list[tuple[Packet, int, int]] = []
@@ -99,6 +110,26 @@ class PacketFile:
             return False
         self._place(packet, moment, track)
         return True
+
+    def write_text(self, index: int, file: Path, begin: float, duration: float, text: str) -> None:
+        """Write a subtitle. A file that is complete is not changed.
+
+        Args:
+            index: Index of its track of subtitles.
+            file: The file.
+            begin: Time in the file, in seconds.
+            duration: Duration in seconds.
+            text: The text.
+
+        Raises:
+            RecordFileError: Writing failed, for example because the disk is full.
+        """
+        for part in self._parts:
+            if part.path == file:
+                try:
+                    part.write_text(index, begin, duration, text)
+                except av.FFmpegError as exc:
+                    raise _explained(file, exc) from exc
 
     @property
     def skipped(self) -> int:
@@ -172,10 +203,12 @@ class PacketFile:
         part = one.part
         assert part is not None
         try:
-            part.write(packet, moment, track)
+            seconds = part.write(packet, moment, track)
         except av.FFmpegError as exc:
             raise _explained(part.path, exc) from exc
         self.written += 1
+        if self._on_written is not None:
+            self._on_written(track, packet, part.path, seconds)
 
     def _begin_first(self) -> None:
         self._newest = self._part(self._target.path, 0, is_ours=self._is_ours)
@@ -203,7 +236,7 @@ class PacketFile:
     def _part(self, path: Path, begin: int, *, is_ours: bool) -> _Part:
         formats = [(track.title, track.format) for track in self._tracks]
         try:
-            part = _Part(path, self._target, formats, begin, is_ours=is_ours)
+            part = _Part(path, self._target, formats, begin, self._subtitles, is_ours=is_ours)
         except av.FFmpegError as exc:
             raise _explained(path, exc) from exc
         self._parts.append(part)
@@ -259,6 +292,7 @@ class _Part:
         target: Container,
         tracks: Sequence[tuple[str, StreamFormat | None]],
         begin: int,
+        subtitles: Sequence[str],
         *,
         is_ours: bool,
     ) -> None:
@@ -267,8 +301,9 @@ class _Part:
         self._tick = target.tick
         self._begin = begin
         self._formats = [format for _, format in tracks if format is not None]
-        self._orders = [_Order(may_reorder=format.may_reorder) for format in self._formats]
-        self._container = open_media(f"file:{path}", "w", options=target.container_options)
+        self._orders = [DecodingOrder(may_reorder=format.may_reorder) for format in self._formats]
+        options = target.container_options | (SUBTITLE_OPTIONS if subtitles else {})
+        self._container = open_media(f"file:{path}", "w", options=options)
         for title, format in tracks:
             assert format is not None
             stream = self._container.add_stream_from_template(format.template, opaque=True)
@@ -277,6 +312,7 @@ class _Part:
             if format.codec == "h265" and path.suffix.lower() != ".mkv":
                 # Apple's players know no other tag of H.265.
                 stream.codec_context.codec_tag = "hvc1"
+        self._subtitles = [add_subtitles(self._container, title, self._tick) for title in subtitles]
         self._container.start_encoding()
 
     def fits(self, track: int, format: StreamFormat | None) -> bool:
@@ -284,8 +320,8 @@ class _Part:
         own = self._formats[track]
         return format is not None and (own.codec, own.parameter_sets) == (format.codec, format.parameter_sets)
 
-    def write(self, packet: Packet, moment: int, track: int) -> None:
-        """Write a packet of a track."""
+    def write(self, packet: Packet, moment: int, track: int) -> float:
+        """Write a packet of a track; return its time in seconds."""
         shift = None if packet.pts is None or packet.dts is None else packet.pts - packet.dts
         pts = self._ticks(moment - self._begin)
         earlier = self._ticks(shift) if shift is not None and 0 <= shift <= _MAX_REORDER else None
@@ -295,6 +331,11 @@ class _Part:
         muxed.pts, muxed.dts = self._orders[track].times(pts, earlier)
         muxed.is_keyframe = packet.is_keyframe
         self._container.mux_one(muxed)
+        return float(muxed.pts * self._tick)
+
+    def write_text(self, index: int, begin: float, duration: float, text: str) -> None:
+        """Write a subtitle, with times in seconds."""
+        self._container.mux_one(subtitle(self._subtitles[index], begin, duration, text))
 
     def close(self) -> None:
         """Complete the file."""
@@ -302,35 +343,6 @@ class _Part:
 
     def _ticks(self, nanoseconds: int) -> int:
         return int(Fraction(nanoseconds, _NS) / self._tick + Fraction(1, 2))
-
-
-class _Order:
-    """Gives the packets of a track increasing decoding times, as containers demand."""
-
-    __slots__ = ("_last", "_may_reorder", "_waiting")
-
-    def __init__(self, *, may_reorder: bool) -> None:
-        self._may_reorder = may_reorder
-        self._waiting: list[int] = []
-        self._last: int | None = None
-
-    def times(self, pts: int, earlier: int | None) -> tuple[int, int]:
-        """Return the presentation and the decoding time of the next packet, in ticks.
-
-        Args:
-            pts: Presentation time.
-            earlier: Time from decoding to presentation; None = unknown.
-        """
-        dts = pts if earlier is None else pts - earlier
-        if earlier is None and self._may_reorder:
-            if not self._waiting:
-                self._waiting = [pts - depth for depth in range(_DEPTH, 0, -1)]
-            # The smallest of the last times is not later than any time to come.
-            dts = heapq.heappushpop(self._waiting, pts)
-        if self._last is not None:
-            dts = max(dts, self._last + 1)
-        self._last = dts
-        return max(pts, dts), dts
 
 
 def complete(container: Any, path: Path) -> None:

@@ -9,6 +9,8 @@ The encoder reads pixels directly from shared memory if it supports their layout
 with adjacent planes. Other layouts are copied once. If the encoder is too slow, the recorder's own buffer drops frames,
 which are counted. The publisher never waits.
 
+`results=["yolo"]` writes the results of a detector to a file beside the recording, a line for each frame.
+
 `PacketFile` writes packets that are encoded already.
 """
 
@@ -24,6 +26,7 @@ from .target import Target, copies_packets
 if TYPE_CHECKING:
     from ..packets.file import PacketFile
     from .recorder import Recorder, Recording, record
+    from .results_log import ResultsReport
     from .track import TrackReport
 
 __all__ = [
@@ -36,6 +39,7 @@ __all__ = [
     "RecordFileError",
     "Recorder",
     "Recording",
+    "ResultsReport",
     "Target",
     "TargetError",
     "TrackReport",
@@ -46,7 +50,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Imported on demand: importing PyAV takes a third of a second, and checking a file name does not need it.
-    if name in ("Recorder", "Recording", "TrackReport", "record"):
+    if name in ("Recorder", "Recording", "ResultsReport", "TrackReport", "record"):
         from . import recorder
 
         return getattr(recorder, name)

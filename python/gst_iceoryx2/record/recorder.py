@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .._extras.av import av, open_media
+from .._extras.av import SUBTITLE_OPTIONS, add_subtitles, av, open_media, subtitle
 from .._wire.numbers import real, whole
 from .._wire.rendition import codec_of
 from ..codec.settings import DEFAULT_PRESET
 from ..discovery import encoded, full_name, names, require, short_name
 from ..discovery.names import why_silent
 from ..errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
+from ..packets import Packet
 from ..packets.container import occupy
 from ..packets.file import PacketFile, complete, plays
 from ..work import Work
 from .errors import RecordFileError
 from .packet_track import PacketTrack
+from .results_log import ResultsReport, Written
+from .results_logs import ResultsLogs
 from .target import Target, copies_packets
 from .track import Limits, Track, TrackReport
 
@@ -39,17 +42,20 @@ class Recording:
         size: Size of all files, in bytes.
         tracks: Progress or result of each stream, in track order.
         files: All files. There is more than one if packets were recorded and their format changed.
+        results: Progress or result of each log of results.
     """
 
     file: Path
     size: int
     tracks: tuple[TrackReport, ...]
     files: tuple[Path, ...] = ()
+    results: tuple[ResultsReport, ...] = ()
 
     @property
     def complaints(self) -> tuple[str, ...]:
         """Problems that occurred, one sentence each. The file is playable nevertheless."""
-        return tuple(track.complaint for track in self.tracks if track.complaint)
+        found = [track.complaint for track in self.tracks] + [log.complaint for log in self.results]
+        return tuple(filter(None, found))
 
 
 class Recorder(Work[Recording]):
@@ -63,7 +69,10 @@ class Recorder(Work[Recording]):
         copy: Whether to record packets as they are. If no process encodes the stream, this one does, and publishes the
             packets for other readers, too. None = if all streams are encoded already, and neither codec, preset nor
             `max_fps` is given.
-        overwrite: Whether to replace an existing file.
+        results: Names of detectors. For each, a log is written beside the file: `day.yolo.jsonl` beside `day.mkv`, and
+            `day.cam0.yolo.jsonl` if there are several streams. It has a line of JSON for each frame in the file. If the
+            container is .mkv, each log has a track of subtitles in it, too.
+        overwrite: Whether to replace existing files.
         duration: Seconds after which to stop; None means no limit.
         frames: Number of frames per stream after which to stop; None means no limit.
         max_fps: Maximum number of frames to record per second; None records all frames.
@@ -73,7 +82,8 @@ class Recorder(Work[Recording]):
         TargetError: The codec or container is unknown, the container cannot hold the codec, or packets cannot be
             recorded with these settings.
         FormatError: No process publishes the packets, and their codec cannot be encoded.
-        RecordFileError: The file already exists, or cannot be written.
+        RecordFileError: A file already exists, or cannot be written.
+        InvalidServiceNameError: The name of a stream or detector cannot be used.
         ServiceError: A service exists but cannot be opened.
         MissingExtraError: PyAV is not installed. Raised when this class is imported.
         ValueError: A time is NaN.
@@ -88,6 +98,7 @@ class Recorder(Work[Recording]):
         codec: str | None = None,
         preset: str | None = None,
         copy: bool | None = None,
+        results: Sequence[str] = (),
         overwrite: bool = False,
         duration: float | None = None,
         frames: int | None = None,
@@ -110,9 +121,12 @@ class Recorder(Work[Recording]):
         self._tracks: list[Track | PacketTrack] = []
         self._missing: dict[str, ServiceNotFoundError] = {}
         titles = [_title(name) for name in streams]
-        self._packets = PacketFile(file, overwrite=overwrite, titles=titles) if self.is_copy else None
+        self._logs = ResultsLogs(self._target.path, titles, results)
+        self._subtitles: list[Any] = []
+        self._packets = self._packet_file(titles, overwrite=overwrite) if self.is_copy else None
         self._is_ours = self._packets is None and occupy(self._target.path, overwrite)
         try:
+            self._logs.open(self._write_text, overwrite=overwrite)
             limits = Limits(duration, frames, max_fps, timeout)
             for name in streams:
                 self._add(name, limits, is_shared=len(streams) > 1)
@@ -128,10 +142,26 @@ class Recorder(Work[Recording]):
             except ServiceNotFoundError as exc:
                 self._missing[full_name(_title(name))] = exc.with_traceback(None)
         if self._packets is None:
-            self._tracks.append(Track(full_name(name), limits, is_shared=is_shared))
+            logs = self._logs.of(len(self._tracks))
+            self._tracks.append(Track(full_name(name), limits, is_shared=is_shared, logs=logs))
         else:
             track = PacketTrack(name, limits, self._packets, len(self._tracks), is_shared=is_shared)
             self._tracks.append(track)
+
+    def _packet_file(self, titles: Sequence[str], *, overwrite: bool) -> PacketFile:
+        return PacketFile(
+            self._target.path,
+            overwrite=overwrite,
+            titles=titles,
+            subtitles=self._logs.subtitles,
+            on_written=self._note_packet,
+        )
+
+    def _note_packet(self, track: int, packet: Packet, file: Path, seconds: float) -> None:
+        assert self._packets is not None
+        format = self._packets.format(track)
+        written = Written(file, self._packets.files.index(file), seconds)
+        self._logs.note_packet(track, packet, written, may_reorder=format is not None and format.may_reorder)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -199,17 +229,20 @@ class Recorder(Work[Recording]):
 
     def _begin(self) -> None:
         target = self._target
+        self._logs.start()
         if self._packets is not None:
             for track in self._tracks:
                 assert isinstance(track, PacketTrack)
                 track.prepare()
             return
         try:
-            container = self._container = open_media(f"file:{target.path}", "w", options=target.container_options)
+            options = target.container_options | (SUBTITLE_OPTIONS if self._logs.subtitles else {})
+            container = self._container = open_media(f"file:{target.path}", "w", options=options)
             for track in self._tracks:
                 assert isinstance(track, Track)
                 track.prepare(container, target)
                 container.streams.video[-1].metadata["title"] = track.name
+            self._subtitles = [add_subtitles(container, title, target.tick) for title in self._logs.subtitles]
             container.start_encoding()
         except av.FFmpegError as exc:
             raise self._explained(exc) from exc
@@ -235,12 +268,23 @@ class Recorder(Work[Recording]):
                 # The traceback would keep frames alive in shared memory.
                 if isinstance(self._failure, Iox2VideoError):
                     self._failure.with_traceback(None)
+        self._failure = self._failure or self._logs.failure
         return self._failure is not None
 
     def _write(self, packets: Any) -> None:
         with self._lock:
             for packet in packets:
                 self._container.mux_one(packet)
+
+    def _write_text(self, index: int, written: Written, duration: float, text: str) -> None:
+        with self._lock:
+            if self._packets is not None:
+                self._packets.write_text(index, written.file, written.time, duration, text)
+                return
+            try:
+                self._container.mux_one(subtitle(self._subtitles[index], written.time, duration, text))
+            except av.FFmpegError as exc:
+                raise self._explained(exc) from exc
 
     def _call(self, write: Callable[[], None]) -> None:
         with self._lock:
@@ -249,6 +293,8 @@ class Recorder(Work[Recording]):
     def _close(self) -> None:
         for track in self._tracks:
             track.close()
+        self._logs.close()
+        self._failure = self._failure or self._logs.failure
         if self._packets is not None:
             try:
                 self._packets.close()
@@ -281,7 +327,8 @@ class Recorder(Work[Recording]):
         for path in files:
             with contextlib.suppress(OSError):
                 size += path.stat().st_size
-        return Recording(self._target.path, size, tuple(track.report() for track in self._tracks), tuple(files))
+        tracks = tuple(track.report() for track in self._tracks)
+        return Recording(self._target.path, size, tracks, tuple(files), self._logs.report())
 
 
 def _title(name: str) -> str:

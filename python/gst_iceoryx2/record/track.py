@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from .._wire.stamp import monotonic_ns
@@ -11,9 +12,11 @@ from ..codec.encoder import Encoder
 from ..codec.errors import NotLosslessError
 from ..discovery import short_name
 from ..discovery.thinning import Thinning
+from ..results.key import id_of
 from ..video.frame import VideoFrame
 from ..video.subscriber import VideoFrameSubscriber
 from ..work import Stop
+from .results_log import ResultsLog, Written
 from .target import Target
 from .timeline import Timeline
 
@@ -88,6 +91,7 @@ class Track:
         service: Full name of the service.
         limits: Limits of the track.
         is_shared: Whether the file contains other streams.
+        logs: Logs of the results of detectors.
 
     Attributes:
         service: Full name of the service.
@@ -95,14 +99,16 @@ class Track:
         first_moment: Timestamp of the first frame, in nanoseconds; None before the first frame.
     """
 
-    def __init__(self, service: str, limits: Limits, *, is_shared: bool) -> None:
+    def __init__(self, service: str, limits: Limits, *, is_shared: bool, logs: Sequence[ResultsLog] = ()) -> None:
         self.service = self.awaited = service
         self._limits = limits
+        self._logs = logs
         self._subscriber = VideoFrameSubscriber(service)
         self._timeline = Timeline(is_shared=is_shared)
         self._thinning = Thinning(limits.max_fps)
         self._first: VideoFrame | None = None
         self._encoder: Encoder | None = None
+        self._path = Path()
         self._what = (0, 0, "", "")
         self._resized = False
         self._frames = 0
@@ -145,6 +151,7 @@ class Track:
         first = self._first
         assert first is not None
         self._encoder = encoder = Encoder(container, first, target)
+        self._path = target.path
         self._what = (first.width, first.height, first.format, encoder.pixel_format)
         self._dropped_before = self._subscriber.stats.dropped or 0
         self.first_moment = self._timeline.moment(first, monotonic_ns())
@@ -164,7 +171,7 @@ class Track:
         assert moment is not None
         self._began, self._last = began, moment
         self._thinning.takes(moment)
-        write(encoder.encode(first, moment - began))
+        self._encode(encoder, first, moment, write)
         del first
         self._frames = 1
         try:
@@ -172,6 +179,14 @@ class Track:
         except NotLosslessError as exc:
             self._end, self._complaint = "changed", f"{self.name}: {exc}"
         write(encoder.finish())
+
+    def _encode(self, encoder: Encoder, frame: VideoFrame, moment: int, write: Callable[[Any], None]) -> None:
+        # Encoding releases the frame.
+        id_ = id_of(frame) if self._logs else None
+        captured_at = frame.captured_at
+        write(encoder.encode(frame, moment - self._began))
+        for log in self._logs:
+            log.note(Written(self._path, 0, encoder.time, id_, captured_at))
 
     def _follow(self, encoder: Encoder, write: Callable[[Any], None], stop: Stop) -> End:
         limits = self._limits
@@ -196,7 +211,7 @@ class Track:
             if limits.duration is not None and moment - self._began >= limits.duration * NS:
                 return "limit"
             if self._thinning.takes(moment):
-                write(encoder.encode(frame, moment - self._began))
+                self._encode(encoder, frame, moment, write)
                 self._last = moment
                 self._resized = encoder.resized
                 self._frames += 1
