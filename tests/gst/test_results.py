@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gst_iceoryx2.results import Box, Classification, Results, ResultsPublisher, ResultsSubscriber
+from gst_iceoryx2._wire.clock import Origin
+from gst_iceoryx2._wire.stamp import Stamp
+from gst_iceoryx2.results import Box, Classification, FrameKey, Results, ResultsPublisher, ResultsSubscriber
+from gst_iceoryx2.serve import RenditionName, rendition_meta
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.gst.onnx_model import write_model
 from tests.gst.pairs import Stages
@@ -159,6 +162,47 @@ def test_a_frame_without_results_in_time_has_no_boxes(lines: Any) -> None:
     line.skip()
     assert as_rows(arrived(line.again.receive_blocking(20_000)).boxes) == []
     assert line.stage.get("src", "results-missing") == 1
+
+
+def test_frames_that_crossed_a_bridge_have_the_key_of_the_first_frame(stages: Stages) -> None:
+    """Also if they show a frame of a source: the order is Iox2Clock, Iox2Rendition, the own stamp."""
+    shape = RenditionName.parse("cam0@32x24")
+    assert shape is not None
+    origins = [Stamp(bytes(range(16)), 77, 5, 1000), Stamp(bytes(range(16)), 77, None, 1000)]
+    with (
+        VideoFramePublisher(SOURCE) as camera,
+        VideoFrameSubscriber(SOURCE) as eye,
+        VideoFrameSubscriber("video/out/frame/v2") as out,
+        ResultsPublisher("cam0", "yolo") as yolo,
+        VideoFramePublisher("video/cam0@32x24/frame/v2") as small,
+        ResultsSubscriber("cam0", "again") as again,
+    ):
+        stage = stages()
+        source = f"iceoryx2src name=src service=video/cam0@32x24/frame/v2 results=yolo results-wait={HOUR}"
+        stage.play(f"{source} ! queue ! {SINK} results-name=again results-for=cam0")
+        camera.wait_for_subscribers(1, timeout=20)
+        small.wait_for_subscribers(1, timeout=20)
+        yolo.wait_for_subscribers(1, timeout=20)
+        for number, origin in enumerate(origins):
+            camera.publish(np.zeros((48, 64, 3), np.uint8), format="RGB")
+            with arrived(eye.receive_blocking(20_000)) as frame:
+                metas = [Origin(origin, 10).meta(), rendition_meta(frame, SOURCE, shape.shape(64, 48, "RGB"))]
+                own = FrameKey.of(frame)
+            assert own.id is not None
+            ids = [(77, 5), own.id]
+            other, right = (
+                FrameKey(own.stamp._replace(publisher=a, sequence=b), 64, 48) for a, b in (ids[1 - number], ids[number])
+            )
+            # What belongs to another number of the frame does not belong to the frame, which goes on waiting.
+            yolo.publish(other, [Box("dog", 0.5, 0, 0, 8, 8)])
+            small.publish(np.zeros((24, 32, 3), np.uint8), format="RGB", metas=metas)
+            assert out.receive_blocking(300) is None
+            yolo.publish(right, [Box("cat", 0.5, 2, 4, 8, 16)])
+            with arrived(out.receive_blocking(20_000)):
+                pass
+            found = arrived(again.receive_blocking(20_000))
+            assert (found.publisher, found.sequence) == ids[number]
+            assert as_rows(found.boxes) == [["cat", 0.5, 2, 4, 8, 16, None]]
 
 
 def test_python_joins_the_boxes_of_a_pipeline(stages: Stages) -> None:

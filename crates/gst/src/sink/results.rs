@@ -65,7 +65,9 @@ impl Reporter {
             Some(origin) => {
                 origin.mapping.inverse().apply(&mut found);
                 let Rendition { boot_id, publisher, sequence, capture, due, source_size, .. } = *origin;
-                (Stamp { boot_id, publisher, sequence, capture, due }, source_size)
+                let stamp = Stamp { boot_id, publisher, sequence, capture, due };
+                // A record without a publisher or sequence is passed over.
+                (if publisher.zip(sequence).is_some() { stamp } else { sent.stamp }, source_size)
             }
             None if self.is_own => (sent.stamp, sent.size),
             None => return Err(self.refusal(sent.origin)),

@@ -25,10 +25,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Publisher and sequence of a frame.
 type Key = (u64, u64);
 
-/// A frame that waits, and the frames whose results it takes: itself, the one that it was made from, and the first publisher's.
+/// A frame that waits, and the frame whose results it takes; `None` if it has no key.
 struct Held {
     frame: VideoFrame,
-    origins: Vec<Origin>,
+    origin: Option<Origin>,
     deadline: Instant,
 }
 
@@ -126,9 +126,9 @@ impl Joiner {
 
     /// Queues a received frame.
     pub fn hold(&self, frame: VideoFrame) {
-        let origins = origins(&frame);
-        let deadline = Instant::now() + if origins.is_empty() { Duration::ZERO } else { self.wait };
-        self.held().push_back(Held { frame, origins, deadline });
+        let origin = origin(&frame);
+        let deadline = Instant::now() + if origin.is_none() { Duration::ZERO } else { self.wait };
+        self.held().push_back(Held { frame, origin, deadline });
     }
 
     /// Removes and counts all queued frames.
@@ -152,7 +152,8 @@ impl Joiner {
         let mut detectors = self.shared.detectors();
         let now = Instant::now();
         let is_ready = |held: &Held| {
-            let has_results = |detector: &Detector| held.origins.iter().any(|origin| detector.find(origin).is_some());
+            let has_results =
+                |detector: &Detector| held.origin.as_ref().is_some_and(|origin| detector.find(origin).is_some());
             held.deadline <= now || detectors.iter().all(has_results)
         };
         let is_end = |held: &Held| held.frame.is_eos();
@@ -165,9 +166,10 @@ impl Joiner {
             held.pop_front();
             skipped += 1;
         }
-        let Held { frame, origins, .. } = held.pop_front()?;
+        let Held { frame, origin, .. } = held.pop_front()?;
         drop(held);
-        let results: Vec<_> = detectors.iter_mut().filter_map(|detector| detector.take(&origins)).collect();
+        let take = |detector: &mut Detector| detector.take(origin.as_ref()?);
+        let results: Vec<_> = detectors.iter_mut().filter_map(take).collect();
         if !frame.is_eos() {
             let is_complete = results.len() == detectors.len();
             let counters = &self.shared.counters;
@@ -244,10 +246,9 @@ impl Detector {
     }
 
     /// Takes the results for a frame, in pixels of this frame.
-    fn take(&mut self, origins: &[Origin]) -> Option<Results> {
-        let place = |origin| self.find(origin).map(|place| (place, origin));
-        let Some((place, origin)) = origins.iter().find_map(place) else {
-            self.gone.extend(origins.iter().map(|origin| origin.key));
+    fn take(&mut self, origin: &Origin) -> Option<Results> {
+        let Some(place) = self.find(origin) else {
+            self.gone.push_back(origin.key);
             self.gone.drain(..self.gone.len().saturating_sub(MAX_GONE));
             return None;
         };
@@ -261,19 +262,18 @@ fn key(received: &ReceivedResults) -> Option<Key> {
     received.stamp.publisher.zip(received.stamp.sequence)
 }
 
-/// Returns the frames whose results a frame takes.
-fn origins(frame: &VideoFrame) -> Vec<Origin> {
+/// Returns the frame whose results a frame takes: the first publisher's, or the one that it was made from, or itself.
+fn origin(frame: &VideoFrame) -> Option<Origin> {
     if frame.is_eos() {
-        return Vec::new();
+        return None;
     }
     let size = (frame.header().width, frame.header().height);
-    let made_from = Rendition::find(AuxRef::new(frame.aux()).records(), size).and_then(|made| {
-        let key = made.publisher.zip(made.sequence)?;
-        Some(Origin { key, size: made.source_size, mapping: made.mapping })
-    });
-    let own = |key| Origin { key, size, mapping: Mapping::scale(size, size) };
-    let first = first_publisher(AuxRef::new(frame.aux()).records());
-    let first = first.map(|key| made_from.as_ref().map_or_else(|| own(key), |origin| Origin { key, ..*origin }));
-    let own = frame.stamp().publisher.zip(frame.stamp().sequence).map(own);
-    first.into_iter().chain(made_from).chain(own).collect()
+    let records = || AuxRef::new(frame.aux()).records();
+    let made_from = Rendition::find(records(), size);
+    let (size, mapping) =
+        made_from.as_ref().map_or_else(|| (size, Mapping::scale(size, size)), |made| (made.source_size, made.mapping));
+    let key = first_publisher(records())
+        .or_else(|| made_from.and_then(|made| made.publisher.zip(made.sequence)))
+        .or_else(|| frame.stamp().publisher.zip(frame.stamp().sequence))?;
+    Some(Origin { key, size, mapping })
 }
