@@ -87,6 +87,7 @@ def scene(record: Record) -> Iterator[Callable[..., Scene]]:
 
 
 @pytest.mark.parametrize("file", ["day.mkv", "day.mp4"])
+@pytest.mark.proves("R1")
 def test_each_line_belongs_to_its_frame(scene: Callable[..., Scene], tmp_path: Path, file: str) -> None:
     there = scene(file, "--results", "yolo")
     keys = [there.show(number) for number in range(20)]
@@ -136,6 +137,7 @@ def test_an_mkv_file_has_the_labels_as_subtitles_of_their_frames(scene: Callable
     assert len(decoded(tmp_path / "day.mkv")) == 10
 
 
+@pytest.mark.proves("R2")
 def test_a_detector_that_never_comes_does_not_hold_up_the_recording(record: Record, tmp_path: Path) -> None:
     with publisher() as sender:
         command = record("cam0", "day.mkv", "--results", "yolo", "--results", "pose", "--results", "yolo")
@@ -155,6 +157,7 @@ def test_a_detector_that_never_comes_does_not_hold_up_the_recording(record: Reco
         assert [x_of(line) for line in lines_of(tmp_path / f"day.{name}.jsonl")] == [None] * 60
 
 
+@pytest.mark.proves("R3", "R6")
 def test_late_and_damaged_results_are_counted_and_on_no_line(scene: Callable[..., Scene], tmp_path: Path) -> None:
     there = scene("day.mp4", "--results", "yolo", "--results", "raw", "--timeout", "60")
     log, other = tmp_path / "day.yolo.jsonl", tmp_path / "day.raw.jsonl"
@@ -202,6 +205,7 @@ def test_a_killed_recorder_leaves_whole_lines(scene: Callable[..., Scene], tmp_p
 
 
 @pytest.mark.parametrize("victim", ["detector", "camera"])
+@pytest.mark.proves("R4")
 def test_restarts_cross_nothing(record: Record, tmp_path: Path, victim: str) -> None:
     """Real processes, one of which is killed; the number of each frame is in its pixels and in its box."""
     file = tmp_path / "day.mkv"
@@ -282,6 +286,7 @@ def number_of(frame: VideoFrame) -> int:
     return number
 
 
+@pytest.mark.proves("R1")
 def test_packets_are_logged_with_the_results_of_their_frames(record: Record, tmp_path: Path) -> None:
     with camera(tmp_path), PatternDetector() as detector:
         command = record("cam0", "day.mkv", "--copy", "--results", "yolo")

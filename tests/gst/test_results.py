@@ -103,6 +103,7 @@ CHAINS = {
 
 
 @pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
+@pytest.mark.proves("R1", "R5")
 def test_boxes_survive_a_pipeline_and_belong_to_the_frame_of_the_source(lines: Any, chain: str) -> None:
     line = lines(f"{chain} ! {SINK} results-name=again results-for=cam0")
     for number in range(3):
@@ -156,6 +157,7 @@ def test_boxes_of_a_cropped_picture_can_belong_to_the_frames_of_the_sink(lines: 
             assert (result.width, result.height) == (56, 48)
 
 
+@pytest.mark.proves("R2")
 def test_a_frame_without_results_in_time_has_no_boxes(lines: Any) -> None:
     line = lines(f"{SINK} results-name=again results-for=cam0", "results=yolo results-wait=50000000")
     line.show(0, None)
@@ -164,6 +166,7 @@ def test_a_frame_without_results_in_time_has_no_boxes(lines: Any) -> None:
     assert line.stage.get("src", "results-missing") == 1
 
 
+@pytest.mark.proves("R5")
 def test_frames_that_crossed_a_bridge_have_the_key_of_the_first_frame(stages: Stages) -> None:
     """Also if they show a frame of a source: the order is Iox2Clock, Iox2Rendition, the own stamp."""
     shape = RenditionName.parse("cam0@32x24")

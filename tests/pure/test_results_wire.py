@@ -147,6 +147,7 @@ def test_a_content_is_encoded_and_decoded(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", VECTORS["decode"], ids=lambda case: case["name"])
+@pytest.mark.proves("R6")
 def test_the_first_rule_that_a_payload_breaks_is_named(case: dict[str, Any]) -> None:
     decoded = decode_tables(unhex(case["payload"]), case["entries"])
     assert (decoded.rule if isinstance(decoded, Fault) else None) == case["rule"]
@@ -178,6 +179,7 @@ def read_all(payload: bytes, entries: int) -> None:
 @examples(500)
 @given(damages(EXACT) | st.binary(max_size=300), st.integers(0, 8) | st.integers(0, 2**32 - 1))
 @pytest.mark.proves("H2")
+@pytest.mark.proves("R6")
 def test_any_payload_is_read(payload: bytes, entries: int) -> None:
     read_all(payload, entries)
 
@@ -190,6 +192,7 @@ def test_any_payload_is_read(payload: bytes, entries: int) -> None:
     )
 )
 @pytest.mark.proves("H2")
+@pytest.mark.proves("R6")
 def test_sections_of_any_content_are_read(sections: list[tuple[int, int, bytes]]) -> None:
     """Heads that are sound lead into the checks of the tables."""
     payload = b"".join(
@@ -206,6 +209,7 @@ def test_sections_of_any_content_are_read(sections: list[tuple[int, int, bytes]]
 @examples(50)
 @given(damages(EXACT), st.integers(0, 70))
 @pytest.mark.proves("H2")
+@pytest.mark.proves("R6")
 def test_reading_a_payload_costs_memory_in_proportion(payload: bytes, entries: int) -> None:
     tracemalloc.start()
     try:
@@ -251,6 +255,7 @@ def boxes(*rows: tuple[float, ...]) -> np.ndarray[Any, Any]:
         (Tables(tensor=("t", np.zeros(2_097_152))), "length: the result has 16777264 bytes, but must"),
     ],
 )
+@pytest.mark.proves("R8")
 def test_a_content_that_breaks_a_rule_is_refused_with_its_numbers(tables: Tables, words: str) -> None:
     refused = encode_tables(tables)
     assert isinstance(refused, Fault)

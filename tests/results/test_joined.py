@@ -73,6 +73,7 @@ def taken(joined: Any) -> tuple[int, int | None]:
         return number_of(frame), None if results is None else int(results.boxes[0].x)
 
 
+@pytest.mark.proves("R1")
 def test_each_frame_comes_with_its_results(camera: Camera, detector: Detector) -> None:
     with reading(camera, wait=20) as joined:
         for _ in range(5):
@@ -85,6 +86,7 @@ def test_each_frame_comes_with_its_results(camera: Camera, detector: Detector) -
         assert joined.stats == JoinStats(5, 0, 0, 0, 0, 0)
 
 
+@pytest.mark.proves("R7")
 def test_frames_are_borrowed_and_not_copied(camera: Camera, detector: Detector) -> None:
     with reading(camera, wait=20) as joined:
         camera.shoot()
@@ -98,6 +100,7 @@ def test_frames_are_borrowed_and_not_copied(camera: Camera, detector: Detector) 
         assert joined.frames.stats.held == 0
 
 
+@pytest.mark.proves("R2")
 def test_a_dead_detector_delays_a_frame_by_the_wait_and_no_more(camera: Camera, detector: Detector) -> None:
     with reading(camera, wait=0.2) as joined:
         for _ in range(3):
@@ -109,6 +112,7 @@ def test_a_dead_detector_delays_a_frame_by_the_wait_and_no_more(camera: Camera, 
         assert joined.stats == JoinStats(0, 3, 0, 0, 0, 0)
 
 
+@pytest.mark.proves("R2")
 def test_without_a_detector_frames_come_alone(camera: Camera) -> None:
     with ResultsSubscriber("cam0", "nobody") as sub, sub.joined(wait=0) as joined:
         wait_until(lambda: joined.frames.is_connected)
@@ -116,6 +120,7 @@ def test_without_a_detector_frames_come_alone(camera: Camera) -> None:
         assert taken(joined) == (0, None)
 
 
+@pytest.mark.proves("R1", "R3")
 def test_results_that_come_too_late_are_counted_and_not_shown(camera: Camera, detector: Detector) -> None:
     with reading(camera, wait=0.05) as joined:
         camera.shoot()
@@ -128,6 +133,7 @@ def test_results_that_come_too_late_are_counted_and_not_shown(camera: Camera, de
         assert joined.stats == JoinStats(0, 2, 0, 0, 1, 0)
 
 
+@pytest.mark.proves("R4")
 def test_results_of_a_restarted_source_do_not_cross_over(camera: Camera, detector: Detector) -> None:
     """Both publishers have a frame 0. Results of the first one come when the second one is there."""
     with reading(camera, wait=0.3) as joined:
@@ -147,6 +153,7 @@ def test_results_of_a_restarted_source_do_not_cross_over(camera: Camera, detecto
         assert joined.stats.late == 1
 
 
+@pytest.mark.proves("R4")
 def test_results_of_a_restarted_detector_belong_to_their_frames(camera: Camera, detector: Detector) -> None:
     with reading(camera, wait=20) as joined:
         for _ in range(4):
@@ -235,6 +242,7 @@ def test_frames_without_a_stamp_are_counted() -> None:
         del frame
 
 
+@pytest.mark.proves("R5")
 def test_results_meet_the_frames_of_a_rendition(camera: Camera, detector: Detector) -> None:
     """A reader of one rendition gets what was found in another one."""
     name = "video/cam0@32x32/frame/v2"
@@ -254,6 +262,7 @@ def test_results_meet_the_frames_of_a_rendition(camera: Camera, detector: Detect
             shown.release()
 
 
+@pytest.mark.proves("R5")
 def test_frames_that_crossed_a_bridge_and_their_renditions_have_the_key_of_the_first_frame() -> None:
     first = Stamp(bytes(range(16)), 77, 5, 1000)
     with VideoFramePublisher("video/far/frame/v2") as publisher, VideoFrameSubscriber("video/far/frame/v2") as frames:
@@ -318,6 +327,7 @@ def test_a_wait_that_cannot_be_is_refused(wait: Any, kind: type[Exception], came
 # -- across processes ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proves("R1", "R2", "R3")
 def test_a_detector_that_is_ten_times_too_slow_never_marks_another_frame(
     start: Callable[..., Child], camera: Camera
 ) -> None:
@@ -350,6 +360,7 @@ def test_a_detector_that_is_ten_times_too_slow_never_marks_another_frame(
 
 
 @pytest.mark.parametrize("victim", ["source", "detector"])
+@pytest.mark.proves("R4")
 def test_a_killed_process_and_its_successor_never_mix(victim: str, start: Callable[..., Child]) -> None:
     """Numbers go on after a restart, sequences begin anew."""
     children = {"source": start("shoot", 0), "detector": start("detect", "yolo", 0.02)}

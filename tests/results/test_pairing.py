@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ def test_results_that_are_there_first_wait_for_their_frame() -> None:
     assert pairing.take(0.0) == ("f", ["r"])
 
 
+@pytest.mark.proves("R2")
 def test_a_frame_leaves_without_results_when_its_time_is_up() -> None:
     pairing: Pairing[str, str] = Pairing(1, 1.0)
     pairing.add_frame("f", (1, 0), 0.0)
@@ -110,6 +112,7 @@ EVENTS = st.tuples(st.sampled_from(["frame", "found", "take", "room"]), st.integ
 
 @examples(300)
 @given(st.lists(EVENTS, max_size=60))
+@pytest.mark.proves("R1", "R4")
 def test_no_results_ever_cross_over(events: list[tuple[str, int, int]]) -> None:
     pairing: Pairing[tuple[int, int], tuple[int, int]] = Pairing(1, 3.0)
     came: list[tuple[int, int]] = []

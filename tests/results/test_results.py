@@ -173,6 +173,7 @@ def test_arrays_of_sizes_and_defaults() -> None:
         ({"xywh": [[0, 0, 1, 1]], "tracks": [-1]}, "a track must be a number"),
     ],
 )
+@pytest.mark.proves("R8")
 def test_arrays_that_do_not_fit_are_refused(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(FormatError, match=words):
         Boxes.of(**arguments)
@@ -221,6 +222,7 @@ def test_arrays_that_do_not_fit_are_refused(arguments: dict[str, Any], words: st
         ({"json": "x" * (1 << 20)}, "json: size of entry 0 is 1048578, but must be at most 1048576"),
     ],
 )
+@pytest.mark.proves("R8")
 def test_a_content_that_cannot_be_sent_is_refused(
     content: dict[str, Any], words: str, out: ResultsPublisher, frame: VideoFrame
 ) -> None:
@@ -247,6 +249,7 @@ def test_100_000_boxes_arrive(out: ResultsPublisher, sub: ResultsSubscriber, fra
     assert len(arrived(sub.receive_blocking(WAIT_MS)).boxes) == 1
 
 
+@pytest.mark.proves("R8")
 def test_a_frame_without_a_stamp_has_no_results(out: ResultsPublisher) -> None:
     with VideoFramePublisher(SOURCE, aux_bytes=0) as publisher, VideoFrameSubscriber(SOURCE) as frames:
         publisher.publish(np.zeros((4, 4, 3), np.uint8))
@@ -334,6 +337,7 @@ def rendered(frame: VideoFrame, text: str, source: str, *metas: CustomMeta) -> V
             return rendition
 
 
+@pytest.mark.proves("R5")
 def test_coordinates_in_a_rendition_become_those_of_the_source(
     out: ResultsPublisher, sub: ResultsSubscriber, frame: VideoFrame, rendition: VideoFrame
 ) -> None:
@@ -353,6 +357,7 @@ def test_coordinates_in_a_rendition_become_those_of_the_source(
 
 
 @pytest.mark.parametrize("case", load("results")["mapping"], ids=lambda case: case["name"])
+@pytest.mark.proves("R5")
 def test_a_mapping_is_exact(
     case: dict[str, Any], out: ResultsPublisher, sub: ResultsSubscriber, frame: VideoFrame
 ) -> None:
@@ -405,6 +410,7 @@ BROKEN: dict[str, tuple[dict[str, int], bytes, str]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
+@pytest.mark.proves("R6")
 def test_results_that_break_a_rule_are_dropped_and_counted(case: str, caplog: pytest.LogCaptureFixture) -> None:
     changes, payload, rule = BROKEN[case]
     raw = RawPublisher(SERVICE, 1 << 16, 10, VideoResultsHeader)
@@ -420,6 +426,7 @@ def test_results_that_break_a_rule_are_dropped_and_counted(case: str, caplog: py
 
 
 @pytest.mark.parametrize("length", [0, 1 << 30, 1 << 40, (1 << 64) - 1])
+@pytest.mark.proves("R6")
 def test_a_length_that_does_not_fit_into_the_memory_is_not_believed(length: int) -> None:
     raw = RawPublisher(SERVICE, 1 << 16, 10, VideoResultsHeader)
     with ResultsSubscriber("cam0", "yolo") as sub:
@@ -456,6 +463,7 @@ def test_a_subscriber_that_joins_receives_the_latest_results(out: ResultsPublish
         assert sub.receive_blocking(50) is None
 
 
+@pytest.mark.proves("R4")
 def test_results_continue_when_the_detector_restarts(frame: VideoFrame) -> None:
     with ResultsSubscriber("cam0", "yolo") as sub:
         streams = []
@@ -469,6 +477,7 @@ def test_results_continue_when_the_detector_restarts(frame: VideoFrame) -> None:
         assert sub.stats == (3, 0, 0)
 
 
+@pytest.mark.proves("R7")
 def test_results_that_a_busy_subscriber_missed_are_counted(
     out: ResultsPublisher, sub: ResultsSubscriber, frame: VideoFrame
 ) -> None:
@@ -483,6 +492,7 @@ def test_results_that_a_busy_subscriber_missed_are_counted(
     assert out.stats == (101, 0)
 
 
+@pytest.mark.proves("R7")
 def test_publishing_does_not_wait_for_a_subscriber_that_does_not_read(
     out: ResultsPublisher, sub: ResultsSubscriber, frame: VideoFrame
 ) -> None:
