@@ -28,6 +28,8 @@ _KINDS: Final = {
     "server": "tests.chaos.served:Server",
     "reader": "tests.chaos.served:Reader",
     "packet reader": "tests.chaos.encoded:PacketReader",
+    "detector": "tests.chaos.joined:Detector",
+    "joined reader": "tests.chaos.joined:JoinedReader",
 }
 _BEAT: Final = 0.2
 _CLOSE_TIMEOUT: Final = 20.0

@@ -46,6 +46,8 @@ class Slot(NamedTuple):
             "lossless sink": (("sink", "steady"),),
             "lossless reader": (("subscriber", "steady"), ("subscriber", "async"), ("source", "steady")),
             "restless reader": (("reader", "restless"),),
+            "any detector": (("detector", "steady"), ("detector", "lag"), ("detector", "restless")),
+            "any joined reader": (("joined reader", "steady"), ("joined reader", "restless")),
             "late packet reader": (("packet reader", "lag"),),
             "any packet reader": (("packet reader", "restless"), ("packet reader", "hoard")),
         }.get(kind, ((kind, "steady"),))
@@ -55,8 +57,8 @@ class Slot(NamedTuple):
 
 
 STAGE: Final = (
-    # Two subscribers that survive every publisher.
-    Slot("survivor-sdk", (("subscriber", "cam0"),), survives=True),
+    # Two subscribers that survive every publisher. One of them also joins the results of detectors that are killed.
+    Slot("survivor-sdk", (("subscriber", "cam0"), ("joined reader", "cam3")), survives=True),
     Slot("survivor-gst", (("source", "cam0"),), survives=True),
     Slot("publisher-0", (("any publisher", "cam0"),)),
     Slot("subscriber-0a", (("any subscriber", "cam0"),)),
@@ -69,6 +71,9 @@ STAGE: Final = (
     Slot("both-a", (("subscriber", "cam1"), ("sink", "cam2"))),
     Slot("both-b", (("source", "cam2"), ("publisher", "cam3"))),
     Slot("both-c", (("source", "cam3"), ("subscriber", "cam2"))),
+    # Results of a detector belong to their frames, also for the reader in survivor-sdk.
+    Slot("detector-3", (("any detector", "cam3"),)),
+    Slot("joined-3", (("any joined reader", "cam3"),)),
     # No frame may be lost.
     Slot("lossless-sink", (("lossless sink", "cam4"),), lossless=True),
     Slot("lossless-a", (("lossless reader", "cam4"),), lossless=True),

@@ -32,6 +32,8 @@ class Verdict:
         leftovers: Files left after all participants ended and the helper cleaned up.
         performed: Number of actions by kind.
         frames: Number of checked frames.
+        joined: Number of frames that were checked together with their results.
+        late: Number of results that came too late for their frames.
         delays: Times from filling to receipt in ns, of frames that a subscriber waited for.
         resumed: Times in seconds from a publisher's first frame to its receipt, by subscribers that waited.
         recovered: Times in seconds from the end of a fault of a supervisor, or of its processes, until all readers of
@@ -45,7 +47,7 @@ class Verdict:
         self.faults: list[str] = []
         self.leftovers: list[str] = []
         self.performed: Counter[str] = Counter()
-        self.frames = self.checked = self.held = self.dropped = self.skipped = self.sent = 0
+        self.frames = self.checked = self.held = self.dropped = self.skipped = self.sent = self.joined = self.late = 0
         self.delays: list[int] = []
         self.resumed: list[float] = []
         self.recovered: list[float] = []
@@ -81,7 +83,7 @@ class Verdict:
             change = value if change < 0 else change
             if name == "frames" and publishes:
                 self.sent += change
-            elif name in ("frames", "checked", "held", "dropped", "skipped"):
+            elif name in ("frames", "checked", "held", "dropped", "skipped", "joined", "late"):
                 setattr(self, name, getattr(self, name) + change)
 
     def differences(self, before: dict[str, Resources], after: dict[str, Resources]) -> list[str]:
@@ -105,6 +107,7 @@ class Verdict:
             performed,
             f"{self.sent} frames sent; {self.frames} received and checked ({self.checked / 1e9:.2f} GB), "
             f"{self.held} of them again after holding; {self.dropped} dropped and {self.skipped} skipped, all counted",
+            f"{self.joined} frames with their own results; {self.late} results too late, all counted",
             f"from filling to receipt: {_quantiles([delay / 1e6 for delay in self.delays], 'ms')}",
             f"a new publisher's first frame to its receipt: {_quantiles([1e3 * time for time in self.resumed], 'ms')}",
             f"15 frames on demand after a fault of their supervisor: {_quantiles(self.recovered, 's')}",

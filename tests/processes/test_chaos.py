@@ -16,7 +16,7 @@ SEED = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(10**6)))
 
 @pytest.mark.timeout(180)
 @pytest.mark.skipif(gstreamer_version() is None, reason="GStreamer is not there")
-@pytest.mark.proves("M6", "L8", "D3", "D5", "D7", "K1", "K2", "K4", "K6")
+@pytest.mark.proves("M6", "L8", "D3", "D5", "D7", "K1", "K2", "K4", "K6", "R1", "R4")
 def test_chaos_breaks_no_guarantee(tmp_path: Path) -> None:
     print(f"CHAOS_SEED={SEED}")
     verdict = play(SEED, 30.0, tmp_path / "logs")
@@ -25,5 +25,6 @@ def test_chaos_breaks_no_guarantee(tmp_path: Path) -> None:
     assert not verdict.leftovers
     # Enough happened.
     assert verdict.frames > 500
+    assert verdict.joined > 5
     assert verdict.performed["kill"] > 5
     assert verdict.recovered
