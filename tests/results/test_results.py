@@ -171,12 +171,24 @@ def test_arrays_of_sizes_and_defaults() -> None:
         ({"xywh": [[0, 0, 1, 1]], "labels": []}, r"labels must have the shape \(1,\)"),
         ({"xywh": [[0, 0, 1, 1]], "labels": [7]}, "a label must be a str or None, not int"),
         ({"xywh": [[0, 0, 1, 1]], "tracks": [-1]}, "a track must be a number"),
+        ({"xyxy": [[0, 0, 1, 1], [0, 0]]}, "boxes must be an array of numbers"),
+        ({"xywh": [[0, 0, 1, 1]], "scores": ["high"]}, "scores must be an array of numbers"),
     ],
 )
 @pytest.mark.proves("R8")
 def test_arrays_that_do_not_fit_are_refused(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(FormatError, match=words):
         Boxes.of(**arguments)
+
+
+def test_an_iterator_without_objects_is_an_empty_result(
+    out: ResultsPublisher, sub: ResultsSubscriber, frame: VideoFrame
+) -> None:
+    """An iterator of masks that gives none raised ValueError from NumPy."""
+    out.publish(frame, iter(()), keypoints=iter(()), classifications=iter(()), masks=iter(()))
+    results = sub.receive_blocking(WAIT_MS)
+    assert results is not None
+    assert (len(results.boxes), results.keypoints, results.classifications, results.masks) == (0, [], [], [])
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------
@@ -206,17 +218,24 @@ def test_arrays_that_do_not_fit_are_refused(arguments: dict[str, Any], words: st
             "keypoints: box of entry 0 is 0, but must be",
         ),
         ({"keypoints": [Keypoint("a", math.nan, 0)]}, "keypoints: x of entry 0 is nan"),
-        ({"keypoints": [Keypoint("a", 0, 0, box=-1)]}, "a value cannot be represented"),
+        ({"keypoints": [Keypoint("a", 0, 0, box=-1)]}, "a keypoint cannot be represented"),
+        ({"keypoints": [("a", 0)]}, r"a keypoint cannot be represented \(not enough .*use Keypoint\(label"),
+        ({"classifications": ["a"]}, r"a classification cannot be represented .*use Classification\(label"),
+        ({"masks": [np.ones((2, 2))]}, r"a mask cannot be represented .*use Mask.of\("),
+        ({"masks": [Mask(None, 0, 0, 1, 1, 2, 2, [-1, 5])]}, "a mask cannot be represented"),
         ({"classifications": [Classification("a", math.inf)]}, "classifications: score of entry 0 is inf"),
         (
             {"masks": [Mask(None, 0, 0, 1, 1, 2, 2, np.array([3], np.uint32))]},
-            "masks: sum of the runs of entry 0 is 3",
+            "masks: sum of the runs of entry 0 is 3, but must be 4",
         ),
         ({"tensor": ("t", np.zeros(2, complex))}, "tensor: dtype of entry 0 is complex128"),
         (
             {"tensor": ("t", np.zeros(1 << 22, np.float32))},
             "length: the result has 16777264 bytes, but",
         ),
+        ({"tensor": np.zeros(3)}, r"the tensor cannot be represented .*use Tensor\(name, array\)"),
+        ({"tensor": ("t", [[1], [1, 2]])}, "the tensor cannot be represented"),
+        ({"tensor": (None, np.zeros(3))}, "the name of a tensor must be a str, not NoneType"),
         ({"json": math.nan}, "cannot be written as JSON"),
         ({"json": object()}, "cannot be written as JSON"),
         ({"json": "x" * (1 << 20)}, "json: size of entry 0 is 1048578, but must be at most 1048576"),

@@ -58,6 +58,9 @@ MASK: Final = np.dtype(
     ]
 )
 
+# Characters of a text that an error shows.
+_SHOWN: Final = 40
+
 Rows = npt.NDArray[Any]
 
 MAX_LABEL: Final = limit("max_label_bytes")
@@ -106,7 +109,7 @@ def check_tables(tables: Tables) -> Fault | None:
     for index, label in enumerate(tables.labels):
         length = _utf8_length(label)
         if length is None:
-            return bad_value("labels", "text", index, "other text", "UTF-8 without NUL")
+            return bad_value("labels", "text", index, _shown(label), "UTF-8 without NUL")
         if length > MAX_LABEL:
             return bad_label(index, length)
     for section in CHECKS:
@@ -122,8 +125,10 @@ def check_tables(tables: Tables) -> Fault | None:
             return fault
     if tables.json is not None:
         length = _utf8_length(tables.json, has_nul=True)
-        if length is None or length > MAX_JSON:
-            return bad_value("json", "size", 0, length, f"at most {MAX_JSON} bytes of UTF-8")
+        if length is None:
+            return bad_value("json", "text", 0, _shown(tables.json), "UTF-8")
+        if length > MAX_JSON:
+            return bad_value("json", "size", 0, length, f"at most {MAX_JSON} bytes")
     return None
 
 
@@ -170,9 +175,10 @@ def check_masks(tables: Tables) -> Fault | None:
     if cells.max() > _MAX_CELLS:
         index = int(cells.argmax())
         return bad_value("masks", "columns × rows", index, cells[index], f"at most {_MAX_CELLS}")
-    ends = np.concatenate(([0], np.cumsum(masks["runs"], dtype=np.uint64)))
-    totals = np.concatenate(([0], np.cumsum(tables.runs, dtype=np.uint64)))
-    covered = totals[ends[1:].astype(np.intp)] - totals[ends[:-1].astype(np.intp)]
+    # The first element is a uint64, too: a signed one would turn the sums into floats.
+    ends = np.cumsum(np.append(np.uint64(0), masks["runs"]), dtype=np.uint64).astype(np.intp)
+    totals = np.cumsum(np.append(np.uint64(0), tables.runs), dtype=np.uint64)
+    covered = totals[ends[1:]] - totals[ends[:-1]]
     if (covered != cells).any():
         index = int((covered != cells).argmax())
         return bad_value("masks", "sum of the runs", index, covered[index], str(cells[index]))
@@ -181,8 +187,10 @@ def check_masks(tables: Tables) -> Fault | None:
 
 def _check_tensor(name: str, data: Rows) -> Fault | None:
     length = _utf8_length(name)
-    if length is None or length > MAX_TENSOR_NAME:
-        return bad_value("tensor", "name", 0, length, f"at most {MAX_TENSOR_NAME} bytes of UTF-8 without NUL")
+    if length is None:
+        return bad_value("tensor", "name", 0, _shown(name), "UTF-8 without NUL")
+    if length > MAX_TENSOR_NAME:
+        return bad_value("tensor", "length of the name", 0, length, f"at most {MAX_TENSOR_NAME} bytes")
     if data.dtype.newbyteorder("<") not in TENSOR_TYPES:
         known = ", ".join(kind.name for kind in TENSOR_TYPES)
         return bad_value("tensor", "dtype", 0, data.dtype, f"one of {known}")
@@ -208,6 +216,11 @@ def bad_label(index: int, length: int) -> Fault:
 def bad_value(section: str, field: str, index: int, value: object, expected: str) -> Fault:
     """Return the fault of one value of a section."""
     return Fault.in_section(section, "section_value", field=field, index=index, value=value, expected=expected)
+
+
+def _shown(text: str) -> str:
+    """Return the beginning of a text, with escapes."""
+    return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
 
 
 def _utf8_length(text: str, *, has_nul: bool = False) -> int | None:

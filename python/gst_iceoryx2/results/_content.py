@@ -46,19 +46,24 @@ def tables_of(
     tables = Tables(boxes=rows_of(boxes, labels))
     if keypoints:
         tables.keypoints = _rows(
-            [(_none(box), labels.index(label), x, y, score, 0) for label, x, y, score, box in keypoints], KEYPOINT
+            ((_none(box), labels.index(label), x, y, score, 0) for label, x, y, score, box in keypoints),
+            KEYPOINT,
+            "keypoint",
+            "Keypoint(label, x, y, score, box)",
         )
     if classifications:
         tables.classifications = _rows(
-            [(_none(box), labels.index(label), score, 0) for label, score, box in classifications], CLASSIFICATION
+            ((_none(box), labels.index(label), score, 0) for label, score, box in classifications),
+            CLASSIFICATION,
+            "classification",
+            "Classification(label, score, box)",
         )
     if masks:
-        listed = list(masks)
-        tables.masks = _rows([_mask_row(mask, labels) for mask in listed], MASK)
-        tables.runs = np.concatenate([np.asarray(mask.runs, "<u4") for mask in listed])
+        runs: list[Rows] = []
+        tables.masks = _rows((_mask_row(mask, labels, runs) for mask in masks), MASK, "mask", "Mask.of(array, x, y)")
+        tables.runs = np.concatenate(runs or [tables.runs])
     if tensor is not None:
-        name, data = tensor
-        tables.tensor = name, np.ascontiguousarray(data).reshape(np.shape(data))
+        tables.tensor = _tensor(tensor)
     if value is not NO_VALUE:
         tables.json = _json(value)
     tables.labels = tuple(labels.names)
@@ -69,16 +74,29 @@ def tables_of(
     return tables
 
 
-def _mask_row(mask: Mask, labels: Labels) -> tuple[Any, ...]:
+def _mask_row(mask: Mask, labels: Labels, runs: list[Rows]) -> tuple[Any, ...]:
+    """Return the row of a mask, and append its runs."""
     rect = mask.x, mask.y, mask.width, mask.height
+    runs.append(np.asarray(mask.runs, "<u4"))
     return (_none(mask.box), labels.index(mask.label), *rect, mask.columns, mask.rows, len(mask.runs), 0)
 
 
-def _rows(rows: list[tuple[Any, ...]], kind: np.dtype[Any]) -> Rows:
+def _rows(rows: Iterable[tuple[Any, ...]], kind: np.dtype[Any], name: str, form: str) -> Rows:
     try:
-        return np.array(rows, kind)
-    except (OverflowError, TypeError, ValueError) as exc:
-        raise FormatError(f"a value cannot be represented: {exc}") from exc
+        return np.array(list(rows), kind)
+    except (AttributeError, OverflowError, TypeError, ValueError) as exc:
+        raise FormatError(f"a {name} cannot be represented ({exc}); use {form}") from exc
+
+
+def _tensor(tensor: Tensor | tuple[str, Any]) -> tuple[str, Rows]:
+    try:
+        name, data = tensor
+        array = np.ascontiguousarray(data).reshape(np.shape(data))
+    except (TypeError, ValueError) as exc:
+        raise FormatError(f"the tensor cannot be represented ({exc}); use Tensor(name, array)") from exc
+    if not isinstance(name, str):
+        raise FormatError(f"the name of a tensor must be a str, not {type(name).__name__}; use Tensor(name, array)")
+    return name, array
 
 
 def _none(box: int | None) -> int:

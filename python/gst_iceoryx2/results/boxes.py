@@ -79,22 +79,25 @@ class Boxes(Sequence[Box]):
             tracks: N numbers of tracks; None = none.
 
         Raises:
-            FormatError: The arrays have other shapes or different lengths.
+            FormatError: The arrays have other shapes or different lengths, or contain something other than numbers.
         """
         given = xywh if xyxy is None else xyxy
         if given is None or (xyxy is not None and xywh is not None):
             raise FormatError("give either xyxy or xywh")
-        edges = np.asarray(given, np.float64)
+        edges = _numbers(given, "boxes")
         if edges.size == 0:
             edges = edges.reshape(0, 4)
         if edges.ndim != 2 or edges.shape[1] != 4:
             raise FormatError(f"boxes must have the shape (N, 4), not {edges.shape}")
         count = len(edges)
-        rows = np.empty(count, BOX)
-        rows["x"], rows["y"] = edges[:, 0], edges[:, 1]
         sizes = edges[:, 2:] if xyxy is None else edges[:, 2:] - edges[:, :2]
-        rows["width"], rows["height"] = sizes[:, 0], sizes[:, 1]
-        rows["score"] = _column(1.0 if scores is None else scores, count, "scores")
+        confidences = _numbers(1.0 if scores is None else scores, "scores")
+        rows = np.empty(count, BOX)
+        # Numbers that are too large become infinite, which `publish` refuses.
+        with np.errstate(over="ignore"):
+            rows["x"], rows["y"] = edges[:, 0], edges[:, 1]
+            rows["width"], rows["height"] = sizes[:, 0], sizes[:, 1]
+            rows["score"] = _column(confidences, count, "scores")
         names = Labels()
         rows["label"] = NONE_U32 if labels is None else _column(list(map(names.index, labels)), count, "labels")
         rows["track"] = NONE_U64 if tracks is None else _column(_tracks(tracks), count, "tracks")
@@ -201,6 +204,13 @@ def _rows_of(boxes: Iterable[Box], labels: Labels) -> Rows:
     except (struct.error, OverflowError, TypeError, ValueError) as exc:
         raise FormatError(f"a box cannot be represented ({exc}); use Box(label, score, x, y, width, height)") from exc
     return np.frombuffer(b"".join(packed), BOX)
+
+
+def _numbers(values: Any, name: str) -> npt.NDArray[np.float64]:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as exc:
+        raise FormatError(f"{name} must be an array of numbers ({exc})") from exc
 
 
 def _column(values: Any, count: int, name: str) -> Any:
