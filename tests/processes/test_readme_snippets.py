@@ -322,6 +322,22 @@ def publisher_with_settings(programs: Programs, snippet: Snippet) -> None:
     assert "colorimetry=(string)bt709" in caps
 
 
+@runs('FrameSets(["left", "right"], tolerance=0.005)')
+def pairs_of_two_cameras(programs: Programs, snippet: Snippet) -> None:
+    with VideoFramePublisher("video/left/frame/v2") as left, VideoFramePublisher("video/right/frame/v2") as right:
+        program = programs.python(snippet.text)
+        for camera in (left, right):
+            camera.wait_for_subscribers(timeout=30)
+        for number in range(3):
+            for camera, shift in ((left, 0), (right, 1_500_000)):
+                camera.publish(np.zeros((48, 64, 3), np.uint8), captured_at=(number + 1) * 33_000_000 + shift)
+        for camera in (left, right):
+            camera.end_of_stream()
+        lines = program.finish().splitlines()
+    assert lines[:-1] == ["(48, 64, 3) (48, 64, 3) 1.5 ms apart"] * 3
+    assert lines[-1].startswith("FrameSetStats(matched=3, unmatched=0, ")
+
+
 @runs('av.open("camera.mp4", "w")')
 def writes_a_file(programs: Programs, snippet: Snippet) -> None:
     av = pytest.importorskip("av")

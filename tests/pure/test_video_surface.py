@@ -28,6 +28,9 @@ CONSTANTS = {
 CLASSES = {
     "CustomMeta",
     "FrameParams",
+    "FrameSet",
+    "FrameSetStats",
+    "FrameSets",
     "LoanedFrame",
     "ParsedAux",
     "PublisherStats",
@@ -86,6 +89,8 @@ def parameters(of: object) -> list[str]:
         (video.VideoFrameSubscriber.receive_blocking, ["block_ms"]),
         (video.VideoFramePublisher.loan, ["width", "height", "format"]),
         (video.VideoFramePublisher.wait_for_subscribers, ["n", "timeout"]),
+        (video.FrameSets, ["names", "*tolerance", "*reference", "*wait"]),
+        (video.FrameSets.latest, ["timeout"]),
         (video.FrameParams, ["width", "height", "format", "n_planes", "stride0", "offset", "pts"]),
         (video.Qos, ["buffer_size", "borrowed_max", "history_size", "safe_overflow"]),
         (
@@ -106,7 +111,7 @@ def test_parameters_keep_their_names_and_order(of: object, first: list[str]) -> 
     assert parameters(of)[: len(first)] == first
 
 
-@pytest.mark.parametrize("name", ["VideoFrame", "LoanedFrame"])
+@pytest.mark.parametrize("name", ["FrameSet", "VideoFrame", "LoanedFrame"])
 def test_help_shows_no_constructor_of_what_programs_do_not_create(name: str) -> None:
     text = pydoc.plain(pydoc.render_doc(getattr(video, name)))
     assert "__init__" not in text

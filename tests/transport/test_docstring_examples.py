@@ -17,10 +17,19 @@ from gst_iceoryx2.errors import ClosedError
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.waiting import wait_until
 
-SERVICE = "video/cam0/frame/v2"
+SERVICE, OTHER = "video/cam0/frame/v2", "video/cam1/frame/v2"
 # A newcomer meets these first.
 EXPECTED = {
-    *("FrameParams", "LoanedFrame", "LoanedFrame.send", "Qos", "SinkConfig", "open_video_service"),
+    *(
+        "FrameParams",
+        "FrameSets",
+        "FrameSets.latest",
+        "LoanedFrame",
+        "LoanedFrame.send",
+        "Qos",
+        "SinkConfig",
+        "open_video_service",
+    ),
     *("VideoFrame", "VideoFrame.numpy_view", "VideoFrame.planes", "VideoFrame.to_rgb"),
     *("VideoFramePublisher", "VideoFramePublisher.end_of_stream", "VideoFramePublisher.loan"),
     *("VideoFramePublisher.publish", "VideoFramePublisher.publish_frame", "VideoFramePublisher.wait_for_subscribers"),
@@ -58,11 +67,12 @@ def test_newcomers_find_an_example() -> None:
 
 
 def publish_until(stop: threading.Event) -> None:
-    """Publish a stream of 50 frames again and again."""
-    with VideoFramePublisher(SERVICE) as publisher:
+    """Publish a stream of 50 frames again and again, from two cameras."""
+    with VideoFramePublisher(SERVICE) as publisher, VideoFramePublisher(OTHER) as other:
         while not stop.is_set():
             for value in range(50):
-                publisher.publish(np.full((480, 640, 3), value, np.uint8))
+                for camera in (publisher, other):
+                    camera.publish(np.full((480, 640, 3), value, np.uint8))
                 stop.wait(0.002)
             publisher.end_of_stream()
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from .._wire.numbers import real
-from ..errors import ClosedError, ForkedError
-from ..video._receiver import Receiver
-from ..video._waiting import Watch, readable
+from ..video._joint import END, JointReader
 from ..video.frame import VideoFrame
 from ..video.subscriber import VideoFrameSubscriber
 from ._pairing import Pairing
@@ -44,7 +42,7 @@ class JoinStats(NamedTuple):
     unmatched: int
 
 
-class JoinedFrames(Generic[Row]):
+class JoinedFrames(JointReader[tuple[VideoFrame, Row]], Generic[Row]):
     """Iterates over frames, each with its results, in the order of the frames.
 
     An item is a tuple of a frame and the results of each detector; None if they were not there in time. Frames are
@@ -70,47 +68,7 @@ class JoinedFrames(Generic[Row]):
         self._early = 0
         self._has_ended = False
         self.frames = VideoFrameSubscriber(frames)
-        self._receivers: tuple[Receiver[Any], ...] = (self.frames, *self._results)
-        self._watch: Watch | None = None
-
-    def __iter__(self) -> JoinedFrames[Row]:
-        return self
-
-    def __next__(self) -> tuple[VideoFrame, Row]:
-        try:
-            while (item := self._step()) is None:
-                self._watching().wait(self._pause())
-        except ForkedError:
-            raise
-        except ClosedError:
-            self.close()
-            raise StopIteration from None
-        if item is _END:
-            self.close()
-            raise StopIteration
-        return item  # type: ignore[no-any-return]
-
-    async def __aiter__(self) -> AsyncIterator[tuple[VideoFrame, Row]]:
-        """Iterate asynchronously over frames and their results."""
-        # Each `yield` empties this list, so that no frame is held here while the loop body runs.
-        items: list[Any] = []
-        try:
-            while True:
-                items.extend(filter(None, (self._step(),)))
-                if not items:
-                    watch = self._watching()
-                    with watch.watched():
-                        await readable(watch.descriptors, min(watch.longest, self._pause()))
-                elif items[0] is _END:
-                    return
-                else:
-                    yield items.pop()
-        except ForkedError:
-            raise
-        except ClosedError:
-            return
-        finally:
-            self.close()
+        super().__init__((self.frames, *self._results))
 
     @property
     def stats(self) -> JoinStats:
@@ -127,15 +85,7 @@ class JoinedFrames(Generic[Row]):
         """
         self.frames.close()
         self._pairing = _counters_of(self._pairing)
-        watch, self._watch = self._watch, None
-        if watch is not None:
-            watch.close()
-
-    def __enter__(self) -> JoinedFrames[Row]:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().close()
 
     def __repr__(self) -> str:
         detectors = ", ".join(subscriber.detector for subscriber in self._results)
@@ -144,7 +94,7 @@ class JoinedFrames(Generic[Row]):
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _step(self) -> Any:
-        """Return the next item, `_END` at the end, or None if it is not there yet."""
+        """Return the next item, `END` at the end, or None if it is not there yet."""
         while True:
             must_leave = self._take_frames()
             self._take_results()
@@ -157,9 +107,8 @@ class JoinedFrames(Generic[Row]):
             if taken is not None:
                 return (taken[0], *taken[1])
             if self._has_ended and not self._pairing:
-                return _END
-            # Drain only when nothing is left: until then, publishers can notify without a system call.
-            if not any(receiver._drain(receiver._open_waiter()) for receiver in self._receivers):
+                return END
+            if not self._drain():
                 return None
 
     def _take_frames(self) -> bool:
@@ -182,18 +131,8 @@ class JoinedFrames(Generic[Row]):
             while (results := subscriber.receive()) is not None:
                 self._pairing.add_found(position, results, (results.publisher, results.sequence))
 
-    def _pause(self) -> float:
-        pause = min(receiver._pause() for receiver in self._receivers)
-        deadline = self._pairing.deadline
-        return pause if deadline is None else min(pause, max(0.0, deadline - time.monotonic()))
-
-    def _watching(self) -> Watch:
-        if self._watch is None:
-            self._watch = Watch(receiver._open_waiter() for receiver in self._receivers)
-        return self._watch
-
-
-_END: Final = object()
+    def _deadline(self) -> float | None:
+        return self._pairing.deadline
 
 
 def _counters_of(pairing: Pairing[Any, Any]) -> Pairing[Any, Any]:

@@ -38,11 +38,13 @@ from .._wire.header import (
 )
 from .._wire.metas import CustomMeta, ReferenceTimestamp
 from .._wire.validate import validate_geometry
+from ._joint import JointReader as _JointReader
 from ._receiver import Receiver as _Receiver
 from ._reception import Reception as _Reception
 from ._service import open_video_service
 from .config import FrameParams, Qos, SinkConfig
 from .frame import VideoFrame
+from .frame_sets import FrameSet, FrameSets, FrameSetStats
 from .loan import LoanedFrame
 from .publisher import PublisherStats, VideoFramePublisher
 from .subscriber import SubscriberStats, VideoFrameSubscriber
@@ -65,6 +67,9 @@ __all__ = [
     "VIDEO_SAFE_OVERFLOW",
     "CustomMeta",
     "FrameParams",
+    "FrameSet",
+    "FrameSetStats",
+    "FrameSets",
     "LoanedFrame",
     "ParsedAux",
     "PublisherStats",
@@ -89,6 +94,6 @@ __all__ = [
 ]
 
 # Help texts and error messages show the public module, not the private one that defines the object.
-for _object in (*map(globals().get, __all__), _Receiver, _Reception):
+for _object in (*map(globals().get, __all__), _JointReader, _Receiver, _Reception):
     if "._" in getattr(_object, "__module__", ""):
         _object.__module__ = __name__
