@@ -249,6 +249,8 @@ class _LineFile:
     def write(self, line: bytes) -> None:
         """Append a line with one system call, so that a kill leaves it out or leaves it whole.
 
+        Linux looks for a fatal signal between pages, so a line longer than a page may be cut off.
+
         Raises:
             OSError: The disk is full, for example.
         """
