@@ -369,13 +369,15 @@ def test_the_density_of_a_photo_says_nothing_about_its_shape(tmp_path: Path) -> 
 def test_a_bridge_keeps_shape_and_fields_as_jpeg() -> None:
     """Regression: the rows of a JPEG picture are still two fields, but its caps did not state them."""
     pytest.importorskip("simplejpeg")
+    from gst_iceoryx2._wire.stamp import monotonic_ns
+    from gst_iceoryx2.bridge.clocks import Clocks
     from gst_iceoryx2.bridge.message import pack, unpack
     from gst_iceoryx2.bridge.parcel import Parcel
 
     caps = f"video/x-raw, {RATIO}, interlace-mode=(string)interleaved, field-order=(string)top-field-first"
     parcel = Parcel("RGB", WIDTH, HEIGHT, (picture(),), caps=caps, flags=TFF)
     message = pack(parcel, "jpeg", 90, ())
-    unpacked = unpack(bytes(message.payload), message.attachment)
+    unpacked = unpack(bytes(message.payload), message.attachment, monotonic_ns(), Clocks())
     fields = parse_caps(unpacked.caps or "").fields
     assert (fields["pixel-aspect-ratio"], fields["interlace-mode"]) == (Fraction(16, 11), "interleaved")
     assert (fields["field-order"], unpacked.flags) == ("top-field-first", TFF)
