@@ -104,6 +104,26 @@ def test_streams_give_the_sets_of_a_brute_force_search(
         assert camera.matched + camera.unmatched + camera.absent + len(camera.times) == len(times)
 
 
+@pytest.mark.parametrize("delays", [(0, 0, 0, 0), (0, 0, 80, 0)])
+@pytest.mark.parametrize("reference", [None, 0])
+def test_each_frame_of_the_slowest_camera_that_has_partners_is_in_a_set(
+    reference: int | None, delays: tuple[int, ...]
+) -> None:
+    """This search knows nothing of pivots: frames of the slowest camera are too far apart to compete for partners."""
+    cameras = recorded(seed=3)
+    tolerance = 5 * MS
+    expected = set()
+    for moment in cameras[0]:
+        near = [[time for time in times if abs(time - moment) <= tolerance] for times in cameras[1:]]
+        skews = (max(moment, *others) - min(moment, *others) for others in itertools.product(*near))
+        if min(skews, default=tolerance + 1) <= tolerance:
+            expected.add(moment)
+    sets, _ = streamed(cameras, tolerance, reference, delays)
+    found = {one[0] for one in sets}
+    assert found <= expected
+    assert len(found) >= 0.999 * len(expected) > 200
+
+
 def test_what_a_tolerance_beyond_the_frame_interval_gives_is_within_it_and_nearly_the_brute_force_search() -> None:
     cameras = recorded(seed=1)
     expected = brute_force(cameras, 40 * MS, None)
