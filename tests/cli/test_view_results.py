@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from gst_iceoryx2._wire.stamp import monotonic_ns
+from gst_iceoryx2.packets import PacketPublisher
 from gst_iceoryx2.preview import Preview
 from gst_iceoryx2.results import Box, FrameKey, ResultsPublisher
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
@@ -16,6 +18,7 @@ from tests.conftest import Place
 from tests.waiting import arrived, wait_until
 
 SOURCE = "video/cam0/frame/v2"
+KEYFRAME = b"\0\0\1\x67\x42\xc0\x0d\0\0\1\x68\xee\0\0\1\x65\x88"
 
 
 class Camera:
@@ -104,6 +107,43 @@ def test_results_that_come_before_their_picture_are_sent_after_it(camera: Camera
         found, pictures = client.results()
         assert name(key) in pictures
         assert found.about["labels"] == ["early"]
+
+
+def test_results_of_decoded_frames_follow_the_packets_of_a_camera_that_encodes(camera: Camera, url: str) -> None:
+    """Such packets show no frame, but the frames that are decoded from them have their capture times."""
+    captured = monotonic_ns()
+    key = camera.shoot()
+    with (
+        PacketPublisher("cam0", "h264", 64, 48) as packets,
+        ResultsPublisher("cam0", "yolo") as out,
+        PageClient(url, watch=[0], decodes=[0]) as client,
+    ):
+        client.say(results=[0])
+        out.wait_for_subscribers(timeout=20)
+        for place in range(2):
+            packets.publish(KEYFRAME, is_keyframe=True, captured_at=captured + place)
+        while client.packet().about["frame"] != f"@{captured + 1}":
+            pass
+        for place in (5, 1):
+            decoded = key.stamp._replace(sequence=100 + place, capture=captured + place)
+            out.publish(FrameKey(decoded, 64, 48), [Box("a", 1, 0, 0, 1, 1)])
+        found, _ = client.results()
+        assert found.about["frames"] == [name(FrameKey(decoded, 64, 48)), f"@{captured + 1}"]
+
+
+def test_a_rendition_is_sent_as_pictures_because_packets_do_not_say_what_they_show(domain: Place) -> None:
+    with (
+        Preview(["cam0@64x48"], results=["yolo"]) as preview,
+        VideoFramePublisher("video/cam0@64x48/frame/v2") as frames,
+        PacketPublisher("cam0@64x48", "h264", 64, 48) as packets,
+        PageClient(preview.url, watch=[0], decodes=[0]) as client,
+    ):
+        packets.publish(KEYFRAME, is_keyframe=True)
+        frames.publish(np.zeros((48, 64), np.uint8), format="GRAY8")
+        client.picture()
+        status = client.status(encoder="running")
+        assert status["packet_problem"] == "results are not drawn on the packets of a rendition"
+        assert status["packet_viewers"] == 0
 
 
 def test_results_are_received_only_while_a_page_wants_them(camera: Camera, url: str) -> None:
