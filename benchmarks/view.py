@@ -1,11 +1,12 @@
 """Measures the cost of `iox2-video view` without encoding, and the age of pictures on the page.
 
-Usage: python -m benchmarks.view [--viewers 8] [--seconds 20] [--rounds 3] [--format BGR]
+Usage: python -m benchmarks.view [--viewers 8] [--seconds 20] [--rounds 3] [--format BGR] [--results]
 
 A publisher sends 1280x720 at 30 frames per second, and viewers confirm each picture as the page does.
 Processor time is the time of the whole `iox2-video view` process without the encoder's time, which its metrics report.
 Latency is the time from the capture of a frame until the last byte of its picture arrives.
-If Chromium is installed, the time until the picture is drawn is also measured.
+If Chromium is installed, the time until the picture is drawn is also measured. With --results, a detector publishes 50
+boxes for each frame, and pages without and with these boxes are compared.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ import numpy.typing as npt
 
 from benchmarks.machine import load, machine
 from benchmarks.report import Report
-from benchmarks.rounds import Measurement, Series, interleave, size
+from benchmarks.rounds import Measurement, Series, interleave, ratio, size
 from gst_iceoryx2 import jpeg
 from gst_iceoryx2._wire.stamp import monotonic_ns
+from gst_iceoryx2.results import Boxes, ResultsPublisher
 from gst_iceoryx2.video import VideoFrame, VideoFramePublisher, VideoFrameSubscriber
 from tests.cli.chromium import Chromium, program
 from tests.cli.page_client import PageClient, metrics
@@ -43,6 +45,9 @@ WIDTH, HEIGHT, FPS = 1280, 720, 30
 SERVICE = "video/bench/frame/v2"
 CPU_LIMIT, LATENCY_LIMIT = 15.0, 2.0
 SETTLE = 2.0
+BOXES = 50
+# Two medians of the same pictures per second differ by this much.
+PICTURES_LIMIT = 0.98
 ENCODED = ("BGR", "I420", "NV12", "YUY2", "P010_10LE", "GRAY8")
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
@@ -84,6 +89,23 @@ def publish(format: str) -> None:
             stop.wait(max(0.0, due - time.monotonic()))
 
 
+def detect() -> None:
+    """Publish boxes for each frame, until stdin ends."""
+    stop = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    places = np.arange(BOXES, dtype=np.float64)
+    places = np.stack([places % 10 * 120 + 20, places // 10 * 130 + 40, places + 30, places + 20], axis=1)
+    labels = [("person", "car", "dog")[number % 3] for number in range(BOXES)]
+    with VideoFrameSubscriber(SERVICE) as frames, ResultsPublisher("bench", "boxes") as results:
+        while not stop.is_set():
+            frame = frames.receive_blocking(100)
+            if frame is not None:
+                with frame:
+                    moved = places + (frame.sequence or 0) % 40
+                    scores = np.random.default_rng(frame.sequence or 0).random(BOXES)
+                    results.publish(frame, Boxes.of(xywh=moved, scores=scores, labels=labels, tracks=range(BOXES)))
+
+
 def watch(url: str, viewers: int) -> None:
     """Watch with this many viewers until stdin ends; then print the latency of each picture in milliseconds."""
     stop = threading.Event()
@@ -123,9 +145,8 @@ class Scene:
     def __init__(self, folder: str, format: str) -> None:
         self._environment = os.environ | {"IOX2_VIDEO_DOMAIN": f"{folder}/d:bv{os.getpid()}_"}
         self._publisher = self._start("-m", "benchmarks.view", "--publish", "--format", format)
-        self.view = self._start("-m", "gst_iceoryx2", "view", SERVICE, "--no-browser")
-        assert self.view.stdout is not None
-        self.url = self.view.stdout.readline().strip()
+        self.view, self.url = self._serve()
+        self._with_results, self._results_url = self._serve("--results", "boxes")
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -136,6 +157,11 @@ class Scene:
             stderr=subprocess.DEVNULL,
             text=True,
         )
+
+    def _serve(self, *arguments: str) -> tuple[subprocess.Popen[str], str]:
+        view = self._start("-m", "gst_iceoryx2", "view", SERVICE, "--no-browser", *arguments)
+        assert view.stdout is not None
+        return view, view.stdout.readline().strip()
 
     def watched(self, viewers: int, seconds: float) -> Measurement:
         """Measure what this many viewers cost and receive."""
@@ -166,23 +192,39 @@ class Scene:
             "kilobytes": told["bytes"] / 1000,
         }
 
-    def drawn(self, folder: str, seconds: float) -> Measurement:
-        """Measure the time until pictures are drawn on the page in headless Chromium."""
+    def drawn(self, folder: str, seconds: float, *, with_boxes: bool = False) -> Measurement:
+        """Measure the time until pictures are drawn on the page in headless Chromium, and how many are drawn."""
         browser = Chromium(Path(folder))
         try:
-            browser.open(self.url)
+            browser.open(self._results_url if with_boxes else self.url)
             browser.wait_for("document.querySelector('canvas')?.dataset.number > 30")
+            browser.evaluate(
+                "window.painted = 0; const paint = Stream.prototype.paint;"
+                "Stream.prototype.paint = function (...all) { window.painted++; return paint.apply(this, all); }; 0"
+            )
             script = "parseFloat(document.querySelector('.latency .value').textContent) || 0"
             values = []
+            began, first = time.monotonic(), browser.evaluate("window.painted")
             for _ in range(int(seconds * 2)):
                 values.append(float(browser.evaluate(script)))
                 time.sleep(0.5)
-            return {"drawn": statistics.median(values)}
+            painted = browser.evaluate("window.painted") - first
+            took = time.monotonic() - began
+            boxes = browser.evaluate("streams[0].results?.counts.get('boxes')?.drawn ?? 0")
+            return {"drawn": statistics.median(values), "painted": painted / took, "with boxes": boxes}
         finally:
             browser.close()
 
+    def detected(self, folder: str, seconds: float, *, with_boxes: bool) -> Measurement:
+        """Measure the same while a detector publishes boxes."""
+        detector = self._start("-m", "benchmarks.view", "--detect")
+        try:
+            return self.drawn(folder, seconds, with_boxes=with_boxes)
+        finally:
+            detector.communicate()
+
     def close(self) -> None:
-        for process in (self.view, self._publisher):
+        for process in (self.view, self._with_results, self._publisher):
             process.terminate()
             process.communicate()
 
@@ -225,6 +267,28 @@ def measure(format: str, viewers: int, seconds: float, rounds: int) -> Report:
         series.append(Series.of(drawn.name, "ms", runs["browser"], "drawn"))
         findings.append(size(drawn.name, drawn, LATENCY_LIMIT))
     title = f"View, {format} {WIDTH}×{HEIGHT} at {FPS} frames per second, {seconds:g} s each, {rounds} rounds"
+    return Report(title, series, findings)
+
+
+def measure_results(format: str, seconds: float, rounds: int) -> Report:
+    """Measure the page while a detector publishes boxes, without them and with them, in turns."""
+    with tempfile.TemporaryDirectory(prefix="iox2-bench-") as folder:
+        scene = Scene(folder, format)
+        try:
+            runs = interleave(
+                {
+                    name: partial(scene.detected, tempfile.mkdtemp(dir=folder), seconds, with_boxes=with_boxes)
+                    for name, with_boxes in (("without boxes", False), (f"with {BOXES} boxes", True))
+                },
+                rounds,
+            )
+        finally:
+            scene.close()
+    series = [Series.of(f"{name}: pictures drawn", "per second", runs[name], "painted") for name in runs]
+    findings = [ratio(f"pictures with {BOXES} boxes, to without", series[1], series[0], PICTURES_LIMIT, is_least=True)]
+    series += [Series.of(f"{name}: capture to drawing, median", "ms", runs[name], "drawn") for name in runs]
+    series.append(Series.of("pictures with boxes", "in all", runs[f"with {BOXES} boxes"], "with boxes"))
+    title = f"Results on the page, {format} {WIDTH}×{HEIGHT} at {FPS} frames per second, {seconds:g} s, {rounds} rounds"
     return Report(title, series, findings)
 
 
@@ -275,11 +339,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--format", default="BGR")
     parser.add_argument("--encoders", action="store_true", help="only compare ways to encode")
+    parser.add_argument("--results", action="store_true", help="only compare pages without and with boxes")
+    parser.add_argument("--detect", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--publish", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--watch", metavar="URL", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.publish:
         publish(arguments.format)
+    elif arguments.detect:
+        detect()
     elif arguments.watch:
         watch(arguments.watch, arguments.viewers)
     else:
@@ -289,6 +357,9 @@ def main() -> None:
         print(f"load before: {load():.1f}")
         if arguments.encoders:
             compare_encoders(arguments.rounds)
+            return
+        if arguments.results:
+            print(measure_results(arguments.format, arguments.seconds, arguments.rounds))
             return
         print(measure(arguments.format, arguments.viewers, arguments.seconds, arguments.rounds))
 
