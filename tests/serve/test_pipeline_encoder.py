@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from gst_iceoryx2.discovery import full_name
 from gst_iceoryx2.feed import read_number
 from gst_iceoryx2.packets import Packet, PacketSubscriber
 from gst_iceoryx2.video import VideoFramePublisher
+from tests.cli.commands import Command
 from tests.gst.remote import clean_environment, run
 from tests.serve.conftest import WAIT, WAIT_MS, Serve, children_of
 from tests.waiting import arrived, wait_until
@@ -98,6 +101,37 @@ def test_what_fails_is_told_in_gstreamers_words(encoder: str, text: str, serve: 
             return entry is not None and text in (entry.error or "")
 
         wait_until(is_told, WAIT)
+
+
+def test_an_encoder_that_fails_is_not_running_and_record_tells_why(serve: Start, tmp_path: Path) -> None:
+    """A failing encoder was listed as running during each attempt, and `record --copy` only said that nothing came."""
+    needs("x264enc")
+    served = serve(file("nosuchenc"))
+    told = Command(tmp_path, "record", "cam0", "a.mkv", "--copy", "--timeout", "15").ends(3)
+    assert 'no element "nosuchenc"' in told
+    log = served.command.out + served.command.err
+    assert "cam0@h264: starting" in log
+    assert "cam0@h264: running" not in log
+    assert list(tmp_path.glob("*.mkv")) == []
+
+
+def test_clip_and_bridge_tell_why_an_encoder_gives_no_packets(serve: Start, tmp_path: Path) -> None:
+    """`clip` only said that no packet had arrived, and `bridge` said nothing."""
+    pytest.importorskip("zenoh")
+    needs("x264enc")
+    served = serve(file("nosuchenc").replace("test = true", 'test = true\nkeep = "5s"'))
+    wait_until(lambda: (entry := served.entry("cam0@h264")) is not None and entry.is_failing, WAIT)
+    told = Command(tmp_path, "clip", "cam0", "a.mp4").ends(1)
+    assert "no packet has arrived yet" in told
+    assert 'no element "nosuchenc"' in told
+    key = f"zenoh:test/{os.getpid()}/{time.monotonic_ns()}"
+    sender = Command(tmp_path, "bridge", "cam0", key, "--codec", "h264")
+    receiver = Command(tmp_path, "bridge", key, "far0")
+    sender.says('no element "nosuchenc"', WAIT)
+    assert "no packets from cam0@h264: " in sender.err
+    for command in (sender, receiver):
+        command.interrupt()
+        command.ends(130)
 
 
 def test_a_killed_pipeline_is_started_again_for_the_same_readers(serve: Start) -> None:

@@ -12,7 +12,7 @@ from .._iox2.domain import current_domain
 from .._wire.packet import PACKET_FLAG_DISCONT, VideoPacketHeader, packet_service
 from ..codec.on_demand import PacketsOnDemand, packets_for
 from ..discovery.demand import DemandFinder
-from ..discovery.names import short_name
+from ..discovery.names import short_name, why_silent
 from ..errors import FormatError, MissingExtraError
 from ..feed.errors import SourceError
 from ..packets import Packet, PacketPublisher, PacketSubscriber
@@ -30,6 +30,8 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 _LINGER: Final = 5.0
 # Time between two requests for a keyframe, in seconds.
 _ASK_INTERVAL: Final = 1.0
+# Time without packets after which the reason is looked for, in seconds.
+_SILENCE: Final = 2.0
 # Most packets to receive before one is sent.
 _LOOKS: Final = 64
 # Time between two looks for readers of the frames, and time for which they are decoded after the last one, in seconds.
@@ -47,7 +49,8 @@ class FromPackets:
         self._subscriber: PacketSubscriber | None = None
         self._queue: PacketQueue[Packet] = PacketQueue()
         self._withheld = 0
-        self._wanted_at = self._asked_at = 0.0
+        self._wanted_at = self._asked_at = self._heard_at = 0.0
+        self._is_told = False
 
     @property
     def passed_over(self) -> int:
@@ -68,6 +71,7 @@ class FromPackets:
             if self._subscriber is None:
                 self._source = self._opened.enter_context(packets_for(short_name(self._service)))
                 self._subscriber = self._opened.enter_context(PacketSubscriber(self._source.service))
+                self._heard_at = now
         elif self._subscriber is not None and now > self._wanted_at + _LINGER:
             self.close()
 
@@ -89,7 +93,21 @@ class FromPackets:
         waiting = self._queue.pop()
         if waiting is None and self._source is not None:
             self._source.check()
-        return None if waiting is None else _parcel_of(waiting)
+            self._tell_why(self._source.service)
+        if waiting is None:
+            return None
+        self._heard_at, self._is_told = time.monotonic(), False
+        return _parcel_of(waiting)
+
+    def _tell_why(self, service: str) -> None:
+        """Log why no packets arrive, once, if `iox2-video serve` knows."""
+        now = time.monotonic()
+        if self._is_told or now < self._heard_at + _SILENCE:
+            return
+        self._heard_at, reason = now, why_silent(service)
+        if reason is not None:
+            self._is_told = True
+            _log.warning("no packets from %s: %s", short_name(service), reason)
 
     def request_keyframe(self) -> None:
         """Ask the publisher for a keyframe, at most once per second."""

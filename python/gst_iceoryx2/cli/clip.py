@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gst_iceoryx2.cli._outcome import Misused, examples
+from gst_iceoryx2.cli._outcome import Failed, Misused, examples
 from gst_iceoryx2.cli._params import Seconds, ServiceOrPackets
 from gst_iceoryx2.cli._screen import say
 
@@ -29,13 +29,18 @@ def command(name: str, file: str, before: float | None, after: float, overwrite:
     Nothing is encoded again. The clip begins at the keyframe at or before the wanted time. If less is kept, the clip
     contains what is there. On Ctrl-C, it ends early (exit code 130).
     """
-    from gst_iceoryx2.packets import lookback
+    from gst_iceoryx2.discovery.names import why_silent
+    from gst_iceoryx2.packets import LookbackError, lookback
     from gst_iceoryx2.packets.errors import TargetError
 
+    past = lookback(name)
     try:
-        clip = lookback(name).save(file, before, after, overwrite=overwrite)
+        clip = past.save(file, before, after, overwrite=overwrite)
     except TargetError as exc:
         raise Misused(str(exc)) from exc
+    except LookbackError as exc:
+        reason = why_silent(past.service_name)
+        raise Failed(str(exc) if reason is None else f"{exc}; {reason}") from exc
     say(str(clip))
     if clip.note is not None:
         say(clip.note)

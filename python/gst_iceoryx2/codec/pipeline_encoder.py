@@ -75,6 +75,11 @@ class PipelineEncoder:
         self._sent = 0
         self._since = time.monotonic()
 
+    @property
+    def is_publishing(self) -> bool:
+        """Whether the pipeline has given a packet, and this process publishes packets since."""
+        return self._publisher is not None
+
     def step(self) -> None:
         """Wait for packets for a moment, and publish them.
 

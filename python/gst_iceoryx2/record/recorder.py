@@ -223,7 +223,8 @@ class Recorder(Work[Recording]):
             if track.awaited in self._missing and track.awaited not in existing:
                 raise self._missing[track.awaited]
         which = ", ".join(track.name for track in waiting)
-        reasons = [reason for track in waiting if (reason := why_silent(track.awaited)) is not None]
+        told = [why_silent(track.awaited) or why_silent(track.service) for track in waiting]
+        reasons = [reason for reason in told if reason is not None]
         hint = "; ".join(reasons) or "check that its publisher is running and not paused"
         raise FrameTimeoutError(f"no frame from {which} arrived within {self._timeout:g} s; {hint}")
 

@@ -25,10 +25,14 @@ def encode(commands: Commands, reporter: Reporter, stop: Stop) -> None:
         return
     command = json.loads(line)
     encoder = _encoder(command["name"], command["settings"])
-    reporter.say(state="running")
+    is_running = False
     try:
         while not stop.is_set():
             encoder.step()
+            # Before its first packet, an encoder may still fail, and the reason of its last failure stays known.
+            if encoder.is_publishing and not is_running:
+                is_running = True
+                reporter.say(state="running")
             if reporter.is_due():
                 reporter.say(**encoder.report())
     finally:
