@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from gst_iceoryx2.feed import TestPattern, read_number
-from gst_iceoryx2.packets import LookbackError, PacketPublisher, lookback
+from gst_iceoryx2.packets import Clip, LookbackError, PacketPublisher, lookback
 from gst_iceoryx2.packets.errors import RecordFileError, TargetError
 from gst_iceoryx2.results import Box, ResultsPublisher
 from gst_iceoryx2.serve.clip_rule import ClipRule
@@ -197,7 +197,10 @@ def test_packets_that_nobody_can_decode_give_no_clip_and_no_file(
         (["cam0", "a.mp4", "--before", "soon"], 2, 'must be a time such as "5s"'),
         (["cam0", "a.mp4", "--after", "2h"], 2, 'must be a time up to "1h"'),
         (["zenoh:x/y", "a.mp4"], 2, "is not a service"),
-        (["cam7", "a.mp4"], 3, 'nobody keeps the packets of "cam7"'),
+        (["cam7", "a.mp4"], 3, 'no process keeps the packets of "cam7@h264"'),
+        # These two were told to add a table that `serve` refuses, and that nothing was kept.
+        (["cam0@160x120", "a.mp4"], 3, 'renditions are not kept, so use "cam0"'),
+        (["cam0@h265", "a.mp4"], 3, 'use "cam0@h264", which is kept'),
         (["cam0", "gone/a.mp4"], 1, "cannot write gone/a.mp4: No such file or directory"),
         (["cam0", "there.mp4"], 1, "there.mp4 already exists; choose another name, or use --overwrite"),
     ],
@@ -212,6 +215,12 @@ def test_what_cannot_be_clipped_is_told_and_leaves_no_file(
     assert error in command.ends(code)
     assert [path.name for path in tmp_path.glob("*.mp4")] == ["there.mp4"]
     assert (tmp_path / "there.mp4").read_bytes() == b"precious"
+
+
+def test_a_clip_of_less_than_a_megabyte_states_kilobytes(tmp_path: Path) -> None:
+    """A clip of 29 kB was reported as "0.0 MB"."""
+    assert str(Clip((tmp_path / "a.mp4",), 4.2, 128, 29_152)).endswith("a.mp4: 4.2 s, 128 frames, 29 kB")
+    assert str(Clip((tmp_path / "a.mp4",), 25.3, 759, 4_100_000)).endswith("a.mp4: 25.3 s, 759 frames, 4.1 MB")
 
 
 def test_python_raises_what_the_command_tells(serve: Start, tmp_path: Path) -> None:

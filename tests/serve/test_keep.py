@@ -172,7 +172,7 @@ def test_a_stream_that_is_not_kept_is_an_error_that_says_what_to_do(serve: Start
     with pytest.raises(ServiceNotFoundError) as caught:
         lookback("cam0")
     assert str(caught.value) == (
-        f'nobody keeps the packets of "cam0" in {domain.root} (prefix {domain.prefix!r}); add keep = "30s" to '
+        f'no process keeps the packets of "cam0@h264" in {domain.root} (prefix {domain.prefix!r}); add keep = "30s" to '
         "[streams.cam0] in the file of `iox2-video serve`, and let it run"
     )
     with pytest.raises(FormatError):

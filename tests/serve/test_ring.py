@@ -229,7 +229,7 @@ def test_a_killed_ring_is_found_dead_and_its_successor_begins_anew(
     assert numbers()[0] in (30, 60, 90)
     other.process.kill()
     other.process.wait()
-    with pytest.raises(ServiceNotFoundError, match=r'nobody keeps the packets of "cam0".*add keep = "30s"'):
+    with pytest.raises(ServiceNotFoundError, match=r'no process keeps the packets of "cam0@h264".*add keep = "30s"'):
         lookback("cam0")
     assert not [name for name in domain.leftovers() if "ring_" in name]
 

@@ -123,7 +123,8 @@ def _summary(recording: Recording) -> list[str]:
             if track.resized:
                 lines.append(f"{name}: frames with a different size were scaled to {size}")
             if track.restarts:
-                lines.append(f"{name}: the encoder started again {track.restarts} times, each time with a keyframe")
+                often = "once, with" if track.restarts == 1 else f"{track.restarts} times, each time with"
+                lines.append(f"{name}: the encoder started again {often} a keyframe")
     for log in recording.results if lines else ():
         counted = f"{log.joined} of {log.frames} frames have results, {log.late} came too late, {log.dropped} dropped"
         refused = f", {log.invalid} refused" if log.invalid else ""

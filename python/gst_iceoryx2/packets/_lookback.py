@@ -18,7 +18,7 @@ from .._iox2.domain import Domain, current_domain
 from .._iox2.ring_files import remove_dead_ring, ring_socket
 from .._wire.numbers import real
 from .._wire.packet import PACKET_FLAG_DISCONT, VideoPacketHeader, packet_service, validate_packet
-from .._wire.rendition import CODECS
+from .._wire.rendition import CODECS, RenditionName
 from .._wire.ring import LATEST_END, MAX_LINE_BYTES, RECORD, RingRequest, RingStatus
 from .._wire.stamp import monotonic_ns
 from ..errors import InvalidServiceNameError, ServiceNotFoundError, ServicePermissionError
@@ -63,7 +63,7 @@ class Lookback:
     Raises:
         InvalidServiceNameError: The name cannot be used as the name of a stream.
         FormatError: The codec is unknown.
-        ServiceNotFoundError: Nobody keeps the packets of this stream.
+        ServiceNotFoundError: No process keeps the packets of this stream.
         LookbackError: The ring does not answer.
         DomainError: The domain of this process cannot be used.
 
@@ -93,7 +93,7 @@ class Lookback:
         """Seconds from the first to the last packet that is kept at present.
 
         Raises:
-            ServiceNotFoundError: Nobody keeps the packets any more.
+            ServiceNotFoundError: No process keeps the packets any more.
             LookbackError: The ring does not answer.
         """
         return self._status().seconds
@@ -103,7 +103,7 @@ class Lookback:
         """Bytes that are kept at present.
 
         Raises:
-            ServiceNotFoundError: Nobody keeps the packets any more.
+            ServiceNotFoundError: No process keeps the packets any more.
             LookbackError: The ring does not answer.
         """
         return self._status().total_bytes
@@ -121,7 +121,7 @@ class Lookback:
             An iterator of packets, which own their bytes. `is_discont` marks where packets are missing.
 
         Raises:
-            ServiceNotFoundError: Nobody keeps the packets any more.
+            ServiceNotFoundError: No process keeps the packets any more.
             LookbackError: The ring does not answer. The iterator raises it if the ring fails, or if it has removed the
                 last of these packets because they were read too slowly.
             ValueError: `before` or `after` is not a time.
@@ -148,7 +148,7 @@ class Lookback:
             The last picture that was captured at or before this time.
 
         Raises:
-            ServiceNotFoundError: Nobody keeps the packets any more.
+            ServiceNotFoundError: No process keeps the packets any more.
             LookbackError: The ring has nothing from this time, or does not answer.
             FormatError: The packets cannot be decoded.
             MissingExtraError: PyAV is not installed.
@@ -183,7 +183,7 @@ class Lookback:
             What was written. Its `note` says what is missing of what you asked for.
 
         Raises:
-            ServiceNotFoundError: Nobody keeps the packets any more.
+            ServiceNotFoundError: No process keeps the packets any more.
             LookbackError: The ring has nothing from this time, or does not answer.
             TargetError: The container is unknown, or cannot hold the codec.
             RecordFileError: The file exists, or cannot be written. It keeps what was written before.
@@ -306,11 +306,7 @@ def _connected(domain: Domain, service: str) -> socket.socket:
     except (FileNotFoundError, ConnectionRefusedError) as exc:
         connection.close()
         remove_dead_ring(path)
-        short = service.removeprefix("video/").removesuffix("/packet/v1").rpartition("@")[0]
-        raise ServiceNotFoundError(
-            f'nobody keeps the packets of "{short}" in {domain.root} (prefix {domain.prefix!r}); add keep = "30s" to '
-            f"[streams.{short}] in the file of `iox2-video serve`, and let it run"
-        ) from exc
+        raise ServiceNotFoundError(_not_kept(domain, service)) from exc
     except PermissionError as exc:
         connection.close()
         raise ServicePermissionError(f"cannot read the ring of {service}: {path} belongs to another user") from exc
@@ -318,6 +314,21 @@ def _connected(domain: Domain, service: str) -> socket.socket:
         connection.close()
         raise LookbackError(f"cannot read the ring of {service} at {path}: {exc.strerror or exc}") from exc
     return connection
+
+
+def _not_kept(domain: Domain, service: str) -> str:
+    """Return a sentence that says that no process keeps the packets of a service, and what to do."""
+    encoded = service.removeprefix("video/").removesuffix("/packet/v1")
+    short = encoded.rpartition("@")[0]
+    rendition = RenditionName.parse(short)
+    kept = [one for one in CODECS if ring_socket(domain, packet_service(short, one)[0]).exists()]
+    if kept:
+        remedy = f'use "{short}@{kept[0]}", which is kept'
+    elif rendition is not None:
+        remedy = f'renditions are not kept, so use "{rendition.source}"'
+    else:
+        remedy = f'add keep = "30s" to [streams.{short}] in the file of `iox2-video serve`, and let it run'
+    return f'no process keeps the packets of "{encoded}" in {domain.root} (prefix {domain.prefix!r}); {remedy}'
 
 
 def _services(name: str, codec: str | None) -> list[tuple[str, str]]:
