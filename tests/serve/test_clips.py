@@ -286,7 +286,17 @@ def test_a_rule_names_detector_label_and_score(text: str, rule: ClipRule) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yolo person", "results:", "results:yolo/1 x", "results:yolo person>", "results:y>x>1"]
+    "text",
+    [
+        "",
+        "yolo person",
+        "results:",
+        "results:yolo/1 x",
+        "results:yolo person>",
+        "results:y>x>1",
+        "results:y x>nan",
+        "results:y >1e999",
+    ],
 )
 def test_another_text_is_not_a_rule(text: str) -> None:
     with pytest.raises(ValueError, match=r"results:DETECTOR LABEL>SCORE"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Callable
@@ -46,25 +47,47 @@ class ClipRule:
         match = _RULE.fullmatch(text.strip())
         if match is None:
             raise ValueError(f"must have the form {_FORM}")
-        score = match["score"]
-        try:
-            return cls(match["detector"], match["label"] or None, None if score is None else float(score))
-        except ValueError:
-            raise ValueError(f'has the score "{score}", which is not a number; write {_FORM}') from None
+        return cls(match["detector"], match["label"] or None, _score_of(match["score"]))
 
     def matches(self, results: Results) -> bool:
         """Return whether a box or a class has the label, and a score above the rule's."""
-        found = [*results.boxes, *results.classifications]
-        return any(
-            (self.label is None or one.label == self.label) and (self.score is None or one.score > self.score)
-            for one in found
-        )
+        import numpy as np
+
+        # The tables and not the objects, because these would take a second to create from the largest result.
+        tables = results._tables
+        labels = [number for number, label in enumerate(tables.labels) if label == self.label]
+        for rows in (tables.boxes, tables.classifications):
+            found = rows["score"] > (-math.inf if self.score is None else self.score)
+            if self.label is not None:
+                found &= np.isin(rows["label"], labels)
+            if found.any():
+                return True
+        return False
+
+
+def _score_of(text: str | None) -> float | None:
+    """Return the score in a rule; None = none.
+
+    Raises:
+        ValueError: The text is not a number, or the number is NaN or infinite.
+    """
+    if text is None:
+        return None
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise ValueError(f'has the score "{text}", which is not a finite number; write {_FORM}')
+    return score
 
 
 async def watch(rule: ClipRule, source: str, pause: float, trigger: Callable[[int], None]) -> None:
     """Trigger once for each event, until this is cancelled.
 
     An event begins when the detector finds something, and ends when it has found nothing for `pause` seconds.
+    Results of frames that were captured before the call trigger nothing: a new subscriber receives earlier results
+    again, and their clips may have been written already.
 
     Args:
         rule: What is searched for.
@@ -74,6 +97,7 @@ async def watch(rule: ClipRule, source: str, pause: float, trigger: Callable[[in
     """
     from ..results import ResultsSubscriber
 
+    began = time.monotonic_ns()
     pause_ns = int(max(pause, _SHORTEST_PAUSE) * 1e9)
     found_at: int | None = None
     while True:
@@ -82,10 +106,10 @@ async def watch(rule: ClipRule, source: str, pause: float, trigger: Callable[[in
                 async for results in subscriber:
                     now = time.monotonic_ns()
                     at = min(results.captured_at or now, now)
-                    if rule.matches(results):
+                    if at >= began and rule.matches(results):
                         if found_at is None or at - found_at > pause_ns:
                             trigger(at)
-                        found_at = at
+                        found_at = max(found_at or at, at)
         except Iox2VideoError:
             # Its service is not usable at present, for example because another release made it.
             await asyncio.sleep(_RETRY)
