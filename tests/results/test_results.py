@@ -444,6 +444,19 @@ def test_results_that_break_a_rule_are_dropped_and_counted(case: str, caplog: py
     assert SERVICE in caplog.text
 
 
+def test_an_invalid_result_arrived_and_is_not_counted_as_dropped() -> None:
+    """Each result that broke a rule was counted twice: as invalid, and as a gap in the numbers."""
+    raw = RawPublisher(SERVICE, 1 << 16, 10, VideoResultsHeader)
+    with ResultsSubscriber("cam0", "yolo") as sub:
+        raw.send(header(0), bytes(8))
+        raw.send(header(1, width=0), bytes(8))
+        raw.send(header(2, entries=1), bytes(8))
+        raw.send(header(4), bytes(8))
+        assert [arrived(sub.receive_blocking(WAIT_MS)).number for _ in range(2)] == [0, 4]
+        assert sub.stats == (2, 1, 2)
+    raw.close()
+
+
 @pytest.mark.parametrize("length", [0, 1 << 30, 1 << 40, (1 << 64) - 1])
 @pytest.mark.proves("R6")
 def test_a_length_that_does_not_fit_into_the_memory_is_not_believed(length: int) -> None:

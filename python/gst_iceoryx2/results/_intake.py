@@ -8,7 +8,7 @@ from .._iox2 import types
 from .._wire.fault import Fault
 from .._wire.header import NONE_U64
 from .._wire.result_payload import decode_tables
-from .._wire.results import RESULTS_HEADER_SIZE, VideoResultsHeader, validate_results
+from .._wire.results import RESULTS_HEADER_SIZE, RESULTS_VERSION, VideoResultsHeader, validate_results
 from .._wire.stamp import Stamp
 from ..video._drops import DropCounter
 from ..video._memory import Ledger
@@ -30,7 +30,7 @@ class ResultsIntake:
         self.ledger = Ledger()
         self._drops = DropCounter()
         self._samples = SampleReader(name, "result", RESULTS_HEADER_SIZE, is_local=is_local)
-        # Publisher and next number of the latest valid sample.
+        # Publisher and next number of the latest sample.
         self._stream: int | None = None
         self._expected = 0
 
@@ -62,6 +62,9 @@ class ResultsIntake:
         if read is None:
             return None
         header, length = VideoResultsHeader.from_buffer_copy(read[0]), read[1]
+        if header.version == RESULTS_VERSION and not self._note(header):
+            # After a reconnection, the publisher delivers again what it kept.
+            return None
         fault = validate_results(header, length)
         if fault is not None:
             self._samples.refuse(fault)
@@ -70,10 +73,13 @@ class ResultsIntake:
         if isinstance(tables, Fault):
             self._samples.refuse(tables)
             return None
-        if header.stream == self._stream and header.sequence < self._expected:
-            # After a reconnection, the publisher delivers again what it kept.
-            return None
-        self._drops.note(Stamp(publisher=header.stream, sequence=header.sequence), NONE_U64)
-        self._stream, self._expected = header.stream, header.sequence + 1
         self.received += 1
         return Results()._fill(self._detector, header, tables)
+
+    def _note(self, header: VideoResultsHeader) -> bool:
+        """Note a sample that arrived, valid or not; return whether it is new."""
+        if header.stream == self._stream and header.sequence < self._expected:
+            return False
+        self._drops.note(Stamp(publisher=header.stream, sequence=header.sequence), NONE_U64)
+        self._stream, self._expected = header.stream, header.sequence + 1
+        return True
