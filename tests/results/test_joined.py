@@ -324,6 +324,15 @@ def test_a_wait_that_cannot_be_is_refused(wait: Any, kind: type[Exception], came
         sub.joined(wait=wait)
 
 
+def test_something_else_than_one_subscriber_of_each_detector_is_refused(camera: Camera) -> None:
+    """A name raised AttributeError, and a subscriber that was given twice never gave its second result."""
+    with ResultsSubscriber("cam0", "yolo") as sub:
+        with pytest.raises(TypeError, match="joined needs subscribers of results, not str"):
+            sub.joined("pose")  # type: ignore[call-overload]
+        with pytest.raises(ValueError, match="is given twice, but each result goes to one reader"):
+            sub.joined(sub)
+
+
 # -- across processes ------------------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,8 @@ class JoinedFrames(JointReader[tuple[VideoFrame, Row]], Generic[Row]):
         if not wait >= 0:
             raise ValueError(f"wait is {wait}, but must be at least 0 seconds")
         self._results = tuple(results)
+        for subscriber in self._results:
+            _check_subscriber(subscriber, self._results)
         self._pairing: Pairing[VideoFrame, Results] = Pairing(len(self._results), min(wait, _MAX_WAIT))
         self._early = 0
         self._has_ended = False
@@ -133,6 +135,16 @@ class JoinedFrames(JointReader[tuple[VideoFrame, Row]], Generic[Row]):
 
     def _deadline(self) -> float | None:
         return self._pairing.deadline
+
+
+def _check_subscriber(subscriber: object, all_of_them: Sequence[ResultsSubscriber]) -> None:
+    if not hasattr(subscriber, "detector"):
+        raise TypeError(f"joined needs subscribers of results, not {type(subscriber).__name__}")
+    if all_of_them.count(subscriber) > 1:
+        raise ValueError(
+            f"{subscriber!r} is given twice, but each result goes to one reader; give each detector once, or create "
+            "another ResultsSubscriber"
+        )
 
 
 def _counters_of(pairing: Pairing[Any, Any]) -> Pairing[Any, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, NoReturn, overload
 
 from .._iox2.service_name import check_name
 from .._iox2.types import Node
@@ -136,8 +136,8 @@ class ResultsSubscriber(Receiver[Results]):
             their order; None if there were none in time.
 
         Raises:
-            ValueError: `wait` is negative or NaN.
-            TypeError: `wait` is not a number.
+            ValueError: `wait` is negative or NaN, or a subscriber is given twice.
+            TypeError: `wait` is not a number, or one of `others` is not a `ResultsSubscriber`.
             ServiceError: The service of the frames exists but cannot be opened.
 
         Example:
@@ -173,6 +173,12 @@ class ResultsSubscriber(Receiver[Results]):
         intake = self._intake
         with self._lock:
             return ResultsSubscriberStats(intake.received, intake.dropped, intake.invalid)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"cannot pickle or copy {self!r}: create ResultsSubscriber({self._source!r}, {self._detector!r}) in the "
+            "process that receives"
+        )
 
     def __repr__(self) -> str:
         stats = self.stats
