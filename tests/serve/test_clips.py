@@ -396,7 +396,8 @@ def test_the_oldest_clips_are_removed(ring: Callable[..., RingProcess], tmp_path
     assert numbers_in(clip)[0] == list(range(60))
 
 
-def test_a_clip_that_is_being_written_when_serve_stops_can_be_played(serve: Start) -> None:
+def test_a_clip_that_is_being_written_when_serve_stops_can_be_played_and_is_told(serve: Start) -> None:
+    """The log did not tell clips and failures of the moment in which `serve` stopped."""
     served = serve(FILE + 'clip = { before = "1s", after = "10min" }\n')
     kept(2.0)
     served.command.interrupt(signal.SIGUSR1)
@@ -405,6 +406,7 @@ def test_a_clip_that_is_being_written_when_serve_stops_can_be_played(serve: Star
     served.command.ends(0)
     numbers, _ = numbers_in(clips_of(served)[0])
     assert len(numbers) > 25
+    assert f"{clips_of(served)[0].name}: " in served.command.err
 
 
 def test_signals_while_it_stops_do_no_harm(serve: Start) -> None:

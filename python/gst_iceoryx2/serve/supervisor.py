@@ -192,7 +192,10 @@ class Supervisor(Work[ServeStatus]):
                 self._trigger()
         finally:
             notifier.stopping()
-            self._end(job for source in self._sources.values() for job in source.jobs)
+            self._end((name, job) for name, source in self._sources.items() for job in source.jobs)
+            # A clip may have ended meanwhile.
+            if progress is not None and self._log:
+                progress(self.report())
             file.remove()
             changes.close()
             self._close()
@@ -237,12 +240,12 @@ class Supervisor(Work[ServeStatus]):
             return
         self._refused = self._rivals(config)
         kept: dict[str, StreamJobs] = {}
-        ending: list[Job] = []
+        ending: list[tuple[str, Job]] = []
         for stream in config.streams:
             name = stream.service
             before = self._sources.pop(name, None)
             if name in self._refused:
-                ending += () if before is None else before.jobs
+                ending += () if before is None else [(name, job) for job in before.jobs]
             elif before is not None and before.is_made_like(stream):
                 kept[name] = before
                 before.config = stream
@@ -252,9 +255,8 @@ class Supervisor(Work[ServeStatus]):
                     # Its renditions go on, and wait for the new source.
                     source.converter = before.converter
                     source.take_ring(before)
-                    ending += before.job, *before.encoders.values()
-        for source in self._sources.values():
-            ending += source.jobs
+                    ending += [(name, job) for job in (before.job, *before.encoders.values())]
+        ending += [(name, job) for name, source in self._sources.items() for job in source.jobs]
         self._end(ending)
         self._sources = kept
         self._config = config
@@ -298,7 +300,7 @@ class Supervisor(Work[ServeStatus]):
         now = time.monotonic()
         for source in self._sources.values():
             for job in source.jobs:
-                self._log += [f"{short_name(source.name)}: {line}" for line in job.tend(now)]
+                self._tend(source.name, job)
         if self._refused and self._rivals(self._config) != self._refused:
             self._declare(self._config)
         self._looked_at = now
@@ -336,7 +338,7 @@ class Supervisor(Work[ServeStatus]):
         for name in [name for name in renditions if name in declared]:
             del renditions[name]
             if name in self._sources:
-                self._end(self._sources.pop(name).jobs)
+                self._end((name, job) for job in self._sources.pop(name).jobs)
         for name in renditions.keys() - self._sources.keys():
             self._sources[name] = StreamJobs(name, None)
         for name in [name for name, source in self._sources.items() if name not in renditions and not source.is_used]:
@@ -368,17 +370,21 @@ class Supervisor(Work[ServeStatus]):
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_out, 1 << 10)
 
-    def _end(self, jobs: Iterable[Job]) -> None:
-        """Let processes end in order."""
+    def _tend(self, name: str, job: Job) -> None:
+        """Read what the process of a stream has printed, and note its end."""
+        self._log += [f"{short_name(name)}: {line}" for line in job.tend(time.monotonic())]
+
+    def _end(self, ending: Iterable[tuple[str, Job]]) -> None:
+        """Let processes of several streams end in order."""
         deadline = time.monotonic() + _ENDS_WITHIN
-        jobs = list(jobs)
-        for job in jobs:
+        ending = list(ending)
+        for _, job in ending:
             job.release(time.monotonic())
-        while any(job.is_alive for job in jobs) and time.monotonic() < deadline:
+        while any(job.is_alive for _, job in ending) and time.monotonic() < deadline:
             time.sleep(_END_LOOK)
-            for job in jobs:
-                job.tend(time.monotonic())
-        for job in jobs:
+            for name, job in ending:
+                self._tend(name, job)
+        for _, job in ending:
             job.kill()
 
 
