@@ -177,6 +177,22 @@ def test_a_codec_without_an_encoder_is_told(serve: Start) -> None:
         assert found[1].text == f"cam0@h265 is wanted, but is not encoded by process {served.pid}: {entry.error}"
 
 
+def test_doctor_says_how_to_install_the_pyav_that_serve_misses(
+    serve: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The remedy was to correct the file, which had no mistake."""
+    missing = tmp_path / "missing" / "av.py"
+    missing.parent.mkdir()
+    missing.write_text("raise ImportError('hidden by this test')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(missing.parent), os.environ.get("PYTHONPATH", ""))))
+    served = serve(FILE)
+    with PacketSubscriber("cam0"):
+        wait_until(lambda: (entry := served.entry("cam0@h264")) is not None and entry.is_failing, WAIT_MS / 1000)
+        (found,) = [one for one in examine() if one.check == "encoders" and one.status == "problem"]
+    assert "need PyAV" in found.text
+    assert found.remedy == "pip install 'iox2-video[record]'"
+
+
 def test_another_setting_of_the_encoder_applies_after_a_reload(serve: Start) -> None:
     served = serve(FILE)
     assert served.file is not None

@@ -25,9 +25,10 @@ def check(domain: Domain, fix: bool) -> Iterator[Finding]:
     for stream in served(domain).values():
         name = short_name(stream.name)
         if codec_of(name) is not None and stream.error is not None:
+            table = f"correct the table of {name.partition('@')[0]} in {stream.file}" if stream.file else None
             yield problem(
                 f"{name} is wanted, but is not encoded by process {stream.supervisor}: {stream.error}",
-                f"correct the table of {name.partition('@')[0]} in {stream.file}" if stream.file else None,
+                _REMEDY if _REMEDY in stream.error else table,
             )
 
 
