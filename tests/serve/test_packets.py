@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gst_iceoryx2.doctor import examine
+from gst_iceoryx2.doctor import Finding, examine
 from gst_iceoryx2.feed import TestPattern, read_number
 from gst_iceoryx2.packets import PacketSubscriber
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
@@ -187,10 +187,17 @@ def test_doctor_says_how_to_install_the_pyav_that_serve_misses(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(missing.parent), os.environ.get("PYTHONPATH", ""))))
     served = serve(FILE)
     with PacketSubscriber("cam0"):
-        wait_until(lambda: (entry := served.entry("cam0@h264")) is not None and entry.is_failing, WAIT_MS / 1000)
-        (found,) = [one for one in examine() if one.check == "encoders" and one.status == "problem"]
-    assert "need PyAV" in found.text
-    assert found.remedy == "pip install 'iox2-video[record]'"
+        # While the source starts, the encoder's error is not told.
+        served.wait_for("cam0", "running")
+        found: list[Finding] = []
+
+        def is_found() -> bool:
+            found[:] = [one for one in examine() if one.check == "encoders" and one.status == "problem"]
+            return bool(found)
+
+        wait_until(is_found, WAIT_MS / 1000)
+    assert "need PyAV" in found[0].text
+    assert found[0].remedy == "pip install 'iox2-video[record]'"
 
 
 def test_another_setting_of_the_encoder_applies_after_a_reload(serve: Start) -> None:
