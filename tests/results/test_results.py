@@ -293,8 +293,13 @@ def test_something_else_has_no_results(out: ResultsPublisher) -> None:
 
 
 def test_a_second_detector_of_the_same_name_is_refused(out: ResultsPublisher) -> None:
-    with pytest.raises(TooManyPortsError, match='"video/cam0/results/yolo/v1" already has 1, which is its limit'):
+    """The error advised to raise max_publishers, which a service of results does not have."""
+    refused = (
+        '"video/cam0/results/yolo/v1" already has 1, which is its limit; close the other publisher, or use another'
+    )
+    with pytest.raises(TooManyPortsError, match=refused) as caught:
         ResultsPublisher("cam0", "yolo")
+    assert "max_publishers" not in str(caught.value)
     with ResultsPublisher("cam0", "pose"), ResultsPublisher("cam1", "yolo"):
         pass
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::contract::messages;
+use crate::results::ResultsName;
 use crate::wire::fault::Fault;
 
 /// A result whose error type is the SDK's [`enum@Error`].
@@ -71,7 +72,7 @@ pub enum Error {
     },
 
     /// The service admits no more ports of this kind.
-    #[error("{}", messages::too_many_ports(port, service, limit, advice(port)))]
+    #[error("{}", messages::too_many_ports(port, service, limit, advice(port, service)))]
     TooManyPorts {
         /// Name of the service.
         service: String,
@@ -254,8 +255,11 @@ impl fmt::Display for Obstacle {
 }
 
 /// Returns the remedy for a service that admits no more ports of this kind.
-fn advice(port: &str) -> String {
+fn advice(port: &str, service: &str) -> String {
     match port {
+        "publisher" if service.ends_with("/packet/v1") || ResultsName::parse(service).is_ok() => {
+            messages::close_only_publisher()
+        }
         "publisher" => messages::close_publisher("max-publishers"),
         "subscriber" => messages::close_subscriber("max-subscribers"),
         _ => messages::close_participant(),

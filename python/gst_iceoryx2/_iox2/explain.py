@@ -117,7 +117,7 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
         if word in problem:
             record = records[pattern]
             limit = "all" if record is None else record.values.get(f"messaging_pattern.{pattern}.{setting}", "all")
-            advice = message(_ADVICE[port], setting=setting) if port in _ADVICE else message("close_participant")
+            advice = _advice(port, name, setting)
             return TooManyPortsError(message("too_many_ports", port=port, service=name, limit=limit, advice=advice))
     if any(word in problem for word in (*HALF_CREATED, "SystemInFlux", "FailedToDeserialize")):
         files = " and ".join(domain.service_files(name))
@@ -129,6 +129,13 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
             f"made of them are limited to 107 bytes; use at most {_MAX_PLACE}"
         )
     return TransportError(message("iceoryx2_failed", operation=doing, service=name, cause=problem))
+
+
+def _advice(port: str, name: str, setting: str) -> str:
+    """Return what to do if a service admits no more ports."""
+    if port == "publisher" and (is_packet_service(name) or is_results_service(name)):
+        return message("close_only_publisher")
+    return message(_ADVICE[port], setting=setting) if port in _ADVICE else message("close_participant")
 
 
 def _expected(name: str) -> tuple[str, str]:

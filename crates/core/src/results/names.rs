@@ -29,6 +29,7 @@ impl ResultsName {
     /// # Errors
     /// [`Error::InvalidServiceName`] if the source is empty or the detector's name is not 1 to 64 letters, digits or `_.-`.
     pub fn new(source: &str, detector: &str) -> Result<Self> {
+        let source = source_of(source);
         let refused = |reason: &str, advice: &str| Error::InvalidServiceName {
             name: format!("video/{source}/results/{detector}/v1"),
             reason: reason.to_owned(),
@@ -39,7 +40,6 @@ impl ResultsName {
             let advice = format!("use 1 to {MAX_DETECTOR} letters, digits, \"_\", \".\" or \"-\"");
             return Err(refused("the name of the detector is invalid", &advice));
         }
-        let source = source_of(source);
         if source.is_empty() {
             return Err(refused("the name of the source is empty", "use the name of a stream, such as \"cam0\""));
         }
@@ -153,6 +153,8 @@ mod tests {
         for detector in ["", "a b", "a/b", "ö", &"x".repeat(65)] {
             let error = ResultsName::new("cam0", detector).unwrap_err();
             assert!(error.to_string().contains("detector"), "{error}");
+            let full = ResultsName::new("video/cam0@640x/frame/v2", detector).unwrap_err();
+            assert_eq!(full.to_string(), error.to_string());
         }
         let name = ResultsName::new("cam0", "yolo").unwrap();
         assert_eq!(ResultsName::parse("video/cam0/results/yolo/v1").unwrap(), name);
