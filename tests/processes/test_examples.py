@@ -15,7 +15,7 @@ import pytest
 
 from gst_iceoryx2._plugin import gstreamer_version
 from gst_iceoryx2.packets import PacketPublisher
-from gst_iceoryx2.results import ResultsSubscriber
+from gst_iceoryx2.results import Box, ResultsPublisher, ResultsSubscriber
 from gst_iceoryx2.sh4lt import Follower, Writer
 from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
 from tests.conftest import Place
@@ -232,6 +232,31 @@ def test_edges_are_found_in_shared_memory_and_put_there(programs: Programs) -> N
         del frame, view
         publisher.end_of_stream()
         assert edges.finish() == "1 frames\n"
+
+
+def test_supervision_draws_boxes_on_the_frame_in_which_they_were_found(programs: Programs) -> None:
+    drawing = programs.example("supervision_boxes", "cam0", "found", "cam 1")
+    skip_without("supervision", drawing)
+    with (
+        VideoFramePublisher(CAMERA) as camera,
+        VideoFrameSubscriber(CAMERA) as frames,
+        ResultsPublisher("cam0", "found") as found,
+        VideoFrameSubscriber(OTHER) as subscriber,
+    ):
+        camera.wait_for_subscribers(2, timeout=40)
+        found.wait_for_subscribers(1, timeout=40)
+        for number in range(3):
+            camera.publish(np.full((120, 160, 3), 10 * number, np.uint8), captured_at=number + 1)
+            with arrived(frames.receive_blocking(20_000)) as frame:
+                found.publish(frame, [Box("x", 0.9, 20 + 30 * number, 40, 30, 50)])
+            with arrived(subscriber.receive_blocking(20_000)) as frame:
+                picture = frame.numpy_view()
+                assert (frame.captured_at, picture[5, 5].tolist()) == (number + 1, [10 * number] * 3)
+                painted = np.argwhere((picture != 10 * number).any(axis=2))
+                assert np.abs(painted.min(axis=0) - (40, 20 + 30 * number)).max() <= 3
+                assert np.abs(painted.max(axis=0) - (90, 50 + 30 * number)).max() <= 3
+        camera.end_of_stream()
+        drawing.finish()
 
 
 def test_workers_of_a_data_loader_share_the_frames_of_a_stream(programs: Programs) -> None:
