@@ -29,6 +29,7 @@ from ..errors import FormatError
 from ..video import _keeper
 from ..video._copying import CopyingSender, open_sender
 from ..video._pool import Pool
+from ..video._publishing import Publishing
 from ..video._service import DEFAULT_MAX_SUBSCRIBERS
 from ..video._waiting import drain
 from ..video.config import Qos
@@ -52,7 +53,7 @@ class PacketPublisherStats(NamedTuple):
     dropped: int
 
 
-class PacketPublisher:
+class PacketPublisher(Publishing):
     """Publish the packets of an encoder, or of a camera that encodes.
 
     The newest 128 packets stay in shared memory, so that a subscriber that joins can start at the newest keyframe. The
@@ -118,7 +119,7 @@ class PacketPublisher:
         self._width = whole(width, "width", 1, MAX_DIMENSION)
         self._height = whole(height, "height", 1, MAX_DIMENSION)
         max_bytes = whole(max_bytes, "max_bytes", 0, sys.maxsize)
-        self._sender = open_sender(
+        self._sender: _PacketSender = open_sender(
             _PacketSender,
             full,
             VideoPacketHeader,
@@ -215,34 +216,6 @@ class PacketPublisher:
         return self._sender.is_keyframe_wanted()
 
     @property
-    def num_subscribers(self) -> int:
-        """Number of connected subscribers. A killed subscriber is counted for up to two seconds."""
-        return self._sender.subscribers()
-
-    def wait_for_subscribers(self, n: int = 1, timeout: float | None = None) -> int:
-        """Wait until at least `n` subscribers are connected.
-
-        Args:
-            n: Number of subscribers to wait for.
-            timeout: Maximum wait in seconds; None or infinity = wait indefinitely.
-
-        Returns:
-            Number of connected subscribers.
-
-        Raises:
-            FrameTimeoutError: Fewer than `n` subscribers were connected after `timeout`.
-            ClosedError: This publisher is closed, or was closed by another thread during the wait.
-            ValueError: `n` is negative, or `timeout` is NaN.
-            TypeError: An argument is not a number.
-        """
-        return self._sender.wait_for_subscribers(n, timeout)
-
-    @property
-    def service_name(self) -> str:
-        """Full name of the service, such as `video/cam0@h264/packet/v1`."""
-        return self._name
-
-    @property
     def codec(self) -> str:
         """Name of the codec: "h264", "h265" or "av1"."""
         return self._codec
@@ -256,27 +229,6 @@ class PacketPublisher:
     def stats(self) -> PacketPublisherStats:
         """Counters so far."""
         return PacketPublisherStats(self._sender.sent, self._sender.dropped)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._sender.is_closed
-
-    def close(self) -> None:
-        """Leave the service without ending the stream. Sent packets are still delivered. Idempotent."""
-        _keeper.dismiss(self)
-        self._sender.close()
-
-    def __enter__(self) -> PacketPublisher:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        stats = self.stats
-        state = ", closed" if self.is_closed else ""
-        return f"<PacketPublisher {self._name!r}, sent {stats.sent}, dropped {stats.dropped}{state}>"
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -295,12 +247,6 @@ class PacketPublisher:
             version=PACKET_VERSION,
             codec=self._codec.encode(),
         )
-
-    def _tend(self) -> None:
-        self._sender.tend()
-
-    def _abandon(self) -> None:
-        self._sender.abandon()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

@@ -14,6 +14,7 @@ from ..contract import limit
 from ..errors import FormatError
 from ..video import _keeper
 from ..video._copying import CopyingSender, open_sender
+from ..video._publishing import Publishing
 from ..video._service import DEFAULT_MAX_SUBSCRIBERS
 from ..video.config import Qos
 from ..video.frame import VideoFrame
@@ -39,7 +40,7 @@ class ResultsPublisherStats(NamedTuple):
     dropped: int
 
 
-class ResultsPublisher:
+class ResultsPublisher(Publishing):
     """Publish what a detector finds in the frames of one source.
 
     Each result carries the identity of its frame, so that a reader can show it on this frame, however long the detector
@@ -86,7 +87,7 @@ class ResultsPublisher:
         self._name = check_name(results_service(source, detector))
         self._source = source_name(source)
         self._detector = detector
-        self._sender = open_sender(
+        self._sender: _ResultsSender = open_sender(
             _ResultsSender,
             self._name,
             VideoResultsHeader,
@@ -171,34 +172,6 @@ class ResultsPublisher:
     # -- state -------------------------------------------------------------------------------------------------------
 
     @property
-    def num_subscribers(self) -> int:
-        """Number of connected subscribers. A killed subscriber is counted for up to two seconds."""
-        return self._sender.subscribers()
-
-    def wait_for_subscribers(self, n: int = 1, timeout: float | None = None) -> int:
-        """Wait until at least `n` subscribers are connected.
-
-        Args:
-            n: Number of subscribers to wait for.
-            timeout: Maximum wait in seconds; None or infinity = wait indefinitely.
-
-        Returns:
-            Number of connected subscribers.
-
-        Raises:
-            FrameTimeoutError: Fewer than `n` subscribers were connected after `timeout`.
-            ClosedError: This publisher is closed, or was closed by another thread during the wait.
-            ValueError: `n` is negative, or `timeout` is NaN.
-            TypeError: An argument is not a number.
-        """
-        return self._sender.wait_for_subscribers(n, timeout)
-
-    @property
-    def service_name(self) -> str:
-        """Full name of the service, such as `video/cam0/results/yolo/v1`."""
-        return self._name
-
-    @property
     def detector(self) -> str:
         """Name of the detector."""
         return self._detector
@@ -213,27 +186,6 @@ class ResultsPublisher:
         """Counters so far."""
         return ResultsPublisherStats(self._sender.sent, self._sender.dropped)
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._sender.is_closed
-
-    def close(self) -> None:
-        """Leave the service. Sent results are still delivered. Idempotent."""
-        _keeper.dismiss(self)
-        self._sender.close()
-
-    def __enter__(self) -> ResultsPublisher:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        stats = self.stats
-        state = ", closed" if self.is_closed else ""
-        return f"<ResultsPublisher {self._name!r}, sent {stats.sent}, dropped {stats.dropped}{state}>"
-
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _check_source(self, service: str) -> None:
@@ -242,12 +194,6 @@ class ResultsPublisher:
                 f"cannot publish results on service {self._name!r}: the frame was made from {service!r}, but results "
                 f"need a frame of {self._source!r} or of one of its own renditions"
             )
-
-    def _tend(self) -> None:
-        self._sender.tend()
-
-    def _abandon(self) -> None:
-        self._sender.abandon()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

@@ -39,6 +39,7 @@ from .._wire.header import (
 from .._wire.metas import CustomMeta, ReferenceTimestamp
 from .._wire.validate import validate_geometry
 from ._joint import JointReader as _JointReader
+from ._publishing import Publishing as _Publishing
 from ._receiver import Receiver as _Receiver
 from ._reception import Reception as _Reception
 from ._service import open_video_service
@@ -94,6 +95,6 @@ __all__ = [
 ]
 
 # Help texts and error messages show the public module, not the private one that defines the object.
-for _object in (*map(globals().get, __all__), _JointReader, _Receiver, _Reception):
+for _object in (*map(globals().get, __all__), _JointReader, _Publishing, _Receiver, _Reception):
     if "._" in getattr(_object, "__module__", ""):
         _object.__module__ = __name__

@@ -23,6 +23,7 @@ from ..errors import FormatError, QosError
 from . import _keeper
 from ._layout import FrameLayout, Framerate, caps_fields
 from ._pool import Pool
+from ._publishing import Publishing
 from ._sender import FrameSender
 from ._service import DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, check_ports, open_for_publishing, qos_of
 from .config import FrameParams, Qos
@@ -44,7 +45,7 @@ class PublisherStats(NamedTuple):
     dropped: int
 
 
-class VideoFramePublisher:
+class VideoFramePublisher(Publishing):
     """Publish frames to a service.
 
     Before the first frame, the publisher gives waiting subscribers up to 0.5 s to connect. After that, it never waits
@@ -135,7 +136,7 @@ class VideoFramePublisher:
         service = open_for_publishing(node, service_name, notifier, wanted, max_subscribers, max_publishers)
         self._qos = qos_of(service.static_config)
         pool = Pool(node, service, service_name, max_bytes + aux_bytes if max_bytes else 0, max_frames)
-        self._sender = FrameSender(node, domain, events, notifier, pool, service_name, aux_bytes)
+        self._sender: FrameSender = FrameSender(node, domain, events, notifier, pool, service_name, aux_bytes)
         _keeper.adopt(self)
         # Connect subscribers that live in this thread: they cannot connect by themselves before the first frame is
         # sent.
@@ -291,41 +292,6 @@ class VideoFramePublisher:
     # -- state -------------------------------------------------------------------------------------------------------
 
     @property
-    def num_subscribers(self) -> int:
-        """Number of connected subscribers. A killed subscriber is counted for up to two seconds."""
-        return self._sender.subscribers()
-
-    def wait_for_subscribers(self, n: int = 1, timeout: float | None = None) -> int:
-        """Wait until at least `n` subscribers are connected.
-
-        Args:
-            n: Number of subscribers to wait for.
-            timeout: Maximum wait in seconds; None or infinity = wait indefinitely.
-
-        Returns:
-            Number of connected subscribers.
-
-        Raises:
-            FrameTimeoutError: Fewer than `n` subscribers were connected after `timeout`.
-            ClosedError: This publisher is closed, or was closed by another thread during the wait.
-            ValueError: `n` is negative, or `timeout` is NaN.
-            TypeError: An argument is not a number.
-
-        Example:
-            Start once a subscriber is connected:
-
-                with VideoFramePublisher("video/cam0/frame/v2") as publisher:
-                    publisher.wait_for_subscribers(1, timeout=10)
-                    publisher.publish(np.zeros((480, 640, 3), np.uint8))
-        """
-        return self._sender.wait_for_subscribers(n, timeout)
-
-    @property
-    def service_name(self) -> str:
-        """Name of the service."""
-        return self._name
-
-    @property
     def qos(self) -> Qos:
         """Quality of service of the service, whether this publisher created it or found it."""
         return self._qos
@@ -334,30 +300,6 @@ class VideoFramePublisher:
     def stats(self) -> PublisherStats:
         """Counters so far."""
         return PublisherStats(self._sender.sequence, self._sender.dropped)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._sender.is_closed
-
-    def close(self) -> None:
-        """Leave the service. Sent frames are still delivered. Idempotent.
-
-        After a frame larger than `max_bytes`, this may take up to 0.5 s so that the subscribers can map the new memory.
-        """
-        _keeper.dismiss(self)
-        self._sender.close()
-
-    def __enter__(self) -> VideoFramePublisher:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        stats = self.stats
-        state = ", closed" if self.is_closed else ""
-        return f"<VideoFramePublisher {self._name!r}, sent {stats.sent}, dropped {stats.dropped}{state}>"
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -376,12 +318,6 @@ class VideoFramePublisher:
                 f"{format} at {layout.width}x{layout.height} needs {_described(wanted)}, but got {_described(given)}"
             )
         return layout
-
-    def _tend(self) -> None:
-        self._sender.tend()
-
-    def _abandon(self) -> None:
-        self._sender.abandon()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
