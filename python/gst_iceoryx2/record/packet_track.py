@@ -11,8 +11,9 @@ from ..discovery import full_name, short_name
 from ..packets import Packet, PacketSubscriber
 from ..packets.file import PacketFile
 from ..work import Stop
+from .following import NS, End, Limits, follow
 from .timeline import PacketTimeline
-from .track import NS, WAIT_MS, End, Limits, TrackReport
+from .track import TrackReport
 
 
 class PacketTrack:
@@ -110,30 +111,19 @@ class PacketTrack:
 
     def _follow(self, write: Callable[[Any], None], stop: Stop) -> End:
         limits = self._limits
-        heard = monotonic_ns()
-        while not stop.is_set():
-            if limits.frames is not None and self._frames >= limits.frames:
-                return "limit"
-            packet = self._subscriber.receive_blocking(WAIT_MS)
-            arrived = monotonic_ns()
-            if packet is None:
-                self._source.check()
-                if arrived - heard >= limits.timeout * NS:
-                    self._complaint = f"{self.name} did not end its stream, but sent no packet for {limits.timeout:g} s"
-                    return "silent"
-                # The duration limit also applies while the stream is paused.
-                if limits.duration is not None and arrived - heard >= limits.duration * NS:
-                    return "limit"
-                continue
-            heard = arrived
-            if packet.is_eos():
-                return "end of stream"
-            moment = self._timeline.moment(packet, arrived)
-            if limits.duration is not None and moment - self._began >= limits.duration * NS:
-                return "limit"
-            self._write(packet, moment, write)
-            packet.release()
-        return "stopped"
+        end = follow(
+            self._subscriber.receive_blocking,
+            self._timeline.moment,
+            lambda packet, moment: self._write(packet, moment, write),
+            limits,
+            self._began,
+            count=lambda: self._frames,
+            stop=stop,
+            while_silent=self._source.check,
+        )
+        if end == "silent":
+            self._complaint = f"{self.name} did not end its stream, but sent no packet for {limits.timeout:g} s"
+        return end
 
     def _write(self, packet: Packet, moment: int, write: Callable[[Any], None]) -> None:
         if packet.stream != self._stream:

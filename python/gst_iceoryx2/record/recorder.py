@@ -24,11 +24,12 @@ from ..packets.container import occupy
 from ..packets.file import PacketFile, complete, plays
 from ..work import Work
 from .errors import RecordFileError
+from .following import Limits
 from .packet_track import PacketTrack
 from .results_log import ResultsReport, Written
 from .results_logs import ResultsLogs
 from .target import Target, copies_packets
-from .track import Limits, Track, TrackReport
+from .track import Track, TrackReport
 
 _WAIT: Final = 0.1
 

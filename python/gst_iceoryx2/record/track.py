@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any
 
 from .._wire.stamp import monotonic_ns
 from ..codec.encoder import Encoder
@@ -16,14 +16,10 @@ from ..results.key import id_of
 from ..video.frame import VideoFrame
 from ..video.subscriber import VideoFrameSubscriber
 from ..work import Stop
+from .following import NS, End, Limits, follow
 from .results_log import ResultsLog, Written
 from .target import Target
 from .timeline import Timeline
-
-End: TypeAlias = Literal["running", "end of stream", "limit", "stopped", "silent", "changed"]
-
-WAIT_MS: Final = 100.0
-NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +61,6 @@ class TrackReport:
     complaint: str
     withheld: int = 0
     restarts: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of a track.
-
-    Attributes:
-        duration: Length in seconds; None means no limit.
-        frames: Number of frames; None means no limit.
-        max_fps: Maximum number of frames per second; None records all frames.
-        timeout: Seconds without a frame after which the track ends.
-    """
-
-    duration: float | None
-    frames: int | None
-    max_fps: float | None
-    timeout: float
 
 
 class Track:
@@ -189,34 +168,18 @@ class Track:
             log.note(Written(self._path, 0, encoder.time, id_, captured_at))
 
     def _follow(self, encoder: Encoder, write: Callable[[Any], None], stop: Stop) -> End:
-        limits = self._limits
-        heard = monotonic_ns()
-        while not stop.is_set():
-            if limits.frames is not None and self._frames >= limits.frames:
-                return "limit"
-            frame = self._subscriber.receive_blocking(WAIT_MS)
-            arrived = monotonic_ns()
-            if frame is None:
-                if arrived - heard >= limits.timeout * NS:
-                    self._complaint = f"{self.name} did not end its stream, but sent no frame for {limits.timeout:g} s"
-                    return "silent"
-                # The duration limit also applies while the stream is paused.
-                if limits.duration is not None and arrived - heard >= limits.duration * NS:
-                    return "limit"
-                continue
-            heard = arrived
-            if frame.is_eos():
-                return "end of stream"
-            moment = self._timeline.moment(frame, arrived)
-            if limits.duration is not None and moment - self._began >= limits.duration * NS:
-                return "limit"
+        def take(frame: VideoFrame, moment: int) -> None:
             if self._thinning.takes(moment):
                 self._encode(encoder, frame, moment, write)
                 self._last = moment
                 self._resized = encoder.resized
                 self._frames += 1
-            frame.release()
-        return "stopped"
+
+        limits, receive = self._limits, self._subscriber.receive_blocking
+        end = follow(receive, self._timeline.moment, take, limits, self._began, count=lambda: self._frames, stop=stop)
+        if end == "silent":
+            self._complaint = f"{self.name} did not end its stream, but sent no frame for {limits.timeout:g} s"
+        return end
 
     def report(self) -> TrackReport:
         """Return the progress; after `run`, the result."""
