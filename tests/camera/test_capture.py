@@ -551,7 +551,7 @@ def test_controls_are_set_in_order_and_stay(camera: Camera, command: Commands) -
         (("--size", "320x180", "--fps", "31"), "has no 31 fps at 320x180; it has 30, 25, 40"),
         (
             ("--format", "MJPG"),
-            "has no format 'MJPG', and it is not a raw video format in GStreamer; the camera has YUYV,",
+            "has no format 'MJPG', and GStreamer has no raw video format of this name; the camera has YUYV,",
         ),
         (("--controls", "brigtness=1"), "has no control 'brigtness'; did you mean brightness"),
         (("--controls", "brightness=256"), "cannot be 256; it can be 0 to 255; the nearest is 255"),

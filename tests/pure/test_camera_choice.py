@@ -115,13 +115,13 @@ def test_a_range_of_rates_takes_every_rate_in_it() -> None:
             "RGGB",
             None,
             None,
-            "has no format 'RGGB', and it is not a raw video format in GStreamer; the camera has YUYV, MJPG",
+            "has no format 'RGGB', and GStreamer has no raw video format of this name; the camera has YUYV, MJPG",
         ),
         (
             "H264",
             None,
             None,
-            "has no format 'H264', and it is not a raw video format in GStreamer; the camera has YUYV, MJPG",
+            "has the format 'H264', but only raw video and JPEG can be captured; use YUYV, MJPG",
         ),
     ],
 )

@@ -91,8 +91,13 @@ def _matching(
     target = next((name for name in FORMATS if name.casefold() == format.casefold()), None)
     if target is None:
         offered = ", ".join(one.code.strip() for one in usable)
+        if any(one.code.strip().casefold() == format.strip().casefold() for one in device.formats()):
+            raise SettingError(
+                f"the camera {device.path} has the format {format!r}, but only raw video and JPEG can be captured; "
+                f"use {offered}"
+            )
         raise SettingError(
-            f"the camera {device.path} has no format {format!r}, and it is not a raw video format in GStreamer; "
+            f"the camera {device.path} has no format {format!r}, and GStreamer has no raw video format of this name; "
             f"the camera has {offered}"
         )
     return usable, target
