@@ -101,13 +101,14 @@ class PageClient:
         decodes: list[int] | None = None,
     ) -> None:
         parts = urlsplit(url)
-        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=20)
-        if tls is not None:
-            self._socket = tls.wrap_socket(self._socket, server_hostname=parts.hostname)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [f"GET {parts.path}live HTTP/1.1", f"Host: {parts.netloc}", "Upgrade: websocket", "Connection: Upgrade"]
         lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
         lines += [f"Origin: {origin}"] if origin else []
+        # Everything is ready before it connects: a server under attack does not wait long for the first bytes.
+        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=20)
+        if tls is not None:
+            self._socket = tls.wrap_socket(self._socket, server_hostname=parts.hostname)
         self._socket.sendall("\r\n".join([*lines, "", ""]).encode())
         self._file = self._socket.makefile("rb")
         status = int(self._file.readline().split()[1])

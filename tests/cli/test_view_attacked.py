@@ -9,6 +9,7 @@ import os
 import re
 import resource
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ from tests.waiting import wait_until
 
 ATTACKERS = 200
 """More connections than may wait at a time."""
+_TURN = 0.0002
+"""How long a thread may keep the others of this process waiting during an attack, in seconds."""
 
 
 def connected(url: str) -> socket.socket:
@@ -63,6 +66,9 @@ def descriptors(pid: int) -> int:
 class Attack:
     """Keeps many connections busy, in threads, until it is closed.
 
+    Threads of this process take turns more often meanwhile. Otherwise, a client that has connected waits for its turn
+    to send a request, until the server has closed its connection for 128 newer ones.
+
     Args:
         url: Of the page.
         first: What each connection sends when it is open; None = it closes at once.
@@ -75,6 +81,8 @@ class Attack:
         self._open: list[socket.socket] = []
         self._ends = threading.Event()
         self.opened = 0
+        self._interval = sys.getswitchinterval()
+        sys.setswitchinterval(_TURN)
         self._threads = [threading.Thread(target=self._run) for _ in range(2)]
         for thread in self._threads:
             thread.start()
@@ -110,6 +118,7 @@ class Attack:
         self._ends.set()
         for thread in self._threads:
             thread.join()
+        sys.setswitchinterval(self._interval)
 
 
 HEAD = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
