@@ -90,7 +90,7 @@ def test_a_clip_has_every_frame_once_at_its_capture_time_and_begins_at_most_one_
     assert following > before - 2_000_000_000
     words = done.stderr.splitlines()
     assert words == [f"{tmp_path}/crash.mp4: {float(times[-1]):.1f} s, {len(numbers)} frames, "
-                     f"{(tmp_path / 'crash.mp4').stat().st_size / 1e6:.1f} MB"]  # fmt: skip
+                     f"{(tmp_path / 'crash.mp4').stat().st_size / 1e3:.0f} kB"]  # fmt: skip
     # Nothing was encoded: one encoder runs, and it is not the command.
     assert len(served.children()) == 3
 

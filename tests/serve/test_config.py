@@ -306,7 +306,7 @@ MISTAKES = [
     (
         "[streams.a]\ntest = true\nkeep = 30\n[streams.a.clip]\non = 'results:yolo person>high'",
         5,
-        '"on" in "clip" of "a" has the score "high", which is not a number; write "results:DETECTOR LABEL>SCORE"',
+        '"on" in "clip" of "a" has the score "high", which is not a finite number; write "results:DETECTOR LABEL',
     ),
     (
         "[streams.a]\ntest = true\nkeep = 30\n[streams.a.clip]\nname = 'a.mp4'",
