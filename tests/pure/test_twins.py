@@ -25,6 +25,7 @@ RENAMED = {
 
 PYTHON_ONLY = {
     "PublisherStats": "Rust has `turn().sequence()`; a dropped frame is an error",
+    **dict.fromkeys(("FrameSet", "FrameSetStats", "FrameSets"), "frames of several cameras are matched in Python only"),
 }
 WIRE = "a part of the wire format that the elements use, and that Python keeps in submodules"
 TUNING = "a setting of the elements that Python's publisher does not have"

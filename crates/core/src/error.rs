@@ -6,7 +6,6 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::contract::messages;
-use crate::results::ResultsName;
 use crate::wire::fault::Fault;
 
 /// A result whose error type is the SDK's [`enum@Error`].
@@ -257,9 +256,8 @@ impl fmt::Display for Obstacle {
 /// Returns the remedy for a service that admits no more ports of this kind.
 fn advice(port: &str, service: &str) -> String {
     match port {
-        "publisher" if service.ends_with("/packet/v1") || ResultsName::parse(service).is_ok() => {
-            messages::close_only_publisher()
-        }
+        // Services of packets and of results have one publisher (SPEC §9, §11), and names that end in another way than those of frames.
+        "publisher" if service.starts_with("video/") && service.ends_with("/v1") => messages::close_only_publisher(),
         "publisher" => messages::close_publisher("max-publishers"),
         "subscriber" => messages::close_subscriber("max-subscribers"),
         _ => messages::close_participant(),
