@@ -71,7 +71,7 @@ def _measure(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def _encoded(width: int, height: int, megabits: float) -> list[tuple[bytes, bool]]:
-    """Return two seconds of packets, the first of which is a keyframe."""
+    """Return two seconds of packets that begin with a keyframe."""
     from gst_iceoryx2._extras.av import av
 
     encoder: Any = av.CodecContext.create("libx264", "w")

@@ -250,7 +250,7 @@ fn collect(next: impl Fn(*mut gpointer, *mut Entry) -> gboolean) -> Vec<Entry> {
     entries
 }
 
-/// Returns the quark of a label; the quark of the empty text if there is no label, or if this process accepts no more names.
+/// Returns the quark of a label. Without a label, or if this process accepts no more names, it is the quark of the empty text.
 fn quark(label: Option<&str>) -> GQuark {
     use glib::translate::IntoGlib;
     glib::Quark::from_str(trust::label(label).unwrap_or_default()).into_glib()

@@ -1,7 +1,7 @@
 //! Registers the meta `Iox2Rendition` (SPEC §8) with GStreamer, and adds it to received buffers.
 //!
-//! The meta says which rectangle of which frame fills which rectangle of the buffer. Its tags tell GStreamer that this is wrong once a buffer
-//! is cropped or turned, so that such elements do not copy it.
+//! The meta names the source's frame, a rectangle in it, and the rectangle of the buffer that shows it. Its tags tell GStreamer that this is
+//! wrong once a buffer is cropped or turned, so that such elements do not copy it.
 
 use std::ptr::null_mut;
 use std::sync::Once;

@@ -35,7 +35,7 @@ class GdpBuffer(NamedTuple):
         data: The bytes.
         size: Width and height in pixels, from its caps; zeros if these do not state them.
         pts: Presentation time in nanoseconds from the start of the segment; None = not set.
-        dts: Decoding time, likewise.
+        dts: Decoding time in nanoseconds from the start of the segment; None = not set.
         duration: Duration in nanoseconds; None = not set.
         is_keyframe: Whether it can be decoded without earlier buffers.
     """

@@ -65,7 +65,7 @@ class ParameterSets:
         return data[:begin] + missing + data[begin:] if missing else data
 
     def _note(self, data: bytes) -> tuple[set[int], int]:
-        """Note the parameter sets in a packet; return their types, and the place for those that are missing."""
+        """Note the parameter sets in a packet; return their types, and the offset for missing ones."""
         found: dict[int, bytes] = {}
         begin = 0
         for (kind, start), (_, end) in pairwise((*self._head(data), (-1, len(data)))):

@@ -1,4 +1,4 @@
-//! The meta `Iox2Rendition`: which part of which frame a frame shows (SPEC §8).
+//! The meta `Iox2Rendition`: the source's frame that a frame was made from, and the part of it that is shown (SPEC §8).
 
 use crate::wire::header::MAX_DIMENSION;
 use crate::wire::metas::MetaRef;
@@ -12,7 +12,7 @@ pub const RENDITION_META: &str = "Iox2Rendition";
 /// x, y, width and height in pixels.
 pub type Rect = [u32; 4];
 
-/// Which part of which frame of its source a frame shows.
+/// The source's frame that a frame was made from, and the part of it that is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendition {
     /// Name of the source's service.
