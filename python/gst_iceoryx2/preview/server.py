@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import errno
-import hashlib
 import os
-import re
 import socket
 import threading
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Final
 
 from .._wire.results import results_service
 from ..discovery.names import service_name
 from .access import AccessCheck
 from .channel import Channel
+from .document import document
 from .heads import HeadReader
 from .metrics import CONTENT_TYPE, exposition
 from .request import Refusal, Request, answer, parse, upgrade
@@ -89,7 +86,7 @@ class Preview:
         self._access = AccessCheck(host, token)
         self._viewers: set[Viewer] = set()
         self._lock = threading.Lock()
-        self._page, self._policy = _page()
+        self._page, self._policy = document()
         self._channels: list[Channel] = []
         self._ended = threading.Event()
         self._host = host
@@ -285,20 +282,3 @@ def _explained(exc: OSError | OverflowError, host: str, port: int) -> OSError:
         return OSError(errno.EADDRNOTAVAIL, f"{host} is neither an address nor a host name ({exc.strerror})")
     number = errno.EIO if number is None else number
     return OSError(number, reasons.get(number, f"cannot listen on port {port} on {host}: {os.strerror(number)}"))
-
-
-def _page() -> tuple[str, str]:
-    """Return the page and its Content-Security-Policy, which allows only the page's own script and style by hash."""
-    text = files(__package__).joinpath("page.html").read_text("utf-8")
-
-    def hashes(tag: str) -> str:
-        found = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
-        return " ".join(
-            f"'sha256-{base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()}'" for part in found
-        )
-
-    policy = (
-        f"default-src 'none'; script-src {hashes('script')}; style-src {hashes('style')}; connect-src 'self'; "
-        "img-src blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return text, policy
