@@ -68,6 +68,13 @@ def test_each_result_is_a_json_document(iox2_video: CommandLine, out: ResultsPub
     assert (second["boxes"], "json" in second) == ([], False)
 
 
+def test_a_long_label_is_shortened_in_a_line(iox2_video: CommandLine, out: ResultsPublisher, key: FrameKey) -> None:
+    """A label of 4 kB was printed in full."""
+    out.publish(key, [Box("x" * 4096, 0.5, 1, 2, 3, 4)])
+    done = iox2_video("results", SOURCE, "yolo", "--count", "1")
+    assert f" {'x' * 60}… 0.50 (1, 2) 3x4\n" in done.stdout
+
+
 def test_it_waits_for_a_detector_and_says_which_there_are(
     iox2_video: CommandLine, out: ResultsPublisher, key: FrameKey
 ) -> None:

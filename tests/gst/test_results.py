@@ -141,7 +141,7 @@ def test_boxes_on_an_unknown_part_of_the_source_are_refused_in_words(lines: Any,
         line.skip()
     text = line.stage.message(["warning"])["text"]
     assert "video/cam0/results/again/v1" in text
-    assert "neither crop nor turn it" in text
+    assert "do not crop, rotate or stretch them" in text
     wait_until(lambda: line.stage.get("sink", "results-refused") == 2)
     assert line.again.receive() is None
 

@@ -169,6 +169,8 @@ def test_arrays_of_sizes_and_defaults() -> None:
         ({"xyxy": [0, 0, 1, 1]}, r"\(N, 4\), not \(4,\)"),
         ({"xywh": [[0, 0, 1, 1]], "scores": [1, 2]}, r"scores must have the shape \(1,\)"),
         ({"xywh": [[0, 0, 1, 1]], "labels": []}, r"labels must have the shape \(1,\)"),
+        # A text is a sequence, too: its letters became labels.
+        ({"xywh": [[0, 0, 1, 1]], "labels": "a"}, r"labels must be one text per box, not a single text: \['a'\]"),
         ({"xywh": [[0, 0, 1, 1]], "labels": [7]}, "a label must be a str or None, not int"),
         ({"xywh": [[0, 0, 1, 1]], "tracks": [-1]}, "a track must be a number"),
         ({"xyxy": [[0, 0, 1, 1], [0, 0]]}, "boxes must be an array of numbers"),

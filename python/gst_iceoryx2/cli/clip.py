@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
 from gst_iceoryx2.cli._params import Seconds, ServiceOrPackets
 from gst_iceoryx2.cli._screen import say
+from gst_iceoryx2.errors import printable
 
 
 @click.command(
@@ -36,6 +39,10 @@ def command(name: str, file: str, before: float | None, after: float, overwrite:
     past = lookback(name)
     try:
         clip = past.save(file, before, after, overwrite=overwrite)
+    except KeyboardInterrupt:
+        if os.path.exists(file):
+            say(f"{printable(file)} contains what came before Ctrl-C")
+        raise
     except TargetError as exc:
         raise Misused(str(exc)) from exc
     except LookbackError as exc:

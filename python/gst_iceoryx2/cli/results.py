@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _LONGEST_WAIT = 3600.0
 # More boxes than this do not fit into a line that anybody reads.
 _SHOWN = 20
+# Labels can have 4096 bytes.
+_LONGEST_LABEL = 60
 
 
 @click.command(
@@ -84,7 +86,9 @@ def line_of(results: Results) -> str:
 
 
 def _label(label: str | None) -> str:
-    return "object" if label is None else printable(label)
+    if label is None:
+        return "object"
+    return printable(label if len(label) <= _LONGEST_LABEL else f"{label[:_LONGEST_LABEL]}…")
 
 
 def _track(track: int | None) -> str:

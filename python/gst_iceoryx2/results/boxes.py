@@ -98,6 +98,8 @@ class Boxes(Sequence[Box]):
             rows["x"], rows["y"] = edges[:, 0], edges[:, 1]
             rows["width"], rows["height"] = sizes[:, 0], sizes[:, 1]
             rows["score"] = _column(confidences, count, "scores")
+        if isinstance(labels, str):
+            raise FormatError(f"labels must be one text per box, not a single text: [{labels!r}]")
         names = Labels()
         rows["label"] = NONE_U32 if labels is None else _column(list(map(names.index, labels)), count, "labels")
         rows["track"] = NONE_U64 if tracks is None else _column(_tracks(tracks), count, "tracks")

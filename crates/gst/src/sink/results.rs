@@ -87,8 +87,8 @@ impl Reporter {
                 source_of(&origin.service)
             ),
             None => format!(
-                "results for {service:?} refused: the buffer does not say which part of which frame of {source:?} it shows; receive it with \
-                 iceoryx2src, and neither crop nor turn it, nor change its shape (read a rendition such as {source}@640x640 instead)"
+                "results for {service:?} refused: their place in a frame of {source:?} is unknown. Receive the buffers with iceoryx2src, and do not \
+                 crop, rotate or stretch them; for another size, read a rendition such as {source}@640x640"
             ),
         }
     }
