@@ -8,7 +8,6 @@ import time
 from typing import Any, Final, NamedTuple, NoReturn
 
 from .._iox2 import binding, types
-from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.service_name import check_name
 from .._iox2.types import Node
@@ -27,8 +26,9 @@ from .._wire.stamp import Stamp, boot_id, monotonic_ns
 from ..contract import limit, seconds
 from ..errors import FormatError
 from ..video import _keeper
-from ..video._copying import CopyingSender, open_sender
+from ..video._copying import CopyingSender
 from ..video._pool import Pool
+from ..video._ports import Ports, open_ports
 from ..video._publishing import Publishing
 from ..video._service import DEFAULT_MAX_SUBSCRIBERS
 from ..video._waiting import drain
@@ -119,15 +119,17 @@ class PacketPublisher(Publishing):
         self._width = whole(width, "width", 1, MAX_DIMENSION)
         self._height = whole(height, "height", 1, MAX_DIMENSION)
         max_bytes = whole(max_bytes, "max_bytes", 0, sys.maxsize)
-        self._sender: _PacketSender = open_sender(
-            _PacketSender,
-            full,
-            VideoPacketHeader,
-            _QOS,
-            iox2_node,
-            max_subscribers=max_subscribers,
-            max_bytes=max_bytes,
-            first_bytes=_FIRST_BYTES,
+        self._sender: _PacketSender = _PacketSender(
+            open_ports(
+                full,
+                _QOS,
+                iox2_node,
+                max_subscribers=max_subscribers,
+                header=VideoPacketHeader,
+                default=_QOS,
+                max_bytes=max_bytes,
+                first_bytes=_FIRST_BYTES,
+            )
         )
         _keeper.adopt(self)
         # Connect subscribers that live in this thread: they cannot connect by themselves before the first packet.
@@ -263,20 +265,12 @@ class _PacketSender(CopyingSender):
 
     _operation = "send a packet"
 
-    def __init__(
-        self,
-        node: types.Node,
-        domain: Domain,
-        events: types.EventService,
-        notifier: types.Notifier,
-        pool: Pool,
-        name: str,
-    ) -> None:
+    def __init__(self, ports: Ports) -> None:
         self.end_header = VideoPacketHeader()
-        self._listener: types.Listener | None = binding.create_listener(node, name)
+        self._listener: types.Listener | None = binding.create_listener(ports.node, ports.name)
         self._is_wanted = False
         self._keyframe_at = 0.0
-        super().__init__(node, domain, events, notifier, pool, name)
+        super().__init__(ports)
 
     def _begin_sample(self, header: VideoPacketHeader) -> None:
         if header.is_keyframe:

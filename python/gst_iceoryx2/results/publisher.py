@@ -13,7 +13,8 @@ from .._wire.results import RESULTS_VERSION, VideoResultsHeader, results_service
 from ..contract import limit
 from ..errors import FormatError
 from ..video import _keeper
-from ..video._copying import CopyingSender, open_sender
+from ..video._copying import CopyingSender
+from ..video._ports import open_ports
 from ..video._publishing import Publishing
 from ..video._service import DEFAULT_MAX_SUBSCRIBERS
 from ..video.config import Qos
@@ -87,15 +88,16 @@ class ResultsPublisher(Publishing):
         self._name = check_name(results_service(source, detector))
         self._source = source_name(source)
         self._detector = detector
-        self._sender: _ResultsSender = open_sender(
-            _ResultsSender,
-            self._name,
-            VideoResultsHeader,
-            _QOS,
-            iox2_node,
-            max_subscribers=max_subscribers,
-            max_bytes=0,
-            first_bytes=_FIRST_BYTES,
+        self._sender: _ResultsSender = _ResultsSender(
+            open_ports(
+                self._name,
+                _QOS,
+                iox2_node,
+                max_subscribers=max_subscribers,
+                header=VideoResultsHeader,
+                default=_QOS,
+                first_bytes=_FIRST_BYTES,
+            )
         )
         _keeper.adopt(self)
         # Connect subscribers that live in this thread: they cannot connect by themselves before the first result.

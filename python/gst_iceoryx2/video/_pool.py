@@ -56,8 +56,8 @@ class Pool:
         node: types.Node,
         service: types.PubSubService,
         name: str,
-        max_bytes: int,
-        max_frames: int,
+        max_bytes: int = 0,
+        max_frames: int = 0,
         first_bytes: int = _FIRST_BYTES,
     ) -> None:
         """Create the first native publisher.

@@ -14,7 +14,6 @@ from typing import ClassVar, Final, NamedTuple
 
 from .._iox2 import binding, types
 from .._iox2.cleanup import clean_up_if_due
-from .._iox2.domain import Domain
 from .._iox2.fork import leak
 from .._iox2.obstacle import after_failure
 from .._wire.header import NONE_U64
@@ -26,6 +25,7 @@ from ..errors import ClosedError, ForkedError, FormatError, FrameTimeoutError, T
 from . import _keeper
 from ._layout import EOS_HEADER, FrameLayout, ended
 from ._pool import Pool
+from ._ports import Ports
 from .loan import LoanedFrame, LoanPlan, Meta
 
 _log: Final = logging.getLogger("gst_iceoryx2")
@@ -50,28 +50,20 @@ class Sender(ABC):
 
     _operation: ClassVar[str]
 
-    def __init__(
-        self,
-        node: types.Node,
-        domain: Domain,
-        events: types.EventService,
-        notifier: types.Notifier,
-        pool: Pool,
-        name: str,
-    ) -> None:
+    def __init__(self, ports: Ports) -> None:
         # Reentrant, because a signal handler may call close() between any two steps of the main thread.
         self._lock = threading.RLock()
-        self._node: types.Node | None = node
-        self._events: types.EventService | None = events
-        self._notifier: types.Notifier | None = notifier
-        self._pool: Pool | None = pool
-        self._name = name
+        self._node: types.Node | None = ports.node
+        self._events: types.EventService | None = ports.events
+        self._notifier: types.Notifier | None = ports.notifier
+        self._pool: Pool | None = ports.pool
+        self._name = ports.name
         self._ended = False
         self._end_is_due = False
         self._known_subscribers = 0
         # Number of the latest native publisher that has waited for its readers.
         self._waited = 0
-        self._domain = domain
+        self._domain = ports.domain
         self._looks = 0
         self._unmapped: set[str] = set()
         self._is_reported = False
@@ -79,7 +71,7 @@ class Sender(ABC):
         self.sequence = 0
         self.dropped = 0
         # Waiting subscribers connect now, because the first frame may also be the last one.
-        binding.tell_publishers_changed(notifier)
+        binding.tell_publishers_changed(ports.notifier)
 
     @property
     def is_closed(self) -> bool:
@@ -267,20 +259,11 @@ class FrameSender(Sender):
 
     _operation = "send a frame"
 
-    def __init__(
-        self,
-        node: types.Node,
-        domain: Domain,
-        events: types.EventService,
-        notifier: types.Notifier,
-        pool: Pool,
-        name: str,
-        aux_bytes: int,
-    ) -> None:
+    def __init__(self, ports: Ports, aux_bytes: int) -> None:
         self._aux_bytes = aux_bytes
         # The last sent frame. If the service has a history, the history keeps its memory valid.
         self._last: _Sent | None = None
-        super().__init__(node, domain, events, notifier, pool, name)
+        super().__init__(ports)
 
     def begin(self, layout: FrameLayout, captured_at: int) -> LoanedFrame:
         """Begin a frame whose metas are still unknown.

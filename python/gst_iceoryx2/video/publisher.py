@@ -10,8 +10,6 @@ from typing import Any, Final, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from .._iox2 import binding
-from .._iox2.cleanup import clean_up_if_stale
 from .._iox2.service_name import check_service_name
 from .._iox2.types import Node
 from .._wire.formats import FORMATS
@@ -22,10 +20,10 @@ from ..contract import message
 from ..errors import FormatError, QosError
 from . import _keeper
 from ._layout import FrameLayout, Framerate, caps_fields
-from ._pool import Pool
+from ._ports import open_ports
 from ._publishing import Publishing
 from ._sender import FrameSender
-from ._service import DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, check_ports, open_for_publishing, qos_of
+from ._service import DEFAULT_MAX_PUBLISHERS, DEFAULT_MAX_SUBSCRIBERS, qos_of
 from .config import FrameParams, Qos
 from .loan import LoanedFrame, Meta
 
@@ -123,20 +121,19 @@ class VideoFramePublisher(Publishing):
         max_bytes = whole(max_bytes, "max_bytes", 0, sys.maxsize)
         max_frames = whole(max_frames, "max_frames", 0, sys.maxsize)
         aux_bytes = whole(aux_bytes, "aux_bytes", 0, MAX_AUX_BYTES)
-        max_subscribers, max_publishers = check_ports(max_subscribers, max_publishers)
         fields, identity = caps_fields(caps, framerate), new_publisher_id()
         self._layout = lru_cache(_LAYOUTS)(partial(FrameLayout, fields=fields, publisher=identity))
-        node = binding.create_node_for(service_name) if iox2_node is None else iox2_node
-        domain = binding.domain_of(node)
-        if iox2_node is not None:
-            clean_up_if_stale(domain)
-        events = binding.open_event(node, service_name)
-        notifier = binding.notifier_on(events, node, service_name)
-        wanted = Qos() if qos is None else qos
-        service = open_for_publishing(node, service_name, notifier, wanted, max_subscribers, max_publishers)
-        self._qos = qos_of(service.static_config)
-        pool = Pool(node, service, service_name, max_bytes + aux_bytes if max_bytes else 0, max_frames)
-        self._sender: FrameSender = FrameSender(node, domain, events, notifier, pool, service_name, aux_bytes)
+        ports = open_ports(
+            service_name,
+            Qos() if qos is None else qos,
+            iox2_node,
+            max_subscribers=max_subscribers,
+            max_publishers=max_publishers,
+            max_bytes=max_bytes + aux_bytes if max_bytes else 0,
+            max_frames=max_frames,
+        )
+        self._qos = qos_of(ports.service.static_config)
+        self._sender: FrameSender = FrameSender(ports, aux_bytes)
         _keeper.adopt(self)
         # Connect subscribers that live in this thread: they cannot connect by themselves before the first frame is
         # sent.
