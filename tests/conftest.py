@@ -1,4 +1,7 @@
-"""A private iceoryx2 domain for each test, and a look at what the test leaves in it."""
+"""A private iceoryx2 domain for each test, and a look at what the test leaves in it.
+
+Also tells pytest-xdist which tests share a process.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.waiting import wait_until
 
@@ -46,6 +51,18 @@ class Place:
         for path in self.shared_memory():
             path.unlink(missing_ok=True)
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+class ByFile(LoadScopeScheduling):
+    """Runs the tests of a file in one process, because they share what they start; all tests of wheels share one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/wheel" if file.startswith("tests/wheel/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture

@@ -134,10 +134,10 @@ class Chromium:
             self._session = None
             try:
                 self.call("Browser.close")
-                self._process.wait(10)
+                self._process.wait(30)
             except (AssertionError, OSError, subprocess.TimeoutExpired):
                 self._process.kill()
-                self._process.wait(10)
+                self._process.wait(30)
         self._reader.join(10)
         for file in (self._out, self._in, self._log):
             file.close()

@@ -75,10 +75,10 @@ class Command:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(10)
+                self.process.wait(30)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(10)
+                self.process.wait(30)
 
     def __str__(self) -> str:
         return f"iox2-video {' '.join(self._arguments)}"

@@ -104,7 +104,7 @@ class Views:
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-                assert process.wait(10) == 130
+                assert process.wait(30) == 130
             assert process.stderr is not None
             assert "Exception in thread" not in process.stderr.read()
 

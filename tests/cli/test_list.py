@@ -207,7 +207,7 @@ def test_watching_goes_on_until_ctrl_c(iox2_video: CommandLine, source: Source) 
     documents = [json.loads(process.stdout.readline()) for _ in range(2)]
     assert [only(document)["name"] for document in documents] == [CAM0, CAM0]
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
+    assert process.wait(30) == 130
     assert process.stderr is not None
     assert process.stderr.read() == ""
 
@@ -219,7 +219,7 @@ def test_an_interrupt_in_the_middle_of_a_look_leaves_nothing_behind(iox2_video: 
         process = iox2_video.start("list", "--watch")
         wait_until(lambda: len(list(nodes.glob("*.node_monitor"))) > alone, 20)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(30) == 130
         assert len(list(nodes.glob("*.node_monitor"))) == alone
 
 

@@ -67,7 +67,7 @@ def view(iox2_video: CommandLine, page: Chromium) -> Iterator[Callable[..., str]
     page.open("about:blank")
     for process in started:
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(30) == 130
 
 
 def number(page: Chromium, card: int = 0) -> int:

@@ -162,7 +162,7 @@ def test_what_was_written_before_a_kill_plays(record: Record, tmp_path: Path, fi
             send(sender, number, number * 100 * MS)
         wait_until(lambda: (tmp_path / file).stat().st_size > 10_000, 20)
         command.process.kill()
-        command.process.wait(10)
+        command.process.wait(30)
     clean_up_if_stale(current_domain())
     frames = decoded(tmp_path / file)
     assert len(frames) > 10

@@ -226,7 +226,7 @@ def test_a_signal_ends_it_and_leaves_nothing_behind(
     assert process.stdout is not None
     assert process.stdout.readline().startswith("cam0")
     process.send_signal(number)
-    assert process.wait(10) == 128 + number
+    assert process.wait(30) == 128 + number
     assert process.stderr is not None
     assert process.stderr.read() == ""
     assert len(list(nodes.glob("*.node_monitor"))) == alone

@@ -58,7 +58,7 @@ class Child:
         assert self.process.stderr is not None
         self.errors.extend(self.process.stderr)
 
-    def told(self, timeout: float = 20) -> Any:
+    def told(self, timeout: float = 50) -> Any:
         """Return the next report."""
         try:
             return self._told.get(timeout=timeout)

@@ -34,9 +34,9 @@ _GETPID, _GETVAL = 11, 12  # linux/sem.h
 _libc = ctypes.CDLL(None)
 
 PIPELINES = {
-    # Large frames, so that the writer is often in the middle of one.
-    "writer": "fakesrc sizetype=fixed sizemax=2000000 filltype=nothing ! application/x-count "
-    "! identity sleep-time=15000 ! sh4ltsink socket-path={}",
+    # Large frames, so that the writer is in the middle of one for much of the time, on a busy machine, too.
+    "writer": "fakesrc sizetype=fixed sizemax=8000000 filltype=nothing ! application/x-count "
+    "! identity sleep-time=5000 ! sh4ltsink socket-path={}",
     "reader": "sh4ltsrc socket-path={} ! identity sleep-time=5000 ! fakesink sync=false enable-last-sample=false",
 }
 

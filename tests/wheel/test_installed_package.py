@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(120)
+# The first test builds the wheel.
+pytestmark = pytest.mark.timeout(600)
 
 
 def run(environment: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
