@@ -83,7 +83,7 @@ def test_a_folder_that_cannot_be_written_is_told_at_once(record: Record) -> None
 
 def test_names_that_mean_nothing_are_usage_errors(record: Record, tmp_path: Path) -> None:
     said = record("cam0", "a.avi").ends(2)
-    assert "cannot record to 'a.avi': the container '.avi' is unknown; use .mkv, .mp4 or .mov" in said
+    assert "cannot record to 'a.avi': the container '.avi' is unknown; use .mkv, .mp4, .mov or .mcap" in said
     assert ".mp4 files cannot contain prores; use .mkv or .mov, or the codec x264" in record(
         "cam0", "a.mp4", "--codec", "prores"
     ).ends(2)

@@ -28,7 +28,17 @@ MAX_FLOORS = 8
 
 # Third-party library -> the one module that imports it.
 ONLY_IMPORTER = {"iceoryx2": "_iox2.binding", "gi": "_plugin", "tomli": "_iox2.domain"}
-AT_MOST_ONE_IMPORTER = ("av", "simplejpeg", "zenoh")
+AT_MOST_ONE_IMPORTER = (
+    "av",
+    "foxglove",
+    "foxglove_schemas_protobuf",
+    "google",
+    "lz4",
+    "mcap",
+    "simplejpeg",
+    "zenoh",
+    "zstandard",
+)
 
 
 def module_name(path: Path) -> str:

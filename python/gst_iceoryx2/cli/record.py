@@ -30,11 +30,17 @@ if TYPE_CHECKING:
         "iox2-video record cam0 exact.mkv --codec ffv1 --frames 300",
         "iox2-video record cam0 day.mkv --copy",
         "iox2-video record cam0 day.mkv --results yolo",
+        "iox2-video record cam0 cam1 drive.mcap",
     ),
 )
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, type=ServiceOrPackets(is_source=True))
 @click.argument("file", metavar="FILE", type=click.Path(dir_okay=False))
-@click.option("--codec", type=click.Choice(list(CODECS)), show_default="x264", help="Codec; ffv1 is lossless.")
+@click.option(
+    "--codec",
+    type=click.Choice(list(CODECS)),
+    show_default="x264",
+    help="Codec; ffv1 is lossless, raw is for .mcap files.",
+)
 @click.option(
     "--preset",
     type=click.Choice(PRESETS),
@@ -64,7 +70,8 @@ if TYPE_CHECKING:
 def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
     """Record streams to a video file.
 
-    FILE must end in .mkv, .mp4 or .mov. It will contain a video track for each stream. Recording stops when the stream
+    FILE must end in .mkv, .mp4, .mov or .mcap. It will contain a video track for each stream; an .mcap file contains a
+    channel of Foxglove's messages. Recording stops when the stream
     ends, after --duration or --frames, or on Ctrl-C (exit code 130). If a publisher exits or the disk is full, it stops
     with exit code 1. The file is playable in all these cases.
 
@@ -72,7 +79,7 @@ def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
     given. With --copy, this command encodes the stream if no other process does, and other readers share its packets.
 
     --results yolo writes day.yolo.jsonl beside day.mkv: a line of JSON for each frame in the file, with what the
-    detector found in this frame. An .mkv file also gets a track of subtitles.
+    detector found in this frame. An .mkv file also gets a track of subtitles, and an .mcap file a channel.
     """
     is_asked = settings["copy"]
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Final, Protocol
 
-CODECS: Final = {"x264": "libx264", "prores": "prores_ks", "ffv1": "ffv1"}
+CODECS: Final = {"x264": "libx264", "prores": "prores_ks", "ffv1": "ffv1", "raw": "rawvideo"}
 """Maps our codec names to the names of FFmpeg's encoders."""
 
 PRESETS: Final = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")

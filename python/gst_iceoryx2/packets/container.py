@@ -10,14 +10,20 @@ from typing import Final
 
 from .errors import RecordFileError, TargetError
 
+VIDEO_FILES: Final = (".mkv", ".mp4", ".mov")
+"""Endings of files that FFmpeg writes."""
+MCAP: Final = ".mcap"
+"""Ending of files of messages, which only recordings can be."""
+
 # Of raw video that is encoded for the file, and of packets that are encoded already.
 _FITTING: Final = {
+    MCAP: ("x264", "raw", "h264", "h265", "av1"),
     ".mkv": ("x264", "ffv1", "prores", "h264", "h265", "av1"),
     ".mov": ("x264", "prores", "h264", "h265"),
     ".mp4": ("x264", "h264", "h265", "av1"),
 }
 # Ticks per second. FFmpeg's Matroska muxer always counts milliseconds.
-_TICKS: Final = {".mkv": 1_000, ".mov": 1_000_000, ".mp4": 1_000_000}
+_TICKS: Final = {".mcap": 1_000_000, ".mkv": 1_000, ".mov": 1_000_000, ".mp4": 1_000_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +75,28 @@ class Container:
         }
 
 
-def fitting(file: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Return the codecs that a file's container can hold."""
+def fitting(file: str | os.PathLike[str], kinds: tuple[str, ...] = VIDEO_FILES) -> tuple[str, ...]:
+    """Return the codecs that a file's container can hold.
+
+    Args:
+        file: The file.
+        kinds: Endings that are allowed.
+
+    Raises:
+        TargetError: The file has another ending.
+    """
     suffix = Path(file).suffix
-    known = _FITTING.get(suffix.lower())
-    if known is None:
+    if suffix.lower() not in kinds:
         what = f"the container {suffix!r} is unknown" if suffix else "the name has no ending"
-        raise TargetError(f"cannot record to {str(file)!r}: {what}; use .mkv, .mp4 or .mov")
-    return known
+        if suffix.lower() == MCAP:
+            what = "only record writes .mcap files"
+        raise TargetError(f"cannot record to {str(file)!r}: {what}; use {', '.join(kinds[:-1])} or {kinds[-1]}")
+    return _FITTING[suffix.lower()]
 
 
-def cannot_contain(file: str | os.PathLike[str], codec: str) -> str:
-    """Return a sentence that says which containers can hold a codec."""
-    others = " or ".join(suffix for suffix, codecs in _FITTING.items() if codec in codecs)
+def cannot_contain(file: str | os.PathLike[str], codec: str, kinds: tuple[str, ...] = VIDEO_FILES) -> str:
+    """Return a sentence that says which containers can hold a codec. Arguments are as in `fitting`."""
+    others = " or ".join(suffix for suffix in kinds if codec in _FITTING[suffix])
     return f"{Path(file).suffix} files cannot contain {codec}; use {others}"
 
 

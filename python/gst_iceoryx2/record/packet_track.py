@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from .._wire.stamp import monotonic_ns
 from ..codec import PacketsOnDemand
 from ..discovery import full_name, short_name
 from ..packets import Packet, PacketSubscriber
-from ..packets.file import PacketFile
+from ..packets._stream_format import StreamFormat
 from ..work import Stop
 from .following import NS, End, Limits, follow
 from .timeline import PacketTimeline
 from .track import TrackReport
+
+
+class PacketSink(Protocol):
+    """A file of packets, such as `PacketFile`."""
+
+    def write(self, packet: Packet, moment: int, track: int = 0) -> bool:
+        """Write a packet of a track; return whether it was written."""
+
+    def format(self, track: int = 0) -> StreamFormat | None:
+        """Return the format of a track's newest keyframe; None before the first one."""
+
+    def skipped_of(self, track: int) -> int:
+        """Return the number of packets not written because no keyframe preceded them."""
+
+    def invalid_of(self, track: int) -> int:
+        """Return the number of keyframes not written because they cannot be understood."""
 
 
 class PacketTrack:
@@ -32,7 +48,7 @@ class PacketTrack:
         first_moment: Timestamp of the first packet, in nanoseconds; None before the first packet.
     """
 
-    def __init__(self, name: str, limits: Limits, file: PacketFile, index: int, *, is_shared: bool) -> None:
+    def __init__(self, name: str, limits: Limits, file: PacketSink, index: int, *, is_shared: bool) -> None:
         self._source = PacketsOnDemand(name, "h264")
         self.service = self._source.service
         self.awaited = full_name(short_name(self.service).rpartition("@")[0])

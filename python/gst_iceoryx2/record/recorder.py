@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -12,21 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .._extras.av import SUBTITLE_OPTIONS, add_subtitles, av, open_media, subtitle
+from .._extras.av import av
 from .._wire.numbers import real, whole
 from .._wire.rendition import codec_of
 from ..codec.settings import DEFAULT_PRESET
 from ..discovery import encoded, full_name, names, require, short_name
 from ..discovery.names import why_silent
 from ..errors import FrameTimeoutError, Iox2VideoError, ServiceNotFoundError
-from ..packets import Packet
-from ..packets.container import occupy
-from ..packets.file import PacketFile, complete, plays
 from ..work import Work
 from .errors import RecordFileError
 from .following import Limits
+from .output import Output, PacketOutput, VideoOutput
 from .packet_track import PacketTrack
-from .results_log import ResultsReport, Written
+from .results_log import ResultsReport
 from .results_logs import ResultsLogs
 from .target import Target, copies_packets
 from .track import Track, TrackReport
@@ -64,15 +61,15 @@ class Recorder(Work[Recording]):
 
     Args:
         streams: Names of services, short or in full, or of packets: `cam0@h264`.
-        file: The file. Its ending selects the container: .mkv, .mp4 or .mov.
-        codec: "x264", "prores", or "ffv1" (lossless); None = "x264" if the frames are encoded.
+        file: The file. Its ending selects the container: .mkv, .mp4, .mov or .mcap.
+        codec: "x264", "prores", "ffv1" (lossless) or "raw" (only .mcap); None = "x264" if the frames are encoded.
         preset: Preset for x264, from "ultrafast" to "veryslow"; None = "veryfast".
         copy: Whether to record packets as they are. If no process encodes the stream, this one does, and publishes the
             packets for other readers, too. None = if all streams are encoded already, and neither codec, preset nor
             `max_fps` is given.
         results: Names of detectors. For each, a log is written beside the file: `day.yolo.jsonl` beside `day.mkv`, and
             `day.cam0.yolo.jsonl` if there are several streams. It has a line of JSON for each frame in the file. If the
-            container is .mkv, each log has a track of subtitles in it, too.
+            container is .mkv, each log has a track of subtitles in it, too; in .mcap, a channel of annotations.
         overwrite: Whether to replace existing files.
         duration: Seconds after which to stop; None means no limit.
         frames: Number of frames per stream after which to stop; None means no limit.
@@ -86,7 +83,7 @@ class Recorder(Work[Recording]):
         RecordFileError: A file already exists, or cannot be written.
         InvalidServiceNameError: The name of a stream or detector cannot be used.
         ServiceError: A service exists but cannot be opened.
-        MissingExtraError: PyAV is not installed. Raised when this class is imported.
+        MissingExtraError: The package mcap is not installed. If PyAV is missing, importing this class raises the error.
         ValueError: A time is NaN.
         TypeError: An argument is not a number.
     """
@@ -116,24 +113,29 @@ class Recorder(Work[Recording]):
         duration = None if duration is None else real(duration, "duration", "seconds")
         frames = None if frames is None else whole(frames, "frames", 1)
         self._timeout = timeout = real(timeout, "timeout", "seconds")
-        self._lock = threading.Lock()
         self._failure: BaseException | None = None
-        self._container: Any = None
-        self._tracks: list[Track | PacketTrack] = []
         self._missing: dict[str, ServiceNotFoundError] = {}
         titles = [_title(name) for name in streams]
         self._logs = ResultsLogs(self._target.path, titles, results)
-        self._subtitles: list[Any] = []
-        self._packets = self._packet_file(titles, overwrite=overwrite) if self.is_copy else None
-        self._is_ours = self._packets is None and occupy(self._target.path, overwrite)
+        self._output = output = self._made_output(titles, overwrite=overwrite)
+        self._tracks = output.tracks
         try:
-            self._logs.open(self._write_text, overwrite=overwrite)
+            self._logs.open(output.write_text, output.write_results, overwrite=overwrite)
             limits = Limits(duration, frames, max_fps, timeout)
             for name in streams:
                 self._add(name, limits, is_shared=len(streams) > 1)
         except BaseException:
             self._close()
             raise
+
+    def _made_output(self, titles: Sequence[str], *, overwrite: bool) -> Output:
+        if self._target.is_mcap:
+            from .mcap_output import McapOutput
+
+            return McapOutput(self._target, self._logs, titles, overwrite=overwrite, is_copy=self.is_copy)
+        if self.is_copy:
+            return PacketOutput(self._target, self._logs, titles, overwrite=overwrite)
+        return VideoOutput(self._target, self._logs, overwrite=overwrite)
 
     def _add(self, name: str, limits: Limits, *, is_shared: bool) -> None:
         # Checked before the subscriber creates an event service, so that the error can suggest a similar name.
@@ -142,27 +144,7 @@ class Recorder(Work[Recording]):
                 require(_title(name))
             except ServiceNotFoundError as exc:
                 self._missing[full_name(_title(name))] = exc.with_traceback(None)
-        if self._packets is None:
-            logs = self._logs.of(len(self._tracks))
-            self._tracks.append(Track(full_name(name), limits, is_shared=is_shared, logs=logs))
-        else:
-            track = PacketTrack(name, limits, self._packets, len(self._tracks), is_shared=is_shared)
-            self._tracks.append(track)
-
-    def _packet_file(self, titles: Sequence[str], *, overwrite: bool) -> PacketFile:
-        return PacketFile(
-            self._target.path,
-            overwrite=overwrite,
-            titles=titles,
-            subtitles=self._logs.subtitles,
-            on_written=self._note_packet,
-        )
-
-    def _note_packet(self, track: int, packet: Packet, file: Path, seconds: float) -> None:
-        assert self._packets is not None
-        format = self._packets.format(track)
-        written = Written(file, self._packets.files.index(file), seconds)
-        self._logs.note_packet(track, packet, written, may_reorder=format is not None and format.may_reorder)
+        self._output.add(name, limits, is_shared=is_shared)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -191,13 +173,14 @@ class Recorder(Work[Recording]):
             self._await_streams()
             if self._stop.is_set():
                 return self.report()
-            self._begin()
+            self._logs.start()
+            self._output.begin()
             self._encode(progress)
         finally:
             self._close()
         if isinstance(self._failure, RecordFileError):
             kept = "The frames written until then can be played"
-            raise RecordFileError(f"{self._failure}. {kept if self._plays() else 'No frame was written'}")
+            raise RecordFileError(f"{self._failure}. {kept if self._output.plays() else 'No frame was written'}")
         if self._failure is not None:
             raise self._failure
         return self.report()
@@ -229,31 +212,10 @@ class Recorder(Work[Recording]):
         hint = "; ".join(reasons) or "check that its publisher is running and not paused"
         raise FrameTimeoutError(f"no frame from {which} arrived within {self._timeout:g} s; {hint}")
 
-    def _begin(self) -> None:
-        target = self._target
-        self._logs.start()
-        if self._packets is not None:
-            for track in self._tracks:
-                assert isinstance(track, PacketTrack)
-                track.prepare()
-            return
-        try:
-            options = target.container_options | (SUBTITLE_OPTIONS if self._logs.subtitles else {})
-            container = self._container = open_media(f"file:{target.path}", "w", options=options)
-            for track in self._tracks:
-                assert isinstance(track, Track)
-                track.prepare(container, target)
-                container.streams.video[-1].metadata["title"] = track.name
-            self._subtitles = [add_subtitles(container, title, target.tick) for title in self._logs.subtitles]
-            container.start_encoding()
-        except av.FFmpegError as exc:
-            raise self._explained(exc) from exc
-
     def _encode(self, progress: Callable[[Recording], None] | None) -> None:
         began = min(track.first_moment for track in self._tracks if track.first_moment is not None)
         with ThreadPoolExecutor(len(self._tracks)) as pool:
-            write = self._write if self._packets is None else self._call
-            running = [pool.submit(track.run, began, write, self._stop) for track in self._tracks]
+            running = [pool.submit(track.run, began, self._output.write, self._stop) for track in self._tracks]
             try:
                 while wait(running, _WAIT, FIRST_EXCEPTION).not_done and not self._failed(running):
                     self._report_to(progress)
@@ -266,65 +228,26 @@ class Recorder(Work[Recording]):
         for one in running:
             exc = one.exception() if one.done() else None
             if exc is not None and self._failure is None:
-                self._failure = self._explained(exc) if isinstance(exc, av.FFmpegError) else exc
+                self._failure = self._output.explained(exc) if isinstance(exc, av.FFmpegError) else exc
                 # The traceback would keep frames alive in shared memory.
                 if isinstance(self._failure, Iox2VideoError):
                     self._failure.with_traceback(None)
         self._failure = self._failure or self._logs.failure
         return self._failure is not None
 
-    def _write(self, packets: Any) -> None:
-        with self._lock:
-            for packet in packets:
-                self._container.mux_one(packet)
-
-    def _write_text(self, index: int, written: Written, duration: float, text: str) -> None:
-        with self._lock:
-            if self._packets is not None:
-                self._packets.write_text(index, written.file, written.time, duration, text)
-                return
-            try:
-                self._container.mux_one(subtitle(self._subtitles[index], written.time, duration, text))
-            except av.FFmpegError as exc:
-                raise self._explained(exc) from exc
-
-    def _call(self, write: Callable[[], None]) -> None:
-        with self._lock:
-            write()
-
     def _close(self) -> None:
         for track in self._tracks:
             track.close()
         self._logs.close()
         self._failure = self._failure or self._logs.failure
-        if self._packets is not None:
-            try:
-                self._packets.close()
-            except RecordFileError as exc:
-                self._failure = self._failure or exc
-            return
-        container, self._container = self._container, None
-        if container is not None:
-            try:
-                complete(container, self._target.path)
-            except av.FFmpegError as exc:
-                if self._failure is None:
-                    self._failure = self._explained(exc)
-        has_frames = any(track.report().frames for track in self._tracks)
-        if self._is_ours and not (has_frames and (self._failure is None or self._plays())):
-            with contextlib.suppress(OSError):
-                self._target.path.unlink()
-
-    def _explained(self, exc: Any) -> Iox2VideoError:
-        return RecordFileError(f"cannot write {self._target.path}: {exc.strerror or exc}")
-
-    def _plays(self) -> bool:
-        """Return whether the file contains a picture although writing has failed."""
-        return plays(self._target.path) if self._packets is None else bool(self._packets.files)
+        try:
+            self._output.close(has_failed=self._failure is not None)
+        except RecordFileError as exc:
+            self._failure = self._failure or exc
 
     def report(self) -> Recording:
         """Return the progress; after `run`, the result."""
-        files = [self._target.path] if self._packets is None else self._packets.files
+        files = self._output.files
         size = 0
         for path in files:
             with contextlib.suppress(OSError):
@@ -344,7 +267,7 @@ def record(streams: str | Sequence[str], file: str | os.PathLike[str], **setting
 
     Args:
         streams: Name of a service, or a list of names, short or in full.
-        file: The file. Its ending selects the container: .mkv, .mp4 or .mov.
+        file: The file. Its ending selects the container: .mkv, .mp4, .mov or .mcap.
         settings: Further keyword arguments of `Recorder`.
 
     Returns:

@@ -60,6 +60,9 @@ class Written(NamedTuple):
 WriteText: TypeAlias = Callable[[Written, float, str], None]
 """Writes a subtitle: its frame, its duration in seconds, and its text."""
 
+WriteResults: TypeAlias = Callable[[Written, Results], None]
+"""Writes results into the recording: the frame, and its results."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResultsReport:
@@ -97,6 +100,7 @@ class ResultsLog:
         path: The log.
         overwrite: Whether to replace an existing log.
         write_text: Writes subtitles; None = none are wanted.
+        write_results: Called with each frame that has results.
 
     Attributes:
         failure: Why lines cannot be written; None if they can.
@@ -108,7 +112,14 @@ class ResultsLog:
     """
 
     def __init__(
-        self, source: str, detector: str, path: Path, *, overwrite: bool = False, write_text: WriteText | None = None
+        self,
+        source: str,
+        detector: str,
+        path: Path,
+        *,
+        overwrite: bool = False,
+        write_text: WriteText | None = None,
+        write_results: WriteResults = lambda written, results: None,
     ) -> None:
         self._subscriber = ResultsSubscriber(source, detector)
         try:
@@ -119,6 +130,7 @@ class ResultsLog:
         self._path = path
         self._file: _LineFile | None = None
         self._subtitles = None if write_text is None else _Subtitles(write_text)
+        self._write_results = write_results
         self._pairing: Pairing[Written, Results] = Pairing(1, _LONGEST_WAIT)
         self._written: queue.SimpleQueue[Written] = queue.SimpleQueue()
         self._ordered: list[tuple[int, float, int, Written, Results | None]] = []
@@ -235,6 +247,8 @@ class ResultsLog:
         self._file.write(line)
         self._frames += 1
         self._joined += found is not None
+        if results is not None and found is not None:
+            self._write_results(written, results)
         if self._subtitles is not None:
             self._subtitles.add(written, _text(results) if results is not None and found is not None else "")
 

@@ -9,11 +9,16 @@ from typing import TypeAlias
 
 from ..packets import Packet
 from ..packets.container import Container
+from ..results import Results
 from .errors import RecordFileError
 from .results_log import MAX_REORDER, ResultsLog, ResultsReport, Written
 
 WriteText: TypeAlias = Callable[[int, Written, float, str], None]
 """Writes a subtitle: index of its track of subtitles, its frame, its duration in seconds, and its text."""
+
+
+WriteResults: TypeAlias = Callable[[int, Written, Results], None]
+"""Writes results into the recording: index of the log, the frame, and its results."""
 
 
 class ResultsLogs:
@@ -36,8 +41,13 @@ class ResultsLogs:
         names = [self._name(stream, detector) for stream in streams for detector in self._detectors]
         self.subtitles = names if Container(path).has_subtitles else []
 
-    def open(self, write_text: WriteText, *, overwrite: bool) -> None:
+    def open(self, write_text: WriteText, write_results: WriteResults, *, overwrite: bool) -> None:
         """Create the files.
+
+        Args:
+            write_text: Writes subtitles, if the container can hold them.
+            write_results: Called with the results of each frame.
+            overwrite: Whether to replace existing files.
 
         Raises:
             Iox2VideoError: See `ResultsLog`.
@@ -51,8 +61,17 @@ class ResultsLogs:
                 def write(written: Written, duration: float, text: str, index: int = index) -> None:
                     write_text(index, written, duration, text)
 
-                write_or_none = write if self.subtitles else None
-                logs.append(ResultsLog(stream, detector, path, overwrite=overwrite, write_text=write_or_none))
+                def note(written: Written, results: Results, index: int = index) -> None:
+                    write_results(index, written, results)
+
+                texts = write if self.subtitles else None
+                log = ResultsLog(stream, detector, path, overwrite=overwrite, write_text=texts, write_results=note)
+                logs.append(log)
+
+    @property
+    def sources(self) -> list[tuple[str, str]]:
+        """Stream and detector of each log."""
+        return [(stream, detector) for stream in self._streams for detector in self._detectors]
 
     def of(self, index: int) -> Sequence[ResultsLog]:
         """Return the logs of one stream."""

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 from .._wire.rendition import codec_of
 from ..codec.settings import CODECS, DEFAULT_PRESET, PRESETS
 from ..discovery.encoded import encoded
 from ..discovery.names import short_name
-from ..packets.container import Container, cannot_contain, fitting
+from ..packets.container import MCAP, VIDEO_FILES, Container, cannot_contain, fitting
 from .errors import TargetError
+
+_KINDS: Final = (*VIDEO_FILES, MCAP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,9 @@ class Target:
             raise TargetError(f"unknown codec {codec!r}: {_instead(codec, CODECS)}")
         if preset not in PRESETS:
             raise TargetError(f"unknown preset {preset!r}: {_instead(preset, PRESETS)}")
-        known = fitting(file)
+        known = fitting(file, _KINDS)
         if codec not in known:
-            raise TargetError(f"{cannot_contain(file, codec)}, or the codec {known[0]}")
+            raise TargetError(f"{cannot_contain(file, codec, _KINDS)}, or the codec {known[0]}")
         return cls(Path(file), codec, preset)
 
     @classmethod
@@ -58,7 +61,9 @@ class Target:
         Raises:
             TargetError: The container is unknown, or cannot hold the codec.
         """
-        return cls(Container.of_packets(file, codec).path, codec)
+        if codec not in fitting(file, _KINDS):
+            raise TargetError(cannot_contain(file, codec, _KINDS))
+        return cls(Path(file), codec)
 
     @property
     def name(self) -> str:
@@ -69,6 +74,11 @@ class Target:
     def tick(self) -> Fraction:
         """Resolution of timestamps in the container, in seconds."""
         return Container(self.path).tick
+
+    @property
+    def is_mcap(self) -> bool:
+        """Whether the file consists of messages."""
+        return self.path.suffix.lower() == MCAP
 
     @property
     def is_lossless(self) -> bool:
@@ -83,7 +93,8 @@ class Target:
     def codec_options(self, pixel_format: str) -> dict[str, str]:
         """Return the options for FFmpeg's encoder, for pictures of this pixel format."""
         if self.codec == "x264":
-            return {"preset": self.preset, "crf": "20"}
+            # Messages are in the order of their frames, so there must be no B-frames.
+            return {"preset": self.preset, "crf": "20"} | ({"tune": "zerolatency"} if self.is_mcap else {})
         if self.codec == "prores":
             return {"profile": "hq" if pixel_format.startswith("yuv422") else "4444", "vendor": "apl0"}
         return {"level": "3", "slicecrc": "1"}

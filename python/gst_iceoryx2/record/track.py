@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from .._wire.stamp import monotonic_ns
-from ..codec.encoder import Encoder
 from ..codec.errors import NotLosslessError
 from ..discovery import short_name
 from ..discovery.thinning import Thinning
@@ -18,7 +17,6 @@ from ..video.subscriber import VideoFrameSubscriber
 from ..work import Stop
 from .following import NS, End, Limits, follow
 from .results_log import ResultsLog, Written
-from .target import Target
 from .timeline import Timeline
 
 
@@ -63,6 +61,35 @@ class TrackReport:
     restarts: int = 0
 
 
+class FrameEncoder(Protocol):
+    """Turns the frames of one track into what its file contains.
+
+    Attributes:
+        pixel_format: FFmpeg's name for the pixel format in the file, or Foxglove's.
+    """
+
+    pixel_format: str
+
+    @property
+    def resized(self) -> bool:
+        """Whether a frame of a different size was scaled."""
+
+    @property
+    def time(self) -> float:
+        """Time of the latest frame in the file, in seconds."""
+
+    def encode(self, frame: VideoFrame, moment: int) -> Sequence[Any]:
+        """Return what to write. The frame is released.
+
+        Args:
+            frame: The frame.
+            moment: Time in nanoseconds from the start of the file.
+        """
+
+    def finish(self) -> Sequence[Any]:
+        """Return the last things to write."""
+
+
 class Track:
     """Receives one stream and encodes it.
 
@@ -86,7 +113,7 @@ class Track:
         self._timeline = Timeline(is_shared=is_shared)
         self._thinning = Thinning(limits.max_fps)
         self._first: VideoFrame | None = None
-        self._encoder: Encoder | None = None
+        self._encoder: FrameEncoder | None = None
         self._path = Path()
         self._what = (0, 0, "", "")
         self._resized = False
@@ -120,8 +147,12 @@ class Track:
         self._first = frame
         return True
 
-    def prepare(self, container: Any, target: Target) -> None:
-        """Add a track for the first frame to the container.
+    def prepare(self, encoder_of: Callable[[VideoFrame], FrameEncoder], path: Path) -> None:
+        """Create the encoder.
+
+        Args:
+            encoder_of: Returns an encoder for a stream, given its first frame.
+            path: The file.
 
         Raises:
             NotLosslessError: The codec is lossless and cannot represent the pixels.
@@ -129,8 +160,8 @@ class Track:
         """
         first = self._first
         assert first is not None
-        self._encoder = encoder = Encoder(container, first, target)
-        self._path = target.path
+        self._encoder = encoder = encoder_of(first)
+        self._path = path
         self._what = (first.width, first.height, first.format, encoder.pixel_format)
         self._dropped_before = self._subscriber.stats.dropped or 0
         self.first_moment = self._timeline.moment(first, monotonic_ns())
@@ -140,7 +171,7 @@ class Track:
 
         Args:
             began: Time at which the file starts, in nanoseconds.
-            write: Function that writes packets to the container.
+            write: Function that writes what the encoder returns.
             stop: Set by the caller to end the track.
         """
         first, self._first = self._first, None
@@ -159,7 +190,7 @@ class Track:
             self._end, self._complaint = "changed", f"{self.name}: {exc}"
         write(encoder.finish())
 
-    def _encode(self, encoder: Encoder, frame: VideoFrame, moment: int, write: Callable[[Any], None]) -> None:
+    def _encode(self, encoder: FrameEncoder, frame: VideoFrame, moment: int, write: Callable[[Any], None]) -> None:
         # Encoding releases the frame.
         id_ = id_of(frame) if self._logs else None
         captured_at = frame.captured_at
@@ -167,7 +198,7 @@ class Track:
         for log in self._logs:
             log.note(Written(self._path, 0, encoder.time, id_, captured_at))
 
-    def _follow(self, encoder: Encoder, write: Callable[[Any], None], stop: Stop) -> End:
+    def _follow(self, encoder: FrameEncoder, write: Callable[[Any], None], stop: Stop) -> End:
         def take(frame: VideoFrame, moment: int) -> None:
             if self._thinning.takes(moment):
                 self._encode(encoder, frame, moment, write)
