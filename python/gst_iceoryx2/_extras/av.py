@@ -67,6 +67,15 @@ def jpeg_decoder() -> Any:
     return av.CodecContext.create("mjpeg", "r")
 
 
+def picture_decoder(name: str) -> Any:
+    """Return a decoder of single pictures, by FFmpeg's name: "mjpeg", "png", "webp"."""
+    decoder = av.CodecContext.create(name, "r")
+    decoder.options = {"max_pixels": str(_MAX_PIXELS)}
+    return decoder
+
+
+# A packet of some bytes may announce a picture of any size. 8192x8192 is more than any level of H.264 admits.
+_MAX_PIXELS: Final = 1 << 26
 _DECODERS: Final = {"h264": "h264", "h265": "hevc", "av1": "libdav1d"}
 _LOW_DELAY: Final = 1 << 19  # AV_CODEC_FLAG_LOW_DELAY
 
@@ -76,8 +85,7 @@ def packet_decoder(codec: str) -> Any:
     decoder = av.CodecContext.create(_DECODERS[codec], "r")
     # Decoding several pictures at once would delay each of them.
     decoder.thread_type = "SLICE"
-    # A packet of some bytes may announce a picture of any size. 8192x8192 is more than any level of H.264 admits.
-    decoder.options = {"max_pixels": str(1 << 26)}
+    decoder.options = {"max_pixels": str(_MAX_PIXELS)}
     if codec == "av1":
         # With this flag, the decoders of H.264 and H.265 would give pictures in the wrong order.
         decoder.flags |= _LOW_DELAY

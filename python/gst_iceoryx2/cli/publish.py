@@ -72,6 +72,7 @@ class _Controls(_TextType):
         "iox2-video publish cam0 --camera 0 --format MJPG --controls auto_exposure=manual,exposure=100",
         "iox2-video publish cam0 --camera 0 --list",
         "iox2-video publish clip --file clip.mp4 --loop",
+        "iox2-video publish cam0 --file drive.mcap --topic cam0",
         "iox2-video publish title --image title.png --fps 5",
     ),
 )
@@ -79,6 +80,7 @@ class _Controls(_TextType):
 @click.option("--test", is_flag=True, help="Publish colour bars with a moving box and the frame number.")
 @click.option("--camera", metavar="DEV", help="Publish a camera, given as /dev/video0, a link to it, or 0.")
 @click.option("--file", metavar="FILE", type=click.Path(), help="Publish a video file in real time.")
+@click.option("--topic", metavar="TOPIC", help="Topic of an .mcap file; not needed if only one has pictures.")
 @click.option("--image", metavar="FILE", type=click.Path(), help="Publish a picture repeatedly.")
 @click.option(
     "--format",
@@ -108,6 +110,7 @@ def command(
     test: bool,
     camera: str | None,
     file: str | None,
+    topic: str | None,
     image: str | None,
     fast: bool,
     loop: bool,
@@ -131,8 +134,8 @@ def command(
     ]
     if len(chosen) != 1:
         raise Misused("choose one of --test, --camera DEV, --file FILE and --image FILE")
-    if loop and file is None:
-        raise Misused("--loop needs --file")
+    if file is None and (loop or topic is not None):
+        raise Misused(f"--{'loop' if loop else 'topic'} needs --file")
     if fast and camera is not None:
         raise Misused("--fast cannot be used with --camera: a camera has its own rate")
     for option, given in (("controls", controls), ("flip", flip), ("reconnect", reconnect), ("list", is_list)):
@@ -156,7 +159,7 @@ def command(
             source = Camera(camera, controls=controls, flip=flip, reconnect=reconnect, **settings)
             capture = f" ({source.capture})"
         else:
-            source, capture = _source(test, file, image, loop, settings), ""
+            source, capture = _source(test, file, topic, image, loop, settings), ""
         feeder = Feeder(name, source, fast=fast, duration=duration, frames=frames, wait_for=wait_for)
     except (SettingError, FormatError) as exc:
         raise Misused(str(exc)) from exc
@@ -166,14 +169,19 @@ def command(
     run(feeder, _progress, lambda fed: [_summary(fed)])
 
 
-def _source(test: bool, file: str | None, image: str | None, loop: bool, settings: dict[str, Any]) -> Source:
+def _source(
+    test: bool, file: str | None, topic: str | None, image: str | None, loop: bool, settings: dict[str, Any]
+) -> Source:
     from gst_iceoryx2 import feed
 
     if test:
         width, height = settings["size"] or (1280, 720)
         return feed.TestPattern(width, height, settings["format"] or "I420", settings["fps"] or Fraction(30))
     if file is not None:
-        return feed.VideoFile(file, loop=loop, **settings)
+        played = feed.VideoFile(file, topic=topic, loop=loop, **settings)
+        if played.note is not None:
+            say(played.note)
+        return played
     assert image is not None
     return feed.Image(image, **settings)
 

@@ -18,6 +18,8 @@ from .upright import Upright
 _NS: Final = 1_000_000_000
 _USUAL_RATE: Final = Fraction(30)
 _IMAGE_RATE: Final = Fraction(30)
+# Source: mcap.dev/spec
+_MCAP_MAGIC: Final = b"\x89MCAP0\r\n"
 # Maximum number of consecutive damaged packets.
 _DAMAGED_MAX: Final = 100
 
@@ -117,30 +119,35 @@ class Decoded:
 
 
 class VideoFile(Decoded):
-    """The first video track of a file.
+    """The first video track of a file, or a topic of an MCAP file.
 
     Args:
         path: The file.
+        topic: Topic of an MCAP file whose pictures are played; None = the only one with pictures. Its messages must be
+            of the type foxglove.CompressedVideo, RawImage or CompressedImage, as protobuf.
         format: GStreamer's name for the format to publish; None selects the decoded format, or a similar one.
         size: Width and height to scale to; None means no scaling.
         fps: Frames per second at which to play; None uses the timestamps in the file.
         loop: Whether to start again at the end of the file.
 
     Raises:
-        SourceError: The file does not exist, cannot be read, or does not contain video.
-        SettingError: The format cannot be produced.
+        SourceError: The file does not exist, cannot be read, or does not contain video or the topic.
+        SettingError: The format cannot be produced, several topics have pictures and `topic` is None, or `topic` is
+            given for another kind of file.
+        MissingExtraError: The package mcap is needed, and is not installed.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
+        topic: str | None = None,
         format: str | None = None,
         size: tuple[int, int] | None = None,
         fps: Fraction | None = None,
         loop: bool = False,
     ) -> None:
-        super().__init__(_open_file(path), str(path), format, size)
+        super().__init__(_open_file(path, topic), str(path), format, size)
         self._fps = fps
         self._loop = loop
 
@@ -148,6 +155,12 @@ class VideoFile(Decoded):
     def shape(self) -> Shape:
         """Size, format and rate of the frames."""
         return self._shape(self._fps or self._stream.average_rate or self._stream.guessed_rate)
+
+    @property
+    def note(self) -> str | None:
+        """What is missing in the file, as a sentence; None if nothing is. Only MCAP files can tell."""
+        found: str | None = getattr(self._container, "note", None)
+        return found
 
     def pictures(self, lend: Lend) -> Iterator[Picture]:
         """Yield the pictures of the file; if it loops, indefinitely."""
@@ -225,9 +238,15 @@ class Image(Decoded):
             yield Picture(int(number * _NS / self._fps), fill, duration=int(_NS / self._fps))
 
 
-def _open_file(path: str | os.PathLike[str]) -> Any:
+def _open_file(path: str | os.PathLike[str], topic: str | None = None) -> Any:
     if Path(path).is_dir():
         raise SourceError(f"cannot open {path}: it is a folder")
+    if _is_mcap(path):
+        from .mcap import McapMedia
+
+        return McapMedia(path, topic)
+    if topic is not None:
+        raise SettingError(f"{path} is not an MCAP file, so it has no topics; omit --topic")
     try:
         # With the prefix "file:", FFmpeg cannot mistake a part of the name for a protocol.
         return open_media(f"file:{os.fspath(path)}")
@@ -235,3 +254,12 @@ def _open_file(path: str | os.PathLike[str]) -> Any:
         raise SourceError(f"cannot open {path}: it is not a video or picture that FFmpeg can read") from exc
     except av.FFmpegError as exc:
         raise SourceError(f"cannot open {path}: {exc.strerror or exc}") from exc
+
+
+def _is_mcap(path: str | os.PathLike[str]) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_MCAP_MAGIC)) == _MCAP_MAGIC or Path(path).suffix.lower() == ".mcap"
+    except OSError:
+        # FFmpeg says why.
+        return False
