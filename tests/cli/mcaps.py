@@ -16,6 +16,7 @@ mcap_reader: Any = pytest.importorskip("mcap.reader", reason="mcap is not instal
 from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
 from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
 from foxglove_schemas_protobuf.RawImage_pb2 import RawImage
+from google.protobuf.descriptor_pb2 import FileDescriptorSet as FileDescriptorSet
 from mcap.records import Message
 from mcap.stream_reader import StreamReader
 

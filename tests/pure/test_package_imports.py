@@ -20,7 +20,7 @@ FLOORS = (
     {"sh4lt", "video"},
     {"discovery", "jpeg", "packets", "results"},
     {"codec", "doctor", "feed", "preview"},
-    {"bridge", "record", "serve"},
+    {"bridge", "foxglove", "record", "serve"},
     {"cli"},
     {"__main__"},
 )

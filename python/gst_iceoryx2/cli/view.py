@@ -24,6 +24,7 @@ _EXAMPLES = (
     "iox2-video view cam0 cam1 --max-fps 10",
     "iox2-video view cam0 --results yolo       # with boxes on the frames that they belong to",
     "iox2-video view cam0 --snapshot cam0.png  # one picture, no browser",
+    "iox2-video view cam0 --foxglove           # for Foxglove instead of the browser",
     "ssh -L 8080:127.0.0.1:8080 robot iox2-video view cam0 --port 8080 --no-browser",
 )
 
@@ -31,7 +32,10 @@ _EXAMPLES = (
 @click.command(name="view", epilog=examples(*_EXAMPLES))
 @click.argument("names", metavar="NAME...", type=STREAM, nargs=-1, required=True)
 @click.option(
-    "--port", metavar="N", type=click.IntRange(0, 65535), default=0, help="TCP port of the page [default: a free port]."
+    "--port",
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    help="TCP port [default: a free port; with --foxglove: 8765, and 0 is a free port].",
 )
 @click.option(
     "--host",
@@ -91,6 +95,12 @@ _EXAMPLES = (
     help="Save one picture to FILE (.jpg or .png), then exit.",
 )
 @click.option(
+    "--foxglove",
+    "is_for_foxglove",
+    is_flag=True,
+    help="Start a server for Foxglove instead of a page. It listens on 127.0.0.1, and has no token.",
+)
+@click.option(
     "--timeout",
     metavar="SECONDS",
     type=Above0(),
@@ -100,7 +110,7 @@ _EXAMPLES = (
 )
 def command(
     names: tuple[str, ...],
-    port: int,
+    port: int | None,
     host: str,
     tls: tuple[Path, Path] | None,
     token_file: Path | None,
@@ -110,6 +120,7 @@ def command(
     detectors: tuple[str, ...],
     results_wait: float,
     snapshot: Path | None,
+    is_for_foxglove: bool,
     timeout: float,
 ) -> None:
     """Show streams live in the browser, or save a snapshot.
@@ -118,6 +129,11 @@ def command(
     address is printed to stdout. It contains a secret, so other users of this machine cannot see the video. Press
     Ctrl-C to stop.
     """
+    if is_for_foxglove:
+        from gst_iceoryx2.cli._foxglove import show
+
+        show(names, port, detectors, _absent(names))
+        return
     if snapshot is not None:
         if detectors:
             raise click.UsageError("--results draws on the page, not on a snapshot; omit --results or --snapshot")
@@ -131,7 +147,7 @@ def command(
         shown = preview.Preview(
             names,
             host=host,
-            port=port,
+            port=port or 0,
             max_fps=max_fps,
             quality=quality or preview.DEFAULT_QUALITY,
             token=token,
