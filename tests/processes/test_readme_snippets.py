@@ -470,6 +470,16 @@ def writes_packets(programs: Programs, snippet: Snippet) -> None:
         assert len(list(container.decode(video=0))) > 2
 
 
+@runs("make_reader(file).iter_messages")
+def reads_an_mcap_file(programs: Programs, snippet: Snippet) -> None:
+    pytest.importorskip("mcap", reason="mcap is not installed: pip install 'iox2-video[mcap]'")
+    camera = programs.shell("exec iox2-video publish cam0 --test --size 640x480")
+    assert "30 frames" in programs.shell("exec iox2-video record cam0 drive.mcap --frames 30 --timeout 30").finish()
+    assert programs.python(snippet.text).finish().count(" h264 ") == 30
+    camera.process.send_signal(signal.SIGINT)
+    camera.process.wait(20)
+
+
 @runs('packets_for("cam0") as source')
 def encodes_by_itself(programs: Programs, snippet: Snippet) -> None:
     pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
