@@ -85,7 +85,7 @@ class PictureOrder:
     """Checks that the packets of a stream are in the order of their pictures, as Foxglove needs them."""
 
     def __init__(self) -> None:
-        self._newest: tuple[int, int] | None = None
+        self._newest: tuple[int, int, int] | None = None
 
     def check(self, packet: Packet, topic: str) -> None:
         """Check the next packet of a stream.
@@ -100,8 +100,12 @@ class PictureOrder:
         captured_at, before = packet.captured_at, self._newest
         if captured_at is None:
             return
-        self._newest = packet.stream, captured_at
-        if before is not None and before[0] == packet.stream and captured_at < before[1] and not packet.is_keyframe:
+        # A publisher may set capture times that go back, but then `pts` go on.
+        pts = captured_at if packet.pts is None else packet.pts
+        self._newest = packet.stream, captured_at, pts
+        if before is None or before[0] != packet.stream or packet.is_keyframe:
+            return
+        if captured_at < before[1] and pts < before[2]:
             raise FormatError(
                 f"{topic}@{packet.codec} has B-frames, which Foxglove's messages cannot have; "
                 "set its encoder to make none (bframes=0), or record with --codec x264, which encodes again"

@@ -245,7 +245,7 @@ def _open_file(path: str | os.PathLike[str], topic: str | None = None) -> Any:
         from .mcap import McapMedia
 
         return McapMedia(path, topic)
-    if topic is not None:
+    if topic is not None and Path(path).exists():
         raise SettingError(f"{path} is not an MCAP file, so it has no topics; omit --topic")
     try:
         # With the prefix "file:", FFmpeg cannot mistake a part of the name for a protocol.
