@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("mcap", reason="mcap is not installed: pip install 'iox2-video[mcap]'")
+
 import zstandard
 from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
