@@ -137,6 +137,18 @@ def test_only_equal_capture_times_match_without_a_tolerance() -> None:
     assert [camera.unmatched + len(camera.times) for camera in matching.cameras] == [2, 2]
 
 
+@pytest.mark.parametrize("reference", [None, 0, 1])
+def test_the_nearest_frames_that_were_too_far_apart_are_known(reference: int | None) -> None:
+    interval = 33 * MS
+    left = [number * interval for number in range(20)]
+    right = [moment + 12 * MS for moment in left]
+    for cameras in ([left, right], [right, left]):
+        sets, matching = streamed(cameras, 5 * MS, reference)
+        assert sets == []
+        assert matching.nearest_miss == 12 * MS
+    assert streamed([left, left], 5 * MS, reference)[1].nearest_miss is None
+
+
 def two(reference: int | None = None) -> Matching[str]:
     """Return a matching of two cameras with 10 ms tolerance, each with known intervals of 33 ms."""
     matching: Matching[str] = Matching(2, 10 * MS, 500 * MS, reference)

@@ -163,6 +163,24 @@ def test_latest_skips_older_sets_and_counts_them(rig: Rig, sets: FrameSets) -> N
     assert sets.latest(timeout=None) is None
 
 
+def test_a_wait_for_the_next_set_ends_in_time_with_a_set_or_with_the_stream(rig: Rig, sets: FrameSets) -> None:
+    assert sets.receive_blocking(block_ms=1) is None
+    for moment in (1000, 1033):
+        rig.shoot("left", moment)
+        rig.shoot("right", moment)
+    assert [moments(sets.receive_blocking(WAIT * 1000)) for _ in range(2)] == [(1000, 1000), (1033, 1033)]
+    assert sets.nearest_miss is None
+    rig.shoot("left", 1066)
+    rig.shoot("right", 1079)
+    assert sets.receive_blocking(block_ms=1) is None
+    assert sets.nearest_miss == pytest.approx(0.013)
+    rig.cameras["right"].end_of_stream()
+    assert sets.receive_blocking() is None
+    assert sets.has_ended
+    with pytest.raises(ValueError, match="block_ms"):
+        sets.receive_blocking(float("nan"))
+
+
 def test_sets_come_in_an_event_loop(rig: Rig, sets: FrameSets) -> None:
     async def read() -> list[tuple[int, ...]]:
         return [moments(one) async for one in sets]

@@ -101,6 +101,10 @@ class Matching(Generic[Frame]):
         tolerance: Largest skew of a set in nanoseconds.
         wait: How far the camera behind may be behind the newest frame, in nanoseconds of capture time.
         reference: Position of the reference camera; None = no reference.
+
+    Attributes:
+        nearest_miss: Smallest known distance of frames without a set to later frames of another camera, in nanoseconds;
+            None before the first one.
     """
 
     def __init__(self, count: int, tolerance: int, wait: int, reference: int | None = None) -> None:
@@ -108,6 +112,7 @@ class Matching(Generic[Frame]):
         self._tolerance = tolerance
         self._wait = wait
         self._reference = reference
+        self.nearest_miss: int | None = None
 
     @property
     def is_over(self) -> bool:
@@ -182,7 +187,16 @@ class Matching(Generic[Frame]):
         earliest = [time for camera in self.cameras if (time := camera.earliest()) is not None]
         floor = max(earliest, default=0) - self._tolerance
         newest = max((camera.newest or 0 for camera in self.cameras), default=0) - self._wait
+        latest = max((camera.times[0] for camera in self.cameras if camera.times), default=0)
         for camera in self.cameras:
-            camera.unmatched += camera.drop(bisect_left(camera.times, floor))
+            hopeless = bisect_left(camera.times, floor)
+            if hopeless:
+                self._note_miss(latest - camera.times[hopeless - 1])
+            camera.unmatched += camera.drop(hopeless)
             if not all(other.times for other in self.cameras):
                 camera.absent += camera.drop(bisect_left(camera.times, newest))
+
+    def _note_miss(self, distance: int) -> None:
+        # The floor may be that of a frame that has not arrived yet.
+        if distance > self._tolerance and (self.nearest_miss is None or distance < self.nearest_miss):
+            self.nearest_miss = distance

@@ -165,6 +165,44 @@ class FrameSets(JointReader[FrameSet]):
             stack.pop_all()
         super().__init__(tuple(self.subscribers.values()))
 
+    def receive_blocking(self, block_ms: float | None = None) -> FrameSet | None:
+        """Wait for the next set and return it.
+
+        Args:
+            block_ms: Maximum wait in milliseconds. None or infinity = wait indefinitely.
+
+        Returns:
+            A set of borrowed frames. None if no set was complete in time, or after the end of a stream (`has_ended`).
+
+        Raises:
+            FormatError: The frames of a camera have no capture times.
+            BorrowLimitError: You hold as many frames of a camera as its service allows.
+            ClosedError: A subscriber is closed.
+            ValueError: `block_ms` is NaN.
+            TypeError: `block_ms` is not a number.
+
+        Example:
+            Do something else while no set arrives:
+
+                with FrameSets(["cam0", "cam1"], tolerance=0.05) as sets:
+                    while not sets.has_ended:
+                        pair = sets.receive_blocking(block_ms=500)
+                        print("no pair for half a second" if pair is None else pair.skew)
+        """
+        seconds = math.inf if block_ms is None else real(block_ms, "block_ms", "milliseconds") / 1000
+        deadline = time.monotonic() + seconds
+        while not self.has_ended:
+            item = self._step()
+            if item is END:
+                break
+            if item is not None:
+                return item  # type: ignore[no-any-return]
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                break
+            self._watching().wait(min(remaining, self._pause()))
+        return None
+
     def latest(self, timeout: float | None = 0.0) -> FrameSet | None:
         """Return the newest set and skip older ones.
 
@@ -223,6 +261,15 @@ class FrameSets(JointReader[FrameSet]):
             )
             for name, camera, copied in zip(self._names, self._matching.cameras, self._copied, strict=True)
         }
+
+    @property
+    def nearest_miss(self) -> float | None:
+        """Smallest known skew of frames that were too far apart for a set, in seconds; None if there were none.
+
+        If no sets arrive, this tells how large the tolerance must be.
+        """
+        miss = self._matching.nearest_miss
+        return None if miss is None else miss / 1e9
 
     def close(self) -> None:
         """End the iteration, and close the subscribers. Frames that wait for partners count as absent.
