@@ -68,7 +68,7 @@ class Encoder:
             self._encoded = self._colours._replace(range=LIMITED)
         else:
             self._encoded = self._colours
-        rate = _rate_of(first) or _USUAL_RATE
+        rate = rate_of(first) or _USUAL_RATE
         options = target.codec_options(self.pixel_format)
         if shape.may_have_fields:
             options |= {"flags": "+ildct+ilme", "field_order": "tt" if shape.top_first else "bb"}
@@ -110,6 +110,18 @@ class Encoder:
         Raises:
             NotLosslessError: The size, format or pixel aspect ratio has changed, and the codec is lossless.
         """
+        return self.encode_picture(self.convert(frame), moment, is_keyframe=is_keyframe)
+
+    def convert(self, frame: VideoFrame) -> Any:
+        """Return the picture of a frame as the track needs it, to pass it to `encode_picture`.
+
+        Args:
+            frame: The frame. It is released before this returns, but the picture may borrow its pixels.
+
+        Raises:
+            NotLosslessError: The size, format or pixel aspect ratio has changed, and the codec is lossless.
+            UnsupportedViewError: The format has changed to one that is tiled or uses a palette.
+        """
         colours, shape = self._colours, shape_of(frame)
         # Width of one of the frame's pixels, in units of the track's pixel width.
         wider = shape.pixel_aspect_ratio / self._shape.pixel_aspect_ratio
@@ -130,7 +142,10 @@ class Encoder:
             picture = self._fitted(picture, colours, wider)
         elif picture.format.name != self.pixel_format or self._changes_range(picture, colours):
             picture = self._converted(picture, colours)
-        picture = self._marked(picture, shape)
+        return self._marked(picture, shape)
+
+    def encode_picture(self, picture: Any, moment: int, *, is_keyframe: bool = False) -> Sequence[Any]:
+        """Encode a picture that `convert` returned; see `encode`."""
         tick = max(int(Fraction(moment, _NS) / self._width_of_tick + Fraction(1, 2)), self._last_tick + 1)
         self._last_tick = tick
         picture.pts, picture.time_base = tick, self._width_of_tick
@@ -230,6 +245,7 @@ class Encoder:
         return filter_graph(picture, self._width_of_tick, filters)
 
 
-def _rate_of(frame: VideoFrame) -> Fraction | None:
+def rate_of(frame: VideoFrame) -> Fraction | None:
+    """Return the frame rate in the caps; None = unknown."""
     value = parse_caps(frame.caps).fields.get("framerate") if frame.caps else None
     return value if isinstance(value, Fraction) and 0 < value <= 1000 else None

@@ -56,10 +56,14 @@ class VideoMessages:
         """Time of the latest frame, in seconds from the start."""
         return self._encoder.time
 
-    def encode(self, frame: VideoFrame, moment: int) -> Sequence[Message]:
-        """Encode a frame, and release it."""
-        self._times.append(self._clock.time_of(frame))
-        return self._messages(self._encoder.encode(frame, moment))
+    def convert(self, frame: VideoFrame) -> tuple[int, Any]:
+        """Return the time and the picture of a frame, and release the frame."""
+        return self._clock.time_of(frame), self._encoder.convert(frame)
+
+    def encode_picture(self, picture: tuple[int, Any], moment: int) -> Sequence[Message]:
+        """Encode a picture."""
+        self._times.append(picture[0])
+        return self._messages(self._encoder.encode_picture(picture[1], moment))
 
     def finish(self) -> Sequence[Message]:
         """Return the encoder's last messages."""
@@ -91,13 +95,17 @@ class ImageMessages:
         self.pixel_format = ""
         self.time = 0.0
 
-    def encode(self, frame: VideoFrame, moment: int) -> Sequence[Message]:
+    def convert(self, frame: VideoFrame) -> Message:
         """Copy a frame, and release it."""
         at = self._clock.time_of(frame)
         self.pixel_format, data = image_message(self._topic, at, frame)
         frame.release()
+        return Message(self._track, at, data)
+
+    def encode_picture(self, picture: Message, moment: int) -> Sequence[Message]:
+        """Return the copy."""
         self.time = moment / NS
-        return [Message(self._track, at, data)]
+        return [picture]
 
     def finish(self) -> Sequence[Message]:
         """Return nothing: each frame gave its message at once."""

@@ -22,6 +22,7 @@ from ..packets import Packet
 from ..packets.container import occupy
 from ..results import Results
 from ..video.frame import VideoFrame
+from .encoded_track import FrameEncoder
 from .following import NS, Limits
 from .mcap_messages import ImageMessages, McapPackets, VideoMessages
 from .output import Output
@@ -29,7 +30,7 @@ from .packet_track import PacketTrack
 from .results_log import Written
 from .results_logs import ResultsLogs
 from .target import Target
-from .track import FrameEncoder, Track
+from .track import Track
 
 _OFFSET: Final = "wall_minus_monotonic_ns"
 

@@ -51,6 +51,20 @@ class Timeline:
         else:
             moment = clock if captured is None else captured
             self._pts = None
+        return self._later(moment, clock)
+
+    def place(self, time: int, arrived: int) -> int:
+        """Return the timestamp of the next frame from a time of its own, such as the capture time of a set.
+
+        The spacing of these times is kept, except when they start again from a lower value.
+
+        Args:
+            time: The time, in nanoseconds of any clock.
+            arrived: Arrival time of the frame, in nanoseconds of CLOCK_MONOTONIC.
+        """
+        return self._later(self._by_pts(time, arrived), arrived)
+
+    def _later(self, moment: int, clock: int) -> int:
         if self._last is not None and moment <= self._last:
             moment = self._last + 1
         self._last, self._clock = moment, clock

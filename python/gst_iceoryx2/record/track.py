@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from .._wire.stamp import monotonic_ns
 from ..codec.errors import NotLosslessError
 from ..discovery import short_name
 from ..discovery.thinning import Thinning
-from ..results.key import id_of
 from ..video.frame import VideoFrame
 from ..video.subscriber import VideoFrameSubscriber
 from ..work import Stop
-from .following import NS, End, Limits, follow
-from .results_log import ResultsLog, Written
+from .encoded_track import EncodedTrack, FrameEncoder
+from .following import End, Limits, follow
+from .results_log import ResultsLog
 from .timeline import Timeline
 
 
@@ -42,6 +42,9 @@ class TrackReport:
         complaint: The problem that occurred, as a sentence; empty if there was none.
         withheld: Packets that are not in the file, because packets were missing before them: up to the next keyframe.
         restarts: How often another encoder went on with the stream.
+        unmatched: With `sync`: frames without a partner within the tolerance.
+        absent: With `sync`: frames without a partner because another stream sent nothing, or was too late.
+        unordered: With `sync`: frames that were not captured after the previous frame of their stream.
     """
 
     service: str
@@ -59,35 +62,9 @@ class TrackReport:
     complaint: str
     withheld: int = 0
     restarts: int = 0
-
-
-class FrameEncoder(Protocol):
-    """Turns the frames of one track into what its file contains.
-
-    Attributes:
-        pixel_format: FFmpeg's name for the pixel format in the file, or Foxglove's.
-    """
-
-    pixel_format: str
-
-    @property
-    def resized(self) -> bool:
-        """Whether a frame of a different size was scaled."""
-
-    @property
-    def time(self) -> float:
-        """Time of the latest frame in the file, in seconds."""
-
-    def encode(self, frame: VideoFrame, moment: int) -> Sequence[Any]:
-        """Return what to write. The frame is released.
-
-        Args:
-            frame: The frame.
-            moment: Time in nanoseconds from the start of the file.
-        """
-
-    def finish(self) -> Sequence[Any]:
-        """Return the last things to write."""
+    unmatched: int = 0
+    absent: int = 0
+    unordered: int = 0
 
 
 class Track:
@@ -102,32 +79,29 @@ class Track:
     Attributes:
         service: Full name of the service.
         awaited: Full name of the stream that must exist.
-        first_moment: Timestamp of the first frame, in nanoseconds; None before the first frame.
     """
 
     def __init__(self, service: str, limits: Limits, *, is_shared: bool, logs: Sequence[ResultsLog] = ()) -> None:
         self.service = self.awaited = service
         self._limits = limits
-        self._logs = logs
+        self._encoded = EncodedTrack(logs)
         self._subscriber = VideoFrameSubscriber(service)
         self._timeline = Timeline(is_shared=is_shared)
         self._thinning = Thinning(limits.max_fps)
         self._first: VideoFrame | None = None
-        self._encoder: FrameEncoder | None = None
-        self._path = Path()
-        self._what = (0, 0, "", "")
-        self._resized = False
-        self._frames = 0
-        self._began = self._last = 0
         self._dropped_before = 0
         self._end: End = "running"
         self._complaint = ""
-        self.first_moment: int | None = None
 
     @property
     def name(self) -> str:
         """Short name of the service."""
         return short_name(self.service)
+
+    @property
+    def first_moment(self) -> int | None:
+        """Timestamp of the first frame, in nanoseconds; None before the first frame."""
+        return self._encoded.first_moment
 
     def await_first(self, timeout: float, *, newest: bool = False) -> bool:
         """Wait for the first frame and keep it. An end of stream is ignored.
@@ -160,11 +134,9 @@ class Track:
         """
         first = self._first
         assert first is not None
-        self._encoder = encoder = encoder_of(first)
-        self._path = path
-        self._what = (first.width, first.height, first.format, encoder.pixel_format)
+        encoder, moment = encoder_of(first), self._timeline.moment(first, monotonic_ns())
+        self._encoded.prepare(encoder, path, first, moment)
         self._dropped_before = self._subscriber.stats.dropped or 0
-        self.first_moment = self._timeline.moment(first, monotonic_ns())
 
     def run(self, began: int, write: Callable[[Any], None], stop: Stop) -> None:
         """Encode frames until the stream ends, a limit is reached, or `stop` is set. Then finish the encoder.
@@ -175,60 +147,49 @@ class Track:
             stop: Set by the caller to end the track.
         """
         first, self._first = self._first, None
-        encoder, moment = self._encoder, self.first_moment
+        moment = self.first_moment
         assert first is not None
-        assert encoder is not None
         assert moment is not None
-        self._began, self._last = began, moment
+        self._encoded.begin(began)
         self._thinning.takes(moment)
-        self._encode(encoder, first, moment, write)
+        self._encoded.encode(first, moment, write)
         del first
-        self._frames = 1
         try:
-            self._end = self._follow(encoder, write, stop)
+            self._end = self._follow(began, write, stop)
         except NotLosslessError as exc:
             self._end, self._complaint = "changed", f"{self.name}: {exc}"
-        write(encoder.finish())
+        self._encoded.finish(write)
 
-    def _encode(self, encoder: FrameEncoder, frame: VideoFrame, moment: int, write: Callable[[Any], None]) -> None:
-        # Encoding releases the frame.
-        id_ = id_of(frame) if self._logs else None
-        captured_at = frame.captured_at
-        write(encoder.encode(frame, moment - self._began))
-        for log in self._logs:
-            log.note(Written(self._path, 0, encoder.time, id_, captured_at))
+    def _follow(self, began: int, write: Callable[[Any], None], stop: Stop) -> End:
+        encoded, limits, receive = self._encoded, self._limits, self._subscriber.receive_blocking
 
-    def _follow(self, encoder: FrameEncoder, write: Callable[[Any], None], stop: Stop) -> End:
         def take(frame: VideoFrame, moment: int) -> None:
             if self._thinning.takes(moment):
-                self._encode(encoder, frame, moment, write)
-                self._last = moment
-                self._resized = encoder.resized
-                self._frames += 1
+                encoded.encode(frame, moment, write)
 
-        limits, receive = self._limits, self._subscriber.receive_blocking
-        end = follow(receive, self._timeline.moment, take, limits, self._began, count=lambda: self._frames, stop=stop)
+        end = follow(receive, self._timeline.moment, take, limits, began, count=lambda: encoded.frames, stop=stop)
         if end == "silent":
             self._complaint = f"{self.name} did not end its stream, but sent no frame for {limits.timeout:g} s"
         return end
 
     def report(self) -> TrackReport:
         """Return the progress; after `run`, the result."""
-        stats, first = self._subscriber.stats, self.first_moment
+        stats, encoded = self._subscriber.stats, self._encoded
         return TrackReport(
             self.service,
-            *self._what,
-            self._frames,
+            *encoded.what,
+            encoded.frames,
             None if stats.dropped is None else stats.dropped - self._dropped_before,
             self._thinning.skipped,
             stats.invalid,
-            0.0 if first is None else (self._last - first) / NS,
-            self._resized,
+            encoded.seconds,
+            encoded.resized,
             self._end,
             self._complaint,
         )
 
     def close(self) -> None:
         """Close the subscriber and release all frames."""
-        self._first = self._encoder = None
+        self._first = None
+        self._encoded.close()
         self._subscriber.close()
