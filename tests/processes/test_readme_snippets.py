@@ -696,6 +696,36 @@ def records(programs: Programs, snippet: Snippet) -> None:
         camera.finish()
 
 
+STEREO = """
+import time
+import numpy as np
+from gst_iceoryx2.video import VideoFramePublisher
+
+picture = np.full((48, 64, 3), 90, np.uint8)
+with VideoFramePublisher("video/left/frame/v2") as left, VideoFramePublisher("video/right/frame/v2") as right:
+    for number in range(100_000):
+        now = time.monotonic_ns()
+        left.publish(picture, format="BGR", captured_at=now)
+        right.publish(picture, format="BGR", captured_at=now + 1_200_000)
+        if number % 7 == 0:
+            left.publish(picture, format="BGR", captured_at=now + 10_000_000)
+        time.sleep(0.02)
+"""
+
+
+@runs('record(["left", "right"], "pairs.mkv", sync=0.005')
+def records_pairs(programs: Programs, snippet: Snippet) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
+    cameras = programs.python(STEREO)
+    pairs, left, right, last = programs.python(snippet.text).finish().splitlines()
+    assert pairs == "50 pairs, at most 1.2 ms apart"
+    assert re.fullmatch(r"video/left/frame/v2 [1-9]\d? frames without a partner", left)
+    assert right.startswith("video/right/frame/v2 ")
+    assert last == "last pair: (48, 64) (48, 64)"
+    cameras.process.send_signal(signal.SIGINT)
+    cameras.process.wait(20)
+
+
 @runs('Feeder("cam0", TestPattern(640, 360), frames=60)')
 def feeds(programs: Programs, snippet: Snippet) -> None:
     assert programs.python(snippet.text).finish() == "60 frames sent\n"

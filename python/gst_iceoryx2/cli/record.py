@@ -10,15 +10,15 @@ from gst_iceoryx2._wire.packet import packet_service
 from gst_iceoryx2._wire.rendition import codec_of
 from gst_iceoryx2._wire.results import results_service
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
-from gst_iceoryx2.cli._params import DETECTOR, Above0, ServiceOrPackets
+from gst_iceoryx2.cli._params import DETECTOR, Above0, Seconds, ServiceOrPackets
 from gst_iceoryx2.cli._run import clock, run
 from gst_iceoryx2.cli._screen import say
-from gst_iceoryx2.cli._words import amount
+from gst_iceoryx2.cli._words import amount, milliseconds
 from gst_iceoryx2.discovery.names import short_name
-from gst_iceoryx2.record import CODECS, DEFAULT_PRESET, PRESETS, Target, TargetError, copies_packets
+from gst_iceoryx2.record import CODECS, DEFAULT_PRESET, PRESETS, Target, TargetError, check_sync, copies_packets
 
 if TYPE_CHECKING:
-    from gst_iceoryx2.record import Recording, TrackReport
+    from gst_iceoryx2.record import Recording, SetsReport, TrackReport
 
 
 @click.command(
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         "iox2-video record cam0 cam0.mkv",
         "iox2-video record cam0 clip.mp4 --duration 10 --overwrite",
         "iox2-video record left right both.mkv --preset ultrafast",
+        "iox2-video record left right pairs.mkv --sync 5ms",
         "iox2-video record cam0 exact.mkv --codec ffv1 --frames 300",
         "iox2-video record cam0 day.mkv --copy",
         "iox2-video record cam0 day.mkv --results yolo",
@@ -55,6 +56,12 @@ if TYPE_CHECKING:
     type=DETECTOR,
     help="Write the results for each frame to a file beside FILE. Repeatable.",
 )
+@click.option(
+    "--sync",
+    metavar="TIME",
+    type=Seconds(),
+    help="Record only frames that belong together: one of each stream, captured at most this far apart, such as 5ms.",
+)
 @click.option("--duration", metavar="SECONDS", type=Above0(), help="Stop after this many seconds.")
 @click.option("--frames", metavar="N", type=click.IntRange(1), help="Stop after N frames from each stream.")
 @click.option("--max-fps", metavar="FPS", type=Above0(), help="Record at most this many frames per second.")
@@ -78,13 +85,19 @@ def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
     A stream that is encoded already is recorded without encoding it again, unless --codec, --preset or --max-fps is
     given. With --copy, this command encodes the stream if no other process does, and other readers share its packets.
 
+    With --sync, every track gets one frame of each set of frames that belong together, with the same time. It needs
+    frames, so streams are encoded even if they are encoded already.
+
     --results yolo writes day.yolo.jsonl beside day.mkv: a line of JSON for each frame in the file, with what the
     detector found in this frame. An .mkv file also gets a track of subtitles, and an .mcap file a channel.
     """
     is_asked = settings["copy"]
     try:
+        if settings["sync"] is not None:
+            check_sync(names, settings["sync"], copy=is_asked)
         choices = {name: settings[name] for name in ("codec", "preset", "max_fps")}
-        settings["copy"] = copies_packets(names, copy=is_asked or None, **choices)
+        is_frames = settings["sync"] is not None
+        settings["copy"] = not is_frames and copies_packets(names, copy=is_asked or None, **choices)
         for name in names if settings["copy"] else ():
             Target.of_packets(file, packet_service(name)[1])
         if not settings["copy"]:
@@ -115,18 +128,22 @@ def _say_copied(names: tuple[str, ...]) -> None:
 
 def _progress(recording: Recording) -> str:
     tracks = recording.tracks
-    frames = " + ".join(str(track.frames) for track in tracks)
+    frames = " + ".join(str(track.frames) for track in tracks) + " frames"
+    if recording.sets is not None:
+        frames = f"{recording.sets.recorded} sets"
     seconds = max(track.seconds for track in tracks)
-    return f"{clock(seconds)}  {frames} frames  {amount(recording.size)}  {_lost(tracks)}"
+    return f"{clock(seconds)}  {frames}  {amount(recording.size)}  {_lost(tracks)}"
 
 
 def _summary(recording: Recording) -> list[str]:
-    lines = []
+    sets = recording.sets
+    lines = [] if sets is None or not sets.recorded else [_of_sets(sets)]
     for track in recording.tracks:
         if track.frames:
             size, name = f"{track.width}x{track.height}", short_name(track.service)
             done = f"{track.frames} frames, {track.seconds:.1f} s, {_lost((track,))}"
             lines.append(f"{name}: {size} {track.format}, {done}")
+            lines += [] if sets is None else _alone(track, sets)
             if track.resized:
                 lines.append(f"{name}: frames with a different size were scaled to {size}")
             if track.restarts:
@@ -142,6 +159,23 @@ def _summary(recording: Recording) -> list[str]:
         files = [*recording.files, *(log.file for log in recording.results)]
         lines += [f"{file}: {amount(file.stat().st_size)}" for file in files if file.exists()]
     return lines
+
+
+def _of_sets(sets: SetsReport) -> str:
+    return f"{sets.recorded} sets, at most {milliseconds(sets.skew)} apart (limit {milliseconds(sets.tolerance)})"
+
+
+def _alone(track: TrackReport, sets: SetsReport) -> list[str]:
+    """Return a line about the frames that are in no set."""
+    causes = {
+        f"without a partner within {milliseconds(sets.tolerance)}": track.unmatched,
+        "while another stream was silent, late or over": track.absent,
+        "captured before an earlier frame": track.unordered,
+    }
+    told = [f"{count} {cause}" for cause, count in causes.items() if count]
+    if not told:
+        return []
+    return [f"{short_name(track.service)}: {sum(causes.values())} frames left out: {', '.join(told)}"]
 
 
 def _lost(tracks: tuple[TrackReport, ...]) -> str:

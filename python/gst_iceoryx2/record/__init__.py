@@ -11,6 +11,8 @@ which are counted. The publisher never waits.
 
 `results=["yolo"]` writes the results of a detector to a file beside the recording, a line for each frame.
 
+`sync=0.005` records only frames that several cameras captured at most 5 ms apart, as many in each track.
+
 `PacketFile` writes packets that are encoded already.
 """
 
@@ -21,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 from ..codec.errors import NotLosslessError
 from ..codec.settings import CODECS, DEFAULT_PRESET, PRESETS
 from .errors import RecordError, RecordFileError, TargetError
-from .target import Target, copies_packets
+from .target import Target, check_sync, copies_packets
 
 if TYPE_CHECKING:
     from ..packets.file import PacketFile
     from .recorder import Recorder, Recording, record
     from .results_log import ResultsReport
+    from .set_tracks import SetsReport
     from .track import TrackReport
 
 __all__ = [
@@ -40,9 +43,11 @@ __all__ = [
     "Recorder",
     "Recording",
     "ResultsReport",
+    "SetsReport",
     "Target",
     "TargetError",
     "TrackReport",
+    "check_sync",
     "copies_packets",
     "record",
 ]
@@ -50,7 +55,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Imported on demand: importing PyAV takes a third of a second, and checking a file name does not need it.
-    if name in ("Recorder", "Recording", "ResultsReport", "TrackReport", "record"):
+    if name in ("Recorder", "Recording", "ResultsReport", "SetsReport", "TrackReport", "record"):
         from . import recorder
 
         return getattr(recorder, name)

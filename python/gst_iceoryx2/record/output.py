@@ -21,6 +21,7 @@ from .following import Limits
 from .packet_track import PacketTrack
 from .results_log import Written
 from .results_logs import ResultsLogs
+from .set_track import SetTrack
 from .target import Target
 from .track import Track
 
@@ -35,7 +36,7 @@ class Output(ABC):
     def __init__(self, target: Target, logs: ResultsLogs) -> None:
         self._target = target
         self._logs = logs
-        self.tracks: list[Track | PacketTrack] = []
+        self.tracks: list[Track | PacketTrack | SetTrack] = []
 
     @property
     def files(self) -> Sequence[Path]:
@@ -113,7 +114,7 @@ class VideoOutput(Output):
             options = target.container_options | (SUBTITLE_OPTIONS if self._logs.subtitles else {})
             container = self._container = open_media(f"file:{target.path}", "w", options=options)
             for track in self.tracks:
-                assert isinstance(track, Track)
+                assert not isinstance(track, PacketTrack)
                 track.prepare(lambda first: Encoder(container, first, target), target.path)
                 container.streams.video[-1].metadata["title"] = track.name
             self._subtitles = [add_subtitles(container, title, target.tick) for title in self._logs.subtitles]

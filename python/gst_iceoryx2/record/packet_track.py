@@ -101,6 +101,10 @@ class PacketTrack:
         self._first = packet
         return True
 
+    def unheard(self) -> list[PacketTrack]:
+        """Return this track, whose stream has sent nothing so far."""
+        return [self]
+
     def prepare(self) -> None:
         """Determine when the first packet is shown."""
         first, stats = self._first, self._subscriber.stats

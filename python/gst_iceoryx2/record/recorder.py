@@ -25,7 +25,9 @@ from .output import Output, PacketOutput, VideoOutput
 from .packet_track import PacketTrack
 from .results_log import ResultsReport
 from .results_logs import ResultsLogs
-from .target import Target, copies_packets
+from .set_track import SetTrack
+from .set_tracks import SetsReport, SetTracks
+from .target import Target, check_sync, copies_packets
 from .track import Track, TrackReport
 
 _WAIT: Final = 0.1
@@ -41,6 +43,7 @@ class Recording:
         tracks: Progress or result of each stream, in track order.
         files: All files. There is more than one if packets were recorded and their format changed.
         results: Progress or result of each log of results.
+        sets: Progress or result of the matching of frames; None without `sync`.
     """
 
     file: Path
@@ -48,11 +51,13 @@ class Recording:
     tracks: tuple[TrackReport, ...]
     files: tuple[Path, ...] = ()
     results: tuple[ResultsReport, ...] = ()
+    sets: SetsReport | None = None
 
     @property
     def complaints(self) -> tuple[str, ...]:
         """Problems that occurred, one sentence each. The file is playable nevertheless."""
         found = [track.complaint for track in self.tracks] + [log.complaint for log in self.results]
+        found += [] if self.sets is None else [self.sets.complaint]
         return tuple(filter(None, found))
 
 
@@ -70,6 +75,9 @@ class Recorder(Work[Recording]):
         results: Names of detectors. For each, a log is written beside the file: `day.yolo.jsonl` beside `day.mkv`, and
             `day.cam0.yolo.jsonl` if there are several streams. It has a line of JSON for each frame in the file. If the
             container is .mkv, each log has a track of subtitles in it, too; in .mcap, a channel of annotations.
+        sync: Record only frames that belong together: one of each stream, captured at most this many seconds apart
+            (`FrameSets`). Each set has one timestamp in all tracks, the capture time of the first stream's frame. None
+            = record all frames of each stream.
         overwrite: Whether to replace existing files.
         duration: Seconds after which to stop; None means no limit.
         frames: Number of frames per stream after which to stop; None means no limit.
@@ -77,8 +85,8 @@ class Recorder(Work[Recording]):
         timeout: Seconds to wait for the first frame of each stream, and for each later frame.
 
     Raises:
-        TargetError: The codec or container is unknown, the container cannot hold the codec, or packets cannot be
-            recorded with these settings.
+        TargetError: The codec or container is unknown, the container cannot hold the codec, packets cannot be recorded
+            with these settings, or `sync` cannot be used for these streams.
         FormatError: No process publishes the packets, and their codec cannot be encoded.
         RecordFileError: A file already exists, or cannot be written.
         InvalidServiceNameError: The name of a stream or detector cannot be used.
@@ -97,6 +105,7 @@ class Recorder(Work[Recording]):
         preset: str | None = None,
         copy: bool | None = None,
         results: Sequence[str] = (),
+        sync: float | None = None,
         overwrite: bool = False,
         duration: float | None = None,
         frames: int | None = None,
@@ -104,6 +113,10 @@ class Recorder(Work[Recording]):
         timeout: float = 5.0,
     ) -> None:
         super().__init__()
+        if sync is not None:
+            sync = real(sync, "sync", "seconds")
+            check_sync(streams, sync, copy=copy)
+            copy = False
         self.is_copy: Final = copies_packets(streams, copy=copy, codec=codec, preset=preset, max_fps=max_fps)
         if self.is_copy:
             for name in streams:
@@ -114,6 +127,7 @@ class Recorder(Work[Recording]):
         frames = None if frames is None else whole(frames, "frames", 1)
         self._timeout = timeout = real(timeout, "timeout", "seconds")
         self._failure: BaseException | None = None
+        self._sets: SetTracks | None = None
         self._missing: dict[str, ServiceNotFoundError] = {}
         titles = [_title(name) for name in streams]
         self._logs = ResultsLogs(self._target.path, titles, results)
@@ -123,7 +137,12 @@ class Recorder(Work[Recording]):
             self._logs.open(output.write_text, output.write_results, overwrite=overwrite)
             limits = Limits(duration, frames, max_fps, timeout)
             for name in streams:
-                self._add(name, limits, is_shared=len(streams) > 1)
+                self._note_missing(name)
+            if sync is not None:
+                self._sets = SetTracks(list(map(full_name, streams)), limits, sync, self._logs.all)
+                self._tracks += self._sets.tracks
+            for name in () if sync is not None else streams:
+                output.add(name, limits, is_shared=len(streams) > 1)
         except BaseException:
             self._close()
             raise
@@ -137,14 +156,13 @@ class Recorder(Work[Recording]):
             return PacketOutput(self._target, self._logs, titles, overwrite=overwrite)
         return VideoOutput(self._target, self._logs, overwrite=overwrite)
 
-    def _add(self, name: str, limits: Limits, *, is_shared: bool) -> None:
-        # Checked before the subscriber creates an event service, so that the error can suggest a similar name.
+    def _note_missing(self, name: str) -> None:
+        # Checked before a subscriber creates an event service, so that the error can suggest a similar name.
         if not (self.is_copy and encoded(name)):
             try:
                 require(_title(name))
             except ServiceNotFoundError as exc:
                 self._missing[full_name(_title(name))] = exc.with_traceback(None)
-        self._output.add(name, limits, is_shared=is_shared)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -174,6 +192,8 @@ class Recorder(Work[Recording]):
             if self._stop.is_set():
                 return self.report()
             self._logs.start()
+            if self._sets is not None:
+                self._sets.prepare()
             self._output.begin()
             self._encode(progress)
         finally:
@@ -185,9 +205,15 @@ class Recorder(Work[Recording]):
             raise self._failure
         return self.report()
 
+    @property
+    def _receivers(self) -> list[Track | PacketTrack] | list[SetTracks]:
+        if self._sets is not None:
+            return [self._sets]
+        return [track for track in self._tracks if not isinstance(track, SetTrack)]
+
     def _await_streams(self) -> None:
         deadline = time.monotonic() + self._timeout
-        waiting = list(self._tracks)
+        waiting, several = list(self._receivers), len(self._receivers) > 1
         while waiting and not self._stop.is_set():
             remaining = deadline - time.monotonic()
             if remaining <= 0:
@@ -195,14 +221,16 @@ class Recorder(Work[Recording]):
             # Wait for one stream after the other. Streams that started early skip to their newest frame below.
             if waiting[0].await_first(min(_WAIT, remaining)):
                 waiting.pop(0)
-        if len(self._tracks) > 1:
-            for track in self._tracks:
-                while not self._stop.is_set() and not track.await_first(_WAIT, newest=True):
-                    if time.monotonic() > deadline + self._timeout:
-                        self._nothing_came([track])
+        for receiver in self._receivers if several else ():
+            while not self._stop.is_set() and not receiver.await_first(_WAIT, newest=True):
+                if time.monotonic() > deadline + self._timeout:
+                    self._nothing_came([receiver])
 
-    def _nothing_came(self, waiting: Sequence[Track | PacketTrack]) -> None:
+    def _nothing_came(self, receivers: Sequence[Track | PacketTrack | SetTracks]) -> None:
         existing = names()
+        waiting = [track for receiver in receivers for track in receiver.unheard()]
+        if self._sets is not None and not waiting:
+            raise self._sets.no_set(self._timeout)
         for track in waiting:
             if track.awaited in self._missing and track.awaited not in existing:
                 raise self._missing[track.awaited]
@@ -214,8 +242,9 @@ class Recorder(Work[Recording]):
 
     def _encode(self, progress: Callable[[Recording], None] | None) -> None:
         began = min(track.first_moment for track in self._tracks if track.first_moment is not None)
-        with ThreadPoolExecutor(len(self._tracks)) as pool:
-            running = [pool.submit(track.run, began, self._output.write, self._stop) for track in self._tracks]
+        receivers = self._receivers
+        with ThreadPoolExecutor(len(receivers)) as pool:
+            running = [pool.submit(receiver.run, began, self._output.write, self._stop) for receiver in receivers]
             try:
                 while wait(running, _WAIT, FIRST_EXCEPTION).not_done and not self._failed(running):
                     self._report_to(progress)
@@ -238,6 +267,8 @@ class Recorder(Work[Recording]):
     def _close(self) -> None:
         for track in self._tracks:
             track.close()
+        if self._sets is not None:
+            self._sets.close()
         self._logs.close()
         self._failure = self._failure or self._logs.failure
         try:
@@ -253,7 +284,8 @@ class Recorder(Work[Recording]):
             with contextlib.suppress(OSError):
                 size += path.stat().st_size
         tracks = tuple(track.report() for track in self._tracks)
-        return Recording(self._target.path, size, tracks, tuple(files), self._logs.report())
+        sets = None if self._sets is None else self._sets.report()
+        return Recording(self._target.path, size, tracks, tuple(files), self._logs.report(), sets)
 
 
 def _title(name: str) -> str:

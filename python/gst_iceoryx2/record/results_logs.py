@@ -77,6 +77,11 @@ class ResultsLogs:
         """Return the logs of one stream."""
         return self._logs[index]
 
+    @property
+    def all(self) -> Sequence[Sequence[ResultsLog]]:
+        """The logs of each stream."""
+        return self._logs
+
     def note_packet(self, index: int, packet: Packet, written: Written, *, may_reorder: bool) -> None:
         """Add a packet of one stream."""
         publisher, sequence = packet.publisher, packet.sequence

@@ -135,6 +135,40 @@ def copies_packets(
     return bool(copy or packets)
 
 
+# A larger tolerance would match frames of different moments, and keep many frames waiting.
+_MAX_TOLERANCE: Final = 1.0
+
+
+def check_sync(streams: Sequence[str], tolerance: float, *, copy: bool | None = None) -> None:
+    """Check that only frames that belong together can be recorded.
+
+    Args:
+        streams: Names of streams.
+        tolerance: Largest skew of a set in seconds.
+        copy: Whether packets are to be recorded as they are.
+
+    Raises:
+        TargetError: They cannot.
+    """
+    shorts = [short_name(name) for name in streams]
+    twice = next((short for short in shorts if shorts.count(short) > 1), None)
+    packets = next((short for short in shorts if codec_of(short)), None)
+    if packets is not None:
+        source = packets.rpartition("@")[0]
+        raise TargetError(f"--sync matches frames, but {packets} is a stream of packets; record {source}")
+    if copy:
+        raise TargetError("--sync matches frames, but --copy records packets; leave out --copy or --sync")
+    if len(shorts) < 2:
+        raise TargetError("--sync needs at least 2 streams, but there is 1; name another stream, or leave out --sync")
+    if twice is not None:
+        raise TargetError(f"--sync needs different streams, but {twice} is named twice")
+    if not 0 <= tolerance <= _MAX_TOLERANCE:
+        raise TargetError(
+            f"--sync is {tolerance:g} s, but must be from 0 s to {_MAX_TOLERANCE:g} s; less than half of a frame "
+            "interval is a good choice"
+        )
+
+
 def _instead(asked: str, known: dict[str, str] | tuple[str, ...]) -> str:
     near = difflib.get_close_matches(asked.lower(), known, n=1)
     return f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"

@@ -121,6 +121,10 @@ class Track:
         self._first = frame
         return True
 
+    def unheard(self) -> list[Track]:
+        """Return this track, whose stream has sent nothing so far."""
+        return [self]
+
     def prepare(self, encoder_of: Callable[[VideoFrame], FrameEncoder], path: Path) -> None:
         """Create the encoder.
 
