@@ -273,6 +273,7 @@ def test_a_name_with_a_publisher_is_refused(bridge: Bridge, pair: Pair) -> None:
         ("zenoh", ("bridge", "cam0", "zenoh:x"), "bridge"),
         ("av", ("record", "cam0", "a.mkv"), "record"),
         ("av", ("publish", "cam0", "--file", "a.mkv"), "record"),
+        ("rerun", ("view", "cam0", "--rerun-file", "a.rrd"), "rerun"),
     ],
 )
 def test_a_missing_extra_says_what_to_install(

@@ -726,6 +726,38 @@ def records_pairs(programs: Programs, snippet: Snippet) -> None:
     cameras.process.wait(20)
 
 
+DETECTED = """
+import numpy as np
+from gst_iceoryx2.results import Box, FrameKey, ResultsPublisher
+from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+
+service, picture = "video/cam0/frame/v2", np.full((48, 64, 3), 90, np.uint8)
+with (
+    VideoFramePublisher(service) as camera,
+    VideoFrameSubscriber(service) as frames,
+    ResultsPublisher("cam0", "motion") as results,
+):
+    results.wait_for_subscribers(timeout=30)
+    camera.wait_for_subscribers(2, timeout=30)
+    for number in range(5):
+        # Capture times are 40 ms apart, because at most 60 pictures per second are logged.
+        camera.publish(picture, format="RGB", captured_at=10_000_000_000 + number * 40_000_000)
+        with frames.receive_blocking(20_000) as frame:
+            results.publish(FrameKey.of(frame), [Box("motion", 0.5, 1, 2, 3, 4)])
+    camera.end_of_stream()
+"""
+
+
+@runs("done = RerunView(")
+def logs_to_rerun(programs: Programs, snippet: Snippet) -> None:
+    pytest.importorskip("rerun", reason="Rerun's SDK is not installed, because it is large: pip install --group rerun")
+    camera = programs.python(DETECTED)
+    first, *entities = programs.python(snippet.text).finish().splitlines()
+    assert first == "cam0 5 JPEG pictures {'motion': 5}"
+    assert sorted(entities) == ["/cam0 5 rows", "/cam0/motion 5 rows"]
+    camera.finish()
+
+
 @runs('Feeder("cam0", TestPattern(640, 360), frames=60)')
 def feeds(programs: Programs, snippet: Snippet) -> None:
     assert programs.python(snippet.text).finish() == "60 frames sent\n"

@@ -35,6 +35,7 @@ AT_MOST_ONE_IMPORTER = (
     "google",
     "lz4",
     "mcap",
+    "rerun",
     "simplejpeg",
     "zenoh",
     "zstandard",
@@ -155,7 +156,7 @@ def loaded_by(statement: str) -> set[str]:
     ("statement", "forbidden"),
     [
         ("import gst_iceoryx2", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
-        ("import gst_iceoryx2.cli", {"iceoryx2", "numpy", "gi", "av", "simplejpeg", "zenoh"}),
+        ("import gst_iceoryx2.cli", {"iceoryx2", "numpy", "gi", "av", "rerun", "simplejpeg", "zenoh"}),
         ("import gst_iceoryx2.discovery", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
         ("import gst_iceoryx2.doctor", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),
         ("import gst_iceoryx2.serve", {"iceoryx2", "numpy", "gi", "click", "av", "simplejpeg", "zenoh"}),

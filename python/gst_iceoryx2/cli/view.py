@@ -13,6 +13,7 @@ import click
 
 from gst_iceoryx2.cli._outcome import Failed, Misused, examples
 from gst_iceoryx2.cli._params import DETECTOR, STREAM, Above0
+from gst_iceoryx2.cli._rerun import show_in_rerun
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.errors import Iox2VideoError, ServiceNotFoundError
 
@@ -25,6 +26,7 @@ _EXAMPLES = (
     "iox2-video view cam0 --results yolo       # with boxes on the frames that they belong to",
     "iox2-video view cam0 --snapshot cam0.png  # one picture, no browser",
     "iox2-video view cam0 --foxglove           # for Foxglove instead of the browser",
+    "iox2-video view cam0 --rerun              # in Rerun's viewer",
     "ssh -L 8080:127.0.0.1:8080 robot iox2-video view cam0 --port 8080 --no-browser",
 )
 
@@ -94,6 +96,13 @@ _EXAMPLES = (
     type=click.Path(dir_okay=False, path_type=Path),
     help="Save one picture to FILE (.jpg or .png), then exit.",
 )
+@click.option("--rerun", is_flag=True, help="Show the streams in Rerun's viewer instead of a page.")
+@click.option(
+    "--rerun-file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the streams to a Rerun file (.rrd) until they end.",
+)
 @click.option(
     "--foxglove",
     "is_for_foxglove",
@@ -121,18 +130,32 @@ def command(
     results_wait: float,
     snapshot: Path | None,
     is_for_foxglove: bool,
+    rerun: bool,
+    rerun_file: Path | None,
     timeout: float,
 ) -> None:
-    """Show streams live in the browser, or save a snapshot.
+    """Show streams live in the browser or in Rerun, or save a snapshot.
 
     The page shows the streams side by side, with frame rate, latency and drops. Streams may start later. The page's
     address is printed to stdout. It contains a secret, so other users of this machine cannot see the video. Press
     Ctrl-C to stop.
+
+    --rerun shows the streams in Rerun's viewer, which it starts if none is running on this machine.
     """
     if is_for_foxglove:
         from gst_iceoryx2.cli._foxglove import show
 
         show(names, port, detectors, _absent(names))
+        return
+    if rerun or rerun_file is not None:
+        show_in_rerun(
+            names,
+            rerun_file,
+            detectors=detectors,
+            max_fps=max_fps,
+            quality=quality,
+            waiting=_absent(names),
+        )
         return
     if snapshot is not None:
         if detectors:
