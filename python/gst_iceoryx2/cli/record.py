@@ -175,7 +175,9 @@ def _alone(track: TrackReport, sets: SetsReport) -> list[str]:
     told = [f"{count} {cause}" for cause, count in causes.items() if count]
     if not told:
         return []
-    return [f"{short_name(track.service)}: {sum(causes.values())} frames left out: {', '.join(told)}"]
+    total = sum(causes.values())
+    frames = "1 frame" if total == 1 else f"{total} frames"
+    return [f"{short_name(track.service)}: {frames} left out: {', '.join(told)}"]
 
 
 def _lost(tracks: tuple[TrackReport, ...]) -> str:
