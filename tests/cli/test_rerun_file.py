@@ -24,8 +24,8 @@ from rerun.chunk import RrdReader
 from gst_iceoryx2 import jpeg
 from gst_iceoryx2._wire.stamp import monotonic_ns
 from gst_iceoryx2.packets import PacketPublisher
-from gst_iceoryx2.preview import RerunError, RerunView, RerunViewer
-from gst_iceoryx2.preview.rerun_log import RerunLog
+from gst_iceoryx2.rerun import RerunError, RerunView, RerunViewer
+from gst_iceoryx2.rerun.log import RerunLog
 from gst_iceoryx2.results import Box, FrameKey, ResultsPublisher
 from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
 from tests.cli.conftest import CommandLine

@@ -199,8 +199,8 @@ def test_a_port_that_is_in_use_is_told(tmp_path: Path, domain: Place) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["cam0", "--host", "0.0.0.0"], "--host cannot be used with --foxglove"),
-        (["cam0", "--token-file", "x"], "--token-file cannot be used with --foxglove"),
+        (["cam0", "--host", "0.0.0.0"], "--host cannot be combined with --foxglove"),
+        (["cam0", "--token-file", "x"], "--token-file cannot be combined with --foxglove"),
         (
             ["sh4lt:/tmp/x"],
             "--foxglove shows services, not sh4lt:/tmp/x; first run `iox2-video bridge sh4lt:/tmp/x NAME`",

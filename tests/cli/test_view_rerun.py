@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from gst_iceoryx2 import cli, jpeg
 from gst_iceoryx2._wire.rendition import RenditionShape
 from gst_iceoryx2.packets import PacketPublisher
-from gst_iceoryx2.preview.rerun_streams import RerunBoxes, RerunPackets, RerunPictures
-from gst_iceoryx2.preview.rerun_viewer import RerunError, RerunViewer
+from gst_iceoryx2.rerun.streams import RerunBoxes, RerunPackets, RerunPictures
+from gst_iceoryx2.rerun.viewer import RerunError, RerunViewer
 from gst_iceoryx2.results import Box, FrameKey, ResultsPublisher
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from gst_iceoryx2.video.rendition import rendition_meta

@@ -20,7 +20,7 @@ FLOORS = (
     {"sh4lt", "video"},
     {"discovery", "jpeg", "packets", "results"},
     {"codec", "doctor", "feed", "preview"},
-    {"bridge", "foxglove", "record", "serve"},
+    {"bridge", "foxglove", "record", "rerun", "serve"},
     {"cli"},
     {"__main__"},
 )

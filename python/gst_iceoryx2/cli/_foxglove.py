@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from typing import Final
 
 import click
-from click.core import ParameterSource
 
-from gst_iceoryx2.cli._outcome import Misused
+from gst_iceoryx2.cli._outcome import Misused, refuse_options
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.discovery.names import SCHEMES
 
-# Options of the page and of snapshots.
-_OTHERS: Final = ("host", "tls", "token_file", "max_fps", "quality", "results_wait", "snapshot", "timeout")
+# Options of the page, of snapshots and of other viewers.
+_OTHERS: Final = (
+    *("host", "tls", "token_file", "no_browser", "max_fps", "quality", "results_wait", "snapshot", "timeout"),
+    *("rerun", "rerun_file"),
+)
 
 
 def show(names: Sequence[str], port: int | None, detectors: Sequence[str], absent: Sequence[str]) -> None:
@@ -25,7 +27,10 @@ def show(names: Sequence[str], port: int | None, detectors: Sequence[str], absen
         detectors: Names of detectors.
         absent: A line for each stream that does not exist yet.
     """
-    _check_options(names)
+    refuse_options(_OTHERS, "--foxglove")
+    for name in names:
+        if name.startswith(SCHEMES):
+            raise Misused(f"--foxglove shows services, not {name}; first run `iox2-video bridge {name} NAME`")
     from gst_iceoryx2.foxglove import DEFAULT_PORT, FoxgloveView
 
     with FoxgloveView(names, port=DEFAULT_PORT if port is None else port, results=detectors) as view:
@@ -39,13 +44,3 @@ def show(names: Sequence[str], port: int | None, detectors: Sequence[str], absen
         )
         say("Press Ctrl-C to stop.")
         view.wait(say)
-
-
-def _check_options(names: Sequence[str]) -> None:
-    context = click.get_current_context()
-    for option in _OTHERS:
-        if context.get_parameter_source(option) is ParameterSource.COMMANDLINE:
-            raise Misused(f"--{option.replace('_', '-')} cannot be used with --foxglove")
-    for name in names:
-        if name.startswith(SCHEMES):
-            raise Misused(f"--foxglove shows services, not {name}; first run `iox2-video bridge {name} NAME`")

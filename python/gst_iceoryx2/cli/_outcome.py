@@ -6,10 +6,11 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import click
+from click.core import ParameterSource
 
 from gst_iceoryx2.errors import (
     FrameTimeoutError,
@@ -37,6 +38,20 @@ class Misused(click.ClickException):
     """The arguments are invalid, or need an extra that is not installed: exit code 2."""
 
     exit_code = USAGE
+
+
+def refuse_options(names: Iterable[str], used: str) -> None:
+    """Refuse options of the running command that have no meaning with another one.
+
+    Args:
+        names: Names of their parameters.
+        used: The option that was used.
+    """
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = next(one.opts[-1] for one in context.command.params if one.name == name)
+            raise Misused(f"{option} cannot be combined with {used}")
 
 
 class Nothing(click.ClickException):

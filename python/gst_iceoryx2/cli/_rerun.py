@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.core import ParameterSource
 
-from gst_iceoryx2.cli._outcome import Misused
+from gst_iceoryx2.cli._outcome import Misused, refuse_options
 from gst_iceoryx2.cli._run import run
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._words import amount
 
 if TYPE_CHECKING:
-    from gst_iceoryx2.preview import RerunReport, RerunStreamReport
+    from gst_iceoryx2.rerun import RerunReport, RerunStreamReport
 
 # Options that concern the page or a snapshot.
 _OTHERS: Final = ("port", "host", "tls", "token_file", "no_browser", "results_wait", "snapshot", "timeout")
@@ -33,7 +33,8 @@ def show_in_rerun(
     _check_options(file)
     # Without the SDK, no viewer must be started.
     import gst_iceoryx2._extras.rerun  # noqa: F401
-    from gst_iceoryx2.preview import DEFAULT_QUALITY, RerunView, RerunViewer
+    from gst_iceoryx2.preview import DEFAULT_QUALITY
+    from gst_iceoryx2.rerun import RerunView, RerunViewer
 
     target = RerunViewer() if file is None else file
     quality = quality or DEFAULT_QUALITY
@@ -49,9 +50,7 @@ def _check_options(file: Path | None) -> None:
     used = "--rerun" if file is None else "--rerun-file"
     if file is not None and context.get_parameter_source("rerun") is ParameterSource.COMMANDLINE:
         raise Misused("--rerun and --rerun-file cannot be combined; the viewer can save what it shows")
-    for name in _OTHERS:
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise Misused(f"--{name.replace('_', '-')} cannot be combined with {used}")
+    refuse_options(_OTHERS, used)
     if file is not None and file.suffix != ".rrd":
         raise Misused(f"--rerun-file must end in .rrd, but is {str(file)!r}")
 

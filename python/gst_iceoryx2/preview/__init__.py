@@ -8,8 +8,6 @@
 
     save_snapshot("cam0", "cam0.png")
 
-`RerunView` shows streams in Rerun instead, or writes them to a file (`pip install 'iox2-video[rerun]'`).
-
 The page's address contains a secret. Other machines can reach the page only if `host` is not a loopback address.
 """
 
@@ -17,8 +15,6 @@ from __future__ import annotations
 
 from .access import is_loopback, token_from
 from .png import encode_png
-from .rerun_view import RerunReport, RerunStreamReport, RerunView
-from .rerun_viewer import RerunError, RerunViewer
 from .server import DEFAULT_MAX_FPS, DEFAULT_QUALITY, DEFAULT_RESULTS_WAIT, Preview
 from .snapshot import SNAPSHOT_QUALITY, Snapshot, check_path, save_snapshot
 from .status import DetectorStatus, State, Status
@@ -30,11 +26,6 @@ __all__ = [
     "SNAPSHOT_QUALITY",
     "DetectorStatus",
     "Preview",
-    "RerunError",
-    "RerunReport",
-    "RerunStreamReport",
-    "RerunView",
-    "RerunViewer",
     "Snapshot",
     "State",
     "Status",

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from .._extras.rerun import RerunRecording
 from .._wire.stamp import monotonic_ns
-from .rerun_viewer import RerunError, RerunViewer
+from .viewer import RerunError, RerunViewer
 
 # Rerun keeps everything that a slow viewer has not received yet in memory. If there is more than this, it is checked
 # whether the viewer keeps up. In bytes.

@@ -13,8 +13,8 @@ from .._wire.results import source_name
 from ..discovery.encoded import encoded
 from ..discovery.names import full_name, short_name
 from ..work import Work
-from .rerun_streams import RerunBoxes, RerunPackets, RerunPictures
-from .rerun_viewer import RerunViewer
+from .streams import RerunBoxes, RerunPackets, RerunPictures
+from .viewer import RerunViewer
 
 _log: Final = logging.getLogger("gst_iceoryx2")
 
@@ -84,7 +84,7 @@ class RerunView(Work[RerunReport]):
 
             from pathlib import Path
 
-            from gst_iceoryx2.preview import RerunView
+            from gst_iceoryx2.rerun import RerunView
 
             done = RerunView(["cam0"], Path("cam0.rrd"), results=["yolo"]).run()
             print(done.streams[0].logged, done.streams[0].what)
@@ -100,7 +100,7 @@ class RerunView(Work[RerunReport]):
         quality: int = 80,
     ) -> None:
         # Imported here, so that the names of this package exist without Rerun's SDK.
-        from .rerun_log import RerunLog
+        from .log import RerunLog
 
         super().__init__()
         self._names = tuple(map(full_name, streams))

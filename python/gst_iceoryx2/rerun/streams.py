@@ -21,7 +21,7 @@ from ..video import VideoFrame
 from ..video.rendition import Rendition
 
 if TYPE_CHECKING:
-    from .rerun_log import RerunLog
+    from .log import RerunLog
 
 # Boxes of one result that are shown, and characters of a label.
 _MAX_BOXES: Final = 2000
