@@ -1,7 +1,7 @@
 # Each target first prepares the machine (scripts/setup), which takes a second if nothing is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test develop cargo-test test-integration lint fuzz valgrind chaos soak benchmark docs wheel release test-matrix test-camera clean
+.PHONY: help demo test develop cargo-test test-integration lint fuzz valgrind chaos soak benchmark docs wheel release test-matrix test-camera test-lerobot clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -56,6 +56,9 @@ test-matrix: develop ## test the wheel on other Debian releases (as root; needs 
 
 test-camera: develop ## test cameras in a virtual machine with the kernel's vivid driver (needs qemu; takes some minutes)
 	scripts/test-camera $(ARGS)
+
+test-lerobot: develop ## test the LeRobot package with LeRobot on Debian 13 (as root; needs debootstrap, downloads 2.5 GB)
+	scripts/test-lerobot
 
 clean: ## remove all files that the targets created, except .venv
 	rm -rf build dist target python/gst_iceoryx2/plugins .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -16,7 +16,10 @@ from tests.processes.markdown import anchors, links, without_snippets
 from tests.processes.programs import ROOT
 
 README = ROOT / "README.md"
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests" / "vectors" / "README.md"])
+PACKAGES = ROOT.glob("integrations/*/README.md")
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *PACKAGES, ROOT / "tests" / "vectors" / "README.md"]
+)
 GENERATOR = "tools/element_tables.py"
 
 

@@ -151,6 +151,11 @@ def negative_over_sh4lt_paths(programs: Programs, snippet: Snippet) -> None:
     program.process.wait(20)
 
 
+@runs("from lerobot_camera_iox2 import")
+def with_lerobot(programs: Programs, snippet: Snippet) -> None:
+    pytest.skip("`make test-lerobot` runs this snippet (tests/lerobot/test_lerobot.py)")
+
+
 @runs("make demo ", "make develop ")
 def known_to_make(programs: Programs, snippet: Snippet) -> None:
     """Other tests run these targets (tests/wheel, tests/processes/test_demo.py)."""
