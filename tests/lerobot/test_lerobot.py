@@ -162,6 +162,8 @@ def record(camera: str, root: Path) -> subprocess.CompletedProcess[str]:
         "--dataset.num_episodes=1",
         "--dataset.episode_time_s=4",
         "--dataset.push_to_hub=false",
+        # LeRobot's default, SVT-AV1 3.0, keeps blocks of the previous picture from number 255 to 256.
+        "--dataset.rgb_encoder.vcodec=h264",
         "--play_sounds=false",
     ]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
