@@ -97,7 +97,7 @@ def pack(parcel: Parcel, codec: Codec, quality: int, hops: Hops) -> Message:
         return Message(parcel.data, _attachment(PACKET, bytes(parcel.header), b"", hops))
     if parcel.is_end:
         return Message(b"", _attachment(END, b"", b"", hops))
-    fault = _too_large(parcel.width, parcel.height)
+    fault = too_large(parcel.width, parcel.height)
     if fault is not None:
         raise FormatError(f"picture too large: {fault}")
     header, aux, pixels = _described(parcel)
@@ -106,14 +106,22 @@ def pack(parcel: Parcel, codec: Codec, quality: int, hops: Hops) -> Message:
         if len(pixels) + len(attachment) > MESSAGE_MAX:
             raise FormatError(f"the message has {len(pixels) + len(attachment)} bytes, but the limit is {MESSAGE_MAX}")
         return Message(pixels, attachment)
+    return Message(encode_picture(parcel, quality), _attachment(JPEG, header, aux, hops))
+
+
+def encode_picture(parcel: Parcel, quality: int) -> bytes:
+    """Return a frame as a JPEG picture.
+
+    Raises:
+        FormatError: The picture is too large for JPEG.
+        UnsupportedViewError: The pixel format is tiled or uses a palette.
+    """
     if parcel.frame is not None:
-        picture = jpeg.encode(parcel.frame, quality)
-    else:
-        colorimetry = parse_caps(parcel.caps).fields.get("colorimetry") if parcel.caps else None
-        text = colorimetry if isinstance(colorimetry, str) else None
-        rgb = to_rgb(parcel.planes, get_format(parcel.format), parcel.width, parcel.height, text)
-        picture = jpeg.encode_rgb(rgb, quality)
-    return Message(picture, _attachment(JPEG, header, aux, hops))
+        return jpeg.encode(parcel.frame, quality)
+    colorimetry = parse_caps(parcel.caps).fields.get("colorimetry") if parcel.caps else None
+    text = colorimetry if isinstance(colorimetry, str) else None
+    rgb = to_rgb(parcel.planes, get_format(parcel.format), parcel.width, parcel.height, text)
+    return jpeg.encode_rgb(rgb, quality)
 
 
 def _attachment(kind: int, header: bytes, aux: bytes, hops: Hops) -> bytes:
@@ -124,7 +132,7 @@ def _attachment(kind: int, header: bytes, aux: bytes, hops: Hops) -> bytes:
     return attachment
 
 
-def _too_large(width: int, height: int) -> str | None:
+def too_large(width: int, height: int) -> str | None:
     """Return the reason why bridges refuse a picture of this size; None if they accept it."""
     return f"{width}x{height} has more than {_PIXELS_MAX:,} pixels" if width * height > _PIXELS_MAX else None
 
@@ -176,7 +184,7 @@ def unpack(payload: bytes, attachment: bytes | None, arrived: int, clocks: Clock
     if attachment is None:
         if not payload.startswith(_JPEG_BEGINS):
             raise Unsound("neither a JPEG picture nor an attachment", f"{len(payload)} bytes")
-        return _with_picture(Parcel(captured_at=arrived, origin=_UNKNOWN), payload)
+        return with_picture(Parcel(captured_at=arrived, origin=_UNKNOWN), payload)
     kind, hops, rest = _opened(attachment)
     if kind == END:
         if payload:
@@ -191,7 +199,7 @@ def unpack(payload: bytes, attachment: bytes | None, arrived: int, clocks: Clock
     geometry = geometry_of(header)
     if not geometry.planes:
         raise Unsound("tiled or palette format", geometry.format.name)
-    fault = _too_large(geometry.width, geometry.height)
+    fault = too_large(geometry.width, geometry.height)
     if fault is not None:
         raise Unsound("picture too large", fault)
     aux = parse_aux(rest[HEADER_SIZE:])
@@ -218,7 +226,7 @@ def unpack(payload: bytes, attachment: bytes | None, arrived: int, clocks: Clock
         hops=hops,
     )
     if kind == JPEG:
-        return _with_picture(parcel, payload)
+        return with_picture(parcel, payload)
     parcel.planes = geometry.views(payload)
     return parcel
 
@@ -239,7 +247,7 @@ def _packet(header: VideoPacketHeader, payload: bytes, hops: Hops, arrived: int,
     broken = validate_packet(header, len(payload), codec)
     if codec not in CODECS or broken is not None or (header.is_eos and payload):
         raise Unsound("invalid packet", str(broken or f"codec {codec!r}, {len(payload)} bytes"))
-    fault = _too_large(header.width, header.height)
+    fault = too_large(header.width, header.height)
     if fault is not None:
         raise Unsound("picture too large", fault)
     stamp = header.stamp
@@ -285,7 +293,7 @@ def _opened(attachment: bytes) -> tuple[int, Hops, bytes]:
     return kind, hops, attachment[begin:]
 
 
-def _with_picture(parcel: Parcel, payload: bytes) -> Parcel:
+def with_picture(parcel: Parcel, payload: bytes) -> Parcel:
     """Set the pixels of a parcel from a JPEG picture, and keep only the caps that still apply to them."""
     try:
         picture = jpeg.decode(payload, "BGR", _PIXELS_MAX)
