@@ -232,7 +232,7 @@ def test_a_receiver_that_stands_still_costs_the_sender_no_memory(bridge: Bridge,
     ("arguments", "text"),
     [
         (("cam0", "cam0"), "both ends are cam0; a bridge needs two different ends"),
-        (("cam0", "zenoh:"), "'zenoh:' lacks a name; use NAME, sh4lt:PATH or zenoh:KEY"),
+        (("cam0", "zenoh:"), "'zenoh:' lacks a name; use NAME, sh4lt:PATH, zenoh:KEY or ros2:/TOPIC"),
         (("cam0", "zenoh:/x//y"), "'/x//y' is not a valid key"),
         (("zenoh:site/**", "cam0"), "'site/**' is a pattern; name one key"),
         (("cam0", "cam1", "--listen", "tcp/0.0.0.0:7447"), "--listen and --connect require one end to be a zenoh:KEY"),

@@ -37,6 +37,7 @@ AT_MOST_ONE_IMPORTER = (
     "mcap",
     "rerun",
     "simplejpeg",
+    "yaml",
     "zenoh",
     "zstandard",
 )

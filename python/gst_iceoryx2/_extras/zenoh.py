@@ -17,7 +17,7 @@ try:
     import zenoh
 except ImportError as exc:
     raise MissingExtraError(
-        f"zenoh:KEY needs Eclipse Zenoh, which cannot be imported ({exc}); "
+        f"zenoh:KEY and ros2:/TOPIC need Eclipse Zenoh, which cannot be imported ({exc}); "
         "run `pip install 'iox2-video[bridge]'` (in a clone: `pip install '.[bridge]'`)"
     ) from exc
 
@@ -62,14 +62,46 @@ def open_session(
         ValueError: An endpoint is malformed.
         ZenohError: An endpoint cannot be used.
     """
-    config = zenoh.Config()
-    settings: dict[str, Any] = {
+    settings = {
         "mode": "peer",
         "listen/endpoints": list(listen),
-        "connect/endpoints": list(connect),
         "connect/exit_on_failure": False,
         # Retry in the background, indefinitely. 0 would mean a single attempt.
         "connect/timeout_ms": -1,
+    }
+    return zenoh.open(_config(settings, connect, message_max, patience))
+
+
+def check_endpoints(connect: Sequence[str]) -> None:
+    """Check endpoints without using them.
+
+    Raises:
+        ValueError: An endpoint is malformed.
+    """
+    _config({}, connect, 1, 0.0)
+
+
+def open_client(connect: Sequence[str], message_max: int, patience: float, attempt: float) -> zenoh.Session:
+    """Open a session that is a client of a router, and never listens. Zenoh reconnects if the router restarts.
+
+    Args:
+        connect: Endpoints of the router, such as "tcp/localhost:7447".
+        message_max: As in `open_session`.
+        patience: As in `open_session`.
+        attempt: Time after which to give up connecting, in seconds.
+
+    Raises:
+        ValueError: An endpoint is malformed.
+        ZenohError: The router cannot be reached.
+    """
+    settings = {"mode": "client", "listen/endpoints": [], "connect/timeout_ms": round(attempt * 1000)}
+    return zenoh.open(_config(settings, connect, message_max, patience))
+
+
+def _config(own: dict[str, Any], connect: Sequence[str], message_max: int, patience: float) -> zenoh.Config:
+    config = zenoh.Config()
+    settings = own | {
+        "connect/endpoints": list(connect),
         "connect/retry": {"period_init_ms": 250, "period_max_ms": 2000, "period_increase_factor": 2},
         "scouting/multicast/enabled": False,
         "scouting/gossip/enabled": False,
@@ -87,13 +119,51 @@ def open_session(
             config.insert_json5(key, json.dumps(value))
         except ZenohError as exc:
             raise ValueError(f"invalid Zenoh endpoint: {reason(exc)}") from exc
-    return zenoh.open(config)
+    return config
+
+
+def session_id(session: zenoh.Session) -> str:
+    """Return the ID of a session, as hex digits."""
+    return str(session.info.zid())
+
+
+def has_router(session: zenoh.Session) -> bool:
+    """Return whether a client is connected to its router now."""
+    return bool(list(session.info.routers_zid()))
+
+
+class Token:
+    """Tells other sessions that something exists, by a key, until it is closed or the session ends."""
+
+    def __init__(self, session: zenoh.Session, key: str) -> None:
+        self._token: Any = session.liveliness().declare_token(key)
+
+    def close(self) -> None:
+        """Withdraw the token."""
+        self._token.undeclare()
+
+
+class TokenWatch:
+    """Calls `changed` in a Zenoh thread with the key of each token that matches a pattern, and whether it exists.
+
+    Tokens that exist already are told, too.
+    """
+
+    def __init__(self, session: zenoh.Session, pattern: str, changed: Callable[[str, bool], None]) -> None:
+        def hear(sample: Any) -> None:
+            changed(str(sample.key_expr), sample.kind == zenoh.SampleKind.PUT)
+
+        self._watch: Any = session.liveliness().declare_subscriber(pattern, hear, history=True)
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._watch.undeclare()
 
 
 class KeyPublisher:
     """Publishes to one key. Frames that the network cannot take are dropped, not queued."""
 
-    def __init__(self, session: zenoh.Session, key: str, encoding: str) -> None:
+    def __init__(self, session: zenoh.Session, key: str, encoding: str | None) -> None:
         # The type stubs of some releases are incomplete.
         self._frames: Any = session.declare_publisher(
             key, encoding=encoding, congestion_control=zenoh.CongestionControl.DROP, priority=zenoh.Priority.REAL_TIME
@@ -108,8 +178,9 @@ class KeyPublisher:
 
     def send(self, payload: Any, attachment: bytes, encoding: str | None = None) -> None:
         """Send a frame. `encoding` is that of this message; None = the publisher's."""
-        # Zenoh accepts only bytes, and copies them once more.
-        self._frames.put(bytes(payload), attachment=attachment, encoding=encoding)
+        # Zenoh accepts only bytes and bytearrays, and copies them once more.
+        payload = payload if isinstance(payload, bytearray) else bytes(payload)
+        self._frames.put(payload, attachment=attachment, encoding=encoding)
 
     def send_reliably(self, attachment: bytes) -> None:
         """Send a message without payload that must not be dropped. May block until the network accepts it."""

@@ -1,10 +1,10 @@
-"""Forwards streams between services, Sh4lt paths and Zenoh keys. Keys can reach other machines.
+"""Forwards streams between services, Sh4lt paths, ROS 2 topics and Zenoh keys. Keys can reach other machines.
 
     from gst_iceoryx2.bridge import Bridge
 
     Bridge("cam0", "zenoh:site/cam0", connect=["tcp/192.168.1.5:7447"]).run()
 
-Keys require eclipse-zenoh (`pip install 'iox2-video[bridge]'`). docs/bridge.md describes the messages.
+Keys and topics require eclipse-zenoh (`pip install 'iox2-video[bridge]'`). docs/bridge.md describes the messages.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from .._wire.stamp import monotonic_ns
 from ..discovery.thinning import Thinning
@@ -18,7 +19,11 @@ from .ends import From, To
 from .errors import EndpointError, NetworkError
 from .message import MESSAGE_MAX, Codec, Unsound
 from .parcel import HOPS_MAX, Parcel
+from .ros2.topic import Topic
 from .sockets import meeting, own_folder
+
+if TYPE_CHECKING:
+    from .ros2.node import Node
 
 _log: Final = logging.getLogger("gst_iceoryx2")
 
@@ -58,22 +63,24 @@ class Bridge(Work[Bridged]):
     other processes exit and restart.
 
     Args:
-        source: Where frames come from: NAME, NAME@h264 (packets), sh4lt:PATH or zenoh:KEY.
-        target: Where frames go: NAME, NAME@h264 (only packets), sh4lt:PATH or zenoh:KEY. A service NAME that receives
-            packets publishes them as NAME@h264, and decodes them while NAME has readers.
+        source: Where frames come from: NAME, NAME@h264 (packets), sh4lt:PATH, zenoh:KEY or ros2:/TOPIC.
+        target: Where frames go: NAME, NAME@h264 (only packets), sh4lt:PATH, zenoh:KEY or ros2:/TOPIC. A service NAME
+            that receives packets publishes them as NAME@h264, and decodes them while NAME has readers.
         codec: Encoding for keys: "jpeg" pictures, "raw" pixels with all metadata, or the "h264" packets of the stream.
-            None = "jpeg" for frames.
+            None = "jpeg" for frames. The name of a topic says what it carries.
         quality: JPEG quality, 1 to 100.
         max_fps: Maximum number of frames to forward per second; None forwards all.
         listen: Zenoh endpoints to listen on. Without `listen` and `connect`, a bridge reaches only bridges of the same
             user on the same machine.
-        connect: Zenoh endpoints to connect to.
+        connect: Zenoh endpoints to connect to; for topics, those of the router, by default "tcp/localhost:7447".
         frames: Number of frames after which to stop; None means no limit.
+        frame_id: Coordinate frame in the messages of a topic; None = the name of the source.
+        camera_info: Calibration file of ROS 2's camera_calibration, to publish beside the pictures of a topic.
 
     Raises:
-        EndpointError: The source or target is not a valid end, or both are the same.
+        EndpointError: The source or target is not a valid end, both are the same, or a setting or file is invalid.
         NetworkError: Zenoh cannot use the endpoints.
-        MissingExtraError: The source or target is a key, but eclipse-zenoh is not installed.
+        MissingExtraError: The source or target is a key or a topic, but eclipse-zenoh is not installed.
         ServiceError: The service cannot be opened.
         Sh4ltError: The path cannot be used.
     """
@@ -89,6 +96,8 @@ class Bridge(Work[Bridged]):
         listen: Sequence[str] = (),
         connect: Sequence[str] = (),
         frames: int | None = None,
+        frame_id: str | None = None,
+        camera_info: Path | None = None,
     ) -> None:
         super().__init__()
         self.source, self.target = Endpoint.of(source), Endpoint.of(target)
@@ -101,8 +110,13 @@ class Bridge(Work[Bridged]):
         if not 1 <= quality <= 100:
             raise EndpointError(f"quality is {quality}, but must be between 1 and 100")
         has_key = "key" in (self.source.kind, self.target.kind)
-        if (listen or connect) and not has_key:
-            raise EndpointError("--listen and --connect require one end to be a zenoh:KEY")
+        topic = self.source.topic or self.target.topic
+        if (connect and not (has_key or topic)) or (listen and not has_key):
+            raise EndpointError(
+                "--listen and --connect require one end to be a zenoh:KEY; a ros2:/TOPIC takes only --connect"
+            )
+        if self.target.topic is None and (frame_id is not None or camera_info is not None):
+            raise EndpointError("--frame-id and --camera-info require the target to be a ros2:/TOPIC")
         self._id = secrets.token_hex(8)
         self._frames = frames
         self._thinning = Thinning(max_fps)
@@ -116,8 +130,13 @@ class Bridge(Work[Bridged]):
         try:
             if has_key:
                 self._session = _session(self, listen, connect, has_packets=self._packets is not None)
+            if topic is not None:
+                self._session = _node(self._id, connect)
             self._from = self._source()
-            self._to = self._target(codec or "jpeg", quality)
+            if self.target.topic is None:
+                self._to = self._target(codec or "jpeg", quality)
+            else:
+                self._to = self._topic(self.target.topic, quality, frame_id, camera_info)
         except BaseException:
             self.close()
             raise
@@ -242,6 +261,10 @@ class Bridge(Work[Bridged]):
 
             # Sending to a key or another path may take a long time, during which the path's writer would wait.
             return FromPath(name, borrows=self.target.kind == "service")
+        if self.source.topic is not None:
+            from .ros2.source import FromTopic
+
+            return FromTopic(self._session, self.source.topic)
         from .key_ends import FromKey
 
         return FromKey(self._session, name)
@@ -253,7 +276,7 @@ class Bridge(Work[Bridged]):
 
             return ToPackets(name)
         if kind == "service":
-            if self.source.kind in ("key", "packets"):
+            if self.source.kind in ("key", "packets", "topic"):
                 from .packet_ends import ToStream
 
                 return ToStream(name)
@@ -267,6 +290,22 @@ class Bridge(Work[Bridged]):
         from .key_ends import ToKey
 
         return ToKey(self._session, name, codec, quality, self._id)
+
+    def _topic(self, topic: Topic, quality: int, frame_id: str | None, camera_info: Path | None) -> To:
+        from .ros2.calibration import Calibration
+        from .ros2.target import ToTopic
+
+        calibration = None if camera_info is None else Calibration.read(Path(camera_info))
+        name = Path(self.source.name).name if self.source.kind == "path" else str(self.source).partition("@")[0]
+        return ToTopic(self._session, topic, quality, name if frame_id is None else frame_id, calibration)
+
+
+def _node(bridge: str, connect: Sequence[str]) -> Node:
+    """Return the ROS 2 node of the bridge with this ID."""
+    from .ros2.node import Node
+    from .ros2.topic import domain_of
+
+    return Node(f"iox2_video_bridge_{bridge}", domain_of(), connect)
 
 
 def _session(bridge: Bridge, listen: Sequence[str], connect: Sequence[str], *, has_packets: bool) -> Any:

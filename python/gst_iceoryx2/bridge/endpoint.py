@@ -8,18 +8,19 @@ from .._iox2.service_name import is_packet_service
 from .._wire.packet import packet_service
 from ..discovery.names import SH4LT, full_name, short_name
 from .errors import EndpointError
+from .ros2.topic import ROS2, Topic
 
-Kind: TypeAlias = Literal["service", "packets", "path", "key"]
+Kind: TypeAlias = Literal["service", "packets", "path", "key", "topic"]
 
-_ZENOH: Final = "zenoh:"
+_PREFIXES: Final[dict[str, Kind]] = {SH4LT: "path", "zenoh:": "key", ROS2: "topic"}
 
 
 class Endpoint(NamedTuple):
     """One end of a bridge.
 
     Attributes:
-        kind: "service" (frames), "packets", "path" (Sh4lt) or "key" (Zenoh).
-        name: Full name of the service, the path, or the key.
+        kind: "service" (frames), "packets", "path" (Sh4lt), "key" (Zenoh) or "topic" (ROS 2).
+        name: Full name of the service or topic, the path, or the key.
     """
 
     kind: Kind
@@ -27,33 +28,54 @@ class Endpoint(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Endpoint:
-        """Parse `cam0`, `cam0@h264`, `video/cam0/frame/v2`, `sh4lt:/tmp/cam0` or `zenoh:site/cam0`.
+        """Parse the name of an end.
+
+        Args:
+            text: `cam0`, `cam0@h264`, `video/cam0/frame/v2`, `sh4lt:/tmp/cam0`, `zenoh:site/cam0` or
+                `ros2:/cam0/image_raw`.
 
         Raises:
-            EndpointError: The name is empty.
+            EndpointError: The name is empty, or that of a topic that ROS 2 does not allow.
         """
-        kind: Kind = "path" if text.startswith(SH4LT) else "key" if text.startswith(_ZENOH) else "service"
+        kind: Kind = next((kind for prefix, kind in _PREFIXES.items() if text.startswith(prefix)), "service")
         name = full_name(text) if kind == "service" else text.partition(":")[2]
         if kind == "service" and is_packet_service(name):
             kind = "packets"
         if not name:
-            raise EndpointError(f"{text!r} lacks a name; use NAME, sh4lt:PATH or zenoh:KEY")
+            raise EndpointError(f"{text!r} lacks a name; use NAME, sh4lt:PATH, zenoh:KEY or ros2:/TOPIC")
+        if kind == "topic":
+            Topic.of(name)
         return cls(kind, name)
 
     def __str__(self) -> str:
         if self.kind in ("service", "packets"):
             return short_name(self.name)
-        return f"{SH4LT if self.kind == 'path' else _ZENOH}{self.name}"
+        prefix = next(prefix for prefix, kind in _PREFIXES.items() if kind == self.kind)
+        return f"{prefix}{self.name}"
+
+    @property
+    def topic(self) -> Topic | None:
+        """The topic; None for other ends."""
+        return Topic.of(self.name) if self.kind == "topic" else None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the end is reached over Zenoh."""
+        return self.kind in ("key", "topic")
 
 
 def check_pair(source: Endpoint, target: Endpoint) -> None:
-    """Refuse a bridge from an end to itself.
+    """Refuse a bridge from an end to itself, or with a topic and another end on a network.
 
     Raises:
-        EndpointError: Both ends are the same.
+        EndpointError: Both ends are the same, or cannot be combined.
     """
     if source == target:
         raise EndpointError(f"both ends are {source}; a bridge needs two different ends")
+    if source.is_remote and target.is_remote and "topic" in (source.kind, target.kind):
+        raise EndpointError(
+            f"{source} and {target} are both on a network; bridge {source} to a service, and the service to {target}"
+        )
 
 
 def packets_source(source: Endpoint, target: Endpoint, codec: str | None) -> Endpoint | None:
@@ -67,6 +89,9 @@ def packets_source(source: Endpoint, target: Endpoint, codec: str | None) -> End
     Raises:
         EndpointError: The ends, or an end and the codec, do not match.
     """
+    topic = source.topic or target.topic
+    if topic is not None:
+        return _packets_of_topic(source, target, topic, codec)
     if source.kind != "packets" and codec != "h264":
         if target.kind == "packets" and source.kind != "key":
             raise EndpointError(f"{target} takes packets, but {source} has frames; bridge a key or {source}@h264 to it")
@@ -85,3 +110,24 @@ def packets_source(source: Endpoint, target: Endpoint, codec: str | None) -> End
     if target.kind != "key":
         raise EndpointError(f"{target} takes frames as they are; --codec h264 is only for a zenoh:KEY")
     return Endpoint("packets", packet_service(short_name(source.name), "h264")[0])
+
+
+def _packets_of_topic(source: Endpoint, target: Endpoint, topic: Topic, codec: str | None) -> Endpoint | None:
+    """Do what `packets_source` does, for a bridge with a topic, whose name says what it carries."""
+    if codec is not None:
+        raise EndpointError(
+            f"leave out --codec {codec}: the end of the topic's name chooses; "
+            "/compressed is JPEG, /ffmpeg and /foxglove are H.264, and other names are raw pictures"
+        )
+    other = target if source.kind == "topic" else source
+    if topic.has_packets and other.kind == "path":
+        raise EndpointError(f"{other} has raw video, but {topic.name} has packets; bridge through a service NAME")
+    if not topic.has_packets and other.kind == "packets":
+        raise EndpointError(
+            f"{other} has packets, but {topic.name} has pictures; use a topic that ends in /ffmpeg or /foxglove"
+        )
+    if source.kind == "topic" or not topic.has_packets:
+        return None
+    return (
+        source if source.kind == "packets" else Endpoint("packets", packet_service(short_name(source.name), "h264")[0])
+    )

@@ -31,7 +31,7 @@ COMMANDS = {
     "publish": "Publish a test pattern, camera, video file or picture.",
     "serve": "Serve the streams of a file to readers, on demand.",
     "cameras": "List the cameras of this machine, or what one camera offers.",
-    "bridge": "Forward a stream between services, Sh4lt paths and Zenoh keys.",
+    "bridge": "Forward a stream between services, Sh4lt paths, Zenoh keys and ROS 2 topics.",
     "doctor": "Find problems and suggest fixes.",
     "completion": "Print a shell script for TAB completion of commands, options and streams.",
     "plugin-path": "Print the folder that contains the GStreamer plugin, for GST_PLUGIN_PATH.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
         "iox2-video bridge cam0 zenoh:site/cam0 --listen tcp/0.0.0.0:7447",
         "iox2-video bridge zenoh:site/cam0 cam0 --connect tcp/192.168.1.5:7447",
         "iox2-video bridge sh4lt:/tmp/score_shm_video cam0",
+        "iox2-video bridge cam0 ros2:/cam0/image_raw",
+        "iox2-video bridge cam0 ros2:/cam0/image_raw/ffmpeg",
+        "iox2-video bridge ros2:/cam0/image_raw/compressed cam1",
     ),
 )
 @click.argument("source", metavar="FROM", type=AnyEnd())
@@ -40,15 +44,27 @@ if TYPE_CHECKING:
     "--listen", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to listen on, such as tcp/0.0.0.0:7447."
 )
 @click.option(
-    "--connect", metavar="ENDPOINT", multiple=True, help="Zenoh endpoint to connect to, such as tcp/HOST:7447."
+    "--connect",
+    metavar="ENDPOINT",
+    multiple=True,
+    help="Zenoh endpoint to connect to, such as tcp/HOST:7447. [default for topics: tcp/localhost:7447]",
+)
+@click.option("--frame-id", metavar="ID", help="Coordinate frame in ROS 2 messages. [default: name of FROM]")
+@click.option(
+    "--camera-info",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Calibration (YAML of camera_calibration) to publish as camera_info beside a topic.",
 )
 @click.option("--frames", metavar="N", type=click.IntRange(1), help="Stop after N frames.")
 def command(source: str, target: str, **settings: Any) -> None:
-    """Forward a stream between services, Sh4lt paths and Zenoh keys.
+    """Forward a stream between services, Sh4lt paths, Zenoh keys and ROS 2 topics.
 
-    FROM and TO are each NAME, NAME@h264, sh4lt:PATH or zenoh:KEY. Frames on a key reach other machines only through
-    endpoints given with --listen and --connect. Without endpoints, they reach only bridges of the same user on this
-    machine. A bridge keeps running when a stream ends or a program restarts. Press Ctrl-C to stop it.
+    FROM and TO are each NAME, NAME@h264, sh4lt:PATH, zenoh:KEY or ros2:/TOPIC. Frames on a key reach other machines
+    only through endpoints given with --listen and --connect. Without endpoints, they reach only bridges of the same
+    user on this machine. Topics need ROS 2's router, rmw_zenohd. Those that end in /compressed carry JPEG, in /ffmpeg
+    or /foxglove H.264, and others raw pictures. A bridge keeps running when a stream ends or a program restarts. Press
+    Ctrl-C to stop it.
     """
     from gst_iceoryx2.bridge import Endpoint, EndpointError, check_pair
 

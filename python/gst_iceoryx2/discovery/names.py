@@ -18,7 +18,7 @@ from .served import Served, State, served, supervisors
 SH4LT: Final = "sh4lt:"
 """Prefix of Sh4lt paths."""
 
-SCHEMES: Final = (SH4LT, "zenoh:")
+SCHEMES: Final = (SH4LT, "zenoh:", "ros2:")
 """Prefixes of names that do not name services. These names have no short form."""
 
 _FULL: Final = re.compile(r"video/([^/]+)/(frame/v2|packet/v1)")
@@ -28,7 +28,7 @@ _HEADER_BYTES: Final = 104
 def full_name(name: str) -> str:
     """Return the full name of a stream: `video/cam0/frame/v2` for `cam0`, `video/cam0@h264/packet/v1` for `cam0@h264`.
 
-    A name that contains a slash, or starts with `sh4lt:` or `zenoh:`, is already a full name.
+    A name that contains a slash, or starts with `sh4lt:`, `zenoh:` or `ros2:`, is already a full name.
     """
     if not name or "/" in name or name.startswith(SCHEMES):
         return name
@@ -39,7 +39,7 @@ def service_name(name: str) -> str:
     """Return the full name of an iceoryx2 service, given its short or full name.
 
     Raises:
-        ValueError: The name is a Sh4lt path or a Zenoh key.
+        ValueError: The name is a Sh4lt path, a Zenoh key or a ROS 2 topic.
     """
     full = full_name(name)
     if full.startswith(SCHEMES):
