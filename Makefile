@@ -1,7 +1,7 @@
 # Each target first prepares the machine (scripts/setup), which takes a second if nothing is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test develop cargo-test test-integration lint fuzz valgrind chaos soak benchmark docs wheel release test-matrix test-camera test-lerobot clean
+.PHONY: help demo test develop cargo-test test-integration lint fuzz valgrind chaos soak benchmark docs wheel release test-matrix test-camera test-lerobot test-ros2 clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -59,6 +59,10 @@ test-camera: develop ## test cameras in a virtual machine with the kernel's vivi
 
 test-lerobot: develop ## test the LeRobot package with LeRobot on Debian 13 (as root; needs debootstrap, downloads 2.5 GB)
 	scripts/test-lerobot
+
+test-ros2: develop ## test bridges with hiroz, a ROS 2 participant (the first run compiles for 20 to 45 minutes)
+	scripts/setup tests
+	scripts/test-ros2 $(ARGS)
 
 clean: ## remove all files that the targets created, except .venv
 	rm -rf build dist target python/gst_iceoryx2/plugins .mypy_cache .pytest_cache .ruff_cache .hypothesis
