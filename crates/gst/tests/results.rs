@@ -179,7 +179,7 @@ fn a_sink_refuses_boxes_of_an_unknown_part_of_a_source_in_words() {
     harness.push(picture("a")).unwrap();
     harness.push(picture("b")).unwrap();
     let text = message(&bus, gst::MessageType::Warning);
-    assert!(text.contains("video/elsewhere/results/yolo/v1") && text.contains("which part"), "{text}");
+    assert!(text.contains("video/elsewhere/results/yolo/v1") && text.contains("their place in a frame"), "{text}");
     assert_eq!(["frames-sent", "results-sent", "results-refused"].map(|name| number(&sink, name)), [2, 0, 2]);
     assert!(bus.pop_filtered(&[gst::MessageType::Warning]).is_none());
 }
