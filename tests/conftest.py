@@ -65,6 +65,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
 
 
+@pytest.fixture(autouse=True)
+def _priority() -> Iterator[None]:
+    """Undo SVT-AV1's change of priority.
+
+    Regression: for root, this encoder gives the thread that uses it the highest real-time priority, which all later
+    threads and child processes inherit. Two busy ones then leave no time for the rest of the machine.
+    """
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    yield
+    if os.sched_getscheduler(0) != policy:
+        os.sched_setscheduler(0, policy, parameters)
+
+
 @pytest.fixture
 def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """A domain of this test's own. Afterwards every loan must have come back and every file must be gone."""
