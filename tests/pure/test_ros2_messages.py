@@ -157,6 +157,8 @@ def test_we_read_the_messages_of_rosbags_in_both_byte_orders(store: Any, is_litt
         ("BGRA64_BE", "bgra16"),
         ("UYVY", "yuv422"),
         ("YUY2", "yuv422_yuy2"),
+        # Was refused, although ROS 2 has it since Kilted.
+        ("NV12", "nv12"),
         ("NV21", "nv21"),
         ("NV24", "nv24"),
     ],
@@ -184,7 +186,8 @@ def test_other_names_of_encodings_are_accepted(encoding: str, format: str) -> No
     ("format", "size", "text"),
     [
         ("I420", (64, 48), "format without an encoding in ROS 2: I420; convert it to one of RGB, BGR"),
-        ("NV12", (64, 48), "NV12; convert it"),
+        ("P010_10LE", (64, 48), "P010_10LE; convert it"),
+        ("NV12", (64, 47), "odd size: 64x47, but NV12 in ROS 2 needs even numbers"),
         ("NV21", (63, 48), "odd size: 63x48, but NV21 in ROS 2 needs even numbers"),
         ("NV21", (64, 47), "odd size"),
         ("YUY2", (63, 48), "odd size"),

@@ -29,14 +29,15 @@ _ENCODINGS: Final = {
     "BGRA64_BE": "bgra16",
     "UYVY": "yuv422",
     "YUY2": "yuv422_yuy2",
+    "NV12": "nv12",
     "NV21": "nv21",
     "NV24": "nv24",
 }
 # Received also under these names. Depth cameras send 16UC1.
 _ALIASES: Final = {"uyvy": "UYVY", "yuyv": "YUY2", "8UC1": "GRAY8", "16UC1": "GRAY16_LE"}
 _FORMATS: Final = {encoding: name for name, encoding in reversed(_ENCODINGS.items())} | _ALIASES
-# Pairs of pixels share colours, and messages do not say how a single one is stored.
-_EVEN: Final = ("UYVY", "YUY2", "NV21")
+# Pixels of such a block share colours, and messages do not say how an incomplete block is stored.
+_BLOCKS: Final = {"UYVY": (2, 1), "YUY2": (2, 1), "NV12": (2, 2), "NV21": (2, 2)}
 
 
 def pack_image(parcel: Parcel, header: Header) -> Parts:
@@ -104,5 +105,6 @@ def _format_of(message: Image) -> str:
 
 
 def _odd(format: str, width: int, height: int) -> str | None:
-    is_odd = width % 2 or (format == "NV21" and height % 2)
-    return f"{width}x{height}, but {format} in ROS 2 needs even numbers" if format in _EVEN and is_odd else None
+    across, down = _BLOCKS.get(format, (1, 1))
+    is_odd = width % across or height % down
+    return f"{width}x{height}, but {format} in ROS 2 needs even numbers" if is_odd else None
