@@ -14,6 +14,8 @@ ROS2: Final = "ros2:"
 
 _TOKEN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RULE: Final = "a topic is absolute, such as /cam0/image_raw, with letters, digits and _ between the slashes"
+# Source: RMW_TOPIC_MAX_NAME_LENGTH in rmw/validate_full_topic_name.h, whose check also accepts repeated underscores.
+_LENGTH_MAX: Final = 247
 _DOMAIN_MAX: Final = 232
 
 
@@ -77,10 +79,14 @@ class Topic(NamedTuple):
         """
         begin, *tokens = name.split("/")
         for token in tokens:
-            if not _TOKEN.fullmatch(token) or "__" in token:
+            if not _TOKEN.fullmatch(token):
                 raise EndpointError(f"{ROS2}{name} is not a topic, because of {token!r}; {_RULE}")
         if begin or not tokens:
             raise EndpointError(f"{ROS2}{name} is not a topic, because it does not begin with a slash; {_RULE}")
+        if len(name) > _LENGTH_MAX:
+            raise EndpointError(
+                f"{ROS2}{name} is not a topic, because it has {len(name)} characters; use at most {_LENGTH_MAX}"
+            )
         return cls(name, _ENDINGS.get(tokens[-1], IMAGE))
 
     @property
