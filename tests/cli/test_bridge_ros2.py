@@ -427,6 +427,9 @@ def test_without_a_router_the_bridge_says_what_to_start_and_begins_when_it_is_th
         (("cam0", "ros2:/x"), {"listen": ["tcp/127.0.0.1:7447"]}, "a ros2:/TOPIC takes only --connect"),
         (("cam0", "ros2:/x"), {"connect": ["nonsense"]}, "invalid Zenoh endpoint: Endpoints must be of the form"),
         (("cam0", "cam1"), {"frame_id": "x"}, "--frame-id and --camera-info require the target to be a ros2:/TOPIC"),
+        # Were accepted, and then ended the bridge with UnicodeEncodeError at the first frame.
+        (("cam0", "ros2:/x"), {"frame_id": os.fsdecode(b"\xff")}, r"the frame ID '\udcff' is not UTF-8, or contains NUL"),
+        ((f"sh4lt:{os.fsdecode(b'/tmp/x' + bytes([255]))}", "ros2:/x"), {}, r"frame ID 'x\udcff' is not UTF-8"),
         (("cam0", "ros2:/x"), {"camera_info": os.devnull}, "/dev/null is not a calibration: it has no keys at the top"),
     ],
 )

@@ -285,6 +285,8 @@ def test_packets_that_no_decoder_could_use_are_refused(encoding: str, data: byte
         (("image_width: 640", "image_width: -1"), "the size is -1x480"),
         (("distortion_model: plumb_bob", ""), "it lacks 'distortion_model'"),
         (("distortion_model: plumb_bob", "distortion_model: 3"), "distortion_model is 3, not a name"),
+        # Was accepted, and then ended the bridge at the first frame.
+        (("plumb_bob", r'"plumb\ud800"'), r"distortion_model is 'plumb\\ud800', not a name"),
         (("240.25, ", ""), "camera_matrix has 8 numbers, but needs 9"),
         (("[500, 0,", "[x, 0,"), "projection_matrix has no list of numbers named data"),
         ((CALIBRATION, "- 1"), "it has no keys at the top"),

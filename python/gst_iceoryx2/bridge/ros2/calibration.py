@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ..errors import EndpointError
-from .cdr import CdrWriter
+from .cdr import CdrWriter, is_text
 from .messages import Header, Parts
 
 # Name of a matrix in the file, and how many numbers it has.
@@ -65,7 +65,7 @@ class Calibration(NamedTuple):
         if not all(type(side) is int and 0 < side < 2**31 for side in size):
             raise ValueError(f"the size is {size[0]}x{size[1]}")
         model = content["distortion_model"]
-        if not isinstance(model, str):
+        if not isinstance(model, str) or not is_text(model):
             raise TypeError(f"distortion_model is {model!r}, not a name")
         matrices = [_matrix(content, name, count) for name, count in _MATRICES.items()]
         return cls(size[0], size[1], model, _matrix(content, "distortion_coefficients", None), *matrices)

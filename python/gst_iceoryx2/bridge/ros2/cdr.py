@@ -13,6 +13,14 @@ _ORDERS: Final = {b"\x00\x00": ">", _LITTLE: "<"}
 _HEAD: Final = 4
 
 
+def is_text(text: str) -> bool:
+    """Return whether a string can be sent: UTF-8 without NUL, which ends a string in C++."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
 class CdrWriter:
     """Writes the fields of one message, in their order.
 

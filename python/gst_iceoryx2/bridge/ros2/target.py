@@ -8,9 +8,11 @@ from typing import Final
 
 from ..._wire.packet import VideoPacketHeader
 from ..._wire.stamp import monotonic_ns
+from ..errors import EndpointError
 from ..message import Unsound, encode_picture
 from ..parcel import Parcel
 from .calibration import Calibration
+from .cdr import is_text
 from .encodings import pack_image
 from .messages import Header, Parts, compressed_image, compressed_video, ffmpeg_packet
 from .node import Node, TopicPublisher
@@ -33,9 +35,14 @@ class ToTopic:
         quality: JPEG quality, 1 to 100.
         frame_id: Coordinate frame of the camera.
         calibration: The camera's calibration; None = there is none.
+
+    Raises:
+        EndpointError: The coordinate frame cannot be sent.
     """
 
     def __init__(self, node: Node, topic: Topic, quality: int, frame_id: str, calibration: Calibration | None) -> None:
+        if not is_text(frame_id):
+            raise EndpointError(f"the frame ID {frame_id!r} is not UTF-8, or contains NUL; set another with --frame-id")
         self._node = node
         self._topic = topic
         self._quality = quality
