@@ -223,6 +223,17 @@ def test_pictures_that_contradict_themselves_are_refused(change: dict[str, Any],
         unpack_image(image._replace(**change))
 
 
+def test_an_error_quotes_only_the_beginning_of_a_received_name() -> None:
+    """The whole name was logged, up to 256 MB."""
+    name = "x" * 10_000
+    image = Image(HEADER, 2, 4, name, False, 12, memoryview(bytes(24)))
+    packet = joined(ffmpeg_packet(HEADER, (4, 2), name, 1, True, b"abc"))
+    for read in (lambda: unpack_image(image), lambda: PacketReader(topics.FFMPEG_PACKET).read(packet)):
+        with pytest.raises(Unsound, match="xxx'; let the sender") as caught:
+            read()
+        assert len(str(caught.value)) < 500
+
+
 READERS: list[Callable[[bytes], Any]] = [
     Image.read,
     Compressed.read_image,

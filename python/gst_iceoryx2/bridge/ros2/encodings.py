@@ -99,7 +99,7 @@ def _format_of(message: Image) -> str:
     if name is None:
         raise Unsound(
             "unknown encoding",
-            f"{message.encoding!r}; let the sender convert it to one of {', '.join(sorted(_FORMATS))}",
+            f"{message.encoding[:60]!r}; let the sender convert it to one of {', '.join(sorted(_FORMATS))}",
         )
     return name.replace("_LE", "_BE") if message.is_bigendian else name
 

@@ -77,7 +77,7 @@ class PacketReader:
         message = Compressed.read_video(payload)
         codec, data = _codec_of(message.format), bytes(message.data)
         if codec not in _IDR:
-            raise Unsound("codec whose size is not known", f"{message.format!r}; let the sender publish h264 or h265")
+            raise Unsound("codec whose size is not known", f"{message.format[:60]!r}; let the sender publish h264 or h265")
         is_keyframe = any(kind in _IDR[codec] for kind, _ in nal_units(data, codec))
         if is_keyframe:
             found = self._formats.read(_Coded(codec, _SIDE_MAX, _SIDE_MAX, True, data))
@@ -114,4 +114,4 @@ def _codec_of(name: str) -> str:
     for part, codec in _CODECS:
         if part in name.lower():
             return codec
-    raise Unsound("unknown codec", f"{name!r}; let the sender publish h264, h265 or av1")
+    raise Unsound("unknown codec", f"{name[:60]!r}; let the sender publish h264, h265 or av1")

@@ -107,7 +107,7 @@ class FromTopic:
         if self._topic.type is COMPRESSED_IMAGE:
             message = Compressed.read_image(payload)
             if bytes(message.data[:3]) != _JPEG_BEGINS:
-                raise Unsound("not a JPEG picture", f"format {message.format!r}; let the sender publish JPEG")
+                raise Unsound("not a JPEG picture", f"format {message.format[:60]!r}; let the sender publish JPEG")
             return with_picture(self._begun(message.header, sample, arrived), bytes(message.data))
         image = Image.read(payload)
         picture = unpack_image(image)
