@@ -234,6 +234,13 @@ def test_an_error_quotes_only_the_beginning_of_a_received_name() -> None:
         assert len(str(caught.value)) < 500
 
 
+def test_pictures_that_bridges_would_not_receive_are_not_sent() -> None:
+    """They were copied and sent, and dropped on arrival; more than 4 GiB ended the bridge."""
+    planes = (np.broadcast_to(np.uint16(0), (8192, 8192, 4)),)
+    with pytest.raises(Unsound, match="picture too large: it has 536,870,912 bytes, but the limit is 268,369,920"):
+        pack_image(Parcel("RGBA64_LE", 8192, 8192, planes), HEADER)
+
+
 READERS: list[Callable[[bytes], Any]] = [
     Image.read,
     Compressed.read_image,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..._wire.caps import video_caps
 from ..._wire.formats import get_format
 from ...errors import FormatError
-from ..message import Unsound, too_large
+from ..message import MESSAGE_MAX, Unsound, too_large
 from ..parcel import Parcel
 from .messages import Header, Image, Parts, image
 
@@ -39,12 +39,15 @@ _FORMATS: Final = {encoding: name for name, encoding in reversed(_ENCODINGS.item
 # Pixels of such a block share colours, and messages do not say how an incomplete block is stored.
 _BLOCKS: Final = {"UYVY": (2, 1), "YUY2": (2, 1), "NV12": (2, 2), "NV21": (2, 2)}
 
+# The rest of a message is for the header, the key and the attachment.
+_DATA_MAX: Final = MESSAGE_MAX - (64 << 10)
+
 
 def pack_image(parcel: Parcel, header: Header) -> Parts:
     """Return a frame as `sensor_msgs/msg/Image`, with rows that are not padded. Pixels without padding are borrowed.
 
     Raises:
-        Unsound: ROS 2 has no encoding for these frames.
+        Unsound: ROS 2 has no encoding for these frames, or the message would be too large.
     """
     encoding = _ENCODINGS.get(parcel.format)
     if encoding is None:
@@ -53,6 +56,9 @@ def pack_image(parcel: Parcel, header: Header) -> Parts:
     fault = _odd(parcel.format, parcel.width, parcel.height)
     if fault is not None:
         raise Unsound("odd size", fault)
+    size = sum(plane.nbytes for plane in parcel.planes)
+    if size > _DATA_MAX:
+        raise Unsound("picture too large", f"it has {size:,} bytes, but the limit is {_DATA_MAX:,}; scale it down")
     parts = [np.ascontiguousarray(plane).reshape(-1).view(np.uint8) for plane in parcel.planes]
     step = get_format(parcel.format).row_bytes(0, parcel.width)
     return image(header, (parcel.width, parcel.height), encoding, parcel.format.endswith("_BE"), step, parts)
