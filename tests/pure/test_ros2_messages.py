@@ -306,7 +306,12 @@ def test_packets_that_no_decoder_could_use_are_refused(encoding: str, data: byte
         # Was accepted, and then ended the bridge at the first frame.
         (("plumb_bob", r'"plumb\ud800"'), r"distortion_model is 'plumb\\ud800', not a name"),
         (("240.25, ", ""), "camera_matrix has 8 numbers, but needs 9"),
-        (("[500, 0,", "[x, 0,"), "projection_matrix has no list of numbers named data"),
+        (("[500, 0,", "[x, 0,"), "projection_matrix has a value that is not a number: .*'x'"),
+        (("[500, 0,", "[true, 0,"), "projection_matrix has no list of numbers named data"),
+        # Ended in a traceback: too large for a double, an impossible date, and nesting.
+        (("[500, 0,", f"[{'9' * 400}, 0,"), "projection_matrix has a value that is not a number"),
+        (("camera_name: front", "camera_name: 2026-13-41"), "cannot read the calibration .*: month must be"),
+        (("camera_name: front", f"camera_name: {'[' * 5000}"), "cannot read the calibration"),
         ((CALIBRATION, "- 1"), "it has no keys at the top"),
         ((CALIBRATION, ""), "it has no keys at the top"),
         ((CALIBRATION, "a: [1"), "cannot read the calibration"),
@@ -319,6 +324,13 @@ def test_a_file_that_is_no_calibration_is_told(tmp_path: Path, change: tuple[str
     with pytest.raises(EndpointError, match=text) as caught:
         Calibration.read(file)
     assert str(file) in str(caught.value)
+
+
+def test_numbers_without_a_point_and_with_an_exponent_are_read(tmp_path: Path) -> None:
+    """Calibrations that camera_info_manager had written were refused, because PyYAML reads 1e-05 as text."""
+    file = tmp_path / "c.yaml"
+    file.write_text(CALIBRATION.replace("-0.25", "-1e-05"))
+    assert Calibration.read(file).distortion[0] == -1e-05
 
 
 def test_numbers_that_are_not_finite_are_kept(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ class Calibration(NamedTuple):
 
         try:
             content = read_yaml(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, YamlError) as exc:
+        # PyYAML raises ValueError for impossible dates and for text that is not UTF-8, and follows nesting by recursion.
+        except (OSError, ValueError, RecursionError, YamlError) as exc:
             raise EndpointError(f"cannot read the calibration {path}: {' '.join(str(exc).split())}") from exc
         try:
             return cls._of(content)
@@ -87,8 +88,12 @@ class Calibration(NamedTuple):
 def _matrix(content: dict[str, Any], name: str, count: int | None) -> tuple[float, ...]:
     matrix = content[name]
     values = matrix.get("data") if isinstance(matrix, dict) else None
-    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+    if not isinstance(values, list) or any(type(value) not in (int, float, str) for value in values):
         raise TypeError(f"{name} has no list of numbers named data")
     if count is not None and len(values) != count:
         raise ValueError(f"{name} has {len(values)} numbers, but needs {count}")
-    return tuple(map(float, values))
+    try:
+        # camera_info_manager writes numbers such as 1e-05, which are text for PyYAML.
+        return tuple(map(float, values))
+    except (OverflowError, ValueError) as exc:
+        raise ValueError(f"{name} has a value that is not a number: {exc}") from exc
