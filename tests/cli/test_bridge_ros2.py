@@ -21,7 +21,8 @@ rosbags: Any = pytest.importorskip("rosbags.typesys", reason="rosbags is not ins
 from gst_iceoryx2 import jpeg
 from gst_iceoryx2._wire.stamp import monotonic_ns
 from gst_iceoryx2.bridge import Bridge, EndpointError
-from gst_iceoryx2.bridge.ros2.topic import CAMERA_INFO, COMPRESSED_IMAGE, COMPRESSED_VIDEO, FFMPEG_PACKET, IMAGE
+from gst_iceoryx2.bridge.ros2.source import FromTopic
+from gst_iceoryx2.bridge.ros2.topic import CAMERA_INFO, COMPRESSED_IMAGE, COMPRESSED_VIDEO, FFMPEG_PACKET, IMAGE, Topic
 from gst_iceoryx2.packets import PacketPublisher, PacketSubscriber
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.cli.bridges import FAR, NEAR, flat, free_port
@@ -284,6 +285,31 @@ def test_frames_come_from_a_topic_with_every_byte_and_the_stream_ends_with_the_p
         frame = until_received(lambda: later.send(message), subscriber)
         assert (frame.pts, 0 <= frame.age < 60) == (12_000_000_000, True)
         del frame
+
+
+def test_a_publisher_that_replaces_another_one_does_not_end_the_stream() -> None:
+    """The end of the first publisher came after frames of the second one, and stopped their readers."""
+
+    class Graph:
+        def connect(self) -> bool:
+            return True
+
+        def subscribe(self, *_: Any) -> None: ...
+
+        def watch(self, _kind: str, _topic: str, _type: Any, changed: Callable[[str, bool], None]) -> None:
+            self.changed = changed
+
+    graph: Any = Graph()
+    source = FromTopic(graph, Topic.of("/cam0/image_raw"))
+    source.want(True)
+    graph.changed("first", True)
+    graph.changed("first", False)
+    graph.changed("second", True)
+    assert source.next(0) is None
+    graph.changed("second", False)
+    end = source.next(0)
+    assert end is not None
+    assert end.is_end
 
 
 def test_hostile_messages_are_counted_and_told_once_each(

@@ -65,6 +65,8 @@ class FromTopic:
         with self._changed:
             if is_there:
                 self._publishers.add(token)
+                # Otherwise, the end of the former publisher could follow frames of this one.
+                self._has_ended = False
                 return
             self._publishers.discard(token)
             if not self._publishers:
