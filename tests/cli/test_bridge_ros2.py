@@ -434,6 +434,8 @@ def test_without_a_router_the_bridge_says_what_to_start_and_begins_when_it_is_th
         with Router(port) as router, contextlib.closing(Ros(router, store, "/late/image_raw", IMAGE)) as other:
             other.subscribe()
             until_heard(lambda: publisher.publish(picture) and None, other)
+            # Only the first connection was told, so "reconnecting" was the last word.
+            wait_until(lambda: command.err.count("connected to the ROS 2 router at") == 2, PATIENCE)
     command.process.terminate()
     said = command.ends(0)
     assert said.count("no ROS 2 router") == 1

@@ -80,16 +80,16 @@ class Node:
         self._is_told = False
 
     def connect(self) -> bool:
-        """Connect if that is due; return whether there is a session. Says once why there is none, or no router."""
+        """Connect if that is due; return whether there is a session. Says once that there is no router, and once that it is back."""
         now = time.monotonic()
         if now < self._look_at:
             return self._session is not None
         if self._session is None:
             self._open()
-        elif not has_router(self._session):
-            self._tell("lost the ROS 2 router at", "reconnecting")
+        elif has_router(self._session):
+            self._tell_connected()
         else:
-            self._is_told = False
+            self._tell("lost the ROS 2 router at", "reconnecting")
         self._look_at = time.monotonic() + _LOOK
         return self._session is not None
 
@@ -101,15 +101,18 @@ class Node:
             return
         self._session = session
         self._opened.callback(session.close)
-        if self._is_told:
-            _log.warning("connected to the ROS 2 router at %s", " or ".join(self._connect))
-            self._is_told = False
+        self._tell_connected()
         self._declare(Token, session, f"{self._prefix}/0/0/NN/{self._place}")
 
     def _tell(self, what: str, then: str) -> None:
         if not self._is_told:
             self._is_told = True
             _log.warning("%s %s; %s; %s", what, " or ".join(self._connect), _REMEDY, then)
+
+    def _tell_connected(self) -> None:
+        if self._is_told:
+            self._is_told = False
+            _log.warning("connected to the ROS 2 router at %s", " or ".join(self._connect))
 
     @property
     def _prefix(self) -> str:
