@@ -97,7 +97,7 @@ class Bridge(Work[Bridged]):
         connect: Sequence[str] = (),
         frames: int | None = None,
         frame_id: str | None = None,
-        camera_info: Path | None = None,
+        camera_info: Path | str | None = None,
     ) -> None:
         super().__init__()
         self.source, self.target = Endpoint.of(source), Endpoint.of(target)
@@ -291,7 +291,7 @@ class Bridge(Work[Bridged]):
 
         return ToKey(self._session, name, codec, quality, self._id)
 
-    def _topic(self, topic: Topic, quality: int, frame_id: str | None, camera_info: Path | None) -> To:
+    def _topic(self, topic: Topic, quality: int, frame_id: str | None, camera_info: Path | str | None) -> To:
         from .ros2.calibration import Calibration
         from .ros2.target import ToTopic
 

@@ -91,7 +91,7 @@ class LocalStream(StreamName):
 
 
 class AnyEnd(StreamName):
-    """A stream on this machine, which may be an encoded one, or a Zenoh key."""
+    """A stream on this machine, which may be an encoded one, a Zenoh key, or a ROS 2 topic."""
 
     def _check(self, name: str) -> str:
         return check_name(name)
