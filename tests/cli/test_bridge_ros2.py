@@ -21,7 +21,11 @@ rosbags: Any = pytest.importorskip("rosbags.typesys", reason="rosbags is not ins
 from gst_iceoryx2 import jpeg
 from gst_iceoryx2._wire.stamp import monotonic_ns
 from gst_iceoryx2.bridge import Bridge, EndpointError
+from gst_iceoryx2.bridge.message import Unsound
+from gst_iceoryx2.bridge.parcel import Parcel
+from gst_iceoryx2.bridge.ros2.messages import Header
 from gst_iceoryx2.bridge.ros2.source import FromTopic
+from gst_iceoryx2.bridge.ros2.target import ToTopic
 from gst_iceoryx2.bridge.ros2.topic import CAMERA_INFO, COMPRESSED_IMAGE, COMPRESSED_VIDEO, FFMPEG_PACKET, IMAGE, Topic
 from gst_iceoryx2.packets import PacketPublisher, PacketSubscriber
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
@@ -237,6 +241,16 @@ def test_frames_without_an_encoding_are_counted_and_told_once(
     told = [record.getMessage() for record in caplog.records if "I420" in record.getMessage()]
     assert len(told) == 1
     assert "I420; convert it to one of RGB, BGR" in told[0]
+
+
+@pytest.mark.parametrize("name", ["/cam0/image_raw", "/cam0/image_raw/compressed"])
+def test_pictures_that_bridges_refuse_because_of_their_size_are_not_sent(name: str) -> None:
+    """They were encoded and sent, and refused on arrival."""
+    node: Any = None
+    target = ToTopic(node, Topic.of(name), 85, "cam0", None)
+    parcel = Parcel("GRAY8", 8193, 8192, (np.broadcast_to(np.uint8(0), (8192, 8193)),))
+    with pytest.raises(Unsound, match="picture too large: 8193x8192 has more than 67,108,864 pixels"):
+        target._message(parcel, Header(0, "cam0"))
 
 
 def test_jpeg_crosses_in_both_directions(start: Start, ros: Callable[..., Ros], domain: Place) -> None:

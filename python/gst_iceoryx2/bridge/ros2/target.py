@@ -9,7 +9,7 @@ from typing import Final
 from ..._wire.packet import VideoPacketHeader
 from ..._wire.stamp import monotonic_ns
 from ..errors import EndpointError
-from ..message import Unsound, encode_picture
+from ..message import Unsound, encode_picture, too_large
 from ..parcel import Parcel
 from .calibration import Calibration
 from .cdr import is_text
@@ -99,6 +99,9 @@ class ToTopic:
             return self._packet(parcel, packet, header)
         if self._topic.has_packets:
             raise Unsound("frame for a topic of packets", f"{self._topic.name} takes only packets")
+        fault = too_large(parcel.width, parcel.height)
+        if fault is not None:
+            raise Unsound("picture too large", fault)
         if self._topic.type is COMPRESSED_IMAGE:
             return compressed_image(header, "jpeg", encode_picture(parcel, self._quality))
         return pack_image(parcel, header)
