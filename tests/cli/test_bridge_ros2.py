@@ -24,6 +24,7 @@ from gst_iceoryx2.bridge import Bridge, EndpointError
 from gst_iceoryx2.bridge.message import Unsound
 from gst_iceoryx2.bridge.parcel import Parcel
 from gst_iceoryx2.bridge.ros2.messages import Header
+from gst_iceoryx2.bridge.ros2.node import Node
 from gst_iceoryx2.bridge.ros2.source import FromTopic
 from gst_iceoryx2.bridge.ros2.target import ToTopic
 from gst_iceoryx2.bridge.ros2.topic import CAMERA_INFO, COMPRESSED_IMAGE, COMPRESSED_VIDEO, FFMPEG_PACKET, IMAGE, Topic
@@ -454,6 +455,12 @@ def test_without_a_router_the_bridge_says_what_to_start_and_begins_when_it_is_th
     said = command.ends(0)
     assert said.count("no ROS 2 router") == 1
     assert "Traceback" not in said
+
+
+def test_a_router_at_the_second_endpoint_is_found(router: Router) -> None:
+    """Zenoh never tried it while the first endpoint failed."""
+    with contextlib.closing(Node("other", DOMAIN, [f"tcp/127.0.0.1:{free_port()}", router.endpoint])) as node:
+        wait_until(node.connect, PATIENCE)
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ class Node:
         except ValueError as exc:
             raise EndpointError(str(exc)) from exc
         self._session: Any = None
+        self._attempts = count()
         self._opened = ExitStack()
         self._ids = count(1)
         self._look_at = 0.0
@@ -94,8 +95,10 @@ class Node:
         return self._session is not None
 
     def _open(self) -> None:
+        # Zenoh spends the whole attempt on the first endpoint if it fails, so each attempt begins with another one.
+        first = next(self._attempts) % len(self._connect)
         try:
-            session = open_client(self._connect, MESSAGE_MAX, _PATIENCE, _ATTEMPT)
+            session = open_client(self._connect[first:] + self._connect[:first], MESSAGE_MAX, _PATIENCE, _ATTEMPT)
         except ZenohError:
             self._tell("no ROS 2 router at", "retrying")
             return
