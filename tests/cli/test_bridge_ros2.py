@@ -19,12 +19,13 @@ pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'iox2-v
 rosbags: Any = pytest.importorskip("rosbags.typesys", reason="rosbags is not installed")
 
 from gst_iceoryx2 import jpeg
+from gst_iceoryx2._extras import zenoh
 from gst_iceoryx2._wire.stamp import monotonic_ns
 from gst_iceoryx2.bridge import Bridge, EndpointError
 from gst_iceoryx2.bridge.message import Unsound
 from gst_iceoryx2.bridge.parcel import Parcel
+from gst_iceoryx2.bridge.ros2 import node
 from gst_iceoryx2.bridge.ros2.messages import Header
-from gst_iceoryx2.bridge.ros2.node import Node
 from gst_iceoryx2.bridge.ros2.source import FromTopic
 from gst_iceoryx2.bridge.ros2.target import ToTopic
 from gst_iceoryx2.bridge.ros2.topic import CAMERA_INFO, COMPRESSED_IMAGE, COMPRESSED_VIDEO, FFMPEG_PACKET, IMAGE, Topic
@@ -247,8 +248,8 @@ def test_frames_without_an_encoding_are_counted_and_told_once(
 @pytest.mark.parametrize("name", ["/cam0/image_raw", "/cam0/image_raw/compressed"])
 def test_pictures_that_bridges_refuse_because_of_their_size_are_not_sent(name: str) -> None:
     """They were encoded and sent, and refused on arrival."""
-    node: Any = None
-    target = ToTopic(node, Topic.of(name), 85, "cam0", None)
+    unused: Any = None
+    target = ToTopic(unused, Topic.of(name), 85, "cam0", None)
     parcel = Parcel("GRAY8", 8193, 8192, (np.broadcast_to(np.uint8(0), (8192, 8193)),))
     with pytest.raises(Unsound, match="picture too large: 8193x8192 has more than 67,108,864 pixels"):
         target._message(parcel, Header(0, "cam0"))
@@ -459,8 +460,31 @@ def test_without_a_router_the_bridge_says_what_to_start_and_begins_when_it_is_th
 
 def test_a_router_at_the_second_endpoint_is_found(router: Router) -> None:
     """Zenoh never tried it while the first endpoint failed."""
-    with contextlib.closing(Node("other", DOMAIN, [f"tcp/127.0.0.1:{free_port()}", router.endpoint])) as node:
-        wait_until(node.connect, PATIENCE)
+    with contextlib.closing(node.Node("other", DOMAIN, [f"tcp/127.0.0.1:{free_port()}", router.endpoint])) as one:
+        wait_until(one.connect, PATIENCE)
+
+
+def test_a_router_that_hangs_does_not_make_closing_fail(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ended in a traceback: "close operation timed out!"."""
+    opened: list[Any] = []
+
+    class Hanging:
+        def __init__(self, session: Any) -> None:
+            self._session = session
+            opened.append(self)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._session, name)
+
+        def close(self) -> None:
+            self._session.close()
+            raise zenoh.ZenohError("close operation timed out!")
+
+    monkeypatch.setattr(node, "open_client", lambda *arguments: Hanging(zenoh.open_client(*arguments)))
+    one = node.Node("other", DOMAIN, [router.endpoint])
+    wait_until(one.connect, PATIENCE)
+    one.close()
+    assert opened
 
 
 @pytest.mark.parametrize(
@@ -477,7 +501,7 @@ def test_a_router_at_the_second_endpoint_is_found(router: Router) -> None:
         (("cam0", "ros2:/x"), {"connect": ["nonsense"]}, "invalid Zenoh endpoint: Endpoints must be of the form"),
         (("cam0", "cam1"), {"frame_id": "x"}, "--frame-id and --camera-info require the target to be a ros2:/TOPIC"),
         # Were accepted, and then ended the bridge with UnicodeEncodeError at the first frame.
-        (("cam0", "ros2:/x"), {"frame_id": os.fsdecode(b"\xff")}, r"the frame ID '\udcff' is not UTF-8, or contains NUL"),
+        (("cam0", "ros2:/x"), {"frame_id": os.fsdecode(b"\xff")}, r"frame ID '\udcff' is not UTF-8, or contains NUL"),
         ((f"sh4lt:{os.fsdecode(b'/tmp/x' + bytes([255]))}", "ros2:/x"), {}, r"frame ID 'x\udcff' is not UTF-8"),
         (("cam0", "ros2:/x"), {"camera_info": os.devnull}, "/dev/null is not a calibration: it has no keys at the top"),
     ],

@@ -6,6 +6,7 @@ announcements from any machine. Our sessions use only the given endpoints and ne
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -120,6 +121,12 @@ def _config(own: dict[str, Any], connect: Sequence[str], message_max: int, patie
         except ZenohError as exc:
             raise ValueError(f"invalid Zenoh endpoint: {reason(exc)}") from exc
     return config
+
+
+def close_session(session: Any) -> None:
+    """Close a session. If the other side hangs, Zenoh gives up after 10 s; then the sockets close with the process."""
+    with contextlib.suppress(ZenohError):
+        session.close()
 
 
 def session_id(session: zenoh.Session) -> str:

@@ -19,6 +19,7 @@ from ..._extras.zenoh import (
     TokenWatch,
     ZenohError,
     check_endpoints,
+    close_session,
     has_router,
     open_client,
     reason,
@@ -81,7 +82,11 @@ class Node:
         self._is_told = False
 
     def connect(self) -> bool:
-        """Connect if that is due; return whether there is a session. Says once that there is no router, and once that it is back."""
+        """Connect if that is due, and log once that there is no router, or that it is back.
+
+        Returns:
+            Whether there is a session.
+        """
         now = time.monotonic()
         if now < self._look_at:
             return self._session is not None
@@ -103,7 +108,7 @@ class Node:
             self._tell("no ROS 2 router at", "retrying")
             return
         self._session = session
-        self._opened.callback(session.close)
+        self._opened.callback(close_session, session)
         self._tell_connected()
         self._declare(Token, session, f"{self._prefix}/0/0/NN/{self._place}")
 
