@@ -63,8 +63,8 @@ def command(source: str, target: str, **settings: Any) -> None:
     FROM and TO are each NAME, NAME@h264, sh4lt:PATH, zenoh:KEY or ros2:/TOPIC. Frames on a key reach other machines
     only through endpoints given with --listen and --connect. Without endpoints, they reach only bridges of the same
     user on this machine. Topics need ROS 2's router, rmw_zenohd. Topics that end in /compressed carry JPEG, topics that
-    end in /ffmpeg or /foxglove carry H.264, and all other topics carry raw pictures. A bridge keeps running when a stream ends or a program restarts. Press
-    Ctrl-C to stop it.
+    end in /ffmpeg or /foxglove carry H.264, and all other topics carry raw pictures. A bridge keeps running when a
+    stream ends or a program restarts. Press Ctrl-C to stop it.
     """
     from gst_iceoryx2.bridge import Endpoint, EndpointError, check_pair
 

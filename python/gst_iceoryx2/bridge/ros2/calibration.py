@@ -47,7 +47,7 @@ class Calibration(NamedTuple):
 
         try:
             content = read_yaml(path.read_text(encoding="utf-8"))
-        # PyYAML raises ValueError for impossible dates and for text that is not UTF-8, and follows nesting by recursion.
+        # PyYAML raises ValueError for an impossible date, and RecursionError for deep nesting.
         except (OSError, ValueError, RecursionError, YamlError) as exc:
             raise EndpointError(f"cannot read the calibration {path}: {' '.join(str(exc).split())}") from exc
         try:

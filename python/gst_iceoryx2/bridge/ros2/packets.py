@@ -77,7 +77,8 @@ class PacketReader:
         message = Compressed.read_video(payload)
         codec, data = _codec_of(message.format), bytes(message.data)
         if codec not in _IDR:
-            raise Unsound("codec whose size is not known", f"{message.format[:60]!r}; let the sender publish h264 or h265")
+            known = "let the sender publish h264 or h265"
+            raise Unsound("codec whose size is not known", f"{message.format[:60]!r}; {known}")
         is_keyframe = any(kind in _IDR[codec] for kind, _ in nal_units(data, codec))
         if is_keyframe:
             found = self._formats.read(_Coded(codec, _SIDE_MAX, _SIDE_MAX, True, data))
