@@ -56,7 +56,7 @@ class McapFault(Exception):
 
 
 class McapWriter:
-    """Writes an indexed file in chunks. If the process is killed, the file lacks at most its last second.
+    """Writes an indexed file in chunks. If the process is killed, the file lacks its last chunk and the index.
 
     Chunks are not compressed, because video is already.
 
@@ -78,7 +78,11 @@ class McapWriter:
         self._counts: dict[int, int] = {}
         self._pending = 0
         self._since = 0.0
-        self._writer.start(library="iox2-video")
+        try:
+            self._writer.start(library="iox2-video")
+        except BaseException:
+            self._output.close()
+            raise
 
     def add_metadata(self, name: str, data: Mapping[str, str]) -> None:
         """Write texts about the file."""
@@ -121,14 +125,16 @@ class McapWriter:
             self._note_written()
 
     def close(self) -> None:
-        """Write the last chunk and the index, and close the file. If this fails, whole chunks remain.
+        """Write the last chunk and the index, and close the file. If writing fails or has failed, whole chunks remain.
 
         Raises:
-            OSError: Writing failed.
+            OSError: Writing failed now.
         """
         try:
-            self._writer.finish()
-            self._note_written()
+            # After a failure, the writer would put an empty chunk behind the incomplete one.
+            if self._output.failure is None:
+                self._writer.finish()
+                self._note_written()
         finally:
             self._output.close()
 
@@ -148,14 +154,22 @@ class _Output:
     def write(self, data: bytes) -> int:
         rest = memoryview(data)
         while rest:
-            count = os.write(self._descriptor, rest)
+            try:
+                count = os.write(self._descriptor, rest)
+            except OSError as exc:
+                self.failure = exc
+                raise
             self._at += count
             rest = rest[count:]
         return len(data)
 
     def tell(self) -> int:
+        self.failure: OSError | None = None
         return self._at
 
+        if self.failure is not None:
+            # Nothing may follow what is incomplete.
+            raise self.failure
     def flush(self) -> None:
         pass
 

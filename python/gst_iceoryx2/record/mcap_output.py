@@ -76,16 +76,13 @@ class McapOutput(Output):
             else:
                 track.prepare(self._encoder_of(index), self._target.path)
         try:
-            writer = McapWriter(self._target.path)
+            writer = self._writer = McapWriter(self._target.path)
             writer.add_metadata("iox2-video", {_OFFSET: str(self._clock.offset)})
         except OSError as exc:
             raise self.explained(exc) from exc
         kind = IMAGE if self._target.codec == "raw" else VIDEO
         self._channels = [writer.add_channel(topic, *schema_of(kind)) for topic in self._topics]
-        for stream, detector in self._logs.sources:
-            channel = writer.add_channel(results_topic(stream, detector), *schema_of(ANNOTATIONS))
-            self._result_channels.append(channel)
-        self._writer = writer
+        self._result_channels = [writer.add_channel(topic, *schema_of(ANNOTATIONS)) for topic in self._results_topics]
 
     def write(self, item: Any) -> None:
         """Write messages, or call the function that gives them."""
