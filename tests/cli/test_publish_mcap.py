@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,7 @@ from mcap.opcode import Opcode
 from mcap.writer import CompressionType, Writer
 
 from gst_iceoryx2.feed import FeedError, SettingError, SourceError, VideoFile
+from gst_iceoryx2._extras.mcap import McapReader
 from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.cli.commands import Command
 from tests.cli.mcaps import CompressedVideo, RawImage, av
@@ -215,7 +217,7 @@ def test_files_without_pictures_and_other_files_are_refused(tmp_path: Path) -> N
         VideoFile(empty)
     wrong = tmp_path / "c.mcap"
     wrong.write_bytes(b"no such thing")
-    with pytest.raises(SourceError, match=r"cannot open .*c\.mcap: it does not begin like an MCAP file"):
+    with pytest.raises(SourceError, match=r"cannot open .*c\.mcap: it is not an MCAP file"):
         VideoFile(wrong)
     with pytest.raises(SourceError, match=r"d\.mcap: No such file or directory"):
         VideoFile(tmp_path / "d.mcap")
@@ -304,6 +306,29 @@ def test_a_missing_package_is_told_with_what_to_install(
         [sys.executable, "-c", program],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT / "python")},
+def test_a_small_chunk_with_very_many_messages_does_not_fill_the_memory(tmp_path: Path) -> None:
+    """All records of a chunk were kept at once, which takes 200 bytes for each of them, even if it has no data."""
+    data = record(Opcode.MESSAGE, bytes((1,)) + bytes(21)) * 100_000
+    compressed = zstandard.compress(data)
+    assert len(compressed) < 1 << 14
+    path = tmp_path / "a.mcap"
+    path.write_bytes(b"\x89MCAP0\r\n" + record(Opcode.HEADER, bytes(8)) + chunk(compressed, len(data), b"zstd"))
+    tracemalloc.start()
+    try:
+        McapReader(path).close()
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_record_cannot_read_the_whole_file_by_a_negative_size(tmp_path: Path) -> None:
+    """A message of 21 bytes has -1 bytes of data, and `read(-1)` reads everything."""
+    path = tmp_path / "a.mcap"
+    path.write_bytes(b"\x89MCAP0\r\n" + record(Opcode.HEADER, bytes(8)) + record(Opcode.MESSAGE, bytes(21)) + bytes(99))
+    with pytest.raises(SourceError, match="a part of a record has -1 bytes, but must have 0 to 1,073,741,824"):
+        VideoFile(path)
+
+
         capture_output=True,
         text=True,
         check=False,

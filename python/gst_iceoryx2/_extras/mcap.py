@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -15,10 +16,12 @@ from ..errors import MissingExtraError
 try:
     import lz4.frame
     import zstandard
+    from mcap.data_stream import ReadDataStream
     from mcap.exceptions import EndOfFile, McapError
+    from mcap.opcode import Opcode
     from mcap.reader import SeekingReader
     from mcap.records import Channel, Chunk, Message, Schema
-    from mcap.stream_reader import StreamReader, breakup_chunk
+    from mcap.stream_reader import StreamReader
     from mcap.writer import MCAP0_MAGIC, CompressionType, Writer
 except ImportError as exc:
     raise MissingExtraError(
@@ -45,7 +48,14 @@ _FAULTS: Final = (
     RuntimeError,
     TypeError,
 )
-
+# Opcode and number of bytes of a record.
+_HEAD: Final = struct.Struct("<BQ")
+_RECORDS: Final[Mapping[int, Callable[[Any, int], Any]]] = {
+    Opcode.SCHEMA: lambda stream, size: Schema.read(stream),
+    Opcode.CHANNEL: lambda stream, size: Channel.read(stream),
+    Opcode.MESSAGE: Message.read,
+}
+"""How the records in a chunk are read."""
 
 _Index: TypeAlias = list[tuple[int, Collection[int]]]
 """Offset of each chunk, and the numbers of the channels in it."""
@@ -150,8 +160,12 @@ class _Output:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         self._at = 0
         self.is_whole_until = 0
+        self.failure: OSError | None = None
 
     def write(self, data: bytes) -> int:
+        if self.failure is not None:
+            # Nothing may follow what is incomplete.
+            raise self.failure
         rest = memoryview(data)
         while rest:
             try:
@@ -164,12 +178,8 @@ class _Output:
         return len(data)
 
     def tell(self) -> int:
-        self.failure: OSError | None = None
         return self._at
 
-        if self.failure is not None:
-            # Nothing may follow what is incomplete.
-            raise self.failure
     def flush(self) -> None:
         pass
 
@@ -227,12 +237,12 @@ class McapReader:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
+        self._file = _BoundedFile(path)
         self._index: _Index | None = None
         self.is_cut_off = False
         try:
             if self._file.read(len(MCAP0_MAGIC)) != MCAP0_MAGIC:
-                raise McapFault("it does not begin like an MCAP file")
+                raise McapFault("it is not an MCAP file")
             self.channels = self._read_index() or self._search()
         except BaseException:
             self._file.close()
@@ -266,7 +276,7 @@ class McapReader:
                 return None
             self._file.seek(0)
             summary = SeekingReader(self._file, record_size_limit=_LARGEST).get_summary()
-        except (*_FAULTS, OSError):
+        except (McapFault, *_FAULTS, OSError):
             return None
         if summary is None or not summary.chunk_indexes:
             return None
@@ -316,8 +326,39 @@ class McapReader:
             self.is_cut_off = True
 
 
-def _content(chunk: Chunk) -> list[Any]:
-    """Return the records of a chunk, whose size is limited."""
+class _BoundedFile:
+    """A file that reads at most `_LARGEST` bytes at once, whatever a record says about its parts."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self.seek, self.tell, self.close = self._file.seek, self._file.tell, self._file.close
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _LARGEST:
+            raise McapFault(f"a part of a record has {size:,} bytes, but must have 0 to {_LARGEST:,}")
+        return self._file.read(size)
+
+
+def _content(chunk: Chunk) -> Iterator[Any]:
+    """Yield the records of a chunk, one at a time, because a small chunk may contain millions."""
+    data, at = _decompressed(chunk), 0
+    if chunk.uncompressed_crc and chunk.uncompressed_crc != zlib.crc32(data):
+        raise McapFault("the checksum of a chunk is wrong")
+    try:
+        while at < len(data):
+            opcode, size = _HEAD.unpack_from(data, at)
+            at += _HEAD.size + size
+            content = data[at - size : at]
+            if len(content) < size:
+                raise McapFault("a record in a chunk is incomplete")
+            if opcode in _RECORDS:
+                yield _RECORDS[opcode](ReadDataStream(BytesIO(content)), size)
+    except (EndOfFile, struct.error) as exc:
+        raise McapFault("a record in a chunk is incomplete") from exc
+
+
+def _decompressed(chunk: Chunk) -> bytes:
+    """Return the content of a chunk, whose size is limited."""
     size = chunk.uncompressed_size
     if size > _LARGEST:
         raise McapFault(f"a chunk has {size:,} bytes, but at most {_LARGEST:,} are read")
@@ -330,10 +371,7 @@ def _content(chunk: Chunk) -> list[Any]:
         raise McapFault(f"the compression {chunk.compression!r} is unknown")
     if len(data) != size:
         raise McapFault(f"a chunk has {len(data):,} bytes, but should have {size:,}")
-    try:
-        return list(breakup_chunk(replace(chunk, compression="", data=data), validate_crc=True))
-    except (EndOfFile, struct.error) as exc:
-        raise McapFault("a record in a chunk is incomplete") from exc
+    return bytes(data)
 
 
 def _channels(channels: Any, schemas: Mapping[int, Schema]) -> tuple[McapChannel, ...]:
