@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from mcap.opcode import Opcode
 from mcap.writer import CompressionType, Writer
 
-from gst_iceoryx2.feed import FeedError, SettingError, SourceError, VideoFile
 from gst_iceoryx2._extras.mcap import McapReader
+from gst_iceoryx2.feed import FeedError, SettingError, SourceError, VideoFile
 from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.cli.commands import Command
 from tests.cli.mcaps import CompressedVideo, RawImage, av
@@ -126,6 +127,18 @@ def test_each_picture_is_played_at_its_time(tmp_path: Path, compression: Compres
         assert abs(plane.mean() - (40 + number * 37 % 160)) < 6
 
 
+def test_a_clock_that_was_set_during_the_recording_does_not_stop_playback(tmp_path: Path) -> None:
+    """A robot without a battery begins in 1970. Playback waited for 56 years, or showed all pictures at once."""
+    drive = Drive(tmp_path / "a.mcap")
+    add, in_1970 = drive.topic("cam0", RawImage), -BEGIN // STEP
+    for number, at in enumerate((in_1970, in_1970 + 1, 0, 1, 1500, 1501, 1400, 1401)):
+        add(at, gray(number))
+    found = [pts for pts, _ in shown(drive.close())]
+    usual = 33_333_333
+    steps = [later - earlier for earlier, later in pairwise(found)]
+    assert steps == [STEP, usual, STEP, 1499 * STEP, STEP, usual, STEP]
+
+
 @pytest.mark.parametrize("codec", ["h265", "av1"])
 def test_other_codecs_of_foxglove_are_played(tmp_path: Path, codec: str) -> None:
     drive = Drive(tmp_path / "a.mcap")
@@ -187,9 +200,22 @@ def test_a_file_that_is_cut_off_is_played_up_to_there(tmp_path: Path) -> None:
     for part in (0.3, 0.6, 0.9):
         drive.path.write_bytes(whole[: int(len(whole) * part)])
         with contextlib.closing(VideoFile(drive.path)) as file:
-            assert file.note == f"{drive.path} is cut off, so only what is there is played"
+            assert file.note == f"{drive.path} is cut off; only its complete part is played"
         counts.append(len(shown(drive.path)))
     assert 0 < counts[0] < counts[1] <= counts[2] <= 40
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
+def test_pictures_after_an_empty_or_damaged_message_are_played(tmp_path: Path, codec: str) -> None:
+    """An empty packet told the decoder that the stream had ended, so the file could not be played any further."""
+    drive = Drive(tmp_path / "a.mcap")
+    whole = videos(6, codec, gop=1)
+    wrong = [
+        CompressedVideo(format=codec, data=data).SerializeToString() for data in (b"", b"\x00\x00\x01", b"\xff" * 9)
+    ]
+    add_all(drive.topic("cam0", CompressedVideo), [*whole[:3], *wrong, *whole[3:]])
+    found = shown(drive.close())
+    assert [pts // STEP for pts, _ in found] == [0, 1, 2, 6, 7, 8]
 
 
 def test_a_topic_must_be_chosen_and_exist(tmp_path: Path) -> None:
@@ -232,9 +258,13 @@ def test_files_without_pictures_and_other_files_are_refused(tmp_path: Path) -> N
         (
             CompressedVideo,
             CompressedVideo(format="vp\x1b9", data=b"x"),
-            r"the format 'vp.x1b9' cannot be decoded, only",
+            r"cannot decode pictures of the format 'vp.x1b9'; supported formats are h264",
         ),
-        (RawImage, RawImage(encoding="32FC1", width=1, height=1, step=4, data=b"1234"), "the encoding '32FC1' cannot"),
+        (
+            RawImage,
+            RawImage(encoding="32FC1", width=1, height=1, step=4, data=b"1234"),
+            "cannot play pictures of the encoding '32FC1'; supported",
+        ),
         (RawImage, RawImage(encoding="rgb8", width=1 << 31, height=1 << 31, step=9), "cannot decode any picture"),
         (RawImage, RawImage(encoding="rgb8", width=4, height=4, step=12, data=b"1"), "cannot decode any picture"),
         (RawImage, RawImage(encoding="rgb8", width=4, height=4, step=11, data=b"1" * 99), "cannot decode any picture"),
@@ -276,6 +306,29 @@ def test_chunks_that_would_fill_the_memory_or_are_wrong_are_refused(
         VideoFile(path)
 
 
+def test_a_small_chunk_with_very_many_messages_does_not_fill_the_memory(tmp_path: Path) -> None:
+    """All records of a chunk were kept at once, which takes 200 bytes for each of them, even if it has no data."""
+    data = record(Opcode.MESSAGE, bytes((1,)) + bytes(21)) * 100_000
+    compressed = zstandard.compress(data)
+    assert len(compressed) < 1 << 14
+    path = tmp_path / "a.mcap"
+    path.write_bytes(b"\x89MCAP0\r\n" + record(Opcode.HEADER, bytes(8)) + chunk(compressed, len(data), b"zstd"))
+    tracemalloc.start()
+    try:
+        McapReader(path).close()
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_record_cannot_read_the_whole_file_by_a_negative_size(tmp_path: Path) -> None:
+    """A message of 21 bytes has -1 bytes of data, and `read(-1)` reads everything."""
+    path = tmp_path / "a.mcap"
+    path.write_bytes(b"\x89MCAP0\r\n" + record(Opcode.HEADER, bytes(8)) + record(Opcode.MESSAGE, bytes(21)) + bytes(99))
+    with pytest.raises(SourceError, match="a part of a record has -1 bytes, but must have 0 to 1,073,741,824"):
+        VideoFile(path)
+
+
 @pytest.mark.parametrize("is_whole", [True, False])
 def test_damaged_files_give_pictures_or_an_error_and_nothing_else(tmp_path: Path, is_whole: bool) -> None:
     drive = Drive(tmp_path / "a.mcap", chunk_size=2000)
@@ -306,29 +359,6 @@ def test_a_missing_package_is_told_with_what_to_install(
         [sys.executable, "-c", program],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT / "python")},
-def test_a_small_chunk_with_very_many_messages_does_not_fill_the_memory(tmp_path: Path) -> None:
-    """All records of a chunk were kept at once, which takes 200 bytes for each of them, even if it has no data."""
-    data = record(Opcode.MESSAGE, bytes((1,)) + bytes(21)) * 100_000
-    compressed = zstandard.compress(data)
-    assert len(compressed) < 1 << 14
-    path = tmp_path / "a.mcap"
-    path.write_bytes(b"\x89MCAP0\r\n" + record(Opcode.HEADER, bytes(8)) + chunk(compressed, len(data), b"zstd"))
-    tracemalloc.start()
-    try:
-        McapReader(path).close()
-        assert tracemalloc.get_traced_memory()[1] < 3 * len(data)
-    finally:
-        tracemalloc.stop()
-
-
-def test_a_record_cannot_read_the_whole_file_by_a_negative_size(tmp_path: Path) -> None:
-    """A message of 21 bytes has -1 bytes of data, and `read(-1)` reads everything."""
-    path = tmp_path / "a.mcap"
-    path.write_bytes(b"\x89MCAP0\r\n" + record(Opcode.HEADER, bytes(8)) + record(Opcode.MESSAGE, bytes(21)) + bytes(99))
-    with pytest.raises(SourceError, match="a part of a record has -1 bytes, but must have 0 to 1,073,741,824"):
-        VideoFile(path)
-
-
         capture_output=True,
         text=True,
         check=False,

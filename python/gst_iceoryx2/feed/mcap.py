@@ -38,6 +38,11 @@ _CODECS: Final = ("h264", "h265", "av1")
 # More pixels are refused, as in `packet_decoder`.
 _MAX_PIXELS: Final = 1 << 26
 _MAX_TIME: Final = 1 << 62
+# Times in nanoseconds: by which a message may be later in the file than its log time says, longest pause of a stream,
+# and distance of two pictures between which the clock was set.
+_LATE: Final = 1_000_000_000
+_LONGEST_PAUSE: Final = 3600 * 1_000_000_000
+_USUAL_STEP: Final = 33_333_333
 
 
 class McapMedia:
@@ -73,7 +78,7 @@ class McapMedia:
             raise
         self._kinds = {one.number: IMAGES[one.schema] for one in channels}
         self.streams = _Streams(_Stream())
-        self.note: Final = f"{self._name} is cut off, so only what is there is played" if is_cut_off else None
+        self.note: Final = f"{self._name} is cut off; only its complete part is played" if is_cut_off else None
 
     def demux(self, stream: Any) -> Iterator[_Packet]:
         """Yield the messages in order; the last packet is empty.
@@ -81,12 +86,10 @@ class McapMedia:
         Raises:
             SourceError: The file cannot be read any further.
         """
-        decoder = _Decoder(stream)
-        begin: int | None = None
+        decoder, times = _Decoder(stream), _Times()
         try:
             for message in self._reader.messages(self._kinds):
-                begin = message.log_time if begin is None else begin
-                yield _Packet(decoder, self._kinds[message.channel], message, message.log_time - begin)
+                yield _Packet(decoder, self._kinds[message.channel], message, times.at(message.log_time))
         except (OSError, McapFault) as exc:
             raise SourceError(f"cannot continue to read {self._name}: {exc}") from exc
         yield _Packet(decoder, None, None, 0)
@@ -97,6 +100,22 @@ class McapMedia:
     def close(self) -> None:
         """Close the file."""
         self._reader.close()
+
+
+class _Times:
+    """Turns log times into times from the start, without the steps of a clock that was set during the recording."""
+
+    def __init__(self) -> None:
+        self._shift = 0
+        self._before: int | None = None
+
+    def at(self, log_time: int) -> int:
+        before, self._before = self._before, log_time
+        if before is None:
+            self._shift = -log_time
+        elif not -_LATE <= log_time - before <= _LONGEST_PAUSE:
+            self._shift += before + _USUAL_STEP - log_time
+        return log_time + self._shift
 
 
 class _Context:
@@ -165,6 +184,9 @@ class _Decoder:
             return [picture]
         if message.format != self._format:
             self._begin(message.format)
+        if not message.data:
+            # To a decoder, an empty packet is the end of the stream.
+            raise av.InvalidDataError(0, "a picture has no data")
         packet = av.Packet(message.data)
         packet.pts = packet.dts = at
         packet.time_base = _TICK
@@ -180,8 +202,8 @@ class _Decoder:
             self._decoder = picture_decoder("mjpeg" if format in ("jpeg", "jpg") else format)
         else:
             raise SourceError(
-                f"pictures of the format '{printable(format)}' cannot be decoded, only of {', '.join(_CODECS)}, "
-                "jpeg, png and webp"
+                f"cannot decode pictures of the format '{printable(format)}'; supported formats are "
+                f"{', '.join(_CODECS)}, jpeg, png and webp"
             )
         self._format = format
         self._stream.codec_context = self._decoder
@@ -199,7 +221,8 @@ def _raw_picture(message: Any) -> Any:
     known = _RAW.get(message.encoding)
     if known is None:
         raise SourceError(
-            f"pictures of the encoding '{printable(message.encoding)}' cannot be played, only of {', '.join(_RAW)}"
+            f"cannot play pictures of the encoding '{printable(message.encoding)}'; supported encodings are "
+            f"{', '.join(_RAW)}"
         )
     name, pixel = known
     if not 0 < width * height <= _MAX_PIXELS or step < width * pixel or (name == "NV12" and (width | height) & 1):
