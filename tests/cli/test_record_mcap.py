@@ -23,6 +23,8 @@ from gst_iceoryx2.results import Box, Classification, FrameKey, Keypoint, Result
 from gst_iceoryx2.video import VideoFrame, VideoFramePublisher, VideoFrameSubscriber
 from tests.cli.mcaps import messages, offset, pictures, summary, topics, wall_minus_monotonic, whole_messages
 from tests.cli.recordings import HEIGHT, MS, WIDTH, Record, check_picture, publisher, send
+from tests.cli.test_record_sync import Running, Stereo
+from tests.conftest import Place
 from tests.packets.coders import encode
 from tests.waiting import arrived, wait_until
 
@@ -232,3 +234,61 @@ def test_a_new_file_without_a_frame_is_removed(record: Record, tmp_path: Path) -
         said: Any = record("cam0", "a.mcap", "--timeout", "0.5").ends(3)
     assert "no frame from cam0 arrived within 0.5 s" in said
     assert not (tmp_path / "a.mcap").exists()
+
+
+@pytest.mark.parametrize(("codec", "pixels"), [("x264", "yuv420p"), ("raw", "bgr8")])
+def test_frames_that_belong_together_keep_their_capture_times(
+    domain: Place, tmp_path: Path, codec: str, pixels: str
+) -> None:
+    """Annotations must have the time of their own picture. `TrackReport.pixel_format` was empty for raw pixels."""
+    file, stereo = tmp_path / "pairs.mcap", Stereo()
+    with ResultsPublisher("right", "yolo") as out, VideoFrameSubscriber("video/right/frame/v2") as eye:
+        running = Running(stereo, file, codec=codec, results=["yolo"])
+        for number in range(3):
+            stereo.shoot("left", number, 1000 + 40 * number)
+            stereo.shoot("right", number, 1001 + 40 * number)
+            with arrived(eye.receive_blocking(20_000)) as frame:
+                out.publish(FrameKey.of(frame), [Box("cup", 0.5, 1, 2, 3, 4)])
+        stereo.shoot("left", 3, 1120)
+        stereo.end()
+        done = running.done()
+        stereo.close()
+    assert [(track.frames, track.pixel_format) for track in done.tracks] == [(3, pixels)] * 2
+    times = {topic: [at - offset(file) for at, _ in messages(file, topic)] for topic in topics(file)}
+    right = [(1001 + 40 * number) * MS for number in range(3)]
+    assert times["left"] == [(1000 + 40 * number) * MS for number in range(3)]
+    assert times["right"] == times["right/results/yolo"] == right
+    assert times["left/results/yolo"] == []
+
+
+def test_boxes_of_a_rendition_are_not_written_in_pixels_of_its_source(record: Record, tmp_path: Path) -> None:
+    """They were drawn at wrong places of the smaller picture."""
+    said = record("cam0@64x64-RGB", "a.mcap", "--results", "yolo").ends(2)
+    assert "Error: boxes of yolo cannot be drawn on cam0@64x64-RGB for Foxglove, because they are in pixels of" in said
+    assert not (tmp_path / "a.mcap").exists()
+
+
+def test_capture_times_that_no_file_can_hold_do_not_end_the_recording(record: Record, tmp_path: Path) -> None:
+    """The time of day of a hostile frame had more than 64 bits, and the command ended with a traceback."""
+    with contextlib.ExitStack() as stack:
+        camera = Camera(stack, "cam0")
+        command = record("cam0", "a.mcap")
+        camera.sender.wait_for_subscribers(2, timeout=30)
+        for number in range(3):
+            camera.sender.publish(np.zeros((48, 64, 3), np.uint8), format="BGR", captured_at=2**64 - 9 + number)
+        camera.sender.end_of_stream()
+        command.ends(0)
+    assert [at for at, _ in messages(tmp_path / "a.mcap", "cam0")] == [2**63 - 1] * 3
+
+
+def test_b_frames_without_capture_times_of_their_own_are_refused(record: Record, tmp_path: Path) -> None:
+    """The publisher gave packets the time of publishing, which goes on. Messages were in the wrong order."""
+    with PacketPublisher("cam0", "h264", 320, 240) as sender:
+        command = record("cam0", "a.mcap")
+        sender.wait_for_subscribers(1, timeout=20)
+        for packet in encode("h264", 20, gop=20, b_frames=2):
+            pts, dts = (1000 * MS + at * 40 * MS for at in (packet.pts, packet.dts))
+            sender.publish(packet, is_keyframe=packet.is_keyframe, pts=pts, dts=dts)
+        said = command.ends(1)
+    assert "Error: cam0@h264 has B-frames, which Foxglove's messages cannot have" in said
+    assert "(bframes=0), or record with --codec x264, which encodes again" in said

@@ -282,3 +282,14 @@ def test_a_viewer_that_disappears_is_told(domain: Place) -> None:
         view = RerunView(["cam0"], RerunViewer(server.getsockname()[1]))
     with pytest.raises(RerunError, match="cannot be reached any more"):
         view.run()
+
+
+def test_times_and_numbers_that_rerun_cannot_store_are_limited(domain: Place, tmp_path: Path) -> None:
+    """Hostile frames ended the thread that logs their stream, without a message."""
+    file = tmp_path / "a.rrd"
+    log = RerunLog(file)
+    log.jpeg(["cam0"], b"", 2**64 - 9, 2**64 - 9)
+    log.close()
+    (row,) = rows(file, "/cam0")
+    assert row["capture_time"] == 2**63 - 1
+    assert row.get("frame") is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -18,8 +17,8 @@ from .._extras.foxglove_schemas import (
     name_of,
     set_time,
 )
-from .._wire.stamp import monotonic_ns
-from ..errors import FormatError, printable
+from .._wire.results import source_name
+from ..errors import FormatError, InvalidServiceNameError, printable
 from ..packets import Packet
 from ..results import Box, Results
 from ..video.frame import VideoFrame
@@ -42,8 +41,6 @@ _PACKED: Final = {
     "UYVY": "uyvy",
     "YUY2": "yuyv",
 }
-# Attempts to read both clocks at the same time.
-_READINGS: Final = 20
 # Most objects that are drawn. A detector may publish any number.
 _MAX_DRAWN: Final = 1000
 _MAX_LABEL: Final = 40
@@ -61,63 +58,18 @@ _COLOURS: Final = (
 )
 
 
-class WallClock:
-    """Converts times of CLOCK_MONOTONIC to times of day. The difference stays as it was at the start.
+def b_frames_error(packet: Packet, topic: str, otherwise: str = "") -> FormatError:
+    """Return the error for a stream whose packets are not in the order of their pictures, as Foxglove needs them.
 
-    Attributes:
-        offset: Time of day minus CLOCK_MONOTONIC, in nanoseconds.
+    Args:
+        packet: A packet of the stream.
+        topic: Name of the stream.
+        otherwise: What else the user can do, to add to the message.
     """
-
-    def __init__(self) -> None:
-        self.offset: Final = min(_reading() for _ in range(_READINGS))[1]
-
-    def at(self, moment: int) -> int:
-        """Return the time since 1970 in nanoseconds, for a time of CLOCK_MONOTONIC in nanoseconds."""
-        return max(0, moment + self.offset)
-
-    def time_of(self, item: VideoFrame | Packet | Results) -> int:
-        """Return the capture time in nanoseconds since 1970; the time of this call if it is unknown."""
-        captured_at = item.captured_at
-        return self.at(monotonic_ns() if captured_at is None else captured_at)
-
-
-class PictureOrder:
-    """Checks that the packets of a stream are in the order of their pictures, as Foxglove needs them."""
-
-    def __init__(self) -> None:
-        self._newest: tuple[int, int, int] | None = None
-
-    def check(self, packet: Packet, topic: str) -> None:
-        """Check the next packet of a stream.
-
-        Args:
-            packet: The packet.
-            topic: Name of the stream.
-
-        Raises:
-            FormatError: The stream has B-frames.
-        """
-        captured_at, before = packet.captured_at, self._newest
-        if captured_at is None:
-            return
-        # A publisher may set capture times that go back, but then `pts` go on.
-        pts = captured_at if packet.pts is None else packet.pts
-        self._newest = packet.stream, captured_at, pts
-        if before is None or before[0] != packet.stream or packet.is_keyframe:
-            return
-        if captured_at < before[1] and pts < before[2]:
-            raise FormatError(
-                f"{topic}@{packet.codec} has B-frames, which Foxglove's messages cannot have; "
-                "set its encoder to make none (bframes=0), or record with --codec x264, which encodes again"
-            )
-
-
-def _reading() -> tuple[int, int]:
-    """Return how long reading both clocks took, and the difference of the clocks."""
-    before = monotonic_ns()
-    wall = time.time_ns()
-    after = monotonic_ns()
-    return after - before, wall - (before + after) // 2
+    return FormatError(
+        f"{topic}@{packet.codec} has B-frames, which Foxglove's messages cannot have; "
+        f"set its encoder to make none (bframes=0){otherwise}"
+    )
 
 
 def schema_of(kind: Any) -> tuple[str, bytes]:
@@ -126,7 +78,17 @@ def schema_of(kind: Any) -> tuple[str, bytes]:
 
 
 def results_topic(source: str, detector: str) -> str:
-    """Return the topic of the results of a detector: "cam0/results/yolo"."""
+    """Return the topic of the results of a detector: "cam0/results/yolo".
+
+    Raises:
+        InvalidServiceNameError: The stream is a rendition. Its packets do not say where the source's boxes are in it.
+    """
+    original = source_name(source)
+    if original != source:
+        raise InvalidServiceNameError(
+            f"boxes of {detector} cannot be drawn on {source} for Foxglove, because they are in pixels of {original}; "
+            f"use {original}, or leave out --results"
+        )
     return f"{source}/results/{detector}"
 
 
@@ -145,7 +107,15 @@ def video_message(topic: str, at: int, codec: str, data: bytes) -> bytes:
     return bytes(message.SerializeToString())
 
 
-def image_message(topic: str, at: int, frame: VideoFrame) -> tuple[str, bytes]:
+def image_encoding(frame: VideoFrame) -> str:
+    """Return Foxglove's name for the format of a frame in an `image_message`."""
+    # Chroma of odd sizes has half a sample more, about which readers disagree.
+    if frame.format in ("NV12", "I420") and frame.width % 2 == frame.height % 2 == 0:
+        return "nv12"
+    return _PACKED.get(frame.format, "rgb8")
+
+
+def image_message(topic: str, at: int, frame: VideoFrame) -> bytes:
     """Return a `foxglove.RawImage`, which owns its pixels.
 
     Args:
@@ -154,31 +124,26 @@ def image_message(topic: str, at: int, frame: VideoFrame) -> tuple[str, bytes]:
         frame: The frame. RGB, BGR, RGBA, BGRA, GRAY8, GRAY16_LE, UYVY, YUY2 and NV12 are stored as they are, I420 as
             NV12 with the same samples, and other formats as 8-bit RGB.
 
-    Returns:
-        Foxglove's name for the format, and the message.
-
     Raises:
         UnsupportedViewError: The format is tiled or uses a palette.
     """
-    encoding, rows = _rows(frame)
+    encoding = image_encoding(frame)
+    rows = _rows(frame, encoding)
     step = rows.shape[1]
     message = RawImage(
         frame_id=topic, width=frame.width, height=frame.height, encoding=encoding, step=step, data=rows.tobytes()
     )
     set_time(message.timestamp, at)
-    return encoding, bytes(message.SerializeToString())
+    return bytes(message.SerializeToString())
 
 
-def _rows(frame: VideoFrame) -> tuple[str, npt.NDArray[np.uint8]]:
-    """Return Foxglove's name for a format, and the bytes of all rows as an array of shape (rows, bytes)."""
-    width, height = frame.width, frame.height
-    # Chroma of odd sizes has half a sample more, about which readers disagree.
-    if frame.format in ("NV12", "I420") and width % 2 == height % 2 == 0:
-        return "nv12", _nv12(frame)
-    encoding = _PACKED.get(frame.format)
-    if encoding is None:
-        return "rgb8", frame.to_rgb().reshape(height, 3 * width)
-    return encoding, _bytes_of(frame.planes[0], height)
+def _rows(frame: VideoFrame, encoding: str) -> npt.NDArray[np.uint8]:
+    """Return the bytes of all rows as an array of shape (rows, bytes)."""
+    if encoding == "nv12":
+        return _nv12(frame)
+    if frame.format not in _PACKED:
+        return frame.to_rgb().reshape(frame.height, 3 * frame.width)
+    return _bytes_of(frame.planes[0], frame.height)
 
 
 def _bytes_of(plane: npt.NDArray[Any], height: int) -> npt.NDArray[np.uint8]:

@@ -12,9 +12,8 @@ from ..codec import PacketsOnDemand
 from ..codec.foxglove import (
     ANNOTATIONS,
     VIDEO,
-    PictureOrder,
-    WallClock,
     annotations_message,
+    b_frames_error,
     results_topic,
     schema_of,
     video_message,
@@ -22,7 +21,9 @@ from ..codec.foxglove import (
 from ..discovery import short_name
 from ..discovery.watched import Newest, Watched
 from ..packets import Packet, PacketSubscriber
+from ..packets.picture_order import PictureOrder
 from ..results import Results, ResultsSubscriber
+from ..video.wall_clock import WallClock
 
 Send: TypeAlias = Callable[[str, int, bytes], None]
 """Sends a message: topic, time in nanoseconds since 1970, and the message."""
@@ -110,7 +111,8 @@ class VideoTopic(Topic[Packet]):
             self._source.check()
 
     def _take(self, frame: Packet, *, is_new: bool) -> None:
-        self._order.check(frame, self.topic)
+        if self._order.goes_back(frame):
+            raise b_frames_error(frame, self.topic)
         if self._wants_keyframe:
             self._wants_keyframe = False
             if isinstance(self._subscriber, PacketSubscriber) and not frame.is_keyframe:

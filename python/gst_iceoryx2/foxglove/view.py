@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from .._extras.foxglove import FoxgloveServer
-from ..codec.foxglove import WallClock
+from ..discovery import short_name
+from ..video.wall_clock import WallClock
 from .channels import ResultsTopic, Topic, VideoTopic
 
 DEFAULT_PORT: Final = 8765
@@ -32,7 +33,7 @@ class FoxgloveView:
 
     Raises:
         OSError: The port is in use, for example.
-        InvalidServiceNameError: A name cannot be used.
+        InvalidServiceNameError: A name cannot be used, or `results` are given and a stream is a rendition.
         MissingExtraError: The Foxglove SDK is not installed. Raised when this class is imported.
 
     Example:

@@ -16,7 +16,7 @@ class FrameEncoder(Protocol):
     """Turns the frames of one track into what its file contains.
 
     Attributes:
-        pixel_format: FFmpeg's name for the pixel format in the file, or Foxglove's.
+        pixel_format: Name of the pixel format in the file, as in `TrackReport`.
     """
 
     pixel_format: str
@@ -64,7 +64,7 @@ class EncodedTrack:
         logs: Logs of the results of detectors.
 
     Attributes:
-        what: Width, height, format and FFmpeg's pixel format of the track, as in `TrackReport`.
+        what: Width, height, format and pixel format of the track, as in `TrackReport`.
         frames: Frames in the file.
         first_moment: Timestamp of the first frame, in nanoseconds; None before `prepare`.
     """

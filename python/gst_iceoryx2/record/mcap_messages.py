@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 from .._extras.av import open_media
 from ..codec.encoder import Encoder
-from ..codec.foxglove import PictureOrder, WallClock, image_message, video_message
+from ..codec.foxglove import b_frames_error, image_encoding, image_message, video_message
 from ..packets import Packet
 from ..packets._stream_format import FormatReader, StreamFormat
+from ..packets.picture_order import PictureOrder
 from ..video.frame import VideoFrame
+from ..video.wall_clock import WallClock
 from .following import NS
 from .target import Target
 
@@ -83,22 +85,22 @@ class ImageMessages:
     """Copies the pixels of the frames of one stream.
 
     Attributes:
-        pixel_format: Foxglove's name for the format of the newest frame.
+        pixel_format: Foxglove's name for the format of the first frame.
         resized: Always False: each message has the size of its frame.
         time: Time of the latest frame, in seconds from the start.
     """
 
     resized = False
 
-    def __init__(self, track: int, topic: str, clock: WallClock) -> None:
+    def __init__(self, track: int, topic: str, clock: WallClock, first: VideoFrame) -> None:
         self._track, self._topic, self._clock = track, topic, clock
-        self.pixel_format = ""
+        self.pixel_format = image_encoding(first)
         self.time = 0.0
 
     def convert(self, frame: VideoFrame) -> Message:
         """Copy a frame, and release it."""
         at = self._clock.time_of(frame)
-        self.pixel_format, data = image_message(self._topic, at, frame)
+        data = image_message(self._topic, at, frame)
         frame.release()
         return Message(self._track, at, data)
 
@@ -180,6 +182,6 @@ class _PacketChannel:
             self.invalid += found is None
         elif not self._is_decodable:
             self.skipped += 1
-        if self._is_decodable:
-            self._order.check(packet, self.topic)
+        if self._is_decodable and self._order.goes_back(packet):
+            raise b_frames_error(packet, self.topic, ", or record with --codec x264, which encodes again")
         return self._is_decodable

@@ -12,7 +12,6 @@ from ..codec.foxglove import (
     ANNOTATIONS,
     IMAGE,
     VIDEO,
-    WallClock,
     annotations_message,
     results_topic,
     schema_of,
@@ -22,6 +21,7 @@ from ..packets import Packet
 from ..packets.container import occupy
 from ..results import Results
 from ..video.frame import VideoFrame
+from ..video.wall_clock import WallClock
 from .encoded_track import FrameEncoder
 from .following import NS, Limits
 from .mcap_messages import ImageMessages, McapPackets, VideoMessages
@@ -44,6 +44,10 @@ class McapOutput(Output):
         topics: Short name of each stream.
         overwrite: Whether to replace an existing file.
         is_copy: Whether to record packets as they are.
+
+    Raises:
+        InvalidServiceNameError: Results of a rendition are to be recorded; see `results_topic`.
+        RecordFileError: The file already exists, or cannot be written.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class McapOutput(Output):
     ) -> None:
         super().__init__(target, logs)
         self._topics = topics
+        self._results_topics = [results_topic(stream, detector) for stream, detector in logs.sources]
         self._lock = threading.Lock()
         self._clock = WallClock()
         self._packets = McapPackets(topics, self._clock, self.write, self._note) if is_copy else None
@@ -128,7 +133,7 @@ class McapOutput(Output):
     def _encoder_of(self, index: int) -> Callable[[VideoFrame], FrameEncoder]:
         topic, clock = self._topics[index], self._clock
         if self._target.codec == "raw":
-            return lambda first: ImageMessages(index, topic, clock)
+            return lambda first: ImageMessages(index, topic, clock, first)
         return lambda first: VideoMessages(index, topic, clock, first, self._target)
 
     def _note(self, track: int, packet: Packet, moment: int) -> None:

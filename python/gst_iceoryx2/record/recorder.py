@@ -76,8 +76,8 @@ class Recorder(Work[Recording]):
             `day.cam0.yolo.jsonl` if there are several streams. It has a line of JSON for each frame in the file. If the
             container is .mkv, each log has a track of subtitles in it, too; in .mcap, a channel of annotations.
         sync: Record only frames that belong together: one of each stream, captured at most this many seconds apart
-            (`FrameSets`). Each set has one timestamp in all tracks, the capture time of the first stream's frame. None
-            = record all frames of each stream.
+            (`FrameSets`). Each set has one timestamp in all tracks, the capture time of the first stream's frame. In
+            .mcap files, each frame keeps its own capture time. None = record all frames of each stream.
         overwrite: Whether to replace existing files.
         duration: Seconds after which to stop; None means no limit.
         frames: Number of frames per stream after which to stop; None means no limit.

@@ -29,7 +29,7 @@ class TrackReport:
         width: Width of the track, in pixels; 0 before the first frame.
         height: Height of the track, in rows; 0 before the first frame.
         format: GStreamer's name for the first frame's pixel format; the codec of packets.
-        pixel_format: FFmpeg's name for the encoded pixel format.
+        pixel_format: FFmpeg's name for the encoded pixel format; Foxglove's name for raw pixels in an .mcap file.
         frames: Frames in the file.
         dropped: Frames that were sent during the recording but did not arrive; None means unknown. Of packets, also the
             frames that their encoder lost.

@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .._extras.rerun import RerunRecording
+from .._wire.clock import INT64_MAX
 from .._wire.stamp import monotonic_ns
+from ..video.wall_clock import WallClock
 from .viewer import RerunError, RerunViewer
 
 # Rerun keeps everything that a slow viewer has not received yet in memory. If there is more than this, it is checked
@@ -52,8 +54,7 @@ class RerunLog:
         self._blocked_until = 0.0
         self._checked_at = time.monotonic()
         self._has_data = False
-        # Capture times are converted with one difference, so that their intervals stay exact.
-        self._wall = _wall_clock_difference()
+        self._clock = WallClock()
         if isinstance(target, Path):
             _check_new(target)
         self._recording = RerunRecording()
@@ -124,7 +125,9 @@ class RerunLog:
 
     def _at(self, captured: int | None, frame: int | None) -> None:
         self._has_data = True
-        self._recording.at((monotonic_ns() if captured is None else captured) + self._wall, frame)
+        moment = monotonic_ns() if captured is None else captured
+        # A larger number cannot be that of a frame.
+        self._recording.at(self._clock.at(moment), None if frame is None or frame > INT64_MAX else frame)
 
     # -- from the thread that owns it --------------------------------------------------------------------------------
 
@@ -193,12 +196,3 @@ def _check_new(file: Path) -> None:
         raise RerunError(f"{file} already exists; choose another name") from exc
     except OSError as exc:
         raise RerunError(f"cannot write {file}: {exc.strerror}") from exc
-
-
-def _wall_clock_difference() -> int:
-    """Return the time since 1970 minus the time of CLOCK_MONOTONIC, in nanoseconds."""
-    spans = []
-    for _ in range(5):
-        before, wall, after = monotonic_ns(), time.time_ns(), monotonic_ns()
-        spans.append((after - before, wall - (before + after) // 2))
-    return min(spans)[1]

@@ -16,6 +16,7 @@ from ..discovery.thinning import Thinning
 from ..discovery.watched import Newest, Watched, WatchedFrames
 from ..errors import FormatError, printable
 from ..packets import Packet, PacketSubscriber
+from ..packets.picture_order import PictureOrder
 from ..results import FrameKey, Results, ResultsSubscriber
 from ..video import VideoFrame
 from ..video.rendition import Rendition
@@ -111,8 +112,7 @@ class RerunPackets(Watched[Packet]):
         self._size: tuple[int, int] | None = None
         self._sizes = 0
         self._needs_keyframe = True
-        self._stream: int | None = None
-        self._captured: int | None = None
+        self._order = PictureOrder()
         self.logged = self.behind = self.skipped = 0
         self.rendition = None
         self.has_b_frames = False
@@ -126,8 +126,7 @@ class RerunPackets(Watched[Packet]):
 
     def _take(self, frame: Packet, *, is_new: bool) -> None:
         self.has_ended = False
-        captured = frame.captured_at
-        self._note_order(frame.stream, captured)
+        self.has_b_frames = self.has_b_frames or self._order.goes_back(frame)
         self._needs_keyframe = (self._needs_keyframe or frame.is_discont) and not frame.is_keyframe
         data = bytes(frame.data)
         if self.has_b_frames or self._needs_keyframe or not self._log.admits(len(data)):
@@ -136,15 +135,8 @@ class RerunPackets(Watched[Packet]):
             return
         if (frame.width, frame.height) != self._size:
             self._begin(frame)
-        self._log.packet(self._path, data, captured, frame.sequence)
+        self._log.packet(self._path, data, frame.captured_at, frame.sequence)
         self.logged += 1
-
-    def _note_order(self, stream: int, captured: int | None) -> None:
-        if stream == self._stream and None not in (captured, self._captured):
-            assert captured is not None
-            assert self._captured is not None
-            self.has_b_frames = self.has_b_frames or captured < self._captured
-        self._stream, self._captured = stream, captured
 
     def _begin(self, packet: Packet) -> None:
         if self._size is not None:
