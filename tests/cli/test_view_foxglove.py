@@ -6,6 +6,7 @@ import base64
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +19,11 @@ pytest.importorskip("foxglove", reason="foxglove-sdk is not installed: pip insta
 
 from gst_iceoryx2.discovery import encoded
 from gst_iceoryx2.foxglove import FoxgloveView
+from gst_iceoryx2.foxglove.channels import VideoTopic
 from gst_iceoryx2.packets import PacketPublisher
 from gst_iceoryx2.results import Box, FrameKey, ResultsPublisher
 from gst_iceoryx2.video import VideoFrameSubscriber
+from gst_iceoryx2.video.wall_clock import WallClock
 from tests.cli.commands import Command
 from tests.cli.foxglove_client import FoxgloveClient
 from tests.cli.mcaps import CompressedVideo, FileDescriptorSet, ImageAnnotations, pictures, wall_minus_monotonic
@@ -175,7 +178,16 @@ def test_a_stream_with_b_frames_is_told(domain: Place) -> None:
 
         shown.wait(tell)
     (problem,) = told
-    assert problem.startswith("cam0: cam0@h264 has B-frames, which Foxglove's messages cannot have; set its encoder")
+    # `record` has another remedy, which this command does not have.
+    remedy = "set its encoder to make none (bframes=0)"
+    assert problem == f"cam0: cam0@h264 has B-frames, which Foxglove's messages cannot have; {remedy}"
+
+
+def test_a_stream_that_is_named_twice_is_one_topic(domain: Place) -> None:
+    """The thread of the first one was never stopped."""
+    with viewed("cam0", "video/cam0/frame/v2") as (shown, _):
+        assert shown.topics == ("cam0",)
+        assert [thread.name for thread in threading.enumerate()].count("watch video/cam0@h264/packet/v1") == 1
 
 
 def test_it_listens_only_on_this_machine(domain: Place) -> None:
@@ -201,6 +213,12 @@ def test_a_port_that_is_in_use_is_told(tmp_path: Path, domain: Place) -> None:
     [
         (["cam0", "--host", "0.0.0.0"], "--host cannot be combined with --foxglove"),
         (["cam0", "--token-file", "x"], "--token-file cannot be combined with --foxglove"),
+        (["cam0", "--rerun"], "--rerun cannot be combined with --foxglove"),
+        (
+            ["cam0@64x64-RGB", "--results", "yolo"],
+            "boxes of yolo cannot be drawn on cam0@64x64-RGB for Foxglove, because they are in pixels of cam0; "
+            "use cam0, or leave out --results",
+        ),
         (
             ["sh4lt:/tmp/x"],
             "--foxglove shows services, not sh4lt:/tmp/x; first run `iox2-video bridge sh4lt:/tmp/x NAME`",
@@ -220,3 +238,42 @@ def test_a_missing_package_is_told_with_what_to_install(domain: Place) -> None:
     assert done.returncode == 2, done.stderr
     assert "run `pip install 'iox2-video[foxglove]'`" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_client_that_leaves_does_not_cancel_the_keyframe_of_one_that_joined(domain: Place) -> None:
+    """When a page was loaded again, its new connection waited for the next keyframe of the encoder."""
+    sent: list[int] = []
+    with PacketPublisher("cam0", "h264", 320, 240) as sender:
+        topic = VideoTopic("cam0", WallClock(), lambda name, at, data: sent.append(at))
+        topic.note(has_joined=True)
+        sender.wait_for_subscribers(1, timeout=30)
+        keyframe, delta, *_ = encode("h264", 2, gop=100)
+        sender.publish(keyframe, is_keyframe=True)
+        wait_until(lambda: len(sent) == 1, 30)
+        topic.note(has_joined=True)
+        topic.note(has_joined=False)
+        sender.publish(delta, is_keyframe=False)
+        wait_until(lambda: len(sent) == 2, 30)
+        wait_until(lambda: sender.is_keyframe_wanted, 30)
+        topic.close()
+
+
+def test_a_client_that_leaves_while_a_topic_is_closed_does_not_block_it(domain: Place) -> None:
+    """The topic rested again, and its thread waited indefinitely for another client."""
+    is_leaving, may_leave = threading.Event(), threading.Event()
+
+    class Slow(VideoTopic):
+        def _leave(self) -> None:
+            is_leaving.set()
+            may_leave.wait(30)
+            super()._leave()
+
+    topic = Slow("cam0", WallClock(), lambda name, at, data: None)
+    closing = threading.Thread(target=topic.close, daemon=True)
+    assert is_leaving.wait(30)
+    closing.start()
+    wait_until(lambda: not topic.is_resting, 30)
+    topic.note(has_joined=False)
+    may_leave.set()
+    closing.join(30)
+    assert not closing.is_alive()

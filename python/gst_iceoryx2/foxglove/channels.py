@@ -49,17 +49,27 @@ class Topic(Watched[T]):
         self.topic: Final = topic
         self.schema: Final = schema
         self._clients = 0
+        self._is_closed = False
         self.rest()
         self._start()
 
     def note(self, *, has_joined: bool) -> None:
         """Note that a client has subscribed or left. Does not block."""
         with self._lock:
+            if self._is_closed:
+                return
             self._clients = max(0, self._clients + (1 if has_joined else -1))
             if self._clients:
                 self.resume()
             else:
                 self.rest()
+
+    def close(self) -> None:
+        """Stop the thread and leave the service. Idempotent."""
+        with self._lock:
+            # A client that leaves meanwhile must not let the thread rest again.
+            self._is_closed = True
+        super().close()
 
     def _describe(self, frame: T) -> tuple[Newest, int]:
         return Newest(self.schema[0], 0, 0, None), 0
@@ -86,7 +96,8 @@ class VideoTopic(Topic[Packet]):
 
     def note(self, *, has_joined: bool) -> None:
         """Note that a client has subscribed or left. A further client gets a keyframe soon."""
-        self._wants_keyframe = has_joined
+        if has_joined:
+            self._wants_keyframe = True
         super().note(has_joined=has_joined)
 
     # -- the thread --------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ class FoxgloveView:
                 + ("another process uses this port; choose another one with --port" if taken else str(exc)),
             ) from exc
         try:
-            for name in dict.fromkeys(names):
+            for name in dict.fromkeys(map(short_name, names)):
                 self._add(VideoTopic(name, self._clock, self._server.send))
             for source in list(self._topics):
                 for detector in dict.fromkeys(results):
