@@ -287,6 +287,14 @@ def test_without_a_display_no_viewer_is_started(port: int, monkeypatch: pytest.M
 # -- the command -------------------------------------------------------------------------------------------------------
 
 
+def test_streams_that_are_not_services_are_refused(domain: Place) -> None:
+    """They were waited for indefinitely."""
+    done = CliRunner().invoke(cli.main, ["view", "sh4lt:/tmp/x", "--rerun-file", "a.rrd"])
+    assert done.exit_code == 2
+    said = "--rerun-file shows services, not sh4lt:/tmp/x; first run `iox2-video bridge sh4lt:/tmp/x NAME`"
+    assert said in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

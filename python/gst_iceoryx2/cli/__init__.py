@@ -24,7 +24,7 @@ COMMANDS = {
     "list": "List the video streams in this domain, and Sh4lt paths.",
     "info": "Show one stream in detail: caps, QoS, strides, metas, processes, memory.",
     "top": "Show live statistics of streams: rate, jitter, gaps, latency.",
-    "view": "Show streams live in the browser or in Rerun, or save a snapshot.",
+    "view": "Show streams live in the browser, in Foxglove or in Rerun, or save a snapshot.",
     "results": "Print what a detector finds in the frames of a source.",
     "record": "Record streams to a video file.",
     "clip": "Save the last seconds of a stream to a video file.",

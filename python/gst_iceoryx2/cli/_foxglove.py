@@ -7,9 +7,9 @@ from typing import Final
 
 import click
 
-from gst_iceoryx2.cli._outcome import Misused, refuse_options
+from gst_iceoryx2.cli._outcome import refuse_options
+from gst_iceoryx2.cli._params import only_services
 from gst_iceoryx2.cli._screen import say
-from gst_iceoryx2.discovery.names import SCHEMES
 
 # Options of the page, of snapshots and of other viewers.
 _OTHERS: Final = (
@@ -28,9 +28,7 @@ def show(names: Sequence[str], port: int | None, detectors: Sequence[str], absen
         absent: A line for each stream that does not exist yet.
     """
     refuse_options(_OTHERS, "--foxglove")
-    for name in names:
-        if name.startswith(SCHEMES):
-            raise Misused(f"--foxglove shows services, not {name}; first run `iox2-video bridge {name} NAME`")
+    only_services(names, "--foxglove")
     from gst_iceoryx2.foxglove import DEFAULT_PORT, FoxgloveView
 
     with FoxgloveView(names, port=DEFAULT_PORT if port is None else port, results=detectors) as view:

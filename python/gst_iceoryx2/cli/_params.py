@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -11,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2._iox2.service_name import check_name, check_service_name
+from gst_iceoryx2.cli._outcome import Misused
 from gst_iceoryx2.discovery import detectors
 from gst_iceoryx2.discovery.names import SCHEMES, SH4LT, full_name, names, short_name
 from gst_iceoryx2.discovery.served import served
@@ -70,6 +72,18 @@ class ServiceName(StreamName):
             ends = f"{value} NAME" if self._is_source else f"NAME {value}"
             self.fail(f"{value} is not a service; to connect it to one, run `iox2-video bridge {ends}`", param, ctx)
         return super().convert(value, param, ctx)
+
+
+def only_services(names: Iterable[str], used: str) -> None:
+    """Refuse Sh4lt paths and Zenoh keys with an option that needs services.
+
+    Args:
+        names: Full names of streams.
+        used: The option.
+    """
+    for name in names:
+        if name.startswith(SCHEMES):
+            raise Misused(f"{used} shows services, not {name}; first run `iox2-video bridge {name} NAME`")
 
 
 class ServiceOrPackets(ServiceName):

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from gst_iceoryx2.cli._outcome import Misused, refuse_options
+from gst_iceoryx2.cli._params import only_services
 from gst_iceoryx2.cli._run import run
 from gst_iceoryx2.cli._screen import say
 from gst_iceoryx2.cli._words import amount
@@ -31,6 +32,7 @@ def show_in_rerun(
 ) -> None:
     """Show streams in a Rerun viewer, or write them to a Rerun file."""
     _check_options(file)
+    only_services(names, "--rerun" if file is None else "--rerun-file")
     # Without the SDK, no viewer must be started.
     import gst_iceoryx2._extras.rerun  # noqa: F401
     from gst_iceoryx2.preview import DEFAULT_QUALITY

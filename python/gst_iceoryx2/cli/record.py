@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     metavar="DETECTOR",
     multiple=True,
     type=DETECTOR,
-    help="Write the results for each frame to a file beside FILE. Repeatable.",
+    help="Write the results for each frame to a file beside FILE. Can be repeated.",
 )
 @click.option(
     "--sync",
@@ -77,16 +77,16 @@ if TYPE_CHECKING:
 def command(names: tuple[str, ...], file: str, **settings: Any) -> None:
     """Record streams to a video file.
 
-    FILE must end in .mkv, .mp4, .mov or .mcap. It will contain a video track for each stream; an .mcap file contains a
-    channel of Foxglove's messages. Recording stops when the stream
-    ends, after --duration or --frames, or on Ctrl-C (exit code 130). If a publisher exits or the disk is full, it stops
-    with exit code 1. The file is playable in all these cases.
+    FILE must end in .mkv, .mp4, .mov or .mcap. It will contain a video track for each stream. An .mcap file contains a
+    channel of Foxglove's messages for each stream instead. Recording stops when the stream ends, after --duration or
+    --frames, or on Ctrl-C (exit code 130). If a publisher exits or the disk is full, it stops with exit code 1. The
+    file is playable in all these cases.
 
     A stream that is encoded already is recorded without encoding it again, unless --codec, --preset or --max-fps is
     given. With --copy, this command encodes the stream if no other process does, and other readers share its packets.
 
-    With --sync, every track gets one frame of each set of frames that belong together, with the same time. It needs
-    frames, so streams are encoded even if they are encoded already.
+    With --sync, every track gets one frame of each set of frames that belong together. They have the same time; in an
+    .mcap file, each has its own capture time. --sync needs frames, so it encodes streams that are encoded already.
 
     --results yolo writes day.yolo.jsonl beside day.mkv: a line of JSON for each frame in the file, with what the
     detector found in this frame. An .mkv file also gets a track of subtitles, and an .mcap file a channel.
@@ -169,7 +169,7 @@ def _alone(track: TrackReport, sets: SetsReport) -> list[str]:
     """Return a line about the frames that are in no set."""
     causes = {
         f"without a partner within {milliseconds(sets.tolerance)}": track.unmatched,
-        "while another stream was silent, late or over": track.absent,
+        "while another stream was silent or late, or had ended": track.absent,
         "captured before an earlier frame": track.unordered,
     }
     told = [f"{count} {cause}" for cause, count in causes.items() if count]

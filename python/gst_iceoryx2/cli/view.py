@@ -134,13 +134,14 @@ def command(
     rerun_file: Path | None,
     timeout: float,
 ) -> None:
-    """Show streams live in the browser or in Rerun, or save a snapshot.
+    """Show streams live in the browser, in Foxglove or in Rerun, or save a snapshot.
 
     The page shows the streams side by side, with frame rate, latency and drops. Streams may start later. The page's
     address is printed to stdout. It contains a secret, so other users of this machine cannot see the video. Press
     Ctrl-C to stop.
 
-    --rerun shows the streams in Rerun's viewer, which it starts if none is running on this machine.
+    --rerun shows the streams in Rerun's viewer, which it starts if none is running on this machine. --foxglove prints
+    the address of a server, to which Foxglove connects.
     """
     if is_for_foxglove:
         from gst_iceoryx2.cli._foxglove import show

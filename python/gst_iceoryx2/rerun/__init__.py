@@ -1,10 +1,12 @@
-"""Shows streams and the boxes of detectors in Rerun, or writes them to a file. Needs Rerun's SDK (`[rerun]`).
+"""Shows streams and the boxes of detectors in Rerun, or writes them to a file. Needs Rerun's SDK.
 
-from pathlib import Path
+    from pathlib import Path
 
-from gst_iceoryx2.rerun import RerunView
+    from gst_iceoryx2.rerun import RerunView
 
-RerunView(["cam0"], Path("cam0.rrd"), results=["yolo"]).run()
+    RerunView(["cam0"], Path("cam0.rrd"), results=["yolo"]).run()
+
+Install the SDK with `pip install 'iox2-video[rerun]'`.
 """
 
 from __future__ import annotations

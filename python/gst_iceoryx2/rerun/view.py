@@ -103,7 +103,7 @@ class RerunView(Work[RerunReport]):
         from .log import RerunLog
 
         super().__init__()
-        self._names = tuple(map(full_name, streams))
+        self._names = tuple(dict.fromkeys(map(full_name, streams)))
         self._detectors = tuple(dict.fromkeys(results))
         for name in self._names if self._detectors else ():
             source_name(name)
