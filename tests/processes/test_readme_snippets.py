@@ -795,6 +795,30 @@ def bridges(programs: Programs, snippet: Snippet) -> None:
     camera.finish()
 
 
+@runs('Bridge("cam0", "ros2:/cam0/image_raw"')
+def bridges_to_ros2(programs: Programs, snippet: Snippet) -> None:
+    """The router listens on a free port here, because another one may use the usual port."""
+    pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'iox2-video[bridge]'")
+    pytest.importorskip("rosbags", reason="rosbags is not installed")
+    from tests.cli.bridges import free_port
+    from tests.cli.router import Router
+    from tests.pure.test_ros2_messages import CALIBRATION
+
+    port = free_port()
+    (programs.folder / "front.yaml").write_text(CALIBRATION)
+    camera = programs.shell("exec iox2-video publish cam0 --test --size 640x480 --format BGR")
+    with Router(port) as router:
+        reader, heard = router.client(), []
+        subscriber = reader.declare_subscriber("0/cam0/*/**", lambda sample: heard.append(str(sample.key_expr)))
+        text = snippet.text.replace(").run()", f", connect=['tcp/127.0.0.1:{port}'], frames=5).run()")
+        assert programs.python(text).finish() == ""
+        wait_until(lambda: {key.split("/")[2] for key in heard} == {"camera_info", "image_raw"})
+        subscriber.undeclare()
+        reader.close()
+    camera.process.send_signal(signal.SIGTERM)
+    camera.finish()
+
+
 @runs("from gst_iceoryx2.discovery import full_name, streams")
 def lists(programs: Programs, snippet: Snippet) -> None:
     with VideoFramePublisher(CAMERA) as publisher:
