@@ -45,7 +45,9 @@ HOLDERS = """
 import signal, subprocess, sys
 from gst_iceoryx2.video import VideoFrameSubscriber
 first, second = [VideoFrameSubscriber("full") for _ in range(2)]
-writer = subprocess.Popen(["timeout", "40", *sys.argv[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+# Without --foreground, `timeout` passes SIGINT on twice, and the second one kills gst-launch-1.0 before it cleans up.
+command = ["timeout", "--foreground", "40", *sys.argv[1:]]
+writer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 # Each subscriber holds 10 frames that the other one does not hold, and 10 newer frames wait in the buffers.
 held = [first.receive_blocking(20_000) for _ in range(10)]
 for _ in range(10):
