@@ -1,4 +1,4 @@
-"""Several streams of a recording, of which only frames that belong together are recorded."""
+"""Records several streams, but only their frames that belong together."""
 
 from __future__ import annotations
 

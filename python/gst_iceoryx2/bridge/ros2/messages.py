@@ -12,7 +12,7 @@ from .cdr import CdrReader, CdrWriter
 
 Pixels: TypeAlias = Sequence[npt.NDArray[np.uint8]]
 Parts: TypeAlias = Sequence[Any]
-"""A message, as contiguous parts, of which the large ones are borrowed."""
+"""A message as contiguous parts. The large parts are borrowed."""
 
 _SECOND: Final = 1_000_000_000
 

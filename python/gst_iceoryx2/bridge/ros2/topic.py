@@ -37,7 +37,7 @@ class MessageType(NamedTuple):
         return f"{package}::msg::dds_::{name}_"
 
 
-# The hashes are those that rosbags computes from the definitions; a test compares them.
+# A test compares the hashes with those that rosbags computes.
 IMAGE: Final = MessageType(
     "sensor_msgs/msg/Image", "RIHS01_d31d41a9a4c4bc8eae9be757b0beed306564f7526c88ea6a4588fb9582527d47"
 )
