@@ -52,17 +52,20 @@ def test_each_stream_is_a_channel_with_each_frame_once_at_its_capture_time(recor
         for camera in cameras:
             camera.sender.wait_for_subscribers(2, timeout=30)
         times: list[list[int | None]] = [[] for _ in cameras]
-        number, deadline = 0, time.monotonic() + 40
-        # A recording begins with the newest frame of each stream, when all of them have sent frames.
-        while number < 60 or not file.stat().st_size:
+
+        def show(number: int) -> None:
             for camera, its_times in zip(cameras, times, strict=True):
                 with camera.show(number) as frame:
                     its_times.append(frame.captured_at)
-            if not file.exists() or not file.stat().st_size:
-                assert time.monotonic() < deadline, command.err
-                time.sleep(0.02)
-                number = 0
-            number += 1
+
+        # A recording begins with the newest frame of each stream, when all of them have sent frames.
+        deadline = time.monotonic() + 40
+        while not file.exists() or not file.stat().st_size:
+            assert time.monotonic() < deadline, command.err
+            show(0)
+            time.sleep(0.02)
+        for number in range(1, 61):
+            show(number)
         for camera in cameras:
             camera.sent.clear()
             camera.sender.end_of_stream()
@@ -78,7 +81,7 @@ def test_each_stream_is_a_channel_with_each_frame_once_at_its_capture_time(recor
         assert [at - shift for at, _ in found] == its_times[-len(found) :]
         assert {video.frame_id for _, video in found} == {name}
         shown = pictures([video for _, video in found])
-        for number, picture in enumerate(shown[-59:], 1):
+        for number, picture in enumerate(shown[-60:], 1):
             check_picture(picture, number)
     index = summary(file)
     assert index.statistics.message_count >= 3 * 60
