@@ -116,11 +116,20 @@ def results_service(source: str, detector: str) -> str:
     Raises:
         InvalidServiceNameError: A name cannot be used.
     """
+    return f"video/{source_name(source)}/results/{check_detector(detector)}/v1"
+
+
+def check_detector(detector: str) -> str:
+    """Return the name of a detector unchanged if it can be used.
+
+    Raises:
+        InvalidServiceNameError: The name cannot be used.
+    """
     if not isinstance(detector, str) or not _DETECTOR.fullmatch(detector):
         raise InvalidServiceNameError(
             f"{detector!r} cannot be the name of a detector; use 1 to 64 letters, digits or _.-, such as 'yolo'"
         )
-    return f"video/{source_name(source)}/results/{detector}/v1"
+    return detector
 
 
 def parse_results_service(name: str) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""The bridge: receives frames at one end and forwards them to the other."""
+"""The bridge: receives frames, packets or results at one end and forwards them to the other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from .._wire.results import MAX_RESULTS_BYTES
 from .._wire.stamp import monotonic_ns
 from ..discovery.thinning import Thinning
 from ..errors import ClosedError, FormatError
@@ -17,7 +18,7 @@ from ..work import Work
 from .endpoint import Endpoint, check_pair, packets_source
 from .ends import From, To
 from .errors import EndpointError, NetworkError
-from .message import MESSAGE_MAX, Codec, Unsound
+from .message import ATTACHMENT_MAX, MESSAGE_MAX, Codec, Unsound
 from .parcel import HOPS_MAX, Parcel
 from .ros2.topic import Topic
 from .sockets import meeting, own_folder
@@ -30,8 +31,10 @@ _log: Final = logging.getLogger("gst_iceoryx2")
 DEFAULT_QUALITY: Final = 85
 # Longest wait for a frame, in seconds. `stop` and progress take effect within this time.
 _WAIT: Final = 0.1
-# How long a keyframe may wait for a slow network, in seconds.
+# How long a keyframe may wait for a slow network, in seconds. Smaller messages wait for a tenth of it.
 _PATIENCE: Final = 1.0
+# Zenoh drops larger messages of results before it allocates memory for them.
+_RESULTS_MESSAGE_MAX: Final = MAX_RESULTS_BYTES + 2 * ATTACHMENT_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,10 @@ class Bridged:
     """Progress or final result of a bridge.
 
     Attributes:
-        passed: Number of frames or packets forwarded.
-        passed_over: Number of frames skipped because newer frames were waiting, or of packets skipped up to a keyframe.
-        unwanted: Number of frames that arrived while the target had no receiver.
+        passed: Number of frames, packets or results forwarded.
+        passed_over: Number of frames skipped because newer frames were waiting, of packets skipped up to a keyframe, or
+            of results that were dropped on the way to this bridge or in it.
+        unwanted: Number of frames that arrived while the target had no receiver. The same for results.
         skipped: Number of frames skipped because of `max_fps`.
         refused: Number of frames and messages that could not be forwarded, by kind of fault.
         size: Number of bytes forwarded.
@@ -56,11 +60,11 @@ class Bridged:
 
 
 class Bridge(Work[Bridged]):
-    """Receives frames or packets at one end and forwards them to another.
+    """Receives frames, packets or the results of a detector at one end and forwards them to another.
 
     A bridge never queues frames, but always forwards the newest one. Packets wait for a slow target, at most those of a
-    group of pictures; then the bridge continues at a keyframe. It keeps running when a stream ends, and when
-    other processes exit and restart.
+    group of pictures; then the bridge continues at a keyframe. Of results, the newest 64 wait. A bridge keeps running
+    when a stream ends, and when other processes exit and restart.
 
     Args:
         source: Where frames come from: NAME, NAME@h264 (packets), sh4lt:PATH, zenoh:KEY or ros2:/TOPIC.
@@ -68,17 +72,20 @@ class Bridge(Work[Bridged]):
             that receives packets publishes them as NAME@h264, and decodes them while NAME has readers.
         codec: Encoding for keys: "jpeg" pictures, "raw" pixels with all metadata, or the "h264" packets of the stream.
             None = "jpeg" for frames. The name of a topic says what it carries.
+        results: Name of a detector. The bridge forwards its results instead of frames, between services NAME and keys.
+            They keep the identity of their frames, so they match the frames on both sides.
         quality: JPEG quality, 1 to 100.
         max_fps: Maximum number of frames to forward per second; None forwards all.
         listen: Zenoh endpoints to listen on. Without `listen` and `connect`, a bridge reaches only bridges of the same
             user on the same machine.
         connect: Zenoh endpoints to connect to; for topics, those of the router, by default "tcp/localhost:7447".
-        frames: Number of frames after which to stop; None means no limit.
+        frames: Number of frames, packets or results after which to stop; None means no limit.
         frame_id: Coordinate frame in the messages of a topic; None = the name of the source.
         camera_info: Calibration file of ROS 2's camera_calibration, to publish beside the pictures of a topic.
 
     Raises:
         EndpointError: The source or target is not a valid end, both are the same, or a setting or file is invalid.
+        InvalidServiceNameError: The name of the detector cannot be used.
         NetworkError: Zenoh cannot use the endpoints.
         MissingExtraError: The source or target is a key or a topic, but eclipse-zenoh is not installed.
         ServiceError: The service cannot be opened.
@@ -91,6 +98,7 @@ class Bridge(Work[Bridged]):
         target: str,
         *,
         codec: Codec | None = None,
+        results: str | None = None,
         quality: int = DEFAULT_QUALITY,
         max_fps: float | None = None,
         listen: Sequence[str] = (),
@@ -100,11 +108,15 @@ class Bridge(Work[Bridged]):
         camera_info: Path | str | None = None,
     ) -> None:
         super().__init__()
-        self.source, self.target = Endpoint.of(source), Endpoint.of(target)
+        self.source, self.target = Endpoint.of(source, results), Endpoint.of(target, results)
         check_pair(self.source, self.target)
+        self._has_results = results is not None
+        self._noun, self._nouns = ("result", "results") if self._has_results else ("frame", "frames")
+        if self._has_results and (codec is not None or max_fps is not None):
+            raise EndpointError("results are forwarded as they are; leave out codec and max_fps")
         if codec not in (None, *get_args(Codec)):
             raise EndpointError(f"unknown codec {codec!r}; use jpeg, raw or h264")
-        self._packets = packets_source(self.source, self.target, codec)
+        self._packets = None if self._has_results else packets_source(self.source, self.target, codec)
         if self._packets is not None and max_fps is not None:
             raise EndpointError("--max-fps cannot leave out packets, because later ones need them; bridge NAME@@FPS")
         if not 1 <= quality <= 100:
@@ -129,12 +141,12 @@ class Bridge(Work[Bridged]):
         self._to: To | None = None
         try:
             if has_key:
-                self._session = _session(self, listen, connect, has_packets=self._packets is not None)
+                self._session = self._open_session(listen, connect)
             if topic is not None:
                 self._session = _node(self._id, connect)
             self._from = self._source()
             if self.target.topic is None:
-                self._to = self._target(codec or "jpeg", quality)
+                self._to = self._target("raw" if self._has_results else codec or "jpeg", quality)
             else:
                 self._to = self._topic(self.target.topic, quality, frame_id, camera_info)
         except BaseException:
@@ -213,7 +225,7 @@ class Bridge(Work[Bridged]):
         except Unsound as exc:
             self._refuse(exc.kind, str(exc))
         except FormatError as exc:
-            self._refuse("frame cannot be sent to the target", str(exc))
+            self._refuse(f"{self._noun} cannot be sent to the target", str(exc))
         except MemoryError as exc:
             self._refuse("out of memory", str(exc))
         finally:
@@ -232,12 +244,13 @@ class Bridge(Work[Bridged]):
             through, them = ("another bridge", "the two") if others == 1 else (f"{others} other bridges", "them")
             raise Unsound(
                 "bridge loop",
-                f"frames sent to {self.target} come back to {self.source} through {through}; stop one of {them}",
+                f"{self._nouns} sent to {self.target} come back to {self.source} through {through}; stop one of {them}",
             )
         if len(parcel.hops) >= HOPS_MAX:
             raise Unsound(
                 "too many hops",
-                f"the frame has crossed {len(parcel.hops)} bridges, but the limit is {HOPS_MAX - 1}; check for a loop",
+                f"the {self._noun} has crossed {len(parcel.hops)} bridges, but the limit is {HOPS_MAX - 1}; "
+                "check for a loop",
             )
 
     def _refuse(self, kind: str, details: str) -> None:
@@ -245,9 +258,17 @@ class Bridge(Work[Bridged]):
         if self._refused[kind] == 1:
             _log.warning("refused from %s: %s (more of this kind are only counted)", self.source, details)
 
+    def _open_session(self, listen: Sequence[str], connect: Sequence[str]) -> Any:
+        # Newer frames replace older ones, but each result belongs to its own frame, and packets to the next packets.
+        patience = _PATIENCE if self._has_results or self._packets is not None else 0.0
+        message_max = _RESULTS_MESSAGE_MAX if self._has_results else MESSAGE_MAX
+        return _session((self.source, self.target), listen, connect, message_max, patience)
+
     def _source(self) -> From:
         # Imported on demand, because only keys need Zenoh.
         kind, name = self.source
+        if self._has_results:
+            return self._results_source()
         if self._packets is not None:
             from .packet_ends import FromPackets
 
@@ -269,8 +290,21 @@ class Bridge(Work[Bridged]):
 
         return FromKey(self._session, name)
 
+    def _results_source(self) -> From:
+        if self.source.kind == "results":
+            from .results_ends import FromResults
+
+            return FromResults(self.source.name)
+        from .results_key import FromResultsKey
+
+        return FromResultsKey(self._session, self.source.name)
+
     def _target(self, codec: Codec, quality: int) -> To:
         kind, name = self.target
+        if kind == "results":
+            from .results_ends import ToResults
+
+            return ToResults(name)
         if kind == "packets":
             from .packet_ends import ToPackets
 
@@ -308,24 +342,24 @@ def _node(bridge: str, connect: Sequence[str]) -> Node:
     return Node(f"iox2_video_bridge_{bridge}", domain_of(), connect)
 
 
-def _session(bridge: Bridge, listen: Sequence[str], connect: Sequence[str], *, has_packets: bool) -> Any:
-    """Open the Zenoh session for a bridge's keys."""
+def _session(
+    ends: tuple[Endpoint, Endpoint], listen: Sequence[str], connect: Sequence[str], message_max: int, patience: float
+) -> Any:
+    """Open the Zenoh session for the keys among both ends of a bridge."""
     from .._extras.zenoh import ZenohError, check_key, open_session, reason
 
-    for end in (bridge.source, bridge.target):
+    for end in ends:
         if end.kind == "key":
             try:
                 check_key(end.name)
             except ValueError as exc:
                 raise EndpointError(str(exc)) from exc
-    # Frames are replaced by newer ones, but every packet is needed up to the next keyframe.
-    patience = _PATIENCE if has_packets else 0.0
     try:
         if listen or connect:
-            return open_session(listen, connect, MESSAGE_MAX, patience)
+            return open_session(listen, connect, message_max, patience)
         with meeting(own_folder()) as (own, others):
             listen = [own]
-            return open_session(listen, others, MESSAGE_MAX, patience)
+            return open_session(listen, others, message_max, patience)
     except ValueError as exc:
         raise EndpointError(str(exc)) from exc
     except ZenohError as exc:

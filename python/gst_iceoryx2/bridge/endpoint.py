@@ -6,11 +6,12 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from .._iox2.service_name import is_packet_service
 from .._wire.packet import packet_service
+from .._wire.results import check_detector, results_service
 from ..discovery.names import SH4LT, full_name, short_name
 from .errors import EndpointError
 from .ros2.topic import ROS2, Topic
 
-Kind: TypeAlias = Literal["service", "packets", "path", "key", "topic"]
+Kind: TypeAlias = Literal["service", "packets", "results", "path", "key", "topic"]
 
 _PREFIXES: Final[dict[str, Kind]] = {SH4LT: "path", "zenoh:": "key", ROS2: "topic"}
 
@@ -19,7 +20,7 @@ class Endpoint(NamedTuple):
     """One end of a bridge.
 
     Attributes:
-        kind: "service" (frames), "packets", "path" (Sh4lt), "key" (Zenoh) or "topic" (ROS 2).
+        kind: "service" (frames), "packets", "results", "path" (Sh4lt), "key" (Zenoh) or "topic" (ROS 2).
         name: Full name of the service or topic, the path, or the key.
     """
 
@@ -27,15 +28,18 @@ class Endpoint(NamedTuple):
     name: str
 
     @classmethod
-    def of(cls, text: str) -> Endpoint:
+    def of(cls, text: str, detector: str | None = None) -> Endpoint:
         """Parse the name of an end.
 
         Args:
             text: `cam0`, `cam0@h264`, `video/cam0/frame/v2`, `sh4lt:/tmp/cam0`, `zenoh:site/cam0` or
                 `ros2:/cam0/image_raw`.
+            detector: The detector whose results the end carries; None = it carries video.
 
         Raises:
-            EndpointError: The name is empty, or that of a topic that ROS 2 does not allow.
+            EndpointError: The name is empty, or that of a topic that ROS 2 does not allow, or of an end that cannot
+                carry results.
+            InvalidServiceNameError: The name of the detector cannot be used.
         """
         kind: Kind = next((kind for prefix, kind in _PREFIXES.items() if text.startswith(prefix)), "service")
         name = full_name(text) if kind == "service" else text.partition(":")[2]
@@ -45,10 +49,11 @@ class Endpoint(NamedTuple):
             raise EndpointError(f"{text!r} lacks a name; use NAME, sh4lt:PATH, zenoh:KEY or ros2:/TOPIC")
         if kind == "topic":
             Topic.of(name)
-        return cls(kind, name)
+        end = cls(kind, name)
+        return end if detector is None else _of_results(end, detector)
 
     def __str__(self) -> str:
-        if self.kind in ("service", "packets"):
+        if self.kind in ("service", "packets", "results"):
             return short_name(self.name)
         prefix = next(prefix for prefix, kind in _PREFIXES.items() if kind == self.kind)
         return f"{prefix}{self.name}"
@@ -62,6 +67,16 @@ class Endpoint(NamedTuple):
     def is_remote(self) -> bool:
         """Whether the end is reached over Zenoh."""
         return self.kind in ("key", "topic")
+
+
+def _of_results(end: Endpoint, detector: str) -> Endpoint:
+    """Return the end that carries the results of a detector, given the end that carries the frames."""
+    if end.kind in ("service", "packets"):
+        return Endpoint("results", results_service(end.name, detector))
+    if end.kind == "key":
+        # Subscribers to patterns such as `site/**` do not get names with an "@", so they see only pictures.
+        return Endpoint("key", f"{end.name}/@results/{check_detector(detector)}")
+    raise EndpointError(f"{end} cannot carry results of detectors; with --results, use NAME or zenoh:KEY")
 
 
 def check_pair(source: Endpoint, target: Endpoint) -> None:

@@ -35,6 +35,36 @@ _INTERVAL: Final = 1.0
 _PATIENCE: Final = 2.0
 
 
+class AskedClocks(Clocks):
+    """The clocks of the senders of a key, which are asked over the key."""
+
+    def __init__(self, session: Any, key: str) -> None:
+        super().__init__()
+        self._session = session
+        self._key = f"{key}/{_CLOCK}"
+        self._has_answer = False
+        self._answers = 0
+        self._ask_at = 0.0
+
+    def ask_if_due(self) -> None:
+        """Ask all senders of the key what their clocks show."""
+        now = time.monotonic()
+        if now < self._ask_at:
+            return
+        is_settled = self._has_answer and self._answers >= _FIRST_ANSWERS
+        self._ask_at = now + (_INTERVAL if is_settled else _FIRST_INTERVAL)
+        self._has_answer = False
+        asked = monotonic_ns()
+
+        def hear(answer: bytes) -> None:
+            received = monotonic_ns()
+            if self.note(answer, asked, received):
+                self._has_answer = True
+                self._answers += 1
+
+        ask(self._session, self._key, hear, _PATIENCE)
+
+
 class FromKey:
     """Receives messages from a key: the newest frame, or each packet.
 
@@ -43,11 +73,8 @@ class FromKey:
 
     def __init__(self, session: Any, key: str) -> None:
         self._session = session
-        self._clock_key, self._keyframe_key = f"{key}/{_CLOCK}", f"{key}/{_KEYFRAME}"
-        self._clocks = Clocks()
-        self._has_answer = False
-        self._answers = 0
-        self._ask_at = 0.0
+        self._keyframe_key = f"{key}/{_KEYFRAME}"
+        self._clocks = AskedClocks(session, key)
         self._changed = threading.Condition()
         # Messages with their time of arrival.
         self._newest: tuple[Any, int] | None = None
@@ -84,7 +111,7 @@ class FromKey:
 
     def next(self, timeout: float) -> Parcel | None:
         """Wait for the next packet or the newest frame (see `From.next`)."""
-        self._ask_if_due()
+        self._clocks.ask_if_due()
         with self._changed:
             if self._newest is None and self._end is None and not self._packets:
                 self._changed.wait(timeout)
@@ -119,24 +146,6 @@ class FromKey:
         if now >= self._requested_at + _REQUEST_INTERVAL:
             self._requested_at = now
             call(self._session, self._keyframe_key)
-
-    def _ask_if_due(self) -> None:
-        """Ask all senders of the key what their clocks show."""
-        now = time.monotonic()
-        if now < self._ask_at:
-            return
-        is_settled = self._has_answer and self._answers >= _FIRST_ANSWERS
-        self._ask_at = now + (_INTERVAL if is_settled else _FIRST_INTERVAL)
-        self._has_answer = False
-        asked = monotonic_ns()
-
-        def hear(answer: bytes) -> None:
-            received = monotonic_ns()
-            if self._clocks.note(answer, asked, received):
-                self._has_answer = True
-                self._answers += 1
-
-        ask(self._session, self._clock_key, hear, _PATIENCE)
 
     def close(self) -> None:
         """Unsubscribe from the key."""

@@ -18,6 +18,7 @@ from .._wire.header import BUFFER_FLAGS_MASK, HEADER_SIZE, NONE_U64, VideoFrameH
 from .._wire.metas import decode_meta, encode_meta
 from .._wire.packet import PACKET_HEADER_SIZE, VideoPacketHeader, validate_packet
 from .._wire.rendition import CODECS
+from .._wire.results import RESULTS_HEADER_SIZE
 from .._wire.stamp import UNSTAMPED, Stamp, boot_id
 from .._wire.validate import check_caps, geometry_of, validate_geometry
 from ..errors import FormatError
@@ -31,13 +32,22 @@ Codec: TypeAlias = Literal["jpeg", "raw", "h264"]
 MAGIC: Final = b"IOX2VID\x01"
 """First bytes of every attachment; the last byte is the layout's version."""
 
-RAW, JPEG, END, PACKET = 1, 2, 3, 4
+RAW, JPEG, END, PACKET, RESULTS = 1, 2, 3, 4, 5
+
+_HEADER_SIZES: Final = {
+    RAW: HEADER_SIZE,
+    JPEG: HEADER_SIZE,
+    END: 0,
+    PACKET: PACKET_HEADER_SIZE,
+    RESULTS: RESULTS_HEADER_SIZE,
+}
 
 _HEAD: Final = struct.Struct("<8sBBHI")
 _HOP: Final = 8
 _JPEG_BEGINS: Final = b"\xff\xd8\xff"
 _PIXELS_MAX: Final = 1 << 26
-_ATTACHMENT_MAX: Final = 1 << 16
+ATTACHMENT_MAX: Final = 1 << 16
+"""Maximum size of an attachment, in bytes."""
 MESSAGE_MAX: Final = 256 << 20
 """Maximum size of a message, in bytes. Zenoh drops larger messages before it allocates memory for them."""
 
@@ -72,7 +82,7 @@ class Message:
     """A message for a key.
 
     Attributes:
-        payload: Raw pixels, a JPEG picture or a packet; empty at the end of a stream.
+        payload: Raw pixels, a JPEG picture, a packet, or the payload of results; empty at the end of a stream.
         attachment: All other data, as described in docs/bridge.md.
     """
 
@@ -85,7 +95,7 @@ def pack(parcel: Parcel, codec: Codec, quality: int, hops: Hops) -> Message:
 
     Args:
         parcel: The parcel. A raw message borrows its pixels until it is sent.
-        codec: "raw" for unchanged pixels, otherwise a JPEG picture. Packets are sent as they are.
+        codec: "raw" for unchanged pixels, otherwise a JPEG picture. Packets and results are sent as they are.
         quality: JPEG quality, 1 to 100.
         hops: IDs of the bridges crossed, including this one.
 
@@ -95,6 +105,8 @@ def pack(parcel: Parcel, codec: Codec, quality: int, hops: Hops) -> Message:
     """
     if parcel.header is not None:
         return Message(parcel.data, _attachment(PACKET, bytes(parcel.header), b"", hops))
+    if parcel.results is not None:
+        return Message(parcel.data, _attachment(RESULTS, bytes(parcel.results), b"", hops))
     if parcel.is_end:
         return Message(b"", _attachment(END, b"", b"", hops))
     fault = too_large(parcel.width, parcel.height)
@@ -127,8 +139,8 @@ def encode_picture(parcel: Parcel, quality: int) -> bytes:
 def _attachment(kind: int, header: bytes, aux: bytes, hops: Hops) -> bytes:
     ids = b"".join(bytes.fromhex(hop) for hop in hops)
     attachment = _HEAD.pack(MAGIC, kind, len(hops), 0, len(aux)) + ids + header + aux
-    if len(attachment) > _ATTACHMENT_MAX:
-        raise FormatError(f"the attachment has {len(attachment)} bytes, but the limit is {_ATTACHMENT_MAX}")
+    if len(attachment) > ATTACHMENT_MAX:
+        raise FormatError(f"the attachment has {len(attachment)} bytes, but the limit is {ATTACHMENT_MAX}")
     return attachment
 
 
@@ -185,7 +197,9 @@ def unpack(payload: bytes, attachment: bytes | None, arrived: int, clocks: Clock
         if not payload.startswith(_JPEG_BEGINS):
             raise Unsound("neither a JPEG picture nor an attachment", f"{len(payload)} bytes")
         return with_picture(Parcel(captured_at=arrived, origin=_UNKNOWN), payload)
-    kind, hops, rest = _opened(attachment)
+    kind, hops, rest = opened(attachment)
+    if kind == RESULTS:
+        raise Unsound("results on a key of frames", f"{len(payload)} bytes")
     if kind == END:
         if payload:
             raise Unsound("end of stream with a picture", f"{len(payload)} bytes")
@@ -273,20 +287,20 @@ def _number(number: int) -> int | None:
     return None if number == NONE_U64 else number
 
 
-def _opened(attachment: bytes) -> tuple[int, Hops, bytes]:
+def opened(attachment: bytes) -> tuple[int, Hops, bytes]:
     """Check an attachment; return its kind, hops, and remaining bytes."""
-    if len(attachment) > _ATTACHMENT_MAX:
+    if len(attachment) > ATTACHMENT_MAX:
         raise Unsound("attachment too long", f"{len(attachment)} bytes")
     if len(attachment) < _HEAD.size or not attachment.startswith(MAGIC[:-1]):
         raise Unsound("attachment from another program", f"{len(attachment)} bytes")
     magic, kind, crossed, reserved, aux_size = _HEAD.unpack_from(attachment)
     if magic != MAGIC:
         raise Unsound("message in another version", f"{magic[-1]}, but this bridge supports only {MAGIC[-1]}")
-    is_bare = kind in (END, PACKET)
-    if kind not in (RAW, JPEG, END, PACKET) or crossed > HOPS_MAX or reserved or (is_bare and aux_size):
+    has_aux = kind in (RAW, JPEG) or not aux_size
+    if kind not in _HEADER_SIZES or crossed > HOPS_MAX or reserved or not has_aux:
         raise Unsound("invalid attachment", f"kind {kind}, {crossed} hops, aux blob of {aux_size} bytes")
     begin = _HEAD.size + crossed * _HOP
-    size = begin + aux_size + {END: 0, PACKET: PACKET_HEADER_SIZE}.get(kind, HEADER_SIZE)
+    size = begin + aux_size + _HEADER_SIZES[kind]
     if len(attachment) != size:
         raise Unsound("attachment with wrong length", f"{len(attachment)} bytes instead of {size}")
     hops = tuple(attachment[at : at + _HOP].hex() for at in range(_HEAD.size, begin, _HOP))

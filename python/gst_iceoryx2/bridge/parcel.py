@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from .._wire.clock import CLOCK_META, Origin
 from .._wire.metas import CustomMeta
 from .._wire.packet import VideoPacketHeader
+from .._wire.results import VideoResultsHeader
 from ..video.frame import VideoFrame
 from ..video.loan import Meta
 
@@ -21,15 +23,21 @@ HOPS_META: Final = "Iox2VideoBridge"
 _HOP: Final = re.compile(r"[0-9a-f]{16}")
 _HOPS: Final = re.compile(r"[0-9a-f]{16}(-[0-9a-f]{16})*")
 
+HOPS_KIND: Final = 256
+"""Kind of the section that carries the hops in results (SPEC.md section 11)."""
+
 HOPS_MAX: Final = 16
 """Maximum number of hops in one frame."""
+
+_SECTION: Final = struct.Struct("<IIQ")
+_ID_BYTES: Final = 8
 
 Hops: TypeAlias = tuple[str, ...]
 
 
 @dataclass(slots=True)
 class Parcel:
-    """One frame, one packet, or the end of a stream.
+    """One frame, one packet, the results for one frame, or the end of a stream.
 
     Attributes:
         format: GStreamer's name for the format.
@@ -50,7 +58,9 @@ class Parcel:
         is_end: Whether this marks the end of the stream. Such a parcel does not have a picture.
         frame: The received frame, if the parcel comes from a service.
         header: The header of a packet, with times of this machine; None for frames. A packet has no planes.
-        data: The bytes of the packet; borrowed until `release`.
+        results: The header of results, with times of this machine, and the numbers of the detector's publisher; None
+            for frames and packets. Results have no planes.
+        data: The bytes of the packet, borrowed until `release`; or the payload of the results.
         give_back: Function that releases the borrowed planes; None if they are not borrowed.
     """
 
@@ -71,6 +81,7 @@ class Parcel:
     is_end: bool = False
     frame: VideoFrame | None = None
     header: VideoPacketHeader | None = None
+    results: VideoResultsHeader | None = None
     data: bytes | memoryview = b""
     give_back: Callable[[], None] | None = None
 
@@ -101,3 +112,22 @@ def own_metas(hops: Hops, origin: Origin | None) -> list[CustomMeta]:
     """Create the metas that carry hops and origin through a service."""
     metas = [CustomMeta(HOPS_META, {"hops": "-".join(hops)})]
     return metas if origin is None else [*metas, origin.meta()]
+
+
+def add_hops(payload: bytes, hops: Hops) -> bytes:
+    """Put the section that carries hops before the sections of results."""
+    ids = b"".join(bytes.fromhex(hop) for hop in hops)
+    return _SECTION.pack(HOPS_KIND, len(hops), len(ids)) + ids + payload
+
+
+def cut_hops(payload: bytes) -> tuple[bytes, Hops] | None:
+    """Separate the hops from the other sections of results; None if the first section does not carry hops."""
+    if len(payload) < _SECTION.size:
+        return None
+    kind, count, size = _SECTION.unpack_from(payload)
+    end = _SECTION.size + size
+    # Any program can publish such a section.
+    if kind != HOPS_KIND or count > HOPS_MAX or size != count * _ID_BYTES or end > len(payload):
+        return None
+    hops = tuple(payload[at : at + _ID_BYTES].hex() for at in range(_SECTION.size, end, _ID_BYTES))
+    return payload[end:], hops

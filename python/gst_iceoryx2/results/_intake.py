@@ -69,12 +69,13 @@ class ResultsIntake:
         if fault is not None:
             self._samples.refuse(fault)
             return None
-        tables = decode_tables(ctypes.string_at(sample.payload_ptr, length), header.entries)
+        payload = ctypes.string_at(sample.payload_ptr, length)
+        tables = decode_tables(payload, header.entries)
         if isinstance(tables, Fault):
             self._samples.refuse(tables)
             return None
         self.received += 1
-        return Results()._fill(self._detector, header, tables)
+        return Results()._fill(self._detector, header, tables, payload)
 
     def _note(self, header: VideoResultsHeader) -> bool:
         """Note a sample that arrived, valid or not; return whether it is new."""

@@ -165,11 +165,9 @@ class ResultsPublisher(Publishing):
         if isinstance(encoded, Fault):
             raise FormatError(f"cannot publish results on service {self._name!r}: {encoded}")
         payload, entries = encoded
-        header = VideoResultsHeader(
-            stream=self._sender.stream, width=key.width, height=key.height, entries=entries, version=RESULTS_VERSION
-        )
+        header = VideoResultsHeader(width=key.width, height=key.height, entries=entries, version=RESULTS_VERSION)
         header.stamp = key.stamp
-        return self._sender.send(payload, header)
+        return self._send(payload, header)
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -189,6 +187,11 @@ class ResultsPublisher(Publishing):
         return ResultsPublisherStats(self._sender.sent, self._sender.dropped)
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _send(self, payload: bytes, header: VideoResultsHeader) -> int:
+        """Send a payload that breaks no rule. Sets the header's stream and sequence."""
+        header.stream = self._sender.stream
+        return self._sender.send(payload, header)
 
     def _check_source(self, service: str) -> None:
         if service not in (f"video/{self._source}/frame/v2", self._source):

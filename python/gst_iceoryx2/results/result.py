@@ -42,16 +42,18 @@ class Results:
                             print(results.sequence, box.score, box.x, box.y, box.width, box.height)
     """
 
-    __slots__ = ("_header", "_stamp", "_tables", "boxes", "detector")
+    __slots__ = ("_header", "_payload", "_stamp", "_tables", "boxes", "detector")
 
     detector: str
     boxes: Boxes
 
-    def _fill(self, detector: str, header: VideoResultsHeader, tables: Tables) -> Results:
+    def _fill(self, detector: str, header: VideoResultsHeader, tables: Tables, payload: bytes = b"") -> Results:
         """Fill a new object and return it. Used instead of a constructor, because programs must not create results."""
         self.detector = detector
         self._header = header
         self._tables = tables
+        # The tables refer to it, so it takes no memory of its own. A bridge forwards it.
+        self._payload = payload
         self._stamp = header.stamp.here()
         self.boxes = Boxes._made(tables.boxes, tables.labels)
         return self
