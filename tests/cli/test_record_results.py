@@ -24,6 +24,7 @@ from gst_iceoryx2.feed import read_number
 from gst_iceoryx2.packets import PacketPublisher
 from gst_iceoryx2.results import Box, FrameKey, ResultsPublisher, ResultsSubscriber
 from gst_iceoryx2.video import VideoFrame, VideoFramePublisher, VideoFrameSubscriber
+from tests.cli.bridges import Bridge
 from tests.cli.recordings import HEIGHT, MS, WIDTH, Record, check_picture, decoded, keep_sending, publisher, send, times
 from tests.cli.test_record_copy import camera
 from tests.conftest import Place
@@ -304,6 +305,24 @@ def test_packets_are_logged_with_the_results_of_their_frames(record: Record, tmp
     assert f"cam0 yolo: {joined} of {len(lines)} frames have results" in said
     with av.open(str(tmp_path / "day.mkv")) as container:
         assert sum(packet.size > 0 for packet in container.demux(subtitles=0)) == joined
+
+
+@pytest.mark.proves("R5")
+def test_packets_of_bridged_frames_are_logged_with_the_results_of_the_first_frames(
+    record: Record, bridge: Bridge, tmp_path: Path
+) -> None:
+    """Regression: the packets had the identity of the bridge's frames, so no result matched them."""
+    with camera(tmp_path), PatternDetector():
+        bridge("cam0", "far")
+        bridge("cam0", "far", "--results", "yolo")
+        command = record("far", "day.mkv", "--copy", "--results", "yolo")
+        log = tmp_path / "day.yolo.jsonl"
+        wait_until(lambda: log.exists() and log.read_text().count('"boxes"') > 10, 60)
+        command.interrupt()
+        command.ends(130)
+    frames = decoded(tmp_path / "day.mkv")
+    numbers = [read_number(frame.to_ndarray()[: frame.height]) for frame in frames]
+    assert all(x_of(line) in (None, number) for line, number in zip(lines_of(log), numbers, strict=True))
 
 
 def test_lines_of_b_frames_are_in_the_order_of_the_frames(record: Record, tmp_path: Path) -> None:

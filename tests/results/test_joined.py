@@ -16,7 +16,7 @@ from gst_iceoryx2._wire.clock import Origin
 from gst_iceoryx2._wire.stamp import Stamp, boot_id
 from gst_iceoryx2.errors import BorrowLimitError
 from gst_iceoryx2.results import Box, FrameKey, JoinStats, Results, ResultsPublisher, ResultsSubscriber
-from gst_iceoryx2.results.key import id_of
+from gst_iceoryx2.results.key import id_of, packet_stamp
 from gst_iceoryx2.video import VideoFrame, VideoFramePublisher, VideoFrameSubscriber
 from tests.processes.children import Child
 from tests.results.conftest import SOURCE, WAIT_MS, Camera, number_of
@@ -276,9 +276,12 @@ def test_frames_that_crossed_a_bridge_and_their_renditions_have_the_key_of_the_f
                 key = FrameKey.of(bridged)
                 assert key.id == id_of(bridged) == id_
                 assert (key.stamp.boot_id, key.stamp.capture) == (boot_id(), 9)
+                assert packet_stamp(bridged) == key.stamp
                 shown = rendered(bridged, "far@32x32", "video/far/frame/v2", origin.meta())
             assert FrameKey.of(shown).id == id_of(shown) == id_
             assert (FrameKey.of(shown).stamp.capture, FrameKey.of(shown).width) == (9, 64)
+            # A packet of a rendition has no results, because it cannot tell how their coordinates map to it.
+            assert packet_stamp(shown) == shown.stamp
 
 
 def publisher_id(publisher: VideoFramePublisher, frames: VideoFrameSubscriber) -> int:

@@ -16,6 +16,7 @@ from .._wire.stamp import Stamp
 from ..discovery.names import full_name, short_name
 from ..errors import FormatError
 from ..packets import PacketPublisher
+from ..results.key import packet_stamp
 from ..video.frame import VideoFrame
 from ..video.subscriber import VideoFrameSubscriber
 from .encoder import Encoder
@@ -127,7 +128,7 @@ class PacketEncoder:
         self._publisher = PacketPublisher(self._service, self._codec, frame.width, frame.height, iox2_node=node)
 
     def _encode(self, frame: VideoFrame) -> None:
-        stamp = frame.stamp
+        stamp = packet_stamp(frame)
         captured_at = stamp.capture or time.monotonic_ns()
         picture = frame.format, frame.width, frame.height, frame.caps
         if picture != self._picture:

@@ -17,6 +17,7 @@ from .._wire.stamp import Stamp
 from ..discovery.names import full_name, short_name
 from ..errors import FormatError
 from ..packets import PacketPublisher
+from ..results.key import packet_stamp
 from ..video.frame import VideoFrame
 from ..video.subscriber import VideoFrameSubscriber
 from .errors import EncoderError
@@ -137,7 +138,7 @@ class PipelineEncoder:
         pts = frame.pts
         # A stream may begin anew with the same timestamps.
         self._frames.pop(pts, None)
-        self._frames[pts] = frame.stamp
+        self._frames[pts] = packet_stamp(frame)
         if len(self._frames) > _REMEMBERED_MAX:
             del self._frames[next(iter(self._frames))]
 

@@ -32,7 +32,7 @@ class TrackReport:
         pixel_format: FFmpeg's name for the encoded pixel format; Foxglove's name for raw pixels in an .mcap file.
         frames: Frames in the file.
         dropped: Frames that were sent during the recording but did not arrive; None means unknown. Of packets, also the
-            frames that their encoder lost.
+            frames that their encoder lost, or that a bridge left out on their way to this machine.
         skipped: Frames skipped because of `max_fps`.
         invalid: Frames that violated the wire contract.
         seconds: Time from the first frame in the file to the last one.

@@ -82,6 +82,17 @@ def id_of(frame: VideoFrame) -> tuple[int, int] | None:
     return _origin(frame, aux) or _id(stamp.publisher, stamp.sequence)
 
 
+def packet_stamp(frame: VideoFrame) -> Stamp:
+    """Return the stamp for a packet that shows a frame: its times, and the publisher and sequence of its results.
+
+    If the frame crossed a bridge, publisher and sequence are those of its first publisher. A rendition keeps its own,
+    because a packet cannot tell how coordinates of the source map to it.
+    """
+    aux = bytes(frame.aux)
+    origin = None if _RENDITION in aux else _origin(frame, aux)
+    return frame.stamp if origin is None else frame.stamp._replace(publisher=origin[0], sequence=origin[1])
+
+
 def _source_stamp(frame: VideoFrame, rendition: Rendition | None) -> Stamp:
     if rendition is None or _id(rendition.publisher, rendition.sequence) is None:
         return frame.stamp
