@@ -9,7 +9,7 @@ from typing import TypeVar
 _Frame = TypeVar("_Frame")
 
 
-def wait_until(condition: Callable[[], object], timeout: float = 10.0) -> None:
+def wait_until(condition: Callable[[], object], timeout: float = 60.0) -> None:
     """Return when `condition()` is true; AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -26,7 +26,7 @@ class Pair:
         self.subscriber = subscriber
         self._number = 1000
 
-    def send(self, picture: Any, format: str = "BGR", timeout: float = 45.0, **known: Any) -> Any:
+    def send(self, picture: Any, format: str = "BGR", timeout: float = 60.0, **known: Any) -> Any:
         """Send a picture under new numbers until it has arrived; return the frame."""
         deadline = time.monotonic() + timeout
         first = self._number

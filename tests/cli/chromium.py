@@ -83,7 +83,7 @@ class Chromium:
             message["sessionId"] = self._session
         self._out.write(json.dumps(message).encode() + b"\0")
         try:
-            got = answer.get(timeout=30)
+            got = answer.get(timeout=60)
         except queue.Empty:
             raise AssertionError(f"{method} was not answered") from None
         assert "error" not in got, f"{method}: {got['error']}"
@@ -99,7 +99,7 @@ class Chromium:
         assert "exceptionDetails" not in got, got["exceptionDetails"]
         return got["result"].get("value")
 
-    def wait_for(self, script: str, timeout: float = 20) -> Any:
+    def wait_for(self, script: str, timeout: float = 60) -> Any:
         """Evaluate an expression until it is true; return its value."""
         deadline = time.monotonic() + timeout
         while not (value := self.evaluate(script)):
@@ -134,11 +134,11 @@ class Chromium:
             self._session = None
             try:
                 self.call("Browser.close")
-                self._process.wait(30)
+                self._process.wait(60)
             except (AssertionError, OSError, subprocess.TimeoutExpired):
                 self._process.kill()
-                self._process.wait(30)
-        self._reader.join(10)
+                self._process.wait(60)
+        self._reader.join(60)
         for file in (self._out, self._in, self._log):
             file.close()
 

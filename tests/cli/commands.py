@@ -49,7 +49,7 @@ class Command:
         """The text on stderr."""
         return self._err.read_text()
 
-    def ends(self, code: int, timeout: float = 30.0) -> str:
+    def ends(self, code: int, timeout: float = 60.0) -> str:
         """Wait until it ends with this exit code; return the text on stderr."""
         try:
             got = self.process.wait(timeout)
@@ -62,7 +62,7 @@ class Command:
         """Send a signal; by default that of Ctrl-C."""
         self.process.send_signal(number)
 
-    def says(self, text: str, timeout: float = 20.0) -> None:
+    def says(self, text: str, timeout: float = 60.0) -> None:
         """Wait until the text is on stderr."""
         deadline = time.monotonic() + timeout
         while text not in self.err:
@@ -75,10 +75,10 @@ class Command:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(30)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(30)
+                self.process.wait(60)
 
     def __str__(self) -> str:
         return f"iox2-video {' '.join(self._arguments)}"

@@ -41,7 +41,7 @@ class CommandLine:
         environment = os.environ | {"PYTHONPATH": path}
         return {name: value for name, value in environment.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
 
-    def __call__(self, *arguments: str, timeout: float = 30, **environment: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run to the end, with any exit code."""
         return subprocess.run(
             [*self.command, *arguments],
@@ -104,7 +104,7 @@ class Views:
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-                assert process.wait(30) == 130
+                assert process.wait(60) == 130
             assert process.stderr is not None
             assert "Exception in thread" not in process.stderr.read()
 
@@ -195,7 +195,7 @@ def stop(process: Child) -> None:
     """Ask a process to end, and wait for its end."""
     try:
         process.tell()
-        process.ends(10)
+        process.ends(60)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         process.close()
 

@@ -22,7 +22,7 @@ class FoxgloveClient:
     """
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._file = self._socket.makefile("rb")
         self._subscriptions: dict[int, str] = {}
         self.channels: dict[str, Any] = {}

@@ -66,9 +66,9 @@ def get(url: str, *, tls: ssl.SSLContext | None = None, **headers: str) -> Answe
     """Request an address, with any Host header (None = without)."""
     parts = urlsplit(url)
     if tls is None:
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     else:
-        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=10, context=tls)
+        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=60, context=tls)
     try:
         connection.putrequest("GET", parts.path, skip_host="Host" in headers)
         for name, value in headers.items():
@@ -106,7 +106,7 @@ class PageClient:
         lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
         lines += [f"Origin: {origin}"] if origin else []
         # Everything is ready before it connects: a server under attack does not wait long for the first bytes.
-        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=20)
+        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=60)
         if tls is not None:
             self._socket = tls.wrap_socket(self._socket, server_hostname=parts.hostname)
         self._socket.sendall("\r\n".join([*lines, "", ""]).encode())
@@ -184,7 +184,7 @@ class PageClient:
         kind = Found if "detector" in about else Sent if "key" in about else Shown
         return kind(about, payload[4 + length :])
 
-    def picture(self, timeout: float = 20) -> Shown:
+    def picture(self, timeout: float = 60) -> Shown:
         """The next picture; it is confirmed."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -193,7 +193,7 @@ class PageClient:
                 return one
         raise AssertionError(f"no picture within {timeout} s")
 
-    def packet(self, timeout: float = 20, *, confirms: bool = True) -> Sent:
+    def packet(self, timeout: float = 60, *, confirms: bool = True) -> Sent:
         """The next packet; it is confirmed."""
         deadline, seen = time.monotonic() + timeout, None
         while time.monotonic() < deadline:
@@ -204,7 +204,7 @@ class PageClient:
             seen = one if isinstance(one, dict) else seen
         raise AssertionError(f"no packet within {timeout} s: {seen}")
 
-    def results(self, timeout: float = 20) -> tuple[Found, list[str]]:
+    def results(self, timeout: float = 60) -> tuple[Found, list[str]]:
         """The next results, and the names of the pictures before them, which are confirmed."""
         deadline, names = time.monotonic() + timeout, []
         while time.monotonic() < deadline:
@@ -218,7 +218,7 @@ class PageClient:
 
     def status(self, **wanted: Any) -> dict[str, Any]:
         """The next status of the first stream with these values. Pictures and packets in between are confirmed."""
-        deadline, seen = time.monotonic() + 20, None
+        deadline, seen = time.monotonic() + 60, None
         while time.monotonic() < deadline:
             one = self.next()
             if isinstance(one, Shown):

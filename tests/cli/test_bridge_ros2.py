@@ -40,7 +40,7 @@ from tests.pure.test_ros2_messages import CALIBRATION, DEFINITIONS
 from tests.waiting import wait_until
 
 DOMAIN = 42
-PATIENCE = 45.0
+PATIENCE = 60.0
 Start = Callable[..., Bridge]
 
 
@@ -75,7 +75,7 @@ def start(router: Router, domain: Place, monkeypatch: pytest.MonkeyPatch) -> Ite
     yield run
     for bridge, thread in running:
         bridge.stop()
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -73,7 +73,7 @@ def test_a_subscriber_is_a_reader_before_during_and_after_its_publisher() -> Non
         assert demand() == {CAM: Processes(readers=ME)}
         with VideoFramePublisher(CAM) as publisher:
             publisher.publish(np.zeros((48, 64, 3), np.uint8))
-            assert subscriber.receive_blocking(5000) is not None
+            assert subscriber.receive_blocking(60_000) is not None
             assert demand() == {CAM: Processes(ME, ME)}
         assert demand() == {CAM: Processes(readers=ME)}
     assert demand() == {}

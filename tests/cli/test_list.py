@@ -87,7 +87,7 @@ def test_the_json_has_these_keys_and_no_others(iox2_video: CommandLine, source: 
     assert (stream["format"], stream["width"], stream["height"]) == ("BGR", 96, 32)
     assert stream["framerate"] == "25/1"
     # On a busy machine a probe may get only one frame, and no rate.
-    wait_until(lambda: only(iox2_video.json("list", "--json"))["fps"] == pytest.approx(25, rel=0.5), 30)
+    wait_until(lambda: only(iox2_video.json("list", "--json"))["fps"] == pytest.approx(25, rel=0.5))
     assert 0 <= stream["age"] < 60
     assert (stream["publishers"], stream["subscribers"]) == (1, 0)
     assert (stream["max_publishers"], stream["max_subscribers"]) == (1, 8)
@@ -106,7 +106,7 @@ def test_a_publisher_that_pauses_shows_its_newest_frame_and_no_rate(iox2_video: 
 
 def test_the_end_of_a_stream_is_told(iox2_video: CommandLine, source: Source) -> None:
     source(CAM0, count=2, end=True)
-    wait_until(lambda: only(iox2_video.json("list", "--json"))["has_ended"], 20)
+    wait_until(lambda: only(iox2_video.json("list", "--json"))["has_ended"])
     assert "end of stream" in iox2_video("list").stdout
 
 
@@ -175,7 +175,7 @@ def test_looking_leaves_no_node_and_no_service_behind(domain: Place, source: Sou
     for _ in range(3):
         assert streams()[0].format == "BGR"
     # The publisher removes its end of a connection when it sends the next frame.
-    wait_until(lambda: files() == before, 5)
+    wait_until(lambda: files() == before)
     stop(publisher)
 
 
@@ -183,9 +183,9 @@ def test_a_look_is_no_reason_for_a_lossless_publisher_to_wait(iox2_video: Comman
     """Without safe overflow, a subscriber that does not take frames would block the publisher."""
     source(CAM0, fps=200, safe_overflow=False)
     with VideoFrameSubscriber(CAM0) as subscriber:
-        first = arrived(subscriber.receive_blocking(5000))
+        first = arrived(subscriber.receive_blocking(60_000))
         iox2_video("list")
-        last = arrived(subscriber.latest(5.0))
+        last = arrived(subscriber.latest(60))
         assert last.sequence is not None
         assert first.sequence is not None
         assert last.sequence > first.sequence
@@ -207,7 +207,7 @@ def test_watching_goes_on_until_ctrl_c(iox2_video: CommandLine, source: Source) 
     documents = [json.loads(process.stdout.readline()) for _ in range(2)]
     assert [only(document)["name"] for document in documents] == [CAM0, CAM0]
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    assert process.wait(60) == 130
     assert process.stderr is not None
     assert process.stderr.read() == ""
 
@@ -217,9 +217,9 @@ def test_an_interrupt_in_the_middle_of_a_look_leaves_nothing_behind(iox2_video: 
         nodes = domain.root / "nodes"
         alone = len(list(nodes.glob("*.node_monitor")))
         process = iox2_video.start("list", "--watch")
-        wait_until(lambda: len(list(nodes.glob("*.node_monitor"))) > alone, 20)
+        wait_until(lambda: len(list(nodes.glob("*.node_monitor"))) > alone)
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(60) == 130
         assert len(list(nodes.glob("*.node_monitor"))) == alone
 
 

@@ -24,10 +24,7 @@ from tests.cli.painter import BLUE, GREEN, RED, gray
 from tests.conftest import Place
 from tests.waiting import wait_until
 
-pytestmark = [
-    pytest.mark.skipif(program() is None, reason=f"none of {', '.join(NAMES)} here: apt-get install chromium"),
-    pytest.mark.timeout(120),
-]
+pytestmark = pytest.mark.skipif(program() is None, reason=f"none of {', '.join(NAMES)} here: apt-get install chromium")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +64,7 @@ def view(iox2_video: CommandLine, page: Chromium) -> Iterator[Callable[..., str]
     page.open("about:blank")
     for process in started:
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(60) == 130
 
 
 def number(page: Chromium, card: int = 0) -> int:
@@ -78,7 +75,7 @@ def number(page: Chromium, card: int = 0) -> int:
 def moves(page: Chromium, card: int = 0) -> None:
     """Wait until the picture changes."""
     before = number(page, card)
-    wait_until(lambda: number(page, card) >= before + 3, 20)
+    wait_until(lambda: number(page, card) >= before + 3)
 
 
 def corners(page: Chromium) -> list[tuple[int, ...]]:
@@ -134,13 +131,13 @@ def test_the_picture_is_the_publishers_and_moves(paint: Paint, view: Callable[..
         seen.add(last)
         return len(seen) >= 3
 
-    wait_until(three_grays, 20)
+    wait_until(three_grays)
 
 
 def test_the_numbers_and_graphs_follow_the_stream(paint: Paint, view: Callable[..., str], page: Chromium) -> None:
     paint(fps=20)
     view("cam0")
-    page.wait_for("Math.abs(parseFloat(document.querySelector('.fps .value').textContent) - 20) < 4", 30)
+    page.wait_for("Math.abs(parseFloat(document.querySelector('.fps .value').textContent) - 20) < 4")
     page.wait_for("parseFloat(document.querySelector('.latency .value').textContent) > 0")
     page.wait_for("/ms on arrival/.test(document.querySelector('.latency .hint').textContent)")
     page.wait_for("/shown here/.test(document.querySelector('.fps .hint').textContent)")
@@ -164,7 +161,7 @@ def test_drops_of_the_stream_are_drawn(domain: Place, page: Chromium) -> None:
     picture = np.zeros((48, 64, 3), np.uint8)
     with Preview(["cam0"]) as preview, VideoFramePublisher("video/cam0/frame/v2") as publisher:
         page.open(preview.url)
-        wait_until(lambda: publisher.publish(picture) and number(page) >= 0, 20)
+        wait_until(lambda: publisher.publish(picture) and number(page) >= 0)
         page.wait_for("document.querySelector('.lost .value').textContent === '0'")
 
         def dropped() -> int | None:
@@ -172,7 +169,7 @@ def test_drops_of_the_stream_are_drawn(domain: Place, page: Chromium) -> None:
                 publisher.publish(picture)
             return preview.status()[0].dropped
 
-        wait_until(dropped, 20)
+        wait_until(dropped)
         page.wait_for("!!document.querySelector('.lost rect.lost')")
         shown = f"{preview.status()[0].dropped:,}"
         page.wait_for(f"document.querySelector('.lost .value').textContent.replace(/\\D/g, ',') === {shown!r}")
@@ -218,7 +215,7 @@ def test_the_snapshot_is_the_picture_that_is_shown(paint: Paint, view: Callable[
     click(page, ".pause")
     shown = corners(page)
     click(page, ".save")
-    wait_until(lambda: any(file.read_bytes().endswith(b"\xff\xd9") for file in page.downloads.glob("cam0-*.jpg")), 20)
+    wait_until(lambda: any(file.read_bytes().endswith(b"\xff\xd9") for file in page.downloads.glob("cam0-*.jpg")))
     (file,) = page.downloads.glob("cam0-*.jpg")
     saved = jpeg.decode(file.read_bytes())
     assert saved.shape == (486, 648, 3)
@@ -242,7 +239,7 @@ def test_pixels_that_are_not_square_are_shown_and_saved_in_their_shape(
     ]
     assert near(corners(page)[0], RED)
     click(page, ".save")
-    wait_until(lambda: any(file.read_bytes().endswith(b"\xff\xd9") for file in page.downloads.glob("cam0-*.jpg")), 20)
+    wait_until(lambda: any(file.read_bytes().endswith(b"\xff\xd9") for file in page.downloads.glob("cam0-*.jpg")))
     (file,) = page.downloads.glob("cam0-*.jpg")
     saved = jpeg.decode(file.read_bytes())
     assert saved.shape == (240, 360, 3)
@@ -278,7 +275,7 @@ def test_streams_stand_side_by_side_and_on_a_phone_one_below_the_other(
     moves(page, 1)
     assert texts(page, "h2") == ["cam0", "cam1"]
     # The text changes with the next status from the server.
-    wait_until(lambda: texts(page, "#link") == ["2 of 2 live"], 20)
+    wait_until(lambda: texts(page, "#link") == ["2 of 2 live"])
     (x0, y0, *_), (x1, y1, *_) = boxes(page, ".card")
     assert y0 == y1
     assert x0 < x1
@@ -421,7 +418,7 @@ class Forwarder:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(60)
 
 
 def test_it_works_through_a_forwarded_port(paint: Paint, domain: Place, page: Chromium) -> None:
@@ -445,7 +442,7 @@ def test_names_and_caps_are_text_whatever_they_contain(domain: Place, page: Chro
         VideoFramePublisher(name, caps='video/x-raw, colorimetry=(string)"<b>x</b>"') as publisher,
     ):
         page.open(preview.url)
-        wait_until(lambda: publisher.publish(np.zeros((48, 64, 3), np.uint8)) and number(page) >= 0, 20)
+        wait_until(lambda: publisher.publish(np.zeros((48, 64, 3), np.uint8)) and number(page) >= 0)
         click(page, "summary")
         page.wait_for("document.querySelectorAll('dd').length")
         assert page.evaluate("document.querySelectorAll('img, b').length") == 0

@@ -29,10 +29,7 @@ from tests.waiting import wait_until
 
 pytest.importorskip("av")
 
-pytestmark = [
-    pytest.mark.skipif(program() is None, reason=f"none of {', '.join(NAMES)} here: apt-get install chromium"),
-    pytest.mark.timeout(180),
-]
+pytestmark = pytest.mark.skipif(program() is None, reason=f"none of {', '.join(NAMES)} here: apt-get install chromium")
 
 Encode = Callable[..., Child]
 WAY = "document.querySelector('canvas')?.dataset.way"
@@ -76,7 +73,7 @@ def preview(page: Chromium) -> Iterator[Callable[..., Preview]]:
 
 def shows(page: Chromium, way: str) -> None:
     """Wait until pictures come in a way, and move."""
-    page.wait_for(f"{WAY} === {way!r}", 40)
+    page.wait_for(f"{WAY} === {way!r}")
     moves(page)
 
 
@@ -112,10 +109,10 @@ def test_the_page_decodes_the_packets_and_nothing_is_encoded_for_it(
         seen.add(last)
         return len(seen) >= 5
 
-    wait_until(five_grays, 20)
+    wait_until(five_grays)
     assert detail(page, "Shown as").startswith("H.264, avc1.")
     page.wait_for("/H.264 640×480, \\d+ KiB per second/.test(document.querySelector('summary').textContent)")
-    page.wait_for("Math.abs(parseFloat(document.querySelector('.fps .value').textContent) - 30) < 6", 30)
+    page.wait_for("Math.abs(parseFloat(document.querySelector('.fps .value').textContent) - 30) < 6")
     page.wait_for("parseFloat(document.querySelector('.latency .value').textContent) > 0")
     assert texts(page, ".card .pill") == ["Live"]
     assert served.status()[0].encoded == encoded
@@ -139,20 +136,20 @@ def test_the_pictures_of_iox2_video_serve_have_the_numbers_of_its_test_pattern(
         numbers.append(read_number(luma))
         return len(numbers) >= 8
 
-    wait_until(increase, 20)
+    wait_until(increase)
     assert all(each is not None for each in numbers)
     assert numbers == sorted(numbers)
     assert numbers[-1] > numbers[0]
-    wait_until(lambda: served.status()[0].encoder == "running", 20)
+    wait_until(lambda: served.status()[0].encoder == "running")
     # Without the supervisor, neither frames nor packets come. The next one continues both.
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+    assert process.wait(60) == 130
     page.wait_for("document.querySelector('.card .pill').textContent === 'Silent'")
     process = iox2_video.start("serve", str(file))
     shows(page, "H.264")
     page.open("about:blank")
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+    assert process.wait(60) == 130
 
 
 def test_a_page_shows_a_picture_long_before_the_next_keyframe(
@@ -177,17 +174,17 @@ def test_a_paused_page_and_a_hidden_page_want_no_packets(
     served = preview()
     shows(page, "H.264")
     click(page, ".pause")
-    wait_until(lambda: served.status()[0].packet_viewers == 0, 20)
+    wait_until(lambda: served.status()[0].packet_viewers == 0)
     kept, colours = number(page), corners(page)
     received = served.status()[0].received
-    wait_until(lambda: served.status()[0].received > received + 30, 20)
+    wait_until(lambda: served.status()[0].received > received + 30)
     assert (number(page), corners(page)) == (kept, colours)
     click(page, ".pause")
     shows(page, "H.264")
     hide = "Object.defineProperty(document, 'hidden', {{value: {}, configurable: true}});"
     tell = "document.dispatchEvent(new Event('visibilitychange'))"
     page.evaluate(hide.format("true") + tell)
-    wait_until(lambda: served.status()[0].packet_viewers == 0, 20)
+    wait_until(lambda: served.status()[0].packet_viewers == 0)
     page.evaluate(hide.format("false") + tell)
     shows(page, "H.264")
 
@@ -204,7 +201,7 @@ def test_the_snapshot_of_a_decoded_picture_is_the_picture(
     assert page.evaluate(size) == [360, 240]
     shown = corners(page)
     click(page, ".save")
-    wait_until(lambda: any(file.read_bytes().endswith(b"\xff\xd9") for file in page.downloads.glob("cam0-*.jpg")), 20)
+    wait_until(lambda: any(file.read_bytes().endswith(b"\xff\xd9") for file in page.downloads.glob("cam0-*.jpg")))
     (file,) = page.downloads.glob("cam0-*.jpg")
     saved = jpeg.decode(file.read_bytes())
     file.unlink()
@@ -276,8 +273,8 @@ def test_max_fps_limits_what_the_page_draws(
     paint(fps=30)
     preview(max_fps=5)
     shows(page, "H.264")
-    page.wait_for("/^[3-6]\\.\\d shown here$/.test(document.querySelector('.fps .hint').textContent)", 40)
-    page.wait_for("parseFloat(document.querySelector('.fps .value').textContent) > 20", 40)
+    page.wait_for("/^[3-6]\\.\\d shown here$/.test(document.querySelector('.fps .hint').textContent)")
+    page.wait_for("parseFloat(document.querySelector('.fps .value').textContent) > 20")
 
 
 def own_address() -> str | None:
@@ -303,7 +300,7 @@ def test_from_another_machine_plain_http_shows_jpeg_and_says_what_helps(
     shows(page, "JPEG")
     assert page.evaluate("isSecureContext") is False
     page.wait_for("[...document.querySelectorAll('dd')].length || (document.querySelector('summary').click(), 0)")
-    wait_until(lambda: "no other process" not in detail(page, "Shown as"), 20)
+    wait_until(lambda: "no other process" not in detail(page, "Shown as"))
     told = detail(page, "Shown as")
     assert told.startswith("JPEG, because browsers decode H.264 only on pages from HTTPS or from your own machine.")
     assert "--tls" in told
@@ -336,5 +333,5 @@ def test_the_metrics_tell_how_many_pages_receive_packets(
     paint(fps=30)
     served = preview()
     shows(page, "H.264")
-    wait_until(lambda: metrics(served.url)["viewers_of_packets"] == 1, 20)
+    wait_until(lambda: metrics(served.url)["viewers_of_packets"] == 1)
     assert metrics(served.url)["live"] == 1

@@ -52,7 +52,7 @@ class Seen:
         self.shapes: set[tuple[str, int, int]] = set()
         self.caps = ""
         self.ended = False
-        while (frame := subscriber.receive_blocking(20_000)) is not None:
+        while (frame := subscriber.receive_blocking(60_000)) is not None:
             with frame:
                 if frame.is_eos():
                     self.ended = True
@@ -166,7 +166,7 @@ def test_fast_does_not_wait(publish: Publish, clip: Path) -> None:
     with VideoFrameSubscriber(CAM) as subscriber:
         # In real time, this would take longer than `ends` waits.
         publish("cam0", "--file", str(clip), "--fast", "--loop", "--duration", "100", "--wait-for", "1").ends(0)
-        newest = arrived(subscriber.latest(20))
+        newest = arrived(subscriber.latest(60))
         assert newest.pts is not None
         assert newest.pts > 99_000 * MS
         del newest
@@ -213,7 +213,7 @@ def test_a_picture_is_shown_over_and_over(publish: Publish, clip: Path, tmp_path
 def test_every_signal_ends_the_stream_for_its_subscribers(publish: Publish, number: int, code: int) -> None:
     with VideoFrameSubscriber(CAM) as subscriber:
         command = publish("cam0", "--test", "--size", "64x48")
-        with subscriber.receive_blocking(20_000) or pytest.fail("no frame"):
+        with subscriber.receive_blocking(60_000) or pytest.fail("no frame"):
             command.interrupt(number)
         assert Seen(subscriber).ended
         said = command.ends(code)

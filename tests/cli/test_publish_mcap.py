@@ -181,10 +181,10 @@ def test_the_command_plays_a_topic_to_readers(tmp_path: Path, domain: Place) -> 
     try:
         with VideoFrameSubscriber("video/door/frame/v2") as subscriber:
             for number in range(20):
-                with arrived(subscriber.receive_blocking(30_000)) as frame:
+                with arrived(subscriber.receive_blocking(60_000)) as frame:
                     assert frame.pts == number * STEP
                     assert abs(frame.planes[0].mean() - (40 + number * 37 % 160)) < 6
-            assert arrived(subscriber.receive_blocking(30_000)).is_eos()
+            assert arrived(subscriber.receive_blocking(60_000)).is_eos()
         assert "door: 20 frames in " in command.ends(0)
     finally:
         command.close()

@@ -44,7 +44,7 @@ def test_ffv1_gives_back_every_sample(record: Record, tmp_path: Path, format: st
     pictures = [noise_planes(format, width, height, seed) for seed in range(3)]
     with publisher() as sender:
         command = record("cam0", "a.mkv", "--codec", "ffv1")
-        sender.wait_for_subscribers(1, timeout=20)
+        sender.wait_for_subscribers(1, timeout=60)
         for number, picture in enumerate(pictures):
             sender.publish(
                 picture[0] if len(picture) == 1 else picture, format=format, width=width, pts=number * 40 * MS
@@ -82,10 +82,10 @@ def test_the_encoder_gets_shared_memory_itself(domain: Place, format: str, strid
     known = get_format(format)
     stride0 = None if stride is None else stride * known.row_bytes(0, 320) // 640
     with publisher() as sender, VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
-        sender.wait_for_subscribers(1, timeout=20)
+        sender.wait_for_subscribers(1, timeout=60)
         layout = known.tight_layout(320, 240, stride0)
         sender.publish_frame(noise(layout.size, 3), FrameParams(320, 240, format, stride0=stride0))
-        frame = arrived(subscriber.receive_blocking(20_000))
+        frame = arrived(subscriber.receive_blocking(60_000))
         picture = picture_of(frame)
         addresses = [plane.ctypes.data for plane in frame.planes]
         assert [plane.buffer_ptr for plane in picture.planes] == addresses
@@ -103,7 +103,7 @@ def test_padded_rows_are_recorded_without_their_padding(record: Record, tmp_path
             pixels, params = padded(format, *size, seed=1)
             with publisher() as sender:
                 command = record("cam0", "a.mkv", "--codec", "ffv1", "--overwrite", "--frames", "1")
-                sender.wait_for_subscribers(1, timeout=20)
+                sender.wait_for_subscribers(1, timeout=60)
                 sender.publish_frame(pixels, params)
                 command.ends(0)
             known = get_format(format)
@@ -118,7 +118,7 @@ def test_padded_rows_are_recorded_without_their_padding(record: Record, tmp_path
 def test_an_odd_size_keeps_all_its_pixels(record: Record, tmp_path: Path) -> None:
     with publisher() as sender:
         command = record("cam0", "a.mp4")
-        sender.wait_for_subscribers(1, timeout=20)
+        sender.wait_for_subscribers(1, timeout=60)
         send(sender, 0, 0, size=(333, 177))
         sender.end_of_stream()
         command.ends(0)
@@ -130,7 +130,7 @@ def test_an_odd_size_keeps_all_its_pixels(record: Record, tmp_path: Path) -> Non
 def test_another_size_is_scaled_into_the_first_with_black_beside_it(record: Record, tmp_path: Path) -> None:
     with publisher() as sender:
         command = record("cam0", "a.mkv")
-        sender.wait_for_subscribers(1, timeout=20)
+        sender.wait_for_subscribers(1, timeout=60)
         send(sender, 0, 0)
         send(sender, 1, 40 * MS, size=(240, 480))
         send(sender, 2, 80 * MS, format="NV12")
@@ -149,7 +149,7 @@ def test_another_size_is_scaled_into_the_first_with_black_beside_it(record: Reco
 def test_a_lossless_file_ends_where_the_size_changes(record: Record, tmp_path: Path) -> None:
     with publisher() as sender:
         command = record("cam0", "a.mkv", "--codec", "ffv1")
-        sender.wait_for_subscribers(1, timeout=20)
+        sender.wait_for_subscribers(1, timeout=60)
         send(sender, 0, 0)
         send(sender, 1, 40 * MS, size=(160, 120))
         said = command.ends(1)

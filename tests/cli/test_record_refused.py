@@ -29,7 +29,7 @@ def test_a_full_disk_is_told_and_what_fitted_plays(
     # At this rate, every tenth frame is a keyframe.
     with publisher(framerate=5) as sender:
         command = record("cam0", f"{folder}/{file}", "--codec", codec, prefix=prefix)
-        sender.wait_for_subscribers(1, timeout=20)
+        sender.wait_for_subscribers(1, timeout=60)
         for number in range(60):
             sender.publish(noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8), pts=number * 40 * MS)
         said = command.ends(1)
@@ -56,7 +56,7 @@ def test_a_disk_without_room_for_anything_is_told_and_no_empty_file_stays(
         pytest.skip("no mount namespace of its own for this user")
     with publisher() as sender:
         command = record("cam0", f"{folder}/{file}", prefix=("unshare", "--mount", "sh", "-c", script, "sh"))
-        sender.wait_for_subscribers(1, timeout=20)
+        sender.wait_for_subscribers(1, timeout=60)
         for number in range(60):
             sender.publish(np.full((HEIGHT, WIDTH, 3), number, np.uint8), pts=number * 40 * MS)
         sender.end_of_stream()
@@ -107,7 +107,7 @@ def test_a_stream_that_does_not_come_leaves_no_file(record: Record, tmp_path: Pa
 def test_tiles_are_refused_with_what_to_do(record: Record, tmp_path: Path) -> None:
     with publisher() as sender:
         command = record("cam0", "a.mkv", "--codec", "ffv1")
-        sender.wait_for_subscribers(1, timeout=20)
+        sender.wait_for_subscribers(1, timeout=60)
         sender.publish(np.zeros((64, 64), np.uint16), format="RGB16")
         said = command.ends(1)
     assert "ffv1 cannot store RGB16 without loss; use x264 or prores" in said

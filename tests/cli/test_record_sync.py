@@ -23,7 +23,7 @@ from tests.cli.recordings import MS, Record, decoded, level, publisher, times
 from tests.conftest import Place
 from tests.waiting import arrived, wait_until
 
-WAIT = 20
+WAIT = 60
 
 
 class Stereo:

@@ -24,7 +24,7 @@ def key(domain: Place) -> FrameKey:
     """Return the key of a frame of 64x48 pixels."""
     with VideoFramePublisher(SOURCE) as publisher, VideoFrameSubscriber(SOURCE) as frames:
         publisher.publish(np.zeros((48, 64), np.uint8), format="GRAY8")
-        with arrived(frames.receive_blocking(20_000)) as frame:
+        with arrived(frames.receive_blocking(60_000)) as frame:
             return FrameKey.of(frame)
 
 
@@ -82,12 +82,12 @@ def test_it_waits_for_a_detector_and_says_which_there_are(
     assert detectors("cam1") == []
     process = iox2_video.start("results", "cam0", "pose")
     with ResultsPublisher("cam0", "pose") as pose:
-        pose.wait_for_subscribers(timeout=30)
+        pose.wait_for_subscribers(timeout=60)
         pose.publish(key)
         assert process.stdout is not None
         assert process.stdout.readline().endswith("nothing\n")
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+    assert process.wait(60) == 130
     done = iox2_video("results", "cam0", "yol0", "--timeout", "0.1")
     assert done.returncode == 3
     assert "waiting for results of yol0 on cam0; cam0 has yolo\n" in done.stderr

@@ -75,10 +75,10 @@ def is_top_first(decoded: Any) -> bool:
 def recorded(path: Path, caps: str, flags: int = 0, format: str = "I420", codec: str = "x264") -> tuple[Any, list[Any]]:
     """Record four frames with these caps and flags; return the track and its decoded pictures."""
     with VideoFramePublisher(CAM, caps=f"video/x-raw, {caps}", framerate=25, qos=Qos(buffer_size=20)) as publisher:
-        recorder = Recorder(["cam0"], path, codec=codec, timeout=30)
+        recorder = Recorder(["cam0"], path, codec=codec, timeout=60)
         thread = threading.Thread(target=recorder.run)
         thread.start()
-        publisher.wait_for_subscribers(1, timeout=30)
+        publisher.wait_for_subscribers(1, timeout=60)
         source = av.VideoFrame.from_ndarray(picture(), format="rgb24")
         converted = source.reformat(format={"I420": "yuv420p", "BGR": "bgr24"}[format])
         for number in range(4):
@@ -201,9 +201,9 @@ def fed(source: Any) -> tuple[dict[str, Any], int, npt.NDArray[Any]]:
         feeder = Feeder("cam0", source, fast=True, frames=1, wait_for=1)
         thread = threading.Thread(target=feeder.run)
         thread.start()
-        frame = arrived(subscriber.receive_blocking(30_000))
+        frame = arrived(subscriber.receive_blocking(60_000))
         frames.append(frame)
-        thread.join(30)
+        thread.join(60)
     (one,) = frames
     return dict(parse_caps(one.caps or "").fields), one.flags, one.to_rgb()
 
@@ -263,7 +263,7 @@ def test_a_file_that_is_turned_can_be_played_again(tmp_path: Path) -> None:
         thread = threading.Thread(target=feeder.run)
         thread.start()
         seen = [corners(frame.to_rgb()) for frame in subscriber]
-        thread.join(30)
+        thread.join(60)
     assert seen == ["gxrb"] * 6
 
 

@@ -107,6 +107,6 @@ def test_a_sh4lt_writer_that_never_finishes_is_listed_as_one_that_does_not_answe
         (found,) = [one for one in sh4lt_paths() if one.path == path]
         look = threading.Thread(target=lambda: answer.append(sh4lt_stream(found, 0.2)), daemon=True)
         look.start()
-        look.join(20)
+        look.join(60)
         assert not look.is_alive(), "the look goes on and on"
     assert answer[0].problem == ("its writer did not answer" if behave is drips else None)

@@ -126,7 +126,7 @@ def test_the_browser_is_given_a_private_file_and_no_token(view: Views, tmp_path:
     assert url.rsplit("/", 2)[1] not in told.read_text()
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     view.processes[-1].terminate()
-    assert view.processes[-1].wait(30) == 128 + signal.SIGTERM
+    assert view.processes[-1].wait(60) == 128 + signal.SIGTERM
     assert not file.exists()
 
 
@@ -360,7 +360,7 @@ def test_ctrl_c_ends_it_while_a_viewer_watches(paint: Paint, view: Views) -> Non
         client.picture()
         process = view.processes[-1]
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(60) == 130
         opcode = 0
         while opcode != 8:
             opcode, _ = client.receive()

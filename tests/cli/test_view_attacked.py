@@ -33,7 +33,7 @@ _TURN = 0.0002
 
 def connected(url: str) -> socket.socket:
     parts = urlsplit(url)
-    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20)
+    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=60)
 
 
 def answer_to(url: str, request: bytes, *, half_close: bool = False) -> bytes:
@@ -86,7 +86,7 @@ class Attack:
         self._threads = [threading.Thread(target=self._run) for _ in range(2)]
         for thread in self._threads:
             thread.start()
-        wait_until(lambda: self.opened >= 2 * ATTACKERS, 30)
+        wait_until(lambda: self.opened >= 2 * ATTACKERS)
 
     def _run(self) -> None:
         connections: list[socket.socket] = []

@@ -40,10 +40,10 @@ class Decoder:
 def published(count: int) -> int:
     """Wait until this many packets were published after the newest keyframe; return their number."""
     with PacketSubscriber("cam0") as subscriber:
-        first = arrived(subscriber.receive_blocking(20_000)).number
+        first = arrived(subscriber.receive_blocking(60_000)).number
         number = first
         while number < first + count:
-            number = arrived(subscriber.receive_blocking(20_000)).number
+            number = arrived(subscriber.receive_blocking(60_000)).number
     return number - first + 1
 
 
@@ -127,11 +127,11 @@ def test_frames_are_not_received_while_packets_are_enough_and_the_numbers_stay_r
     paint(fps=20)
     url = view("cam0")
     encode(keyint=60)
-    wait_until(lambda: readers() == 2, 20)
+    wait_until(lambda: readers() == 2)
     with PageClient(url, watch=[0], decodes=[0]) as client:
         client.packet()
         client.status(packet_viewers=1)
-        wait_until(lambda: client.status() and readers() == 1, 20)
+        wait_until(lambda: client.status() and readers() == 1)
         before = client.status()
         # Two seconds later, every frame in the rate is a packet.
         while (status := client.status())["received"] < before["received"] + 60:
@@ -144,7 +144,7 @@ def test_frames_are_not_received_while_packets_are_enough_and_the_numbers_stay_r
         assert 0 <= status["age"] < 5
         # Without the viewer, frames are received again, and their count goes on.
         client.say(watch=[])
-        wait_until(lambda: client.status() and readers() == 2, 20)
+        wait_until(lambda: client.status() and readers() == 2)
         later = client.status(format="RGB")
         assert later["received"] >= status["received"]
         assert later["encoded"] == 0

@@ -44,7 +44,7 @@ class Log:
         return lambda *arguments: self.calls.append((name, *arguments))
 
     def wait_for(self, count: int) -> list[tuple[Any, ...]]:
-        wait_until(lambda: len(self.calls) >= count, 20)
+        wait_until(lambda: len(self.calls) >= count)
         return self.calls
 
 
@@ -70,7 +70,7 @@ def boxes_of(log: Log) -> list[tuple[Any, ...]]:
 
 def test_pictures_have_the_capture_time_and_the_number_of_their_frame(camera: VideoFramePublisher, log: Any) -> None:
     stream = RerunPictures(SOURCE, log, max_fps=60, quality=90)
-    camera.wait_for_subscribers(timeout=20)
+    camera.wait_for_subscribers(timeout=60)
     for number in range(3):
         shoot(camera, number)
     found = log.wait_for(3)
@@ -86,7 +86,7 @@ def test_pictures_have_the_capture_time_and_the_number_of_their_frame(camera: Vi
 def test_pictures_that_a_slow_viewer_cannot_take_are_counted(camera: VideoFramePublisher, log: Any) -> None:
     log.is_behind = True
     stream = RerunPictures(SOURCE, log, max_fps=60, quality=90)
-    camera.wait_for_subscribers(timeout=20)
+    camera.wait_for_subscribers(timeout=60)
     shoot(camera, 0)
     wait_until(lambda: stream.behind == 1)
     log.is_behind = False
@@ -97,7 +97,7 @@ def test_pictures_that_a_slow_viewer_cannot_take_are_counted(camera: VideoFrameP
 
 def test_pictures_beyond_the_maximum_rate_are_left_out(camera: VideoFramePublisher, log: Any) -> None:
     stream = RerunPictures(SOURCE, log, max_fps=12.5, quality=90)
-    camera.wait_for_subscribers(timeout=20)
+    camera.wait_for_subscribers(timeout=60)
     for number in range(5):
         shoot(camera, number)
     assert [call[4] for call in log.wait_for(3)] == [0, 2, 4]
@@ -111,17 +111,17 @@ def test_boxes_have_the_time_and_the_number_of_the_frame_in_which_they_were_foun
     stream = RerunPictures(SOURCE, log, max_fps=60, quality=90)
     boxes = RerunBoxes(stream, SOURCE, "yolo", log)
     with ResultsPublisher("cam0", "yolo") as out, VideoFrameSubscriber(SOURCE) as subscriber:
-        out.wait_for_subscribers(timeout=20)
+        out.wait_for_subscribers(timeout=60)
         shoot(camera, 0)
         shoot(camera, 1)
-        arrived(subscriber.receive_blocking(20_000)).release()
-        with arrived(subscriber.receive_blocking(20_000)) as frame:
+        arrived(subscriber.receive_blocking(60_000)).release()
+        with arrived(subscriber.receive_blocking(60_000)) as frame:
             key = FrameKey.of(frame)
         out.publish(
             key, [Box("cat", 0.5, 1, 2, 30, 20, track=7), Box(None, 0.25, 0, 0, 4, 4), Box("cat", 1, 5, 5, 5, 5)]
         )
         out.publish(key)
-        wait_until(lambda: len(boxes_of(log)) == 2, 20)
+        wait_until(lambda: len(boxes_of(log)) == 2)
     boxes.close()
     stream.close()
     (_, path, xywh, labels, classes, captured, number), empty = boxes_of(log)
@@ -140,18 +140,18 @@ def test_boxes_on_a_rendition_are_in_its_pixels(camera: VideoFramePublisher, log
     name = "video/cam0@32x40/frame/v2"
     with VideoFrameSubscriber(SOURCE) as subscriber, VideoFramePublisher(name) as rendition:
         shoot(camera, 0)
-        with arrived(subscriber.receive_blocking(20_000)) as frame:
+        with arrived(subscriber.receive_blocking(60_000)) as frame:
             key = FrameKey.of(frame)
             meta = rendition_meta(frame, SOURCE, RenditionShape(32, 40, "RGB", None, (0, 0, 64, 48), (0, 8, 32, 24)))
         stream = RerunPictures(name, log, max_fps=60, quality=90)
-        rendition.wait_for_subscribers(timeout=20)
+        rendition.wait_for_subscribers(timeout=60)
         rendition.publish(np.zeros((40, 32, 3), np.uint8), format="RGB", metas=[meta])
         assert log.wait_for(1)[0][3:] == (START, 0)
         boxes = RerunBoxes(stream, name, "yolo", log)
         with ResultsPublisher("cam0", "yolo") as out:
-            out.wait_for_subscribers(timeout=20)
+            out.wait_for_subscribers(timeout=60)
             out.publish(key, [Box("cat", 0.5, 10, 20, 30, 20)])
-            wait_until(lambda: boxes_of(log), 20)
+            wait_until(lambda: boxes_of(log))
         boxes.close()
         stream.close()
     assert boxes_of(log)[0][1:3] == (["cam0@32x40", "yolo"], pytest.approx(np.array([[5, 18, 15, 10]])))
@@ -164,19 +164,19 @@ def packets(log: Log) -> list[tuple[Any, ...]]:
 def test_packets_are_logged_as_they_are_from_a_keyframe_on(domain: Place, log: Any) -> None:
     with PacketPublisher("cam0", "h264", 64, 48) as publisher:
         stream = RerunPackets(SOURCE, "h264", log)
-        publisher.wait_for_subscribers(timeout=20)
+        publisher.wait_for_subscribers(timeout=60)
         encoder = Encoder(publisher, gop=4)
         # A subscriber starts at the newest keyframe that it finds when it connects.
         encoder.publish(1)
-        wait_until(lambda: stream.logged == 1, 20)
+        wait_until(lambda: stream.logged == 1)
         encoder.publish(5)
-        wait_until(lambda: stream.logged == 6, 20)
+        wait_until(lambda: stream.logged == 6)
         log.is_behind = True
         encoder.publish(1)
-        wait_until(lambda: stream.behind == 1, 20)
+        wait_until(lambda: stream.behind == 1)
         log.is_behind = False
         encoder.publish(3)
-        wait_until(lambda: stream.logged + stream.behind == 10, 20)
+        wait_until(lambda: stream.logged + stream.behind == 10)
         stream.close()
     assert log.calls[0] == ("codec", ["cam0"], "h264")
     # Number 6 came while the viewer was too slow, and number 7 depends on it.
@@ -191,9 +191,9 @@ def test_a_video_of_another_size_continues_in_another_entity(domain: Place, log:
     stream = RerunPackets(SOURCE, "h264", log)
     for width in (64, 32):
         with PacketPublisher("cam0", "h264", width, 48) as publisher:
-            publisher.wait_for_subscribers(timeout=20)
+            publisher.wait_for_subscribers(timeout=60)
             Encoder(publisher, gop=1).publish(1)
-            wait_until(lambda width=width: stream.logged == (1 if width == 64 else 2), 20)
+            wait_until(lambda width=width: stream.logged == (1 if width == 64 else 2))
     stream.close()
     path = ["cam0", "32x48 (2)"]
     assert [call[:2] for call in log.calls] == [
@@ -208,11 +208,11 @@ def test_a_video_of_another_size_continues_in_another_entity(domain: Place, log:
 def test_packets_that_are_not_in_the_order_of_their_frames_are_noticed(domain: Place, log: Any) -> None:
     with PacketPublisher("cam0", "h264", 64, 48) as publisher:
         stream = RerunPackets(SOURCE, "h264", log)
-        publisher.wait_for_subscribers(timeout=20)
+        publisher.wait_for_subscribers(timeout=60)
         for number in (0, 3, 1, 2):
             data = unit(number, is_keyframe=number == 0)
             publisher.publish(data, is_keyframe=number == 0, captured_at=START + number)
-        wait_until(lambda: stream.has_b_frames, 20)
+        wait_until(lambda: stream.has_b_frames)
         stream.close()
 
 
@@ -263,7 +263,7 @@ def test_a_viewer_is_started_on_the_loopback_interface_and_stays(tmp_path: Path,
     assert os.getsid(int(pid)) == int(pid)
     # Its user closes it.
     (tmp_path / "close").touch()
-    wait_until(lambda: not viewer.is_open(), 20)
+    wait_until(lambda: not viewer.is_open())
     viewer.close()
 
 

@@ -58,7 +58,7 @@ class Child:
         assert self.process.stderr is not None
         self.errors.extend(self.process.stderr)
 
-    def told(self, timeout: float = 50) -> Any:
+    def told(self, timeout: float = 60) -> Any:
         """Return the next report."""
         try:
             return self._told.get(timeout=timeout)
@@ -75,13 +75,13 @@ class Child:
         """Send a signal; after SIGKILL wait for the end."""
         self.process.send_signal(number)
         if number == signal.SIGKILL:
-            self.process.wait(10)
+            self.process.wait(60)
 
-    def ends(self, timeout: float = 20) -> int:
+    def ends(self, timeout: float = 60) -> int:
         """Wait for the end; return the exit code."""
         code = self.process.wait(timeout)
         for reader in self._readers:
-            reader.join(5)
+            reader.join(60)
         return code
 
     def complaint(self) -> str:
@@ -92,9 +92,9 @@ class Child:
         """End the process if it runs."""
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
         for reader in self._readers:
-            reader.join(5)
+            reader.join(60)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):
