@@ -256,10 +256,12 @@ def view(iox2_video: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[V
 
 @pytest.fixture
 def record(tmp_path: Path, domain: Place) -> Iterator[Callable[..., Command]]:
+    """Starts recorders, which wait for a minute: a busy machine may pause a test for longer than the usual 5 s."""
     running: list[Command] = []
 
     def start(*arguments: str, prefix: tuple[str, ...] = ()) -> Command:
-        running.append(Command(tmp_path, "record", *arguments, prefix=prefix))
+        patient = () if "--timeout" in arguments else ("--timeout", "60")
+        running.append(Command(tmp_path, "record", *arguments, *patient, prefix=prefix))
         return running[-1]
 
     yield start

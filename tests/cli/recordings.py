@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ import pytest
 
 av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
 
+from gst_iceoryx2.record import Recorder, Recording
 from gst_iceoryx2.video import Qos, VideoFramePublisher
 from tests.cli.commands import Command
+from tests.waiting import wait_until
 
 Record = Callable[..., Command]
 
@@ -70,6 +74,39 @@ def check_picture(frame: Any, number: int) -> None:
     assert abs(picture[:, : width // 2 - 4] - level(number)).mean() < 6
     assert abs(picture[: height // 2 - 4, width // 2 + 4 :] - (200, 30, 30)).mean() < 8
     assert abs(picture[height // 2 + 4 :, width // 2 + 4 :] - (30, 30, 200)).mean() < 8
+
+
+@contextlib.contextmanager
+def stopped(command: Command) -> Iterator[None]:
+    """Stop a recorder meanwhile, so that it finds everything at once, however slowly the test sends it.
+
+    A recorder waits at most 5 s for the results of a frame.
+    """
+    stat = Path(f"/proc/{command.process.pid}/stat")
+    command.interrupt(signal.SIGSTOP)
+    wait_until(lambda: b") T" in stat.read_bytes())
+    yield
+    command.interrupt(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def running(recorder: Recorder) -> Iterator[list[Recording]]:
+    """Run a recorder in a thread; the list has the result afterwards."""
+    results: list[Recording] = []
+    thread = threading.Thread(target=lambda: results.append(recorder.run()))
+    thread.start()
+    try:
+        yield results
+    except BaseException:
+        recorder.stop()
+        raise
+    finally:
+        thread.join(60)
+
+
+def wait_for_frames(recorder: Recorder, count: int) -> None:
+    """Wait until all that was sent is in the file: what is still waiting may be lost when its publisher closes."""
+    wait_until(lambda: recorder.report().tracks[0].frames >= count)
 
 
 def keep_sending(

@@ -18,13 +18,14 @@ import pytest
 
 av: Any = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
 
+from gst_iceoryx2.cli.record import _summary
 from gst_iceoryx2.discovery import encoded
 from gst_iceoryx2.feed import read_number
 from gst_iceoryx2.packets import PacketPublisher, PacketSubscriber
 from gst_iceoryx2.record import Recorder, TargetError
 from gst_iceoryx2.record import record as record_streams
 from tests.cli.commands import Command
-from tests.cli.recordings import MS, Record, decoded, times
+from tests.cli.recordings import MS, Record, decoded, running, stopped, times, wait_for_frames
 from tests.conftest import Place
 from tests.packets.coders import encode, number_near
 from tests.processes.children import ROOT
@@ -70,10 +71,10 @@ def check_pattern(path: Path, said: str) -> None:
 def test_packets_that_run_already_are_recorded_as_they_are(
     record: Record, tmp_path: Path, file: str, b_frames: int
 ) -> None:
+    packets = encode("h264", 40, gop=100, b_frames=b_frames)
     with PacketPublisher("cam0", "h264", 320, 240) as sender:
         command = record("cam0", file)
         sender.wait_for_subscribers(1, timeout=60)
-        packets = encode("h264", 40, gop=100, b_frames=b_frames)
         publish(sender, packets)
         sender.end_of_stream()
         said = command.ends(0)
@@ -143,54 +144,46 @@ from tests.packets.coders import encode
 first = int(sys.argv[1])
 packets = encode("h264", 25, gop=100)
 with PacketPublisher("cam0", "h264", 320, 240) as publisher:
-    publisher.wait_for_subscribers(1, 30)
+    publisher.wait_for_subscribers(1, 60)
     for packet in packets:
         at = 10**9 + (first + packet.pts) * 40_000_000
         publisher.publish(packet, is_keyframe=packet.is_keyframe, pts=at, dts=at, captured_at=at)
-    print("sent", flush=True)
     time.sleep(600)
 """
 
 
-def test_an_encoder_that_is_killed_is_told_and_the_file_continues_at_a_keyframe(record: Record, tmp_path: Path) -> None:
+def test_an_encoder_that_is_killed_is_told_and_the_file_continues_at_a_keyframe(domain: Place, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "python"), str(ROOT)))}
-    command = record("cam0@h264", "a.mkv", "--frames", "50", "--timeout", "30")
-    for first in (0, 30):
-        encoder = subprocess.Popen(
-            [sys.executable, "-c", _PUBLISHER, str(first)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert encoder.stdout is not None
-        assert encoder.stdout.readline() == "sent\n"
-        if first == 0:
-            wait_until(lambda: (tmp_path / "a.mkv").stat().st_size > 0)
-            encoder.send_signal(signal.SIGKILL)
-            encoder.wait()
-            encoder.stdout.close()
-    said = command.ends(0)
-    encoder.send_signal(signal.SIGINT)
-    encoder.wait()
-    encoder.stdout.close()
-    assert "50 frames" in said
-    assert "cam0@h264: the encoder started again once, with a keyframe" in said
+    recorder = Recorder(["cam0@h264"], tmp_path / "a.mkv", frames=50, timeout=60)
+    with running(recorder) as results:
+        for first, count, end in ((0, 25, signal.SIGKILL), (30, 50, signal.SIGINT)):
+            encoder = subprocess.Popen(
+                [sys.executable, "-c", _PUBLISHER, str(first)], env=environment, stderr=subprocess.DEVNULL
+            )
+            try:
+                wait_for_frames(recorder, count)
+            finally:
+                encoder.send_signal(end)
+                encoder.wait()
+    assert results[0].tracks[0].frames == 50
+    assert "cam0@h264: the encoder started again once, with a keyframe" in _summary(results[0])
     frames = decoded(tmp_path / "a.mkv")
     assert all(number_near(frame, index % 25) for index, frame in enumerate(frames))
     assert times(frames)[:25] == [40.0 * index for index in range(25)]
     assert times(frames)[25:] == sorted(times(frames)[25:])
 
 
-def test_another_size_continues_in_a_second_file_and_is_told(record: Record, tmp_path: Path) -> None:
-    command = record("cam0@h264", "day.mp4", "--frames", "30", "--timeout", "20")
-    for size in ((320, 240), (640, 360)):
-        with PacketPublisher("cam0", "h264", *size) as sender:
-            sender.wait_for_subscribers(1, timeout=60)
-            publish(sender, encode("h264", 15, size, gop=100), 0 if size[0] == 320 else 20 * STEP)
-    said = command.ends(0)
+def test_another_size_continues_in_a_second_file_and_is_told(domain: Place, tmp_path: Path) -> None:
+    recorder = Recorder(["cam0@h264"], tmp_path / "day.mp4", frames=30, timeout=60)
+    with running(recorder) as results:
+        for size, count in (((320, 240), 15), ((640, 360), 30)):
+            with PacketPublisher("cam0", "h264", *size) as sender:
+                sender.wait_for_subscribers(1, timeout=60)
+                publish(sender, encode("h264", 15, size, gop=100), 0 if size[0] == 320 else 20 * STEP)
+                wait_for_frames(recorder, count)
+    said = _summary(results[0])
     assert "the format of the packets changed, so there are 2 files" in said
-    assert f"{'day-2.mp4'}: " in said
+    assert [path.name for path in results[0].files] == ["day.mp4", "day-2.mp4"]
     for name, width in (("day.mp4", 320), ("day-2.mp4", 640)):
         frames = decoded(tmp_path / name)
         assert [frame.width for frame in frames] == [width] * 15
@@ -207,10 +200,9 @@ def test_ctrl_c_leaves_a_file_that_plays(record: Record, tmp_path: Path) -> None
 
 def test_the_duration_ends_it(record: Record, tmp_path: Path) -> None:
     with PacketPublisher("cam0", "h264", 320, 240) as sender:
-        command = record("cam0@h264", "a.mkv", "--duration", "0.8")
-        sender.wait_for_subscribers(1, timeout=60)
+        # A pause of this length would end it as well, so all packets are there when it begins.
         publish(sender, encode("h264", 40, gop=100))
-        command.ends(0)
+        record("cam0@h264", "a.mkv", "--duration", "0.8").ends(0)
     assert len(decoded(tmp_path / "a.mkv")) == 20
 
 
@@ -239,28 +231,24 @@ def test_another_codec_that_was_asked_for_encodes_again(record: Record, tmp_path
 
 def test_silence_is_told_and_the_file_plays(record: Record, tmp_path: Path) -> None:
     with PacketPublisher("cam0", "h264", 320, 240) as sender:
-        command = record("cam0@h264", "a.mkv", "--timeout", "1")
-        sender.wait_for_subscribers(1, timeout=60)
+        # A recorder that joins receives all packets since the keyframe.
         publish(sender, encode("h264", 15, gop=100))
-        said = command.ends(1)
+        said = record("cam0@h264", "a.mkv", "--timeout", "1").ends(1)
     assert "cam0@h264 did not end its stream, but sent no packet for 1 s" in said
     assert len(decoded(tmp_path / "a.mkv")) == 15
 
 
 def test_lost_and_withheld_packets_are_counted(record: Record, tmp_path: Path) -> None:
+    packets = encode("h264", 400, gop=100)
     with PacketPublisher("cam0", "h264", 320, 240) as sender:
-        command = record("cam0@h264", "a.mkv", "--timeout", "20")
+        command = record("cam0@h264", "a.mkv")
         sender.wait_for_subscribers(1, timeout=60)
-        packets = encode("h264", 400, gop=100)
         publish(sender, packets[:60])
         # The first second is in the file.
         wait_until(lambda: (tmp_path / "a.mkv").stat().st_size > 1000)
-        pid = command.process.pid
-        command.process.send_signal(signal.SIGSTOP)
-        wait_until(lambda: b") T" in Path(f"/proc/{pid}/stat").read_bytes())
-        publish(sender, packets[60:])
-        sender.end_of_stream()
-        command.process.send_signal(signal.SIGCONT)
+        with stopped(command):
+            publish(sender, packets[60:])
+            sender.end_of_stream()
         said = command.ends(0)
     told = re.search(r"(\d+) frames, .* s, (\d+) dropped, (\d+) withheld", said)
     assert told is not None

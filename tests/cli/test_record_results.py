@@ -22,10 +22,25 @@ from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2._wire.results import VideoResultsHeader, results_service
 from gst_iceoryx2.feed import read_number
 from gst_iceoryx2.packets import PacketPublisher
+from gst_iceoryx2.record import Recorder
 from gst_iceoryx2.results import Box, FrameKey, ResultsPublisher, ResultsSubscriber
 from gst_iceoryx2.video import VideoFrame, VideoFramePublisher, VideoFrameSubscriber
 from tests.cli.bridges import Bridge
-from tests.cli.recordings import HEIGHT, MS, WIDTH, Record, check_picture, decoded, keep_sending, publisher, send, times
+from tests.cli.recordings import (
+    HEIGHT,
+    MS,
+    WIDTH,
+    Record,
+    check_picture,
+    decoded,
+    keep_sending,
+    publisher,
+    running,
+    send,
+    stopped,
+    times,
+    wait_for_frames,
+)
 from tests.cli.test_record_copy import camera
 from tests.conftest import Place
 from tests.packets.coders import encode
@@ -91,11 +106,12 @@ def scene(record: Record) -> Iterator[Callable[..., Scene]]:
 @pytest.mark.proves("R1")
 def test_each_line_belongs_to_its_frame(scene: Callable[..., Scene], tmp_path: Path, file: str) -> None:
     there = scene(file, "--results", "yolo")
-    keys = [there.show(number) for number in range(20)]
-    # The results come in another order, and some never.
-    for number in (*range(19, 9, -1), *range(0, 10, 2)):
-        there.find(keys[number], number)
-    there.camera.end_of_stream()
+    with stopped(there.command):
+        keys = [there.show(number) for number in range(20)]
+        # The results come in another order, and some never.
+        for number in (*range(19, 9, -1), *range(0, 10, 2)):
+            there.find(keys[number], number)
+        there.camera.end_of_stream()
     said = there.command.ends(0)
     assert "cam0 yolo: 15 of 20 frames have results, 0 came too late, 0 dropped\n" in said
     assert "day.yolo.jsonl: " in said
@@ -114,7 +130,8 @@ def test_a_line_has_the_form_that_the_command_results_prints(scene: Callable[...
     there = scene("day.mp4", "--results", "yolo", "--frames", "1")
     with ResultsSubscriber("cam0", "yolo") as subscriber:
         there.out.wait_for_subscribers(2, timeout=60)
-        there.find(there.show(0), 7, json={"a": [1]})
+        with stopped(there.command):
+            there.find(there.show(0), 7, json={"a": [1]})
         printed = arrived(subscriber.receive_blocking(60_000)).as_dict()
     there.command.ends(0)
     (line,) = lines_of(tmp_path / "day.yolo.jsonl")
@@ -124,10 +141,11 @@ def test_a_line_has_the_form_that_the_command_results_prints(scene: Callable[...
 
 def test_an_mkv_file_has_the_labels_as_subtitles_of_their_frames(scene: Callable[..., Scene], tmp_path: Path) -> None:
     there = scene("day.mkv", "--results", "yolo")
-    keys = [there.show(number) for number in range(10)]
-    for number in (0, 3, 4, 9):
-        there.out.publish(keys[number], [Box(f"é {number}", 0.5, 0, 0, 1, 1), Box(None, 1, 0, 0, 1, 1)])
-    there.camera.end_of_stream()
+    with stopped(there.command):
+        keys = [there.show(number) for number in range(10)]
+        for number in (0, 3, 4, 9):
+            there.out.publish(keys[number], [Box(f"é {number}", 0.5, 0, 0, 1, 1), Box(None, 1, 0, 0, 1, 1)])
+        there.camera.end_of_stream()
     there.command.ends(0)
     with av.open(str(tmp_path / "day.mkv")) as container:
         (stream,) = container.streams.subtitles
@@ -164,14 +182,16 @@ def test_late_and_damaged_results_are_counted_and_on_no_line(scene: Callable[...
     log, other = tmp_path / "day.yolo.jsonl", tmp_path / "day.raw.jsonl"
     raw = RawPublisher(results_service("cam0", "raw"), 1 << 16, 10, VideoResultsHeader)
     wait_until(lambda: raw.service.dynamic_config.number_of_subscribers == 1)
-    late, damaged = there.show(0), there.show(1)
-    # Neither a text that is not JSON, nor one that Python reads but JSON does not have, nor an unknown version.
-    for number, (text, version) in enumerate(((b"{", 1), (b"NaN", 1), (b"1", 9))):
-        raw.send(*json_result(damaged, text, number=number, version=version))
+    with stopped(there.command):
+        late, damaged = there.show(0), there.show(1)
+        # Neither a text that is not JSON, nor one that Python reads but JSON does not have, nor an unknown version.
+        for number, (text, version) in enumerate(((b"{", 1), (b"NaN", 1), (b"1", 9))):
+            raw.send(*json_result(damaged, text, number=number, version=version))
     # Lines are written when the time of the first one is up.
     wait_until(lambda: log.read_text().count("\n") == other.read_text().count("\n") == 2)
-    there.find(late, 0)
-    there.find(there.show(2), 2)
+    with stopped(there.command):
+        there.find(late, 0)
+        there.find(there.show(2), 2)
     wait_until(lambda: log.read_text().count("\n") == 3)
     there.camera.end_of_stream()
     said = there.command.ends(0)
@@ -195,8 +215,9 @@ def json_result(key: FrameKey, text: bytes, *, number: int, version: int) -> tup
 def test_a_killed_recorder_leaves_whole_lines(scene: Callable[..., Scene], tmp_path: Path) -> None:
     there = scene("day.mkv", "--results", "yolo")
     log = tmp_path / "day.yolo.jsonl"
-    for number in range(30):
-        there.find(there.show(number), number)
+    with stopped(there.command):
+        for number in range(30):
+            there.find(there.show(number), number)
     wait_until(lambda: log.read_text().count("\n") >= 20)
     there.command.process.kill()
     there.command.process.wait(60)
@@ -348,15 +369,16 @@ def test_lines_of_b_frames_are_in_the_order_of_the_frames(record: Record, tmp_pa
     assert [round(line["time"] * 1000) for line in lines] == [number * 40 for number in range(30)]
 
 
-def test_lines_name_the_file_in_which_their_frame_is(record: Record, tmp_path: Path) -> None:
-    command = record("cam0@h264", "day.mkv", "--frames", "20", "--timeout", "30", "--results", "yolo")
-    for size in ((320, 240), (640, 360)):
-        with PacketPublisher("cam0", "h264", *size) as sender:
-            sender.wait_for_subscribers(1, timeout=60)
-            for packet in encode("h264", 10, size, gop=100):
-                at = 10**9 + (packet.pts + size[0]) * 40 * MS
-                sender.publish(packet, is_keyframe=packet.is_keyframe, pts=at, dts=at, captured_at=at)
-    command.ends(0)
+def test_lines_name_the_file_in_which_their_frame_is(domain: Place, tmp_path: Path) -> None:
+    recorder = Recorder(["cam0@h264"], tmp_path / "day.mkv", frames=20, timeout=60, results=["yolo"])
+    with running(recorder):
+        for size, count in (((320, 240), 10), ((640, 360), 20)):
+            with PacketPublisher("cam0", "h264", *size) as sender:
+                sender.wait_for_subscribers(1, timeout=60)
+                for packet in encode("h264", 10, size, gop=100):
+                    at = 10**9 + (packet.pts + size[0]) * 40 * MS
+                    sender.publish(packet, is_keyframe=packet.is_keyframe, pts=at, dts=at, captured_at=at)
+                wait_for_frames(recorder, count)
     lines = lines_of(tmp_path / "day.yolo.jsonl")
     assert [(line["file"], round(line["time"] * 1000)) for line in lines] == [
         (file, number * 40) for file in ("day.mkv", "day-2.mkv") for number in range(10)

@@ -61,14 +61,19 @@ class Stereo:
 
 
 class Running:
-    """A recorder that runs in a thread."""
+    """A recorder that runs in a thread, once it is started or asked for its result.
+
+    Its limits of time begin then. What was sent before is waiting for it, so a test may be slow.
+    """
 
     def __init__(self, stereo: Stereo, file: Path, **settings: Any) -> None:
         self.recorder = Recorder(["left", "right"], file, **({"sync": 0.005, "timeout": WAIT} | settings))
         self._done: Recording | BaseException | None = None
         self._thread = threading.Thread(target=self._run)
-        self._thread.start()
         stereo.await_reader()
+
+    def start(self) -> None:
+        self._thread.start()
 
     def _run(self) -> None:
         try:
@@ -80,6 +85,8 @@ class Running:
         wait_until(lambda: arrived(self.recorder.report().sets).recorded >= sets)
 
     def done(self) -> Recording:
+        if self._thread.ident is None:
+            self.start()
         self._thread.join(WAIT)
         if isinstance(self._done, BaseException):
             raise self._done
@@ -194,6 +201,7 @@ def test_a_camera_that_dies_ends_it_and_is_told(record: Record, tmp_path: Path, 
 
 def test_a_camera_that_comes_back_with_another_size_and_earlier_times_goes_on(stereo: Stereo, tmp_path: Path) -> None:
     running = Running(stereo, tmp_path / "a.mkv", frames=10)
+    running.start()
     stereo.shoot_both(range(5), skew=0)
     running.wait_for(5)
     for name in ("left", "right"):
@@ -301,6 +309,7 @@ def test_the_sdk_refuses_copies_of_packets_as_well(domain: Place, tmp_path: Path
 def test_a_stream_that_has_ended_may_begin_again_before_the_first_set(stereo: Stereo, tmp_path: Path) -> None:
     stereo.end()
     running = Running(stereo, tmp_path / "a.mkv", frames=3)
+    running.start()
     numbers = iter(range(10_000))
 
     def began() -> bool:
