@@ -234,7 +234,8 @@ def test_silence_is_told_and_the_file_plays(record: Record, tmp_path: Path) -> N
         # A recorder that joins receives all packets since the keyframe.
         publish(sender, encode("h264", 15, gop=100))
         said = record("cam0@h264", "a.mkv", "--timeout", "1").ends(1)
-    assert "cam0@h264 did not end its stream, but sent no packet for 1 s" in said
+    silence = "cam0@h264 did not end its stream, but sent no packet for 1 s"
+    assert f"Error: {silence}. a.mkv contains everything recorded until then" in said
     assert len(decoded(tmp_path / "a.mkv")) == 15
 
 
