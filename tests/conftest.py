@@ -9,6 +9,7 @@ import gc
 import itertools
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.waiting import wait_until
 
 _numbers = itertools.count()
+
+# A shell without job control ignores Ctrl-C in commands that end in "&", and so would all processes of the tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Place:
