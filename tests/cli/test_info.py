@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from gst_iceoryx2.discovery import streams
+from gst_iceoryx2.discovery import Stream, streams
 from gst_iceoryx2.video import VideoFramePublisher
 from tests.cli.conftest import CommandLine, described_by_another_release
 from tests.cli.test_list import CAM0, KEYS, services
 from tests.conftest import Place
 from tests.processes.children import Child
+from tests.waiting import arrived, wait_until
 
 Source = Callable[..., Child]
 
@@ -23,7 +25,10 @@ def test_info_tells_caps_qos_strides_metas_processes_and_memory(
     publisher = source(CAM0, fps=50, width=50, height=20, meta="Detection")
     watcher = child("watch", CAM0, 1)
     assert watcher.told() == "watching"
-    info = iox2_video.json("info", "cam0", "--json")
+    found: list[Any] = []
+    # On a busy machine, a look may see only one frame.
+    wait_until(lambda: found.append(iox2_video.json("info", "cam0", "--json")) or found[-1]["frames_seen"] > 1)
+    info = found[-1]
     assert info.keys() == KEYS | {
         "iceoryx2_version",
         "qos",
@@ -39,7 +44,6 @@ def test_info_tells_caps_qos_strides_metas_processes_and_memory(
     assert info["qos"] == {"buffer_size": 10, "borrowed_max": 10, "history_size": 1, "safe_overflow": True}
     assert info["planes"] == [{"offset": 0, "stride": 150}]
     assert info["frame_bytes"] == 150 * 20
-    assert info["frames_seen"] > 1
     assert info["metas"]["Detection"] == info["frames_seen"]
     assert "width=(int)50" in info["caps"]
     assert (info["publishers"], info["subscribers"]) == (1, 1)
@@ -132,11 +136,12 @@ def test_the_rate_of_two_publishers_on_one_stream_is_that_of_both_together(domai
 
         thread = threading.Thread(target=send)
         thread.start()
+        found: list[Stream] = []
         try:
-            (stream,) = [stream for stream in streams() if stream.name == CAM0]
+            # On a busy machine, a look may see too few frames for a rate.
+            wait_until(lambda: found.extend(one for one in streams() if one.name == CAM0) or found[-1].fps is not None)
         finally:
             stop.set()
             thread.join()
-        assert stream.publishers == 2
-        assert stream.fps is not None
-        assert stream.fps < 250
+        assert {stream.publishers for stream in found} == {2}
+        assert arrived(found[-1].fps) < 250
