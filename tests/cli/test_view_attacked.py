@@ -356,6 +356,7 @@ def test_one_deadline_is_for_the_whole_head(
     assert taken == []
     with connected(url) as silent:
         assert silent.recv(1) == b""
+    monkeypatch.setattr(heads, "_DEADLINE", 1000.0)
     with connected(url) as quick:
         quick.sendall(b"GET")
         quick.sendall(b" /\r\n\r")
@@ -369,6 +370,7 @@ def test_the_oldest_connection_gives_way_and_the_others_stay(
     reading: Callable[[], tuple[str, list[bytes]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heads, "_MAX_WAITING", 3)
+    monkeypatch.setattr(heads, "_DEADLINE", 1000.0)
     url, taken = reading()
     with contextlib.ExitStack() as stack:
         connections = []
