@@ -11,6 +11,7 @@ import pytest
 
 from gst_iceoryx2.discovery import streams
 from gst_iceoryx2.packets import PacketPublisher, PacketSubscriber, publisher
+from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.cli.conftest import Paint, Views, end
 from tests.cli.page_client import PageClient, Sent, Shown, metrics
 from tests.cli.painter import close_to, colours, gray, is_painted
@@ -54,28 +55,33 @@ def test_a_viewer_that_joins_gets_everything_since_the_keyframe_and_then_each_pa
     url = view("cam0")
     encode(keyint=60)
     least = published(40)
-    decoder = Decoder()
-    with PageClient(url, watch=[0], decodes=[0]) as client:
-        first = client.packet()
-        assert first.is_key
-        assert first.about["codec"].startswith("avc1.")
-        assert (first.about["width"], first.about["height"]) == (320, 240)
-        assert is_painted(decoder.rgb(first))
-        seen = set()
-        number = first.number
-        while number < first.number + least + 30:
-            number += 1
-            packet = client.packet()
-            # The encoder was asked for a keyframe. If it arrives while earlier packets are sent, they are omitted.
-            assert packet.number == number or packet.is_key
-            number = packet.number
-            picture = decoder.rgb(packet)
-            assert is_painted(picture)
-            seen.add(colours(picture)[3])
-        assert len(seen) >= 5
-        counted = metrics(url)
-    assert counted["pictures_encoded_total"] == 0
-    assert counted["viewers_of_packets"] == 1
+
+    def joins() -> bool:
+        """Join; return whether packets were enough, which they are not if the encoder of a busy machine pauses."""
+        before, decoder = metrics(url)["pictures_encoded_total"], Decoder()
+        with PageClient(url, watch=[0], decodes=[0]) as client:
+            first = client.packet()
+            assert first.is_key
+            assert first.about["codec"].startswith("avc1.")
+            assert (first.about["width"], first.about["height"]) == (320, 240)
+            assert is_painted(decoder.rgb(first))
+            seen = set()
+            number = first.number
+            while number < first.number + least + 30:
+                number += 1
+                packet = client.packet()
+                # The encoder was asked for a keyframe. If it comes while earlier packets are sent, they are omitted.
+                assert packet.number == number or packet.is_key
+                number = packet.number
+                picture = decoder.rgb(packet)
+                assert is_painted(picture)
+                seen.add(colours(picture)[3])
+            assert len(seen) >= 5
+            counted = metrics(url)
+        assert counted["viewers_of_packets"] == 1
+        return counted["pictures_encoded_total"] == before
+
+    wait_until(joins)
 
 
 def test_a_second_viewer_joins_from_what_was_kept_for_the_first_one(paint: Paint, encode: Encode, view: Views) -> None:
@@ -128,42 +134,61 @@ def test_frames_are_not_received_while_packets_are_enough_and_the_numbers_stay_r
     url = view("cam0")
     encode(keyint=60)
     wait_until(lambda: readers() == 2)
-    with PageClient(url, watch=[0], decodes=[0]) as client:
-        client.packet()
-        client.status(packet_viewers=1)
-        wait_until(lambda: client.status() and readers() == 1)
-        before = client.status()
-        # Two seconds later, every frame in the rate is a packet.
-        while (status := client.status())["received"] < before["received"] + 60:
-            pass
-        assert status["state"] == "live"
-        assert status["format"] == "H264"
-        assert (status["width"], status["height"]) == (320, 240)
-        assert abs(status["fps"] - 20) < 6
-        assert status["dropped"] == 0
-        assert 0 <= status["age"] < 5
-        # Without the viewer, frames are received again, and their count goes on.
-        client.say(watch=[])
-        wait_until(lambda: client.status() and readers() == 2)
-        later = client.status(format="RGB")
-        assert later["received"] >= status["received"]
-        assert later["encoded"] == 0
-        assert later["dropped"] == 0
+    with PageClient(url, decodes=[0]) as client:
+
+        def rests_and_goes_on() -> bool:
+            """Return whether the numbers are right, which they are not if a busy machine really loses frames."""
+            first = client.status()
+            client.say(watch=[0])
+            client.packet()
+            client.status(packet_viewers=1)
+            wait_until(lambda: client.status() and readers() == 1)
+            before = client.status()
+            # Two seconds later, every frame in the rate is a packet.
+            while (status := client.status())["received"] < before["received"] + 60:
+                pass
+            assert status["state"] == "live"
+            assert status["format"] == "H264"
+            assert (status["width"], status["height"]) == (320, 240)
+            # Without the viewer, frames are received again, and their count goes on.
+            client.say(watch=[])
+            wait_until(lambda: client.status() and readers() == 2)
+            later = client.status(format="RGB")
+            assert later["received"] >= status["received"]
+            assert later["encoded"] == 0
+            is_steady = abs(status["fps"] - 20) < 6 and 0 <= status["age"] < 5
+            return is_steady and first["dropped"] == status["dropped"] == later["dropped"]
+
+        wait_until(rests_and_goes_on, 120)
 
 
 def test_each_frame_is_counted_once_across_changes(paint: Paint, encode: Encode, view: Views) -> None:
     url = view("cam0")
     encode(keyint=60)
-    paint(fps=30, count=400)
-    with PageClient(url, decodes=[0]) as client:
-        for watch, format, until in (([0], "H264", 150), ([], "RGB", 250), ([0], "H264", 350)):
+    painter = paint(fps=30)
+    with (
+        PageClient(url, decodes=[0]) as client,
+        PacketSubscriber("cam0") as packets,
+        VideoFrameSubscriber("video/cam0/frame/v2") as frames,
+    ):
+        with arrived(packets.receive_blocking(60_000)) as packet, arrived(frames.receive_blocking(60_000)):
+            first = last = packet.number, arrived(packet.sequence)
+        for watch, format in (([0], "H264"), ([], "RGB"), ([0], "H264")):
             client.say(watch=watch)
-            client.status(format=format)
-            while client.status()["received"] < until:
+            begin = client.status(format=format)["received"]
+            while client.status()["received"] < begin + 100:
                 pass
+        end(painter)
+        with arrived(frames.latest()) as frame:
+            sent = arrived(frame.sequence) + 1
+        while (rest := packets.receive_blocking(500)) is not None:
+            with rest as packet:
+                last = packet.number, arrived(packet.sequence)
         status = client.status(state="silent")
+    # On a busy machine, the encoder and the subscriber may lose frames.
+    lost = (last[1] - first[1]) - (last[0] - first[0]) + status["dropped"]
     # Some frames pass while it changes from one to the other.
-    assert abs(status["received"] - 400) <= 60
+    assert abs(status["received"] - sent) <= 60 + lost
 
 
 def test_a_viewer_that_confirms_nothing_is_sent_a_second_of_video_and_then_a_keyframe(
