@@ -136,12 +136,13 @@ def test_the_picture_is_the_publishers_and_moves(paint: Paint, view: Callable[..
 
 def test_the_numbers_and_graphs_follow_the_stream(paint: Paint, view: Callable[..., str], page: Chromium) -> None:
     paint(fps=20)
-    view("cam0")
+    url = view("cam0")
     page.wait_for("Math.abs(parseFloat(document.querySelector('.fps .value').textContent) - 20) < 4")
     page.wait_for("parseFloat(document.querySelector('.latency .value').textContent) > 0")
     page.wait_for("/ms on arrival/.test(document.querySelector('.latency .hint').textContent)")
     page.wait_for("/shown here/.test(document.querySelector('.fps .hint').textContent)")
-    assert texts(page, ".lost .value") == ["0"]
+    # 0, unless the machine is busy.
+    wait_until(lambda: texts(page, ".lost .value") == [f"{metrics(url)['frames_dropped_total']:.0f}"])
     points = "document.querySelector('.fps .line')?.getAttribute('points').split(' ').length ?? 0"
     before = page.wait_for(points)
     page.wait_for(f"({points}) > {before}")
