@@ -92,14 +92,17 @@ class Camera:
         self._encoder = Encoder(gop, noise)
         self._answers = answers
         self._publisher = PacketPublisher("near", "h264", WIDTH, HEIGHT)
-        self._runs, self._is_closed = threading.Event(), False
+        self._runs, self._rests, self._is_closed = threading.Event(), threading.Event(), False
         self._runs.set()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._is_closed:
-            self._runs.wait()
+            if not self._runs.is_set():
+                self._rests.set()
+                self._runs.wait()
+                continue
             is_wanted = self._answers and self._publisher.is_keyframe_wanted
             number = self._encoder.count
             packet = self._encoder.encode(is_keyframe=is_wanted)
@@ -108,21 +111,24 @@ class Camera:
             self._publisher.publish(data, is_keyframe=packet.is_keyframe, pts=number * MS, duration=33, stamp=stamp)
             time.sleep(1 / 30)
 
-    def pause(self) -> None:
+    def pause(self) -> int:
+        """Pause; return the sequence of the last packet."""
         self._runs.clear()
+        assert self._rests.wait(60)
+        return self._encoder.count - 1
 
     def end(self) -> None:
         """End the stream."""
         self.pause()
-        time.sleep(0.1)
         self._publisher.end_of_stream()
 
     def resume(self) -> None:
+        self._rests.clear()
         self._runs.set()
 
     def close(self) -> None:
         self._is_closed = True
-        self._runs.set()
+        self.resume()
         self._thread.join()
         self._publisher.close()
 
@@ -208,10 +214,9 @@ def test_a_reader_gets_a_picture_at_once_also_if_no_packet_comes(bridge: Bridge,
     with PacketSubscriber("far") as packets:
         while (packet := next_packet(packets)).sequence % 30 != 20:
             packet.release()
-        camera.pause()
-        newest = packet.sequence
-        while (packet := packets.receive_blocking(1000)) is not None:
-            newest = packet.sequence
+        newest = camera.pause()
+        while packet.sequence != newest:
+            packet = next_packet(packets)
         with VideoFrameSubscriber(FAR) as subscriber:
             frame = arrived(subscriber.receive_blocking(60_000))
             assert number_in(frame) == newest
