@@ -33,7 +33,7 @@ from gst_iceoryx2.discovery.demand import DemandFinder
 from gst_iceoryx2.feed import TestPattern
 from gst_iceoryx2.feed.pattern import read_number
 from gst_iceoryx2.packets import Packet, PacketPublisher, PacketSubscriber
-from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.video import VideoFrame, VideoFramePublisher, VideoFrameSubscriber
 from tests.cli.bridges import FAR, NEAR, Bridge, flat, free_port, local_session
 from tests.cli.other_machine import AHEAD, Relay, other_machine
 from tests.conftest import Place
@@ -358,6 +358,19 @@ def far_domain() -> Iterator[Place]:
     place.remove()
 
 
+def with_its_packet(subscriber: VideoFrameSubscriber, packets: PacketSubscriber) -> tuple[VideoFrame, Packet]:
+    """Return a new frame and its packet, which may be missing for some frames if packets were lost."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        frame, packet = arrived(subscriber.latest(60)), next_packet(packets)
+        wanted = arrived(frame.origin.sequence)
+        while arrived(packet.sequence) < wanted:
+            packet = next_packet(packets)
+        if packet.sequence == wanted:
+            return frame, packet
+    raise AssertionError("no frame has a packet")
+
+
 def test_packets_and_frames_of_another_machine_have_times_of_this_one(
     bridge: Bridge, key: str, domain: Place, far_domain: Place, tmp_path: Path
 ) -> None:
@@ -374,18 +387,14 @@ def test_packets_and_frames_of_another_machine_have_times_of_this_one(
     ):
         try:
             bridge(f"zenoh:{key}", "far", "--connect", f"tcp/127.0.0.1:{relay.port}")
-            deadline = time.monotonic() + 60
-            while (frame := arrived(subscriber.latest(60))).captured_at_error is None:
-                assert time.monotonic() < deadline
-                del frame
+            frame, packet = with_its_packet(subscriber, packets)
+            while frame.captured_at_error is None:
+                frame, packet = with_its_packet(subscriber, packets)
             assert frame.captured_at is not None
             assert frame.origin.capture is not None
             assert frame.origin.boot_id != boot_id()
             error = abs(frame.captured_at - (frame.origin.capture - AHEAD * 1000 * MS)) / 1e9
             assert error <= frame.captured_at_error
-            packet = next_packet(packets)
-            while packet.sequence != frame.origin.sequence:
-                packet = next_packet(packets)
             assert (packet.stamp.boot_id, packet.captured_at) == (boot_id(), frame.captured_at)
             assert packet.publisher == frame.origin.publisher == 7
             del frame, packet
