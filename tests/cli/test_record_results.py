@@ -410,15 +410,22 @@ def test_a_full_disk_is_told_and_leaves_whole_lines(record: Record, tmp_path: Pa
         command = record("cam0", f"{folder}/a.mkv", "--results", "yolo", prefix=prefix)
         sender.wait_for_subscribers(2, timeout=60)
         out.wait_for_subscribers(1, timeout=60)
+        late = set()
         for number in range(40):
+            boxes = [Box(f"{number}", 1, x, 0, 1, 1) for x in range(number, number + 400)]
             send(sender, number, number * 40 * MS)
+            sent = time.monotonic()
             with arrived(eye.receive_blocking(60_000)) as frame:
-                out.publish(frame, [Box(f"{number}", 1, x, 0, 1, 1) for x in range(number, number + 400)])
+                out.publish(frame, boxes)
+            # The recorder waits 5 s for them, and a busy machine may pause this process.
+            late |= {number} if time.monotonic() > sent + 4 else set()
         said = command.ends(1)
     # Either of the two files may be the first one that does not fit.
     assert re.search(r"Error: cannot write .*/a\.(yolo\.jsonl|mkv): No space left on device", said), said
     assert "The frames written until then can be played" in said
-    assert [x_of(line) for line in lines_of(tmp_path / "a.yolo.jsonl")][:3] == [0, 1, 2]
+    found = [x_of(line) for line in lines_of(tmp_path / "a.yolo.jsonl")]
+    assert len(found) >= 3
+    assert all(x == number or (x is None and number in late) for number, x in enumerate(found[:3]))
 
 
 def test_what_cannot_be_logged_is_refused_in_a_sentence(record: Record, tmp_path: Path, domain: Place) -> None:
