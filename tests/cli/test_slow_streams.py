@@ -58,8 +58,11 @@ def test_a_probe_does_not_decode_heavy_metas(
     source(CAM1)
     liar = child("lie", CAM0, {"metas": 64, "fps": 20})
     assert liar.told() == "sending"
-    listed = {stream["name"]: stream["format"] for stream in services(iox2_video.json("list", "--json"))}
-    assert listed == {CAM0: "BGR", CAM1: "BGR"}
+
+    def listed() -> dict[str, str | None]:
+        return {stream["name"]: stream["format"] for stream in services(iox2_video.json("list", "--json"))}
+
+    wait_until(lambda: listed() == {CAM0: "BGR", CAM1: "BGR"})
     top = iox2_video("top", "--count", "2", "--json")
     assert top.returncode == 0, top.stderr
     decoded: list[int] = []
