@@ -16,6 +16,7 @@ from gst_iceoryx2.serve import RenditionName, rendition_meta
 from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
 from tests.results.conftest import SOURCE
 from tests.transport.test_docstring_examples import example_of
+from tests.waiting import wait_until
 
 SMALL = "video/cam0@320x240-GRAY8/frame/v2"
 
@@ -111,13 +112,18 @@ def test_an_example_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 class UntilSomethingCame:
-    """Closes a subscriber in the middle of a loop."""
+    """Closes a subscriber in the middle of a loop, as soon as it has received something."""
 
     def __init__(self, subscriber: ResultsSubscriber) -> None:
-        self._timer = threading.Timer(1.0, subscriber.close)
+        self._subscriber = subscriber
+        self._thread = threading.Thread(target=self._close)
+
+    def _close(self) -> None:
+        wait_until(lambda: self._subscriber.stats.received, 50)
+        self._subscriber.close()
 
     def __enter__(self) -> None:
-        self._timer.start()
+        self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        self._timer.join()
+        self._thread.join()

@@ -538,5 +538,5 @@ def test_publishing_does_not_wait_for_a_subscriber_that_does_not_read(
     start = time.monotonic()
     for _ in range(1000):
         out.publish(frame)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 50
     assert sub.receive() is not None
