@@ -15,14 +15,17 @@ from gst_iceoryx2.packets import PacketPublisher, PacketSubscriber
 from tests.packets.units import Encoder, number_of
 
 
-def publish(gop: int, at_once: int = 1) -> None:
-    """Publish some units at once, report the ID of the stream, and go on until stdin ends."""
+def publish(gop: int, at_once: int = 1, count: int | None = None) -> None:
+    """Publish some units at once, report the ID of the stream, and go on up to a count of units, until stdin ends."""
     with PacketPublisher("cam0", "h264", 640, 480) as publisher:
         encoder = Encoder(publisher, gop, answers=True)
         encoder.publish(at_once)
         say(publisher.stream)
+        published = at_once
         while not select.select([sys.stdin], [], [], 0)[0]:
-            encoder.publish()
+            if count is None or published < count:
+                encoder.publish()
+                published += 1
             time.sleep(0.01)
 
 

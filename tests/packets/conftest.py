@@ -50,6 +50,11 @@ def numbers(subscriber: PacketSubscriber, count: int) -> list[int]:
 def rest(subscriber: PacketSubscriber, pause_ms: float = 100) -> list[int]:
     """Receive packets until none comes; return the numbers in them."""
     found = []
-    while (packet := subscriber.receive_blocking(pause_ms)) is not None:
-        found.append(number_of(packet))
-    return found
+    while True:
+        before = subscriber.stats
+        packet = subscriber.receive_blocking(pause_ms)
+        if packet is not None:
+            found.append(number_of(packet))
+        elif subscriber.stats == before:
+            # None comes also if the time was over while packets were withheld.
+            return found

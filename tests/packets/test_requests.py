@@ -56,8 +56,9 @@ def test_readers_that_join_at_once_cost_one_keyframe(pub: PacketPublisher) -> No
 @pytest.mark.proves("K3")
 def test_a_publisher_is_not_asked_twice_within_half_a_second_of_a_keyframe(pub: PacketPublisher) -> None:
     with PacketSubscriber("cam0") as sub:
-        Encoder(pub, gop=10).publish()
+        encoder = Encoder(pub, gop=10)
         began = time.monotonic()
+        encoder.publish()
         sub.request_keyframe()
         wait_until(lambda: pub.is_keyframe_wanted)
         assert time.monotonic() - began > 0.4
