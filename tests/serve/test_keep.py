@@ -15,7 +15,7 @@ import pytest
 
 from gst_iceoryx2.errors import FormatError, ServiceNotFoundError
 from gst_iceoryx2.feed import read_number
-from gst_iceoryx2.packets import Lookback, LookbackError, PacketPublisher, lookback
+from gst_iceoryx2.packets import Lookback, LookbackError, PacketPublisher, PastPicture, lookback
 from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.serve.conftest import WAIT_MS, Serve
 from tests.serve.rings import WAIT, Film, RingProcess
@@ -33,6 +33,8 @@ stop_after = "0.5s"
 keep = "4s"
 h264 = { preset = "ultrafast", keyint = "500ms" }
 """
+# What a test looks for does not leave this ring meanwhile.
+LONG = FILE.replace('"4s"', '"60s"')
 Start = Callable[..., Serve]
 
 
@@ -57,12 +59,25 @@ def child_of(served: Serve, kind: bytes) -> int:
     return pid
 
 
+def picture_of(past: Lookback, captured_at: int) -> PastPicture:
+    """Return the picture with this capture time."""
+    found: list[PastPicture] = []
+
+    def is_found() -> bool:
+        # If this process is not running for a moment before the call, the call means a later picture.
+        found[:] = [past.at((captured_at - time.monotonic_ns()) / 1e9 + 0.005)]
+        return found[0].captured_at == captured_at
+
+    wait_until(is_found, WAIT)
+    return found[0]
+
+
 def luma(rgb: np.ndarray) -> np.ndarray:
     return np.round(16 + rgb.astype(float) @ np.array([0.2568, 0.5041, 0.0979])).astype(np.uint8)
 
 
 def test_a_stream_that_is_kept_is_encoded_without_readers_and_its_past_can_be_seen(serve: Start) -> None:
-    served = serve(FILE)
+    served = serve(LONG)
     past = kept(2.0)
     served.wait_for("cam0@h264", "running")
     served.wait_for("cam0", "running")
@@ -79,7 +94,7 @@ def test_a_stream_that_is_kept_is_encoded_without_readers_and_its_past_can_be_se
 
 
 def test_a_past_picture_has_the_colours_of_its_frame(serve: Start) -> None:
-    serve(FILE.replace("keyint", "crf = 1, keyint"))
+    serve(LONG.replace("keyint", "crf = 1, keyint"))
     past = kept(0.5)
     with VideoFrameSubscriber("video/cam0/frame/v2") as subscriber:
         frame = arrived(subscriber.receive_blocking(WAIT_MS))
@@ -87,8 +102,7 @@ def test_a_past_picture_has_the_colours_of_its_frame(serve: Start) -> None:
         assert captured_at is not None
         del frame
         wait_until(lambda: any(packet.captured_at == captured_at for packet in past.packets()), WAIT)
-        picture = past.at((captured_at - time.monotonic_ns()) / 1e9 + 0.005)
-        assert picture.captured_at == captured_at
+        picture = picture_of(past, captured_at)
         assert np.mean(np.abs(picture.rgb.astype(int) - rgb)) < 1.5
 
 
@@ -109,7 +123,7 @@ def test_what_is_older_than_the_ring_is_an_error_that_says_so(serve: Start) -> N
 
 
 def test_a_killed_encoder_leaves_what_was_kept_and_the_ring_goes_on(serve: Start) -> None:
-    served = serve(FILE.replace('"4s"', '"60s"'))
+    served = serve(LONG)
     past = kept(1.0)
     before = list(past.packets())
     os.kill(child_of(served, b"packets"), signal.SIGKILL)
@@ -121,7 +135,7 @@ def test_a_killed_encoder_leaves_what_was_kept_and_the_ring_goes_on(serve: Start
     assert packets[change].is_discont
     # Both sides of the gap can be decoded.
     for packet in (packets[change - 1], packets[-1]):
-        picture = past.at(((packet.captured_at or 0) - time.monotonic_ns()) / 1e9 + 0.005)
+        picture = picture_of(past, packet.captured_at or 0)
         assert read_number(luma(picture.rgb)) == packet.sequence
 
 
@@ -141,9 +155,13 @@ def test_a_reload_changes_what_is_kept_without_losing_it(serve: Start) -> None:
     served = serve(FILE)
     past = kept(2.0)
     assert served.file is not None
-    first = next(iter(past.packets())).captured_at
-    served.file.write_text(FILE.replace('"4s"', '"60s"'))
+    ring = child_of(served, b"ring")
+    served.file.write_text(LONG)
     served.command.interrupt(signal.SIGHUP)
+    wait_until(lambda: past._status().keep == 60, WAIT)
+    # A ring that began anew would have no seconds yet.
+    assert child_of(served, b"ring") == ring
+    first = next(iter(past.packets())).captured_at
     wait_until(lambda: past.seconds > 6, WAIT)
     assert next(iter(past.packets())).captured_at == first
     served.file.write_text(FILE.replace('keep = "4s"', ""))
