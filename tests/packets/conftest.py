@@ -51,10 +51,9 @@ def rest(subscriber: PacketSubscriber, pause_ms: float = 100) -> list[int]:
     """Receive packets until none comes; return the numbers in them."""
     found = []
     while True:
-        before = subscriber.stats
         packet = subscriber.receive_blocking(pause_ms)
         if packet is not None:
             found.append(number_of(packet))
-        elif subscriber.stats == before:
-            # None comes also if the time was over while packets were withheld.
+        # None comes also if the time was over while packets were withheld.
+        elif not subscriber._has_waiting() and not subscriber._backlog:
             return found

@@ -84,6 +84,10 @@ class RingProcess:
         """Number of packets that it contains."""
         return 0 if self.status is None else self.status.packets
 
+    def counted(self, name: str) -> int:
+        """The newest value of one of its counters; -1 before its first report."""
+        return int(self.report.get("ring", {}).get(name, -1))
+
     def says(self, text: str) -> None:
         """Wait until a line on stderr contains a text."""
         wait_until(lambda: any(text in line for line in self.log), WAIT)
