@@ -12,15 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2._iox2.ring_files import dead_rings, ring_socket
-from gst_iceoryx2._wire.ring import RingRequest
+from gst_iceoryx2._wire.ring import RingRequest, refusal
 from gst_iceoryx2.doctor import examine
 from gst_iceoryx2.errors import ServiceNotFoundError
-from gst_iceoryx2.packets import LookbackError, PacketPublisher, lookback
+from gst_iceoryx2.packets import LookbackError, PacketPublisher, _lookback, lookback
 from tests.conftest import Place
 from tests.packets.units import number_of
 from tests.processes.children import Child
@@ -432,4 +433,27 @@ def test_a_hostile_ring_is_an_error_for_its_reader(domain: Place, answer: bytes,
             list(lookback("cam0").packets())
         server.shutdown(socket.SHUT_RDWR)
         thread.join(WAIT)
+    path.unlink()
+
+
+def test_a_ring_that_refuses_before_it_has_read_the_request_is_heard(
+    domain: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ninth reader was told about a broken pipe if it was slower than the ring."""
+    path = ring_socket(current_domain(), SERVICE)
+    path.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def refused(*arguments: Any) -> socket.socket:
+            connection = connect(*arguments)
+            with server.accept()[0] as answering:
+                answering.sendall(refusal("the ring already has 8 readers"))
+            return connection
+
+        connect = _lookback._connected
+        monkeypatch.setattr(_lookback, "_connected", refused)
+        with pytest.raises(LookbackError, match="did not answer: the ring already has 8 readers"):
+            lookback("cam0")
     path.unlink()

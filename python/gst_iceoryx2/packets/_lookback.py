@@ -253,7 +253,9 @@ class _Answer:
             self._socket.settimeout(_PATIENCE + max(0.0, ((request.end or 0) - monotonic_ns()) / _S))
             self._file: BufferedReader = self._socket.makefile("rb")
             try:
-                self._socket.sendall(request.to_line())
+                # A ring that refuses all readers may have closed the connection already, after it has told why.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self._socket.sendall(request.to_line())
                 self.status = RingStatus.of(self._file.readline(MAX_LINE_BYTES))
             except (OSError, ValueError) as exc:
                 raise LookbackError(f"the ring of {service} did not answer: {exc}") from exc
