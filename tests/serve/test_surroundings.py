@@ -24,7 +24,7 @@ from tests.cli.conftest import CommandLine
 from tests.conftest import Place
 from tests.containers.conftest import unshare, why_not
 from tests.processes.children import ROOT, Child
-from tests.serve.conftest import CAM0, WAIT, Serve, first
+from tests.serve.conftest import CAM0, WAIT, WAIT_MS, Serve, first
 from tests.waiting import arrived, wait_until
 
 Serves = Callable[..., Serve]
@@ -321,7 +321,7 @@ def test_processes_that_hang_do_not_delay_the_end(serve: Serves, reader: Readers
     supervisor.command.ends(0, WAIT)
     assert not any(Path(f"/proc/{child}").exists() for child in children)
     # Much longer than the two seconds that it should take.
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
 
 
 def test_without_inotify_readers_are_found(tmp_path: Path, serve: Serves, reader: Readers) -> None:
@@ -340,7 +340,8 @@ def test_without_inotify_readers_are_found(tmp_path: Path, serve: Serves, reader
             wait_until(lambda: CAM in served(current_domain()), WAIT)
             time.sleep(1)
             with VideoFrameSubscriber(CAM) as subscriber:
-                arrived(subscriber.receive_blocking(9000))
+                wait_until(lambda: served(current_domain())[CAM].state != "off", 9)
+                arrived(subscriber.receive_blocking(WAIT_MS))
             wait_until(lambda: served(current_domain())[CAM].state == "off", WAIT)
         finally:
             process.terminate()
