@@ -23,7 +23,7 @@ def source(format: str, buffers: int = 200) -> str:
 
 def test_a_queue_and_a_filesink_do_not_stop_the_stream(path: Path, launch: Launch, tmp_path: Path) -> None:
     received = tmp_path / "received.raw"
-    sink = launch(f"{source('I420', 60)} ! sh4ltsink socket-path={path}")
+    sink = launch(f"{source('I420', 2000)} ! sh4ltsink socket-path={path}")
     reader = launch(f"sh4ltsrc socket-path={path} num-buffers=40 ! queue ! filesink location={received}")
     assert reader.wait(30) == 0
     assert received.stat().st_size == 40 * 1008
@@ -100,6 +100,7 @@ def test_recording_gives_sixty_frames_a_second(
             picture = bytes([0, green, 200, 255]) * (160 * 120)
             writer.write(picture)
             time.sleep(1 / 30)
+        asked = time.monotonic() - start
         recorder.send_signal(signal.SIGINT)
         took = time.monotonic() - start
         while recorder.poll() is None:
@@ -116,9 +117,10 @@ def test_recording_gives_sixty_frames_a_second(
         frames = list(container.decode(stream))
         duration = container.duration / 1e6
     pixels = [frame.to_ndarray(format="rgb24")[60, 80].astype(int) for frame in frames]
-    assert abs(duration - took) < 0.35
+    # A busy machine is late when it handles the signal.
+    assert asked - 0.35 < duration < took + 3
     if TOO_SLOW not in encoder:
-        assert abs(len(frames) - 60 * took) < 20
+        assert abs(len(frames) - 60 * duration) < 20
         # Exact to the millisecond, which is the resolution of Matroska.
         assert all(abs(after.time - before.time - 1 / 60) < 0.0015 for before, after in pairwise(frames))
     # The film shows each picture at the time at which it was written.
