@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -225,7 +226,10 @@ def test_a_writer_avoids_the_keys_of_a_writer_on_another_path(path: Path, launch
 def greeted(odd: socket.socket) -> bytes:
     hello = b""
     while len(hello) < dialect.CONNECT_SIZE:
-        hello += odd.recv(dialect.CONNECT_SIZE - len(hello))
+        part = odd.recv(dialect.CONNECT_SIZE - len(hello))
+        if not part:
+            raise ConnectionResetError
+        hello += part
     return hello
 
 
@@ -278,7 +282,9 @@ with Writer({str(path)!r}, reader_timeout=0.1) as writer:
                     with socket.socket(socket.AF_UNIX) as odd:
                         odd.settimeout(10)
                         odd.connect(str(path))
-                        behave(odd)
+                        # A writer drops a reader that takes longer than the timeout, also if the test is slow.
+                        with contextlib.suppress(ConnectionError):
+                            behave(odd)
                         for _ in range(2):
                             assert follower.read(20) is not None, name
                 for _ in range(2):
