@@ -93,7 +93,7 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     # What a failed test or a raised exception still refers to is not what is asked about here.
     gc.collect()
     try:
-        wait_until(lambda: not place.leftovers(), 3.0)
+        wait_until(lambda: not place.leftovers(), 20.0)
     except AssertionError:
         pytest.fail(f"left behind: {place.leftovers()}")
     finally:

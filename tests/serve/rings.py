@@ -19,7 +19,8 @@ from gst_iceoryx2.packets._lookback import _Answer
 from tests.packets.units import number_of, unit
 from tests.waiting import wait_until
 
-WAIT = 30.0
+# A busy machine needs half a minute to start the processes of two streams.
+WAIT = 60.0
 SERVICE = "video/cam0@h264/packet/v1"
 
 
