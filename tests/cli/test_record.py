@@ -182,6 +182,18 @@ def test_a_publisher_that_stops_in_the_middle_is_told_and_the_file_plays(domain:
     assert len(decoded(tmp_path / "a.mp4")) == 12
 
 
+def test_frames_that_wait_are_recorded_although_the_time_is_up(domain: Place, tmp_path: Path) -> None:
+    """Regression: a recorder that did not run for five seconds said that no frame had come, although frames waited."""
+    with publisher() as sender:
+        recorder = Recorder(["cam0"], tmp_path / "a.mkv", timeout=0)
+        sender.wait_for_subscribers(1, timeout=60)
+        for number in range(3):
+            send(sender, number, number * 40 * MS)
+        sender.end_of_stream()
+        done = recorder.run()
+    assert [(track.frames, track.end) for track in done.tracks] == [(3, "end of stream")]
+
+
 def test_the_number_of_frames_and_the_duration_end_it(record: Record, tmp_path: Path) -> None:
     for arguments, expected in ((["--frames", "7"], 7), (["--duration", "0.4"], 10)):
         with publisher() as sender:

@@ -215,12 +215,13 @@ class Recorder(Work[Recording]):
         deadline = time.monotonic() + self._timeout
         waiting, several = list(self._receivers), len(self._receivers) > 1
         while waiting and not self._stop.is_set():
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                self._nothing_came(waiting)
+            # A process that did not run until the deadline looks for frames once.
+            remaining = max(0.0, deadline - time.monotonic())
             # Wait for one stream after the other. Streams that started early skip to their newest frame below.
             if waiting[0].await_first(min(_WAIT, remaining)):
                 waiting.pop(0)
+            elif remaining == 0:
+                self._nothing_came(waiting)
         for receiver in self._receivers if several else ():
             while not self._stop.is_set() and not receiver.await_first(_WAIT, newest=True):
                 if time.monotonic() > deadline + self._timeout:
