@@ -37,7 +37,7 @@ class Program:
         """Its output so far."""
         return self._log.read_text(errors="replace")
 
-    def finish(self, timeout: float = 40.0) -> str:
+    def finish(self, timeout: float = 90.0) -> str:
         """Wait until it exits by itself with code 0, and return its output."""
         self.close_input()
         try:
@@ -102,7 +102,7 @@ class Programs:
             program.process.send_signal(signal.SIGINT)
         for program in self._started:
             try:
-                program.process.wait(5)
+                program.process.wait(30)
             except subprocess.TimeoutExpired:
                 program.process.kill()
                 program.process.wait()
@@ -110,7 +110,7 @@ class Programs:
             print(f"{program}:\n{program.output()}")
 
 
-def wait_for_text(program: Program, text: str, timeout: float = 20.0) -> None:
+def wait_for_text(program: Program, text: str, timeout: float = 90.0) -> None:
     """Wait until a program has printed a text."""
     deadline = time.monotonic() + timeout
     while text not in program.output():
