@@ -335,7 +335,7 @@ def test_garbage_on_a_key_of_results_is_counted_told_once_a_kind_and_harmless(
         _put(session, there, bytes(20 << 20), attachment)
         # Many boxes are passed on. A forged number does not make smaller ones count as repeated.
         wait_until(lambda: _put(session, there, *a_message(2, boxes=100_000)) or subscriber.is_connected, 30)
-        results = arrived(subscriber.receive_blocking(20_000))
+        results = arrived(subscriber.receive_blocking(60_000))
         assert (len(results.boxes), results.boxes[0].x) == (100_000, 2)
         wait_until(lambda: _put(session, there, *a_message(3)) or attacked.process.poll() is not None, 30)
     said = attacked.ends(0)
@@ -391,13 +391,13 @@ def test_the_oldest_results_are_dropped_and_both_bridges_count_them(bridge: Brid
         out.wait_for_subscribers(1, timeout=30)
         wait_until(lambda: out.publish(frame_key) and subscriber.receive_blocking(50), 30)
         out.publish(frame_key, [Box("last", 1, 1, 2, 3, 4)])
-        while not arrived(subscriber.receive_blocking(20_000)).boxes:
+        while not arrived(subscriber.receive_blocking(60_000)).boxes:
             pass
         sender.process.send_signal(signal.SIGSTOP)
         for number in range(200):
             out.publish(frame_key, [Box("number", 1, number, 2, 3, 4)])
         sender.process.send_signal(signal.SIGCONT)
-        got = [int(arrived(subscriber.receive_blocking(20_000)).boxes[0].x) for _ in range(64)]
+        got = [int(arrived(subscriber.receive_blocking(60_000)).boxes[0].x) for _ in range(64)]
         assert got == list(range(136, 200))
     for end in (sender, receiver):
         end.interrupt()

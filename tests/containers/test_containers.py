@@ -23,7 +23,7 @@ def wait_for(box: Container, text: str) -> None:
         assert box.process.poll() is None or text in box.output(), box.output()
         return text in box.output()
 
-    wait_until(said, 20)
+    wait_until(said)
 
 
 def test_frames_cross_between_containers_that_share_both(container: Start, service: str) -> None:
@@ -173,7 +173,7 @@ def test_a_killed_subscriber_of_another_container_is_no_longer_counted(
     container: Start, service: str, after: int
 ) -> None:
     publisher, receiver = container("publish", service, 0.01), container("receive", service, 10_000, after=after)
-    wait_until(lambda: frames(receiver), 20)
+    wait_until(lambda: frames(receiver))
     receiver.kill()
-    wait_until(lambda: publisher.lines()[-1] == "counts 0", 10)
+    wait_until(lambda: publisher.lines()[-1] == "counts 0")
     publisher.finish()

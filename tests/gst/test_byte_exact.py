@@ -30,7 +30,7 @@ def test_a_padded_picture_keeps_its_bytes_and_strides(stages: Stages, service: s
             frame = receiver.pull()
             assert (frame["format"], frame["digest"]) == (format, digest_of(format, WIDTH, HEIGHT, number))
             assert (tuple(frame["strides"]), tuple(frame["offsets"])) == (layout.strides, layout.offsets)
-            with arrived(subscriber.receive_blocking(20_000)) as received:
+            with arrived(subscriber.receive_blocking(60_000)) as received:
                 header = received.header
                 strides, offsets = list(header.stride), list(header.plane_offsets)
                 found = digest(received.pixels, format, WIDTH, HEIGHT, strides, offsets)
@@ -42,7 +42,7 @@ def test_a_padded_picture_keeps_its_bytes_and_strides(stages: Stages, service: s
 def test_a_padded_picture_from_python_keeps_its_bytes_and_strides(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=20)
+        publisher.wait_for_subscribers(1, timeout=60)
         for number, format in enumerate(PADDED):
             known = get_format(format)
             stride0 = known.row_bytes(0, WIDTH) // 16 * 16 + 64

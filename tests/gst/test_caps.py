@@ -41,7 +41,7 @@ def test_every_field_of_the_caps_survives(stages: Stages, service: str) -> None:
         caps = receiver.pull()["caps"]
         expected = parse_caps(f"video/x-raw, format=(string)I420, width=(int)320, height=(int)240, {FULL}")
         assert parse_caps(caps) == expected
-        frame = arrived(subscriber.receive_blocking(20_000))
+        frame = arrived(subscriber.receive_blocking(60_000))
         assert parse_caps(frame.parse_aux().caps or "") == expected
 
 
@@ -53,7 +53,7 @@ def test_a_field_that_no_reader_accepts_is_left_out_of_the_caps(stages: Stages, 
             "I420", 320, 240, caps="framerate=(fraction)30/1, nested=(int)< < 1, 2 >, < 3 > >, flat=(int)< 1, 2 >"
         )
         assert "flat=(int)< 1, 2 >" in receiver.pull()["caps"]
-        frame = arrived(subscriber.receive_blocking(20_000))
+        frame = arrived(subscriber.receive_blocking(60_000))
         caps = parse_caps(frame.parse_aux().caps or "").fields
         assert caps["flat"] == (1, 2)
         assert "nested" not in caps
@@ -136,7 +136,7 @@ def test_a_branch_that_reads_other_rows_is_seen_when_it_comes_and_when_it_goes(
     receiver.take_video_meta()
     receiver.state("PLAYING", timeout=0)
     with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=20)
+        publisher.wait_for_subscribers(1, timeout=60)
         tight = Tight(publisher, receiver, picture)
         tight.check(out=False)
         assert tight.copied() == 0
@@ -163,7 +163,7 @@ def test_an_element_that_is_exchanged_behind_a_queue_gets_the_rows_that_it_reads
     receiver.take_video_meta("a")
     receiver.state("PLAYING", timeout=0)
     with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=20)
+        publisher.wait_for_subscribers(1, timeout=60)
         tight = Tight(publisher, receiver, picture)
         tight.check(a=False)
         receiver.run(scenes.exchange, behind="queue", element="a", text=PLAIN.format("b"), video_meta=False)

@@ -57,7 +57,7 @@ def test_metas_cross_from_a_pipeline(stages: Stages, service: str) -> None:
         assert unix == ["GstReferenceTimestampMeta", "timestamp/x-unix", 7]
         assert label[0] == "LabelMeta"
         assert fields_of(label[1]) == ("LabelMeta", VALUES)
-        frame = arrived(subscriber.receive_blocking(20_000))
+        frame = arrived(subscriber.receive_blocking(60_000))
         ntp, unix, label = frame.metas
         assert (ntp.reference, ntp.timestamp) == ("timestamp/x-ntp", 3_900_000_000_000_000_000)
         assert (unix.reference, unix.timestamp) == ("timestamp/x-unix", 7)
@@ -81,7 +81,7 @@ def test_the_users_reference_timestamps_come_before_ours(stages: Stages, service
 def test_metas_cross_from_python(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=20)
+        publisher.wait_for_subscribers(1, timeout=60)
         metas = [CustomMeta("AimMeta", VALUES), ReferenceTimestamp("timestamp/x-ptp", 12, 34)]
         publisher.publish(rows_of(**SIZE)[0], format="GRAY8", metas=metas)
         aim, ptp = foreign(receiver.pull())
@@ -121,7 +121,7 @@ def test_without_aux_bytes_neither_caps_nor_metas_nor_times_cross(stages: Stages
         assert [meta[0] for meta in frame["metas"]] == ["GstVideoMeta"]
         assert "format=(string)GRAY8, width=(int)40, height=(int)30" in frame["caps"]
         assert "25/1" not in frame["caps"]
-        received = arrived(subscriber.receive_blocking(20_000))
+        received = arrived(subscriber.receive_blocking(60_000))
         assert (received.aux.nbytes, received.captured_at, received.metas) == (0, None, [])
 
 
@@ -129,7 +129,7 @@ def test_a_process_learns_a_bounded_number_of_custom_metas(stages: Stages, servi
     """Registered types are never freed, so a sender must not be able to add any number of names."""
     receiver = receiver_of(stages, service)
     with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=20)
+        publisher.wait_for_subscribers(1, timeout=60)
         seen = []
         for number in range(40):
             meta = CustomMeta(f"Name{number}Meta", {"n": number})

@@ -67,7 +67,7 @@ def test_pictures_of_a_network_camera_arrive_with_their_colours_and_times(server
         feed(stream)
         times = []
         for _ in range(60):
-            with arrived(subscriber.receive_blocking(20_000)) as frame:
+            with arrived(subscriber.receive_blocking(60_000)) as frame:
                 assert (frame.format, frame.width, frame.height) == ("I420", 320, 240)
                 assert abs(frame.to_rgb().astype(int).mean((0, 1)) - (255, 0, 0)).max() < 6
                 times.append(frame.pts)
@@ -81,7 +81,7 @@ def test_pictures_of_a_network_camera_arrive_with_their_colours_and_times(server
 def test_a_killed_server_is_an_error_without_the_password(server: Server, feed) -> None:
     with VideoFrameSubscriber(CAM) as subscriber:
         thread = feed(NetworkStream(server.url()))
-        arrived(subscriber.receive_blocking(20_000)).release()
+        arrived(subscriber.receive_blocking(60_000)).release()
         server.process.kill()
         thread.join(20)
         while (frame := subscriber.receive()) is not None:
@@ -95,7 +95,7 @@ def test_a_silent_server_is_an_error(server: Server, feed, monkeypatch: pytest.M
     monkeypatch.setattr(network, "_SILENCE_MAX", 0.5)
     with VideoFrameSubscriber(CAM) as subscriber:
         thread = feed(NetworkStream(server.url()))
-        arrived(subscriber.receive_blocking(20_000)).release()
+        arrived(subscriber.receive_blocking(60_000)).release()
         server.process.send_signal(signal.SIGSTOP)
         thread.join(20)
     assert "sends no data any more" in str(thread.error)
@@ -107,7 +107,7 @@ def test_a_silent_server_does_not_hold_up_a_stop(server: Server, feed, monkeypat
     monkeypatch.setattr(network, "_SILENCE_MAX", 60.0)
     with VideoFrameSubscriber(CAM) as subscriber:
         feed(NetworkStream(server.url()))
-        arrived(subscriber.receive_blocking(20_000)).release()
+        arrived(subscriber.receive_blocking(60_000)).release()
         server.process.send_signal(signal.SIGSTOP)
         # The fixture stops the feed, and its thread must end.
 

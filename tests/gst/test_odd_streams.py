@@ -47,7 +47,7 @@ def test_nan_and_infinity_cross_in_both_directions(stages: Stages, service: str,
     sender = sender_of(stages, service)
     with VideoFrameSubscriber(service) as subscriber:
         sender.push("GRAY8", 16, 16, custom_metas={"AimPoint": ODD_NUMBERS})
-        frame = arrived(subscriber.receive_blocking(20_000))
+        frame = arrived(subscriber.receive_blocking(60_000))
         (meta,) = frame.metas
         assert isinstance(meta, CustomMeta)
         fields = dict(meta.fields)
@@ -57,7 +57,7 @@ def test_nan_and_infinity_cross_in_both_directions(stages: Stages, service: str,
 
     receiver = receiver_of(stages, "back")
     with VideoFramePublisher("back") as publisher:
-        publisher.wait_for_subscribers(1, timeout=20)
+        publisher.wait_for_subscribers(1, timeout=60)
         odd = {"a": math.nan, "b": math.inf, "c": -math.inf, "d": "nan", "e": -0.0, "f": 1e-320}
         publisher.publish(np.zeros((16, 16), np.uint8), format="GRAY8", metas=[CustomMeta("AimPoint", odd)])
         metas = {name: text for name, text, _ in receiver.pull()["metas"]}
@@ -91,7 +91,7 @@ BEGIN_AND_WAIT = """
 import sys, time
 from gst_iceoryx2.video import VideoFramePublisher
 publisher = VideoFramePublisher(sys.argv[1])
-publisher.wait_for_subscribers(1, timeout=20)
+publisher.wait_for_subscribers(1, timeout=60)
 for number in range(5):
     with publisher.loan(64, 48) as loan:
         loan.numpy_view()[...] = number

@@ -95,7 +95,7 @@ def test_other_processes_do_not_take_living_ports_for_dead(both: RemoteStage, st
     assert receiver.pull()["width"] == 99
     with VideoFrameSubscriber("up") as subscriber:
         wait_until(lambda: both.run(publish_in_python, service="up", value=9) > 1)
-        assert subscriber.receive_blocking(20_000) is not None
+        assert subscriber.receive_blocking(60_000) is not None
     close(both)
 
 

@@ -38,7 +38,7 @@ def test_a_stopped_pipeline_leaves_the_stream_open_and_one_that_ends_ends_it() -
     with VideoFrameSubscriber(CAM) as subscriber:
         first = PipelineFeeder("cam0", LIVE)
         thread = run_in_thread(first)
-        with arrived(subscriber.receive_blocking(20_000)) as frame:
+        with arrived(subscriber.receive_blocking(60_000)) as frame:
             assert (frame.format, frame.width, frame.height) == ("GRAY8", 64, 48)
         assert first.report().pid is not None
         first.stop()
@@ -52,7 +52,7 @@ def test_a_stopped_pipeline_leaves_the_stream_open_and_one_that_ends_ends_it() -
         last = PipelineFeeder("cam0", f"{LIVE} ! identity eos-after=4")
         last.run()
         frames = []
-        while not arrived(frame := subscriber.receive_blocking(20_000)).is_eos():
+        while not arrived(frame := subscriber.receive_blocking(60_000)).is_eos():
             frames.append(frame.pts)
             frame.release()
         frame.release()
@@ -64,7 +64,7 @@ def test_every_name_reaches_the_sink(name: str) -> None:
     with VideoFrameSubscriber(f"video/{name}/frame/v2") as subscriber:
         feeder = PipelineFeeder(name, LIVE)
         thread = run_in_thread(feeder)
-        arrived(subscriber.receive_blocking(20_000)).release()
+        arrived(subscriber.receive_blocking(60_000)).release()
         feeder.stop()
         thread.join(20)
 
@@ -74,7 +74,7 @@ def test_quotes_mean_what_they_mean_in_a_shell() -> None:
         caps = "'video/x-raw, format=(string)GRAY8, width=(int)64, height=(int)48'"
         feeder = PipelineFeeder("cam0", f'videotestsrc is-live=true name="a b" ! capsfilter caps={caps}')
         thread = run_in_thread(feeder)
-        with arrived(subscriber.receive_blocking(20_000)) as frame:
+        with arrived(subscriber.receive_blocking(60_000)) as frame:
             assert frame.width == 64
         feeder.stop()
         thread.join(20)
@@ -116,7 +116,7 @@ def test_a_pipeline_dies_with_the_process_that_started_it() -> None:
     runner = Child("run_pipeline", "cam0", LIVE)
     pid = runner.told()
     with VideoFrameSubscriber(CAM) as subscriber:
-        arrived(subscriber.receive_blocking(20_000)).release()
+        arrived(subscriber.receive_blocking(60_000)).release()
         runner.kill()
         runner.close()
         wait_until(lambda: not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text())

@@ -69,10 +69,10 @@ def through(stages: Stages, chains: dict[str, str], *metas: CustomMeta) -> dict[
         for name, chain in chains.items():
             sink = f'iceoryx2sink service="{name}" sync=false wait-for-connection=true'
             stage.play(f"iceoryx2src service=made ! {chain} ! {sink}", name)
-        publisher.wait_for_subscribers(len(chains), timeout=20)
+        publisher.wait_for_subscribers(len(chains), timeout=60)
         publisher.publish(np.zeros((64, 64, 3), np.uint8), format="RGB", metas=metas)
         for name, subscriber in subscribers.items():
-            frame = arrived(subscriber.receive_blocking(20_000))
+            frame = arrived(subscriber.receive_blocking(60_000))
             seen[name] = [meta for meta in frame.metas if isinstance(meta, CustomMeta)]
             assert (Rendition.of(frame) is not None) == any(meta.name == META.name for meta in seen[name])
     return seen
@@ -104,10 +104,10 @@ def test_a_frame_of_a_source_says_which_frame_it_is(stages: Stages) -> None:
             "videoscale ! video/x-raw,width=32,height=32 ! iceoryx2sink service=out sync=false wait-for-connection=true"
         )
         stage.play(f"iceoryx2src service=video/cam0/frame/v2 ! {chain}")
-        publisher.wait_for_subscribers(1, timeout=20)
+        publisher.wait_for_subscribers(1, timeout=60)
         for number in range(3):
             publisher.publish(np.zeros((64, 64, 3), np.uint8), format="RGB")
-            rendition = Rendition.of(arrived(subscriber.receive_blocking(20_000)))
+            rendition = Rendition.of(arrived(subscriber.receive_blocking(60_000)))
             assert rendition is not None
             assert (rendition.service, rendition.sequence) == ("video/cam0/frame/v2", number)
             assert (rendition.source_rect, rendition.rect) == ((0, 0, 64, 64), (0, 0, 32, 32))

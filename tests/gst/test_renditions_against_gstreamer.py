@@ -108,7 +108,7 @@ def of_converter(format: str, pixels: np.ndarray, shape: RenditionShape) -> np.n
     views = known.views(pixels, *SIZE, info.stride[: known.n_planes], info.offset[: known.n_planes])
     service = "video/scene/frame/v2"
     with VideoFramePublisher(service) as publisher, VideoFrameSubscriber(service) as subscriber:
-        publisher.wait_for_subscribers(1, timeout=10)
+        publisher.wait_for_subscribers(1, timeout=60)
         publisher.publish(views, format=format)
         frame = subscriber.receive_blocking(10_000)
         assert frame is not None

@@ -179,7 +179,7 @@ def test_python_and_pipelines_take_turns_as_publishers(stages: Stages, service: 
     receiver, sender = receiver_of(stages, service), stages()
     for number in range(0, 6, 2):
         with VideoFramePublisher(service) as publisher:
-            publisher.wait_for_subscribers(1, timeout=20)
+            publisher.wait_for_subscribers(1, timeout=60)
             publisher.publish(rows_of(**SIZE, number=number)[0], format="GRAY8")
             assert receiver.pull()["digest"] == sent(number)
         send(sender, service)

@@ -46,9 +46,9 @@ class Line:
                 # The last one has the sink of the test.
                 stage.play(part, "p" if "name=sink" in part else f"p{number}")
             self.first = "p0" if ";" in chain else "p"
-            self.camera.wait_for_subscribers(2, timeout=20)
+            self.camera.wait_for_subscribers(2, timeout=60)
             if "results=" in properties:
-                self.yolo.wait_for_subscribers(1, timeout=20)
+                self.yolo.wait_for_subscribers(1, timeout=60)
             self._stack = stack.pop_all()
 
     def close(self) -> None:
@@ -57,14 +57,14 @@ class Line:
     def show(self, number: int, boxes: list[Box] | None, **others: Any) -> tuple[Any, Any]:
         """Publish a frame, and what is in it; return publisher and sequence of its stamp."""
         self.camera.publish(np.full((48, 64, 3), number, np.uint8), format="RGB")
-        with arrived(self.eye.receive_blocking(20_000)) as frame:
+        with arrived(self.eye.receive_blocking(60_000)) as frame:
             if boxes is not None:
                 self.yolo.publish(frame, boxes, **others)
             return frame.stamp.publisher, frame.stamp.sequence
 
     def skip(self) -> None:
         """Receive a frame behind the pipeline, and release it."""
-        with arrived(self.out.receive_blocking(20_000)):
+        with arrived(self.out.receive_blocking(60_000)):
             pass
 
 
@@ -109,7 +109,7 @@ def test_boxes_survive_a_pipeline_and_belong_to_the_frame_of_the_source(lines: A
     for number in range(3):
         boxes = [*BOXES, Box(str(number), 0.75, 4 * number, 0, 4, 4)]
         shown = line.show(number, boxes)
-        with arrived(line.out.receive_blocking(20_000)) as frame:
+        with arrived(line.out.receive_blocking(60_000)) as frame:
             assert abs(int(np.asarray(frame.to_rgb())[0, 0, 0]) - number) <= 1
             own = Results.of(frame)
         assert own is not None
@@ -117,7 +117,7 @@ def test_boxes_survive_a_pipeline_and_belong_to_the_frame_of_the_source(lines: A
         scale = own.width / 64, own.height / 48
         assert [box.x / scale[0] for box in own.boxes] == [box.x for box in boxes]
         assert [box.height / scale[1] for box in own.boxes] == [box.height for box in boxes]
-        result = arrived(line.again.receive_blocking(20_000))
+        result = arrived(line.again.receive_blocking(60_000))
         assert (result.publisher, result.sequence) == shown
         assert (result.width, result.height) == (64, 48)
         assert seen(result.boxes, chain) == seen(boxes, chain)
@@ -151,8 +151,8 @@ def test_boxes_of_a_cropped_picture_can_belong_to_the_frames_of_the_sink(lines: 
     line = lines(f"videocrop left=8 ! {SINK} results-name=own")
     with ResultsSubscriber("out", "own") as own:
         line.show(0, BOXES)
-        with arrived(line.out.receive_blocking(20_000)) as frame:
-            result = arrived(own.receive_blocking(20_000))
+        with arrived(line.out.receive_blocking(60_000)) as frame:
+            result = arrived(own.receive_blocking(60_000))
             assert (result.publisher, result.sequence) == (frame.stamp.publisher, frame.sequence)
             assert (result.width, result.height) == (56, 48)
 
@@ -162,7 +162,7 @@ def test_a_frame_without_results_in_time_has_no_boxes(lines: Any) -> None:
     line = lines(f"{SINK} results-name=again results-for=cam0", "results=yolo results-wait=50000000")
     line.show(0, None)
     line.skip()
-    assert as_rows(arrived(line.again.receive_blocking(20_000)).boxes) == []
+    assert as_rows(arrived(line.again.receive_blocking(60_000)).boxes) == []
     assert line.stage.get("src", "results-missing") == 1
 
 
@@ -183,12 +183,12 @@ def test_frames_that_crossed_a_bridge_have_the_key_of_the_first_frame(stages: St
         stage = stages()
         source = f"iceoryx2src name=src service=video/cam0@32x24/frame/v2 results=yolo results-wait={HOUR}"
         stage.play(f"{source} ! queue ! {SINK} results-name=again results-for=cam0")
-        camera.wait_for_subscribers(1, timeout=20)
-        small.wait_for_subscribers(1, timeout=20)
-        yolo.wait_for_subscribers(1, timeout=20)
+        camera.wait_for_subscribers(1, timeout=60)
+        small.wait_for_subscribers(1, timeout=60)
+        yolo.wait_for_subscribers(1, timeout=60)
         for number, origin in enumerate(origins):
             camera.publish(np.zeros((48, 64, 3), np.uint8), format="RGB")
-            with arrived(eye.receive_blocking(20_000)) as frame:
+            with arrived(eye.receive_blocking(60_000)) as frame:
                 metas = [Origin(origin, 10).meta(), rendition_meta(frame, SOURCE, shape.shape(64, 48, "RGB"))]
                 own = FrameKey.of(frame)
             assert own.id is not None
@@ -201,9 +201,9 @@ def test_frames_that_crossed_a_bridge_have_the_key_of_the_first_frame(stages: St
             small.publish(np.zeros((24, 32, 3), np.uint8), format="RGB", metas=metas)
             assert out.receive_blocking(300) is None
             yolo.publish(right, [Box("cat", 0.5, 2, 4, 8, 16)])
-            with arrived(out.receive_blocking(20_000)):
+            with arrived(out.receive_blocking(60_000)):
                 pass
-            found = arrived(again.receive_blocking(20_000))
+            found = arrived(again.receive_blocking(60_000))
             assert (found.publisher, found.sequence) == ids[number]
             assert as_rows(found.boxes) == [["cat", 0.5, 2, 4, 8, 16, None]]
 
@@ -238,7 +238,7 @@ def test_classifications_survive_a_pipeline(lines: Any) -> None:
     line = lines(f"videoconvert ! video/x-raw,format=I420 ! {SINK} results-name=again results-for=cam0")
     classes = [Classification("day", 0.5), Classification("tabby", 0.25, 0)]
     line.show(0, BOXES, classifications=classes)
-    result = arrived(line.again.receive_blocking(20_000))
+    result = arrived(line.again.receive_blocking(60_000))
     assert as_rows(result.boxes) == as_rows(BOXES)
     assert {(row.label, row.score, row.box) for row in result.classifications} == {
         ("day", 0.5, None),
@@ -254,7 +254,7 @@ def test_objectdetectionoverlay_draws_the_boxes_of_the_frame(lines: Any) -> None
     )
     for number in range(3):
         line.show(10, [Box("x", 1, 10 + 10 * number, 12, 20, 16)])
-        with arrived(line.out.receive_blocking(20_000)) as frame:
+        with arrived(line.out.receive_blocking(60_000)) as frame:
             drawn = np.argwhere(np.asarray(frame.to_rgb())[..., 0] > 128)
             assert abs(drawn.min(axis=0) - (12, 10 + 10 * number)).max() <= 2
             assert abs(drawn.max(axis=0) - (28, 30 + 10 * number)).max() <= 2
@@ -266,7 +266,7 @@ def test_videoconvert_keeps_boxes_in_front_of_an_overlay_with_alpha(lines: Any, 
     chain = f"videoconvert ! video/x-raw,format={format} ! objectdetectionoverlay draw-labels=false"
     line = lines(f"{chain} ! {SINK}")
     line.show(10, [Box("x", 1, 10, 12, 20, 16)])
-    with arrived(line.out.receive_blocking(20_000)) as frame:
+    with arrived(line.out.receive_blocking(60_000)) as frame:
         assert (np.asarray(frame.to_rgb())[..., 0] > 128).any()
 
 
@@ -285,10 +285,10 @@ def test_an_ssd_detector_of_gstreamer_arrives_in_numpy(lines: Any, tmp_path: Pat
         picture = np.zeros((48, 64, 3), np.uint8)
         picture[8:20, 16 + 4 * number : 40 + 4 * number] = 255
         line.camera.publish(picture, format="RGB")
-        with arrived(line.eye.receive_blocking(20_000)) as frame:
+        with arrived(line.eye.receive_blocking(60_000)) as frame:
             shown = frame.stamp.publisher, frame.stamp.sequence
         line.skip()
-        result = arrived(line.again.receive_blocking(20_000))
+        result = arrived(line.again.receive_blocking(60_000))
         assert (result.publisher, result.sequence) == shown
         (box,) = result.boxes
         assert (box.label, box.score) == ("bright", 0.75)

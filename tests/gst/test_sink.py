@@ -143,7 +143,7 @@ def test_a_lossless_sink_does_not_wait_for_a_closed_subscriber_whose_frames_are_
     with VideoFrameSubscriber(service) as reader:
         closed = VideoFrameSubscriber(service)
         sender.state("PLAYING", timeout=0)
-        held = arrived(closed.receive_blocking(20_000))
+        held = arrived(closed.receive_blocking(60_000))
         kept = held.numpy_view().copy()
         closed.close()
         assert [frame.offset for frame in reader] == list(range(100))

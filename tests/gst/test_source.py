@@ -48,7 +48,7 @@ def test_a_frame_behind_a_gap_is_marked_and_what_is_missing_is_counted(stages: S
     receiver = stages()
     receive(receiver, service, limits="max-buffers=1")
     with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=20)
+        publisher.wait_for_subscribers(1, timeout=60)
         publish(publisher, 0)
         receiver.run(scenes.wait_for, element="src", prop="frames-received", value=1)
         publish(publisher, 1)
@@ -68,7 +68,7 @@ def test_a_source_that_wants_the_newest_frame_skips_what_waits_before_it(stages:
     receiver = stages()
     receive(receiver, service, "leaky-type=downstream", limits="max-buffers=1")
     with VideoFramePublisher(service) as publisher:
-        publisher.wait_for_subscribers(1, timeout=20)
+        publisher.wait_for_subscribers(1, timeout=60)
         publish(publisher, 0)
         receiver.run(scenes.wait_for, element="src", prop="frames-received", value=1)
         for number in range(1, 9):
@@ -100,13 +100,13 @@ def test_a_small_borrow_limit_means_copies_and_no_error(stages: Stages, service:
 def test_a_consumer_that_keeps_everything_gets_copies_when_the_loans_run_out(stages: Stages, service: str) -> None:
     receiver = receiver_of(stages, service)
     with VideoFramePublisher(service) as publisher, VideoFrameSubscriber(service) as other:
-        publisher.wait_for_subscribers(2, timeout=20)
+        publisher.wait_for_subscribers(2, timeout=60)
         for number in range(40):
             publish(publisher, number)
             frame = receiver.pull(keep=True)
             assert frame["digest"] == sent(number)
             assert frame["readonly"] == [number < 9]
-            assert other.receive_blocking(20_000).offset is not None
+            assert other.receive_blocking(60_000).offset is not None
         assert receiver.kept_digests() == [sent(number) for number in range(40)]
         assert receiver.get("src", "frames-copied") == 31
         receiver.release()

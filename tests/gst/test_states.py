@@ -95,7 +95,7 @@ def test_storms_of_pauses_do_not_deadlock_a_blocked_sink(stages: Stages, service
         if reason == "somebody slow":
             seen = []
             while len(seen) < 20:
-                frame = arrived(subscriber.receive_blocking(20_000))
+                frame = arrived(subscriber.receive_blocking(60_000))
                 seen.append(frame.offset)
                 frame.release()
             assert seen == list(range(20))
@@ -124,7 +124,7 @@ def test_a_pipeline_that_is_interrupted_while_it_waits_leaks_nothing(
     # Ctrl-C, once the publisher exists.
     wait_until(lambda: any(path.name.endswith(".data") for path in domain.shared_memory()))
     process.send_signal(signal.SIGINT)
-    output, log = process.communicate(timeout=20)
+    output, log = process.communicate(timeout=60)
     assert b"ERROR" not in output
     assert leaks(log.decode()) == []
 

@@ -61,7 +61,7 @@ def publish_and_idle(service: str, count: int) -> None:
     with VideoFramePublisher(service) as pub:
         tell("ready")
         hear()
-        pub.wait_for_subscribers(1, timeout=20)
+        pub.wait_for_subscribers(1, timeout=60)
         for number in range(count):
             pub.publish(picture(number), pts=number)
         tell("published")
@@ -72,7 +72,7 @@ def publish_and_leave(service: str, count: int) -> None:
     """Wait for a subscriber, publish frames that all fit its buffer, end the stream and exit."""
     with VideoFramePublisher(service, qos=Qos(buffer_size=count + 1)) as pub:
         tell("ready")
-        pub.wait_for_subscribers(1, timeout=20)
+        pub.wait_for_subscribers(1, timeout=60)
         for number in range(count):
             pub.publish(picture(number), pts=number)
         pub.end_of_stream()
@@ -166,7 +166,7 @@ def exit_with_everything_open(service: str, how: str) -> None:
     global kept  # As in a script, where all variables are module globals.
     pub = VideoFramePublisher(service)
     sub = VideoFrameSubscriber(service)
-    pub.wait_for_subscribers(1, timeout=10)
+    pub.wait_for_subscribers(1, timeout=60)
     pub.publish(picture(1))
     pub.publish(picture(2))
     frame = arrived(sub.receive())
@@ -216,7 +216,7 @@ def end_while_threads_work(service: str) -> None:
 def fork_with(service: str, what: str) -> None:
     """Fork while ports are open; the child tries them and exits, and the parent continues."""
     pub, sub = VideoFramePublisher(service), VideoFrameSubscriber(service)
-    pub.wait_for_subscribers(1, timeout=10)
+    pub.wait_for_subscribers(1, timeout=60)
     pub.publish(picture(1), pts=1)
     pub.publish(picture(2), pts=2)
     frame = arrived(sub.receive())
@@ -227,7 +227,7 @@ def fork_with(service: str, what: str) -> None:
     following = [sub.receive_blocking(2000) for _ in range(2)]
     loan.numpy_view()[...] = 9
     loan.send()
-    last = arrived(sub.receive_blocking(2000))
+    last = arrived(sub.receive_blocking(60_000))
     tell(
         {
             "child": answer,
@@ -282,7 +282,7 @@ def tried(what: str, service: str, pub: Any, sub: Any, frame: Any, loan: Any, vi
     if what == "its own ports":
         name = service + "/child"
         with VideoFramePublisher(name) as own_pub, VideoFrameSubscriber(name) as own_sub:
-            own_pub.wait_for_subscribers(1, timeout=10)
+            own_pub.wait_for_subscribers(1, timeout=60)
             own_pub.publish(picture(5))
             received = own_sub.receive_blocking(2000)
             return received and whole(received.numpy_view())
@@ -292,7 +292,7 @@ def tried(what: str, service: str, pub: Any, sub: Any, frame: Any, loan: Any, vi
 def start_and_tell(service: str) -> None:
     """Start a publisher and a subscriber; report whether a frame crosses."""
     with VideoFramePublisher(service) as pub, VideoFrameSubscriber(service) as sub:
-        pub.wait_for_subscribers(1, timeout=10)
+        pub.wait_for_subscribers(1, timeout=60)
         pub.publish(picture(1))
         frame = sub.receive_blocking(2000)
         tell({"crossed": frame is not None and whole(frame.numpy_view()) == 1})

@@ -107,17 +107,17 @@ def test_the_helper_leaves_the_living_alone(helper: str, service: str, start: St
     victim = start("publish_until_told", service + "/other")
     assert victim.told() == "publishing"
     with VideoFramePublisher(service) as pub, VideoFrameSubscriber(service) as sub:
-        pub.wait_for_subscribers(1, timeout=5)
+        pub.wait_for_subscribers(1, timeout=60)
         victim.kill()
         assert cleanup.run_helper(current_domain())
         pub.publish(np.full((8, 8, 3), 5, np.uint8))
-        frame = arrived(sub.receive_blocking(2000))
+        frame = arrived(sub.receive_blocking(60_000))
         assert (frame.numpy_view() == 5).all()
         newcomer = start("start_and_tell", service + "/third")
         assert newcomer.told()["crossed"]
         assert newcomer.ends() == 0
         pub.publish(np.full((8, 8, 3), 6, np.uint8))
-        assert sub.receive_blocking(2000) is not None
+        assert sub.receive_blocking(60_000) is not None
 
 
 @pytest.mark.proves("L9")
@@ -129,7 +129,7 @@ def test_outside_processes_that_clean_up_take_nobody_here_for_dead(service: str,
         "print(state.cleanups, state.failed_cleanups)"
     )
     with VideoFramePublisher(service) as pub, VideoFrameSubscriber(service) as sub:
-        pub.wait_for_subscribers(1, timeout=5)
+        pub.wait_for_subscribers(1, timeout=60)
         for _ in range(2):
             # This process does nothing else about files of other processes.
             cleanup.clean_up_if_stale(current_domain())
@@ -139,7 +139,7 @@ def test_outside_processes_that_clean_up_take_nobody_here_for_dead(service: str,
             )
             assert answer.stdout.split() == ["0", "0"], answer.stderr
             pub.publish(np.full((8, 8, 3), 6, np.uint8))
-            assert sub.receive_blocking(2000) is not None
+            assert sub.receive_blocking(60_000) is not None
 
 
 @pytest.mark.proves("L8")
@@ -164,9 +164,9 @@ def test_starts_that_are_killed_half_way_never_block_the_next(
             with contextlib.suppress(FileNotFoundError):
                 os.utime(file, (1, 1))
     with VideoFramePublisher(service) as pub, VideoFrameSubscriber(service) as sub:
-        pub.wait_for_subscribers(1, timeout=5)
+        pub.wait_for_subscribers(1, timeout=60)
         pub.publish(np.full((8, 8, 3), 5, np.uint8))
-        assert sub.receive_blocking(2000) is not None
+        assert sub.receive_blocking(60_000) is not None
     assert domain.leftovers() == []
 
 

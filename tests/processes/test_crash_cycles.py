@@ -101,14 +101,14 @@ def test_a_publisher_and_a_subscriber_go_on_when_other_subscribers_are_killed(
     pixels = np.empty(64 * 48 * 3, np.uint8)
     pauses = []
     with VideoFramePublisher(service) as pub, VideoFrameSubscriber(service) as witness:
-        pub.wait_for_subscribers(1, timeout=5)
+        pub.wait_for_subscribers(1, timeout=60)
         alone = files(domain)
 
         def publish() -> None:
             begin = time.monotonic()
             fill(pixels, numbering.next(len(pixels), pub.stats.dropped))
             pub.publish_frame(pixels, FrameParams(64, 48))
-            with arrived(witness.receive_blocking(20_000)) as frame:
+            with arrived(witness.receive_blocking(60_000)) as frame:
                 assert check(np.frombuffer(frame.pixels, np.uint8)).number == numbering.number - 1
             pauses.append(time.monotonic() - begin)
             time.sleep(0.002)
@@ -124,7 +124,7 @@ def test_a_publisher_and_a_subscriber_go_on_when_other_subscribers_are_killed(
             return files(domain) == alone and pub.num_subscribers == 1
 
         # The publisher looks for dead nodes every two seconds.
-        wait_until(is_as_before, 15)
+        wait_until(is_as_before)
     report("a frame beside dying subscribers", pauses)
 
 
@@ -153,18 +153,18 @@ def test_a_subscriber_goes_on_when_its_publishers_are_killed(
             while not victims.is_dead():
                 receive()
         with VideoFramePublisher(service) as pub:
-            pub.wait_for_subscribers(1, timeout=10)
+            pub.wait_for_subscribers(1, timeout=60)
             numbering = Numbering(random.Random())
             pixels = np.empty(64 * 48 * 3, np.uint8)
             fill(pixels, numbering.next(len(pixels), 0))
             pub.publish_frame(pixels, FrameParams(64, 48))
-            wait_until(lambda: (receive(), numbering.publisher in seen)[1], 20)
+            wait_until(lambda: (receive(), numbering.publisher in seen)[1])
 
         def is_as_before() -> bool:
             receive()
             return files(domain) == alone
 
-        wait_until(is_as_before, 15)
+        wait_until(is_as_before)
     report("the first frame of the next publisher", delays)
     assert len(delays) > CYCLES / 10, "hardly any victim lived long enough to publish"
 

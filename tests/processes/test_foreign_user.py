@@ -56,7 +56,7 @@ def test_an_element_of_another_user_is_refused_in_words(line: str, domain: Place
     service = "video/mine/frame/v2"
     picture = np.ones((48, 64, 3), np.uint8)
     with VideoFramePublisher(service) as publisher, VideoFrameSubscriber(service) as subscriber:
-        publisher.wait_for_subscribers(1, timeout=5)
+        publisher.wait_for_subscribers(1, timeout=60)
         command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
         environment = os.environ | {"GST_PLUGIN_PATH": str(plugin), "GST_REGISTRY": f"/tmp/reg{os.getpid()}.bin"}
         try:
@@ -75,7 +75,7 @@ def test_an_element_of_another_user_is_refused_in_words(line: str, domain: Place
         assert f'cannot open "{service}" in the iceoryx2 domain {domain.root}: {place}' in ended.stderr
         assert "IOX2_VIDEO_DOMAIN" in ended.stderr
         publisher.publish(picture)
-        frame = arrived(subscriber.receive_blocking(2000))
+        frame = arrived(subscriber.receive_blocking(60_000))
         frame.release()
 
 
@@ -211,5 +211,5 @@ def test_what_all_participants_open_can_be_closed_to_other_users(domain: Place) 
             assert path.stat().st_size == 16
             with VideoFrameSubscriber("video/cam0/frame/v2") as another:
                 publisher.publish(np.zeros((8, 16, 3), np.uint8))
-                assert subscriber.receive_blocking(20_000) is not None
-                assert another.receive_blocking(20_000) is not None
+                assert subscriber.receive_blocking(60_000) is not None
+                assert another.receive_blocking(60_000) is not None

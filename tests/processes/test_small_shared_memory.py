@@ -29,7 +29,7 @@ for number in range(int(sys.argv[2])):
         print("refused", number, error)
         break
     subscriber = VideoFrameSubscriber(publisher.service_name)
-    publisher.wait_for_subscribers(1, timeout=10)
+    publisher.wait_for_subscribers(1, timeout=60)
     kept.append((publisher, subscriber, []))
 # Use memory only now: each subscriber holds as many frames as it may, and its buffer fills.
 for publisher, subscriber, frames in kept:
@@ -64,7 +64,7 @@ import numpy as np
 from gst_iceoryx2.video import VideoFramePublisher
 picture = np.ones((480, 640, 3), np.uint8)
 publisher = VideoFramePublisher("full", max_bytes=picture.nbytes)
-publisher.wait_for_subscribers(2, timeout=10)
+publisher.wait_for_subscribers(2, timeout=60)
 while True:
     publisher.publish(picture)
 """

@@ -61,7 +61,7 @@ def camera() -> Iterator[Camera]:
 def frames(camera: Camera) -> Iterator[VideoFrameSubscriber]:
     """Return the subscriber of a detector."""
     with VideoFrameSubscriber(SOURCE) as subscriber:
-        camera.publisher.wait_for_subscribers(timeout=20)
+        camera.publisher.wait_for_subscribers(timeout=60)
         yield subscriber
 
 
@@ -76,7 +76,7 @@ def out() -> Iterator[ResultsPublisher]:
 def sub(out: ResultsPublisher) -> Iterator[ResultsSubscriber]:
     """Return a connected subscriber of the detector."""
     with ResultsSubscriber("cam0", "yolo") as subscriber:
-        out.wait_for_subscribers(timeout=20)
+        out.wait_for_subscribers(timeout=60)
         yield subscriber
 
 

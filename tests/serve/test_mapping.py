@@ -32,13 +32,13 @@ Send = Callable[..., VideoFrame]
 def send(domain: Place) -> Iterator[Send]:
     """Send a frame of some size with metas, and return it as it arrives, without its pixels."""
     with VideoFramePublisher(SOURCE) as publisher, VideoFrameSubscriber(SOURCE) as subscriber:
-        publisher.wait_for_subscribers(timeout=20)
+        publisher.wait_for_subscribers(timeout=60)
 
         def send(width: int, height: int, *metas: CustomMeta) -> VideoFrame:
             publisher.publish(
                 np.zeros((height, width), np.uint8), format="GRAY8", metas=metas, captured_at=5_000_000_000
             )
-            frame = arrived(subscriber.receive_blocking(20_000))
+            frame = arrived(subscriber.receive_blocking(60_000))
             frame.release()
             return frame
 
@@ -153,7 +153,7 @@ def stamped(domain: Place) -> Iterator[Callable[..., VideoFrame]]:
         header = VideoFrameHeader(n_planes=1, aux_size=len(aux))
         header.width, header.height, header.stride[0], header.format_name = *SIZE, SIZE[0], "GRAY8"
         raw.send(header, bytes(SIZE[0] * SIZE[1]) + aux)
-        return arrived(subscriber.receive_blocking(20_000))
+        return arrived(subscriber.receive_blocking(60_000))
 
     yield send
     subscriber.close()
@@ -250,10 +250,10 @@ def test_the_last_meta_counts(send: Send) -> None:
 
 def test_the_end_of_a_stream_is_no_rendition(domain: Place) -> None:
     with VideoFramePublisher(SOURCE) as publisher, VideoFrameSubscriber(SOURCE) as subscriber:
-        publisher.wait_for_subscribers(timeout=20)
+        publisher.wait_for_subscribers(timeout=60)
         publisher.publish(np.zeros((16, 16), np.uint8), format="GRAY8", metas=[CustomMeta("Iox2Rendition", GOOD)])
         publisher.end_of_stream()
-        assert Rendition.of(arrived(subscriber.receive_blocking(20_000))) is not None
-        end = arrived(subscriber.receive_blocking(20_000))
+        assert Rendition.of(arrived(subscriber.receive_blocking(60_000))) is not None
+        end = arrived(subscriber.receive_blocking(60_000))
         assert end.is_eos()
         assert Rendition.of(end) is None

@@ -158,13 +158,13 @@ def test_a_stream_that_somebody_else_publishes_is_encoded_without_a_file(serve: 
             packet = sub.receive_blocking(20)
             return packet is not None
 
-        wait_until(is_there, 20)
+        wait_until(is_there)
         assert packet is not None
         assert packet.is_keyframe
         assert len(served.children()) == 1
         # Another size is another stream of packets.
         planes = (np.zeros((241, 161, 3), np.uint8),)
-        wait_until(lambda: is_there() and packet is not None and packet.width == 161, 20)
+        wait_until(lambda: is_there() and packet is not None and packet.width == 161)
         assert (packet.height, packet.is_keyframe, packet.is_discont) == (241, True, True)
         assert Decoder().decode(packet).shape == (241, 161)
         assert len(served.children()) == 1

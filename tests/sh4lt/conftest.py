@@ -110,7 +110,7 @@ def connect(writer: Writer, follower: Follower) -> None:
 
 def wait_until_in(file: str, thread: int) -> None:
     """Wait until a thread runs or waits in a function of this file of the package."""
-    wait_until(lambda: Path(sys._current_frames()[thread].f_code.co_filename).name == file, 20)
+    wait_until(lambda: Path(sys._current_frames()[thread].f_code.co_filename).name == file)
 
 
 @pytest.fixture
@@ -131,4 +131,4 @@ def launch() -> Iterator[Launch]:
         if process.poll() is None:
             # gst-launch ends a pipeline in order on SIGINT only.
             process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)

@@ -57,7 +57,7 @@ def test_from_a_service_to_a_path_every_pixel_arrives(path: Path, domain: Place,
         Follower(path) as follower,
         running(SERVICE, f"sh4lt:{path}") as counts,
     ):
-        publisher.wait_for_subscribers(1, timeout=10)
+        publisher.wait_for_subscribers(1, timeout=60)
         publisher.publish(planes[0] if len(planes) == 1 else planes, format=format)
         # The path exists from the first frame, which no reader received.
         wait_until(lambda: (follower.read(0), follower.is_connected)[1])
@@ -116,7 +116,7 @@ def both_bridges(path: Path, domain: Place) -> Iterator[Ends]:
         running(there, f"sh4lt:{path}"),
         running(f"sh4lt:{path}", back),
     ):
-        publisher.wait_for_subscribers(1, timeout=10)
+        publisher.wait_for_subscribers(1, timeout=60)
         yield publisher, subscriber
 
 
@@ -163,7 +163,7 @@ def test_there_is_one_copy_from_shared_memory_to_shared_memory(both_bridges: End
         with frame:
             return frame.pixels.nbytes == size
 
-    wait_until(arrives, 20)
+    wait_until(arrives)
     with no_memory_for_a_copy(size):
         for _ in range(3):
             wait_until(arrives)

@@ -83,12 +83,12 @@ def test_what_is_said_on_the_wire_is_what_was_captured(
 
     with start("writer", writer) as writing:
         with start("reader", reader) as reading:
-            assert reading.wait(20) == 0
+            assert reading.wait(60) == 0
         # The writer has answered the good-bye.
         wait_until(lambda: "writer 0200\n" in log.read_text())
         if writer == "rust":
             writing.send_signal(signal.SIGINT)
-        assert writing.wait(20) == 0
+        assert writing.wait(60) == 0
 
     sent: dict[str, list[bytes]] = {"writer": [], "reader": []}
     for line in log.read_text().splitlines():

@@ -115,7 +115,7 @@ def test_closing_ends_a_read_although_the_writer_is_stopped(path: Path) -> None:
             assert [type(exc) for exc in ended] == [Sh4ltClosedError]
         finally:
             process.send_signal(signal.SIGCONT)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def test_an_interrupt_before_the_block_leaves_no_frame_that_the_writer_waits_for(

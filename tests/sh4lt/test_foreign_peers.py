@@ -37,7 +37,7 @@ def test_a_writer_that_is_sending_is_not_disturbed_by_a_second_one(path: Path, l
 
     with writing(kind, path) as writer:
         reader = BareReader(path)
-        wait_until(lambda: reader.numbers, 20)
+        wait_until(lambda: reader.numbers)
         held = descriptors(writer)
         for probe in [*[second_writer] * 20, *[second_sink] * 2]:
             probe()
@@ -56,7 +56,7 @@ def test_a_stuck_reader_costs_one_renewal_and_the_living_miss_nothing(path: Path
     with writing(kind, path, timeout=0.3, LD_PRELOAD=str(preloaded(tmp_path, "slow.c"))) as writer:
         assert writer.poll() is None
         stuck, *living = [BareReader(path) for _ in range(5)]
-        wait_until(lambda: all(reader.numbers for reader in (stuck, *living)), 20)
+        wait_until(lambda: all(reader.numbers for reader in (stuck, *living)))
         before = [reader.connections for reader in living]
         for stop in range(stops):
             # Long enough for a second renewal.

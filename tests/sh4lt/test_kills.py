@@ -119,7 +119,7 @@ def parent() -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "tests.sh4lt.victims"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_a_killed_writer_is_replaced_within_a_second(
     held = None
     for moment in moments(writer_kind):
         writer = start("writer", writer_kind)
-        wait_until(lambda: is_read(path, reader), 20)
+        wait_until(lambda: is_read(path, reader))
         reach(moment, path, writer, reader)
         writer.kill()
         killed = time.monotonic()
@@ -226,7 +226,7 @@ def test_a_killed_reader_holds_the_writer_up_for_less_than_a_second(
     held = None
     for moment in moments(writer_kind):
         reader = start("reader", reader_kind)
-        wait_until(lambda reader=reader: is_read(path, reader), 20)
+        wait_until(lambda reader=reader: is_read(path, reader))
         reach(moment, path, writer, reader)
         reader.kill()
         killed = time.monotonic()
@@ -245,7 +245,7 @@ def test_another_reader_goes_on_beside_one_that_is_killed(path: Path, start: Sta
         connect(writer, survivor)
         for number in range(CYCLES):
             victim = start("reader", "rust" if number % 2 else "python")
-            wait_until(lambda: writer.clients == 2, 20)
+            wait_until(lambda: writer.clients == 2)
             for _ in range(number % 3):
                 writer.write(bytes(50_000))
                 assert survivor.read(5) is not None

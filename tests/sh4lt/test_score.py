@@ -100,13 +100,13 @@ def test_score_shows_what_the_example_makes_of_its_output(path: Path, tmp_path: 
     writer = BareWriter(path, 64 * 48 * 4, FROM_SCORE)
     try:
         with subprocess.Popen(program, stdout=subprocess.PIPE) as example, Follower(there) as back:
-            wait_until(lambda: writer.clients, 20)
+            wait_until(lambda: writer.clients)
             frame = None
             while frame is None:
                 writer.write(b"\xfa" * (64 * 48 * 4))
                 frame = back.read(0.05)
             # The example exits when no more frames arrive.
-            example.communicate(timeout=20)
+            example.communicate(timeout=60)
     finally:
         writer.close()
     assert shown(frame.datatype) == ("RGBA", 64, 48)

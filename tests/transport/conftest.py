@@ -31,5 +31,5 @@ def pub(service: str) -> Iterator[VideoFramePublisher]:
 def sub(service: str, pub: VideoFramePublisher) -> Iterator[VideoFrameSubscriber]:
     """Return a subscriber to which `pub` is connected."""
     with VideoFrameSubscriber(service) as subscriber:
-        pub.wait_for_subscribers(1, timeout=5)
+        pub.wait_for_subscribers(1, timeout=60)
         yield subscriber

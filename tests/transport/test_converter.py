@@ -58,7 +58,7 @@ class Studio:
         self.source = VideoFramePublisher("video/source/frame/v2")
         self.target = VideoFramePublisher("video/target/frame/v2")
         self.subscriber = VideoFrameSubscriber("video/source/frame/v2")
-        self.source.wait_for_subscribers(1, timeout=10)
+        self.source.wait_for_subscribers(1, timeout=60)
 
     def convert(
         self, views: Planes, format: str, size: tuple[int, int], shape: RenditionShape, colorimetry: str | None = None

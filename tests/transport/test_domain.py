@@ -126,9 +126,9 @@ def test_a_root_of_the_longest_length_works(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("IOX2_VIDEO_DOMAIN", f"{root}:{place.prefix}")
     try:
         with VideoFramePublisher("a") as pub, VideoFrameSubscriber("a") as sub:
-            pub.wait_for_subscribers(1, timeout=5)
+            pub.wait_for_subscribers(1, timeout=60)
             pub.end_of_stream()
-            assert sub.receive_blocking(2000) is not None
+            assert sub.receive_blocking(60_000) is not None
     finally:
         place.remove()
 

@@ -63,7 +63,7 @@ def test_a_publisher_that_may_wait_hears_who_has_found_it_and_of_every_frame_tak
                 told = []
                 for _ in range(2):
                     pub.publish_frame(noise(24), FrameParams(4, 2))
-                    frame = arrived(sub.receive_blocking(5000))
+                    frame = arrived(sub.receive_blocking(60_000))
                     ids = {activation.id.as_value for activation in listener.try_wait()}
                     # Id 2 tells waiting readers of the publisher.
                     told.append(sorted(ids - {2}))
@@ -103,7 +103,7 @@ def test_our_subscriber_reads_a_plain_publisher(service: str) -> None:
         # The service has no history, so a frame sent before the subscriber connects would be lost.
         wait_until(lambda: publisher.service.dynamic_config.number_of_subscribers == 1)
         publisher.send(bgr(4, 2, pts=4, offset=11), noise(24))
-        frame = arrived(sub.receive_blocking(3000))
+        frame = arrived(sub.receive_blocking(60_000))
         assert frame.pts == 4
         assert frame.numpy_view().tobytes() == noise(24)
         assert sub.qos == Qos(buffer_size=2, borrowed_max=2, history_size=0, safe_overflow=True)
@@ -148,7 +148,7 @@ def test_the_end_is_sent_again_where_the_service_keeps_no_history(service: str) 
         assert native.static_config.history_size == 0
         pub.end_of_stream()
         with VideoFrameSubscriber(service) as sub:
-            frame = arrived(sub.receive_blocking(3000))
+            frame = arrived(sub.receive_blocking(60_000))
             assert frame.is_eos()
 
 
@@ -178,7 +178,7 @@ def test_offsets_that_count_tell_of_drops(service: str) -> None:
 def test_a_node_and_ports_of_the_users_own_can_be_used(service: str) -> None:
     node = create_node()
     with VideoFramePublisher(service, iox2_node=node) as pub, VideoFrameSubscriber(service, iox2_node=node) as sub:
-        pub.wait_for_subscribers(1, timeout=5)
+        pub.wait_for_subscribers(1, timeout=60)
         listener = create_listener(node, service)
         pub.publish_frame(noise(24), FrameParams(4, 2))
         assert 0 in [activation.id.as_value for activation in listener.try_wait()]
@@ -188,7 +188,7 @@ def test_a_node_and_ports_of_the_users_own_can_be_used(service: str) -> None:
 
 def test_a_node_of_plain_iceoryx2_can_be_used(service: str) -> None:
     with VideoFramePublisher(service, iox2_node=raw.node()) as pub, VideoFrameSubscriber(service) as sub:
-        pub.wait_for_subscribers(1, timeout=5)
+        pub.wait_for_subscribers(1, timeout=60)
         pub.publish_frame(noise(24), FrameParams(4, 2))
         assert sub.receive() is not None
 

@@ -132,7 +132,7 @@ def test_to_rgb_follows_the_colorimetry_of_the_caps(service: str) -> None:
     for colorimetry in ("bt601", "bt709"):
         caps = f"video/x-raw, colorimetry=(string){colorimetry}"
         with VideoFramePublisher(service, caps=caps) as pub, VideoFrameSubscriber(service) as sub:
-            pub.wait_for_subscribers(1, timeout=5)
+            pub.wait_for_subscribers(1, timeout=60)
             pub.publish(planes, format="I420")
             frame = arrived(sub.receive())
             colours.append(frame.to_rgb()[0, 0].tolist())
@@ -173,7 +173,7 @@ def test_caps_and_metas_cross(service: str) -> None:
     more = "video/x-raw, colorimetry=(string)bt709, pixel-aspect-ratio=(fraction)4/3"
     rate = Fraction(30000, 1001)
     with VideoFramePublisher(service, framerate=rate, caps=more) as pub, VideoFrameSubscriber(service) as sub:
-        pub.wait_for_subscribers(1, timeout=5)
+        pub.wait_for_subscribers(1, timeout=60)
         pub.publish(np.zeros((4, 6, 3), np.uint8), metas=metas)
         frame = arrived(sub.receive())
         assert frame.metas == metas
@@ -206,7 +206,7 @@ def test_the_aux_blob_is_a_copy_that_outlives_the_frame(pub: VideoFramePublisher
 
 def test_no_aux_bytes_means_no_caps_no_time_and_no_metas(service: str) -> None:
     with VideoFramePublisher(service, aux_bytes=0, framerate=30) as pub, VideoFrameSubscriber(service) as sub:
-        pub.wait_for_subscribers(1, timeout=5)
+        pub.wait_for_subscribers(1, timeout=60)
         pub.publish(np.zeros((4, 6, 3), np.uint8))
         with pub.loan(6, 4) as loan:
             loan.numpy_view()[...] = 1
@@ -228,7 +228,7 @@ def test_no_aux_bytes_means_no_caps_no_time_and_no_metas(service: str) -> None:
 
 def test_metas_that_do_not_fit_a_loan_are_left_out(service: str) -> None:
     with VideoFramePublisher(service, aux_bytes=600) as pub, VideoFrameSubscriber(service) as sub:
-        pub.wait_for_subscribers(1, timeout=5)
+        pub.wait_for_subscribers(1, timeout=60)
         with pub.loan(6, 4) as loan:
             loan.metas = [CustomMeta("BigMeta", {"text": "x" * 1000}), CustomMeta("SmallMeta")]
         frame = arrived(sub.receive())

@@ -202,7 +202,7 @@ def test_a_queue_full_of_broken_frames_hides_no_sound_one(raw: RawPublisher, vic
     for _ in range(50):
         raw.send(wide(0), PIXELS)
     raw.send(header(), PIXELS)
-    frame = arrived(victim.receive_blocking(2000))
+    frame = arrived(victim.receive_blocking(60_000))
     assert bytes(frame.pixels) == PIXELS
 
 
@@ -298,7 +298,7 @@ def test_frames_that_change_while_they_are_read_harm_nobody(service: str, writer
     """The number of bytes in iceoryx2's header was trusted: SIGSEGV."""
     with VideoFrameSubscriber(service) as sub:
         while sub.stats.invalid < 50:
-            frame = arrived(sub.receive_blocking(10_000))
+            frame = arrived(sub.receive_blocking(60_000))
             if frame.is_eos():
                 continue
             assert frame.planes[0].shape == (8, 16)
@@ -346,7 +346,7 @@ def test_memory_is_told_apart_by_its_publisher(service: str) -> None:
             for number in (None, 1 << 23 if invalid > 1 else 1 << 40, None):
                 raw.send(header(), PIXELS, number=number)
             for _ in range(2):
-                frame = arrived(sub.receive_blocking(10_000))
+                frame = arrived(sub.receive_blocking(60_000))
                 assert bytes(frame.pixels) == PIXELS
                 del frame
             assert sub.stats.invalid == invalid

@@ -31,7 +31,7 @@ class Loop:
         self.publisher, self.subscriber = VideoFramePublisher(service, caps=caps), VideoFrameSubscriber(service)
 
     def frame(self) -> VideoFrame:
-        return arrived(self.subscriber.receive_blocking(5000))
+        return arrived(self.subscriber.receive_blocking(60_000))
 
     def close(self) -> None:
         self.publisher.close()
@@ -123,7 +123,7 @@ def test_tiles_have_no_picture_and_say_so(service: str) -> None:
     raw = RawPublisher(service)
     with VideoFrameSubscriber(service) as subscriber:
         raw.send(tiled, bytes(192))
-        frame = arrived(subscriber.receive_blocking(5000))
+        frame = arrived(subscriber.receive_blocking(60_000))
         with frame, pytest.raises(UnsupportedViewError, match="NV12_64Z32"):
             jpeg.encode(frame)
     del frame

@@ -31,7 +31,7 @@ def test_frames_cross_between_ports_of_a_local_node(node: iceoryx2.Node, service
         reader.start()
         for turn in range(2):
             with VideoFramePublisher(service, iox2_node=node) as publisher:
-                publisher.wait_for_subscribers(1, timeout=20)
+                publisher.wait_for_subscribers(1, timeout=60)
                 for number in range(5):
                     publisher.publish(np.full((8, 300 * number + 8, 3), number, np.uint8), pts=number)
                 if turn == 1:
@@ -48,9 +48,9 @@ def test_a_view_outlives_the_ports_of_a_local_node(node: iceoryx2.Node, service:
         VideoFrameSubscriber(service, iox2_node=node) as subscriber,
         VideoFramePublisher(service, iox2_node=node) as publisher,
     ):
-        publisher.wait_for_subscribers(1, timeout=20)
+        publisher.wait_for_subscribers(1, timeout=60)
         publisher.publish(np.full((40, 40, 3), 7, np.uint8))
-        frame = arrived(subscriber.receive_blocking(20_000))
+        frame = arrived(subscriber.receive_blocking(60_000))
         view = frame.numpy_view()
         with pytest.raises(TooManyPortsError):
             VideoFramePublisher(service, iox2_node=node)
@@ -64,8 +64,8 @@ def test_a_local_node_does_not_meet_the_others(node: iceoryx2.Node, service: str
         VideoFrameSubscriber(service, iox2_node=node) as inside,
         VideoFramePublisher(service, iox2_node=node) as publisher,
     ):
-        publisher.wait_for_subscribers(1, timeout=20)
+        publisher.wait_for_subscribers(1, timeout=60)
         assert publisher.publish(np.zeros((4, 4, 3), np.uint8)) == 1
-        assert inside.receive_blocking(20_000) is not None
+        assert inside.receive_blocking(60_000) is not None
         assert outside.receive() is None
         assert not outside.is_connected

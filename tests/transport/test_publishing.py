@@ -364,7 +364,7 @@ def test_hoarding_subscribers_starve_nobody(service: str) -> None:
     with VideoFramePublisher(service) as pub:
         hoarders = [VideoFrameSubscriber(service) for _ in range(7)]
         with VideoFrameSubscriber(service) as sub:
-            pub.wait_for_subscribers(8, timeout=5)
+            pub.wait_for_subscribers(8, timeout=60)
             held = []
             for value in range(200):
                 pub.publish(picture(value), pts=value)
@@ -388,7 +388,7 @@ def test_a_subscriber_that_holds_all_it_may_costs_no_other_a_frame(service: str)
         VideoFrameSubscriber(service) as hoarder,
         VideoFrameSubscriber(service) as sub,
     ):
-        pub.wait_for_subscribers(2, timeout=5)
+        pub.wait_for_subscribers(2, timeout=60)
         held = []
         for value in range(100):
             assert pub.publish(picture(value), pts=value) == 2
@@ -409,7 +409,7 @@ def keep(sub: VideoFrameSubscriber) -> object:
 def test_without_memory_for_more_frames_are_dropped_and_counted(service: str, caplog: pytest.LogCaptureFixture) -> None:
     with VideoFramePublisher(service, max_frames=24) as pub:
         subs = [VideoFrameSubscriber(service) for _ in range(3)]
-        pub.wait_for_subscribers(3, timeout=5)
+        pub.wait_for_subscribers(3, timeout=60)
         held: list[object] = []
         for value in range(100):
             pub.publish(picture(value))
@@ -437,7 +437,7 @@ def drain(sub: VideoFrameSubscriber) -> list[object]:
     """Return every frame until the end of the stream."""
     frames = []
     while not frames or not frames[-1].is_eos():
-        frame = arrived(sub.receive_blocking(3000))
+        frame = arrived(sub.receive_blocking(60_000))
         frames.append(frame)
         frame.release()
     return frames

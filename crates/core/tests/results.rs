@@ -8,7 +8,7 @@ use video::results::{ReceivedResults, ResultsName, ResultsPublisher, ResultsSubs
 use video::wire::result_payload::{ResultBox, Results};
 use video::{Domain, Error, Fault, Iox2Node, Stamp, VideoFramePublisher, boot_id, create_node_in};
 
-const TIMEOUT: Option<Duration> = Some(Duration::from_secs(20));
+const TIMEOUT: Option<Duration> = Some(Duration::from_secs(60));
 
 /// The domain of one test, whose files are removed at its end.
 struct Place(Domain, String);
@@ -64,7 +64,7 @@ fn boxes(count: usize) -> Results {
 }
 
 fn next(subscriber: &ResultsSubscriber) -> ReceivedResults {
-    subscriber.wait(TIMEOUT).unwrap().expect("results within twenty seconds")
+    subscriber.wait(TIMEOUT).unwrap().expect("results within a minute")
 }
 
 #[test]

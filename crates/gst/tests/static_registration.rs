@@ -39,9 +39,9 @@ fn a_program_registers_the_elements_and_frames_flow() -> Result<(), Box<dyn std:
 
     subscriber.set_state(gst::State::Playing)?;
     publisher.set_state(gst::State::Playing)?;
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while received() < 20 || sink.property::<u32>("num-clients") != 1 {
-        assert!(Instant::now() < deadline, "{} frames within ten seconds", received());
+        assert!(Instant::now() < deadline, "{} frames within a minute", received());
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(sink.property::<u64>("frames-zero-copy") > 0);

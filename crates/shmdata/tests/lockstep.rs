@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use gst_plugin_iceoryx2_shmdata::{Delivery, Error, Event, Follower, Frame, Wakeup, Writer, WriterOptions};
 
-const TIMEOUT: Option<Duration> = Some(Duration::from_secs(5));
+const LIMIT: Duration = Duration::from_secs(60);
+const TIMEOUT: Option<Duration> = Some(LIMIT);
 
 /// The path of one test. Its socket must be gone in the end.
 struct Place(PathBuf);
@@ -20,7 +21,7 @@ impl Place {
     }
 
     fn writer(&self) -> Writer {
-        self.writer_with_timeout(Duration::from_secs(1))
+        self.writer_with_timeout(LIMIT)
     }
 
     fn writer_with_timeout(&self, reader_timeout: Duration) -> Writer {
@@ -57,7 +58,7 @@ fn frame(follower: &mut Follower) -> Frame {
 }
 
 fn wait_for_clients(writer: &Writer, count: usize) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + LIMIT;
     while writer.clients() != count {
         assert!(Instant::now() < deadline, "{} clients instead of {count}", writer.clients());
         thread::sleep(Duration::from_millis(1));
