@@ -46,6 +46,11 @@ def share(count: int | None, limit: int | None) -> str:
     return str(count) if limit is None else f"{count}/{limit}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Format a number of things: "1 frame", "2 frames"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def text(value: object) -> str:
     """Format any other value."""
     return UNKNOWN if value is None else str(value)

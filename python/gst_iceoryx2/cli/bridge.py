@@ -11,7 +11,7 @@ from gst_iceoryx2.cli._outcome import Misused, examples, refuse_options
 from gst_iceoryx2.cli._params import DETECTOR, Above0, AnyEnd
 from gst_iceoryx2.cli._run import run
 from gst_iceoryx2.cli._screen import say
-from gst_iceoryx2.cli._words import amount
+from gst_iceoryx2.cli._words import amount, counted
 
 if TYPE_CHECKING:
     from gst_iceoryx2.bridge import Bridged
@@ -83,7 +83,7 @@ def command(source: str, target: str, results: str | None, **settings: Any) -> N
     except EndpointError as exc:
         raise Misused(str(exc)) from exc
     say(f"{bridge.source} to {bridge.target}")
-    what, over = ("frames", "skipped for newer ones") if results is None else ("results", "dropped")
+    what, over = ("frame", "skipped for newer ones") if results is None else ("result", "dropped")
 
     def summary(bridged: Bridged) -> str:
         return _summary(bridged, what, over)
@@ -92,7 +92,7 @@ def command(source: str, target: str, results: str | None, **settings: Any) -> N
 
 
 def _summary(bridged: Bridged, what: str, over: str) -> str:
-    parts = [f"{bridged.passed} {what}, {amount(bridged.size)}"]
+    parts = [f"{counted(bridged.passed, what)}, {amount(bridged.size)}"]
     for count, words in (
         (bridged.passed_over, over),
         (bridged.skipped, "skipped by --max-fps"),

@@ -79,7 +79,7 @@ def _served(declared: Served) -> list[tuple[str, str]]:
     state = declared.note()
     return [
         ("served by", f"process {declared.supervisor}{where}"),
-        ("state", f"{state}; {declared.readers} reader{'' if declared.readers == 1 else 's'}"),
+        ("state", f"{state}; {words.counted(declared.readers, 'reader')}"),
         *([("source", declared.about)] if declared.about and declared.state != "off" else []),
     ]
 

@@ -11,6 +11,7 @@ from gst_iceoryx2.cli._outcome import Misused, examples
 from gst_iceoryx2.cli._params import Above0, ServiceName
 from gst_iceoryx2.cli._run import clock, run
 from gst_iceoryx2.cli._screen import say
+from gst_iceoryx2.cli._words import counted
 from gst_iceoryx2.discovery.names import short_name
 from gst_iceoryx2.errors import FormatError
 
@@ -187,12 +188,12 @@ def _source(
 
 
 def _progress(fed: Fed) -> str:
-    seen = f"{fed.subscribers} subscriber{'' if fed.subscribers == 1 else 's'}"
-    return f"{clock(fed.seconds)}  {fed.sent} frames  {fed.sent / fed.seconds:.1f} fps  {seen}"
+    sent, seen = counted(fed.sent, "frame"), counted(fed.subscribers, "subscriber")
+    return f"{clock(fed.seconds)}  {sent}  {fed.sent / fed.seconds:.1f} fps  {seen}"
 
 
 def _summary(fed: Fed) -> str:
-    text = f"{short_name(fed.service)}: {fed.sent} frames in {fed.seconds:.1f} s"
+    text = f"{short_name(fed.service)}: {counted(fed.sent, 'frame')} in {fed.seconds:.1f} s"
     if fed.dropped:
         text += f", {fed.dropped} dropped because subscribers held all buffers"
     if fed.by_reference:

@@ -13,7 +13,7 @@ from gst_iceoryx2.cli._outcome import Failed, Misused, examples
 from gst_iceoryx2.cli._params import DETECTOR, Above0, Seconds, ServiceOrPackets
 from gst_iceoryx2.cli._run import clock, run
 from gst_iceoryx2.cli._screen import say
-from gst_iceoryx2.cli._words import amount, milliseconds
+from gst_iceoryx2.cli._words import amount, counted, milliseconds
 from gst_iceoryx2.discovery.names import short_name
 from gst_iceoryx2.record import CODECS, DEFAULT_PRESET, PRESETS, Target, TargetError, check_sync, copies_packets
 
@@ -130,7 +130,7 @@ def _progress(recording: Recording) -> str:
     tracks = recording.tracks
     frames = " + ".join(str(track.frames) for track in tracks) + " frames"
     if recording.sets is not None:
-        frames = f"{recording.sets.recorded} sets"
+        frames = counted(recording.sets.recorded, "set")
     seconds = max(track.seconds for track in tracks)
     return f"{clock(seconds)}  {frames}  {amount(recording.size)}  {_lost(tracks)}"
 
@@ -141,7 +141,7 @@ def _summary(recording: Recording) -> list[str]:
     for track in recording.tracks:
         if track.frames:
             size, name = f"{track.width}x{track.height}", short_name(track.service)
-            done = f"{track.frames} frames, {track.seconds:.1f} s, {_lost((track,))}"
+            done = f"{counted(track.frames, 'frame')}, {track.seconds:.1f} s, {_lost((track,))}"
             lines.append(f"{name}: {size} {track.format}, {done}")
             lines += [] if sets is None else _alone(track, sets)
             if track.resized:
@@ -150,9 +150,9 @@ def _summary(recording: Recording) -> list[str]:
                 often = "once, with" if track.restarts == 1 else f"{track.restarts} times, each time with"
                 lines.append(f"{name}: the encoder started again {often} a keyframe")
     for log in recording.results if lines else ():
-        counted = f"{log.joined} of {log.frames} frames have results, {log.late} came too late, {log.dropped} dropped"
+        joined = f"{log.joined} of {log.frames} frames have results, {log.late} came too late, {log.dropped} dropped"
         refused = f", {log.invalid} refused" if log.invalid else ""
-        lines.append(f"{log.source} {log.detector}: {counted}{refused}")
+        lines.append(f"{log.source} {log.detector}: {joined}{refused}")
     if len(recording.files) > 1:
         lines.append(f"the format of the packets changed, so there are {len(recording.files)} files")
     if lines and recording.size:
@@ -162,7 +162,8 @@ def _summary(recording: Recording) -> list[str]:
 
 
 def _of_sets(sets: SetsReport) -> str:
-    return f"{sets.recorded} sets, at most {milliseconds(sets.skew)} apart (limit {milliseconds(sets.tolerance)})"
+    apart = f"at most {milliseconds(sets.skew)} apart (limit {milliseconds(sets.tolerance)})"
+    return f"{counted(sets.recorded, 'set')}, {apart}"
 
 
 def _alone(track: TrackReport, sets: SetsReport) -> list[str]:
@@ -176,8 +177,7 @@ def _alone(track: TrackReport, sets: SetsReport) -> list[str]:
     if not told:
         return []
     total = sum(causes.values())
-    frames = "1 frame" if total == 1 else f"{total} frames"
-    return [f"{short_name(track.service)}: {frames} left out: {', '.join(told)}"]
+    return [f"{short_name(track.service)}: {counted(total, 'frame')} left out: {', '.join(told)}"]
 
 
 def _lost(tracks: tuple[TrackReport, ...]) -> str:

@@ -116,8 +116,7 @@ def _refuse(config: Config, rest: str) -> None:
     for problem in config.problems:
         say(problem.text)
     if config.problems:
-        count = len(config.problems)
-        raise Misused(f"{config.path} has {count} mistake{'' if count == 1 else 's'}; {rest}")
+        raise Misused(f"{config.path} has {words.counted(len(config.problems), 'mistake')}; {rest}")
 
 
 def _install(config: Config, is_print: bool) -> None:

@@ -36,7 +36,8 @@ class Clip:
     def __str__(self) -> str:
         names = ", ".join(map(str, self.files))
         size = f"{self.size / 1e6:.1f} MB" if self.size >= 1e6 else f"{self.size / 1e3:.0f} kB"
-        return f"{names}: {self.seconds:.1f} s, {self.frames} frames, {size}"
+        frames = "1 frame" if self.frames == 1 else f"{self.frames} frames"
+        return f"{names}: {self.seconds:.1f} s, {frames}, {size}"
 
 
 def write_clip(packets: Iterable[Packet], file: PacketFile) -> Clip:
