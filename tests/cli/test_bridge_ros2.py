@@ -299,22 +299,46 @@ def test_frames_come_from_a_topic_with_every_byte_and_the_stream_ends_with_the_p
         later = ros("/camera/image", IMAGE._replace(hash="TypeHashNotSupported")).advertise()
         message = other.message(other.header(12_000_000_000), 48, 64, "rgb8", 0, 200, picture.reshape(-1))
         frame = until_received(lambda: later.send(message), subscriber)
+        while frame.pts == stamp:
+            # Zenoh may pass the end of a publisher on before its last frames, of which there are several here.
+            frame = until_received(lambda: later.send(message), subscriber)
         assert (frame.pts, 0 <= frame.age < 60) == (12_000_000_000, True)
         del frame
 
 
+class Graph:
+    """A node whose graph a test plays."""
+
+    def connect(self) -> bool:
+        return True
+
+    def subscribe(self, *_: Any) -> None: ...
+
+    def watch(self, _kind: str, _topic: str, _type: Any, changed: Callable[[str, bool], None]) -> None:
+        self.changed = changed
+
+
+def test_a_publisher_that_leaves_while_a_bridge_joins_ends_the_stream() -> None:
+    """Regression: publishers were looked for after frames, so frames could come from one that was never seen."""
+
+    class Leaving(Graph):
+        def watch(self, *arguments: Any) -> None:
+            super().watch(*arguments)
+            self.changed("only", True)
+
+        def subscribe(self, *_: Any) -> None:
+            self.changed("only", False)
+
+    graph: Any = Leaving()
+    source = FromTopic(graph, Topic.of("/cam0/image_raw"))
+    source.want(True)
+    end = source.next(0)
+    assert end is not None
+    assert end.is_end
+
+
 def test_a_publisher_that_replaces_another_one_does_not_end_the_stream() -> None:
     """The end of the first publisher came after frames of the second one, and stopped their readers."""
-
-    class Graph:
-        def connect(self) -> bool:
-            return True
-
-        def subscribe(self, *_: Any) -> None: ...
-
-        def watch(self, _kind: str, _topic: str, _type: Any, changed: Callable[[str, bool], None]) -> None:
-            self.changed = changed
-
     graph: Any = Graph()
     source = FromTopic(graph, Topic.of("/cam0/image_raw"))
     source.want(True)

@@ -55,8 +55,9 @@ class FromTopic:
         """Join the topic as soon as the router is there. A topic is always received."""
         if self._node.connect() and not self._is_joined:
             self._is_joined = True
-            self._node.subscribe(*self._topic, self._hear)
+            # First, because a publisher whose frames arrive, and that leaves at once, would not be missed.
             self._node.watch("MP", *self._topic, self._hear_publisher)
+            self._node.subscribe(*self._topic, self._hear)
 
     def request_keyframe(self) -> None:
         """Topics have no requests: the next keyframe comes when the sender's encoder makes one."""
