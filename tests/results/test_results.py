@@ -315,6 +315,13 @@ def test_a_name_that_cannot_be_is_refused() -> None:
         ResultsSubscriber("x" * 250, "yolo")
 
 
+def test_a_service_of_results_cannot_be_opened_for_frames() -> None:
+    """Regression: the error said that it carries results, "not results"."""
+    wrong = r"with the header VideoResultsHeader \(88 bytes.*, not video frames \(.* 104-byte header VideoFrameHeader"
+    with ResultsPublisher("cam0", "yolo"), pytest.raises(ServiceMismatchError, match=wrong):
+        VideoFrameSubscriber("video/cam0/results/yolo/v1")
+
+
 def test_a_service_of_frames_with_the_name_of_results_is_refused() -> None:
     publisher = RawPublisher("video/cam0/results/yolo/v1")
     with pytest.raises(ServiceMismatchError, match=r"not results \(slices of u8 with the 88-byte header VideoResultsH"):

@@ -108,6 +108,9 @@ def explain(exc: Exception, domain: Domain, name: str, doing: str) -> Iox2VideoE
         found = f"{there.type_of('payload')} with the header {there.type_of('user_header')}"
         part, kind = _expected(name)
         wanted = contract("layout")[part]
+        if found.startswith("slices of u8 (") and f"header {wanted['type_name']} ({wanted['size']} bytes" in found:
+            # It carries what its name says, so it was opened for frames.
+            wanted, kind = contract("layout")["header"], "video frames"
         return ServiceMismatchError(
             message(
                 "type_mismatch", service=name, found=found, kind=kind, size=wanted["size"], header=wanted["type_name"]
