@@ -21,6 +21,7 @@ from gst_iceoryx2 import jpeg
 from gst_iceoryx2._wire.clock import CLOCK_META
 from gst_iceoryx2._wire.header import BUFFER_FLAGS
 from gst_iceoryx2._wire.stamp import monotonic_ns
+from gst_iceoryx2.bridge import Bridge as VideoBridge
 from gst_iceoryx2.bridge.parcel import HOPS_META
 from gst_iceoryx2.sh4lt import Follower, Writer
 from gst_iceoryx2.video import CustomMeta, ReferenceTimestamp, VideoFramePublisher, VideoFrameSubscriber
@@ -223,6 +224,24 @@ def test_a_receiver_that_stands_still_costs_the_sender_no_memory(bridge: Bridge,
         frame = pair.send(flat((6, 6, 6), (640, 480)))
     del frame
     wait_until(lambda: pair.subscriber.stats.held == 0)
+
+
+def test_a_bridge_ends_without_an_error_if_its_session_cannot_be_closed(
+    key: str, domain: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: Ctrl-C ended with a traceback of Zenoh, after 10 s, if a receiver of large results hung."""
+    bridge = VideoBridge("near", f"zenoh:{key}")
+    session = bridge._session
+
+    class Hanging:
+        def close(self) -> None:
+            raise zenoh.ZError("close operation timed out!")
+
+    monkeypatch.setattr(bridge, "_session", Hanging())
+    try:
+        bridge.close()
+    finally:
+        session.close()
 
 
 # -- what cannot be done ---------------------------------------------------------------------------------------------

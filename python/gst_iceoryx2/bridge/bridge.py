@@ -196,9 +196,19 @@ class Bridge(Work[Bridged]):
         """Close both ends. Idempotent."""
         source, target, session = self._from, self._to, self._session
         self._from = self._to = self._session = None
-        for end in (source, target, session):
+        for end in (source, target):
             if end is not None:
                 end.close()
+        if session is not None:
+            self._close_session(session)
+
+    def _close_session(self, session: Any) -> None:
+        if self.source.topic is not None or self.target.topic is not None:
+            session.close()
+            return
+        from .._extras.zenoh import close_session
+
+        close_session(session)
 
     def _pass_one(self, source: From, target: To) -> None:
         parcel = None
