@@ -26,7 +26,7 @@ from gst_iceoryx2._iox2.domain import current_domain
 from gst_iceoryx2._wire.packet import VideoPacketHeader
 from gst_iceoryx2._wire.stamp import Stamp, boot_id, monotonic_ns
 from gst_iceoryx2.bridge.clocks import Clocks
-from gst_iceoryx2.bridge.message import Unsound, pack, unpack
+from gst_iceoryx2.bridge.message import ATTACHMENT_MAX, Unsound, is_packet, pack, unpack
 from gst_iceoryx2.bridge.packet_queue import Gate, PacketQueue
 from gst_iceoryx2.bridge.parcel import Parcel
 from gst_iceoryx2.discovery.demand import DemandFinder
@@ -465,6 +465,14 @@ def message(data: bytes, number: int, *, is_keyframe: bool = True, **fields: Any
 def test_a_packet_with_an_invalid_header_is_refused(fields: dict[str, Any], data: bytes, text: str) -> None:
     with pytest.raises(Unsound, match=text):
         unpack(*message(data, 1, **fields), monotonic_ns(), Clocks())
+
+
+@pytest.mark.proves("B4")
+def test_a_packet_with_a_long_attachment_does_not_wait() -> None:
+    """Regression: 128 packets with attachments of 256 MiB could wait, because only payloads were counted."""
+    attachment = message(b"x", 1)[1]
+    assert is_packet(attachment)
+    assert not is_packet(attachment + bytes(ATTACHMENT_MAX))
 
 
 @pytest.mark.proves("B4")

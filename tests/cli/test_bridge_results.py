@@ -423,6 +423,22 @@ def test_a_receiver_keeps_the_newest_64_results(key: str) -> None:
             end.close()
 
 
+@pytest.mark.proves("B4", "R6")
+def test_attachments_count_as_memory_of_messages_that_wait(key: str) -> None:
+    """Regression: 64 messages with attachments of 16 MiB waited in 1 GB, because only payloads were counted."""
+    there = f"{key}/@results/yolo"
+    with local_session() as near, local_session() as far:
+        end = FromResultsKey(far, there)
+        try:
+            wait_until(lambda: _put(near, there, *a_message(0)) or end.next(0.0) is not None)
+            for _ in range(6):
+                near.put(there, b"", attachment=bytes(15 << 20), congestion_control=zenoh.CongestionControl.BLOCK)
+            wait_until(lambda: _put(near, there, b"last", None) or end._waiting[-1][0].payload.to_bytes() == b"last")
+            assert sum(len(sample.attachment or b"") for sample, _ in end._waiting) <= 64 << 20
+        finally:
+            end.close()
+
+
 # -- refusals --------------------------------------------------------------------------------------------------------
 
 

@@ -44,6 +44,7 @@ _HEADER_SIZES: Final = {
 
 _HEAD: Final = struct.Struct("<8sBBHI")
 _HOP: Final = 8
+_PACKET_BEGINS: Final = MAGIC + bytes([PACKET])
 _JPEG_BEGINS: Final = b"\xff\xd8\xff"
 _PIXELS_MAX: Final = 1 << 26
 ATTACHMENT_MAX: Final = 1 << 16
@@ -246,8 +247,8 @@ def unpack(payload: bytes, attachment: bytes | None, arrived: int, clocks: Clock
 
 
 def is_packet(attachment: bytes | None) -> bool:
-    """Return whether a message, which may be damaged, carries a packet."""
-    return attachment is not None and attachment.startswith(MAGIC + bytes([PACKET]))
+    """Return whether a message, which may be damaged, carries a packet. Attachments that are too long do not."""
+    return attachment is not None and len(attachment) <= ATTACHMENT_MAX and attachment.startswith(_PACKET_BEGINS)
 
 
 def is_keyframe(attachment: bytes) -> bool:

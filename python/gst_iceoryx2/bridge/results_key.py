@@ -76,7 +76,7 @@ class FromResultsKey(FramesOnly):
     def _hear(self, sample: Any) -> None:
         with self._changed:
             self._waiting.append((sample, monotonic_ns()))
-            self._bytes += len(sample.payload)
+            self._bytes += _size(sample)
             while len(self._waiting) > _RESULTS_MAX or self._bytes > _BYTES_MAX:
                 self._take()
             self._changed.notify()
@@ -84,7 +84,7 @@ class FromResultsKey(FramesOnly):
     def _take(self) -> tuple[Any, int]:
         """Remove and return the oldest message. The caller must hold the lock."""
         sample, arrived = self._waiting.popleft()
-        self._bytes -= len(sample.payload)
+        self._bytes -= _size(sample)
         return sample, arrived
 
     def next(self, timeout: float) -> Parcel | None:
@@ -115,3 +115,8 @@ class FromResultsKey(FramesOnly):
     def close(self) -> None:
         """Unsubscribe from the key."""
         self._subscriber.close()
+
+
+def _size(sample: Any) -> int:
+    """Return the number of bytes of a message. An attachment that will be refused can be as large as a payload."""
+    return len(sample.payload) + (0 if sample.attachment is None else len(sample.attachment))
