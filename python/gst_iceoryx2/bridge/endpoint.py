@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from .._iox2.service_name import is_packet_service
 from .._wire.packet import packet_service
-from .._wire.results import check_detector, results_service
+from .._wire.results import check_detector, parse_results_service, results_service
 from ..discovery.names import SH4LT, full_name, short_name
 from .errors import EndpointError
 from .ros2.topic import ROS2, Topic
@@ -37,12 +37,15 @@ class Endpoint(NamedTuple):
             detector: The detector whose results the end carries; None = it carries video.
 
         Raises:
-            EndpointError: The name is empty, or that of a topic that ROS 2 does not allow, or of an end that cannot
-                carry results.
+            EndpointError: The name is empty, or that of a topic that ROS 2 does not allow, of a service of results, or
+                of an end that cannot carry results.
             InvalidServiceNameError: The name of the detector cannot be used.
         """
         kind: Kind = next((kind for prefix, kind in _PREFIXES.items() if text.startswith(prefix)), "service")
         name = full_name(text) if kind == "service" else text.partition(":")[2]
+        found = parse_results_service(name) if kind == "service" else None
+        if found is not None:
+            raise EndpointError(f"{name} carries results of a detector; use {found[0]} with --results {found[1]}")
         if kind == "service" and is_packet_service(name):
             kind = "packets"
         if not name:
