@@ -15,6 +15,9 @@ Kind: TypeAlias = Literal["service", "packets", "results", "path", "key", "topic
 
 _PREFIXES: Final[dict[str, Kind]] = {SH4LT: "path", "zenoh:": "key", ROS2: "topic"}
 
+# Between the key of the frames and the name of the detector.
+_BELOW: Final = "/@results/"
+
 
 class Endpoint(NamedTuple):
     """One end of a bridge.
@@ -37,15 +40,13 @@ class Endpoint(NamedTuple):
             detector: The detector whose results the end carries; None = it carries video.
 
         Raises:
-            EndpointError: The name is empty, or that of a topic that ROS 2 does not allow, of a service of results, or
-                of an end that cannot carry results.
+            EndpointError: The name is empty, is the full name of results, or is that of a topic that ROS 2 does not
+                allow; or the end cannot carry results.
             InvalidServiceNameError: The name of the detector cannot be used.
         """
         kind: Kind = next((kind for prefix, kind in _PREFIXES.items() if text.startswith(prefix)), "service")
         name = full_name(text) if kind == "service" else text.partition(":")[2]
-        found = parse_results_service(name) if kind == "service" else None
-        if found is not None:
-            raise EndpointError(f"{name} carries results of a detector; use {found[0]} with --results {found[1]}")
+        _refuse_results(kind, name)
         if kind == "service" and is_packet_service(name):
             kind = "packets"
         if not name:
@@ -72,13 +73,23 @@ class Endpoint(NamedTuple):
         return self.kind in ("key", "topic")
 
 
+def _refuse_results(kind: Kind, name: str) -> None:
+    """Refuse the full name of results, which is made from the name of the frames and that of the detector."""
+    found = parse_results_service(name) if kind == "service" else None
+    if kind == "key" and _BELOW in name:
+        key, _, detector = name.partition(_BELOW)
+        name, found = f"zenoh:{name}", (f"zenoh:{key}", detector)
+    if found is not None:
+        raise EndpointError(f"{name} carries results of a detector; use {found[0]} with --results {found[1]}")
+
+
 def _of_results(end: Endpoint, detector: str) -> Endpoint:
     """Return the end that carries the results of a detector, given the end that carries the frames."""
     if end.kind in ("service", "packets"):
         return Endpoint("results", results_service(end.name, detector))
     if end.kind == "key":
         # Subscribers to patterns such as `site/**` do not get names with an "@", so they see only pictures.
-        return Endpoint("key", f"{end.name}/@results/{check_detector(detector)}")
+        return Endpoint("key", f"{end.name}{_BELOW}{check_detector(detector)}")
     raise EndpointError(f"{end} cannot carry results of detectors; with --results, use NAME or zenoh:KEY")
 
 
