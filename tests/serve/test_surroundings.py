@@ -392,3 +392,18 @@ def test_a_stop_after_the_end_writes_to_no_file(tmp_path: Path) -> None:
     for file in files:
         file.close()
         assert Path(file.name).read_bytes() == b""
+
+
+def test_an_interrupt_while_it_starts_leaves_no_file(
+    domain: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: Ctrl-C just after the file of states was written left it behind."""
+
+    def interrupted(_folders: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gst_iceoryx2.serve.supervisor.FolderChanges", interrupted)
+    (tmp_path / "streams.toml").write_text(CAM0)
+    with pytest.raises(KeyboardInterrupt):
+        Supervisor(load(tmp_path / "streams.toml")).run()
+    assert domain.leftovers() == []

@@ -158,17 +158,18 @@ class Supervisor(Work[ServeStatus]):
         """
         notifier = Notifier()
         try:
-            file = self._state = ServedFile(self._domain, self._file)
             remove_dead_rings(self._domain)
+            file = self._state = ServedFile(self._domain, self._file)
         except OSError as exc:
             self._close()
             raise ServeError(
                 f"cannot write to the iceoryx2 domain {self._domain.root}: {exc.strerror or exc}; "
                 "IOX2_VIDEO_DOMAIN selects another domain"
             ) from exc
-        changes = FolderChanges([self._domain.root, self._domain.services])
+        changes: FolderChanges | None = None
         shown: object = None
         try:
+            changes = FolderChanges([self._domain.root, self._domain.services])
             self._look()
             notifier.ready(_summary(self._entries()))
             while not self._stop.is_set():
@@ -197,7 +198,8 @@ class Supervisor(Work[ServeStatus]):
             if progress is not None and self._log:
                 progress(self.report())
             file.remove()
-            changes.close()
+            if changes is not None:
+                changes.close()
             self._close()
         return self.report()
 
