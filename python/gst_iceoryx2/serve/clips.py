@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from .._wire.ring import RingRequest
 from ..errors import Iox2VideoError, printable
 from ..packets import lookback
 from .clip_settings import ClipSettings
@@ -74,8 +75,9 @@ class Clips:
     def _write(self, path: Path, at: int, settings: ClipSettings) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            ago = (time.monotonic_ns() - at) / 1e9
-            clip = lookback(self._name).save(path, before=settings.before + ago, after=settings.after - ago)
+            # Not seconds before and after now, because this thread may be late.
+            span = RingRequest(max(0, at - int(settings.before * 1e9)), at + int(settings.after * 1e9))
+            clip = lookback(self._name)._save(path, span)
             _tell(f"{clip}; {clip.note}" if clip.note else str(clip))
         except (Iox2VideoError, OSError) as exc:
             reason = exc.strerror or exc if isinstance(exc, OSError) else exc
