@@ -199,7 +199,7 @@ def test_results_of_another_machine_match_the_frames_that_were_sent_to_it(
     detector.wait()
     far()
     robot.until_matched()
-    # The first results that a new bridge receives are those that the service has kept, which crossed before.
+    # A new bridge first receives what the service has kept. These results crossed before.
     back.kill()
     far("cam0", f"zenoh:{key}", "--results", "yolo")
     robot.until_matched()
@@ -404,39 +404,42 @@ def test_the_oldest_results_are_dropped_and_both_bridges_count_them(bridge: Brid
         assert ", 136 dropped" in end.ends(130).splitlines()[-1]
 
 
-def test_a_receiver_keeps_the_newest_64_results(key: str) -> None:
+@contextlib.contextmanager
+def receiving(key: str) -> Iterator[tuple[Any, str, FromResultsKey]]:
+    """A session that sends, the key of results, and the end of a bridge there, which has received number 0."""
     there = f"{key}/@results/yolo"
-    with local_session() as near, local_session() as far:
-        end = FromResultsKey(far, there)
-        try:
-            wait_until(lambda: _put(near, there, *a_message(0)) or end.next(0.0) is not None)
-            for number in range(1, 201):
-                near.put(there, a_message(number)[0], attachment=a_message(number)[1])
-            wait_until(lambda: end._waiting[-1][0].payload.to_bytes() == a_message(200)[0])
-            numbers = []
-            while (parcel := end.next(0.0)) is not None:
-                assert parcel.results is not None
-                numbers.append(parcel.results.sequence)
-            assert numbers == list(range(137, 201))
-            assert end.passed_over == 136
-        finally:
-            end.close()
+    with local_session() as near, local_session() as far, contextlib.closing(FromResultsKey(far, there)) as end:
+        wait_until(lambda: _put(near, there, *a_message(0)) or end.next(0.0) is not None)
+        yield near, there, end
+
+
+def holds_last(end: FromResultsKey, payload: bytes) -> bool:
+    """Whether the newest message that waits has this payload."""
+    return bool(end._waiting) and end._waiting[-1][0].payload.to_bytes() == payload
+
+
+def test_a_receiver_keeps_the_newest_64_results(key: str) -> None:
+    with receiving(key) as (near, there, end):
+        for number in range(1, 201):
+            payload, attachment = a_message(number)
+            near.put(there, payload, attachment=attachment, congestion_control=zenoh.CongestionControl.BLOCK)
+        wait_until(lambda: holds_last(end, a_message(200)[0]))
+        numbers = []
+        while (parcel := end.next(0.0)) is not None:
+            assert parcel.results is not None
+            numbers.append(parcel.results.sequence)
+        assert numbers == list(range(137, 201))
+        assert end.passed_over == 136
 
 
 @pytest.mark.proves("B4", "R6")
 def test_attachments_count_as_memory_of_messages_that_wait(key: str) -> None:
     """Regression: 64 messages with attachments of 16 MiB waited in 1 GB, because only payloads were counted."""
-    there = f"{key}/@results/yolo"
-    with local_session() as near, local_session() as far:
-        end = FromResultsKey(far, there)
-        try:
-            wait_until(lambda: _put(near, there, *a_message(0)) or end.next(0.0) is not None)
-            for _ in range(6):
-                near.put(there, b"", attachment=bytes(15 << 20), congestion_control=zenoh.CongestionControl.BLOCK)
-            wait_until(lambda: _put(near, there, b"last", None) or end._waiting[-1][0].payload.to_bytes() == b"last")
-            assert sum(len(sample.attachment or b"") for sample, _ in end._waiting) <= 64 << 20
-        finally:
-            end.close()
+    with receiving(key) as (near, there, end):
+        for _ in range(6):
+            near.put(there, b"", attachment=bytes(15 << 20), congestion_control=zenoh.CongestionControl.BLOCK)
+        wait_until(lambda: _put(near, there, b"last", None) or holds_last(end, b"last"))
+        assert sum(len(sample.attachment or b"") for sample, _ in end._waiting) <= 64 << 20
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ class MessageType(NamedTuple):
         return f"{package}::msg::dds_::{name}_"
 
 
-# A test compares the hashes with those that rosbags computes.
+# rosbags computes the same hashes (a test compares them).
 IMAGE: Final = MessageType(
     "sensor_msgs/msg/Image", "RIHS01_d31d41a9a4c4bc8eae9be757b0beed306564f7526c88ea6a4588fb9582527d47"
 )
