@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -136,6 +137,8 @@ class Bridge(Work[Bridged]):
         self._is_flowing = False
         self._refused: Counter[str] = Counter()
         self._last: Bridged | None = None
+        # Closes the session or node.
+        self._opened = ExitStack()
         self._session: Any = None
         self._from: From | None = None
         self._to: To | None = None
@@ -144,6 +147,7 @@ class Bridge(Work[Bridged]):
                 self._session = self._open_session(listen, connect)
             if topic is not None:
                 self._session = _node(self._id, connect)
+                self._opened.callback(self._session.close)
             self._from = self._source()
             if self.target.topic is None:
                 self._to = self._target("raw" if self._has_results else codec or "jpeg", quality)
@@ -194,21 +198,12 @@ class Bridge(Work[Bridged]):
 
     def close(self) -> None:
         """Close both ends. Idempotent."""
-        source, target, session = self._from, self._to, self._session
+        source, target = self._from, self._to
         self._from = self._to = self._session = None
         for end in (source, target):
             if end is not None:
                 end.close()
-        if session is not None:
-            self._close_session(session)
-
-    def _close_session(self, session: Any) -> None:
-        if self.source.topic is not None or self.target.topic is not None:
-            session.close()
-            return
-        from .._extras.zenoh import close_session
-
-        close_session(session)
+        self._opened.close()
 
     def _pass_one(self, source: From, target: To) -> None:
         parcel = None
@@ -272,7 +267,11 @@ class Bridge(Work[Bridged]):
         # Newer frames replace older ones, but each result belongs to its own frame, and packets to the next packets.
         patience = _PATIENCE if self._has_results or self._packets is not None else 0.0
         message_max = _RESULTS_MESSAGE_MAX if self._has_results else MESSAGE_MAX
-        return _session((self.source, self.target), listen, connect, message_max, patience)
+        session = _session((self.source, self.target), listen, connect, message_max, patience)
+        from .._extras.zenoh import close_session
+
+        self._opened.callback(close_session, session)
+        return session
 
     def _source(self) -> From:
         # Imported on demand, because only keys need Zenoh.
