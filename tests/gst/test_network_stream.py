@@ -6,12 +6,14 @@ import signal
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'iox2-video[record]'")
@@ -166,25 +168,45 @@ def test_an_address_of_no_network_protocol_is_refused(url: str) -> None:
         NetworkStream(url)
 
 
-def test_a_recording_on_a_web_server_is_played_in_real_time_to_its_end(
-    domain: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
-        track = container.add_stream("libx264", rate=25)
-        track.width, track.height, track.pix_fmt = 320, 240, "yuv420p"
-        for _ in range(20):
-            container.mux(track.encode(av.VideoFrame(320, 240, "yuv420p")))
-        container.mux(track.encode(None))
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address of a server that sends its files, but no parts of them."""
     web = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path)))
     with web:
         threading.Thread(target=web.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{web.server_port}/clip.mp4"
-        stream = NetworkStream(url)
-        assert not stream.is_live
-        done = Feeder("cam0", stream, is_resumable=True).run()
-        with pytest.raises(SourceError, match="the server does not have this path"):
-            NetworkStream(f"{url}x")
+        yield tmp_path, f"http://127.0.0.1:{web.server_port}"
         web.shutdown()
+
+
+def write_clip(path: Path, pictures: Iterable[npt.NDArray[np.uint8]], **options: str) -> None:
+    with av.open(str(path), "w", options=options) as container:
+        track = container.add_stream("libx264", rate=25)
+        track.width, track.height, track.pix_fmt = 320, 240, "yuv420p"
+        for picture in pictures:
+            container.mux(track.encode(av.VideoFrame.from_ndarray(picture, "yuv420p")))
+        container.mux(track.encode(None))
+
+
+def test_a_recording_on_a_web_server_is_played_in_real_time_to_its_end(domain: Place, folder: tuple[Path, str]) -> None:
+    place, url = folder
+    write_clip(place / "clip.mp4", [np.full((360, 320), 10 * number, np.uint8) for number in range(20)])
+    stream = NetworkStream(f"{url}/clip.mp4")
+    assert not stream.is_live
+    done = Feeder("cam0", stream, is_resumable=True).run()
     assert (done.sent, done.lost) == (20, 0)
     # The last of 20 pictures is due 0.76 s after the first, which a busy machine may send late.
     assert done.seconds > 0.3
+    with pytest.raises(SourceError, match="the server does not have this path"):
+        NetworkStream(f"{url}/clip.mp4x")
+
+
+def test_an_index_behind_the_pictures_is_told_with_its_remedy(folder: tuple[Path, str]) -> None:
+    """Only "Input/output error" was told, although the remedy changes one option of the recorder."""
+    place, url = folder
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 256, (360, 320), np.uint8) for _ in range(5)]
+    write_clip(place / "last.mp4", pictures)
+    write_clip(place / "first.mp4", pictures, movflags="faststart")
+    with pytest.raises(SourceError, match=r"its index may be at its end, .* write the index first, with `ffmpeg"):
+        NetworkStream(f"{url}/last.mp4")
+    NetworkStream(f"{url}/first.mp4").close()

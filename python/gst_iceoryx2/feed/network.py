@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -28,6 +29,12 @@ _ARRIVALS_MAX: Final = 64
 _OPTIONS: Final = {"fpsprobesize": "2"}
 # UDP loses packets of large pictures, and firewalls block it.
 _RTSP: Final = {"rtsp_transport": "tcp"}
+
+# FFmpeg keeps 32 KiB of a file. To go back further, it needs a server that accepts range requests.
+_INDEX_AT_THE_END: Final = (
+    "if this is an MP4 file, its index may be at its end, and this server cannot send parts of a file; "
+    "write the index first, with `ffmpeg -i clip.mp4 -c copy -movflags faststart other.mp4`"
+)
 
 
 class Connection(NamedTuple):
@@ -73,12 +80,17 @@ def packets_of(connection: Connection, stream: Any, is_blind: Callable[[], bool]
         SourceError: The server is gone or silent, or the packets show nothing.
     """
     packets = connection.container.demux(stream)
+    is_first = True
     while True:
         try:
             packet = next(packets, None)
         except av.FFmpegError as exc:
+            failure = explained(connection.what, exc)
+            if is_first and not connection.is_live and exc.errno == errno.EIO:
+                failure = SourceError(f"{failure}; {_INDEX_AT_THE_END}")
             # Not "from exc", because its text has the password.
-            raise explained(connection.what, exc) from None
+            raise failure from None
+        is_first = False
         if packet is None:
             return
         if is_blind():
