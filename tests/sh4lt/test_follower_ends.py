@@ -132,7 +132,7 @@ def test_an_interrupt_before_the_block_leaves_no_frame_that_the_writer_waits_for
                 reader.borrow(5).__enter__()
         assert writer.write(b"2") == 1
         assert writer.evictions == 0
-        frame = arrived(reader.read(5))
+        frame = arrived(reader.read(60))
         assert bytes(frame) == b"2"
 
 
@@ -179,7 +179,7 @@ def test_a_forked_child_that_ends_takes_nothing_along(writer: Writer, path: Path
         assert os.waitpid(child, 0)[1] == 0
         for number in (b"1", b"2"):
             assert writer.write(number) == 1
-            frame = arrived(reader.read(5))
+            frame = arrived(reader.read(60))
             assert bytes(frame) == number
         assert (writer.clients, writer.evictions) == (1, 0)
 

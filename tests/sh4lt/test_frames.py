@@ -99,7 +99,7 @@ def test_rows_without_padding_get_the_padding_that_readers_expect(path: Path, la
     (tmp_path / "0.raw").write_bytes(picture.tobytes())
     launch(f"multifilesrc location={tmp_path}/%d.raw stop-index=0 loop=true caps={caps} ! sh4ltsink socket-path={path}")
     with Follower(path) as follower:
-        frame = follower.read(20)
+        frame = follower.read(60)
     assert frame is not None
     assert len(frame) == size
     assert np.array_equal(frame.numpy_view(), picture)

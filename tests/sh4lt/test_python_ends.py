@@ -28,7 +28,7 @@ def test_a_picture_arrives_as_the_array_that_its_caps_describe(path: Path) -> No
     with Writer(path, RGBA) as writer, Follower(path) as follower:
         connect(writer, follower)
         assert writer.write(picture) == 1
-        frame = arrived(follower.read(5))
+        frame = arrived(follower.read(60))
         assert np.array_equal(frame.numpy_view(), picture)
         assert not frame.numpy_view().flags.writeable
         assert frame.caps is not None
@@ -40,7 +40,7 @@ def test_planes_are_those_of_gstreamers_default_layout(path: Path) -> None:
         connect(writer, follower)
         data = np.arange(1008, dtype=np.uint16).astype(np.uint8)
         writer.write(data)
-        frame = arrived(follower.read(5))
+        frame = arrived(follower.read(60))
         luma, blue, red = frame.planes
         assert (luma.shape, blue.shape, red.shape) == ((17, 33), (9, 17), (9, 17))
         assert (luma[1, 0], blue[0, 0], red[0, 0]) == (data[36], data[648], data[648 + 180])
@@ -52,7 +52,7 @@ def test_growing_and_shrinking_frames_arrive_whole(path: Path) -> None:
         connect(writer, follower)
         for number, size in enumerate(sizes):
             writer.write(bytes([number]) * size)
-            frame = arrived(follower.read(5))
+            frame = arrived(follower.read(60))
             assert bytes(frame) == bytes([number]) * size
 
 
@@ -105,7 +105,7 @@ def test_a_reader_that_never_finishes_is_left_behind_and_comes_back(path: Path) 
         assert follower.read(0.2) is None
         wait_until(lambda: writer.clients == 1)
         writer.write(b"c" * 100)
-        frame = arrived(follower.read(5))
+        frame = arrived(follower.read(60))
         assert bytes(frame) == b"c" * 100
 
 
@@ -116,7 +116,7 @@ def test_a_follower_starts_first_and_survives_its_writer(path: Path) -> None:
             with Writer(path, f"application/x-{number}") as writer:
                 connect(writer, follower)
                 writer.write(b"frame")
-                assert follower.read(5) is not None
+                assert follower.read(60) is not None
                 assert follower.datatype == f"application/x-{number}"
 
 
@@ -156,7 +156,7 @@ def test_whatever_has_bytes_is_written_packed(path: Path, frame: Any) -> None:
     with Writer(path) as writer, Follower(path) as follower:
         connect(writer, follower)
         writer.write(frame)
-        received = arrived(follower.read(5))
+        received = arrived(follower.read(60))
         assert bytes(received) == (frame.tobytes() if hasattr(frame, "tobytes") else bytes(frame))
 
 

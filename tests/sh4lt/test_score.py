@@ -162,7 +162,7 @@ def test_score_shows_what_a_pipeline_negotiates(
 ) -> None:
     launch(f"{line} ! sh4ltsink socket-path={path}")
     with Follower(path) as follower:
-        frame = arrived(follower.read(20))
+        frame = arrived(follower.read(60))
         assert shown(frame.datatype) == expected, frame.datatype
         assert frame.planes
 
@@ -172,6 +172,6 @@ def test_every_raw_format_is_still_taken(path: Path, launch: Launch) -> None:
     """The sink prefers score's formats, but other programs accept other formats."""
     launch(f"videotestsrc ! video/x-raw,format=BGR,width=64,height=48 ! sh4ltsink socket-path={path}")
     with Follower(path) as follower:
-        frame = arrived(follower.read(20))
+        frame = arrived(follower.read(60))
         assert frame.caps is not None
         assert frame.caps.fields["format"] == "BGR"
