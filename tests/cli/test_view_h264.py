@@ -278,9 +278,11 @@ def test_a_camera_that_pauses_is_not_taken_for_an_encoder_that_hangs(paint: Pain
     paint(fps=30, count=90)
     published(1)
     with PageClient(url, watch=[0], decodes=[0]) as client:
-        while (status := client.status())["state"] != "silent" or status["silence"] < 6:
+        # On a busy machine, the encoder may pause for a second before the camera does. Then pictures are sent meanwhile.
+        before = (paused := client.status(state="silent", packet_problem=None))["encoded"]
+        while (status := client.status(state="silent"))["silence"] < paused["silence"] + 4:
             pass
-        assert status["encoded"] == 0
+        assert status["encoded"] == before
         assert status["packet_problem"] is None
     # The newest picture is there for a viewer that joins now.
     with PageClient(url, watch=[0], decodes=[0]) as client:
@@ -291,7 +293,7 @@ def test_a_camera_that_pauses_is_not_taken_for_an_encoder_that_hangs(paint: Pain
             if close_to(colours(picture)[3], (gray(89),) * 3) and len(packets) % 10 == 0:
                 break
             packets.append(client.packet())
-        assert client.status(state="silent")["encoded"] == 0
+        assert client.status(state="silent")["encoded"] == before
 
 
 def test_a_change_of_size_and_an_end_reach_the_page(paint: Paint, encode: Encode, view: Views) -> None:
