@@ -278,7 +278,7 @@ def test_a_camera_that_pauses_is_not_taken_for_an_encoder_that_hangs(paint: Pain
     paint(fps=30, count=90)
     published(1)
     with PageClient(url, watch=[0], decodes=[0]) as client:
-        # On a busy machine, the encoder may pause for a second before the camera does. Then pictures are sent meanwhile.
+        # On a busy machine, the encoder may pause for a second before the camera does. Then pictures are sent.
         before = (paused := client.status(state="silent", packet_problem=None))["encoded"]
         while (status := client.status(state="silent"))["silence"] < paused["silence"] + 4:
             pass
