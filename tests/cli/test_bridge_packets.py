@@ -2,135 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 zenoh = pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'iox2-video[bridge]'")
 av: Any = pytest.importorskip("av")
 
 from gst_iceoryx2 import jpeg
-from gst_iceoryx2._extras.av import packet_decoder
 from gst_iceoryx2._iox2.domain import current_domain
-from gst_iceoryx2._wire.packet import VideoPacketHeader
-from gst_iceoryx2._wire.stamp import Stamp, boot_id, monotonic_ns
-from gst_iceoryx2.bridge.clocks import Clocks
-from gst_iceoryx2.bridge.message import ATTACHMENT_MAX, Unsound, is_packet, pack, unpack
-from gst_iceoryx2.bridge.packet_queue import Gate, PacketQueue
-from gst_iceoryx2.bridge.parcel import Parcel
+from gst_iceoryx2._wire.stamp import boot_id
 from gst_iceoryx2.discovery.demand import DemandFinder
 from gst_iceoryx2.feed import TestPattern
 from gst_iceoryx2.feed.pattern import read_number
-from gst_iceoryx2.packets import Packet, PacketPublisher, PacketSubscriber
+from gst_iceoryx2.packets import Packet, PacketSubscriber
 from gst_iceoryx2.video import VideoFrame, VideoFramePublisher, VideoFrameSubscriber
 from tests.cli.bridges import FAR, NEAR, Bridge, flat, free_port, local_session
+from tests.cli.h264_camera import HEIGHT, MS, WIDTH, Camera
 from tests.cli.other_machine import AHEAD, Relay, other_machine
 from tests.conftest import Place
 from tests.waiting import arrived, wait_until
-
-WIDTH, HEIGHT = 320, 240
-MS = 1_000_000
-
-
-class Encoder:
-    """Encodes the test pattern with x264; each keyframe has its parameter sets.
-
-    Args:
-        gop: Pictures from a keyframe to the next one.
-        noise: Largest noise added to the pattern, which makes packets larger.
-    """
-
-    def __init__(self, gop: int, noise: int = 0) -> None:
-        self._pattern = TestPattern(WIDTH, HEIGHT, "I420")
-        self._encoder = av.CodecContext.create("libx264", "w")
-        self._encoder.width, self._encoder.height, self._encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        self._encoder.time_base, self._encoder.framerate = Fraction(1, 30), Fraction(30)
-        self._encoder.gop_size = gop
-        self._encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "12", "forced-idr": "1"}
-        self._random = np.random.default_rng(1)
-        self._noise = noise
-        self.count = 0
-
-    def encode(self, *, is_keyframe: bool = False) -> Any:
-        """Encode the next picture; return its packet."""
-        picture = np.zeros((HEIGHT * 3 // 2, WIDTH), np.uint8)
-        luma = picture[:HEIGHT]
-        self._pattern.draw((luma, *picture[HEIGHT:].reshape(2, HEIGHT // 2, WIDTH // 2)), self.count)
-        if self._noise:
-            # Not at the bottom, where the number is.
-            luma[: HEIGHT // 2] = self._random.integers(16, 16 + self._noise, (HEIGHT // 2, WIDTH), np.uint8)
-        frame = av.VideoFrame.from_ndarray(picture, "yuv420p")
-        frame.pts, self.count = self.count, self.count + 1
-        if is_keyframe:
-            frame.pict_type = av.video.frame.PictureType.I
-        (packet,) = self._encoder.encode(frame)
-        return packet
-
-
-class Camera:
-    """Publishes `near@h264` in a thread, 30 pictures per second, until it is paused or closed.
-
-    Attributes:
-        packets: Each packet, by the sequence of its frame.
-        stamps: The stamp of each frame.
-    """
-
-    def __init__(self, gop: int = 30, noise: int = 0, *, answers: bool = True) -> None:
-        self.packets: dict[int, bytes] = {}
-        self.stamps: dict[int, Stamp] = {}
-        self._encoder = Encoder(gop, noise)
-        self._answers = answers
-        self._publisher = PacketPublisher("near", "h264", WIDTH, HEIGHT)
-        self._runs, self._rests, self._is_closed = threading.Event(), threading.Event(), False
-        self._runs.set()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._is_closed:
-            if not self._runs.is_set():
-                self._rests.set()
-                self._runs.wait()
-                continue
-            is_wanted = self._answers and self._publisher.is_keyframe_wanted
-            number = self._encoder.count
-            packet = self._encoder.encode(is_keyframe=is_wanted)
-            data = self.packets[number] = bytes(packet)
-            stamp = self.stamps[number] = Stamp(boot_id(), 7, number, monotonic_ns() - 5 * MS, monotonic_ns())
-            self._publisher.publish(data, is_keyframe=packet.is_keyframe, pts=number * MS, duration=33, stamp=stamp)
-            time.sleep(1 / 30)
-
-    def pause(self) -> int:
-        """Pause; return the sequence of the last packet."""
-        self._runs.clear()
-        assert self._rests.wait(60)
-        return self._encoder.count - 1
-
-    def end(self) -> None:
-        """End the stream."""
-        self.pause()
-        self._publisher.end_of_stream()
-
-    def resume(self) -> None:
-        self._rests.clear()
-        self._runs.set()
-
-    def close(self) -> None:
-        self._is_closed = True
-        self.resume()
-        self._thread.join()
-        self._publisher.close()
 
 
 @pytest.fixture
@@ -346,7 +243,7 @@ def test_an_encoder_runs_only_while_the_key_has_a_receiver(bridge: Bridge, key: 
 
 _FAR_CAMERA = """
 import sys, time
-from tests.cli.test_bridge_packets import Camera
+from tests.cli.h264_camera import Camera
 Camera()
 """
 
@@ -374,9 +271,7 @@ def with_its_packet(subscriber: VideoFrameSubscriber, packets: PacketSubscriber)
 def test_packets_and_frames_of_another_machine_have_times_of_this_one(
     bridge: Bridge, key: str, domain: Place, far_domain: Place, tmp_path: Path
 ) -> None:
-    prefix = other_machine(tmp_path, far_domain.variable)
-    port = free_port()
-    sender = bridge("near@h264", f"zenoh:{key}", "--listen", f"tcp/127.0.0.1:{port}", prefix=prefix)
+    prefix, port = other_machine(tmp_path, far_domain.variable), free_port()
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(root / "python"), str(root)))}
     with (
@@ -385,6 +280,7 @@ def test_packets_and_frames_of_another_machine_have_times_of_this_one(
         PacketSubscriber("far") as packets,
         VideoFrameSubscriber(FAR) as subscriber,
     ):
+        sender = bridge("near@h264", f"zenoh:{key}", "--listen", f"tcp/127.0.0.1:{port}", prefix=prefix)
         try:
             bridge(f"zenoh:{key}", "far", "--connect", f"tcp/127.0.0.1:{relay.port}")
             frame, packet = with_its_packet(subscriber, packets)
@@ -433,161 +329,6 @@ def test_a_slow_link_gives_whole_pictures_and_recovers(bridge: Bridge, key: str,
                 assert time.monotonic() < deadline, f"packets are {age} s old"
     finally:
         camera.close()
-
-
-# -- hostile packets -------------------------------------------------------------------------------------------------
-
-
-def message(data: bytes, number: int, *, is_keyframe: bool = True, **fields: Any) -> tuple[bytes, bytes]:
-    header = VideoPacketHeader(pts=number, dts=number, duration=1, stream=9, sequence=number, version=1)
-    header.stamp = Stamp(boot_id(), 7, number, monotonic_ns())
-    header.codec, header.width, header.height, header.flags = b"h264", WIDTH, HEIGHT, int(is_keyframe)
-    for name, value in fields.items():
-        setattr(header, name, value)
-    sent = pack(Parcel(header=header, data=data), "h264", 80, ("00000000000000aa",))
-    return bytes(sent.payload), sent.attachment
-
-
-@pytest.mark.parametrize(
-    ("fields", "data", "text"),
-    [
-        ({"codec": b"h266"}, b"x", "codec 'h266'"),
-        ({"codec": b"12345678"}, b"x", "codec"),
-        ({"version": 2}, b"x", "invalid packet"),
-        ({"width": 0}, b"x", "invalid packet"),
-        ({"width": 40_000}, b"x", "invalid packet"),
-        ({"width": 32768, "height": 32768}, b"x", "picture too large"),
-        ({}, b"", "invalid packet"),
-        ({"flags": 2}, b"x", "invalid packet"),
-    ],
-)
-@pytest.mark.proves("B4")
-def test_a_packet_with_an_invalid_header_is_refused(fields: dict[str, Any], data: bytes, text: str) -> None:
-    with pytest.raises(Unsound, match=text):
-        unpack(*message(data, 1, **fields), monotonic_ns(), Clocks())
-
-
-@pytest.mark.proves("B4")
-def test_a_packet_with_a_long_attachment_does_not_wait() -> None:
-    """Regression: 128 packets with attachments of 256 MiB could wait, because only payloads were counted."""
-    attachment = message(b"x", 1)[1]
-    assert is_packet(attachment)
-    assert not is_packet(attachment + bytes(ATTACHMENT_MAX))
-
-
-@pytest.mark.proves("B4")
-def test_hostile_packets_end_no_bridge_and_no_decoder(bridge: Bridge, key: str, domain: Place) -> None:
-    command = bridge(f"zenoh:{key}", "far")
-    command.says(" to ")
-    encoder = Encoder(gop=8)
-    good = [encoder.encode() for _ in range(200)]
-    chance = random.Random(5)
-    number = 0
-    with VideoFrameSubscriber(FAR) as subscriber, local_session() as session:
-
-        def put(data: bytes, **fields: Any) -> None:
-            nonlocal number
-            number += 1
-            payload, attachment = message(data, number, **fields)
-            session.put(key, payload, attachment=attachment)
-
-        deadline = time.monotonic() + 100
-        # The decoder runs before the attack begins.
-        while subscriber.receive_blocking(50) is None:
-            put(bytes(good[0]))
-            assert time.monotonic() < deadline, command.err
-        for packet in good[:150]:
-            data = bytearray(bytes(packet))
-            for _ in range(chance.randrange(8)):
-                data[chance.randrange(len(data))] = chance.randrange(256)
-            put(bytes(data[: chance.randrange(1, len(data))]), is_keyframe=packet.is_keyframe)
-            put(os.urandom(100), is_keyframe=bool(chance.randrange(2)))
-            put(b"\0\0\0\1\x67\0\0\1\x68\0\0\1\x65" + os.urandom(50))
-            session.put(key, b"x", attachment=message(b"x", number)[1][: chance.randrange(130)])
-            while subscriber.receive() is not None:
-                pass
-            time.sleep(0.002)
-        good = [Encoder(gop=8).encode()]
-        while True:
-            put(bytes(good[0]))
-            frame = subscriber.latest(0.1)
-            if frame is not None and not frame.is_eos() and frame.pts is not None and frame.pts > number - 50:
-                break
-            assert time.monotonic() < deadline, command.err
-            assert command.process.poll() is None, command.err
-        del frame
-    command.interrupt()
-    said = command.ends(130)
-    assert "Traceback" not in said
-    assert " refused" in said.splitlines()[-1]
-    assert "frame cannot be sent" in said or "packet" in said
-
-
-@pytest.mark.proves("B4")
-@pytest.mark.parametrize(("height", "is_allowed"), [(8192, True), (8208, False)])
-def test_a_small_packet_with_a_huge_picture_is_not_decoded(height: int, is_allowed: bool) -> None:
-    encoder = av.CodecContext.create("libx264", "w")
-    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 8192, height, "yuv420p", Fraction(1, 30)
-    encoder.options = {"preset": "ultrafast", "tune": "zerolatency"}
-    (packet,) = encoder.encode(av.VideoFrame(8192, height, "yuv420p"))
-    with contextlib.nullcontext() if is_allowed else pytest.raises(av.FFmpegError):
-        decoder = packet_decoder("h264")
-        assert decoder.decode(av.Packet(bytes(packet))) + decoder.decode(None)
-
-
-# -- gaps and queues -------------------------------------------------------------------------------------------------
-
-
-def header(sequence: int, *, is_keyframe: bool = False, stream: int = 9, is_end: bool = False) -> VideoPacketHeader:
-    return VideoPacketHeader(stream=stream, sequence=sequence, flags=is_keyframe + 2 * is_end)
-
-
-def test_packets_between_a_gap_and_a_keyframe_are_withheld() -> None:
-    gate = Gate()
-    assert not gate.takes(header(4))
-    assert gate.takes(header(5, is_keyframe=True))
-    assert not gate.is_discont()
-    assert gate.takes(header(6))
-    assert not gate.takes(header(6)), "a repetition"
-    assert not gate.takes(header(8))
-    assert not gate.takes(header(9))
-    assert gate.takes(header(10, is_keyframe=True))
-    assert gate.is_discont()
-    assert not gate.is_discont()
-    assert gate.takes(header(11, is_end=True))
-    assert gate.takes(header(12))
-    assert not gate.takes(header(3, stream=8))
-    assert gate.takes(header(4, stream=8, is_keyframe=True))
-    assert gate.is_discont()
-    assert gate.withheld == 4
-
-
-def test_a_queue_holds_no_more_than_a_group_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr("gst_iceoryx2.bridge.packet_queue.time.monotonic", lambda: now)
-    queue: PacketQueue[int] = PacketQueue()
-    for number in range(75):
-        queue.push(number, 100, is_keyframe=number % 30 == 0)
-        now += 1 / 30
-    assert (len(queue), queue.dropped, queue.is_late) == (15, 60, False)
-    assert [queue.pop() for _ in range(16)] == [*range(60, 75), None]
-    # Packets that have just arrived are not dropped at a keyframe.
-    for number in range(25, 35):
-        queue.push(number, 100, is_keyframe=number == 30)
-        now += 1 / 30
-    assert [queue.pop() for _ in range(10)] == list(range(25, 35))
-
-
-@pytest.mark.parametrize(("count", "size"), [(129, 100), (17, 4 << 20)])
-def test_a_queue_without_keyframes_is_bounded(count: int, size: int) -> None:
-    queue: PacketQueue[int] = PacketQueue()
-    for number in range(count):
-        queue.push(number, size, is_keyframe=False)
-    assert (len(queue), queue.dropped) == (0, count)
-    queue.push(200, size, is_keyframe=False)
-    queue.push(201, 0, is_keyframe=False)
-    queue.push(202, size, is_keyframe=True)
-    assert [queue.pop(), queue.pop(), queue.pop()] == [201, 202, None]
 
 
 # -- what cannot be done ---------------------------------------------------------------------------------------------
