@@ -119,7 +119,7 @@ async def test_the_loop_goes_on_while_nothing_comes(pub: VideoFramePublisher, su
     assert ticks == 50
     assert not task.done()
     pub.end_of_stream()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 60)
 
 
 async def test_closing_ends_the_loop(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
@@ -129,4 +129,4 @@ async def test_closing_ends_the_loop(pub: VideoFramePublisher, sub: VideoFrameSu
     task = asyncio.create_task(read())
     await asyncio.sleep(0.02)
     sub.close()
-    assert await asyncio.wait_for(task, 5) == 0
+    assert await asyncio.wait_for(task, 60) == 0

@@ -74,7 +74,7 @@ def test_iceoryx2_reads_the_same_configuration(tmp_path: Path, domain: Place, mo
     monkeypatch.delenv("IOX2_VIDEO_DOMAIN")
     monkeypatch.setenv("HOME", str(tmp_path))
     with VideoFramePublisher("a") as pub, VideoFrameSubscriber("a"):
-        assert pub.wait_for_subscribers(1, timeout=5) == 1
+        assert pub.wait_for_subscribers(1, timeout=60) == 1
         assert domain.leftovers()
 
 
@@ -250,9 +250,9 @@ def test_a_node_that_was_killed_before_it_had_a_lock_file_is_removed_when_it_is_
     for folder, prefix in ((old, domain.prefix), (young, domain.prefix), (foreign, "other_")):
         folder.mkdir(parents=True)
         (folder / f"{prefix}node.details").touch()
-    for folder in (old, foreign):
+    for folder, age in ((old, 1 << 30), (foreign, 1 << 30), (young, -3600)):
         for file in folder.iterdir():
-            os.utime(file, (1, 1))
+            os.utime(file, (time.time() - age,) * 2)
     cleanup.clean_up_if_stale(current_domain())
     assert sorted(path.name for path in nodes.iterdir()) == sorted([young.name, foreign.name])
     domain.remove()

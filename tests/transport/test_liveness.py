@@ -75,6 +75,7 @@ def test_a_lock_is_a_sign_of_life_whatever_its_process_id(known: bool) -> None:
 def test_a_file_in_the_making_is_left_alone_until_it_is_old() -> None:
     node = node_of(os.getpid())
     monitor = monitor_of(node, 0o200)
+    os.utime(monitor, (time.time() + 3600,) * 2)
     assert not liveness.is_gone(node, current_domain())
     os.utime(monitor, (1, 1))
     assert liveness.is_gone(node, current_domain())

@@ -154,6 +154,7 @@ def test_the_ports_of_a_process_look_for_the_dead_once(monkeypatch: pytest.Monke
     looks: list[Domain] = []
     ports = [opened(number) for number in range(5)]
     monkeypatch.setattr(cleanup, "dead_nodes", lambda domain: looks.append(domain) or [])
+    monkeypatch.setattr(cleanup, "_INTERVAL", LONG)
     monkeypatch.setattr(cleanup.schedule_of(current_domain()), "_next_look", 0.0)
     for _ in range(3):
         _keeper.look_around()

@@ -114,7 +114,7 @@ def test_a_frame_of_no_numbers_is_a_format_error(pub: VideoFramePublisher, name:
 def test_a_frame_rate_may_be_numpys(service: str, framerate: Any) -> None:
     """With an integer of numpy, `publish` did not return."""
     with VideoFrameSubscriber(service) as sub, VideoFramePublisher(service, framerate=framerate) as pub:
-        pub.wait_for_subscribers(1, 10)
+        pub.wait_for_subscribers(1, 60)
         pub.publish(PICTURE)
         frame = arrived(sub.receive_blocking(60_000))
         assert "framerate=(fraction)30/1" in (frame.caps or "")

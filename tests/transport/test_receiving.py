@@ -59,11 +59,16 @@ def test_a_busy_wait_polls_first_and_then_sleeps(
     monkeypatch.setattr(_waiting.Waiter, "wait", lambda *given: (sleeps.append(time.monotonic()), wait(*given)))
     with VideoFrameSubscriber(service, busy_wait=0.1) as sub:
         assert sub.receive() is None
-        begin, worked = time.monotonic(), time.thread_time()
-        assert sub.receive_blocking(400) is None
-        # On a busy machine the thread gets less than 0.1 s of processor time.
-        assert time.thread_time() - worked > 0.005
-        assert sleeps[0] - begin >= 0.1
+
+        def polls() -> bool:
+            sleeps.clear()
+            begin, worked = time.monotonic(), time.thread_time()
+            assert sub.receive_blocking(400) is None
+            assert all(sleep - begin >= 0.1 for sleep in sleeps)
+            # On a busy machine the thread gets less than 0.1 s of processor time, and sometimes none.
+            return time.thread_time() - worked > 0.005 and bool(sleeps)
+
+        wait_until(polls)
         later = threading.Timer(0.05, lambda: send(pub, 7))
         later.start()
         frame = arrived(sub.receive_blocking(60_000))
@@ -108,14 +113,14 @@ def test_a_publisher_that_goes_right_after_a_frame_is_let_go_soon(
         pub = VideoFramePublisher(service)
         wait_until(lambda: (sub.receive(), sub.is_connected)[1])
         later = in_thread(lambda: (time.sleep(0.05), send(pub, 1)))
-        frame = sub.receive_blocking(5000)
+        frame = sub.receive_blocking(60_000)
         later.join()
         assert frame is not None
         del frame
         pub.close()
         waiting = in_thread(lambda: list(sub))
         wait_until(lambda: not sub.is_connected)
-    waiting.join(5)
+    waiting.join(60)
 
 
 def test_receive_blocking_wakes_when_a_frame_comes(
@@ -202,7 +207,7 @@ def test_iteration_ends_when_another_thread_closes(pub: VideoFramePublisher, sub
     send(pub, 1)
     wait_until(lambda: sub.stats.received == 1)
     sub.close()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     assert seen == [1]
 
@@ -234,7 +239,7 @@ def test_latest_gives_the_last_picture_before_the_end(pub: VideoFramePublisher, 
 def test_latest_waits_for_a_frame(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
     timer = threading.Timer(0.03, send, (pub, 5))
     timer.start()
-    frame = sub.latest(timeout=5)
+    frame = sub.latest(timeout=60)
     timer.join()
     assert frame is not None
     assert frame.pts == 5
@@ -273,7 +278,7 @@ def test_threads_share_a_subscriber(pub: VideoFramePublisher, sub: VideoFrameSub
     received: list[int | None] = []
 
     def read() -> None:
-        while (frame := sub.receive_blocking(2000)) is not None and not frame.is_eos():
+        while (frame := sub.receive_blocking(60_000)) is not None and not frame.is_eos():
             received.append(frame.pts)
             assert (frame.numpy_view() == frame.pts).all()
 
@@ -285,7 +290,7 @@ def test_threads_share_a_subscriber(pub: VideoFramePublisher, sub: VideoFrameSub
     for _ in threads:
         pub.end_of_stream()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
     assert sorted(received) == list(range(200))  # type: ignore[type-var]
 
@@ -306,13 +311,15 @@ def test_waiting_without_a_publisher_and_with_a_frame_in_hand_is_sleeping(
     with VideoFrameSubscriber(service) as sub:
         with VideoFramePublisher(service) as pub:
             send(pub, 1)
-            held = sub.receive_blocking(1000)
+            held = sub.receive_blocking(60_000)
         assert held is not None
         sleeps: list[None] = []
         wait = _waiting.Waiter.wait
         monkeypatch.setattr(_waiting.Waiter, "wait", lambda *given: (sleeps.append(None), wait(*given)))
-        assert sub.receive_blocking(600) is None
-        assert 1 <= len(sleeps) < 20
+        # A pause of the machine may use up the time before the first sleep.
+        while not sleeps:
+            assert sub.receive_blocking(600) is None
+        assert len(sleeps) < 20
         del held
 
 

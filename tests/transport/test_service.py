@@ -155,7 +155,7 @@ def test_a_subscriber_hears_of_it_when_its_name_comes_to_carry_something_else(se
         other = raw.video_service(raw.node(), service, OtherHeader)
         publisher = other.publisher_builder().initial_max_slice_len(8).create()
         with pytest.raises(ServiceMismatchError):
-            sub.receive_blocking(2000)
+            sub.receive_blocking(60_000)
         del publisher, other
         with VideoFramePublisher(service) as pub:
             pub.wait_for_subscribers(1, timeout=60)

@@ -55,12 +55,13 @@ def test_the_moment_of_capture_can_be_given(pub: VideoFramePublisher, sub: Video
 
 
 def test_age_grows(pub: VideoFramePublisher, sub: VideoFrameSubscriber) -> None:
+    begin = now()
     pub.publish(PICTURE)
     frame = arrived(sub.receive())
     first, second = frame.age, frame.age
     assert first is not None
     assert second is not None
-    assert 0 < first <= second < 5
+    assert 0 < first <= second <= (now() - begin) / 1e9
 
 
 def test_a_clock_of_another_boot_tells_nothing(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
