@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.processes.markdown import Snippet
-from tests.processes.plans.plan import CAMERA, launch, runs, seen
+from tests.processes.plans.plan import CAMERA, ends_after, launch, runs, seen
 from tests.processes.programs import Programs
 
 
@@ -25,10 +25,10 @@ def records_beside(programs: Programs, snippet: Snippet) -> None:
 
 @runs("videoflip method=horizontal-flip")
 def relays(programs: Programs, snippet: Snippet) -> None:
-    relay, viewer, camera = launch(programs, snippet.text)
-    camera.finish()
+    relay, viewer, camera = launch(programs, snippet.text, is_endless=True)
+    ends_after(camera, lambda: seen(viewer.output()) > 10)
     relay.finish()
-    assert seen(viewer.finish()) > 10
+    viewer.finish()
 
 
 @runs("iox2-video doctor --fix\n")

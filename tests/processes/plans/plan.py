@@ -8,13 +8,15 @@ from collections.abc import Callable
 
 from tests.processes.markdown import Snippet
 from tests.processes.programs import Program, Programs
+from tests.waiting import wait_until
 
 CAMERA = "video/cam0/frame/v2"
 
 # A test cannot look at a window, run a camera indefinitely, or use the network.
 # A sink that prints each frame replaces the window.
 SUBSTITUTES = {
-    "gst-launch-1.0 ": "gst-launch-1.0 -v ",
+    # With -e, Ctrl-C ends the stream before the pipeline stops.
+    "gst-launch-1.0 ": "gst-launch-1.0 -e -v ",
     "autovideosink": "fakesink silent=false",
     "! fakesink\n": "! fakesink silent=false\n",
     "videotestsrc is-live=true !": "videotestsrc is-live=true num-buffers=30 !",
@@ -34,11 +36,13 @@ def runs(*marks: str) -> Callable[[Plan], Plan]:
     return register
 
 
-def launch(programs: Programs, lines: str) -> list[Program]:
-    """Start each line as a process, receivers first."""
+def launch(programs: Programs, lines: str, *, is_endless: bool = False) -> list[Program]:
+    """Start each line as a process, receivers first; an endless test picture is for `ends_after`."""
     programs.use_plugin()
     for written, instead in SUBSTITUTES.items():
         lines = lines.replace(written, instead)
+    if is_endless:
+        lines = lines.replace("num-buffers=30", "num-buffers=-1")
     ordered = sorted(lines.strip().splitlines(), key=lambda line: "iceoryx2src" not in line)
     return [programs.shell(f"exec {line}") for line in ordered]
 
@@ -49,9 +53,16 @@ def seen(printed: str) -> int:
 
 
 def camera_pipeline(programs: Programs) -> Program:
-    """Start a pipeline that publishes a test picture for a second."""
+    """Start a pipeline that publishes a test picture until `ends_after`."""
     line = f"gst-launch-1.0 videotestsrc is-live=true ! video/x-raw,format=BGR ! iceoryx2sink service={CAMERA}\n"
-    return launch(programs, line)[0]
+    return launch(programs, line, is_endless=True)[0]
+
+
+def ends_after(camera: Program, condition: Callable[[], object]) -> None:
+    """End the stream of an endless pipeline when a condition holds, however late its readers are."""
+    wait_until(condition)
+    camera.process.send_signal(signal.SIGINT)
+    camera.finish()
 
 
 def stop(*programs: Program) -> None:
