@@ -74,7 +74,7 @@ class Container:
         self.process.stdin.write(f"{words}\n".encode())
         self.process.stdin.flush()
 
-    def finish(self, timeout: float = 30.0) -> str:
+    def finish(self, timeout: float = 90.0) -> str:
         """Close the standard input, wait for the end, and return the output."""
         assert self.process.stdin is not None
         self.process.stdin.close()
@@ -123,7 +123,7 @@ def container(domain: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         if box.process.stdin is not None:
             box.process.stdin.close()
     # Only `unshare` was waited for: a killed process may take a moment to die.
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while domain.leftovers() and time.monotonic() < deadline:
         subprocess.run([plugin_library().parent / "iceoryx2-cleanup", domain.root, domain.prefix], check=True)
 

@@ -16,12 +16,12 @@ import numpy as np
 
 from gst_iceoryx2._iox2 import cleanup
 from gst_iceoryx2._iox2.domain import current_domain
-from gst_iceoryx2.video import VideoFramePublisher, VideoFrameSubscriber
+from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
 
 
-def publish(service: str, interval: float) -> None:
+def publish(service: str, interval: float, buffer_size: float = 10) -> None:
     """Publish numbered frames until standard input ends, and print the number of subscribers."""
-    with VideoFramePublisher(service) as publisher:
+    with VideoFramePublisher(service, qos=Qos(buffer_size=int(buffer_size))) as publisher:
         print("publishing as process", os.getpid(), flush=True)
         number = counted = 0
         while not select.select([0], [], [], interval)[0]:

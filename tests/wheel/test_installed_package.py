@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def run(environment: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, timeout=120)
 
 
 def python(environment: dict[str, str], program: str) -> subprocess.CompletedProcess[str]:
