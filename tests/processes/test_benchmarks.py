@@ -39,7 +39,7 @@ def test_a_tiny_benchmark_prints_writes_and_draws_what_it_found(program: Path, t
     ways = ["--ways", "iceoryx2 → Python", "shared_memory"]
     files = ["--program", str(program), "--json", str(results), "--plots", str(tmp_path), "--markdown"]
     command = [sys.executable, "-m", "benchmarks", *options, *ways, *files]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250)
 
     assert done.returncode == 0, done.stdout + done.stderr
     data = json.loads(results.read_text())
@@ -57,13 +57,12 @@ def test_a_tiny_benchmark_prints_writes_and_draws_what_it_found(program: Path, t
     ElementTree.parse(tmp_path / "benchmark-latency.svg")
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.proves("D2")
 def test_the_benchmark_of_served_streams_finds_nothing_left_and_no_camera_open(tmp_path: Path) -> None:
     pytest.importorskip("av")
     results = tmp_path / "results.json"
     command = [sys.executable, "-m", "benchmarks.serve", "--quick", "--only", "idle", "start", "cycles"]
-    done = subprocess.run([*command, "--json", str(results)], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    done = subprocess.run([*command, "--json", str(results)], cwd=ROOT, capture_output=True, text=True, timeout=250)
 
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(results.read_text())
