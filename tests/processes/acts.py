@@ -207,7 +207,7 @@ def end_while_threads_work(service: str) -> None:
 
     for work in (publish, fill, receive, poll, fail):
         threading.Thread(target=work, daemon=True).start()
-    pub.wait_for_subscribers(2, 20)
+    pub.wait_for_subscribers(2, timeout=60)
     while min(subscriber.stats.received for subscriber in subscribers) < 10:
         time.sleep(0.01)
     tell("ending")

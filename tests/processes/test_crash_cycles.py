@@ -32,7 +32,7 @@ SEED = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(10**6)))
 # previous one, in a process of its own.
 LIVES = {"publisher": 0.4, "subscriber": 0.4, "sink": 0.6, "source": 0.6}
 
-pytestmark = pytest.mark.timeout(60 + 3 * CYCLES)
+pytestmark = pytest.mark.timeout(180 + 3 * CYCLES)
 needs_gstreamer = pytest.mark.skipif(gstreamer_version() is None, reason="GStreamer is not there")
 
 
@@ -68,7 +68,7 @@ class Victims:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(20)
+        self._process.wait(60)
         self._process.stdout.close()
 
 
@@ -148,10 +148,19 @@ def test_a_subscriber_goes_on_when_its_publishers_are_killed(
                 seen.add(stamp.publisher)
                 delays.append((time.monotonic_ns() - stamp.born) / 1e9)
 
-        for life in lives(kind):
+        def receive_from_one_that_lives(life: float) -> None:
             victims.start(kind, service, life)
             while not victims.is_dead():
                 receive()
+
+        for life in lives(kind):
+            receive_from_one_that_lives(life)
+        # On a busy machine, hardly any of them lived long enough to publish.
+        longest = LIVES[kind]
+        while len(delays) <= CYCLES / 10:
+            longest *= 2
+            assert longest < 60, "hardly any victim published"
+            receive_from_one_that_lives(longest)
         with VideoFramePublisher(service) as pub:
             pub.wait_for_subscribers(1, timeout=60)
             numbering = Numbering(random.Random())
@@ -166,7 +175,6 @@ def test_a_subscriber_goes_on_when_its_publishers_are_killed(
 
         wait_until(is_as_before)
     report("the first frame of the next publisher", delays)
-    assert len(delays) > CYCLES / 10, "hardly any victim lived long enough to publish"
 
 
 def report(what: str, seconds: list[float]) -> None:

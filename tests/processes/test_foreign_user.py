@@ -65,7 +65,7 @@ def test_an_element_of_another_user_is_refused_in_words(line: str, domain: Place
                 env=environment | {"HOME": "/nonexistent"},
                 capture_output=True,
                 text=True,
-                timeout=30,
+                timeout=60,
                 check=False,
             )
         finally:

@@ -102,7 +102,7 @@ class Process:
     def __exit__(self, *_: object) -> None:
         self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(10)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -124,7 +124,7 @@ def reader(request: pytest.FixtureRequest, service: str, domain: Place, tmp_path
     else:
         command = ["stdbuf", "-oL", *(word.format(service) for word in PIPELINE.split())]
     with Process(command, tmp_path / "said") as one:
-        wait_until(lambda: "waiting" in one.said() or "New clock" in one.said(), 30)
+        wait_until(lambda: "waiting" in one.said() or "New clock" in one.said())
         yield one
 
 
@@ -146,7 +146,7 @@ def test_a_reader_that_cannot_map_its_publisher_says_so_once_and_recovers(
             publisher.publish(picture)
             return told.search(reader.said()) is not None
 
-        wait_until(is_told, 30)
+        wait_until(is_told)
         assert reader.process.poll() is None, reader.said()
         assert reader.frames() == 0
         resource.prlimit(pid, what, (soft, hard))
@@ -155,7 +155,7 @@ def test_a_reader_that_cannot_map_its_publisher_says_so_once_and_recovers(
             publisher.publish(picture)
             return reader.frames() > 2
 
-        wait_until(receives, 30)
+        wait_until(receives)
         assert len(set(told.findall(reader.said()))) == 1, reader.said()
 
 
@@ -171,14 +171,14 @@ def test_a_reader_recovers_from_a_publisher_that_grew_beyond_the_limit(reader: P
             publisher.publish(picture)
             return reader.frames() > more_than
 
-        wait_until(lambda: receives(small), 30)
+        wait_until(lambda: receives(small))
         what, most = address_space(pid)
         soft, hard = resource.prlimit(pid, what)
         resource.prlimit(pid, what, (most, hard))
-        wait_until(lambda: receives(large, 1 << 30) or f"may use at most {most} bytes" in reader.said(), 30)
+        wait_until(lambda: receives(large, 1 << 30) or f"may use at most {most} bytes" in reader.said())
         resource.prlimit(pid, what, (soft, hard))
         before = reader.frames()
-        wait_until(lambda: receives(large, before + 2), 30)
+        wait_until(lambda: receives(large, before + 2))
 
 
 @pytest.mark.parametrize("language", ["python", "element"])
@@ -193,7 +193,7 @@ def test_a_publisher_that_cannot_connect_a_reader_says_so_once_and_does_it_later
     else:
         command = ["stdbuf", "-oL", *(word.format(service) for word in SENDER.split())]
     with Process(command, tmp_path / "said") as writer, VideoFrameSubscriber(service) as first:
-        wait_until(lambda: first.receive() is not None, 30)
+        wait_until(lambda: first.receive() is not None)
         pid, what = writer.process.pid, resource.RLIMIT_NOFILE
         soft, hard = resource.prlimit(pid, what)
         most = _limit_that_leaves(0, pid)
@@ -201,9 +201,9 @@ def test_a_publisher_that_cannot_connect_a_reader_says_so_once_and_does_it_later
         with VideoFrameSubscriber(service) as reader:
             fault = f"this process may open at most {most} files and can open only 0 more"
             told = f'cannot send to a subscriber of "{service}": {fault}'
-            wait_until(lambda: told in writer.said(), 30)
+            wait_until(lambda: told in writer.said())
             assert reader.receive() is None
-            wait_until(lambda: first.receive() is not None, 30)
+            wait_until(lambda: first.receive() is not None)
             resource.prlimit(pid, what, (soft, hard))
-            wait_until(lambda: reader.receive() is not None and first.receive() is not None, 30)
+            wait_until(lambda: reader.receive() is not None and first.receive() is not None)
             assert writer.said().count(told) == 1, writer.said()

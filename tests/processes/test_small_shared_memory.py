@@ -46,13 +46,13 @@ import signal, subprocess, sys
 from gst_iceoryx2.video import VideoFrameSubscriber
 first, second = [VideoFrameSubscriber("full") for _ in range(2)]
 # Without --foreground, `timeout` passes SIGINT on twice, and the second one kills gst-launch-1.0 before it cleans up.
-command = ["timeout", "--foreground", "40", *sys.argv[1:]]
+command = ["timeout", "--foreground", "150", *sys.argv[1:]]
 writer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 # Each subscriber holds 10 frames that the other one does not hold, and 10 newer frames wait in the buffers.
-held = [first.receive_blocking(20_000) for _ in range(10)]
+held = [first.receive_blocking(60_000) for _ in range(10)]
 for _ in range(10):
-    second.receive_blocking(20_000)
-while second.stats.held < 10 and (frame := second.receive_blocking(2_000)):
+    second.receive_blocking(60_000)
+while second.stats.held < 10 and (frame := second.receive_blocking(60_000)):
     held.append(frame)
 print(next(line for line in writer.stdout if " dropped: " in line))
 writer.send_signal(signal.SIGINT)
@@ -81,7 +81,7 @@ def in_small_memory(
         env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "python")))} | (environment or {}),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
 
