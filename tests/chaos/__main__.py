@@ -17,11 +17,13 @@ from tests.chaos.script import STAGE, Slot, actions
 from tests.chaos.verdict import Verdict
 
 
-def play(seed: int, seconds: float, folder: Path, every: float = 0.4, stage: Sequence[Slot] = STAGE) -> Verdict:
+def play(
+    seed: int, seconds: float, folder: Path, every: float = 0.4, stage: Sequence[Slot] = STAGE, patience: float = 1.0
+) -> Verdict:
     """Run once in a domain of its own; logs go to `folder`."""
     folder.mkdir(parents=True)
     with Place(f"c{os.getpid()}") as place:
-        return Conductor(place, seed, folder, stage).run(actions(seed, seconds, every, stage), seconds)
+        return Conductor(place, seed, folder, stage, patience).run(actions(seed, seconds, every, stage), seconds)
 
 
 def main() -> int:

@@ -21,9 +21,12 @@ from tests.chaos.watchdog import hanging
 
 _TICK: Final = 0.02
 _SETTLE: Final = 3.0
-_CLOSE_TIMEOUT: Final = 25.0
-_NOTICE_TIMEOUT: Final = 15.0
-_CLEANUP_TIMEOUT: Final = 15.0
+_REST: Final = 1.0
+# Only failures reach these limits.
+_READY_TIMEOUT: Final = 120.0
+_CLOSE_TIMEOUT: Final = 70.0
+_NOTICE_TIMEOUT: Final = 60.0
+_CLEANUP_TIMEOUT: Final = 60.0
 # Share of the faults of a supervisor that are faults of its processes.
 _CHILD_SHARE: Final = 0.6
 
@@ -36,16 +39,25 @@ class Conductor:
         seed: Seed of the participants' roles.
         folder: Folder of their logs.
         stage: The slots of participants.
+        patience: Factor of the limits after which a participant counts as hanging: 1 for a machine that does nothing
+            else.
         say: Called with lines for people.
     """
 
     def __init__(
-        self, place: Place, seed: int, folder: Path, stage: Sequence[Slot] = STAGE, say: Callable[[str], None] = print
+        self,
+        place: Place,
+        seed: int,
+        folder: Path,
+        stage: Sequence[Slot] = STAGE,
+        patience: float = 1.0,
+        say: Callable[[str], None] = print,
     ) -> None:
         self._place = place
         self._rng = random.Random(seed)
         self._folder = folder
         self._stage = stage
+        self._patience = patience
         self._say = say
         self._environment = place.environment(folder / "registry.bin")
         self._players: dict[int, Player] = {}
@@ -55,7 +67,7 @@ class Conductor:
         self._last_tick = time.monotonic()
         self._next_look = 0.0
         self._children = Children()
-        self._recovery = Recovery()
+        self._recovery = Recovery(RECOVERS_WITHIN * patience)
         self.verdict: Final = Verdict()
         self.verdict.recovered = self._recovery.times
 
@@ -71,6 +83,7 @@ class Conductor:
             for index in survives:
                 self._start(index)
             self._until(time.monotonic() + _SETTLE, self._all_play)
+            self._until(time.monotonic() + _REST)
             before = self._resources()
             for index, slot in enumerate(self._stage):
                 if not slot.survives:
@@ -79,7 +92,7 @@ class Conductor:
             for action in actions:
                 self._at(begin + action.at, lambda action=action: self._perform(action))  # type: ignore[misc]
             self._until(begin + seconds)
-            self._wait(lambda: not self._recovery.is_open, RECOVERS_WITHIN + _CLOSE_TIMEOUT)
+            self._wait(lambda: not self._recovery.is_open, self._recovery.within + _CLOSE_TIMEOUT)
             self._end([index for index in self._players if index not in survives])
             # The survivors notice the last death within seconds.
             self._wait(lambda: not self.verdict.differences(before, self._resources()), _NOTICE_TIMEOUT)
@@ -106,9 +119,9 @@ class Conductor:
 
     def _until(self, end: float, done: Callable[[], bool] | None = None) -> None:
         """Continue until that moment and until `done()`."""
-        patience = end + 30.0
+        deadline = end + _READY_TIMEOUT
         while time.monotonic() < end or (done is not None and not done()):
-            assert time.monotonic() < patience, "the participants did not get ready"
+            assert time.monotonic() < deadline, "the participants did not get ready"
             self._tick()
 
     def _wait(self, condition: Callable[[], bool], patience: float) -> None:
@@ -159,7 +172,7 @@ class Conductor:
             for player in everybody:
                 if player.serves:
                     self._fault(player, late)
-        for player, why in hanging(everybody, now):
+        for player, why in hanging(everybody, now, self._patience):
             player.dump()
             time.sleep(0.3)
             self._fault(player, f"hangs: {why}")
@@ -193,7 +206,7 @@ class Conductor:
 
     def _all_play(self) -> bool:
         return all(
-            part.beat is not None and part.beat.phase != "begin"
+            part.beat is not None and part.beat.phase not in ("begin", "opening")
             for player in self._players.values()
             for part in player.parts
         )

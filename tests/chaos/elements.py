@@ -20,7 +20,7 @@ from tests.chaos.tally import Count, FaultError, Tally
 _PULL: Final = 100 * Gst.MSECOND
 _ARRIVAL: Final = 0.1
 _NOTHING_PENDING: Final = Gst.State.VOID_PENDING
-_STATE_PATIENCE: Final = 10 * Gst.SECOND
+_STATE_PATIENCE: Final = 30 * Gst.SECOND
 
 
 class _Pipeline(Role):
@@ -109,8 +109,8 @@ class Sink(_Pipeline):
         if is_playing and self.rng.random() < 0.5:
             self.phase("closing")
             self._pipeline.send_event(Gst.Event.new_eos())
-            if not self.lossless and not self._look_at_bus(5 * Gst.SECOND):
-                self.fault("no end of stream within 5 s")
+            if not self.lossless and not self._look_at_bus(_STATE_PATIENCE):
+                self.fault("no end of stream within 30 s")
         self.counters["copied"] = self.counters.get("copied", 0) + sink.get_property("frames-copied")
         self._end()
 

@@ -32,7 +32,8 @@ _KINDS: Final = {
     "joined reader": "tests.chaos.joined:JoinedReader",
 }
 _BEAT: Final = 0.2
-_CLOSE_TIMEOUT: Final = 20.0
+# Less than the conductor waits, so that the log says which role does not end.
+_CLOSE_TIMEOUT: Final = 60.0
 
 
 class _Lines:

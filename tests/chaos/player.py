@@ -145,7 +145,7 @@ class Player:
 
     def reap(self) -> None:
         """Wait for its end and read its last reports."""
-        self.process.wait(10)
+        self.process.wait(60)
         self.read()
         self.is_reaped = True
         for stream in (self.process.stdin, self.process.stdout):

@@ -24,7 +24,8 @@ class Recovery:
         times: Seconds that they took, of each fault.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, within: float = RECOVERS_WITHIN) -> None:
+        self.within: Final = within
         self.is_open = False
         self.times: list[float] = []
         self._since: float | None = None
@@ -49,7 +50,7 @@ class Recovery:
             for part in _readers(players)
             if _frames(part) < self._frames.get(id(part), 0) + _FRAMES
         ]
-        if missing and took < RECOVERS_WITHIN:
+        if missing and took < self.within:
             return None
         self.is_open, self._since = False, None
         if not missing:

@@ -16,20 +16,22 @@ _SOON_DONE_WITHOUT_LOSS: Final = {"sending": 8.0, "closing": 10.0}
 _SILENCE: Final = 15.0
 
 
-def hanging(players: Iterable[Player], now: float) -> list[tuple[Player, str]]:
-    """Return the participants that hang now, and in which way."""
+def hanging(players: Iterable[Player], now: float, patience: float = 1.0) -> list[tuple[Player, str]]:
+    """Return the participants that hang now, and in which way; `patience` is a factor of all limits."""
     there = [player for player in players if player.is_there and player.stopped_at is None]
     found = []
     for player in there:
         rest = now - max(player.last_line, player.resumed)
-        if rest > _SILENCE and not player.ending:
+        if rest > _SILENCE * patience and not player.ending:
             found.append((player, f"has said nothing for {rest:.1f} s"))
             continue
-        found += [(player, why) for part in player.parts if (why := _why(player, part, there, players, now))]
+        found += [(player, why) for part in player.parts if (why := _why(player, part, there, players, now, patience))]
     return found
 
 
-def _why(player: Player, part: Part, there: list[Player], players: Iterable[Player], now: float) -> str | None:
+def _why(
+    player: Player, part: Part, there: list[Player], players: Iterable[Player], now: float, patience: float
+) -> str | None:
     beat = part.beat
     # Time before it was stopped, or before its last report, does not count.
     if beat is None or beat.at < player.resumed:
@@ -38,14 +40,14 @@ def _why(player: Player, part: Part, there: list[Player], players: Iterable[Play
     spent = beat.at - max(beat.since, player.resumed)
     bounds = _SOON_DONE | _SOON_DONE_WITHOUT_LOSS if part.spec.get("lossless") else _SOON_DONE
     bound = bounds.get(beat.phase)
-    if bound is not None and spent > bound:
+    if bound is not None and spent > bound * patience:
         is_held_up = part.spec.get("lossless") and _has_stopped_reader(players, service, now)
         if is_held_up and beat.phase in ("sending", "closing"):
             return None
         return f"{part.spec['kind']} of {service!r} has been at {beat.phase} for {spent:.1f} s"
-    if beat.phase == "waiting" and spent > FRAMES_WITHIN:
+    if beat.phase == "waiting" and spent > FRAMES_WITHIN * patience:
         flowing = _flowing(there, service, now)
-        if flowing is not None and beat.at - flowing > FRAMES_WITHIN:
+        if flowing is not None and beat.at - flowing > FRAMES_WITHIN * patience:
             flows = beat.at - flowing
             return f"{part.spec['kind']} got nothing of {service!r} for {spent:.1f} s, which flows for {flows:.1f} s"
     return None

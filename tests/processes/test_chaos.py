@@ -14,12 +14,13 @@ from tests.chaos.__main__ import play
 SEED = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(10**6)))
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(gstreamer_version() is None, reason="GStreamer is not there")
 @pytest.mark.proves("M6", "L8", "D3", "D5", "D7", "K1", "K2", "K4", "K6", "R1", "R4")
 def test_chaos_breaks_no_guarantee(tmp_path: Path) -> None:
     print(f"CHAOS_SEED={SEED}")
-    verdict = play(SEED, 30.0, tmp_path / "logs")
+    # Other tests run beside this one, so participants may be slow, but they must not hang.
+    verdict = play(SEED, 30.0, tmp_path / "logs", patience=6.0)
     print("\n".join(verdict.lines()))
     assert not verdict.faults, "\n\n".join(verdict.faults)
     assert not verdict.leftovers

@@ -19,11 +19,11 @@ from tests.soak.soak import Soak
 _LEAST_SAMPLES = 40
 
 
-def play(seed: int, seconds: float, folder: Path) -> tuple[Verdict, Samples]:
+def play(seed: int, seconds: float, folder: Path, patience: float = 1.0) -> tuple[Verdict, Samples]:
     """Run once in a domain of its own; logs go to `folder`."""
     folder.mkdir(parents=True)
     with Place(f"s{os.getpid()}") as place:
-        soak = Soak(place, seed, folder, min(5.0, seconds / _LEAST_SAMPLES), min(10.0, seconds / 4))
+        soak = Soak(place, seed, folder, min(5.0, seconds / _LEAST_SAMPLES), min(10.0, seconds / 4), patience)
         return soak.play(seconds), soak.samples
 
 

@@ -15,7 +15,9 @@ from tests.soak.cast import STAGE
 from tests.soak.gauges import Samples
 
 _SETTLE: Final = 3.0
-_CLEANUP_TIMEOUT: Final = 15.0
+_CLEANUP_TIMEOUT: Final = 60.0
+# Samples that a short run waits for, because there are none while a participant restarts.
+_ENOUGH: Final = 16
 
 
 class Soak(Conductor):
@@ -27,13 +29,16 @@ class Soak(Conductor):
         folder: Folder of their logs.
         sample_every: Seconds between two measurements.
         restart_every: Seconds between restarts; the subscribers take turns.
+        patience: As for `Conductor`.
 
     Attributes:
         samples: The measurements.
     """
 
-    def __init__(self, place: Place, seed: int, folder: Path, sample_every: float, restart_every: float) -> None:
-        super().__init__(place, seed, folder, STAGE)
+    def __init__(
+        self, place: Place, seed: int, folder: Path, sample_every: float, restart_every: float, patience: float = 1.0
+    ) -> None:
+        super().__init__(place, seed, folder, STAGE, patience)
         self._sample_every = sample_every
         self._restart_every = restart_every
         self._next_sample = float("inf")
@@ -54,7 +59,7 @@ class Soak(Conductor):
             for number in range(1, int(seconds / self._restart_every)):
                 action = Action(number * self._restart_every, next(turns), "quit", 0.0, 0.0, 0.0, ())
                 self._at(begin + action.at, lambda action=action: self._perform(action))  # type: ignore[misc]
-            self._until(begin + seconds)
+            self._until(begin + seconds, lambda: len(self.samples) >= _ENOUGH)
             self._next_sample = float("inf")
             self._end(list(self._players))
             self._wait(self._is_clean, _CLEANUP_TIMEOUT)
