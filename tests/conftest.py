@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.waiting import wait_until
@@ -24,6 +25,12 @@ _numbers = itertools.count()
 # A shell without job control ignores Ctrl-C in commands that end in "&", and so would all processes of the tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A pause of 0.2 s is no fault. Only `make fuzz` tries other data each time.
+settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="FUZZ_FACTOR" not in os.environ
+)
+settings.load_profile("tests")
 
 
 class Place:
@@ -93,7 +100,7 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     # What a failed test or a raised exception still refers to is not what is asked about here.
     gc.collect()
     try:
-        wait_until(lambda: not place.leftovers(), 20.0)
+        wait_until(lambda: not place.leftovers())
     except AssertionError:
         pytest.fail(f"left behind: {place.leftovers()}")
     finally:
