@@ -21,11 +21,11 @@ class Stream(NamedTuple):
 
 def report(published: Published, streams: list[Stream], memory: SharedMemoryUse) -> None:
     """Print a row for each consumer, the share of frames sent without a copy, and the shared memory used."""
-    print(f"\n{'':30}{'frames':>8}{'fps':>8}{'latency p50':>14}{'p99':>10}{'missed':>8}{'by reference':>14}")
+    print(f"\n{'':30}{'frames':>8}{'fps':>8}{'latency p50':>14}{'p99':>12}{'missed':>8}{'by reference':>14}")
     for name, seen in streams:
         print(
             f"{name:30}{seen.frames:8}{seen.fps:8.1f}{_milliseconds(seen.latency_p50):>14}"
-            f"{_milliseconds(seen.latency_p99):>10}{published.sent - seen.frames:8}{_percent(seen.by_reference):>14}"
+            f"{_milliseconds(seen.latency_p99):>12}{published.sent - seen.frames:8}{_percent(seen.by_reference):>14}"
         )
     share = published.zero_copy / published.sent if published.sent else None
     rest = "" if share == 1 else ", the other frames copied once"
