@@ -26,6 +26,14 @@ from tests.waiting import arrived
 
 CAM = "video/cam0/frame/v2"
 MS = 1_000_000
+PERIOD = 1000 * MS / 30
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server of this machine may be late."""
+    for limit in ("_OPEN_MAX", "_SILENCE_MAX", "BLIND_MAX"):
+        monkeypatch.setattr(network, limit, 60.0)
 
 
 @pytest.fixture
@@ -57,7 +65,7 @@ def feed(domain: Place) -> Iterator[Callable[[NetworkStream], threading.Thread]]
     yield start
     for feeder, thread in started:
         feeder.stop()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -74,8 +82,12 @@ def test_pictures_of_a_network_camera_arrive_with_their_colours_and_times(server
                 assert abs(frame.to_rgb().astype(int).mean((0, 1)) - (255, 0, 0)).max() < 6
                 times.append(frame.pts)
                 age = frame.age
-    # A live stream's timestamps are those of its camera: 33.3 ms apart, however the network delays packets.
-    assert all(33 * MS <= later - earlier <= 34 * MS for earlier, later in list(pairwise(times))[-20:])
+    # A live stream's timestamps are those of its camera: 33.3 ms apart, however the network delays packets. A busy
+    # machine loses pictures in between.
+    for earlier, later in list(pairwise(times))[-20:]:
+        pictures = round((later - earlier) / PERIOD)
+        assert pictures > 0
+        assert abs(later - earlier - pictures * PERIOD) < MS / 2
     assert age is not None
     assert age >= 0
 
@@ -85,7 +97,7 @@ def test_a_killed_server_is_an_error_without_the_password(server: Server, feed) 
         thread = feed(NetworkStream(server.url()))
         arrived(subscriber.receive_blocking(60_000)).release()
         server.process.kill()
-        thread.join(20)
+        thread.join(60)
         while (frame := subscriber.receive()) is not None:
             with frame:
                 # The supervisor will start the stream again.
@@ -99,14 +111,14 @@ def test_a_silent_server_is_an_error(server: Server, feed, monkeypatch: pytest.M
         thread = feed(NetworkStream(server.url()))
         arrived(subscriber.receive_blocking(60_000)).release()
         server.process.send_signal(signal.SIGSTOP)
-        thread.join(20)
+        thread.join(60)
     assert "sends no data any more" in str(thread.error)
     # Regression: the error of FFmpeg that was chained to it had the password.
     assert "s3cret" not in "".join(traceback.format_exception(thread.error))
 
 
 def test_a_silent_server_does_not_hold_up_a_stop(server: Server, feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "_SILENCE_MAX", 60.0)
+    monkeypatch.setattr(network, "_SILENCE_MAX", 600.0)
     with VideoFrameSubscriber(CAM) as subscriber:
         feed(NetworkStream(server.url()))
         arrived(subscriber.receive_blocking(60_000)).release()
@@ -132,7 +144,8 @@ def test_a_server_that_is_away_and_a_wrong_path_are_told_apart(server: Server) -
         NetworkStream(server.url())
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
     with pytest.raises(SourceError, match="the host cannot be reached, its name is unknown"):
-        NetworkStream("rtsp://camera.invalid/cam")
+        # No network is asked, because the parts of names have at most 63 characters.
+        NetworkStream(f"rtsp://{'x' * 64}.invalid/cam")
 
 
 class Refusing(BaseHTTPRequestHandler):
