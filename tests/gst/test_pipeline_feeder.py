@@ -15,6 +15,7 @@ from gst_iceoryx2.feed import PipelineFeeder, SettingError, SourceError
 from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.conftest import Place
 from tests.processes.children import Child
+from tests.serve.conftest import runs
 from tests.waiting import arrived, wait_until
 
 CAM = "video/cam0/frame/v2"
@@ -42,7 +43,7 @@ def test_a_stopped_pipeline_leaves_the_stream_open_and_one_that_ends_ends_it() -
             assert (frame.format, frame.width, frame.height) == ("GRAY8", 64, 48)
         assert first.report().pid is not None
         first.stop()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
         assert first.report().pid is None
         while (frame := subscriber.receive()) is not None:
@@ -66,7 +67,7 @@ def test_every_name_reaches_the_sink(name: str) -> None:
         thread = run_in_thread(feeder)
         arrived(subscriber.receive_blocking(60_000)).release()
         feeder.stop()
-        thread.join(20)
+        thread.join(60)
 
 
 def test_quotes_mean_what_they_mean_in_a_shell() -> None:
@@ -77,7 +78,7 @@ def test_quotes_mean_what_they_mean_in_a_shell() -> None:
         with arrived(subscriber.receive_blocking(60_000)) as frame:
             assert frame.width == 64
         feeder.stop()
-        thread.join(20)
+        thread.join(60)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_a_pipeline_dies_with_the_process_that_started_it() -> None:
         arrived(subscriber.receive_blocking(60_000)).release()
         runner.kill()
         runner.close()
-        wait_until(lambda: not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text())
+        wait_until(lambda: not runs(pid))
         # The next publisher removes what the dead one has left.
         PipelineFeeder("cam0", f"{LIVE} ! identity eos-after=2").run()
 
