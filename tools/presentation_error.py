@@ -111,7 +111,8 @@ def _judge(report: dict[str, Any], first: float) -> Outcome:
     numbers = [number for number, _ in report["shown"]]
     latency = report["latency"]
     errors = [(at - first - number * FRAME_NS - latency) / 1e6 for number, at in report["shown"]]
-    return Outcome(errors, max(numbers) - min(numbers) + 1 - len(numbers), latency / 1e6)
+    span = max(numbers) - min(numbers) + 1 if numbers else 0
+    return Outcome(errors, span - len(numbers), latency / 1e6)
 
 
 def _start(

