@@ -90,7 +90,7 @@ class Peer:
         return self.begin(do, **arguments)()
 
     def _answer(self) -> Any:
-        answer = json.loads(self._answers.get(timeout=30))
+        answer = json.loads(self._answers.get(timeout=120))
         if "error" in answer:
             raise PeerError(answer["error"], answer["text"])
         return answer["ok"]
@@ -112,7 +112,7 @@ class Peer:
         assert self.process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        self.process.wait(20)
+        self.process.wait(60)
         self._reading.join(20)
         self.process.stdout.close()
 

@@ -93,7 +93,7 @@ class Peer:
         self.ends[id].end_of_stream()
 
     def do_wait_for_subscribers(self, id: str, count: int = 1) -> int:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.ends[id].num_subscribers != count and time.monotonic() < deadline:
             time.sleep(0.002)
         there: int = self.ends[id].num_subscribers

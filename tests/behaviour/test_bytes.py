@@ -16,7 +16,7 @@ from tests.behaviour.conftest import LANGUAGES, Peer, Side
 # The first test may have to compile the Rust side.
 pytestmark = pytest.mark.timeout(600)
 
-WAIT = 5000
+WAIT = 60_000
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 METAS = [
     encode_meta(ReferenceTimestamp("timestamp/x-unix", 5, 7)).hex(),

@@ -13,7 +13,7 @@ from tests.waiting import wait_until
 # The first test may have to compile the Rust side.
 pytestmark = pytest.mark.timeout(600)
 
-WAIT = 5000
+WAIT = 60_000
 """Milliseconds for what must come."""
 
 SOON = 100

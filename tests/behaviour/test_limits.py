@@ -15,7 +15,7 @@ from tests.conftest import Place
 # The first test may have to compile the Rust side.
 pytestmark = pytest.mark.timeout(600)
 
-WAIT = 5000
+WAIT = 60_000
 
 
 def words(error: PeerError) -> tuple[str, str]:

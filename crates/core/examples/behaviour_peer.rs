@@ -92,7 +92,7 @@ impl Peer {
             "discard" => self.loans.clear(),
             "end" => self.publishers[&id].end_of_stream()?,
             "wait_for_subscribers" => {
-                let deadline = Instant::now() + Duration::from_secs(10);
+                let deadline = Instant::now() + Duration::from_secs(60);
                 let wanted = number(command, "count").unwrap_or(1) as usize;
                 while self.publishers[&id].num_subscribers() != wanted && Instant::now() < deadline {
                     std::thread::sleep(Duration::from_millis(2));
