@@ -46,11 +46,11 @@ class Stage:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return lambda *args, **kwargs: self.call(name, *args, **kwargs)
 
-    def run(self, function: Callable[..., Any], *, limit: float = 30.0, **args: Any) -> Any:
+    def run(self, function: Callable[..., Any], *, limit: float = 90.0, **args: Any) -> Any:
         """Run a function in the stage's process. Its first argument is the stage."""
         return self._request({"call": f"{function.__module__}:{function.__qualname__}", "kwargs": args}, limit)
 
-    def call(self, method: str, /, *args: Any, limit: float = 30.0, **kwargs: Any) -> Any:
+    def call(self, method: str, /, *args: Any, limit: float = 90.0, **kwargs: Any) -> Any:
         return self._request({"call": method, "args": args, "kwargs": kwargs}, limit)
 
     def _request(self, request: dict[str, Any], limit: float) -> Any:
@@ -91,7 +91,7 @@ class Stage:
         return "\n".join(lines)
 
     def _exit_report(self, name: str) -> str:
-        code = self.process.wait(10)
+        code = self.process.wait(60)
         return f"{name}: the process ended with {code}\n{self.tail()}"
 
     def tail(self, size: int = 4000) -> str:
@@ -100,7 +100,7 @@ class Stage:
     def kill(self) -> None:
         """End the process with SIGKILL, as a crash would."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def close(self) -> None:
         """Let the process exit, and check that it succeeded."""
@@ -111,7 +111,7 @@ class Stage:
         assert self.process.stdin is not None
         self.process.stdin.close()
         try:
-            code = self.process.wait(20)
+            code = self.process.wait(60)
         except subprocess.TimeoutExpired:
             stacks = self._stacks()
             self.process.kill()
@@ -131,7 +131,7 @@ class Stage:
                     stream.close()
 
 
-def run(command: list[str], environment: Mapping[str, str], timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], environment: Mapping[str, str], timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
     """Run a program to its end."""
     return subprocess.run(
         command, env=dict(environment), cwd=ROOT, timeout=timeout, capture_output=True, text=True, check=False
