@@ -105,8 +105,8 @@ def test_a_queue_that_leaks_keeps_a_slow_recording_from_holding_the_writer_up(st
         reader = BareReader(path)
         stage = stages()
         # 200 frames a second arrive, and 20 are processed.
-        queue = "queue leaky=downstream max-size-buffers=3"
-        stage.play(f"sh4ltsrc name=src socket-path={path} ! {queue} ! identity sleep-time=50000 ! {APPSINK}")
+        queue, recorder = "queue leaky=downstream max-size-buffers=3", APPSINK.replace("drop=true", "drop=false")
+        stage.play(f"sh4ltsrc name=src socket-path={path} ! {queue} ! identity sleep-time=50000 ! {recorder}")
         wait_until(lambda: stage.get("src", "connected"))
         stage.run(scenes.pull_some, count=1)
         seen, pulled = len(reader.numbers), itertools.count(1)
