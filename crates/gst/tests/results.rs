@@ -277,16 +277,22 @@ fn the_waits_of_frames_overlap() {
     let (mut harness, source) = source(&name, "results=dead results-wait=1500000000");
     publish(&publisher, 0);
     harness.pull().unwrap();
-    let start = Instant::now();
-    for number in 1..7 {
-        publish(&publisher, number);
-    }
-    for number in 1..7 {
-        assert_eq!(harness.pull().unwrap().offset(), number);
-    }
-    // One after the other, the frames would wait for 9 s.
-    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
-    assert_eq!(counters(&source), [0, 7, 0]);
+    let mut count = 1;
+    let mut took = || {
+        let start = Instant::now();
+        let numbers = count..count + 6;
+        for number in numbers.clone() {
+            publish(&publisher, number);
+        }
+        for number in numbers {
+            assert_eq!(harness.pull().unwrap().offset(), number);
+        }
+        count += 6;
+        start.elapsed()
+    };
+    // One after the other, the frames would wait for 9 s. A pause of this process may be as long.
+    assert!((0..10).any(|_| took() < Duration::from_secs(8)));
+    assert_eq!(counters(&source), [0, count, 0]);
 }
 
 #[test]

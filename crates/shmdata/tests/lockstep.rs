@@ -239,6 +239,7 @@ fn a_follower_starts_first_and_survives_its_writer() {
 
 #[test]
 fn the_last_frame_is_read_after_the_writer_is_dropped() {
+    let mut rounds = 0;
     for _ in 0..20 {
         let place = Place::new();
         let mut writer = place.writer();
@@ -246,13 +247,24 @@ fn the_last_frame_is_read_after_the_writer_is_dropped() {
         let reader = thread::spawn(move || {
             let mut follower = Follower::new(path);
             connect(&mut follower);
-            frame(&mut follower).bytes().to_vec()
+            match follower.next(TIMEOUT, Wakeup::NEVER).unwrap() {
+                Event::Frame(frame) => Some(frame.bytes().to_vec()),
+                _ => None,
+            }
         });
         wait_for_clients(&writer, 1);
         write(&mut writer, &[7; 100]);
+        let start = Instant::now();
         drop(writer);
-        assert_eq!(reader.join().unwrap(), [7; 100]);
+        // The writer waits at most 0.2 s for its readers. On a busy machine a reader may be later.
+        let has_waited = start.elapsed() >= Duration::from_millis(200);
+        let last = reader.join().unwrap();
+        if !has_waited {
+            rounds += 1;
+            assert_eq!(last, Some(vec![7; 100]));
+        }
     }
+    assert!(rounds > 0);
 }
 
 #[test]

@@ -362,15 +362,18 @@ mod tests {
         let tag = place.put(folder_of(node.id().value(), place.0.config()), "aaaa.service_tag", 0o400, "");
         assert!(Remains::of(place.0.config()).is_empty());
         // A node that is only waiting for the memory renews its tag.
-        let renewed = std::thread::scope(|scope| {
-            let looking = scope.spawn(|| Remains::of(place.0.config()).has(5));
-            while !looking.is_finished() {
-                fs::remove_file(&tag).unwrap();
-                fs::write(&tag, "").unwrap();
-            }
-            looking.join().unwrap()
-        });
-        assert!(renewed && file.exists());
+        let is_renewed = || {
+            std::thread::scope(|scope| {
+                let looking = scope.spawn(|| Remains::of(place.0.config()).has(5));
+                while !looking.is_finished() {
+                    fs::remove_file(&tag).unwrap();
+                    fs::write(&tag, "").unwrap();
+                }
+                looking.join().unwrap()
+            })
+        };
+        // This thread may not run for the 0.2 s of a look.
+        assert!((0..20).any(|_| is_renewed()) && file.exists());
     }
 
     /// When a service is removed, its tag is removed just before its memory and its description.
