@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
@@ -21,6 +22,15 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.waiting import wait_until
 
 _numbers = itertools.count()
+
+# Hypothesis takes an example of more than 0.2 s for slow code. On a busy machine, any example may take that long.
+hypothesis.settings.register_profile(
+    "busy machine",
+    hypothesis.settings.default,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("busy machine")
 
 # A shell without job control ignores Ctrl-C in commands that end in "&", and so would all processes of the tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

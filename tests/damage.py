@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from gst_iceoryx2._wire.caps import video_caps
@@ -46,7 +46,7 @@ NUMBERS = (0, 1, 4, 8, 40, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFB, 0xFFFFFFF
 
 def examples(count: int) -> settings:
     """Settings that try `count` times, and as many times more as FUZZ_FACTOR says."""
-    return settings(max_examples=count * FACTOR, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    return settings(max_examples=count * FACTOR)
 
 
 def sound_frame(name: str, width: int, height: int) -> tuple[VideoFrameHeader, int]:

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 zenoh = pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'iox2-video[bridge]'")
@@ -96,7 +96,7 @@ def test_garbage_on_a_key_is_counted_told_once_a_kind_and_harmless(bridge: Bridg
     assert " refused" in said.splitlines()[-1]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.data())
 def test_unpack_refuses_or_accepts_any_message(data: st.DataObject) -> None:
     payload, attachment = a_message(("0123456789abcdef",))
@@ -267,7 +267,7 @@ _PICTURE = jpeg.encode_rgb(flat((1, 2, 3), (6, 4)))
 _NUMBERS = st.sampled_from([0, 1, 1 << 31, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 2, (1 << 64) - 1])
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(
     kind=st.sampled_from([1, 2]),
     format=st.sampled_from([name for name, format in FORMATS.items() if format.planes]),

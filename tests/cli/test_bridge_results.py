@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 zenoh = pytest.importorskip("zenoh", reason="Zenoh is not installed: pip install 'iox2-video[bridge]'")
@@ -346,7 +346,7 @@ def test_garbage_on_a_key_of_results_is_counted_told_once_a_kind_and_harmless(
     assert " refused" in said.splitlines()[-1]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(st.data())
 @pytest.mark.proves("B4")
 def test_unpack_refuses_or_accepts_any_message_of_results(data: st.DataObject) -> None:

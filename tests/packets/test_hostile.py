@@ -134,7 +134,7 @@ def test_an_end_with_a_payload_is_an_end(raw: RawPublisher, sub: PacketSubscribe
     assert arrived(sub.receive_blocking(WAIT_MS)).is_eos()
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw_header=st.binary(min_size=112, max_size=112), payload=st.binary(min_size=1, max_size=300))
 @pytest.mark.proves("K8")
 def test_any_header_with_any_payload_is_survived(

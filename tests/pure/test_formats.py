@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gst_iceoryx2._wire.formats import (
@@ -159,7 +159,6 @@ def test_every_byte_of_a_tight_picture_belongs_to_one_plane(fmt: Any) -> None:
     assert pixels.all()
 
 
-@settings(deadline=None)
 @given(st.sampled_from(WITH_ROWS), st.integers(1, 40), st.integers(1, 20), st.integers(0, 70))
 def test_views_keep_strides_and_point_at_the_rows(fmt: Any, width: int, height: int, padding: int) -> None:
     layout = fmt.tight_layout(width, height, fmt.row_bytes(0, width) + padding)
@@ -273,7 +272,6 @@ def test_bytes_after_the_nul_of_the_name_do_no_harm() -> None:
     assert header_pixels_to_numpy_view(header, bytes(24)).shape == (2, 4, 3)
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=64, max_size=64), st.sampled_from(list(PACKED_FORMATS)), st.booleans())
 def test_a_header_that_lies_never_lets_the_view_leave_the_pixels(raw: bytes, name: str, small: bool) -> None:
     header = VideoFrameHeader.from_buffer_copy(bytes(40) + raw)

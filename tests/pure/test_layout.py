@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gst_iceoryx2._wire import header as header_module
@@ -95,7 +95,6 @@ def test_only_flags_that_describe_the_picture_cross() -> None:
         assert vector["flags"] & BUFFER_FLAGS_MASK == vector["masked"], hex(vector["flags"])
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=104, max_size=104))
 def test_any_bytes_are_a_header_that_can_be_read(raw: bytes) -> None:
     header = VideoFrameHeader.from_buffer_copy(raw)

@@ -6,7 +6,7 @@ import ctypes
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gst_iceoryx2._wire.packet import (
@@ -73,7 +73,6 @@ def test_the_first_rule_that_fails_is_named(case: dict[str, Any]) -> None:
     assert fault is None or (fault.startswith(f"{case['rule']}: ") and "\n" not in fault)
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=PACKET_HEADER_SIZE, max_size=PACKET_HEADER_SIZE), st.integers(0, 1 << 40))
 def test_any_bytes_are_judged(raw: bytes, payload: int) -> None:
     header = VideoPacketHeader.from_buffer_copy(raw)

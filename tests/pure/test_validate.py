@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gst_iceoryx2._wire import validate
@@ -172,7 +172,6 @@ def assert_views_stay_inside(header: VideoFrameHeader, pixel_size: int) -> None:
     assert not memory[64 + pixel_size :].any()
 
 
-@settings(deadline=None)
 @given(lying_headers(), st.integers(-100, 4096))
 def test_views_of_any_frame_that_passes_lie_within_the_pixels(header: VideoFrameHeader, pixel_size: int) -> None:
     fault = validate_geometry(header, pixel_size)
@@ -182,7 +181,6 @@ def test_views_of_any_frame_that_passes_lie_within_the_pixels(header: VideoFrame
         assert fault.rule in ("aux-size", "format", "size", "planes", "stride", "bounds")
 
 
-@settings(deadline=None)
 @given(lying_headers())
 def test_the_size_that_a_geometry_asks_for_is_exactly_enough(header: VideoFrameHeader) -> None:
     try:
@@ -195,7 +193,6 @@ def test_the_size_that_a_geometry_asks_for_is_exactly_enough(header: VideoFrameH
         assert_views_stay_inside(header, needed)
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=104, max_size=104), st.integers(-(2**32), 2**33), st.sampled_from([b"", *[b"BGR", b"NV12"]]))
 @example(b"\xff" * 104, 2**33, b"")
 def test_any_bytes_are_checked_without_an_error(raw: bytes, pixel_size: int, name: bytes) -> None:
@@ -237,7 +234,6 @@ def test_a_fault_of_any_caps_is_one_line() -> None:
     assert fault == r'caps: format is (string)"B\012GR" in the caps, but (string)BGR in the header'
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_checked_as_caps_without_an_error(text: str) -> None:
     header, _ = sound_header("BGR", 640, 480)

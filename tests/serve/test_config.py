@@ -474,7 +474,7 @@ def check(path: Path, data: bytes) -> None:
 
 
 @given(st.one_of(st.binary(), st.text().map(str.encode), DOCUMENTS.map(str.encode)))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_file_loads_or_has_problems(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     check(tmp_path_factory.getbasetemp() / f"any{os.getpid()}.toml", data)
 
@@ -485,7 +485,7 @@ NAMES = st.one_of(BARE, TEXTS.map(toml), LITERAL.map("'{}'".format))
 
 
 @given(st.lists(st.tuples(NAMES, VALUES, st.sampled_from(["", "# [x]\n", "\n\n", "  "])), max_size=8))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_keys_are_found_in_their_lines(entries: list[tuple[str, str, str]]) -> None:
     text, expected = "[ 'a b' . c ]\n", []
     for number, (name, value, before) in enumerate(entries):
