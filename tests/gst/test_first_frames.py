@@ -13,6 +13,7 @@ gi.require_version("Gst", "1.0")
 from gi.repository import Gst
 
 from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
+from tests.gst import scenes
 from tests.gst.pairs import Stages
 from tests.transport import raw
 
@@ -133,3 +134,39 @@ def test_a_sink_that_waits_for_a_listener_which_does_not_connect_can_be_stopped(
         sender.state(state, timeout=0)
         sender.drop()
     del listener
+
+
+def hold_the_start(stage: Stage) -> None:
+    """Hold the source's thread, as a busy machine does, before it receives anything."""
+    may_start = threading.Event()
+
+    def hold(_pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
+        if info.get_event().type == Gst.EventType.STREAM_START:
+            may_start.wait(60)
+        return Gst.PadProbeReturn.OK
+
+    stage.element("src").get_static_pad("src").add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, hold)
+    stage.kept["start"] = [may_start]
+
+
+def let_it_start(stage: Stage) -> None:
+    """Release the source's thread."""
+    stage.kept["start"][0].set()
+
+
+@pytest.mark.proves("L14")
+def test_a_source_whose_thread_runs_late_skips_nothing(stages: Stages, service: str) -> None:
+    """It skipped all frames but the newest when it connected, as after a pause."""
+    reader = stages()
+    reader.launch(f"iceoryx2src name=src service={service} ! appsink name=out sync=false")
+    reader.run(hold_the_start)
+    reader.state("PLAYING", timeout=0)
+    with VideoFramePublisher(service) as publisher:
+        for number in range(6):
+            publisher.publish(np.full((48, 64), number, np.uint8), format="GRAY8", offset=number)
+            if number == 0:
+                # Elements downstream may ask for caps at any time. The answer needs a frame, so the source connects.
+                reader.run(scenes.query_caps, element="src", pad="src")
+        reader.run(let_it_start)
+        assert [reader.pull()["offset"] for _ in range(6)] == list(range(6))
+    assert reader.get("src", "frames-skipped") == 0

@@ -191,8 +191,11 @@ impl ElementImpl for Iceoryx2Src {
 
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         if transition == gst::StateChange::PausedToPlaying {
-            // Frames that arrived during a pause are old, and a live source continues with the newest one.
-            self.skip_backlog.store(true, Ordering::SeqCst);
+            // Frames that arrived during a pause are old, and a live source continues with the newest one. A source that was not connected
+            // has none: what arrives before its thread runs is the beginning of the stream.
+            let is_connected =
+                self.subscriber.lock().unwrap().as_ref().is_some_and(|subscriber| subscriber.is_connected());
+            self.skip_backlog.store(is_connected, Ordering::SeqCst);
         }
         self.parent_change_state(transition)
     }
