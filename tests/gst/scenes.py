@@ -40,14 +40,14 @@ def play(stage: Stage, text: str, frames: int, to: str) -> dict[str, Any]:
     reference = Gst.parse_launch(f"{text} ! appsink name=out sync=false")
     reference.set_state(Gst.State.PLAYING)
     seen = []
-    while sample := reference.get_by_name("out").emit("try-pull-sample", 20 * Gst.SECOND):
+    while sample := reference.get_by_name("out").emit("try-pull-sample", 60 * Gst.SECOND):
         seen.append(describe(sample.get_buffer(), sample.get_caps()))
     reference.set_state(Gst.State.NULL)
     assert len(seen) == frames, seen
     pipeline = Gst.parse_launch(f"{text} ! {to}")
     pipeline.set_state(Gst.State.PLAYING)
     bus = pipeline.get_bus()
-    message = bus.timed_pop_filtered(20 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR)
+    message = bus.timed_pop_filtered(60 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR)
     assert message is not None, "no end"
     assert message.type == Gst.MessageType.EOS, message.parse_error()
     sink = pipeline.get_by_name("sink")
@@ -63,7 +63,7 @@ def still(stage: Stage, formats: list[str], width: int, height: int) -> dict[str
         caps = f"video/x-raw,format={format},width={width},height={height}"
         pipeline = Gst.parse_launch(f"videotestsrc num-buffers=1 {STILL} ! {caps} ! appsink name=out sync=false")
         pipeline.set_state(Gst.State.PLAYING)
-        sample = pipeline.get_by_name("out").emit("try-pull-sample", 20 * Gst.SECOND)
+        sample = pipeline.get_by_name("out").emit("try-pull-sample", 60 * Gst.SECOND)
         made[format] = describe(sample.get_buffer(), sample.get_caps())
         pipeline.set_state(Gst.State.NULL)
     return made
@@ -88,7 +88,7 @@ def parade(stage: Stage, formats: list[str], sizes: list[list[int]], name: str =
             text = f"video/x-raw,format={format},width={width},height={height}"
             stage.set("caps", "caps", Gst.Caps.from_string(text), name)
             with changed:
-                assert changed.wait_for(lambda: seen[format, width] >= 2, 10), text  # noqa: B023 (called at once)
+                assert changed.wait_for(lambda: seen[format, width] >= 2, 60), text  # noqa: B023 (called at once)
     pad.remove_probe(probe)
     stage.pipelines[name].send_event(Gst.Event.new_eos())
 
@@ -97,7 +97,7 @@ def collect(stage: Stage, name: str = "p", element: str = "out") -> list[dict[st
     """Return every frame up to the end of the stream."""
     sink = stage.element(element, name)
     frames = []
-    while sample := sink.emit("try-pull-sample", 20 * Gst.SECOND):
+    while sample := sink.emit("try-pull-sample", 60 * Gst.SECOND):
         frames.append(describe(sample.get_buffer(), sample.get_caps()))
     assert sink.get_property("eos")
     return frames
@@ -130,7 +130,7 @@ def push_from_pool(
     source = stage.element("in")
     source.set_property("caps", caps)
     # The sink has a publisher, and therefore a pool, after caps and a frame.
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     before = stage.get("sink", "frames-sent")
     stage.push(format, width, height, number=4)
     while stage.get("sink", "frames-sent") == before:
@@ -177,7 +177,7 @@ def default_layout_of(stage: Stage, format: str, width: int, height: int) -> dic
 
 def pull_reference_time(stage: Stage, reference: str | None = None, element: str = "out") -> list[Any] | None:
     """Return the reference timestamp of the next frame for these caps, or for any caps."""
-    buffer = stage.element(element).emit("try-pull-sample", 20 * Gst.SECOND).get_buffer()
+    buffer = stage.element(element).emit("try-pull-sample", 60 * Gst.SECOND).get_buffer()
     meta = buffer.get_reference_timestamp_meta(reference and Gst.Caps.from_string(reference))
     return meta and [meta.reference.to_string(), meta.timestamp]
 
@@ -188,7 +188,7 @@ def query_caps(stage: Stage, element: str, pad: str) -> str:
     return text
 
 
-def wait_for(stage: Stage, element: str, prop: str, value: int, timeout: float = 20.0) -> int:
+def wait_for(stage: Stage, element: str, prop: str, value: int, timeout: float = 60.0) -> int:
     """Wait until a number has reached `value`, and return it."""
     deadline = time.monotonic() + timeout
     while (now := stage.get(element, prop)) < value:
@@ -202,7 +202,7 @@ def frames_of(stage: Stage, text: str) -> list[str]:
     pipeline = Gst.parse_launch(f"{text} ! appsink name=out sync=false")
     pipeline.set_state(Gst.State.PLAYING)
     seen = []
-    while sample := pipeline.get_by_name("out").emit("try-pull-sample", 20 * Gst.SECOND):
+    while sample := pipeline.get_by_name("out").emit("try-pull-sample", 60 * Gst.SECOND):
         seen.append(describe(sample.get_buffer(), sample.get_caps())["digest"])
     pipeline.set_state(Gst.State.NULL)
     return seen
@@ -212,7 +212,7 @@ def run_to_the_end(stage: Stage, text: str) -> None:
     """Play a pipeline to its end."""
     pipeline = Gst.parse_launch(text)
     pipeline.set_state(Gst.State.PLAYING)
-    message = pipeline.get_bus().timed_pop_filtered(30 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR)
+    message = pipeline.get_bus().timed_pop_filtered(60 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR)
     pipeline.set_state(Gst.State.NULL)
     assert message is not None
     assert message.type == Gst.MessageType.EOS, message.get_structure().to_string()
@@ -237,7 +237,7 @@ def restart_behind_a_block(stage: Stage, element: str) -> None:
         return Gst.PadProbeReturn.OK
 
     probe = peer.add_probe(Gst.PadProbeType.BLOCK_DOWNSTREAM, block)
-    assert blocked.wait(10)
+    assert blocked.wait(60)
     target.set_state(Gst.State.NULL)
     target.sync_state_with_parent()
     peer.remove_probe(probe)
@@ -253,7 +253,7 @@ def _when_idle(pad: Gst.Pad, act: Callable[[], None]) -> None:
         return Gst.PadProbeReturn.REMOVE
 
     pad.add_probe(Gst.PadProbeType.IDLE, idle)
-    assert done.wait(20)
+    assert done.wait(60)
 
 
 def _add(stage: Stage, text: str, video_meta: bool) -> Gst.Element:
@@ -318,7 +318,7 @@ def resources(stage: Stage) -> dict[str, int]:
 def pull_some(stage: Stage, count: int, name: str = "p") -> None:
     """Pull `count` buffers of any kind."""
     for _ in range(count):
-        assert stage.element("out", name).emit("try-pull-sample", 20 * Gst.SECOND) is not None
+        assert stage.element("out", name).emit("try-pull-sample", 60 * Gst.SECOND) is not None
 
 
 _may_end = threading.Event()
@@ -329,7 +329,7 @@ def hold_the_end(stage: Stage, element: str = "out", name: str = "p") -> None:
 
     def hold(pad: Gst.Pad, info: Gst.PadProbeInfo) -> Gst.PadProbeReturn:
         if info.get_event().type == Gst.EventType.EOS:
-            _may_end.wait(30)
+            _may_end.wait(60)
         return Gst.PadProbeReturn.OK
 
     _may_end.clear()

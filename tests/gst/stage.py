@@ -45,7 +45,7 @@ class Stage:
             pipeline = whole
         self.pipelines[name] = pipeline
 
-    def state(self, to: str, name: str = "p", timeout: float = 20.0) -> str:
+    def state(self, to: str, name: str = "p", timeout: float = 60.0) -> str:
         """Go to a state and return the outcome, for an asynchronous change after at most `timeout` seconds."""
         pipeline = self.pipelines[name]
         result = pipeline.set_state(getattr(Gst.State, to))
@@ -76,7 +76,7 @@ class Stage:
     def set(self, element: str, prop: str, value: Any, name: str = "p") -> None:
         self.element(element, name).set_property(prop, value)
 
-    def message(self, kinds: list[str], name: str = "p", timeout: float = 20.0) -> dict[str, Any] | None:
+    def message(self, kinds: list[str], name: str = "p", timeout: float = 60.0) -> dict[str, Any] | None:
         """Return the next message of these kinds (``error``, ``warning``, ``eos`` …), or None after the timeout."""
         mask = Gst.MessageType(0)
         for kind in kinds:
@@ -188,7 +188,7 @@ class Stage:
     # Frames out -----------------------------------------------------------------------------------------------
 
     def pull(
-        self, timeout: float = 20.0, *, keep: bool = False, element: str = "out", name: str = "p"
+        self, timeout: float = 60.0, *, keep: bool = False, element: str = "out", name: str = "p"
     ) -> dict[str, Any] | None:
         """Describe the next frame of an appsink: None after the timeout, ``{"eos": true}`` at the end of the stream."""
         sink = self.element(element, name)

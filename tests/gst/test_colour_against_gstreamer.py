@@ -42,7 +42,7 @@ def videoconvert(caps: str, data: bytes) -> np.ndarray:
     pipeline.set_state(Gst.State.PLAYING)
     try:
         source.emit("push-buffer", Gst.Buffer.new_wrapped(data))
-        sample = sink.emit("try-pull-sample", 20 * Gst.SECOND)
+        sample = sink.emit("try-pull-sample", 60 * Gst.SECOND)
         assert sample is not None, f"videoconvert gives nothing for {caps}"
         info = GstVideo.VideoInfo.new_from_caps(sample.get_caps())
         buffer = sample.get_buffer()
@@ -103,7 +103,7 @@ def test_the_test_picture_comes_out_in_its_colours(name):
     )
     pipeline.set_state(Gst.State.PLAYING)
     try:
-        sample = pipeline.get_by_name("sink").emit("try-pull-sample", 20 * Gst.SECOND)
+        sample = pipeline.get_by_name("sink").emit("try-pull-sample", 60 * Gst.SECOND)
         assert sample is not None
         info = GstVideo.VideoInfo.new_from_caps(sample.get_caps())
         buffer = sample.get_buffer()

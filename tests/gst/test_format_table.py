@@ -160,7 +160,7 @@ def converted(source: str, target: str) -> bytes:
     try:
         assert pipeline.set_state(Gst.State.PLAYING) != Gst.StateChangeReturn.FAILURE
         pipeline.get_by_name("src").emit("push-buffer", Gst.Buffer.new_wrapped(np.tile(pixel, 48).tobytes()))
-        sample = pipeline.get_by_name("sink").emit("try-pull-sample", 5 * Gst.SECOND)
+        sample = pipeline.get_by_name("sink").emit("try-pull-sample", 60 * Gst.SECOND)
         assert sample is not None, target
         buffer = sample.get_buffer()
         return bytes(buffer.extract_dup(0, buffer.get_size()))
