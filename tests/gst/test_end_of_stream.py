@@ -8,6 +8,7 @@ from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.gst import scenes
 from tests.gst.pairs import Stages, receive, receiver_of, send, sender_of
 from tests.gst.pictures import digest_of
+from tests.waiting import arrived
 
 SIZE = {"format": "GRAY8", "width": 40, "height": 30}
 
@@ -20,6 +21,10 @@ def sent(number: int) -> str:
 def test_the_end_comes_after_the_last_frame(stages: Stages, service: str) -> None:
     sender, receiver = sender_of(stages, service), receiver_of(stages, service)
     with VideoFrameSubscriber(service) as subscriber:
+        # The sink waits half a second for its second reader. So the frames that are compared come after both connected.
+        sender.push(**SIZE, number=99)
+        assert receiver.pull()["digest"] == sent(99)
+        arrived(subscriber.receive_blocking(60_000)).release()
         for number in range(3):
             sender.push(**SIZE, number=number)
         sender.end()
