@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
@@ -23,20 +22,11 @@ from tests.waiting import wait_until
 
 _numbers = itertools.count()
 
-# Hypothesis takes an example of more than 0.2 s for slow code. On a busy machine, any example may take that long.
-hypothesis.settings.register_profile(
-    "busy machine",
-    hypothesis.settings.default,
-    deadline=None,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-hypothesis.settings.load_profile("busy machine")
-
 # A shell without job control ignores Ctrl-C in commands that end in "&", and so would all processes of the tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A pause of 0.2 s is no fault. Only `make fuzz` tries other data each time.
+# On a busy machine, any example may take more than 0.2 s. Only `make fuzz` tries other data each time.
 settings.register_profile(
     "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="FUZZ_FACTOR" not in os.environ
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import sys
 import threading
@@ -310,7 +311,11 @@ def exchange(stage: Stage, behind: str, element: str, text: str, video_meta: boo
 
 def resources(stage: Stage) -> dict[str, int]:
     """Count the threads, the threads of the elements, and the file descriptors of this process."""
-    names = [file.read_text() for file in Path("/proc/self/task").glob("*/comm")]
+    names = []
+    for file in Path("/proc/self/task").glob("*/comm"):
+        # A thread of GLib may end in between.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            names.append(file.read_text())
     ours = sum(name.startswith("iox2") for name in names)
     return {"threads": len(names), "ours": ours, "descriptors": len(os.listdir("/proc/self/fd"))}
 
