@@ -54,7 +54,7 @@ release: develop ## build and check the wheel, source distribution and crates in
 test-matrix: develop ## test the wheel on other Debian releases (as root; needs debootstrap)
 	scripts/test-matrix
 
-test-camera: develop ## test cameras in a virtual machine with the kernel's vivid driver (needs qemu; takes some minutes)
+test-camera: develop ## test cameras (vivid) and slow links (netem) in a virtual machine (needs qemu; takes some minutes)
 	scripts/test-camera $(ARGS)
 
 test-lerobot: develop ## test the LeRobot package with LeRobot on Debian 13 (as root; needs debootstrap, downloads 2.5 GB)

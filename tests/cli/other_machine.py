@@ -13,10 +13,13 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
+
+from tests.cli.bridges import free_port
 
 AHEAD: Final = 5000
 """Seconds by which the clock of the other machine is ahead."""
@@ -24,8 +27,6 @@ AHEAD: Final = 5000
 
 def why_not() -> str | None:
     """Return why time namespaces cannot be made here; None if they can."""
-    if os.geteuid() != 0:
-        return "needs to be root"
     if not Path("/proc/self/ns/time").exists():
         return "this kernel has no time namespaces"
     try:
@@ -50,11 +51,14 @@ def other_machine(folder: Path, domain: str, *, ahead: int = AHEAD, has_own_boot
     boot = folder / "boot_id"
     boot.write_text(f"{uuid.uuid4()}\n")
     mount = f"mount --bind {shlex.quote(str(boot))} /proc/sys/kernel/random/boot_id && " if has_own_boot else ""
-    return (*_unshare(ahead), "env", f"IOX2_VIDEO_DOMAIN={domain}", "sh", "-c", f'{mount}exec "$@"', "sh")
+    # Only root may mount. The command itself is this user's again.
+    again = f"unshare --map-user={os.getuid()} --map-group={os.getgid()} " if os.getuid() else ""
+    return (*_unshare(ahead), "env", f"IOX2_VIDEO_DOMAIN={domain}", "sh", "-c", f'{mount}exec {again}"$@"', "sh")
 
 
 def _unshare(ahead: int) -> tuple[str, ...]:
-    return ("unshare", "--mount", "--time", "--monotonic", str(ahead), "--fork", "--kill-child")
+    own_root = ("--map-root-user",) if os.getuid() else ()
+    return ("unshare", *own_root, "--mount", "--time", "--monotonic", str(ahead), "--fork", "--kill-child")
 
 
 CAMERA: Final = """
@@ -72,6 +76,33 @@ with VideoFramePublisher("video/near/frame/v2", framerate=30) as publisher:
 def camera(prefix: tuple[str, ...]) -> subprocess.Popen[bytes]:
     """Publish `near` on another machine, 30 frames per second."""
     return subprocess.Popen([*prefix, sys.executable, "-c", CAMERA])
+
+
+class Link(NamedTuple):
+    """A link that delays by 20 ms ± 5 ms in each direction.
+
+    Attributes:
+        listen: Zenoh's endpoint to listen on.
+        connect: Zenoh's endpoint to connect to.
+        half: Half of a round trip, in seconds, that a bridge measures sooner or later.
+    """
+
+    listen: str
+    connect: str
+    half: float
+
+
+@contextlib.contextmanager
+def slow_link() -> Iterator[Link]:
+    """Yield a link. In the virtual machine of `make test-camera`, the kernel delays its packets, and loses some."""
+    address, port = os.environ.get("IOX2_VIDEO_SLOW_ADDRESS"), free_port()
+    if address is not None:
+        # The virtual machine may be slow.
+        yield Link(f"tcp/{address}:{port}", f"tcp/{address}:{port}", 0.05)
+        return
+    with Relay(port) as relay:
+        # The shortest round trip is 30 ms, the longest is 50 ms, and a busy machine adds to it.
+        yield Link(f"tcp/127.0.0.1:{port}", f"tcp/127.0.0.1:{relay.port}", 0.026)
 
 
 class Relay:

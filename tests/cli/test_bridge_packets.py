@@ -25,7 +25,7 @@ from gst_iceoryx2.packets import Packet, PacketSubscriber
 from gst_iceoryx2.video import VideoFrame, VideoFramePublisher, VideoFrameSubscriber
 from tests.cli.bridges import FAR, NEAR, Bridge, flat, free_port, local_session
 from tests.cli.h264_camera import HEIGHT, MS, WIDTH, Camera
-from tests.cli.other_machine import AHEAD, Relay, other_machine
+from tests.cli.other_machine import AHEAD, Relay, other_machine, slow_link
 from tests.conftest import Place
 from tests.waiting import arrived, wait_until
 
@@ -271,18 +271,18 @@ def with_its_packet(subscriber: VideoFrameSubscriber, packets: PacketSubscriber)
 def test_packets_and_frames_of_another_machine_have_times_of_this_one(
     bridge: Bridge, key: str, domain: Place, far_domain: Place, tmp_path: Path
 ) -> None:
-    prefix, port = other_machine(tmp_path, far_domain.variable), free_port()
+    prefix = other_machine(tmp_path, far_domain.variable)
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(root / "python"), str(root)))}
     with (
         subprocess.Popen([*prefix, sys.executable, "-c", _FAR_CAMERA], env=environment) as camera,
-        Relay(port) as relay,
+        slow_link() as link,
         PacketSubscriber("far") as packets,
         VideoFrameSubscriber(FAR) as subscriber,
     ):
-        sender = bridge("near@h264", f"zenoh:{key}", "--listen", f"tcp/127.0.0.1:{port}", prefix=prefix)
+        sender = bridge("near@h264", f"zenoh:{key}", "--listen", link.listen, prefix=prefix)
         try:
-            bridge(f"zenoh:{key}", "far", "--connect", f"tcp/127.0.0.1:{relay.port}")
+            bridge(f"zenoh:{key}", "far", "--connect", link.connect)
             frame, packet = with_its_packet(subscriber, packets)
             while frame.captured_at_error is None:
                 frame, packet = with_its_packet(subscriber, packets)
