@@ -43,11 +43,11 @@ pub const KEYFRAME_SPAN: std::time::Duration = limits::KEYFRAME_SPAN;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ZeroCopySend)]
 #[type_name("VideoPacketHeader")]
 pub struct VideoPacketHeader {
-    /// Presentation timestamp in nanoseconds, or [`NONE`].
+    /// Presentation timestamp in nanoseconds, or [`NONE`](crate::NONE).
     pub pts: u64,
-    /// Decoding timestamp in nanoseconds, or [`NONE`].
+    /// Decoding timestamp in nanoseconds, or [`NONE`](crate::NONE).
     pub dts: u64,
-    /// Duration in nanoseconds, or [`NONE`].
+    /// Duration in nanoseconds, or [`NONE`](crate::NONE).
     pub duration: u64,
     /// Random ID of the publisher of packets.
     pub stream: u64,
@@ -55,13 +55,13 @@ pub struct VideoPacketHeader {
     pub sequence: u64,
     /// Boot ID in the stamp of the frame that the packet shows.
     pub boot_id: [u8; 16],
-    /// Publisher in this stamp, or [`NONE`].
+    /// Publisher in this stamp, or [`NONE`](crate::NONE).
     pub frame_publisher: u64,
-    /// Sequence in this stamp, or [`NONE`].
+    /// Sequence in this stamp, or [`NONE`](crate::NONE).
     pub frame_sequence: u64,
-    /// Capture time in this stamp, or [`NONE`].
+    /// Capture time in this stamp, or [`NONE`](crate::NONE).
     pub capture: u64,
-    /// Due time in this stamp, or [`NONE`].
+    /// Due time in this stamp, or [`NONE`](crate::NONE).
     pub due: u64,
     /// Width of the picture in pixels.
     pub width: u32,
