@@ -47,3 +47,6 @@ use_rust() {
     [[ $(command -v cargo) == "$folder/cargo" ]] || PATH=$folder:$PATH
     have_gstreamer_headers
 }
+
+# Writes the Rust reference, in which every link must lead somewhere.
+document_rust() { RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --workspace --all-features --lib; }

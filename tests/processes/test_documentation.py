@@ -43,6 +43,19 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{document.name} links to {link}"
 
 
+@pytest.mark.parametrize("document", [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")], ids=lambda path: path.name)
+def test_links_lead_to_what_is_on_the_site(document: Path) -> None:
+    """Regression: `make docs` refused a link to a file that scripts/docs does not lay out."""
+    lists = re.findall(r"for path in (.+); do\n *link ", (ROOT / "scripts" / "docs").read_text())
+    assert len(lists) == 2
+    pages = [ROOT / path for words in lists for path in words.split()]
+    for link in links(document):
+        path = link.partition("#")[0]
+        if path and not re.match(r"https?://", link):
+            target = (document.parent / path).resolve()
+            assert any(target.is_relative_to(page) for page in pages), f"{document.name} links to {link}"
+
+
 def quoted_messages() -> list[str]:
     """The indented lines of the troubleshooting page, and what other guides quote within a sentence."""
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
