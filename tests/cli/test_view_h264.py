@@ -104,10 +104,11 @@ def test_a_second_viewer_joins_from_what_was_kept_for_the_first_one(paint: Paint
             shared = {}
             while len(shared) < 5:
                 packet = one.packet()
+                while packet.number > max(packets):
+                    later = other.packet()
+                    packets[later.number] = later.data
                 if packet.number in packets:
                     shared[packet.number] = packet.data
-                elif packet.number > max(packets):
-                    packets[(packet := other.packet()).number] = packet.data
             assert all(packets[number] == data for number, data in shared.items())
 
 
