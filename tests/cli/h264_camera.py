@@ -4,53 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from fractions import Fraction
-from typing import Any
-
-import av
-import numpy as np
 
 from gst_iceoryx2._wire.stamp import Stamp, boot_id, monotonic_ns
-from gst_iceoryx2.feed import TestPattern
 from gst_iceoryx2.packets import PacketPublisher
+from tests.pattern_encoder import PatternEncoder
 
 WIDTH, HEIGHT = 320, 240
 MS = 1_000_000
-
-
-class Encoder:
-    """Encodes the test pattern with x264; each keyframe has its parameter sets.
-
-    Args:
-        gop: Pictures from a keyframe to the next one.
-        noise: Largest noise added to the pattern, which makes packets larger.
-    """
-
-    def __init__(self, gop: int, noise: int = 0) -> None:
-        self._pattern = TestPattern(WIDTH, HEIGHT, "I420")
-        self._encoder = av.CodecContext.create("libx264", "w")
-        self._encoder.width, self._encoder.height, self._encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        self._encoder.time_base, self._encoder.framerate = Fraction(1, 30), Fraction(30)
-        self._encoder.gop_size = gop
-        self._encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "12", "forced-idr": "1"}
-        self._random = np.random.default_rng(1)
-        self._noise = noise
-        self.count = 0
-
-    def encode(self, *, is_keyframe: bool = False) -> Any:
-        """Encode the next picture; return its packet."""
-        picture = np.zeros((HEIGHT * 3 // 2, WIDTH), np.uint8)
-        luma = picture[:HEIGHT]
-        self._pattern.draw((luma, *picture[HEIGHT:].reshape(2, HEIGHT // 2, WIDTH // 2)), self.count)
-        if self._noise:
-            # Not at the bottom, where the number is.
-            luma[: HEIGHT // 2] = self._random.integers(16, 16 + self._noise, (HEIGHT // 2, WIDTH), np.uint8)
-        frame = av.VideoFrame.from_ndarray(picture, "yuv420p")
-        frame.pts, self.count = self.count, self.count + 1
-        if is_keyframe:
-            frame.pict_type = av.video.frame.PictureType.I
-        (packet,) = self._encoder.encode(frame)
-        return packet
 
 
 class Camera:
@@ -64,7 +24,7 @@ class Camera:
     def __init__(self, gop: int = 30, noise: int = 0, *, answers: bool = True) -> None:
         self.packets: dict[int, bytes] = {}
         self.stamps: dict[int, Stamp] = {}
-        self._encoder = Encoder(gop, noise)
+        self._encoder = PatternEncoder(gop, WIDTH, HEIGHT, noise=noise)
         self._answers = answers
         self._publisher = PacketPublisher("near", "h264", WIDTH, HEIGHT)
         self._runs, self._rests, self._is_closed = threading.Event(), threading.Event(), False

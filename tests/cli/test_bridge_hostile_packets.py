@@ -22,8 +22,9 @@ from gst_iceoryx2.bridge.message import ATTACHMENT_MAX, Unsound, is_packet, pack
 from gst_iceoryx2.bridge.parcel import Parcel
 from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.cli.bridges import FAR, Bridge, local_session
-from tests.cli.h264_camera import HEIGHT, WIDTH, Encoder
+from tests.cli.h264_camera import HEIGHT, WIDTH
 from tests.conftest import Place
+from tests.pattern_encoder import PatternEncoder
 
 
 def message(data: bytes, number: int, *, is_keyframe: bool = True, **fields: Any) -> tuple[bytes, bytes]:
@@ -67,7 +68,7 @@ def test_a_packet_with_a_long_attachment_does_not_wait() -> None:
 def test_hostile_packets_end_no_bridge_and_no_decoder(bridge: Bridge, key: str, domain: Place) -> None:
     command = bridge(f"zenoh:{key}", "far")
     command.says(" to ")
-    encoder = Encoder(gop=8)
+    encoder = PatternEncoder(gop=8)
     good = [encoder.encode() for _ in range(200)]
     chance = random.Random(5)
     number = 0
@@ -95,7 +96,7 @@ def test_hostile_packets_end_no_bridge_and_no_decoder(bridge: Bridge, key: str, 
             while subscriber.receive() is not None:
                 pass
             time.sleep(0.002)
-        good = [Encoder(gop=8).encode()]
+        good = [PatternEncoder(gop=8).encode()]
         while True:
             put(bytes(good[0]))
             frame = subscriber.latest(0.1)

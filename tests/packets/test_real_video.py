@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import pytest
 
-from gst_iceoryx2.feed import TestPattern
 from gst_iceoryx2.feed.pattern import read_number
 from gst_iceoryx2.packets import Packet, PacketPublisher, PacketSubscriber
 from tests.packets.conftest import WAIT_MS
 from tests.packets.decoding import Decoder
+from tests.pattern_encoder import PatternEncoder
 from tests.waiting import arrived, wait_until
-
-av: Any = pytest.importorskip("av")
 
 WIDTH, HEIGHT, GOP = 320, 240, 30
 
@@ -32,28 +28,15 @@ class X264:
     def __init__(self, publisher: PacketPublisher, begin: int = 0) -> None:
         self._publisher = publisher
         self._begin = begin
-        self._pattern = TestPattern(WIDTH, HEIGHT, "I420")
-        self._encoder = av.CodecContext.create("libx264", "w")
-        self._encoder.width, self._encoder.height, self._encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        self._encoder.time_base, self._encoder.framerate = Fraction(1, 30), Fraction(30)
-        self._encoder.gop_size = GOP
-        self._encoder.options = {"preset": "veryfast", "tune": "zerolatency", "crf": "10", "forced-idr": "1"}
+        self._encoder = PatternEncoder(GOP, WIDTH, HEIGHT)
         self.pictures: list[np.ndarray] = []
 
     def publish(self, count: int) -> None:
         for _ in range(count):
-            picture = np.zeros((HEIGHT * 3 // 2, WIDTH), np.uint8)
-            luma = picture[:HEIGHT]
-            chroma = picture[HEIGHT:].reshape(2, HEIGHT // 2, WIDTH // 2)
-            self._pattern.draw((luma, *chroma), len(self.pictures))
-            self.pictures.append(luma.copy())
-            frame = av.VideoFrame.from_ndarray(picture, "yuv420p")
-            frame.pts = len(self.pictures) - 1
-            if self._publisher.is_keyframe_wanted:
-                frame.pict_type = av.video.frame.PictureType.I
-            for packet in self._encoder.encode(frame):
-                at = self._begin + packet.pts * 1_000_000_000 // 30
-                self._publisher.publish(packet, is_keyframe=packet.is_keyframe, pts=at, captured_at=at)
+            packet = self._encoder.encode(is_keyframe=self._publisher.is_keyframe_wanted)
+            self.pictures.append(self._encoder.luma)
+            at = self._begin + packet.pts * 1_000_000_000 // 30
+            self._publisher.publish(packet, is_keyframe=packet.is_keyframe, pts=at, captured_at=at)
 
 
 @pytest.fixture

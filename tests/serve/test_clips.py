@@ -14,16 +14,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from gst_iceoryx2.feed import TestPattern, read_number
+from gst_iceoryx2.feed import read_number
 from gst_iceoryx2.packets import Clip, LookbackError, PacketPublisher, lookback
 from gst_iceoryx2.packets.errors import RecordFileError, TargetError
 from gst_iceoryx2.results import Box, ResultsPublisher
 from gst_iceoryx2.serve.clip_rule import ClipRule
 from gst_iceoryx2.video import VideoFrameSubscriber
 from tests.cli.commands import Command
+from tests.pattern_encoder import PatternEncoder
 from tests.serve.conftest import Serve
 from tests.serve.rings import WAIT, Film, RingProcess
 from tests.serve.test_keep import child_of, kept
@@ -180,23 +180,12 @@ def test_another_size_continues_in_a_second_file(ring: Callable[..., RingProcess
 def publish_video(one: RingProcess, publisher: PacketPublisher, width: int, count: int) -> None:
     """Publish pictures of the test pattern, the last of which is captured now, and wait until the ring has them."""
     before = one.packets
-    encoder = av.CodecContext.create("libx264", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = width, 240, "yuv420p"
-    encoder.time_base = Fraction(1, 30)
-    encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1"}
-    encoder.gop_size = 10
+    encoder = PatternEncoder(10, width)
     now = time.monotonic_ns()
     for number in range(count):
-        picture = av.VideoFrame(width, 240, "yuv420p")
-        planes = tuple(
-            np.ndarray((plane.height, plane.width), np.uint8, memoryview(plane), 0, (plane.line_size, 1))
-            for plane in picture.planes
-        )
-        TestPattern(width, 240, "I420").draw(planes, number)
-        picture.pts = number
         at = now - (count - 1 - number) * 1_000_000_000 // 30
-        for packet in encoder.encode(picture):
-            publisher.publish(packet, is_keyframe=packet.is_keyframe, pts=at, captured_at=at)
+        packet = encoder.encode()
+        publisher.publish(packet, is_keyframe=packet.is_keyframe, pts=at, captured_at=at)
         if number in (0, count - 1):
             # A reader that joins gives nothing before the newest keyframe, so the first packet comes alone.
             wait_until(lambda number=number: one.packets == before + number + 1, WAIT)  # type: ignore[misc]
