@@ -62,7 +62,7 @@ def read_png(path: Path) -> np.ndarray:
 
 
 def play(variant: str, sheet: Path) -> list[int]:
-    """Return how many frames each consumer missed; those that it received were passed by reference."""
+    """Play the clip once, check what the demo prints, and return how many frames each consumer missed."""
     command = [sys.executable, "-m", "demo", "--times", "1", "--sheet", str(sheet)]
     command += ["--sdk"] if variant == "sdk" else []
     done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=250)

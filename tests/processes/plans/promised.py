@@ -59,7 +59,7 @@ def promised_subscriber(programs: Programs, snippet: Snippet) -> None:
 
 
 def printed_for_a_camera(programs: Programs, snippet: Snippet) -> str:
-    """Return what a snippet prints about 20 frames, of which the first is there when it begins."""
+    """Publish 20 frames, the first one before the snippet begins, and return what it prints."""
     picture = np.zeros((480, 640, 3), np.uint8)
     with VideoFramePublisher(CAMERA, qos=Qos(buffer_size=21)) as publisher:
         publisher.publish(picture, pts=0)
