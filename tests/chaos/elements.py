@@ -110,7 +110,7 @@ class Sink(_Pipeline):
             self.phase("closing")
             self._pipeline.send_event(Gst.Event.new_eos())
             if not self.lossless and not self._look_at_bus(_STATE_PATIENCE):
-                self.fault("no end of stream within 30 s")
+                self.fault(f"no end of stream within {_STATE_PATIENCE // Gst.SECOND} s")
         self.counters["copied"] = self.counters.get("copied", 0) + sink.get_property("frames-copied")
         self._end()
 

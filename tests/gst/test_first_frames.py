@@ -17,6 +17,7 @@ import pytest
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst
 
+from gst_iceoryx2.contract import seconds
 from gst_iceoryx2.errors import ClosedError
 from gst_iceoryx2.video import Qos, VideoFramePublisher, VideoFrameSubscriber
 from tests.gst import scenes
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 FRAMES = 200
 ROUNDS = 5
-# A publisher waits at least this long for its readers to connect, and before it closes its port (`connect_ms`,
-# `find_ms`). A round that takes longer tells nothing if frames are missing: the reader may not have run for so long.
-PATIENCE = 0.5
+# A publisher waits this long for its readers to connect, and before it closes its port. A round that takes longer tells
+# nothing if frames are missing: the reader may not have run for so long.
+PATIENCE = min(seconds("connect"), seconds("find"))
 TRIES = 20
 _numbers = itertools.count()
 SIZE = "video/x-raw,format=GRAY8,width=64,height=48"
@@ -63,7 +64,7 @@ def wait_as_a_reader(stage: Stage, kind: str, service: str, properties: str = ""
 
 
 def collected(stage: Stage, service: str, timeout: float) -> list[int]:
-    """Wait for the end, and return the numbers of the frames that the reader got and of those that it missed."""
+    """Wait for the end of the stream. Return the numbers of the received frames, then how many were missed."""
     got, *reader = stage.kept[service]
     if reader:
         subscriber, thread = reader
